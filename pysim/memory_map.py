@@ -1,0 +1,122 @@
+"""The memory map: one table from which the RTL decoder, the packer, the drivers and docs/memory_map.md come.
+
+The load port is 32 bits wide and word-addressed. A memory of ``rows`` rows of ``width`` bits is read and written
+in chunks of 32 bits: address = base + (row << chunk_bits) + chunk, chunk 0 the least significant. Memories
+may be accessed while the core is idle; registers always. Memories are undefined after reset.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pysim.params import BUS_BITS, SCAN_BITS, Chip
+from pysim.records import fire_record, leak_record, neuron_record, route_record, width, word_record
+
+__all__ = ["Memory", "MemoryMap", "Register", "CHIP_ID", "CHIP_VERSION", "COUNTERS", "CONTROL_TICK", "CONTROL_CLEAR", "CONTROL_ZERO"]
+
+CHIP_ID = 0x53504C50  # "SPLP"
+CHIP_VERSION = 1
+CONTROL_TICK, CONTROL_CLEAR, CONTROL_ZERO = 1, 2, 4
+
+COUNTERS = {
+    "cycles": "cycles in which the core was busy with ticks, stalls included",
+    "stalls": "cycles in which the output stream was blocked by its receiver",
+    "spikes_in": "axon events scanned",
+    "spikes_out": "spikes of all neurons",
+    "sops": "synaptic operations: non-zero synapses of the scanned events",
+    "slots": "synapse slots: scanned events x columns",
+    "saturations": "neuron-steps in which a clip acted",
+    "dropped": "events lost (must stay 0)",
+    "ticks": "ticks completed",
+}
+
+
+@dataclass(frozen=True)
+class Register:
+    """One 32-bit register. ``access`` is "r", "w" or "rw"; ``reset`` its value after reset, or a constant."""
+
+    name: str
+    address: int
+    access: str
+    reset: int
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One memory: ``rows`` x ``width`` bits at ``base``; ``loaded`` = filled from the image; else the core's own state."""
+
+    name: str
+    base: int
+    rows: int
+    width: int
+    loaded: bool
+    meaning: str
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.width // BUS_BITS)
+
+    @property
+    def chunk_bits(self) -> int:
+        return (self.chunks - 1).bit_length()
+
+    @property
+    def row_bits(self) -> int:
+        return (self.rows - 1).bit_length()
+
+    @property
+    def size_bits(self) -> int:
+        """log2 of the addresses the memory takes."""
+        return self.row_bits + self.chunk_bits
+
+    def address(self, row: int, chunk: int = 0) -> int:
+        return self.base + (row << self.chunk_bits) + chunk
+
+
+class MemoryMap:
+    """All registers and memories of a chip, with their addresses."""
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        d = chip.derived
+        registers = [
+            ("id", "r", CHIP_ID, "identification, ASCII SPLP"), ("version", "r", CHIP_VERSION, "version of this map"),
+            ("fingerprint", "r", chip.fingerprint(), "CRC-32 of the chip parameters"),
+            ("axons", "r", chip.axons, "axons"), ("columns", "r", chip.columns, "columns"), ("lanes", "r", chip.lanes, "lanes"),
+            ("control", "w", 0, f"{CONTROL_TICK} runs a tick, {CONTROL_CLEAR} clears state, {CONTROL_ZERO} zeroes counters"),
+            ("status", "r", 0, "bit 0: busy"), ("steps", "rw", 0, "steps T of a sample"),
+            ("dense", "rw", 0, "bit 0: visit silent axons too (the paper's timing)"), ("tick", "r", 0, "tick that runs next"),
+        ]
+        for name, meaning in COUNTERS.items():
+            registers += [(name, "r", 0, f"{meaning}: low half"), (f"{name}_high", "r", 0, f"{meaning}: high half")]
+        self.registers = {name: Register(name, i, access, reset, meaning) for i, (name, access, reset, meaning) in enumerate(registers)}
+
+        ring_rows = d.slots << (d.axon_chunks - 1).bit_length()
+        memories = [
+            ("ring", ring_rows, SCAN_BITS, False, "axon ring: row = slot << chunk bits | 64 axons; bit = axon"),
+            ("words", d.words, width(word_record(chip)), True, "word records"),
+            ("fanout", chip.axons, chip.columns.bit_length(), True, "non-zero synapses of each axon"),
+            ("routes", d.words << d.lane_bits, width(route_record(chip)), True, "route records; row = word << lane bits | lane"),
+            ("synapse", d.words * chip.axons, chip.lanes * chip.digit_bits, True,
+             "synapses; row = word * axons + axon; bit = digit bit * lanes + lane"),
+            ("leak", d.words * chip.pages, chip.lanes * width(leak_record(chip)), True, "leak records; row = word * pages + page"),
+            ("fire", d.words * chip.pages, chip.lanes * width(fire_record(chip)), True, "fire records; row = word * pages + page"),
+            ("neuron", d.words, chip.lanes * width(neuron_record(chip)), True, "neuron records"),
+            ("v", d.words, chip.lanes * chip.membrane_bits, False, "membranes, bit planes"),
+        ]
+        if chip.refractory_bits:
+            memories.append(("refractory", d.words, chip.lanes * chip.refractory_bits, False, "refractory counters, bit planes"))
+        memories.append(("spikes", d.words, chip.lanes, False, "spikes of the last tick; bit = lane"))
+        base, self.memories = len(self.registers), {}
+        for name, rows, bits, loaded, meaning in memories:
+            memory = Memory(name, 0, rows, bits, loaded, meaning)
+            size = 1 << memory.size_bits
+            base = -(-base // size) * size
+            self.memories[name] = Memory(name, base, rows, bits, loaded, meaning)
+            base += size
+        self.address_bits = (base - 1).bit_length()
+
+    @cached_property
+    def loaded(self) -> list[Memory]:
+        """The memories an image fills, in the order of the bundle."""
+        return [m for m in self.memories.values() if m.loaded]

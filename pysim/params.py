@@ -1,0 +1,161 @@
+"""Chip parameters: a frozen dataclass of choices, one derived view of every width, the presets.
+
+A parameter is written once, here, and read everywhere: RTL, packer, models, drivers and docs.
+
+Words: a *column* is one bit of synapse per axon; a *digit* is ``digit_bits`` neighbouring columns that one
+*lane* (one accumulator) adds at once; a *word* is the lanes of one row read; ``join`` digits make one weight.
+"""
+
+import json
+import zlib
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+from pysim.errors import InputError
+from pysim.network import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY, MAX_START, MAX_WEIGHT_BITS
+
+__all__ = ["Chip", "Derived", "PRESETS", "SCAN_BITS", "BUS_BITS", "preset"]
+
+SCAN_BITS = 64  # axons (and spikes) the scanner looks at in one cycle
+BUS_BITS = 32  # width of the load port
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """The choices of one crossbar core.
+
+    ===================  ============  =====================================================================
+    field                range         meaning
+    ===================  ============  =====================================================================
+    axons                1..65536      input lines A of the core
+    columns              1..65536      1-bit synapse columns per axon; a multiple of ``digit_bits``
+    lanes                1..4096       accumulators: digits added per cycle
+    digit_bits           1, 2, 4, 8    columns one lane accumulates at once (1: weight width free at run time)
+    membrane_bits        8..32         membrane width P
+    delay_max            1..16         longest physical delay D_MAX; the axon ring has D_MAX + 1 slots
+    pages                1..64, 2^n    parameter pages per word
+    leak_terms           0..3          shift-add leak terms in hardware
+    refractory_bits      0..6          width of the refractory counter (0: none)
+    roundings            bool          toward-zero and at-least-one shift rounding in hardware (else floor only)
+    bounded              bool          lower membrane bound in hardware
+    sliced               bool          lanes held as bit planes (fast in simulation) or as integers (fast adders)
+    clock_gates          bool          sleeping stages by clock gate (simulation, ASIC) or by enable (FPGA)
+    ===================  ============  =====================================================================
+    """
+
+    axons: int
+    columns: int
+    lanes: int
+    digit_bits: int = 1
+    membrane_bits: int = 24
+    delay_max: int = 16
+    pages: int = 1
+    leak_terms: int = LEAK_TERMS
+    refractory_bits: int = 6
+    roundings: bool = True
+    bounded: bool = True
+    sliced: bool = True
+    clock_gates: bool = True
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("axons", 1, 65536), ("columns", 1, 65536), ("lanes", 1, 4096), ("membrane_bits", 8, 32),
+                                ("delay_max", 1, MAX_DELAY), ("pages", 1, MAX_PAGES), ("leak_terms", 0, LEAK_TERMS),
+                                ("refractory_bits", 0, MAX_REFRACTORY.bit_length())):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise InputError(f"chip parameter {name} must be in {low}..{high}, not {value!r}")
+        if self.digit_bits not in (1, 2, 4, 8):
+            raise InputError(f"chip parameter digit_bits must be 1, 2, 4 or 8, not {self.digit_bits!r}")
+        if self.pages & (self.pages - 1):
+            raise InputError(f"chip parameter pages must be a power of two, not {self.pages}")
+        if self.columns % self.digit_bits:
+            raise InputError(f"chip parameter columns must be a multiple of digit_bits ({self.digit_bits}), not {self.columns}")
+        for name in ("roundings", "bounded", "sliced", "clock_gates"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"chip parameter {name} must be true or false, not {getattr(self, name)!r}")
+
+    @cached_property
+    def derived(self) -> "Derived":
+        return Derived(self)
+
+    def replace(self, **changes: Any) -> "Chip":
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Chip":
+        known = {f.name for f in fields(cls)}
+        if not isinstance(values, dict) or set(values) != known:
+            raise InputError(f"chip parameters must be exactly {', '.join(sorted(known))}, "
+                             f"not {', '.join(sorted(values)) if isinstance(values, dict) else values!r}")
+        return cls(**values)
+
+    def fingerprint(self) -> int:
+        """CRC-32 of the parameters: the chip's register of that name, so that an image meets the chip it was packed for."""
+        return zlib.crc32(json.dumps(self.to_dict(), sort_keys=True).encode())
+
+
+class Derived:
+    """Every width and count that follows from a :class:`Chip`, computed once."""
+
+    def __init__(self, chip: Chip) -> None:
+        p = chip.membrane_bits
+        self.digits = chip.columns // chip.digit_bits
+        """digits per axon row"""
+        self.words = _ceil(self.digits, chip.lanes)
+        """row reads per axon"""
+        self.join_max = MAX_WEIGHT_BITS // chip.digit_bits
+        """most digits of one weight"""
+        self.axon_chunks = _ceil(chip.axons, SCAN_BITS)
+        """scanner words of one ring slot"""
+        self.spike_chunks = _ceil(chip.lanes, SCAN_BITS)
+        """scanner words of one word of spikes"""
+        self.slots = chip.delay_max + 1
+        """slots of the axon ring"""
+        self.axon_bits = _index_bits(chip.axons)
+        self.word_bits = _index_bits(self.words)
+        self.lane_bits = _index_bits(self.spike_chunks * SCAN_BITS)
+        """bits of a lane index as the spike scanner counts them"""
+        self.page_bits = _index_bits(chip.pages)
+        self.delay_bits = chip.delay_max.bit_length()
+        self.shift_bits = p.bit_length()
+        """bits of a leak shift 0..P"""
+        self.start_bits = MAX_START.bit_length()
+        self.count_bits = chip.axons.bit_length()
+        """bits of a number of events 0..A"""
+        self.accumulator_bits = (chip.axons * ((1 << chip.digit_bits) - 1)).bit_length()
+        """a lane adds at most A digits of at most 2^digit_bits - 1: it cannot overflow"""
+        self.sum_bits = (chip.axons << (MAX_WEIGHT_BITS - 1)).bit_length() + 1
+        """signed: |S| <= A * 2^15"""
+        self.current_bits = max(self.sum_bits, p) + 1
+        """signed: I = S + bias"""
+        self.total_bits = max(p + 2, self.current_bits) + 1
+        """signed: L + I, where |L| <= 4 * 2^(P-1)"""
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _index_bits(count: int) -> int:
+    """Bits of an index 0..count-1, at least 1."""
+    return max(1, (count - 1).bit_length())
+
+
+PRESETS = {
+    "tiny": Chip(axons=32, columns=64, lanes=8, pages=4),
+    "default": Chip(axons=256, columns=1024, lanes=64, pages=4),
+    "zou2021": Chip(axons=1152, columns=1024, lanes=88, pages=4),
+    "full": Chip(axons=1152, columns=4096, lanes=1024, digit_bits=4, delay_max=3, pages=4),
+}
+
+
+def preset(name: str) -> Chip:
+    """The chip of a preset name; InputError lists the names."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise InputError(f"chip preset must be one of {', '.join(PRESETS)}, not {name!r}") from None
