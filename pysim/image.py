@@ -1,0 +1,369 @@
+"""The image bundle: a folder with the memories of a mapped network, and all a host needs to run it.
+
+    manifest.json       version, chip parameters, network (name, SHA-256, steps, inputs, ...), cores: placement and sections
+    core0/NAME.mem      one $readmemh file per loaded memory: one row a line, ceil(width / 4) lower-case hex digits
+
+Every section carries the SHA-256 of its file and the CRC-32 of its row bytes; the manifest carries its own SHA-256 and has one
+canonical text. A bundle that is not exactly what ``save`` wrote is refused.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pysim.errors import InputError
+from pysim.mapping import Placement, place
+from pysim.memory_map import Memory, MemoryMap
+from pysim.network import LEAK_TERMS, Input, LeakRounding, LowBound, Network, Reset
+from pysim.params import Chip
+from pysim.records import fire_record, leak_record, neuron_record, pack_lanes, pack_plain, route_record, word_record
+
+__all__ = ["Image", "pack", "row_bytes", "to_readmemh", "from_readmemh", "IMAGE_VERSION"]
+
+IMAGE_VERSION = 1
+FORMAT = "spikeloop image"
+MANIFEST = "manifest.json"
+MAX_MANIFEST = 64 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A packed network. ``memories[name]``: uint8 ``[rows, ceil(width / 8)]`` per loaded memory, little-endian within a row.
+
+    ``network`` is what the manifest says of it: name, sha256, steps, membrane_bits, output, readout, inputs ([name, size] each),
+    metadata. A host feeds and reads the chip with this and ``placement`` alone.
+    """
+
+    chip: Chip
+    placement: Placement
+    network: dict[str, Any]
+    memories: dict[str, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        return self.network["name"]
+
+    @property
+    def steps(self) -> int:
+        """Steps T of one sample."""
+        return self.network["steps"]
+
+    @property
+    def ticks(self) -> int:
+        """Ticks of one sample: its steps plus the depth of the pipeline."""
+        return self.steps + max(p.start for p in self.placement.populations)
+
+    @property
+    def output(self) -> str:
+        """Name of the population that is read out."""
+        return self.network["output"]
+
+    @cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """The logical inputs, as the stimulus has them (an input may have several axon groups, or none)."""
+        return tuple(Input(name=name, size=size) for name, size in self.network["inputs"])
+
+    def rows(self, name: str) -> np.ndarray:
+        """uint8 ``[rows, ceil(width / 8)]`` of a loaded memory, bit 0 of a row = bit 0 of its byte 0."""
+        return self.memories[name]
+
+    def bits(self, name: str) -> np.ndarray:
+        """uint8 0/1 ``[rows, width]`` of a loaded memory."""
+        width = MemoryMap(self.chip).memories[name].width
+        return np.unpackbits(self.memories[name], axis=1, count=width, bitorder="little")
+
+    # -- folder ------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the bundle under a temporary name, then rename it to ``folder``; an earlier image there is replaced."""
+        folder = Path(folder)
+        if folder.is_symlink() or (folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir()))):
+            raise InputError(f"image folder must be new, empty or an earlier image, not {str(folder)!r}: name another")
+        temporary = None
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+            new, old = temporary / "new", temporary / "old"
+            (new / "core0").mkdir(parents=True)
+            sections = []
+            for memory in MemoryMap(self.chip).loaded:
+                rows = self.memories[memory.name]
+                text = to_readmemh(rows, memory.width)
+                sections.append({"name": memory.name, "file": _file(memory), "rows": memory.rows, "width": memory.width,
+                                 "sha256": hashlib.sha256(text).hexdigest(), "crc32": zlib.crc32(rows.tobytes())})
+                (new / _file(memory)).write_bytes(text)
+            manifest = {"format": FORMAT, "version": IMAGE_VERSION, "chip": self.chip.to_dict(), "network": self.network,
+                        "cores": [{"placement": self.placement.to_dict(), "sections": sections}]}
+            (new / MANIFEST).write_bytes(_seal(manifest))
+            if folder.exists():
+                os.rename(folder, old)
+            os.rename(new, folder)
+        except OSError as error:
+            raise InputError(f"image folder must be writable, not {str(folder)!r} ({error.strerror})") from None
+        finally:
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, chip: Chip | None = None) -> "Image":
+        """Read and check a bundle; ``chip``: the chip it must have been packed for, if the caller has one."""
+        folder = Path(folder)
+        what = f"image {str(folder)!r}"
+        manifest = _open_seal(_read(folder, MANIFEST, MAX_MANIFEST, what), what)
+        try:
+            if manifest["format"] != FORMAT or manifest["version"] != IMAGE_VERSION:
+                raise InputError(f"{what} must be of version {IMAGE_VERSION}, not {manifest['version']!r}: map the network again")
+            own, network, cores = Chip.from_dict(manifest["chip"]), manifest["network"], manifest["cores"]
+            if len(cores) != 1:
+                raise InputError(f"{what} must have 1 core, not {len(cores)}")
+            sections = {s["name"]: s for s in cores[0]["sections"]}
+            placement = Placement.from_dict(own, cores[0]["placement"])
+            missing = {"name", "sha256", "steps", "membrane_bits", "output", "readout", "inputs", "metadata"} - set(network)
+            if missing:
+                raise KeyError(min(missing))
+            loaded = MemoryMap(own).loaded
+            if list(sections) != [m.name for m in loaded]:
+                raise InputError(f"sections of {what} must be {', '.join(m.name for m in loaded)}, not {', '.join(sections)}")
+            if chip is not None and chip != own:
+                raise InputError(f"{what} must be packed for the chip at hand ({_differences(chip, own)}): map the network again for it")
+            memories = {m.name: _load_section(folder, m, sections[m.name], what) for m in loaded}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"manifest of {what} must be complete, not without {error}") from None
+        return cls(own, placement, network, memories)
+
+
+def pack(network: Network, placement: Placement | None = None, *, chip: Chip | None = None) -> Image:
+    """All loaded memories of ``placement`` (or of ``place(network, chip)``)."""
+    if placement is None:
+        if chip is None:
+            raise InputError("pack must be given a placement or a chip, not neither")
+        placement = place(network, chip)
+    chip = placement.chip
+    memories = {"words": _pack_words(placement), "fanout": _pack_fanout(network, placement), "routes": _pack_routes(placement),
+                "synapse": _pack_synapses(network, placement), **_pack_parameters(network, placement)}
+    summary = {"name": network.name, "sha256": network.sha256(), "steps": network.steps, "membrane_bits": network.membrane_bits,
+               "output": network.output, "readout": network.readout, "inputs": [[n.name, n.size] for n in network.inputs],
+               "metadata": network.metadata}
+    loaded = MemoryMap(chip).loaded
+    return Image(chip, placement, json.loads(json.dumps(summary)), {m.name: row_bytes(memories[m.name]) for m in loaded})
+
+
+def row_bytes(bits: np.ndarray) -> np.ndarray:
+    """Bits uint8 ``[rows, width]`` to bytes uint8 ``[rows, ceil(width / 8)]``, little-endian."""
+    return np.packbits(bits, axis=1, bitorder="little")
+
+
+# -- memories ------------------------------------------------------------------------------------------------
+
+
+def _pack_words(placement: Placement) -> np.ndarray:
+    values = {f.name: np.zeros(placement.chip.derived.words, np.int64) for f in word_record(placement.chip)}
+    for w, word in enumerate(placement.words):
+        values["used"][w] = 1
+        for key, value in vars(word).items():
+            values[key][w] = value
+    return pack_plain(word_record(placement.chip), values)
+
+
+def _pack_routes(placement: Placement) -> np.ndarray:
+    d, lanes = placement.chip.derived, placement.chip.lanes
+    values = {f.name: np.zeros(d.words << d.lane_bits, np.int64) for f in route_record(placement.chip)}
+    for p in placement.populations:
+        rows = (p.neurons // lanes << d.lane_bits) | p.neurons % lanes
+        values["kind"][rows] = p.route
+        if p.output:
+            values["address"][rows] = np.arange(p.size)
+        elif p.first_axon is not None:
+            values["address"][rows] = p.first_axon + np.arange(p.size)
+            values["delay"][rows] = p.delay
+    return pack_plain(route_record(placement.chip), values)
+
+
+def _axon_rows(network: Network, placement: Placement) -> list[tuple[int, Any]]:
+    """(first axon, edge) of every edge."""
+    first = {(i.name, i.delay): i.first_axon for i in placement.inputs}
+    own = {p.name: p.first_axon for p in placement.populations}
+    return [(first[e.source, e.delay + network.start_of(e.target)] if network.is_input(e.source) else own[e.source], e)
+            for e in network.edges]
+
+
+def _pack_fanout(network: Network, placement: Placement) -> np.ndarray:
+    fanout = np.zeros(placement.chip.axons, np.int64)
+    for first, edge in _axon_rows(network, placement):
+        fanout[first:first + edge.weights.shape[0]] += np.count_nonzero(edge.weights, axis=1)
+    return (fanout[:, None] >> np.arange(placement.chip.columns.bit_length()) & 1).astype(np.uint8)
+
+
+def _pack_synapses(network: Network, placement: Placement) -> np.ndarray:
+    """Every row of a used lane holds its digit, the excess of weight 0 where there is no synapse."""
+    chip, d = placement.chip, placement.chip.derived
+    edges = _axon_rows(network, placement)
+    bits = np.zeros((d.words, chip.axons, chip.digit_bits, chip.lanes), np.uint8)
+    for p in placement.populations:
+        lines, word_of = [(first, e) for first, e in edges if e.target == p.name], p.neurons // chip.lanes
+        for w in np.unique(word_of):
+            word, mine = placement.words[w], np.flatnonzero(word_of == w)
+            weights = np.zeros((chip.axons, mine.size), np.int32)
+            for first, edge in lines:
+                weights[first:first + edge.weights.shape[0]] = edge.weights[:, mine]
+            lane = p.neurons[mine] % chip.lanes
+            if word.shift:
+                stored = weights + (word.offset << word.offset_shift)
+                for digit in range(word.join):
+                    for b in range(chip.digit_bits):
+                        bits[w, :, b, lane + digit] = (stored >> (digit * chip.digit_bits + b) & 1).T
+            else:  # ternary on 1-bit digits: lane 0 the inverted -1 column, lane 1 the +1 column
+                bits[w, :, 0, lane] = (weights != -1).T
+                bits[w, :, 0, lane + 1] = (weights == 1).T
+    return bits.reshape(d.words * chip.axons, -1)
+
+
+def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.ndarray]:
+    """The leak, fire and neuron memories."""
+    chip, words = placement.chip, placement.chip.derived.words
+    records = {"leak": leak_record(chip), "fire": fire_record(chip), "neuron": neuron_record(chip)}
+    leak, fire = ({f.name: np.zeros((words, chip.pages, chip.lanes), np.int64) for f in records[m]} for m in ("leak", "fire"))
+    neuron = {f.name: np.zeros((words, chip.lanes), np.int64) for f in records["neuron"]}
+
+    def put(table: dict[str, np.ndarray], name: str, value: Any) -> None:
+        if name in table:  # what the chip lacks, the mapping has checked to be unused
+            table[name][at] = value
+
+    for p in network.populations:
+        lanes = placement.population(p.name).neurons
+        for page in range(p.pages):
+            at: tuple[Any, ...] = (lanes // chip.lanes, page, lanes % chip.lanes)
+            put(leak, "bias", p.bias[page])
+            put(leak, "rectify", p.rectify)
+            put(leak, "k0", p.k0[page])
+            put(leak, "toward_zero", p.rounding != LeakRounding.FLOOR)
+            put(leak, "at_least_one", p.rounding == LeakRounding.AT_LEAST_ONE)
+            order = np.argsort(p.leak_sign[page] == 0, axis=0, kind="stable")  # terms in use first
+            sign, shift = (np.take_along_axis(a[page], order, axis=0) for a in (p.leak_sign, p.leak_shift))
+            for r in range(LEAK_TERMS):
+                put(leak, f"on{r}", sign[r] != 0)
+                put(leak, f"negative{r}", sign[r] < 0)
+                put(leak, f"shift{r}", np.where(sign[r] != 0, shift[r], 0))
+            put(fire, "v_th", p.v_th[page])
+            put(fire, "v_sub", p.v_sub[page])
+        at = (lanes // chip.lanes, lanes % chip.lanes)
+        put(neuron, "used", 1)
+        put(neuron, "fire", p.fire)
+        put(neuron, "hard", p.reset == Reset.HARD)
+        put(neuron, "soft", p.reset == Reset.SOFT)
+        put(neuron, "v_reset", p.v_reset)
+        put(neuron, "v_init", p.v_init)
+        put(neuron, "bounded", p.low != LowBound.NONE)
+        put(neuron, "low_add", p.low == LowBound.ADD)
+        put(neuron, "v_low", p.v_low)
+        put(neuron, "low_value", np.choose(p.low, [np.zeros_like(p.v_low), p.v_low, p.v_low_reset, p.v_low_add]))
+        put(neuron, "refractory", p.refractory)
+        put(neuron, "hold", p.hold)
+    merged = {m: {k: v.reshape(-1, chip.lanes) for k, v in table.items()} for m, table in (("leak", leak), ("fire", fire))}
+    return {m: pack_lanes(records[m], chip.lanes, table) for m, table in (*merged.items(), ("neuron", neuron))}
+
+
+# -- text ------------------------------------------------------------------------------------------------------
+
+_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+_VALUES = np.full(256, 255, np.uint8)
+_VALUES[_DIGITS] = np.arange(16)
+
+
+def to_readmemh(rows: np.ndarray, width: int) -> bytes:
+    """uint8 ``[rows, ceil(width / 8)]`` as $readmemh text: one row a line, ceil(width / 4) lower-case digits."""
+    digits = -(-width // 4)
+    nibbles = np.stack([rows & 15, rows >> 4], axis=2).reshape(rows.shape[0], -1)[:, :digits]
+    text = np.full((rows.shape[0], digits + 1), ord("\n"), np.uint8)
+    text[:, :digits] = _DIGITS[nibbles[:, ::-1]]
+    return text.tobytes()
+
+
+def from_readmemh(data: bytes, rows: int, width: int) -> np.ndarray:
+    """Inverse of :func:`to_readmemh`; ValueError for any other text."""
+    digits = -(-width // 4)
+    if len(data) != rows * (digits + 1):
+        raise ValueError(f"{rows * (digits + 1)} bytes, not {len(data)}")
+    text = np.frombuffer(data, np.uint8).reshape(rows, digits + 1)
+    nibbles = np.zeros((rows, digits + digits % 2), np.uint8)
+    nibbles[:, :digits] = _VALUES[text[:, digits - 1::-1]]
+    top = 1 << (width - 4 * (digits - 1))
+    if nibbles.max() > 15 or nibbles[:, digits - 1].max() >= top or (text[:, digits] != ord("\n")).any():
+        raise ValueError(f"rows of {digits} hex digits, {width} bits")
+    return nibbles[:, ::2] | nibbles[:, 1::2] << 4
+
+
+# -- files -----------------------------------------------------------------------------------------------------
+
+
+def _file(memory: Memory) -> str:
+    return f"core0/{memory.name}.mem"
+
+
+def _text(manifest: dict[str, Any]) -> bytes:
+    return (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _seal(manifest: dict[str, Any]) -> bytes:
+    """The manifest's one text, with the SHA-256 of itself (without that entry) inside."""
+    return _text({**manifest, "sha256": hashlib.sha256(_text(manifest)).hexdigest()})
+
+
+def _open_seal(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        manifest = json.loads(data)
+        rest = {k: v for k, v in manifest.items() if k != "sha256"}
+        if data == _seal(rest):
+            return rest
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        pass
+    raise InputError(f"manifest of {what} must be as spikeloop wrote it, not damaged or edited: map the network again")
+
+
+def _read(folder: Path, file: str, most: int, what: str) -> bytes:
+    path = folder / file
+    if path.is_symlink() or path.parent != folder and path.parent.is_symlink():
+        raise InputError(f"{file} of {what} must be a file of its folder, not a symbolic link")
+    try:
+        if path.stat().st_size > most:
+            raise InputError(f"{file} of {what} must be at most {most} bytes, not {path.stat().st_size}")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} of {what} must be a readable file, not missing or locked ({error.strerror})") from None
+
+
+def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: str) -> np.ndarray:
+    file = _file(memory)
+    if section["file"] != file:
+        raise InputError(f"file of section {memory.name} of {what} must be {file!r}, not {section['file']!r}")
+    if (section["rows"], section["width"]) != (memory.rows, memory.width):
+        raise InputError(f"section {memory.name} of {what} must be {memory.rows} rows of {memory.width} bits, "
+                         f"not {section['rows']} of {section['width']}")
+    size = memory.rows * (-(-memory.width // 4) + 1)
+    data = _read(folder, file, size, what)
+    if len(data) != size:
+        raise InputError(f"{file} of {what} must be {size} bytes, not {len(data)} (truncated): map the network again")
+    if hashlib.sha256(data).hexdigest() != section["sha256"]:
+        raise InputError(f"{file} of {what} must have the SHA-256 of its manifest, not another (damaged): map the network again")
+    try:
+        rows = from_readmemh(data, memory.rows, memory.width)
+    except ValueError as error:
+        raise InputError(f"{file} of {what} must be $readmemh text of {error}") from None
+    if zlib.crc32(rows.tobytes()) != section["crc32"]:
+        raise InputError(f"CRC-32 of {file} of {what} must be {section['crc32']}, not {zlib.crc32(rows.tobytes())}")
+    return rows
+
+
+def _differences(wanted: Chip, got: Chip) -> str:
+    pairs = [(k, v, got.to_dict()[k]) for k, v in wanted.to_dict().items() if got.to_dict()[k] != v]
+    return ", ".join(f"{k} {v}, not {other}" for k, v, other in pairs)
