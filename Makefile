@@ -1,0 +1,104 @@
+# spikeloop: a thin layer of verbs. Each recipe is one command that a person could type; CI calls the same ones.
+# `make sim` and `make test` need nothing prepared: they check the system, make .venv and install into it.
+
+SHELL        := /bin/bash
+.SHELLFLAGS  := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# --- what you may override: make sim CONFIG=784-100-10 BITS=4 ---------------------------------------------------
+PYTHON   ?= python3
+CONFIG   ?=
+BITS     ?=
+DATA     ?=
+BACKENDS ?=
+CHIP     ?=
+SAMPLES  ?=
+SEED     ?= 0
+JOBS     ?= 2
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# empty variables pass nothing: the command's own default stands
+option = $(if $($(2)),$(1) "$($(2))")
+
+.PHONY: help check install sim test test-fast bench faults coverage lint format typecheck docs rtl wheel lock clean
+
+help: ## this list
+	@echo "spikeloop: make VERB [VARIABLE=value]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "variables: CONFIG (784-100-10) BITS (8) DATA (folder of MNIST IDX files) BACKENDS (golden,pysim,verilator) CHIP (zou2021)"
+	@echo "           SAMPLES (all) SEED (0) JOBS (2) PYTHON (python3)"
+
+sim: install ## the main job: train, quantise, map, build the RTL, run it on MNIST, compare every spike and membrane
+	$(BIN)/spikeloop sim --seed $(SEED) $(call option,--config,CONFIG) $(call option,--bits,BITS) $(call option,--data,DATA) \
+	  $(call option,--backends,BACKENDS) $(call option,--chip,CHIP) $(call option,--samples,SAMPLES)
+
+test: install icarus-note ## every check
+	$(BIN)/python -m pytest -n $(JOBS) --seed $(SEED) --hypothesis-seed=$(SEED)
+
+test-fast: install icarus-note ## the checks that take seconds
+	$(BIN)/python -m pytest -n $(JOBS) --seed $(SEED) --hypothesis-seed=$(SEED) -m "not slow"
+
+bench: install ## ticks/s and SOPs/s of every way to run the same work
+	$(BIN)/spikeloop bench
+
+faults: install ## seed faults into the RTL; the regression must catch all of them
+	$(BIN)/python -m tests.faults
+
+coverage: install ## line, toggle and functional coverage of the RTL
+	$(BIN)/python -m tests.coverage
+
+lint: install ## style and likely mistakes
+	$(BIN)/ruff check .
+
+format: install ## mend what lint can mend
+	$(BIN)/ruff check --fix .
+
+typecheck: install ## types
+	$(BIN)/mypy
+
+docs: install ## write the generated pages
+	$(BIN)/python -m pysim.memory_map_page
+
+rtl: install ## write the Verilog of CHIP to build/rtl
+	$(BIN)/spikeloop verilog $(or $(CHIP),zou2021) --output build/rtl
+
+wheel: install ## source archive and wheel in dist/
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+lock: ## write requirements.lock from a clean install of all extras
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --disable-pip-version-check --quiet -e '.[fast,test,dev]'
+	{ sed '/^[^#]/d;/^$$/d' requirements.lock; build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > build/lock/new
+	mv build/lock/new requirements.lock && rm -rf build/lock
+
+clean: ## remove what was built (not .venv)
+	rm -rf build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache
+	find cosim golden hdl pysim tests -name __pycache__ -type d -exec rm -rf {} +
+
+# --- the environment ---------------------------------------------------------------------------------------------
+install: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml | check
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV), once: a minute or two and the downloads (PyTorch is the large one)"
+	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	  $(BIN)/pip install --disable-pip-version-check --quiet -r requirements.lock; \
+	else echo "note: requirements.lock is of Python 3.11 and newer; on 3.10 the ranges of pyproject.toml are installed"; fi
+	$(BIN)/pip install --disable-pip-version-check --quiet -e '.[fast,test,dev]'
+	touch $@
+
+# what the system must bring; each sentence ends with the line that brings it (Debian, Ubuntu)
+check:
+	@missing=; for tool in g++ make perl; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	 test -z "$$missing" || { echo "spikeloop needs$$missing, not found here: sudo apt-get install$$missing" >&2; exit 2; }
+	@command -v $(PYTHON) > /dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	 echo "spikeloop needs Python 3.10 or newer, not found as '$(PYTHON)': sudo apt-get install python3, or make PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+	 echo "spikeloop needs Python's venv module, not found here: sudo apt-get install python3-venv" >&2; exit 2; }
+
+.PHONY: icarus-note
+icarus-note:
+	@command -v iverilog > /dev/null || \
+	 echo "note: Icarus is not installed; the checks that need it are named below and counted as skipped: sudo apt-get install iverilog"

@@ -1,0 +1,63 @@
+"""What all checks share: the seed, the threads, and who is skipped for want of what.
+
+A skip always says what is missing and is counted by pytest; it is never a pass.
+"""
+
+import os
+
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")  # before numpy and torch load: pytest-xdist already fills the cores
+
+import shutil
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+ICARUS = shutil.which("iverilog") is not None and shutil.which("vvp") is not None
+NO_ICARUS = "Icarus Verilog is not installed: sudo apt-get install iverilog"
+
+# no deadline: a slow machine is not an error, and timings live in the bench
+hypothesis.settings.register_profile("spikeloop", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("spikeloop")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=0, help="seed of the fixtures `seed` and `rng` (default 0)")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return [f"spikeloop: seed {config.getoption('--seed')}, icarus {'present' if ICARUS else 'absent'}, "
+            f"shared data {'present' if SHARED.is_dir() else 'absent'}"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("icarus") and not ICARUS:
+            item.add_marker(pytest.mark.skip(reason=NO_ICARUS))
+        if item.get_closest_marker("shared") and not SHARED.is_dir():
+            item.add_marker(pytest.mark.skip(reason=f"shared data is absent: no folder '{SHARED.name}' beside the repository"))
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """The run's seed, printed in its header: ``pytest --seed N``."""
+    return int(request.config.getoption("--seed"))
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    """A generator of its own for each test, from the run's seed."""
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of shared data sets (``mnist/`` and others); the test is skipped where there is none."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"shared data is absent: no folder '{SHARED.name}/data' beside the repository")
+    return folder
