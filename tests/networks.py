@@ -1,0 +1,141 @@
+"""Random integer networks over every mode of the contract that fit a given chip, and random stimuli for them.
+
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, PRESETS["tiny"])
+    stimulus = random_stimulus(rng, network, samples=4)
+
+Most neurons have thresholds near the spread of their sums, so that they spike and rest; a share of ``corners`` has
+values at the ends of the membrane range, so that every clip acts. The same generator state gives the same network.
+"""
+
+import numpy as np
+
+from pysim.errors import InputError
+from pysim.mapping import place, word_of
+from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Network, Population, Reset, WeightFormat, weight_range
+from pysim.params import Chip
+from pysim.trace import Stimulus
+
+__all__ = ["random_network", "random_population", "random_stimulus"]
+
+
+def random_network(rng: np.random.Generator, chip: Chip, *, steps: int | None = None, populations: int | None = None,
+                   weight_format: WeightFormat | None = None, weight_bits: int | None = None, pages: int | None = None,
+                   recurrent: bool = True, corners: float = 0.15, fill: float = 0.8, density: float = 0.1) -> Network:
+    """A network that ``place`` accepts on ``chip``. What is None is drawn.
+
+    ``populations`` 1.. at random starts; each source has one physical delay, its targets any start that this delay reaches, so edges are
+    feed-forward, lateral or recurrent. ``recurrent=False`` keeps edges to later starts only. ``fill``: share of the chip's words
+    and axons aimed at. ``density``: expected share of active lines, from which thresholds are drawn.
+    """
+    for _ in range(60):
+        try:
+            network = _draw(rng, chip, steps, populations, weight_format, weight_bits, pages, recurrent, corners, fill, density)
+            place(network, chip)
+            return network
+        except InputError as error:
+            last, fill = error, fill * 0.9
+    raise last
+
+
+def random_stimulus(rng: np.random.Generator, network: Network, samples: int, density: float = 0.1) -> Stimulus:
+    """Lines active with probability ``density``; one step in 16 is empty and one in 16 has every line active."""
+    spikes = {}
+    kind = rng.integers(0, 16, (samples, network.steps, 1))
+    for node in network.inputs:
+        drawn = rng.random((samples, network.steps, node.size)) < density
+        spikes[node.name] = ((drawn | (kind == 0)) & (kind != 1)).astype(np.uint8)
+    return Stimulus.pack(spikes)
+
+
+def random_population(rng: np.random.Generator, chip: Chip, name: str, size: int, *, start: int, pages: int, weight_bits: int,
+                      weight_format: WeightFormat, spread: float, corners: float) -> Population:
+    """Every parameter drawn per neuron; ``spread``: about the standard deviation of its sums."""
+    bits = chip.membrane_bits
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    ends = np.array([low, low + 1, low // 2, -1, 0, 1, high // 2, high - 1, high])
+    corner = rng.random(size) < corners
+
+    def value(least: float, most: float, shape: tuple[int, ...] = (size,)) -> np.ndarray:
+        """Between least and most spreads; at corner neurons an end of the range, or anything."""
+        usual = np.clip(np.rint(rng.uniform(least, most, shape) * spread), low, high).astype(np.int64)
+        extreme = np.where(rng.random(shape) < 0.7, rng.choice(ends, shape), rng.integers(low, high + 1, shape))
+        return np.where(corner & (rng.random(shape) < 0.5), extreme, usual)
+
+    def flag(share: float) -> np.ndarray:
+        return rng.random(size) < share
+
+    terms = np.zeros((pages, LEAK_TERMS, size), np.int8)
+    for page in range(pages):
+        for i in range(size):
+            on = rng.permutation(LEAK_TERMS)[:rng.integers(0, chip.leak_terms + 1)]
+            terms[page, on, i] = rng.choice([-1, 1], on.size)
+    shifts = np.where(rng.random(terms.shape) < 0.8, rng.integers(1, min(8, bits) + 1, terms.shape), rng.integers(0, bits + 1, terms.shape))
+    return Population.make(
+        name, size, pages=pages, start=start, weight_bits=weight_bits, weight_format=weight_format,
+        bias=value(-0.3, 0.8, (pages, size)), v_th=value(0.2, 2.0, (pages, size)), v_sub=value(0.2, 2.0, (pages, size)),
+        k0=rng.random((pages, size)) < 0.7, leak_sign=terms, leak_shift=shifts.astype(np.uint8),
+        rounding=rng.choice([int(r) for r in LeakRounding], size) if chip.roundings else 0,
+        rectify=flag(0.2), fire=flag(0.95), reset=rng.choice([int(r) for r in Reset], size), v_reset=value(-0.5, 0.2),
+        low=rng.choice([int(b) for b in LowBound], size) if chip.bounded else 0,
+        v_low=value(-1.5, 0.1), v_low_reset=value(-1.0, 0.5), v_low_add=value(0.0, 2.0),
+        refractory=np.where(flag(0.3), np.where(flag(0.8), rng.integers(0, 4, size), rng.integers(0, 64, size)), 0) % (1 << chip.refractory_bits),
+        hold=flag(0.3), v_init=value(-0.5, 0.5))
+
+
+def _draw(rng: np.random.Generator, chip: Chip, steps: int | None, populations: int | None, weight_format: WeightFormat | None,
+          weight_bits: int | None, pages: int | None, recurrent: bool, corners: float, fill: float, density: float) -> Network:
+    d = chip.derived
+    count = populations or int(rng.integers(1, min(4, d.words) + 1))
+    starts = rng.integers(0, min(count, 3), count) if d.words > 1 else np.zeros(count, np.int64)
+    steps = steps or int(rng.integers(3, 11))
+    names = [f"p{i}" for i in range(count)]
+    forms, sizes, used_pages = [], [], []
+    for _ in names:
+        form = weight_format if weight_format is not None else rng.choice([WeightFormat.SIGNED] * 3 + [WeightFormat.BINARY, WeightFormat.TERNARY])
+        most = min(16, min(chip.lanes, d.digits) * chip.digit_bits)
+        bits = {WeightFormat.BINARY: 1, WeightFormat.TERNARY: 2}.get(form, weight_bits or int(rng.integers(1, most + 1)))
+        forms.append((WeightFormat(form), bits))
+        used_pages.append(pages or int(rng.integers(1, min(chip.pages, 4) + 1)))
+        probe = Population.make("probe", 1, weight_bits=bits, weight_format=form)
+        room = fill * d.words / count * (min(chip.lanes, d.digits) // word_of(probe, chip).join)
+        sizes.append(max(1, int(room * (1 if populations else rng.uniform(0.5, 1)))))
+
+    # Edges: the last population is the output and feeds nothing; each other has one physical delay.
+    links: list[tuple[str, str, int]] = []
+    for s in range(count - 1):
+        physical = int(rng.integers(1, min(chip.delay_max, 4) + 1)) if rng.random() < 0.8 else int(rng.integers(1, chip.delay_max + 1))
+        for t in range(count):
+            logical = physical - int(starts[t] - starts[s])
+            if 0 <= logical <= 16 and (recurrent or starts[t] > starts[s]) and rng.random() < 0.6:
+                links.append((names[s], names[t], logical))
+    inputs = [f"i{i}" for i in range(int(rng.integers(1, 3)))]
+    fed = {t for _, t, _ in links}
+    for i, t in enumerate(names):
+        if t not in fed or rng.random() < 0.4:
+            links.append((inputs[i % len(inputs)], t, int(rng.choice([0, 0, 0, 1, 2]))))
+    links += [(name, names[0], 0) for name in inputs if all(s != name for s, _, _ in links)]
+
+    # Input lines: what is left of the axons.
+    groups = sum(len({(delay + starts[names.index(t)]) for s, t, delay in links if s == name}) for name in inputs)
+    sources = {s for s, _, _ in links}
+    left = int(chip.axons * fill) - sum(n for name, n in zip(names, sizes, strict=True) if name in sources)
+    line_count = max(1, left // groups)
+    size_of = dict(zip(names, sizes, strict=True)) | dict.fromkeys(inputs, line_count)
+    edges, nodes = [], []
+    for source, target, delay in links:
+        form, bits = forms[names.index(target)]
+        low, high = weight_range(form, bits)
+        weights = rng.integers(low, high + 1, (size_of[source], size_of[target]), dtype=np.int32)
+        weights[rng.random(weights.shape) < 0.2] = 0
+        if rng.random() < 0.3:  # lines at the ends of the range
+            weights[rng.integers(size_of[source])] = rng.choice([low, high], size_of[target])
+        edges.append(Edge(source=source, target=target, delay=delay, weights=weights))
+    for i, name in enumerate(names):
+        mine = [e for e in edges if e.target == name]
+        spread = float(np.sqrt(sum(density * (e.weights.astype(np.float64) ** 2).sum(axis=0).mean() for e in mine))) + 1.0
+        form, bits = forms[i]
+        nodes.append(random_population(rng, chip, name, sizes[i], start=int(starts[i]), pages=used_pages[i], weight_bits=bits,
+                                       weight_format=form, spread=spread, corners=corners))
+    return Network(name="random", inputs=tuple(Input(name=n, size=line_count) for n in inputs), populations=tuple(nodes),
+                   edges=tuple(edges), steps=steps, output=names[-1], membrane_bits=chip.membrane_bits)
