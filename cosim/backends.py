@@ -1,0 +1,114 @@
+"""The backends by name: the two models here, the simulators and boards imported when somebody asks for them.
+
+    golden      the network file in torch int64: the reference; never sees the image
+    pysim       the image in numpy; predicts every counter
+    verilator   the RTL of the image's chip, compiled
+    icarus      the same RTL, interpreted: an independent simulator, slow
+
+A further backend is one entry of :data:`BACKENDS`; what follows a colon in its name (``board:URL``) is handed to it.
+"""
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cosim.link import Backend
+from pysim.errors import InputError
+from pysim.image import Image
+from pysim.network import Network
+from pysim.trace import Stimulus, Trace, pack
+
+__all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "need_tool", "open_backend"]
+
+
+class Golden(Backend):
+    """golden.integer on the network file. Counters: saturations and spikes_out, at the ticks of the chip (tick = step + start)."""
+
+    name = "golden"
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
+        from golden import integer
+
+        stimulus.check(self.network)
+        result = integer.run(self.network, stimulus.dense(self.network), membranes=membranes)
+        shape = (stimulus.samples, self.network.ticks)
+        counters = {name: np.zeros(shape, np.int64) for name in ("saturations", "spikes_out")}
+        for p in self.network.populations:
+            ticks = slice(p.start, p.start + self.network.steps)
+            counters["saturations"][:, ticks] += result.saturations[p.name]
+            counters["spikes_out"][:, ticks] += result.spikes[p.name].sum(axis=2, dtype=np.int64)
+        return Trace({name: pack(spikes) for name, spikes in result.spikes.items()}, dict(result.membranes) if membranes else {}, counters)
+
+
+class Pysim(Backend):
+    """pysim's chip model on the image; every counter of the chip, stalls 0."""
+
+    name = "pysim"
+
+    def __init__(self, image: Image) -> None:
+        from pysim.core import Core
+
+        self.core = Core(image)
+
+    def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
+        return self.core.run(stimulus, membranes=membranes)
+
+
+def _golden(_: str, network: Network, image: Image, **options: Any) -> Backend:
+    return Golden(network)
+
+
+def _pysim(_: str, network: Network, image: Image, **options: Any) -> Backend:
+    return Pysim(image)
+
+
+def _verilator(_: str, network: Network, image: Image, **options: Any) -> Backend:
+    if not (shutil.which("g++") or shutil.which("clang++")):
+        need_tool("g++", "g++", "backend verilator")
+    need_tool("make", "make", "backend verilator")
+    need_tool("perl", "perl", "backend verilator")
+    from cosim.native import Verilated
+
+    return Verilated(image, image.chip, **options)
+
+
+def _icarus(_: str, network: Network, image: Image, **options: Any) -> Backend:
+    need_tool("iverilog", "iverilog", "backend icarus")
+    from cosim.icarus import Icarus
+
+    return Icarus(image, image.chip, **options)
+
+
+BACKENDS: dict[str, Callable[..., Backend]] = {"golden": _golden, "pysim": _pysim, "verilator": _verilator, "icarus": _icarus}
+
+
+def check_names(names: list[str]) -> None:
+    """InputError unless every name opens a backend."""
+    for name in names:
+        if name.partition(":")[0] not in BACKENDS:
+            raise InputError(f"backend must be one of {', '.join(BACKENDS)}, not {name!r}")
+
+
+def open_backend(spec: str, network: Network, image: Image, **options: Any) -> Backend:
+    """Open the backend ``name`` or ``name:rest``.
+
+    Golden gets the network, all others the image, whose manifest must name that network. Options go to the simulators.
+    InputError lists the names, or says which tool is missing and how to get it.
+    """
+    check_names([spec])
+    if image.network["sha256"] != network.sha256():
+        raise InputError(f"network must be the one image {image.name!r} was packed from (SHA-256 {image.network['sha256'][:12]}...), "
+                         f"not {network.name!r} ({network.sha256()[:12]}...): map it again or name its file with --network")
+    name, _, rest = spec.partition(":")
+    return BACKENDS[name](rest, network, image, **options)
+
+
+def need_tool(program: str, package: str, who: str) -> None:
+    """InputError with the apt line unless ``program`` is on the path."""
+    if not shutil.which(program):
+        raise InputError(f"{who} must find {program}, not a path without it: sudo apt-get install -y {package}")

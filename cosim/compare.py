@@ -1,0 +1,378 @@
+"""Compare backends: every spike, every membrane, every counter that both know; the first difference by name.
+
+The first backend is the reference; each other one is compared with it. Samples go through in chunks, so that memory
+does not grow with their number; chunks run side by side, one set of backends per worker. Spikes are compared packed and
+unpacked only where they differ. What was compared is always counted: one *neuron-tick* is one logical neuron in one
+step of one sample, its spike and its membrane together.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from cosim.link import Backend
+from pysim.errors import InputError
+from pysim.memory_map import COUNTERS
+from pysim.network import Network
+from pysim.trace import Stimulus, Trace, unpack
+
+__all__ = ["CHIPS", "Difference", "Pair", "Result", "accuracy", "compare", "decisions", "diff"]
+
+CHIPS = ("verilator", "icarus", "board")
+"""backends that measure cycles; pysim predicts them"""
+
+CHUNK_BYTES = 32 << 20
+CHUNK_SAMPLES = 250
+
+Opener = Callable[[str], Backend]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first thing in which a backend departs from the reference.
+
+    ``field`` is spike, membrane, or the name of a counter; a counter belongs to a whole tick, so that ``step``,
+    ``population`` and ``neuron`` are None. ``tick`` = step + start tick of the population.
+    """
+
+    reference: str
+    backend: str
+    sample: int
+    tick: int
+    step: int | None
+    core: int
+    population: str | None
+    neuron: int | None
+    field: str
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        where = f"sample {self.sample}, tick {self.tick}"
+        if self.population is not None:
+            where += f" (step {self.step}), core {self.core}, population {self.population}, neuron {self.neuron}"
+        return f"{where}: {self.field} is {self.expected} in {self.reference}, {self.got} in {self.backend}"
+
+
+@dataclass
+class Pair:
+    """Two backends compared: denominators, what differed, the first difference."""
+
+    reference: str
+    backend: str
+    neuron_ticks: int = 0
+    neuron_ticks_different: int = 0
+    spikes_different: int = 0
+    membranes_different: int = 0
+    membranes_compared: bool = True
+    counter_values: int = 0
+    counters_different: dict[str, int] = field(default_factory=dict)
+    first: Difference | None = None
+
+    @property
+    def different(self) -> int:
+        return self.neuron_ticks_different + sum(self.counters_different.values())
+
+    def add(self, other: "Pair") -> None:
+        """Take in the comparison of another chunk of samples of the same two backends."""
+        for key in ("neuron_ticks", "neuron_ticks_different", "spikes_different", "membranes_different", "counter_values"):
+            setattr(self, key, getattr(self, key) + getattr(other, key))
+        for name, count in other.counters_different.items():
+            self.counters_different[name] = self.counters_different.get(name, 0) + count
+        if other.first and (self.first is None or other.first.sample < self.first.sample):
+            self.first = other.first
+        self.membranes_compared &= other.membranes_compared
+
+    def __str__(self) -> str:
+        what = "neuron-ticks" if self.membranes_compared else "neuron-ticks (spikes only)"
+        text = f"{self.neuron_ticks:,} {what} compared, {self.neuron_ticks_different:,} different"
+        if self.counter_values:
+            wrong = {name: count for name, count in self.counters_different.items() if count}
+            text += f"; {self.counter_values:,} counter values compared, {sum(wrong.values()):,} different"
+            text += f" ({', '.join(f'{name} {count:,}' for name, count in wrong.items())})" if wrong else ""
+        return f"{self.reference} against {self.backend}: {text}"
+
+
+@dataclass
+class Result:
+    """The verdict on a run of two or more backends, with what they counted.
+
+    ``counters[backend][name]`` int64 ``[sample, tick]``; ``accuracy[backend]`` a fraction, None without labels;
+    ``silent`` names the populations that may fire and never did; ``seconds`` is wall time, ``busy`` the sum per backend
+    over all workers.
+    """
+
+    network: Network
+    backends: list[str]
+    samples: int
+    pairs: list[Pair]
+    accuracy: dict[str, float | None]
+    counters: dict[str, dict[str, np.ndarray]]
+    silent: list[str]
+    seconds: float
+    busy: dict[str, float]
+
+    @property
+    def ticks(self) -> int:
+        """Ticks run by each backend."""
+        return self.samples * self.network.ticks
+
+    @property
+    def neuron_ticks(self) -> int:
+        """Neuron-ticks compared in each pair: samples x steps x logical neurons."""
+        return self.pairs[0].neuron_ticks
+
+    @property
+    def different(self) -> int:
+        """Neuron-ticks and counter values that differ, over all pairs."""
+        return sum(pair.different for pair in self.pairs)
+
+    @property
+    def first(self) -> Difference | None:
+        return min((p.first for p in self.pairs if p.first), key=lambda d: (d.sample, d.tick), default=None)
+
+    def total(self, counter: str, backend: str) -> int | None:
+        values = self.counters[backend].get(counter)
+        return None if values is None else int(values.sum())
+
+    @property
+    def cycles_predicted(self) -> int | None:
+        return self.total("cycles", "pysim") if "pysim" in self.backends else None
+
+    @property
+    def cycles_measured(self) -> int | None:
+        """Cycles that the first chip among the backends counted, without its stalls."""
+        return next((self.total("cycles", name) for name in self.backends if name.split(":")[0] in CHIPS), None)
+
+    @property
+    def sops(self) -> int | None:
+        """Synaptic operations, as a chip counted them, else as pysim did."""
+        names = sorted(self.backends, key=lambda name: name.split(":")[0] not in CHIPS)
+        return next((self.total("sops", name) for name in names if "sops" in self.counters[name]), None)
+
+    @property
+    def dropped(self) -> int:
+        return sum(self.total("dropped", name) or 0 for name in self.backends)
+
+    def failures(self) -> list[str]:
+        """One sentence for each reason why the run fails; empty if all is equal and alive."""
+        reasons = [f"{pair}: first at {pair.first}" for pair in self.pairs if pair.different]
+        reasons += [f"population {name!r} must spike at least once in the run, not stay silent: equal silence proves nothing"
+                    for name in self.silent]
+        if self.dropped:
+            reasons.append(f"dropped events must be 0, not {self.dropped}")
+        return reasons
+
+    @property
+    def equal(self) -> bool:
+        return not self.failures()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON. ``neuron_ticks`` is per pair; ``different`` counts neuron-ticks and counter values over all pairs."""
+        return {
+            "equal": self.equal, "samples": self.samples, "steps": self.network.steps, "ticks": self.ticks, "neuron_ticks": self.neuron_ticks,
+            "different": self.different, "backends": self.backends, "accuracy": self.accuracy,
+            "cycles_predicted": self.cycles_predicted, "cycles_measured": self.cycles_measured, "sops": self.sops,
+            "seconds": round(self.seconds, 3), "busy_seconds": {k: round(v, 3) for k, v in self.busy.items()},
+            "silent": self.silent, "dropped": self.dropped, "failures": self.failures(),
+            "counters": {name: {c: int(v.sum()) for c, v in known.items()} for name, known in self.counters.items()},
+            "pairs": [asdict(pair) | {"different": pair.different} for pair in self.pairs],
+        }
+
+
+def diff(network: Network, reference: Trace, other: Trace, names: tuple[str, str] = ("reference", "other"), *,
+         base: int = 0, membranes: bool = True) -> Pair:
+    """Compare two traces of the same samples; ``base`` is the number of the first sample.
+
+    Counters are compared where both traces have them, except ``stalls``, which is the environment's doing; ``cycles``
+    is compared without stalls.
+    """
+    pair = Pair(*names, membranes_compared=membranes)
+    found: list[tuple[tuple[int, int, int], Difference]] = []
+    for rank, population in enumerate(network.order()):
+        a, b = (_array(t.spikes, population.name, "spikes", who) for t, who in zip((reference, other), names, strict=True))
+        _same_shape(a, b, f"spikes of population {population.name!r}", names)
+        shape = (*a.shape[:2], population.size)
+        pair.neuron_ticks += int(np.prod(shape))
+        wrong_spike = wrong_membrane = None
+        if not np.array_equal(a, b):
+            wrong_spike = unpack(a ^ b, population.size).astype(bool)
+            if not wrong_spike.any():
+                raise InputError(f"padding bits of the spikes of population {population.name!r} must be 0, not set in one of {' and '.join(names)}")
+            pair.spikes_different += int(wrong_spike.sum())
+        if membranes:
+            va, vb = (_array(t.membranes, population.name, "membranes", who) for t, who in zip((reference, other), names, strict=True))
+            _same_shape(va, vb, f"membranes of population {population.name!r}", names)
+            if va.shape != shape:
+                raise InputError(f"membranes of population {population.name!r} must be of shape {shape}, not {va.shape}")
+            if not np.array_equal(va, vb):
+                wrong_membrane = va != vb
+                pair.membranes_different += int(wrong_membrane.sum())
+        if wrong_spike is None and wrong_membrane is None:
+            continue
+        wrong = wrong_spike if wrong_membrane is None else wrong_membrane if wrong_spike is None else wrong_spike | wrong_membrane
+        pair.neuron_ticks_different += int(wrong.sum())
+        sample, step, neuron = (int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
+        if wrong_spike is not None and wrong_spike[sample, step, neuron]:
+            what, expected = "spike", int(unpack(a[sample, step], population.size)[neuron])
+            got = 1 - expected
+        else:
+            what, expected, got = "membrane", int(va[sample, step, neuron]), int(vb[sample, step, neuron])
+        tick = step + population.start
+        found.append(((sample, tick, rank), Difference(*names, base + sample, tick, step, 0, population.name, neuron, what, expected, got)))
+
+    known = (reference.counters, other.counters)
+    for rank, name in enumerate(c for c in COUNTERS if c != "stalls" and all(c in counters for counters in known)):
+        a, b = (_busy(counters) if name == "cycles" else np.asarray(counters[name]) for counters in known)
+        _same_shape(a, b, f"counter {name!r}", names)
+        pair.counter_values += a.size
+        wrong = a != b
+        pair.counters_different[name] = int(wrong.sum())
+        if wrong.any():
+            sample, tick = (int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
+            found.append(((sample, tick, 1000 + rank), Difference(*names, base + sample, tick, None, 0, None, None, name,
+                                                                   int(a[sample, tick]), int(b[sample, tick]))))
+    pair.first = min(found, key=lambda entry: entry[0])[1] if found else None
+    return pair
+
+
+def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: Opener, *, membranes: bool = True,
+            workers: int | None = None, chunk: int | None = None, progress: Callable[[int], None] | None = None) -> Result:
+    """Run ``stimulus`` through the named backends and compare each with the first.
+
+    ``opener(name)`` opens a backend, once per worker; ``progress(n)`` is called as n more samples are done.
+    ``chunk`` is the number of samples at a time. Raises InputError for fewer than two backends or no sample.
+    """
+    names = list(names)
+    if len(names) < 2:
+        raise InputError(f"backends to compare must be at least 2, not {len(names)} ({', '.join(names) or 'none'})")
+    if len(set(names)) < len(names):
+        raise InputError(f"backends to compare must be different ones, not {', '.join(names)}")
+    stimulus.check(network)
+    if not stimulus.samples:
+        raise InputError("samples to compare must be at least 1, not 0")
+    started = time.perf_counter()
+    workers = workers or len(os.sched_getaffinity(0))
+    per_sample = sum(p.size for p in network.populations) * network.steps * 4 * len(names)
+    chunk = chunk or max(1, min(CHUNK_SAMPLES, CHUNK_BYTES // per_sample, -(-stimulus.samples // workers)))
+    parts = [slice(at, min(at + chunk, stimulus.samples)) for at in range(0, stimulus.samples, chunk)]
+    workers = min(workers, len(parts))
+
+    pairs = [Pair(names[0], name, membranes_compared=membranes) for name in names[1:]]
+    correct, busy, counters = dict.fromkeys(names, 0), dict.fromkeys(names, 0.0), {name: [] for name in names}
+    alive: set[str] = set()
+    idle: SimpleQueue[dict[str, Backend]] = SimpleQueue()
+    opened: list[Backend] = []
+    try:
+        for _ in range(workers):
+            crew = {}
+            for name in names:
+                crew[name] = opener(name)
+                opened.append(crew[name])
+            idle.put(crew)
+
+        def work(part: slice) -> tuple[slice, dict[str, Trace], dict[str, float], list[Pair]]:
+            crew, mine, spent = idle.get(), stimulus.take(part), {}
+            traces: dict[str, Trace] = {}
+            try:
+                for name, backend in crew.items():
+                    begin = time.perf_counter()
+                    traces[name] = backend.run(mine, membranes=membranes)
+                    spent[name] = time.perf_counter() - begin
+            finally:
+                idle.put(crew)
+            for name, trace in traces.items():
+                _check_shape(network, trace, part.stop - part.start, name)
+            some = [diff(network, traces[names[0]], traces[name], (names[0], name), base=part.start, membranes=membranes) for name in names[1:]]
+            return part, traces, spent, some
+
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                for part, traces, spent, some in _in_order(pool, work, parts, 2 * workers):
+                    for pair, more in zip(pairs, some, strict=True):
+                        pair.add(more)
+                    for name, trace in traces.items():
+                        busy[name] += spent[name]
+                        counters[name].append(trace.counters)
+                        if stimulus.labels is not None:
+                            answers = decisions(network, trace)
+                            correct[name] = None if answers is None else correct[name] + int((answers == stimulus.labels[part]).sum())
+                    alive |= {p.name for p in network.populations if traces[names[0]].spikes[p.name].any()}
+                    if progress:
+                        progress(part.stop - part.start)
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+    finally:
+        for backend in opened:
+            backend.close()
+    joined = {name: _totals(parts_of) for name, parts_of in counters.items()}
+    right = {name: None if stimulus.labels is None or count is None else count / stimulus.samples for name, count in correct.items()}
+    silent = [p.name for p in network.populations if p.fire.any() and p.name not in alive]
+    return Result(network, names, stimulus.samples, pairs, right, joined, silent, time.perf_counter() - started, busy)
+
+
+def decisions(network: Network, trace: Trace) -> np.ndarray | None:
+    """The class each sample is read out as, int64 ``[sample]``: the neuron of the output population with most spikes, or the
+    highest membrane after the last step; of equals the first. None where the membranes it needs were not recorded."""
+    output = network.population(network.output)
+    if network.readout == "spikes":
+        return unpack(trace.spikes[output.name], output.size).sum(axis=1, dtype=np.int64).argmax(axis=1)
+    if output.name not in trace.membranes:
+        return None
+    return trace.membranes[output.name][:, -1].argmax(axis=1)
+
+
+def accuracy(network: Network, trace: Trace, labels: np.ndarray) -> float | None:
+    """Fraction of samples read out as their label."""
+    answers = decisions(network, trace)
+    return None if answers is None else float((answers == labels).mean())
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable, parts: list, ahead: int):
+    """Results of ``work`` in the order of ``parts``, at most ``ahead`` of them under way, so that memory stays bounded."""
+    pending, rest = [], iter(parts)
+    while True:
+        while len(pending) < ahead and (part := next(rest, None)) is not None:
+            pending.append(pool.submit(work, part))
+        if not pending:
+            return
+        yield pending.pop(0).result()
+
+
+def _array(arrays: dict[str, np.ndarray], name: str, what: str, who: str) -> np.ndarray:
+    if name not in arrays:
+        raise InputError(f"trace of {who} must hold the {what} of population {name!r}, not only {', '.join(arrays) or 'nothing'}")
+    return arrays[name]
+
+
+def _same_shape(a: np.ndarray, b: np.ndarray, what: str, names: tuple[str, str]) -> None:
+    if a.shape != b.shape:
+        raise InputError(f"{what} must be of one shape in {names[0]} and {names[1]}, not {a.shape} and {b.shape}")
+
+
+def _check_shape(network: Network, trace: Trace, samples: int, who: str) -> None:
+    """A backend that returns less than it was asked for must not pass for an equal one."""
+    for p in network.populations:
+        want = (samples, network.steps, -(-p.size // 8))
+        if (got := _array(trace.spikes, p.name, "spikes", who)).shape != want:
+            raise InputError(f"spikes of population {p.name!r} in the trace of {who} must be of shape {want}, not {got.shape}")
+    for name, values in trace.counters.items():
+        if values.shape != (samples, network.ticks):
+            raise InputError(f"counter {name!r} in the trace of {who} must be of shape {(samples, network.ticks)}, not {values.shape}")
+
+
+def _busy(counters: dict[str, np.ndarray]) -> np.ndarray:
+    """Cycles of work: the cycle counter without the stalls."""
+    return np.asarray(counters["cycles"]) - np.asarray(counters.get("stalls", 0))
+
+
+def _totals(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return joined | ({"cycles": _busy(joined)} if "cycles" in joined else {})
