@@ -1,0 +1,295 @@
+"""The chip model: one core run from its image, bit-exact and cycle-exact, many samples at once.
+
+It sees the memories of the image and nothing of the network: weights come out of the synapse rows, parameters out
+of the lane records, routes out of the route records. The contract is docs/arithmetic.md, the cycles are those of
+docs/architecture.md. Two engines give the same result bit for bit: numpy here, and numba (pysim.fast) where it is installed.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pysim import fast
+from pysim.arith import leak, low_bound, saturate
+from pysim.errors import InputError
+from pysim.image import Image
+from pysim.memory_map import COUNTERS
+from pysim.params import SCAN_BITS
+from pysim.records import (
+    ROUTE_LOCAL, fire_record, leak_record, neuron_record, route_record, unpack_lanes, unpack_plain, word_record,
+)
+from pysim.trace import Stimulus, Trace, unpack
+
+__all__ = ["Core", "Neurons", "cycles"]
+
+# Cycles of docs/architecture.md, "Cycles": the RTL's own constants are hdl's, these are the model's.
+START = 1  # to start a tick
+SCAN = 2  # to begin a scan of the ring
+REPLAY = 1  # to begin a pass over the events already found
+WORD = 2  # to fetch a word record, live or not
+DRAIN = 1  # from the last synapse row to the accumulators
+JOIN = 2  # to begin joining digits
+UPDATE = 3  # leak, fire, write back
+EMIT = 2  # to begin the emission
+CHUNK = 2  # per chunk of spikes
+
+
+def cycles(scan: np.ndarray, events: np.ndarray, emit: np.ndarray, live: int, joins: int, words: int, spike_chunks: int) -> np.ndarray:
+    """Cycles of a tick without stalls.
+
+    scan: sum of max(1, events) over chunks of axons; events: of the tick (dense mode: axons, in both); emit: sum of max(1, spikes) over all
+    words' chunks; live: live words; joins: sum of their digits per weight. All broadcast.
+    """
+    first = SCAN + scan
+    accumulate = first + (live - 1) * (events + REPLAY) if live else first
+    return START + words * WORD + accumulate + live * (DRAIN + JOIN + UPDATE) + joins + EMIT + emit + CHUNK * words * spike_chunks
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """All neurons of a core, ordered by start tick, word, lane; arrays ``[n]`` or, where paged, ``[pages, n]``; int64 unless said.
+
+    ``groups``: (start, first, last + 1) of the neurons of each start tick. Pages beyond a word's last repeat its last. ``weights``
+    int16 ``[axons, n]`` (int32 for 16 binary-weighted digits never occurs: weights have at most 16 bits).
+    """
+
+    place: np.ndarray
+    chunk: np.ndarray
+    groups: list[tuple[int, int, int]]
+    weights: np.ndarray
+    route: dict[str, np.ndarray]
+    p: dict[str, np.ndarray]
+
+
+class Core:
+    """One core loaded with ``image``; every :meth:`run` begins with CLEAR.
+
+    ``engine``: "numba" where numba is installed, else "numpy"; the argument forces one.
+    """
+
+    def __init__(self, image: Image, engine: str | None = None) -> None:
+        if engine not in (None, "numpy", "numba") or (engine == "numba" and not fast.AVAILABLE):
+            raise InputError(f"engine must be numpy, or numba where numba is installed (pip install 'spikeloop[fast]'), not {engine!r}")
+        self.image = image
+        self.chip = image.chip
+        self.engine = engine or ("numba" if fast.AVAILABLE else "numpy")
+        self.neurons = _unpack(image)
+        self.fanout = unpack_plain_counts(image)
+        words = unpack_plain(word_record(self.chip), image.bits("words"))
+        self._words = [(int(s), int(j) + 1) for u, s, j in zip(words["used"], words["start"], words["last_digit"], strict=True) if u]
+
+    def run(self, stimulus: Stimulus, *, membranes: bool = True, dense: bool = False) -> Trace:
+        """Run all samples of ``stimulus`` from CLEAR; ``dense``: count cycles as if silent axons were visited too.
+
+        Returns a Trace with every counter of the memory map per [sample, tick]. Events that arrive at a tick count in it whether
+        or not a population is live; inputs that would arrive after the last tick are not sent.
+        """
+        stimulus.check(self.image)
+        size = max(1, min(64, (64 << 20) // (8 * self.image.ticks * (self.chip.axons + self.neurons.place.size))))
+        parts = [stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)] or [stimulus]
+        if self.engine == "numba":
+            return Trace.concatenate(fast.each(lambda part: self._trace(fast.run(self, self.events(part), membranes), dense), parts))
+        return Trace.concatenate([self._trace(self._run(self.events(part), membranes), dense) for part in parts])
+
+    def predict_cycles(self, stimulus: Stimulus, *, dense: bool = False) -> np.ndarray:
+        """int64 ``[sample, tick]``: the cycles that the RTL will take, without stalls."""
+        return self.run(stimulus, membranes=False, dense=dense).counters["cycles"]
+
+    def output_events(self, trace: Trace) -> np.ndarray:
+        """AER events of the output stream in their order: int64 ``[event, 3]`` of (sample, tick, address)."""
+        place = self.image.placement.population(self.image.output)
+        found = np.argwhere(unpack(trace.spikes[place.name], place.size))
+        return found + np.array([0, place.start, 0])
+
+    def events(self, stimulus: Stimulus) -> np.ndarray:
+        """What the host puts into the ring: uint8 0/1 ``[sample, tick, axon]``, axon events by the tick they arrive at."""
+        image = self.image
+        events = np.zeros((stimulus.samples, image.ticks, self.chip.axons), np.uint8)
+        for group in image.placement.inputs:
+            steps = min(image.steps, image.ticks - group.delay)
+            if steps > 0:
+                lines = unpack(stimulus.spikes[group.name][:, :steps], group.size)
+                events[:, group.delay:group.delay + steps, group.first_axon:group.first_axon + group.size] = lines
+        return events
+
+    # -- numpy engine ------------------------------------------------------------------------------------
+
+    def _run(self, events: np.ndarray, membranes: bool) -> "Raw":
+        n, chip, image = self.neurons, self.chip, self.image
+        samples, ticks, count = events.shape[0], image.ticks, n.place.size
+        raw = Raw.zeros(samples, ticks, image.steps, count, membranes)
+        v = np.repeat(n.p["v_init"][None], samples, axis=0)
+        c = np.zeros((samples, count), np.int64)
+        ring = np.zeros((chip.derived.slots, samples, chip.axons), np.uint8)
+        local = np.flatnonzero(n.route["kind"] == ROUTE_LOCAL)
+        chunks = chip.derived.words * chip.derived.spike_chunks
+        for tick in range(ticks):
+            slot = tick % chip.derived.slots
+            x = events[:, tick] | ring[slot]
+            ring[slot] = 0
+            raw.events[:, tick], raw.scan[:, tick] = _scan(x)
+            raw.sops[:, tick] = x @ self.fanout
+            fired = np.zeros((samples, count), bool)
+            current = x.astype(self._weights.dtype)
+            for start, first, last in n.groups:
+                step = tick - start
+                if 0 <= step < image.steps:
+                    mine = slice(first, last)
+                    sums = (current @ self._weights[:, mine]).astype(np.int64)
+                    s, v[:, mine], c[:, mine], clipped = self._step(sums, v[:, mine], c[:, mine], mine, step)
+                    fired[:, mine] = s
+                    raw.saturations[:, tick] += clipped.sum(axis=1)
+                    raw.spikes[:, step, mine] = s
+                    if raw.membranes is not None:
+                        raw.membranes[:, step, mine] = v[:, mine]
+            for delay in np.unique(n.route["delay"][local]):
+                to = local[n.route["delay"][local] == delay]
+                ring[(tick + delay) % chip.derived.slots][:, n.route["address"][to]] |= fired[:, to].astype(np.uint8)
+            per_chunk = np.zeros((samples, chunks), np.int64)
+            np.add.at(per_chunk, (slice(None), n.chunk), fired)
+            raw.emit[:, tick] = np.maximum(per_chunk, 1).sum(axis=1)
+            raw.fired[:, tick] = per_chunk.sum(axis=1)
+        return raw
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        """Weights in a float type whose matrix product is exact: every partial sum is an integer below 2^24 or 2^53."""
+        weights = self.neurons.weights
+        bound = int(np.abs(weights.astype(np.int64)).sum(axis=0).max(initial=0))
+        return weights.astype(np.float32 if bound < 1 << 24 else np.float64)
+
+    @cached_property
+    def _uses(self) -> dict[str, bool]:
+        """Which parts of the contract any neuron uses: the others are skipped."""
+        return {name: bool(value.any()) for name, value in self.neurons.p.items()}
+
+    def _step(self, sums: np.ndarray, v: np.ndarray, c: np.ndarray, mine: slice, step: int) -> tuple[np.ndarray, ...]:
+        """One step of the neurons ``mine``: (spikes, membranes, refractory counts, clipped), each ``[sample, neuron]``."""
+        bits, uses = self.chip.membrane_bits, self._uses
+        p = {name: (value[min(step, value.shape[0] - 1)] if value.ndim == 2 else value)[mine] for name, value in self.neurons.p.items()}
+        current = sums + p["bias"]
+        if uses["rectify"]:
+            current = np.where(p["rectify"], np.maximum(current, 0), current)
+        terms = [(p[f"sign{r}"], p[f"shift{r}"]) for r in range(self.chip.leak_terms) if uses[f"sign{r}"]]
+        total = current + leak(v, p["k0"], terms, p["toward_zero"] if uses["toward_zero"] else None,
+                               p["at_least_one"] if uses["at_least_one"] else None)
+        u = saturate(total, bits)
+        clipped = u != total
+        s = (u >= p["v_th"]) & (p["fire"] != 0)
+        if uses["refractory"]:
+            s &= c == 0
+        new = u
+        if uses["bounded"]:
+            bounded = np.where(p["bounded"], low_bound(u, p["v_low"], p["low_value"], p["low_add"]), u)
+            new = saturate(bounded, bits)
+            held = (p["hold"] != 0) & (c > 0)
+            clipped |= (new != bounded) & ~s & ~held
+        if uses["refractory"] and uses["hold"]:
+            new = np.where((p["hold"] != 0) & (c > 0), p["v_reset"], new)
+        after = u
+        if uses["soft"]:
+            less = u - p["v_sub"]
+            soft = saturate(less, bits)
+            clipped |= (soft != less) & s & (p["soft"] != 0)
+            after = np.where(p["soft"], soft, u)
+        after = np.where(p["hard"], p["v_reset"], after)
+        count = np.where(s, p["refractory"], np.maximum(c - 1, 0)) if uses["refractory"] else c
+        return s, np.where(s, after, new), count, clipped
+
+    # -- trace -------------------------------------------------------------------------------------------
+
+    def _trace(self, raw: "Raw", dense: bool) -> Trace:
+        """Neuron order to populations, raw figures to counters."""
+        chip, d, image = self.chip, self.chip.derived, self.image
+        samples, ticks = raw.events.shape
+        counters = {name: np.zeros((samples, ticks), np.int64) for name in COUNTERS}
+        counters |= {"spikes_in": raw.events, "spikes_out": raw.fired, "sops": raw.sops, "slots": raw.events * chip.columns,
+                     "saturations": raw.saturations, "ticks": np.ones((samples, ticks), np.int64)}
+        scan, events = (np.full_like(raw.scan, chip.axons),) * 2 if dense else (raw.scan, raw.events)
+        for tick in range(ticks):
+            live = [join for start, join in self._words if 0 <= tick - start < image.steps]
+            counters["cycles"][:, tick] = cycles(scan[:, tick], events[:, tick], raw.emit[:, tick], len(live), sum(live), d.words, d.spike_chunks)
+        spikes, membranes = {}, {}
+        order = np.full(d.words * chip.lanes, -1)
+        order[self.neurons.place] = np.arange(self.neurons.place.size)
+        for p in image.placement.populations:
+            mine = order[p.neurons]
+            spikes[p.name] = np.packbits(raw.spikes[:, :, mine], axis=-1, bitorder="little")
+            if raw.membranes is not None:
+                membranes[p.name] = raw.membranes[:, :, mine]
+        return Trace(spikes, membranes, counters)
+
+
+@dataclass(eq=False)
+class Raw:
+    """What an engine leaves: ``spikes`` uint8 and ``membranes`` int32 (or None) ``[sample, step, neuron]``, figures int64 ``[sample, tick]``."""
+
+    spikes: np.ndarray
+    membranes: np.ndarray | None
+    events: np.ndarray
+    scan: np.ndarray
+    sops: np.ndarray
+    fired: np.ndarray
+    emit: np.ndarray
+    saturations: np.ndarray
+
+    @classmethod
+    def zeros(cls, samples: int, ticks: int, steps: int, neurons: int, membranes: bool) -> "Raw":
+        return cls(np.zeros((samples, steps, neurons), np.uint8), np.zeros((samples, steps, neurons), np.int32) if membranes else None,
+                   *(np.zeros((samples, ticks), np.int64) for _ in range(6)))
+
+
+def _scan(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Events, and the sum over chunks of max(1, events), of axons uint8 0/1 ``[sample, axon]``."""
+    per_chunk = np.add.reduceat(x, np.arange(0, x.shape[1], SCAN_BITS), axis=1, dtype=np.int64)
+    return per_chunk.sum(axis=1), np.maximum(per_chunk, 1).sum(axis=1)
+
+
+def unpack_plain_counts(image: Image) -> np.ndarray:
+    """The fanout memory: int64 ``[axon]``."""
+    bits = image.bits("fanout").astype(np.int64)
+    return (bits << np.arange(bits.shape[1])).sum(axis=1)
+
+
+def _unpack(image: Image) -> Neurons:
+    """Memories to arrays over the neurons in use."""
+    chip, d = image.chip, image.chip.derived
+    words = unpack_plain(word_record(chip), image.bits("words"))
+    neuron = unpack_lanes(neuron_record(chip), chip.lanes, image.bits("neuron"))
+    word, lane = np.nonzero(neuron["used"] & words["used"][:, None])
+    order = np.lexsort((lane, word, words["start"][word]))
+    word, lane = word[order], lane[order]
+    starts, first = np.unique(words["start"][word], return_index=True)
+    groups = list(zip(starts.tolist(), first.tolist(), [*first[1:].tolist(), word.size], strict=True))
+
+    p = {name: value[word, lane] for name, value in neuron.items() if name != "used"}
+    pages = int(words["last_page"][word].max(initial=0)) + 1
+    row = word * chip.pages + np.minimum(np.arange(pages)[:, None], words["last_page"][word])
+    for name, record in (("leak", leak_record(chip)), ("fire", fire_record(chip))):
+        p |= {key: value[row, lane] for key, value in unpack_lanes(record, chip.lanes, image.bits(name)).items()}
+    for r in range(chip.leak_terms):
+        p[f"sign{r}"] = p.pop(f"on{r}") * (1 - 2 * p.pop(f"negative{r}"))
+    for name in ("toward_zero", "at_least_one", "bounded", "low_add", "v_low", "low_value", "refractory", "hold"):
+        p.setdefault(name, np.zeros(word.size, np.int64))
+
+    routes = unpack_plain(route_record(chip), image.bits("routes"))
+    rows = (word << d.lane_bits) | lane
+    return Neurons(word * chip.lanes + lane, word * d.spike_chunks + lane // SCAN_BITS, groups, _unpack_weights(image, words, word, lane),
+                   {key: value[rows] for key, value in routes.items()}, p)
+
+
+def _unpack_weights(image: Image, words: dict[str, np.ndarray], word: np.ndarray, lane: np.ndarray) -> np.ndarray:
+    """int16 ``[axon, neuron]``: digits joined by their strengths, less the excess."""
+    chip = image.chip
+    weights = np.zeros((chip.axons, word.size), np.int16)
+    rows = image.rows("synapse").reshape(chip.derived.words, chip.axons, -1)
+    for w in np.unique(word):
+        mine = np.flatnonzero(word == w)
+        bits = np.unpackbits(rows[w], axis=1, count=chip.lanes * chip.digit_bits, bitorder="little").reshape(chip.axons, chip.digit_bits, -1)
+        digits = sum(bits[:, b].astype(np.int32) << b for b in range(chip.digit_bits))
+        total = np.zeros((chip.axons, mine.size), np.int32)
+        for j in range(int(words["last_digit"][w]) + 1):
+            total += digits[:, lane[mine] + j] << (j * chip.digit_bits * int(words["shift"][w]))
+        weights[:, mine] = total - (int(words["offset"][w]) << int(words["offset_shift"][w]))
+    return weights
