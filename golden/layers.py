@@ -1,0 +1,120 @@
+"""The float net: fully connected spiking layers, optionally recurrent, and its file.
+
+A layer of n neurons with m inputs has ``weight [m, n]``, ``bias [n]``, ``tau [n]`` and, if recurrent, ``recurrent [n, n]`` (source first).
+Spikes pass from layer to layer within one step; recurrent spikes arrive one step later. The file is safetensors with a JSON header
+under the key ``spikeloop_float``. Never pickle.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from golden.neurons import lif_step
+from pysim.network import InputError, write_atomic
+
+__all__ = ["FloatNet", "SpikingLayer"]
+
+VERSION = 1
+GAIN = 3.0  # initial weights ~ N(0, GAIN / sqrt(inputs)): few inputs are active at once, and the layer must spike from the first batch on
+
+
+class SpikingLayer(nn.Module):
+    """One layer of LIF neurons."""
+
+    def __init__(self, inputs: int, size: int, *, recurrent: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(inputs, size) * (GAIN / inputs**0.5))
+        self.recurrent = nn.Parameter(torch.randn(size, size) * (0.5 / size**0.5)) if recurrent else None
+        self.bias = nn.Parameter(torch.zeros(size))
+        self.tau = nn.Parameter(torch.full((size,), 0.5))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Input spikes ``[T, B, inputs]`` to spikes and membranes before reset, ``[T, B, size]``."""
+        steps, batch, _ = x.shape
+        currents = (x.reshape(steps * batch, -1) @ self.weight + self.bias).view(steps, batch, -1)
+        u = s = torch.zeros_like(currents[0])
+        spikes, membranes = [], []
+        for current in currents:
+            if self.recurrent is not None:
+                current = current + s @ self.recurrent
+            u, s = lif_step(u, s, current, self.tau)
+            spikes.append(s)
+            membranes.append(u)
+        return torch.stack(spikes), torch.stack(membranes)
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Back into the ranges the fixed point has: weights and biases in -1..1 (= U_th), tau in 0..1."""
+        for name, parameter in self.named_parameters():
+            parameter.clamp_(0.0 if name == "tau" else -1.0, 1.0)
+
+
+class FloatNet(nn.Module):
+    """Layers ``sizes[0]`` (inputs) - ... - ``sizes[-1]`` (outputs); ``recurrent`` gives every hidden layer lateral synapses.
+
+    ``metadata`` is free JSON: encoder, data source, training settings, accuracy (see :func:`golden.train.train`).
+    """
+
+    def __init__(self, sizes: Sequence[int], *, recurrent: bool = False, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1 << 20 for n in sizes):
+            raise InputError(f"layers must be two or more sizes of 1..{1 << 20}, not {'-'.join(map(str, sizes))}")
+        self.sizes, self.recurrent, self.metadata = tuple(sizes), recurrent, metadata or {}
+        self.layers = nn.ModuleList(SpikingLayer(m, n, recurrent=recurrent and i < len(sizes) - 2)
+                                    for i, (m, n) in enumerate(zip(sizes, sizes[1:], strict=False)))
+
+    @property
+    def names(self) -> list[str]:
+        """Population names of the layers: hidden1, hidden2, ..., output."""
+        return [f"hidden{i + 1}" for i in range(len(self.layers) - 1)] + ["output"]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Input spikes ``[T, B, inputs]`` to the spikes ``[T, B, size]`` of every layer."""
+        every = []
+        for layer in self.layers:
+            x, _ = layer(x)
+            every.append(x)
+        return every
+
+    def check_finite(self) -> None:
+        """Raise InputError if any parameter is NaN or infinite."""
+        for name, parameter in self.named_parameters():
+            if not torch.isfinite(parameter).all():
+                bad = parameter.detach()[~torch.isfinite(parameter)][0]
+                raise InputError(f"{name} of the float net must be finite, not {bad.item()}: train it again, with a smaller learning rate")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the file whole or not at all."""
+        self.check_finite()
+        header = {"version": VERSION, "sizes": self.sizes, "recurrent": self.recurrent, "metadata": self.metadata}
+        tensors = {name: p.detach().contiguous() for name, p in self.named_parameters()}
+        return write_atomic(path, save(tensors, {"spikeloop_float": json.dumps(header, sort_keys=True)}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "FloatNet":
+        """Read and check; InputError for anything else than a sound file."""
+        what = f"float net {str(path)!r}"
+        try:
+            with safe_open(path, "pt") as file:
+                header = json.loads((file.metadata() or {})["spikeloop_float"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except OSError as error:
+            raise InputError(f"{what} must be readable, not missing or closed ({error})") from None
+        except (SafetensorError, KeyError, ValueError):
+            raise InputError(f"{what} must be a safetensors file written by spikeloop train, not this one "
+                             "(truncated, damaged or another format)") from None
+        if not isinstance(header, dict) or header.get("version") != VERSION:
+            raise InputError(f"{what} must be of version {VERSION}, not {header.get('version') if isinstance(header, dict) else header!r}")
+        try:
+            net = cls(header["sizes"], recurrent=header["recurrent"], metadata=header["metadata"])
+            net.load_state_dict(tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise InputError(f"tensors of {what} must match its header, not differ ({' '.join(str(error).split())})") from None
+        net.check_finite()
+        return net
