@@ -59,7 +59,8 @@ def test_a_wrong_arrow_is_seen(package: str, source: str) -> None:
 
 @pytest.mark.parametrize(("package", "source"), [
     ("golden", "from pysim.network import InputError, Network"), ("golden", "from pysim import network"),
-    ("hdl", "from pysim.params import Chip"), ("cosim", "import golden.integer, hdl.core, pysim.core"), ("pysim", "from pysim.errors import InputError"), ("pysim", "import numpy"),
+    ("hdl", "from pysim.params import Chip"), ("cosim", "import golden.integer, hdl.core, pysim.core"),
+    ("pysim", "from pysim.errors import InputError"), ("pysim", "import numpy"),
 ])
 def test_a_right_arrow_passes(package: str, source: str) -> None:
     assert broken_arrows(package, source) == []
@@ -90,7 +91,8 @@ def tracked() -> list[Path]:
 # spelled in pieces, so that this file passes its own check
 FORBIDDEN = re.compile("|".join([
     r"(?<![\w.])/" + r"work/", r"(?<![\w.])/" + r"root/", r"(?<![\w.])/" + r"home/\w", r"\." + r"library/", r"/opt/" + r"pypi",
-    r"pythonhosted" + r"\.org", r"pypi" + r"\.org", r"index" + r"-url", r"find" + r"-links", r"BEGIN (RSA |EC |OPENSSH )?" + r"PRIVATE KEY", r"^(<{7}|>{7}) ",
+    r"pythonhosted" + r"\.org", r"pypi" + r"\.org", r"index" + r"-url", r"find" + r"-links",
+    r"BEGIN (RSA |EC |OPENSSH )?" + r"PRIVATE KEY", r"^(<{7}|>{7}) ",
 ]), re.MULTILINE)
 
 

@@ -1,0 +1,86 @@
+"""Writes docs/memory_map.md from the memory map, for every preset: ``python -m pysim.memory_map_page``.
+
+The page is generated and committed; tests/test_docs.py fails when it is not what this module writes.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pysim.memory_map import MemoryMap
+from pysim.network import write_atomic
+from pysim.params import PRESETS, Chip
+from pysim.records import Field, event_record, fire_record, leak_record, neuron_record, output_record, route_record, width, word_record
+
+__all__ = ["page"]
+
+HEAD = """\
+# Memory map
+
+<!-- written by `make docs` (pysim/memory_map_page.py) from pysim/memory_map.py and pysim/records.py: do not edit -->
+
+The load port is 32 bits wide and word-addressed: every address below counts 32-bit words. A memory of `rows` rows of
+`width` bits is read and written in chunks of 32 bits, the least significant first:
+
+    address = base + (row << chunk_bits) + chunk
+
+Registers may be accessed always, memories while the core is idle (`status` bit 0 is 0). Reset zeroes the registers and
+leaves memories undefined; *loaded* memories are filled from the image bundle, the others are the core's own state,
+which `control` = 2 (clear) writes. 64-bit counters are two registers, the low half first.
+"""
+
+RECORDS = (("leak", "per lane and page, bit planes", leak_record), ("fire", "per lane and page, bit planes", fire_record),
+           ("neuron", "per lane, bit planes", neuron_record), ("words", "per word, plain", word_record),
+           ("routes", "per neuron, plain", route_record), ("event in", "AER, plain", event_record),
+           ("event out", "AER, plain", output_record))
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    return "\n".join([HEAD, *_registers(), *_records(), *(line for name, chip in PRESETS.items() for line in _memories(name, chip))])
+
+
+def _registers() -> Iterator[str]:
+    yield "## Registers\n\nThe same on every chip; constants are those of preset `tiny`.\n"
+    yield from _table(("address", "register", "access", "reset", "meaning"), (
+        (f"{r.address:#04x}", f"`{r.name}`", r.access, f"{r.reset:#x}" if r.reset > 9 else str(r.reset), r.meaning)
+        for r in MemoryMap(PRESETS["tiny"]).registers.values()))
+
+
+def _records() -> Iterator[str]:
+    yield "## Records\n"
+    yield ("Fields lie least significant first. *Plain*: field after field in one row. *Bit planes*: bit b of a field of all lanes\n"
+           "is one group of `lanes` neighbouring bits, so that memory bit = plane * lanes + lane. Bits are those of preset `tiny`\n"
+           "where they depend on the chip.\n")
+    for name, form, record in RECORDS:
+        fields: list[Field] = record(PRESETS["tiny"])
+        yield f"### `{name}` ({form}; {width(fields)} bits)\n"
+        yield from _table(("field", "bits", "signed", "meaning"),
+                          ((f"`{f.name}`", str(f.bits), "yes" if f.signed else "", f.meaning) for f in fields))
+
+
+def _memories(name: str, chip: Chip) -> Iterator[str]:
+    memory_map = MemoryMap(chip)
+    yield f"## Memories of preset `{name}`\n"
+    yield (f"{chip.axons:,} axons, {chip.columns:,} columns, {chip.lanes:,} lanes of {_count(chip.digit_bits, 'column')}, "
+           f"{_count(chip.derived.words, 'word')}, {_count(chip.pages, 'page')};\n"
+           f"{memory_map.address_bits} address bits, fingerprint {chip.fingerprint():#010x}.\n")
+    yield from _table(("base", "memory", "rows", "width", "chunk_bits", "loaded", "meaning"), (
+        (f"{m.base:#x}", f"`{m.name}`", f"{m.rows:,}", f"{m.width:,}", str(m.chunk_bits), "yes" if m.loaded else "", m.meaning)
+        for m in memory_map.memories.values()))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+if __name__ == "__main__":
+    target = Path(__file__).resolve().parent.parent / "docs" / "memory_map.md"
+    print(f"wrote {write_atomic(target, page().encode())}")
