@@ -148,17 +148,21 @@ class Result:
     @property
     def cycles_measured(self) -> int | None:
         """Cycles that the first chip among the backends counted, without its stalls."""
-        return next((self.total("cycles", name) for name in self.backends if name.split(":")[0] in CHIPS), None)
+        return next((self.total("cycles", name) for name in self.backends if name.partition(":")[0] in CHIPS), None)
 
     @property
     def sops(self) -> int | None:
         """Synaptic operations, as a chip counted them, else as pysim did."""
-        names = sorted(self.backends, key=lambda name: name.split(":")[0] not in CHIPS)
+        names = sorted(self.backends, key=lambda name: name.partition(":")[0] not in CHIPS)
         return next((self.total("sops", name) for name in names if "sops" in self.counters[name]), None)
 
     @property
     def dropped(self) -> int:
         return sum(self.total("dropped", name) or 0 for name in self.backends)
+
+    def score(self, *names: str) -> float | None:
+        """Accuracy of the first of the backends so named that ran."""
+        return next((self.accuracy[backend] for backend in self.backends if backend.partition(":")[0] in names), None)
 
     def failures(self) -> list[str]:
         """One sentence for each reason why the run fails; empty if all is equal and alive."""
@@ -177,7 +181,8 @@ class Result:
         """For JSON. ``neuron_ticks`` is per pair; ``different`` counts neuron-ticks and counter values over all pairs."""
         return {
             "equal": self.equal, "samples": self.samples, "steps": self.network.steps, "ticks": self.ticks, "neuron_ticks": self.neuron_ticks,
-            "different": self.different, "backends": self.backends, "accuracy": self.accuracy,
+            "different": self.different, "backends": self.backends,
+            "accuracy": {"float": None, "integer": self.score("golden", "pysim"), "rtl": self.score(*CHIPS)}, "accuracy_of": self.accuracy,
             "cycles_predicted": self.cycles_predicted, "cycles_measured": self.cycles_measured, "sops": self.sops,
             "seconds": round(self.seconds, 3), "busy_seconds": {k: round(v, 3) for k, v in self.busy.items()},
             "silent": self.silent, "dropped": self.dropped, "failures": self.failures(),

@@ -8,7 +8,6 @@ model, Icarus or a board at the end of a wire, also speaks :class:`Link`: the lo
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
 
 from pysim.memory_map import CONTROL_CLEAR, CONTROL_TICK, CONTROL_ZERO, COUNTERS, MemoryMap
 from pysim.params import Chip
@@ -39,7 +38,7 @@ class Backend(ABC):
     def close(self) -> None:
         """Give back processes, models and wires. Closing twice is harmless."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Backend":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,316 @@
+"""The command ``spikeloop``: train, quantize, map, verilog, sim, compare, export, bench.
+
+Exit status: 0 equal (or done), 1 different (or a run that proves nothing: a silent population, dropped events), 2 bad input, 130
+interrupted. Bad input is one sentence on stderr, ``spikeloop: <thing> must be <requirement>, not <value>``. With ``--json`` stdout holds one
+JSON document and nothing else; progress and tables go to stderr. Heavy packages are imported by the command that needs them.
+"""
+
+import contextlib
+import json as json_text
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pysim.errors import InputError
+
+__all__ = ["app", "main"]
+
+UsageError = typer.BadParameter.__base__  # click's, wherever typer keeps click
+ClickException = UsageError.__base__
+
+app = typer.Typer(name="spikeloop", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+                  context_settings={"help_option_names": ["-h", "--help"]},
+                  help="Train a spiking network in PyTorch, and know that the chip will do exactly what the model did.",
+                  epilog="Exit status: 0 equal or done, 1 different, 2 bad input. The walk through all of it: spikeloop sim")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; tables and progress on stderr.")]
+DataDir = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder with the four MNIST IDX files, gzipped or not. "
+                                              "[dim]default: the 5,000 embedded images[/dim]", show_default=False)]
+ChipName = Annotated[str, typer.Option("--chip", metavar="PRESET", help="Chip preset: tiny, default, zou2021 or full.")]
+Config = Annotated[str, typer.Option("--config", metavar="N-N-N", help="Layer sizes, inputs first.")]
+Encoding = Annotated[str, typer.Option("--encoder", metavar="NAME", help="rank_order or rate.")]
+Steps = Annotated[int, typer.Option("--steps", metavar="T", help="Steps of one sample.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passes over the training images. "
+                                            "[dim]default: what about 9,000 updates take, 15 to 60[/dim]", show_default=False)]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of weights and order of images.")]
+Recurrent = Annotated[bool, typer.Option("--recurrent", help="Lateral synapses in every hidden layer.")]
+Bits = Annotated[int, typer.Option("--bits", metavar="N", help="Bits of a weight, 2 to 16.")]
+Backends = Annotated[str, typer.Option("--backends", metavar="A,B,...", help="Backends, the reference first: golden, pysim, verilator, icarus.")]
+Samples = Annotated[int | None, typer.Option("--samples", metavar="N", help="Only the first N samples. [dim]default: all[/dim]", show_default=False)]
+
+
+@app.command()
+def train(output: Annotated[Path, typer.Option("--output", "-o", help="Float net to write.")] = Path("float.safetensors"),
+          config: Config = "784-100-10", data: DataDir = None, encoder: Encoding = "rank_order", steps: Steps = 8, epochs: Epochs = None,
+          seed: Seed = 0, recurrent: Recurrent = False, json: Json = False) -> None:
+    """Train a float net on MNIST with the surrogate gradient and score it on the test images."""
+    with _output(json) as out:
+        from cosim.flow import parse_layers, writable
+        from golden.datasets import load_mnist
+        from golden.encoders import Encoder
+        from golden.train import TrainConfig
+        from golden.train import train as fit
+
+        settings = TrainConfig(layers=parse_layers(config), recurrent=recurrent, encoder=Encoder(name=encoder, steps=steps), epochs=epochs, seed=seed)
+        writable(output.parent)
+        net = fit(settings, load_mnist(data), progress=not json)
+        net.save(output)
+        score = net.metadata["accuracy_float"]
+        out({"float_net": str(output), "accuracy": {"float": score}, "dataset": net.metadata["dataset"]},
+            {"float net": output, "trained on": net.metadata["dataset"]["source"], "accuracy": f"{score:.2%}"})
+
+
+@app.command()
+def quantize(float_net: Annotated[Path, typer.Argument(help="Float net of spikeloop train.")],
+             output: Annotated[Path, typer.Option("--output", "-o", help="Integer network to write.")] = Path("network.safetensors"),
+             bits: Bits = 8, data: DataDir = None, json: Json = False) -> None:
+    """Round a float net to integers and shift leaks, and say per layer what that did to it."""
+    with _output(json) as out:
+        from cosim.flow import quantize_net, writable
+        from golden.datasets import check_scoring, load_mnist
+        from golden.layers import FloatNet
+
+        net = FloatNet.load(float_net)
+        images = load_mnist(data)
+        check_scoring(net.metadata["dataset"]["source"], images)
+        writable(output.parent)
+        report = quantize_net(net, bits, images, output)
+        out({"network": str(output), "bits": bits, "report": report}, {"network": output, **_ptq_rows(report)})
+
+
+@app.command("map")
+def map_(network: Annotated[Path, typer.Argument(help="Integer network of spikeloop quantize.")],
+         output: Annotated[Path, typer.Option("--output", "-o", help="Image folder to write.")] = Path("image"),
+         chip: ChipName = "zou2021", json: Json = False) -> None:
+    """Place a network on the chip's core and pack the image bundle."""
+    with _output(json) as out:
+        from pysim.image import pack
+        from pysim.mapping import describe
+        from pysim.network import Network
+        from pysim.params import preset
+
+        target = preset(chip)
+        image = pack(Network.load(network), chip=target)
+        image.save(output)
+        place, layers = image.placement, describe(image.placement)
+        out({"image": str(output), "chip": target.to_dict(), "axons": place.axons, "columns": place.columns, "words": len(place.words), "layers": layers},
+            {"image": output, "chip": chip, "axons": f"{place.axons:,} of {target.axons:,}", "columns": f"{place.columns:,} of {target.columns:,}",
+             "words": f"{len(place.words)} of {target.derived.words}",
+             **{f"  {row['layer']}": f"{row['neurons']} neurons, {row['axons']} axons, {row['columns']} columns" for row in layers}})
+
+
+@app.command()
+def verilog(image: Annotated[Path | None, typer.Argument(help="Image folder whose chip is wanted.", show_default=False)] = None,
+            output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("rtl"),
+            chip: Annotated[str | None, typer.Option("--chip", metavar="PRESET", help="Or a chip preset: tiny, default, zou2021 or full.",
+                                                     show_default=False)] = None, json: Json = False) -> None:
+    """Write the Verilog of a chip."""
+    with _output(json) as out:
+        from cosim.flow import write_verilog
+        from pysim.image import Image
+        from pysim.params import preset
+
+        if (image is None) == (chip is None):
+            raise InputError(f"chip must be given once, by an image folder or by --chip, not {'twice' if chip else 'never'}")
+        target = preset(chip) if chip else Image.load(image).chip
+        files = write_verilog(target, output)
+        out({"files": [str(f) for f in files], "chip": target.to_dict()}, {"Verilog": ", ".join(map(str, files))})
+
+
+@app.command()
+def sim(config: Config = "784-100-10", bits: Bits = 8, chip: ChipName = "zou2021", data: DataDir = None,
+        backends: Backends = "golden,pysim,verilator", samples: Samples = None, encoder: Encoding = "rank_order", steps: Steps = 8,
+        epochs: Epochs = None, seed: Seed = 0, recurrent: Recurrent = False,
+        output: Annotated[Path, typer.Option("--output", "-o", help="Folder of all that is made.")] = Path("build/sim"), json: Json = False) -> None:
+    """Train, quantize, map, generate, simulate and compare, in one folder; what is unchanged is kept."""
+    with _output(json) as out:
+        from cosim.flow import Plan, parse_layers, simulate
+
+        plan = Plan(layers=parse_layers(config), bits=bits, chip=chip, data=data, backends=_names(backends), samples=samples, folder=output,
+                    encoder=encoder, steps=steps, epochs=epochs, seed=seed, recurrent=recurrent)
+        with _bar() as (start, advance):
+            outcome = simulate(plan, tell=_tell, progress=advance, started=start, quiet=json)
+        s = outcome.summary
+        out(s, {**_rows(s, s["accuracy_float_all"]), "report": output / "report.html",
+                "wall time": "  ".join(f"{name} {stage['seconds']:.1f} s{' (kept)' if stage['reused'] else ''}" for name, stage in s["stages"].items())})
+        _verdict(outcome.result, outcome.evidence)
+
+
+@app.command()
+def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
+            stimulus: Annotated[Path, typer.Option("--stimulus", metavar="S.npz", help="Input spikes (and labels).")],
+            backends: Backends = "golden,pysim,verilator", samples: Samples = None,
+            network: Annotated[Path | None, typer.Option("--network", metavar="FILE", help="Integer network, for golden. "
+                               "[dim]default: network.safetensors in the image folder or beside it[/dim]", show_default=False)] = None,
+            membranes: Annotated[bool, typer.Option(help="Compare membranes too.")] = True,
+            output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the evidence of a difference.")] = Path("build/difference"),
+            json: Json = False) -> None:
+    """Run a stimulus through two or more backends and compare every spike, membrane and counter with the first."""
+    with _output(json) as out:
+        from cosim.backends import check_names, open_backend
+        from cosim.compare import compare as run
+        from cosim.shrink import keep_evidence
+        from pysim.image import Image
+        from pysim.network import Network
+        from pysim.trace import Stimulus
+
+        names = _names(backends)
+        check_names(names)
+        bundle = Image.load(image)
+        file = network or next((f for f in (image / "network.safetensors", image.resolve().parent / "network.safetensors") if f.is_file()), None)
+        if file is None:
+            raise InputError(f"network of image {str(image)!r} must lie in it or beside it as network.safetensors, not be missing: name it with --network")
+        net, spikes = Network.load(file), Stimulus.load(stimulus)
+        spikes.check(net)
+        if samples is not None:
+            if not 0 < samples <= spikes.samples:
+                raise InputError(f"samples must be in 1..{spikes.samples} (the stimulus holds as many), not {samples}")
+            spikes = spikes.take(slice(samples))
+
+        def opener(name: str) -> Any:
+            return open_backend(name, net, bundle)
+
+        with _bar() as (start, advance):
+            start(spikes.samples)
+            result = run(net, spikes, names, opener, membranes=membranes, progress=advance)
+        evidence = None
+        if result.first:
+            _tell("first difference: looking for a minimal stimulus ...")
+            evidence = keep_evidence(net, spikes, result.first, opener, output, image=image, network_file=file, membranes=membranes)
+        summary = result.to_dict() | {"image": str(image), "network": str(file), "stimulus": str(stimulus), "evidence": str(evidence) if evidence else None}
+        out(summary, _rows(summary))
+        _verdict(result, evidence)
+
+
+@app.command()
+def export(image: Annotated[Path, typer.Argument(help="Image folder.")],
+           form: Annotated[str, typer.Option("--format", metavar="NAME", help="mem, hex (Intel HEX), coe, mif or bin.")],
+           output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("export"), json: Json = False) -> None:
+    """Write the image's memories in another form."""
+    with _output(json) as out:
+        from pysim.export import export as write
+        from pysim.image import Image
+
+        files = write(Image.load(image), form, output)
+        out({"files": [str(f) for f in files], "format": form}, {"written": f"{len(files)} files to {output}"})
+
+
+@app.command()
+def bench(seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="About how long each way is measured.")] = 3.0,
+          json: Json = False) -> None:
+    """Measure ticks per second of every way to run the same work."""
+    with _output(json) as out:
+        try:
+            from cosim.bench import run
+        except ModuleNotFoundError as error:
+            if error.name != "cosim.bench":
+                raise
+            raise InputError("bench must be part of this installation, not missing: use a later spikeloop") from None
+        rows = run(seconds=seconds, tell=_tell)
+        out(rows, {row["way"]: f"{row['ticks_per_s']:,.0f} ticks/s, {row['sops_per_s']:,.0f} SOPs/s" for row in rows["rows"]})
+
+
+# -- output --------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _output(json: bool) -> Iterator[Any]:
+    """Gives ``out(document, rows)``. With ``json``, whatever else is printed meanwhile goes to stderr."""
+    stdout = sys.stdout
+
+    def out(document: dict[str, Any], rows: dict[str, Any]) -> None:
+        if json:
+            print(json_text.dumps(document), file=stdout, flush=True)
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in rows.items():
+            table.add_row(name, str(value))
+        Console(file=sys.stderr if json else stdout, highlight=False).print(table)
+
+    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
+        yield out
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Any]:
+    """Gives ``start(total)`` and ``advance(n)`` of a progress bar of samples, on stderr."""
+    columns = (TextColumn("compare"), BarColumn(), MofNCompleteColumn(), TextColumn("samples"), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None, visible=False)
+        yield (lambda total: progress.update(task, total=total, visible=True)), (lambda n: progress.advance(task, n))
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _rows(s: dict[str, Any], accuracy_float: float | None = None) -> dict[str, Any]:
+    """The table of a comparison."""
+    def percent(value: float | None) -> str:
+        return "-" if value is None else f"{value:.2%}"
+
+    def count(value: int | None) -> str:
+        return "-" if value is None else f"{value:,}"
+
+    scores = s["accuracy"]
+    rows = {"samples": f"{s['samples']:,} of {s['steps']} steps", "ticks": count(s["ticks"])}
+    for pair in s["pairs"]:
+        what = "neuron-ticks" if pair["membranes_compared"] else "neuron-ticks (spikes only)"
+        rows[f"{pair['reference']} = {pair['backend']}?"] = (
+            f"{pair['neuron_ticks']:,} {what} compared, {pair['neuron_ticks_different']:,} different; "
+            f"{pair['counter_values']:,} counter values compared, {sum(pair['counters_different'].values()):,} different")
+    rows["differences"] = count(s["different"])
+    rows["accuracy"] = f"float {percent(scores['float'])}, integer {percent(scores['integer'])}, RTL {percent(scores['rtl'])}"
+    rows["cycles"] = f"predicted {count(s['cycles_predicted'])}, measured {count(s['cycles_measured'])}"
+    rows["SOPs"] = count(s["sops"])
+    rows["seconds"] = f"{s['seconds']:.1f}" + "".join(f", {name} {busy:.1f}" for name, busy in s["busy_seconds"].items())
+    return rows
+
+
+def _ptq_rows(report: dict[str, Any]) -> dict[str, Any]:
+    accuracy = report.get("accuracy", {})
+    return {f"accuracy {name}": f"{value:.2%}" for name, value in accuracy.items() if isinstance(value, float)}
+
+
+def _verdict(result: Any, evidence: Any) -> None:
+    """Exit status 1, with every reason and the evidence on stderr, unless all is equal."""
+    for reason in result.failures():
+        _tell(f"spikeloop: {reason}")
+    if evidence:
+        _tell(str(evidence))
+    if not result.equal:
+        raise typer.Exit(1)
+
+
+def _names(text: str) -> list[str]:
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point; ends the process with the exit status."""
+    try:
+        status = app(list(arguments) if arguments is not None else None, standalone_mode=False) or 0
+    except InputError as error:
+        _tell(f"spikeloop: {error}")
+        status = 2
+    except ClickException as error:
+        _tell(f"spikeloop: {error.format_message()} (spikeloop {'--help' if not getattr(error, 'ctx', None) else error.ctx.info_name + ' --help'})")
+        status = 2
+    except (KeyboardInterrupt, typer.Abort):
+        _tell("spikeloop: interrupted")
+        status = 130
+    except BrokenPipeError:  # the reader of stdout has gone
+        sys.stderr.close()
+        status = 141
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

