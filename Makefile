@@ -35,10 +35,10 @@ sim: install ## the main job: train, quantise, map, build the RTL, run it on MNI
 	  $(call option,--backends,BACKENDS) $(call option,--chip,CHIP) $(call option,--samples,SAMPLES)
 
 test: install icarus-note ## every check
-	$(BIN)/python -m pytest -n $(JOBS) --seed $(SEED) --hypothesis-seed=$(SEED)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --seed $(SEED) --hypothesis-seed=$(SEED)
 
 test-fast: install icarus-note ## the checks that take seconds
-	$(BIN)/python -m pytest -n $(JOBS) --seed $(SEED) --hypothesis-seed=$(SEED) -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --seed $(SEED) --hypothesis-seed=$(SEED) -m "not slow"
 
 bench: install ## ticks/s and SOPs/s of every way to run the same work
 	$(BIN)/spikeloop bench
@@ -62,7 +62,7 @@ docs: install ## write the generated pages
 	$(BIN)/python -m pysim.memory_map_page
 
 rtl: install ## write the Verilog of CHIP to build/rtl
-	$(BIN)/spikeloop verilog $(or $(CHIP),zou2021) --output build/rtl
+	$(BIN)/spikeloop verilog --chip $(or $(CHIP),zou2021) --output build/rtl
 
 wheel: install ## source archive and wheel in dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
