@@ -153,6 +153,11 @@ class Core:
         return raw
 
     @cached_property
+    def tables(self) -> fast.Tables:
+        """What the numba engine reads."""
+        return fast.tables(self)
+
+    @cached_property
     def _weights(self) -> np.ndarray:
         """Weights in a float type whose matrix product is exact: every partial sum is an integer below 2^24 or 2^53."""
         weights = self.neurons.weights
@@ -215,6 +220,8 @@ class Core:
         order[self.neurons.place] = np.arange(self.neurons.place.size)
         for p in image.placement.populations:
             mine = order[p.neurons]
+            if np.array_equal(mine, np.arange(mine[0], mine[0] + mine.size)):
+                mine = slice(mine[0], mine[0] + mine.size)  # no copy
             spikes[p.name] = np.packbits(raw.spikes[:, :, mine], axis=-1, bitorder="little")
             if raw.membranes is not None:
                 membranes[p.name] = raw.membranes[:, :, mine]

@@ -6,7 +6,7 @@ two threads without the GIL (no parallel runtime of numba's: a process that fork
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ except ImportError:
 if TYPE_CHECKING:
     from pysim.core import Core, Raw
 
-__all__ = ["AVAILABLE", "each", "run"]
+__all__ = ["AVAILABLE", "Tables", "each", "run", "tables"]
 
 THREADS = 2
 PLAIN = ("v_init", "v_reset", "v_low", "low_value", "refractory", "fire", "hard", "soft", "bounded", "low_add", "hold")
@@ -41,78 +41,124 @@ def run(core: "Core", events: np.ndarray, membranes: bool) -> "Raw":
     """Run the samples of ``events`` uint8 ``[sample, tick, axon]`` from CLEAR."""
     from pysim.core import Raw
 
-    n, d, steps = core.neurons, core.chip.derived, core.image.steps
     samples, ticks, _ = events.shape
-    count = n.place.size
-    raw = Raw.zeros(samples, ticks, steps, count, membranes)
-    nothing = np.zeros(count, np.int64)
-    plain = np.stack([n.p[name] for name in PLAIN])
-    pages = n.p["bias"].shape[0]
-    paged = np.stack([np.broadcast_to(n.p.get(name, nothing), (pages, count)) for name in PAGED], axis=1)
-    axon = np.where(n.route["kind"] == ROUTE_LOCAL, n.route["address"], -1)
-    figures = np.stack([raw.events, raw.scan, raw.sops, raw.fired, raw.emit, raw.saturations])
-    v_out = raw.membranes if raw.membranes is not None else np.zeros((1, 1, count), np.int32)
-    _samples(events, n.weights, core.fanout, np.array(n.groups, np.int64).reshape(-1, 3), plain, paged, axon, n.route["delay"], n.chunk,
-             d.words * d.spike_chunks, d.slots, steps, core.chip.membrane_bits, raw.spikes, v_out, membranes, figures)
-    raw.events, raw.scan, raw.sops, raw.fired, raw.emit, raw.saturations = figures
+    tables: Tables = core.tables
+    raw = Raw.zeros(samples, ticks, core.image.steps, core.neurons.place.size, membranes)
+    figures = np.zeros((samples, ticks, 6), np.int64)
+    v_out = raw.membranes if raw.membranes is not None else np.zeros((1, 1, 1), np.int32)
+    _samples(events, *tables, core.image.steps, core.chip.membrane_bits, raw.spikes, v_out, membranes, figures)
+    raw.events, raw.scan, raw.sops, raw.fired, raw.emit, raw.saturations = (figures[:, :, i].copy() for i in range(6))
     return raw
 
 
-def _accumulate(sums: np.ndarray, row: np.ndarray) -> None:
-    for i in range(sums.size):
-        sums[i] += row[i]
+class Tables(NamedTuple):
+    """A core's arrays in the narrowest types that hold every value and sum: what the loop reads, it reads from the cache."""
+
+    weights: np.ndarray
+    fanout: np.ndarray
+    sums: np.ndarray  # empty: its type is the accumulators'
+    groups: np.ndarray
+    plain: np.ndarray
+    paged: np.ndarray
+    axon: np.ndarray
+    delay: np.ndarray
+    chunk: np.ndarray
+    chunks: int
+    slots: int
 
 
-def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: np.ndarray, q: np.ndarray, bits: int) -> int:
-    """One step of neurons in a row, without branches so that it vectorises: updates v, c, fired; returns how many clipped."""
-    v_reset, v_low, low_value, refractory, fire, hard, soft, bounded, low_add, hold = (
-        p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10])
-    bias, v_th, v_sub, k0, rectify, toward_zero, at_least_one = q[0], q[1], q[2], q[3], q[4], q[5], q[6]
-    sign0, shift0, sign1, shift1, sign2, shift2 = q[7], q[8], q[9], q[10], q[11], q[12]
-    high = (np.int64(1) << (bits - 1)) - 1
-    low = -high - 1
-    clips = 0
+def tables(core: "Core") -> Tables:
+    n, d = core.neurons, core.chip.derived
+    largest = int(np.abs(n.weights).max(initial=0))
+    most = int(np.abs(n.weights.astype(np.int64)).sum(axis=0).max(initial=0))  # of any sum, also of a part of one
+    # |L + I| <= 4 * 2^(P-1) + 2^(P-1) + most
+    kind = np.int32 if (5 << (core.chip.membrane_bits - 1)) + most < 1 << 31 else np.int64
+    count, pages = n.place.size, n.p["bias"].shape[0]
+    nothing = np.zeros(count, np.int64)
+    plain = np.stack([n.p[name] for name in PLAIN]).astype(kind)
+    paged = np.stack([np.broadcast_to(n.p.get(name, nothing), (pages, count)) for name in PAGED], axis=1).astype(kind)
+    axon = np.where(n.route["kind"] == ROUTE_LOCAL, n.route["address"], -1)
+    return Tables(n.weights.astype(np.int8) if largest < 128 else n.weights, core.fanout, np.zeros(0, np.int16 if most < 1 << 15 else np.int32),
+                  np.array(n.groups, np.int64).reshape(-1, 3), plain, paged, axon, n.route["delay"], n.chunk, d.words * d.spike_chunks, d.slots)
+
+
+def _accumulate(sums: np.ndarray, weights: np.ndarray, active: np.ndarray, n: int, first: int, last: int) -> None:
+    """Add the rows of the first ``n`` active axons, four in one pass over the sums."""
+    kind = sums.dtype.type
+    sums = sums[first:last]
+    sums[:] = 0
+    for e in range(0, n - n % 4, 4):
+        a, b = weights[active[e]][first:last], weights[active[e + 1]][first:last]
+        c, d = weights[active[e + 2]][first:last], weights[active[e + 3]][first:last]
+        for i in range(sums.size):
+            sums[i] = kind(kind(kind(sums[i] + a[i]) + kind(kind(b[i]) + c[i])) + d[i])
+    for e in range(n - n % 4, n):
+        a = weights[active[e]][first:last]
+        for i in range(sums.size):
+            sums[i] = kind(sums[i] + a[i])
+
+
+def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: np.ndarray, q: np.ndarray, bits: int, first: int,
+          last: int) -> int:
+    """One step of the neurons first..last-1, without branches so that it vectorises: updates v, c, fired; returns how many clipped.
+
+    Slices of rows start at index 0: an index that might be negative would not vectorise. Every intermediate is cast to the type of ``v``, which holds it: numba would widen it to 64 bits.
+    """
+    kind = v.dtype.type
+    v_reset, v_low, low_value, refractory, fire = p[1][first:last], p[2][first:last], p[3][first:last], p[4][first:last], p[5][first:last]
+    hard, soft, bounded, low_add, hold = p[6][first:last], p[7][first:last], p[8][first:last], p[9][first:last], p[10][first:last]
+    bias, v_th, v_sub, k0, rectify = q[0][first:last], q[1][first:last], q[2][first:last], q[3][first:last], q[4][first:last]
+    toward_zero, at_least_one = q[5][first:last], q[6][first:last]
+    sign0, shift0, sign1, shift1 = q[7][first:last], q[8][first:last], q[9][first:last], q[10][first:last]
+    sign2, shift2 = q[11][first:last], q[12][first:last]
+    sums, v, c, fired = sums[first:last], v[first:last], c[first:last], fired[first:last]
+    high = kind((1 << (bits - 1)) - 1)
+    low = kind(-(1 << (bits - 1)))
+    zero, one = kind(0), kind(1)
+    most = 31 if v.itemsize == 4 else 63  # shifts are at most membrane_bits, far less: the mask only tells the compiler
+    clips = zero
     for i in range(v.size):
-        current = sums[i] + bias[i]
-        current = max(current, 0) if rectify[i] else current
+        current = kind(sums[i] + bias[i])
+        current = max(current, zero) if rectify[i] else current
         x = v[i]
         # Toward zero: shift |v| and give it the sign again; flip is 0 or -1.
-        flip = (x >> 63) & -toward_zero[i]
-        size = (x ^ flip) - flip
+        flip = kind(-toward_zero[i]) if x < zero else zero
+        size = kind((x ^ flip) - flip)
         least = min(size, at_least_one[i])
-        total = k0[i] * x + current
-        total += sign0[i] * ((max(size >> shift0[i], least) ^ flip) - flip)
-        total += sign1[i] * ((max(size >> shift1[i], least) ^ flip) - flip)
-        total += sign2[i] * ((max(size >> shift2[i], least) ^ flip) - flip)
+        total = kind((x if k0[i] else zero) + current)
+        total = kind(total + kind(sign0[i] * kind((max(kind(size >> (shift0[i] & most)), least) ^ flip) - flip)))
+        total = kind(total + kind(sign1[i] * kind((max(kind(size >> (shift1[i] & most)), least) ^ flip) - flip)))
+        total = kind(total + kind(sign2[i] * kind((max(kind(size >> (shift2[i] & most)), least) ^ flip) - flip)))
         u = min(max(total, low), high)
         clip = u != total
         s = (fire[i] != 0) & (u >= v_th[i]) & (c[i] == 0)
         held = (hold[i] != 0) & (c[i] > 0)
         below = (bounded[i] != 0) & (u < v_low[i])
-        raised = (u if low_add[i] else 0) + low_value[i]
+        raised = kind((u if low_add[i] else zero) + low_value[i])
         raised_u = min(max(raised, low), high)
         rest = v_reset[i] if held else (raised_u if below else u)
-        less = u - v_sub[i]
+        less = kind(u - v_sub[i])
         less_u = min(max(less, low), high)
         after = v_reset[i] if hard[i] else (less_u if soft[i] else u)
         clip |= (s & (soft[i] != 0) & (less_u != less)) | (~s & ~held & below & (raised_u != raised))
         v[i] = after if s else rest
-        c[i] = refractory[i] if s else max(c[i] - 1, 0)
+        c[i] = refractory[i] if s else max(kind(c[i] - one), zero)
         fired[i] = s
-        clips += clip
+        clips = kind(clips + (one if clip else zero))
     return clips
 
 
-def _samples(events: np.ndarray, weights: np.ndarray, fanout: np.ndarray, groups: np.ndarray, plain: np.ndarray, paged: np.ndarray,
-             axon: np.ndarray, delay: np.ndarray, chunk: np.ndarray, chunks: int, slots: int, steps: int, bits: int,
+def _samples(events: np.ndarray, weights: np.ndarray, fanout: np.ndarray, no_sums: np.ndarray, groups: np.ndarray, plain: np.ndarray,
+             paged: np.ndarray, axon: np.ndarray, delay: np.ndarray, chunk: np.ndarray, chunks: int, slots: int, steps: int, bits: int,
              spikes: np.ndarray, v_out: np.ndarray, membranes: bool, figures: np.ndarray) -> None:
     samples, ticks, axons = events.shape
     count = chunk.size
     ring = np.zeros((slots, axons), np.uint8)
-    active = np.zeros(axons, np.int64)
-    sums = np.zeros(count, np.int32)
-    v, c = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    active = np.zeros(axons + 1, np.int64)
+    sums = np.zeros(count, no_sums.dtype)
+    v, c = np.zeros(count, plain.dtype), np.zeros(count, plain.dtype)
     fired = np.zeros(count, np.uint8)
+    firing = np.zeros(count + 1, np.int64)
     per_chunk = np.zeros(chunks, np.int64)
     for b in range(samples):
         v[:] = plain[0]
@@ -124,11 +170,11 @@ def _samples(events: np.ndarray, weights: np.ndarray, fanout: np.ndarray, groups
             for begin in range(0, axons, SCAN_BITS):
                 before = n
                 for a in range(begin, min(begin + SCAN_BITS, axons)):
-                    if events[b, tick, a] | ring[slot, a]:
-                        active[n] = a
-                        n += 1
-                        sops += fanout[a]
+                    active[n] = a
+                    n += events[b, tick, a] | ring[slot, a]
                 scan += max(n - before, 1)
+            for e in range(n):
+                sops += fanout[active[e]]
             ring[slot] = 0
             per_chunk[:] = 0
             clips = total = 0
@@ -136,26 +182,27 @@ def _samples(events: np.ndarray, weights: np.ndarray, fanout: np.ndarray, groups
                 step, first, last = tick - groups[g, 0], groups[g, 1], groups[g, 2]
                 if step < 0 or step >= steps:
                     continue
-                sums[first:last] = 0
-                for e in range(n):
-                    _accumulate(sums[first:last], weights[active[e], first:last])
                 page = min(step, paged.shape[0] - 1)
-                clips += _step(sums[first:last], v[first:last], c[first:last], fired[first:last], plain[:, first:last],
-                               paged[page, :, first:last], bits)
-                for i in range(first, last):
-                    if fired[i]:
-                        spikes[b, step, i] = 1
-                        total += 1
-                        per_chunk[chunk[i]] += 1
-                        if axon[i] >= 0:
-                            ring[(tick + delay[i]) % slots, axon[i]] = 1
+                _accumulate(sums, weights, active, n, first, last)
+                clips += _step(sums, v, c, fired, plain, paged[page], bits, first, last)
+                spikes[b, step, first:last] = fired[first:last]
                 if membranes:
-                    for i in range(first, last):
-                        v_out[b, step, i] = v[i]
+                    v_out[b, step, first:last] = v[first:last]
+                m = 0
+                for i in range(first, last):
+                    firing[m] = i
+                    m += fired[i]
+                for k in range(m):
+                    i = firing[k]
+                    per_chunk[chunk[i]] += 1
+                    if axon[i] >= 0:
+                        ring[(tick + delay[i]) % slots, axon[i]] = 1
+                total += m
             emit = 0
             for k in range(chunks):
                 emit += max(per_chunk[k], 1)
-            figures[:, b, tick] = (n, scan, sops, total, emit, clips)
+            figures[b, tick, 0], figures[b, tick, 1], figures[b, tick, 2] = n, scan, sops
+            figures[b, tick, 3], figures[b, tick, 4], figures[b, tick, 5] = total, emit, clips
 
 
 if AVAILABLE:
