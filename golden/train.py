@@ -37,6 +37,7 @@ class TrainConfig:
     layers:     sizes, inputs first; recurrent: lateral synapses in every hidden layer
     epochs:     passes over the training images; None: as many as UPDATES updates take, 15..60
     batch:      images per update; lr: first learning rate of Adam
+    shift:      pixels by which training images are moved at random, each time anew, 0..8; square images alone
     spike_cost: lambda_s, weight of the hidden layers' squared spikes
     seed:       of the initial weights, the order of the images and the rate encoder's draws
     """
@@ -47,11 +48,12 @@ class TrainConfig:
     epochs: int | None = None
     batch: int = 128
     lr: float = 3e-3
+    shift: int = 1
     spike_cost: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for key, low, high in (("epochs", 1, 1 << 20), ("batch", 1, 1 << 20), ("seed", 0, (1 << 63) - 1)):
+        for key, low, high in (("epochs", 1, 1 << 20), ("batch", 1, 1 << 20), ("shift", 0, 8), ("seed", 0, (1 << 63) - 1)):
             value = getattr(self, key)
             if value is None and key == "epochs":
                 continue
@@ -87,7 +89,7 @@ def train(config: TrainConfig, data: Dataset, *, progress: bool = True) -> Float
             for at in range(0, count, config.batch):
                 chosen = order[at:at + config.batch]
                 encoder = replace(config.encoder, seed=int(rng.integers(1 << 62)))  # rate: other draws in every batch
-                loss = _loss(net(_time_first(encoder(data.train_images[chosen]))), labels[chosen], config.spike_cost)
+                loss = _loss(net(_time_first(encoder(_shifted(data.train_images[chosen], config.shift, rng)))), labels[chosen], config.spike_cost)
                 if not math.isfinite(loss.item()):
                     raise InputError(f"loss of the training must be finite, not {loss.item()} (epoch {epoch + 1}): choose a smaller lr")
                 optimiser.zero_grad()
@@ -104,6 +106,16 @@ def train(config: TrainConfig, data: Dataset, *, progress: bool = True) -> Float
         "dataset": {"source": data.source, "train": count, "test": len(data.test_labels)}, "accuracy_float": score}
     net.metadata["training"].pop("encoder")
     return net
+
+
+def _shifted(images: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Every image moved by -most..most pixels along both axes, with background moved in."""
+    if not most:
+        return images
+    count, side = len(images), math.isqrt(images.shape[1])
+    padded = np.pad(images.reshape(count, side, side), ((0, 0), (most, most), (most, most)))
+    rows, columns = (rng.integers(0, 2 * most + 1, (count, 1)) + np.arange(side) for _ in range(2))
+    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]].reshape(count, -1)
 
 
 def _loss(spikes: list[Tensor], labels: Tensor, spike_cost: float) -> Tensor:
