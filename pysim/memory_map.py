@@ -5,7 +5,7 @@ in chunks of 32 bits: address = base + (row << chunk_bits) + chunk, chunk 0 the 
 may be accessed while the core is idle; registers always. Memories are undefined after reset.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pysim.params import BUS_BITS, SCAN_BITS, Chip
@@ -43,7 +43,8 @@ class Register:
 
 @dataclass(frozen=True)
 class Memory:
-    """One memory: ``rows`` x ``width`` bits at ``base``; ``loaded`` = filled from the image; else the core's own state."""
+    """One memory: ``rows`` x ``width`` bits at ``base``; ``loaded`` = filled from the image, else the core's own state;
+    ``writable`` = the load port may write it."""
 
     name: str
     base: int
@@ -51,6 +52,7 @@ class Memory:
     width: int
     loaded: bool
     meaning: str
+    writable: bool = True
 
     @property
     def chunks(self) -> int:
@@ -106,13 +108,13 @@ class MemoryMap:
         ]
         if chip.refractory_bits:
             memories.append(("refractory", d.words, chip.lanes * chip.refractory_bits, False, "refractory counters, bit planes"))
-        memories.append(("spikes", d.words, chip.lanes, False, "spikes of the last tick; bit = lane"))
+        memories.append(("spikes", d.words, chip.lanes, False, "spikes of the last step of each word; bit = lane; read only"))
         base, self.memories = len(self.registers), {}
         for name, rows, bits, loaded, meaning in memories:
-            memory = Memory(name, 0, rows, bits, loaded, meaning)
+            memory = Memory(name, 0, rows, bits, loaded, meaning, name != "spikes")
             size = 1 << memory.size_bits
             base = -(-base // size) * size
-            self.memories[name] = Memory(name, base, rows, bits, loaded, meaning)
+            self.memories[name] = replace(memory, base=base)
             base += size
         self.address_bits = (base - 1).bit_length()
 

@@ -1,0 +1,273 @@
+// Native harness: drives the Verilated chip from numpy buffers, many samples per call, no Python per cycle.
+// MEMORIES (name, member) comes from the generated model.h; every memory is reachable as plain bytes.
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "Vchip.h"
+#include "Vchip___024root.h"
+#include "model.h"
+#include "verilated.h"
+
+#define PORT(stream, part) stream##___05F##part  // a port of the model: the simulator writes __ so
+
+#ifdef DIRECT_EVAL
+void Vchip___024root___eval(Vchip___024root*);  // the model's evaluation without its wrapper; declared in no header
+#endif
+
+namespace {
+
+struct Memory {
+    const char* name;
+    uint8_t* data;
+    int64_t stride, rows;  // bytes per row, rows
+};
+
+struct Model {
+    VerilatedContext context;
+    std::unique_ptr<Vchip> top;
+    Vchip___024root* root;
+    std::vector<Memory> memories;
+    std::vector<uint64_t> outputs;  // events that left: address | delay << 32
+    uint64_t evaluations = 0;
+
+    Model() {
+        const char* no_arguments[] = {"chip"};
+        context.commandArgs(1, no_arguments);  // memories look for +NAME=FILE
+        top = std::make_unique<Vchip>(&context, "chip");
+        root = top->rootp;
+#define MEMORY(name, member) \
+    memories.push_back({name, reinterpret_cast<uint8_t*>(&root->member[0]), int64_t(sizeof(root->member[0])), int64_t(sizeof(root->member) / sizeof(root->member[0]))});
+        MEMORIES
+#undef MEMORY
+        top->clk = 0;
+        top->eval();
+    }
+    Memory* find(const char* name) {
+        for (auto& m : memories)
+            if (!std::strcmp(m.name, name)) return &m;
+        return nullptr;
+    }
+    inline void half(int level) {
+        top->clk = level;
+#ifdef DIRECT_EVAL
+        Vchip___024root___eval(root);
+#else
+        top->eval();
+#endif
+    }
+    inline void cycle() {
+        if (top->PORT(o, valid) && top->PORT(o, ready)) outputs.push_back(uint64_t(OUTPUT_ADDRESS(top->PORT(o, payload))) | uint64_t(OUTPUT_DELAY(top->PORT(o, payload))) << 32);
+        half(1);
+        half(0);
+        ++evaluations;
+    }
+    // false: the chip did not become idle within the limit
+    bool idle(int64_t limit) {
+        while (top->busy) {
+            if (limit-- <= 0) return false;
+            cycle();
+        }
+        return true;
+    }
+    void reset() {
+        top->rst = 1;
+        top->PORT(o, ready) = 1;
+        top->PORT(response, ready) = 1;
+        for (int i = 0; i < 4; ++i) cycle();
+        top->rst = 0;
+        for (int i = 0; i < 4; ++i) cycle();
+    }
+    void write(uint32_t address, uint32_t data) {
+        top->PORT(request, payload) = REQUEST(address, data, 1);
+        top->PORT(request, valid) = 1;
+        while (!top->PORT(request, ready)) cycle();
+        cycle();
+        top->PORT(request, valid) = 0;
+    }
+    int64_t read(uint32_t address, int64_t limit) {
+        top->PORT(request, payload) = REQUEST(address, 0, 0);
+        top->PORT(request, valid) = 1;
+        while (!top->PORT(request, ready))
+            if (limit-- <= 0) return -1;
+            else cycle();
+        cycle();
+        top->PORT(request, valid) = 0;
+        while (!top->PORT(response, valid))
+            if (limit-- <= 0) return -1;
+            else cycle();
+        const uint32_t data = top->PORT(response, payload);
+        cycle();
+        return data;
+    }
+};
+
+// dst |= src, `bits` of them, at bit offset `at` of dst
+void or_bits(uint8_t* dst, int64_t at, const uint8_t* src, int64_t bits) {
+    const int shift = at & 7;
+    dst += at >> 3;
+    const int64_t bytes = (bits + 7) >> 3;
+    if (!shift) {
+        for (int64_t i = 0; i < bytes; ++i) dst[i] |= src[i];
+        return;
+    }
+    for (int64_t i = 0; i < bytes; ++i) {
+        dst[i] |= uint8_t(src[i] << shift);
+        const uint8_t carry = uint8_t(src[i] >> (8 - shift));
+        if (carry) dst[i + 1] |= carry;
+    }
+}
+
+// 32 x 32 bit transpose: out[c] bit r = in[r] bit c
+void transpose32(uint32_t a[32]) {
+    uint32_t m = 0x0000FFFF;
+    for (int j = 16; j; j >>= 1, m ^= m << j)
+        for (int k = 0; k < 32; k = ((k | j) + 1) & ~j) {
+            const uint32_t t = ((a[k] >> j) ^ a[k | j]) & m;
+            a[k] ^= t << j;
+            a[k | j] ^= t;
+        }
+}
+
+// 32 bits of src from bit offset `at`; src has at least 8 readable bytes behind its end
+uint32_t bits32(const uint8_t* src, int64_t at) {
+    uint64_t word;
+    std::memcpy(&word, src + (at >> 3), 8);
+    return uint32_t(word >> (at & 7));
+}
+
+}  // namespace
+
+extern "C" {
+
+struct InputPlace {
+    int64_t size, delay, first_axon, stride;  // lines; steps after its step that it arrives; axon of line 0; bytes per step of `spikes`
+    const uint8_t* spikes;                    // [sample, step, stride]
+};
+struct PopulationPlace {
+    int64_t size, start;
+    const int64_t* neurons;  // [size] word * lanes + lane
+    uint8_t* spikes;         // [sample, step, ceil(size / 8)]
+    int32_t* membranes;      // [sample, step, size], or null
+};
+struct Run {
+    int64_t samples, steps, ticks, lanes, words, membrane_bits, axon_chunks, slots, cycle_limit;
+    int64_t inputs, populations, counters;
+    const InputPlace* input;
+    const PopulationPlace* population;
+    int64_t* counts;  // [sample, tick, counters], what each tick added
+};
+
+Model* sl_new() {
+    auto* model = new Model;
+    model->reset();
+    return model;
+}
+void sl_free(Model* model) { delete model; }
+int sl_memory(Model* model, const char* name, uint8_t** data, int64_t* stride, int64_t* rows) {
+    Memory* memory = model->find(name);
+    if (!memory) return 1;
+    *data = memory->data, *stride = memory->stride, *rows = memory->rows;
+    return 0;
+}
+void sl_write(Model* model, uint32_t address, uint32_t data) { model->write(address, data); }
+int64_t sl_read(Model* model, uint32_t address) { return model->read(address, 1 << 20); }
+void sl_cycles(Model* model, int64_t n) {
+    while (n-- > 0) model->cycle();
+}
+int sl_idle(Model* model, int64_t limit) { return model->idle(limit) ? 0 : 1; }
+void sl_ready(Model* model, int ready) { model->top->PORT(o, ready) = ready; }
+// 1: taken; 0: the chip did not take it within the limit
+int sl_send(Model* model, uint32_t axon, uint32_t delay, int64_t limit) {
+    model->top->PORT(i, payload) = axon | delay << AXON_BITS;
+    model->top->PORT(i, valid) = 1;
+    while (!model->top->PORT(i, ready))
+        if (limit-- <= 0) return 0;
+        else model->cycle();
+    model->cycle();
+    model->top->PORT(i, valid) = 0;
+    return 1;
+}
+void sl_tick(Model* model) {
+    model->top->tick = 1;
+    model->cycle();
+    model->top->tick = 0;
+}
+int64_t sl_events(Model* model, uint64_t* out, int64_t capacity) {
+    const int64_t n = int64_t(model->outputs.size());
+    for (int64_t i = 0; i < n && i < capacity; ++i) out[i] = model->outputs[i];
+    if (out) model->outputs.clear();
+    return n;
+}
+uint64_t sl_evaluations(Model* model) { return model->evaluations; }
+
+// 0: done; 1: a tick did not end within the limit
+int sl_run(Model* model, const Run* run) {
+    Vchip___024root* root = model->root;
+    Memory* ring = model->find("ring");
+    Memory* v = model->find("v");
+    Memory* spikes = model->find("spikes");
+    std::vector<uint64_t> before(run->counters, 0), now(run->counters, 0);
+    std::vector<uint8_t> plane_buffer(v->stride + 16), slot_bits(RING_CHUNKS * 8 + 8);
+    std::vector<int32_t> membranes(run->words * ((run->lanes + 31) / 32) * 32);
+    const int64_t groups = (run->lanes + 31) / 32;
+    bool want_membranes = false;
+    for (int64_t p = 0; p < run->populations; ++p) want_membranes |= run->population[p].membranes != nullptr;
+
+    for (int64_t sample = 0; sample < run->samples; ++sample) {
+        model->write(CONTROL_ADDRESS, CONTROL_CLEAR_BIT);
+        if (!model->idle(run->cycle_limit)) return 1;
+        READ_COUNTERS(root, before);
+        for (int64_t tick = 0; tick < run->ticks; ++tick) {
+            const int64_t slot = tick % run->slots;
+            bool any = false;
+            for (int64_t p = 0; p < run->inputs; ++p) {
+                const InputPlace& in = run->input[p];
+                const int64_t step = tick - in.delay;
+                if (step < 0 || step >= run->steps) continue;
+                if (!any) std::fill(slot_bits.begin(), slot_bits.end(), 0), any = true;
+                or_bits(slot_bits.data(), in.first_axon, in.spikes + (sample * run->steps + step) * in.stride, in.size);
+            }
+            if (any) {
+                uint8_t* target = ring->data + slot * RING_CHUNKS * ring->stride;
+                for (int64_t i = 0; i < run->axon_chunks * 8; ++i) target[i] |= slot_bits[i];
+            }
+            model->top->tick = 1;
+            model->cycle();
+            model->top->tick = 0;
+            if (!model->idle(run->cycle_limit)) return 1;
+            READ_COUNTERS(root, now);
+            int64_t* counts = run->counts + (sample * run->ticks + tick) * run->counters;
+            for (int64_t c = 0; c < run->counters; ++c) counts[c] = int64_t(now[c] - before[c]);
+            before = now;
+
+            if (want_membranes)
+                for (int64_t word = 0; word < run->words; ++word) {
+                    std::memcpy(plane_buffer.data(), v->data + word * v->stride, v->stride);
+                    for (int64_t group = 0; group < groups; ++group) {
+                        uint32_t block[32];
+                        for (int64_t b = 0; b < run->membrane_bits; ++b) block[b] = bits32(plane_buffer.data(), b * run->lanes + group * 32);
+                        for (int64_t b = run->membrane_bits; b < 32; ++b) block[b] = block[run->membrane_bits - 1];
+                        transpose32(block);
+                        std::memcpy(&membranes[(word * groups + group) * 32], block, sizeof block);
+                    }
+                }
+            for (int64_t p = 0; p < run->populations; ++p) {
+                const PopulationPlace& pop = run->population[p];
+                const int64_t step = tick - pop.start;
+                if (step < 0 || step >= run->steps) continue;
+                const int64_t row = sample * run->steps + step, bytes = (pop.size + 7) / 8;
+                uint8_t* out = pop.spikes + row * bytes;
+                std::memset(out, 0, bytes);
+                for (int64_t n = 0; n < pop.size; ++n) {
+                    const int64_t word = pop.neurons[n] / run->lanes, lane = pop.neurons[n] % run->lanes;
+                    out[n >> 3] |= uint8_t(((spikes->data[word * spikes->stride + (lane >> 3)] >> (lane & 7)) & 1) << (n & 7));
+                    if (pop.membranes) pop.membranes[row * pop.size + n] = membranes[word * groups * 32 + lane];
+                }
+            }
+        }
+    }
+    return 0;
+}
+}

@@ -1,0 +1,166 @@
+"""Backend "verilator": the Verilated RTL in this process, driven by the native harness; and the same chip as a link.
+
+Memories are filled directly, samples run in C++ (cosim/harness.cpp), traces come back in numpy buffers. Workers are threads, each
+with a model of its own: ctypes lets go of the interpreter while a call runs.
+"""
+
+import ctypes
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from cosim.link import Backend, Link
+from cosim.verilate import Options, build
+from pysim.image import Image
+from pysim.memory_map import COUNTERS, MemoryMap
+from pysim.params import SCAN_BITS, Chip
+from pysim.trace import Stimulus, Trace
+
+__all__ = ["ChipModel", "Verilated"]
+
+CYCLE_LIMIT = 50_000_000  # cycles of one tick before the chip counts as hung
+
+
+class _Input(ctypes.Structure):
+    _fields_ = [(n, ctypes.c_int64) for n in ("size", "delay", "first_axon", "stride")] + [("spikes", ctypes.c_void_p)]
+
+
+class _Population(ctypes.Structure):
+    _fields_ = [(n, ctypes.c_int64) for n in ("size", "start")] + [(n, ctypes.c_void_p) for n in ("neurons", "spikes", "membranes")]
+
+
+class _Run(ctypes.Structure):
+    _fields_ = ([(n, ctypes.c_int64) for n in ("samples", "steps", "ticks", "lanes", "words", "membrane_bits", "axon_chunks", "slots",
+                                              "cycle_limit", "inputs", "populations", "counters")]
+                + [("input", ctypes.c_void_p), ("population", ctypes.c_void_p), ("counts", ctypes.c_void_p)])
+
+
+class ChipModel(Link):
+    """One Verilated chip, reset and idle: the load port and event streams of a :class:`Link`, and its memories by the back door."""
+
+    def __init__(self, chip: Chip, options: Options = Options()) -> None:
+        self.chip, self._handle = chip, None
+        self._lib = _library(build(chip, options))
+        self._handle = ctypes.c_void_p(self._lib.sl_new())
+
+    def memory(self, name: str) -> np.ndarray:
+        """The memory's own bytes in the model, uint8 ``[rows, bytes]``, rows padded to words: a view, for reading and writing."""
+        data, stride, rows = ctypes.c_void_p(), ctypes.c_int64(), ctypes.c_int64()
+        if self._lib.sl_memory(self._handle, name.encode(), ctypes.byref(data), ctypes.byref(stride), ctypes.byref(rows)):
+            raise KeyError(name)
+        buffer = (ctypes.c_uint8 * (stride.value * rows.value)).from_address(data.value)
+        return np.ctypeslib.as_array(buffer).reshape(rows.value, stride.value)
+
+    def fill(self, image: Image) -> None:
+        """Put the image into the memories directly, and the steps into their register."""
+        for memory in MemoryMap(self.chip).loaded:
+            rows = image.rows(memory.name)
+            self.memory(memory.name)[:memory.rows, :rows.shape[1]] = rows
+        self.write(MemoryMap(self.chip).registers["steps"].address, image.steps)
+
+    def load(self, image: Image) -> None:
+        """Put the image in through the load port, word by word, as a board would."""
+        for memory in MemoryMap(self.chip).loaded:
+            rows = image.rows(memory.name)
+            words = np.zeros((memory.rows, memory.chunks * 4), dtype=np.uint8)
+            words[:, :rows.shape[1]] = rows
+            for row, chunks in enumerate(words.view("<u4")):
+                for chunk, value in enumerate(chunks):
+                    self.write(memory.address(row, chunk), int(value))
+        self.write(MemoryMap(self.chip).registers["steps"].address, image.steps)
+
+    def write(self, address: int, value: int) -> None:
+        self._lib.sl_write(self._handle, address, value)
+
+    def read(self, address: int) -> int:
+        value = self._lib.sl_read(self._handle, address)
+        if value < 0:
+            raise TimeoutError(f"the chip did not answer a read of address {address:#x}")
+        return value
+
+    def send(self, events: Iterable[tuple[int, int]]) -> None:
+        for axon, delay in events:
+            if not self._lib.sl_send(self._handle, axon, delay, 1 << 20):
+                raise TimeoutError("the chip did not take an event")
+
+    def receive(self) -> list[tuple[int, int]]:
+        count = self._lib.sl_events(self._handle, None, 0)
+        out = np.empty(count, dtype=np.uint64)
+        self._lib.sl_events(self._handle, out.ctypes.data, count)
+        return [(int(e & 0xFFFFFFFF), int(e >> np.uint64(32))) for e in out]
+
+    def tick(self) -> None:
+        self._lib.sl_tick(self._handle)
+        if self._lib.sl_idle(self._handle, CYCLE_LIMIT):
+            raise TimeoutError("the tick did not end")
+
+    def run(self, image: Image, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
+        """Run all samples on the image that is in the memories."""
+        chip, d, place = self.chip, self.chip.derived, image.placement
+        samples, steps, ticks = stimulus.samples, image.steps, image.ticks
+        spikes = {p.name: np.empty((samples, steps, -(-p.size // 8)), np.uint8) for p in place.populations}
+        potentials = {p.name: np.empty((samples, steps, p.size), np.int32) for p in place.populations} if membranes else {}
+        counts = np.empty((samples, ticks, len(COUNTERS)), np.int64)
+        held = {name: np.ascontiguousarray(a) for name, a in stimulus.spikes.items()}
+        inputs = (_Input * max(1, len(place.inputs)))(*(
+            _Input(i.size, i.delay, i.first_axon, held[i.name].shape[2], held[i.name].ctypes.data) for i in place.inputs))
+        neurons = [np.ascontiguousarray(p.neurons, dtype=np.int64) for p in place.populations]
+        populations = (_Population * len(place.populations))(*(
+            _Population(p.size, p.start, n.ctypes.data, spikes[p.name].ctypes.data, potentials[p.name].ctypes.data if membranes else None)
+            for p, n in zip(place.populations, neurons, strict=True)))
+        run = _Run(samples, steps, ticks, chip.lanes, d.words, chip.membrane_bits, -(-chip.axons // SCAN_BITS), d.slots, CYCLE_LIMIT,
+                   len(place.inputs), len(place.populations), len(COUNTERS), ctypes.addressof(inputs), ctypes.addressof(populations),
+                   counts.ctypes.data)
+        if self._lib.sl_run(self._handle, ctypes.byref(run)):
+            raise TimeoutError("a tick of the Verilated chip did not end")
+        return Trace(spikes, potentials, {name: counts[:, :, i].copy() for i, name in enumerate(COUNTERS)})
+
+    def close(self) -> None:
+        if self._handle:
+            self._lib.sl_free(self._handle)
+            self._handle = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Verilated(Backend):
+    """The Verilated RTL with an image in its memories. ``workers`` models run side by side, each on its share of the samples."""
+
+    name = "verilator"
+
+    def __init__(self, image: Image, options: Options = Options(), *, workers: int = 1, through_load_port: bool = False) -> None:
+        self.image = image
+        self.models = [ChipModel(image.chip, options) for _ in range(workers)]
+        for model in self.models:
+            (model.load if through_load_port else model.fill)(image)
+
+    def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
+        parts = [p for p in np.array_split(np.arange(stimulus.samples), len(self.models)) if len(p)]
+        with ThreadPoolExecutor(len(self.models)) as pool:
+            jobs = [pool.submit(model.run, self.image, stimulus.take(slice(p[0], p[-1] + 1)), membranes=membranes)
+                    for model, p in zip(self.models, parts, strict=False)]
+            return Trace.concatenate([job.result() for job in jobs])
+
+    def waves(self, stimulus: Stimulus, path: Path) -> Path | None:
+        return None
+
+    def close(self) -> None:
+        for model in self.models:
+            model.close()
+
+
+def _library(path: Path) -> ctypes.CDLL:
+    lib = ctypes.CDLL(str(path))
+    handle, i64, u32, pointer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32, ctypes.c_void_p
+    for name, result, arguments in (
+            ("sl_new", handle, ()), ("sl_free", None, (handle,)), ("sl_memory", ctypes.c_int, (handle, ctypes.c_char_p, pointer, pointer, pointer)),
+            ("sl_write", None, (handle, u32, u32)), ("sl_read", i64, (handle, u32)), ("sl_send", ctypes.c_int, (handle, u32, u32, i64)),
+            ("sl_tick", None, (handle,)), ("sl_idle", ctypes.c_int, (handle, i64)), ("sl_events", i64, (handle, pointer, i64)),
+            ("sl_cycles", None, (handle, i64)), ("sl_ready", None, (handle, ctypes.c_int)), ("sl_evaluations", ctypes.c_uint64, (handle,)),
+            ("sl_run", ctypes.c_int, (handle, pointer))):
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    return lib

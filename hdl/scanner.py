@@ -1,0 +1,81 @@
+"""Scanner: walks a memory of 64-bit chunks and yields the index of each set bit, one per cycle.
+
+A silent chunk takes one cycle; a chunk of n set bits takes n. From ``start`` to the cycle of ``last``, both included:
+
+    2 + sum over chunks of max(1, popcount)
+
+In dense mode every one of the ``bits`` positions is yielded, with ``hit`` telling whether its bit is set.
+"""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from pysim.params import SCAN_BITS
+
+__all__ = ["Scanner"]
+
+
+class Scanner(wiring.Component):
+    """Parameters: ``rows`` x ``chunks`` chunks are walked, row by row; ``bits`` positions of each row exist (dense mode).
+
+    Members
+    -------
+    start: In, begin. step: In, 0 holds everything (back-pressure). dense: In.
+    row, chunk, read: Out, chunk to read next; data: In, that chunk one cycle after ``read``.
+    loaded: Out, ``data`` is being taken (of ``load_row``, ``load_chunk``).
+    valid, hit, index_row, index: Out, a position found: bit ``index`` of row ``index_row``. last: Out, final cycle.
+    """
+
+    def __init__(self, *, rows: int, chunks: int, bits: int):
+        self.rows, self.chunks, self.bits = rows, chunks, bits
+        self.row_bits, self.chunk_bits = max(1, (rows - 1).bit_length()), max(1, (chunks - 1).bit_length())
+        self.index_bits = (chunks * SCAN_BITS - 1).bit_length()
+        super().__init__({
+            "start": In(1), "step": In(1), "dense": In(1), "row": Out(self.row_bits), "chunk": Out(self.chunk_bits), "read": Out(1),
+            "data": In(SCAN_BITS), "loaded": Out(1), "load_row": Out(self.row_bits), "load_chunk": Out(self.chunk_bits),
+            "valid": Out(1), "hit": Out(1), "index_row": Out(self.row_bits), "index": Out(self.index_bits), "last": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        primed, running, more = Signal(), Signal(), Signal()  # a chunk is being read | positions are left | chunks are left to read
+        row, chunk = Signal(self.row_bits), Signal(self.chunk_bits)
+        rest, set_bits, index_chunk = Signal(SCAN_BITS), Signal(SCAN_BITS), Signal(self.chunk_bits)
+
+        lowest, without = Signal(SCAN_BITS), Signal(SCAN_BITS)
+        m.d.comb += [without.eq(rest & (rest - 1)), lowest.eq(rest & ~without)]
+        finished = Signal()  # this chunk yields nothing after this cycle
+        m.d.comb += [
+            finished.eq(without == 0), self.valid.eq(running & (rest != 0)), self.hit.eq((set_bits & lowest).any()),
+            self.last.eq(running & finished & ~primed & self.step),
+            self.index.eq(Cat(*((lowest & _bits_where(b)).any() for b in range(6)), *([index_chunk] if self.chunks > 1 else []))),
+        ]
+        load = Signal()
+        m.d.comb += [
+            load.eq(primed & (~running | (finished & self.step))), self.loaded.eq(load),
+            self.read.eq(self.start | (load & more)),
+            self.row.eq(Mux(self.start, 0, row)), self.chunk.eq(Mux(self.start, 0, chunk)),
+        ]
+        with m.If(self.read):
+            m.d.sync += [primed.eq(1), self.load_row.eq(self.row), self.load_chunk.eq(self.chunk)]
+            with m.If(self.chunk == self.chunks - 1):
+                m.d.sync += [chunk.eq(0), row.eq(self.row + 1), more.eq(self.row != self.rows - 1)]
+            with m.Else():
+                m.d.sync += [chunk.eq(self.chunk + 1), row.eq(self.row), more.eq(1)]
+        with m.Elif(load):
+            m.d.sync += primed.eq(0)
+        with m.If(load):
+            tail = self.bits % SCAN_BITS
+            everything = Const((1 << SCAN_BITS) - 1, SCAN_BITS)
+            exists = Mux(self.load_chunk == self.chunks - 1, Const((1 << tail) - 1, SCAN_BITS), everything) if tail else everything
+            m.d.sync += [running.eq(1), rest.eq(Mux(self.dense, exists, self.data)), set_bits.eq(self.data),
+                         self.index_row.eq(self.load_row), index_chunk.eq(self.load_chunk)]
+        with m.Elif(running & self.step):
+            m.d.sync += [rest.eq(without), running.eq(~finished)]
+        return m
+
+
+def _bits_where(b: int) -> Const:
+    """The positions of a chunk whose index has bit ``b`` set."""
+    return Const(sum(1 << i for i in range(SCAN_BITS) if i >> b & 1), SCAN_BITS)

@@ -1,0 +1,26 @@
+"""Verilog out: the chip as one deterministic text, with the two hand-written primitives (memory, clock gate) appended."""
+
+from importlib.resources import files
+
+from amaranth.back import verilog
+from amaranth.lib import wiring
+
+from hdl.chip import ChipTop
+from pysim.params import Chip
+
+__all__ = ["convert", "generate", "primitives"]
+
+
+def primitives() -> str:
+    """The Verilog of the memory and the clock gate."""
+    return "\n".join((files("hdl") / name).read_text() for name in ("ram.v", "clock_gate.v"))
+
+
+def convert(component: wiring.Component, name: str) -> str:
+    """Any component of ours as Verilog with the primitives it stands on."""
+    return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True) + "\n" + primitives()
+
+
+def generate(chip: Chip) -> str:
+    """The Verilog of a chip; its top module is ``chip``. The same parameters always give the same text."""
+    return convert(ChipTop(chip), "chip")
