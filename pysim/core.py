@@ -17,7 +17,14 @@ from pysim.image import Image
 from pysim.memory_map import COUNTERS
 from pysim.params import SCAN_BITS
 from pysim.records import (
-    ROUTE_LOCAL, fire_record, leak_record, neuron_record, route_record, unpack_lanes, unpack_plain, word_record,
+    ROUTE_LOCAL,
+    fire_record,
+    leak_record,
+    neuron_record,
+    route_record,
+    unpack_lanes,
+    unpack_plain,
+    word_record,
 )
 from pysim.trace import Stimulus, Trace, unpack
 
@@ -25,17 +32,16 @@ __all__ = ["Core", "Neurons", "cycles"]
 
 # Cycles of docs/architecture.md, "Cycles": the RTL's own constants are hdl's, these are the model's.
 START = 1  # to start a tick
-SCAN = 2  # to begin a scan of the ring
+SCAN = 1  # to begin a scan of the ring
 REPLAY = 1  # to begin a pass over the events already found
 WORD = 2  # to fetch a word record, live or not
 DRAIN = 1  # from the last synapse row to the accumulators
 JOIN = 2  # to begin joining digits
 UPDATE = 3  # leak, fire, write back
-EMIT = 2  # to begin the emission
-CHUNK = 2  # per chunk of spikes
+EMIT = 4  # to begin and to end the emission
 
 
-def cycles(scan: np.ndarray, events: np.ndarray, emit: np.ndarray, live: int, joins: int, words: int, spike_chunks: int) -> np.ndarray:
+def cycles(scan: np.ndarray, events: np.ndarray, emit: np.ndarray, live: int, joins: int, words: int) -> np.ndarray:
     """Cycles of a tick without stalls.
 
     scan: sum of max(1, events) over chunks of axons; events: of the tick (dense mode: axons, in both); emit: sum of max(1, spikes) over all
@@ -43,7 +49,7 @@ def cycles(scan: np.ndarray, events: np.ndarray, emit: np.ndarray, live: int, jo
     """
     first = SCAN + scan
     accumulate = first + (live - 1) * (events + REPLAY) if live else first
-    return START + words * WORD + accumulate + live * (DRAIN + JOIN + UPDATE) + joins + EMIT + emit + CHUNK * words * spike_chunks
+    return START + words * WORD + accumulate + live * (DRAIN + JOIN + UPDATE) + joins + EMIT + emit
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +57,7 @@ class Neurons:
     """All neurons of a core, ordered by start tick, word, lane; arrays ``[n]`` or, where paged, ``[pages, n]``; int64 unless said.
 
     ``groups``: (start, first, last + 1) of the neurons of each start tick. Pages beyond a word's last repeat its last. ``weights``
-    int16 ``[axons, n]`` (int32 for 16 binary-weighted digits never occurs: weights have at most 16 bits).
+    int16 ``[axons, n]``.
     """
 
     place: np.ndarray
@@ -75,7 +81,7 @@ class Core:
         self.chip = image.chip
         self.engine = engine or ("numba" if fast.AVAILABLE else "numpy")
         self.neurons = _unpack(image)
-        self.fanout = unpack_plain_counts(image)
+        self.fanout = _unpack_fanout(image)
         words = unpack_plain(word_record(self.chip), image.bits("words"))
         self._words = [(int(s), int(j) + 1) for u, s, j in zip(words["used"], words["start"], words["last_digit"], strict=True) if u]
 
@@ -86,7 +92,9 @@ class Core:
         or not a population is live; inputs that would arrive after the last tick are not sent.
         """
         stimulus.check(self.image)
-        size = max(1, min(64, (64 << 20) // (8 * self.image.ticks * (self.chip.axons + self.neurons.place.size))))
+        # Parts that bound the memory of a run, and in numpy keep one tick's arrays in the cache.
+        most = 64 if self.engine == "numba" else 16
+        size = max(1, min(most, (8 << 20) // (self.image.ticks * (self.chip.axons + self.neurons.place.size))))
         parts = [stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)] or [stimulus]
         if self.engine == "numba":
             return Trace.concatenate(fast.each(lambda part: self._trace(fast.run(self, self.events(part), membranes), dense), parts))
@@ -123,7 +131,9 @@ class Core:
         c = np.zeros((samples, count), np.int64)
         ring = np.zeros((chip.derived.slots, samples, chip.axons), np.uint8)
         local = np.flatnonzero(n.route["kind"] == ROUTE_LOCAL)
-        chunks = chip.derived.words * chip.derived.spike_chunks
+        by_chunk = np.argsort(n.chunk, kind="stable")
+        used_chunks, first_of_chunk = np.unique(n.chunk[by_chunk], return_index=True)
+        silent_chunks = chip.derived.words * chip.derived.spike_chunks - used_chunks.size
         for tick in range(ticks):
             slot = tick % chip.derived.slots
             x = events[:, tick] | ring[slot]
@@ -146,9 +156,8 @@ class Core:
             for delay in np.unique(n.route["delay"][local]):
                 to = local[n.route["delay"][local] == delay]
                 ring[(tick + delay) % chip.derived.slots][:, n.route["address"][to]] |= fired[:, to].astype(np.uint8)
-            per_chunk = np.zeros((samples, chunks), np.int64)
-            np.add.at(per_chunk, (slice(None), n.chunk), fired)
-            raw.emit[:, tick] = np.maximum(per_chunk, 1).sum(axis=1)
+            per_chunk = np.add.reduceat(fired[:, by_chunk], first_of_chunk, axis=1, dtype=np.int64)
+            raw.emit[:, tick] = np.maximum(per_chunk, 1).sum(axis=1) + silent_chunks
             raw.fired[:, tick] = per_chunk.sum(axis=1)
         return raw
 
@@ -214,14 +223,15 @@ class Core:
         scan, events = (np.full_like(raw.scan, chip.axons),) * 2 if dense else (raw.scan, raw.events)
         for tick in range(ticks):
             live = [join for start, join in self._words if 0 <= tick - start < image.steps]
-            counters["cycles"][:, tick] = cycles(scan[:, tick], events[:, tick], raw.emit[:, tick], len(live), sum(live), d.words, d.spike_chunks)
+            counters["cycles"][:, tick] = cycles(scan[:, tick], events[:, tick], raw.emit[:, tick], len(live), sum(live), d.words,
+                                                 d.spike_chunks)
         spikes, membranes = {}, {}
         order = np.full(d.words * chip.lanes, -1)
         order[self.neurons.place] = np.arange(self.neurons.place.size)
         for p in image.placement.populations:
             mine = order[p.neurons]
             if np.array_equal(mine, np.arange(mine[0], mine[0] + mine.size)):
-                mine = slice(mine[0], mine[0] + mine.size)  # no copy
+                mine = slice(mine[0], mine[0] + mine.size)  # a view, no copy
             spikes[p.name] = np.packbits(raw.spikes[:, :, mine], axis=-1, bitorder="little")
             if raw.membranes is not None:
                 membranes[p.name] = raw.membranes[:, :, mine]
@@ -230,7 +240,10 @@ class Core:
 
 @dataclass(eq=False)
 class Raw:
-    """What an engine leaves: ``spikes`` uint8 and ``membranes`` int32 (or None) ``[sample, step, neuron]``, figures int64 ``[sample, tick]``."""
+    """What an engine leaves: ``spikes`` uint8 and ``membranes`` int32 (or None) ``[sample, step, neuron]``.
+
+    The other figures are int64 ``[sample, tick]``.
+    """
 
     spikes: np.ndarray
     membranes: np.ndarray | None
@@ -253,7 +266,7 @@ def _scan(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return per_chunk.sum(axis=1), np.maximum(per_chunk, 1).sum(axis=1)
 
 
-def unpack_plain_counts(image: Image) -> np.ndarray:
+def _unpack_fanout(image: Image) -> np.ndarray:
     """The fanout memory: int64 ``[axon]``."""
     bits = image.bits("fanout").astype(np.int64)
     return (bits << np.arange(bits.shape[1])).sum(axis=1)
@@ -293,8 +306,8 @@ def _unpack_weights(image: Image, words: dict[str, np.ndarray], word: np.ndarray
     rows = image.rows("synapse").reshape(chip.derived.words, chip.axons, -1)
     for w in np.unique(word):
         mine = np.flatnonzero(word == w)
-        bits = np.unpackbits(rows[w], axis=1, count=chip.lanes * chip.digit_bits, bitorder="little").reshape(chip.axons, chip.digit_bits, -1)
-        digits = sum(bits[:, b].astype(np.int32) << b for b in range(chip.digit_bits))
+        bits = np.unpackbits(rows[w], axis=1, count=chip.lanes * chip.digit_bits, bitorder="little")
+        digits = (bits.reshape(chip.axons, chip.digit_bits, -1).astype(np.int32) << np.arange(chip.digit_bits)[:, None]).sum(axis=1)
         total = np.zeros((chip.axons, mine.size), np.int32)
         for j in range(int(words["last_digit"][w]) + 1):
             total += digits[:, lane[mine] + j] << (j * chip.digit_bits * int(words["shift"][w]))
