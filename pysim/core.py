@@ -223,8 +223,7 @@ class Core:
         scan, events = (np.full_like(raw.scan, chip.axons),) * 2 if dense else (raw.scan, raw.events)
         for tick in range(ticks):
             live = [join for start, join in self._words if 0 <= tick - start < image.steps]
-            counters["cycles"][:, tick] = cycles(scan[:, tick], events[:, tick], raw.emit[:, tick], len(live), sum(live), d.words,
-                                                 d.spike_chunks)
+            counters["cycles"][:, tick] = cycles(scan[:, tick], events[:, tick], raw.emit[:, tick], len(live), sum(live), d.words)
         spikes, membranes = {}, {}
         order = np.full(d.words * chip.lanes, -1)
         order[self.neurons.place] = np.arange(self.neurons.place.size)
