@@ -29,13 +29,13 @@ class Golden(Backend):
     name = "golden"
 
     def __init__(self, network: Network) -> None:
-        self.network = network
+        from golden import integer  # torch: imported only where golden runs
+
+        self.network, self._run = network, integer.run
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
-        from golden import integer
-
         stimulus.check(self.network)
-        result = integer.run(self.network, stimulus.dense(self.network), membranes=membranes)
+        result = self._run(self.network, stimulus.dense(self.network), membranes=membranes)
         shape = (stimulus.samples, self.network.ticks)
         counters = {name: np.zeros(shape, np.int64) for name in ("saturations", "spikes_out")}
         for p in self.network.populations:
@@ -74,14 +74,14 @@ def _verilator(_: str, network: Network, image: Image, **options: Any) -> Backen
     need_tool("perl", "perl", "backend verilator")
     from cosim.native import Verilated
 
-    return Verilated(image, image.chip, **options)
+    return Verilated(image, **options)
 
 
 def _icarus(_: str, network: Network, image: Image, **options: Any) -> Backend:
     need_tool("iverilog", "iverilog", "backend icarus")
     from cosim.icarus import Icarus
 
-    return Icarus(image, image.chip, **options)
+    return Icarus(image, **options)
 
 
 BACKENDS: dict[str, Callable[..., Backend]] = {"golden": _golden, "pysim": _pysim, "verilator": _verilator, "icarus": _icarus}

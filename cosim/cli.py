@@ -1,8 +1,8 @@
 """The command ``spikeloop``: train, quantize, map, verilog, sim, compare, export, bench.
 
 Exit status: 0 equal (or done), 1 different (or a run that proves nothing: a silent population, dropped events), 2 bad input, 130
-interrupted. Bad input is one sentence on stderr, ``spikeloop: <thing> must be <requirement>, not <value>``. With ``--json`` stdout holds one
-JSON document and nothing else; progress and tables go to stderr. Heavy packages are imported by the command that needs them.
+interrupted. Bad input is one sentence on stderr, ``spikeloop: <thing> must be <requirement>, not <value>``. With ``--json`` stdout
+holds one JSON document and nothing else; progress and tables go to stderr. Heavy packages are imported where they are needed.
 """
 
 import contextlib
@@ -21,8 +21,7 @@ from pysim.errors import InputError
 
 __all__ = ["app", "main"]
 
-UsageError = typer.BadParameter.__base__  # click's, wherever typer keeps click
-ClickException = UsageError.__base__
+ClickException: type[Exception] = typer.BadParameter.__mro__[2]  # click's, wherever typer keeps click
 
 app = typer.Typer(name="spikeloop", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
                   context_settings={"help_option_names": ["-h", "--help"]},
@@ -41,8 +40,10 @@ Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passe
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of weights and order of images.")]
 Recurrent = Annotated[bool, typer.Option("--recurrent", help="Lateral synapses in every hidden layer.")]
 Bits = Annotated[int, typer.Option("--bits", metavar="N", help="Bits of a weight, 2 to 16.")]
-Backends = Annotated[str, typer.Option("--backends", metavar="A,B,...", help="Backends, the reference first: golden, pysim, verilator, icarus.")]
-Samples = Annotated[int | None, typer.Option("--samples", metavar="N", help="Only the first N samples. [dim]default: all[/dim]", show_default=False)]
+Backends = Annotated[str, typer.Option("--backends", metavar="A,B,...",
+                                       help="Backends, the reference first: golden, pysim, verilator, icarus.")]
+Samples = Annotated[int | None, typer.Option("--samples", metavar="N", help="Only the first N samples. [dim]default: all[/dim]",
+                                             show_default=False)]
 
 
 @app.command()
@@ -57,7 +58,8 @@ def train(output: Annotated[Path, typer.Option("--output", "-o", help="Float net
         from golden.train import TrainConfig
         from golden.train import train as fit
 
-        settings = TrainConfig(layers=parse_layers(config), recurrent=recurrent, encoder=Encoder(name=encoder, steps=steps), epochs=epochs, seed=seed)
+        settings = TrainConfig(layers=parse_layers(config), recurrent=recurrent, encoder=Encoder(name=encoder, steps=steps),
+                               epochs=epochs, seed=seed)
         writable(output.parent)
         net = fit(settings, load_mnist(data), progress=not json)
         net.save(output)
@@ -69,19 +71,25 @@ def train(output: Annotated[Path, typer.Option("--output", "-o", help="Float net
 @app.command()
 def quantize(float_net: Annotated[Path, typer.Argument(help="Float net of spikeloop train.")],
              output: Annotated[Path, typer.Option("--output", "-o", help="Integer network to write.")] = Path("network.safetensors"),
-             bits: Bits = 8, data: DataDir = None, json: Json = False) -> None:
+             bits: Bits = 8, data: DataDir = None,
+             scale: Annotated[str, typer.Option("--scale", metavar="NAME", help="plain (2^(bits-1), as in BPSR), or the best scale per "
+                                                "layer or neuron.")] = "layer",
+             leak_terms: Annotated[int | None, typer.Option("--leak-terms", metavar="N", help="Shift-add terms of a leak, 0 to 3. "
+                                                            "[dim]default: the nearest 2^-m[/dim]", show_default=False)] = None,
+             json: Json = False) -> None:
     """Round a float net to integers and shift leaks, and say per layer what that did to it."""
     with _output(json) as out:
         from cosim.flow import quantize_net, writable
-        from golden.datasets import check_scoring, load_mnist
+        from golden.datasets import load_mnist
         from golden.layers import FloatNet
 
-        net = FloatNet.load(float_net)
-        images = load_mnist(data)
-        check_scoring(net.metadata["dataset"]["source"], images)
+        net, images = FloatNet.load(float_net), load_mnist(data)
         writable(output.parent)
-        report = quantize_net(net, bits, images, output)
-        out({"network": str(output), "bits": bits, "report": report}, {"network": output, **_ptq_rows(report)})
+        report = quantize_net(net, images, output, bits=bits, scale=scale, leak_terms=leak_terms)
+        scores = report["accuracy"]
+        out({"network": str(output), "report": report},
+            {"network": output, "on": report["samples"], "accuracy": f"float {scores['float']:.2%}, integer {scores['integer']:.2%}",
+             **{f"  {row['name']}": _ptq(row) for row in report["layers"]}})
 
 
 @app.command("map")
@@ -99,9 +107,11 @@ def map_(network: Annotated[Path, typer.Argument(help="Integer network of spikel
         image = pack(Network.load(network), chip=target)
         image.save(output)
         place, layers = image.placement, describe(image.placement)
-        out({"image": str(output), "chip": target.to_dict(), "axons": place.axons, "columns": place.columns, "words": len(place.words), "layers": layers},
-            {"image": output, "chip": chip, "axons": f"{place.axons:,} of {target.axons:,}", "columns": f"{place.columns:,} of {target.columns:,}",
-             "words": f"{len(place.words)} of {target.derived.words}",
+        words = len(place.words)
+        out({"image": str(output), "chip": target.to_dict(), "axons": place.axons, "columns": place.columns, "words": words,
+             "layers": layers},
+            {"image": output, "chip": chip, "axons": f"{place.axons:,} of {target.axons:,}",
+             "columns": f"{place.columns:,} of {target.columns:,}", "words": f"{words} of {target.derived.words}",
              **{f"  {row['layer']}": f"{row['neurons']} neurons, {row['axons']} axons, {row['columns']} columns" for row in layers}})
 
 
@@ -118,7 +128,7 @@ def verilog(image: Annotated[Path | None, typer.Argument(help="Image folder whos
 
         if (image is None) == (chip is None):
             raise InputError(f"chip must be given once, by an image folder or by --chip, not {'twice' if chip else 'never'}")
-        target = preset(chip) if chip else Image.load(image).chip
+        target = preset(chip) if chip else Image.load(image or "").chip
         files = write_verilog(target, output)
         out({"files": [str(f) for f in files], "chip": target.to_dict()}, {"Verilog": ", ".join(map(str, files))})
 
@@ -127,7 +137,8 @@ def verilog(image: Annotated[Path | None, typer.Argument(help="Image folder whos
 def sim(config: Config = "784-100-10", bits: Bits = 8, chip: ChipName = "zou2021", data: DataDir = None,
         backends: Backends = "golden,pysim,verilator", samples: Samples = None, encoder: Encoding = "rank_order", steps: Steps = 8,
         epochs: Epochs = None, seed: Seed = 0, recurrent: Recurrent = False,
-        output: Annotated[Path, typer.Option("--output", "-o", help="Folder of all that is made.")] = Path("build/sim"), json: Json = False) -> None:
+        output: Annotated[Path, typer.Option("--output", "-o", help="Folder of all that is made.")] = Path("build/sim"),
+        json: Json = False) -> None:
     """Train, quantize, map, generate, simulate and compare, in one folder; what is unchanged is kept."""
     with _output(json) as out:
         from cosim.flow import Plan, parse_layers, simulate
@@ -137,8 +148,8 @@ def sim(config: Config = "784-100-10", bits: Bits = 8, chip: ChipName = "zou2021
         with _bar() as (start, advance):
             outcome = simulate(plan, tell=_tell, progress=advance, started=start, quiet=json)
         s = outcome.summary
-        out(s, {**_rows(s, s["accuracy_float_all"]), "report": output / "report.html",
-                "wall time": "  ".join(f"{name} {stage['seconds']:.1f} s{' (kept)' if stage['reused'] else ''}" for name, stage in s["stages"].items())})
+        times = (f"{name} {stage['seconds']:.1f} s{' (kept)' if stage['reused'] else ''}" for name, stage in s["stages"].items())
+        out(s, {**_rows(s), "wall time": ", ".join(times), "report": output / "report.html"})
         _verdict(outcome.result, outcome.evidence)
 
 
@@ -149,7 +160,7 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
             network: Annotated[Path | None, typer.Option("--network", metavar="FILE", help="Integer network, for golden. "
                                "[dim]default: network.safetensors in the image folder or beside it[/dim]", show_default=False)] = None,
             membranes: Annotated[bool, typer.Option(help="Compare membranes too.")] = True,
-            output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the evidence of a difference.")] = Path("build/difference"),
+            output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what shows a difference.")] = Path("build/difference"),
             json: Json = False) -> None:
     """Run a stimulus through two or more backends and compare every spike, membrane and counter with the first."""
     with _output(json) as out:
@@ -163,9 +174,11 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
         names = _names(backends)
         check_names(names)
         bundle = Image.load(image)
-        file = network or next((f for f in (image / "network.safetensors", image.resolve().parent / "network.safetensors") if f.is_file()), None)
+        usual = (image / "network.safetensors", image.resolve().parent / "network.safetensors")
+        file = network or next((f for f in usual if f.is_file()), None)
         if file is None:
-            raise InputError(f"network of image {str(image)!r} must lie in it or beside it as network.safetensors, not be missing: name it with --network")
+            raise InputError(f"network of image {str(image)!r} must lie in it or beside it as network.safetensors, not be missing: "
+                             "name it with --network")
         net, spikes = Network.load(file), Stimulus.load(stimulus)
         spikes.check(net)
         if samples is not None:
@@ -183,7 +196,8 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
         if result.first:
             _tell("first difference: looking for a minimal stimulus ...")
             evidence = keep_evidence(net, spikes, result.first, opener, output, image=image, network_file=file, membranes=membranes)
-        summary = result.to_dict() | {"image": str(image), "network": str(file), "stimulus": str(stimulus), "evidence": str(evidence) if evidence else None}
+        summary = result.to_dict() | {"image": str(image), "network": str(file), "stimulus": str(stimulus),
+                                      "evidence": str(evidence) if evidence else None}
         out(summary, _rows(summary))
         _verdict(result, evidence)
 
@@ -191,7 +205,8 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
 @app.command()
 def export(image: Annotated[Path, typer.Argument(help="Image folder.")],
            form: Annotated[str, typer.Option("--format", metavar="NAME", help="mem, hex (Intel HEX), coe, mif or bin.")],
-           output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("export"), json: Json = False) -> None:
+           output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("export"),
+           json: Json = False) -> None:
     """Write the image's memories in another form."""
     with _output(json) as out:
         from pysim.export import export as write
@@ -251,7 +266,7 @@ def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _rows(s: dict[str, Any], accuracy_float: float | None = None) -> dict[str, Any]:
+def _rows(s: dict[str, Any]) -> dict[str, Any]:
     """The table of a comparison."""
     def percent(value: float | None) -> str:
         return "-" if value is None else f"{value:.2%}"
@@ -274,9 +289,9 @@ def _rows(s: dict[str, Any], accuracy_float: float | None = None) -> dict[str, A
     return rows
 
 
-def _ptq_rows(report: dict[str, Any]) -> dict[str, Any]:
-    accuracy = report.get("accuracy", {})
-    return {f"accuracy {name}": f"{value:.2%}" for name, value in accuracy.items() if isinstance(value, float)}
+def _ptq(row: dict[str, Any]) -> str:
+    return (f"{row['weights']:,} weights: {row['clipped']:,} clipped, {row['zeroed']:,} zeroed; {row['neurons']:,} neurons: "
+            f"{row['silent']:,} silent, {row['always']:,} always firing; {row['spikes_float']:.1f} -> {row['spikes']:.1f} spikes a sample")
 
 
 def _verdict(result: Any, evidence: Any) -> None:
@@ -296,12 +311,17 @@ def _names(text: str) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point; ends the process with the exit status."""
     try:
-        status = app(list(arguments) if arguments is not None else None, standalone_mode=False) or 0
+        status = app(list(arguments) if arguments is not None else None, prog_name="spikeloop", standalone_mode=False) or 0
     except InputError as error:
         _tell(f"spikeloop: {error}")
         status = 2
+    except TimeoutError as error:  # a chip that hangs does not do what the model did
+        _tell(f"spikeloop: {error}")
+        status = 1
     except ClickException as error:
-        _tell(f"spikeloop: {error.format_message()} (spikeloop {'--help' if not getattr(error, 'ctx', None) else error.ctx.info_name + ' --help'})")
+        context = getattr(error, "ctx", None)
+        if text := getattr(error, "format_message", error.__str__)():
+            _tell(f"spikeloop: {text.rstrip('.')}: see {context.command_path if context else 'spikeloop'} --help")
         status = 2
     except (KeyboardInterrupt, typer.Abort):
         _tell("spikeloop: interrupted")

@@ -8,8 +8,9 @@ step of one sample, its spike and its membrane together.
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from queue import SimpleQueue
 from typing import Any
@@ -22,7 +23,7 @@ from pysim.memory_map import COUNTERS
 from pysim.network import Network
 from pysim.trace import Stimulus, Trace, unpack
 
-__all__ = ["CHIPS", "Difference", "Pair", "Result", "accuracy", "compare", "decisions", "diff"]
+__all__ = ["CHIPS", "Difference", "Pair", "Result", "compare", "decisions", "diff"]
 
 CHIPS = ("verilator", "icarus", "board")
 """backends that measure cycles; pysim predicts them"""
@@ -180,8 +181,8 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """For JSON. ``neuron_ticks`` is per pair; ``different`` counts neuron-ticks and counter values over all pairs."""
         return {
-            "equal": self.equal, "samples": self.samples, "steps": self.network.steps, "ticks": self.ticks, "neuron_ticks": self.neuron_ticks,
-            "different": self.different, "backends": self.backends,
+            "equal": self.equal, "samples": self.samples, "steps": self.network.steps, "ticks": self.ticks,
+            "neuron_ticks": self.neuron_ticks, "different": self.different, "backends": self.backends,
             "accuracy": {"float": None, "integer": self.score("golden", "pysim"), "rtl": self.score(*CHIPS)}, "accuracy_of": self.accuracy,
             "cycles_predicted": self.cycles_predicted, "cycles_measured": self.cycles_measured, "sops": self.sops,
             "seconds": round(self.seconds, 3), "busy_seconds": {k: round(v, 3) for k, v in self.busy.items()},
@@ -209,7 +210,8 @@ def diff(network: Network, reference: Trace, other: Trace, names: tuple[str, str
         if not np.array_equal(a, b):
             wrong_spike = unpack(a ^ b, population.size).astype(bool)
             if not wrong_spike.any():
-                raise InputError(f"padding bits of the spikes of population {population.name!r} must be 0, not set in one of {' and '.join(names)}")
+                raise InputError(f"padding bits of the spikes of population {population.name!r} must be 0, "
+                                 f"not set in one of {' and '.join(names)}")
             pair.spikes_different += int(wrong_spike.sum())
         if membranes:
             va, vb = (_array(t.membranes, population.name, "membranes", who) for t, who in zip((reference, other), names, strict=True))
@@ -219,9 +221,10 @@ def diff(network: Network, reference: Trace, other: Trace, names: tuple[str, str
             if not np.array_equal(va, vb):
                 wrong_membrane = va != vb
                 pair.membranes_different += int(wrong_membrane.sum())
-        if wrong_spike is None and wrong_membrane is None:
+        masks = [mask for mask in (wrong_spike, wrong_membrane) if mask is not None]
+        if not masks:
             continue
-        wrong = wrong_spike if wrong_membrane is None else wrong_membrane if wrong_spike is None else wrong_spike | wrong_membrane
+        wrong = np.logical_or.reduce(masks)
         pair.neuron_ticks_different += int(wrong.sum())
         sample, step, neuron = (int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
         if wrong_spike is not None and wrong_spike[sample, step, neuron]:
@@ -270,7 +273,9 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
     workers = min(workers, len(parts))
 
     pairs = [Pair(names[0], name, membranes_compared=membranes) for name in names[1:]]
-    correct, busy, counters = dict.fromkeys(names, 0), dict.fromkeys(names, 0.0), {name: [] for name in names}
+    busy = dict.fromkeys(names, 0.0)
+    answers: dict[str, list[np.ndarray | None]] = {name: [] for name in names}
+    counters: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in names}
     alive: set[str] = set()
     idle: SimpleQueue[dict[str, Backend]] = SimpleQueue()
     opened: list[Backend] = []
@@ -294,7 +299,8 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
                 idle.put(crew)
             for name, trace in traces.items():
                 _check_shape(network, trace, part.stop - part.start, name)
-            some = [diff(network, traces[names[0]], traces[name], (names[0], name), base=part.start, membranes=membranes) for name in names[1:]]
+            some = [diff(network, traces[names[0]], traces[name], (names[0], name), base=part.start, membranes=membranes)
+                    for name in names[1:]]
             return part, traces, spent, some
 
         with ThreadPoolExecutor(workers) as pool:
@@ -305,9 +311,7 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
                     for name, trace in traces.items():
                         busy[name] += spent[name]
                         counters[name].append(trace.counters)
-                        if stimulus.labels is not None:
-                            answers = decisions(network, trace)
-                            correct[name] = None if answers is None else correct[name] + int((answers == stimulus.labels[part]).sum())
+                        answers[name].append(decisions(network, trace))
                     alive |= {p.name for p in network.populations if traces[names[0]].spikes[p.name].any()}
                     if progress:
                         progress(part.stop - part.start)
@@ -318,7 +322,7 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
         for backend in opened:
             backend.close()
     joined = {name: _totals(parts_of) for name, parts_of in counters.items()}
-    right = {name: None if stimulus.labels is None or count is None else count / stimulus.samples for name, count in correct.items()}
+    right = {name: _share(parts_of, stimulus.labels) for name, parts_of in answers.items()}
     silent = [p.name for p in network.populations if p.fire.any() and p.name not in alive]
     return Result(network, names, stimulus.samples, pairs, right, joined, silent, time.perf_counter() - started, busy)
 
@@ -334,21 +338,16 @@ def decisions(network: Network, trace: Trace) -> np.ndarray | None:
     return trace.membranes[output.name][:, -1].argmax(axis=1)
 
 
-def accuracy(network: Network, trace: Trace, labels: np.ndarray) -> float | None:
-    """Fraction of samples read out as their label."""
-    answers = decisions(network, trace)
-    return None if answers is None else float((answers == labels).mean())
-
-
-def _in_order(pool: ThreadPoolExecutor, work: Callable, parts: list, ahead: int):
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[slice], Any], parts: list[slice], ahead: int) -> Iterator[Any]:
     """Results of ``work`` in the order of ``parts``, at most ``ahead`` of them under way, so that memory stays bounded."""
-    pending, rest = [], iter(parts)
+    pending: deque[Future[Any]] = deque()
+    rest = iter(parts)
     while True:
         while len(pending) < ahead and (part := next(rest, None)) is not None:
             pending.append(pool.submit(work, part))
         if not pending:
             return
-        yield pending.pop(0).result()
+        yield pending.popleft().result()
 
 
 def _array(arrays: dict[str, np.ndarray], name: str, what: str, who: str) -> np.ndarray:
@@ -376,6 +375,12 @@ def _check_shape(network: Network, trace: Trace, samples: int, who: str) -> None
 def _busy(counters: dict[str, np.ndarray]) -> np.ndarray:
     """Cycles of work: the cycle counter without the stalls."""
     return np.asarray(counters["cycles"]) - np.asarray(counters.get("stalls", 0))
+
+
+def _share(answers: list[np.ndarray | None], labels: np.ndarray | None) -> float | None:
+    """Share of the samples that were read out as their label."""
+    known = [a for a in answers if a is not None]
+    return float((np.concatenate(known) == labels).mean()) if labels is not None and len(known) == len(answers) else None
 
 
 def _totals(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

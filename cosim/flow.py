@@ -1,6 +1,6 @@
 """The walk of ``make sim``: train, quantise, map, generate, encode, compare, report. Each step's files lie in one folder.
 
-    float.safetensors  network.safetensors  quantize.json  image/  rtl/  stimulus.npz  report.html  summary.json
+    float.safetensors  network.safetensors  image/  rtl/  stimulus.npz  report.html  summary.json
 
 A step is done again only if something it depends on has changed: settings, data, the files of the steps before, the sources
 that compute it, or its own files. ``stages.json`` holds these hashes. Comparing is never skipped.
@@ -8,11 +8,12 @@ that compute it, or its own files. ``stages.json`` holds these hashes. Comparing
 
 import hashlib
 import importlib.metadata
-import importlib.util
+import importlib.resources
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from pysim.network import Network, write_atomic
 from pysim.params import Chip, preset
 from pysim.trace import Stimulus
 
-__all__ = ["Outcome", "Plan", "Stages", "parse_layers", "simulate"]
+__all__ = ["Outcome", "Plan", "Stages", "parse_layers", "quantize_net", "simulate", "writable", "write_verilog"]
+
+CALIBRATION = 2000  # training images on which scales are chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +93,13 @@ class Stages:
         self.seconds[name] = time.perf_counter() - started
         return note
 
-    def timed(self, name: str, work: Callable[[], Any]) -> Any:
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
         """A step that is always done."""
         self.tell(f"{name} ...")
         started = time.perf_counter()
-        try:
-            return work()
-        finally:
-            self.seconds[name] = time.perf_counter() - started
+        yield
+        self.seconds[name] = time.perf_counter() - started
 
     def _hashes(self, outputs: Sequence[str]) -> dict[str, str | None]:
         return {name: _sha256(self.folder / name) for name in outputs}
@@ -158,10 +160,12 @@ def simulate(plan: Plan, *, tell: Callable[[str], None], progress: Callable[[int
 
     for name in plan.backends:
         if name.partition(":")[0] in CHIPS:
-            stages.timed(f"build {name}", lambda name=name: opener(name).close())
+            with stages.timed(f"build {name}"):
+                opener(name).close()
     if started:
         started(stimulus.samples)
-    result = stages.timed("compare", lambda: compare(network, stimulus, plan.backends, opener, progress=progress))
+    with stages.timed("compare"):
+        result = compare(network, stimulus, plan.backends, opener, progress=progress)
     evidence = None
     if result.first:
         tell("first difference: looking for a minimal stimulus ...")
@@ -174,7 +178,8 @@ def simulate(plan: Plan, *, tell: Callable[[str], None], progress: Callable[[int
                 "dataset": trained["source"], "accuracy_float_all": trained["accuracy"], "quantize": ptq,
                 "evidence": str(evidence) if evidence else None,
                 "files": {"network": "network.safetensors", "image": "image", "stimulus": "stimulus.npz", "report": "report.html"}}
-    stages.timed("report", lambda: _make_report(folder, summary, network, image, stimulus, result, opener, stages))
+    with stages.timed("report"):
+        _make_report(folder, summary, network, stimulus, result, opener, stages)
     summary["seconds"] = round(time.perf_counter() - begin, 3)
     summary["stages"] = {name: {"seconds": round(s, 3), "reused": name in stages.reused} for name, s in stages.seconds.items()}
     write_atomic(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
@@ -204,12 +209,11 @@ def _make_network(plan: Plan, stages: Stages, data: _Data, quiet: bool) -> tuple
                          ["float.safetensors"], train)
 
     def quantize() -> dict[str, Any]:
-        from golden.datasets import check_scoring
         from golden.layers import FloatNet
 
         net = FloatNet.load(stages.folder / "float.safetensors")
-        check_scoring(net.metadata["dataset"]["source"], data.set)
-        return quantize_net(net, plan.bits, data.set, stages.folder / "network.safetensors")
+        return quantize_net(net, data.set, stages.folder / "network.safetensors", bits=plan.bits,
+                            name=f"mnist_{plan.config.replace('-', '_')}")
 
     inputs = {"bits": plan.bits, "data": data.key, "float": _sha256(stages.folder / "float.safetensors"),
               "sources": sources("golden", "quantize.py", "integer.py", "encoders.py") | sources("pysim", "network.py")}
@@ -244,12 +248,13 @@ def _make_stimulus(plan: Plan, network: Network, stages: Stages, data: _Data) ->
         Stimulus.pack({network.inputs[0].name: spikes}, labels).save(stages.folder / "stimulus.npz")
         return {"float": accuracy(FloatNet.load(stages.folder / "float.safetensors"), spikes, labels)}
 
-    inputs = {"samples": plan.samples, "data": data.key, "network": network.sha256(), "sources": sources("golden", "encoders.py", "datasets.py")}
+    inputs = {"samples": plan.samples, "data": data.key, "network": network.sha256(),
+              "sources": sources("golden", "encoders.py", "datasets.py")}
     note = stages.run("encode", inputs, ["stimulus.npz"], encode)
     return Stimulus.load(stages.folder / "stimulus.npz"), note
 
 
-def _make_report(folder: Path, summary: dict[str, Any], network: Network, image: Image, stimulus: Stimulus, result: Result,
+def _make_report(folder: Path, summary: dict[str, Any], network: Network, stimulus: Stimulus, result: Result,
                  opener: Callable[[str], Any], stages: Stages) -> None:
     from cosim import report
 
@@ -265,12 +270,21 @@ def _make_report(folder: Path, summary: dict[str, Any], network: Network, image:
 # -- shared with the command line --------------------------------------------------------------------------------
 
 
-def quantize_net(net: Any, bits: int, data: Any, path: Path) -> dict[str, Any]:
-    """Quantise a float net to ``bits``, write the network file, return the PTQ report as JSON."""
+def quantize_net(net: Any, data: Any, path: Path, **options: Any) -> dict[str, Any]:
+    """Quantise a float net, write the network file, return the PTQ report as JSON.
+
+    Scales are chosen, and the report's figures taken, on training images: the test images stay unseen until they are scored.
+    """
+    from golden.datasets import check_scoring
+    from golden.encoders import Encoder
     from golden.quantize import quantize
 
-    network, report = quantize(net, bits=bits, data=data)
-    network.save(path)
+    check_scoring(net.metadata["dataset"]["source"], data)
+    images, labels = data.train_images[:CALIBRATION], data.train_labels[:CALIBRATION]
+    network, report = quantize(net, Encoder(**net.metadata["encoder"])(images), labels, **options)
+    report["samples"] = f"{len(labels):,} training images"
+    metadata = {k: v for k, v in network.metadata.items() if k != "accuracy_integer"} | {"calibrated_on": report["samples"]}
+    replace(network, metadata=metadata).save(path)
     return report
 
 
@@ -282,9 +296,9 @@ def write_verilog(chip: Chip, folder: Path) -> list[Path]:
     return [write_atomic(folder / "spikeloop.v", generate(chip).encode())]
 
 
-def sources(package: str, *files: str) -> dict[str, str]:
+def sources(package: str, *files: str) -> dict[str, str | None]:
     """SHA-256 of the named files of a package of ours, or of all its sources."""
-    folder = Path(importlib.util.find_spec(package).submodule_search_locations[0])
+    folder = Path(str(importlib.resources.files(package)))
     paths = [folder / name for name in files] or sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".v", ".cpp"))
     return {f"{package}/{path.relative_to(folder)}": _sha256(path) for path in paths}
 

@@ -76,22 +76,18 @@ def minimise(network: Network, stimulus: Stimulus, pair: tuple[Backend, Backend]
         a, b = (backend.run(candidate, membranes=membranes) for backend in pair)
         return diff(network, a, b, names, membranes=membranes).first
 
-    at, history, found = difference.sample, 0, None
-    while True:  # alone first, then with 1, 3, 7, ... samples before it
-        history = min(history, at)
+    at, history = difference.sample, 0
+    best = stimulus.take(slice(at, at + 1))
+    while (found := differs(best)) is None:  # alone first, then with 1, 3, 7, ... samples before it
+        if history == at or budget.spent():
+            return None
+        history = min(2 * history + 1, at)
         best = stimulus.take(slice(at - history, at + 1))
-        found = differs(best)
-        if found or history == at:
-            break
-        history = 2 * history + 1
-    if not found:
-        return None
-    history = found.sample
-    best = best.take(slice(0, history + 1))
+    best = best.take(slice(0, found.sample + 1))
 
     keep = _Coordinates.of(best, network)
     low, high = 0, min(found.tick + 1, network.steps)  # what arrives later cannot have been the cause
-    while low <= high and not budget.spent:
+    while low <= high and not budget.spent():
         middle = (low + high) // 2
         trial = keep.chosen(keep.step < middle)
         if (now := differs(trial.stimulus(best))) is not None:
@@ -103,8 +99,8 @@ def minimise(network: Network, stimulus: Stimulus, pair: tuple[Backend, Backend]
     return Minimal(keep.stimulus(best), found, last, keep.step.size, found.sample)
 
 
-def keep_evidence(network: Network, stimulus: Stimulus, difference: Difference, opener: Opener, folder: Path, *, image: Path, network_file: Path,
-                  membranes: bool = True) -> Evidence:
+def keep_evidence(network: Network, stimulus: Stimulus, difference: Difference, opener: Opener, folder: Path, *, image: Path,
+                  network_file: Path, membranes: bool = True) -> Evidence:
     """Minimise, save ``folder/difference.npz``, record waves around it, and say how to see it again."""
     minimal = path = waves = None
     with opener(difference.reference) as reference, opener(difference.backend) as backend:
@@ -125,7 +121,6 @@ class _Budget:
     def spend(self) -> None:
         self.runs -= 1
 
-    @property
     def spent(self) -> bool:
         return self.runs <= 0 or time.monotonic() >= self.end
 
@@ -163,13 +158,13 @@ def _fewer(keep: _Coordinates, found: Difference, differs: Callable[[_Coordinate
            budget: _Budget) -> tuple[_Coordinates, Difference]:
     """Delta debugging (Zeller 2002): leave out one of n equal parts while the rest still differs; refine n until single spikes."""
     parts = 2
-    while keep.step.size and not budget.spent:
+    while keep.step.size and not budget.spent():
         edges = np.linspace(0, keep.step.size, min(parts, keep.step.size) + 1).astype(int)
         for low, high in zip(edges, edges[1:], strict=False):
             which = np.ones(keep.step.size, bool)
             which[low:high] = False
             trial = keep.chosen(which)
-            if budget.spent:
+            if budget.spent():
                 return keep, found
             if (now := differs(trial)) is not None:
                 keep, found, parts = trial, now, max(2, parts - 1)
