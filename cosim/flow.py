@@ -175,7 +175,7 @@ def simulate(plan: Plan, *, tell: Callable[[str], None], progress: Callable[[int
     summary = result.to_dict()
     summary["accuracy"]["float"] = scores["float"]
     summary |= {"config": plan.config, "bits": plan.bits, "chip": plan.chip, "steps": network.steps, "encoder": plan.encoder,
-                "dataset": trained["source"], "accuracy_float_all": trained["accuracy"], "quantize": ptq,
+                "dataset": trained["source"], "network_sha256": network.sha256(), "accuracy_float_all": trained["accuracy"], "quantize": ptq,
                 "evidence": str(evidence) if evidence else None,
                 "files": {"network": "network.safetensors", "image": "image", "stimulus": "stimulus.npz", "report": "report.html"}}
     with stages.timed("report"):
