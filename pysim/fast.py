@@ -69,17 +69,20 @@ class Tables(NamedTuple):
 
 def tables(core: "Core") -> Tables:
     n, d = core.neurons, core.chip.derived
-    largest = int(np.abs(n.weights).max(initial=0))
     most = int(np.abs(n.weights.astype(np.int64)).sum(axis=0).max(initial=0))  # of any sum, also of a part of one
     # |L + I| <= 4 * 2^(P-1) + 2^(P-1) + most
     kind = np.int32 if (5 << (core.chip.membrane_bits - 1)) + most < 1 << 31 else np.int64
+    byte = kind is np.int32 and n.weights.min(initial=0) >= -128 and n.weights.max(initial=0) < 128
+    short = byte and most < 1 << 15  # four combinations of types in all, each compiled when first met
     count, pages = n.place.size, n.p["bias"].shape[0]
     nothing = np.zeros(count, np.int64)
     plain = np.stack([n.p[name] for name in PLAIN]).astype(kind)
     paged = np.stack([np.broadcast_to(n.p.get(name, nothing), (pages, count)) for name in PAGED], axis=1).astype(kind)
     axon = np.where(n.route["kind"] == ROUTE_LOCAL, n.route["address"], -1)
-    return Tables(n.weights.astype(np.int8) if largest < 128 else n.weights, core.fanout, np.zeros(0, np.int16 if most < 1 << 15 else np.int32),
-                  np.array(n.groups, np.int64).reshape(-1, 3), plain, paged, axon, n.route["delay"], n.chunk, d.words * d.spike_chunks, d.slots)
+    return Tables(weights=n.weights.astype(np.int8) if byte else n.weights, fanout=core.fanout,
+                  sums=np.zeros(0, np.int16 if short else np.int32), groups=np.array(n.groups, np.int64).reshape(-1, 3),
+                  plain=plain, paged=paged, axon=axon, delay=n.route["delay"], chunk=n.chunk, chunks=d.words * d.spike_chunks,
+                  slots=d.slots)
 
 
 def _accumulate(sums: np.ndarray, weights: np.ndarray, active: np.ndarray, n: int, first: int, last: int) -> None:
@@ -102,7 +105,8 @@ def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: 
           last: int) -> int:
     """One step of the neurons first..last-1, without branches so that it vectorises: updates v, c, fired; returns how many clipped.
 
-    Slices of rows start at index 0: an index that might be negative would not vectorise. Every intermediate is cast to the type of ``v``, which holds it: numba would widen it to 64 bits.
+    Slices of rows start at index 0: an index that might be negative would not vectorise. Every intermediate is cast to the type
+    of ``v``, which holds it: numba would widen it to 64 bits.
     """
     kind = v.dtype.type
     v_reset, v_low, low_value, refractory, fire = p[1][first:last], p[2][first:last], p[3][first:last], p[4][first:last], p[5][first:last]

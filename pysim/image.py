@@ -23,7 +23,7 @@ import numpy as np
 from pysim.errors import InputError
 from pysim.mapping import Placement, place
 from pysim.memory_map import Memory, MemoryMap
-from pysim.network import LEAK_TERMS, Input, LeakRounding, LowBound, Network, Reset
+from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Network, Reset
 from pysim.params import Chip
 from pysim.records import fire_record, leak_record, neuron_record, pack_lanes, pack_plain, route_record, word_record
 
@@ -183,16 +183,16 @@ def _pack_routes(placement: Placement) -> np.ndarray:
         values["kind"][rows] = p.route
         if p.output:
             values["address"][rows] = np.arange(p.size)
-        elif p.first_axon is not None:
+        elif p.first_axon is not None and p.delay is not None:
             values["address"][rows] = p.first_axon + np.arange(p.size)
             values["delay"][rows] = p.delay
     return pack_plain(route_record(placement.chip), values)
 
 
-def _axon_rows(network: Network, placement: Placement) -> list[tuple[int, Any]]:
+def _axon_rows(network: Network, placement: Placement) -> list[tuple[int, Edge]]:
     """(first axon, edge) of every edge."""
     first = {(i.name, i.delay): i.first_axon for i in placement.inputs}
-    own = {p.name: p.first_axon for p in placement.populations}
+    own = {p.name: p.first_axon for p in placement.populations if p.first_axon is not None}
     return [(first[e.source, e.delay + network.start_of(e.target)] if network.is_input(e.source) else own[e.source], e)
             for e in network.edges]
 
@@ -332,7 +332,7 @@ def _open_seal(data: bytes, what: str) -> dict[str, Any]:
 
 def _read(folder: Path, file: str, most: int, what: str) -> bytes:
     path = folder / file
-    if path.is_symlink() or path.parent != folder and path.parent.is_symlink():
+    if path.is_symlink() or (path.parent != folder and path.parent.is_symlink()):
         raise InputError(f"{file} of {what} must be a file of its folder, not a symbolic link")
     try:
         if path.stat().st_size > most:

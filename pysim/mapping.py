@@ -237,7 +237,8 @@ def _check_parallel(network: Network) -> None:
 def _check_features(network: Network, chip: Chip) -> None:
     """What the hardware of this chip can do at all."""
     if network.membrane_bits != chip.membrane_bits:
-        raise InputError(f"membrane_bits of network {network.name!r} must be {chip.membrane_bits} on this chip, not {network.membrane_bits}")
+        raise InputError(f"membrane_bits of network {network.name!r} must be {chip.membrane_bits} on this chip, "
+                         f"not {network.membrane_bits}")
     for p in network.populations:
         where = f"of population {p.name!r}"
         if p.pages > chip.pages:

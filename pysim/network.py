@@ -202,7 +202,8 @@ class Network:
         raise InputError(f"population must be one of {', '.join(p.name for p in self.populations)}, not {name!r}")
 
     def size_of(self, name: str) -> int:
-        for node in (*self.inputs, *self.populations):
+        nodes: tuple[Input | Population, ...] = (*self.inputs, *self.populations)
+        for node in nodes:
             if node.name == name:
                 return node.size
         raise InputError(f"edge source must be an input or a population of the network, not {name!r}")
@@ -248,7 +249,7 @@ class Network:
             raise InputError(f"readout must be 'spikes' or 'membrane', not {self.readout!r}")
         if not self.populations:
             raise InputError("network must have at least one population, not 0")
-        names = [n.name for n in (*self.inputs, *self.populations)]
+        names = [n.name for n in self.inputs] + [p.name for p in self.populations]
         for name in names:
             if not (isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= 64):
                 raise InputError(f"name of an input or population must be an identifier of at most 64 ASCII letters, not {name!r}")

@@ -7,12 +7,13 @@ import io
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from pysim.errors import InputError
 from pysim.memory_map import COUNTERS
-from pysim.network import Network, write_atomic
+from pysim.network import Input, write_atomic
 
 __all__ = ["Stimulus", "Trace", "pack", "unpack"]
 
@@ -25,6 +26,16 @@ def pack(spikes: np.ndarray) -> np.ndarray:
 def unpack(packed: np.ndarray, size: int) -> np.ndarray:
     """Inverse of :func:`pack`: uint8 0/1 ``[..., size]``."""
     return np.unpackbits(packed, axis=-1, count=size, bitorder="little")
+
+
+class HasInputs(Protocol):
+    """What a stimulus is made for: a network, or an image of one."""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]: ...
+
+    @property
+    def steps(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +59,14 @@ class Stimulus:
                 raise InputError(f"stimulus of input {name!r} must be binary, not {array[~np.isin(array, (0, 1))].flat[0]}")
         return cls({name: pack(array) for name, array in spikes.items()}, labels)
 
-    def dense(self, network: Network) -> dict[str, np.ndarray]:
+    def dense(self, network: HasInputs) -> dict[str, np.ndarray]:
         """uint8 0/1 ``[sample, step, size]`` per input."""
         return {node.name: unpack(self.spikes[node.name], node.size) for node in network.inputs}
 
     def take(self, samples: slice | np.ndarray) -> "Stimulus":
         return Stimulus({k: v[samples] for k, v in self.spikes.items()}, None if self.labels is None else self.labels[samples])
 
-    def check(self, network: Network) -> None:
+    def check(self, network: HasInputs) -> None:
         """Raise InputError unless every input of the network has its array of the right shape and padding."""
         names = [node.name for node in network.inputs]
         if sorted(self.spikes) != sorted(names):

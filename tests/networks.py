@@ -24,9 +24,10 @@ def random_network(rng: np.random.Generator, chip: Chip, *, steps: int | None = 
                    recurrent: bool = True, corners: float = 0.15, fill: float = 0.8, density: float = 0.1) -> Network:
     """A network that ``place`` accepts on ``chip``. What is None is drawn.
 
-    ``populations`` 1.. at random starts; each source has one physical delay, its targets any start that this delay reaches, so edges are
-    feed-forward, lateral or recurrent. ``recurrent=False`` keeps edges to later starts only. ``fill``: share of the chip's words
-    and axons aimed at. ``density``: expected share of active lines, from which thresholds are drawn.
+    ``populations`` 1.. at random starts, some of them in the words of the one before; each source has one physical delay, its
+    targets any start that this delay reaches, so edges are feed-forward, lateral or recurrent. ``recurrent=False`` keeps edges to
+    later starts only. ``fill``: share of the chip's words and axons aimed at. ``density``: expected share of active lines, from
+    which thresholds are drawn.
     """
     for _ in range(60):
         try:
@@ -79,20 +80,26 @@ def random_population(rng: np.random.Generator, chip: Chip, name: str, size: int
         rectify=flag(0.2), fire=flag(0.95), reset=rng.choice([int(r) for r in Reset], size), v_reset=value(-0.5, 0.2),
         low=rng.choice([int(b) for b in LowBound], size) if chip.bounded else 0,
         v_low=value(-1.5, 0.1), v_low_reset=value(-1.0, 0.5), v_low_add=value(0.0, 2.0),
-        refractory=np.where(flag(0.3), np.where(flag(0.8), rng.integers(0, 4, size), rng.integers(0, 64, size)), 0) % (1 << chip.refractory_bits),
+        refractory=np.where(flag(0.3), rng.integers(0, np.where(flag(0.8), 4, 64)), 0) % (1 << chip.refractory_bits),
         hold=flag(0.3), v_init=value(-0.5, 0.5))
 
 
 def _draw(rng: np.random.Generator, chip: Chip, steps: int | None, populations: int | None, weight_format: WeightFormat | None,
           weight_bits: int | None, pages: int | None, recurrent: bool, corners: float, fill: float, density: float) -> Network:
     d = chip.derived
-    count = populations or int(rng.integers(1, min(4, d.words) + 1))
-    starts = rng.integers(0, min(count, 3), count) if d.words > 1 else np.zeros(count, np.int64)
+    count = populations or int(rng.integers(1, 5))
+    starts = rng.integers(0, min(count, 3), count)
     steps = steps or int(rng.integers(3, 11))
     names = [f"p{i}" for i in range(count)]
     forms, sizes, used_pages = [], [], []
-    for _ in names:
-        form = weight_format if weight_format is not None else rng.choice([WeightFormat.SIGNED] * 3 + [WeightFormat.BINARY, WeightFormat.TERNARY])
+    for i in range(count):
+        if i and (d.words == 1 or rng.random() < 0.3):  # shares the words of the one before
+            starts[i] = starts[i - 1]
+            forms.append(forms[-1])
+            used_pages.append(used_pages[-1])
+            sizes.append(sizes[-1])
+            continue
+        form = weight_format if weight_format is not None else rng.choice([0, 0, 0, WeightFormat.BINARY, WeightFormat.TERNARY])
         most = min(16, min(chip.lanes, d.digits) * chip.digit_bits)
         bits = {WeightFormat.BINARY: 1, WeightFormat.TERNARY: 2}.get(form, weight_bits or int(rng.integers(1, most + 1)))
         forms.append((WeightFormat(form), bits))

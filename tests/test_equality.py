@@ -1,0 +1,88 @@
+"""Golden and pysim, two writings of docs/arithmetic.md, give the same spikes, membranes and saturations on random networks."""
+
+import numpy as np
+import pytest
+
+from golden.integer import IntegerTrace, run
+from pysim import fast
+from pysim.core import Core
+from pysim.image import pack
+from pysim.network import LeakRounding, LowBound, Network, Reset, WeightFormat
+from pysim.params import PRESETS, Chip
+from pysim.trace import Trace, unpack
+from tests.networks import random_network, random_stimulus
+
+CHIPS = {
+    "tiny": PRESETS["tiny"],
+    "narrow": PRESETS["tiny"].replace(membrane_bits=8, delay_max=3),
+    "wide": PRESETS["tiny"].replace(membrane_bits=32, columns=128, lanes=16),
+    "digits2": PRESETS["tiny"].replace(digit_bits=2, columns=96, lanes=10, axons=70),
+    "digits4": PRESETS["tiny"].replace(digit_bits=4, columns=256, lanes=24, pages=8),
+    "digits8": PRESETS["tiny"].replace(digit_bits=8, columns=1024, lanes=70, axons=130),
+    "one_word": PRESETS["tiny"].replace(digit_bits=4, columns=128, lanes=48, axons=64, delay_max=3),
+    "poor": PRESETS["tiny"].replace(leak_terms=1, refractory_bits=0, roundings=False, bounded=False, pages=1, delay_max=1),
+}
+NETWORKS = 30  # of each chip
+
+
+def assert_same(network: Network, golden: IntegerTrace, pysim: Trace) -> None:
+    saturations = np.zeros((golden.saturations[network.output].shape[0], network.ticks), np.int64)
+    spikes_out = np.zeros_like(saturations)
+    for p in network.populations:
+        np.testing.assert_array_equal(unpack(pysim.spikes[p.name], p.size), golden.spikes[p.name], err_msg=f"spikes of {p.name}")
+        np.testing.assert_array_equal(pysim.membranes[p.name], golden.membranes[p.name], err_msg=f"membranes of {p.name}")
+        saturations[:, p.start:p.start + network.steps] += golden.saturations[p.name]
+        spikes_out[:, p.start:p.start + network.steps] += golden.spikes[p.name].sum(axis=2, dtype=np.int64)
+    np.testing.assert_array_equal(pysim.counters["saturations"], saturations)
+    np.testing.assert_array_equal(pysim.counters["spikes_out"], spikes_out)
+
+
+@pytest.mark.parametrize("engine", ["numpy", pytest.param("numba", marks=pytest.mark.skipif(
+    not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'"))])
+@pytest.mark.parametrize("chip", CHIPS.values(), ids=CHIPS)
+def test_random_networks(chip: Chip, engine: str, seed: int) -> None:
+    seen: dict[str, int] = {}
+    for i in range(NETWORKS):
+        rng = np.random.default_rng([seed, i])
+        network = random_network(rng, chip)
+        stimulus = random_stimulus(rng, network, samples=3)
+        golden = run(network, stimulus.dense(network))
+        trace = Core(pack(network, chip=chip), engine).run(stimulus)
+        try:
+            assert_same(network, golden, trace)
+        except AssertionError:
+            print(f"network {i} of seed {seed}")
+            raise
+        _count(seen, network, trace)
+    # Equal silence proves nothing: every mode that the chip has was there, and active.
+    modes = {"spikes", "saturations", "paged", "recurrent", "delayed", "several", *(f"reset {r.name}" for r in Reset),
+             *(f"format {f.name}" for f in WeightFormat)}
+    modes |= {f"rounding {r.name}" for r in LeakRounding} if chip.roundings else set()
+    modes |= {f"low {b.name}" for b in LowBound} if chip.bounded else set()
+    modes |= {"refractory", "hold"} if chip.refractory_bits else set()
+    modes -= set() if chip.pages > 1 else {"paged"}
+    modes -= set() if chip.delay_max > 1 else {"delayed"}
+    assert {m for m in modes if not seen.get(m)} == set()
+
+
+def _count(seen: dict[str, int], network: Network, trace: Trace) -> None:
+    def add(mode: str, count: int) -> None:
+        seen[mode] = seen.get(mode, 0) + int(count)
+
+    for name in ("spikes_out", "saturations"):
+        add(name.removesuffix("_out"), trace.counters[name].sum())
+    add("several", len(network.populations) > 1)
+    add("recurrent", any(e.source == e.target for e in network.edges))
+    add("delayed", any(not network.is_input(e.source) and network.physical_delay(e) > 1 for e in network.edges))
+    for p in network.populations:
+        firing = unpack(trace.spikes[p.name], p.size).any(axis=(0, 1))
+        add("paged", p.pages > 1)
+        add(f"format {p.weight_format.name}", firing.any())
+        for r in Reset:
+            add(f"reset {r.name}", (firing & (p.reset == r)).sum())
+        for q in LeakRounding:
+            add(f"rounding {q.name}", ((p.rounding == q) & (p.leak_sign != 0).any(axis=(0, 1))).sum())
+        for b in LowBound:
+            add(f"low {b.name}", (p.low == b).sum())
+        add("refractory", (firing & (p.refractory > 0)).sum())
+        add("hold", (firing & (p.refractory > 0) & p.hold).sum())
