@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from cosim.compare import CHIPS
+from cosim.compare import CHIPS, decisions
 from pysim.network import Network, write_atomic
 from pysim.trace import Stimulus, Trace, unpack
 
@@ -26,20 +26,18 @@ POINTS = 600
 
 def write(path: Path, summary: dict[str, Any], network: Network, stimulus: Stimulus, traces: dict[str, Trace],
           counters: dict[str, dict[str, np.ndarray]], times: dict[str, dict[str, Any]]) -> Path:
-    """Write the page. ``stimulus`` and ``traces`` hold the one sample that is drawn, with membranes; ``counters`` those of the whole run."""
+    """Write the page. ``stimulus`` and ``traces`` hold the one sample that is drawn; ``counters`` those of the whole run."""
     template = jinja2.Environment(loader=jinja2.PackageLoader("cosim"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template.filters |= {"percent": lambda x, digits=2: "–" if x is None else f"{x:.{digits}%}", "count": lambda x: "–" if x is None else f"{x:,}",
+    template.filters |= {"percent": lambda x: "-" if x is None else f"{x:.2%}", "count": lambda x: "-" if x is None else f"{x:,}",
                          "number": lambda x: f"{x:,.1f}"}
     page = template.get_template("report.html").render(
-        s=summary, network=network, times=times, colours=dict(zip(traces, LINES, strict=False)),
+        s=summary, times=times,
         label=None if stimulus.labels is None else int(stimulus.labels[0]), answer=_answer(network, traces), picture=_picture(network, stimulus),
         raster=_raster(network, stimulus, next(iter(traces.values()))), membranes=_membranes(network, traces), cycles=_cycles(counters))
     return write_atomic(path, page.encode())
 
 
 def _answer(network: Network, traces: dict[str, Trace]) -> int | None:
-    from cosim.compare import decisions
-
     answers = decisions(network, next(iter(traces.values())))
     return None if answers is None else int(answers[0])
 
@@ -90,11 +88,11 @@ def _raster(network: Network, stimulus: Stimulus, trace: Trace) -> str:
     layers = [(n.name, n.size, unpack(stimulus.spikes[n.name][0], n.size)) for n in network.inputs]
     layers += [(p.name, p.size, unpack(trace.spikes[p.name][0], p.size)) for p in network.order()]
     heights = [max(0.7, min(2.2, 0.42 * size**0.28)) for _, size, _ in layers]
-    figure, axes = _figure(len(layers), 1, 7.4, sum(heights) + 0.5, sharex=True, gridspec_kw={"height_ratios": heights})
+    figure, axes = _figure(len(layers), 1, 8.6, sum(heights) + 0.5, sharex=True, gridspec_kw={"height_ratios": heights})
     for i, (axis, (name, size, spikes)) in enumerate(zip(axes[:, 0], layers, strict=True)):
         step, line = np.nonzero(spikes)
         axis.scatter(step, line, s=60 if size <= 16 else 26, marker="|" if size > 16 else "s", linewidths=1.1 if size > 16 else 0,
-                     color=LINES[0] if i >= len(network.inputs) else INK, alpha=0.9 if size <= 128 else 0.55, rasterized=False)
+                     color=LINES[0] if i >= len(network.inputs) else INK, alpha=0.9 if size <= 128 else 0.55)
         axis.set_ylim(-0.5, size - 0.5)
         axis.set_ylabel(f"{name}\n{size}", rotation=0, ha="right", va="center")
         axis.set_yticks([0, size - 1] if size > 16 else range(0, size, max(1, size // 5)))
@@ -109,7 +107,7 @@ def _membranes(network: Network, traces: dict[str, Trace]) -> str:
     """Membranes of the three busiest neurons of the output and of one population before it, every backend over the others."""
     reference = next(iter(traces.values()))
     shown = [network.population(network.output)] + [p for p in reversed(network.order()) if p.name != network.output][:1]
-    figure, axes = _figure(len(shown), 3, 7.4, 1.75 * len(shown) + 0.4, sharex=True)
+    figure, axes = _figure(len(shown), 3, 10.2, 1.75 * len(shown) + 0.4, sharex=True)
     for row, population in zip(axes, shown, strict=True):
         counts = unpack(reference.spikes[population.name][0], population.size).sum(axis=0)
         swing = np.ptp(reference.membranes[population.name][0], axis=0)
@@ -120,7 +118,8 @@ def _membranes(network: Network, traces: dict[str, Trace]) -> str:
                           linewidth=(5.5, 2.6, 1.1)[min(i, 2)], alpha=(0.35, 0.55, 1)[min(i, 2)], solid_joinstyle="miter")
             page = np.minimum(np.arange(network.steps), population.pages - 1)
             if population.fire[neuron]:
-                axis.plot(population.v_th[page, neuron], color=INK, linestyle=(0, (4, 3)), linewidth=0.9, drawstyle="steps-mid", label="threshold")
+                axis.plot(population.v_th[page, neuron], color=INK, linestyle=(0, (4, 3)), linewidth=0.9, drawstyle="steps-mid",
+                          label="threshold")
                 spikes = np.flatnonzero(unpack(reference.spikes[population.name][0], population.size)[:, neuron])
                 axis.plot(spikes, np.full(spikes.size, population.v_th[0, neuron]), "^", color=INK, markersize=4, label="spike")
             axis.set_title(f"{population.name} {neuron}")
@@ -139,14 +138,14 @@ def _cycles(counters: dict[str, dict[str, np.ndarray]]) -> str | None:
     known = {name: c for name, c in counters.items() if "cycles" in c and "spikes_in" in c}
     if not known:
         return None
-    figure, axes = _figure(1, 1, 7.4, 2.7)
+    figure, axes = _figure(1, 1, 10.2, 2.9)
     axis = axes[0, 0]
     for name, values in known.items():
         points = np.unique(np.stack([values["spikes_in"].ravel(), values["cycles"].ravel()], axis=1), axis=0)
         points = points[np.linspace(0, len(points) - 1, min(POINTS, len(points))).astype(int)]
         chip = name.partition(":")[0] in CHIPS
-        axis.plot(points[:, 0], points[:, 1], "." if chip else "o", markersize=2.6 if chip else 6, color=LINES[list(counters).index(name) % len(LINES)],
-                  alpha=1 if chip else 0.35, markeredgewidth=0, label=f"{name} ({'measured' if chip else 'predicted'})")
+        axis.plot(points[:, 0], points[:, 1], "." if chip else "o", markersize=2.6 if chip else 6, markeredgewidth=0,
+                  color=LINES[list(counters).index(name) % len(LINES)], alpha=1 if chip else 0.35, label=f"{name} ({'measured' if chip else 'predicted'})")
     axis.set_xlabel("events scanned in a tick")
     axis.set_ylabel("cycles of the tick")
     axis.set_ylim(bottom=0)
