@@ -27,7 +27,8 @@ class AxonRing(wiring.Component):
     """Members
     -------
     i: In, stream of events. slot: In, current slot. writing: Out, an event is on its way into the ring. dropped: Out, the
-        event taken now names no axon or no slot.
+        event taken now names no axon or no slot. awake: Out, something is under way (with ``start`` and ``i.valid``: when
+        the ring's clock must run).
     start, dense: In, scan the current slot. valid, hit, axon, last: Out, as the scanner yields them.
     clear: In, hold to empty the ring; cleared: Out, last row of it.
     bus_*: the load port's side of the memory.
@@ -39,7 +40,7 @@ class AxonRing(wiring.Component):
         self.scanner = Scanner(rows=1, chunks=d.axon_chunks, bits=chip.axons)
         self.slot_bits = max(1, (d.slots - 1).bit_length())
         super().__init__({
-            "i": In(stream.Signature(layout(event_record(chip)))), "slot": In(self.slot_bits), "writing": Out(1), "dropped": Out(1),
+            "i": In(stream.Signature(layout(event_record(chip)))), "slot": In(self.slot_bits), "writing": Out(1), "dropped": Out(1), "awake": Out(1),
             "start": In(1), "dense": In(1), "valid": Out(1), "hit": Out(1), "axon": Out(d.axon_bits), "last": Out(1),
             "clear": In(1), "cleared": Out(1),
             "bus_read": In(1), "bus_row": In(self.ram.row_bits), "bus_index": In(1), "bus_write": In(1), "bus_data": In(32), "bus_chunk": Out(32),
@@ -80,6 +81,7 @@ class AxonRing(wiring.Component):
         merged = Signal(SCAN_BITS)
         m.d.comb += merged.eq(Mux(written & (written_at == at), written_data, ram.r_data) | onehot)
         m.d.sync += written.eq(pending)
+        m.d.comb += self.awake.eq(scanning | pending | written | self.clear)
         with m.If(pending):
             m.d.sync += [written_at.eq(at), written_data.eq(merged)]
 

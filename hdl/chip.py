@@ -1,15 +1,17 @@
 """The chip: one core behind its load port and its two event streams; the top of the generated Verilog.
 
-Reset, tick and every handshake are registered at the edge of the chip, so that nothing combinational hangs on a pin.
+Reset, tick and every stream are registered at the edge of the chip, so that nothing combinational hangs on a pin.
 """
 
-from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.hdl import ClockDomain, DomainRenamer, EnableInserter, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.axons import layout
 from hdl.core import Core
 from hdl.loadport import LoadPort, request_layout
+from hdl.skid import Skid
+from pysim.memory_map import CONTROL_CLEAR, CONTROL_TICK, CONTROL_ZERO
 from pysim.params import BUS_BITS, Chip
 from pysim.records import event_record, output_record
 
@@ -19,8 +21,9 @@ __all__ = ["ChipTop"]
 class ChipTop(wiring.Component):
     """Ports of the chip (streams: valid/ready, payloads as records of pysim/records.py, first field lowest).
 
-    request, response: load port. i, o: events in and out. tick: In(1), a high cycle while idle runs a tick.
-    clk, rst: In(1), clock and synchronous reset. busy: Out(1), from the edge that takes a tick or clear until its last event has left.
+    request, response: load port. i, o: events in and out. tick: In(1), a high cycle asks for a tick.
+    clk, rst: In(1), clock and synchronous reset. busy: Out(1), from the edge that takes a tick or a command until it is done
+    and its last event has left.
     """
 
     def __init__(self, chip: Chip):
@@ -36,22 +39,33 @@ class ChipTop(wiring.Component):
         m = Module()
         m.domains.pin = pin = ClockDomain("pin", reset_less=True)
         m.domains.sync = sync = ClockDomain("sync")
-        reset = Signal(init=1)
+        reset, tick = Signal(init=1), Signal()
         m.d.comb += [pin.clk.eq(self.clk), sync.clk.eq(self.clk), sync.rst.eq(reset)]
-        m.d.pin += reset.eq(self.rst)
+        m.d.pin += [reset.eq(self.rst), tick.eq(self.tick)]
 
         m.submodules.core = core = self.core
-        m.submodules.loadport = loadport = LoadPort(core)
-        wiring.connect(m, wiring.flipped(self.request), loadport.request)
-        wiring.connect(m, loadport.response, wiring.flipped(self.response))
+        m.submodules.events_in = events_in = Skid(layout(event_record(self.chip)))
+        m.submodules.requests = requests = Skid(request_layout(core.map.address_bits))
+        m.submodules.responses = responses = Skid(BUS_BITS)
+        loadport = LoadPort(core)
+        m.submodules.loadport = DomainRenamer("port")(loadport) if self.chip.clock_gates else EnableInserter(core.bus_awake)(loadport)
+        wiring.connect(m, wiring.flipped(self.i), events_in.i)
+        wiring.connect(m, events_in.o, core.i)
+        wiring.connect(m, wiring.flipped(self.request), requests.i)
+        wiring.connect(m, requests.o, loadport.request)
+        wiring.connect(m, loadport.response, responses.i)
+        wiring.connect(m, responses.o, wiring.flipped(self.response))
         wiring.connect(m, core.o, wiring.flipped(self.o))
-        event, full = Signal.like(self.i.payload), Signal()
-        m.d.comb += [self.i.ready.eq(~full), core.i.valid.eq(full), core.i.payload.eq(event)]
-        with m.If(~full):
-            m.d.sync += [event.eq(self.i.payload), full.eq(self.i.valid)]
-        with m.Elif(core.i.ready):
-            m.d.sync += full.eq(0)
-        tick = Signal()
-        m.d.sync += tick.eq(self.tick)
-        m.d.comb += [loadport.tick.eq(tick), self.busy.eq(core.busy | loadport.pending | tick | full | reset)]
+
+        # Commands wait until the core is idle: first zero and clear, then the tick.
+        waiting = Signal(3)
+        asked, taken = Signal(3), Signal(3)
+        m.d.comb += [
+            asked.eq(loadport.command | tick * CONTROL_TICK),
+            core.zero.eq((waiting & CONTROL_ZERO).any() & ~core.busy), core.clear.eq((waiting & CONTROL_CLEAR).any() & ~core.busy),
+            core.tick.eq((waiting & CONTROL_TICK).any() & ~(waiting & CONTROL_CLEAR).any() & ~core.busy),
+            taken.eq(core.tick * CONTROL_TICK | core.clear * CONTROL_CLEAR | core.zero * CONTROL_ZERO),
+            loadport.wait.eq(waiting.any()), self.busy.eq(core.busy | waiting.any() | tick | requests.o.valid | events_in.o.valid | reset),
+        ]
+        m.d.sync += waiting.eq((waiting & ~taken) | asked)
         return m

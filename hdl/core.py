@@ -3,14 +3,14 @@
 One word (the lanes of a row read) at a time: all events of the tick are accumulated into it, then its neurons are
 updated; after the last word the spikes are scanned and routed. Cycles of a tick: docs/architecture.md, "Cycles".
 
-The datapath sleeps unless its stage works: domains row, acc, join, leak, fire and out tick only when the controller says
-so (clock gates in simulation and ASIC, enables on an FPGA: ``chip.clock_gates``). Whatever a sleeping stage reads is
+Everything but the controller sleeps unless it works: the domains of STAGES tick only when the controller says so (clock
+gates in simulation and ASIC, enables on an FPGA: ``chip.clock_gates``). Whatever a sleeping stage reads is
 registered in a domain that sleeps too, so that nothing wide is evaluated without need.
 
 Source: Zou et al. 2021, section 2.4 (1,152 x 1,024 core, column strengths, silent axons); docs/arithmetic.md.
 """
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, EnableInserter, Instance, Module, Mux, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, EnableInserter, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,14 +20,16 @@ from hdl.lanes import total
 from hdl.neuron import NeuronStep
 from hdl.ram import RAM
 from hdl.scanner import Scanner
+from hdl.skid import Skid
 from pysim.memory_map import COUNTERS, MemoryMap
 from pysim.params import BUS_BITS, SCAN_BITS, Chip
 from pysim.records import ROUTE_LOCAL, ROUTE_OUT, event_record, output_record, route_record, word_record
 
 __all__ = ["Core", "STAGES"]
 
-STAGES = {  # domain: the memories read in it
-    "row": ("synapse",), "acc": (), "join": (), "leak": ("leak", "v"), "fire": ("fire", "neuron", "refractory"), "out": (),
+STAGES = {  # domain that sleeps: the memories read in it
+    "port": (), "ring": (), "row": ("synapse",), "acc": (), "join": (), "leak": ("leak", "v"), "fire": ("fire", "neuron", "refractory"),
+    "out": (), "emit": ("routes", "spikes"), "tally": ("fanout",),
 }
 
 
@@ -39,7 +41,7 @@ class Core(wiring.Component):
     steps: In, T. dense: In, visit silent axons too. busy: Out. number: Out, tick that runs next.
     count_*: Out, 64-bit counters, as memory_map.COUNTERS names them.
     bus_*: In, the load port's access to one memory (one bit of ``bus_select`` each, in the order of the map), while idle;
-    bus_answer: Out, one cycle after ``bus_read``.
+    bus_answer: Out, one cycle after ``bus_read``. bus_awake: In, the load port has work (domain "port" ticks).
     """
 
     def __init__(self, chip: Chip):
@@ -52,7 +54,7 @@ class Core(wiring.Component):
             "tick": In(1), "clear": In(1), "zero": In(1), "steps": In(17), "dense": In(1), "busy": Out(1), "number": Out(24),
             **{f"count_{name}": Out(64) for name in COUNTERS},
             "bus_select": In(len(self.map.memories)), "bus_row": In(self.row_bits), "bus_chunk": In(self.chunk_bits),
-            "bus_write": In(1), "bus_read": In(1), "bus_data": In(BUS_BITS), "bus_answer": Out(BUS_BITS),
+            "bus_write": In(1), "bus_read": In(1), "bus_awake": In(1), "bus_data": In(BUS_BITS), "bus_answer": Out(BUS_BITS),
         })
 
     def elaborate(self, platform) -> Module:
@@ -62,26 +64,33 @@ class Core(wiring.Component):
         self.enable = enable = {stage: Signal(name=f"{stage}_enable") for stage in STAGES}
         read_domain = {name: stage for stage, names in STAGES.items() for name in names}
 
-        m.submodules.ring = ring = AxonRing(chip, memories["ring"])
+        def asleep(component, domain: str | None = None):
+            """The component in a sleeping domain (or, written for them, in several)."""
+            component = DomainRenamer(domain)(component) if domain else component
+            return component if chip.clock_gates else EnableInserter(enable)(component)
+
+        ring = AxonRing(chip, memories["ring"])
+        m.submodules.ring = asleep(ring, "ring")
         rams = {name: RAM(name, width=memory.width, rows=memory.rows, read_domain=read_domain.get(name, "sync"),
-                          write_domain="out" if name in ("v", "refractory") else "sync")
+                          write_domain="out" if name in ("v", "refractory") else "port")
                 for name, memory in memories.items() if name not in ("ring", "spikes")}
-        rams["spikes"] = RAM("spikes", width=chip.lanes, rows=d.words, chunk=SCAN_BITS, write_domain="out")
+        rams["spikes"] = RAM("spikes", width=chip.lanes, rows=d.words, chunk=SCAN_BITS, read_domain="emit", write_domain="out")
         for name, ram in rams.items():
             m.submodules[f"{name}_memory"] = ram
         m.submodules.events_memory = events = RAM("events", width=1 + d.axon_bits, rows=chip.axons)
-        m.submodules.spike_scanner = scanner = Scanner(rows=d.words, chunks=d.spike_chunks, bits=chip.lanes)
+        scanner = Scanner(rows=d.words, chunks=d.spike_chunks, bits=chip.lanes)
+        m.submodules.spike_scanner = asleep(scanner, "emit")
 
-        accumulators, join, step, tally = Accumulators(chip), Join(chip), NeuronStep(chip), _Tally(chip)
-        for name, component in (("accumulators", accumulators), ("join", join), ("step", step), ("tally", tally)):
-            m.submodules[name] = component if chip.clock_gates else EnableInserter(enable)(component)
+        accumulators, join, step, saturated, counters = Accumulators(chip), Join(chip), NeuronStep(chip), _Tally(chip), _Counters()
+        for name, component in (("accumulators", accumulators), ("join", join), ("step", step), ("saturated", saturated), ("counters", counters)):
+            m.submodules[name] = asleep(component)
         for stage in STAGES:
             self._add_domain(m, stage)
 
         m.d.comb += [accumulators.row.eq(rams["synapse"].r_data), join.counts.eq(accumulators.counts), step.sum.eq(join.sum),
                      step.v.eq(rams["v"].r_data), step.leak.eq(rams["leak"].r_data), step.fire.eq(rams["fire"].r_data),
                      step.neuron.eq(rams["neuron"].r_data), rams["v"].w_data.eq(step.v_next), rams["spikes"].w_data.eq(step.spikes),
-                     tally.mask.eq(step.saturated)]
+                     saturated.mask.eq(step.saturated)]
         if chip.refractory_bits:
             m.d.comb += [step.refractory.eq(rams["refractory"].r_data), rams["refractory"].w_data.eq(step.refractory_next)]
 
@@ -206,7 +215,7 @@ class Core(wiring.Component):
 
         # -- events out: route each spike ------------------------------------------------------------------------
         route, leaving = Signal(layout(route_record(chip))), Signal()
-        m.submodules.output = output = _Skid(layout(output_record(chip)))
+        m.submodules.output = output = Skid(layout(output_record(chip)))
         m.d.comb += [
             scanner.step.eq(advance), scanner.data.eq(Mux(alive.bit_select(scanner.load_row, 1), rams["spikes"].r_chunk, 0)),
             route.eq(rams["routes"].r_data), local.eq(routed & (route.kind == ROUTE_LOCAL)), outward.eq(routed & (route.kind == ROUTE_OUT)),
@@ -231,6 +240,9 @@ class Core(wiring.Component):
             enable["row"].eq(accumulate | accessed["synapse"] | synapse_read), enable["acc"].eq(accumulate), enable["join"].eq(strobe["joining"]),
             enable["leak"].eq(strobe["leaking"] | accessed["leak"] | accessed["v"]),
             enable["fire"].eq(strobe["firing"] | accessed["fire"] | accessed["neuron"] | (accessed["refractory"] if chip.refractory_bits else 0)),
+            enable["ring"].eq(ring.awake | ring.start | self.i.valid | local | accessed["ring"] | (self.bus_write & select["ring"])),
+            enable["emit"].eq(scanner.start | strobe["emitting"] | accessed["routes"] | accessed["spikes"]),
+            enable["port"].eq(self.bus_awake),
             enable["out"].eq(strobe["writing"] | (self.bus_write & (select["v"] | (select["refractory"] if chip.refractory_bits else 0)))),
             step.clear.eq(clearing),
         ]
@@ -274,16 +286,18 @@ class Core(wiring.Component):
         # -- counters ------------------------------------------------------------------------------------------------
         fan = Signal()  # the fan-out of the event before is there
         m.d.sync += fan.eq(counted)
-        adds = {"cycles": strobe["ticking"], "stalls": ~advance, "spikes_in": counted, "spikes_out": leaving,
-                "sops": Mux(fan, rams["fanout"].r_data, 0), "slots": Mux(ring.valid, chip.columns, 0),
-                "saturations": Mux(wrote, tally.count, 0), "dropped": ring.dropped, "ticks": strobe["settling"]}
-        m.d.comb += self.busy.eq(strobe["ticking"] | clearing | output.o.valid | ring.writing)
-        for name in COUNTERS:
-            counter = getattr(self, f"count_{name}")
-            with m.If(self.zero):
-                m.d.sync += counter.eq(0)
-            with m.Else():
-                m.d.sync += counter.eq(counter + adds[name])
+        adds = {"stalls": ~advance, "spikes_in": counted, "spikes_out": leaving, "sops": Mux(fan, rams["fanout"].r_data, 0),
+                "slots": Mux(ring.valid, chip.columns, 0), "saturations": Mux(wrote, saturated.count, 0), "dropped": ring.dropped,
+                "ticks": strobe["settling"]}
+        m.d.comb += [self.busy.eq(strobe["ticking"] | clearing | output.o.valid | ring.writing), counters.zero.eq(self.zero),
+                     enable["tally"].eq(self.zero | ring.valid | fan | leaving | ~advance | wrote | ring.dropped | strobe["settling"]
+                                        | accessed["fanout"])]
+        for name, add in adds.items():
+            m.d.comb += [counters.adds[name].eq(add), getattr(self, f"count_{name}").eq(counters.counts[name])]
+        with m.If(self.zero):
+            m.d.sync += self.count_cycles.eq(0)
+        with m.Elif(strobe["ticking"]):
+            m.d.sync += self.count_cycles.eq(self.count_cycles + 1)
         return m
 
     def _add_domain(self, m: Module, stage: str) -> None:
@@ -312,18 +326,17 @@ class _Tally(wiring.Component):
         return m
 
 
-class _Skid(wiring.Component):
-    """Two places on a stream, so that neither side's handshake reaches the other within a cycle."""
+class _Counters(wiring.Component):
+    """The 64-bit counters but ``cycles``, asleep while nothing counts. add_*: In, what this cycle adds. count_*: Out. zero: In."""
 
-    def __init__(self, shape):
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+    def __init__(self):
+        names = [name for name in COUNTERS if name != "cycles"]
+        super().__init__({"zero": In(1), **{f"add_{name}": In(32) for name in names}, **{f"count_{name}": Out(64) for name in names}})
+        self.adds = {name: getattr(self, f"add_{name}") for name in names}
+        self.counts = {name: getattr(self, f"count_{name}") for name in names}
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        spare, full = Signal.like(self.i.payload), Signal()
-        m.d.comb += self.i.ready.eq(~full)
-        with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += [self.o.valid.eq(full | self.i.valid), self.o.payload.eq(Mux(full, spare, self.i.payload)), full.eq(0)]
-        with m.Elif(self.i.valid & self.i.ready):
-            m.d.sync += [spare.eq(self.i.payload), full.eq(1)]
+        for name, count in self.counts.items():
+            m.d.tally += count.eq(Mux(self.zero, 0, count + self.adds[name]))
         return m

@@ -1,4 +1,4 @@
-"""Verilog out: the chip as one deterministic text, with the two hand-written primitives (memory, clock gate) appended."""
+"""Verilog out: the chip as one deterministic text, with the hand-written primitives (memory, clock gate, skid buffer) appended."""
 
 from importlib.resources import files
 
@@ -12,8 +12,8 @@ __all__ = ["convert", "generate", "primitives"]
 
 
 def primitives() -> str:
-    """The Verilog of the memory and the clock gate."""
-    return "\n".join((files("hdl") / name).read_text() for name in ("ram.v", "clock_gate.v"))
+    """The Verilog of the memory, the clock gate and the skid buffer."""
+    return "\n".join((files("hdl") / name).read_text() for name in ("ram.v", "clock_gate.v", "skid.v"))
 
 
 def convert(component: wiring.Component, name: str) -> str:
