@@ -32,8 +32,9 @@ def write(path: Path, summary: dict[str, Any], network: Network, stimulus: Stimu
                          "number": lambda x: f"{x:,.1f}"}
     page = template.get_template("report.html").render(
         s=summary, times=times,
-        label=None if stimulus.labels is None else int(stimulus.labels[0]), answer=_answer(network, traces), picture=_picture(network, stimulus),
-        raster=_raster(network, stimulus, next(iter(traces.values()))), membranes=_membranes(network, traces), cycles=_cycles(counters))
+        label=None if stimulus.labels is None else int(stimulus.labels[0]), answer=_answer(network, traces),
+        picture=_picture(network, stimulus), raster=_raster(network, stimulus, next(iter(traces.values()))),
+        membranes=_membranes(network, traces), cycles=_cycles(counters))
     return write_atomic(path, page.encode())
 
 
@@ -47,9 +48,9 @@ def _figure(rows: int, columns: int, width: float, height: float, **options: Any
     from matplotlib.figure import Figure
 
     matplotlib.rcParams.update({
-        "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "axes.edgecolor": INK, "axes.labelcolor": INK, "text.color": INK,
-        "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6,
-        "svg.hashsalt": "spikeloop", "axes.titlesize": 9, "axes.titlelocation": "left"})
+        "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "axes.edgecolor": INK, "axes.labelcolor": INK,
+        "text.color": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
+        "axes.linewidth": 0.6, "svg.hashsalt": "spikeloop", "axes.titlesize": 9, "axes.titlelocation": "left"})
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
@@ -145,7 +146,8 @@ def _cycles(counters: dict[str, dict[str, np.ndarray]]) -> str | None:
         points = points[np.linspace(0, len(points) - 1, min(POINTS, len(points))).astype(int)]
         chip = name.partition(":")[0] in CHIPS
         axis.plot(points[:, 0], points[:, 1], "." if chip else "o", markersize=2.6 if chip else 6, markeredgewidth=0,
-                  color=LINES[list(counters).index(name) % len(LINES)], alpha=1 if chip else 0.35, label=f"{name} ({'measured' if chip else 'predicted'})")
+                  color=LINES[list(counters).index(name) % len(LINES)], alpha=1 if chip else 0.35,
+                  label=f"{name} ({'measured' if chip else 'predicted'})")
     axis.set_xlabel("events scanned in a tick")
     axis.set_ylabel("cycles of the tick")
     axis.set_ylim(bottom=0)
