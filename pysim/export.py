@@ -1,0 +1,156 @@
+"""The image's memories in the forms other tools read, and back: the same bits in every one.
+
+    form  file     for
+    mem   .mem     $readmemh of any Verilog simulator; one row a line
+    hex   .hex     Intel HEX (I32HEX records of 32 bytes): programmers, bootloaders
+    coe   .coe     AMD/Xilinx block memory generator
+    mif   .mif     Altera/Intel memory initialisation
+    bin   .bin     anything
+
+``hex`` and ``bin`` hold a row as the load port takes it: ceil(width / 32) words of 32 bits, the least significant first, each
+little-endian, rows one after the other without gaps. The others hold a row as one hexadecimal number.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pysim.errors import InputError
+from pysim.image import Image, from_readmemh, to_readmemh
+from pysim.memory_map import Memory, MemoryMap
+from pysim.network import write_atomic
+
+__all__ = ["FORMS", "Form", "export", "read"]
+
+RECORD = 32  # bytes of an Intel HEX data record
+
+
+def export(image: Image, form: str, folder: str | Path) -> list[Path]:
+    """Write every loaded memory to ``folder``/NAME.``form``; the paths in the order of the bundle."""
+    encode = _form(form).encode
+    return [write_atomic(Path(folder) / f"{memory.name}.{form}", encode(image.rows(memory.name), memory.width))
+            for memory in MemoryMap(image.chip).loaded]
+
+
+def read(path: str | Path, memory: Memory, form: str | None = None) -> np.ndarray:
+    """Rows of one exported file, uint8 ``[rows, ceil(width / 8)]``; the form is that of its suffix if not given."""
+    path = Path(path)
+    form = form or path.suffix[1:]
+    try:
+        return _form(form).decode(path.read_bytes(), memory.rows, memory.width)
+    except OSError as error:
+        raise InputError(f"exported file must be readable, not {str(path)!r} ({error.strerror})") from None
+    except (ValueError, IndexError):
+        raise InputError(f"{str(path)!r} must be memory {memory.name} ({memory.rows} rows of {memory.width} bits) in form {form}, "
+                         "not another or a damaged one") from None
+
+
+class Form(NamedTuple):
+    """Rows uint8 ``[rows, bytes]`` and width to a file's bytes; bytes, rows and width back (ValueError if they do not agree)."""
+
+    encode: Callable[[np.ndarray, int], bytes]
+    decode: Callable[[bytes, int, int], np.ndarray]
+
+
+# -- binary --------------------------------------------------------------------------------------------------
+
+
+def _to_bin(rows: np.ndarray, width: int) -> bytes:
+    words = np.zeros((rows.shape[0], -(-width // 32) * 4), np.uint8)
+    words[:, :rows.shape[1]] = rows
+    return words.tobytes()
+
+
+def _from_bin(data: bytes, rows: int, width: int) -> np.ndarray:
+    words = np.frombuffer(data, np.uint8).reshape(rows, -(-width // 32) * 4)
+    used = -(-width // 8)
+    if words[:, used:].any() or (width % 8 and (words[:, used - 1] >> width % 8).any()):
+        raise ValueError("bits beyond the row's width")
+    return words[:, :used].copy()
+
+
+def _record(kind: int, address: int, data: bytes) -> str:
+    body = bytes([len(data), address >> 8 & 255, address & 255, kind]) + data
+    return f":{body.hex().upper()}{-sum(body) & 255:02X}"
+
+
+def _to_hex(rows: np.ndarray, width: int) -> bytes:
+    data, lines = _to_bin(rows, width), []
+    for at in range(0, len(data), RECORD):
+        if at % (1 << 16) == 0:
+            lines.append(_record(4, 0, (at >> 16).to_bytes(2, "big")))
+        lines.append(_record(0, at & 0xFFFF, data[at:at + RECORD]))
+    return "\n".join([*lines, _record(1, 0, b""), ""]).encode()
+
+
+def _from_hex(data: bytes, rows: int, width: int) -> np.ndarray:
+    image, upper, ended = bytearray(), 0, False
+    for line in data.decode("ascii").splitlines():
+        record = bytes.fromhex(line[1:])
+        if line[:1] != ":" or ended or len(record) != record[0] + 5 or sum(record) & 255:
+            raise ValueError("not a record")
+        body = record[4:-1]
+        if record[3] == 0:
+            if upper + int.from_bytes(record[1:3], "big") != len(image):
+                raise ValueError("a gap")
+            image += body
+        elif record[3] == 4:
+            upper = int.from_bytes(body, "big") << 16
+        elif record[3] == 1:
+            ended = True
+        else:
+            raise ValueError("another record")
+    if not ended:
+        raise ValueError("no end")
+    return _from_bin(bytes(image), rows, width)
+
+
+# -- text ----------------------------------------------------------------------------------------------------
+
+
+def _to_coe(rows: np.ndarray, width: int) -> bytes:
+    body = to_readmemh(rows, width)[:-1].replace(b"\n", b",\n")
+    return b"memory_initialization_radix=16;\nmemory_initialization_vector=\n" + body + b";\n"
+
+
+def _from_coe(data: bytes, rows: int, width: int) -> np.ndarray:
+    found = re.fullmatch(rb"memory_initialization_radix=16;\nmemory_initialization_vector=\n([0-9a-f,\n]+);\n", data)
+    if not found:
+        raise ValueError("not a coefficient file")
+    return from_readmemh(found[1].replace(b",", b"") + b"\n", rows, width)
+
+
+def _to_mif(rows: np.ndarray, width: int) -> bytes:
+    lines = to_readmemh(rows, width).decode().split()
+    head = f"DEPTH = {len(lines)};\nWIDTH = {width};\nADDRESS_RADIX = HEX;\nDATA_RADIX = HEX;\nCONTENT\nBEGIN\n"
+    return (head + "".join(f"{at:x} : {line};\n" for at, line in enumerate(lines)) + "END;\n").encode()
+
+
+def _from_mif(data: bytes, rows: int, width: int) -> np.ndarray:
+    head, _, body = data.decode("ascii").partition("CONTENT\nBEGIN\n")
+    body, end, rest = body.partition("END;\n")
+    if head != f"DEPTH = {rows};\nWIDTH = {width};\nADDRESS_RADIX = HEX;\nDATA_RADIX = HEX;\n" or not end or rest:
+        raise ValueError("another head or end")
+    lines = [re.fullmatch(r"([0-9a-f]+) : ([0-9a-f]+);", line) for line in body.splitlines()]
+    if [line and int(line[1], 16) for line in lines] != list(range(rows)):
+        raise ValueError("rows out of order")
+    return from_readmemh("".join(f"{line[2]}\n" for line in lines if line).encode(), rows, width)
+
+
+FORMS = {
+    "mem": Form(to_readmemh, from_readmemh),
+    "hex": Form(_to_hex, _from_hex),
+    "coe": Form(_to_coe, _from_coe),
+    "mif": Form(_to_mif, _from_mif),
+    "bin": Form(_to_bin, _from_bin),
+}
+
+
+def _form(name: str) -> Form:
+    try:
+        return FORMS[name]
+    except KeyError:
+        raise InputError(f"export form must be one of {', '.join(FORMS)}, not {name!r}") from None
