@@ -72,6 +72,9 @@ class WeightFormat(IntEnum):
     TERNARY = 2  # {-1, 0, 1}, two columns of strength -1 and +1
 
 
+_FORMATS = {form.name.lower(): form for form in WeightFormat}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Input:
     """Logical input lines: ``size`` binary lines named ``name``."""
@@ -341,8 +344,10 @@ class Network:
                 for key, dtype in (_PAGED | _TERMS | _PLAIN).items():
                     if arrays[key].dtype != dtype:
                         raise InputError(f"{key} of population {p['name']!r} in {what} must be {np.dtype(dtype)}, not {arrays[key].dtype}")
+                    if dtype is np.bool_ and (arrays[key].view(np.uint8) > 1).any():
+                        raise InputError(f"{key} of population {p['name']!r} in {what} must be 0 or 1, not {arrays[key].view(np.uint8).max()}")
                 populations.append(Population(name=p["name"], size=p["size"], start=p["start"], weight_bits=p["weight_bits"],
-                                              weight_format=WeightFormat[p["weight_format"].upper()], **arrays))
+                                              weight_format=_FORMATS[p["weight_format"]], **arrays))
             edges = [Edge(source=e["source"], target=e["target"], delay=e["delay"], weights=tensors.pop(f"edge{i}.weights"))
                      for i, e in enumerate(header["edges"])]
             if tensors:

@@ -1,0 +1,66 @@
+"""pysim/params.py: presets, limits, and widths that hold what they must."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pysim.errors import InputError
+from pysim.params import PRESETS, SCAN_BITS, Chip, preset
+
+chips = st.builds(
+    lambda digit_bits, digits, **rest: Chip(digit_bits=digit_bits, columns=digit_bits * digits, **rest),
+    digit_bits=st.sampled_from([1, 2, 4, 8]), digits=st.integers(1, 8192), axons=st.integers(1, 65536), lanes=st.integers(1, 4096),
+    membrane_bits=st.integers(8, 32), delay_max=st.integers(1, 16), pages=st.sampled_from([1, 2, 4, 8, 16, 32, 64]),
+    leak_terms=st.integers(0, 3), refractory_bits=st.integers(0, 6), roundings=st.booleans(), bounded=st.booleans())
+
+
+def test_presets() -> None:
+    assert set(PRESETS) == {"tiny", "default", "zou2021", "full"}
+    assert preset("zou2021").derived.words == 12
+    assert preset("full").derived.digits == 1024
+    with pytest.raises(InputError, match="must be one of tiny, default, zou2021, full, not 'huge'"):
+        preset("huge")
+
+
+@given(chips)
+def test_widths_hold_the_extremes(chip: Chip) -> None:
+    d, p = chip.derived, chip.membrane_bits
+    assert d.words * chip.lanes >= d.digits > (d.words - 1) * chip.lanes
+    assert d.axon_chunks * SCAN_BITS >= chip.axons > (d.axon_chunks - 1) * SCAN_BITS
+    assert d.spike_chunks * SCAN_BITS >= chip.lanes
+    assert chip.axons * ((1 << chip.digit_bits) - 1) < 1 << d.accumulator_bits
+    assert chip.axons << 15 <= 1 << (d.sum_bits - 1)
+    assert (chip.axons << 15) + (1 << (p - 1)) <= 1 << (d.current_bits - 1)
+    assert (chip.axons << 15) + (5 << (p - 1)) <= 1 << (d.total_bits - 1)
+    assert chip.axons < 1 << d.count_bits and p < 1 << d.shift_bits and chip.delay_max < 1 << d.delay_bits
+    assert d.join_max * chip.digit_bits == 16
+    assert chip.axons - 1 < 1 << d.axon_bits and d.words - 1 < 1 << d.word_bits and chip.pages - 1 < 1 << d.page_bits
+
+
+@given(chips)
+def test_dictionary_and_fingerprint(chip: Chip) -> None:
+    assert Chip.from_dict(chip.to_dict()) == chip
+    other = chip.replace(roundings=not chip.roundings)
+    assert other.fingerprint() != chip.fingerprint() == Chip.from_dict(chip.to_dict()).fingerprint()
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("axons", 0), ("axons", 65537), ("axons", "8"), ("axons", True), ("columns", 0), ("lanes", 0), ("lanes", 4097), ("membrane_bits", 7),
+    ("membrane_bits", 33), ("delay_max", 0), ("delay_max", 17), ("pages", 0), ("pages", 3), ("pages", 128), ("leak_terms", 4),
+    ("refractory_bits", 7), ("digit_bits", 3), ("roundings", 1), ("bounded", None)])
+def test_refused(field: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"chip parameter {field} must be .*, not "):
+        PRESETS["tiny"].replace(**{field: value})
+
+
+def test_columns_of_whole_digits() -> None:
+    with pytest.raises(InputError, match=r"columns must be a multiple of digit_bits \(4\), not 30"):
+        Chip(axons=8, columns=30, lanes=4, digit_bits=4)
+
+
+@pytest.mark.parametrize("values", [{}, None, [], {"axons": 1}, {**PRESETS["tiny"].to_dict(), "more": 1}])
+def test_dictionary_refused(values: Any) -> None:
+    with pytest.raises(InputError, match="chip parameters must be exactly"):
+        Chip.from_dict(values)
