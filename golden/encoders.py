@@ -31,13 +31,14 @@ def rate(images: np.ndarray, *, steps: int, seed: int) -> np.ndarray:
 
 def rank_order(images: np.ndarray, *, steps: int, threshold: int) -> np.ndarray:
     """One spike per pixel of at least ``threshold`` (1..255), brighter pixels earlier."""
-    value = np.arange(256)
-    when = np.where(value >= threshold, (255 - value) * steps // (256 - threshold), steps)  # step of each grey value; steps = never
-    table = (np.arange(steps)[None, :] == when[:, None]).astype(np.uint8)  # [grey, step]
+    grey = np.arange(256)
+    when = np.where(grey >= threshold, (255 - grey) * steps // (256 - threshold), steps)  # step of each grey value; steps = never
+    times = when.astype(np.min_scalar_type(steps))
     spikes = np.empty((len(images), steps, images.shape[1]), np.uint8)
     for at in range(0, len(images), CHUNK):
+        due = times[images[at:at + CHUNK]]
         for step in range(steps):
-            spikes[at:at + CHUNK, step] = table[images[at:at + CHUNK], step]
+            spikes[at:at + CHUNK, step] = due == step
     return spikes
 
 
@@ -46,7 +47,7 @@ ENCODERS = ("rank_order", "rate")
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """A choice of encoder; calling it encodes. Its fields stand in the metadata of every net, so that ``Encoder(**fields)`` is the same one.
+    """A choice of encoder; calling it encodes. Every net's metadata holds its fields: ``Encoder(**fields)`` is the same one.
 
     steps:     T, steps of one sample, 1..65,536
     threshold: lowest grey value that spikes, 1..255 (rank_order alone reads it)

@@ -91,7 +91,7 @@ def predict(network: Network, trace: IntegerTrace) -> np.ndarray:
     if network.readout == "spikes":
         return trace.spikes[network.output].sum(1, dtype=np.int64).argmax(1)
     if network.output not in trace.membranes:
-        raise InputError(f"trace of a net read out by membrane must hold the membranes of {network.output!r}, not {sorted(trace.membranes)}")
+        raise InputError(f"trace of a net read by membrane must hold the membranes of {network.output!r}, not {sorted(trace.membranes)}")
     return trace.membranes[network.output][:, -1].argmax(1)
 
 

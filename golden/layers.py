@@ -7,6 +7,7 @@ under the key ``spikeloop_float``. Never pickle.
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,8 @@ class FloatNet(nn.Module):
         if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1 << 20 for n in sizes):
             raise InputError(f"layers must be two or more sizes of 1..{1 << 20}, not {'-'.join(map(str, sizes))}")
         self.sizes, self.recurrent, self.metadata = tuple(sizes), recurrent, metadata or {}
-        self.layers = nn.ModuleList(SpikingLayer(m, n, recurrent=recurrent and i < len(sizes) - 2)
-                                    for i, (m, n) in enumerate(zip(sizes, sizes[1:], strict=False)))
+        self.layers: Sequence[SpikingLayer] = nn.ModuleList(  # type: ignore[assignment]
+            SpikingLayer(m, n, recurrent=recurrent and i < len(sizes) - 2) for i, (m, n) in enumerate(pairwise(sizes)))
 
     @property
     def names(self) -> list[str]:

@@ -25,19 +25,19 @@ def surrogate(x: Tensor) -> Tensor:
 
 class _Fire(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[override,no-untyped-def]
+    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x)
         return (x >= 0).to(x.dtype)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[override,no-untyped-def]
+    def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         (x,) = ctx.saved_tensors
         return grad * surrogate(x)
 
 
 def fire(x: Tensor) -> Tensor:
     """1.0 where x >= 0, else 0.0; differentiable through :func:`surrogate`."""
-    return _Fire.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+    return _Fire.apply(x)
 
 
 def lif_step(u: Tensor, s: Tensor, current: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:

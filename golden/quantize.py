@@ -42,7 +42,8 @@ def integer_threshold(theta: float, *, strict: bool = False, membrane_bits: int 
     v_th = math.floor(theta) + 1 if strict else math.ceil(theta)
     limit = 1 << (membrane_bits - 1)
     if not -limit <= v_th < limit:
-        raise InputError(f"threshold must be in {-limit}..{limit - 1} ({membrane_bits} bits), not {v_th}: use fewer weight bits or a wider membrane")
+        raise InputError(f"threshold must be in {-limit}..{limit - 1} ({membrane_bits} bits), not {v_th}: "
+                         "use fewer weight bits or a wider membrane")
     return v_th
 
 
@@ -117,7 +118,7 @@ def quantize(net: FloatNet, spikes: np.ndarray, labels: np.ndarray, *, bits: int
     layers = []
     for i, layer in enumerate(net.layers):
         arriving = spikes if i == 0 else wanted[i - 1]
-        sources = [(layer.weight, arriving.mean((0, 1)))]
+        sources: list[tuple[torch.Tensor, np.ndarray]] = [(layer.weight, arriving.mean((0, 1)))]
         if layer.recurrent is not None:
             sources.append((layer.recurrent, wanted[i].mean((0, 1))))
         layers.append(_Layer(net.names[i], sources, layer.bias, layer.tau, bits, scale, membrane_bits, leak_terms))
@@ -127,20 +128,20 @@ def quantize(net: FloatNet, spikes: np.ndarray, labels: np.ndarray, *, bits: int
     report: dict[str, Any] = {
         "bits": bits, "scale": scale, "membrane_bits": membrane_bits, "samples": len(labels),
         "accuracy": {"float": accuracy(net, spikes, labels), "integer": float((predict(network, trace) == labels).mean())}, "layers": []}
-    for i, (layer, float_layer) in enumerate(zip(layers, wanted, strict=True)):
-        got = trace.spikes[layer.name]
+    for i, (made, float_layer) in enumerate(zip(layers, wanted, strict=True)):
+        got = trace.spikes[made.name]
         if not got.any():
-            raise InputError(f"population {layer.name!r} must spike after quantisation to {bits} bits, not be silent on all {len(labels)} samples: "
-                             "use more bits or another scale, or train longer")
+            raise InputError(f"population {made.name!r} must spike after quantisation to {bits} bits, not be silent on all "
+                             f"{len(labels)} samples: use more bits or another scale, or train longer")
         counts = [s.sum(1, dtype=np.int64) for s in (float_layer, got)]
         report["layers"].append({
-            "name": layer.name, **layer.report,
+            "name": made.name, **made.report,
             "silent": int((~got.any((0, 1))).sum()), "silent_float": int((~float_layer.any((0, 1))).sum()),
-            "always": int(got.all((0, 1)).sum()), "saturations": int(trace.saturations[layer.name].sum()),
+            "always": int(got.all((0, 1)).sum()), "saturations": int(trace.saturations[made.name].sum()),
             "spikes": counts[1].sum() / len(labels), "spikes_float": counts[0].sum() / len(labels),
             "drift": float(counts[1].sum() / counts[0].sum() - 1) if counts[0].any() else None,
             "count_error": float(np.abs(counts[1] - counts[0]).mean()),
-            "accuracy_alone": accuracy(_with_layer(net, i, layer), spikes, labels)})
+            "accuracy_alone": accuracy(_with_layer(net, i, made), spikes, labels)})
     return network.with_metadata(accuracy_integer=report["accuracy"]["integer"]), report
 
 
