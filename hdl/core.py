@@ -28,8 +28,8 @@ from pysim.records import ROUTE_LOCAL, ROUTE_OUT, event_record, output_record, r
 __all__ = ["Core", "STAGES"]
 
 STAGES = {  # domain that sleeps: the memories read in it
-    "port": (), "ring": (), "row": ("synapse",), "acc": (), "join": (), "leak": ("leak", "v"), "fire": ("fire", "neuron", "refractory"),
-    "out": (), "emit": ("routes", "spikes"), "tally": ("fanout",),
+    "port": (), "events": ("fanout", "routes", "spikes"), "row": ("synapse",), "acc": (), "join": (), "leak": ("leak", "v"),
+    "fire": ("fire", "neuron", "refractory"), "out": (),
 }
 
 
@@ -70,16 +70,16 @@ class Core(wiring.Component):
             return component if chip.clock_gates else EnableInserter(enable)(component)
 
         ring = AxonRing(chip, memories["ring"])
-        m.submodules.ring = asleep(ring, "ring")
+        m.submodules.ring = asleep(ring, "events")
         rams = {name: RAM(name, width=memory.width, rows=memory.rows, read_domain=read_domain.get(name, "sync"),
                           write_domain="out" if name in ("v", "refractory") else "port")
                 for name, memory in memories.items() if name not in ("ring", "spikes")}
-        rams["spikes"] = RAM("spikes", width=chip.lanes, rows=d.words, chunk=SCAN_BITS, read_domain="emit", write_domain="out")
+        rams["spikes"] = RAM("spikes", width=chip.lanes, rows=d.words, chunk=SCAN_BITS, read_domain="events", write_domain="out")
         for name, ram in rams.items():
             m.submodules[f"{name}_memory"] = ram
         m.submodules.events_memory = events = RAM("events", width=1 + d.axon_bits, rows=chip.axons)
         scanner = Scanner(rows=d.words, chunks=d.spike_chunks, bits=chip.lanes)
-        m.submodules.spike_scanner = asleep(scanner, "emit")
+        m.submodules.spike_scanner = asleep(scanner, "events")
 
         accumulators, join, step, saturated, counters = Accumulators(chip), Join(chip), NeuronStep(chip), _Tally(chip), _Counters()
         for name, component in (("accumulators", accumulators), ("join", join), ("step", step), ("saturated", saturated), ("counters", counters)):
@@ -240,8 +240,6 @@ class Core(wiring.Component):
             enable["row"].eq(accumulate | accessed["synapse"] | synapse_read), enable["acc"].eq(accumulate), enable["join"].eq(strobe["joining"]),
             enable["leak"].eq(strobe["leaking"] | accessed["leak"] | accessed["v"]),
             enable["fire"].eq(strobe["firing"] | accessed["fire"] | accessed["neuron"] | (accessed["refractory"] if chip.refractory_bits else 0)),
-            enable["ring"].eq(ring.awake | ring.start | self.i.valid | local | accessed["ring"] | (self.bus_write & select["ring"])),
-            enable["emit"].eq(scanner.start | strobe["emitting"] | accessed["routes"] | accessed["spikes"]),
             enable["port"].eq(self.bus_awake),
             enable["out"].eq(strobe["writing"] | (self.bus_write & (select["v"] | (select["refractory"] if chip.refractory_bits else 0)))),
             step.clear.eq(clearing),
@@ -290,8 +288,10 @@ class Core(wiring.Component):
                 "slots": Mux(ring.valid, chip.columns, 0), "saturations": Mux(wrote, saturated.count, 0), "dropped": ring.dropped,
                 "ticks": strobe["settling"]}
         m.d.comb += [self.busy.eq(strobe["ticking"] | clearing | output.o.valid | ring.writing), counters.zero.eq(self.zero),
-                     enable["tally"].eq(self.zero | ring.valid | fan | leaving | ~advance | wrote | ring.dropped | strobe["settling"]
-                                        | accessed["fanout"])]
+                     enable["events"].eq(
+                         ring.awake | ring.start | self.i.valid | local | accessed["ring"] | (self.bus_write & select["ring"])  # into the ring
+                         | scanner.start | strobe["emitting"] | accessed["routes"] | accessed["spikes"]  # out of the core
+                         | self.zero | fan | wrote | strobe["settling"] | accessed["fanout"])]  # counted
         for name, add in adds.items():
             m.d.comb += [counters.adds[name].eq(add), getattr(self, f"count_{name}").eq(counters.counts[name])]
         with m.If(self.zero):
@@ -338,5 +338,5 @@ class _Counters(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         for name, count in self.counts.items():
-            m.d.tally += count.eq(Mux(self.zero, 0, count + self.adds[name]))
+            m.d.events += count.eq(Mux(self.zero, 0, count + self.adds[name]))
         return m
