@@ -9,7 +9,7 @@ A further backend is one entry of :data:`BACKENDS`; what follows a colon in its 
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from pysim.image import Image
 from pysim.network import Network
 from pysim.trace import Stimulus, Trace, pack
 
-__all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "need_tool", "open_backend"]
+__all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "open_backend"]
 
 
 class Golden(Backend):
@@ -68,17 +68,12 @@ def _pysim(_: str, network: Network, image: Image, **options: Any) -> Backend:
 
 
 def _verilator(_: str, network: Network, image: Image, **options: Any) -> Backend:
-    if not (shutil.which("g++") or shutil.which("clang++")):
-        need_tool("g++", "g++", "backend verilator")
-    need_tool("make", "make", "backend verilator")
-    need_tool("perl", "perl", "backend verilator")
     from cosim.native import Verilated
 
     return Verilated(image, **options)
 
 
 def _icarus(_: str, network: Network, image: Image, **options: Any) -> Backend:
-    need_tool("iverilog", "iverilog", "backend icarus")
     from cosim.icarus import Icarus
 
     return Icarus(image, **options)
@@ -86,12 +81,20 @@ def _icarus(_: str, network: Network, image: Image, **options: Any) -> Backend:
 
 BACKENDS: dict[str, Callable[..., Backend]] = {"golden": _golden, "pysim": _pysim, "verilator": _verilator, "icarus": _icarus}
 
+TOOLS = {"verilator": (("clang++", "g++"), ("make",), ("perl",)), "icarus": (("iverilog",), ("vvp",))}
+"""programs that a backend runs (one of each group) and that only the system brings; the package is the group's last"""
 
-def check_names(names: list[str]) -> None:
-    """InputError unless every name opens a backend."""
+
+def check_names(names: Sequence[str]) -> None:
+    """InputError unless every name opens a backend, whose tools are there."""
     for name in names:
-        if name.partition(":")[0] not in BACKENDS:
+        kind = name.partition(":")[0]
+        if kind not in BACKENDS:
             raise InputError(f"backend must be one of {', '.join(BACKENDS)}, not {name!r}")
+        for programs in TOOLS.get(kind, ()):
+            if not any(shutil.which(program) for program in programs):
+                package = {"vvp": "iverilog"}.get(programs[-1], programs[-1])
+                raise InputError(f"backend {kind} must find {' or '.join(programs)}, not a path without: sudo apt-get install -y {package}")
 
 
 def open_backend(spec: str, network: Network, image: Image, **options: Any) -> Backend:
@@ -106,9 +109,3 @@ def open_backend(spec: str, network: Network, image: Image, **options: Any) -> B
                          f"not {network.name!r} ({network.sha256()[:12]}...): map it again or name its file with --network")
     name, _, rest = spec.partition(":")
     return BACKENDS[name](rest, network, image, **options)
-
-
-def need_tool(program: str, package: str, who: str) -> None:
-    """InputError with the apt line unless ``program`` is on the path."""
-    if not shutil.which(program):
-        raise InputError(f"{who} must find {program}, not a path without it: sudo apt-get install -y {package}")

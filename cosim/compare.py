@@ -1,9 +1,9 @@
-"""Compare backends: every spike, every membrane, every counter that both know; the first difference by name.
+"""Compare backends: every spike, every membrane, every counter; the first difference by name.
 
-The first backend is the reference; each other one is compared with it. Samples go through in chunks, so that memory
-does not grow with their number; chunks run side by side, one set of backends per worker. Spikes are compared packed and
-unpacked only where they differ. What was compared is always counted: one *neuron-tick* is one logical neuron in one
-step of one sample, its spike and its membrane together.
+The first backend is the reference; each other one is compared with it (a counter, with the first backend that knows it).
+Samples go through in chunks, so that memory does not grow with their number; chunks run side by side, one set of backends per
+worker. Spikes are compared packed and unpacked only where they differ. What was compared is always counted: one *neuron-tick*
+is one logical neuron in one step of one sample, its spike and its membrane together.
 """
 
 import os
@@ -193,11 +193,12 @@ class Result:
 
 
 def diff(network: Network, reference: Trace, other: Trace, names: tuple[str, str] = ("reference", "other"), *,
-         base: int = 0, membranes: bool = True) -> Pair:
+         base: int = 0, membranes: bool = True, between: Sequence[tuple[str, Trace]] = ()) -> Pair:
     """Compare two traces of the same samples; ``base`` is the number of the first sample.
 
-    Counters are compared where both traces have them, except ``stalls``, which is the environment's doing; ``cycles``
-    is compared without stalls.
+    A counter of ``other`` is compared with that of the reference or, if it does not know it, of the first of the named traces
+    ``between`` that does (golden counts no cycles, pysim predicts them). Not compared are ``stalls``, which are the environment's
+    doing; ``cycles`` are compared without them.
     """
     pair = Pair(*names, membranes_compared=membranes)
     found: list[tuple[tuple[int, int, int], Difference]] = []
@@ -235,17 +236,19 @@ def diff(network: Network, reference: Trace, other: Trace, names: tuple[str, str
         tick = step + population.start
         found.append(((sample, tick, rank), Difference(*names, base + sample, tick, step, 0, population.name, neuron, what, expected, got)))
 
-    known = (reference.counters, other.counters)
-    for rank, name in enumerate(c for c in COUNTERS if c != "stalls" and all(c in counters for counters in known)):
-        a, b = (_busy(counters) if name == "cycles" else np.asarray(counters[name]) for counters in known)
-        _same_shape(a, b, f"counter {name!r}", names)
+    for rank, name in enumerate(c for c in COUNTERS if c in other.counters and c != "stalls"):
+        source = next(((who, t.counters) for who, t in ((names[0], reference), *between) if name in t.counters), None)
+        if source is None:
+            continue
+        a, b = (_busy(counters) if name == "cycles" else np.asarray(counters[name]) for counters in (source[1], other.counters))
+        _same_shape(a, b, f"counter {name!r}", (source[0], names[1]))
         pair.counter_values += a.size
         wrong = a != b
         pair.counters_different[name] = int(wrong.sum())
         if wrong.any():
             sample, tick = (int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
-            found.append(((sample, tick, 1000 + rank), Difference(*names, base + sample, tick, None, 0, None, None, name,
-                                                                   int(a[sample, tick]), int(b[sample, tick]))))
+            found.append(((sample, tick, 1000 + rank), Difference(source[0], names[1], base + sample, tick, None, 0, None, None, name,
+                                                                  int(a[sample, tick]), int(b[sample, tick]))))
     pair.first = min(found, key=lambda entry: entry[0])[1] if found else None
     return pair
 
@@ -299,8 +302,8 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
                 idle.put(crew)
             for name, trace in traces.items():
                 _check_shape(network, trace, part.stop - part.start, name)
-            some = [diff(network, traces[names[0]], traces[name], (names[0], name), base=part.start, membranes=membranes)
-                    for name in names[1:]]
+            some = [diff(network, traces[names[0]], traces[name], (names[0], name), base=part.start, membranes=membranes,
+                         between=list(traces.items())[1:i]) for i, name in enumerate(names) if i]
             return part, traces, spent, some
 
         with ThreadPoolExecutor(workers) as pool:

@@ -18,12 +18,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cosim.backends import check_names, open_backend
 from cosim.compare import CHIPS, Result, compare
 from cosim.shrink import Evidence, keep_evidence
 from pysim.errors import InputError
 from pysim.image import Image
-from pysim.network import Network, write_atomic
+from pysim.mapping import place
+from pysim.network import Edge, Input, Network, Population, write_atomic
 from pysim.params import Chip, preset
 from pysim.trace import Stimulus
 
@@ -138,16 +141,11 @@ def parse_layers(config: str) -> tuple[int, ...]:
 def simulate(plan: Plan, *, tell: Callable[[str], None], progress: Callable[[int], None] | None = None, quiet: bool = False,
              started: Callable[[int], None] | None = None) -> Outcome:
     """Walk through all steps. ``tell`` is told in words what is being done, ``progress`` the samples compared, ``started`` their number."""
-    check_names(list(plan.backends))
-    if len(plan.backends) < 2:
-        raise InputError(f"backends to compare must be at least 2, not {len(plan.backends)} ({', '.join(plan.backends) or 'none'})")
-    if plan.samples is not None and plan.samples < 1:
-        raise InputError(f"samples to compare must be at least 1, not {plan.samples}")
-    chip = preset(plan.chip)
-    folder = plan.folder
-    writable(folder)
     begin = time.perf_counter()
-    stages, data = Stages(folder, tell), _Data(plan.data)
+    chip, data = preset(plan.chip), _Data(plan.data)
+    _check(plan, chip, data)
+    folder = writable(plan.folder)
+    stages = Stages(folder, tell)
 
     network, ptq, trained = _make_network(plan, stages, data, quiet)
     image = _make_image(chip, network, stages)
@@ -175,7 +173,7 @@ def simulate(plan: Plan, *, tell: Callable[[str], None], progress: Callable[[int
     summary = result.to_dict()
     summary["accuracy"]["float"] = scores["float"]
     summary |= {"config": plan.config, "bits": plan.bits, "chip": plan.chip, "steps": network.steps, "encoder": plan.encoder,
-                "dataset": trained["source"], "network_sha256": network.sha256(), "accuracy_float_all": trained["accuracy"], "quantize": ptq,
+                "dataset": trained["source"], "network_sha256": network.sha256(), "quantize": ptq,
                 "evidence": str(evidence) if evidence else None,
                 "files": {"network": "network.safetensors", "image": "image", "stimulus": "stimulus.npz", "report": "report.html"}}
     with stages.timed("report"):
@@ -189,18 +187,49 @@ def simulate(plan: Plan, *, tell: Callable[[str], None], progress: Callable[[int
 # -- steps ---------------------------------------------------------------------------------------------------
 
 
+def _check(plan: Plan, chip: Chip, data: "_Data") -> None:
+    """All that can be refused before minutes of training."""
+    check_names(plan.backends)
+    if len(plan.backends) < 2:
+        raise InputError(f"backends to compare must be at least 2, not {len(plan.backends)} ({', '.join(plan.backends) or 'none'})")
+    if plan.samples is not None and plan.samples < 1:
+        raise InputError(f"samples to compare must be at least 1, not {plan.samples}")
+    if not 2 <= plan.bits <= 16:
+        raise InputError(f"weight bits must be in 2..16, not {plan.bits}")
+    _training(plan)
+    if plan.data is not None:
+        data.set  # noqa: B018 - reads and checks the files
+    place(_outline(plan), chip)
+
+
+def _outline(plan: Plan) -> Network:
+    """The network as it will be, with weights of 0: enough to know whether it fits."""
+    names = ["input", *(f"hidden{i + 1}" for i in range(len(plan.layers) - 2)), "output"]
+    sizes = dict(zip(names, plan.layers, strict=True))
+    links = [(source, target, 0) for source, target in zip(names, names[1:], strict=False)]
+    links += [(name, name, 1) for name in names[1:-1] if plan.recurrent]
+    return Network(
+        name=plan.config, inputs=(Input(name="input", size=sizes["input"]),), steps=plan.steps, output="output",
+        populations=tuple(Population.make(n, sizes[n], start=i, weight_bits=plan.bits) for i, n in enumerate(names[1:])),
+        edges=tuple(Edge(source=s, target=t, delay=d, weights=np.zeros((sizes[s], sizes[t]), np.int32)) for s, t, d in links))
+
+
+def _training(plan: Plan) -> Any:
+    from golden.encoders import Encoder
+    from golden.train import TrainConfig
+
+    return TrainConfig(layers=plan.layers, recurrent=plan.recurrent, encoder=Encoder(name=plan.encoder, steps=plan.steps),
+                       epochs=plan.epochs, seed=plan.seed)
+
+
 def _make_network(plan: Plan, stages: Stages, data: _Data, quiet: bool) -> tuple[Network, dict[str, Any], dict[str, Any]]:
     settings = {"layers": plan.layers, "recurrent": plan.recurrent, "encoder": plan.encoder, "steps": plan.steps, "epochs": plan.epochs,
                 "seed": plan.seed}
 
     def train() -> dict[str, Any]:
-        from golden.encoders import Encoder
-        from golden.train import TrainConfig
         from golden.train import train as fit
 
-        config = TrainConfig(layers=plan.layers, recurrent=plan.recurrent, encoder=Encoder(name=plan.encoder, steps=plan.steps),
-                             epochs=plan.epochs, seed=plan.seed)
-        net = fit(config, data.set, progress=not quiet)
+        net = fit(_training(plan), data.set, progress=not quiet)
         net.save(stages.folder / "float.safetensors")
         return {"accuracy": net.metadata["accuracy_float"], "source": net.metadata["dataset"]["source"]}
 

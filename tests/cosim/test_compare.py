@@ -62,7 +62,8 @@ def test_one_spike_is_found_and_named(small: Small, truth: Trace, chunk: int, po
 
     result = run_pair(small, edit, chunk=chunk)
     expected = int(unpack(truth.spikes[population][sample, step], small.network.population(population).size)[neuron])
-    assert result.first == Difference("pysim", "planted", sample, step + start, step, 0, population, neuron, "spike", expected, 1 - expected)
+    assert result.first == Difference("pysim", "planted", sample, step + start, step, 0, population, neuron, "spike",
+                                      expected, 1 - expected)
     assert result.different == result.pairs[0].neuron_ticks_different == result.pairs[0].spikes_different == 1
     assert result.pairs[0].membranes_different == 0
     assert not result.equal
@@ -134,6 +135,18 @@ def test_the_first_difference_is_the_earliest(small: Small) -> None:
     assert result.different == 5
 
 
+def test_a_counter_that_the_reference_does_not_know_is_compared_with_the_first_that_does(small: Small) -> None:
+    """Golden counts no cycles: those that a chip measures are compared with those that pysim predicts."""
+    def edit(trace: Trace, base: int) -> None:
+        trace.counters["cycles"][1, 1] += 1
+
+    result = run_pair(small, edit, names=("golden", "pysim", "planted"), chunk=6)
+    assert (result.first.reference, result.first.backend, result.first.field) == ("pysim", "planted", "cycles")
+    assert (result.first.sample, result.first.tick) == (1, 1)
+    assert [pair.different for pair in result.pairs] == [0, 1]
+    assert len(result.pairs[1].counters_different) == len(COUNTERS) - 1
+
+
 def test_denominators(small: Small) -> None:
     result = run_pair(small, lambda trace, base: None, names=("golden", "pysim", "planted"), chunk=4, workers=2)
     assert result.neuron_ticks == 6 * 5 * (9 + 3)
@@ -177,7 +190,8 @@ def test_a_silent_population_fails(small: Small) -> None:
 
 def test_a_population_that_may_not_fire_may_be_silent(small: Small) -> None:
     hidden = small.network.populations[0]
-    network = replace(small.network, populations=(hidden, replace(small.network.populations[1], fire=np.zeros(3, bool))), readout="membrane")
+    output = replace(small.network.populations[1], fire=np.zeros(3, bool))
+    network = replace(small.network, populations=(hidden, output), readout="membrane")
     assert compare(network, small.stimulus, ["a", "b"], lambda name: Golden(network)).equal
 
 

@@ -99,7 +99,8 @@ def test_evidence_is_left_and_told(small: Small, tmp_path: Path) -> None:
         return Golden(small.network) if name == "golden" else Waving(wrong)
 
     result = compare(small.network, small.stimulus, ["golden", "verilator"], opener)
-    evidence = keep_evidence(small.network, small.stimulus, result.first, opener, tmp_path, image=Path("my image"), network_file=Path("n.safetensors"))
+    evidence = keep_evidence(small.network, small.stimulus, result.first, opener, tmp_path, image=Path("my image"),
+                             network_file=Path("n.safetensors"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["difference.npz", "difference.vcd"]
     again = Stimulus.load(evidence.stimulus)
     assert compare(small.network, again, ["golden", "verilator"], opener).different > 0
