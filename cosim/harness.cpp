@@ -139,6 +139,7 @@ uint32_t bits32(const uint8_t* src, int64_t at) {
 
 }  // namespace
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 struct InputPlace {
@@ -271,3 +272,4 @@ int sl_run(Model* model, const Run* run) {
     return 0;
 }
 }
+#pragma GCC visibility pop

@@ -148,7 +148,7 @@ def _runtime(compiler: str, options: Options) -> list[Path]:
 
 def _compile(compiler: str, flags: list[str], source: Path, target: Path) -> None:
     ccache = [found] if (found := shutil.which("ccache")) else []
-    _call([*ccache, compiler, "-c", "-std=c++17", "-fPIC", "-march=native", "-w", *flags, "-o", str(target), str(source)], {},
+    _call([*ccache, compiler, "-c", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-march=native", "-w", *flags, "-o", str(target), str(source)], {},
           target.with_suffix(".log"))
 
 
