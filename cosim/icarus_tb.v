@@ -1,0 +1,106 @@
+// Bench of backend "icarus": runs samples on the generated chip without anything but Verilog.
+// Memories load themselves from +NAME=FILE (hdl/ram.v). chip.vh, generated, holds what depends on the chip.
+//   +stimulus=FILE  one hexadecimal number per tick: the axons (padded to whole ring chunks) that its inputs set, bit 0 = axon 0
+//   +samples=N +ticks=N +steps=N
+//   +trace=FILE     one line of fixed width per CLEAR and per tick: counters, spikes of all words, membranes of all words
+//   +waves=FILE     records all signals (VCD; FST if vvp was started with -fst)
+// Drives the pins just after the falling edge. Ends with a line "done" on the standard output, or one that starts with "stopped".
+`timescale 1ns / 1ps
+`include "chip.vh"
+module spikeloop_bench;
+    reg clk = 1, rst = 1, tick = 0, request_valid = 0;
+    reg [`ADDRESS_BITS+32:0] request = 0;
+    wire request_ready, busy;
+
+    chip dut (
+        .clk(clk), .rst(rst), .tick(tick), .busy(busy),
+        .request__valid(request_valid), .request__ready(request_ready), .request__payload(request),
+        .response__ready(1'b1), .response__valid(), .response__payload(),
+        .i__valid(1'b0), .i__ready(), .i__payload({`EVENT_BITS{1'b0}}), .o__ready(1'b1), .o__valid(), .o__payload()
+    );
+    always #1 clk = ~clk;
+
+    integer stimulus, trace, samples, ticks, steps, sample, now, word, chunk, got;
+    reg [64*`AXON_CHUNKS-1:0] axons;
+    reg [8*1024-1:0] file;
+
+    // Whatever reset leaves undefined starts as random bits: a dependence on it is a difference, never an x that spreads.
+    integer seed = 1, at, row;
+`define SCRAMBLE_READ(ram) for (at = 0; at < ram.PADDED; at = at + 32) ram.q[at +: 32] = $random(seed);
+`define SCRAMBLE_STATE(ram) for (row = 0; row < ram.ROWS; row = row + 1) begin `SCRAMBLE_READ(ram) ram.mem[row] = ram.q; end
+
+    task stop;
+        begin
+            $display("stopped at sample %0d, tick %0d", sample, now);
+            $finish;
+            #1;
+        end
+    endtask
+
+    task idle;
+        integer left;
+        begin
+            left = `CYCLE_LIMIT;
+            while (busy !== 1'b0 && left > 0) begin
+                @(negedge clk) left = left - 1;
+            end
+            if (left == 0) stop;
+        end
+    endtask
+
+    task write(input [`ADDRESS_BITS-1:0] address, input [31:0] data);
+        begin
+            request = {1'b1, data, address};
+            request_valid = 1;
+            while (request_ready !== 1'b1) @(negedge clk);
+            @(negedge clk) request_valid = 0;
+        end
+    endtask
+
+    task dump;
+        begin
+            $fwrite(trace, "%h", `COUNTERS);
+            for (word = 0; word < `WORDS; word = word + 1) $fwrite(trace, "%h", dut.core.spikes_memory.ram.mem[word]);
+            for (word = 0; word < `WORDS; word = word + 1) $fwrite(trace, "%h", dut.core.v_memory.ram.mem[word]);
+            $fwrite(trace, "\n");
+        end
+    endtask
+
+    initial begin
+        `SCRAMBLE
+        sample = -1;
+        now = -1;
+        got = $value$plusargs("samples=%d", samples) & $value$plusargs("ticks=%d", ticks) & $value$plusargs("steps=%d", steps);
+        if ($value$plusargs("waves=%s", file)) begin
+            $dumpfile(file);
+            $dumpvars(0, dut);
+        end
+        got = $value$plusargs("stimulus=%s", file);
+        stimulus = $fopen(file, "r");
+        got = $value$plusargs("trace=%s", file);
+        trace = $fopen(file, "w");
+        repeat (4) @(negedge clk);
+        rst = 0;
+        repeat (4) @(negedge clk);
+        write(`STEPS_ADDRESS, steps);
+        for (sample = 0; sample < samples; sample = sample + 1) begin
+            now = -1;
+            write(`CONTROL_ADDRESS, `CONTROL_CLEAR);
+            idle;
+            dump;
+            for (now = 0; now < ticks; now = now + 1) begin
+                got = $fscanf(stimulus, "%h", axons);
+                for (chunk = 0; chunk < `AXON_CHUNKS; chunk = chunk + 1)
+                    dut.core.ring.ring_memory.ram.mem[now % `SLOTS * `RING_CHUNKS + chunk]
+                        = dut.core.ring.ring_memory.ram.mem[now % `SLOTS * `RING_CHUNKS + chunk] | axons[64*chunk +: 64];
+                tick = 1;
+                @(negedge clk) tick = 0;
+                idle;
+                dump;
+            end
+        end
+        $fclose(trace);
+        $display("done");
+        $finish;
+    end
+endmodule
