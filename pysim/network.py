@@ -345,7 +345,8 @@ class Network:
                     if arrays[key].dtype != dtype:
                         raise InputError(f"{key} of population {p['name']!r} in {what} must be {np.dtype(dtype)}, not {arrays[key].dtype}")
                     if dtype is np.bool_ and (arrays[key].view(np.uint8) > 1).any():
-                        raise InputError(f"{key} of population {p['name']!r} in {what} must be 0 or 1, not {arrays[key].view(np.uint8).max()}")
+                        raise InputError(f"{key} of population {p['name']!r} in {what} must be 0 or 1, "
+                                         f"not {arrays[key].view(np.uint8).max()}")
                 populations.append(Population(name=p["name"], size=p["size"], start=p["start"], weight_bits=p["weight_bits"],
                                               weight_format=_FORMATS[p["weight_format"]], **arrays))
             edges = [Edge(source=e["source"], target=e["target"], delay=e["delay"], weights=tensors.pop(f"edge{i}.weights"))

@@ -1,0 +1,270 @@
+"""pysim/core.py: the arithmetic against a scalar loop on Python's integers, cycles and counters against hand-made cases."""
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pysim import fast
+from pysim.core import Core
+from pysim.errors import InputError
+from pysim.image import pack
+from pysim.network import Edge, Input, LeakRounding, LowBound, Network, Population, Reset
+from pysim.params import PRESETS
+from pysim.trace import Stimulus, Trace, unpack
+from tests.networks import random_network, random_stimulus
+from tests.pysim.small import CHIP, network
+
+ENGINES = ["numpy", pytest.param("numba", marks=pytest.mark.skipif(
+    not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'"))]
+
+
+def stimulus(*steps: list[int]) -> Stimulus:
+    """One sample of the small network: a list of three lines per step."""
+    return Stimulus.pack({"x": np.array([steps], np.uint8)})
+
+
+def assert_equal(a: Trace, b: Trace) -> None:
+    for part in ("spikes", "membranes", "counters"):
+        x, y = getattr(a, part), getattr(b, part)
+        assert x.keys() == y.keys()
+        for name in x:
+            assert x[name].dtype == y[name].dtype
+            np.testing.assert_array_equal(x[name], y[name], err_msg=f"{part} of {name}")
+
+
+# -- arithmetic: one neuron at a time, on Python's integers ------------------------------------------------------
+
+
+def scalar_shift(v: int, m: int, rounding: int) -> int:
+    if rounding == LeakRounding.FLOOR or v == 0:
+        return v >> m
+    size = abs(v) >> m
+    if rounding == LeakRounding.AT_LEAST_ONE:
+        size = max(size, 1)
+    return -size if v < 0 else size
+
+
+def scalar_step(p: Population, i: int, k: int, total: int, v: int, c: int, bits: int) -> tuple[bool, int, int, bool]:
+    high, page = (1 << (bits - 1)) - 1, min(k, p.pages - 1)
+    acted = []
+
+    def sat(x: int) -> int:
+        clipped = min(max(x, -high - 1), high)
+        acted.append(clipped != x)
+        return clipped
+
+    current = total + int(p.bias[page, i])
+    if p.rectify[i] and current < 0:
+        current = 0
+    kept = v if p.k0[page, i] else 0
+    for r in range(3):
+        kept += int(p.leak_sign[page, r, i]) * scalar_shift(v, int(p.leak_shift[page, r, i]), int(p.rounding[i]))
+    u = sat(kept + current)
+    if p.fire[i] and u >= p.v_th[page, i] and c == 0:
+        after = {Reset.HARD: lambda: int(p.v_reset[i]), Reset.SOFT: lambda: sat(u - int(p.v_sub[page, i])), Reset.NONE: lambda: u}
+        return True, after[Reset(p.reset[i])](), int(p.refractory[i]), any(acted)
+    new = u
+    if p.hold[i] and c > 0:
+        new = int(p.v_reset[i])
+    elif p.low[i] != LowBound.NONE and u < p.v_low[i]:
+        below = {LowBound.CLIP: lambda: int(p.v_low[i]), LowBound.RESET: lambda: int(p.v_low_reset[i]),
+                 LowBound.ADD: lambda: sat(u + int(p.v_low_add[i]))}
+        new = below[LowBound(p.low[i])]()
+    return False, new, max(c - 1, 0), any(acted)
+
+
+def scalar_run(net: Network, spikes: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], int]:
+    """Spikes and membranes [step, neuron] of one sample, saturations in all, in logical steps: no ring, no ticks."""
+    done = {name: array.astype(np.int64) for name, array in spikes.items()}
+    done |= {p.name: np.zeros((net.steps, p.size), np.int64) for p in net.populations}
+    membranes = {p.name: np.zeros((net.steps, p.size), np.int64) for p in net.populations}
+    state = {p.name: [(int(v), 0) for v in p.v_init] for p in net.populations}
+    saturations = 0
+    for k in range(net.steps):
+        for p in net.order():
+            for i in range(p.size):
+                total = sum(int(done[e.source][k - e.delay] @ e.weights[:, i]) for e in net.edges if e.target == p.name and k >= e.delay)
+                s, v, c, clipped = scalar_step(p, i, k, total, *state[p.name][i], net.membrane_bits)
+                state[p.name][i] = v, c
+                done[p.name][k, i], membranes[p.name][k, i] = s, v
+                saturations += clipped
+    return done, membranes, saturations
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("bits", [8, 24, 32])
+def test_scalar_loop(engine: str, bits: int, seed: int) -> None:
+    chip, spiked, saturated = PRESETS["tiny"].replace(membrane_bits=bits), 0, 0
+    for i in range(15):
+        rng = np.random.default_rng([seed, bits, i])
+        net = random_network(rng, chip, steps=6, corners=0.3)
+        stim = random_stimulus(rng, net, 1)
+        done, membranes, saturations = scalar_run(net, {name: array[0] for name, array in stim.dense(net).items()})
+        trace = Core(pack(net, chip=chip), engine).run(stim)
+        for p in net.populations:
+            np.testing.assert_array_equal(unpack(trace.spikes[p.name], p.size)[0], done[p.name], err_msg=f"network {i} of seed {seed}")
+            np.testing.assert_array_equal(trace.membranes[p.name][0], membranes[p.name], err_msg=f"network {i} of seed {seed}")
+            assert trace.membranes[p.name].dtype == np.int32
+        assert trace.counters["saturations"].sum() == saturations
+        spiked, saturated = spiked + int(trace.counters["spikes_out"].sum()), saturated + saturations
+    assert spiked > 100 and saturated > 30
+
+
+# -- cycles and counters by hand ---------------------------------------------------------------------------------
+
+
+def small_run(**options: Any) -> Trace:
+    """All lines at step 0, then silence; 5 ticks of 4 words (2 of hid, 1 of out, 1 unused), joins of 4."""
+    return Core(pack(network(), chip=CHIP), "numpy").run(stimulus([1, 1, 1], *[[0, 0, 0]] * 3), **options)
+
+
+def test_small_by_hand() -> None:
+    trace = small_run()
+    # sums of step 0: 3 - 8, 1 + 2, -2 + 7 + 1 against a threshold of 3, hard reset to 0
+    assert trace.membranes["hid"][0].tolist() == [[-5, 0, 0]] * 4
+    assert unpack(trace.spikes["hid"], 3)[0].tolist() == [[0, 1, 1]] + [[0, 0, 0]] * 3
+    # neurons 1 and 2 give out 2 + 0 and -3 + 2 against 2
+    assert unpack(trace.spikes["out"], 2)[0].tolist() == [[1, 0]] + [[0, 0]] * 3
+    assert trace.membranes["out"][0].tolist() == [[0, -1]] * 4
+    counters = {name: values[0].tolist() for name, values in trace.counters.items()}
+    assert counters["spikes_in"] == [3, 2, 0, 0, 0]
+    assert counters["spikes_out"] == [2, 1, 0, 0, 0]
+    assert counters["sops"] == [3 + 2 + 2 - 0, 1 + 2 + 1 - 1, 0, 0, 0]  # rows of x: 3, 2, 2 synapses; of hid 1 and 2: 2, 1
+    assert counters["slots"] == [3 * 32, 2 * 32, 0, 0, 0]
+    assert counters["saturations"] == counters["stalls"] == counters["dropped"] == [0] * 5
+    assert counters["ticks"] == [1] * 5
+
+
+def test_cycles_by_hand() -> None:
+    # a live word takes 12 and its scan (1 + events, at least 1) or, after the first, its replay (events + 1)
+    word, idle, emit = 2 + 1 + (4 + 2) + 3, 2, 4 + 4
+    first = 1 + (word + 1 + 3) + (word + 3 + 1) + 2 * idle + emit
+    second = 1 + (word + 1 + 2) + 2 * (word + 2 + 1) + idle + emit
+    third = 1 + (word + 1 + 1) + 2 * (word + 0 + 1) + idle + emit  # an empty chunk still takes its cycle
+    last = 1 + (word + 1 + 1) + 3 * idle + emit  # only out is live
+    assert small_run().counters["cycles"][0].tolist() == [first, second, third, third, last] == [45, 56, 51, 51, 29]
+
+
+def test_cycles_in_dense_mode() -> None:
+    word, idle, emit = 12, 2, 8
+    trace = small_run(dense=True)
+    assert trace.counters["cycles"][0, 0] == 1 + (word + 1 + 8) + (word + 8 + 1) + 2 * idle + emit
+    assert trace.counters["cycles"][0, 4] == 1 + (word + 1 + 8) + 3 * idle + emit
+    assert (trace.counters["spikes_in"] == small_run().counters["spikes_in"]).all()
+
+
+def test_cycles_without_a_live_word() -> None:
+    net = network(populations=(Population.make("hid", 3, weight_bits=4, start=2),), output="hid", steps=1, edges=network().edges[:1])
+    trace = Core(pack(net, chip=CHIP), "numpy").run(stimulus([1, 0, 0]))
+    # the scan still empties the ring's slot; at tick 2 two neurons of the first word spike
+    assert trace.counters["cycles"][0].tolist() == [1 + 4 * 2 + 2 + 8] * 2 + [1 + (12 + 2) + (12 + 2) + 2 * 2 + 9]
+    assert trace.counters["spikes_in"][0].tolist() == [0, 0, 1]
+
+
+def test_cycles_of_chunks_and_spikes() -> None:
+    """130 axons are 3 chunks (64, 64, 2); 70 lanes are 2 chunks of spikes a word."""
+    chip = CHIP.replace(axons=130, columns=140, lanes=70)
+    net = Network(name="n", inputs=(Input(name="x", size=130),), steps=1, output="a", membrane_bits=12,
+                  populations=(Population.make("a", 100, weight_bits=1, v_th=np.where(np.arange(100) < 67, 0, 5)),),
+                  edges=(Edge(source="x", target="a", weights=np.zeros((130, 100), np.int32)),))
+    lines = np.zeros((1, 1, 130), np.uint8)
+    lines[0, 0, [0, 63, 128]] = 1  # chunks of 2, 0 and 1 events
+    trace = Core(pack(net, chip=chip), "numpy").run(Stimulus.pack({"x": lines}))
+    scan, emit = 1 + (2 + 1 + 1), 4 + (64 + 3) + (1 + 1)
+    assert trace.counters["cycles"][0, 0] == 1 + (2 + scan + 1 + (1 + 2) + 3) + (2 + (3 + 1) + 1 + (1 + 2) + 3) + emit
+
+
+def test_events_that_reach_no_live_population_count_and_are_lost() -> None:
+    """The input's edge has delay 3: lines of step 1 reach hid after its last step, those of steps 2 and 3 after the last tick."""
+    late = Edge(source="x", target="hid", weights=np.full((3, 3), 7, np.int32), delay=3)
+    net = network(edges=(late, network().edges[1]))
+    core = Core(pack(net, chip=CHIP), "numpy")
+    trace = core.run(stimulus(*[[1, 0, 0]] * 4))
+    assert trace.counters["spikes_in"][0].tolist() == [0, 0, 0, 1, 1 + 3]  # tick 4: line of step 1, lost on hid, and hid's own spikes
+    assert unpack(trace.spikes["hid"], 3)[0].sum(axis=1).tolist() == [0, 0, 0, 3]
+    assert core.events(stimulus(*[[1, 0, 0]] * 4)).sum() == 2
+
+
+def test_sops_count_synapses(rng: np.random.Generator) -> None:
+    net = random_network(rng, PRESETS["default"], recurrent=False)
+    stim = random_stimulus(rng, net, 4)
+    trace = Core(pack(net, chip=PRESETS["default"])).run(stim)
+    spikes = stim.dense(net) | {p.name: unpack(trace.spikes[p.name], p.size) for p in net.populations}
+    sops = np.zeros((4, net.ticks), np.int64)
+    for e in net.edges:
+        for k in range(net.steps):
+            tick = k + e.delay + net.start_of(e.target)
+            if tick < net.ticks:
+                sops[:, tick] += spikes[e.source][:, k] @ np.count_nonzero(e.weights, axis=1)
+    assert sops.any()
+    np.testing.assert_array_equal(trace.counters["sops"], sops)
+
+
+# -- running -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_samples_do_not_know_each_other(engine: str, rng: np.random.Generator) -> None:
+    net = random_network(rng, PRESETS["tiny"])
+    stim = random_stimulus(rng, net, 150)  # several parts
+    core = Core(pack(net, chip=PRESETS["tiny"]), engine)
+    whole = core.run(stim)
+    assert_equal(whole, Trace.concatenate([core.run(stim.take(slice(i, i + 1))) for i in range(150)]))
+    assert_equal(whole, core.run(stim))
+    np.testing.assert_array_equal(core.predict_cycles(stim), whole.counters["cycles"])
+    bare = core.run(stim, membranes=False)
+    assert bare.membranes == {}
+    assert_equal(bare, Trace(whole.spikes, {}, whole.counters))
+
+
+@pytest.mark.skipif(not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'")
+@pytest.mark.parametrize("name", ["zou2021", "full", "default"])
+def test_engines_agree_at_size(name: str, rng: np.random.Generator) -> None:
+    net = random_network(rng, PRESETS[name], steps=5)
+    stim, image = random_stimulus(rng, net, 6), pack(net, chip=PRESETS[name])
+    for dense in (False, True):
+        a, b = (Core(image, engine).run(stim, dense=dense) for engine in ("numpy", "numba"))
+        assert a.counters["spikes_out"].any() and a.counters["saturations"].any()
+        assert_equal(a, b)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_samples(engine: str) -> None:
+    trace = Core(pack(network(), chip=CHIP), engine).run(Stimulus.pack({"x": np.zeros((0, 4, 3), np.uint8)}))
+    assert trace.spikes["hid"].shape == (0, 4, 1) and trace.counters["cycles"].shape == (0, 5)
+
+
+def test_output_events_in_order() -> None:
+    net = network(out={"v_th": 0})
+    core = Core(pack(net, chip=CHIP))
+    events = core.output_events(core.run(Stimulus.pack({"x": np.zeros((2, 4, 3), np.uint8)})))
+    assert events.tolist() == [[sample, tick, address] for sample in range(2) for tick in range(1, 5) for address in range(2)]
+
+
+@pytest.mark.parametrize(("spikes", "message"), [
+    ({"y": np.zeros((1, 4, 1), np.uint8)}, "must hold exactly the inputs x, not y"),
+    ({"x": np.zeros((1, 5, 1), np.uint8)}, r"must be of shape \(1, 4, 1\) .*, not \(1, 5, 1\)"),
+    ({"x": np.zeros((1, 4, 1), np.int64)}, "must be packed uint8"),
+    ({"x": np.full((1, 4, 1), 8, np.uint8)}, "padding bits of input 'x' must be 0")])
+def test_stimulus_of_another_network(spikes: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Core(pack(network(), chip=CHIP)).run(Stimulus(spikes))
+
+
+def test_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = pack(network(), chip=CHIP)
+    assert Core(image).engine == ("numba" if fast.AVAILABLE else "numpy")
+    monkeypatch.setattr(fast, "AVAILABLE", False)
+    assert Core(image).engine == "numpy"
+    for engine in ("numba", "cuda"):
+        with pytest.raises(InputError, match=f"engine must be numpy, or numba where numba is installed .*, not '{engine}'"):
+            Core(image, engine)
+
+
+def test_without_numba() -> None:
+    code = "import sys; sys.modules['numba'] = None; from pysim import core, fast; print(fast.AVAILABLE)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stdout == "False\n", result.stderr
