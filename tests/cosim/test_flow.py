@@ -1,0 +1,148 @@
+"""The walk: every file is left, what is unchanged is kept, what an input has touched is made again; the page stands alone."""
+
+import io
+import json
+import re
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim.cli import main
+from cosim.flow import Stages, parse_layers
+from pysim.errors import InputError
+from pysim.image import Image
+from pysim.network import Network
+from pysim.trace import Stimulus
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MNIST's four files with 4 x 4 images of two classes, bright above or bright below."""
+    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("images")
+    for part, count in (("train", 400), ("t10k", 40)):
+        labels = (np.arange(count) % 2).astype(np.uint8)
+        pixels = rng.integers(0, 60, (count, 4, 4))
+        pixels[labels == 0, :2] += 190
+        pixels[labels == 1, 2:] += 190
+        for name, array in ((f"{part}-images-idx3-ubyte", pixels.astype(np.uint8)), (f"{part}-labels-idx1-ubyte", labels)):
+            head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+            (folder / name).write_bytes(head + array.tobytes())
+    return folder
+
+
+def sim(images: Path, output: Path, *more: str) -> tuple[int, str, str]:
+    """Exit status, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+        main(["sim", "--config", "16-10-2", "--bits", "4", "--chip", "tiny", "--data", str(images), "--backends", "golden,pysim",
+              "--epochs", "100", "-o", str(output), "--json", *more])
+    return end.value.code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def first(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sim") / "out"
+    status, out, err = sim(images, folder)
+    assert status == 0, err
+    assert json.loads(out) == json.loads((folder / "summary.json").read_text())
+    return folder
+
+
+@pytest.fixture
+def output(first: Path, tmp_path: Path) -> Path:
+    """A copy of the first walk's folder."""
+    return Path(shutil.copytree(first, tmp_path / "out"))
+
+
+def test_a_small_walk_leaves_its_files(output: Path) -> None:
+    s = json.loads((output / "summary.json").read_text())
+    assert {"samples", "ticks", "neuron_ticks", "different", "backends", "accuracy", "cycles_predicted", "cycles_measured", "sops",
+            "seconds"} <= set(s)
+    assert (s["samples"], s["neuron_ticks"], s["different"]) == (40, 40 * 8 * 12, 0)
+    assert s["accuracy"]["float"] > 0.8
+    assert s["accuracy"]["integer"] == s["accuracy_of"]["golden"] == s["accuracy_of"]["pysim"]
+    assert not any(stage["reused"] for stage in s["stages"].values())
+    network, image = Network.load(output / "network.safetensors"), Image.load(output / "image")
+    assert image.network["sha256"] == network.sha256()
+    Stimulus.load(output / "stimulus.npz").check(network)
+    assert {p.name for p in output.iterdir()} == {"float.safetensors", "network.safetensors", "image", "stimulus.npz", "report.html",
+                                                  "summary.json", "stages.json"}
+
+
+def test_the_report_is_one_page_that_stands_alone(output: Path) -> None:
+    page = (output / "report.html").read_text()
+    assert "3,840" in page
+    assert page.count("<svg") == 3
+    assert "data:image/png;base64," in page
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    assert not re.search(r"url\((?!#)|@import|<script", page)
+    for word in ("hidden1", "output", "threshold", "golden", "pysim", "predicted", "0 differences"):
+        assert word in page
+
+
+@pytest.mark.parametrize("more, kept, made", [
+    ([], {"train", "quantize", "map", "encode"}, set()),
+    (["--samples", "8"], {"train", "quantize", "map"}, {"encode"}),
+    (["--bits", "3"], {"train"}, {"quantize", "map", "encode"}),
+    (["--seed", "1"], set(), {"train", "quantize", "map", "encode"}),
+])
+def test_only_what_has_changed_is_made_again(images: Path, output: Path, more: list[str], kept: set[str], made: set[str]) -> None:
+    status, out, err = sim(images, output, *more)
+    assert status == 0, err
+    s = json.loads(out)
+    assert {name for name, stage in s["stages"].items() if stage["reused"]} == kept
+    assert made | kept == set(s["stages"]) - {"compare", "report"}
+
+
+def test_a_file_that_was_touched_is_made_again(images: Path, output: Path) -> None:
+    with (output / "image" / "core0" / "fire.mem").open("r+b") as file:
+        file.write(b"1")
+    status, out, err = sim(images, output)
+    assert status == 0, err
+    s = json.loads(out)
+    assert not s["stages"]["map"]["reused"]
+    assert s["stages"]["train"]["reused"]
+
+
+def test_more_samples_than_there_are(images: Path, output: Path) -> None:
+    status, out, err = sim(images, output, "--samples", "41")
+    assert (status, out) == (2, "")
+    assert "samples must be at most 40 (the test images there are), not 41" in err
+
+
+def test_stages_forget_nothing_that_matters(tmp_path: Path) -> None:
+    """Kept only with the same inputs and the same output files; a step that fails is not remembered."""
+    done: list[str] = []
+
+    def run(inputs: object, text: str = "x") -> object:
+        def work() -> str:
+            (tmp_path / "file").write_text(text)
+            done.append(text)
+            return text.upper()
+        return Stages(tmp_path, lambda _: None).run("step", {"in": inputs}, ["file"], work)
+
+    assert [run(1), run(1), len(done)] == ["X", "X", 1]
+    assert [run(2, "y"), len(done)] == ["Y", 2]
+    (tmp_path / "file").write_text("edited")
+    assert [run(2, "y"), len(done)] == ["Y", 3]
+    (tmp_path / "file").unlink()
+    assert [run(2, "y"), len(done)] == ["Y", 4]
+    with pytest.raises(ZeroDivisionError):
+        Stages(tmp_path, lambda _: None).run("bad", {}, [], lambda: 1 // 0)
+    assert "bad" not in json.loads((tmp_path / "stages.json").read_text())
+    (tmp_path / "stages.json").write_text("not json")
+    assert [run(2, "z"), len(done)] == ["Z", 5]
+
+
+@pytest.mark.parametrize("config, layers", [("784-100-10", (784, 100, 10)), ("2-1", (2, 1))])
+def test_layers(config: str, layers: tuple[int, ...]) -> None:
+    assert parse_layers(config) == layers
+
+
+@pytest.mark.parametrize("config", ["", "10", "10-", "-10", "10--5", "1e3-4", "0-4", "ten-4", "4-²"])
+def test_layers_that_are_none(config: str) -> None:
+    with pytest.raises(InputError, match="config must be two or more layer sizes"):
+        parse_layers(config)
