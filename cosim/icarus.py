@@ -5,8 +5,7 @@ Nothing of ours runs per cycle: the memories load themselves from the .mem files
 (thousands of cycles a second): everything at ``tiny``, tens of images at ``zou2021``.
 """
 
-import hashlib
-import os
+import re
 import subprocess
 import tempfile
 from importlib.resources import files
@@ -19,11 +18,11 @@ from cosim.link import Backend
 from cosim.verilate import _cached, _call, hdl_key, verilog_of
 from pysim.image import Image
 from pysim.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
-from pysim.params import SCAN_BITS, Chip
+from pysim.params import BUS_BITS, SCAN_BITS, Chip
 from pysim.records import event_record, width
 from pysim.trace import Stimulus, Trace, pack, unpack
 
-__all__ = ["Icarus", "compile_bench"]
+__all__ = ["Icarus", "awake", "compile_bench", "cycle_limit"]
 
 BENCH = "spikeloop_bench"
 
@@ -74,9 +73,10 @@ class Icarus(Backend):
     def _trace(self, text: bytes, samples: int, membranes: bool) -> Trace:
         chip, place, memories = self.image.chip, self.image.placement, MemoryMap(self.image.chip).memories
         words, lanes = chip.derived.words, chip.lanes
-        nibbles = _nibbles(np.frombuffer(text, np.uint8).reshape(samples, self.image.ticks + 1, -1)[..., :-1])
-        spike_digits, v_digits = (-(-bits // chunk) * chunk // 4 for bits, chunk in ((lanes, SCAN_BITS), (memories["v"].width, 32)))
-        counters, spikes, v = np.split(nibbles, np.cumsum([16 * len(COUNTERS), words * spike_digits]), axis=2)
+        spike_digits, v_digits = (-(-bits // chunk) * chunk // 4 for bits, chunk in ((lanes, SCAN_BITS), (memories["v"].width, BUS_BITS)))
+        fields = [16 * len(COUNTERS), words * spike_digits, words * v_digits]
+        nibbles = _nibbles(np.frombuffer(text, np.uint8).reshape(samples, self.image.ticks + 1, sum(fields) + 1)[..., :-1])
+        counters, spikes, v = np.split(nibbles, np.cumsum(fields[:-1]), axis=2)
         counts = np.diff(_numbers(counters, len(COUNTERS)).view("<i8")[..., 0], axis=1)
         fired = unpack(_numbers(spikes[:, 1:], words), lanes).reshape(samples, self.image.ticks, -1)
         result = Trace({}, {}, {name: counts[:, :, i].copy() for i, name in enumerate(COUNTERS)})
@@ -102,12 +102,20 @@ def compile_bench(chip: Chip) -> Path:
     def make(folder: Path) -> None:
         (folder / "chip.vh").write_text(header)
         (folder / "bench.v").write_text(bench)
-        # at time 0 nothing wakes an `always @*` whose inputs never change; always_comb runs once by itself
-        (folder / "chip.v").write_text(verilog_of(chip).read_text().replace("always @*", "always_comb"))
+        (folder / "chip.v").write_text(awake(verilog_of(chip).read_text()))
         _call(["iverilog", "-g2012", "-I", str(folder), "-s", BENCH, "-o", str(folder / "chip.vvp"), str(folder / "bench.v"),
                str(folder / "chip.v")], {}, folder / "iverilog.log")
 
     return _cached(f"icarus-{hdl_key(chr(0).join((repr(chip), bench, header, version, Path(__file__).read_text())))[:24]}", make) / "chip.vvp"
+
+
+def awake(verilog: str) -> str:
+    """Generated Verilog for event-driven simulators: every ``always @*`` runs at time 0.
+
+    Amaranth's back end has a register in each module that all of them read, for that purpose; but its initial value stands in its
+    declaration, which is no event, so that outputs of a process whose inputs do not change (a state machine at rest) would stay x.
+    """
+    return re.sub(r"^  reg (\\\$auto\$verilog_backend\S+ ) = 0;$", r"  reg \1;\n  initial #0 \1 = 0;", verilog, flags=re.M)
 
 
 def cycle_limit(chip: Chip) -> int:
