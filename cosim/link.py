@@ -9,11 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 
-from pysim.memory_map import CONTROL_CLEAR, CONTROL_TICK, CONTROL_ZERO, COUNTERS, MemoryMap
-from pysim.params import Chip
-from pysim.trace import Stimulus, Trace
+import numpy as np
 
-__all__ = ["Backend", "Link"]
+from pysim.errors import InputError
+from pysim.image import Image
+from pysim.memory_map import CHIP_ID, CHIP_VERSION, CONTROL_CLEAR, CONTROL_TICK, CONTROL_ZERO, COUNTERS, Memory, MemoryMap
+from pysim.params import Chip
+from pysim.trace import Stimulus, Trace, pack, unpack
+
+__all__ = ["Backend", "Link", "LinkBackend"]
 
 
 class Backend(ABC):
@@ -85,8 +89,11 @@ class Link(ABC):
             pass
 
     def zero(self) -> None:
-        """All counters to 0."""
-        self.write(MemoryMap(self.chip).registers["control"].address, CONTROL_ZERO)
+        """All counters to 0. Waits until they are."""
+        registers = MemoryMap(self.chip).registers
+        self.write(registers["control"].address, CONTROL_ZERO)
+        while self.read(registers["status"].address) & 1:
+            pass
 
     def counters(self) -> dict[str, int]:
         """The 64-bit counters."""
@@ -95,3 +102,89 @@ class Link(ABC):
 
     def close(self) -> None:
         """Let go of the chip. Closing twice is harmless."""
+
+
+class LinkBackend(Backend):
+    """A chip run over the verbs of its link alone: the image goes in through the load port, every membrane comes out of it.
+
+    Slow by nature (a membrane memory is read after every tick); it needs nothing of the chip but its link. InputError if what
+    answers is not the chip that the image was packed for, or if a memory does not read back as it was written.
+    """
+
+    name = "link"
+
+    def __init__(self, link: Link, image: Image) -> None:
+        self.link, self.image, self.map = link, image, MemoryMap(image.chip)
+        expected = {"id": CHIP_ID, "version": CHIP_VERSION, "fingerprint": image.chip.fingerprint()}
+        for name, value in expected.items():
+            if (got := link.read(self.map.registers[name].address)) != value:
+                raise InputError(f"register {name} of the chip must be {value:#x} for image {image.name!r}, not {got:#x}: "
+                                 "connect the chip that the image was mapped for, or map the network again")
+        for memory in self.map.loaded:
+            rows = image.rows(memory.name)
+            self._write(memory, rows)
+            if not np.array_equal(got := self._read(memory), rows):
+                row = int(np.flatnonzero((got != rows).any(axis=1))[0])
+                raise InputError(f"row {row} of memory {memory.name} must read back as it was written, not otherwise")
+        link.write(self.map.registers["steps"].address, image.steps)
+
+    def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
+        stimulus.check(self.image)
+        image, link = self.image, self.link
+        places, shape = image.placement.populations, (stimulus.samples, image.steps)
+        spikes = {p.name: np.zeros((*shape, p.size), np.uint8) for p in places}
+        potentials = {p.name: np.zeros((*shape, p.size), np.int32) for p in places} if membranes else {}
+        counters = {name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in COUNTERS}
+        for sample in range(stimulus.samples):
+            link.clear()
+            link.zero()
+            before = dict.fromkeys(COUNTERS, 0)
+            for tick in range(image.ticks):
+                link.send((axon, 1) for axon in self._arriving(stimulus, sample, tick))
+                link.tick()
+                link.receive()
+                now = link.counters()
+                for name in COUNTERS:
+                    counters[name][sample, tick] = now[name] - before[name]
+                before = now
+                fired = unpack(self._read(self.map.memories["spikes"]), image.chip.lanes).ravel()
+                v = self._membranes() if membranes else None
+                for p in places:
+                    if 0 <= (step := tick - p.start) < image.steps:
+                        spikes[p.name][sample, step] = fired[p.neurons]
+                        if v is not None:
+                            potentials[p.name][sample, step] = v[p.neurons]
+        return Trace({name: pack(array) for name, array in spikes.items()}, potentials, counters)
+
+    def close(self) -> None:
+        self.link.close()
+
+    def _arriving(self, stimulus: Stimulus, sample: int, tick: int) -> list[int]:
+        """Axons whose input spikes arrive at ``tick``."""
+        axons: list[int] = []
+        for group in self.image.placement.inputs:
+            if 0 <= (step := tick - group.delay) < self.image.steps:
+                lines = unpack(stimulus.spikes[group.name][sample, step], group.size)
+                axons += (group.first_axon + np.flatnonzero(lines)).tolist()
+        return axons
+
+    def _membranes(self) -> np.ndarray:
+        """int32 ``[word * lanes + lane]``."""
+        chip = self.image.chip
+        planes = unpack(self._read(self.map.memories["v"]), chip.lanes * chip.membrane_bits).reshape(-1, chip.membrane_bits, chip.lanes)
+        weights = 1 << np.arange(chip.membrane_bits, dtype=np.int64)
+        weights[-1] *= -1  # two's complement
+        return np.einsum("wbl,b->wl", planes.astype(np.int64), weights).astype(np.int32).ravel()
+
+    def _write(self, memory: Memory, rows: np.ndarray) -> None:
+        """uint8 ``[rows, ceil(width / 8)]`` into the memory."""
+        words = np.zeros((memory.rows, 4 * memory.chunks), np.uint8)
+        words[:, :rows.shape[1]] = rows
+        for row, chunks in enumerate(words.view("<u4")):
+            for chunk, value in enumerate(chunks):
+                self.link.write(memory.address(row, chunk), int(value))
+
+    def _read(self, memory: Memory) -> np.ndarray:
+        """The memory, uint8 ``[rows, ceil(width / 8)]``."""
+        words = [[self.link.read(memory.address(row, chunk)) for chunk in range(memory.chunks)] for row in range(memory.rows)]
+        return np.array(words, "<u4").view(np.uint8)[:, :-(-memory.width // 8)]

@@ -217,10 +217,10 @@ class Core:
         """Neuron order to populations, raw figures to counters."""
         chip, d, image = self.chip, self.chip.derived, self.image
         samples, ticks = raw.events.shape
-        counters = {name: np.zeros((samples, ticks), np.int64) for name in COUNTERS}
-        counters |= {"spikes_in": raw.events, "spikes_out": raw.fired, "sops": raw.sops, "slots": raw.events * chip.columns,
-                     "saturations": raw.saturations, "ticks": np.ones((samples, ticks), np.int64)}
         scan, events = (np.full_like(raw.scan, chip.axons),) * 2 if dense else (raw.scan, raw.events)
+        counters = {name: np.zeros((samples, ticks), np.int64) for name in COUNTERS}
+        counters |= {"spikes_in": raw.events, "spikes_out": raw.fired, "sops": raw.sops, "slots": events * chip.columns,
+                     "saturations": raw.saturations, "ticks": np.ones((samples, ticks), np.int64)}
         for tick in range(ticks):
             live = [join for start, join in self._words if 0 <= tick - start < image.steps]
             counters["cycles"][:, tick] = cycles(scan[:, tick], events[:, tick], raw.emit[:, tick], len(live), sum(live), d.words)
