@@ -87,7 +87,7 @@ def _leak_sums(terms: int, max_shift: int) -> tuple[np.ndarray, list[tuple[bool,
     """Every sum with its value, the preferred ones first. Shifts differ: equal ones would make another shift or cancel."""
     sums = [(k0, tuple(zip(signs, shifts, strict=True)))
             for count in range(terms + 1) for shifts in sorted(combinations(range(1, max_shift + 1), count), key=sum)
-            for signs in product((-1, 1), repeat=count) for k0 in (False, True)]
+            for k0 in (False, True) for signs in product((-1, 1), repeat=count)]
     return np.array([Leak(*s, 0.0).value for s in sums]), sums
 
 

@@ -48,7 +48,7 @@ class TrainConfig:
     encoder: Encoder = field(default_factory=Encoder)
     epochs: int | None = None
     batch: int = 128
-    lr: float = 3e-3
+    lr: float = 1.5e-2
     shift: int = 1
     spike_cost: float = 0.0
     seed: int = 0
@@ -74,6 +74,8 @@ def train(config: TrainConfig, data: Dataset, *, progress: bool = True) -> Float
     if config.layers[0] != data.pixels or config.layers[-1] < data.classes:
         raise InputError(f"layers must begin with {data.pixels} (pixels) and end with at least {data.classes} (classes), "
                          f"not be {'-'.join(map(str, config.layers))}")
+    if config.shift and math.isqrt(data.pixels)**2 != data.pixels:
+        raise InputError(f"shift of the training must be 0 for images of {data.pixels} pixels, which are not square, not {config.shift}")
     count = len(data.train_labels)
     updates = -(-count // config.batch)
     epochs = config.epochs or min(max(round(UPDATES / updates), MIN_EPOCHS), MAX_EPOCHS)
