@@ -247,7 +247,8 @@ def _output(json: bool) -> Iterator[Any]:
         table.add_column(overflow="fold")
         for name, value in rows.items():
             table.add_row(name, str(value))
-        Console(file=sys.stderr if json else stdout, highlight=False).print(table)
+        file = sys.stderr if json else stdout
+        Console(file=file, highlight=False, width=None if file.isatty() else 140).print(table)
 
     with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
         yield out

@@ -53,8 +53,9 @@ class Evidence:
         lines = [f"first difference: {self.difference}"]
         if self.minimal and self.stimulus:
             m = self.minimal
-            alone = "1 sample" if not m.history else f"{m.history + 1} samples (it does not differ alone: state outlives CLEAR)"
-            lines.append(f"minimal stimulus: {self.stimulus} ({alone}, {m.steps} steps, {m.spikes} spikes; differs at {m.difference})")
+            parts = [_count(m.history + 1, "sample"), _count(m.steps, "step"), _count(m.spikes, "spike")]
+            history = "; it does not differ without the samples before it: state outlives CLEAR" if m.history else ""
+            lines.append(f"minimal stimulus: {self.stimulus} ({', '.join(parts)}{history}); there {m.difference}")
         else:
             lines.append("minimal stimulus: none (the difference did not come again in a fresh run)")
         lines.append(f"waves: {self.waves or 'none (no backend of the pair records them)'}")
@@ -112,6 +113,10 @@ def keep_evidence(network: Network, stimulus: Stimulus, difference: Difference, 
     command = ["spikeloop", "compare", str(image), "--network", str(network_file), "--stimulus", str(path or "STIMULUS.npz"),
                "--backends", f"{difference.reference},{difference.backend}"] + ([] if membranes else ["--no-membranes"])
     return Evidence(difference, minimal, path, waves, shlex.join(command))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 class _Budget:
