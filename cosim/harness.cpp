@@ -9,6 +9,12 @@
 #include "Vchip___024root.h"
 #include "model.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+#endif
 
 #define PORT(stream, part) stream##___05F##part  // a port of the model: the simulator writes __ so
 
@@ -31,8 +37,15 @@ struct Model {
     std::vector<Memory> memories;
     std::vector<uint64_t> outputs;  // events that left: address | delay << 32
     uint64_t evaluations = 0;
+#if VM_TRACE
+    std::unique_ptr<VerilatedVcdC> waves;  // one time unit is half a cycle
+    uint64_t now = 0;
+#endif
 
     Model() {
+#if VM_TRACE
+        context.traceEverOn(true);
+#endif
         const char* no_arguments[] = {"chip"};
         context.commandArgs(1, no_arguments);  // memories look for +NAME=FILE
         top = std::make_unique<Vchip>(&context, "chip");
@@ -55,6 +68,9 @@ struct Model {
         Vchip___024root___eval(root);
 #else
         top->eval();
+#endif
+#if VM_TRACE
+        if (waves) waves->dump(now++);
 #endif
     }
     inline void cycle() {
@@ -166,6 +182,19 @@ Model* sl_new() {
     return model;
 }
 void sl_free(Model* model) { delete model; }
+#if VM_TRACE
+// From here on every half cycle is recorded. 1: the file cannot be written.
+int sl_wave_open(Model* model, const char* path) {
+    model->waves = std::make_unique<VerilatedVcdC>();
+    model->top->trace(model->waves.get(), 99);
+    model->waves->open(path);
+    return model->waves->isOpen() ? 0 : 1;
+}
+void sl_wave_close(Model* model) {
+    model->waves->close();
+    model->waves.reset();
+}
+#endif
 int sl_memory(Model* model, const char* name, uint8_t** data, int64_t* stride, int64_t* rows) {
     Memory* memory = model->find(name);
     if (!memory) return 1;
@@ -202,6 +231,9 @@ int64_t sl_events(Model* model, uint64_t* out, int64_t capacity) {
     return n;
 }
 uint64_t sl_evaluations(Model* model) { return model->evaluations; }
+#if VM_COVERAGE
+void sl_coverage(Model* model, const char* path) { model->context.coveragep()->write(path); }
+#endif
 
 // 0: done; 1: a tick did not end within the limit
 int sl_run(Model* model, const Run* run) {

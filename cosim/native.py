@@ -5,14 +5,17 @@ with a model of its own: ctypes lets go of the interpreter while a call runs.
 """
 
 import ctypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cosim.link import Backend, Link
 from cosim.verilate import Options, build
+from pysim.errors import InputError
 from pysim.image import Image
 from pysim.memory_map import COUNTERS, MemoryMap
 from pysim.params import SCAN_BITS, Chip
@@ -92,9 +95,25 @@ class ChipModel(Link):
         return [(int(e & 0xFFFFFFFF), int(e >> np.uint64(32))) for e in out]
 
     def tick(self) -> None:
-        self._lib.sl_tick(self._handle)
-        if self._lib.sl_idle(self._handle, CYCLE_LIMIT):
+        self.start()
+        if not self.idle(CYCLE_LIMIT):
             raise TimeoutError("the tick did not end")
+
+    def start(self) -> None:
+        """Ask for a tick by the pin, and return at once."""
+        self._lib.sl_tick(self._handle)
+
+    def idle(self, limit: int) -> bool:
+        """Clock the chip until it is idle, for ``limit`` cycles at most; whether it is."""
+        return self._lib.sl_idle(self._handle, limit) == 0
+
+    def cycles(self, count: int) -> None:
+        """Clock the chip."""
+        self._lib.sl_cycles(self._handle, count)
+
+    def ready(self, ready: bool) -> None:
+        """Whether the receiver of the output stream takes events."""
+        self._lib.sl_ready(self._handle, int(ready))
 
     def run(self, image: Image, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         """Run all samples on the image that is in the memories."""
@@ -117,6 +136,21 @@ class ChipModel(Link):
             raise TimeoutError("a tick of the Verilated chip did not end")
         return Trace(spikes, potentials, {name: counts[:, :, i].copy() for i, name in enumerate(COUNTERS)})
 
+    @contextmanager
+    def recorded(self, path: Path) -> Iterator[None]:
+        """Record what happens meanwhile (a chip built with ``Options(waves=True)``) as VCD; InputError if ``path`` cannot be written."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self._lib.sl_wave_open(self._handle, str(path).encode()):
+            raise InputError(f"wave file must be writable, not {str(path)!r}")
+        try:
+            yield
+        finally:
+            self._lib.sl_wave_close(self._handle)
+
+    def coverage(self, path: Path) -> None:
+        """Write the coverage points hit so far (a chip built with ``Options(coverage=True)``)."""
+        self._lib.sl_coverage(self._handle, str(path).encode())
+
     def close(self) -> None:
         if self._handle:
             self._lib.sl_free(self._handle)
@@ -132,7 +166,7 @@ class Verilated(Backend):
     name = "verilator"
 
     def __init__(self, image: Image, options: Options = Options(), *, workers: int = 1, through_load_port: bool = False) -> None:
-        self.image = image
+        self.image, self.options = image, options
         self.models = [ChipModel(image.chip, options) for _ in range(workers)]
         for model in self.models:
             (model.load if through_load_port else model.fill)(image)
@@ -144,8 +178,17 @@ class Verilated(Backend):
                     for model, p in zip(self.models, parts, strict=False)]
             return Trace.concatenate([job.result() for job in jobs])
 
-    def waves(self, stimulus: Stimulus, path: Path) -> Path | None:
-        return None
+    def waves(self, stimulus: Stimulus, path: Path) -> Path:
+        """Run the stimulus on a build that records every named signal, to ``path`` with suffix .vcd. One time unit is half a cycle."""
+        path = Path(path).with_suffix(".vcd")
+        model = ChipModel(self.image.chip, replace(self.options, waves=True, direct=False))
+        try:
+            model.fill(self.image)
+            with model.recorded(path):
+                model.run(self.image, stimulus)
+        finally:
+            model.close()
+        return path
 
     def close(self) -> None:
         for model in self.models:
@@ -160,7 +203,10 @@ def _library(path: Path) -> ctypes.CDLL:
             ("sl_write", None, (handle, u32, u32)), ("sl_read", i64, (handle, u32)), ("sl_send", ctypes.c_int, (handle, u32, u32, i64)),
             ("sl_tick", None, (handle,)), ("sl_idle", ctypes.c_int, (handle, i64)), ("sl_events", i64, (handle, pointer, i64)),
             ("sl_cycles", None, (handle, i64)), ("sl_ready", None, (handle, ctypes.c_int)), ("sl_evaluations", ctypes.c_uint64, (handle,)),
-            ("sl_run", ctypes.c_int, (handle, pointer))):
+            ("sl_run", ctypes.c_int, (handle, pointer)), ("sl_wave_open", ctypes.c_int, (handle, ctypes.c_char_p)),
+            ("sl_wave_close", None, (handle,)), ("sl_coverage", None, (handle, ctypes.c_char_p))):
+        if name.startswith(("sl_wave", "sl_coverage")) and not hasattr(lib, name):  # a build without waves, without coverage
+            continue
         function = getattr(lib, name)
         function.restype, function.argtypes = result, arguments
     return lib

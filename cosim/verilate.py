@@ -90,7 +90,8 @@ def build(chip: Chip, options: Options = Options()) -> Path:
     compiler = options.compiler or default_compiler()
     if not shutil.which(compiler):
         raise InputError(f"compiler must be installed, not missing: apt install {'clang' if 'clang' in compiler else compiler}")
-    flags = [*VERILATOR_FLAGS, *_wide_flags(chip, compiler), *(["--trace-vcd"] if options.waves else []),
+    flags = [*VERILATOR_FLAGS, *_wide_flags(chip, compiler),
+             *(["--trace-vcd", "--no-trace-params", "--trace-max-width", "65536"] if options.waves else []),
              *(["--coverage-line", "--coverage-toggle"] if options.coverage else [])]
     harness = (files("cosim") / "harness.cpp").read_text()
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
@@ -98,6 +99,9 @@ def build(chip: Chip, options: Options = Options()) -> Path:
 
     def make(folder: Path) -> None:
         source = verilog_of(chip)
+        if options.waves:
+            (folder / "chip.v").write_text(_named_only(source.read_text()))
+            source = folder / "chip.v"
         (folder / "public.vlt").write_text('`verilator_config\npublic_flat_rd -module "*core" -var "count_*"\n')
         root = simulator_root()
         _call([str(root / "bin" / "verilator_bin"), *flags, "--prefix", "Vchip", "--top-module", TOP, "-Mdir", str(folder),
@@ -121,6 +125,12 @@ def build(chip: Chip, options: Options = Options()) -> Path:
             leftover.unlink()
 
     return _cached(f"chip-{key}", make) / "chip.so"
+
+
+def _named_only(verilog: str) -> str:
+    """The Verilog with the nets that have no name of their own (``\\$12``, ``\\wire$34``, ...) left out of waves."""
+    return re.sub(r"^  ((?:wire|reg) (?:\[\d+:0\] )?\\(?:wire|port|)\$.*;)$", r"  /*verilator tracing_off*/ \1 /*verilator tracing_on*/",
+                  verilog, flags=re.M)
 
 
 def _wide_flags(chip: Chip, compiler: str) -> list[str]:
