@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.ram import RAM
 from hdl.scanner import Scanner
-from pysim.params import SCAN_BITS, Chip
+from pysim.params import BUS_BITS, SCAN_BITS, Chip
 from pysim.records import Field, event_record
 
 __all__ = ["AxonRing", "layout"]
@@ -40,10 +40,12 @@ class AxonRing(wiring.Component):
         self.scanner = Scanner(rows=1, chunks=d.axon_chunks, bits=chip.axons)
         self.slot_bits = max(1, (d.slots - 1).bit_length())
         super().__init__({
-            "i": In(stream.Signature(layout(event_record(chip)))), "slot": In(self.slot_bits), "writing": Out(1), "dropped": Out(1), "awake": Out(1),
+            "i": In(stream.Signature(layout(event_record(chip)))), "slot": In(self.slot_bits),
+            "writing": Out(1), "dropped": Out(1), "awake": Out(1),
             "start": In(1), "dense": In(1), "valid": Out(1), "hit": Out(1), "axon": Out(d.axon_bits), "last": Out(1),
             "clear": In(1), "cleared": Out(1),
-            "bus_read": In(1), "bus_row": In(self.ram.row_bits), "bus_index": In(1), "bus_write": In(1), "bus_data": In(32), "bus_chunk": Out(32),
+            "bus_read": In(1), "bus_row": In(self.ram.row_bits), "bus_index": In(1), "bus_write": In(1),
+            "bus_data": In(BUS_BITS), "bus_chunk": Out(BUS_BITS),
         })
 
     def elaborate(self, platform) -> Module:
@@ -71,8 +73,11 @@ class AxonRing(wiring.Component):
         m.d.comb += [sum_.eq(self.slot + self.i.p.delay), target.eq(Mux(sum_ >= d.slots, sum_ - d.slots, sum_))]
         accept, pending = Signal(), Signal()
         bit, at, onehot = Signal(6), Signal(ram.row_bits), Signal(SCAN_BITS)
-        m.d.comb += [self.i.ready.eq(~scanning & ~self.start & ~self.clear), accept.eq(self.i.valid & self.i.ready), self.writing.eq(accept | pending)]
-        m.d.comb += self.dropped.eq(accept & ((self.i.p.axon >= chip.axons) | (self.i.p.delay == 0) | (self.i.p.delay > chip.delay_max)))
+        m.d.comb += [
+            self.i.ready.eq(~scanning & ~self.start & ~self.clear), accept.eq(self.i.valid & self.i.ready),
+            self.writing.eq(accept | pending),
+            self.dropped.eq(accept & ((self.i.p.axon >= chip.axons) | (self.i.p.delay == 0) | (self.i.p.delay > chip.delay_max))),
+        ]
         m.d.sync += pending.eq(accept & ~self.dropped)
         with m.If(accept):
             m.d.sync += [bit.eq(self.i.p.axon), at.eq(row(target, self.i.p.axon[6:] if d.axon_chunks > 1 else Const(0)))]

@@ -29,7 +29,7 @@ __all__ = ["Core", "STAGES"]
 
 STAGES = {  # domain that sleeps: the memories read in it
     "port": (), "events": ("fanout", "routes", "spikes"), "row": ("synapse",), "acc": (), "join": (), "leak": ("leak", "v"),
-    "fire": ("fire", "neuron", "refractory"), "out": (),
+    "fire": ("fire", "neuron", "bound", "refractory"), "out": (),
 }
 
 
@@ -81,9 +81,11 @@ class Core(wiring.Component):
         scanner = Scanner(rows=d.words, chunks=d.spike_chunks, bits=chip.lanes)
         m.submodules.spike_scanner = asleep(scanner, "events")
 
-        accumulators, join, step, saturated, counters = Accumulators(chip), Join(chip), NeuronStep(chip), _Tally(chip), _Counters()
-        for name, component in (("accumulators", accumulators), ("join", join), ("step", step), ("saturated", saturated), ("counters", counters)):
-            m.submodules[name] = asleep(component)
+        m.submodules.accumulators = asleep(accumulators := Accumulators(chip))
+        m.submodules.join = asleep(join := Join(chip))
+        m.submodules.step = asleep(step := NeuronStep(chip))
+        m.submodules.saturated = asleep(saturated := _Tally(chip))
+        m.submodules.counters = asleep(counters := _Counters())
         for stage in STAGES:
             self._add_domain(m, stage)
 
@@ -91,6 +93,8 @@ class Core(wiring.Component):
                      step.v.eq(rams["v"].r_data), step.leak.eq(rams["leak"].r_data), step.fire.eq(rams["fire"].r_data),
                      step.neuron.eq(rams["neuron"].r_data), rams["v"].w_data.eq(step.v_next), rams["spikes"].w_data.eq(step.spikes),
                      saturated.mask.eq(step.saturated)]
+        if chip.bounded:
+            m.d.comb += step.bound.eq(rams["bound"].r_data)
         if chip.refractory_bits:
             m.d.comb += [step.refractory.eq(rams["refractory"].r_data), rams["refractory"].w_data.eq(step.refractory_next)]
 
@@ -107,7 +111,8 @@ class Core(wiring.Component):
         replay, replaying = Signal(d.count_bits), Signal()
         join_left = Signal(5)
         clearing, wrote, counted = Signal(), Signal(), Signal()
-        strobe = {name: Signal(name=name) for name in ("flush", "joining", "leaking", "firing", "writing", "emitting", "settling", "ticking")}
+        strobe = {name: Signal(name=name)
+                  for name in ("flush", "joining", "leaking", "firing", "writing", "emitting", "settling", "ticking")}
         last_word = Signal()
         m.d.comb += [last_word.eq(word == d.words - 1), strobe["ticking"].eq(~clearing)]
         advance, routed, local, outward = Signal(), Signal(), Signal(), Signal()
@@ -206,7 +211,8 @@ class Core(wiring.Component):
             hit.eq(Mux(replaying, events.r_data[-1], ring.hit)),
             events.w_en.eq(ring.valid), events.w_row.eq(entries), events.w_data.eq(Cat(ring.axon, ring.hit)),
             events.r_en.eq(1), events.r_row.eq(replay), counted.eq(ring.valid & ring.hit),
-            join.offset.eq(Mux(record.offset, -(events_hit << record.offset_shift), 0)), join.shift.eq(record.shift), join.last.eq(join_left == 0),
+            join.offset.eq(Mux(record.offset, -(events_hit << record.offset_shift), 0)), join.shift.eq(record.shift),
+            join.last.eq(join_left == 0),
         ]
         with m.If(ring.valid):
             m.d.sync += entries.eq(entries + 1)
@@ -237,9 +243,10 @@ class Core(wiring.Component):
         accumulate = Signal()
         m.d.comb += [
             accumulate.eq((valid & hit & live) | strobe["flush"]),
-            enable["row"].eq(accumulate | accessed["synapse"] | synapse_read), enable["acc"].eq(accumulate), enable["join"].eq(strobe["joining"]),
+            enable["row"].eq(accumulate | accessed["synapse"] | synapse_read), enable["acc"].eq(accumulate),
+            enable["join"].eq(strobe["joining"]),
             enable["leak"].eq(strobe["leaking"] | accessed["leak"] | accessed["v"]),
-            enable["fire"].eq(strobe["firing"] | accessed["fire"] | accessed["neuron"] | (accessed["refractory"] if chip.refractory_bits else 0)),
+            enable["fire"].eq(strobe["firing"] | Cat(accessed[name] for name in STAGES["fire"] if name in accessed).any()),
             enable["port"].eq(self.bus_awake),
             enable["out"].eq(strobe["writing"] | (self.bus_write & (select["v"] | (select["refractory"] if chip.refractory_bits else 0)))),
             step.clear.eq(clearing),
@@ -250,7 +257,8 @@ class Core(wiring.Component):
         reads = {  # name: (row, enable, zero)
             "words": (word, 1), "fanout": (ring.axon, counted), "routes": (Cat(scanner.index, scanner.index_row), leaving),
             "synapse": (base + axon, enable["row"]), "leak": (paged, strobe["leaking"]), "fire": (paged, strobe["firing"]),
-            "neuron": (word, strobe["firing"]), "v": (word, strobe["leaking"]), "refractory": (word, strobe["firing"]),
+            "neuron": (word, strobe["firing"]), "bound": (word, strobe["firing"]),
+            "v": (word, strobe["leaking"]), "refractory": (word, strobe["firing"]),
             "spikes": (scanner.row, scanner.read),
         }
         bus_busy = self.bus_read | self.bus_write
@@ -287,7 +295,8 @@ class Core(wiring.Component):
         adds = {"stalls": ~advance, "spikes_in": counted, "spikes_out": leaving, "sops": Mux(fan, rams["fanout"].r_data, 0),
                 "slots": Mux(ring.valid, chip.columns, 0), "saturations": Mux(wrote, saturated.count, 0), "dropped": ring.dropped,
                 "ticks": strobe["settling"]}
-        m.d.comb += [self.busy.eq(strobe["ticking"] | clearing | output.o.valid | ring.writing), counters.zero.eq(self.zero),
+        m.d.comb += [self.busy.eq(strobe["ticking"] | clearing | output.o.valid | ring.writing),
+                     counters.zero.eq(self.zero),
                      enable["events"].eq(
                          ring.awake | ring.start | self.i.valid | local | accessed["ring"] | (self.bus_write & select["ring"])  # into the ring
                          | scanner.start | strobe["emitting"] | accessed["routes"] | accessed["spikes"]  # out of the core
@@ -306,8 +315,8 @@ class Core(wiring.Component):
         m.domains += domain
         m.d.comb += domain.rst.eq(ResetSignal())
         if self.chip.clock_gates:
-            m.submodules[f"{stage}_gate"] = Instance("spikeloop_clock_gate", i_clk=ClockSignal(), i_enable=self.enable[stage] | ResetSignal(),
-                                                     o_gated=domain.clk)
+            enable = self.enable[stage] | ResetSignal()
+            m.submodules[f"{stage}_gate"] = Instance("spikeloop_clock_gate", i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk)
         else:
             m.d.comb += domain.clk.eq(ClockSignal())
 

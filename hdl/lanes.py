@@ -214,7 +214,8 @@ class _Scalar(Lanes):
         return out, lost
 
     def one_away_from_zero(self, mask: Value, negative: Value) -> "_Scalar":
-        return self._each([Mux(mask[i], Mux(negative[i], Const(-1, signed(self.width)), 1), p) for i, p in enumerate(self.parts)], self.width)
+        one = [Mux(negative[i], Const(-1, signed(self.width)), 1) for i in range(self.count)]
+        return self._each([Mux(mask[i], one[i], p) for i, p in enumerate(self.parts)], self.width)
 
     def increment(self, mask: Value) -> "_Scalar":
         return self._each([p + mask[i] for i, p in enumerate(self.parts)], self.width)

@@ -31,8 +31,10 @@ class LoadPort(wiring.Component):
 
     def __init__(self, core: Core):
         self.core = core
-        super().__init__({"request": In(stream.Signature(request_layout(core.map.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
-                          "command": Out(3), "wait": In(1)})
+        super().__init__({
+            "request": In(stream.Signature(request_layout(core.map.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
+            "command": Out(3), "wait": In(1),
+        })
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -54,12 +56,14 @@ class LoadPort(wiring.Component):
         for index, memory in enumerate(map_.memories.values()):
             row, chunk = Signal(core.row_bits), Signal(core.chunk_bits)
             m.d.comb += [chunk.eq(request.address[:memory.chunk_bits]), row.eq(request.address[memory.chunk_bits:memory.size_bits])]
-            with m.If((request.address[memory.size_bits:] == memory.base >> memory.size_bits) & (row < memory.rows) & (chunk < memory.chunks)):
+            here = request.address[memory.size_bits:] == memory.base >> memory.size_bits
+            with m.If(here & (row < memory.rows) & (chunk < memory.chunks)):
                 m.d.comb += [core.bus_select[index].eq(1), core.bus_row.eq(row), core.bus_chunk.eq(chunk)]
 
         fresh, is_memory, idle = Signal(), Signal(), Signal()
         m.d.comb += [
-            fresh.eq(self.request.valid & ~reading), is_memory.eq(core.bus_select.any()), idle.eq(~core.busy & ~self.wait), core.bus_data.eq(request.data),
+            fresh.eq(self.request.valid & ~reading), is_memory.eq(core.bus_select.any()), idle.eq(~core.busy & ~self.wait),
+            core.bus_data.eq(request.data),
             core.bus_write.eq(fresh & is_memory & idle & request.write),
             core.bus_read.eq(fresh & is_memory & idle & ~request.write & self.response.ready),
             self.response.valid.eq(reading | (fresh & ~is_memory & ~request.write)), self.response.payload.eq(register),

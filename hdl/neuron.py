@@ -17,7 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.lanes import Lanes, everywhere, lanes_from_bits
 from pysim.params import Chip
-from pysim.records import Field, fire_record, leak_record, neuron_record, width
+from pysim.records import Field, bound_record, fire_record, leak_record, neuron_record, width
 
 __all__ = ["NeuronStep"]
 
@@ -28,7 +28,7 @@ class NeuronStep(wiring.Component):
     Members (all bit planes of ``chip.lanes`` lanes)
     -------
     sum: In, ``sum_bits`` planes, taken at the leak edge. v: In, membranes. leak: In, leak records.
-    clear: In(1), taken at the fire edge: results become v_init and 0. fire, neuron: In, records. refractory: In, counts.
+    clear: In(1), taken at the fire edge: results become v_init and 0. fire, neuron, bound: In, records. refractory: In, counts.
     v_next, refractory_next: Out. spikes, saturated: Out, masks.
     """
 
@@ -38,6 +38,7 @@ class NeuronStep(wiring.Component):
         super().__init__({
             "sum": In(lanes * chip.derived.sum_bits), "v": In(lanes * chip.membrane_bits), "leak": In(lanes * width(leak_record(chip))),
             "clear": In(1), "fire": In(lanes * width(fire_record(chip))), "neuron": In(lanes * width(neuron_record(chip))),
+            **({"bound": In(lanes * width(bound_record(chip)))} if chip.bounded else {}),
             "refractory": In(lanes * max(1, chip.refractory_bits)),
             "v_next": Out(lanes * chip.membrane_bits), "refractory_next": Out(lanes * max(1, chip.refractory_bits)),
             "spikes": Out(lanes), "saturated": Out(lanes),
@@ -60,6 +61,8 @@ class NeuronStep(wiring.Component):
         clear = Signal(reset_less=True)
         m.d.fire += [total_register.eq(total.resize(total_bits).bits()), clear.eq(self.clear)]
         fields = _Record(m, chip, fire_record(chip), self.fire) | _Record(m, chip, neuron_record(chip), self.neuron)
+        if chip.bounded:
+            fields |= _Record(m, chip, bound_record(chip), self.bound)
         self._fire_stage(m, vector(total_register, total_bits), everywhere(clear, lanes), fields)
         return m
 
@@ -120,7 +123,7 @@ class _Record(dict):
         for f in record:
             raw = bits[at * chip.lanes:(at + f.bits) * chip.lanes]
             self._raw[f.name] = (raw, f.bits, chip.lanes)
-            self[f.name] = raw if f.bits == 1 and not f.name == "refractory" else lanes_from_bits(
+            self[f.name] = raw if f.bits == 1 and f.name != "refractory" else lanes_from_bits(
                 m, raw, chip.lanes, f.bits, is_signed=f.signed, sliced=chip.sliced)
             at += f.bits
 

@@ -18,6 +18,7 @@ from pysim.memory_map import COUNTERS
 from pysim.params import SCAN_BITS
 from pysim.records import (
     ROUTE_LOCAL,
+    bound_record,
     fire_record,
     leak_record,
     neuron_record,
@@ -276,6 +277,8 @@ def _unpack(image: Image) -> Neurons:
     chip, d = image.chip, image.chip.derived
     words = unpack_plain(word_record(chip), image.bits("words"))
     neuron = unpack_lanes(neuron_record(chip), chip.lanes, image.bits("neuron"))
+    if chip.bounded:
+        neuron |= unpack_lanes(bound_record(chip), chip.lanes, image.bits("bound"))
     word, lane = np.nonzero(neuron["used"] & words["used"][:, None])
     order = np.lexsort((lane, word, words["start"][word]))
     word, lane = word[order], lane[order]

@@ -25,7 +25,7 @@ from pysim.mapping import Placement, place
 from pysim.memory_map import Memory, MemoryMap
 from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Network, Reset
 from pysim.params import Chip
-from pysim.records import fire_record, leak_record, neuron_record, pack_lanes, pack_plain, route_record, word_record
+from pysim.records import bound_record, fire_record, leak_record, neuron_record, pack_lanes, pack_plain, route_record, word_record
 
 __all__ = ["Image", "pack", "row_bytes", "to_readmemh", "from_readmemh", "IMAGE_VERSION"]
 
@@ -229,11 +229,12 @@ def _pack_synapses(network: Network, placement: Placement) -> np.ndarray:
 
 
 def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.ndarray]:
-    """The leak, fire and neuron memories."""
+    """The leak, fire, neuron and bound memories."""
     chip, words = placement.chip, placement.chip.derived.words
-    records = {"leak": leak_record(chip), "fire": fire_record(chip), "neuron": neuron_record(chip)}
+    records = {"leak": leak_record(chip), "fire": fire_record(chip), "neuron": neuron_record(chip),
+               **({"bound": bound_record(chip)} if chip.bounded else {})}
     leak, fire = ({f.name: np.zeros((words, chip.pages, chip.lanes), np.int64) for f in records[m]} for m in ("leak", "fire"))
-    neuron = {f.name: np.zeros((words, chip.lanes), np.int64) for f in records["neuron"]}
+    neuron, bound = ({f.name: np.zeros((words, chip.lanes), np.int64) for f in records.get(m, ())} for m in ("neuron", "bound"))
 
     def put(table: dict[str, np.ndarray], name: str, value: Any) -> None:
         if name in table:  # what the chip lacks, the mapping has checked to be unused
@@ -263,14 +264,15 @@ def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.nda
         put(neuron, "soft", p.reset == Reset.SOFT)
         put(neuron, "v_reset", p.v_reset)
         put(neuron, "v_init", p.v_init)
-        put(neuron, "bounded", p.low != LowBound.NONE)
-        put(neuron, "low_add", p.low == LowBound.ADD)
-        put(neuron, "v_low", p.v_low)
-        put(neuron, "low_value", np.choose(p.low, [np.zeros_like(p.v_low), p.v_low, p.v_low_reset, p.v_low_add]))
+        put(bound, "bounded", p.low != LowBound.NONE)
+        put(bound, "low_add", p.low == LowBound.ADD)
+        put(bound, "v_low", p.v_low)
+        put(bound, "low_value", np.choose(p.low, [np.zeros_like(p.v_low), p.v_low, p.v_low_reset, p.v_low_add]))
         put(neuron, "refractory", p.refractory)
         put(neuron, "hold", p.hold)
-    merged = {m: {k: v.reshape(-1, chip.lanes) for k, v in table.items()} for m, table in (("leak", leak), ("fire", fire))}
-    return {m: pack_lanes(records[m], chip.lanes, table) for m, table in (*merged.items(), ("neuron", neuron))}
+    tables = {"leak": leak, "fire": fire, "neuron": neuron, "bound": bound}
+    return {m: pack_lanes(record, chip.lanes, {k: v.reshape(-1, chip.lanes) for k, v in tables[m].items()})
+            for m, record in records.items()}
 
 
 # -- text ------------------------------------------------------------------------------------------------------

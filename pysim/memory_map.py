@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pysim.params import BUS_BITS, SCAN_BITS, Chip
-from pysim.records import fire_record, leak_record, neuron_record, route_record, width, word_record
+from pysim.records import bound_record, fire_record, leak_record, neuron_record, route_record, width, word_record
 
 __all__ = ["Memory", "MemoryMap", "Register", "CHIP_ID", "CHIP_VERSION", "COUNTERS", "CONTROL_TICK", "CONTROL_CLEAR", "CONTROL_ZERO"]
 
@@ -104,6 +104,7 @@ class MemoryMap:
             ("leak", d.words * chip.pages, chip.lanes * width(leak_record(chip)), True, "leak records; row = word * pages + page"),
             ("fire", d.words * chip.pages, chip.lanes * width(fire_record(chip)), True, "fire records; row = word * pages + page"),
             ("neuron", d.words, chip.lanes * width(neuron_record(chip)), True, "neuron records"),
+            *([("bound", d.words, chip.lanes * width(bound_record(chip)), True, "bound records")] if chip.bounded else []),
             ("v", d.words, chip.lanes * chip.membrane_bits, False, "membranes, bit planes"),
         ]
         if chip.refractory_bits:

@@ -9,7 +9,18 @@ from pathlib import Path
 from pysim.memory_map import MemoryMap
 from pysim.network import write_atomic
 from pysim.params import PRESETS, Chip
-from pysim.records import Field, event_record, fire_record, leak_record, neuron_record, output_record, route_record, width, word_record
+from pysim.records import (
+    Field,
+    bound_record,
+    event_record,
+    fire_record,
+    leak_record,
+    neuron_record,
+    output_record,
+    route_record,
+    width,
+    word_record,
+)
 
 __all__ = ["page"]
 
@@ -29,7 +40,8 @@ which `control` = 2 (clear) writes. 64-bit counters are two registers, the low h
 """
 
 RECORDS = (("leak", "per lane and page, bit planes", leak_record), ("fire", "per lane and page, bit planes", fire_record),
-           ("neuron", "per lane, bit planes", neuron_record), ("words", "per word, plain", word_record),
+           ("neuron", "per lane, bit planes", neuron_record), ("bound", "per lane, bit planes", bound_record),
+           ("words", "per word, plain", word_record),
            ("routes", "per neuron, plain", route_record), ("event in", "AER, plain", event_record),
            ("event out", "AER, plain", output_record))
 

@@ -30,7 +30,7 @@ class Chip:
     ===================  ============  =====================================================================
     axons                1..65536      input lines A of the core
     columns              1..65536      1-bit synapse columns per axon; a multiple of ``digit_bits``
-    lanes                1..4096       accumulators: digits added per cycle
+    lanes                1..1024       accumulators: digits added per cycle
     digit_bits           1, 2, 4, 8    columns one lane accumulates at once (1: weight width free at run time)
     membrane_bits        8..32         membrane width P
     delay_max            1..16         longest physical delay D_MAX; the axon ring has D_MAX + 1 slots
@@ -59,7 +59,7 @@ class Chip:
     clock_gates: bool = True
 
     def __post_init__(self) -> None:
-        for name, low, high in (("axons", 1, 65536), ("columns", 1, 65536), ("lanes", 1, 4096), ("membrane_bits", 8, 32),
+        for name, low, high in (("axons", 1, 65536), ("columns", 1, 65536), ("lanes", 1, 1024), ("membrane_bits", 8, 32),
                                 ("delay_max", 1, MAX_DELAY), ("pages", 1, MAX_PAGES), ("leak_terms", 0, LEAK_TERMS),
                                 ("refractory_bits", 0, MAX_REFRACTORY.bit_length())):
             value = getattr(self, name)

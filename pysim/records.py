@@ -11,8 +11,8 @@ import numpy as np
 
 from pysim.params import Chip
 
-__all__ = ["Field", "leak_record", "fire_record", "neuron_record", "word_record", "route_record", "event_record", "output_record",
-           "width", "pack_lanes", "unpack_lanes", "pack_plain", "unpack_plain", "ROUTE_NONE", "ROUTE_LOCAL", "ROUTE_OUT"]
+__all__ = ["Field", "leak_record", "fire_record", "neuron_record", "bound_record", "word_record", "route_record", "event_record",
+           "output_record", "width", "pack_lanes", "unpack_lanes", "pack_plain", "unpack_plain", "ROUTE_NONE", "ROUTE_LOCAL", "ROUTE_OUT"]
 
 ROUTE_NONE, ROUTE_LOCAL, ROUTE_OUT = 0, 1, 2
 
@@ -53,13 +53,17 @@ def neuron_record(chip: Chip) -> list[Field]:
     fields = [Field("used", 1, False, "a neuron starts at this lane"), Field("fire", 1, False, "may spike (else read-out)"),
               Field("hard", 1, False, "hard reset"), Field("soft", 1, False, "soft reset"),
               Field("v_reset", p, True, "membrane after a hard reset"), Field("v_init", p, True, "membrane after CLEAR")]
-    if chip.bounded:
-        fields += [Field("bounded", 1, False, "lower bound acts"), Field("low_add", 1, False, "low_value is added (else replaces u)"),
-                   Field("v_low", p, True, "lower bound"), Field("low_value", p, True, "what the lower bound sets or adds")]
     if chip.refractory_bits:
         fields += [Field("refractory", chip.refractory_bits, False, "steps silenced after a spike"),
                    Field("hold", 1, False, "held at v_reset while refractory")]
     return fields
+
+
+def bound_record(chip: Chip) -> list[Field]:
+    """Per lane, the same on every page, read by the fire stage; on chips with a lower bound."""
+    p = chip.membrane_bits
+    return [Field("bounded", 1, False, "lower bound acts"), Field("low_add", 1, False, "low_value is added (else replaces u)"),
+            Field("v_low", p, True, "lower bound"), Field("low_value", p, True, "what the lower bound sets or adds")]
 
 
 def word_record(chip: Chip) -> list[Field]:

@@ -113,6 +113,27 @@ def test_scalar_loop(engine: str, bits: int, seed: int) -> None:
     assert spiked > 100 and saturated > 30
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_which_clip_counts(engine: str) -> None:
+    """12-bit neurons, no input: clip 1 of a held neuron counts, clip 3 of a held one, or clip 2 without a spike, does not."""
+    def saturations(**parameters: Any) -> list[int]:
+        net = Network(name="n", inputs=(Input(name="x", size=1),), edges=(), steps=3, output="a", membrane_bits=12,
+                      populations=(Population.make("a", 1, weight_bits=1, **parameters),))
+        trace = Core(pack(net, chip=CHIP), engine).run(Stimulus.pack({"x": np.zeros((1, 3, 1), np.uint8)}))
+        return [int(n) for n in trace.counters["saturations"][0]]
+
+    assert saturations(bias=2000, v_init=2000, v_th=2047, fire=False) == [1, 1, 1]
+    assert saturations(bias=2000, v_init=2000, v_th=0, refractory=9, hold=True, v_reset=2000) == [1, 1, 1]  # held, clip 1
+    assert saturations(v_th=0, v_sub=2047, v_init=-1, reset=Reset.SOFT) == [0, 0, 0]  # no spike, no clip 2
+    assert saturations(v_th=-9, v_sub=2047, v_init=-5, reset=Reset.SOFT) == [1, 0, 0]
+    assert saturations(v_th=-9, v_sub=2047, v_init=-5, reset=Reset.HARD) == [0, 0, 0]
+    add = {"low": LowBound.ADD, "v_low": 2047, "v_low_add": -2048, "v_reset": -5}
+    assert saturations(**add, v_init=-5, fire=False) == [1, 1, 1]
+    assert saturations(**add, v_th=-9, v_init=-5) == [0, 0, 0]  # spikes every step
+    assert saturations(**add, v_th=-9, v_init=-5, refractory=9) == [0, 1, 1]
+    assert saturations(**add, v_th=-9, v_init=-5, refractory=9, hold=True) == [0, 0, 0]  # held, clip 3
+
+
 # -- cycles and counters by hand ---------------------------------------------------------------------------------
 
 

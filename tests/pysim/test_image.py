@@ -17,7 +17,7 @@ from pysim.image import Image, from_readmemh, pack, row_bytes, to_readmemh
 from pysim.memory_map import MemoryMap
 from pysim.network import Edge, LeakRounding, LowBound, Reset, WeightFormat
 from pysim.params import PRESETS, Chip
-from pysim.records import fire_record, leak_record, neuron_record, route_record, unpack_lanes, unpack_plain, word_record
+from pysim.records import bound_record, fire_record, leak_record, neuron_record, route_record, unpack_lanes, unpack_plain, word_record
 from tests.networks import random_network
 from tests.pysim.small import CHIP, network
 
@@ -110,8 +110,9 @@ def test_lane_records() -> None:
     assert lanes("fire", fire_record(CHIP), 1) == {"v_th": [3, 3, 3], "v_sub": [1, 2, 3]}
     assert lanes("neuron", neuron_record(CHIP), None) == {
         "used": [1, 1, 1], "fire": [1, 0, 1], "hard": [1, 0, 0], "soft": [0, 1, 0], "v_reset": [-4, -4, -4], "v_init": [1, 2, 3],
-        "bounded": [1, 1, 1], "low_add": [0, 0, 1], "v_low": [-9, -9, -9], "low_value": [-9, -7, 11], "refractory": [0, 1, 63],
-        "hold": [0, 1, 0]}
+        "refractory": [0, 1, 63], "hold": [0, 1, 0]}
+    assert lanes("bound", bound_record(CHIP), None) == {
+        "bounded": [1, 1, 1], "low_add": [0, 0, 1], "v_low": [-9, -9, -9], "low_value": [-9, -7, 11]}
     assert LeakRounding.AT_LEAST_ONE == 2
 
 

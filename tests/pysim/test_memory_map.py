@@ -34,7 +34,8 @@ def test_memories_hold_the_core(chip: Chip) -> None:
     assert chip.columns < 1 << m["fanout"].width and m["fanout"].rows == chip.axons
     assert m["v"].rows * m["v"].width == d.words * chip.lanes * chip.membrane_bits
     assert ("refractory" in m) == bool(chip.refractory_bits)
-    assert [memory.name for memory in MemoryMap(chip).loaded] == ["words", "fanout", "routes", "synapse", "leak", "fire", "neuron"]
+    assert [memory.name for memory in MemoryMap(chip).loaded] == ["words", "fanout", "routes", "synapse", "leak", "fire", "neuron",
+                                                                      *(["bound"] if chip.bounded else [])]
 
 
 @pytest.mark.parametrize("name", PRESETS)

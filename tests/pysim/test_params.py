@@ -11,7 +11,7 @@ from pysim.params import PRESETS, SCAN_BITS, Chip, preset
 
 chips = st.builds(
     lambda digit_bits, digits, **rest: Chip(digit_bits=digit_bits, columns=digit_bits * digits, **rest),
-    digit_bits=st.sampled_from([1, 2, 4, 8]), digits=st.integers(1, 8192), axons=st.integers(1, 65536), lanes=st.integers(1, 4096),
+    digit_bits=st.sampled_from([1, 2, 4, 8]), digits=st.integers(1, 8192), axons=st.integers(1, 65536), lanes=st.integers(1, 1024),
     membrane_bits=st.integers(8, 32), delay_max=st.integers(1, 16), pages=st.sampled_from([1, 2, 4, 8, 16, 32, 64]),
     leak_terms=st.integers(0, 3), refractory_bits=st.integers(0, 6), roundings=st.booleans(), bounded=st.booleans())
 

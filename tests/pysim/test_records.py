@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pysim.params import PRESETS, Chip
 from pysim.records import (
     Field,
+    bound_record,
     event_record,
     fire_record,
     leak_record,
@@ -22,7 +23,7 @@ from pysim.records import (
     word_record,
 )
 
-RECORDS = (leak_record, fire_record, neuron_record, word_record, route_record, event_record, output_record)
+RECORDS = (leak_record, fire_record, neuron_record, bound_record, word_record, route_record, event_record, output_record)
 fields = st.lists(st.tuples(st.integers(1, 33), st.booleans()), min_size=1, max_size=8).map(
     lambda pairs: [Field(f"f{i}", bits, signed, "") for i, (bits, signed) in enumerate(pairs)])
 
@@ -72,4 +73,4 @@ def test_records_of_chips(make: object, chip: Chip) -> None:
         assert sum(name.startswith("shift") for name in names) == chip.leak_terms
         assert all(1 << f.bits > chip.membrane_bits for f in record if f.name.startswith("shift"))
     if make is neuron_record:
-        assert ("v_low" in names) == chip.bounded and ("hold" in names) == bool(chip.refractory_bits)
+        assert ("hold" in names) == bool(chip.refractory_bits)
