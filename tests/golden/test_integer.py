@@ -156,8 +156,8 @@ def test_every_combination_of_modes(rng: np.random.Generator, bits: int):
     population = Population.make(
         "p", size, weight_bits=16, rounding=modes[0], reset=modes[1], low=modes[2], bias=value(spread // 4),
         v_th=np.abs(value()).clip(0, high), v_sub=value(), k0=rng.random(size) < 0.8, leak_sign=rng.integers(-1, 2, (1, 3, size)),
-        leak_shift=rng.integers(1, bits + 1, (1, 3, size)), v_reset=value(), v_low=value(), v_low_reset=value(), v_low_add=value(), refractory=rng.integers(0, 3, size),
-        hold=rng.random(size) < 0.3, v_init=value())
+        leak_shift=rng.integers(1, bits + 1, (1, 3, size)), v_reset=value(), v_low=value(), v_low_reset=value(), v_low_add=value(),
+        refractory=rng.integers(0, 3, size), hold=rng.random(size) < 0.3, v_init=value())
     weights = rng.integers(-spread, spread, (6, size)).astype(np.int32)
     edges = (Edge(source="i", target="p", weights=weights),)
     network = Network(name="n", inputs=(Input(name="i", size=6),), populations=(population,), edges=edges, steps=30, output="p",
