@@ -123,9 +123,9 @@ class LinkBackend(Backend):
         for memory in self.map.loaded:
             rows = image.rows(memory.name)
             self._write(memory, rows)
-            if not np.array_equal(got := self._read(memory), rows):
-                row = int(np.flatnonzero((got != rows).any(axis=1))[0])
-                raise InputError(f"row {row} of memory {memory.name} must read back as it was written, not otherwise")
+            wrong = np.flatnonzero((self._read(memory) != rows).any(axis=1))
+            if wrong.size:
+                raise InputError(f"row {wrong[0]} of memory {memory.name} must read back as it was written, not otherwise")
         link.write(self.map.registers["steps"].address, image.steps)
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:

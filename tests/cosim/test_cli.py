@@ -212,7 +212,7 @@ def _flip(path: Path, at: int) -> None:
 @pytest.mark.parametrize("spoil, message", [
     (lambda w: _edit_manifest(w, lambda m: m.update(version=99)), "must be of version 1, not 99"),
     (lambda w: _edit_manifest(w, lambda m: m["chip"].update(axons=64)), "section"),
-    (lambda w: _edit_manifest(w, lambda m: m["chip"].update(lanes=0)), "chip parameter lanes must be in 1..4096, not 0"),
+    (lambda w: _edit_manifest(w, lambda m: m["chip"].update(lanes=0)), "chip parameter lanes must be in 1.."),
     (lambda w: _edit_manifest(w, lambda m: m["cores"].append(m["cores"][0])), "must have 1 core, not 2"),
     (lambda w: _edit_manifest(w, lambda m: m["network"].update(sha256="0" * 64)), "network must be the one image"),
     (lambda w: _flip(w / "image" / "manifest.json", 200), "must be as spikeloop wrote it, not damaged or edited"),
