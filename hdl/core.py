@@ -298,8 +298,8 @@ class Core(wiring.Component):
         m.d.comb += [self.busy.eq(strobe["ticking"] | clearing | output.o.valid | ring.writing),
                      counters.zero.eq(self.zero),
                      enable["events"].eq(
-                         ring.awake | ring.start | self.i.valid | local | accessed["ring"] | (self.bus_write & select["ring"])  # into the ring
-                         | scanner.start | strobe["emitting"] | accessed["routes"] | accessed["spikes"]  # out of the core
+                         ring.awake | ring.start | self.i.valid | local | accessed["ring"] | (self.bus_write & select["ring"])  # in
+                         | scanner.start | strobe["emitting"] | accessed["routes"] | accessed["spikes"]  # out
                          | self.zero | fan | wrote | strobe["settling"] | accessed["fanout"])]  # counted
         for name, add in adds.items():
             m.d.comb += [counters.adds[name].eq(add), getattr(self, f"count_{name}").eq(counters.counts[name])]

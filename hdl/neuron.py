@@ -60,7 +60,8 @@ class NeuronStep(wiring.Component):
         total_register = Signal(lanes * total_bits, reset_less=True)
         clear = Signal(reset_less=True)
         m.d.fire += [total_register.eq(total.resize(total_bits).bits()), clear.eq(self.clear)]
-        fields = _Record(m, chip, fire_record(chip), self.fire) | _Record(m, chip, neuron_record(chip), self.neuron)
+        fields = _Record(m, chip, fire_record(chip), self.fire)
+        fields |= _Record(m, chip, neuron_record(chip), self.neuron)
         if chip.bounded:
             fields |= _Record(m, chip, bound_record(chip), self.bound)
         self._fire_stage(m, vector(total_register, total_bits), everywhere(clear, lanes), fields)

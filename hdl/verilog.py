@@ -10,6 +10,8 @@ from pysim.params import Chip
 
 __all__ = ["convert", "generate", "primitives"]
 
+LONG_LINE = 4000
+
 
 def primitives() -> str:
     """The Verilog of the memory, the clock gate and the skid buffer."""
@@ -18,7 +20,10 @@ def primitives() -> str:
 
 def convert(component: wiring.Component, name: str) -> str:
     """Any component of ours as Verilog with the primitives it stands on."""
-    return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True) + "\n" + primitives()
+    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    # A wide concatenation is one line, longer than some readers take.
+    lines = (line if len(line) < LONG_LINE else line.replace(", ", ",\n    ") for line in text.splitlines())
+    return "\n".join((*lines, primitives()))
 
 
 def generate(chip: Chip) -> str:

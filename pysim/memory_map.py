@@ -23,7 +23,7 @@ COUNTERS = {
     "spikes_in": "axon events scanned",
     "spikes_out": "spikes of all neurons",
     "sops": "synaptic operations: non-zero synapses of the scanned events",
-    "slots": "synapse slots: scanned events x columns",
+    "slots": "synapse slots visited: events x columns (dense mode: axons x columns)",
     "saturations": "neuron-steps in which a clip acted",
     "dropped": "events lost (must stay 0)",
     "ticks": "ticks completed",

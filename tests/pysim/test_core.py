@@ -134,6 +134,21 @@ def test_which_clip_counts(engine: str) -> None:
     assert saturations(**add, v_th=-9, v_init=-5, refractory=9, hold=True) == [0, 0, 0]  # held, clip 3
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("bits", [2, 8, 16])
+def test_largest_sums(engine: str, bits: int) -> None:
+    """All of 1,152 axons active with the largest weights: beyond 16 bits, and beyond what float32 holds exactly."""
+    chip = PRESETS["zou2021"].replace(membrane_bits=32)
+    weights = np.repeat(np.array([[-(1 << (bits - 1)), (1 << (bits - 1)) - 1]], np.int32), 1152, axis=0)
+    weights[0] += [1, 0]  # an odd sum
+    net = Network(name="n", inputs=(Input(name="x", size=1152),), steps=2, output="a", membrane_bits=32,
+                  populations=(Population.make("a", 2, weight_bits=bits, fire=False),),
+                  edges=(Edge(source="x", target="a", weights=weights),))
+    trace = Core(pack(net, chip=chip), engine).run(Stimulus.pack({"x": np.ones((1, 2, 1152), np.uint8)}))
+    sums = weights.astype(np.int64).sum(axis=0)
+    assert trace.membranes["a"][0].tolist() == [sums.tolist(), (2 * sums).tolist()]
+
+
 # -- cycles and counters by hand ---------------------------------------------------------------------------------
 
 
