@@ -42,12 +42,11 @@ struct Model {
     uint64_t now = 0;
 #endif
 
-    Model() {
+    Model(int count, const char** arguments) {  // as main has them; memories look for +NAME=FILE
 #if VM_TRACE
         context.traceEverOn(true);
 #endif
-        const char* no_arguments[] = {"chip"};
-        context.commandArgs(1, no_arguments);  // memories look for +NAME=FILE
+        context.commandArgs(count, arguments);
         top = std::make_unique<Vchip>(&context, "chip");
         root = top->rootp;
 #define MEMORY(name, member) \
@@ -176,8 +175,8 @@ struct Run {
     int64_t* counts;  // [sample, tick, counters], what each tick added
 };
 
-Model* sl_new() {
-    auto* model = new Model;
+Model* sl_new(int count, const char** arguments) {
+    auto* model = new Model(count, arguments);
     model->reset();
     return model;
 }

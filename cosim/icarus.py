@@ -60,7 +60,7 @@ class Icarus(Backend):
         command = ["vvp", "-n", str(self._program), *dumper, *memories, "+stimulus=stimulus.hex", "+trace=trace.hex",
                    f"+samples={stimulus.samples}", f"+ticks={image.ticks}", f"+steps={image.steps}", *arguments]
         try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=self.timeout)
+            done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=self.timeout)
         except subprocess.TimeoutExpired:
             raise TimeoutError(f"Icarus did not run {stimulus.samples} samples within {self.timeout:g} s: take fewer samples") from None
         last = (done.stdout.strip().splitlines() or [""])[-1]
@@ -106,7 +106,8 @@ def compile_bench(chip: Chip) -> Path:
         _call(["iverilog", "-g2012", "-I", str(folder), "-s", BENCH, "-o", str(folder / "chip.vvp"), str(folder / "bench.v"),
                str(folder / "chip.v")], {}, folder / "iverilog.log")
 
-    return _cached(f"icarus-{hdl_key(chr(0).join((repr(chip), bench, header, version, Path(__file__).read_text())))[:24]}", make) / "chip.vvp"
+    key = hdl_key("\0".join((repr(chip), bench, header, version, Path(__file__).read_text())))[:24]
+    return _cached(f"icarus-{key}", make) / "chip.vvp"
 
 
 def awake(verilog: str) -> str:
@@ -129,7 +130,8 @@ def _header(chip: Chip) -> str:
     values = {
         "ADDRESS_BITS": map_.address_bits, "EVENT_BITS": width(event_record(chip)), "WORDS": d.words, "SLOTS": d.slots,
         "AXON_CHUNKS": d.axon_chunks, "RING_CHUNKS": 1 << (d.axon_chunks - 1).bit_length(), "CYCLE_LIMIT": cycle_limit(chip),
-        "CONTROL_ADDRESS": map_.registers["control"].address, "CONTROL_CLEAR": CONTROL_CLEAR, "STEPS_ADDRESS": map_.registers["steps"].address,
+        "CONTROL_ADDRESS": map_.registers["control"].address, "CONTROL_CLEAR": CONTROL_CLEAR,
+        "STEPS_ADDRESS": map_.registers["steps"].address,
         "SCRAMBLE": " ".join([*(f"`SCRAMBLE_READ(dut.core.{m.name}_memory.ram)" for m in map_.loaded),
                               *(f"`SCRAMBLE_STATE(dut.core.{'ring.' * (m.name == 'ring')}{m.name}_memory.ram)"
                                 for m in map_.memories.values() if not m.loaded), "`SCRAMBLE_STATE(dut.core.events_memory.ram)"]),

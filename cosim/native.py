@@ -5,11 +5,12 @@ with a model of its own: ctypes lets go of the interpreter while a call runs.
 """
 
 import ctypes
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -41,12 +42,16 @@ class _Run(ctypes.Structure):
 
 
 class ChipModel(Link):
-    """One Verilated chip, reset and idle: the load port and event streams of a :class:`Link`, and its memories by the back door."""
+    """One Verilated chip, reset and idle: the load port and event streams of a :class:`Link`, and its memories by the back door.
 
-    def __init__(self, chip: Chip, options: Options = Options()) -> None:
+    ``memories``: files that the simulator reads into the memories of these names itself, at time 0 ($readmemh).
+    """
+
+    def __init__(self, chip: Chip, options: Options = Options(), *, memories: Mapping[str, Path] = MappingProxyType({})) -> None:
         self.chip, self._handle = chip, None
         self._lib = _library(build(chip, options))
-        self._handle = ctypes.c_void_p(self._lib.sl_new())
+        arguments = [b"chip", *(f"+{name}={path}".encode() for name, path in memories.items())]
+        self._handle = ctypes.c_void_p(self._lib.sl_new(len(arguments), (ctypes.c_char_p * len(arguments))(*arguments)))
 
     def memory(self, name: str) -> np.ndarray:
         """The memory's own bytes in the model, uint8 ``[rows, bytes]``, rows padded to words: a view, for reading and writing."""
@@ -199,8 +204,9 @@ def _library(path: Path) -> ctypes.CDLL:
     lib = ctypes.CDLL(str(path))
     handle, i64, u32, pointer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32, ctypes.c_void_p
     for name, result, arguments in (
-            ("sl_new", handle, ()), ("sl_free", None, (handle,)), ("sl_memory", ctypes.c_int, (handle, ctypes.c_char_p, pointer, pointer, pointer)),
-            ("sl_write", None, (handle, u32, u32)), ("sl_read", i64, (handle, u32)), ("sl_send", ctypes.c_int, (handle, u32, u32, i64)),
+            ("sl_new", handle, (ctypes.c_int, pointer)), ("sl_free", None, (handle,)),
+            ("sl_memory", ctypes.c_int, (handle, ctypes.c_char_p, pointer, pointer, pointer)), ("sl_write", None, (handle, u32, u32)),
+            ("sl_read", i64, (handle, u32)), ("sl_send", ctypes.c_int, (handle, u32, u32, i64)),
             ("sl_tick", None, (handle,)), ("sl_idle", ctypes.c_int, (handle, i64)), ("sl_events", i64, (handle, pointer, i64)),
             ("sl_cycles", None, (handle, i64)), ("sl_ready", None, (handle, ctypes.c_int)), ("sl_evaluations", ctypes.c_uint64, (handle,)),
             ("sl_run", ctypes.c_int, (handle, pointer)), ("sl_wave_open", ctypes.c_int, (handle, ctypes.c_char_p)),

@@ -1,0 +1,142 @@
+"""pysim == Verilator == Icarus on random networks: spikes, membranes, every counter."""
+
+import numpy as np
+import pytest
+
+from cosim import backends, icarus
+from cosim.icarus import Icarus, awake, cycle_limit
+from cosim.link import Backend
+from cosim.native import ChipModel, Verilated
+from pysim.core import Core
+from pysim.errors import InputError
+from pysim.image import Image, pack
+from pysim.memory_map import MemoryMap
+from pysim.network import Network
+from pysim.params import PRESETS
+from pysim.trace import Stimulus, Trace
+from tests.cosim.conftest import Small
+from tests.networks import random_network, random_stimulus
+
+TINY = PRESETS["tiny"]
+NETWORKS = 24
+SAMPLES = 2
+
+
+def same(expected: Trace, got: Trace) -> None:
+    """Every array of the traces, with its shape and dtype."""
+    for kind in ("spikes", "membranes", "counters"):
+        a, b = getattr(expected, kind), getattr(got, kind)
+        assert list(a) == list(b), kind
+        for name in a:
+            assert a[name].dtype == b[name].dtype
+            np.testing.assert_array_equal(a[name], b[name], err_msg=f"{kind} of {name}")
+
+
+def draw(seed: int, chip=TINY, samples: int = SAMPLES) -> tuple[Network, Image, Stimulus]:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, chip)
+    return network, pack(network, chip=chip), random_stimulus(rng, network, samples, density=0.2)
+
+
+@pytest.mark.icarus
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(NETWORKS))
+def test_three_ways_agree_on_random_networks(seed: int, number: int) -> None:
+    _, image, stimulus = draw(1000 * seed + number)
+    predicted = Core(image).run(stimulus)
+    for kind in (Verilated, Icarus):
+        with kind(image) as chip:
+            same(predicted, chip.run(stimulus))
+
+
+@pytest.mark.icarus
+@pytest.mark.slow
+def test_both_simulators_read_the_mem_files_themselves(seed: int, tmp_path) -> None:
+    """Icarus always does (no other way in); Verilator with the same +NAME=FILE: every bit of every loaded memory."""
+    _, image, stimulus = draw(seed)
+    image.save(tmp_path / "image")
+    model = ChipModel(TINY, memories={m.name: tmp_path / "image" / "core0" / f"{m.name}.mem" for m in MemoryMap(TINY).loaded})
+    try:
+        for memory in MemoryMap(TINY).loaded:
+            rows = image.rows(memory.name)
+            np.testing.assert_array_equal(model.memory(memory.name)[:memory.rows, :rows.shape[1]], rows, err_msg=memory.name)
+        model.write(MemoryMap(TINY).registers["steps"].address, image.steps)
+        trace = model.run(image, stimulus)
+    finally:
+        model.close()
+    with Icarus(image) as simulator:
+        same(trace, simulator.run(stimulus))
+
+
+@pytest.mark.icarus
+@pytest.mark.slow
+def test_one_image_at_the_papers_size(seed: int) -> None:
+    _, image, stimulus = draw(seed, PRESETS["zou2021"], samples=1)
+    with Icarus(image) as simulator:
+        same(Core(image).run(stimulus), simulator.run(stimulus))
+
+
+@pytest.mark.icarus
+def test_without_membranes(small: Small) -> None:
+    with Icarus(small.image) as simulator:
+        trace = simulator.run(small.stimulus.take(slice(0, 1)), membranes=False)
+        assert trace.membranes == {}
+        np.testing.assert_array_equal(trace.spikes["output"], Core(small.image).run(small.stimulus.take(slice(0, 1))).spikes["output"])
+
+
+@pytest.mark.icarus
+@pytest.mark.parametrize("suffix, start", [("fst", b"\0"), ("vcd", b"$date")])
+def test_waves(small: Small, tmp_path, suffix: str, start: bytes) -> None:
+    with Icarus(small.image) as simulator:
+        path = simulator.waves(small.stimulus.take(slice(0, 1)), tmp_path / "new" / f"waves.{suffix}")
+    assert path.name == f"waves.{suffix}"
+    data = path.read_bytes()
+    assert data.startswith(start)
+    if suffix == "vcd":
+        for signal in (b" busy ", b" count_spikes_out ", b" v_next "):
+            assert signal in data
+
+
+@pytest.mark.icarus
+def test_a_chip_that_hangs_is_named_with_its_sample_and_tick(small: Small, monkeypatch) -> None:
+    monkeypatch.setattr(icarus, "cycle_limit", lambda chip: 45)  # CLEAR of the tiny chip fits, a tick does not
+    with Icarus(small.image) as simulator, pytest.raises(TimeoutError, match=r"sample 0, tick \d+, not idle after 45 cycles"):
+        simulator.run(small.stimulus)
+
+
+@pytest.mark.icarus
+def test_a_run_that_takes_too_long_is_ended(small: Small) -> None:
+    with Icarus(small.image, timeout=0.001) as simulator, pytest.raises(TimeoutError, match=r"6 samples within 0\.001 s"):
+        simulator.run(small.stimulus)
+
+
+@pytest.mark.icarus
+def test_state_that_is_not_defined_is_no_trace(small: Small) -> None:
+    with Icarus(small.image) as simulator:
+        text = simulator._simulate(small.stimulus)
+        line = text.index(b"\n") + 1
+        with pytest.raises(RuntimeError, match=r"undefined \(x\) in Icarus at sample 0, tick 2"):
+            simulator._trace(text[:3 * line + 40] + b"x" + text[3 * line + 41:], small.stimulus.samples, True)
+
+
+def test_the_limit_is_more_than_any_tick_takes(seed: int) -> None:
+    for number in range(10):
+        _, image, stimulus = draw(seed + number)
+        assert 0 < Core(image).run(stimulus).counters["cycles"].max() < cycle_limit(TINY)
+
+
+def test_without_icarus_the_sentence_says_how_to_get_it(small: Small, monkeypatch) -> None:
+    monkeypatch.setattr(backends.shutil, "which", lambda program: None)
+    with pytest.raises(InputError, match=r"iverilog.*apt-get install -y iverilog"):
+        Icarus(small.image)
+
+
+def test_processes_wake_at_time_0() -> None:
+    text = "  reg \\$auto$verilog_backend.cc:2355:dump_module$63  = 0;\n  reg \\$28  = 1'h0;\n"
+    assert awake(text) == ("  reg \\$auto$verilog_backend.cc:2355:dump_module$63 ;\n"
+                           "  initial #0 \\$auto$verilog_backend.cc:2355:dump_module$63  = 0;\n  reg \\$28  = 1'h0;\n")
+
+
+def test_it_is_a_backend() -> None:
+    assert issubclass(Icarus, Backend)
+    assert Icarus.name in backends.BACKENDS
