@@ -72,16 +72,21 @@ def random_population(rng: np.random.Generator, chip: Chip, name: str, size: int
             on = rng.permutation(LEAK_TERMS)[:rng.integers(0, chip.leak_terms + 1)]
             terms[page, on, i] = rng.choice([-1, 1], on.size)
     shifts = np.where(rng.random(terms.shape) < 0.8, rng.integers(1, min(8, bits) + 1, terms.shape), rng.integers(0, bits + 1, terms.shape))
+    low_modes = rng.choice([int(b) for b in LowBound], size) if chip.bounded else np.zeros(size, np.int64)
+    refractory = np.where(flag(0.3), rng.integers(0, np.where(flag(0.8), 4, 64)), 0) % (1 << chip.refractory_bits)
+    hold, v_th, v_low, v_low_add = flag(0.3), value(0.2, 2.0, (pages, size)), value(-1.5, 0.1), value(0.0, 2.0)
+    if chip.bounded and chip.refractory_bits:  # neurons whose third clip would act in every step, and must not while they are held
+        trap = corner & flag(0.3)
+        low_modes[trap], v_low[trap], v_low_add[trap] = LowBound.ADD, high, low
+        v_th[:, trap], hold[trap], refractory[trap] = low // 2, True, 1
     return Population.make(
         name, size, pages=pages, start=start, weight_bits=weight_bits, weight_format=weight_format,
-        bias=value(-0.3, 0.8, (pages, size)), v_th=value(0.2, 2.0, (pages, size)), v_sub=value(0.2, 2.0, (pages, size)),
+        bias=value(-0.3, 0.8, (pages, size)), v_th=v_th, v_sub=value(0.2, 2.0, (pages, size)),
         k0=rng.random((pages, size)) < 0.7, leak_sign=terms, leak_shift=shifts.astype(np.uint8),
         rounding=rng.choice([int(r) for r in LeakRounding], size) if chip.roundings else 0,
         rectify=flag(0.2), fire=flag(0.95), reset=rng.choice([int(r) for r in Reset], size), v_reset=value(-0.5, 0.2),
-        low=rng.choice([int(b) for b in LowBound], size) if chip.bounded else 0,
-        v_low=value(-1.5, 0.1), v_low_reset=value(-1.0, 0.5), v_low_add=value(0.0, 2.0),
-        refractory=np.where(flag(0.3), rng.integers(0, np.where(flag(0.8), 4, 64)), 0) % (1 << chip.refractory_bits),
-        hold=flag(0.3), v_init=value(-0.5, 0.5))
+        low=low_modes, v_low=v_low, v_low_reset=value(-1.0, 0.5), v_low_add=v_low_add, refractory=refractory, hold=hold,
+        v_init=value(-0.5, 0.5))
 
 
 def _draw(rng: np.random.Generator, chip: Chip, steps: int | None, populations: int | None, weight_format: WeightFormat | None,
