@@ -63,10 +63,10 @@ class _Sliced(Lanes):
         return _Sliced(self.m, [self._wire(p & mask) for p in self.parts], self.count)
 
     def select(self, mask: Value, other: "_Sliced") -> "_Sliced":
-        """This lane in ``mask``, the other's elsewhere."""
+        """This lane in ``mask``, the other's elsewhere; what is not taken may be undefined (CLEAR after power-up)."""
         width = max(self.width, other.width)
-        pairs = zip(self.resize(width).parts, other.resize(width).parts, strict=True)
-        return _Sliced(self.m, [self._wire(b ^ ((a ^ b) & mask)) for a, b in pairs], self.count)
+        pairs, rest = zip(self.resize(width).parts, other.resize(width).parts, strict=True), self._wire(~mask)
+        return _Sliced(self.m, [self._wire((a & mask) | (b & rest)) for a, b in pairs], self.count)
 
     def plus(self, other: "_Sliced", carry: Value | None = None, *, width: int | None = None) -> "_Sliced":
         """self + other (+ 1 in the lanes of ``carry``), modulo 2^width; by default wide enough never to wrap."""
