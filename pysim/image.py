@@ -270,7 +270,7 @@ def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.nda
         put(bound, "low_value", np.choose(p.low, [np.zeros_like(p.v_low), p.v_low, p.v_low_reset, p.v_low_add]))
         put(neuron, "refractory", p.refractory)
         put(neuron, "hold", p.hold)
-    tables = {"leak": leak, "fire": fire, "neuron": neuron, "bound": bound}
+    tables: dict[str, dict[str, np.ndarray]] = {"leak": leak, "fire": fire, "neuron": neuron, "bound": bound}
     return {m: pack_lanes(record, chip.lanes, {k: v.reshape(-1, chip.lanes) for k, v in tables[m].items()})
             for m, record in records.items()}
 
