@@ -221,14 +221,11 @@ def bench(seconds: Annotated[float, typer.Option("--seconds", metavar="S", help=
           json: Json = False) -> None:
     """Measure ticks per second of every way to run the same work."""
     with _output(json) as out:
-        try:
-            from cosim.bench import run
-        except ModuleNotFoundError as error:
-            if error.name != "cosim.bench":
-                raise
-            raise InputError("bench must be part of this installation, not missing: use a later spikeloop") from None
-        rows = run(seconds=seconds, tell=_tell)
-        out(rows, {row["way"]: f"{row['ticks_per_s']:,.0f} ticks/s, {row['sops_per_s']:,.0f} SOPs/s" for row in rows["rows"]})
+        from cosim.bench import run
+
+        result = run(seconds=seconds, tell=_tell)
+        out(result, {row["way"]: f"{row['ticks_per_s']:,.0f} ticks/s, {row['sops_per_s']:,.0f} SOPs/s" for row in result["rows"]}
+            | {name: f"{ratio:,.2f} x" for name, ratio in result["ratios"].items()})
 
 
 # -- output --------------------------------------------------------------------------------------------------
