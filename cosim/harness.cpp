@@ -180,7 +180,10 @@ Model* sl_new(int count, const char** arguments) {
     model->reset();
     return model;
 }
-void sl_free(Model* model) { delete model; }
+void sl_free(Model* model) {
+    Verilated::threadContextp(&model->context);  // its scopes leave the context of this thread, which may be another, freed one
+    delete model;
+}
 #if VM_TRACE
 // From here on every half cycle is recorded. 1: the file cannot be written.
 int sl_wave_open(Model* model, const char* path) {

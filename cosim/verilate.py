@@ -29,6 +29,7 @@ __all__ = ["Options", "build", "cache_folder", "default_compiler", "hdl_key", "s
 TOP = "chip"
 VERILATOR_FLAGS = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "--no-timing")
 
+COMPILE_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-march=native", "-w")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -150,8 +151,9 @@ def _defines(options: Options) -> list[str]:
 def _runtime(compiler: str, options: Options) -> list[Path]:
     """Objects of the simulator's own runtime, compiled once."""
     root = simulator_root()
-    names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if options.waves else []), *(["verilated_cov"] if options.coverage else [])]
-    key = hashlib.sha256(repr((compiler, names, metadata.version("verilator"), _defines(options))).encode()).hexdigest()[:24]
+    names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if options.waves else []),
+             *(["verilated_cov"] if options.coverage else [])]
+    key = hashlib.sha256(repr((compiler, names, metadata.version("verilator"), _defines(options), COMPILE_FLAGS)).encode()).hexdigest()[:24]
 
     def make(folder: Path) -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -164,8 +166,7 @@ def _runtime(compiler: str, options: Options) -> list[Path]:
 
 def _compile(compiler: str, flags: list[str], source: Path, target: Path) -> None:
     ccache = [found] if (found := shutil.which("ccache")) else []
-    _call([*ccache, compiler, "-c", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-march=native", "-w", *flags, "-o", str(target), str(source)], {},
-          target.with_suffix(".log"))
+    _call([*ccache, compiler, "-c", *COMPILE_FLAGS, *flags, "-o", str(target), str(source)], {}, target.with_suffix(".log"))
 
 
 def _cached(name: str, make) -> Path:
