@@ -1,0 +1,195 @@
+"""Line, toggle and functional coverage of the RTL on the regression of tests/regression.py.
+
+    python -m tests.coverage                 (make coverage)
+
+Verilator counts, in the generated Verilog of the chip "cover", every statement and branch ("line": at least 95 %) and every bit of every
+signal in both directions ("toggle": at least 90 %) while the regression runs and is compared with pysim; tests/functional_bins.py counts
+the corners of the contract that the same stimuli meet (each at least 100 times). What cannot be reached is excluded by EXCLUSIONS, with
+its reason, and counted. Exit status 1 below a target, 2 if the RTL differs from pysim.
+"""
+
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosim import native
+from cosim.native import ChipModel
+from cosim.verilate import Options, verilog_of
+from pysim.memory_map import COUNTERS, MemoryMap
+from pysim.params import Chip
+from tests import functional_bins
+from tests.regression import CHIPS, CYCLE_LIMIT, cases, differences
+
+__all__ = ["EXCLUSIONS", "Point", "points"]
+
+CHIP = CHIPS["cover"]
+NETWORKS = 160
+LINE, TOGGLE, HITS = 95.0, 90.0, 100
+COUNTED_BITS = 20  # of a 64-bit counter: the regression runs fewer than 2^20 cycles
+MAP = MemoryMap(CHIP)
+WIDTHS = {name: memory.width for name, memory in MAP.memories.items()} | {"events": 1 + CHIP.derived.axon_bits}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One thing that Verilator counts: ``kind`` line or toggle; ``where`` the instance; ``name`` and ``bit`` of the signal (a line: what
+    kind of branch, 0); ``text`` the line of Verilog it stands on; ``hits`` how often."""
+
+    kind: str
+    where: str
+    name: str
+    bit: int
+    text: str
+    hits: int
+
+    @property
+    def memory(self) -> str:
+        """Name of the memory whose primitive this is, or empty."""
+        found = re.search(r"(\w+)_memory\.ram$", self.where)
+        return found[1] if found else ""
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Points that cannot be reached, and why."""
+
+    reason: str
+    excludes: Callable[[Point], bool]
+
+
+def _line(pattern: str, where: str = "") -> Callable[[Point], bool]:
+    return lambda p: p.kind == "line" and re.search(pattern, p.text) is not None and re.search(where, p.where) is not None
+
+
+def _toggle(where: str, name: str, low: int = 0) -> Callable[[Point], bool]:
+    return lambda p: p.kind == "toggle" and p.bit >= low and re.search(where, p.where) is not None and re.fullmatch(name, p.name) is not None
+
+
+LOADED = "|".join(m.name for m in MAP.loaded)
+NARROW = {"stalls": 1, "spikes_in": 1, "spikes_out": 1, "dropped": 1, "ticks": 1, "saturations": CHIP.lanes.bit_length(),
+          "sops": CHIP.columns.bit_length(), "slots": 0}  # bits of what one cycle adds; slots: always 0 or columns
+
+EXCLUSIONS = [
+    Exclusion("`if (constant) begin end`, which the Verilog writer puts into every always block: it never acts",
+              _line(r"\$auto\$verilog_backend")),
+    Exclusion("the same constants as signals", lambda p: p.kind == "toggle" and p.name.startswith("$auto$verilog_backend")),
+    Exclusion("memories filled from +NAME=FILE at time 0: Icarus and users' benches do that, the native harness fills them directly",
+              lambda p: "$readmemh" in p.text or (bool(p.memory) and p.name == "file")),
+    Exclusion(f"memories that only the load port writes ({LOADED.replace('|', ', ')}): their whole-word port is tied to 0",
+              lambda p: p.memory in LOADED.split("|") and (p.name in ("wen", "waddr", "wdata") or (p.kind == "line" and "if (wen)" in p.text))),
+    Exclusion("memories that the load port does not write (spikes, events): their chunk port is tied to 0",
+              lambda p: p.memory in ("spikes", "events") and (p.name in ("cen", "caddr", "cdata", "cindex") or (p.kind == "line" and "(cen)" in p.text))),
+    Exclusion("ports of the wrapper around those memories, tied alike",
+              lambda p: p.kind == "toggle" and bool(m := re.search(r"(\w+)_memory$", p.where)) and (
+                  (m[1] in LOADED.split("|") and p.name.startswith("w_")) or (m[1] in ("spikes", "events") and p.name.startswith("c_")))),
+    Exclusion("reading 0 instead of a row (rzero): only the synapse memory does that",
+              lambda p: bool(p.memory) and p.memory != "synapse" and (p.name == "rzero" or (p.name == "cond_then" and "rzero" in p.text))),
+    Exclusion("memories read in every clock cycle of their domain (events, synapse, words): reading is never off",
+              lambda p: p.memory in ("events", "synapse", "words") and (p.name == "ren" or (p.name == "else" and "ren" in p.text))),
+    Exclusion("bits of a memory row beyond its width: padding to whole chunks",
+              lambda p: p.kind == "toggle" and p.memory in WIDTHS and p.name in ("mem", "q") and p.bit >= WIDTHS[p.memory]),
+    Exclusion(f"bits {COUNTED_BITS} to 63 of the counters: that takes 2^{COUNTED_BITS} counts or more",
+              lambda p: p.kind == "toggle" and p.bit >= COUNTED_BITS and (
+                  re.match(rf"count_({'|'.join(COUNTERS)})\b", p.name) is not None or p.where.endswith("core.counters"))),
+    Exclusion("bits of what one cycle adds to a counter that no cycle can add",
+              lambda p: p.kind == "toggle" and (m := re.match(r"add_(\w+?)(_\$\d+)?$", p.name)) is not None and p.bit >= NARROW[m[1]]
+              and not (m[1] == "slots" and 1 << p.bit == CHIP.columns)),
+    Exclusion(f"positions {CHIP.lanes} to 63 of a chunk of spikes: a word of this chip has {CHIP.lanes} lanes",
+              lambda p: p.kind == "toggle" and p.bit >= CHIP.lanes and (
+                  "spike_scanner" in p.where or (p.memory or p.where.rpartition(".")[2]) in ("spikes", "spikes_memory"))),
+    Exclusion("a second chunk of spikes: the chip has one (the chip \"long\" of make faults has two)",
+              lambda p: p.kind == "line" and p.where.endswith("spike_scanner") and (p.name == "cond_then" or p.name == "else")),
+    Exclusion("requests and responses waiting in a skid buffer: the harness asks for one word at a time and takes each answer at once; the same "
+              "module is exercised by both event streams, and on these two by the cocotb benches",
+              lambda p: p.where.endswith(("requests.skid", "responses.skid")) and (p.name in ("spare", "full") or (p.kind == "line" and p.name in (
+                  "cond_then", "if", "else") and re.search(r"full \? spare|i_valid & ~full", p.text) is not None))),
+]
+
+
+def points(data: Path, verilog: Path) -> Iterator[Point]:
+    """The points of a coverage file. Format: ``C '<fields>' count``, fields separated by \\x01, each ``key \\x02 value``."""
+    lines = verilog.read_text().splitlines()
+    for row in data.read_text(encoding="latin1").splitlines():
+        if not row.startswith("C '"):
+            continue
+        key, _, hits = row[3:].rpartition("' ")
+        fields = dict(part.split("\x02", 1) for part in key.split("\x01") if part)
+        kind = "toggle" if fields["page"].startswith("v_toggle") else "line"
+        name, bit = re.sub(r"__0([0-9A-F]{2})", lambda m: chr(int(m[1], 16)), fields["o"]), 0
+        if kind == "toggle":
+            name = name.rpartition(":")[0]
+            if index := re.search(r"\[(\d+)\]$", name):
+                name, bit = re.sub(r"(\[\d+\])+$", "", name), int(index[1])
+        yield Point(kind, fields["h"].removeprefix("chip."), name, bit, lines[int(fields["l"]) - 1].strip(), int(hits))
+
+
+def _table(title: str, rows: list[tuple[str, ...]]) -> None:
+    print(f"\n{title}")
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    for row in rows:
+        print("  " + "  ".join([*(cell.rjust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]))
+
+
+def _of_regression(folder: Path) -> tuple[list[Point], list[str]]:
+    """Run the regression on an instrumented build: its points, its differences."""
+    native.CYCLE_LIMIT = CYCLE_LIMIT
+    model = ChipModel(CHIP, Options(coverage=True, optimise=False, direct=False))
+    found = list(differences(model, CHIP, NETWORKS))
+    model.coverage(folder / "coverage.dat")
+    model.close()
+    return list(points(folder / "coverage.dat", verilog_of(CHIP))), found
+
+
+def main() -> int:
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="spikeloop-coverage-") as folder:
+        found, different = _of_regression(Path(folder))
+    for text in different[:5]:
+        print(text, file=sys.stderr)
+    if different:
+        print(f"the RTL differs from pysim in {len(different)} places: coverage of a wrong chip says nothing", file=sys.stderr)
+        return 2
+
+    excluded, kept = Counter[int](), []
+    hit_anyway = Counter[int]()
+    for point in found:
+        reason = next((i for i, e in enumerate(EXCLUSIONS) if e.excludes(point)), None)
+        if reason is None:
+            kept.append(point)
+        else:
+            excluded[reason] += 1
+            hit_anyway[reason] += point.hits > 0
+    _table("excluded points (of them hit all the same) and why",
+           [(f"{excluded[i]:,}", f"({hit_anyway[i]:,})", e.reason) for i, e in enumerate(EXCLUSIONS)])
+
+    below = []
+    rows = [("", "points", "hit", "share", "target", "")]
+    for kind, target in (("line", LINE), ("toggle", TOGGLE)):
+        mine = [p for p in kept if p.kind == kind]
+        share = 100 * sum(p.hits > 0 for p in mine) / len(mine)
+        rows.append((kind, f"{len(mine):,}", f"{sum(p.hits > 0 for p in mine):,}", f"{share:.1f} %", f"{target:.0f} %", "" if share >= target else "BELOW"))
+        below += [kind] if share < target else []
+    _table(f"coverage of the generated Verilog, chip {CHIP}", rows)
+    missed = Counter((p.where, p.name if p.kind == "toggle" else p.text[:80], p.kind) for p in kept if not p.hits)
+    if "-v" in sys.argv:
+        _table("not hit", [(f"{n:,}", kind, where, name) for (where, name, kind), n in missed.most_common(150)])
+
+    met = Counter[str]()
+    for case in cases(CHIP, NETWORKS):
+        met += functional_bins.count(case)
+    names = functional_bins.bin_names(CHIP)
+    _table(f"functional bins, each to be met {HITS} times", [(f"{met[n]:,}", n + ("" if met[n] >= HITS else "  BELOW")) for n in names])
+    below += [n for n in names if met[n] < HITS]
+
+    print(f"\n{NETWORKS} random networks, {time.monotonic() - start:.0f} s; the RTL shows no difference")
+    print(f"below target: {', '.join(below)}" if below else "all targets met")
+    return 1 if below else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

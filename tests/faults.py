@@ -1,0 +1,141 @@
+"""Seeds faults into the RTL and shows that the regression catches each of them: the check is checked.
+
+    python -m tests.faults [NAME ...]        (make faults; names choose faults)
+
+Each fault of tests/fault_list.py is applied to a copy of ``hdl``, generated, built and put through tests/regression.py; it is caught
+when the chip then differs from pysim, and the first difference, which is printed, is also the proof that the fault is no equivalent
+writing. A chip that no longer ends a tick is caught as well ("hang"). A fault that does not apply or does not build is an error: the
+list is stale. The unmutated RTL goes through the same regression in the same run and must show no difference.
+Ends with ``caught N of N``; exit status 1 if a fault survives, 2 if the list is stale or the unmutated RTL fails.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosim.verilate import cache_folder
+from tests.fault_list import FAULTS, Fault
+
+__all__ = ["Outcome", "check", "run_faults"]
+
+ROOT = Path(__file__).resolve().parent.parent
+JOBS = int(os.environ.get("JOBS", "2"))
+BUILD_SECONDS = 400  # for a build and a run together, on a slow machine
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one fault (None: of the unmutated RTL of ``chip``). ``found``: first difference, or None; ``error``: why there is no verdict."""
+
+    fault: Fault | None
+    chip: str
+    found: str | None
+    error: str | None
+    seconds: float
+
+
+def stale(faults: list[Fault], root: Path = ROOT) -> list[str]:
+    """Why faults cannot be applied to the sources as they are."""
+    reasons = []
+    for fault in faults:
+        count = (root / "hdl" / fault.file).read_text().count(fault.old)
+        if count != 1:
+            reasons.append(f"fault {fault.name!r} must match hdl/{fault.file} exactly once, not {count} times: {fault.old!r}")
+    names = [f.name for f in faults]
+    return reasons + [f"fault {name!r} must be listed once" for name in {n for n in names if names.count(n) > 1}]
+
+
+def check(fault: Fault | None, chip: str, base: Path, work: Path) -> Outcome:
+    """Build and run one fault (None: no fault) on a copy of the tree ``base`` inside ``work``."""
+    start = time.monotonic()
+    tree = work / (fault.name if fault else f"unmutated-{chip}")
+    tree.mkdir()
+    for package in ("pysim", "cosim", "tests"):
+        (tree / package).symlink_to(base / package)
+    shutil.copytree(base / "hdl", tree / "hdl")
+    if fault:
+        source = tree / "hdl" / fault.file
+        source.write_text(source.read_text().replace(fault.old, fault.new))
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    if fault:  # mutants stay out of the user's cache; the simulator's own runtime is the same for all
+        cache = tree / "cache" / "spikeloop"
+        cache.mkdir(parents=True)
+        for folder in cache_folder().glob("runtime-*"):
+            if folder.is_dir():
+                (cache / folder.name).symlink_to(folder)
+        environment |= {"XDG_CACHE_HOME": str(tree / "cache"), "CCACHE_DISABLE": "1"}
+    try:
+        done = subprocess.run([sys.executable, "-m", "tests.regression", chip], cwd=tree, env=environment, capture_output=True, text=True,
+                              timeout=BUILD_SECONDS)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        found, error = None, None
+        if done.returncode == -signal.SIGALRM and lines:
+            found = "hang: the chip no longer answers"
+        elif done.returncode or len(lines) < 2:
+            error = f"exit {done.returncode}: {(done.stderr.strip() or 'no message')[-600:]}"
+        else:
+            found = lines[-1]["different"]
+    except subprocess.TimeoutExpired:
+        found, error = None, f"no end within {BUILD_SECONDS} s"
+    shutil.rmtree(tree)
+    return Outcome(fault, chip, found, error, time.monotonic() - start)
+
+
+def run_faults(faults: list[Fault], tell=print, jobs: int = JOBS) -> list[Outcome]:
+    """All faults, after the unmutated RTL of each of their chips. ValueError if the list is stale."""
+    if reasons := stale(faults):
+        raise ValueError("\n".join(reasons))
+    with tempfile.TemporaryDirectory(prefix="spikeloop-faults-") as name, ThreadPoolExecutor(jobs) as pool:
+        work = Path(name)
+        base = work / "base"  # one state of the sources for all, whoever edits meanwhile
+        for package in ("hdl", "pysim", "cosim", "tests"):
+            shutil.copytree(ROOT / package, base / package, ignore=shutil.ignore_patterns("__pycache__"))
+        outcomes = list(pool.map(lambda chip: check(None, chip, base, work), sorted({f.chip for f in faults})))
+        for outcome in outcomes:
+            tell(f"unmutated RTL, chip {outcome.chip}: {outcome.error or outcome.found or 'no difference'} ({outcome.seconds:.0f} s)")
+        if any(o.found or o.error for o in outcomes):
+            return outcomes
+        for number, outcome in enumerate(pool.map(lambda fault: check(fault, fault.chip, base, work), faults), 1):
+            outcomes.append(outcome)
+            tell(_line(number, outcome))
+    return outcomes
+
+
+def _line(number: int, outcome: Outcome) -> str:
+    fault = outcome.fault
+    verdict = "ERROR" if outcome.error else "caught" if outcome.found else "SURVIVED"
+    return (f"{number:3} {verdict:8} {fault.name} (hdl/{fault.file}, chip {outcome.chip}, {outcome.seconds:.0f} s): {fault.sentence}\n"
+            f"             {outcome.error or outcome.found or 'no difference'}")
+
+
+def main(names: list[str]) -> int:
+    unknown = sorted(set(names) - {f.name for f in FAULTS})
+    if unknown:
+        print(f"fault must be one of {', '.join(f.name for f in FAULTS)}, not {unknown[0]!r}", file=sys.stderr)
+        return 2
+    start = time.monotonic()
+    try:
+        outcomes = run_faults([f for f in FAULTS if not names or f.name in names], tell=lambda text: print(text, flush=True))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    mutants = [o for o in outcomes if o.fault]
+    if any(o.error for o in outcomes) or not mutants:
+        print("no verdict: " + ", ".join(o.fault.name if o.fault else f"unmutated {o.chip}" for o in outcomes if o.error or not o.fault), file=sys.stderr)
+        return 2
+    caught = sum(o.found is not None for o in mutants)
+    print(f"{len(mutants)} faults, {time.monotonic() - start:.0f} s, {JOBS} at a time; the unmutated RTL shows no difference")
+    print(f"caught {caught} of {len(mutants)}")
+    return 0 if caught == len(mutants) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

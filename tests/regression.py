@@ -1,0 +1,236 @@
+"""The regression of the RTL: what ``make faults`` and ``make coverage`` run, and what a fault must fall into.
+
+    python -m tests.regression CHIP     one JSON line: {"built": seconds, "different": first difference or null, ...}
+
+Random networks over every mode of the contract run on a Verilated chip and on pysim, which never sees the RTL. Compared are every
+spike, membrane and counter of every tick through the native harness, in sparse and in dense mode; and, through the pins alone, the
+load port (an image written and read back), the event streams (every input as an AER event of a random delay, some sent while a tick
+runs; the output under back-pressure) and the commands. The same seeds give the same stimuli.
+"""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosim import native
+from cosim.compare import diff
+from cosim.native import ChipModel
+from cosim.verilate import Options, build
+from pysim.core import Core
+from pysim.image import Image, pack
+from pysim.memory_map import CONTROL_TICK, MemoryMap
+from pysim.network import Network
+from pysim.params import Chip
+from pysim.trace import Stimulus, Trace
+from tests.networks import random_network, random_stimulus
+
+__all__ = ["CHIPS", "Case", "cases", "differences"]
+
+CHIPS = {
+    # two axon chunks of which the second is short, five ring slots, weights of up to 16 one-bit digits
+    "base": Chip(axons=70, columns=48, lanes=16, pages=4, membrane_bits=10, delay_max=4, refractory_bits=3),
+    # lanes as integers, enables instead of gated clocks, an odd number of lanes, two-bit digits
+    "scalar": Chip(axons=24, columns=42, lanes=7, digit_bits=2, pages=2, membrane_bits=9, delay_max=3, refractory_bits=2, sliced=False,
+                   clock_gates=False),
+    # for coverage: memories whose rows are powers of two, so that every bit of an address can move
+    "cover": Chip(axons=128, columns=64, lanes=16, pages=4, membrane_bits=10, delay_max=7, refractory_bits=3),
+    # two chunks of spikes per word, the second short
+    "long": Chip(axons=130, columns=140, lanes=70, pages=1, membrane_bits=9, delay_max=2, leak_terms=1, refractory_bits=2),
+}
+NETWORKS = 6  # of each chip
+SAMPLES = 6
+DENSITY = 0.25
+CORNERS = (0.15, 1.0)  # share of neurons at the ends of the membrane range, one network after the other
+CYCLE_LIMIT = 20_000  # cycles of one tick; the longest one here takes some 600
+SECONDS = 60  # after which a run that does not return counts as hung
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, its image, a stimulus, and what pysim says of it."""
+
+    network: Network
+    image: Image
+    stimulus: Stimulus
+    core: Core
+    trace: Trace
+
+
+def cases(chip: Chip, count: int = NETWORKS, *, seed: int = 0, samples: int = SAMPLES) -> Iterator[Case]:
+    """The stimuli of the regression: the same for the same arguments."""
+    for i in range(count):
+        rng = np.random.default_rng([seed, i])
+        network = random_network(rng, chip, density=DENSITY, corners=CORNERS[i % len(CORNERS)])
+        stimulus = random_stimulus(rng, network, samples, DENSITY)
+        image = pack(network, chip=chip)
+        core = Core(image, "numpy")
+        yield Case(network, image, stimulus, core, core.run(stimulus))
+
+
+def differences(model: ChipModel, chip: Chip, count: int = NETWORKS, *, seed: int = 0, samples: int = SAMPLES) -> Iterator[str]:
+    """Everything in which the chip departs from pysim, the first of each part and case; nothing for a right chip."""
+    yield from _commands(model)
+    stalls = 0
+    for i, case in enumerate(cases(chip, count, seed=seed, samples=samples)):
+        rng = np.random.default_rng([seed, i, 1])
+        if i == 0:
+            yield from _load_port(model, case.image, rng)
+        else:
+            model.fill(case.image)
+        for dense in (False, True):
+            model.write(MemoryMap(chip).registers["dense"].address, dense)
+            expected = case.core.run(case.stimulus, dense=True) if dense else case.trace
+            pair = diff(case.network, expected, model.run(case.image, case.stimulus), ("pysim", "RTL"))
+            if pair.first:
+                yield f"network {i}{', dense' if dense else ''}, {pair.first}"
+        model.write(MemoryMap(chip).registers["dense"].address, 0)
+        found, stalled = _streams(model, case, rng)
+        stalls += stalled
+        yield from (f"network {i}, streams, {text}" for text in found)
+    if not stalls:
+        yield "the output stream was never blocked: stalls are 0"
+
+
+def _commands(model: ChipModel) -> Iterator[str]:
+    """Constants, counters set to zero, refused events."""
+    chip, map_ = model.chip, MemoryMap(model.chip)
+    for register in map_.registers.values():
+        if register.access == "r" and (got := model.read(register.address)) != register.reset:
+            yield f"reset: register {register.name} is {register.reset} in the map, {got} in RTL"
+    model.clear()
+    bad = [(0, 0), (chip.axons, 1), (0, chip.delay_max + 1)]
+    fits = [(axon, delay) for axon, delay in bad if axon < 1 << chip.derived.axon_bits and delay < 1 << chip.derived.delay_bits]
+    model.send(fits)
+    model.tick()
+    expected = {"dropped": len(fits), "ticks": 1, "spikes_in": 0}
+    for name, value in expected.items():
+        if (got := model.counters()[name]) != value:
+            yield f"events that name no axon or slot: {name} is {value} in the contract, {got} in RTL"
+    model.zero()
+    for name, value in model.counters().items():
+        if value:
+            yield f"counters set to zero: {name} is 0 in the contract, {value} in RTL"
+
+
+def _load_port(model: ChipModel, image: Image, rng: np.random.Generator) -> Iterator[str]:
+    """The image in through the load port, and every word of it out again; likewise random words in the memories of state."""
+    map_ = MemoryMap(model.chip)
+    model.load(image)
+    written: dict[str, np.ndarray] = {}
+    for memory in map_.memories.values():
+        words = np.zeros((memory.rows, memory.chunks * 4), np.uint8)
+        if memory.loaded:
+            words[:, :image.rows(memory.name).shape[1]] = image.rows(memory.name)
+        else:
+            words = rng.integers(0, 256, words.shape, np.uint8)
+        written[memory.name] = words.view("<u4")
+        if not memory.loaded:  # the spikes are read only
+            for row, chunk in np.ndindex(written[memory.name].shape):
+                model.write(memory.address(row, chunk), int(written[memory.name][row, chunk]))
+    for name, words in written.items():
+        if map_.memories[name].writable:
+            yield from _read_back(model, name, words)
+    spikes = map_.memories["spikes"]
+    yield from _read_back(model, "spikes", model.memory("spikes")[:spikes.rows, :spikes.chunks * 4].copy().view("<u4"))
+    nowhere = len(map_.registers)
+    if nowhere < min(m.base for m in map_.memories.values()):
+        model.write(nowhere, 1)
+        if got := model.read(nowhere):
+            yield f"load port: address {nowhere:#x}, where nothing lies, is 0 in the contract, {got:#x} in RTL"
+
+
+def _read_back(model: ChipModel, name: str, words: np.ndarray) -> Iterator[str]:
+    """The first word of a memory that the load port gives differently from ``words`` uint32 ``[row, chunk]``."""
+    memory = MemoryMap(model.chip).memories[name]
+    for row, chunk in np.ndindex(words.shape):
+        mask = (1 << min(32, memory.width - 32 * chunk)) - 1
+        expected, got = int(words[row, chunk]) & mask, model.read(memory.address(row, chunk)) & mask
+        if got != expected:
+            yield f"load port, memory {name}, row {row}, chunk {chunk}: word must be {expected:#x}, is {got:#x} in RTL"
+            return
+
+
+def _streams(model: ChipModel, case: Case, rng: np.random.Generator) -> tuple[list[str], int]:
+    """All samples once more through the pins: events in, events out, back-pressure. The first difference, and the cycles stalled."""
+    chip, image, core = case.image.chip, case.image, case.core
+    inputs, outputs = core.events(case.stimulus), core.output_events(case.trace)
+    stalls = 0
+    for sample in range(case.stimulus.samples):
+        blocked = (0.0, 0.5, 0.9)[sample % 3]
+        plan: list[list[tuple[int, int]]] = [[] for _ in range(image.ticks)]  # events to send before each tick
+        for tick, axon in np.argwhere(inputs[sample]):
+            delay = int(rng.integers(1, min(chip.delay_max, tick + 1) + 1))
+            plan[tick + 1 - delay].append((int(axon), delay))
+        model.clear()
+        model.receive()
+        before = model.counters()
+        model.send(plan[0])
+        for tick in range(image.ticks):
+            model.start()
+            if tick + 1 < image.ticks:
+                model.cycles(6)  # the tick has started: what is sent now is counted from it
+                model.send(plan[tick + 1])
+            while not model.idle(int(rng.integers(1, 4))):
+                model.ready(rng.random() >= blocked)
+            model.ready(True)
+            model.cycles(4)
+            got = model.receive()
+            expected = [(int(address), 0) for address in outputs[(outputs[:, 0] == sample) & (outputs[:, 1] == tick), 2]]
+            if got != expected:
+                return [f"sample {sample}, tick {tick}: events out are {expected} in pysim, {got} in RTL"], stalls
+        after = model.counters()
+        now = {name: after[name] - before[name] for name in after}
+        stalls += now["stalls"]
+        now["cycles"] -= now.pop("stalls")
+        for name, value in now.items():
+            if value != (expected := int(case.trace.counters[name][sample].sum())):
+                return [f"sample {sample}: {name} is {expected} in pysim, {value} in RTL"], stalls
+    return _while_busy(model), stalls
+
+
+def _while_busy(model: ChipModel) -> list[str]:
+    """A memory asked for while a tick runs answers when the tick is over; then the load port gives all state as it is."""
+    map_ = MemoryMap(model.chip)
+    v = map_.memories["v"]
+    found: list[str] = []
+    for _ in range(3):
+        model.write(map_.registers["control"].address, CONTROL_TICK)
+        got = model.read(v.address(v.rows - 1))
+        expected = int(model.memory("v")[v.rows - 1].view("<u4")[0])
+        if model.read(map_.registers["status"].address) & 1:
+            found.append("load port: a memory was read while the core was busy")
+        elif got != expected:
+            found.append(f"load port, memory v, row {v.rows - 1}, while a tick ran: word must be {expected:#x}, is {got:#x} in RTL")
+    for memory in (m for m in map_.memories.values() if not m.loaded):
+        words = model.memory(memory.name)[:memory.rows, :memory.chunks * 4].copy().view("<u4")
+        found += _read_back(model, memory.name, words)
+    return found
+
+
+def main() -> None:
+    signal.alarm(0)
+    name = sys.argv[1]
+    chip, options, start = CHIPS[name], Options(optimise=False), time.monotonic()
+    build(chip, options)
+    result = {"built": round(time.monotonic() - start, 1), "different": None, "differences": 0}
+    native.CYCLE_LIMIT = CYCLE_LIMIT
+    print(json.dumps(result), flush=True)  # from here on the process may be ended by its alarm
+    signal.alarm(SECONDS)
+    try:
+        model = ChipModel(chip, options)
+        found = list(differences(model, chip))
+    except TimeoutError as error:
+        found = [f"hang: {error}"]
+    result |= {"different": found[0] if found else None, "differences": len(found)}
+    for text in found[1:] if "-v" in sys.argv else ():
+        print(text)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
