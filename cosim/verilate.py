@@ -103,7 +103,8 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         if options.waves:
             (folder / "chip.v").write_text(_named_only(source.read_text()))
             source = folder / "chip.v"
-        (folder / "public.vlt").write_text('`verilator_config\npublic_flat_rd -module "*core" -var "count_*"\n')
+        (folder / "public.vlt").write_text('`verilator_config\npublic_flat_rd -module "*core" -var "count_*"\n'
+                                             'no_inline -module "spikeloop_neuron_slice"\n')
         root = simulator_root()
         _call([str(root / "bin" / "verilator_bin"), *flags, "--prefix", "Vchip", "--top-module", TOP, "-Mdir", str(folder),
                str(folder / "public.vlt"), str(source)], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")

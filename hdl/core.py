@@ -17,7 +17,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.accumulate import Accumulators, Join
 from hdl.axons import AxonRing, layout
 from hdl.lanes import total
-from hdl.neuron import NeuronStep
+from hdl.neuron import NeuronArray, NeuronStep, slice_of
 from hdl.ram import RAM
 from hdl.scanner import Scanner
 from hdl.skid import Skid
@@ -83,7 +83,7 @@ class Core(wiring.Component):
 
         m.submodules.accumulators = asleep(accumulators := Accumulators(chip))
         m.submodules.join = asleep(join := Join(chip))
-        m.submodules.step = asleep(step := NeuronStep(chip))
+        m.submodules.step = asleep(step := NeuronArray(chip) if slice_of(chip) else NeuronStep(chip))
         m.submodules.saturated = asleep(saturated := _Tally(chip))
         m.submodules.counters = asleep(counters := _Counters())
         for stage in STAGES:

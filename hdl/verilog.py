@@ -6,6 +6,7 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 
 from hdl.chip import ChipTop
+from hdl.neuron import SLICE_MODULE, NeuronStep, slice_of
 from pysim.params import Chip
 
 __all__ = ["convert", "generate", "primitives"]
@@ -19,13 +20,16 @@ def primitives() -> str:
 
 
 def convert(component: wiring.Component, name: str) -> str:
-    """Any component of ours as Verilog with the primitives it stands on."""
+    """Any component of ours as Verilog, without the primitives it stands on."""
     text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     # A wide concatenation is one line, longer than some readers take.
     lines = (line if len(line) < LONG_LINE else line.replace(", ", ",\n    ") for line in text.splitlines())
-    return "\n".join((*lines, primitives()))
+    return "\n".join(lines)
 
 
 def generate(chip: Chip) -> str:
     """The Verilog of a chip; its top module is ``chip``. The same parameters always give the same text."""
-    return convert(ChipTop(chip), "chip")
+    parts = [convert(ChipTop(chip), "chip")]
+    if part := slice_of(chip):
+        parts.append(convert(NeuronStep(part), SLICE_MODULE))
+    return "\n".join((*parts, primitives()))
