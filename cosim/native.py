@@ -58,7 +58,7 @@ class ChipModel(Link):
         data, stride, rows = ctypes.c_void_p(), ctypes.c_int64(), ctypes.c_int64()
         if self._lib.sl_memory(self._handle, name.encode(), ctypes.byref(data), ctypes.byref(stride), ctypes.byref(rows)):
             raise KeyError(name)
-        buffer = (ctypes.c_uint8 * (stride.value * rows.value)).from_address(data.value)
+        buffer = (ctypes.c_uint8 * (stride.value * rows.value)).from_address(data.value or 0)
         return np.ctypeslib.as_array(buffer).reshape(rows.value, stride.value)
 
     def fill(self, image: Image) -> None:

@@ -125,7 +125,9 @@ class NeuronStep(wiring.Component):
 
 def slice_of(chip: Chip) -> Chip | None:
     """The chip whose NeuronStep a wide core instantiates side by side; None for a core that is one piece."""
-    return chip.replace(lanes=SLICE, columns=SLICE * chip.digit_bits) if chip.clock_gates and chip.lanes > SLICE and chip.lanes % SLICE == 0 else None
+    if chip.clock_gates and chip.lanes > SLICE and chip.lanes % SLICE == 0:
+        return chip.replace(lanes=SLICE, columns=SLICE * chip.digit_bits)
+    return None
 
 
 class NeuronArray(wiring.Component):

@@ -1,0 +1,203 @@
+"""Bench: the same work in every way to run it, in one run, so that ratios are of one machine at one moment.
+
+The work: 1,152 axons of which 10 % are active in every step, 1,024 neurons of 4 bits, 8 steps a sample; inputs go in through the RTL's own
+scan, every tick's membranes are recorded. Once with the whole contract in use, once with a minimal one (one leak term, soft
+reset). Every way's trace is compared with pysim's before it is timed. Ways are timed in turn, round after round; a row is the median.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cosim.compare import diff
+from cosim.native import Verilated
+from cosim.verilate import Options, build, default_compiler
+from pysim.core import Core
+from pysim.errors import InputError
+from pysim.image import Image, pack
+from pysim.network import Edge, Input, LowBound, Network, Population, Reset
+from pysim.params import PRESETS, Chip
+from pysim.trace import Stimulus, Trace
+
+__all__ = ["run", "workload"]
+
+STEPS, DENSITY, SEED = 8, 0.1, 1
+MINIMAL = {"leak_terms": 1, "roundings": False, "bounded": False, "refractory_bits": 0, "pages": 1}
+
+
+@dataclass
+class Way:
+    """One row: ``call(samples)`` does the work on so many samples and returns the seconds it took and its trace (or None)."""
+
+    name: str
+    call: Callable[[int], tuple[float, Trace | None]]
+    samples: int
+    rounds: int
+
+
+def workload(chip: Chip, *, neurons: int, bits: int, samples: int) -> tuple[Network, Image, Stimulus]:
+    """The bench's network on ``chip``, using all the contract that the chip has, and its stimulus."""
+    rng = np.random.default_rng(SEED)
+    scale = 1 << (bits - 1)
+    shape = (chip.pages, neurons)
+    threshold = rng.integers(8 * scale, 16 * scale, shape)
+    options: dict[str, Any] = {"bias": rng.integers(-scale, scale, shape), "v_th": threshold, "v_sub": threshold}
+    if chip.leak_terms == 3:
+        options |= {"leak_sign": np.array([-1, 1, -1])[:, None], "leak_shift": np.array([3, 5, 7])[:, None],
+                    "rounding": rng.integers(0, 3, neurons), "reset": rng.integers(0, 2, neurons), "low": rng.integers(0, 4, neurons),
+                    "v_low": -10 * scale, "v_low_reset": -5 * scale, "v_low_add": scale, "refractory": rng.integers(0, 3, neurons),
+                    "hold": rng.random(neurons) < 0.5, "v_init": rng.integers(-scale, scale, neurons)}
+    else:
+        options |= {"leak_sign": np.array([-1, 0, 0])[:, None], "leak_shift": 4, "reset": Reset.SOFT, "low": LowBound.NONE}
+    population = Population.make("neurons", neurons, pages=chip.pages, weight_bits=bits, **options)
+    weights = rng.integers(-scale, scale, (chip.axons, neurons), dtype=np.int32)
+    network = Network(name="bench", inputs=(Input(name="axons", size=chip.axons),), populations=(population,), steps=STEPS, output="neurons",
+                      edges=(Edge(source="axons", target="neurons", weights=weights),), membrane_bits=chip.membrane_bits)
+    stimulus = Stimulus.pack({"axons": (rng.random((samples, STEPS, chip.axons)) < DENSITY).astype(np.uint8)})
+    return network, pack(network, chip=chip), stimulus
+
+
+def run(*, seconds: float = 3.0, tell: Callable[[str], None] = print) -> dict[str, Any]:
+    """Measure every way this machine has. ``seconds``: about how long each is measured. Returns rows and ratios."""
+    import torch
+    torch.set_num_threads(1)
+    rows: list[dict[str, Any]] = []
+    for title, chip, neurons, bits in _cases():
+        network, image, stimulus = workload(chip, neurons=neurons, bits=bits, samples=512)
+        reference = Core(image).run(stimulus.take(slice(0, 4)))
+        sops = float(Core(image).run(stimulus.take(slice(0, 32))).counters["sops"].mean())
+        ways = []
+        for way in _ways(title, network, image, stimulus):
+            tell(f"{way.name} ...")
+            _, trace = way.call(min(4, way.samples))
+            same = reference if way.samples >= 4 else _first(reference, way.samples)
+            if trace is not None and (found := diff(network, same, trace)).different:
+                raise InputError(f"trace of {way.name} must equal pysim's before it is timed, not differ: {found.first}")
+            taken, _ = way.call(min(16, way.samples))
+            probed = min(16, way.samples)
+            way.samples = min(way.samples, max(probed, int(seconds / way.rounds / max(taken, 1e-9) * probed)))
+            ways.append(way)
+        times: dict[str, list[float]] = {way.name: [] for way in ways}
+        for turn in range(max(way.rounds for way in ways)):
+            for way in ways:
+                if turn < way.rounds:
+                    times[way.name].append(way.call(way.samples)[0])
+        for way in ways:
+            rate = way.samples * STEPS / statistics.median(times[way.name])
+            rows.append({"way": way.name, "chip": title, "lanes": chip.lanes, "ticks_per_s": rate, "sops_per_s": rate * sops,
+                         "samples": way.samples, "rounds": way.rounds, "seconds": times[way.name]})
+            tell(f"{way.name}: {rate:,.0f} ticks/s")
+    return {"work": {"axons_active": DENSITY, "steps": STEPS, "seed": SEED}, "rows": rows, "ratios": _ratios(rows)}
+
+
+def _cases() -> Iterator[tuple[str, Chip, int, int]]:
+    full = PRESETS["full"]
+    row = full.replace(lanes=full.columns // full.digit_bits)
+    yield "full, 128 lanes", full, 1024, 4
+    yield "full, full row", row, 1024, 4
+    yield "full, 128 lanes, minimal", full.replace(**MINIMAL), 1024, 4
+    yield "full, full row, minimal", row.replace(**MINIMAL), 1024, 4
+    yield "zou2021", PRESETS["zou2021"], 128, 8
+
+
+def _ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Iterator[Way]:
+    compilers = [default_compiler(), *(["g++"] if default_compiler() != "g++" else [])]
+    for compiler in compilers:
+        options = Options(compiler=compiler)
+        start = time.perf_counter()
+        build(image.chip, options)
+        if (taken := time.perf_counter() - start) > 2:
+            print(f"built {title} with {compiler} in {taken:.0f} s")
+        yield Way(f"native, {compiler} ({title})", _timed(Verilated(image, options), stimulus), 512, 7)
+    if title == "full, 128 lanes":
+        pair = Verilated(image, Options(compiler=compilers[0]), workers=2)
+        yield Way(f"native, {compilers[0]}, two workers ({title})", _timed(pair, stimulus), 512, 7)
+    if title in ("full, 128 lanes", "zou2021"):
+        yield from _slow_ways(title, network, image, stimulus)
+    if title == "full, 128 lanes":
+        yield from _software_ways(network, image, stimulus)
+
+
+def _software_ways(network: Network, image: Image, stimulus: Stimulus) -> Iterator[Way]:
+    import torch
+
+    from golden.integer import run as golden
+    core = Core(image)
+
+    def pysim(samples: int) -> tuple[float, Trace | None]:
+        part = stimulus.take(slice(0, samples))
+        start = time.perf_counter()
+        core.run(part, membranes=False)
+        return time.perf_counter() - start, None
+
+    def integers(samples: int) -> tuple[float, Trace | None]:
+        part = stimulus.take(slice(0, samples)).dense(network)
+        start = time.perf_counter()
+        golden(network, part)
+        return time.perf_counter() - start, None
+
+    weights = torch.from_numpy(network.edges[0].weights.astype(np.float32))
+    dense = torch.from_numpy(stimulus.dense(network)["axons"].astype(np.float32))
+
+    def product(samples: int) -> tuple[float, Trace | None]:
+        start = time.perf_counter()
+        for step in range(STEPS):
+            dense[:samples, step] @ weights
+        return time.perf_counter() - start, None
+
+    yield Way(f"pysim ({core.engine}), no traces", pysim, 512, 5)
+    yield Way("golden, torch, one thread", integers, 512, 5)
+    yield Way("torch f32 product alone, one thread", product, 512, 5)
+
+
+def _slow_ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Iterator[Way]:
+    """Icarus and cocotb, where they are installed."""
+    import shutil
+    if shutil.which("iverilog"):
+        from cosim.icarus import Icarus
+        yield Way(f"Icarus ({title})", _timed(Icarus(image), stimulus), 1, 3)
+    try:
+        from cosim.cocotb_drive import per_cycle, per_tick
+    except ModuleNotFoundError:
+        return
+    for name, drive in (("cocotb per cycle, stock", per_cycle), ("cocotb per tick, bulk", per_tick)):
+        def call(samples: int, drive=drive) -> tuple[float, Trace | None]:
+            return samples * STEPS / drive(image, stimulus.take(slice(0, samples))), None
+        yield Way(f"{name} ({title})", call, 1 if drive is per_cycle else 16, 3)
+
+
+def _timed(backend: Any, stimulus: Stimulus) -> Callable[[int], tuple[float, Trace | None]]:
+    def call(samples: int) -> tuple[float, Trace | None]:
+        part = stimulus.take(slice(0, samples))
+        start = time.perf_counter()
+        trace = backend.run(part)
+        return time.perf_counter() - start, trace
+    return call
+
+
+def _first(trace: Trace, samples: int) -> Trace:
+    return Trace(*({k: v[:samples] for k, v in part.items()} for part in (trace.spikes, trace.membranes, trace.counters)))
+
+
+def _ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Ratios of this run's medians; a ratio whose rows are not both there is left out."""
+    rate = {row["way"]: row["ticks_per_s"] for row in rows}
+    native = f"native, {default_compiler()} "
+    lanes, row = native + "(full, 128 lanes)", native + "(full, full row)"
+    pairs = {
+        "native 128 lanes : cocotb per cycle": (lanes, "cocotb per cycle, stock (full, 128 lanes)"),
+        "native full row : cocotb per cycle": (row, "cocotb per cycle, stock (full, 128 lanes)"),
+        "cocotb per tick : cocotb per cycle": ("cocotb per tick, bulk (full, 128 lanes)", "cocotb per cycle, stock (full, 128 lanes)"),
+        "native 128 lanes : Icarus": (lanes, "Icarus (full, 128 lanes)"),
+        "torch f32 product : native 128 lanes": ("torch f32 product alone, one thread", lanes),
+        "torch f32 product : native full row": ("torch f32 product alone, one thread", row),
+        "golden : native 128 lanes": ("golden, torch, one thread", lanes),
+        "two workers : one": (f"native, {default_compiler()}, two workers (full, 128 lanes)", lanes),
+        "clang++ : g++, 128 lanes": (lanes, "native, g++ (full, 128 lanes)"),
+        "clang++ : g++, full row": (row, "native, g++ (full, full row)"),
+    }
+    return {name: rate[a] / rate[b] for name, (a, b) in pairs.items() if a in rate and b in rate and a != b}
