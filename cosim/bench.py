@@ -19,7 +19,7 @@ from cosim.verilate import Options, build, default_compiler
 from pysim.core import Core
 from pysim.errors import InputError
 from pysim.image import Image, pack
-from pysim.network import Edge, Input, LowBound, Network, Population, Reset
+from pysim.network import Edge, Input, Network, Population, Reset
 from pysim.params import PRESETS, Chip
 from pysim.trace import Stimulus, Trace
 
@@ -52,11 +52,11 @@ def workload(chip: Chip, *, neurons: int, bits: int, samples: int) -> tuple[Netw
                     "v_low": -10 * scale, "v_low_reset": -5 * scale, "v_low_add": scale, "refractory": rng.integers(0, 3, neurons),
                     "hold": rng.random(neurons) < 0.5, "v_init": rng.integers(-scale, scale, neurons)}
     else:
-        options |= {"leak_sign": np.array([-1, 0, 0])[:, None], "leak_shift": 4, "reset": Reset.SOFT, "low": LowBound.NONE}
+        options |= {"leak_sign": np.array([-1, 0, 0])[:, None], "leak_shift": 4, "reset": Reset.SOFT}
     population = Population.make("neurons", neurons, pages=chip.pages, weight_bits=bits, **options)
     weights = rng.integers(-scale, scale, (chip.axons, neurons), dtype=np.int32)
-    network = Network(name="bench", inputs=(Input(name="axons", size=chip.axons),), populations=(population,), steps=STEPS, output="neurons",
-                      edges=(Edge(source="axons", target="neurons", weights=weights),), membrane_bits=chip.membrane_bits)
+    network = Network(name="bench", inputs=(Input(name="axons", size=chip.axons),), populations=(population,), steps=STEPS,
+                      output="neurons", edges=(Edge(source="axons", target="neurons", weights=weights),), membrane_bits=chip.membrane_bits)
     stimulus = Stimulus.pack({"axons": (rng.random((samples, STEPS, chip.axons)) < DENSITY).astype(np.uint8)})
     return network, pack(network, chip=chip), stimulus
 
@@ -105,7 +105,7 @@ def _cases() -> Iterator[tuple[str, Chip, int, int]]:
 
 
 def _ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Iterator[Way]:
-    compilers = [default_compiler(), *(["g++"] if default_compiler() != "g++" else [])]
+    compilers = [default_compiler(), *(["g++"] if default_compiler() != "g++" and "minimal" not in title else [])]
     for compiler in compilers:
         options = Options(compiler=compiler)
         start = time.perf_counter()

@@ -193,7 +193,7 @@ def _cached(name: str, make) -> Path:
 
 
 def _call(command: list[str], environment: dict[str, str], log: Path) -> None:
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{shlex.join(command)}\nexit {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
     if done.stdout or done.stderr:
