@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,10 @@ BUILD_SECONDS = 400  # for a build and a run together, on a slow machine
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one fault (None: of the unmutated RTL of ``chip``). ``found``: first difference, or None; ``error``: why there is no verdict."""
+    """What became of one fault (None: of the unmutated RTL of ``chip``).
+
+    ``found``: first difference, or None; ``error``: why there is no verdict.
+    """
 
     fault: Fault | None
     chip: str
@@ -74,7 +78,7 @@ def check(fault: Fault | None, chip: str, base: Path, work: Path) -> Outcome:
         environment |= {"XDG_CACHE_HOME": str(tree / "cache"), "CCACHE_DISABLE": "1"}
     try:
         done = subprocess.run([sys.executable, "-m", "tests.regression", chip], cwd=tree, env=environment, capture_output=True, text=True,
-                              timeout=BUILD_SECONDS)
+                              timeout=BUILD_SECONDS, check=False)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         found, error = None, None
         if done.returncode == -signal.SIGALRM and lines:
@@ -89,7 +93,7 @@ def check(fault: Fault | None, chip: str, base: Path, work: Path) -> Outcome:
     return Outcome(fault, chip, found, error, time.monotonic() - start)
 
 
-def run_faults(faults: list[Fault], tell=print, jobs: int = JOBS) -> list[Outcome]:
+def run_faults(faults: list[Fault], tell: Callable[[str], None] = print, jobs: int = JOBS) -> list[Outcome]:
     """All faults, after the unmutated RTL of each of their chips. ValueError if the list is stale."""
     if reasons := stale(faults):
         raise ValueError("\n".join(reasons))
@@ -103,14 +107,13 @@ def run_faults(faults: list[Fault], tell=print, jobs: int = JOBS) -> list[Outcom
             tell(f"unmutated RTL, chip {outcome.chip}: {outcome.error or outcome.found or 'no difference'} ({outcome.seconds:.0f} s)")
         if any(o.found or o.error for o in outcomes):
             return outcomes
-        for number, outcome in enumerate(pool.map(lambda fault: check(fault, fault.chip, base, work), faults), 1):
+        for number, (fault, outcome) in enumerate(zip(faults, pool.map(lambda f: check(f, f.chip, base, work), faults), strict=True), 1):
             outcomes.append(outcome)
-            tell(_line(number, outcome))
+            tell(_line(number, fault, outcome))
     return outcomes
 
 
-def _line(number: int, outcome: Outcome) -> str:
-    fault = outcome.fault
+def _line(number: int, fault: Fault, outcome: Outcome) -> str:
     verdict = "ERROR" if outcome.error else "caught" if outcome.found else "SURVIVED"
     return (f"{number:3} {verdict:8} {fault.name} (hdl/{fault.file}, chip {outcome.chip}, {outcome.seconds:.0f} s): {fault.sentence}\n"
             f"             {outcome.error or outcome.found or 'no difference'}")
@@ -129,7 +132,8 @@ def main(names: list[str]) -> int:
         return 2
     mutants = [o for o in outcomes if o.fault]
     if any(o.error for o in outcomes) or not mutants:
-        print("no verdict: " + ", ".join(o.fault.name if o.fault else f"unmutated {o.chip}" for o in outcomes if o.error or not o.fault), file=sys.stderr)
+        without = [o.fault.name if o.fault else f"unmutated {o.chip}" for o in outcomes if o.error or not (o.fault or mutants)]
+        print(f"no verdict: {', '.join(without)}", file=sys.stderr)
         return 2
     caught = sum(o.found is not None for o in mutants)
     print(f"{len(mutants)} faults, {time.monotonic() - start:.0f} s, {JOBS} at a time; the unmutated RTL shows no difference")

@@ -26,7 +26,8 @@ def bin_names(chip: Chip) -> list[str]:
         "clip 1, high", "clip 1, low", "clip 2, high", "clip 2, low", "clip 3, high", "clip 3, low",
         *(f"below v_low, {b.name.lower()}" for b in LowBound), "u = v_low",
         "refractory count masks a spike", "held at v_reset", "held with clip 1", "held below v_low", "refractory, not held",
-        *(f"{r.name.lower()} rounds a negative v" for r in LeakRounding), "at_least_one of v = 0", "shift by 0", f"shift by P = {chip.membrane_bits}",
+        *(f"{r.name.lower()} rounds a negative v" for r in LeakRounding), "at_least_one of v = 0",
+        "shift by 0", f"shift by P = {chip.membrane_bits}",
         "leak term added", "leak term subtracted", "k0 = 1", "k0 = 0", "rectify acts",
         *(f"page {p}" for p in range(chip.pages)), "last page held",
         *(f"join of {n}" for n in range(1, chip.derived.join_max + 1)), *(f"weights {f.name.lower()}" for f in WeightFormat),
@@ -57,9 +58,7 @@ class _Watched(Core):
     def __init__(self, image: Image) -> None:
         super().__init__(image, "numpy")
         self.met: Counter[str] = Counter()
-        n, lanes = self.neurons, image.chip.lanes
-        words = image.placement.words
-        word = n.place // lanes
+        words, word = image.placement.words, self.neurons.place // image.chip.lanes
         self.last_page, self.join, shift, offset = (np.array([getattr(w, key) for w in words])[word]
                                                     for key in ("last_page", "last_digit", "shift", "offset"))
         self.join = self.join + 1

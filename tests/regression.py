@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -179,10 +180,10 @@ def _streams(model: ChipModel, case: Case, rng: np.random.Generator) -> tuple[li
                 model.ready(rng.random() >= blocked)
             model.ready(True)
             model.cycles(4)
-            got = model.receive()
-            expected = [(int(address), 0) for address in outputs[(outputs[:, 0] == sample) & (outputs[:, 1] == tick), 2]]
-            if got != expected:
-                return [f"sample {sample}, tick {tick}: events out are {expected} in pysim, {got} in RTL"], stalls
+            left = model.receive()
+            due = [(int(address), 0) for address in outputs[(outputs[:, 0] == sample) & (outputs[:, 1] == tick), 2]]
+            if left != due:
+                return [f"sample {sample}, tick {tick}: events out are {due} in pysim, {left} in RTL"], stalls
         after = model.counters()
         now = {name: after[name] - before[name] for name in after}
         stalls += now["stalls"]
@@ -213,11 +214,10 @@ def _while_busy(model: ChipModel) -> list[str]:
 
 
 def main() -> None:
-    signal.alarm(0)
     name = sys.argv[1]
     chip, options, start = CHIPS[name], Options(optimise=False), time.monotonic()
     build(chip, options)
-    result = {"built": round(time.monotonic() - start, 1), "different": None, "differences": 0}
+    result: dict[str, Any] = {"built": round(time.monotonic() - start, 1), "different": None, "differences": 0}
     native.CYCLE_LIMIT = CYCLE_LIMIT
     print(json.dumps(result), flush=True)  # from here on the process may be ended by its alarm
     signal.alarm(SECONDS)

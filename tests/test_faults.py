@@ -1,0 +1,54 @@
+"""A sample of ``make faults``, and what makes its list and the exclusions of ``make coverage`` sound."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.coverage import EXCLUSIONS, points
+from tests.fault_list import FAULTS
+from tests.faults import run_faults, stale
+from tests.regression import CHIPS
+
+SAMPLE = ("threshold-strict", "forwarding-lost", "chunk-index")  # the neuron step, the events, the load port
+
+
+def test_every_fault_applies_to_the_sources_as_they_are() -> None:
+    assert len(FAULTS) >= 25
+    assert stale(FAULTS) == []
+    assert {f.chip for f in FAULTS} <= set(CHIPS)
+    assert [f.name for f in FAULTS if f.old == f.new] == []
+
+
+def test_a_stale_fault_is_refused() -> None:
+    gone = replace(FAULTS[0], old="this text is nowhere in the sources")
+    with pytest.raises(ValueError, match="exactly once, not 0 times"):
+        run_faults([gone])
+    with pytest.raises(ValueError, match="listed once"):
+        run_faults([FAULTS[0], FAULTS[0]])
+
+
+@pytest.mark.slow
+def test_a_sample_of_faults_is_caught_and_the_right_chip_passes() -> None:
+    outcomes = run_faults([f for f in FAULTS if f.name in SAMPLE], jobs=1)
+    assert [(o.fault.name if o.fault else o.chip, o.error) for o in outcomes if o.error] == []
+    assert [o.found for o in outcomes if not o.fault] == [None]
+    assert {o.fault.name for o in outcomes if o.fault and o.found} == set(SAMPLE)
+
+
+@pytest.mark.slow
+def test_an_edit_that_changes_nothing_survives() -> None:
+    same = replace(FAULTS[0], name="parentheses", new=f"({FAULTS[0].old})")
+    outcomes = run_faults([same], jobs=1)
+    assert [(o.found, o.error) for o in outcomes] == [(None, None)] * 2
+
+
+def test_coverage_points_are_read(tmp_path: Path) -> None:
+    (tmp_path / "chip.v").write_text("module chip;\nreg [3:0] count_dropped;\nif (wen) mem[waddr] <= 0;\n")
+    row = "C '\x01f\x02chip.v\x01l\x02{}\x01n\x021\x01t\x02x\x01page\x02{}/chip\x01o\x02{}\x01h\x02chip.chip.core' {}\n"
+    (tmp_path / "coverage.dat").write_text("# SystemC::Coverage-3\n" + row.format(2, "v_toggle", "count__024dropped[3]:0->1", 7)
+                                           + row.format(3, "v_branch", "if", 0), encoding="latin1")
+    toggle, branch = points(tmp_path / "coverage.dat", tmp_path / "chip.v")
+    assert (toggle.kind, toggle.where, toggle.name, toggle.bit, toggle.hits) == ("toggle", "chip.core", "count$dropped", 3, 7)
+    assert (branch.kind, branch.name, branch.text, branch.hits) == ("line", "if", "if (wen) mem[waddr] <= 0;", 0)
+    assert not any(e.excludes(branch) for e in EXCLUSIONS)
