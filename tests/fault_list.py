@@ -61,6 +61,10 @@ FAULTS = [
     Fault("clip-3-while-held", "neuron.py", "u._wire(moves & ~held)", "moves", "a held neuron counts a clip of a lower bound that does not act"),
     Fault("clear-loads-reset", "neuron.py", 'p["v_init"].select(clear, put)', 'p["v_reset"].select(clear, put)', "CLEAR writes v_reset"),
     Fault("clear-keeps-refractory", "neuron.py", "loaded.keep(~clear)", "loaded", "CLEAR forgets the refractory counts"),
+    Fault("slice-inputs", "neuron.py", "value[b * lanes + first:b * lanes + first + SLICE]", "value[b * lanes:b * lanes + SLICE]",
+          "every slice of a wide core computes the neurons of the first", "slices"),
+    Fault("slice-planes", "neuron.py", "for b in range(planes) for part in parts))", "for part in parts for b in range(planes)))",
+          "the results of the slices of a wide core are put together slice after slice instead of plane after plane", "slices"),
     # -- lanes ---------------------------------------------------------------------------------------------------------------------
     Fault("clip-one-bit-late", "lanes.py", "for plane in self.parts[width - 1:-1]:", "for plane in self.parts[width:-1]:",
           "values just outside the membrane range are not clipped"),

@@ -42,6 +42,8 @@ CHIPS = {
     "cover": Chip(axons=128, columns=64, lanes=16, pages=4, membrane_bits=10, delay_max=7, refractory_bits=3),
     # two chunks of spikes per word, the second short
     "long": Chip(axons=130, columns=140, lanes=70, pages=1, membrane_bits=9, delay_max=2, leak_terms=1, refractory_bits=2),
+    # a neuron step of two slices
+    "slices": Chip(axons=24, columns=256, lanes=256, pages=2, membrane_bits=8, delay_max=2, leak_terms=1, refractory_bits=1),
 }
 NETWORKS = 6  # of each chip
 SAMPLES = 6
