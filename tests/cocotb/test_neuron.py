@@ -5,16 +5,22 @@ from pathlib import Path
 import pytest
 
 from cosim.simulate import build, run
+from cosim.verilate import _cached, hdl_key
 from hdl.verilog import convert
+from tests.cocotb import neuron_cases
 from tests.cocotb.neuron_cases import FORMS, NeuronTop
 
-SIMULATORS = ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)]
+
+def verilog() -> Path:
+    """The Verilog of all forms, kept like that of a chip."""
+    key = hdl_key(Path(neuron_cases.__file__).read_text())[:24]
+    made = _cached(f"verilog-{key}", lambda folder: (folder / "neuron_bench.v").write_text(convert(NeuronTop(), "neuron_bench")))
+    return made / "neuron_bench.v"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)])
 def test_corners_of_the_neuron_step(simulator: str, tmp_path: Path, seed: int) -> None:
-    source = tmp_path / "neuron_bench.v"
-    source.write_text(convert(NeuronTop(), "neuron_bench"))
-    ran = run(build(simulator, [source], "neuron_bench"), "tests.cocotb.bench_neuron", environment={"SPIKELOOP_SEED": str(seed)}, folder=tmp_path)
+    built = build(simulator, [verilog()], "neuron_bench")
+    ran = run(built, "tests.cocotb.bench_neuron", environment={"SPIKELOOP_SEED": str(seed)}, folder=tmp_path)
     assert len(ran) == 2 * len(FORMS)

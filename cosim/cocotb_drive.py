@@ -1,0 +1,104 @@
+"""The same work driven in two ways by cocotb, for the bench: per cycle as in most tutorials, and per tick in bulk.
+
+    per_cycle   clock from Python, one event per cycle from Python, cocotb's stock flags (everything public and writable)
+    per_tick    clock in HDL (bulk.v), a tick per call, events read by the simulator; only named signals public
+
+Both fill the memories from files at time 0, send the events over the chip's own stream, and record every membrane at every
+tick. What is measured is the loop over the ticks alone, inside the simulation: no build, no start, no loading, no packing.
+"""
+
+import json
+import re
+import tempfile
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from cosim.simulate import Build, build, build_chip, run
+from cosim.verilate import verilog_of
+from pysim.core import Core
+from pysim.errors import InputError
+from pysim.image import Image
+from pysim.memory_map import MemoryMap
+from pysim.params import BUS_BITS
+from pysim.records import output_record, width
+from pysim.trace import Stimulus
+
+__all__ = ["Drive", "drive", "per_cycle", "per_tick"]
+
+DEPTH = 1 << 20  # words of bulk.v's event memory
+END = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """What a drive did. ticks, seconds: of the measured loop; cycles: of the clock in it.
+
+    membranes: int32 ``[sample, tick, words * lanes]``.
+    """
+
+    ticks: int
+    seconds: float
+    cycles: int
+    membranes: np.ndarray
+
+    @property
+    def ticks_per_s(self) -> float:
+        return self.ticks / self.seconds
+
+
+def per_cycle(image: Image, stimulus: Stimulus, *, compiler: str = "c++") -> float:
+    """Ticks per second with Python in every cycle, on a stock build."""
+    return drive("per_cycle", image, stimulus, compiler=compiler).ticks_per_s
+
+
+def per_tick(image: Image, stimulus: Stimulus, *, compiler: str = "c++") -> float:
+    """Ticks per second with Python once per tick, on a build with a clock of its own and few public signals."""
+    return drive("per_tick", image, stimulus, compiler=compiler).ticks_per_s
+
+
+def drive(way: str, image: Image, stimulus: Stimulus, *, simulator: str = "verilator", compiler: str = "c++") -> Drive:
+    """Build and run the stimulus in one of the two ways."""
+    if way not in ("per_cycle", "per_tick"):
+        raise InputError(f"way of a cocotb drive must be per_cycle or per_tick, not {way!r}")
+    if way == "per_cycle":
+        return _drive(image, stimulus, build_chip(image.chip, simulator, stock=True, compiler=compiler, optimize="-O3"), way)
+    d = image.chip.derived
+    values = {"AXON_BITS": d.axon_bits, "DELAY_BITS": d.delay_bits, "REQUEST_BITS": MemoryMap(image.chip).address_bits + BUS_BITS + 1,
+              "OUTPUT_BITS": width(output_record(image.chip)), "DEPTH": DEPTH}
+    text = (files("cosim") / "bulk.v").read_text()
+    for name, value in values.items():  # written in, so that they are part of the build's key
+        text = re.sub(rf"parameter {name} = \d+", f"parameter {name} = {value}", text)
+    with tempfile.TemporaryDirectory(prefix="spikeloop-") as folder:
+        wrapper = Path(folder) / "bulk.v"
+        wrapper.write_text(text)
+        built = build(simulator, [verilog_of(image.chip), wrapper], "bulk", timing=True, compiler=compiler, optimize="-O3")
+        return _drive(image, stimulus, built, way)
+
+
+def _drive(image: Image, stimulus: Stimulus, built: Build, way: str) -> Drive:
+    events = Core(image).events(stimulus)
+    samples, ticks, _ = events.shape
+    lists = [np.append(np.flatnonzero(tick), END) for sample in events for tick in sample]
+    words = np.concatenate(lists)
+    if len(words) > DEPTH:
+        raise InputError(f"events of a cocotb drive must be at most {DEPTH}, not {len(words)}: take fewer samples")
+    with tempfile.TemporaryDirectory(prefix="spikeloop-") as temporary:
+        folder = Path(temporary)
+        image.save(folder / "image")
+        (folder / "events.mem").write_text("".join(f"{word:05x}\n" for word in words))
+        plusargs = [f"+{m.name}={folder / 'image' / 'core0' / m.name}.mem" for m in MemoryMap(image.chip).loaded]
+        task = {"way": way, "chip": image.chip.to_dict(), "samples": samples, "ticks": ticks, "steps": image.steps, "folder": str(folder)}
+        (folder / "task.json").write_text(json.dumps(task))
+        run(built, "cosim.cocotb_inside", environment={"SPIKELOOP_TASK": str(folder / "task.json")}, folder=folder,
+            plusargs=[*plusargs, f"+bulk={folder / 'events.mem'}"])
+        result = json.loads((folder / "result.json").read_text())
+        rows = np.fromfile(folder / "v.bin", np.uint8)
+    chip = image.chip
+    rows = rows.reshape(samples * ticks * chip.derived.words, -1)
+    planes = np.unpackbits(rows, axis=1, count=chip.lanes * chip.membrane_bits, bitorder="little")
+    planes = planes.reshape(samples, ticks, chip.derived.words, chip.membrane_bits, chip.lanes).astype(np.int64)
+    v = (planes << np.arange(chip.membrane_bits)[:, None]).sum(axis=3) - (planes[..., -1, :] << chip.membrane_bits)
+    return Drive(samples * ticks, result["seconds"], result["cycles"], v.reshape(samples, ticks, -1).astype(np.int32))

@@ -1,0 +1,29 @@
+"""The two drives of the bench do the same work: every membrane at every tick as pysim has it."""
+
+import numpy as np
+import pytest
+
+from cosim.cocotb_drive import drive
+from pysim.core import Core
+from pysim.errors import InputError
+from pysim.image import pack
+from pysim.params import PRESETS
+from tests.networks import random_network, random_stimulus
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["per_tick", "per_cycle"])
+def test_membranes_of_every_tick(way: str, rng: np.random.Generator) -> None:
+    network = random_network(rng, PRESETS["tiny"])
+    image, stimulus = pack(network, chip=PRESETS["tiny"]), random_stimulus(rng, network, 3, 0.2)
+    expected, did = Core(image).run(stimulus), drive(way, image, stimulus)
+    assert did.ticks == 3 * image.ticks
+    for p in image.placement.populations:
+        assert np.array_equal(did.membranes[:, p.start:p.start + image.steps, p.neurons], expected.membranes[p.name]), p.name
+    assert did.cycles > expected.counters["cycles"].sum()
+    assert did.ticks_per_s > 0
+
+
+def test_bad_way() -> None:
+    with pytest.raises(InputError, match="per_cycle or per_tick, not 'fast'"):
+        drive("fast", None, None)
