@@ -26,12 +26,13 @@ from typing import Annotated, Any
 
 import typer
 from amaranth.back import rtlil
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Fragment, Module, Signal, Value
 from amaranth.lib import wiring
 from rich.console import Console
 from rich.table import Table
 
 from hdl.chip import ChipTop
+from hdl.neuron import SLICE_MODULE, slice_of
 from hdl.verilog import generate
 from pysim.errors import InputError
 from pysim.memory_map import COUNTERS, MemoryMap
@@ -40,6 +41,8 @@ from pysim.params import BUS_BITS, SCAN_BITS, Chip, preset
 __all__ = ["Check", "audit", "equivalent", "normalise", "yosys"]
 
 TOP = "chip"
+PRIMITIVES = ("spikeloop_ram", "spikeloop_clock_gate", "spikeloop_skid")
+"""modules written by hand, whose registers are theirs alone"""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ def audit(chip: Chip, verilog: str | None = None) -> list[Check]:
 
 def _declared_ports(chip: Chip) -> dict[str, tuple[str, int]]:
     top = ChipTop(chip)
+    Fragment.get(top, None)  # Amaranth warns of components that nobody elaborates
     return {"__".join(map(str, path)): ("input" if member.flow is wiring.In else "output", len(Value.cast(value)))
             for path, member, value in top.signature.flatten(top)}
 
@@ -128,12 +132,14 @@ def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
     """Registers whose width a parameter decides; (module, name): bits. Wider than 64 bits, there are no others."""
     d, lanes = chip.derived, chip.lanes
     counted, total = lanes * d.accumulator_bits, lanes * d.sum_bits
+    part = slice_of(chip)  # of a wide core's neuron step, one module for all instances
+    step, step_lanes = (SLICE_MODULE, part.lanes) if part else ("core.step", lanes)
     return {
         **{("core" if name == "cycles" else "core.counters", f"count_{name}"): 64 for name in COUNTERS},
         ("core.accumulators", "counts"): counted,
         ("core.join", "now"): counted, ("core.join", "before"): counted, ("core.join", "digit"): total, ("core.join", "sum"): total,
         ("core.join", "offset"): d.sum_bits,
-        ("core.step", "sum_register"): total, ("core.step", "total_register"): lanes * d.total_bits,
+        (step, "sum_register"): step_lanes * d.sum_bits, (step, "total_register"): step_lanes * d.total_bits,
         ("core.saturated", "copy"): lanes,
         ("core", "entries"): d.count_bits, ("core", "events_hit"): d.count_bits, ("core", "replay"): d.count_bits,
         ("core", "word"): d.word_bits, ("core", "page"): d.page_bits, ("core", "alive"): d.words,
@@ -219,7 +225,7 @@ class _Registers:
     def __init__(self, tree: dict[str, Any]) -> None:
         self.bits: dict[tuple[str, str], int] = {}
         for name, module in tree.items():
-            if name.startswith("spikeloop_"):  # the primitives are written by hand; their instances are counted elsewhere
+            if name in PRIMITIVES:
                 continue
             sizes = {d.name: _size(d) for d in _declarations(module) if hasattr(d, "width")}
             for item in module.items:
@@ -234,11 +240,17 @@ class _Registers:
         self.of_module = dict(totals)
 
     def against(self, declared: dict[tuple[str, str], int]) -> tuple[str, ...]:
-        named = {(module, re.sub(r"\$\d+$", "", name)): bits for (module, name), bits in self.bits.items()}
-        wrong = [f"register {module}.{name} has {named.get((module, name), 'no')} bits, not {bits}"
-                 for (module, name), bits in declared.items() if named.get((module, name)) != bits]
-        wide = [f"register {module}.{name} of {bits} bits is wide and in no inventory" for (module, name), bits in named.items()
-                if bits > SCAN_BITS and (module, name) not in declared]
+        """Each declared register is there; no wide one is beside them. One that the RTL calls otherwise goes by its width."""
+        plain = [((module, re.sub(r"(?<=\w)\$\d+$", "", name)), bits) for (module, name), bits in self.bits.items()]
+        named, others = dict(plain), Counter((key[0], bits) for key, bits in plain if key not in declared)
+        wrong = []
+        for (module, name), bits in declared.items():
+            if (module, name) not in named and others[module, bits]:
+                others[module, bits] -= 1
+            elif named.get((module, name)) != bits:
+                wrong.append(f"register {module}.{name} must have {bits} bits, not {named.get((module, name), 'be absent')}")
+        wide = [f"register of {bits} bits in {module} must be in the inventory, not beside it"
+                for (module, bits), count in others.items() if count and bits > SCAN_BITS]
         return (*wrong, *wide)
 
 
@@ -249,17 +261,12 @@ def _multiplies(tree: dict[str, Any]) -> tuple[str, ...]:
         for node in _nodes(module):
             if _kind(node) not in ("Times", "Divide", "Mod", "Power"):
                 continue
-            sides = [n for n in (node.left, node.right) if _kind(n) == "IntConst"]
-            power = any((value := _number(side.value)) > 0 and value & (value - 1) == 0 for side in sides)
-            chunk = name == "spikeloop_ram" and any(_kind(n) == "Identifier" and n.name in ("CHUNK", "CHUNKS") for n in (node.left, node.right))
-            if not (_kind(node) == "Times" and (power or chunk)) and not (name == "spikeloop_ram" and _constant(node)):
+            sides = (node.left, node.right)
+            power = any(_kind(side) == "IntConst" and _number(side.value).bit_count() == 1 for side in sides)
+            chunk = name == "spikeloop_ram" and any(_kind(side) == "Identifier" and side.name == "CHUNK" for side in sides)
+            if not (_kind(node) == "Times" and (power or chunk)):
                 found.append(f"{_kind(node)} in module {name}, line {node.lineno} of the normalised text")
     return tuple(found)
-
-
-def _constant(node: Any) -> bool:
-    """Made of parameters and numbers only."""
-    return all(n.name.isupper() for n in _nodes(node) if _kind(n) == "Identifier")
 
 
 # -- the netlist, elaborated by Yosys ----------------------------------------------------------------------------
@@ -308,7 +315,7 @@ def _register_cells(modules: dict[str, Any], wanted: dict[str, int]) -> dict[str
     """Flip-flop bits of each generated module."""
     found: Counter[str] = Counter()
     for name, module in modules.items():
-        if "spikeloop_" not in name:
+        if not any(primitive in name for primitive in PRIMITIVES):
             found[_plain(name)] += sum(int(c["parameters"]["WIDTH"], 2) for c in module["cells"].values() if c["type"] in REGISTERS)
     return {name: bits for name, bits in found.items() if bits or name in wanted}
 
@@ -322,8 +329,8 @@ def _differences(expected: dict[Any, Any], got: dict[Any, Any], what: str) -> tu
 
 
 def main(chip: Annotated[str, typer.Option("--chip", metavar="PRESET", help="Chip preset: tiny, default, zou2021 or full.")] = "tiny",
-         verilog: Annotated[Path | None, typer.Option("--verilog", metavar="FILE", help="Verilog to audit. "
-                                                      "[dim]default: what is generated for the chip[/dim]", show_default=False)] = None) -> None:
+         verilog: Annotated[Path | None, typer.Option("--verilog", metavar="FILE", help="Verilog to audit, instead of what is "
+                                                      "generated.", show_default=False)] = None) -> None:
     """Audit the generated Verilog of a chip with pyverilog and Yosys."""
     try:
         checks = audit(preset(chip), verilog.read_text() if verilog else None)

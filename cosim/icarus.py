@@ -15,6 +15,7 @@ import numpy as np
 
 from cosim.backends import check_names
 from cosim.link import Backend
+from cosim.native import claim
 from cosim.verilate import _cached, _call, hdl_key, verilog_of
 from pysim.image import Image
 from pysim.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
@@ -44,7 +45,7 @@ class Icarus(Backend):
     def waves(self, stimulus: Stimulus, path: Path) -> Path | None:
         """All signals but memories, as FST if ``path`` ends in .fst, else as VCD. One time unit is half a cycle."""
         path = Path(path).resolve()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        claim(path)
         self._simulate(stimulus, [f"+waves={path}"], ["-fst"] if path.suffix == ".fst" else [])
         return path
 

@@ -22,7 +22,7 @@ from pysim.memory_map import COUNTERS, MemoryMap
 from pysim.params import SCAN_BITS, Chip
 from pysim.trace import Stimulus, Trace
 
-__all__ = ["ChipModel", "Verilated"]
+__all__ = ["ChipModel", "Verilated", "claim"]
 
 CYCLE_LIMIT = 50_000_000  # cycles of one tick before the chip counts as hung
 
@@ -144,7 +144,7 @@ class ChipModel(Link):
     @contextmanager
     def recorded(self, path: Path) -> Iterator[None]:
         """Record what happens meanwhile (a chip built with ``Options(waves=True)``) as VCD; InputError if ``path`` cannot be written."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        claim(path)
         if self._lib.sl_wave_open(self._handle, str(path).encode()):
             raise InputError(f"wave file must be writable, not {str(path)!r}")
         try:
@@ -198,6 +198,15 @@ class Verilated(Backend):
     def close(self) -> None:
         for model in self.models:
             model.close()
+
+
+def claim(path: Path) -> None:
+    """Make an empty wave file, with its folders; InputError if that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    except OSError as error:
+        raise InputError(f"wave file must be writable, not {str(path)!r} ({error.strerror})") from None
 
 
 def _library(path: Path) -> ctypes.CDLL:

@@ -98,6 +98,13 @@ def test_waves(small: Small, tmp_path, suffix: str, start: bytes) -> None:
 
 
 @pytest.mark.icarus
+def test_waves_into_a_place_that_is_none(small: Small, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with Icarus(small.image) as simulator, pytest.raises(InputError, match="wave file must be writable"):
+        simulator.waves(small.stimulus, tmp_path / "file" / "waves.fst")
+
+
+@pytest.mark.icarus
 def test_a_chip_that_hangs_is_named_with_its_sample_and_tick(small: Small, monkeypatch) -> None:
     monkeypatch.setattr(icarus, "cycle_limit", lambda chip: 45)  # CLEAR of the tiny chip fits, a tick does not
     with Icarus(small.image) as simulator, pytest.raises(TimeoutError, match=r"sample 0, tick \d+, not idle after 45 cycles"):

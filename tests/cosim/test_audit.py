@@ -1,0 +1,106 @@
+"""The audit finds nothing in what is generated, and finds what is planted."""
+
+import re
+
+import pytest
+import typer
+
+from cosim import audit as module
+from cosim.audit import Check, audit, normalise, yosys
+from hdl.verilog import generate
+from pysim.params import PRESETS, Chip
+
+TINY = PRESETS["tiny"]
+CHIPS = {"tiny": TINY, "integers and enables": TINY.replace(clock_gates=False, sliced=False),
+         "bare": TINY.replace(refractory_bits=0, bounded=False, digit_bits=2),
+         "slices": Chip(axons=32, columns=512, lanes=256, leak_terms=1, roundings=False),
+         "zou2021": PRESETS["zou2021"]}
+ACCUMULATORS = r"^(module \\chip\.core\.accumulators [^;]*;)"
+COUNTS = r"^(  always @\(posedge acc_clk\)\n    counts <= )([^;]+);"
+
+
+def findings(checks: list[Check], what: str, tool: str = "") -> list[str]:
+    return [f for check in checks if check.what.startswith(what) and tool in check.tool for f in check.findings]
+
+
+@pytest.fixture(scope="module")
+def verilog() -> str:
+    return generate(TINY)
+
+
+def planted(verilog: str, pattern: str, replacement: str) -> str:
+    changed, count = re.subn(pattern, replacement, verilog, count=1, flags=re.M)
+    assert count == 1, f"nothing to plant at {pattern!r}"
+    return changed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHIPS)
+def test_what_is_generated_is_what_the_parameters_say(name: str) -> None:
+    checks = audit(CHIPS[name])
+    assert [f for check in checks for f in check.findings] == []
+    assert all(check.items > 0 for check in checks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", ["pyverilog", "yosys"])
+def test_a_multiply_is_found(verilog: str, tool: str) -> None:
+    wrong = planted(verilog, COUNTS, r"\g<1>row * counts;")
+    found = findings(audit(TINY, wrong), "no multiply", tool)
+    assert found and ("core.accumulators" in found[0] or "$mul" in found[0])
+
+
+@pytest.mark.slow
+def test_a_wrong_memory_is_found_by_both(verilog: str) -> None:
+    wrong = planted(verilog, r'(\.NAME\("routes"\),\n    \.ROWS\()[^)]+', r"\g<1>32'd100")
+    checks = audit(TINY, wrong)
+    assert any("routes" in f for f in findings(checks, "memories", "pyverilog"))
+    assert any("routes" in f for f in findings(checks, "memories", "yosys"))
+
+
+@pytest.mark.slow
+def test_ports_and_registers_of_another_chip_are_found(verilog: str) -> None:
+    checks = audit(TINY.replace(membrane_bits=20, axons=40), verilog)
+    assert any("i__payload" in f for f in findings(checks, "ports", "pyverilog"))
+    assert any("i__payload" in f for f in findings(checks, "ports", "yosys"))
+    assert any("core.step.total_register" in f for f in findings(checks, "registers"))
+    assert any("memory v " in f for f in findings(checks, "memories", "yosys"))
+
+
+@pytest.mark.slow
+def test_a_wide_register_in_no_inventory_is_found(verilog: str) -> None:
+    wrong = planted(verilog, ACCUMULATORS, r"\1\n  reg [99:0] stowaway;\n"
+                    r"  always @(posedge acc_clk) stowaway <= row;")
+    assert any("register of 100 bits in core.accumulators" in f for f in findings(audit(TINY, wrong), "registers"))
+
+
+@pytest.mark.slow
+def test_a_combinational_loop_is_found(verilog: str) -> None:
+    wrong = planted(verilog, ACCUMULATORS, r"\1\n  wire ring, ring2;\n  assign ring = ~ring2;\n"
+                    r"  assign ring2 = ring ^ row[0];")
+    wrong = planted(wrong, COUNTS, r"\g<1>\2 ^ ring;")
+    assert any("loop" in f for f in findings(audit(TINY, wrong), "no combinational loop"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments, status", [("--chip tiny", 0), ("--chip nothing", 2), ("--verilog /nowhere.v", 2)])
+def test_the_command(arguments: str, status: int, capsys) -> None:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(module.main)
+    with pytest.raises(SystemExit) as ended:
+        app(arguments.split())
+    assert ended.value.code == status
+    output = capsys.readouterr()
+    assert ("must be" in output.err) if status else ("no multiply" in output.out)
+
+
+def test_the_normaliser_keeps_registers_registers() -> None:
+    text = "(* init = 1'h1 *)\n  reg [3:0] \\q$1  = 4'h0;\n  always @* begin\n"
+    text += "    if (\\$auto$verilog_backend.cc:1:dump$3 ) begin end\n  end\n"
+    assert normalise(text).split() == ["reg", "[3:0]", "\\q$1", ";", "always", "@*", "begin", "end"]
+
+
+def test_yosys_says_what_went_wrong() -> None:
+    done, log = yosys("read_verilog /nowhere.v\n")
+    assert not done
+    assert "nowhere.v" in log
