@@ -32,7 +32,7 @@ def bin_names(chip: Chip) -> list[str]:
         *(f"page {p}" for p in range(chip.pages)), "last page held",
         *(f"join of {n}" for n in range(1, chip.derived.join_max + 1)), *(f"weights {f.name.lower()}" for f in WeightFormat),
         *(f"spikes of delay {k}" for k in range(1, chip.delay_max + 1)),
-        "tick without an event", "tick with every input line active", "tick with a dead word",
+        "spike of the last lane", "tick without an event", "tick with every input line active", "tick with a dead word",
     ]
 
 
@@ -62,6 +62,7 @@ class _Watched(Core):
         self.last_page, self.join, shift, offset = (np.array([getattr(w, key) for w in words])[word]
                                                     for key in ("last_page", "last_digit", "shift", "offset"))
         self.join = self.join + 1
+        self.last_lane = self.neurons.place % image.chip.lanes == image.chip.lanes - 1
         self.form = np.where(offset == 0, WeightFormat.BINARY, np.where(shift == 0, WeightFormat.TERNARY, WeightFormat.SIGNED))
 
     def _step(self, sums: np.ndarray, v: np.ndarray, c: np.ndarray, mine: slice, step: int) -> tuple[np.ndarray, ...]:
@@ -132,6 +133,7 @@ class _Watched(Core):
             met(f"join of {n}", (self.join[mine] == n) & (sums != 0))
         for form in WeightFormat:
             met(f"weights {form.name.lower()}", (self.form[mine] == form) & (sums != 0))
+        met("spike of the last lane", s & self.last_lane[mine])
         route = {key: value[mine] for key, value in self.neurons.route.items()}
         for k in range(1, self.chip.delay_max + 1):
             met(f"spikes of delay {k}", s & (route["kind"] == ROUTE_LOCAL) & (route["delay"] == k))
