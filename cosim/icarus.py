@@ -16,7 +16,7 @@ import numpy as np
 from cosim.backends import check_names
 from cosim.link import Backend
 from cosim.native import claim
-from cosim.verilate import _cached, _call, hdl_key, verilog_of
+from cosim.verilate import cached, call, hdl_key, verilog_of
 from pysim.image import Image
 from pysim.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
 from pysim.params import BUS_BITS, SCAN_BITS, Chip
@@ -104,11 +104,11 @@ def compile_bench(chip: Chip) -> Path:
         (folder / "chip.vh").write_text(header)
         (folder / "bench.v").write_text(bench)
         (folder / "chip.v").write_text(awake(verilog_of(chip).read_text()))
-        _call(["iverilog", "-g2012", "-I", str(folder), "-s", BENCH, "-o", str(folder / "chip.vvp"), str(folder / "bench.v"),
+        call(["iverilog", "-g2012", "-I", str(folder), "-s", BENCH, "-o", str(folder / "chip.vvp"), str(folder / "bench.v"),
                str(folder / "chip.v")], {}, folder / "iverilog.log")
 
     key = hdl_key("\0".join((repr(chip), bench, header, version, Path(__file__).read_text())))[:24]
-    return _cached(f"icarus-{key}", make) / "chip.vvp"
+    return cached(f"icarus-{key}", make) / "chip.vvp"
 
 
 def awake(verilog: str) -> str:

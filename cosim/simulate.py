@@ -18,7 +18,7 @@ from pathlib import Path
 from unittest.mock import patch
 from xml.etree import ElementTree
 
-from cosim.verilate import _cached, simulator_root, verilog_of
+from cosim.verilate import cached, simulator_root, verilog_of
 from pysim.errors import InputError
 from pysim.params import Chip
 
@@ -87,7 +87,7 @@ def build(simulator: str, sources: Sequence[Path], top: str, *, stock: bool = Fa
         for leftover in (*folder.glob("*.o"), *folder.glob("*.gch"), *folder.glob("*.a")):
             leftover.unlink()
 
-    return Build(simulator, top, _cached(f"cocotb-{key}", make))
+    return Build(simulator, top, cached(f"cocotb-{key}", make))
 
 
 def run(built: Build, module: str, *, environment: Mapping[str, str] | None = None, seed: int = 0, only: str | None = None,

@@ -24,7 +24,7 @@ from pysim.errors import InputError
 from pysim.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
 from pysim.params import Chip
 
-__all__ = ["Options", "build", "cache_folder", "default_compiler", "hdl_key", "simulator_root", "verilog_of"]
+__all__ = ["Options", "build", "cache_folder", "cached", "call", "default_compiler", "hdl_key", "simulator_root", "verilog_of"]
 
 TOP = "chip"
 VERILATOR_FLAGS = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "--no-timing")
@@ -83,7 +83,7 @@ def verilog_of(chip: Chip) -> Path:
     def make(folder: Path) -> None:
         from hdl.verilog import generate
         (folder / "chip.v").write_text(generate(chip))
-    return _cached(f"verilog-{hdl_key(repr(chip))[:24]}", make) / "chip.v"
+    return cached(f"verilog-{hdl_key(repr(chip))[:24]}", make) / "chip.v"
 
 
 def build(chip: Chip, options: Options = Options()) -> Path:
@@ -106,7 +106,7 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         (folder / "public.vlt").write_text('`verilator_config\npublic_flat_rd -module "*core" -var "count_*"\n'
                                              'no_inline -module "spikeloop_neuron_slice"\n')
         root = simulator_root()
-        _call([str(root / "bin" / "verilator_bin"), *flags, "--prefix", "Vchip", "--top-module", TOP, "-Mdir", str(folder),
+        call([str(root / "bin" / "verilator_bin"), *flags, "--prefix", "Vchip", "--top-module", TOP, "-Mdir", str(folder),
                str(folder / "public.vlt"), str(source)], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")
         (folder / "model.h").write_text(_model_header(chip, (folder / "Vchip___024root.h").read_text()))
         (folder / "harness.cpp").write_text(harness)
@@ -121,12 +121,12 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda job: _compile(compiler, [job[2], *defines, *include], job[0], job[1]), jobs))
         objects = [str(o) for _, o, _ in jobs]
-        _call([compiler, "-shared", "-o", str(folder / "chip.so"), *objects, *map(str, _runtime(compiler, options)), "-pthread",
+        call([compiler, "-shared", "-o", str(folder / "chip.so"), *objects, *map(str, _runtime(compiler, options)), "-pthread",
                *(["-latomic"] if "clang" in compiler else [])], {}, folder / "link.log")
         for leftover in (*folder.glob("*.o"), *folder.glob("*.gch")):
             leftover.unlink()
 
-    return _cached(f"chip-{key}", make) / "chip.so"
+    return cached(f"chip-{key}", make) / "chip.so"
 
 
 def _named_only(verilog: str) -> str:
@@ -161,16 +161,16 @@ def _runtime(compiler: str, options: Options) -> list[Path]:
             list(pool.map(lambda name: _compile(compiler, ["-O2", *_defines(options), *_includes(root)], root / "include" / f"{name}.cpp",
                                                 folder / f"{name}.o"), names))
 
-    folder = _cached(f"runtime-{key}", make)
+    folder = cached(f"runtime-{key}", make)
     return [folder / f"{name}.o" for name in names]
 
 
 def _compile(compiler: str, flags: list[str], source: Path, target: Path) -> None:
     ccache = [found] if (found := shutil.which("ccache")) else []
-    _call([*ccache, compiler, "-c", *COMPILE_FLAGS, *flags, "-o", str(target), str(source)], {}, target.with_suffix(".log"))
+    call([*ccache, compiler, "-c", *COMPILE_FLAGS, *flags, "-o", str(target), str(source)], {}, target.with_suffix(".log"))
 
 
-def _cached(name: str, make) -> Path:
+def cached(name: str, make) -> Path:
     """Folder ``name`` of the cache, filled by ``make(temporary folder)`` if it is not there."""
     cache = cache_folder()
     target = cache / name
@@ -192,7 +192,7 @@ def _cached(name: str, make) -> Path:
     return target
 
 
-def _call(command: list[str], environment: dict[str, str], log: Path) -> None:
+def call(command: list[str], environment: dict[str, str], log: Path) -> None:
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{shlex.join(command)}\nexit {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")

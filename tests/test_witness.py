@@ -19,6 +19,7 @@ from tests.witness import model as witness
 
 CHIP = PRESETS["tiny"]
 NEURON_TICKS = 10_000
+PLAIN = ("rectify", "fire", "v_reset", "v_low", "v_low_reset", "v_low_add", "refractory", "hold", "v_init")
 
 # What a mode puts into every population; the rest stays random.
 MODES: dict[str, dict[str, Any]] = {
@@ -60,12 +61,11 @@ def test_witness_agrees(mode: str, seed: int, rtl: ChipModel) -> None:
             for p in network.populations:
                 where = f"{mode}, seed {seed}, sample {sample}, population {p.name}, after {compared} neuron-ticks"
                 of = seen[p.name]
-                np.testing.assert_array_equal(golden.spikes[p.name][sample], np.array(of["spikes"], dtype=int), err_msg=where)
-                np.testing.assert_array_equal(golden.membranes[p.name][sample], of["membranes"], err_msg=where)
-                np.testing.assert_array_equal(golden.saturations[p.name][sample], of["saturations"], err_msg=where)
+                found = [(golden.spikes[p.name], "spikes"), (golden.membranes[p.name], "membranes"), (golden.saturations[p.name], "saturations")]
                 for trace in traces:
-                    np.testing.assert_array_equal(unpack(trace.spikes[p.name][sample], p.size), np.array(of["spikes"], dtype=int), err_msg=where)
-                    np.testing.assert_array_equal(trace.membranes[p.name][sample], of["membranes"], err_msg=where)
+                    found += [(unpack(trace.spikes[p.name], p.size), "spikes"), (trace.membranes[p.name], "membranes")]
+                for array, field in found:
+                    np.testing.assert_array_equal(array[sample], np.array(of[field], dtype=np.int64), err_msg=f"{field}, {where}")
                 compared += network.steps * p.size
                 spikes += int(np.sum(of["spikes"]))
     assert (spikes == 0) == (mode == "read-out"), "equal silence proves nothing"
@@ -80,8 +80,8 @@ def _network(rng: np.random.Generator, mode: str) -> Network:
     forced = MODES[mode]
 
     def force(p: Population) -> Population:
-        arrays = {key: np.broadcast_to(np.asarray(value), getattr(p, key).shape).astype(getattr(p, key).dtype) for key, value in forced.items()}
-        return replace(p, **arrays)
+        now = {key: getattr(p, key) for key in forced}
+        return replace(p, **{key: np.broadcast_to(value, now[key].shape).astype(now[key].dtype) for key, value in forced.items()})
     return replace(network, populations=tuple(force(p) for p in network.populations))
 
 
@@ -91,10 +91,10 @@ def _graph(network: Network) -> dict[str, Any]:
         return {
             **{key: getattr(p, key)[:, i].tolist() for key in ("bias", "v_th", "v_sub", "k0")},
             "leak_sign": p.leak_sign[:, :, i].tolist(), "leak_shift": p.leak_shift[:, :, i].tolist(),
-            "rounding": LeakRounding(p.rounding[i]).name.lower(), "reset": Reset(p.reset[i]).name.lower(), "low": LowBound(p.low[i]).name.lower(),
-            **{key: getattr(p, key)[i].item() for key in ("rectify", "fire", "v_reset", "v_low", "v_low_reset", "v_low_add", "refractory",
-                                                           "hold", "v_init")}}
+            "rounding": LeakRounding(p.rounding[i]).name.lower(), "reset": Reset(p.reset[i]).name.lower(),
+            "low": LowBound(p.low[i]).name.lower(), **{key: getattr(p, key)[i].item() for key in PLAIN}}
     return {
         "P": network.membrane_bits, "steps": network.steps, "inputs": {n.name: n.size for n in network.inputs},
-        "populations": {p.name: {"size": p.size, "pages": p.pages, "neurons": [neuron(p, i) for i in range(p.size)]} for p in network.populations},
+        "populations": {p.name: {"size": p.size, "pages": p.pages, "neurons": [neuron(p, i) for i in range(p.size)]}
+                        for p in network.populations},
         "edges": [{"source": e.source, "target": e.target, "delay": e.delay, "weights": e.weights.tolist()} for e in network.edges]}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cosim.simulate import build, run
-from cosim.verilate import _cached, hdl_key
+from cosim.verilate import cached, hdl_key
 from hdl.verilog import convert
 from tests.cocotb import neuron_cases
 from tests.cocotb.neuron_cases import FORMS, NeuronTop
@@ -14,7 +14,7 @@ from tests.cocotb.neuron_cases import FORMS, NeuronTop
 def verilog() -> Path:
     """The Verilog of all forms, kept like that of a chip."""
     key = hdl_key(Path(neuron_cases.__file__).read_text())[:24]
-    made = _cached(f"verilog-{key}", lambda folder: (folder / "neuron_bench.v").write_text(convert(NeuronTop(), "neuron_bench")))
+    made = cached(f"verilog-{key}", lambda folder: (folder / "neuron_bench.v").write_text(convert(NeuronTop(), "neuron_bench")))
     return made / "neuron_bench.v"
 
 
