@@ -61,7 +61,8 @@ def test_witness_agrees(mode: str, seed: int, rtl: ChipModel) -> None:
             for p in network.populations:
                 where = f"{mode}, seed {seed}, sample {sample}, population {p.name}, after {compared} neuron-ticks"
                 of = seen[p.name]
-                found = [(golden.spikes[p.name], "spikes"), (golden.membranes[p.name], "membranes"), (golden.saturations[p.name], "saturations")]
+                found = [(golden.spikes[p.name], "spikes"), (golden.membranes[p.name], "membranes"),
+                         (golden.saturations[p.name], "saturations")]
                 for trace in traces:
                     found += [(unpack(trace.spikes[p.name], p.size), "spikes"), (trace.membranes[p.name], "membranes")]
                 for array, field in found:
