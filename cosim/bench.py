@@ -105,7 +105,7 @@ def _cases() -> Iterator[tuple[str, Chip, int, int]]:
 
 
 def _ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Iterator[Way]:
-    compilers = [default_compiler(), *(["g++"] if default_compiler() != "g++" and "minimal" not in title else [])]
+    compilers = [default_compiler(), *(["g++"] if default_compiler() != "g++" and title in ("full, 128 lanes", "zou2021") else [])]
     for compiler in compilers:
         options = Options(compiler=compiler)
         start = time.perf_counter()
@@ -198,6 +198,5 @@ def _ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
         "golden : native 128 lanes": ("golden, torch, one thread", lanes),
         "two workers : one": (f"native, {default_compiler()}, two workers (full, 128 lanes)", lanes),
         "clang++ : g++, 128 lanes": (lanes, "native, g++ (full, 128 lanes)"),
-        "clang++ : g++, full row": (row, "native, g++ (full, full row)"),
     }
     return {name: rate[a] / rate[b] for name, (a, b) in pairs.items() if a in rate and b in rate and a != b}

@@ -118,6 +118,11 @@ struct Model {
     }
 };
 
+// where a neuron's spike (a bit of the spikes memory) and its membrane (an entry of the unpacked ones) are
+struct Place {
+    int32_t spike, membrane;
+};
+
 // dst |= src, `bits` of them, at bit offset `at` of dst
 void or_bits(uint8_t* dst, int64_t at, const uint8_t* src, int64_t bits) {
     const int shift = at & 7;
@@ -247,6 +252,12 @@ int sl_run(Model* model, const Run* run) {
     std::vector<uint8_t> plane_buffer(v->stride + 16), slot_bits(RING_CHUNKS * 8 + 8);
     std::vector<int32_t> membranes(run->words * ((run->lanes + 31) / 32) * 32);
     const int64_t groups = (run->lanes + 31) / 32;
+    std::vector<std::vector<Place>> places(run->populations);  // no division per neuron and tick
+    for (int64_t p = 0; p < run->populations; ++p)
+        for (int64_t n = 0; n < run->population[p].size; ++n) {
+            const int64_t word = run->population[p].neurons[n] / run->lanes, lane = run->population[p].neurons[n] % run->lanes;
+            places[p].push_back({int32_t(word * spikes->stride * 8 + lane), int32_t(word * groups * 32 + lane)});
+        }
     bool want_membranes = false;
     for (int64_t p = 0; p < run->populations; ++p) want_membranes |= run->population[p].membranes != nullptr;
 
@@ -295,10 +306,12 @@ int sl_run(Model* model, const Run* run) {
                 const int64_t row = sample * run->steps + step, bytes = (pop.size + 7) / 8;
                 uint8_t* out = pop.spikes + row * bytes;
                 std::memset(out, 0, bytes);
-                for (int64_t n = 0; n < pop.size; ++n) {
-                    const int64_t word = pop.neurons[n] / run->lanes, lane = pop.neurons[n] % run->lanes;
-                    out[n >> 3] |= uint8_t(((spikes->data[word * spikes->stride + (lane >> 3)] >> (lane & 7)) & 1) << (n & 7));
-                    if (pop.membranes) pop.membranes[row * pop.size + n] = membranes[word * groups * 32 + lane];
+                const Place* place = places[p].data();
+                for (int64_t n = 0; n < pop.size; ++n)
+                    out[n >> 3] |= uint8_t(((spikes->data[place[n].spike >> 3] >> (place[n].spike & 7)) & 1) << (n & 7));
+                if (pop.membranes) {
+                    int32_t* v_out = pop.membranes + row * pop.size;
+                    for (int64_t n = 0; n < pop.size; ++n) v_out[n] = membranes[place[n].membrane];
                 }
             }
         }

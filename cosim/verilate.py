@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
@@ -89,6 +89,7 @@ def verilog_of(chip: Chip) -> Path:
 def build(chip: Chip, options: Options = Options()) -> Path:
     """The shared library of a chip; cached. InputError if a tool is missing."""
     compiler = options.compiler or default_compiler()
+    options = replace(options, compiler=compiler)
     if not shutil.which(compiler):
         raise InputError(f"compiler must be installed, not missing: apt install {'clang' if 'clang' in compiler else compiler}")
     flags = [*VERILATOR_FLAGS, *_wide_flags(chip, compiler),
