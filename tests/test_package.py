@@ -5,7 +5,6 @@ already installed here (the versions of requirements.lock), seen through one ``.
 through it, because editable installs work by ``.pth`` files of their own, which such a line does not follow. The test checks that.
 """
 
-import gzip
 import json
 import os
 import subprocess
@@ -14,8 +13,9 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
+
+from tests.images import write_images
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("cosim", "golden", "hdl", "pysim")
@@ -55,16 +55,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MNIST's four files with 4 x 4 images of two classes, bright above or bright below: a net of 16-6-2 tells them apart."""
-    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("images")
-    for part, count in (("train", 400), ("t10k", 40)):
-        labels = (np.arange(count) % 2).astype(np.uint8)
-        pixels = rng.integers(0, 60, (count, 4, 4))
-        pixels[labels == 0, :2] += 190
-        pixels[labels == 1, 2:] += 190
-        for name, array in ((f"{part}-images-idx3-ubyte", pixels.astype(np.uint8)), (f"{part}-labels-idx1-ubyte", labels)):
-            head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-            (folder / f"{name}.gz").write_bytes(gzip.compress(head + array.tobytes()))
-    return folder
+    return write_images(tmp_path_factory.mktemp("images"), gzipped=True)
 
 
 def test_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:

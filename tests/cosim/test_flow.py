@@ -7,7 +7,6 @@ import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cosim.cli import main
@@ -16,21 +15,13 @@ from pysim.errors import InputError
 from pysim.image import Image
 from pysim.network import Network
 from pysim.trace import Stimulus
+from tests.images import write_images
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MNIST's four files with 4 x 4 images of two classes, bright above or bright below."""
-    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("images")
-    for part, count in (("train", 400), ("t10k", 40)):
-        labels = (np.arange(count) % 2).astype(np.uint8)
-        pixels = rng.integers(0, 60, (count, 4, 4))
-        pixels[labels == 0, :2] += 190
-        pixels[labels == 1, 2:] += 190
-        for name, array in ((f"{part}-images-idx3-ubyte", pixels.astype(np.uint8)), (f"{part}-labels-idx1-ubyte", labels)):
-            head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-            (folder / name).write_bytes(head + array.tobytes())
-    return folder
+    return write_images(tmp_path_factory.mktemp("images"))
 
 
 def sim(images: Path, output: Path, *more: str) -> tuple[int, str, str]:
