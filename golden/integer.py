@@ -9,14 +9,18 @@ partial sum, in whatever order, is an integer that the format holds, and the pro
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import unfold
 
 from pysim.network import Edge, InputError, LeakRounding, LowBound, Network, Population, Reset
 
 __all__ = ["IntegerTrace", "predict", "run", "run_chunks"]
+
+PATCHES = 1 << 24  # numbers in the patches of a convolution held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +103,9 @@ class _Synapses:
     """One edge: exact sums of the weights of arriving spikes."""
 
     def __init__(self, edge: Edge) -> None:
-        self.source, self.delay = edge.source, edge.delay
-        bound = int(np.abs(edge.weights.astype(np.int64)).sum(0).max())
+        self.source, self.delay, self.conv = edge.source, edge.delay, edge.conv
+        onto = tuple(range(1, 4)) if edge.conv else 0  # all axes but the neuron's (or its channel's)
+        bound = int(np.abs(edge.weights.astype(np.int64)).sum(onto).max())
         # A user may have allowed float32 products at lower precision; then its 24 bits are not to be relied on.
         if bound < 1 << 24 and torch.get_float32_matmul_precision() == "highest":
             dtype = torch.float32
@@ -110,7 +115,17 @@ class _Synapses:
 
     def sum(self, spikes: Tensor) -> Tensor:
         """S of this edge: spikes uint8 ``[sample, source]`` to int64 ``[sample, target]``."""
-        return (spikes.to(self.weights.dtype) @ self.weights).to(torch.int64)
+        x = spikes.to(self.weights.dtype)
+        if self.conv is None:
+            return (x @ self.weights).to(torch.int64)
+        # Patches times kernels: a product of matrices, where a library's convolution might choose a transform that rounds (Winograd).
+        maps, kernels = x.view(-1, *self.conv.source), self.weights.view(self.conv.groups, -1, self.weights[0].numel())
+        parts = max(1, len(maps) * kernels.shape[2] * self.conv.groups * prod(self.conv.target[1:]) // PATCHES)
+        sums = []
+        for some in maps.tensor_split(parts):
+            patches = unfold(some, self.conv.kernel, stride=self.conv.stride, padding=self.conv.padding)
+            sums.append((kernels @ patches.view(len(some), self.conv.groups, kernels.shape[2], -1)).flatten(1))
+        return torch.cat(sums).to(torch.int64)
 
 
 class _Neurons:

@@ -200,7 +200,8 @@ def _axon_rows(network: Network, placement: Placement) -> list[tuple[int, Edge]]
 def _pack_fanout(network: Network, placement: Placement) -> np.ndarray:
     fanout = np.zeros(placement.chip.axons, np.int64)
     for first, edge in _axon_rows(network, placement):
-        fanout[first:first + edge.weights.shape[0]] += np.count_nonzero(edge.weights, axis=1)
+        count = edge.fanout()
+        fanout[first:first + count.size] += count
     return (fanout[:, None] >> np.arange(placement.chip.columns.bit_length()) & 1).astype(np.uint8)
 
 
@@ -210,12 +211,13 @@ def _pack_synapses(network: Network, placement: Placement) -> np.ndarray:
     edges = _axon_rows(network, placement)
     bits = np.zeros((d.words, chip.axons, chip.digit_bits, chip.lanes), np.uint8)
     for p in placement.populations:
-        lines, word_of = [(first, e) for first, e in edges if e.target == p.name], p.neurons // chip.lanes
+        edges_in, word_of = [(first, e) for first, e in edges if e.target == p.name], p.neurons // chip.lanes
         for w in np.unique(word_of):
             word, mine = placement.words[w], np.flatnonzero(word_of == w)
             weights = np.zeros((chip.axons, mine.size), np.int32)
-            for first, edge in lines:
-                weights[first:first + edge.weights.shape[0]] = edge.weights[:, mine]
+            for first, edge in edges_in:
+                lines = edge.lines(mine)
+                weights[first + lines] = edge.block(lines, mine)
             lane = p.neurons[mine] % chip.lanes
             if word.shift:
                 stored = weights + (word.offset << word.offset_shift)

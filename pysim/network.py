@@ -9,6 +9,7 @@ Words: ``pages`` P_g is the first axis of every paged array; ``size`` N the last
 
 import hashlib
 import json
+import math
 import os
 import struct
 import tempfile
@@ -22,10 +23,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from pysim.convolution import Conv
 from pysim.errors import InputError
 
 __all__ = [
-    "Edge", "Input", "LeakRounding", "LowBound", "Network", "Population", "Reset", "WeightFormat",
+    "Conv", "Edge", "Input", "LeakRounding", "LowBound", "Network", "Population", "Reset", "WeightFormat",
     "start_ticks", "MAX_DELAY", "MAX_PAGES", "MAX_REFRACTORY", "MAX_START", "MAX_WEIGHT_BITS", "LEAK_TERMS",
 ]
 
@@ -164,14 +166,28 @@ class Population:
 class Edge:
     """Synapses from ``source`` (an input or a population) onto population ``target``.
 
-    ``weights`` int32 ``[source size, target size]`` within the target's weight format; ``delay`` is the
-    logical delay in steps: 0 = same step (feed-forward), >= 1 for recurrent and lateral edges.
+    ``weights`` int32 ``[source size, target size]`` within the target's weight format or, with the geometry ``conv``,
+    ``[output channels, input channels of a group, kernel height, kernel width]``; ``delay`` is the logical delay in steps:
+    0 = same step (feed-forward), >= 1 for recurrent and lateral edges.
     """
 
     source: str
     target: str
     weights: np.ndarray
     delay: int = 0
+    conv: Conv | None = None
+
+    def lines(self, neurons: np.ndarray) -> np.ndarray:
+        """Lines of the source that can reach any of the target's ``neurons``, ascending: int64 ``[m]``."""
+        return self.conv.lines(neurons) if self.conv else np.arange(self.weights.shape[0])
+
+    def block(self, lines: np.ndarray, neurons: np.ndarray) -> np.ndarray:
+        """Weights of ``lines`` onto ``neurons``: int32 ``[m, n]``."""
+        return self.conv.block(self.weights, lines, neurons) if self.conv else self.weights[np.ix_(lines, neurons)]
+
+    def fanout(self) -> np.ndarray:
+        """Non-zero synapses of each line of the source: int64 ``[source size]``."""
+        return self.conv.fanout(self.weights) if self.conv else np.count_nonzero(self.weights, axis=1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -270,7 +286,13 @@ class Network:
     def _check_edge(self, edge: Edge) -> None:
         where = f"edge {edge.source}->{edge.target}"
         target = self.population(edge.target)
-        shape = (self.size_of(edge.source), target.size)
+        shape: tuple[int, ...] = (self.size_of(edge.source), target.size)
+        if edge.conv:
+            edge.conv.check(where)
+            maps = math.prod(edge.conv.source), math.prod(edge.conv.target)
+            if maps != shape:
+                raise InputError(f"maps of the convolution of {where} must have {shape[0]} lines and {shape[1]} neurons, not {maps[0]} and {maps[1]}")
+            shape = edge.conv.weights_shape
         if edge.weights.shape != shape:
             raise InputError(f"weights of {where} must be of shape {shape}, not {edge.weights.shape}")
         if edge.weights.dtype != np.int32:
@@ -299,7 +321,7 @@ class Network:
             for key in _PAGED | _TERMS | _PLAIN:
                 tensors[f"{p.name}.{key}"] = np.ascontiguousarray(getattr(p, key))
         for i, e in enumerate(self.edges):
-            header["edges"].append({"source": e.source, "target": e.target, "delay": e.delay})
+            header["edges"].append({"source": e.source, "target": e.target, "delay": e.delay, **({"conv": e.conv.to_dict()} if e.conv else {})})
             tensors[f"edge{i}.weights"] = np.ascontiguousarray(e.weights)
         return save(tensors, metadata={"spikeloop": json.dumps(header, sort_keys=True)})
 
@@ -349,7 +371,8 @@ class Network:
                                          f"not {arrays[key].view(np.uint8).max()}")
                 populations.append(Population(name=p["name"], size=p["size"], start=p["start"], weight_bits=p["weight_bits"],
                                               weight_format=_FORMATS[p["weight_format"]], **arrays))
-            edges = [Edge(source=e["source"], target=e["target"], delay=e["delay"], weights=tensors.pop(f"edge{i}.weights"))
+            edges = [Edge(source=e["source"], target=e["target"], delay=e["delay"], weights=tensors.pop(f"edge{i}.weights"),
+                          conv=Conv.from_dict(e["conv"]) if "conv" in e else None)
                      for i, e in enumerate(header["edges"])]
             if tensors:
                 raise InputError(f"tensors of {what} must all belong to its graph, not {sorted(tensors)[0]!r}")

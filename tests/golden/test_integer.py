@@ -1,5 +1,7 @@
 """The reference against a slow scalar loop, one neuron at a time in Python's integers, written from docs/arithmetic.md."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden.integer import IntegerTrace, predict, run, run_chunks
-from pysim.network import Edge, Input, InputError, LeakRounding, LowBound, Network, Population, Reset, WeightFormat, start_ticks
+from pysim.network import Conv, Edge, Input, InputError, LeakRounding, LowBound, Network, Population, Reset, WeightFormat, start_ticks
 
 MODES = [(r, s, b) for r in LeakRounding for s in Reset for b in LowBound]
 
@@ -241,3 +243,25 @@ def test_bad_inputs_are_refused(inputs: dict, message: str):
 def test_bad_batch_is_refused():
     with pytest.raises(InputError, match="batch must be at least 1, not 0"):
         run(wide_network(np.ones((3, 2))), {"i": np.zeros((2, 1, 3), np.uint8)}, batch=0)
+
+
+@pytest.mark.parametrize("scale", [1, 1 << 12, 1 << 15])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_convolution_equals_its_matrix(scale, groups):
+    conv = Conv.make((4, 7, 6), 6, (3, 2), stride=(2, 1), padding=(1, 0), groups=groups)
+    rng = np.random.default_rng(scale + groups)
+    weights = (rng.integers(-3, 4, conv.weights_shape) * scale).clip(-(1 << 15), (1 << 15) - 1).astype(np.int32)
+    lines, neurons = np.arange(4 * 7 * 6), np.arange(math.prod(conv.target))
+
+    def net(edge):
+        p = Population.make("p", neurons.size, weight_bits=16, v_th=2 * scale, leak_sign=[[[-1], [0], [0]]], leak_shift=2)
+        return Network(name="n", inputs=(Input(name="i", size=lines.size),), populations=(p,), edges=(edge,), steps=4, output="p")
+
+    folded = net(Edge(source="i", target="p", weights=weights, conv=conv))
+    flat = net(Edge(source="i", target="p", weights=conv.block(weights, lines, neurons)))
+    x = {"i": (rng.random((5, 4, lines.size)) < 0.3).astype(np.uint8)}
+    a, b = run(folded, x), run(flat, x)
+    assert a.spikes["p"].any() and not a.spikes["p"].all()
+    np.testing.assert_array_equal(a.membranes["p"], b.membranes["p"])
+    np.testing.assert_array_equal(a.spikes["p"], b.spikes["p"])
+    assert Network.from_bytes(folded.to_bytes()).edges[0].conv == conv
