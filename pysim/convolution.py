@@ -62,7 +62,8 @@ class Conv:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Conv":
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        parts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**parts)
 
     def lines(self, neurons: np.ndarray) -> np.ndarray:
         """Lines that reach any of ``neurons``, ascending: int64 ``[m]``."""

@@ -291,7 +291,8 @@ class Network:
             edge.conv.check(where)
             maps = math.prod(edge.conv.source), math.prod(edge.conv.target)
             if maps != shape:
-                raise InputError(f"maps of the convolution of {where} must have {shape[0]} lines and {shape[1]} neurons, not {maps[0]} and {maps[1]}")
+                raise InputError(f"maps of the convolution of {where} must have {shape[0]} lines and {shape[1]} neurons, "
+                                 f"not {maps[0]} and {maps[1]}")
             shape = edge.conv.weights_shape
         if edge.weights.shape != shape:
             raise InputError(f"weights of {where} must be of shape {shape}, not {edge.weights.shape}")
@@ -321,7 +322,8 @@ class Network:
             for key in _PAGED | _TERMS | _PLAIN:
                 tensors[f"{p.name}.{key}"] = np.ascontiguousarray(getattr(p, key))
         for i, e in enumerate(self.edges):
-            header["edges"].append({"source": e.source, "target": e.target, "delay": e.delay, **({"conv": e.conv.to_dict()} if e.conv else {})})
+            conv = {"conv": e.conv.to_dict()} if e.conv else {}
+            header["edges"].append({"source": e.source, "target": e.target, "delay": e.delay, **conv})
             tensors[f"edge{i}.weights"] = np.ascontiguousarray(e.weights)
         return save(tensors, metadata={"spikeloop": json.dumps(header, sort_keys=True)})
 
