@@ -1,0 +1,52 @@
+"""The fabric: a mesh of routers, one for each core; packets in, events out.
+
+A router whose queues are empty and to which nothing comes sleeps behind a clock gate: in simulation an idle fabric costs a look at
+the gates. Source: Zou et al. 2021, section 2.4; docs/fabric.md.
+"""
+
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Instance, Module, ResetSignal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.router import Router, packet_layout
+from pysim.fabric import Mesh
+
+__all__ = ["Fabric"]
+
+LINKS = {"east": "west", "north": "south"}  # output: the input it leads to, of the neighbour there
+
+
+class Fabric(wiring.Component):
+    """Members (lists by core number)
+    -------
+    i: In, streams of packets from the cores; ``valid`` must come from a register (the clock gates look at it in mid-cycle).
+    o: Out, streams of what the packets carry, of ``shape``, to the cores; they must always become ready again by themselves.
+    busy: Out, from the cycle after a packet is taken up to the one in which the last core takes its copy.
+    """
+
+    def __init__(self, mesh: Mesh, shape, *, clock_gates: bool = True):
+        self.mesh, self.clock_gates = mesh, clock_gates
+        self.routers = {core: Router(mesh, *core, shape) for core in mesh}
+        super().__init__({"i": In(stream.Signature(packet_layout(mesh, shape))).array(len(mesh)),
+                          "o": Out(stream.Signature(shape)).array(len(mesh)), "busy": Out(1)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        for (x, y), router in self.routers.items():
+            name, number = f"router_{x}_{y}", self.mesh.number((x, y))
+            m.submodules[name] = DomainRenamer(name)(router) if self.clock_gates else router
+            if self.clock_gates:
+                m.domains += (domain := ClockDomain(name))
+                m.d.comb += domain.rst.eq(ResetSignal())
+                m.submodules[f"{name}_gate"] = Instance("spikeloop_clock_gate", i_clk=ClockSignal(),
+                                                        i_enable=router.active | ResetSignal(), o_gated=domain.clk)
+            wiring.connect(m, wiring.flipped(self.i[number]), router.i["local"])
+            m.d.comb += [self.o[number].valid.eq(router.o["local"].valid), router.o["local"].ready.eq(self.o[number].ready),
+                         self.o[number].payload.eq(router.o["local"].p.payload)]
+            for port, opposite in LINKS.items():
+                if port in router.ports:
+                    neighbour = self.routers[(x + 1, y) if port == "east" else (x, y + 1)]
+                    wiring.connect(m, router.o[port], neighbour.i[opposite])
+                    wiring.connect(m, neighbour.o[opposite], router.i[port])
+        m.d.comb += self.busy.eq(Cat(router.busy for router in self.routers.values()).any())
+        return m

@@ -1,0 +1,123 @@
+"""AER router: five ports (local, east, west, north, south), XY order, multicast over a rectangle of cores, one flit a packet.
+
+The router at (X, Y) sends a packet for the rectangle x0..x1 by y0..y1
+
+    east if x1 > X    west if x0 < X    and, where x0 <= X <= x1,    north if y1 > Y    south if y0 < Y    local if y0 <= Y <= y1
+
+to all of these at once, of which TURNS leaves those that keep the order: x first, then y, never back. East is X + 1, north Y + 1.
+
+An input is a queue of two places (hdl/skid.py): the fewest that pass a packet per cycle although no handshake crosses a router
+within a cycle. At its head a packet stays until every output it forks to has taken it, each once, in whatever order. An output serves
+its inputs in turn (round robin) and holds on to what it offers. A hop takes one cycle.
+
+Source: Zou et al. 2021, section 2.4 (AER router, multicast); docs/fabric.md (order, no deadlock).
+"""
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.skid import Skid
+from pysim.fabric import Mesh, packet_record
+
+__all__ = ["PORTS", "TURNS", "Crossbar", "Router", "packet_layout", "ports_at"]
+
+TURNS = {  # output: inputs whose packets may leave by it
+    "local": ("local", "east", "west", "north", "south"),
+    "east": ("local", "west"),
+    "west": ("local", "east"),
+    "north": ("local", "east", "west", "south"),
+    "south": ("local", "east", "west", "north"),
+}
+PORTS = tuple(TURNS)
+
+
+def packet_layout(mesh: Mesh, shape) -> data.StructLayout:
+    """A packet: the rectangle of its destinations, and what it carries, of ``shape``."""
+    return data.StructLayout({**{f.name: f.bits for f in packet_record(mesh)}, "payload": shape})
+
+
+def ports_at(mesh: Mesh, x: int, y: int) -> list[str]:
+    """The ports of the router at (x, y): at the edge of the mesh some are not built."""
+    there = {"local": True, "east": x < mesh.width - 1, "west": x > 0, "north": y < mesh.height - 1, "south": y > 0}
+    return [port for port in PORTS if there[port]]
+
+
+def _signature(ports: list[str], layout: data.StructLayout) -> dict:
+    return {f"{way}_{port}": flow(stream.Signature(layout)) for port in ports for way, flow in (("i", In), ("o", Out))}
+
+
+class Crossbar(wiring.Component):
+    """From the heads of the queues to the outputs; i_<port>: In, o_<port>: Out, streams of packets.
+
+    A packet that goes nowhere (its rectangle lies outside the mesh) is taken and gone.
+    """
+
+    def __init__(self, mesh: Mesh, x: int, y: int, shape):
+        self.ports, self.x, self.y = ports_at(mesh, x, y), x, y
+        super().__init__(_signature(self.ports, packet_layout(mesh, shape)))
+        self.i = {port: getattr(self, f"i_{port}") for port in self.ports}
+        self.o = {port: getattr(self, f"o_{port}") for port in self.ports}
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        wants, takes = {}, {}  # [input, output]: the packet at the head is still to go there; it goes now
+        for source in self.ports:
+            outputs = [port for port in self.ports if source in TURNS[port]]
+            goes, served, taken = (Signal(len(outputs), name=f"{source}_{name}") for name in ("goes", "served", "taken"))
+            done = self.i[source].ready
+            m.d.comb += [goes.eq(Cat(self._goes(self.i[source].p)[port] for port in outputs)),
+                         done.eq(~(goes & ~served & ~taken).any())]
+            with m.If(self.i[source].valid):
+                m.d.sync += served.eq(Mux(done, 0, served | taken))
+            for at, port in enumerate(outputs):
+                wants[source, port] = self.i[source].valid & goes[at] & ~served[at]
+                takes[source, port] = taken[at]
+
+        for port, output in self.o.items():
+            sources = [source for source in TURNS[port] if source in self.ports]
+            request, grant = Signal(len(sources), name=f"{port}_request"), Signal(len(sources), name=f"{port}_grant")
+            turn = Signal(len(sources), name=f"{port}_turn", reset_less=True)  # inputs that come before the others
+            first = Mux((request & turn).any(), request & turn, request)
+            m.d.comb += [request.eq(Cat(wants[source, port] for source in sources)), grant.eq(first & -first), output.valid.eq(request.any()),
+                         output.payload.eq(reduce(or_, (Mux(grant[at], self.i[source].payload, 0) for at, source in enumerate(sources))))]
+            m.d.comb += [takes[source, port].eq(grant[at] & output.ready) for at, source in enumerate(sources)]
+            with m.If(output.valid):  # taken: the turn is at those after it; held up: still at this one
+                m.d.sync += turn.eq(~(Mux(output.ready, grant << 1, grant) - 1))
+        return m
+
+    def _goes(self, packet) -> dict:
+        column, row = (packet.x0 <= self.x) & (packet.x1 >= self.x), (packet.y0 <= self.y) & (packet.y1 >= self.y)
+        return {"local": column & row, "east": packet.x1 > self.x, "west": packet.x0 < self.x,
+                "north": column & (packet.y1 > self.y), "south": column & (packet.y0 < self.y)}
+
+
+class Router(wiring.Component):
+    """The router at (x, y) of a mesh, for packets that carry ``shape``.
+
+    i_<port>: In, o_<port>: Out, streams of packets from and to the neighbour (or the core) at that port; ``i``, ``o`` by name.
+    busy: Out, a packet is inside. active: Out, one is inside or comes: without it the clock may rest.
+    """
+
+    def __init__(self, mesh: Mesh, x: int, y: int, shape):
+        self.crossbar, self.layout = Crossbar(mesh, x, y, shape), packet_layout(mesh, shape)
+        self.ports = self.crossbar.ports
+        super().__init__({**_signature(self.ports, self.layout), "busy": Out(1), "active": Out(1)})
+        self.i = {port: getattr(self, f"i_{port}") for port in self.ports}
+        self.o = {port: getattr(self, f"o_{port}") for port in self.ports}
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.crossbar = crossbar = self.crossbar
+        queues = {port: Skid(self.layout) for port in self.ports}
+        for port, queue in queues.items():
+            m.submodules[f"{port}_queue"] = queue
+            wiring.connect(m, wiring.flipped(self.i[port]), queue.i)
+            wiring.connect(m, queue.o, crossbar.i[port])
+            wiring.connect(m, crossbar.o[port], wiring.flipped(self.o[port]))
+        m.d.comb += [self.busy.eq(Cat(queue.o.valid for queue in queues.values()).any()),
+                     self.active.eq(self.busy | Cat(i.valid for i in self.i.values()).any())]
+        return m

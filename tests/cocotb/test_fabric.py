@@ -1,0 +1,101 @@
+"""The fabric of several meshes on both simulators (bench_fabric.py), and seeded faults of it, each of which the bench must notice."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cosim.simulate import Build, build, run
+from cosim.verilate import cached, hdl_key
+from pysim.fabric import Mesh
+from tests.cocotb import fabric_top
+from tests.fault_list import Fault
+from tests.faults import stale
+
+ROOT = Path(__file__).resolve().parents[2]
+SIMULATORS = ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)]
+MESHES = [(1, 1, "gated"), (2, 2, "gated"), (4, 4, "gated"), (3, 2, "free"), (1, 5, "gated")]
+
+FAULTS = [
+    Fault("fork-forgets", "router.py", "served.eq(Mux(done, 0, served | taken))", "served.eq(0)",
+          "a fork that waits for one output sends again to those that took the packet"),
+    Fault("fork-lets-go", "router.py", "done.eq(~(goes & ~served & ~taken).any())", "done.eq(taken.any() | ~goes.any())",
+          "a fork goes on as soon as one output took the packet"),
+    Fault("served-kept", "router.py", "served.eq(Mux(done, 0, served | taken))", "served.eq(Mux(done, served, served | taken))",
+          "the packet after a fork misses the outputs that were served first"),
+    Fault("back-pressure-ignored", "router.py", "grant[at] & output.ready", "grant[at]", "a packet counts as taken when it is offered"),
+    Fault("offer-withdrawn", "router.py", "Mux(output.ready, grant << 1, grant)", "(grant << 1)",
+          "an output that is held up offers another packet in the next cycle"),
+    Fault("unfair", "router.py", "first = Mux((request & turn).any(), request & turn, request)", "first = request",
+          "the local input always goes first: packets are exchanged while they wait"),
+    Fault("two-granted", "router.py", "grant.eq(first & -first)", "grant.eq(first)", "two inputs are granted the same output: their packets mix"),
+    Fault("column-one-short", "router.py", '"east": packet.x1 > self.x', '"east": packet.x1 > self.x + 1', "the last column is left out"),
+    Fault("row-one-more", "router.py", "(packet.y1 >= self.y)", "(packet.y1 + 1 >= self.y)", "the row above the rectangle gets a copy"),
+    Fault("forks-outside", "router.py", '"south": column & (packet.y0 < self.y)', '"south": packet.y0 < self.y',
+          "packets fork to the south in columns before their rectangle"),
+    Fault("turns-back", "router.py", '"north": ("local", "east", "west", "south")', '"north": ("local", "east", "west", "south", "north")',
+          "a packet on its way south also turns north"),
+    Fault("turns-into-x", "router.py", '"east": ("local", "west")', '"east": ("local", "west", "south", "north")',
+          "a packet that travels in y forks into x again"),
+    Fault("no-turn-west", "router.py", '"south": ("local", "east", "west", "north")', '"south": ("local", "west", "north")',
+          "packets on their way west do not turn south"),
+    Fault("y-before-x", "router.py", '"north": column & (packet.y1 > self.y)', '"north": packet.y1 > self.y', "packets fork to the north too early"),
+    Fault("busy-forgets-one", "router.py", "self.busy.eq(Cat(queue.o.valid for queue in queues.values()).any())",
+          'self.busy.eq(Cat(queue.o.valid for port, queue in queues.items() if port != "west").any())', "busy does not see the western queue"),
+    Fault("sleeps-too-deep", "router.py", "self.active.eq(self.busy | Cat(i.valid for i in self.i.values()).any())",
+          "self.active.eq(Cat(i.valid for i in self.i.values()).any())", "the clock rests while a packet waits inside"),
+    Fault("links-crossed", "fabric.py", '"east": "west", "north": "south"', '"east": "west", "north": "local"', "the northern link is not there"),
+    Fault("reset-forgets", "fabric.py", "m.d.comb += domain.rst.eq(ResetSignal())", "m.d.comb += domain.rst.eq(0)", "routers are not reset"),
+]
+
+
+def verilog(mesh: tuple[int, int], gates: str) -> Path:
+    """The Verilog of the top, kept like that of a chip."""
+    key = hdl_key(f"{Path(fabric_top.__file__).read_text()}{(ROOT / 'pysim' / 'fabric.py').read_text()}{mesh}{gates}")[:24]
+    made = cached(f"verilog-{key}", lambda folder: fabric_top.write(Mesh(*mesh), folder / "fabric.v", clock_gates=gates == "gated"))
+    return made / "fabric.v"
+
+
+def bench(built: Build, mesh: tuple[int, int], seed: int, folder: Path, seeds: int = 3) -> list[str]:
+    environment = {"SPIKELOOP_MESH": json.dumps(mesh), "SPIKELOOP_SEED": str(seed), "SPIKELOOP_SEEDS": str(seeds)}
+    return run(built, "tests.cocotb.bench_fabric", environment=environment, folder=folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize(("width", "height", "gates"), MESHES)
+def test_fabric(width: int, height: int, gates: str, simulator: str, tmp_path: Path, seed: int) -> None:
+    built = build(simulator, [verilog((width, height), gates)], "fabric_bench")
+    assert len(bench(built, (width, height), seed, tmp_path)) == 3 + 3 * 3 + 2 * 3
+
+
+def test_every_fault_applies_to_the_sources_as_they_are() -> None:
+    assert stale(FAULTS) == []
+
+
+@pytest.mark.slow
+@pytest.mark.icarus
+@pytest.mark.parametrize("fault", [None, *FAULTS], ids=lambda fault: fault.name if fault else "unmutated")
+def test_seeded_faults_are_caught(fault: Fault | None, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a 3 x 3 mesh: it has a router with all five ports. The unmutated copy of the tree passes."""
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT / "hdl", tree / "hdl", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("pysim", "cosim", "tests"):
+        (tree / package).symlink_to(ROOT / package)
+    if fault:
+        source = tree / "hdl" / fault.file
+        source.write_text(source.read_text().replace(fault.old, fault.new))
+    subprocess.run([sys.executable, "-m", "tests.cocotb.fabric_top", "3", "3", "gated", str(tmp_path / "fabric.v")], cwd=tree, check=True,
+                   env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # mutants stay out of the user's
+    built = build("icarus", [tmp_path / "fabric.v"], "fabric_bench")
+    if fault is None:
+        bench(built, (3, 3), seed, tmp_path / "run", seeds=1)
+    else:
+        with pytest.raises(AssertionError, match="tests failed") as caught:
+            bench(built, (3, 3), seed, tmp_path / "run", seeds=1)
+        print(f"{fault.name}: {str(caught.value).splitlines()[0][:600]}")
