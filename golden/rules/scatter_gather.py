@@ -1,0 +1,277 @@
+"""Scatter-and-gather (Zou et al. 2021): a quantised convolutional net, and the net of stateless spiking neurons that equals it.
+
+The quantised ANN. Weights w are ternary {-1, 0, 1}; pooling is a convolution of stride 2; batch norm has no gain (Eqs 1, 2, 6):
+
+    s = sum w y,   r = (s - mu) / (sigma + 1e-6) + beta,   y' = clip(round(r 2^k) / 2^k, 0, B),   round half up
+
+The spiking net. An ANN neuron becomes K = B 2^k neurons on one and the same sum S = 2^k s of incoming spikes; neuron i fires once or not
+at all, and the number that fire is 2^k y'. From r 2^k + 1/2 >= i follows (Eqs 8-10)
+
+    S >= theta_i = 2^k (mu + ((i - 1/2) / 2^k - beta) (sigma + 1e-6)),   i = 1..K,   v_th = ceil(theta_i) because S is an integer
+
+sigma + 1e-6 > 0, so the comparison never turns round. (The paper scales sigma by 2^k but not the 1e-6, which moves theta_i by some
+1e-6 and would not be exact.) theta_i and its ceiling are computed in rational numbers, and every float is one: v_th is exact. The ANN
+is evaluated in float64 from the equations above: s is exact there and r off by less than 1e-12 of its terms. So both sides agree for
+certain unless a theta_i lies that close to an integer; :meth:`ScatterGather.margin` measures how close one comes.
+
+Off chip, as in the paper, are the first layer (full precision, image to spikes) and the last (full precision, spikes to classes). A second
+last layer, ternary and without bias, trained beside it, may go onto the chip as read-out neurons. The first layer stays on the host in
+either case: its weights are not ternary and its pixels are no binary events.
+
+Order of neurons: channel c K + (i - 1), then row, then column, flat.
+"""
+
+import json
+import math
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from pysim.network import Conv, Edge, Input, InputError, Network, Population, WeightFormat, start_ticks, write_atomic
+
+__all__ = ["Layer", "ScatterGather", "checkpoint", "gather", "load", "quantise", "scatter", "silence"]
+
+VERSION = 1
+EPSILON = 1e-6  # of the batch norm (Eq 2)
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+READOUT = "fc2"  # population of the last layer on the chip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layer:
+    """One layer of the ANN: ``conv`` its geometry, ``weights`` ``[channels, source channels, height, width]`` float32 (first layer) or
+    int8 in {-1, 0, 1}; ``mu``, ``sigma`` >= 0, ``beta`` float32 ``[channels]``, the batch norm in units of s."""
+
+    name: str
+    conv: Conv
+    weights: np.ndarray
+    mu: np.ndarray
+    sigma: np.ndarray
+    beta: np.ndarray
+
+    def normalised(self, x: Tensor) -> Tensor:
+        """r from x, float64 ``[sample, channel, height, width]``."""
+        s = conv2d(x, torch.from_numpy(self.weights).double(), stride=self.conv.stride, padding=self.conv.padding)
+        mu, sigma, beta = (torch.from_numpy(a).double()[:, None, None] for a in (self.mu, self.sigma, self.beta))
+        return (s - mu) / (sigma + EPSILON) + beta
+
+    def thetas(self, k: int, bound: int) -> list[list[Fraction]]:
+        """theta_1..theta_K of each channel, exact."""
+        unit, eps = 1 << k, Fraction(EPSILON)
+        return [[unit * mu + (i - Fraction(1, 2) - beta * unit) * (sigma + eps) for i in range(1, bound * unit + 1)]
+                for mu, sigma, beta in zip(*(map(Fraction, a.tolist()) for a in (self.mu, self.sigma, self.beta)), strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScatterGather:
+    """A trained net: ``k`` and ``bound`` B; ``layers``, the first of which stays on the host; the full-precision last
+    layer ``last_weights`` float32 ``[classes, features]`` and ``last_bias`` ``[classes]``; the ternary one ``readout`` int8 ``[classes,
+    features]``. ``metadata`` is free JSON: how it was made.
+    """
+
+    k: int
+    bound: int
+    layers: tuple[Layer, ...]
+    last_weights: np.ndarray
+    last_bias: np.ndarray
+    readout: np.ndarray
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def copies(self) -> int:
+        """K = B 2^k: neurons that replace one, and the most spikes of the group (k_rep of the paper)."""
+        return self.bound << self.k
+
+    # -- the quantised ANN -------------------------------------------------------------------------------
+
+    def host_counts(self, images: np.ndarray) -> np.ndarray:
+        """2^k y of the first layer from images uint8 ``[n, pixels]``: uint8 ``[n, channels, height, width]``."""
+        source = self.layers[0].conv.source
+        if images.ndim != 2 or images.shape[1] != math.prod(source) or images.dtype != np.uint8:
+            raise InputError(f"images must be uint8 of shape (n, {math.prod(source)}), not {images.dtype} of shape {images.shape}")
+        x = torch.from_numpy(images.reshape(-1, *source)).double() / 255
+        return quantise(self.layers[0].normalised(x), self.k, self.bound)
+
+    def activations(self, counts: np.ndarray) -> dict[str, np.ndarray]:
+        """2^k y of every layer on the chip from that of the first layer, each uint8 ``[n, channels, height, width]``, by layer name."""
+        every = {}
+        for layer in self.layers[1:]:
+            counts = quantise(layer.normalised(torch.from_numpy(counts).double() / (1 << self.k)), self.k, self.bound)
+            every[layer.name] = counts
+        return every
+
+    def margin(self) -> float:
+        """Smallest distance of any theta to an integer: far above 1e-12 x |theta|, the float64 ANN decides as exact numbers do."""
+        every = [theta for layer in self.layers[1:] for group in layer.thetas(self.k, self.bound) for theta in group]
+        return float(min(abs(theta - round(theta)) for theta in every))
+
+    # -- the spiking net ---------------------------------------------------------------------------------
+
+    def encode(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Input spikes of the chip, made by the first layer on the host: {its name: uint8 0/1 ``[n, 1, lines]``}."""
+        return {self.layers[0].name: scatter(self.host_counts(images), self.copies)}
+
+    def to_network(self, *, readout_on_chip: bool = False) -> Network:
+        """The integer network; one step per sample, one layer after another.
+
+        Its input is named after the first layer. ``readout_on_chip`` adds the ternary last layer as read-out neurons, read by membrane;
+        otherwise the output is the last layer before it and :meth:`classify` reads its spikes.
+        """
+        host, *inside = self.layers
+        names = [layer.name for layer in inside] + [READOUT] * readout_on_chip
+        chain = [(source, target, 0) for source, target in pairwise([host.name, *names])]
+        starts = start_ticks(names, chain)
+        populations, edges = [], []
+        for layer, (source, target, _) in zip(inside, chain, strict=False):  # the chain may end in the read-out
+            populations.append(self._population(target, starts[target], v_th=self._thresholds(layer)))
+            edges.append(Edge(source=source, target=target, conv=_copied(layer.conv, self.copies, self.copies),
+                              weights=layer.weights.repeat(self.copies, 0).repeat(self.copies, 1).astype(np.int32)))
+        if readout_on_chip:
+            last = inside[-1].conv.target
+            conv = Conv.make(last, len(self.readout), last[1:])
+            weights = self.readout.reshape(-1, *last).repeat(self.copies, 1).astype(np.int32)
+            populations.append(self._population(READOUT, starts[READOUT], v_th=np.ones(len(weights), np.int64), fire=False))
+            edges.append(Edge(source=inside[-1].name, target=READOUT, weights=weights, conv=_copied(conv, self.copies, 1)))
+        about = {"rule": "scatter-gather", "k": self.k, "bound": self.bound, "copies": self.copies, **self.metadata}
+        node = Input(name=host.name, size=math.prod(host.conv.target) * self.copies)
+        return Network(name=f"scatter-gather-{self.copies}", inputs=(node,), populations=tuple(populations), edges=tuple(edges), steps=1,
+                       output=names[-1], readout="membrane" if readout_on_chip else "spikes", metadata=about)
+
+    def classify(self, spikes: np.ndarray) -> np.ndarray:
+        """Class int64 ``[n]`` by the full-precision last layer on the host; ``spikes`` ``[n, 1, size]`` of the layer before it."""
+        features = gather(spikes, self.copies, self.layers[-1].conv.target).reshape(len(spikes), -1) / (1 << self.k)
+        return (features @ self.last_weights.T.astype(np.float64) + self.last_bias).argmax(1)
+
+    def _population(self, name: str, start: int, **arrays: Any) -> Population:
+        return Population.make(name, len(arrays["v_th"]), start=start, weight_bits=2, weight_format=WeightFormat.TERNARY, k0=False,
+                               **arrays)
+
+    def _thresholds(self, layer: Layer) -> np.ndarray:
+        """ceil(theta) of every neuron; what no sum can reach, or every sum reaches, is clipped to just that."""
+        most = self.copies * math.prod(layer.weights.shape[1:])  # |S| cannot be larger
+        ceilings = [min(max(math.ceil(theta), -most), most + 1) for group in layer.thetas(self.k, self.bound) for theta in group]
+        return np.repeat(np.array(ceilings, np.int64), layer.conv.target[1] * layer.conv.target[2])
+
+    # -- file --------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write the file whole or not at all: safetensors, the graph as JSON under ``spikeloop_scatter_gather``."""
+        header = {"version": VERSION, "k": self.k, "bound": self.bound, "metadata": self.metadata,
+                  "layers": [{"name": layer.name, "conv": layer.conv.to_dict()} for layer in self.layers]}
+        tensors = {key: np.ascontiguousarray(getattr(self, key)) for key in _LAST}
+        tensors |= {f"{layer.name}.{key}": np.ascontiguousarray(getattr(layer, key)) for layer in self.layers for key in _OF_LAYER}
+        return write_atomic(path, save(tensors, {"spikeloop_scatter_gather": json.dumps(header, sort_keys=True)}))
+
+    def with_metadata(self, **entries: Any) -> "ScatterGather":
+        return replace(self, metadata={**self.metadata, **entries})
+
+
+_LAST = ("last_weights", "last_bias", "readout")
+_OF_LAYER = ("weights", "mu", "sigma", "beta")
+
+
+def load(path: str | Path) -> ScatterGather:
+    """Read and check; InputError for anything else than a sound file."""
+    what = f"scatter-and-gather net {str(path)!r}"
+    try:
+        with safe_open(path, "np") as file:
+            header = json.loads((file.metadata() or {})["spikeloop_scatter_gather"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise InputError(f"{what} must be readable, not missing or closed ({error})") from None
+    except (SafetensorError, KeyError, ValueError):
+        raise InputError(f"{what} must be a safetensors file written by golden.rules.scatter_gather, not this one "
+                         "(truncated, damaged or another format)") from None
+    if not isinstance(header, dict) or header.get("version") != VERSION:
+        raise InputError(f"{what} must be of version {VERSION}, not {header.get('version') if isinstance(header, dict) else header!r}")
+    try:
+        layers = tuple(Layer(name=one["name"], conv=Conv.from_dict(one["conv"]),
+                             **{key: tensors[f"{one['name']}.{key}"] for key in _OF_LAYER}) for one in header["layers"])
+        return ScatterGather(k=header["k"], bound=header["bound"], layers=layers, metadata=header["metadata"],
+                             **{key: tensors[key] for key in _LAST})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"graph of {what} must be complete, not without {error}") from None
+
+
+def checkpoint(name: str = "zou-lenet:4") -> ScatterGather:
+    """A trained net that comes with the package: ``zou-lenet:K`` of K spikes (docs/scatter_gather.md)."""
+    path = CHECKPOINTS / f"{name.replace(':', '-')}.safetensors"
+    if not path.is_file():
+        have = ", ".join(sorted(p.stem[::-1].replace("-", ":", 1)[::-1] for p in CHECKPOINTS.glob("*.safetensors")))
+        raise InputError(f"checkpoint must be one of {have or 'none'}, not {name!r}")
+    return load(path)
+
+
+def quantise(r: Tensor, k: int, bound: int) -> np.ndarray:
+    """2^k y = clip(round(r 2^k), 0, B 2^k), halves up (Eq 6): uint8, the number of spikes."""
+    return torch.floor(r * (1 << k) + 0.5).clamp(0, bound << k).to(torch.uint8).numpy()
+
+
+def scatter(counts: np.ndarray, copies: int) -> np.ndarray:
+    """Spikes uint8 0/1 ``[n, 1, lines]`` of counts ``[n, channels, height, width]``: of a group the first ``count`` neurons fire."""
+    fires = counts[:, :, None] > np.arange(copies)[:, None, None]
+    return fires.astype(np.uint8).reshape(len(counts), 1, -1)
+
+
+def gather(spikes: np.ndarray, copies: int, target: tuple[int, int, int]) -> np.ndarray:
+    """Counts int64 ``[n, channels, height, width]`` of spikes ``[n, 1, lines]``; ``target`` is the map of the ANN."""
+    return spikes.reshape(len(spikes), target[0], copies, *target[1:]).sum(2, dtype=np.int64)
+
+
+def silence(spikes: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
+    """The noise of the paper's Table 4: ``share`` of the lines, the same for all samples, never spike."""
+    if not 0 <= share <= 1:
+        raise InputError(f"share of silent lines must be in 0..1, not {share}")
+    silent = np.random.default_rng(seed).permutation(spikes.shape[-1])[:round(share * spikes.shape[-1])]
+    noisy = spikes.copy()
+    noisy[..., silent] = 0
+    return noisy
+
+
+def _copied(conv: Conv, source: int, target: int) -> Conv:
+    """The geometry with each source and target channel that many times."""
+    return replace(conv, source=(conv.source[0] * source, *conv.source[1:]), target=(conv.target[0] * target, *conv.target[1:]))
+
+
+def _check(net: ScatterGather) -> None:
+    for key, low, high in (("k", 0, 4), ("bound", 1, 16)):
+        value = getattr(net, key)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise InputError(f"{key} of a scatter-and-gather net must be in {low}..{high}, not {value!r}")
+    if len(net.layers) < 2:
+        raise InputError(f"a scatter-and-gather net must have two or more layers before the last, not {len(net.layers)}")
+    for i, layer in enumerate(net.layers):
+        where, conv = f"layer {layer.name!r}", layer.conv
+        conv.check(where)
+        if (i and conv.source != net.layers[i - 1].conv.target) or conv.groups != 1:
+            raise InputError(f"source of {where} must be the whole map {net.layers[i - 1].conv.target} before it, not {conv.source}")
+        _check_array(f"weights of {where}", layer.weights, np.int8 if i else np.float32, conv.weights_shape)
+        for key in ("mu", "sigma", "beta"):
+            _check_array(f"{key} of {where}", getattr(layer, key), np.float32, (conv.target[0],))
+        if (layer.sigma < 0).any():
+            raise InputError(f"sigma of {where} must be at least 0, not {layer.sigma.min()}")
+    features, classes = math.prod(net.layers[-1].conv.target), len(net.last_bias)
+    _check_array("last_weights", net.last_weights, np.float32, (classes, features))
+    _check_array("last_bias", net.last_bias, np.float32, (classes,))
+    _check_array("readout", net.readout, np.int8, (classes, features))
+
+
+def _check_array(what: str, array: np.ndarray, dtype: Any, shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape:
+        raise InputError(f"{what} must be {np.dtype(dtype)} of shape {shape}, not {array.dtype} of shape {array.shape}")
+    if dtype is np.int8 and array.size and (array.min() < -1 or array.max() > 1):
+        raise InputError(f"{what} must be ternary (-1, 0, 1), not {array.min()}..{array.max()}")
+    if dtype is np.float32 and not np.isfinite(array).all():
+        raise InputError(f"{what} must be finite, not {array[~np.isfinite(array)][0]}")

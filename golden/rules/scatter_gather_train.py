@@ -1,0 +1,243 @@
+"""Training of scatter-and-gather nets (Zou et al. 2021, section 2.2): the quantised ANN, by straight-through estimators.
+
+    forward:   w = sign(W) where |W| > D, else 0, with D = 0.7 mean |W| of the layer (Li & Liu 2016);  y = clip(round(r 2^k) / 2^k, 0, B)
+    backward:  dw/dW = 1;  dy/dr = 1 for 0 < r < B, else 0 (the clipped ReLU in place of the steps)
+
+First and last layer are full precision. The loss is the cross entropy of the last layer, plus that of a ternary last layer which learns
+from the same features and sends no gradient into them, so that the net is the one the paper trains. Adam, learning rate from ``lr`` to 0
+along a half cosine; the paper's schedule (x 0.1 each 200 epochs) is far longer. The last epoch's net is kept; test images choose nothing.
+
+    python -m golden.rules.scatter_gather_train --data FOLDER --spikes 4 --out zou-lenet-4.safetensors
+"""
+
+import argparse
+import math
+import sys
+import time
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from golden.datasets import Dataset, load_mnist
+from golden.rules.scatter_gather import Layer, ScatterGather, gather, scatter, silence
+from golden.train import _bar, _one_thread, _shifted
+from pysim.network import Conv, InputError
+
+__all__ = ["MODELS", "ScatterGatherConfig", "accuracy", "lenet", "train"]
+
+MODELS = {1: (0, 1), 2: (0, 2), 4: (1, 2)}  # spikes: (k, B), section 4.3
+MOMENTUM = 0.1  # of the running mean and variance
+TINY = 1e-12  # variance: sqrt(var + 1e-12) is about sigma + 1e-6 where it matters, at sigma = 0
+
+
+def lenet(side: int = 28) -> dict[str, Conv]:
+    """16C5-16C5-2P2-32C5-2P2-256FC of the LeNet of the paper, by name: 28 -> 28 (padded) -> 24 -> 12 -> 8 -> 4 -> 1."""
+    plan = (("conv1", 16, 5, 1, 2), ("conv2", 16, 5, 1, 0), ("pool1", 16, 2, 2, 0), ("conv3", 32, 5, 1, 0), ("pool2", 32, 2, 2, 0))
+    layers, source = {}, (1, side, side)
+    for name, channels, kernel, stride, padding in plan:
+        layers[name] = Conv.make(source, channels, (kernel, kernel), stride=(stride, stride), padding=(padding, padding))
+        source = layers[name].target
+    return layers | {"fc1": Conv.make(source, 256, source[1:])}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScatterGatherConfig:
+    """``k`` and ``bound`` B of the activations (B 2^k spikes); the rest as of :class:`golden.train.TrainConfig`."""
+
+    k: int = 1
+    bound: int = 2
+    epochs: int = 25
+    batch: int = 128
+    lr: float = 1e-3
+    shift: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        limits = (("k", 0, 4), ("bound", 1, 16), ("epochs", 1, 1 << 20), ("batch", 2, 1 << 20), ("shift", 0, 8), ("seed", 0, (1 << 63) - 1))
+        for key, low, high in limits:
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise InputError(f"{key} of the training must be in {low}..{high}, not {value!r}")
+        if not 0 <= self.lr < math.inf:
+            raise InputError(f"lr of the training must be a number of at least 0, not {self.lr!r}")
+
+
+def train(config: ScatterGatherConfig, data: Dataset, *, layers: dict[str, Conv] | None = None, progress: bool = True) -> ScatterGather:
+    """Train on the training images of ``data`` and score on its test images; ``layers`` (default: LeNet) lead from image to features.
+
+    The metadata: ``training`` (configuration), ``dataset`` (source and counts), ``accuracy`` (of :func:`accuracy`), ``curve`` (test
+    accuracy after each epoch, last layer on the host). InputError if data and layers do not fit, or if the training diverges.
+    """
+    layers = layers or lenet()
+    source = next(iter(layers.values())).source
+    if math.prod(source) != data.pixels:
+        raise InputError(f"images for this net must have {math.prod(source)} pixels, not {data.pixels}")
+    count = len(data.train_labels)
+    updates = count // config.batch  # the rest of an epoch is left out: a batch norm of a handful of images would jump
+    if not updates:
+        raise InputError(f"batch of the training must be at most the {count} training images, not {config.batch}")
+    rng = np.random.default_rng(config.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        net = _Net(layers, data.classes, config.k, config.bound)
+    optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * updates)
+    labels, curve, began = torch.from_numpy(data.train_labels), [], time.monotonic()
+    with _one_thread(), _bar(progress, config.epochs * updates) as tell:
+        for epoch in range(config.epochs):
+            net.train()
+            order, mean = rng.permutation(count), 0.0
+            for at in range(0, updates * config.batch, config.batch):
+                chosen = order[at:at + config.batch]
+                host, chip = net(_pixels(_shifted(data.train_images[chosen], config.shift, rng), source))
+                loss = F.cross_entropy(host, labels[chosen])
+                if not math.isfinite(loss.item()):
+                    raise InputError(f"loss of the training must be finite, not {loss.item()} (epoch {epoch + 1}): choose a smaller lr")
+                optimiser.zero_grad()
+                (loss + F.cross_entropy(chip, labels[chosen])).backward()
+                optimiser.step()
+                schedule.step()
+                mean += loss.item() / updates
+                tell(f"epoch {epoch + 1}/{config.epochs} loss {loss.item():.4f}")
+            curve.append(_score(net, data, source))
+            if progress:
+                print(f"epoch {epoch + 1}/{config.epochs} loss {mean:.4f} test {100 * curve[-1]:.2f} % "
+                      f"{time.monotonic() - began:.0f} s", flush=True)
+        done = net.integer()
+        scores = accuracy(done, data.test_images, data.test_labels)
+    return done.with_metadata(training=asdict(config), accuracy=scores, curve=curve,
+                              dataset={"source": data.source, "train": count, "test": len(data.test_labels)})
+
+
+def accuracy(net: ScatterGather, images: np.ndarray, labels: np.ndarray, *, silent: float = 0.0, seed: int = 0,
+             batch: int = 500) -> dict[str, float]:
+    """Share 0..1 of right classes of the quantised ANN: ``host`` by the full-precision last layer, ``chip`` by the ternary one.
+
+    ``silent``: share of the first layer's spiking neurons that never spike, drawn with ``seed`` (the noise of Table 4).
+    """
+    right = {"host": 0, "chip": 0}
+    for at in range(0, len(images), batch):
+        some = labels[at:at + batch]
+        (spikes,) = net.encode(images[at:at + batch]).values()
+        counts = gather(silence(spikes, silent, seed), net.copies, net.layers[0].conv.target)
+        features = net.activations(counts)[net.layers[-1].name]
+        right["host"] += int((net.classify(scatter(features, net.copies)) == some).sum())
+        right["chip"] += int(((features.reshape(len(some), -1) @ net.readout.T.astype(np.int64)).argmax(1) == some).sum())
+    return {key: value / len(labels) for key, value in right.items()}
+
+
+class _Quantise(torch.autograd.Function):
+    """Eq 6 forward, the clipped ReLU backward."""
+
+    @staticmethod
+    def forward(ctx: Any, r: Tensor, k: int, bound: int) -> Tensor:
+        ctx.save_for_backward(r)
+        ctx.bound = bound
+        return torch.floor(r * (1 << k) + 0.5).div_(1 << k).clamp_(0, bound)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (r,) = ctx.saved_tensors
+        return grad * ((r > 0) & (r < ctx.bound)), None, None
+
+
+def _ternary(weight: Tensor) -> Tensor:
+    kept = weight.detach()
+    signs = kept.sign() * (kept.abs() > 0.7 * kept.abs().mean())
+    return weight + (signs - kept)  # value signs, gradient of weight
+
+
+class _Conv(nn.Module):
+    """Convolution, batch norm without gain, quantised ReLU."""
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, conv: Conv, ternary: bool, k: int, bound: int) -> None:
+        super().__init__()
+        self.conv, self.ternary, self.k, self.bound = conv, ternary, k, bound
+        self.weight = nn.Parameter(torch.randn(conv.weights_shape) / math.prod(conv.weights_shape[1:])**0.5)
+        self.beta = nn.Parameter(torch.zeros(conv.target[0]))
+        self.register_buffer("mean", torch.zeros(conv.target[0]))
+        self.register_buffer("var", torch.ones(conv.target[0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = _ternary(self.weight) if self.ternary else self.weight
+        s = F.conv2d(x, weight, stride=self.conv.stride, padding=self.conv.padding)
+        r = F.batch_norm(s, self.mean, self.var, bias=self.beta, training=self.training, momentum=MOMENTUM, eps=TINY)
+        out: Tensor = _Quantise.apply(r, self.k, self.bound)
+        return out
+
+
+class _Net(nn.Module):
+    def __init__(self, layers: dict[str, Conv], classes: int, k: int, bound: int) -> None:
+        super().__init__()
+        for before, after in pairwise(layers.values()):
+            if before.target != after.source:
+                raise InputError(f"layers must chain, source {after.source} to target {before.target} before it, not differ")
+        self.k, self.bound = k, bound
+        self.body = nn.ModuleDict({name: _Conv(conv, i > 0, k, bound) for i, (name, conv) in enumerate(layers.items())})
+        features = math.prod(list(layers.values())[-1].target)
+        self.last = nn.Linear(features, classes)
+        self.chip = nn.Parameter(torch.randn(classes, features) / features**0.5)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images ``[B, channels, height, width]`` to the outputs of both last layers, ``[B, classes]``."""
+        for layer in self.body.values():
+            x = layer(x)
+        x = x.flatten(1)
+        scale = self.chip.detach().abs().mean()  # keeps the loss soft; the argmax does not see it
+        return self.last(x), scale * (x.detach() @ _ternary(self.chip).T)
+
+    @torch.no_grad()
+    def integer(self) -> ScatterGather:
+        """The trained net as arrays."""
+        layers = []
+        for name, module in self.body.items():
+            assert isinstance(module, _Conv)
+            weights = _ternary(module.weight).round().to(torch.int8) if module.ternary else module.weight.detach()
+            mu, sigma, beta = (t.detach().clone().numpy() for t in (module.mean, module.var.sqrt(), module.beta))
+            layers.append(Layer(name=name, conv=module.conv, weights=weights.numpy(), mu=mu, sigma=sigma, beta=beta))
+        return ScatterGather(k=self.k, bound=self.bound, layers=tuple(layers), last_weights=self.last.weight.detach().numpy(),
+                             last_bias=self.last.bias.detach().numpy(), readout=_ternary(self.chip).round().to(torch.int8).numpy())
+
+
+def _pixels(images: np.ndarray, source: tuple[int, int, int]) -> Tensor:
+    return torch.from_numpy(images.astype(np.float32).reshape(-1, *source) / 255)
+
+
+@torch.no_grad()
+def _score(net: _Net, data: Dataset, source: tuple[int, int, int], batch: int = 500) -> float:
+    """Test accuracy in the float32 of the training, for the curve."""
+    net.eval()
+    classes = [net(_pixels(data.test_images[at:at + batch], source))[0].argmax(1) for at in range(0, len(data.test_labels), batch)]
+    return float((torch.cat(classes).numpy() == data.test_labels).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="train the LeNet of Zou et al. on MNIST")
+    parser.add_argument("--data", help="folder of the four MNIST IDX files (default: the embedded 5,000 images)")
+    parser.add_argument("--spikes", type=int, choices=sorted(MODELS), default=4, help="spikes per neuron")
+    parser.add_argument("--epochs", type=int, default=ScatterGatherConfig.epochs)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", required=True, help="file of the trained net")
+    given = parser.parse_args()
+    try:
+        k, bound = MODELS[given.spikes]
+        net = train(ScatterGatherConfig(k=k, bound=bound, epochs=given.epochs, seed=given.seed), load_mnist(given.data))
+        command = (f"python -m golden.rules.scatter_gather_train {'--data FOLDER ' if given.data else ''}"
+                   f"--spikes {given.spikes} --epochs {given.epochs} --seed {given.seed}")
+        net = net.with_metadata(command=command, torch=torch.__version__)
+        print(f"{net.metadata['accuracy']} -> {net.save(given.out)}")
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
