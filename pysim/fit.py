@@ -1,0 +1,162 @@
+"""What a network costs on many cores, before any training: patches, cores, densities, periods, latency (Zou et al. 2021, section 4.4).
+
+Each layer lies on cores of its own, layer after layer on a mesh of 8 x 8 cores; one pass of all cores is a period. A layer of N cores
+takes ceil(N / 64) periods a tick (the mesh is reloaded between them), each of ``axons x words`` cycles: 1,152 x 12 = 13,824 on
+``zou2021``. The paper does not print that number; it follows from its latencies at 252 MHz and from its 21.5 GSOPs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pysim.errors import InputError
+from pysim.mapping import _check_features, word_of
+from pysim.network import Network, Population
+from pysim.params import Chip
+from pysim.patches import Layer, Patch, Reading, search
+
+__all__ = ["CLOCK_HZ", "MESH_CORES", "Fit", "Row", "Totals", "fit", "network_layers", "period_cycles", "usable_columns"]
+
+CLOCK_HZ = 252_000_000
+MESH_CORES = 8 * 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One layer. Patches are (width, height, channels) as the paper prints them; ``axons`` and ``columns`` are those in use on one core.
+
+    ``patch_in`` is the patch of the first source, ``patches_in`` of all of them; ``axons`` counts the lines of all f passes. ``ticks``
+    are the steps of one sample, ``periods`` those of one tick; ``latency_ms`` is ticks * periods. ``on_chip`` False: in no total.
+    """
+
+    name: str
+    patch_in: tuple[int, int, int]
+    patches_in: tuple[tuple[int, int, int], ...]
+    patch_out: tuple[int, int, int]
+    f: int
+    cores: int
+    axons: int
+    columns: int
+    density_axon: float
+    density_neuron: float
+    density_synapse: float
+    ticks: int
+    periods: int
+    latency_ms: float
+    on_chip: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Sums over the rows on chip. ``ticks`` is the length of a pipeline of all layers for one sample, ``fps`` = 1 / latency."""
+
+    cores: int
+    ticks: int
+    periods: int
+    latency_ms: float
+    fps: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A row for each layer that fits, in order. ``lacks`` is a sentence on the first resource that does not suffice, else None."""
+
+    rows: list[Row]
+    totals: Totals
+    lacks: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"layers": [asdict(row) for row in self.rows], "totals": asdict(self.totals), "lacks": self.lacks}
+
+
+def fit(net: Sequence[Layer] | Network, chip: Chip, *, reading: Reading = Reading.FEWEST) -> Fit:
+    """Map every layer of ``net`` onto cores of ``chip`` of their own. A network is mapped population by population."""
+    rows: list[Row] = []
+    lacks: list[str] = []
+    if isinstance(net, Network):
+        steps, depth, layers = net.steps, net.ticks - net.steps, network_layers(net, chip)
+        try:
+            _check_features(net, chip)
+            _check_delays(net, chip)
+        except InputError as error:
+            lacks.append(str(error))
+    else:
+        steps, depth, layers = 1, sum(layer.on_chip for layer in net) - 1, list(net)
+    for layer in layers:
+        try:
+            rows.append(_row(_search(layer, chip, reading), chip, steps))
+        except InputError as error:
+            lacks.append(str(error))
+    inside = [row for row in rows if row.on_chip]
+    periods = sum(row.periods for row in inside)
+    latency = _milliseconds(steps * periods, chip)
+    totals = Totals(cores=sum(row.cores for row in inside), ticks=steps + depth, periods=periods, latency_ms=latency,
+                    fps=1e3 / latency if latency else 0.0)
+    return Fit(rows=rows, totals=totals, lacks=lacks[0] if lacks else None)
+
+
+def period_cycles(chip: Chip) -> int:
+    """Cycles in which a core visits every synapse it could have: axons times words."""
+    return chip.axons * chip.derived.words
+
+
+def usable_columns(chip: Chip, k_wei: int) -> int:
+    """Columns that whole neurons of ``k_wei`` columns can take on a core: no neuron lies across two words."""
+    join = -(-k_wei // chip.digit_bits)
+    words, rest = divmod(chip.derived.digits, chip.lanes)
+    return (words * (chip.lanes // join) + rest // join) * join * chip.digit_bits
+
+
+def network_layers(net: Network, chip: Chip) -> list[Layer]:
+    """One layer per population, in the order of computation, with one source per edge.
+
+    The map of a population is the target of its first convolution, otherwise (size, 1, 1). An edge whose target map is
+    another one counts as dense: its lines all reach every core.
+    """
+    maps = {n.name: (n.size, 1, 1) for n in net.inputs} | {p.name: (p.size, 1, 1) for p in net.populations}
+    for edge in reversed(net.edges):
+        if edge.conv:
+            maps[edge.target] = edge.conv.target
+    layers = []
+    for p in net.order():
+        target = maps[p.name]
+        sources = tuple(edge.conv if edge.conv and edge.conv.target == target else Layer.dense(maps[edge.source], target)
+                        for edge in net.edges if edge.target == p.name)
+        layers.append(Layer(name=p.name, target=target, sources=sources, k_wei=_columns(p, chip)))
+    return layers
+
+
+def _columns(p: Population, chip: Chip) -> int:
+    return word_of(p, chip).join * chip.digit_bits
+
+
+def _search(layer: Layer, chip: Chip, reading: Reading) -> Patch:
+    k_wei = -(-layer.k_wei // chip.digit_bits) * chip.digit_bits
+    columns = usable_columns(chip, k_wei)
+    if not columns:
+        raise InputError(f"columns of a weight of layer {layer.name!r} must be at most {min(chip.lanes * chip.digit_bits, chip.columns)} "
+                         f"on this chip (one word of {chip.lanes} lanes), not {k_wei}: take fewer bits")
+    patch = search(replace(layer, k_wei=k_wei), axons=chip.axons, columns=columns, reading=reading)
+    return replace(patch, columns=chip.columns)  # densities are of the whole core
+
+
+def _row(patch: Patch, chip: Chip, steps: int) -> Row:
+    periods = -(-patch.cores // MESH_CORES)
+    inputs = tuple((w, h, c) for c, h, w in patch.inputs)
+    return Row(name=patch.layer.name, patch_in=inputs[0] if inputs else (0, 0, 0), patches_in=inputs,
+               patch_out=(patch.width, patch.height, patch.channels), f=patch.extension, cores=patch.cores, axons=patch.lines,
+               columns=patch.columns_used, density_axon=patch.density_axon, density_neuron=patch.density_neuron,
+               density_synapse=patch.density_synapse, ticks=steps, periods=periods,
+               latency_ms=_milliseconds(steps * periods, chip), on_chip=patch.layer.on_chip)
+
+
+def _milliseconds(periods: int, chip: Chip) -> float:
+    return periods * period_cycles(chip) * 1e3 / CLOCK_HZ
+
+
+def _check_delays(net: Network, chip: Chip) -> None:
+    for edge in net.edges:
+        delay = net.physical_delay(edge)
+        if delay > chip.delay_max:
+            raise InputError(f"physical delay of edge {edge.source}->{edge.target} must be at most {chip.delay_max} on this chip "
+                             f"(delay_max), not {delay}")
