@@ -1,4 +1,4 @@
-"""The command ``spikeloop``: train, quantize, map, verilog, sim, compare, export, bench.
+"""The command ``spikeloop``: train, quantize, map, fit, verilog, sim, compare, export, bench.
 
 Exit status: 0 equal (or done), 1 different (or a run that proves nothing: a silent population, dropped events), 2 bad input, 130
 interrupted. Bad input is one sentence on stderr, ``spikeloop: <thing> must be <requirement>, not <value>``. With ``--json`` stdout
@@ -113,6 +113,36 @@ def map_(network: Annotated[Path, typer.Argument(help="Integer network of spikel
             {"image": output, "chip": chip, "axons": f"{place.axons:,} of {target.axons:,}",
              "columns": f"{place.columns:,} of {target.columns:,}", "words": f"{words} of {target.derived.words}",
              **{f"  {row['layer']}": f"{row['neurons']} neurons, {row['axons']} axons, {row['columns']} columns" for row in layers}})
+
+
+@app.command()
+def fit(net: Annotated[str, typer.Argument(metavar="NET", help="Network file, or a net of Zou et al. with its spikes per value: "
+                                           "zou-lenet:1, zou-lenet:2, zou-lenet:4, zou-vgg:1, ...")],
+        chip: ChipName = "zou2021", json: Json = False) -> None:
+    """Say what a network takes on many cores: patches, cores, densities, periods, latency, and what does not fit."""
+    with _output(json) as out:
+        from pysim import zoo
+        from pysim.fit import fit as run
+        from pysim.network import Network
+        from pysim.params import preset
+
+        target = preset(chip)
+        from_file = net not in zoo.NAMES and (net.endswith(".safetensors") or Path(net).is_file())
+        result = run(Network.load(net) if from_file else zoo.layers(net), target)
+        columns = {"w*h*d in": 13, "w*h*d out": 12, "f": 4, "cores": 8, "axons": 8, "columns": 9, "d axon": 8, "d neuron": 10,
+                   "d synapse": 11, "periods": 10, "ms": 10}
+        rows = {"layer": columns.keys()} | {
+            f"{i} {r.name}": ("*".join(map(str, r.patch_in)), "*".join(map(str, r.patch_out)), r.f, f"{r.cores:,}", f"{r.axons:,}",
+                              f"{r.columns:,}", f"{r.density_axon:.2f}", f"{r.density_neuron:.2f}", f"{r.density_synapse:.2f}",
+                              f"{r.periods:,}" if r.on_chip else "off chip", f"{r.latency_ms:.4f}" if r.on_chip else "")
+            for i, r in enumerate(result.rows, 1)}
+        total, of = result.totals, "the layers that fit" if result.lacks else "the layers on chip"
+        out({"network": net, "chip": target.to_dict(), **result.to_dict()},
+            {name: "".join(f"{cell:>{width}}" for cell, width in zip(cells, columns.values(), strict=True)) for name, cells in rows.items()}
+            | {"total": f"{of}: {total.cores:,} cores of {target.axons:,} axons x {target.columns:,} columns; {total.periods:,} periods "
+                        f"a tick, {total.latency_ms:.4f} ms a sample ({total.fps:,.1f}/s); {total.ticks:,} ticks as a pipeline"})
+        if result.lacks:
+            raise InputError(result.lacks)
 
 
 @app.command()
