@@ -139,8 +139,9 @@ def fit(net: Annotated[str, typer.Argument(metavar="NET", help="Network file, or
         total, of = result.totals, "the layers that fit" if result.lacks else "the layers on chip"
         out({"network": net, "chip": target.to_dict(), **result.to_dict()},
             {name: "".join(f"{cell:>{width}}" for cell, width in zip(cells, columns.values(), strict=True)) for name, cells in rows.items()}
-            | {"total": f"{of}: {total.cores:,} cores of {target.axons:,} axons x {target.columns:,} columns; {total.periods:,} periods "
-                        f"a tick, {total.latency_ms:.4f} ms a sample ({total.fps:,.1f}/s); {total.ticks:,} ticks as a pipeline"})
+            | {"cores": f"{total.cores:,} of {target.axons:,} axons x {target.columns:,} columns, {of}",
+               "latency": f"{total.latency_ms:.4f} ms a sample ({total.fps:,.1f}/s), {total.periods:,} periods a tick",
+               "ticks": f"{total.ticks:,} a sample, as a pipeline"})
         if result.lacks:
             raise InputError(result.lacks)
 

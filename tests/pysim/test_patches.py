@@ -122,6 +122,7 @@ def test_tiles_cover_every_output_once_and_meet_eq_11(layer: Layer, core: tuple[
     index = np.arange(math.prod(layer.target)).reshape(layer.target)
     tiles = list(patch.tiles())
     for y0, y1, x0, x1, c0, c1 in tiles:
+        assert y0 < y1 <= layer.target[1] and x0 < x1 <= layer.target[2] and c0 < c1 <= layer.target[0]
         times[c0:c1, y0:y1, x0:x1] += 1
         neurons = index[c0:c1, y0:y1, x0:x1].reshape(-1)
         # counted from the geometry itself, line by line
