@@ -101,7 +101,7 @@ class ScatterGather:
         source = self.layers[0].conv.source
         if images.ndim != 2 or images.shape[1] != math.prod(source) or images.dtype != np.uint8:
             raise InputError(f"images must be uint8 of shape (n, {math.prod(source)}), not {images.dtype} of shape {images.shape}")
-        x = torch.from_numpy(images.reshape(-1, *source)).double() / 255
+        x = torch.from_numpy(images.reshape(-1, *source) / 255)
         return quantise(self.layers[0].normalised(x), self.k, self.bound)
 
     def activations(self, counts: np.ndarray) -> dict[str, np.ndarray]:
