@@ -82,7 +82,8 @@ class Crossbar(wiring.Component):
             request, grant = Signal(len(sources), name=f"{port}_request"), Signal(len(sources), name=f"{port}_grant")
             turn = Signal(len(sources), name=f"{port}_turn", reset_less=True)  # inputs that come before the others
             first = Mux((request & turn).any(), request & turn, request)
-            m.d.comb += [request.eq(Cat(wants[source, port] for source in sources)), grant.eq(first & -first), output.valid.eq(request.any()),
+            m.d.comb += [request.eq(Cat(wants[source, port] for source in sources)), grant.eq(first & -first),
+                         output.valid.eq(request.any()),
                          output.payload.eq(reduce(or_, (Mux(grant[at], self.i[source].payload, 0) for at, source in enumerate(sources))))]
             m.d.comb += [takes[source, port].eq(grant[at] & output.ready) for at, source in enumerate(sources)]
             with m.If(output.valid):  # taken: the turn is at those after it; held up: still at this one

@@ -21,7 +21,7 @@ __all__ = ["Mesh", "Rectangle", "chain", "hops", "latency", "packet_record", "pa
 
 MAX_SIDE = 64
 
-Core = tuple[int, int]  # x, y
+Place = tuple[int, int]  # x, y
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Rectangle:
     def __len__(self) -> int:
         return (self.x1 - self.x0 + 1) * (self.y1 - self.y0 + 1)
 
-    def __iter__(self) -> Iterator[Core]:
+    def __iter__(self) -> Iterator[Place]:
         return ((x, y) for y in range(self.y0, self.y1 + 1) for x in range(self.x0, self.x1 + 1))
 
 
@@ -60,18 +60,18 @@ class Mesh:
     def __len__(self) -> int:
         return self.width * self.height
 
-    def __iter__(self) -> Iterator[Core]:
+    def __iter__(self) -> Iterator[Place]:
         """All cores, in the order of their numbers."""
         return iter(Rectangle(0, 0, self.width - 1, self.height - 1))
 
-    def number(self, core: Core) -> int:
+    def number(self, core: Place) -> int:
         """The number of a core; InputError outside the mesh."""
         x, y = core
         if not (0 <= x < self.width and 0 <= y < self.height):
             raise InputError(f"core must lie in the {self.width} x {self.height} mesh, not at x = {x}, y = {y}: choose a larger mesh")
         return y * self.width + x
 
-    def core(self, number: int) -> Core:
+    def core(self, number: int) -> Place:
         """(x, y) of a core's number; InputError outside the mesh."""
         if not 0 <= number < len(self):
             raise InputError(f"core number must be in 0..{len(self) - 1}, not {number}: choose a larger mesh")
@@ -90,7 +90,7 @@ def packet_record(mesh: Mesh) -> list[Field]:
             Field("x1", x_bits, False, "last column, >= x0"), Field("y1", y_bits, False, "last row, >= y0")]
 
 
-def path(source: Core, destination: Core) -> list[Core]:
+def path(source: Place, destination: Place) -> list[Place]:
     """Cores whose routers a packet (or the copy for ``destination``) passes, both ends included: x first, then y."""
     (x, y), (to_x, to_y) = source, destination
     return [*((i, y) for i in _walk(x, to_x)), *((to_x, j) for j in _walk(y, to_y)), destination]
@@ -101,27 +101,27 @@ def _walk(a: int, b: int) -> range:
     return range(a, b, 1 if b > a else -1)
 
 
-def hops(source: Core, destination: Core) -> int:
+def hops(source: Place, destination: Place) -> int:
     """Links between routers on the path: 0 to a core itself."""
     return abs(source[0] - destination[0]) + abs(source[1] - destination[1])
 
 
-def latency(source: Core, destination: Core) -> int:
+def latency(source: Place, destination: Place) -> int:
     """Cycles through an empty fabric with a ready receiver, also for each copy of a multicast: one in each router."""
     return 1 + hops(source, destination)
 
 
-def chain(destinations: Iterable[Core]) -> list[Rectangle]:
+def chain(destinations: Iterable[Place]) -> list[Rectangle]:
     """Few rectangles that hold each destination once and no other core: the packets of one spike, for cores with the same axon.
 
-    Greedy: the largest rectangle that is left, the lowest and then the westernmost of equals, until none is left. Not always the
-    fewest possible, which is NP-hard in general only with holes and never worse here than a packet per core.
+    Greedy: the largest rectangle that is left, the lowest and then the westernmost of equals, until none is left: not always the
+    fewest possible, never more than one per core.
     """
     return list(_chain(frozenset(destinations)))
 
 
 @lru_cache(maxsize=4096)  # the neurons of a population share their destinations
-def _chain(left: frozenset[Core]) -> tuple[Rectangle, ...]:
+def _chain(left: frozenset[Place]) -> tuple[Rectangle, ...]:
     found = []
     while left:
         best = max((_largest(left, corner) for corner in sorted(left, key=lambda core: core[::-1])), key=len)
@@ -130,7 +130,7 @@ def _chain(left: frozenset[Core]) -> tuple[Rectangle, ...]:
     return tuple(found)
 
 
-def _largest(cores: frozenset[Core], corner: Core) -> Rectangle:
+def _largest(cores: frozenset[Place], corner: Place) -> Rectangle:
     """The largest rectangle within ``cores`` whose south-west corner is ``corner``."""
     x0, y0 = corner
     best, y, limit = Rectangle(x0, y0, x0, y0), y0, MAX_SIDE

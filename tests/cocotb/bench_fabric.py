@@ -41,9 +41,9 @@ def random_core(rng: np.random.Generator) -> Rectangle:
 
 
 def patterns(rng: np.random.Generator) -> list[Pattern]:
-    """A way to be ready for each core."""
-    kinds = [always, one_in(2), one_in(5), one_in(3, first=80), randomly(rng, 0.5), randomly(rng, 0.15)]
-    return [kinds[rng.integers(len(kinds))] for _ in CORES]
+    """A way to be ready for each core, with a generator of its own: the same on every simulator."""
+    return [[always, one_in(2), one_in(5), one_in(3, first=80), randomly(own, 0.5), randomly(own, 0.15)][own.integers(6)]
+            for own in rng.spawn(len(CORES))]
 
 
 def pauses(rng: np.random.Generator) -> Iterator[int]:
@@ -160,7 +160,8 @@ async def latency_and_path_of_a_lone_packet(dut) -> None:
         with watchdog(f"{source} to {rectangle}", 200):
             await bench.traffic({MESH.number(source): [rectangle]})
         start = bench.sent[0][0]
-        assert sorted(bench.delivered) == sorted((start + latency(source, to), MESH.number(to)) for to in rectangle), f"{source}, {rectangle}"
+        arrivals = sorted((start + latency(source, to), MESH.number(to)) for to in rectangle)
+        assert sorted(bench.delivered) == arrivals, f"{source} to {rectangle}"
         expected = set()
         for to in rectangle:
             for a, b in zip((way := path(source, to)), [*way[1:], None], strict=True):
@@ -193,9 +194,10 @@ async def random_traffic(dut, kind: str, seed: int) -> None:
     for monitor, pattern in zip(bench.monitors, patterns(rng), strict=True):
         monitor.pattern = pattern
     share = {"unicast": 0.0, "multicast": 1.0, "mixed": 0.3}[kind]
-    lists = {source: [random_rectangle(rng) if rng.random() < share else random_core(rng) for _ in range(40)] for source in range(len(CORES))}
-    with watchdog(f"{kind} traffic of seed {seed}", 60_000):
-        await bench.traffic(lists, {source: pauses(rng) for source in lists})
+    lists = {source: [random_rectangle(rng) if rng.random() < share else random_core(rng) for _ in range(40)]
+             for source in range(len(CORES))}
+    with watchdog(f"{kind} traffic of seed {seed}", 20_000):
+        await bench.traffic(lists, dict(enumerate(map(pauses, rng.spawn(len(CORES))))))
     bench.finish()
     cocotb.log.info(f"{kind}, seed {seed}: {len(bench.sent)} packets, {len(bench.delivered)} copies, "
                     f"at most {bench.most} under way, {bench.cycle} cycles")
@@ -206,11 +208,11 @@ async def random_traffic(dut, kind: str, seed: int) -> None:
 async def all_flood_all(dut, sinks: str, seed: int) -> None:
     """Every source sends to every core and to all at once as fast as it can; the cores are slow, or shut for long. No deadlock."""
     bench, rng = await FabricBench.start(dut), np.random.default_rng([seed, 7])
-    for monitor in bench.monitors:
-        monitor.pattern = randomly(rng, 0.4) if sinks == "slow" else never
+    for monitor, own in zip(bench.monitors, rng.spawn(len(CORES)), strict=True):
+        monitor.pattern = randomly(own, 0.4) if sinks == "slow" else never
     targets = [*map(at, CORES), WHOLE, WHOLE]
     lists = {source: [targets[i] for i in rng.permutation(len(targets))] * 2 for source in range(len(CORES))}
-    with watchdog(f"flood of seed {seed}", 60_000):
+    with watchdog(f"flood of seed {seed}", 20_000):
         task = cocotb.start_soon(bench.traffic(lists))
         if sinks == "shut":
             await bench.wait(50 + 10 * len(CORES))
@@ -223,6 +225,21 @@ async def all_flood_all(dut, sinks: str, seed: int) -> None:
         await task
     bench.finish()
     cocotb.log.info(f"{sinks}, seed {seed}: {len(bench.sent)} packets, at most {bench.most} copies under way, {bench.cycle} cycles")
+
+
+@cocotb.test()
+async def ports_take_turns(dut) -> None:
+    """All flood one core: while packets wait at all ports of its router, each port delivers one in turn."""
+    bench, sink = await FabricBench.start(dut), CORES[len(CORES) // 2]
+    bench.monitors[MESH.number(sink)].pattern = one_in(1, first=60)
+    with watchdog("all to one", 5_000):
+        await bench.traffic({source: [at(sink)] * 30 for source in range(len(CORES))})
+    ports = [[sink, *path(core, sink)][-2] for core in CORES]  # the neighbour it comes through
+    order = [ports[word >> 16] for word in bench.monitors[MESH.number(sink)].received]
+    count = len(set(ports))
+    for start in range(25 * count):
+        assert len(set(order[start:start + count])) == count, f"deliveries {start}..: {order[start:start + count]}"
+    bench.finish()
 
 
 @cocotb.test()

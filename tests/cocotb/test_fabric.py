@@ -31,8 +31,11 @@ FAULTS = [
     Fault("offer-withdrawn", "router.py", "Mux(output.ready, grant << 1, grant)", "(grant << 1)",
           "an output that is held up offers another packet in the next cycle"),
     Fault("unfair", "router.py", "first = Mux((request & turn).any(), request & turn, request)", "first = request",
-          "the local input always goes first: packets are exchanged while they wait"),
-    Fault("two-granted", "router.py", "grant.eq(first & -first)", "grant.eq(first)", "two inputs are granted the same output: their packets mix"),
+          "a fixed order of the inputs: packets are exchanged while they wait"),
+    Fault("no-turns", "router.py", "Mux(output.ready, grant << 1, grant)", "grant",
+          "an input that never pauses keeps the output for itself"),
+    Fault("two-granted", "router.py", "grant.eq(first & -first)", "grant.eq(first)",
+          "two inputs are granted the same output: their packets mix"),
     Fault("column-one-short", "router.py", '"east": packet.x1 > self.x', '"east": packet.x1 > self.x + 1', "the last column is left out"),
     Fault("row-one-more", "router.py", "(packet.y1 >= self.y)", "(packet.y1 + 1 >= self.y)", "the row above the rectangle gets a copy"),
     Fault("forks-outside", "router.py", '"south": column & (packet.y0 < self.y)', '"south": packet.y0 < self.y',
@@ -43,13 +46,18 @@ FAULTS = [
           "a packet that travels in y forks into x again"),
     Fault("no-turn-west", "router.py", '"south": ("local", "east", "west", "north")', '"south": ("local", "west", "north")',
           "packets on their way west do not turn south"),
-    Fault("y-before-x", "router.py", '"north": column & (packet.y1 > self.y)', '"north": packet.y1 > self.y', "packets fork to the north too early"),
-    Fault("busy-forgets-one", "router.py", "self.busy.eq(Cat(queue.o.valid for queue in queues.values()).any())",
-          'self.busy.eq(Cat(queue.o.valid for port, queue in queues.items() if port != "west").any())', "busy does not see the western queue"),
+    Fault("y-before-x", "router.py", '"north": column & (packet.y1 > self.y)', '"north": packet.y1 > self.y',
+          "packets fork to the north too early"),
+    Fault("busy-forgets-one", "fabric.py", "router.busy for router in routers",
+          "router.busy for router in list(routers)[1:]", "busy leaves out the first router"),
     Fault("sleeps-too-deep", "router.py", "self.active.eq(self.busy | Cat(i.valid for i in self.i.values()).any())",
           "self.active.eq(Cat(i.valid for i in self.i.values()).any())", "the clock rests while a packet waits inside"),
-    Fault("links-crossed", "fabric.py", '"east": "west", "north": "south"', '"east": "west", "north": "local"', "the northern link is not there"),
-    Fault("reset-forgets", "fabric.py", "m.d.comb += domain.rst.eq(ResetSignal())", "m.d.comb += domain.rst.eq(0)", "routers are not reset"),
+    Fault("sleeps-while-they-knock", "router.py", "Cat(i.valid for i in self.i.values()).any())]", "0)]",
+          "the clock rests while a packet comes"),
+    Fault("links-crossed", "fabric.py", '"east": "west", "north": "south"', '"east": "west", "north": "local"',
+          "the northern link is not there"),
+    Fault("reset-forgets", "fabric.py", "domain.rst.eq(ResetSignal())", "domain.rst.eq(0)",
+          "routers are not reset"),
 ]
 
 
@@ -70,7 +78,7 @@ def bench(built: Build, mesh: tuple[int, int], seed: int, folder: Path, seeds: i
 @pytest.mark.parametrize(("width", "height", "gates"), MESHES)
 def test_fabric(width: int, height: int, gates: str, simulator: str, tmp_path: Path, seed: int) -> None:
     built = build(simulator, [verilog((width, height), gates)], "fabric_bench")
-    assert len(bench(built, (width, height), seed, tmp_path)) == 3 + 3 * 3 + 2 * 3
+    assert len(bench(built, (width, height), seed, tmp_path)) == 4 + 3 * 3 + 2 * 3
 
 
 def test_every_fault_applies_to_the_sources_as_they_are() -> None:
