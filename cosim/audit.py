@@ -125,7 +125,7 @@ def _declared_ports(chip: Chip) -> dict[str, tuple[str, int]]:
 def _declared_memories(chip: Chip) -> dict[str, tuple[int, int, int]]:
     """Rows, width, bits of a chunk. The events of a tick are the core's own list, in no map."""
     found = {m.name: (m.rows, m.width, SCAN_BITS if m.name == "spikes" else BUS_BITS) for m in MemoryMap(chip).memories.values()}
-    return found | {"events": (chip.axons, 1 + chip.derived.axon_bits, BUS_BITS)}
+    return found | {"events": (chip.derived.axon_lines, 1 + chip.derived.axon_bits, BUS_BITS)}
 
 
 def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
@@ -141,9 +141,9 @@ def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
         ("core.join", "offset"): d.sum_bits,
         (step, "sum_register"): step_lanes * d.sum_bits, (step, "total_register"): step_lanes * d.total_bits,
         ("core.saturated", "copy"): lanes,
-        ("core", "entries"): d.count_bits, ("core", "events_hit"): d.count_bits, ("core", "replay"): d.count_bits,
-        ("core", "word"): d.word_bits, ("core", "page"): d.page_bits, ("core", "alive"): d.words,
-        ("core", "slot"): (d.slots - 1).bit_length(), ("core", "base"): MemoryMap(chip).memories["synapse"].row_bits,
+        ("core.list", "entries"): d.count_bits, ("core.list", "hits"): d.count_bits, ("core.list", "at"): d.count_bits,
+        ("core.control", "word"): d.word_bits, ("core.control", "page"): d.page_bits, ("core.control", "alive"): d.words,
+        ("core.control", "slot"): (d.slots - 1).bit_length(), ("core.control", "base"): MemoryMap(chip).memories["synapse"].row_bits,
         ("core.ring.scanner", "rest"): SCAN_BITS, ("core.spike_scanner", "rest"): SCAN_BITS,
     }
 
@@ -306,7 +306,7 @@ def _memory_cells(top: dict[str, Any]) -> dict[str, tuple[int, int]]:
     found = {}
     for name, cell in top["cells"].items():
         if cell["type"].startswith("$mem"):
-            plain = re.sub(r"^core\.(?:ring\.)?(\w+)_memory\.ram\.mem$", r"\1", name.lstrip("\\"))
+            plain = re.sub(r"^core\.(?:ring\.|list\.)?(\w+)_memory\.ram\.mem$", r"\1", name.lstrip("\\"))
             found[plain] = (int(cell["parameters"]["SIZE"], 2), int(cell["parameters"]["WIDTH"], 2))
     return found
 

@@ -246,7 +246,7 @@ class ChipBench:
         return data[:, :-(-memory.width // 8)]
 
     async def load(self, image: Image) -> None:
-        """The whole image, the steps, and CLEAR.
+        """The whole image, its settings, and CLEAR.
 
         State gets zeros first: a simulator that knows "unknown" would carry it through the logic that CLEAR passes by.
         """
@@ -255,7 +255,8 @@ class ChipBench:
                 await self.write_memory(memory.name, image.rows(memory.name))
             elif memory.writable:
                 await self.write_memory(memory.name, np.zeros((memory.rows, 1), np.uint8))
-        await self.set("steps", image.steps)
+        for name, value in image.settings.items():
+            await self.set(name, value)
         await self.clear()
 
     # -- commands ----------------------------------------------------------------------------------------

@@ -90,7 +90,8 @@ def _drive(image: Image, stimulus: Stimulus, built: Build, way: str) -> Drive:
         image.save(folder / "image")
         (folder / "events.mem").write_text("".join(f"{word:05x}\n" for word in words))
         plusargs = [f"+{m.name}={folder / 'image' / 'core0' / m.name}.mem" for m in MemoryMap(image.chip).loaded]
-        task = {"way": way, "chip": image.chip.to_dict(), "samples": samples, "ticks": ticks, "steps": image.steps, "folder": str(folder)}
+        task = {"way": way, "chip": image.chip.to_dict(), "samples": samples, "ticks": ticks, "settings": image.settings,
+                "folder": str(folder)}
         (folder / "task.json").write_text(json.dumps(task))
         run(built, "cosim.cocotb_inside", environment={"SPIKELOOP_TASK": str(folder / "task.json")}, folder=folder,
             plusargs=[*plusargs, f"+bulk={folder / 'events.mem'}"])

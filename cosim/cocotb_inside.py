@@ -82,7 +82,8 @@ async def drive(dut: Any) -> None:
 
     left: list[Any] = []
     run_tick = tick_in_bulk if in_bulk else tick_per_cycle
-    await ask("steps", task["steps"])
+    for name, value in task["settings"].items():
+        await ask(name, value)
     seconds, index = 0.0, 0
     for _ in range(task["samples"]):
         await ask("control", CONTROL_CLEAR)

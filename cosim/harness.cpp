@@ -18,8 +18,12 @@
 
 #define PORT(stream, part) stream##___05F##part  // a port of the model: the simulator writes __ so
 
-#ifdef DIRECT_EVAL
-void Vchip___024root___eval(Vchip___024root*);  // the model's evaluation without its wrapper; declared in no header
+#ifdef DIRECT_EVAL  // the parts of the model's evaluation; declared in no header
+void Vchip___024root___eval_triggers_vec__act(Vchip___024root*);
+void Vchip___024root___eval_nba(Vchip___024root*);
+#ifdef INPUT_REGION
+bool Vchip___024root___eval_phase__ico(Vchip___024root*);
+#endif
 #endif
 
 namespace {
@@ -64,7 +68,15 @@ struct Model {
     inline void half(int level) {
         top->clk = level;
 #ifdef DIRECT_EVAL
-        Vchip___024root___eval(root);
+        // One pass: no register of ours makes a clock rise, so nothing can be left to do in a second one, which eval() always makes.
+#ifdef INPUT_REGION
+        root->__VicoFirstIteration = 1;
+        Vchip___024root___eval_phase__ico(root);
+#endif
+        Vchip___024root___eval_triggers_vec__act(root);
+        root->__VnbaTriggered[0] = root->__VactTriggered[0];
+        if (root->__VnbaTriggered[0]) Vchip___024root___eval_nba(root);
+        root->__VnbaTriggered[0] = 0;
 #else
         top->eval();
 #endif

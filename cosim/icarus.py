@@ -58,8 +58,9 @@ class Icarus(Backend):
         stimulus.check(image)
         (folder / "stimulus.hex").write_bytes(_hex_lines(_axons(image, stimulus)))
         memories = [f"+{m.name}=image/core0/{m.name}.mem" for m in MemoryMap(image.chip).loaded]
+        settings = {"samples": stimulus.samples, "ticks": image.ticks, **image.settings}
         command = ["vvp", "-n", str(self._program), *dumper, *memories, "+stimulus=stimulus.hex", "+trace=trace.hex",
-                   f"+samples={stimulus.samples}", f"+ticks={image.ticks}", f"+steps={image.steps}", *arguments]
+                   *(f"+{name}={value}" for name, value in settings.items()), *arguments]
         try:
             done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=self.timeout)
         except subprocess.TimeoutExpired:
@@ -132,10 +133,10 @@ def _header(chip: Chip) -> str:
         "ADDRESS_BITS": map_.address_bits, "EVENT_BITS": width(event_record(chip)), "WORDS": d.words, "SLOTS": d.slots,
         "AXON_CHUNKS": d.axon_chunks, "RING_CHUNKS": 1 << (d.axon_chunks - 1).bit_length(), "CYCLE_LIMIT": cycle_limit(chip),
         "CONTROL_ADDRESS": map_.registers["control"].address, "CONTROL_CLEAR": CONTROL_CLEAR,
-        "STEPS_ADDRESS": map_.registers["steps"].address,
+        "STEPS_ADDRESS": map_.registers["steps"].address, "EXTENSION_ADDRESS": map_.registers["extension"].address,
         "SCRAMBLE": " ".join([*(f"`SCRAMBLE_READ(dut.core.{m.name}_memory.ram)" for m in map_.loaded),
                               *(f"`SCRAMBLE_STATE(dut.core.{'ring.' * (m.name == 'ring')}{m.name}_memory.ram)"
-                                for m in map_.memories.values() if not m.loaded), "`SCRAMBLE_STATE(dut.core.events_memory.ram)"]),
+                                for m in map_.memories.values() if not m.loaded), "`SCRAMBLE_STATE(dut.core.list.events_memory.ram)"]),
         "COUNTERS": "{" + ", ".join(f"dut.core.count_{name}" for name in COUNTERS) + "}",
     }
     return "".join(f"`define {name} {value}\n" for name, value in values.items())

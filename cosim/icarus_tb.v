@@ -1,7 +1,7 @@
 // Bench of backend "icarus": runs samples on the generated chip without anything but Verilog.
 // Memories load themselves from +NAME=FILE (hdl/ram.v). chip.vh, generated, holds what depends on the chip.
 //   +stimulus=FILE  one hexadecimal number per tick: the axons (padded to whole ring chunks) that its inputs set, bit 0 = axon 0
-//   +samples=N +ticks=N +steps=N
+//   +samples=N +ticks=N +steps=N +extension=N (its logarithm)
 //   +trace=FILE     one line of fixed width per CLEAR and per tick: counters, spikes of all words, membranes of all words
 //   +waves=FILE     records all signals (VCD; FST if vvp was started with -fst)
 // Drives the pins just after the falling edge. Ends with a line "done" on the standard output, or one that starts with "stopped".
@@ -20,7 +20,7 @@ module spikeloop_bench;
     );
     always #1 clk = ~clk;
 
-    integer stimulus, trace, samples, ticks, steps, sample, now, word, chunk, got;
+    integer stimulus, trace, samples, ticks, steps, extension, sample, now, word, chunk, got;
     reg [64*`AXON_CHUNKS-1:0] axons;
     reg [8*1024-1:0] file;
 
@@ -70,7 +70,8 @@ module spikeloop_bench;
         `SCRAMBLE
         sample = -1;
         now = -1;
-        got = $value$plusargs("samples=%d", samples) & $value$plusargs("ticks=%d", ticks) & $value$plusargs("steps=%d", steps);
+        got = $value$plusargs("samples=%d", samples) & $value$plusargs("ticks=%d", ticks) & $value$plusargs("steps=%d", steps)
+            & $value$plusargs("extension=%d", extension);
         if ($value$plusargs("waves=%s", file)) begin
             $dumpfile(file);
             $dumpvars(0, dut);
@@ -83,6 +84,7 @@ module spikeloop_bench;
         rst = 0;
         repeat (4) @(negedge clk);
         write(`STEPS_ADDRESS, steps);
+        write(`EXTENSION_ADDRESS, extension);
         for (sample = 0; sample < samples; sample = sample + 1) begin
             now = -1;
             write(`CONTROL_ADDRESS, `CONTROL_CLEAR);

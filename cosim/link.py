@@ -126,7 +126,8 @@ class LinkBackend(Backend):
             wrong = np.flatnonzero((self._read(memory) != rows).any(axis=1))
             if wrong.size:
                 raise InputError(f"row {wrong[0]} of memory {memory.name} must read back as it was written, not otherwise")
-        link.write(self.map.registers["steps"].address, image.steps)
+        for name, value in image.settings.items():
+            link.write(self.map.registers[name].address, value)
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         stimulus.check(self.image)

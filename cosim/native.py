@@ -19,7 +19,7 @@ from cosim.verilate import Options, build
 from pysim.errors import InputError
 from pysim.image import Image
 from pysim.memory_map import COUNTERS, MemoryMap
-from pysim.params import SCAN_BITS, Chip
+from pysim.params import Chip
 from pysim.trace import Stimulus, Trace
 
 __all__ = ["ChipModel", "Verilated", "claim"]
@@ -62,11 +62,11 @@ class ChipModel(Link):
         return np.ctypeslib.as_array(buffer).reshape(rows.value, stride.value)
 
     def fill(self, image: Image) -> None:
-        """Put the image into the memories directly, and the steps into their register."""
+        """Put the image into the memories directly, and its settings into their registers."""
         for memory in MemoryMap(self.chip).loaded:
             rows = image.rows(memory.name)
             self.memory(memory.name)[:memory.rows, :rows.shape[1]] = rows
-        self.write(MemoryMap(self.chip).registers["steps"].address, image.steps)
+        self._set(image)
 
     def load(self, image: Image) -> None:
         """Put the image in through the load port, word by word, as a board would."""
@@ -77,7 +77,11 @@ class ChipModel(Link):
             for row, chunks in enumerate(words.view("<u4")):
                 for chunk, value in enumerate(chunks):
                     self.write(memory.address(row, chunk), int(value))
-        self.write(MemoryMap(self.chip).registers["steps"].address, image.steps)
+        self._set(image)
+
+    def _set(self, image: Image) -> None:
+        for name, value in image.settings.items():
+            self.write(MemoryMap(self.chip).registers[name].address, value)
 
     def write(self, address: int, value: int) -> None:
         self._lib.sl_write(self._handle, address, value)
@@ -134,7 +138,7 @@ class ChipModel(Link):
         populations = (_Population * len(place.populations))(*(
             _Population(p.size, p.start, n.ctypes.data, spikes[p.name].ctypes.data, potentials[p.name].ctypes.data if membranes else None)
             for p, n in zip(place.populations, neurons, strict=True)))
-        run = _Run(samples, steps, ticks, chip.lanes, d.words, chip.membrane_bits, -(-chip.axons // SCAN_BITS), d.slots, CYCLE_LIMIT,
+        run = _Run(samples, steps, ticks, chip.lanes, d.words, chip.membrane_bits, d.axon_chunks, d.slots, CYCLE_LIMIT,
                    len(place.inputs), len(place.populations), len(COUNTERS), ctypes.addressof(inputs), ctypes.addressof(populations),
                    counts.ctypes.data)
         if self._lib.sl_run(self._handle, ctypes.byref(run)):

@@ -7,6 +7,7 @@ renamed when whole; the simulator's runtime is compiled once per compiler and se
 
 import hashlib
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -34,8 +35,8 @@ COMPILE_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-march=native", 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """How to build. compiler: "clang++" or "g++" (None: clang++ if present). waves: VCD can be written. coverage: line and toggle
-    points are counted. direct: call the model's evaluation function without its wrapper (faster; same result). optimise: False compiles in
-    a third of the time (one file, -O1), for models that run little."""
+    points are counted. direct: call the parts of the model's evaluation once each, without its loops (faster; same result).
+    optimise: False compiles in a third of the time (one file, -O1), for models that run little."""
 
     compiler: str | None = None
     waves: bool = False
@@ -109,7 +110,9 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         root = simulator_root()
         call([str(root / "bin" / "verilator_bin"), *flags, "--prefix", "Vchip", "--top-module", TOP, "-Mdir", str(folder),
                str(folder / "public.vlt"), str(source)], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")
-        (folder / "model.h").write_text(_model_header(chip, (folder / "Vchip___024root.h").read_text()))
+        root_header = folder / "Vchip___024root.h"
+        root_header.write_text(_whole_words(root_header.read_text()))
+        (folder / "model.h").write_text(_model_header(chip, root_header.read_text()))
         (folder / "harness.cpp").write_text(harness)
         include = ["-I", str(folder), *_includes(root)]
         defines = _defines(options)
@@ -117,10 +120,12 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         if not options.optimise:  # most of the time goes into the headers: read them once
             (folder / "all.cpp").write_text("".join(f'#include "{cpp.name}"\n' for cpp in sources))
             sources = [folder / "all.cpp"]
+        # A plane of 128 lanes is one vector: wider ones would be read back before their halves are written.
+        vectors = ["-mprefer-vector-width=128"] if chip.lanes <= 128 and platform.machine() == "x86_64" else []
         jobs = [(cpp, folder / f"{cpp.stem}.o", "-O1" if not options.optimise or "Slow" in cpp.name or "Syms" in cpp.name else "-O3")
                 for cpp in sources]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda job: _compile(compiler, [job[2], *defines, *include], job[0], job[1]), jobs))
+            list(pool.map(lambda job: _compile(compiler, [job[2], *vectors, *defines, *include], job[0], job[1]), jobs))
         objects = [str(o) for _, o, _ in jobs]
         call([compiler, "-shared", "-o", str(folder / "chip.so"), *objects, *map(str, _runtime(compiler, options)), "-pthread",
                *(["-latomic"] if "clang" in compiler else [])], {}, folder / "link.log")
@@ -134,6 +139,11 @@ def _named_only(verilog: str) -> str:
     """The Verilog with the nets that have no name of their own (``\\$12``, ``\\wire$34``, ...) left out of waves."""
     return re.sub(r"^  ((?:wire|reg) (?:\[\d+:0\] )?\\(?:wire|port|)\$.*;)$", r"  /*verilator tracing_off*/ \1 /*verilator tracing_on*/",
                   verilog, flags=re.M)
+
+
+def _whole_words(header: str) -> str:
+    """The model's few-bit members as 32-bit ones: compilers read bytes four at a time, which waits for a byte just written."""
+    return re.sub(r"CData(/\*[0-6]:0\*/ \w+;)", r"IData\1", header)
 
 
 def _wide_flags(chip: Chip, compiler: str) -> list[str]:
@@ -213,6 +223,7 @@ def _model_header(chip: Chip, root_header: str) -> str:
         "#pragma once",
         f"#define MEMORIES {memories}",
         f"#define READ_COUNTERS(root, out) do {{ {counters} }} while (0)",
+        *(["#define INPUT_REGION"] if "__VicoFirstIteration" in root_header else []),
         f"#define RING_CHUNKS {1 << (chip.derived.axon_chunks - 1).bit_length()}",
         f"#define CONTROL_ADDRESS {map_.registers['control'].address}", f"#define CONTROL_CLEAR_BIT {CONTROL_CLEAR}",
         f"#define AXON_BITS {chip.derived.axon_bits}",

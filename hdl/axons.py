@@ -29,7 +29,7 @@ class AxonRing(wiring.Component):
     i: In, stream of events. slot: In, current slot. writing: Out, an event is on its way into the ring. dropped: Out, the
         event taken now names no axon or no slot. awake: Out, something is under way (with ``start`` and ``i.valid``: when
         the ring's clock must run).
-    start, dense: In, scan the current slot. valid, hit, axon, last: Out, as the scanner yields them.
+    start, dense: In, scan the current slot, of axons << ``extension``. valid, hit, axon, last: Out, as the scanner yields them.
     clear: In, hold to empty the ring; cleared: Out, last row of it.
     bus_*: the load port's side of the memory.
     """
@@ -37,12 +37,13 @@ class AxonRing(wiring.Component):
     def __init__(self, chip: Chip, memory):
         self.chip, d = chip, chip.derived
         self.ram = RAM("ring", width=SCAN_BITS, rows=memory.rows)
-        self.scanner = Scanner(rows=1, chunks=d.axon_chunks, bits=chip.axons)
+        self.scanner = Scanner(rows=1, bits=chip.axons, sizes=d.extensions)
         self.slot_bits = max(1, (d.slots - 1).bit_length())
         super().__init__({
             "i": In(stream.Signature(layout(event_record(chip)))), "slot": In(self.slot_bits),
             "writing": Out(1), "dropped": Out(1), "awake": Out(1),
-            "start": In(1), "dense": In(1), "valid": Out(1), "hit": Out(1), "axon": Out(d.axon_bits), "last": Out(1),
+            "start": In(1), "dense": In(1), "extension": In(range(d.extensions + 1)),
+            "valid": Out(1), "hit": Out(1), "axon": Out(d.axon_bits), "last": Out(1),
             "clear": In(1), "cleared": Out(1),
             "bus_read": In(1), "bus_row": In(self.ram.row_bits), "bus_index": In(1), "bus_write": In(1),
             "bus_data": In(BUS_BITS), "bus_chunk": Out(BUS_BITS),
@@ -59,7 +60,8 @@ class AxonRing(wiring.Component):
             return Cat(chunk[:chunk_bits], slot) if chunk_bits else slot
 
         m.d.comb += [
-            scanner.start.eq(self.start), scanner.dense.eq(self.dense), scanner.step.eq(1), scanner.data.eq(ram.r_data),
+            scanner.start.eq(self.start), scanner.dense.eq(self.dense), scanner.size.eq(self.extension), scanner.step.eq(1),
+            scanner.data.eq(ram.r_data),
             self.valid.eq(scanner.valid), self.hit.eq(scanner.hit), self.axon.eq(scanner.index), self.last.eq(scanner.last),
         ]
         scanning = Signal()
@@ -76,7 +78,8 @@ class AxonRing(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(~scanning & ~self.start & ~self.clear), accept.eq(self.i.valid & self.i.ready),
             self.writing.eq(accept | pending),
-            self.dropped.eq(accept & ((self.i.p.axon >= chip.axons) | (self.i.p.delay == 0) | (self.i.p.delay > chip.delay_max))),
+            self.dropped.eq(accept & ((self.i.p.axon >= chip.axons << self.extension)
+                                      | (self.i.p.delay == 0) | (self.i.p.delay > chip.delay_max))),
         ]
         m.d.sync += pending.eq(accept & ~self.dropped)
         with m.If(accept):

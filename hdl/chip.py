@@ -3,13 +3,13 @@
 Reset, tick and every stream are registered at the edge of the chip, so that nothing combinational hangs on a pin.
 """
 
-from amaranth.hdl import ClockDomain, DomainRenamer, EnableInserter, Module, Signal
+from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.axons import layout
 from hdl.core import Core
-from hdl.loadport import LoadPort, request_layout
+from hdl.loadport import request_layout
 from hdl.skid import Skid
 from pysim.memory_map import CONTROL_CLEAR, CONTROL_TICK, CONTROL_ZERO
 from pysim.params import BUS_BITS, Chip
@@ -47,13 +47,11 @@ class ChipTop(wiring.Component):
         m.submodules.events_in = events_in = Skid(layout(event_record(self.chip)))
         m.submodules.requests = requests = Skid(request_layout(core.map.address_bits))
         m.submodules.responses = responses = Skid(BUS_BITS)
-        loadport = LoadPort(core)
-        m.submodules.loadport = DomainRenamer("port")(loadport) if self.chip.clock_gates else EnableInserter(core.bus_awake)(loadport)
         wiring.connect(m, wiring.flipped(self.i), events_in.i)
         wiring.connect(m, events_in.o, core.i)
         wiring.connect(m, wiring.flipped(self.request), requests.i)
-        wiring.connect(m, requests.o, loadport.request)
-        wiring.connect(m, loadport.response, responses.i)
+        wiring.connect(m, requests.o, core.request)
+        wiring.connect(m, core.response, responses.i)
         wiring.connect(m, responses.o, wiring.flipped(self.response))
         wiring.connect(m, core.o, wiring.flipped(self.o))
 
@@ -61,11 +59,12 @@ class ChipTop(wiring.Component):
         waiting = Signal(3)
         asked, taken = Signal(3), Signal(3)
         m.d.comb += [
-            asked.eq(loadport.command | tick * CONTROL_TICK),
+            asked.eq(core.command | tick * CONTROL_TICK),
             core.zero.eq((waiting & CONTROL_ZERO).any() & ~core.busy), core.clear.eq((waiting & CONTROL_CLEAR).any() & ~core.busy),
             core.tick.eq((waiting & CONTROL_TICK).any() & ~(waiting & CONTROL_CLEAR).any() & ~core.busy),
             taken.eq(core.tick * CONTROL_TICK | core.clear * CONTROL_CLEAR | core.zero * CONTROL_ZERO),
-            loadport.wait.eq(waiting.any()), self.busy.eq(core.busy | waiting.any() | tick | requests.o.valid | events_in.o.valid | reset),
+            core.wait.eq(waiting.any()),
+            self.busy.eq(core.busy | core.taken | waiting.any() | tick | requests.o.valid | events_in.o.valid | reset),
         ]
         m.d.sync += waiting.eq((waiting & ~taken) | asked)
         return m

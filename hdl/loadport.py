@@ -8,8 +8,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.core import Core
-from pysim.memory_map import COUNTERS
+from pysim.memory_map import COUNTERS, MemoryMap
 from pysim.params import BUS_BITS
 
 __all__ = ["LoadPort", "request_layout"]
@@ -21,32 +20,41 @@ def request_layout(address_bits: int) -> data.StructLayout:
 
 
 class LoadPort(wiring.Component):
-    """Drives the ``steps``, ``dense`` and ``bus_*`` members of ``core``.
-
-    Members
+    """Members
     -------
-    request: In, stream of requests. response: Out, stream of the answers to reads, in order.
+    request: In, stream of requests. response: Out, stream of the answers to reads, in order. taken: Out, one is being served.
     command: Out, bits written to the control register in this cycle. wait: In, a command is still to be taken.
+    busy, number, count_*: In, what the registers say. steps: Out, T. dense: Out, visit silent axons too. extension: Out, log2 of f.
+    select: Out, the memory asked (one bit each, in the order of the map); row, chunk, write, read, data: Out, the access to it,
+        while idle; answer: In, one cycle after ``read``.
     """
 
-    def __init__(self, core: Core):
-        self.core = core
+    def __init__(self, map_: MemoryMap):
+        self.map = map_
+        memories = map_.memories.values()
         super().__init__({
-            "request": In(stream.Signature(request_layout(core.map.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
-            "command": Out(3), "wait": In(1),
+            "request": In(stream.Signature(request_layout(map_.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
+            "taken": Out(1), "command": Out(3), "wait": In(1), "busy": In(1), "number": In(24), **{f"count_{n}": In(64) for n in COUNTERS},
+            "steps": Out(17), "dense": Out(1), "extension": Out(range(map_.chip.derived.extensions + 1)),
+            "select": Out(len(memories)), "row": Out(max(m.row_bits for m in memories)),
+            "chunk": Out(max(1, *(m.chunk_bits for m in memories))),
+            "write": Out(1), "read": Out(1), "data": Out(BUS_BITS), "answer": In(BUS_BITS),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        core, map_, request = self.core, self.core.map, self.request.p
-        reading = Signal()  # a memory was asked in the cycle before
-        m.d.comb += core.bus_awake.eq(self.request.valid | reading)
+        map_, request = self.map, Signal(self.request.p.shape())  # a copy: the decoder sleeps with its domain, the stream does not
+        done, reading = Signal(), Signal()  # reading: a memory was asked in the cycle before
+        m.d.comb += self.request.ready.eq(~self.taken | done)
+        with m.If(self.request.ready):
+            m.d.sync += [self.taken.eq(self.request.valid), request.eq(self.request.p)]
 
+        settings = {"steps": self.steps, "dense": self.dense, "extension": self.extension}
         values = {
-            **{name: r.reset for name, r in map_.registers.items() if r.access == "r"},
-            "status": core.busy | self.wait, "steps": core.steps, "dense": core.dense, "tick": core.number,
-            **{name: getattr(core, f"count_{name}")[:BUS_BITS] for name in COUNTERS},
-            **{f"{name}_high": getattr(core, f"count_{name}")[BUS_BITS:] for name in COUNTERS},
+            **{name: r.reset for name, r in map_.registers.items() if r.access == "r"}, **settings,
+            "status": self.busy | self.wait, "tick": self.number,
+            **{name: getattr(self, f"count_{name}")[:BUS_BITS] for name in COUNTERS},
+            **{f"{name}_high": getattr(self, f"count_{name}")[BUS_BITS:] for name in COUNTERS},
         }
         register = Signal(BUS_BITS)
         with m.Switch(request.address):
@@ -54,30 +62,29 @@ class LoadPort(wiring.Component):
                 with m.Case(map_.registers[name].address):
                     m.d.comb += register.eq(value)
         for index, memory in enumerate(map_.memories.values()):
-            row, chunk = Signal(core.row_bits), Signal(core.chunk_bits)
+            row, chunk = Signal.like(self.row), Signal.like(self.chunk)
             m.d.comb += [chunk.eq(request.address[:memory.chunk_bits]), row.eq(request.address[memory.chunk_bits:memory.size_bits])]
             here = request.address[memory.size_bits:] == memory.base >> memory.size_bits
             with m.If(here & (row < memory.rows) & (chunk < memory.chunks)):
-                m.d.comb += [core.bus_select[index].eq(1), core.bus_row.eq(row), core.bus_chunk.eq(chunk)]
+                m.d.comb += [self.select[index].eq(1), self.row.eq(row), self.chunk.eq(chunk)]
 
         fresh, is_memory, idle = Signal(), Signal(), Signal()
         m.d.comb += [
-            fresh.eq(self.request.valid & ~reading), is_memory.eq(core.bus_select.any()), idle.eq(~core.busy & ~self.wait),
-            core.bus_data.eq(request.data),
-            core.bus_write.eq(fresh & is_memory & idle & request.write),
-            core.bus_read.eq(fresh & is_memory & idle & ~request.write & self.response.ready),
+            fresh.eq(self.taken & ~reading), is_memory.eq(self.select.any()), idle.eq(~self.busy & ~self.wait),
+            self.data.eq(request.data),
+            self.write.eq(fresh & is_memory & idle & request.write),
+            self.read.eq(fresh & is_memory & idle & ~request.write & self.response.ready),
             self.response.valid.eq(reading | (fresh & ~is_memory & ~request.write)), self.response.payload.eq(register),
-            self.request.ready.eq(reading | core.bus_write | (fresh & ~is_memory & (request.write | self.response.ready))),
+            done.eq(reading | self.write | (fresh & ~is_memory & (request.write | self.response.ready))),
         ]
-        m.d.sync += reading.eq(core.bus_read)
+        m.d.sync += reading.eq(self.read)
         with m.If(reading):
-            m.d.comb += self.response.payload.eq(core.bus_answer)
+            m.d.comb += self.response.payload.eq(self.answer)
         with m.If(fresh & ~is_memory & request.write):
             with m.Switch(request.address):
                 with m.Case(map_.registers["control"].address):
                     m.d.comb += self.command.eq(request.data)
-                with m.Case(map_.registers["steps"].address):
-                    m.d.sync += core.steps.eq(request.data)
-                with m.Case(map_.registers["dense"].address):
-                    m.d.sync += core.dense.eq(request.data)
+                for name, setting in settings.items():
+                    with m.Case(map_.registers[name].address):
+                        m.d.sync += setting.eq(request.data)
         return m

@@ -17,21 +17,23 @@ __all__ = ["Scanner"]
 
 
 class Scanner(wiring.Component):
-    """Parameters: ``rows`` x ``chunks`` chunks are walked, row by row; ``bits`` positions of each row exist (dense mode).
+    """Parameters: ``rows`` rows of ``bits`` positions are walked, in chunks; or of ``bits`` << ``size`` positions, size 0..``sizes``.
 
     Members
     -------
-    start: In, begin. step: In, 0 holds everything (back-pressure). dense: In.
+    size: In, log2 of how many times ``bits`` a row has. start: In, begin. step: In, 0 holds everything (back-pressure). dense: In.
     row, chunk, read: Out, chunk to read next; data: In, that chunk one cycle after ``read``.
     loaded: Out, ``data`` is being taken (of ``load_row``, ``load_chunk``).
     valid, hit, index_row, index: Out, a position found: bit ``index`` of row ``index_row``. last: Out, final cycle.
     """
 
-    def __init__(self, *, rows: int, chunks: int, bits: int):
-        self.rows, self.chunks, self.bits = rows, chunks, bits
+    def __init__(self, *, rows: int, bits: int, sizes: int = 0):
+        self.rows, self.bits, self.sizes = rows, bits, sizes
+        self.chunks = chunks = -(-(bits << sizes) // SCAN_BITS)
         self.row_bits, self.chunk_bits = max(1, (rows - 1).bit_length()), max(1, (chunks - 1).bit_length())
         self.index_bits = (chunks * SCAN_BITS - 1).bit_length()
         super().__init__({
+            "size": In(range(sizes + 1)),
             "start": In(1), "step": In(1), "dense": In(1), "row": Out(self.row_bits), "chunk": Out(self.chunk_bits), "read": Out(1),
             "data": In(SCAN_BITS), "loaded": Out(1), "load_row": Out(self.row_bits), "load_chunk": Out(self.chunk_bits),
             "valid": Out(1), "hit": Out(1), "index_row": Out(self.row_bits), "index": Out(self.index_bits), "last": Out(1),
@@ -51,6 +53,13 @@ class Scanner(wiring.Component):
             self.last.eq(running & finished & ~primed & self.step),
             self.index.eq(Cat(*((lowest & _bits_where(b)).any() for b in range(6)), *([index_chunk] if self.chunks > 1 else []))),
         ]
+        rows_of = [divmod((self.bits << size) - 1, SCAN_BITS) for size in range(self.sizes + 1)]  # last chunk, last position in it
+        last_chunk, exists = Signal(self.chunk_bits), Signal(SCAN_BITS)
+        with m.Switch(self.size):
+            for size, (chunk_index, position) in enumerate(rows_of):
+                with m.Case(size) if size < self.sizes else m.Default():
+                    tail = Const((2 << position) - 1, SCAN_BITS)
+                    m.d.comb += [last_chunk.eq(chunk_index), exists.eq(Mux(self.load_chunk == chunk_index, tail, (1 << SCAN_BITS) - 1))]
         load = Signal()
         m.d.comb += [
             load.eq(primed & (~running | (finished & self.step))), self.loaded.eq(load),
@@ -59,16 +68,13 @@ class Scanner(wiring.Component):
         ]
         with m.If(self.read):
             m.d.sync += [primed.eq(1), self.load_row.eq(self.row), self.load_chunk.eq(self.chunk)]
-            with m.If(self.chunk == self.chunks - 1):
+            with m.If(self.chunk == last_chunk):
                 m.d.sync += [chunk.eq(0), row.eq(self.row + 1), more.eq(self.row != self.rows - 1)]
             with m.Else():
                 m.d.sync += [chunk.eq(self.chunk + 1), row.eq(self.row), more.eq(1)]
         with m.Elif(load):
             m.d.sync += primed.eq(0)
         with m.If(load):
-            tail = self.bits % SCAN_BITS
-            everything = Const((1 << SCAN_BITS) - 1, SCAN_BITS)
-            exists = Mux(self.load_chunk == self.chunks - 1, Const((1 << tail) - 1, SCAN_BITS), everything) if tail else everything
             m.d.sync += [running.eq(1), rest.eq(Mux(self.dense, exists, self.data)), set_bits.eq(self.data),
                          self.index_row.eq(self.load_row), index_chunk.eq(self.load_chunk)]
         with m.Elif(running & self.step):

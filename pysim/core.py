@@ -58,7 +58,7 @@ class Neurons:
     """All neurons of a core, ordered by start tick, word, lane; arrays ``[n]`` or, where paged, ``[pages, n]``; int64 unless said.
 
     ``groups``: (start, first, last + 1) of the neurons of each start tick. Pages beyond a word's last repeat its last. ``weights``
-    int16 ``[axons, n]``.
+    int16 ``[axons, n]`` (f times the chip's axons).
     """
 
     place: np.ndarray
@@ -80,6 +80,7 @@ class Core:
             raise InputError(f"engine must be numpy, or numba where numba is installed (pip install 'spikeloop[fast]'), not {engine!r}")
         self.image = image
         self.chip = image.chip
+        self.axons = image.placement.rows
         self.engine = engine or ("numba" if fast.AVAILABLE else "numpy")
         self.neurons = _unpack(image)
         self.fanout = _unpack_fanout(image)
@@ -95,7 +96,7 @@ class Core:
         stimulus.check(self.image)
         # Parts that bound the memory of a run, and in numpy keep one tick's arrays in the cache.
         most = 64 if self.engine == "numba" else 16
-        size = max(1, min(most, (8 << 20) // (self.image.ticks * (self.chip.axons + self.neurons.place.size))))
+        size = max(1, min(most, (8 << 20) // (self.image.ticks * (self.axons + self.neurons.place.size))))
         parts = [stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)] or [stimulus]
         if self.engine == "numba":
             return Trace.concatenate(fast.each(lambda part: self._trace(fast.run(self, self.events(part), membranes), dense), parts))
@@ -114,7 +115,7 @@ class Core:
     def events(self, stimulus: Stimulus) -> np.ndarray:
         """What the host puts into the ring: uint8 0/1 ``[sample, tick, axon]``, axon events by the tick they arrive at."""
         image = self.image
-        events = np.zeros((stimulus.samples, image.ticks, self.chip.axons), np.uint8)
+        events = np.zeros((stimulus.samples, image.ticks, self.axons), np.uint8)
         for group in image.placement.inputs:
             steps = min(image.steps, image.ticks - group.delay)
             if steps > 0:
@@ -130,7 +131,7 @@ class Core:
         raw = Raw.zeros(samples, ticks, image.steps, count, membranes)
         v = np.repeat(n.p["v_init"][None], samples, axis=0)
         c = np.zeros((samples, count), np.int64)
-        ring = np.zeros((chip.derived.slots, samples, chip.axons), np.uint8)
+        ring = np.zeros((chip.derived.slots, samples, self.axons), np.uint8)
         local = np.flatnonzero(n.route["kind"] == ROUTE_LOCAL)
         by_chunk = np.argsort(n.chunk, kind="stable")
         used_chunks, first_of_chunk = np.unique(n.chunk[by_chunk], return_index=True)
@@ -218,9 +219,10 @@ class Core:
         """Neuron order to populations, raw figures to counters."""
         chip, d, image = self.chip, self.chip.derived, self.image
         samples, ticks = raw.events.shape
-        scan, events = (np.full_like(raw.scan, chip.axons),) * 2 if dense else (raw.scan, raw.events)
+        scan, events = (np.full_like(raw.scan, self.axons),) * 2 if dense else (raw.scan, raw.events)
         counters = {name: np.zeros((samples, ticks), np.int64) for name in COUNTERS}
-        counters |= {"spikes_in": raw.events, "spikes_out": raw.fired, "sops": raw.sops, "slots": events * chip.columns,
+        slots = events * (chip.columns // image.placement.extension)
+        counters |= {"spikes_in": raw.events, "spikes_out": raw.fired, "sops": raw.sops, "slots": slots,
                      "saturations": raw.saturations, "ticks": np.ones((samples, ticks), np.int64)}
         for tick in range(ticks):
             live = [join for start, join in self._words if 0 <= tick - start < image.steps]
@@ -268,7 +270,7 @@ def _scan(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _unpack_fanout(image: Image) -> np.ndarray:
     """The fanout memory: int64 ``[axon]``."""
-    bits = image.bits("fanout").astype(np.int64)
+    bits = image.bits("fanout")[:image.placement.rows].astype(np.int64)
     return (bits << np.arange(bits.shape[1])).sum(axis=1)
 
 
@@ -304,13 +306,14 @@ def _unpack(image: Image) -> Neurons:
 def _unpack_weights(image: Image, words: dict[str, np.ndarray], word: np.ndarray, lane: np.ndarray) -> np.ndarray:
     """int16 ``[axon, neuron]``: digits joined by their strengths, less the excess."""
     chip = image.chip
-    weights = np.zeros((chip.axons, word.size), np.int16)
-    rows = image.rows("synapse").reshape(chip.derived.words, chip.axons, -1)
+    axons, used = image.placement.rows, len(image.placement.words)
+    weights = np.zeros((axons, word.size), np.int16)
+    rows = image.rows("synapse")[:used * axons].reshape(used, axons, -1)
     for w in np.unique(word):
         mine = np.flatnonzero(word == w)
         bits = np.unpackbits(rows[w], axis=1, count=chip.lanes * chip.digit_bits, bitorder="little")
-        digits = (bits.reshape(chip.axons, chip.digit_bits, -1).astype(np.int32) << np.arange(chip.digit_bits)[:, None]).sum(axis=1)
-        total = np.zeros((chip.axons, mine.size), np.int32)
+        digits = (bits.reshape(axons, chip.digit_bits, -1).astype(np.int32) << np.arange(chip.digit_bits)[:, None]).sum(axis=1)
+        total = np.zeros((axons, mine.size), np.int32)
         for j in range(int(words["last_digit"][w]) + 1):
             total += digits[:, lane[mine] + j] << (j * chip.digit_bits * int(words["shift"][w]))
         weights[:, mine] = total - (int(words["offset"][w]) << int(words["offset_shift"][w]))

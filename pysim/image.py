@@ -63,6 +63,11 @@ class Image:
         return self.steps + max(p.start for p in self.placement.populations)
 
     @property
+    def settings(self) -> dict[str, int]:
+        """Registers of the memory map that a host sets before it runs the image."""
+        return {"steps": self.steps, "extension": self.placement.extension.bit_length() - 1}
+
+    @property
     def output(self) -> str:
         """Name of the population that is read out."""
         return self.network["output"]
@@ -198,7 +203,7 @@ def _axon_rows(network: Network, placement: Placement) -> list[tuple[int, Edge]]
 
 
 def _pack_fanout(network: Network, placement: Placement) -> np.ndarray:
-    fanout = np.zeros(placement.chip.axons, np.int64)
+    fanout = np.zeros(placement.chip.derived.axon_lines, np.int64)
     for first, edge in _axon_rows(network, placement):
         count = edge.fanout()
         fanout[first:first + count.size] += count
@@ -207,14 +212,14 @@ def _pack_fanout(network: Network, placement: Placement) -> np.ndarray:
 
 def _pack_synapses(network: Network, placement: Placement) -> np.ndarray:
     """Every row of a used lane holds its digit, the excess of weight 0 where there is no synapse."""
-    chip, d = placement.chip, placement.chip.derived
+    chip, axons = placement.chip, placement.rows
     edges = _axon_rows(network, placement)
-    bits = np.zeros((d.words, chip.axons, chip.digit_bits, chip.lanes), np.uint8)
+    bits = np.zeros((len(placement.words), axons, chip.digit_bits, chip.lanes), np.uint8)
     for p in placement.populations:
         edges_in, word_of = [(first, e) for first, e in edges if e.target == p.name], p.neurons // chip.lanes
         for w in np.unique(word_of):
             word, mine = placement.words[w], np.flatnonzero(word_of == w)
-            weights = np.zeros((chip.axons, mine.size), np.int32)
+            weights = np.zeros((axons, mine.size), np.int32)
             for first, edge in edges_in:
                 lines = edge.lines(mine)
                 weights[first + lines] = edge.block(lines, mine)
@@ -227,7 +232,9 @@ def _pack_synapses(network: Network, placement: Placement) -> np.ndarray:
             else:  # ternary on 1-bit digits: lane 0 the inverted -1 column, lane 1 the +1 column
                 bits[w, :, 0, lane] = (weights != -1).T
                 bits[w, :, 0, lane + 1] = (weights == 1).T
-    return bits.reshape(d.words * chip.axons, -1)
+    whole = np.zeros((chip.derived.synapse_rows, chip.digit_bits * chip.lanes), np.uint8)
+    whole[:len(placement.words) * axons] = bits.reshape(-1, whole.shape[1])
+    return whole
 
 
 def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.ndarray]:

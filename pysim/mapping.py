@@ -77,7 +77,8 @@ class WordPlace:
 class Placement:
     """A network on one core of ``chip``: ``words[w]`` is the record of word w; later words are unused.
 
-    ``axons`` and ``columns`` count what is in use. Neuron numbers are word * lanes + lane.
+    ``axons`` and ``columns`` count what is in use, ``extension`` is the axon extension f: the core has f times its axons and
+    1/f of its columns. Neuron numbers are word * lanes + lane.
     """
 
     chip: Chip
@@ -86,6 +87,12 @@ class Placement:
     words: tuple[WordPlace, ...]
     axons: int
     columns: int
+    extension: int = 1
+
+    @property
+    def rows(self) -> int:
+        """Synapse rows of a word."""
+        return self.chip.axons * self.extension
 
     def population(self, name: str) -> PopulationPlace:
         for population in self.populations:
@@ -97,7 +104,7 @@ class Placement:
         """JSON form, without the chip."""
         return {"inputs": [asdict(i) for i in self.inputs], "words": [asdict(w) for w in self.words],
                 "populations": [{**vars(p), "neurons": p.neurons.tolist()} for p in self.populations],
-                "axons": self.axons, "columns": self.columns}
+                "axons": self.axons, "columns": self.columns, "extension": self.extension}
 
     @classmethod
     def from_dict(cls, chip: Chip, values: dict[str, Any]) -> "Placement":
@@ -107,13 +114,16 @@ class Placement:
             words = tuple(WordPlace(**w) for w in values["words"])
             populations = tuple(PopulationPlace(**{**p, "neurons": np.array(p["neurons"], dtype=np.int64)}) for p in values["populations"])
             lanes = [p.neurons for p in populations]
-            sound = (all(0 <= i.first_axon <= chip.axons - i.size for i in inputs) and len(words) <= chip.derived.words
+            extension = values["extension"]
+            rows = chip.axons * extension
+            sound = (extension in (1 << e for e in range(chip.derived.extensions + 1))
+                     and all(0 <= i.first_axon <= rows - i.size for i in inputs) and len(words) <= chip.derived.words_at(extension)
                      and all(p.neurons.shape == (p.size,) for p in populations)
-                     and all(p.first_axon is None or 0 <= p.first_axon <= chip.axons - p.size for p in populations)
+                     and all(p.first_axon is None or 0 <= p.first_axon <= rows - p.size for p in populations)
                      and all(a.min() >= 0 and a.max() < len(words) * chip.lanes for a in lanes)
                      and np.unique(np.concatenate(lanes)).size == sum(a.size for a in lanes))
             if sound:
-                return cls(chip, inputs, populations, words, values["axons"], values["columns"])
+                return cls(chip, inputs, populations, words, values["axons"], values["columns"], extension)
         except (KeyError, TypeError, ValueError, OverflowError):
             pass
         raise InputError("placement of the image must lie on its chip, not outside: map the network again")
@@ -141,15 +151,19 @@ def place(network: Network, chip: Chip) -> Placement:
         if delays[p.name] is not None:
             first_axons[p.name] = axons
             axons += p.size
-    if axons > chip.axons:
+    extension = 1
+    while axons > chip.axons * extension and extension < chip.extension:
+        extension *= 2
+    if axons > chip.axons * extension:
         groups = [f"{i.name} {i.size}" for i in inputs] + [f"{name} {network.size_of(name)}" for name in first_axons]
-        raise InputError(f"axons of network {network.name!r} must be at most {chip.axons} on this chip, not {axons} ({', '.join(groups)})")
+        raise InputError(f"axons of network {network.name!r} must be at most {chip.axons * chip.extension} on this chip, not {axons} "
+                         f"({', '.join(groups)})")
 
-    words, neurons = _fill_words(network, chip)
+    words, neurons = _fill_words(network, chip, extension)
     populations = tuple(PopulationPlace(p.name, p.size, p.start, neurons[p.name], first_axons.get(p.name), delays[p.name],
                                         p.name == network.output) for p in network.populations)
     columns = sum(p.size * word_of(p, chip).join * chip.digit_bits for p in network.populations)
-    return Placement(chip, tuple(inputs), populations, words, axons, columns)
+    return Placement(chip, tuple(inputs), populations, words, axons, columns, extension)
 
 
 def word_of(p: Population, chip: Chip) -> WordPlace:
@@ -176,12 +190,12 @@ def describe(placement: Placement) -> list[dict[str, Any]]:
     return rows
 
 
-def _fill_words(network: Network, chip: Chip) -> tuple[tuple[WordPlace, ...], dict[str, np.ndarray]]:
+def _fill_words(network: Network, chip: Chip, extension: int) -> tuple[tuple[WordPlace, ...], dict[str, np.ndarray]]:
     """Word records and neuron numbers: populations of equal records one after the other, no neuron across a word."""
     groups: dict[WordPlace, list[Population]] = {}
     for p in network.populations:
         groups.setdefault(word_of(p, chip), []).append(p)
-    digits, lanes, word = chip.derived.digits, chip.lanes, 0
+    digits, limit, lanes, word = chip.derived.digits // extension, chip.derived.words_at(extension), chip.lanes, 0
     neurons: dict[str, np.ndarray] = {}
     words: list[WordPlace] = []
     for record, members in groups.items():
@@ -193,7 +207,7 @@ def _fill_words(network: Network, chip: Chip) -> tuple[tuple[WordPlace, ...], di
         places, wanted = [], sum(p.size for p in members)
         while wanted > 0:
             # Beyond the chip's last word full words are counted, so that the message can say how many were needed.
-            free = min(lanes, digits - word * lanes) if word < chip.derived.words else lanes
+            free = min(lanes, digits - word * lanes) if word < limit else lanes
             take = min(wanted, free // join)
             places.append(word * lanes + join * np.arange(take, dtype=np.int64))
             words.append(record)
@@ -201,11 +215,12 @@ def _fill_words(network: Network, chip: Chip) -> tuple[tuple[WordPlace, ...], di
         flat, at = np.concatenate(places), 0
         for p in members:
             neurons[p.name], at = flat[at:at + p.size], at + p.size
-    if word > chip.derived.words:
+    if word > limit:
         columns = sum(p.size * word_of(p, chip).join * chip.digit_bits for p in network.populations)
+        extended = f", with axon extension {extension}" if extension > 1 else ""
         needs = ", ".join(f"{p.name} {p.size} neurons of {word_of(p, chip).join * chip.digit_bits} columns" for p in network.populations)
-        raise InputError(f"words of network {network.name!r} must be at most {chip.derived.words} ({chip.columns} columns in words of "
-                         f"{lanes} lanes) on this chip, not {word} ({columns} columns: {needs})")
+        raise InputError(f"words of network {network.name!r} must be at most {limit} ({chip.columns // extension} columns in words of "
+                         f"{lanes} lanes{extended}) on this chip, not {word} ({columns} columns: {needs})")
     return tuple(words), neurons
 
 

@@ -87,7 +87,8 @@ class MemoryMap:
             ("axons", "r", chip.axons, "axons"), ("columns", "r", chip.columns, "columns"), ("lanes", "r", chip.lanes, "lanes"),
             ("control", "w", 0, f"{CONTROL_TICK} runs a tick, {CONTROL_CLEAR} clears state, {CONTROL_ZERO} zeroes counters"),
             ("status", "r", 0, "bit 0: busy"), ("steps", "rw", 0, "steps T of a sample"),
-            ("dense", "rw", 0, "bit 0: visit silent axons too (the paper's timing)"), ("tick", "r", 0, "tick that runs next"),
+            ("dense", "rw", 0, "bit 0: visit silent axons too (the paper's timing)"),
+            ("extension", "rw", 0, f"log2 of the axon extension f in use, 0..{d.extensions}"), ("tick", "r", 0, "tick that runs next"),
         ]
         for name, meaning in COUNTERS.items():
             registers += [(name, "r", 0, f"{meaning}: low half"), (f"{name}_high", "r", 0, f"{meaning}: high half")]
@@ -97,10 +98,10 @@ class MemoryMap:
         memories = [
             ("ring", ring_rows, SCAN_BITS, False, "axon ring: row = slot << chunk bits | 64 axons; bit = axon"),
             ("words", d.words, width(word_record(chip)), True, "word records"),
-            ("fanout", chip.axons, chip.columns.bit_length(), True, "non-zero synapses of each axon"),
+            ("fanout", d.axon_lines, chip.columns.bit_length(), True, "non-zero synapses of each axon"),
             ("routes", d.words << d.lane_bits, width(route_record(chip)), True, "route records; row = word << lane bits | lane"),
-            ("synapse", d.words * chip.axons, chip.lanes * chip.digit_bits, True,
-             "synapses; row = word * axons + axon; bit = digit bit * lanes + lane"),
+            ("synapse", d.synapse_rows, chip.lanes * chip.digit_bits, True,
+             "synapses; row = word * axons * f + axon; bit = digit bit * lanes + lane"),
             ("leak", d.words * chip.pages, chip.lanes * width(leak_record(chip)), True, "leak records; row = word * pages + page"),
             ("fire", d.words * chip.pages, chip.lanes * width(fire_record(chip)), True, "fire records; row = word * pages + page"),
             ("neuron", d.words, chip.lanes * width(neuron_record(chip)), True, "neuron records"),

@@ -19,6 +19,7 @@ __all__ = ["Chip", "Derived", "PRESETS", "SCAN_BITS", "BUS_BITS", "preset"]
 
 SCAN_BITS = 64  # axons (and spikes) the scanner looks at in one cycle
 BUS_BITS = 32  # width of the load port
+MAX_EXTENSION = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class Chip:
     digit_bits           1, 2, 4, 8    columns one lane accumulates at once (1: weight width free at run time)
     membrane_bits        8..32         membrane width P
     delay_max            1..16         longest physical delay D_MAX; the axon ring has D_MAX + 1 slots
+    extension            1..64, 2^n    longest axon extension f: a core may run with f times the axons and 1/f of the columns
     pages                1..64, 2^n    parameter pages per word
     leak_terms           0..3          shift-add leak terms in hardware
     refractory_bits      0..6          width of the refractory counter (0: none)
@@ -50,6 +52,7 @@ class Chip:
     digit_bits: int = 1
     membrane_bits: int = 24
     delay_max: int = 16
+    extension: int = 1
     pages: int = 1
     leak_terms: int = LEAK_TERMS
     refractory_bits: int = 6
@@ -60,15 +63,17 @@ class Chip:
 
     def __post_init__(self) -> None:
         for name, low, high in (("axons", 1, 65536), ("columns", 1, 65536), ("lanes", 1, 1024), ("membrane_bits", 8, 32),
-                                ("delay_max", 1, MAX_DELAY), ("pages", 1, MAX_PAGES), ("leak_terms", 0, LEAK_TERMS),
+                                ("delay_max", 1, MAX_DELAY), ("extension", 1, MAX_EXTENSION), ("pages", 1, MAX_PAGES),
+                                ("leak_terms", 0, LEAK_TERMS),
                                 ("refractory_bits", 0, MAX_REFRACTORY.bit_length())):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise InputError(f"chip parameter {name} must be in {low}..{high}, not {value!r}")
         if self.digit_bits not in (1, 2, 4, 8):
             raise InputError(f"chip parameter digit_bits must be 1, 2, 4 or 8, not {self.digit_bits!r}")
-        if self.pages & (self.pages - 1):
-            raise InputError(f"chip parameter pages must be a power of two, not {self.pages}")
+        for name in ("extension", "pages"):
+            if (value := getattr(self, name)) & (value - 1):
+                raise InputError(f"chip parameter {name} must be a power of two, not {value}")
         if self.columns % self.digit_bits:
             raise InputError(f"chip parameter columns must be a multiple of digit_bits ({self.digit_bits}), not {self.columns}")
         for name in ("roundings", "bounded", "sliced", "clock_gates"):
@@ -102,20 +107,26 @@ class Derived:
     """Every width and count that follows from a :class:`Chip`, computed once."""
 
     def __init__(self, chip: Chip) -> None:
-        p = chip.membrane_bits
+        self.chip, p = chip, chip.membrane_bits
         self.digits = chip.columns // chip.digit_bits
         """digits per axon row"""
         self.words = _ceil(self.digits, chip.lanes)
         """row reads per axon"""
         self.join_max = MAX_WEIGHT_BITS // chip.digit_bits
         """most digits of one weight"""
-        self.axon_chunks = _ceil(chip.axons, SCAN_BITS)
+        self.axon_lines = chip.axons * chip.extension
+        """axons at the longest extension"""
+        self.extensions = chip.extension.bit_length() - 1
+        """log2 of the longest extension"""
+        self.axon_chunks = _ceil(self.axon_lines, SCAN_BITS)
         """scanner words of one ring slot"""
+        self.synapse_rows = max(self.words_at(1 << e) << e for e in range(self.extensions + 1)) * chip.axons
+        """rows of synapses: enough for the words of every extension"""
         self.spike_chunks = _ceil(chip.lanes, SCAN_BITS)
         """scanner words of one word of spikes"""
         self.slots = chip.delay_max + 1
         """slots of the axon ring"""
-        self.axon_bits = _index_bits(chip.axons)
+        self.axon_bits = _index_bits(self.axon_lines)
         self.word_bits = _index_bits(self.words)
         self.lane_bits = _index_bits(self.spike_chunks * SCAN_BITS)
         """bits of a lane index as the spike scanner counts them"""
@@ -124,16 +135,21 @@ class Derived:
         self.shift_bits = p.bit_length()
         """bits of a leak shift 0..P"""
         self.start_bits = MAX_START.bit_length()
-        self.count_bits = chip.axons.bit_length()
-        """bits of a number of events 0..A"""
-        self.accumulator_bits = (chip.axons * ((1 << chip.digit_bits) - 1)).bit_length()
-        """a lane adds at most A digits of at most 2^digit_bits - 1: it cannot overflow"""
-        self.sum_bits = (chip.axons << (MAX_WEIGHT_BITS - 1)).bit_length() + 1
-        """signed: |S| <= A * 2^15"""
+        self.count_bits = self.axon_lines.bit_length()
+        """bits of a number of events 0..f A"""
+        self.accumulator_bits = (self.axon_lines * ((1 << chip.digit_bits) - 1)).bit_length()
+        """a lane adds at most f A digits of at most 2^digit_bits - 1: it cannot overflow"""
+        self.sum_bits = (self.axon_lines << (MAX_WEIGHT_BITS - 1)).bit_length() + 1
+        """signed: |S| <= f A * 2^15"""
         self.current_bits = max(self.sum_bits, p) + 1
         """signed: I = S + bias"""
         self.total_bits = max(p + 2, self.current_bits) + 1
         """signed: L + I, where |L| <= 4 * 2^(P-1)"""
+
+
+    def words_at(self, extension: int) -> int:
+        """Words of a core that runs with axon extension f: 1/f of the columns."""
+        return _ceil(max(1, self.digits // extension), self.chip.lanes)
 
 
 def _ceil(a: int, b: int) -> int:
@@ -148,14 +164,23 @@ def _index_bits(count: int) -> int:
 PRESETS = {
     "tiny": Chip(axons=32, columns=64, lanes=8, pages=4),
     "default": Chip(axons=256, columns=1024, lanes=64, pages=4),
-    "zou2021": Chip(axons=1152, columns=1024, lanes=88, pages=4),
+    "zou2021": Chip(axons=1152, columns=1024, lanes=88, extension=16, pages=4),
     "full": Chip(axons=1152, columns=4096, lanes=128, digit_bits=4, delay_max=3, pages=4),
 }
 
 
 def preset(name: str) -> Chip:
-    """The chip of a preset name; InputError lists the names."""
-    try:
-        return PRESETS[name]
-    except KeyError:
-        raise InputError(f"chip preset must be one of {', '.join(PRESETS)}, not {name!r}") from None
+    """The chip of a preset name, with changes if any follow: "full,lanes=256,extension=2". InputError lists the names."""
+    name, *changes = name.split(",")
+    if name not in PRESETS:
+        raise InputError(f"chip preset must be one of {', '.join(PRESETS)}, not {name!r}")
+    values = PRESETS[name].to_dict()
+    for change in changes:
+        key, _, value = change.partition("=")
+        if key not in values:
+            raise InputError(f"chip parameter must be one of {', '.join(values)}, not {key!r}")
+        try:
+            values[key] = json.loads(value)
+        except ValueError:
+            raise InputError(f"chip parameter {key} must be a number, true or false, not {value!r}") from None
+    return Chip.from_dict(values)

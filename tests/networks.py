@@ -91,6 +91,9 @@ def random_population(rng: np.random.Generator, chip: Chip, name: str, size: int
 
 def _draw(rng: np.random.Generator, chip: Chip, steps: int | None, populations: int | None, weight_format: WeightFormat | None,
           weight_bits: int | None, pages: int | None, recurrent: bool, corners: float, fill: float, density: float) -> Network:
+    if chip.extension > 1:  # one of its extensions: a chip of f times the axons and 1/f of the columns
+        f = 1 << int(rng.integers(0, chip.derived.extensions + 1))
+        chip = chip.replace(axons=f * chip.axons, columns=max(1, chip.derived.digits // f) * chip.digit_bits, extension=1)
     d = chip.derived
     count = populations or int(rng.integers(1, 5))
     starts = rng.integers(0, min(count, 3), count)

@@ -38,6 +38,8 @@ CHIPS = {
     # lanes as integers, enables instead of gated clocks, an odd number of lanes, two-bit digits
     "scalar": Chip(axons=24, columns=42, lanes=7, digit_bits=2, pages=2, membrane_bits=9, delay_max=3, refractory_bits=2, sliced=False,
                    clock_gates=False),
+    # axon extensions of 1 to 8, with 1 to 3 axon chunks
+    "extended": Chip(axons=20, columns=64, lanes=8, extension=8, pages=2, membrane_bits=9, delay_max=2, leak_terms=1, refractory_bits=1),
     # for coverage: memories whose rows are powers of two, so that every bit of an address can move
     "cover": Chip(axons=128, columns=64, lanes=16, pages=4, membrane_bits=10, delay_max=7, refractory_bits=3),
     # two chunks of spikes per word, the second short

@@ -20,6 +20,7 @@ CHIPS = {
     "digits4": PRESETS["tiny"].replace(digit_bits=4, columns=256, lanes=24, pages=8),
     "digits8": PRESETS["tiny"].replace(digit_bits=8, columns=1024, lanes=70, axons=130),
     "one_word": PRESETS["tiny"].replace(digit_bits=4, columns=128, lanes=48, axons=64, delay_max=3),
+    "extended": PRESETS["tiny"].replace(axons=20, extension=8, pages=2),
     "poor": PRESETS["tiny"].replace(leak_terms=1, refractory_bits=0, roundings=False, bounded=False, pages=1, delay_max=1),
 }
 NETWORKS = 30  # of each chip

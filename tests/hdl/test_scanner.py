@@ -12,7 +12,7 @@ from pysim.params import SCAN_BITS
 
 def scan(rows: list[list[int]], bits: int, *, dense: bool = False, hold: list[int] | None = None, again: bool = False) -> tuple:
     """Scan rows of 64-bit chunks: ((row, index, hit) of each position, cycles from start to last). hold: cycles in which ``step`` is 0."""
-    dut = Scanner(rows=len(rows), chunks=len(rows[0]), bits=bits)
+    dut = Scanner(rows=len(rows), bits=bits)
     found, taken = [], []
 
     async def bench(ctx) -> None:

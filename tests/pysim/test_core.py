@@ -259,7 +259,7 @@ def test_samples_do_not_know_each_other(engine: str, rng: np.random.Generator) -
 @pytest.mark.skipif(not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'")
 @pytest.mark.parametrize("name", ["zou2021", "full", "default"])
 def test_engines_agree_at_size(name: str, rng: np.random.Generator) -> None:
-    net = random_network(rng, PRESETS[name], steps=5)
+    net = random_network(rng, PRESETS[name], steps=5, corners=0.5)
     stim, image = random_stimulus(rng, net, 6), pack(net, chip=PRESETS[name])
     for dense in (False, True):
         a, b = (Core(image, engine).run(stim, dense=dense) for engine in ("numpy", "numba"))
