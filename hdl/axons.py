@@ -42,7 +42,7 @@ class AxonRing(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(layout(event_record(chip)))), "slot": In(self.slot_bits),
             "writing": Out(1), "dropped": Out(1), "awake": Out(1),
-            "start": In(1), "dense": In(1), "extension": In(range(d.extensions + 1)),
+            "start": In(1), "dense": In(1), "extension": In(d.extension_bits),
             "valid": Out(1), "hit": Out(1), "axon": Out(d.axon_bits), "last": Out(1),
             "clear": In(1), "cleared": Out(1),
             "bus_read": In(1), "bus_row": In(self.ram.row_bits), "bus_index": In(1), "bus_write": In(1),

@@ -35,7 +35,7 @@ class LoadPort(wiring.Component):
         super().__init__({
             "request": In(stream.Signature(request_layout(map_.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
             "taken": Out(1), "command": Out(3), "wait": In(1), "busy": In(1), "number": In(24), **{f"count_{n}": In(64) for n in COUNTERS},
-            "steps": Out(17), "dense": Out(1), "extension": Out(range(map_.chip.derived.extensions + 1)),
+            "steps": Out(17), "dense": Out(1), "extension": Out(map_.chip.derived.extension_bits),
             "select": Out(len(memories)), "row": Out(max(m.row_bits for m in memories)),
             "chunk": Out(max(1, *(m.chunk_bits for m in memories))),
             "write": Out(1), "read": Out(1), "data": Out(BUS_BITS), "answer": In(BUS_BITS),
@@ -49,9 +49,11 @@ class LoadPort(wiring.Component):
         with m.If(self.request.ready):
             m.d.sync += [self.taken.eq(self.request.valid), request.eq(self.request.p)]
 
-        settings = {"steps": self.steps, "dense": self.dense, "extension": self.extension}
+        settings = {"steps": self.steps, "dense": self.dense}
+        if map_.chip.extension > 1:
+            settings["extension"] = self.extension
         values = {
-            **{name: r.reset for name, r in map_.registers.items() if r.access == "r"}, **settings,
+            **{name: r.reset for name, r in map_.registers.items() if r.access == "r"}, "extension": 0, **settings,
             "status": self.busy | self.wait, "tick": self.number,
             **{name: getattr(self, f"count_{name}")[:BUS_BITS] for name in COUNTERS},
             **{f"{name}_high": getattr(self, f"count_{name}")[BUS_BITS:] for name in COUNTERS},

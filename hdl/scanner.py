@@ -33,7 +33,7 @@ class Scanner(wiring.Component):
         self.row_bits, self.chunk_bits = max(1, (rows - 1).bit_length()), max(1, (chunks - 1).bit_length())
         self.index_bits = (chunks * SCAN_BITS - 1).bit_length()
         super().__init__({
-            "size": In(range(sizes + 1)),
+            "size": In(max(1, sizes.bit_length())),
             "start": In(1), "step": In(1), "dense": In(1), "row": Out(self.row_bits), "chunk": Out(self.chunk_bits), "read": Out(1),
             "data": In(SCAN_BITS), "loaded": Out(1), "load_row": Out(self.row_bits), "load_chunk": Out(self.chunk_bits),
             "valid": Out(1), "hit": Out(1), "index_row": Out(self.row_bits), "index": Out(self.index_bits), "last": Out(1),

@@ -118,6 +118,7 @@ class Derived:
         """axons at the longest extension"""
         self.extensions = chip.extension.bit_length() - 1
         """log2 of the longest extension"""
+        self.extension_bits = max(1, self.extensions.bit_length())
         self.axon_chunks = _ceil(self.axon_lines, SCAN_BITS)
         """scanner words of one ring slot"""
         self.synapse_rows = max(self.words_at(1 << e) << e for e in range(self.extensions + 1)) * chip.axons
