@@ -232,7 +232,7 @@ class ChipBench:
     async def write_memory(self, name: str, rows: np.ndarray) -> None:
         """Fill a memory: uint8 ``[rows, ceil(width / 8)]``, little-endian within a row."""
         memory = self.map.memories[name]
-        words = np.zeros((memory.rows, memory.chunks * 4), np.uint8)
+        words = np.zeros((len(rows), memory.chunks * 4), np.uint8)
         words[:, :rows.shape[1]] = rows
         for row, chunks in enumerate(words.view("<u4").tolist()):
             await self.write(memory.address(row), *chunks)

@@ -123,7 +123,7 @@ class LinkBackend(Backend):
         for memory in self.map.loaded:
             rows = image.rows(memory.name)
             self._write(memory, rows)
-            wrong = np.flatnonzero((self._read(memory) != rows).any(axis=1))
+            wrong = np.flatnonzero((self._read(memory, len(rows)) != rows).any(axis=1))
             if wrong.size:
                 raise InputError(f"row {wrong[0]} of memory {memory.name} must read back as it was written, not otherwise")
         for name, value in image.settings.items():
@@ -179,13 +179,14 @@ class LinkBackend(Backend):
 
     def _write(self, memory: Memory, rows: np.ndarray) -> None:
         """uint8 ``[rows, ceil(width / 8)]`` into the memory."""
-        words = np.zeros((memory.rows, 4 * memory.chunks), np.uint8)
+        words = np.zeros((len(rows), 4 * memory.chunks), np.uint8)
         words[:, :rows.shape[1]] = rows
         for row, chunks in enumerate(words.view("<u4")):
             for chunk, value in enumerate(chunks):
                 self.link.write(memory.address(row, chunk), int(value))
 
-    def _read(self, memory: Memory) -> np.ndarray:
-        """The memory, uint8 ``[rows, ceil(width / 8)]``."""
-        words = [[self.link.read(memory.address(row, chunk)) for chunk in range(memory.chunks)] for row in range(memory.rows)]
+    def _read(self, memory: Memory, rows: int | None = None) -> np.ndarray:
+        """The first ``rows`` rows of the memory (None: all), uint8 ``[rows, ceil(width / 8)]``."""
+        words = [[self.link.read(memory.address(row, chunk)) for chunk in range(memory.chunks)]
+                 for row in range(memory.rows if rows is None else rows)]
         return np.array(words, "<u4").view(np.uint8)[:, :-(-memory.width // 8)]

@@ -65,14 +65,14 @@ class ChipModel(Link):
         """Put the image into the memories directly, and its settings into their registers."""
         for memory in MemoryMap(self.chip).loaded:
             rows = image.rows(memory.name)
-            self.memory(memory.name)[:memory.rows, :rows.shape[1]] = rows
+            self.memory(memory.name)[:len(rows), :rows.shape[1]] = rows
         self._set(image)
 
     def load(self, image: Image) -> None:
         """Put the image in through the load port, word by word, as a board would."""
         for memory in MemoryMap(self.chip).loaded:
             rows = image.rows(memory.name)
-            words = np.zeros((memory.rows, memory.chunks * 4), dtype=np.uint8)
+            words = np.zeros((len(rows), memory.chunks * 4), dtype=np.uint8)
             words[:, :rows.shape[1]] = rows
             for row, chunks in enumerate(words.view("<u4")):
                 for chunk, value in enumerate(chunks):

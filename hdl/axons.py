@@ -93,13 +93,13 @@ class AxonRing(wiring.Component):
         with m.If(pending):
             m.d.sync += [written_at.eq(at), written_data.eq(merged)]
 
-        # CLEAR walks slots and chunks that exist.
+        # CLEAR walks the slots and chunks in use.
         wipe_slot, wipe_chunk = Signal(self.slot_bits), Signal(max(1, chunk_bits))
         with m.If(self.clear):
             m.d.sync += wipe_chunk.eq(wipe_chunk + 1)
-            with m.If(wipe_chunk == d.axon_chunks - 1):
+            with m.If(wipe_chunk == scanner.last_chunk):
                 m.d.sync += [wipe_chunk.eq(0), wipe_slot.eq(Mux(wipe_slot == d.slots - 1, 0, wipe_slot + 1))]
-        m.d.comb += self.cleared.eq(self.clear & (wipe_chunk == d.axon_chunks - 1) & (wipe_slot == d.slots - 1))
+        m.d.comb += self.cleared.eq(self.clear & (wipe_chunk == scanner.last_chunk) & (wipe_slot == d.slots - 1))
 
         m.d.comb += [
             ram.r_en.eq(scanner.read | accept | self.bus_read), ram.r_index.eq(self.bus_index), self.bus_chunk.eq(ram.r_chunk),

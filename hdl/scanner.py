@@ -21,7 +21,8 @@ class Scanner(wiring.Component):
 
     Members
     -------
-    size: In, log2 of how many times ``bits`` a row has. start: In, begin. step: In, 0 holds everything (back-pressure). dense: In.
+    size: In, log2 of how many times ``bits`` a row has. last_chunk: Out, a row's last chunk then.
+    start: In, begin. step: In, 0 holds everything (back-pressure). dense: In.
     row, chunk, read: Out, chunk to read next; data: In, that chunk one cycle after ``read``.
     loaded: Out, ``data`` is being taken (of ``load_row``, ``load_chunk``).
     valid, hit, index_row, index: Out, a position found: bit ``index`` of row ``index_row``. last: Out, final cycle.
@@ -33,7 +34,7 @@ class Scanner(wiring.Component):
         self.row_bits, self.chunk_bits = max(1, (rows - 1).bit_length()), max(1, (chunks - 1).bit_length())
         self.index_bits = (chunks * SCAN_BITS - 1).bit_length()
         super().__init__({
-            "size": In(max(1, sizes.bit_length())),
+            "size": In(max(1, sizes.bit_length())), "last_chunk": Out(self.chunk_bits),
             "start": In(1), "step": In(1), "dense": In(1), "row": Out(self.row_bits), "chunk": Out(self.chunk_bits), "read": Out(1),
             "data": In(SCAN_BITS), "loaded": Out(1), "load_row": Out(self.row_bits), "load_chunk": Out(self.chunk_bits),
             "valid": Out(1), "hit": Out(1), "index_row": Out(self.row_bits), "index": Out(self.index_bits), "last": Out(1),
@@ -54,12 +55,13 @@ class Scanner(wiring.Component):
             self.index.eq(Cat(*((lowest & _bits_where(b)).any() for b in range(6)), *([index_chunk] if self.chunks > 1 else []))),
         ]
         rows_of = [divmod((self.bits << size) - 1, SCAN_BITS) for size in range(self.sizes + 1)]  # last chunk, last position in it
-        last_chunk, exists = Signal(self.chunk_bits), Signal(SCAN_BITS)
+        exists = Signal(SCAN_BITS)
         with m.Switch(self.size):
             for size, (chunk_index, position) in enumerate(rows_of):
                 with m.Case(size) if size < self.sizes else m.Default():
                     tail = Const((2 << position) - 1, SCAN_BITS)
-                    m.d.comb += [last_chunk.eq(chunk_index), exists.eq(Mux(self.load_chunk == chunk_index, tail, (1 << SCAN_BITS) - 1))]
+                    m.d.comb += [self.last_chunk.eq(chunk_index),
+                                 exists.eq(Mux(self.load_chunk == chunk_index, tail, (1 << SCAN_BITS) - 1))]
         load = Signal()
         m.d.comb += [
             load.eq(primed & (~running | (finished & self.step))), self.loaded.eq(load),
@@ -68,7 +70,7 @@ class Scanner(wiring.Component):
         ]
         with m.If(self.read):
             m.d.sync += [primed.eq(1), self.load_row.eq(self.row), self.load_chunk.eq(self.chunk)]
-            with m.If(self.chunk == last_chunk):
+            with m.If(self.chunk == self.last_chunk):
                 m.d.sync += [chunk.eq(0), row.eq(self.row + 1), more.eq(self.row != self.rows - 1)]
             with m.Else():
                 m.d.sync += [chunk.eq(self.chunk + 1), row.eq(self.row), more.eq(1)]

@@ -308,7 +308,7 @@ def _unpack_weights(image: Image, words: dict[str, np.ndarray], word: np.ndarray
     chip = image.chip
     axons, used = image.placement.rows, len(image.placement.words)
     weights = np.zeros((axons, word.size), np.int16)
-    rows = image.rows("synapse")[:used * axons].reshape(used, axons, -1)
+    rows = image.rows("synapse").reshape(used, axons, -1)
     for w in np.unique(word):
         mine = np.flatnonzero(word == w)
         bits = np.unpackbits(rows[w], axis=1, count=chip.lanes * chip.digit_bits, bitorder="little")

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ MAX_MANIFEST = 64 << 20
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A packed network. ``memories[name]``: uint8 ``[rows, ceil(width / 8)]`` per loaded memory, little-endian within a row.
+    """A packed network. ``memories[name]``: uint8 ``[rows, ceil(width / 8)]`` per loaded memory, little-endian within a row; of
+    the synapses only the rows of words in use, the others are never read.
 
     ``network`` is what the manifest says of it: name, sha256, steps, membrane_bits, output, readout, inputs ([name, size] each),
     metadata. A host feeds and reads the chip with this and ``placement`` alone.
@@ -103,7 +104,7 @@ class Image:
             for memory in MemoryMap(self.chip).loaded:
                 rows = self.memories[memory.name]
                 text = to_readmemh(rows, memory.width)
-                sections.append({"name": memory.name, "file": _file(memory), "rows": memory.rows, "width": memory.width,
+                sections.append({"name": memory.name, "file": _file(memory), "rows": len(rows), "width": memory.width,
                                  "sha256": hashlib.sha256(text).hexdigest(), "crc32": zlib.crc32(rows.tobytes())})
                 (new / _file(memory)).write_bytes(text)
             manifest = {"format": FORMAT, "version": IMAGE_VERSION, "chip": self.chip.to_dict(), "network": self.network,
@@ -141,7 +142,7 @@ class Image:
                 raise InputError(f"sections of {what} must be {', '.join(m.name for m in loaded)}, not {', '.join(sections)}")
             if chip is not None and chip != own:
                 raise InputError(f"{what} must be packed for the chip at hand ({_differences(chip, own)}): map the network again for it")
-            memories = {m.name: _load_section(folder, m, sections[m.name], what) for m in loaded}
+            memories = {m.name: _load_section(folder, replace(m, rows=placement.used_rows(m)), sections[m.name], what) for m in loaded}
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"manifest of {what} must be complete, not without {error}") from None
         return cls(own, placement, network, memories)
@@ -232,9 +233,7 @@ def _pack_synapses(network: Network, placement: Placement) -> np.ndarray:
             else:  # ternary on 1-bit digits: lane 0 the inverted -1 column, lane 1 the +1 column
                 bits[w, :, 0, lane] = (weights != -1).T
                 bits[w, :, 0, lane + 1] = (weights == 1).T
-    whole = np.zeros((chip.derived.synapse_rows, chip.digit_bits * chip.lanes), np.uint8)
-    whole[:len(placement.words) * axons] = bits.reshape(-1, whole.shape[1])
-    return whole
+    return bits.reshape(len(placement.words) * axons, -1)
 
 
 def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.ndarray]:

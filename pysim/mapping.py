@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pysim.errors import InputError
+from pysim.memory_map import Memory
 from pysim.network import Edge, LeakRounding, LowBound, Network, Population, WeightFormat
 from pysim.params import Chip
 from pysim.records import ROUTE_LOCAL, ROUTE_NONE, ROUTE_OUT
@@ -93,6 +94,10 @@ class Placement:
     def rows(self) -> int:
         """Synapse rows of a word."""
         return self.chip.axons * self.extension
+
+    def used_rows(self, memory: Memory) -> int:
+        """Rows of a loaded memory that an image holds."""
+        return len(self.words) * self.rows if memory.name == "synapse" else memory.rows
 
     def population(self, name: str) -> PopulationPlace:
         for population in self.populations:

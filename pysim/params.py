@@ -165,7 +165,7 @@ def _index_bits(count: int) -> int:
 PRESETS = {
     "tiny": Chip(axons=32, columns=64, lanes=8, pages=4),
     "default": Chip(axons=256, columns=1024, lanes=64, pages=4),
-    "zou2021": Chip(axons=1152, columns=1024, lanes=88, extension=16, pages=4),
+    "zou2021": Chip(axons=1152, columns=1024, lanes=88, extension=64, pages=4),
     "full": Chip(axons=1152, columns=4096, lanes=128, digit_bits=4, delay_max=3, pages=4),
 }
 

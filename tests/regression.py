@@ -131,7 +131,8 @@ def _load_port(model: ChipModel, image: Image, rng: np.random.Generator) -> Iter
     model.load(image)
     written: dict[str, np.ndarray] = {}
     for memory in map_.memories.values():
-        words = np.zeros((memory.rows, memory.chunks * 4), np.uint8)
+        rows = image.placement.used_rows(memory) if memory.loaded else memory.rows
+        words = np.zeros((rows, memory.chunks * 4), np.uint8)
         if memory.loaded:
             words[:, :image.rows(memory.name).shape[1]] = image.rows(memory.name)
         else:

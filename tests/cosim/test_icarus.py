@@ -59,7 +59,7 @@ def test_both_simulators_read_the_mem_files_themselves(seed: int, tmp_path) -> N
     try:
         for memory in MemoryMap(TINY).loaded:
             rows = image.rows(memory.name)
-            np.testing.assert_array_equal(model.memory(memory.name)[:memory.rows, :rows.shape[1]], rows, err_msg=memory.name)
+            np.testing.assert_array_equal(model.memory(memory.name)[:len(rows), :rows.shape[1]], rows, err_msg=memory.name)
         model.write(MemoryMap(TINY).registers["steps"].address, image.steps)
         trace = model.run(image, stimulus)
     finally:

@@ -68,9 +68,9 @@ def load_and_read_back(image: Image, stimulus: Stimulus) -> None:
         filled.fill(image)
         for memory in MemoryMap(image.chip).loaded:
             rows = image.rows(memory.name)
-            words = np.zeros((memory.rows, memory.chunks * 4), np.uint8)
+            words = np.zeros((len(rows), memory.chunks * 4), np.uint8)
             words[:, :rows.shape[1]] = rows
-            back = [[loaded.read(memory.address(row, chunk)) for chunk in range(memory.chunks)] for row in range(memory.rows)]
+            back = [[loaded.read(memory.address(row, chunk)) for chunk in range(memory.chunks)] for row in range(len(rows))]
             np.testing.assert_array_equal(np.array(back, np.uint32), words.view("<u4"), err_msg=memory.name)
         same(filled.run(image, stimulus), loaded.run(image, stimulus))
         same(Core(image).run(stimulus), loaded.run(image, stimulus))

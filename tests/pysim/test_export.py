@@ -1,5 +1,6 @@
 """pysim/export.py: every form reads back to the same bits, and a damaged file is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ def test_round_trip(form: str, preset: str, tmp_path: Path, rng: np.random.Gener
     loaded = MemoryMap(image.chip).loaded
     assert [p.name for p in paths] == [f"{m.name}.{form}" for m in loaded]
     for memory, path in zip(loaded, paths, strict=True):
+        memory = replace(memory, rows=image.placement.used_rows(memory))
         np.testing.assert_array_equal(read(path, memory), image.rows(memory.name))
 
 

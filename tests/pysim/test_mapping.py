@@ -98,7 +98,8 @@ def edge(source: str, target: str, delay: int = 0) -> Edge:
 
 
 REFUSED: dict[str, tuple[Any, Chip, str]] = {
-    "axons": (lambda: mlp(400), PRESETS["zou2021"].replace(extension=1), r"axons of network 'mlp' must be at most 1152 .*, not 1184 \(image 784, hidden 400\)"),
+    "axons": (lambda: mlp(400), PRESETS["zou2021"].replace(extension=1),
+              r"axons of network 'mlp' must be at most 1152 .*, not 1184 \(image 784, hidden 400\)"),
     "words with extension": (lambda: mlp(400), PRESETS["zou2021"],
                              r"words of network 'mlp' must be at most 6 \(512 columns in words of 88 lanes, with axon extension 2\) .*"),
     "words": (lambda: mlp(130), PRESETS["zou2021"],
