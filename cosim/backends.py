@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from cosim.link import Backend
+from cosim.parts import Parts, VerilatedParts
 from pysim.errors import InputError
 from pysim.image import Image
 from pysim.network import Network
+from pysim.program import Program
 from pysim.trace import Stimulus, Trace, pack
 
 __all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "open_backend"]
@@ -59,24 +61,26 @@ class Pysim(Backend):
         return self.core.run(stimulus, membranes=membranes)
 
 
-def _golden(_: str, network: Network, image: Image, **options: Any) -> Backend:
+def _golden(_: str, network: Network, bundle: Image | Program, **options: Any) -> Backend:
     return Golden(network)
 
 
-def _pysim(_: str, network: Network, image: Image, **options: Any) -> Backend:
-    return Pysim(image)
+def _pysim(_: str, network: Network, bundle: Image | Program, **options: Any) -> Backend:
+    return Parts("pysim", bundle, Pysim) if isinstance(bundle, Program) else Pysim(bundle)
 
 
-def _verilator(_: str, network: Network, image: Image, **options: Any) -> Backend:
+def _verilator(_: str, network: Network, bundle: Image | Program, **options: Any) -> Backend:
     from cosim.native import Verilated
 
-    return Verilated(image, **options)
+    return VerilatedParts(bundle, **options) if isinstance(bundle, Program) else Verilated(bundle, **options)
 
 
-def _icarus(_: str, network: Network, image: Image, **options: Any) -> Backend:
+def _icarus(_: str, network: Network, bundle: Image | Program, **options: Any) -> Backend:
     from cosim.icarus import Icarus
 
-    return Icarus(image, **options)
+    if isinstance(bundle, Program):
+        return Parts("icarus", bundle, lambda image: Icarus(image, **options))
+    return Icarus(bundle, **options)
 
 
 BACKENDS: dict[str, Callable[..., Backend]] = {"golden": _golden, "pysim": _pysim, "verilator": _verilator, "icarus": _icarus}
@@ -97,15 +101,15 @@ def check_names(names: Sequence[str]) -> None:
                 raise InputError(f"backend {kind} must find {' or '.join(programs)}, not a path without: sudo apt-get install -y {package}")
 
 
-def open_backend(spec: str, network: Network, image: Image, **options: Any) -> Backend:
+def open_backend(spec: str, network: Network, bundle: Image | Program, **options: Any) -> Backend:
     """Open the backend ``name`` or ``name:rest``.
 
-    Golden gets the network, all others the image, whose manifest must name that network. Options go to the simulators.
+    Golden gets the network, all others the image or program, whose manifest must name that network. Options go to the simulators.
     InputError lists the names, or says which tool is missing and how to get it.
     """
     check_names([spec])
-    if image.network["sha256"] != network.sha256():
-        raise InputError(f"network must be the one image {image.name!r} was packed from (SHA-256 {image.network['sha256'][:12]}...), "
+    if bundle.network["sha256"] != network.sha256():
+        raise InputError(f"network must be the one image {bundle.name!r} was packed from (SHA-256 {bundle.network['sha256'][:12]}...), "
                          f"not {network.name!r} ({network.sha256()[:12]}...): map it again or name its file with --network")
     name, _, rest = spec.partition(":")
-    return BACKENDS[name](rest, network, image, **options)
+    return BACKENDS[name](rest, network, bundle, **options)

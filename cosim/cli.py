@@ -96,16 +96,22 @@ def quantize(float_net: Annotated[Path, typer.Argument(help="Float net of spikel
 def map_(network: Annotated[Path, typer.Argument(help="Integer network of spikeloop quantize.")],
          output: Annotated[Path, typer.Option("--output", "-o", help="Image folder to write.")] = Path("image"),
          chip: ChipName = "zou2021", json: Json = False) -> None:
-    """Place a network on the chip's core and pack the image bundle."""
+    """Place a network on the chip's core and pack the image bundle; on many cores that take turns if one does not hold it."""
     with _output(json) as out:
-        from pysim.image import pack
         from pysim.mapping import describe
         from pysim.network import Network
         from pysim.params import preset
+        from pysim.program import Program, compile_program
 
         target = preset(chip)
-        image = pack(Network.load(network), chip=target)
+        image = compile_program(Network.load(network), target)
         image.save(output)
+        if isinstance(image, Program):
+            cores = image.cores()
+            out({"image": str(output), "chip": target.to_dict(), "cores": sum(cores.values()), "cores_of": cores},
+                {"program": output, "chip": chip, "cores": f"{len(image.parts):,}, which take turns",
+                 **{f"  {name}": f"{count:,} cores" for name, count in cores.items()}})
+            return
         place, layers = image.placement, describe(image.placement)
         words = len(place.words)
         out({"image": str(output), "chip": target.to_dict(), "axons": place.axons, "columns": place.columns, "words": words,
@@ -198,13 +204,13 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
         from cosim.backends import check_names, open_backend
         from cosim.compare import compare as run
         from cosim.shrink import keep_evidence
-        from pysim.image import Image
         from pysim.network import Network
+        from pysim.program import load_bundle
         from pysim.trace import Stimulus
 
         names = _names(backends)
         check_names(names)
-        bundle = Image.load(image)
+        bundle = load_bundle(image)
         usual = (image / "network.safetensors", image.resolve().parent / "network.safetensors")
         file = network or next((f for f in usual if f.is_file()), None)
         if file is None:

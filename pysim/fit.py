@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pysim.errors import InputError
-from pysim.mapping import _check_features, word_of
+from pysim.mapping import check_features, word_of
 from pysim.network import Network, Population
 from pysim.params import Chip
 from pysim.patches import Layer, Patch, Reading, search
 
-__all__ = ["CLOCK_HZ", "MESH_CORES", "Fit", "Row", "Totals", "fit", "network_layers", "period_cycles", "usable_columns"]
+__all__ = ["CLOCK_HZ", "MESH_CORES", "Fit", "Row", "Totals", "fit", "core_columns", "network_layers", "period_cycles", "usable_columns"]
 
 CLOCK_HZ = 252_000_000
 MESH_CORES = 8 * 8
@@ -76,7 +76,7 @@ def fit(net: Sequence[Layer] | Network, chip: Chip, *, reading: Reading = Readin
     if isinstance(net, Network):
         steps, depth, layers = net.steps, net.ticks - net.steps, network_layers(net, chip)
         try:
-            _check_features(net, chip)
+            check_features(net, chip)
             _check_delays(net, chip)
         except InputError as error:
             lacks.append(str(error))
@@ -100,11 +100,17 @@ def period_cycles(chip: Chip) -> int:
     return chip.axons * chip.derived.words
 
 
-def usable_columns(chip: Chip, k_wei: int) -> int:
-    """Columns that whole neurons of ``k_wei`` columns can take on a core: no neuron lies across two words."""
+def usable_columns(chip: Chip, k_wei: int, extension: int = 1) -> int:
+    """Columns that whole neurons of ``k_wei`` columns can take on a core of axon extension f: no neuron lies across two words."""
     join = -(-k_wei // chip.digit_bits)
-    words, rest = divmod(chip.derived.digits, chip.lanes)
+    words, rest = divmod(chip.derived.digits // extension, chip.lanes)
     return (words * (chip.lanes // join) + rest // join) * join * chip.digit_bits
+
+
+def core_columns(chip: Chip, k_wei: int) -> int:
+    """Columns that whole neurons can take at every axon extension: the least of f times those that are left."""
+    usable = [usable_columns(chip, k_wei, 1 << e) << e for e in range(chip.derived.extensions + 1)]
+    return min([n for n in usable if n], default=0)
 
 
 def network_layers(net: Network, chip: Chip) -> list[Layer]:

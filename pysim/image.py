@@ -27,7 +27,7 @@ from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Netwo
 from pysim.params import Chip
 from pysim.records import bound_record, fire_record, leak_record, neuron_record, pack_lanes, pack_plain, route_record, word_record
 
-__all__ = ["Image", "pack", "row_bytes", "to_readmemh", "from_readmemh", "IMAGE_VERSION"]
+__all__ = ["IMAGE_VERSION", "Image", "from_readmemh", "open_seal", "pack", "row_bytes", "seal", "summary", "to_readmemh"]
 
 IMAGE_VERSION = 1
 FORMAT = "spikeloop image"
@@ -109,7 +109,7 @@ class Image:
                 (new / _file(memory)).write_bytes(text)
             manifest = {"format": FORMAT, "version": IMAGE_VERSION, "chip": self.chip.to_dict(), "network": self.network,
                         "cores": [{"placement": self.placement.to_dict(), "sections": sections}]}
-            (new / MANIFEST).write_bytes(_seal(manifest))
+            (new / MANIFEST).write_bytes(seal(manifest))
             if folder.exists():
                 os.rename(folder, old)
             os.rename(new, folder)
@@ -125,7 +125,7 @@ class Image:
         """Read and check a bundle; ``chip``: the chip it must have been packed for, if the caller has one."""
         folder = Path(folder)
         what = f"image {str(folder)!r}"
-        manifest = _open_seal(_read(folder, MANIFEST, MAX_MANIFEST, what), what)
+        manifest = open_seal(_read(folder, MANIFEST, MAX_MANIFEST, what), what)
         try:
             if manifest["format"] != FORMAT or manifest["version"] != IMAGE_VERSION:
                 raise InputError(f"{what} must be of version {IMAGE_VERSION}, not {manifest['version']!r}: map the network again")
@@ -157,11 +157,16 @@ def pack(network: Network, placement: Placement | None = None, *, chip: Chip | N
     chip = placement.chip
     memories = {"words": _pack_words(placement), "fanout": _pack_fanout(network, placement), "routes": _pack_routes(placement),
                 "synapse": _pack_synapses(network, placement), **_pack_parameters(network, placement)}
-    summary = {"name": network.name, "sha256": network.sha256(), "steps": network.steps, "membrane_bits": network.membrane_bits,
-               "output": network.output, "readout": network.readout, "inputs": [[n.name, n.size] for n in network.inputs],
-               "metadata": network.metadata}
     loaded = MemoryMap(chip).loaded
-    return Image(chip, placement, json.loads(json.dumps(summary)), {m.name: row_bytes(memories[m.name]) for m in loaded})
+    return Image(chip, placement, summary(network), {m.name: row_bytes(memories[m.name]) for m in loaded})
+
+
+def summary(network: Network) -> dict[str, Any]:
+    """What a manifest says of a network, as JSON gives it back."""
+    return json.loads(json.dumps({
+        "name": network.name, "sha256": network.sha256(), "steps": network.steps, "membrane_bits": network.membrane_bits,
+        "output": network.output, "readout": network.readout, "inputs": [[n.name, n.size] for n in network.inputs],
+        "metadata": network.metadata}))
 
 
 def row_bytes(bits: np.ndarray) -> np.ndarray:
@@ -324,16 +329,16 @@ def _text(manifest: dict[str, Any]) -> bytes:
     return (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode()
 
 
-def _seal(manifest: dict[str, Any]) -> bytes:
+def seal(manifest: dict[str, Any]) -> bytes:
     """The manifest's one text, with the SHA-256 of itself (without that entry) inside."""
     return _text({**manifest, "sha256": hashlib.sha256(_text(manifest)).hexdigest()})
 
 
-def _open_seal(data: bytes, what: str) -> dict[str, Any]:
+def open_seal(data: bytes, what: str) -> dict[str, Any]:
     try:
         manifest = json.loads(data)
         rest = {k: v for k, v in manifest.items() if k != "sha256"}
-        if data == _seal(rest):
+        if data == seal(rest):
             return rest
     except (ValueError, AttributeError, TypeError, RecursionError):
         pass

@@ -17,7 +17,7 @@ from pysim.network import Edge, LeakRounding, LowBound, Network, Population, Wei
 from pysim.params import Chip
 from pysim.records import ROUTE_LOCAL, ROUTE_NONE, ROUTE_OUT
 
-__all__ = ["InputPlace", "PopulationPlace", "WordPlace", "Placement", "place", "describe"]
+__all__ = ["InputPlace", "PopulationPlace", "WordPlace", "Placement", "check_features", "describe", "place"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class PopulationPlace:
     """Where the neurons of a population sit.
 
     ``neurons`` int64 ``[size]``: word * lanes + lane (the first of a neuron's lanes). ``first_axon`` and ``delay`` (physical,
-    ticks) describe its own axon group, None without targets on the core. ``output``: spikes leave by the output stream
-    with the neuron's index as address.
+    ticks) describe its own axon group, None without targets on the core. ``output``: spikes leave by the output stream with the
+    neuron's index as address. (An output population with targets on the core has its one route there, and no such events.)
     """
 
     name: str
@@ -136,13 +136,9 @@ class Placement:
 
 def place(network: Network, chip: Chip) -> Placement:
     """Place ``network`` on one core of ``chip``; InputError names the resource that does not suffice."""
-    _check_features(network, chip)
+    check_features(network, chip)
     delays = {p.name: _route_delay(network, p, chip) for p in network.populations}
     _check_parallel(network)
-    if delays[network.output] is not None:
-        raise InputError(f"output population {network.output!r} must have no targets on the core (one route per neuron), not edges "
-                         f"to {', '.join(sorted({e.target for e in network.edges if e.source == network.output}))}: "
-                         "copy the population, or make another one the output")
     if network.population(network.output).size > 1 << 16:
         raise InputError(f"output population {network.output!r} must have at most 65536 neurons (16-bit addresses), "
                          f"not {network.population(network.output).size}")
@@ -166,7 +162,7 @@ def place(network: Network, chip: Chip) -> Placement:
 
     words, neurons = _fill_words(network, chip, extension)
     populations = tuple(PopulationPlace(p.name, p.size, p.start, neurons[p.name], first_axons.get(p.name), delays[p.name],
-                                        p.name == network.output) for p in network.populations)
+                                        p.name == network.output and delays[p.name] is None) for p in network.populations)
     columns = sum(p.size * word_of(p, chip).join * chip.digit_bits for p in network.populations)
     return Placement(chip, tuple(inputs), populations, words, axons, columns, extension)
 
@@ -254,7 +250,7 @@ def _check_parallel(network: Network) -> None:
                              "add their weights")
 
 
-def _check_features(network: Network, chip: Chip) -> None:
+def check_features(network: Network, chip: Chip) -> None:
     """What the hardware of this chip can do at all."""
     if network.membrane_bits != chip.membrane_bits:
         raise InputError(f"membrane_bits of network {network.name!r} must be {chip.membrane_bits} on this chip, "

@@ -234,7 +234,7 @@ def reseal(folder: Path, change: Any) -> None:
     manifest = json.loads(path.read_bytes())
     manifest.pop("sha256")
     change(manifest)
-    path.write_bytes(module._seal(manifest))
+    path.write_bytes(module.seal(manifest))
 
 
 def section(manifest: dict[str, Any], **changes: Any) -> None:

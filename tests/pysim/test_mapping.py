@@ -114,8 +114,6 @@ REFUSED: dict[str, tuple[Any, Chip, str]] = {
                    "edges from population 'hid' must all have one physical delay .*, not 1, 2: copy"),
     "parallel edges": (lambda: network(edges=(edge("x", "hid"), edge("x", "hid"))), CHIP,
                        "edges x->hid of delay 0 must be one .*, not 2"),
-    "output with targets": (lambda: network(edges=(edge("out", "hid", 2),)), CHIP,
-                            "output population 'out' must have no targets on the core .*, not edges to hid"),
     "leak terms": (lambda: network(hidden={"leak_sign": [[1], [-1], [0]]}), CHIP.replace(leak_terms=1),
                    "leak terms of population 'hid' must be at most 1 on this chip, not 2"),
     "refractory": (lambda: network(hidden={"refractory": [0, 4, 1]}), CHIP.replace(refractory_bits=2),
@@ -133,6 +131,11 @@ REFUSED: dict[str, tuple[Any, Chip, str]] = {
 def test_refused_for_want_of(make: Any, chip: Chip, message: str) -> None:
     with pytest.raises(InputError, match=message):
         place(make(), chip)
+
+
+def test_an_output_with_targets_keeps_its_local_route() -> None:
+    net = network(edges=(edge("x", "out"), edge("out", "hid", 3)), hidden={"start": 0}, out={"start": 0})
+    assert place(net, CHIP).population("out").route == ROUTE_LOCAL
 
 
 def test_what_is_off_needs_no_hardware() -> None:

@@ -1,0 +1,187 @@
+"""pysim.partition and pysim.program: a network cut into parts does what the whole does, neuron for neuron."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.integer import run
+from pysim.core import Core
+from pysim.errors import InputError
+from pysim.image import Image
+from pysim.network import Conv, Edge, Input, Network, Population, WeightFormat
+from pysim.params import PRESETS, Chip
+from pysim.partition import cut, groups, partition
+from pysim.program import Program, compile_program, load_bundle
+from pysim.trace import Stimulus, unpack
+
+CHIP = PRESETS["tiny"].replace(extension=4)
+
+
+def conv_network(rng: np.random.Generator, *, recurrent: bool = False, steps: int = 3) -> Network:
+    """6 x 6 image, convolution, pooling by stride (depthwise), a dense layer that also sees the image a step late, a read-out."""
+    conv = Conv.make((2, 6, 6), 4, (3, 3), padding=(1, 1))
+    pool = Conv.make((4, 6, 6), 4, (2, 2), stride=(2, 2), groups=4)
+
+    def population(name: str, size: int, start: int, **arrays) -> Population:
+        return Population.make(name, size, start=start, weight_bits=2, v_th=rng.integers(1, 4, size), bias=rng.integers(-1, 2, size),
+                               leak_sign=[[[-1], [0], [0]]], leak_shift=2, v_init=rng.integers(-2, 3, size), **arrays)
+
+    def weights(*shape: int) -> np.ndarray:
+        return rng.choice([-2, -1, 0, 1], shape, p=[0.1, 0.1, 0.2, 0.6]).astype(np.int32)
+
+    edges = [Edge(source="image", target="conv", conv=conv, weights=weights(*conv.weights_shape)),
+             Edge(source="conv", target="pool", conv=pool, weights=np.ones(pool.weights_shape, np.int32)),
+             Edge(source="pool", target="dense", weights=weights(36, 6)),
+             Edge(source="image", target="dense", weights=weights(72, 6), delay=1),
+             Edge(source="dense", target="out", weights=weights(6, 3))]
+    if recurrent:
+        edges.append(Edge(source="dense", target="dense", weights=weights(6, 6), delay=1))
+    return Network(name="conv", inputs=(Input(name="image", size=72),), edges=tuple(edges), steps=steps, output="out", populations=(
+        population("conv", 144, 0), population("pool", 36, 1), population("dense", 6, 2),
+        population("out", 3, 3, weight_format=WeightFormat.SIGNED)))
+
+
+def stimulus(rng: np.random.Generator, network: Network, samples: int = 4, density: float = 0.3) -> Stimulus:
+    return Stimulus.pack({n.name: (rng.random((samples, network.steps, n.size)) < density).astype(np.uint8) for n in network.inputs})
+
+
+@pytest.mark.parametrize("chip", [CHIP, CHIP.replace(digit_bits=2, columns=64, extension=8)], ids=["bits", "digits"])
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_program_does_what_the_network_does(chip: Chip, recurrent: bool, rng: np.random.Generator) -> None:
+    network = conv_network(rng, recurrent=recurrent)
+    program = compile_program(network, chip)
+    assert isinstance(program, Program) and len(program.parts) > 10
+    stim = stimulus(rng, network)
+    golden = run(network, stim.dense(network))
+    trace = program.run(stim, lambda i, part: Core(program.parts[i].image).run(part))
+    for p in network.populations:
+        np.testing.assert_array_equal(unpack(trace.spikes[p.name], p.size), golden.spikes[p.name], err_msg=p.name)
+        np.testing.assert_array_equal(trace.membranes[p.name], golden.membranes[p.name], err_msg=p.name)
+        assert golden.spikes[p.name].any(), p.name
+    expected = np.zeros((stim.samples, network.ticks), np.int64)
+    for p in network.populations:
+        expected[:, p.start:p.start + network.steps] += golden.spikes[p.name].sum(axis=2, dtype=np.int64)
+    np.testing.assert_array_equal(trace.counters["spikes_out"], expected)
+    assert sum(program.cores().values()) == len(program.parts)
+
+
+def test_synaptic_operations_do_not_depend_on_the_cut(rng: np.random.Generator) -> None:
+    network = conv_network(rng)
+    stim = stimulus(rng, network)
+    whole = compile_program(network, CHIP.replace(axons=1024, columns=1024, lanes=64))
+    assert isinstance(whole, Image)
+    program = compile_program(network, CHIP)
+    assert isinstance(program, Program)
+    parts = program.run(stim, lambda i, part: Core(program.parts[i].image).run(part), membranes=False)
+    # The last ticks of a pipeline bring a single core events that no step uses any more; a part does not even receive those.
+    dense = stim.dense(network)
+    golden = run(network, dense)
+    sent = {**dense, **golden.spikes}
+    sops = sum(int((sent[e.source][:, :network.steps - e.delay].sum(axis=(0, 1)) * e.fanout()).sum()) for e in network.edges)
+    assert parts.counters["sops"].sum() == sops <= Core(whole).run(stim).counters["sops"].sum()
+
+
+def test_every_neuron_lies_in_one_part(rng: np.random.Generator) -> None:
+    network = conv_network(rng)
+    parts = list(partition(network, CHIP))
+    for p in network.populations:
+        held = np.concatenate([part.neurons[p.name] for part in parts if p.name in part.neurons])
+        assert sorted(held) == list(range(p.size))
+    seen = {"image"}
+    for name in [n for part in parts for n in part.neurons]:
+        seen.add(name)
+    for part in parts:  # what a part listens to was run before it
+        assert set(part.lines) <= seen
+
+
+def test_groups_are_ordered_and_hold_cycles_together() -> None:
+    one = np.ones((2, 2), np.int32)
+    names = ["d", "b", "a", "c"]
+    links = [("x", "a", 0), ("a", "b", 0), ("b", "c", 0), ("c", "b", 2), ("c", "d", 1), ("d", "d", 1)]
+    net = Network(name="n", inputs=(Input(name="x", size=2),), populations=tuple(Population.make(n, 2, start=i) for n, i in
+                                                                                   zip(names, (3, 1, 0, 2), strict=True)),
+                  edges=tuple(Edge(source=s, target=t, delay=d, weights=one) for s, t, d in links), steps=1, output="d")
+    assert groups(net) == [["a"], ["b", "c"], ["d"]]
+
+
+def test_a_loop_larger_than_a_core_is_refused(rng: np.random.Generator) -> None:
+    net = Network(name="n", inputs=(Input(name="x", size=2),),
+                  populations=(Population.make("a", 40, weight_bits=2), Population.make("b", 3)),
+                  edges=(Edge(source="x", target="a", weights=np.ones((2, 40), np.int32)),
+                         Edge(source="a", target="a", delay=1, weights=np.ones((40, 40), np.int32)),
+                         Edge(source="a", target="b", delay=1, weights=np.ones((40, 3), np.int32))), steps=1, output="b")
+    with pytest.raises(InputError, match=r"populations that feed each other \(a\) must lie on one core together.*; but words of network"):
+        compile_program(net, CHIP)
+
+
+def test_fan_in_beyond_every_extension_is_refused() -> None:
+    size = CHIP.axons * CHIP.extension + 1
+    net = Network(name="n", inputs=(Input(name="x", size=size),), populations=(Population.make("a", 1, weight_bits=2),),
+                  steps=1, output="a", edges=(Edge(source="x", target="a", weights=np.ones((size, 1), np.int32)),))
+    with pytest.raises(InputError, match=f"fan-in of layer 'a' must be at most 128 lines .*, not {size}"):
+        compile_program(net, CHIP)
+
+
+def test_a_cut_begins_time_anew(rng: np.random.Generator) -> None:
+    network = conv_network(rng)
+    part = cut(network, {"dense": np.array([1, 4, 5])})
+    assert part.network.populations[0].start == 0 and part.network.ticks == network.steps
+    assert {n.name: n.size for n in part.network.inputs} == {"pool": 36, "image": 72}
+    np.testing.assert_array_equal(part.network.edges[0].weights, network.edges[2].weights[:, [1, 4, 5]])
+    np.testing.assert_array_equal(part.network.populations[0].v_th, network.population("dense").v_th[:, [1, 4, 5]])
+
+
+# -- folder ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(tmp_path, rng):
+    program = compile_program(conv_network(rng), CHIP)
+    assert isinstance(program, Program)
+    return program, program.save(tmp_path / "program")
+
+
+def test_round_trip(saved) -> None:
+    program, folder = saved
+    again = load_bundle(folder)
+    assert isinstance(again, Program)
+    assert (again.chip, again.network, again.populations) == (program.chip, program.network, program.populations)
+    for a, b in zip(program.parts, again.parts, strict=True):
+        assert all(np.array_equal(a.lines[n], b.lines[n]) for n in a.lines) and a.lines.keys() == b.lines.keys()
+        assert all(np.array_equal(a.neurons[n], b.neurons[n]) for n in a.neurons) and a.neurons.keys() == b.neurons.keys()
+        assert all(np.array_equal(a.image.memories[n], b.image.memories[n]) for n in a.image.memories)
+    program.save(folder)  # an earlier program is replaced
+    assert [p.name for p in folder.parent.iterdir()] == ["program"]
+
+
+@pytest.mark.parametrize(("spoil", "says"), [
+    (lambda f: (f / "parts.safetensors").write_bytes((f / "parts.safetensors").read_bytes()[:-8]), "must be a safetensors file"),
+    (lambda f: (f / "parts.safetensors").unlink(), "must hold program.json and parts.safetensors, not miss one"),
+    (lambda f: (f / "program.json").write_text((f / "program.json").read_text().replace('"parts": ', '"parts": 1')),
+     "not damaged or edited"),
+    (lambda f: (f / "part3" / "manifest.json").unlink(), "manifest.json of image"),
+    (lambda f: (f / "part0").rename(f / "part-"), "manifest.json of image"),
+])
+def test_damage_is_found(saved, spoil, says: str) -> None:
+    _, folder = saved
+    spoil(folder)
+    with pytest.raises(InputError, match=says):
+        load_bundle(folder)
+
+
+def test_tables_must_hold_every_neuron_once(saved, tmp_path) -> None:
+    program, _ = saved
+    twice = replace(program.parts[1], neurons=program.parts[0].neurons)
+    if twice.neurons["conv"].size == program.parts[1].neurons["conv"].size:
+        folder = replace(program, parts=(program.parts[0], twice, *program.parts[2:])).save(tmp_path / "twice")
+        with pytest.raises(InputError, match=r"neurons of 'conv' in .* must be in one part each"):
+            load_bundle(folder)
+
+
+def test_a_folder_of_others_is_not_replaced(saved, tmp_path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="program folder must be new, empty or an earlier program"):
+        saved[0].save(tmp_path / "mine")
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
