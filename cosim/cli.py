@@ -92,6 +92,26 @@ def quantize(float_net: Annotated[Path, typer.Argument(help="Float net of spikel
              **{f"  {row['name']}": _ptq(row) for row in report["layers"]}})
 
 
+@app.command()
+def pretrained(net: Annotated[str, typer.Argument(metavar="NET", help="zou-lenet:4, zou-lenet:2 or zou-lenet:1: the LeNet of Zou et al. "
+                                                  "with so many spikes per value.")] = "zou-lenet:4",
+               output: Annotated[Path, typer.Option("--output", "-o", help="Folder for network.safetensors and stimulus.npz.")] =
+               Path("build/lenet"), data: DataDir = None, samples: Samples = None, json: Json = False) -> None:
+    """Write a trained net that comes with the package, and test images encoded as its stimulus."""
+    with _output(json) as out:
+        from cosim.flow import writable
+        from cosim.pretrained import write_pretrained
+
+        writable(output)
+        network, stimulus = write_pretrained(net, data, samples, output)
+        sizes = {n.name: n.size for n in (*network.inputs, *network.populations)}
+        scored = "labelled" if stimulus.labels is not None else "without labels: the net may have been trained on them"
+        out({"network": str(output / "network.safetensors"), "stimulus": str(output / "stimulus.npz"), "samples": stimulus.samples,
+             "sizes": sizes},
+            {"network": output / "network.safetensors", "stimulus": output / "stimulus.npz",
+             "samples": f"{stimulus.samples:,} ({scored})", **{f"  {name}": f"{size:,}" for name, size in sizes.items()}})
+
+
 @app.command("map")
 def map_(network: Annotated[Path, typer.Argument(help="Integer network of spikeloop quantize.")],
          output: Annotated[Path, typer.Option("--output", "-o", help="Image folder to write.")] = Path("image"),

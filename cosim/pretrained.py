@@ -1,0 +1,33 @@
+"""The trained nets that come with the package: the integer network, and images encoded as its stimulus."""
+
+from pathlib import Path
+
+from golden.datasets import check_scoring, load_mnist
+from golden.rules.scatter_gather import checkpoint
+from pysim.errors import InputError
+from pysim.network import Network
+from pysim.trace import Stimulus
+
+__all__ = ["write_pretrained"]
+
+
+def write_pretrained(name: str, data: Path | None, samples: int | None, folder: Path) -> tuple[Network, Stimulus]:
+    """network.safetensors and stimulus.npz of net ``name`` in ``folder``: the first ``samples`` test images of ``data``.
+
+    The nets were trained on MNIST's 60,000; among them are the embedded images, so that those come without labels: they serve a
+    comparison, and no score.
+    """
+    net, images = checkpoint(name), load_mnist(data)
+    count = len(images.test_images) if samples is None else samples
+    if not 0 < count <= len(images.test_images):
+        raise InputError(f"samples must be in 1..{len(images.test_images)} (the test images there are), not {samples}")
+    try:
+        check_scoring(net.metadata["dataset"]["source"], images)
+        labels = images.test_labels[:count]
+    except InputError:
+        labels = None
+    network = net.to_network(readout_on_chip=True)
+    stimulus = Stimulus.pack(net.encode(images.test_images[:count]), labels)
+    network.save(folder / "network.safetensors")
+    stimulus.save(folder / "stimulus.npz")
+    return network, stimulus
