@@ -22,7 +22,7 @@ STAMP := $(VENV)/.installed
 # empty variables pass nothing: the command's own default stands
 option = $(if $($(2)),$(1) "$($(2))")
 
-.PHONY: help check install sim test test-fast bench faults coverage lint format typecheck docs rtl wheel lock clean
+.PHONY: help check install sim lenet test test-fast bench faults coverage lint format typecheck docs rtl wheel lock clean
 
 help: ## this list
 	@echo "spikeloop: make VERB [VARIABLE=value]"
@@ -33,6 +33,11 @@ help: ## this list
 sim: install ## the main job: train, quantise, map, build the RTL, run it on MNIST, compare every spike and membrane
 	$(BIN)/spikeloop sim --seed $(SEED) $(call option,--config,CONFIG) $(call option,--bits,BITS) $(call option,--data,DATA) \
 	  $(call option,--backends,BACKENDS) $(call option,--chip,CHIP) $(call option,--samples,SAMPLES)
+
+lenet: install ## the four-spike LeNet on many cores: encode images, map, run the RTL, compare every spike and membrane
+	$(BIN)/spikeloop pretrained zou-lenet:4 -o build/lenet $(call option,--data,DATA) $(call option,--samples,SAMPLES)
+	$(BIN)/spikeloop map build/lenet/network.safetensors -o build/lenet/program --chip "$(or $(CHIP),full,extension=4)"
+	$(BIN)/spikeloop compare build/lenet/program --stimulus build/lenet/stimulus.npz $(call option,--backends,BACKENDS)
 
 test: install icarus-note ## every check
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --seed $(SEED) --hypothesis-seed=$(SEED)

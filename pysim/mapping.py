@@ -7,6 +7,7 @@ populations whose word records agree side by side. A network that does not fit i
 
 from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -127,11 +128,21 @@ class Placement:
                      and all(p.first_axon is None or 0 <= p.first_axon <= rows - p.size for p in populations)
                      and all(a.min() >= 0 and a.max() < len(words) * chip.lanes for a in lanes)
                      and np.unique(np.concatenate(lanes)).size == sum(a.size for a in lanes))
-            if sound:
-                return cls(chip, inputs, populations, words, values["axons"], values["columns"], extension)
         except (KeyError, TypeError, ValueError, OverflowError):
-            pass
-        raise InputError("placement of the image must lie on its chip, not outside: map the network again")
+            sound = False
+        if not sound:
+            raise InputError("placement of the image must lie on its chip, not outside: map the network again")
+        placement = cls(chip, inputs, populations, words, values["axons"], values["columns"], extension)
+        placement._check_axons()
+        return placement
+
+    def _check_axons(self) -> None:
+        """InputError if two inputs or populations lie on one axon."""
+        held = sorted([(i.first_axon, i.size, i.name) for i in self.inputs]
+                      + [(p.first_axon, p.size, p.name) for p in self.populations if p.first_axon is not None])
+        for (first, size, name), (after, _, other) in pairwise(held):
+            if after < first + size:
+                raise InputError(f"axons of {name!r} and {other!r} must be different ones, not both {after}: map the network again")
 
 
 def place(network: Network, chip: Chip) -> Placement:

@@ -258,6 +258,8 @@ SPOILED = {
     "absolute path": (lambda m: section(m, file="/etc/passwd"), "must be 'core0/synapse.mem', not '/etc/passwd'"),
     "sha": (lambda m: section(m, sha256="0" * 64), "must have the SHA-256 of its manifest"),
     "crc": (lambda m: section(m, crc32=1), "CRC-32 of core0/synapse.mem .* must be 1, not"),
+    "two on one axon": (lambda m: m["cores"][0]["placement"]["populations"][0].update(first_axon=1),
+                        r"axons of 'x' and 'hid' must be different ones, not both 1"),
     "placement": (lambda m: m["cores"][0]["placement"]["inputs"][0].update(first_axon=99), "placement of the image must lie on its chip"),
     "cores null": (lambda m: m.update(cores=None), "must be complete"),
 }
