@@ -1,5 +1,5 @@
 // Native harness: drives the Verilated chip from numpy buffers, many samples per call, no Python per cycle.
-// MEMORIES (name, member) comes from the generated model.h; every memory is reachable as plain bytes.
+// MEMORIES (name, core, member) comes from the generated model.h; every memory is reachable as plain bytes. CORES: 1, or those of a mesh.
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -30,6 +30,7 @@ namespace {
 
 struct Memory {
     const char* name;
+    int64_t core;
     uint8_t* data;
     int64_t stride, rows;  // bytes per row, rows
 };
@@ -39,7 +40,7 @@ struct Model {
     std::unique_ptr<Vchip> top;
     Vchip___024root* root;
     std::vector<Memory> memories;
-    std::vector<uint64_t> outputs;  // events that left: address | delay << 32
+    std::vector<uint64_t> outputs;  // events that left: address | delay << 32 | core << 40
     uint64_t evaluations = 0;
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> waves;  // one time unit is half a cycle
@@ -53,16 +54,16 @@ struct Model {
         context.commandArgs(count, arguments);
         top = std::make_unique<Vchip>(&context, "chip");
         root = top->rootp;
-#define MEMORY(name, member) \
-    memories.push_back({name, reinterpret_cast<uint8_t*>(&root->member[0]), int64_t(sizeof(root->member[0])), int64_t(sizeof(root->member) / sizeof(root->member[0]))});
+#define MEMORY(name, core, member) \
+    memories.push_back({name, core, reinterpret_cast<uint8_t*>(&member[0]), int64_t(sizeof(member[0])), int64_t(sizeof(member) / sizeof(member[0]))});
         MEMORIES
 #undef MEMORY
         top->clk = 0;
         top->eval();
     }
-    Memory* find(const char* name) {
+    Memory* find(const char* name, int64_t core) {
         for (auto& m : memories)
-            if (!std::strcmp(m.name, name)) return &m;
+            if (m.core == core && !std::strcmp(m.name, name)) return &m;
         return nullptr;
     }
     inline void half(int level) {
@@ -74,9 +75,11 @@ struct Model {
         Vchip___024root___eval_phase__ico(root);
 #endif
         Vchip___024root___eval_triggers_vec__act(root);
-        root->__VnbaTriggered[0] = root->__VactTriggered[0];
-        if (root->__VnbaTriggered[0]) Vchip___024root___eval_nba(root);
-        root->__VnbaTriggered[0] = 0;
+        constexpr size_t words = sizeof(root->__VnbaTriggered) / sizeof(root->__VnbaTriggered[0]);
+        uint64_t any = 0;
+        for (size_t i = 0; i < words; ++i) any |= root->__VnbaTriggered[i] = root->__VactTriggered[i];
+        if (any) Vchip___024root___eval_nba(root);
+        for (size_t i = 0; i < words; ++i) root->__VnbaTriggered[i] = 0;
 #else
         top->eval();
 #endif
@@ -84,8 +87,11 @@ struct Model {
         if (waves) waves->dump(now++);
 #endif
     }
+    static uint64_t output(uint64_t payload) {
+        return uint64_t(OUTPUT_ADDRESS(payload)) | uint64_t(OUTPUT_DELAY(payload)) << 32 | uint64_t(OUTPUT_CORE(payload)) << 40;
+    }
     inline void cycle() {
-        if (top->PORT(o, valid) && top->PORT(o, ready)) outputs.push_back(uint64_t(OUTPUT_ADDRESS(top->PORT(o, payload))) | uint64_t(OUTPUT_DELAY(top->PORT(o, payload))) << 32);
+        if (top->PORT(o, valid) && top->PORT(o, ready)) outputs.push_back(output(top->PORT(o, payload)));
         half(1);
         half(0);
         ++evaluations;
@@ -175,21 +181,21 @@ uint32_t bits32(const uint8_t* src, int64_t at) {
 extern "C" {
 
 struct InputPlace {
-    int64_t size, delay, first_axon, stride;  // lines; steps after its step that it arrives; axon of line 0; bytes per step of `spikes`
+    int64_t core, size, delay, first_axon, stride;  // lines; steps after its step that it arrives; axon of line 0; bytes per step of `spikes`
     const uint8_t* spikes;                    // [sample, step, stride]
 };
 struct PopulationPlace {
-    int64_t size, start;
+    int64_t core, size, start;
     const int64_t* neurons;  // [size] word * lanes + lane
     uint8_t* spikes;         // [sample, step, ceil(size / 8)]
     int32_t* membranes;      // [sample, step, size], or null
 };
 struct Run {
     int64_t samples, steps, ticks, lanes, words, membrane_bits, axon_chunks, slots, cycle_limit;
-    int64_t inputs, populations, counters;
+    int64_t cores, inputs, populations, counters;
     const InputPlace* input;
     const PopulationPlace* population;
-    int64_t* counts;  // [sample, tick, counters], what each tick added
+    int64_t* counts;  // [sample, tick, core, counters], what each tick added
 };
 
 Model* sl_new(int count, const char** arguments) {
@@ -214,8 +220,8 @@ void sl_wave_close(Model* model) {
     model->waves.reset();
 }
 #endif
-int sl_memory(Model* model, const char* name, uint8_t** data, int64_t* stride, int64_t* rows) {
-    Memory* memory = model->find(name);
+int sl_memory(Model* model, int64_t core, const char* name, uint8_t** data, int64_t* stride, int64_t* rows) {
+    Memory* memory = model->find(name, core);
     if (!memory) return 1;
     *data = memory->data, *stride = memory->stride, *rows = memory->rows;
     return 0;
@@ -228,8 +234,8 @@ void sl_cycles(Model* model, int64_t n) {
 int sl_idle(Model* model, int64_t limit) { return model->idle(limit) ? 0 : 1; }
 void sl_ready(Model* model, int ready) { model->top->PORT(o, ready) = ready; }
 // 1: taken; 0: the chip did not take it within the limit
-int sl_send(Model* model, uint32_t axon, uint32_t delay, int64_t limit) {
-    model->top->PORT(i, payload) = axon | delay << AXON_BITS;
+int sl_send(Model* model, uint32_t core, uint32_t axon, uint32_t delay, int64_t limit) {
+    model->top->PORT(i, payload) = axon | delay << AXON_BITS | uint64_t(core) << (AXON_BITS + DELAY_BITS);
     model->top->PORT(i, valid) = 1;
     while (!model->top->PORT(i, ready))
         if (limit-- <= 0) return 0;
@@ -257,21 +263,22 @@ void sl_coverage(Model* model, const char* path) { model->context.coveragep()->w
 // 0: done; 1: a tick did not end within the limit
 int sl_run(Model* model, const Run* run) {
     Vchip___024root* root = model->root;
-    Memory* ring = model->find("ring");
-    Memory* v = model->find("v");
-    Memory* spikes = model->find("spikes");
-    std::vector<uint64_t> before(run->counters, 0), now(run->counters, 0);
-    std::vector<uint8_t> plane_buffer(v->stride + 16), slot_bits(RING_CHUNKS * 8 + 8);
-    std::vector<int32_t> membranes(run->words * ((run->lanes + 31) / 32) * 32);
-    const int64_t groups = (run->lanes + 31) / 32;
+    std::vector<Memory*> rings, potentials, spikes;  // of each core
+    for (int64_t core = 0; core < run->cores; ++core) {
+        rings.push_back(model->find("ring", core));
+        potentials.push_back(model->find("v", core));
+        spikes.push_back(model->find("spikes", core));
+    }
+    const int64_t counters = run->cores * run->counters, groups = (run->lanes + 31) / 32;
+    std::vector<uint64_t> before(counters, 0), now(counters, 0);
+    std::vector<uint8_t> plane_buffer(potentials[0]->stride + 16), slot_bits(RING_CHUNKS * 8 + 8);
+    std::vector<int32_t> membranes(run->words * groups * 32);
     std::vector<std::vector<Place>> places(run->populations);  // no division per neuron and tick
     for (int64_t p = 0; p < run->populations; ++p)
         for (int64_t n = 0; n < run->population[p].size; ++n) {
             const int64_t word = run->population[p].neurons[n] / run->lanes, lane = run->population[p].neurons[n] % run->lanes;
-            places[p].push_back({int32_t(word * spikes->stride * 8 + lane), int32_t(word * groups * 32 + lane)});
+            places[p].push_back({int32_t(word * spikes[0]->stride * 8 + lane), int32_t(word * groups * 32 + lane)});
         }
-    bool want_membranes = false;
-    for (int64_t p = 0; p < run->populations; ++p) want_membranes |= run->population[p].membranes != nullptr;
 
     for (int64_t sample = 0; sample < run->samples; ++sample) {
         model->write(CONTROL_ADDRESS, CONTROL_CLEAR_BIT);
@@ -279,28 +286,34 @@ int sl_run(Model* model, const Run* run) {
         READ_COUNTERS(root, before);
         for (int64_t tick = 0; tick < run->ticks; ++tick) {
             const int64_t slot = tick % run->slots;
-            bool any = false;
-            for (int64_t p = 0; p < run->inputs; ++p) {
-                const InputPlace& in = run->input[p];
-                const int64_t step = tick - in.delay;
-                if (step < 0 || step >= run->steps) continue;
-                if (!any) std::fill(slot_bits.begin(), slot_bits.end(), 0), any = true;
-                or_bits(slot_bits.data(), in.first_axon, in.spikes + (sample * run->steps + step) * in.stride, in.size);
-            }
-            if (any) {
-                uint8_t* target = ring->data + slot * RING_CHUNKS * ring->stride;
-                for (int64_t i = 0; i < run->axon_chunks * 8; ++i) target[i] |= slot_bits[i];
+            for (int64_t p = 0; p < run->inputs;) {  // those of a core are neighbours
+                const int64_t core = run->input[p].core;
+                bool any = false;
+                for (; p < run->inputs && run->input[p].core == core; ++p) {
+                    const InputPlace& in = run->input[p];
+                    const int64_t step = tick - in.delay;
+                    if (step < 0 || step >= run->steps) continue;
+                    if (!any) std::fill(slot_bits.begin(), slot_bits.end(), 0), any = true;
+                    or_bits(slot_bits.data(), in.first_axon, in.spikes + (sample * run->steps + step) * in.stride, in.size);
+                }
+                if (any) {
+                    uint8_t* target = rings[core]->data + slot * RING_CHUNKS * rings[core]->stride;
+                    for (int64_t i = 0; i < run->axon_chunks * 8; ++i) target[i] |= slot_bits[i];
+                }
             }
             model->top->tick = 1;
             model->cycle();
             model->top->tick = 0;
             if (!model->idle(run->cycle_limit)) return 1;
             READ_COUNTERS(root, now);
-            int64_t* counts = run->counts + (sample * run->ticks + tick) * run->counters;
-            for (int64_t c = 0; c < run->counters; ++c) counts[c] = int64_t(now[c] - before[c]);
+            int64_t* counts = run->counts + (sample * run->ticks + tick) * counters;
+            for (int64_t c = 0; c < counters; ++c) counts[c] = int64_t(now[c] - before[c]);
             before = now;
 
-            if (want_membranes)
+            int64_t unpacked = -1;  // core whose membranes are in `membranes`
+            const auto unpack = [&](int64_t core) {
+                const Memory* v = potentials[core];
+                unpacked = core;
                 for (int64_t word = 0; word < run->words; ++word) {
                     std::memcpy(plane_buffer.data(), v->data + word * v->stride, v->stride);
                     for (int64_t group = 0; group < groups; ++group) {
@@ -311,6 +324,7 @@ int sl_run(Model* model, const Run* run) {
                         std::memcpy(&membranes[(word * groups + group) * 32], block, sizeof block);
                     }
                 }
+            };
             for (int64_t p = 0; p < run->populations; ++p) {
                 const PopulationPlace& pop = run->population[p];
                 const int64_t step = tick - pop.start;
@@ -319,9 +333,11 @@ int sl_run(Model* model, const Run* run) {
                 uint8_t* out = pop.spikes + row * bytes;
                 std::memset(out, 0, bytes);
                 const Place* place = places[p].data();
+                const uint8_t* fired = spikes[pop.core]->data;
                 for (int64_t n = 0; n < pop.size; ++n)
-                    out[n >> 3] |= uint8_t(((spikes->data[place[n].spike >> 3] >> (place[n].spike & 7)) & 1) << (n & 7));
+                    out[n >> 3] |= uint8_t(((fired[place[n].spike >> 3] >> (place[n].spike & 7)) & 1) << (n & 7));
                 if (pop.membranes) {
+                    if (unpacked != pop.core) unpack(pop.core);
                     int32_t* v_out = pop.membranes + row * pop.size;
                     for (int64_t n = 0; n < pop.size; ++n) v_out[n] = membranes[place[n].membrane];
                 }

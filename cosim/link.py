@@ -67,11 +67,11 @@ class Link(ABC):
         """Read 32 bits from the load port."""
 
     @abstractmethod
-    def send(self, events: Iterable[tuple[int, int]]) -> None:
+    def send(self, events: Iterable[tuple[int, ...]]) -> None:
         """Put AER events (axon, delay) into the ring; delay 1 means the tick that runs next."""
 
     @abstractmethod
-    def receive(self) -> list[tuple[int, int]]:
+    def receive(self) -> list[tuple[int, ...]]:
         """AER events (output line, delay) that left the core since the last call, in their order."""
 
     def tick(self) -> None:

@@ -28,16 +28,16 @@ CYCLE_LIMIT = 50_000_000  # cycles of one tick before the chip counts as hung
 
 
 class _Input(ctypes.Structure):
-    _fields_ = [(n, ctypes.c_int64) for n in ("size", "delay", "first_axon", "stride")] + [("spikes", ctypes.c_void_p)]
+    _fields_ = [(n, ctypes.c_int64) for n in ("core", "size", "delay", "first_axon", "stride")] + [("spikes", ctypes.c_void_p)]
 
 
 class _Population(ctypes.Structure):
-    _fields_ = [(n, ctypes.c_int64) for n in ("size", "start")] + [(n, ctypes.c_void_p) for n in ("neurons", "spikes", "membranes")]
+    _fields_ = [(n, ctypes.c_int64) for n in ("core", "size", "start")] + [(n, ctypes.c_void_p) for n in ("neurons", "spikes", "membranes")]
 
 
 class _Run(ctypes.Structure):
     _fields_ = ([(n, ctypes.c_int64) for n in ("samples", "steps", "ticks", "lanes", "words", "membrane_bits", "axon_chunks", "slots",
-                                              "cycle_limit", "inputs", "populations", "counters")]
+                                              "cycle_limit", "cores", "inputs", "populations", "counters")]
                 + [("input", ctypes.c_void_p), ("population", ctypes.c_void_p), ("counts", ctypes.c_void_p)])
 
 
@@ -53,20 +53,20 @@ class ChipModel(Link):
         arguments = [b"chip", *(f"+{name}={path}".encode() for name, path in memories.items())]
         self._handle = ctypes.c_void_p(self._lib.sl_new(len(arguments), (ctypes.c_char_p * len(arguments))(*arguments)))
 
-    def memory(self, name: str) -> np.ndarray:
+    def memory(self, name: str, core: int = 0) -> np.ndarray:
         """The memory's own bytes in the model, uint8 ``[rows, bytes]``, rows padded to words: a view, for reading and writing."""
         data, stride, rows = ctypes.c_void_p(), ctypes.c_int64(), ctypes.c_int64()
-        if self._lib.sl_memory(self._handle, name.encode(), ctypes.byref(data), ctypes.byref(stride), ctypes.byref(rows)):
+        if self._lib.sl_memory(self._handle, core, name.encode(), ctypes.byref(data), ctypes.byref(stride), ctypes.byref(rows)):
             raise KeyError(name)
         buffer = (ctypes.c_uint8 * (stride.value * rows.value)).from_address(data.value or 0)
         return np.ctypeslib.as_array(buffer).reshape(rows.value, stride.value)
 
-    def fill(self, image: Image) -> None:
-        """Put the image into the memories directly, and its settings into their registers."""
+    def fill(self, image: Image, core: int = 0) -> None:
+        """Put the image into the memories (of ``core``, in a mesh) directly, and its settings into their registers."""
         for memory in MemoryMap(self.chip).loaded:
             rows = image.rows(memory.name)
-            self.memory(memory.name)[:len(rows), :rows.shape[1]] = rows
-        self._set(image)
+            self.memory(memory.name, core)[:len(rows), :rows.shape[1]] = rows
+        self._set(image, core)
 
     def load(self, image: Image) -> None:
         """Put the image in through the load port, word by word, as a board would."""
@@ -79,9 +79,10 @@ class ChipModel(Link):
                     self.write(memory.address(row, chunk), int(value))
         self._set(image)
 
-    def _set(self, image: Image) -> None:
+    def _set(self, image: Image, core: int = 0) -> None:
+        map_ = MemoryMap(self.chip)
         for name, value in image.settings.items():
-            self.write(MemoryMap(self.chip).registers[name].address, value)
+            self.write(map_.core_base(core) + map_.registers[name].address, value)
 
     def write(self, address: int, value: int) -> None:
         self._lib.sl_write(self._handle, address, value)
@@ -92,16 +93,20 @@ class ChipModel(Link):
             raise TimeoutError(f"the chip did not answer a read of address {address:#x}")
         return value
 
-    def send(self, events: Iterable[tuple[int, int]]) -> None:
+    def send(self, events: Iterable[tuple[int, ...]]) -> None:
         for axon, delay in events:
-            if not self._lib.sl_send(self._handle, axon, delay, 1 << 20):
+            if not self._lib.sl_send(self._handle, 0, axon, delay, 1 << 20):
                 raise TimeoutError("the chip did not take an event")
 
-    def receive(self) -> list[tuple[int, int]]:
+    def receive(self) -> list[tuple[int, ...]]:
+        return [(event & 0xFFFFFFFF, event >> 32) for event in self.events_out()]
+
+    def events_out(self) -> list[int]:
+        """What left since the last call: address | delay << 32 | core << 40."""
         count = self._lib.sl_events(self._handle, None, 0)
         out = np.empty(count, dtype=np.uint64)
         self._lib.sl_events(self._handle, out.ctypes.data, count)
-        return [(int(e & 0xFFFFFFFF), int(e >> np.uint64(32))) for e in out]
+        return out.tolist()
 
     def tick(self) -> None:
         self.start()
@@ -126,24 +131,42 @@ class ChipModel(Link):
 
     def run(self, image: Image, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         """Run all samples on the image that is in the memories."""
-        chip, d, place = self.chip, self.chip.derived, image.placement
-        samples, steps, ticks = stimulus.samples, image.steps, image.ticks
-        spikes = {p.name: np.empty((samples, steps, -(-p.size // 8)), np.uint8) for p in place.populations}
-        potentials = {p.name: np.empty((samples, steps, p.size), np.int32) for p in place.populations} if membranes else {}
-        counts = np.empty((samples, ticks, len(COUNTERS)), np.int64)
-        held = {name: np.ascontiguousarray(a) for name, a in stimulus.spikes.items()}
-        inputs = (_Input * max(1, len(place.inputs)))(*(
-            _Input(i.size, i.delay, i.first_axon, held[i.name].shape[2], held[i.name].ctypes.data) for i in place.inputs))
-        neurons = [np.ascontiguousarray(p.neurons, dtype=np.int64) for p in place.populations]
-        populations = (_Population * len(place.populations))(*(
-            _Population(p.size, p.start, n.ctypes.data, spikes[p.name].ctypes.data, potentials[p.name].ctypes.data if membranes else None)
-            for p, n in zip(place.populations, neurons, strict=True)))
-        run = _Run(samples, steps, ticks, chip.lanes, d.words, chip.membrane_bits, d.axon_chunks, d.slots, CYCLE_LIMIT,
-                   len(place.inputs), len(place.populations), len(COUNTERS), ctypes.addressof(inputs), ctypes.addressof(populations),
+        return self.run_cores({0: image}, {0: stimulus}, image.ticks, membranes=membranes)[0]
+
+    def run_cores(self, images: Mapping[int, Image], stimuli: Mapping[int, Stimulus], ticks: int, *, membranes: bool = True) -> list[Trace]:
+        """Run all samples on the images that are in the memories of these cores, each with its own stimulus; the trace of every core."""
+        chip, d = self.chip, self.chip.derived
+        samples, steps = next(iter(stimuli.values())).samples, next(iter(images.values())).steps
+        traces = [Trace({}, {}, {}) for _ in range(d.cores)]
+        counts = np.empty((samples, ticks, d.cores, len(COUNTERS)), np.int64)
+        held: list[np.ndarray] = []  # what the structures point into
+
+        def address(array: np.ndarray) -> int:
+            held.append(array)
+            return array.ctypes.data
+
+        inputs, populations = [], []
+        for core, image in images.items():
+            for i in image.placement.inputs:
+                if i.name in stimuli[core].spikes:  # the others' spikes come from other cores
+                    spikes = np.ascontiguousarray(stimuli[core].spikes[i.name])
+                    inputs.append(_Input(core, i.size, i.delay, i.first_axon, spikes.shape[2], address(spikes)))
+            for p in image.placement.populations:
+                traces[core].spikes[p.name] = np.empty((samples, steps, -(-p.size // 8)), np.uint8)
+                if membranes:
+                    traces[core].membranes[p.name] = np.empty((samples, steps, p.size), np.int32)
+                populations.append(_Population(core, p.size, p.start, address(np.ascontiguousarray(p.neurons, dtype=np.int64)),
+                                               address(traces[core].spikes[p.name]),
+                                               address(traces[core].membranes[p.name]) if membranes else None))
+        all_inputs, all_populations = (_Input * max(1, len(inputs)))(*inputs), (_Population * len(populations))(*populations)
+        run = _Run(samples, steps, ticks, chip.lanes, d.words, chip.membrane_bits, d.axon_chunks, d.slots, CYCLE_LIMIT, d.cores,
+                   len(inputs), len(populations), len(COUNTERS), ctypes.addressof(all_inputs), ctypes.addressof(all_populations),
                    counts.ctypes.data)
         if self._lib.sl_run(self._handle, ctypes.byref(run)):
             raise TimeoutError("a tick of the Verilated chip did not end")
-        return Trace(spikes, potentials, {name: counts[:, :, i].copy() for i, name in enumerate(COUNTERS)})
+        for core, trace in enumerate(traces):
+            trace.counters.update({name: counts[:, :, core, i].copy() for i, name in enumerate(COUNTERS)})
+        return traces
 
     @contextmanager
     def recorded(self, path: Path) -> Iterator[None]:
@@ -218,8 +241,8 @@ def _library(path: Path) -> ctypes.CDLL:
     handle, i64, u32, pointer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32, ctypes.c_void_p
     for name, result, arguments in (
             ("sl_new", handle, (ctypes.c_int, pointer)), ("sl_free", None, (handle,)),
-            ("sl_memory", ctypes.c_int, (handle, ctypes.c_char_p, pointer, pointer, pointer)), ("sl_write", None, (handle, u32, u32)),
-            ("sl_read", i64, (handle, u32)), ("sl_send", ctypes.c_int, (handle, u32, u32, i64)),
+            ("sl_memory", ctypes.c_int, (handle, i64, ctypes.c_char_p, pointer, pointer, pointer)), ("sl_write", None, (handle, u32, u32)),
+            ("sl_read", i64, (handle, u32)), ("sl_send", ctypes.c_int, (handle, u32, u32, u32, i64)),
             ("sl_tick", None, (handle,)), ("sl_idle", ctypes.c_int, (handle, i64)), ("sl_events", i64, (handle, pointer, i64)),
             ("sl_cycles", None, (handle, i64)), ("sl_ready", None, (handle, ctypes.c_int)), ("sl_evaluations", ctypes.c_uint64, (handle,)),
             ("sl_run", ctypes.c_int, (handle, pointer)), ("sl_wave_open", ctypes.c_int, (handle, ctypes.c_char_p)),

@@ -22,12 +22,14 @@ from pathlib import Path
 from filelock import FileLock
 
 from pysim.errors import InputError
+from pysim.fabric import Mesh
 from pysim.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
 from pysim.params import Chip
 
 __all__ = ["Options", "build", "cache_folder", "cached", "call", "default_compiler", "hdl_key", "simulator_root", "verilog_of"]
 
 TOP = "chip"
+CORE_MODULE, SLICE_MODULE = "spikeloop_core", "spikeloop_neuron_slice"  # as in hdl.mesh and hdl.neuron, which load slowly
 VERILATOR_FLAGS = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "--no-timing")
 
 COMPILE_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-march=native", "-w")
@@ -70,7 +72,7 @@ def default_compiler() -> str:
 def hdl_key(extra: str = "") -> str:
     """SHA-256 over the sources that determine the Verilog of a chip, and ``extra``."""
     digest = hashlib.sha256(extra.encode())
-    leaf = [files("pysim") / name for name in ("params.py", "records.py", "memory_map.py")]
+    leaf = [files("pysim") / name for name in ("params.py", "records.py", "memory_map.py", "fabric.py")]
     for source in sorted([*files("hdl").iterdir(), *leaf], key=lambda f: f.name):
         if source.name.endswith((".py", ".v")):
             digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
@@ -106,13 +108,14 @@ def build(chip: Chip, options: Options = Options()) -> Path:
             (folder / "chip.v").write_text(_named_only(source.read_text()))
             source = folder / "chip.v"
         (folder / "public.vlt").write_text('`verilator_config\npublic_flat_rd -module "*core" -var "count_*"\n'
-                                             'no_inline -module "spikeloop_neuron_slice"\n')
+                                             f'no_inline -module "{SLICE_MODULE}"\nno_inline -module "{CORE_MODULE}"\n')
         root = simulator_root()
         call([str(root / "bin" / "verilator_bin"), *flags, "--prefix", "Vchip", "--top-module", TOP, "-Mdir", str(folder),
                str(folder / "public.vlt"), str(source)], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")
-        root_header = folder / "Vchip___024root.h"
-        root_header.write_text(_whole_words(root_header.read_text()))
-        (folder / "model.h").write_text(_model_header(chip, root_header.read_text()))
+        headers = [folder / "Vchip___024root.h", *([folder / f"Vchip_{CORE_MODULE}.h"] if chip.derived.cores > 1 else [])]
+        for header in headers:
+            header.write_text(_whole_words(header.read_text()))
+        (folder / "model.h").write_text(_model_header(chip, *(header.read_text() for header in headers)))
         (folder / "harness.cpp").write_text(harness)
         include = ["-I", str(folder), *_includes(root)]
         defines = _defines(options)
@@ -211,21 +214,32 @@ def call(command: list[str], environment: dict[str, str], log: Path) -> None:
         log.write_text(done.stdout + done.stderr)
 
 
-def _model_header(chip: Chip, root_header: str) -> str:
-    """What the harness must know of this chip: where the memories and counters of the model are, and the records' bits."""
-    map_ = MemoryMap(chip)
-    found = re.findall(r"\s(\w+__DOT__(\w+?)_memory__DOT__ram__DOT__mem);", root_header)
+def _model_header(chip: Chip, root_header: str, core_header: str | None = None) -> str:
+    """What the harness must know of this chip: where the memories and counters of the model are, and the records' bits.
+
+    A single core's are members of the root; the cores of a mesh are objects of a class of their own.
+    """
+    map_, d, mesh = MemoryMap(chip), chip.derived, Mesh(chip.mesh_width, chip.mesh_height)
+    found = re.findall(r"\s((?:\w+__DOT__)?(\w+?)_memory__DOT__ram__DOT__mem);", core_header or root_header)
     members = {name: full for full, name in found}
-    memories = " ".join(f'MEMORY("{name}", {members[name]})' for name in map_.memories)
-    counters = " ".join(f"out[{i}] = root->{TOP}__DOT__core__DOT__count_{name};" for i, name in enumerate(COUNTERS))
-    bits = map_.address_bits
+    objects, prefix = ["root->"], f"{TOP}__DOT__core__DOT__"
+    if core_header is not None:
+        objects, prefix = [f"root->__PVT__{TOP}__DOT__core_{x}_{y}__DOT__core->" for x, y in mesh], ""
+    memories = " ".join(f'MEMORY("{name}", {n}, {core}{members[name]})' for n, core in enumerate(objects) for name in map_.memories)
+    counters = " ".join(f"out[{n * len(COUNTERS) + i}] = {core}{prefix}count_{name};"
+                        for n, core in enumerate(objects) for i, name in enumerate(COUNTERS))
+    bits = map_.address_bits + (d.core_bits if d.cores > 1 else 0)
     return "\n".join((
         "#pragma once",
+        *([f'#include "Vchip_{CORE_MODULE}.h"'] if core_header is not None else []),
+        f"#define CORES {d.cores}",
         f"#define MEMORIES {memories}",
         f"#define READ_COUNTERS(root, out) do {{ {counters} }} while (0)",
         *(["#define INPUT_REGION"] if "__VicoFirstIteration" in root_header else []),
         f"#define RING_CHUNKS {1 << (chip.derived.axon_chunks - 1).bit_length()}",
         f"#define CONTROL_ADDRESS {map_.registers['control'].address}", f"#define CONTROL_CLEAR_BIT {CONTROL_CLEAR}",
-        f"#define AXON_BITS {chip.derived.axon_bits}",
+        f"#define AXON_BITS {d.axon_bits}", f"#define DELAY_BITS {d.delay_bits}",
         f"#define REQUEST(address, data, write) (uint64_t(address) | uint64_t(data) << {bits} | uint64_t(write) << {bits + 32})",
-        "#define OUTPUT_ADDRESS(payload) ((payload) & 0xFFFF)", "#define OUTPUT_DELAY(payload) ((payload) >> 16)", ""))
+        "#define OUTPUT_ADDRESS(payload) ((payload) & 0xFFFF)",
+        "#define OUTPUT_DELAY(payload) ((payload) >> 16 & ((1 << DELAY_BITS) - 1))",
+        "#define OUTPUT_CORE(payload) ((payload) >> 16 >> DELAY_BITS)", ""))

@@ -3,7 +3,7 @@
 Reset, tick and every stream are registered at the edge of the chip, so that nothing combinational hangs on a pin.
 """
 
-from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.hdl import ClockDomain, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +15,7 @@ from pysim.memory_map import CONTROL_CLEAR, CONTROL_TICK, CONTROL_ZERO
 from pysim.params import BUS_BITS, Chip
 from pysim.records import event_record, output_record
 
-__all__ = ["ChipTop"]
+__all__ = ["ChipTop", "commands", "pins"]
 
 
 class ChipTop(wiring.Component):
@@ -37,12 +37,7 @@ class ChipTop(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.domains.pin = pin = ClockDomain("pin", reset_less=True)
-        m.domains.sync = sync = ClockDomain("sync")
-        reset, tick = Signal(init=1), Signal()
-        m.d.comb += [pin.clk.eq(self.clk), sync.clk.eq(self.clk), sync.rst.eq(reset)]
-        m.d.pin += [reset.eq(self.rst), tick.eq(self.tick)]
-
+        reset, tick = pins(m, self)
         m.submodules.core = core = self.core
         m.submodules.events_in = events_in = Skid(layout(event_record(self.chip)))
         m.submodules.requests = requests = Skid(request_layout(core.map.address_bits))
@@ -55,16 +50,34 @@ class ChipTop(wiring.Component):
         wiring.connect(m, responses.o, wiring.flipped(self.response))
         wiring.connect(m, core.o, wiring.flipped(self.o))
 
-        # Commands wait until the core is idle: first zero and clear, then the tick.
-        waiting = Signal(3)
-        asked, taken = Signal(3), Signal(3)
+        run, clear, zero, waiting = commands(m, core.command, tick, core.busy)
         m.d.comb += [
-            asked.eq(core.command | tick * CONTROL_TICK),
-            core.zero.eq((waiting & CONTROL_ZERO).any() & ~core.busy), core.clear.eq((waiting & CONTROL_CLEAR).any() & ~core.busy),
-            core.tick.eq((waiting & CONTROL_TICK).any() & ~(waiting & CONTROL_CLEAR).any() & ~core.busy),
-            taken.eq(core.tick * CONTROL_TICK | core.clear * CONTROL_CLEAR | core.zero * CONTROL_ZERO),
-            core.wait.eq(waiting.any()),
+            core.tick.eq(run), core.clear.eq(clear), core.zero.eq(zero), core.wait.eq(waiting.any()),
             self.busy.eq(core.busy | core.taken | waiting.any() | tick | requests.o.valid | events_in.o.valid | reset),
         ]
-        m.d.sync += waiting.eq((waiting & ~taken) | asked)
         return m
+
+
+def pins(m: Module, top: wiring.Component) -> tuple[Signal, Signal]:
+    """The clock domains of a top; its reset and its tick, as registers."""
+    m.domains.pin = pin = ClockDomain("pin", reset_less=True)
+    m.domains.sync = sync = ClockDomain("sync")
+    reset, tick = Signal(init=1), Signal()
+    m.d.comb += [pin.clk.eq(top.clk), sync.clk.eq(top.clk), sync.rst.eq(reset)]
+    m.d.pin += [reset.eq(top.rst), tick.eq(top.tick)]
+    return reset, tick
+
+
+def commands(m: Module, command: Value, tick: Value, busy: Value) -> tuple[Signal, Signal, Signal, Signal]:
+    """Commands wait until nothing is busy: first zero and clear, then the tick. Returns tick, clear and zero as they are taken, and
+    those that wait."""
+    waiting, asked, taken = Signal(3), Signal(3), Signal(3)
+    run, clear, zero = Signal(), Signal(), Signal()
+    m.d.comb += [
+        asked.eq(command | tick * CONTROL_TICK),
+        zero.eq((waiting & CONTROL_ZERO).any() & ~busy), clear.eq((waiting & CONTROL_CLEAR).any() & ~busy),
+        run.eq((waiting & CONTROL_TICK).any() & ~(waiting & CONTROL_CLEAR).any() & ~busy),
+        taken.eq(run * CONTROL_TICK | clear * CONTROL_CLEAR | zero * CONTROL_ZERO),
+    ]
+    m.d.sync += waiting.eq((waiting & ~taken) | asked)
+    return run, clear, zero, waiting

@@ -23,13 +23,15 @@ from hdl.lanes import total
 from hdl.loadport import LoadPort, request_layout
 from hdl.neuron import NeuronArray, NeuronStep, slice_of
 from hdl.ram import RAM
+from hdl.router import packet_layout
 from hdl.scanner import Scanner
 from hdl.skid import Skid
+from pysim.fabric import Mesh
 from pysim.memory_map import COUNTERS, MemoryMap
 from pysim.params import BUS_BITS, SCAN_BITS, Chip
-from pysim.records import ROUTE_LOCAL, ROUTE_OUT, event_record, output_record, route_record
+from pysim.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET, event_record, output_record, route_record
 
-__all__ = ["Core", "STAGES"]
+__all__ = ["Core", "STAGES", "members"]
 
 STAGES = {  # domain that sleeps: the memories read in it
     "control": ("words",), "list": (), "events": ("fanout", "routes", "spikes"), "row": ("synapse",), "acc": (), "join": (),
@@ -37,10 +39,23 @@ STAGES = {  # domain that sleeps: the memories read in it
 }
 
 
+def members(chip: Chip) -> dict:
+    """The ports of a core."""
+    event, map_ = layout(event_record(chip)), MemoryMap(chip)
+    packets = {"p": Out(stream.Signature(packet_layout(Mesh(chip.mesh_width, chip.mesh_height), event)))} if chip.derived.cores > 1 else {}
+    return {
+        "i": In(stream.Signature(event)), "o": Out(stream.Signature(layout(output_record(chip)))), **packets,
+        "request": In(stream.Signature(request_layout(map_.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
+        "command": Out(3), "wait": In(1), "tick": In(1), "clear": In(1), "zero": In(1), "busy": Out(1), "taken": Out(1),
+        **{f"count_{name}": Out(64) for name in COUNTERS},
+    }
+
+
 class Core(wiring.Component):
     """Members
     -------
     i: In, stream of events into the axon ring (axon, delay). o: Out, stream of events that leave (address, delay).
+    p: Out, in a mesh: stream of packets to other cores (docs/fabric.md); ``i`` takes events whatever becomes of it.
     request: In, response: Out, the load port. command: Out, bits written to the control register. wait: In, one is to be taken.
     tick, clear, zero: In, strobes taken while idle: run a tick, clear state, zero the counters. busy: Out. taken: Out, a request or
         an event from outside is on its way.
@@ -51,12 +66,7 @@ class Core(wiring.Component):
         self.chip = chip
         self.map = MemoryMap(chip)
         self.enable = {stage: Signal(name=f"{stage}_enable") for stage in STAGES}
-        super().__init__({
-            "i": In(stream.Signature(layout(event_record(chip)))), "o": Out(stream.Signature(layout(output_record(chip)))),
-            "request": In(stream.Signature(request_layout(self.map.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
-            "command": Out(3), "wait": In(1), "tick": In(1), "clear": In(1), "zero": In(1), "busy": Out(1), "taken": Out(1),
-            **{f"count_{name}": Out(64) for name in COUNTERS},
-        })
+        super().__init__(members(chip))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -117,12 +127,24 @@ class Core(wiring.Component):
         route, leaving = Signal(layout(route_record(chip))), Signal()
         advance, routed, local, outward = Signal(), Signal(), Signal(), Signal()
         m.submodules.output = output = Skid(layout(output_record(chip)))
+        blocked, held, entry, fetch = outward & ~output.i.ready, ~advance, Cat(scanner.index, scanner.index_row), leaving
+        sending = output.o.valid
+        if d.cores > 1:  # a spike with a chain holds the scanner while its further entries are fetched, one per cycle
+            m.submodules.packets = packets = Skid(self.p.payload.shape())
+            sent, follow, held = Signal(), Signal(), Signal()
+            m.d.comb += [
+                sent.eq(routed & (route.kind == ROUTE_PACKET)), packets.i.valid.eq(sent), packets.i.p.payload.axon.eq(route.address),
+                packets.i.p.payload.delay.eq(route.delay), *(packets.i.p[side].eq(route[side]) for side in ("x0", "y0", "x1", "y1")),
+                held.eq(blocked | (sent & ~packets.i.ready)), follow.eq(routed & route.more & ~held),
+            ]
+            wiring.connect(m, packets.o, wiring.flipped(self.p))
+            blocked, entry, fetch, sending = held | follow, Mux(follow, route.next, entry), leaving | follow, sending | packets.o.valid
         m.d.comb += [
             scanner.start.eq(control.emit), scanner.step.eq(advance), control.advance.eq(advance),
             scanner.data.eq(Mux(control.alive.bit_select(scanner.load_row, 1), rams["spikes"].r_chunk, 0)),
             route.eq(rams["routes"].r_data), local.eq(routed & (route.kind == ROUTE_LOCAL)), outward.eq(routed & (route.kind == ROUTE_OUT)),
             output.i.valid.eq(outward), output.i.p.address.eq(route.address), output.i.p.delay.eq(route.delay),
-            advance.eq(~(outward & ~output.i.ready)), leaving.eq(scanner.valid & advance),
+            advance.eq(~blocked), leaving.eq(scanner.valid & advance),
         ]
         wiring.connect(m, output.o, wiring.flipped(self.o))
         with few.If(advance):
@@ -147,7 +169,7 @@ class Core(wiring.Component):
         m.d.comb += accumulate.eq((events.valid & events.hit & control.live) | control.flush)
         paged = Cat(control.page[:(chip.pages - 1).bit_length()], control.word)
         reads = {  # name: (row, when)
-            "words": (control.word, 1), "fanout": (ring.axon, counted), "routes": (Cat(scanner.index, scanner.index_row), leaving),
+            "words": (control.word, 1), "fanout": (ring.axon, counted), "routes": (entry, fetch),
             "synapse": (control.base + events.axon, accumulate | synapse_read), "leak": (paged, control.leaking),
             "fire": (paged, control.firing), "neuron": (control.word, control.firing), "bound": (control.word, control.firing),
             "v": (control.word, control.leaking), "refractory": (control.word, control.firing), "spikes": (scanner.row, scanner.read),
@@ -184,10 +206,10 @@ class Core(wiring.Component):
         fan, wrote = Signal(), Signal()  # the fan-out of the event before is there; so is the tally of the word before
         few.d.events += fan.eq(counted)
         few.d.control += wrote.eq(control.writing & ~control.clearing)
-        adds = {"stalls": ~advance, "spikes_in": counted, "spikes_out": leaving, "sops": Mux(fan, rams["fanout"].r_data, 0),
+        adds = {"stalls": held, "spikes_in": counted, "spikes_out": leaving, "sops": Mux(fan, rams["fanout"].r_data, 0),
                 "slots": Mux(ring.valid, chip.columns >> port.extension, 0), "saturations": Mux(wrote, saturated.count, 0),
                 "dropped": ring.dropped, "ticks": control.settling}
-        m.d.comb += [self.busy.eq(control.ticking | control.clearing | output.o.valid | ring.writing),
+        m.d.comb += [self.busy.eq(control.ticking | control.clearing | sending | ring.writing),
                      self.taken.eq(port.taken | arrived), counters.zero.eq(self.zero)]
         for name, add_ in adds.items():
             m.d.comb += [counters.adds[name].eq(add_), getattr(self, f"count_{name}").eq(counters.counts[name])]
@@ -199,8 +221,11 @@ class Core(wiring.Component):
 
         # -- who is awake ----------------------------------------------------------------------------------------------
         read_by_port = {stage: Cat(accessed[name] for name in names if name in accessed).any() for stage, names in STAGES.items() if names}
+        awake = ~control.waiting
+        if d.cores > 1:  # while other cores work, one that is through rests
+            awake &= control.ticking | control.clearing | self.tick | self.clear
         m.d.comb += [
-            enable["control"].eq(~control.waiting | self.request.valid | port.taken),
+            enable["control"].eq(awake | self.request.valid | port.taken),
             enable["list"].eq(control.begin | ring.valid | control.replay | events.awake),
             enable["events"].eq(
                 ring.awake | ring.start | self.i.valid | arrived | local | accessed["ring"] | (port.write & select["ring"])  # in

@@ -21,7 +21,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.skid import Skid
-from pysim.fabric import Mesh, packet_record
+from pysim.fabric import Mesh
+from pysim.records import packet_record
 
 __all__ = ["PORTS", "TURNS", "Crossbar", "Router", "packet_layout", "ports_at"]
 
@@ -37,7 +38,7 @@ PORTS = tuple(TURNS)
 
 def packet_layout(mesh: Mesh, shape) -> data.StructLayout:
     """A packet: the rectangle of its destinations, and what it carries, of ``shape``."""
-    return data.StructLayout({**{f.name: f.bits for f in packet_record(mesh)}, "payload": shape})
+    return data.StructLayout({**{f.name: f.bits for f in packet_record(mesh.width, mesh.height)}, "payload": shape})
 
 
 def ports_at(mesh: Mesh, x: int, y: int) -> list[str]:

@@ -6,6 +6,8 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 
 from hdl.chip import ChipTop
+from hdl.core import Core
+from hdl.mesh import CORE_MODULE, MeshTop
 from hdl.neuron import SLICE_MODULE, NeuronStep, slice_of
 from pysim.params import Chip
 
@@ -29,7 +31,10 @@ def convert(component: wiring.Component, name: str) -> str:
 
 def generate(chip: Chip) -> str:
     """The Verilog of a chip; its top module is ``chip``. The same parameters always give the same text."""
-    parts = [convert(ChipTop(chip), "chip")]
+    if chip.derived.cores > 1:
+        parts = [convert(MeshTop(chip), "chip"), convert(Core(chip), CORE_MODULE)]
+    else:
+        parts = [convert(ChipTop(chip), "chip")]
     if part := slice_of(chip):
         parts.append(convert(NeuronStep(part), SLICE_MODULE))
     return "\n".join((*parts, primitives()))

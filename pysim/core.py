@@ -45,8 +45,8 @@ EMIT = 4  # to begin and to end the emission
 def cycles(scan: np.ndarray, events: np.ndarray, emit: np.ndarray, live: int, joins: int, words: int) -> np.ndarray:
     """Cycles of a tick without stalls.
 
-    scan: sum of max(1, events) over chunks of axons; events: of the tick (dense mode: axons, in both); emit: sum of max(1, spikes) over all
-    words' chunks; live: live words; joins: sum of their digits per weight. All broadcast.
+    scan: sum of max(1, events) over chunks of axons; events: of the tick (dense mode: axons, in both); emit: sum over all words' chunks of
+    max(1, route entries of its spikes); live: live words; joins: sum of their digits per weight. All broadcast.
     """
     first = SCAN + scan
     accumulate = first + (live - 1) * (events + REPLAY) if live else first
@@ -58,7 +58,8 @@ class Neurons:
     """All neurons of a core, ordered by start tick, word, lane; arrays ``[n]`` or, where paged, ``[pages, n]``; int64 unless said.
 
     ``groups``: (start, first, last + 1) of the neurons of each start tick. Pages beyond a word's last repeat its last. ``weights``
-    int16 ``[axons, n]`` (f times the chip's axons).
+    int16 ``[axons, n]`` (f times the chip's axons). ``route``: fields of the route entries ``[entry]``, and whose they are (``neuron``),
+    in its order; without a mesh one for each neuron. ``entries`` ``[n]``: how many each has.
     """
 
     place: np.ndarray
@@ -66,6 +67,7 @@ class Neurons:
     groups: list[tuple[int, int, int]]
     weights: np.ndarray
     route: dict[str, np.ndarray]
+    entries: np.ndarray
     p: dict[str, np.ndarray]
 
 
@@ -99,8 +101,12 @@ class Core:
         size = max(1, min(most, (8 << 20) // (self.image.ticks * (self.axons + self.neurons.place.size))))
         parts = [stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)] or [stimulus]
         if self.engine == "numba":
-            return Trace.concatenate(fast.each(lambda part: self._trace(fast.run(self, self.events(part), membranes), dense), parts))
-        return Trace.concatenate([self._trace(self._run(self.events(part), membranes), dense) for part in parts])
+            return Trace.concatenate(fast.each(lambda part: self.trace(fast.run(self, self.events(part), membranes), dense=dense), parts))
+        return Trace.concatenate([self.trace(self._run(self.events(part), membranes), dense=dense) for part in parts])
+
+    def start(self, events: np.ndarray, *, membranes: bool = True) -> "Running | fast.Running":
+        """CLEAR all samples, to be run tick by tick. ``events``: uint8 ``[sample, tick, axon]``; more may be added for ticks to come."""
+        return (fast.Running if self.engine == "numba" else Running)(self, events, membranes)
 
     def predict_cycles(self, stimulus: Stimulus, *, dense: bool = False) -> np.ndarray:
         """int64 ``[sample, tick]``: the cycles that the RTL will take, without stalls."""
@@ -112,13 +118,16 @@ class Core:
         found = np.argwhere(unpack(trace.spikes[place.name], place.size))
         return found + np.array([0, place.start, 0])
 
-    def events(self, stimulus: Stimulus) -> np.ndarray:
-        """What the host puts into the ring: uint8 0/1 ``[sample, tick, axon]``, axon events by the tick they arrive at."""
-        image = self.image
-        events = np.zeros((stimulus.samples, image.ticks, self.axons), np.uint8)
+    def events(self, stimulus: Stimulus, ticks: int | None = None) -> np.ndarray:
+        """What the host puts into the ring: uint8 0/1 ``[sample, tick, axon]``, axon events by the tick they arrive at.
+
+        ``ticks``: of the run, where not the image's own. Inputs that the stimulus lacks are silent (other cores of a mesh feed them).
+        """
+        image, ticks = self.image, ticks or self.image.ticks
+        events = np.zeros((stimulus.samples, ticks, self.axons), np.uint8)
         for group in image.placement.inputs:
-            steps = min(image.steps, image.ticks - group.delay)
-            if steps > 0:
+            steps = min(image.steps, ticks - group.delay)
+            if steps > 0 and group.name in stimulus.spikes:
                 lines = unpack(stimulus.spikes[group.name][:, :steps], group.size)
                 events[:, group.delay:group.delay + steps, group.first_axon:group.first_axon + group.size] = lines
         return events
@@ -126,42 +135,10 @@ class Core:
     # -- numpy engine ------------------------------------------------------------------------------------
 
     def _run(self, events: np.ndarray, membranes: bool) -> "Raw":
-        n, chip, image = self.neurons, self.chip, self.image
-        samples, ticks, count = events.shape[0], image.ticks, n.place.size
-        raw = Raw.zeros(samples, ticks, image.steps, count, membranes)
-        v = np.repeat(n.p["v_init"][None], samples, axis=0)
-        c = np.zeros((samples, count), np.int64)
-        ring = np.zeros((chip.derived.slots, samples, self.axons), np.uint8)
-        local = np.flatnonzero(n.route["kind"] == ROUTE_LOCAL)
-        by_chunk = np.argsort(n.chunk, kind="stable")
-        used_chunks, first_of_chunk = np.unique(n.chunk[by_chunk], return_index=True)
-        silent_chunks = chip.derived.words * chip.derived.spike_chunks - used_chunks.size
-        for tick in range(ticks):
-            slot = tick % chip.derived.slots
-            x = events[:, tick] | ring[slot]
-            ring[slot] = 0
-            raw.events[:, tick], raw.scan[:, tick] = _scan(x)
-            raw.sops[:, tick] = x @ self.fanout
-            fired = np.zeros((samples, count), bool)
-            current = x.astype(self._weights.dtype)
-            for start, first, last in n.groups:
-                step = tick - start
-                if 0 <= step < image.steps:
-                    mine = slice(first, last)
-                    sums = (current @ self._weights[:, mine]).astype(np.int64)
-                    s, v[:, mine], c[:, mine], clipped = self._step(sums, v[:, mine], c[:, mine], mine, step)
-                    fired[:, mine] = s
-                    raw.saturations[:, tick] += clipped.sum(axis=1)
-                    raw.spikes[:, step, mine] = s
-                    if raw.membranes is not None:
-                        raw.membranes[:, step, mine] = v[:, mine]
-            for delay in np.unique(n.route["delay"][local]):
-                to = local[n.route["delay"][local] == delay]
-                ring[(tick + delay) % chip.derived.slots][:, n.route["address"][to]] |= fired[:, to].astype(np.uint8)
-            per_chunk = np.add.reduceat(fired[:, by_chunk], first_of_chunk, axis=1, dtype=np.int64)
-            raw.emit[:, tick] = np.maximum(per_chunk, 1).sum(axis=1) + silent_chunks
-            raw.fired[:, tick] = per_chunk.sum(axis=1)
-        return raw
+        running = Running(self, events, membranes)
+        for tick in range(events.shape[1]):
+            running.tick(tick)
+        return running.finish()
 
     @cached_property
     def tables(self) -> fast.Tables:
@@ -215,7 +192,7 @@ class Core:
 
     # -- trace -------------------------------------------------------------------------------------------
 
-    def _trace(self, raw: "Raw", dense: bool) -> Trace:
+    def trace(self, raw: "Raw", *, dense: bool = False) -> Trace:
         """Neuron order to populations, raw figures to counters."""
         chip, d, image = self.chip, self.chip.derived, self.image
         samples, ticks = raw.events.shape
@@ -240,6 +217,56 @@ class Core:
         return Trace(spikes, membranes, counters)
 
 
+class Running:
+    """A run of the numpy engine on its way: tick after tick from CLEAR, all samples of ``events`` at once."""
+
+    def __init__(self, core: Core, events: np.ndarray, membranes: bool) -> None:
+        n, d, samples = core.neurons, core.chip.derived, events.shape[0]
+        self.core, self.events = core, events
+        self.raw = Raw.zeros(samples, events.shape[1], core.image.steps, n.place.size, membranes)
+        self._v = np.repeat(n.p["v_init"][None], samples, axis=0)
+        self._c = np.zeros((samples, n.place.size), np.int64)
+        self._ring = np.zeros((d.slots, samples, core.axons), np.uint8)
+        local = np.flatnonzero(n.route["kind"] == ROUTE_LOCAL)
+        self._local = [(delay, local[n.route["delay"][local] == delay]) for delay in np.unique(n.route["delay"][local])]
+        self._by_chunk = np.argsort(n.chunk, kind="stable")
+        used_chunks, self._first_of_chunk = np.unique(n.chunk[self._by_chunk], return_index=True)
+        self._silent_chunks = d.words * d.spike_chunks - used_chunks.size
+
+    def tick(self, tick: int) -> None:
+        """Run the tick of this number; they come in order."""
+        core, raw, v, c, n = self.core, self.raw, self._v, self._c, self.core.neurons
+        slots = len(self._ring)
+        x = self.events[:, tick] | self._ring[tick % slots]
+        self._ring[tick % slots] = 0
+        raw.events[:, tick], raw.scan[:, tick] = _scan(x)
+        raw.sops[:, tick] = x @ core.fanout
+        fired = np.zeros(v.shape, bool)
+        current = x.astype(core._weights.dtype)
+        for start, first, last in n.groups:
+            step = tick - start
+            if 0 <= step < core.image.steps:
+                mine = slice(first, last)
+                sums = (current @ core._weights[:, mine]).astype(np.int64)
+                s, v[:, mine], c[:, mine], clipped = core._step(sums, v[:, mine], c[:, mine], mine, step)
+                fired[:, mine] = s
+                raw.saturations[:, tick] += clipped.sum(axis=1)
+                raw.spikes[:, step, mine] = s
+                if raw.membranes is not None:
+                    raw.membranes[:, step, mine] = v[:, mine]
+        for delay, to in self._local:
+            self._ring[(tick + delay) % slots][:, n.route["address"][to]] |= fired[:, n.route["neuron"][to]].astype(np.uint8)
+        if fired.size:
+            per_chunk = np.add.reduceat((fired * n.entries)[:, self._by_chunk], self._first_of_chunk, axis=1, dtype=np.int64)
+            raw.emit[:, tick] = np.maximum(per_chunk, 1).sum(axis=1)
+        raw.emit[:, tick] += self._silent_chunks
+        raw.fired[:, tick] = fired.sum(axis=1)
+
+    def finish(self) -> "Raw":
+        """What the ticks left."""
+        return self.raw
+
+
 @dataclass(eq=False)
 class Raw:
     """What an engine leaves: ``spikes`` uint8 and ``membranes`` int32 (or None) ``[sample, step, neuron]``.
@@ -255,6 +282,14 @@ class Raw:
     fired: np.ndarray
     emit: np.ndarray
     saturations: np.ndarray
+
+    def fired_at(self, tick: int, groups: list[tuple[int, int, int]]) -> np.ndarray:
+        """The spikes of a tick, uint8 0/1 ``[sample, neuron]``; ``groups`` of the neurons."""
+        fired = np.zeros((len(self.spikes), self.spikes.shape[2]), np.uint8)
+        for start, first, last in groups:
+            if 0 <= tick - start < self.spikes.shape[1]:
+                fired[:, first:last] = self.spikes[:, tick - start, first:last]
+        return fired
 
     @classmethod
     def zeros(cls, samples: int, ticks: int, steps: int, neurons: int, membranes: bool) -> "Raw":
@@ -297,10 +332,22 @@ def _unpack(image: Image) -> Neurons:
     for name in ("toward_zero", "at_least_one", "bounded", "low_add", "v_low", "low_value", "refractory", "hold"):
         p.setdefault(name, np.zeros(word.size, np.int64))
 
-    routes = unpack_plain(route_record(chip), image.bits("routes"))
-    rows = (word << d.lane_bits) | lane
+    route = _unpack_routes(image, (word << d.lane_bits) | lane)
     return Neurons(word * chip.lanes + lane, word * d.spike_chunks + lane // SCAN_BITS, groups, _unpack_weights(image, words, word, lane),
-                   {key: value[rows] for key, value in routes.items()}, p)
+                   route, np.bincount(route["neuron"], minlength=word.size), p)
+
+
+def _unpack_routes(image: Image, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The entries of neurons whose first ones lie at ``rows``; in a mesh chains of them."""
+    routes = unpack_plain(route_record(image.chip), image.bits("routes"))
+    neuron, row = [np.arange(rows.size)], [rows]
+    while "more" in routes and (further := routes["more"][row[-1]] == 1).any():
+        if len(row) > image.chip.derived.route_rows or routes["next"][row[-1]][further].max() >= image.chip.derived.route_rows:
+            raise InputError(f"chains of routes of image {image.name!r} must end within their memory, not outside: map the network again")
+        neuron, row = [*neuron, neuron[-1][further]], [*row, routes["next"][row[-1]][further]]
+    order = np.argsort(np.concatenate(neuron), kind="stable")
+    at = np.concatenate(row)[order]
+    return {"neuron": np.concatenate(neuron)[order], **{key: value[at] for key, value in routes.items()}}
 
 
 def _unpack_weights(image: Image, words: dict[str, np.ndarray], word: np.ndarray, lane: np.ndarray) -> np.ndarray:

@@ -15,11 +15,9 @@ from dataclasses import astuple, dataclass
 from functools import lru_cache
 
 from pysim.errors import InputError
-from pysim.records import Field
+from pysim.params import MAX_SIDE
 
-__all__ = ["Mesh", "Rectangle", "chain", "hops", "latency", "packet_record", "path"]
-
-MAX_SIDE = 64
+__all__ = ["Mesh", "Rectangle", "chain", "hops", "latency", "path"]
 
 Place = tuple[int, int]  # x, y
 
@@ -81,13 +79,6 @@ class Mesh:
         """The rectangle itself; InputError if it reaches outside the mesh, where the hardware would drop its copies unheard."""
         self.number((rectangle.x1, rectangle.y1))
         return rectangle
-
-
-def packet_record(mesh: Mesh) -> list[Field]:
-    """Address of a packet, least significant field first; the event it carries follows above it."""
-    x_bits, y_bits = (max(1, (side - 1).bit_length()) for side in (mesh.width, mesh.height))
-    return [Field("x0", x_bits, False, "first column of the destination"), Field("y0", y_bits, False, "first row"),
-            Field("x1", x_bits, False, "last column, >= x0"), Field("y1", y_bits, False, "last row, >= y0")]
 
 
 def path(source: Place, destination: Place) -> list[Place]:

@@ -22,7 +22,7 @@ except ImportError:
 if TYPE_CHECKING:
     from pysim.core import Core, Raw
 
-__all__ = ["AVAILABLE", "Tables", "each", "run", "tables"]
+__all__ = ["AVAILABLE", "Running", "Tables", "each", "run", "tables"]
 
 THREADS = 2
 PLAIN = ("v_init", "v_reset", "v_low", "low_value", "refractory", "fire", "hard", "soft", "bounded", "low_add", "hold")
@@ -39,16 +39,41 @@ def each(work: Callable[[Any], Any], parts: list[Any]) -> list[Any]:
 
 def run(core: "Core", events: np.ndarray, membranes: bool) -> "Raw":
     """Run the samples of ``events`` uint8 ``[sample, tick, axon]`` from CLEAR."""
-    from pysim.core import Raw
+    running = Running(core, events, membranes, together=False)
+    running.ticks(0, events.shape[1])
+    return running.finish()
 
-    samples, ticks, _ = events.shape
-    tables: Tables = core.tables
-    raw = Raw.zeros(samples, ticks, core.image.steps, core.neurons.place.size, membranes)
-    figures = np.zeros((samples, ticks, 6), np.int64)
-    v_out = raw.membranes if raw.membranes is not None else np.zeros((1, 1, 1), np.int32)
-    _samples(events, *tables, core.image.steps, core.chip.membrane_bits, raw.spikes, v_out, membranes, figures)
-    raw.events, raw.scan, raw.sops, raw.fired, raw.emit, raw.saturations = (figures[:, :, i].copy() for i in range(6))
-    return raw
+
+class Running:
+    """A run on its way: tick after tick from CLEAR, all samples of ``events`` at once; or, not ``together``, one after the other."""
+
+    def __init__(self, core: "Core", events: np.ndarray, membranes: bool, *, together: bool = True) -> None:
+        from pysim.core import Raw
+
+        samples, ticks, axons = events.shape
+        tables, count, states = core.tables, core.neurons.place.size, samples if together else 1
+        self.core, self.events = core, events
+        self.raw = Raw.zeros(samples, ticks, core.image.steps, count, membranes)
+        self._figures = np.zeros((samples, ticks, 6), np.int64)
+        self._ring = np.zeros((states, tables.slots, axons), np.uint8)
+        self._v, self._c = (np.zeros((states, count), tables.plain.dtype) for _ in range(2))
+
+    def tick(self, tick: int) -> None:
+        """Run the tick of this number; they come in order."""
+        self.ticks(tick, tick + 1)
+
+    def ticks(self, begin: int, end: int) -> None:
+        """Run these ticks of each sample."""
+        core, raw = self.core, self.raw
+        v_out = raw.membranes if raw.membranes is not None else np.zeros((1, 1, 1), np.int32)
+        _samples(self.events, *core.tables, core.image.steps, core.chip.membrane_bits, raw.spikes, v_out, raw.membranes is not None,
+                 self._figures, self._ring, self._v, self._c, begin, end)
+
+    def finish(self) -> "Raw":
+        """What the ticks left."""
+        raw, figures = self.raw, self._figures
+        raw.events, raw.scan, raw.sops, raw.fired, raw.emit, raw.saturations = (figures[:, :, i].copy() for i in range(6))
+        return raw
 
 
 class Tables(NamedTuple):
@@ -60,6 +85,8 @@ class Tables(NamedTuple):
     groups: np.ndarray
     plain: np.ndarray
     paged: np.ndarray
+    entries: np.ndarray  # route entries of a neuron
+    local: np.ndarray  # [n + 1]: of neuron i those to the core's own axons are local[i]..local[i + 1] - 1 of the next two
     axon: np.ndarray
     delay: np.ndarray
     chunk: np.ndarray
@@ -78,10 +105,12 @@ def tables(core: "Core") -> Tables:
     nothing = np.zeros(count, np.int64)
     plain = np.stack([n.p[name] for name in PLAIN]).astype(kind)
     paged = np.stack([np.broadcast_to(n.p.get(name, nothing), (pages, count)) for name in PAGED], axis=1).astype(kind)
-    axon = np.where(n.route["kind"] == ROUTE_LOCAL, n.route["address"], -1)
+    own = np.flatnonzero(n.route["kind"] == ROUTE_LOCAL)
+    local = np.searchsorted(n.route["neuron"][own], np.arange(count + 1))
     return Tables(weights=n.weights.astype(np.int8) if byte else n.weights, fanout=core.fanout,
                   sums=np.zeros(0, np.int16 if short else np.int32), groups=np.array(n.groups, np.int64).reshape(-1, 3),
-                  plain=plain, paged=paged, axon=axon, delay=n.route["delay"], chunk=n.chunk, chunks=d.words * d.spike_chunks,
+                  plain=plain, paged=paged, entries=n.entries, local=local, axon=n.route["address"][own], delay=n.route["delay"][own],
+                  chunk=n.chunk, chunks=d.words * d.spike_chunks,
                   slots=d.slots)
 
 
@@ -153,27 +182,29 @@ def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: 
 
 
 def _samples(events: np.ndarray, weights: np.ndarray, fanout: np.ndarray, no_sums: np.ndarray, groups: np.ndarray, plain: np.ndarray,
-             paged: np.ndarray, axon: np.ndarray, delay: np.ndarray, chunk: np.ndarray, chunks: int, slots: int, steps: int, bits: int,
-             spikes: np.ndarray, v_out: np.ndarray, membranes: bool, figures: np.ndarray) -> None:
-    samples, ticks, axons = events.shape
+             paged: np.ndarray, entries: np.ndarray, local: np.ndarray, axon: np.ndarray, delay: np.ndarray, chunk: np.ndarray, chunks: int,
+             slots: int, steps: int, bits: int, spikes: np.ndarray, v_out: np.ndarray, membranes: bool, figures: np.ndarray,
+             rings: np.ndarray, vs: np.ndarray, cs: np.ndarray, begin: int, end: int) -> None:
+    """Ticks begin..end - 1 of every sample; the state of sample b is row b (mod their number) of ``rings``, ``vs``, ``cs``."""
+    samples, _, axons = events.shape
     count = chunk.size
-    ring = np.zeros((slots, axons), np.uint8)
     active = np.zeros(axons + 1, np.int64)
     sums = np.zeros(count, no_sums.dtype)
-    v, c = np.zeros(count, plain.dtype), np.zeros(count, plain.dtype)
     fired = np.zeros(count, np.uint8)
     firing = np.zeros(count + 1, np.int64)
     per_chunk = np.zeros(chunks, np.int64)
     for b in range(samples):
-        v[:] = plain[0]
-        c[:] = 0
-        ring[:] = 0
-        for tick in range(ticks):
+        ring, v, c = rings[b % len(rings)], vs[b % len(vs)], cs[b % len(cs)]
+        if begin == 0:
+            v[:] = plain[0]
+            c[:] = 0
+            ring[:] = 0
+        for tick in range(begin, end):
             slot = tick % slots
             n = scan = sops = 0
-            for begin in range(0, axons, SCAN_BITS):
+            for at in range(0, axons, SCAN_BITS):
                 before = n
-                for a in range(begin, min(begin + SCAN_BITS, axons)):
+                for a in range(at, min(at + SCAN_BITS, axons)):
                     active[n] = a
                     n += events[b, tick, a] | ring[slot, a]
                 scan += max(n - before, 1)
@@ -198,9 +229,9 @@ def _samples(events: np.ndarray, weights: np.ndarray, fanout: np.ndarray, no_sum
                     m += fired[i]
                 for k in range(m):
                     i = firing[k]
-                    per_chunk[chunk[i]] += 1
-                    if axon[i] >= 0:
-                        ring[(tick + delay[i]) % slots, axon[i]] = 1
+                    per_chunk[chunk[i]] += entries[i]
+                    for e in range(local[i], local[i + 1]):
+                        ring[(tick + delay[e]) % slots, axon[e]] = 1
                 total += m
             emit = 0
             for k in range(chunks):

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from pysim.convolution import strided
 from pysim.errors import InputError
 from pysim.mapping import Placement, place
 from pysim.memory_map import Memory, MemoryMap
@@ -155,10 +156,10 @@ def pack(network: Network, placement: Placement | None = None, *, chip: Chip | N
             raise InputError("pack must be given a placement or a chip, not neither")
         placement = place(network, chip)
     chip = placement.chip
-    memories = {"words": _pack_words(placement), "fanout": _pack_fanout(network, placement), "routes": _pack_routes(placement),
-                "synapse": _pack_synapses(network, placement), **_pack_parameters(network, placement)}
-    loaded = MemoryMap(chip).loaded
-    return Image(chip, placement, summary(network), {m.name: row_bytes(memories[m.name]) for m in loaded})
+    memories = {"words": row_bytes(_pack_words(placement)), "fanout": _pack_fanout(network, placement),
+                "routes": row_bytes(_pack_routes(placement)), "synapse": row_bytes(_pack_synapses(network, placement)),
+                **_pack_parameters(network, placement)}
+    return Image(chip, placement, summary(network), {m.name: memories[m.name] for m in MemoryMap(chip).loaded})
 
 
 def summary(network: Network) -> dict[str, Any]:
@@ -171,7 +172,9 @@ def summary(network: Network) -> dict[str, Any]:
 
 def row_bytes(bits: np.ndarray) -> np.ndarray:
     """Bits uint8 ``[rows, width]`` to bytes uint8 ``[rows, ceil(width / 8)]``, little-endian."""
-    return np.packbits(bits, axis=1, bitorder="little")
+    if bits.shape[1] % 8:
+        return np.packbits(bits, axis=1, bitorder="little")
+    return np.packbits(bits, bitorder="little").reshape(len(bits), -1)  # rows end with a byte: all at once is much faster
 
 
 # -- memories ------------------------------------------------------------------------------------------------
@@ -188,7 +191,7 @@ def _pack_words(placement: Placement) -> np.ndarray:
 
 def _pack_routes(placement: Placement) -> np.ndarray:
     d, lanes = placement.chip.derived, placement.chip.lanes
-    values = {f.name: np.zeros(d.words << d.lane_bits, np.int64) for f in route_record(placement.chip)}
+    values = {f.name: np.zeros(d.route_rows, np.int64) for f in route_record(placement.chip)}
     for p in placement.populations:
         rows = (p.neurons // lanes << d.lane_bits) | p.neurons % lanes
         values["kind"][rows] = p.route
@@ -209,11 +212,12 @@ def _axon_rows(network: Network, placement: Placement) -> list[tuple[int, Edge]]
 
 
 def _pack_fanout(network: Network, placement: Placement) -> np.ndarray:
-    fanout = np.zeros(placement.chip.derived.axon_lines, np.int64)
+    """Row bytes: one number a row."""
+    fanout = np.zeros(placement.chip.derived.axon_lines, "<u4")
     for first, edge in _axon_rows(network, placement):
         count = edge.fanout()
-        fanout[first:first + count.size] += count
-    return (fanout[:, None] >> np.arange(placement.chip.columns.bit_length()) & 1).astype(np.uint8)
+        fanout[first:first + count.size] += count.astype("<u4")
+    return fanout.view(np.uint8).reshape(-1, 4)[:, :-(-placement.chip.columns.bit_length() // 8)].copy()
 
 
 def _pack_synapses(network: Network, placement: Placement) -> np.ndarray:
@@ -227,26 +231,27 @@ def _pack_synapses(network: Network, placement: Placement) -> np.ndarray:
             word, mine = placement.words[w], np.flatnonzero(word_of == w)
             weights = np.zeros((axons, mine.size), np.int32)
             for first, edge in edges_in:
-                lines = edge.lines(mine)
-                weights[first + lines] = edge.block(lines, mine)
+                lines = network.size_of(edge.source)
+                weights[first:first + lines] = (edge.block(np.arange(lines), mine) if edge.conv else edge.weights[:, strided(mine)])
             lane = p.neurons[mine] % chip.lanes
             if word.shift:
                 stored = weights + (word.offset << word.offset_shift)
                 for digit in range(word.join):
                     for b in range(chip.digit_bits):
-                        bits[w, :, b, lane + digit] = (stored >> (digit * chip.digit_bits + b) & 1).T
+                        bits[w, :, b][:, strided(lane + digit)] = stored >> (digit * chip.digit_bits + b) & 1
             else:  # ternary on 1-bit digits: lane 0 the inverted -1 column, lane 1 the +1 column
-                bits[w, :, 0, lane] = (weights != -1).T
-                bits[w, :, 0, lane + 1] = (weights == 1).T
+                bits[w, :, 0][:, strided(lane)] = weights != -1
+                bits[w, :, 0][:, strided(lane + 1)] = weights == 1
     return bits.reshape(len(placement.words) * axons, -1)
 
 
 def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.ndarray]:
-    """The leak, fire, neuron and bound memories."""
-    chip, words = placement.chip, placement.chip.derived.words
+    """Row bytes of the leak, fire, neuron and bound memories. Only the words and pages in use are worked out, the others are 0."""
+    chip, words = placement.chip, len(placement.words)
+    pages = max(p.pages for p in network.populations)
     records = {"leak": leak_record(chip), "fire": fire_record(chip), "neuron": neuron_record(chip),
                **({"bound": bound_record(chip)} if chip.bounded else {})}
-    leak, fire = ({f.name: np.zeros((words, chip.pages, chip.lanes), np.int64) for f in records[m]} for m in ("leak", "fire"))
+    leak, fire = ({f.name: np.zeros((words, pages, chip.lanes), np.int64) for f in records[m]} for m in ("leak", "fire"))
     neuron, bound = ({f.name: np.zeros((words, chip.lanes), np.int64) for f in records.get(m, ())} for m in ("neuron", "bound"))
 
     def put(table: dict[str, np.ndarray], name: str, value: Any) -> None:
@@ -284,8 +289,14 @@ def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.nda
         put(neuron, "refractory", p.refractory)
         put(neuron, "hold", p.hold)
     tables: dict[str, dict[str, np.ndarray]] = {"leak": leak, "fire": fire, "neuron": neuron, "bound": bound}
-    return {m: pack_lanes(record, chip.lanes, {k: v.reshape(-1, chip.lanes) for k, v in tables[m].items()})
-            for m, record in records.items()}
+    memories = {}
+    for m, record in records.items():
+        rows = row_bytes(pack_lanes(record, chip.lanes, {k: v.reshape(-1, chip.lanes) for k, v in tables[m].items()}))
+        every = (pages, chip.pages) if m in ("leak", "fire") else (1, 1)
+        memory = np.zeros((chip.derived.words, every[1], rows.shape[1]), np.uint8)
+        memory[:words, :every[0]] = rows.reshape(words, every[0], -1)
+        memories[m] = memory.reshape(-1, rows.shape[1])
+    return memories
 
 
 # -- text ------------------------------------------------------------------------------------------------------

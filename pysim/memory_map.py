@@ -2,12 +2,14 @@
 
 The load port is 32 bits wide and word-addressed. A memory of ``rows`` rows of ``width`` bits is read and written
 in chunks of 32 bits: address = base + (row << chunk_bits) + chunk, chunk 0 the least significant. Memories
-may be accessed while the core is idle; registers always. Memories are undefined after reset.
+may be accessed while the core is idle; registers always. Memories are undefined after reset. Each core of a mesh has this map;
+the number of the core lies in the address bits above it.
 """
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from pysim.errors import InputError
 from pysim.params import BUS_BITS, SCAN_BITS, Chip
 from pysim.records import bound_record, fire_record, leak_record, neuron_record, route_record, width, word_record
 
@@ -16,6 +18,7 @@ __all__ = ["Memory", "MemoryMap", "Register", "CHIP_ID", "CHIP_VERSION", "COUNTE
 CHIP_ID = 0x53504C50  # "SPLP"
 CHIP_VERSION = 1
 CONTROL_TICK, CONTROL_CLEAR, CONTROL_ZERO = 1, 2, 4
+MAX_ADDRESS_BITS = 31  # a request is one 64-bit word: address, data, write
 
 COUNTERS = {
     "cycles": "cycles in which the core was busy with ticks, stalls included",
@@ -99,7 +102,8 @@ class MemoryMap:
             ("ring", ring_rows, SCAN_BITS, False, "axon ring: row = slot << chunk bits | 64 axons; bit = axon"),
             ("words", d.words, width(word_record(chip)), True, "word records"),
             ("fanout", d.axon_lines, chip.columns.bit_length(), True, "non-zero synapses of each axon"),
-            ("routes", d.words << d.lane_bits, width(route_record(chip)), True, "route records; row = word << lane bits | lane"),
+            ("routes", d.route_rows, width(route_record(chip)), True, "route records; row = word << lane bits | lane"
+             f"{'; from row ' + str(d.words << d.lane_bits) + ' on those of chains' if d.cores > 1 else ''}"),
             ("synapse", d.synapse_rows, chip.lanes * chip.digit_bits, True,
              "synapses; row = word * axons * f + axon; bit = digit bit * lanes + lane"),
             ("leak", d.words * chip.pages, chip.lanes * width(leak_record(chip)), True, "leak records; row = word * pages + page"),
@@ -119,6 +123,15 @@ class MemoryMap:
             self.memories[name] = replace(memory, base=base)
             base += size
         self.address_bits = (base - 1).bit_length()
+        """bits of an address of one core; in a mesh the core's number lies above them"""
+        if d.cores > 1 and self.address_bits + d.core_bits > MAX_ADDRESS_BITS:
+            most = 1 << max(0, MAX_ADDRESS_BITS - self.address_bits)
+            raise InputError(f"mesh of cores of {self.address_bits} address bits must have at most {most} cores ({MAX_ADDRESS_BITS} "
+                             f"address bits in all), not {d.cores}: choose a smaller mesh or core")
+
+    def core_base(self, core: int) -> int:
+        """What to add to an address to mean that of core ``core`` of a mesh."""
+        return core << self.address_bits
 
     @cached_property
     def loaded(self) -> list[Memory]:

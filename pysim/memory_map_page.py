@@ -3,7 +3,7 @@
 The page is generated and committed; tests/test_docs.py fails when it is not what this module writes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pysim.memory_map import MemoryMap
@@ -16,6 +16,7 @@ from pysim.records import (
     fire_record,
     leak_record,
     neuron_record,
+    numbered,
     output_record,
     route_record,
     width,
@@ -44,6 +45,10 @@ RECORDS = (("leak", "per lane and page, bit planes", leak_record), ("fire", "per
            ("words", "per word, plain", word_record),
            ("routes", "per neuron, plain", route_record), ("event in", "AER, plain", event_record),
            ("event out", "AER, plain", output_record))
+MESH = PRESETS["tiny"].replace(mesh_width=4, mesh_height=4)
+MESH_RECORDS = (("routes", "per neuron and further entry of a chain, plain", route_record),
+                ("event in", "AER, plain", lambda chip: numbered(event_record(chip), chip)),
+                ("event out", "AER, plain", lambda chip: numbered(output_record(chip), chip)))
 
 
 def page() -> str:
@@ -63,9 +68,17 @@ def _records() -> Iterator[str]:
     yield ("Fields lie least significant first. *Plain*: field after field in one row. *Bit planes*: bit b of a field of all lanes\n"
            "is one group of `lanes` neighbouring bits, so that memory bit = plane * lanes + lane. Bits are those of preset `tiny`\n"
            "where they depend on the chip.\n")
-    for name, form, record in RECORDS:
-        fields: list[Field] = record(PRESETS["tiny"])
-        yield f"### `{name}` ({form}; {width(fields)} bits)\n"
+    yield from _fields(RECORDS, PRESETS["tiny"], "")
+    yield ("In a mesh every core has all of this; its number lies in the address bits above those of one core. Its routes and the\n"
+           "events at the pins are wider (here `tiny` as a mesh of 4 x 4). A command written to any core's `control` is for all\n"
+           "cores; `status` is that of the whole chip.\n")
+    yield from _fields(MESH_RECORDS, MESH, ", in a mesh")
+
+
+def _fields(records: Iterable[tuple[str, str, Callable[[Chip], list[Field]]]], chip: Chip, where: str) -> Iterator[str]:
+    for name, form, record in records:
+        fields = record(chip)
+        yield f"### `{name}`{where} ({form}; {width(fields)} bits)\n"
         yield from _table(("field", "bits", "signed", "meaning"),
                           ((f"`{f.name}`", str(f.bits), "yes" if f.signed else "", f.meaning) for f in fields))
 

@@ -15,16 +15,17 @@ from typing import Any
 from pysim.errors import InputError
 from pysim.network import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY, MAX_START, MAX_WEIGHT_BITS
 
-__all__ = ["Chip", "Derived", "PRESETS", "SCAN_BITS", "BUS_BITS", "preset"]
+__all__ = ["Chip", "Derived", "PRESETS", "SCAN_BITS", "BUS_BITS", "MAX_SIDE", "preset"]
 
 SCAN_BITS = 64  # axons (and spikes) the scanner looks at in one cycle
 BUS_BITS = 32  # width of the load port
 MAX_EXTENSION = 64
+MAX_SIDE = 64  # cores in a row or a column of a mesh
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chip:
-    """The choices of one crossbar core.
+    """The choices of one crossbar core, and how many of them make the chip.
 
     ===================  ============  =====================================================================
     field                range         meaning
@@ -43,6 +44,9 @@ class Chip:
     bounded              bool          lower membrane bound in hardware
     sliced               bool          lanes held as bit planes (fast in simulation) or as integers (fast adders)
     clock_gates          bool          sleeping stages by clock gate (simulation, ASIC) or by enable (FPGA)
+    mesh_width           1..64         columns of the mesh of cores
+    mesh_height          1..64         rows of it; 1 x 1 is a single core without a fabric
+    chain                0..65536      of each core of a mesh: route entries beyond one per neuron, for spikes that go to several places
     ===================  ============  =====================================================================
     """
 
@@ -60,12 +64,15 @@ class Chip:
     bounded: bool = True
     sliced: bool = True
     clock_gates: bool = True
+    mesh_width: int = 1
+    mesh_height: int = 1
+    chain: int = 1024
 
     def __post_init__(self) -> None:
         for name, low, high in (("axons", 1, 65536), ("columns", 1, 65536), ("lanes", 1, 1024), ("membrane_bits", 8, 32),
                                 ("delay_max", 1, MAX_DELAY), ("extension", 1, MAX_EXTENSION), ("pages", 1, MAX_PAGES),
-                                ("leak_terms", 0, LEAK_TERMS),
-                                ("refractory_bits", 0, MAX_REFRACTORY.bit_length())):
+                                ("leak_terms", 0, LEAK_TERMS), ("mesh_width", 1, MAX_SIDE), ("mesh_height", 1, MAX_SIDE),
+                                ("chain", 0, 65536), ("refractory_bits", 0, MAX_REFRACTORY.bit_length())):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise InputError(f"chip parameter {name} must be in {low}..{high}, not {value!r}")
@@ -131,6 +138,10 @@ class Derived:
         self.word_bits = _index_bits(self.words)
         self.lane_bits = _index_bits(self.spike_chunks * SCAN_BITS)
         """bits of a lane index as the spike scanner counts them"""
+        self.cores = chip.mesh_width * chip.mesh_height
+        self.core_bits = _index_bits(self.cores)
+        self.route_rows = (self.words << self.lane_bits) + (chip.chain if self.cores > 1 else 0)
+        """route entries of a core: one per lane, behind them those of the chains"""
         self.page_bits = _index_bits(chip.pages)
         self.delay_bits = chip.delay_max.bit_length()
         self.shift_bits = p.bit_length()

@@ -12,9 +12,10 @@ import numpy as np
 from pysim.params import Chip
 
 __all__ = ["Field", "leak_record", "fire_record", "neuron_record", "bound_record", "word_record", "route_record", "event_record",
-           "output_record", "width", "pack_lanes", "unpack_lanes", "pack_plain", "unpack_plain", "ROUTE_NONE", "ROUTE_LOCAL", "ROUTE_OUT"]
+           "output_record", "packet_record", "numbered", "width", "pack_lanes", "unpack_lanes", "pack_plain", "unpack_plain",
+           "ROUTE_NONE", "ROUTE_LOCAL", "ROUTE_OUT", "ROUTE_PACKET"]
 
-ROUTE_NONE, ROUTE_LOCAL, ROUTE_OUT = 0, 1, 2
+ROUTE_NONE, ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,21 @@ def word_record(chip: Chip) -> list[Field]:
 
 
 def route_record(chip: Chip) -> list[Field]:
-    """Per neuron: where its spikes go."""
+    """Per neuron: where its spikes go. In a mesh (the fields from x0) also to a rectangle of cores, and by a chain to several places."""
     d = chip.derived
-    return [Field("kind", 2, False, "0 nowhere, 1 the core's own axon, 2 the output stream"),
-            Field("address", 16, False, "axon, or output line"), Field("delay", d.delay_bits, False, "physical delay in ticks")]
+    fields = [Field("kind", 2, False, "0 nowhere, 1 the core's own axon, 2 the output stream, 3 in a mesh: a packet"),
+              Field("address", 16, False, "axon, or output line"), Field("delay", d.delay_bits, False, "physical delay in ticks")]
+    if d.cores > 1:
+        fields += [*packet_record(chip.mesh_width, chip.mesh_height), Field("more", 1, False, "the spike goes on to entry `next`"),
+                   Field("next", max(1, (d.route_rows - 1).bit_length()), False, "row of the next entry of the chain")]
+    return fields
+
+
+def packet_record(mesh_width: int, mesh_height: int) -> list[Field]:
+    """Address of a packet in a mesh; the event it carries follows above it."""
+    x_bits, y_bits = (max(1, (side - 1).bit_length()) for side in (mesh_width, mesh_height))
+    return [Field("x0", x_bits, False, "first column of the destination"), Field("y0", y_bits, False, "first row"),
+            Field("x1", x_bits, False, "last column, >= x0"), Field("y1", y_bits, False, "last row, >= y0")]
 
 
 def event_record(chip: Chip) -> list[Field]:
@@ -90,7 +102,12 @@ def event_record(chip: Chip) -> list[Field]:
 
 def output_record(chip: Chip) -> list[Field]:
     """AER event out of the core."""
-    return route_record(chip)[1:]
+    return route_record(chip)[1:3]
+
+
+def numbered(record: list[Field], chip: Chip) -> list[Field]:
+    """An event as it crosses the pins of a mesh: above it the number of the core it is for, or comes from."""
+    return [*record, Field("core", chip.derived.core_bits, False, "number of the core, y * mesh_width + x")]
 
 
 def width(record: list[Field]) -> int:

@@ -115,7 +115,7 @@ FAULTS = [
           "the core's own spikes of delay 2 and more arrive a tick early"),
     Fault("route-to-wrong-axon", "core.py", "Mux(local, route.address, outer.axon)", "Mux(local, route.address ^ 1, outer.axon)",
           "the core's own spikes arrive at the neighbouring axon"),
-    Fault("back-pressure-ignored", "core.py", "advance.eq(~(outward & ~output.i.ready))", "advance.eq(1)",
+    Fault("back-pressure-ignored", "core.py", "advance.eq(~blocked)", "advance.eq(1)",
           "the emission goes on while the output stream is blocked: events are lost"),
     Fault("outer-event-lost", "core.py", "~arrived | (ring.i.ready & ~local)", "~arrived | ring.i.ready",
           "an event from outside that meets one of the core's own is taken and forgotten"),

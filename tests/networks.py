@@ -16,7 +16,7 @@ from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Netwo
 from pysim.params import Chip
 from pysim.trace import Stimulus
 
-__all__ = ["random_network", "random_population", "random_stimulus"]
+__all__ = ["random_mesh_network", "random_network", "random_population", "random_shares", "random_stimulus"]
 
 
 def random_network(rng: np.random.Generator, chip: Chip, *, steps: int | None = None, populations: int | None = None,
@@ -87,6 +87,50 @@ def random_population(rng: np.random.Generator, chip: Chip, name: str, size: int
         rectify=flag(0.2), fire=flag(0.95), reset=rng.choice([int(r) for r in Reset], size), v_reset=value(-0.5, 0.2),
         low=low_modes, v_low=v_low, v_low_reset=value(-1.0, 0.5), v_low_add=v_low_add, refractory=refractory, hold=hold,
         v_init=value(-0.5, 0.5))
+
+
+def random_mesh_network(rng: np.random.Generator, chip: Chip, *, density: float = 0.15) -> Network:
+    """A recurrent network for all cores of a mesh: populations that feed each other and themselves, every edge with a delay of its own.
+
+    Small enough that any core can listen to much of it: its axons bound the sum of all sources' lines.
+    """
+    count, bits = int(rng.integers(3, 6)), int(rng.integers(2, min(6, chip.lanes * chip.digit_bits) + 1))
+    most = min(chip.axons // 2, chip.derived.cores * chip.derived.words * (chip.lanes * chip.digit_bits // bits) // 2)
+    names, starts = [f"p{i}" for i in range(count)], rng.integers(0, 3, count)
+    sizes = [max(2, most // count - int(rng.integers(0, 4))) for _ in names]
+    lines = int(rng.integers(4, 13))
+    links: list[tuple[str, str, int]] = [("x", name, int(rng.integers(0, 3))) for name in names if name == "p0" or rng.random() < 0.4]
+    room = chip.axons - lines * 3
+    for s in rng.permutation(count):
+        for t in rng.permutation(count):
+            physical = int(rng.integers(1, 4)) if rng.random() < 0.6 else int(rng.integers(1, chip.delay_max + 1))
+            logical = physical + int(starts[s] - starts[t])
+            if 0 <= logical <= 16 and (logical or starts[t] > starts[s]) and room >= sizes[s] and rng.random() < 0.7:
+                links.append((names[s], names[t], logical))
+                room -= sizes[s]
+    size_of, edges, nodes = dict(zip(names, sizes, strict=True)) | {"x": lines}, [], []
+    low, high = weight_range(WeightFormat.SIGNED, bits)
+    for source, target, delay in links:
+        weights = rng.integers(low, high + 1, (size_of[source], size_of[target]), dtype=np.int32)
+        edges.append(Edge(source=source, target=target, delay=delay, weights=weights))
+    for name, size, start in zip(names, sizes, starts, strict=True):
+        fan_in = sum(size_of[source] for source, target, _ in links if target == name)
+        spread = high * 0.6 * float(np.sqrt(density * fan_in)) + 1
+        nodes.append(random_population(rng, chip, name, size, start=int(start), pages=1, weight_bits=bits,
+                                       weight_format=WeightFormat.SIGNED, spread=spread, corners=0.1))
+    return Network(name="mesh", inputs=(Input(name="x", size=lines),), populations=tuple(nodes), edges=tuple(edges),
+                   steps=int(rng.integers(6, 20)), output=names[int(rng.integers(count))], membrane_bits=chip.membrane_bits)
+
+
+def random_shares(rng: np.random.Generator, network: Network, cores: int) -> list[dict[str, np.ndarray]]:
+    """Neurons of each core: some populations whole on one, the others over several, some cores without any."""
+    shares: list[dict[str, np.ndarray]] = [{} for _ in range(cores)]
+    for p in network.populations:
+        chosen = rng.permutation(cores)[:1 if rng.random() < 0.3 else int(rng.integers(1, cores + 1))]
+        owner = rng.choice(chosen, p.size)
+        for n in np.unique(owner):
+            shares[n][p.name] = np.flatnonzero(owner == n)
+    return shares
 
 
 def _draw(rng: np.random.Generator, chip: Chip, steps: int | None, populations: int | None, weight_format: WeightFormat | None,

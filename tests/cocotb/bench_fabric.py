@@ -17,8 +17,8 @@ from cocotb.triggers import FallingEdge, Timer
 
 from cosim.cocotb_bench import PERIOD, Pattern, Scoreboard, StreamDriver, StreamMonitor, always, never, one_in, randomly, watchdog
 from hdl.router import PORTS
-from pysim.fabric import Mesh, Rectangle, hops, latency, packet_record, path
-from pysim.records import pack_plain
+from pysim.fabric import Mesh, Rectangle, hops, latency, path
+from pysim.records import pack_plain, packet_record
 
 MESH = Mesh(*json.loads(os.environ["SPIKELOOP_MESH"]))
 SEED, SEEDS = int(os.environ.get("SPIKELOOP_SEED", "0")), int(os.environ.get("SPIKELOOP_SEEDS", "3"))
@@ -96,7 +96,7 @@ class FabricBench:
 
     def announce(self, source: int, rectangles: list[Rectangle]) -> list[int]:
         """The words of the packets of ``source`` for the rectangles, which from now on must arrive."""
-        record, words = packet_record(MESH), []
+        record, words = packet_record(MESH.width, MESH.height), []
         for rectangle in rectangles:
             number, self.numbers[source] = self.numbers[source], self.numbers[source] + 1
             bits = pack_plain(record, {f.name: np.array([getattr(MESH.check(rectangle), f.name)]) for f in record})[0]

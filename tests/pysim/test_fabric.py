@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pysim.errors import InputError
-from pysim.fabric import Mesh, Rectangle, chain, hops, latency, packet_record, path
-from pysim.records import width
+from pysim.fabric import Mesh, Rectangle, chain, hops, latency, path
+from pysim.records import packet_record, width
 
 cores = st.tuples(st.integers(0, 9), st.integers(0, 9))
 spans = st.lists(st.integers(0, 9), min_size=2, max_size=2).map(sorted)
@@ -67,12 +67,12 @@ def test_numbers_of_cores(columns: int, rows: int) -> None:
     mesh = Mesh(columns, rows)
     assert [mesh.number(core) for core in mesh] == list(range(len(mesh)))
     assert all(mesh.core(mesh.number(core)) == core for core in mesh)
-    record = {f.name: f.bits for f in packet_record(mesh)}
+    record = {f.name: f.bits for f in packet_record(mesh.width, mesh.height)}
     assert all(columns - 1 < 1 << record[name] for name in ("x0", "x1")) and all(rows - 1 < 1 << record[name] for name in ("y0", "y1"))
 
 
 def test_bits_of_a_packet() -> None:
-    assert [width(packet_record(Mesh(*sides))) for sides in ((1, 1), (2, 2), (4, 4), (3, 2), (1, 5), (64, 64))] == [4, 4, 8, 6, 8, 24]
+    assert [width(packet_record(*sides)) for sides in ((1, 1), (2, 2), (4, 4), (3, 2), (1, 5), (64, 64))] == [4, 4, 8, 6, 8, 24]
 
 
 @pytest.mark.parametrize(("make", "message"), [

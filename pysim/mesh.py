@@ -1,0 +1,267 @@
+"""A network on a mesh of cores: who holds what, the route chains that join them, and the model of all cores at once.
+
+Every core holds a network of its own (:func:`split`): its inputs are the lines that come from outside or from neurons of any core, its
+populations the neurons it holds. A spike of a neuron goes, by one chain of route entries: to the axons of its own core; as packets to
+every (cores, axon, delay) that has a line of it, cores with the same axon and delay by rectangles (pysim.fabric.chain); and out, if its
+population is the network's output. The model runs all cores tick by tick; a packet sets its axon the delay of ticks later, on time by
+the tick barrier (docs/fabric.md). It sees the images alone: destinations come out of the route memories.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pysim.core import Core, cycles
+from pysim.errors import InputError
+from pysim.fabric import Mesh, Rectangle, chain
+from pysim.image import Image, pack, row_bytes
+from pysim.memory_map import COUNTERS
+from pysim.network import Edge, Input, Network, Population
+from pysim.params import SCAN_BITS, Chip
+from pysim.partition import partition
+from pysim.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET, pack_plain, route_record
+from pysim.trace import Stimulus, Trace, unpack
+from pysim.trace import pack as pack_bits
+
+__all__ = ["MeshCore", "MeshImage", "MeshModel", "map_mesh", "split"]
+
+NOBODY = "lines_"  # before the name of a population whose spikes come to a core as an input
+
+
+@dataclass(frozen=True, eq=False)
+class MeshCore:
+    """One core's share. ``image`` of its network; ``lines``: of each input, which population or input of the whole it carries and which
+    lines of it, int64 ``[input size]``; ``neurons``: of each population, which neurons of the whole one, int64 ``[size]``."""
+
+    image: Image
+    lines: dict[str, tuple[str, np.ndarray]]
+    neurons: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class MeshImage:
+    """A network packed for a mesh: ``cores`` by core number; a core without neurons is not in it."""
+
+    chip: Chip
+    network: Network
+    cores: dict[int, MeshCore]
+
+    @property
+    def ticks(self) -> int:
+        """Ticks of one sample."""
+        return self.network.ticks
+
+    @cached_property
+    def entries(self) -> dict[int, int]:
+        """Route entries in the chains of each core."""
+        return {n: int(Core(core.image, "numpy").neurons.entries.sum()) for n, core in self.cores.items()}
+
+    def stimuli(self, stimulus: Stimulus) -> dict[int, Stimulus]:
+        """What each core gets from outside."""
+        stimulus.check(self.network)
+        dense = stimulus.dense(self.network)
+        none = {"": np.zeros((stimulus.samples, self.network.steps, 0), np.uint8)}  # of a core without inputs: says how many samples
+        return {n: Stimulus({name: pack_bits(dense[source][:, :, rows]) for name, (source, rows) in core.lines.items() if source in dense}
+                            or none) for n, core in self.cores.items()}
+
+    def gather(self, traces: Sequence[Trace]) -> Trace:
+        """The trace of the whole network from those of all cores; counters are sums over the cores."""
+        network, samples = self.network, len(traces[0].counters["ticks"])
+        spikes = {p.name: np.zeros((samples, network.steps, p.size), np.uint8) for p in network.populations}
+        membranes = {}
+        if any(trace.membranes for trace in traces):
+            membranes = {p.name: np.zeros((samples, network.steps, p.size), np.int32) for p in network.populations}
+        for n, core in self.cores.items():
+            for name, neurons in core.neurons.items():
+                spikes[name][:, :, neurons] = unpack(traces[n].spikes[name], neurons.size)
+                if membranes:
+                    membranes[name][:, :, neurons] = traces[n].membranes[name]
+        counters = {name: np.sum([trace.counters[name] for trace in traces], axis=0) for name in COUNTERS}
+        return Trace({name: pack_bits(array) for name, array in spikes.items()}, membranes, counters)
+
+
+def map_mesh(network: Network, chip: Chip, shares: Sequence[Mapping[str, np.ndarray]] | None = None) -> MeshImage:
+    """Pack ``network`` for the mesh of ``chip``.
+
+    shares: for each core number, its neurons {population: ascending int64 indices}, or {} for none; every neuron lies on one core. None:
+    those of pysim.partition, core after core. InputError names what does not fit: a core's resources, the number of cores, a delay
+    beyond delay_max, the rows of the chains.
+    """
+    mesh = Mesh(chip.mesh_width, chip.mesh_height)
+    if shares is None:
+        shares = [part.neurons for part in partition(network, chip)]
+    if len(shares) > len(mesh):
+        raise InputError(f"cores for network {network.name!r} must be at most {len(mesh)} ({chip.mesh_width} x {chip.mesh_height} mesh), "
+                         f"not {len(shares)}: choose a larger mesh")
+    _check_shares(network, shares)
+    cores = {}
+    for n, share in enumerate(shares):
+        if share:
+            part, lines = split(network, share)
+            cores[n] = MeshCore(pack(part, chip=chip), lines, {name: np.asarray(neurons, np.int64) for name, neurons in share.items()})
+    links = _links(network, cores)
+    return MeshImage(chip, network, {n: replace(core, image=_route(network, core, links.get(n, {}), mesh)) for n, core in cores.items()})
+
+
+def split(network: Network, share: Mapping[str, np.ndarray]) -> tuple[Network, dict[str, tuple[str, np.ndarray]]]:
+    """The network of the core that holds these neurons, and where the lines of its inputs come from (MeshCore.lines).
+
+    A population that lies on this core as a whole, and whose edges here have one physical delay, feeds its axons directly; spikes of all
+    others arrive as inputs, over the fabric even if from the core itself.
+    """
+    inside = {p.name: _slice(p, share[p.name]) for p in network.populations if p.name in share}
+    edges = [e for e in network.edges if e.target in share]
+    output = next((name for name in inside if name == network.output), list(inside)[-1])
+    direct = {name for name, p in inside.items() if p.size == network.size_of(name) and name != output
+              and len({network.physical_delay(e) for e in edges if e.source == name}) == 1}
+    lines: dict[str, tuple[str, np.ndarray]] = {}
+    for e in edges:
+        if e.source not in direct:
+            name, reach = e.source if network.is_input(e.source) else NOBODY + e.source, e.lines(share[e.target])
+            lines[name] = (e.source, np.union1d(lines[name][1], reach) if name in lines else reach)
+    own = []
+    for e in edges:
+        name = e.source if e.source in direct or network.is_input(e.source) else NOBODY + e.source
+        rows = lines[name][1] if name in lines else np.arange(network.size_of(name))
+        own.append(Edge(source=name, target=e.target, delay=e.delay, weights=e.block(rows, share[e.target])))
+    part = Network(name=network.name, inputs=tuple(Input(name=name, size=rows.size) for name, (_, rows) in lines.items()),
+                   populations=tuple(inside.values()), edges=tuple(own), steps=network.steps, output=output,
+                   membrane_bits=network.membrane_bits, readout=network.readout)
+    return part, lines
+
+
+class MeshModel:
+    """All cores of a mesh, bit-exact and, but for stalls, cycle-exact; many samples at once. ``engine`` as of pysim.core.Core."""
+
+    def __init__(self, image: MeshImage, engine: str | None = None) -> None:
+        self.image, self.mesh = image, Mesh(image.chip.mesh_width, image.chip.mesh_height)
+        self.cores = {n: Core(core.image, engine) for n, core in image.cores.items()}
+        self._packets = {n: self._destinations(core) for n, core in self.cores.items()}
+
+    def run(self, stimulus: Stimulus, *, membranes: bool = True, dense: bool = False) -> list[Trace]:
+        """The trace of every core, by its number, in the populations of its own network; counters without stalls, at the mesh's ticks."""
+        most = max(core.axons + core.neurons.place.size for core in self.cores.values())
+        size = max(1, min(64, (8 << 20) // (self.image.ticks * most)))
+        parts = [stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)] or [stimulus]
+        traces = [self._run(part, membranes, dense) for part in parts]
+        return [Trace.concatenate(list(of_core)) for of_core in zip(*traces, strict=True)]
+
+    def _run(self, stimulus: Stimulus, membranes: bool, dense: bool) -> list[Trace]:
+        ticks, stimuli = self.image.ticks, self.image.stimuli(stimulus)
+        runs = {n: core.start(core.events(stimuli[n], ticks), membranes=membranes) for n, core in self.cores.items()}
+        for tick in range(ticks):
+            for run in runs.values():
+                run.tick(tick)
+            for n, run in runs.items():
+                fired = run.raw.fired_at(tick, self.cores[n].neurons.groups)
+                for to, delay, neurons, axons in self._packets[n]:
+                    if tick + delay < ticks:
+                        runs[to].events[:, tick + delay, axons] |= fired[:, neurons]
+        idle = self._idle(stimulus.samples, ticks, dense)
+        return [self.cores[n].trace(runs[n].finish(), dense=dense) if n in runs else idle for n in range(len(self.mesh))]
+
+    def _destinations(self, core: Core) -> list[tuple[int, int, np.ndarray, np.ndarray]]:
+        """(core, delay, neurons, their axons there) of all packets that a core sends."""
+        route = core.neurons.route
+        found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for e in np.flatnonzero(route["kind"] == ROUTE_PACKET):
+            for place in self.mesh.check(Rectangle(*(int(route[side][e]) for side in ("x0", "y0", "x1", "y1")))):
+                to = self.mesh.number(place)
+                if to in self.cores:  # a core without neurons takes the event and nothing comes of it
+                    found.setdefault((to, int(route["delay"][e])), []).append((int(route["neuron"][e]), int(route["address"][e])))
+        return [(to, delay, *np.array(pairs).T) for (to, delay), pairs in found.items()]
+
+    def _idle(self, samples: int, ticks: int, dense: bool) -> Trace:
+        """A core without neurons walks its words, its axons and its spikes."""
+        chip, d = self.image.chip, self.image.chip.derived
+        counters = {name: np.zeros((samples, ticks), np.int64) for name in COUNTERS}
+        scan, events = (chip.axons, chip.axons) if dense else (-(-chip.axons // SCAN_BITS), 0)
+        counters["cycles"][:] = cycles(np.array(scan), np.array(events), np.array(d.words * d.spike_chunks), 0, 0, d.words)
+        counters["ticks"][:] = 1
+        counters["slots"][:] = events * chip.columns
+        return Trace({}, {}, counters)
+
+
+# -- routes --------------------------------------------------------------------------------------------------------------
+
+Links = dict[str, dict[int, list[tuple[int, int, int]]]]  # population: neuron of the whole: (core, axon, delay) that it feeds
+
+
+def _links(network: Network, cores: Mapping[int, MeshCore]) -> dict[int, Links]:
+    """By the core that sends: where the spikes of its neurons go over the fabric."""
+    owner = {}
+    for n, core in cores.items():
+        for name, neurons in core.neurons.items():
+            owner.update(dict.fromkeys(((name, i) for i in neurons.tolist()), n))
+    links: dict[int, Links] = {}
+    for n, core in cores.items():
+        for group in core.image.placement.inputs:
+            source, rows = core.lines[group.name]
+            if network.is_input(source):
+                continue
+            delay, most = group.delay - network.start_of(source), core.image.chip.delay_max
+            if not 1 <= delay <= most:
+                raise InputError(f"physical delay of the edges from population {source!r} must be in 1..{most} on this chip (delay_max), "
+                                 f"not {delay}")
+            for i, neuron in enumerate(rows.tolist()):
+                of_core = links.setdefault(owner[source, neuron], {})
+                of_core.setdefault(source, {}).setdefault(neuron, []).append((n, group.first_axon + i, delay))
+    return links
+
+
+def _route(network: Network, core: MeshCore, links: Links, mesh: Mesh) -> Image:
+    """The image with the routes of its spikes: the first entry at the neuron's lane, the others in the rows behind those of the lanes."""
+    image, chip = core.image, core.image.chip
+    d, record = chip.derived, route_record(chip)
+    values = {f.name: np.zeros(d.route_rows, np.int64) for f in record}
+    free = d.words << d.lane_bits
+    for p in image.placement.populations:
+        for i, neuron in enumerate(core.neurons[p.name].tolist()):
+            entries = _entries(links.get(p.name, {}).get(neuron, []), mesh)
+            if p.first_axon is not None and p.delay is not None:
+                entries.append({"kind": ROUTE_LOCAL, "address": p.first_axon + i, "delay": p.delay})
+            if p.name == network.output:
+                entries.append({"kind": ROUTE_OUT, "address": neuron})
+            word, lane = divmod(int(p.neurons[i]), chip.lanes)
+            row = (word << d.lane_bits) | lane
+            for k, entry in enumerate(entries):
+                for key, value in entry.items():
+                    values[key][row] = value
+                if k < len(entries) - 1:
+                    if free == d.route_rows:
+                        raise InputError(f"route entries beyond one per neuron must be at most {chip.chain} in a core of this chip "
+                                         f"(chain), not more, for all destinations of {p.name!r}: choose a larger chain")
+                    values["more"][row], values["next"][row] = 1, free
+                    row, free = free, free + 1
+    return replace(image, memories={**image.memories, "routes": row_bytes(pack_plain(record, values))})
+
+
+def _entries(places: list[tuple[int, int, int]], mesh: Mesh) -> list[dict[str, Any]]:
+    """Packets to these (core, axon, delay)."""
+    cores: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for n, axon, delay in places:
+        cores.setdefault((axon, delay), []).append(mesh.core(n))
+    return [{"kind": ROUTE_PACKET, "address": axon, "delay": delay, **vars(mesh.check(rectangle))}
+            for (axon, delay), members in cores.items() for rectangle in chain(members)]
+
+
+def _check_shares(network: Network, shares: Sequence[Mapping[str, np.ndarray]]) -> None:
+    held = {p.name: np.zeros(p.size, np.int64) for p in network.populations}
+    for share in shares:
+        for name, neurons in share.items():
+            if name not in held:
+                raise InputError(f"population of a core must be one of {', '.join(held)}, not {name!r}")
+            held[name] += np.bincount(np.asarray(neurons, np.int64), minlength=held[name].size)
+    for name, count in held.items():
+        if (count != 1).any():
+            neuron = int(np.argmax(count != 1))
+            raise InputError(f"neuron {neuron} of population {name!r} must lie on one core, not on {count[neuron]}")
+
+
+def _slice(p: Population, neurons: np.ndarray) -> Population:
+    """Those neurons of a population; all parameters lie along the last axis."""
+    arrays = {f.name: getattr(p, f.name)[..., neurons] for f in fields(p) if isinstance(getattr(p, f.name), np.ndarray)}
+    return replace(p, size=len(neurons), **arrays)
