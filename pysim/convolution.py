@@ -14,7 +14,7 @@ import numpy as np
 
 from pysim.errors import InputError
 
-__all__ = ["Conv"]
+__all__ = ["Conv", "strided"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,29 +67,39 @@ class Conv:
 
     def lines(self, neurons: np.ndarray) -> np.ndarray:
         """Lines that reach any of ``neurons``, ascending: int64 ``[m]``."""
-        seen = np.zeros(self.source, np.bool_)
-        channel, y, x = np.unravel_index(neurons, self.target)
-        of_group, per_group = channel // (self.target[0] // self.groups), self.source[0] // self.groups
+        seen = np.zeros((self.groups, *self.source[1:]), np.bool_)
+        group, y, x = np.unravel_index(np.unique(self._outputs(neurons)), (self.groups, *self.target[1:]))
         for i in range(self.kernel[0]):
             for j in range(self.kernel[1]):
                 row, column, inside = self._at(y, x, i, j)
-                for c in range(per_group):
-                    seen[of_group[inside] * per_group + c, row[inside], column[inside]] = True
-        return np.flatnonzero(seen)
+                seen[group[inside], row[inside], column[inside]] = True
+        return np.flatnonzero(seen.repeat(self.source[0] // self.groups, axis=0))
 
     def block(self, weights: np.ndarray, lines: np.ndarray, neurons: np.ndarray) -> np.ndarray:
-        """Weight of each of ``lines`` onto each of ``neurons``, 0 where they do not meet: int32 ``[m, n]``."""
-        channel, y, x = np.unravel_index(lines, self.source)
-        out, v, u = np.unravel_index(neurons, self.target)
-        per_group = self.source[0] // self.groups
-        c = channel[:, None] - out // (self.target[0] // self.groups) * per_group
-        i = y[:, None] + self.padding[0] - v * self.stride[0]
-        j = x[:, None] + self.padding[1] - u * self.stride[1]
-        meet = (i >= 0) & (i < self.kernel[0]) & (j >= 0) & (j < self.kernel[1])
-        if self.groups > 1:
-            meet &= (c >= 0) & (c < per_group)
-        flat = ((out * per_group + c) * self.kernel[0] + i) * self.kernel[1] + j
-        return np.where(meet, weights.reshape(-1)[np.where(meet, flat, 0)], 0).astype(np.int32)
+        """Weight of each of ``lines`` onto each of ``neurons``, 0 where they do not meet: int32 ``[m, n]``.
+
+        ``lines`` and ``neurons`` name each at most once. Neurons of one place see the same lines: their weights are copied at once.
+        """
+        found = np.zeros((lines.size, neurons.size), np.int32)
+        row_of = np.full((self.groups, self.source[0] // self.groups, *self.source[1:]), -1)
+        row_of.reshape(-1)[lines] = np.arange(lines.size)
+        places, of = np.unique(self._outputs(neurons), return_inverse=True)
+        columns = np.split(np.argsort(of, kind="stable"), np.cumsum(np.bincount(of)))[:-1]
+        channel = neurons // (self.target[1] * self.target[2])
+        for group, v, u, mine in zip(*np.unravel_index(places, (self.groups, *self.target[1:])), columns, strict=True):
+            y, x = v * self.stride[0] - self.padding[0], u * self.stride[1] - self.padding[1]  # of the kernel's first cell
+            i, j = max(0, -y), max(0, -x)  # the first cell inside the map
+            rows = row_of[group, :, y + i:max(0, y + self.kernel[0]), x + j:max(0, x + self.kernel[1])]
+            some = weights[strided(channel[mine]), :, i:i + rows.shape[1], j:j + rows.shape[2]].reshape(mine.size, -1)
+            rows = rows.reshape(-1)
+            if rows.size and rows.min() < 0:
+                rows, some = rows[rows >= 0], some[:, rows >= 0]
+            at, to = strided(rows), strided(mine)
+            if isinstance(at, slice) or isinstance(to, slice):
+                found[at, to] = some.T
+            else:
+                found[np.ix_(at, to)] = some.T
+        return found
 
     def fanout(self, weights: np.ndarray) -> np.ndarray:
         """Non-zero synapses of each line: int64 ``[source size]``."""
@@ -106,3 +116,17 @@ class Conv:
         """Row and column of the source that kernel cell (i, j) meets for outputs (y, x), and where they lie inside."""
         row, column = y * self.stride[0] + i - self.padding[0], x * self.stride[1] + j - self.padding[1]
         return row, column, (row >= 0) & (row < self.source[1]) & (column >= 0) & (column < self.source[2])
+
+    def _outputs(self, neurons: np.ndarray) -> np.ndarray:
+        """Group and place of each neuron as one number, (group * height + y) * width + x."""
+        channel, place = np.divmod(neurons, self.target[1] * self.target[2])
+        return channel // (self.target[0] // self.groups) * (self.target[1] * self.target[2]) + place
+
+
+def strided(index: np.ndarray) -> slice | np.ndarray:
+    """An index as a slice, if it ascends evenly: numpy then copies rows instead of elements."""
+    if index.size < 2 or index[1] <= index[0]:
+        return index
+    step = int(index[1] - index[0])
+    last = int(index[0]) + step * (index.size - 1)
+    return slice(int(index[0]), last + 1, step) if (np.diff(index) == step).all() else index

@@ -1,14 +1,20 @@
 """pysim.partition and pysim.program: a network cut into parts does what the whole does, neuron for neuron."""
 
+import resource
+import time
+from collections import Counter
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import pytest
 
 from golden.integer import run
+from pysim import zoo
 from pysim.core import Core
 from pysim.errors import InputError
-from pysim.image import Image
+from pysim.fit import fit
+from pysim.image import Image, pack
 from pysim.network import Conv, Edge, Input, Network, Population, WeightFormat
 from pysim.params import PRESETS, Chip
 from pysim.partition import cut, groups, partition
@@ -130,6 +136,42 @@ def test_a_cut_begins_time_anew(rng: np.random.Generator) -> None:
     assert {n.name: n.size for n in part.network.inputs} == {"pool": 36, "image": 72}
     np.testing.assert_array_equal(part.network.edges[0].weights, network.edges[2].weights[:, [1, 4, 5]])
     np.testing.assert_array_equal(part.network.populations[0].v_th, network.population("dense").v_th[:, [1, 4, 5]])
+
+
+@pytest.mark.slow
+def test_vgg_is_packed_part_by_part(rng: np.random.Generator, capsys: pytest.CaptureFixture[str]) -> None:
+    """3,520 cores of ``zou-vgg:4`` with random ternary weights: what they are, and (printed) what they take."""
+    copies, chip = 4, PRESETS["zou2021"]
+
+    def copied(conv: Conv) -> Conv:
+        return replace(conv, source=(conv.source[0] * copies, *conv.source[1:]), target=(conv.target[0] * copies, *conv.target[1:]))
+
+    inside = [layer for layer in zoo.layers("zou-vgg:4") if layer.on_chip]
+    convs = [copied(layer.sources[0]) for layer in inside]
+    names = ["image", *(f"layer{i}" for i in range(len(convs)))]
+    network = Network(
+        name="vgg", inputs=(Input(name="image", size=prod(convs[0].source)),), steps=1, output=names[-1],
+        populations=tuple(Population.make(name, prod(conv.target), start=i, weight_bits=2, weight_format=WeightFormat.TERNARY)
+                          for i, (name, conv) in enumerate(zip(names[1:], convs, strict=True))),
+        edges=tuple(Edge(source=source, target=target, conv=conv, weights=rng.integers(-1, 2, conv.weights_shape, dtype=np.int32))
+                    for source, target, conv in zip(names, names[1:], convs, strict=False)))
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    cores: Counter[str] = Counter()
+    neurons: Counter[str] = Counter()
+    image_bytes = 0
+    for part in partition(network, chip):
+        image = pack(part.network, chip=chip)
+        (name,) = part.neurons
+        cores[name] += 1
+        neurons[name] += part.neurons[name].size
+        image_bytes += sum(rows.nbytes for rows in image.memories.values())
+    seconds, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with capsys.disabled():
+        print(f"\n{cores.total():,} cores packed in {seconds:.1f} s of processor time, {image_bytes / 2**30:.2f} GiB of images if all were "
+              f"kept; peak memory {before / 2**20:.2f} GiB before (the network), {after / 2**20:.2f} GiB after")
+    assert cores.total() == 3520
+    assert list(cores.values()) == [row.cores for row in fit(zoo.layers("zou-vgg:4"), chip).rows if row.on_chip]
+    assert neurons == {p.name: p.size for p in network.populations}
 
 
 # -- folder ----------------------------------------------------------------------------------------------------
