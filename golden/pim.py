@@ -1,0 +1,209 @@
+"""The PIM macro's integer arithmetic in torch, written from docs/pim.md alone: the reference for hdl/pim.py and pysim/pim.py.
+
+Bit lines are matrix products of patches (strided views of the padded image) and of weights as the stuck cells leave them, in float64, which
+holds every number here exactly; noise is found by leaps of the generators, whose step is linear over GF(2), and not step by step.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from pysim.network import InputError
+from pysim.pim_params import MAX_SHIFT, SEGMENTS, WHOLE, PimLayer, adc_seeds, stream_word
+
+__all__ = ["PimResult", "calibrate", "effective_weights", "patches", "run"]
+
+CHUNK = 1 << 22  # numbers of patches held at once
+
+
+@dataclass(frozen=True, eq=False)
+class PimResult:
+    """currents: int64 ``[sample, channel, position]``, in units of 2^shift. codes: int32 ``[sample, position, group, pulse, channel,
+    split]``, empty if not recorded. saturated: currents that were clipped; clipped: conversions in which a clip acted."""
+
+    currents: np.ndarray
+    codes: np.ndarray
+    saturated: int
+    clipped: int
+
+
+@torch.inference_mode()
+def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, *, codes: bool = True) -> PimResult:
+    """Run images, int ``[sample, *source]``, each with its own stream number (default 0). InputError for bad images."""
+    p, x = layer.params, layer.check_images(images)
+    streams = np.zeros(len(x), np.int64) if streams is None else np.asarray(streams)
+    if streams.shape != (len(x),):
+        raise InputError(f"streams of a PIM run must be one number per image, {len(x)}, not of shape {streams.shape}")
+    batch = max(1, CHUNK // (layer.window.positions * max(layer.window.rows, layer.channels * p.splits)))
+    parts = [_run(layer, x[at:at + batch], streams[at:at + batch], codes) for at in range(0, max(len(x), 1), batch)]
+    return PimResult(np.concatenate([r.currents for r in parts]), np.concatenate([r.codes for r in parts]),
+                     sum(r.saturated for r in parts), sum(r.clipped for r in parts))
+
+
+def _run(layer: PimLayer, x: np.ndarray, streams: np.ndarray, codes: bool) -> PimResult:
+    p = layer.params
+    place, split = _units(layer)
+    gain, offset = (torch.from_numpy(table.reshape(-1)[place]).double() for table in (layer.gain, layer.offset))
+    noise = _Noise(layer, streams)
+    least, greatest = p.code_range
+    lsb = 2.0 ** layer.shift * 4096
+    total = torch.zeros(len(x), layer.window.positions, len(place), dtype=torch.float64)
+    kept, clipped = [], 0
+    for group, pulse, value in _bit_lines(layer, x):
+        held = value.clamp(-layer.limit, layer.limit)
+        analogue = held * gain + (offset + noise.at(group, pulse)) * (lsb / 16)
+        wide = torch.floor(analogue / lsb + 0.5)
+        code = wide.clamp(least, greatest)
+        clipped += int(((held != value) | (code != wide)).sum())
+        total += code * 2.0 ** (pulse * p.pulse_bits)
+        if codes:
+            kept.append(code.int())
+    weight = 2.0 ** split * torch.where((split == p.splits - 1) & (p.splits > 1), -1.0, 1.0)
+    result = (total * weight).unflatten(2, (layer.channels, p.splits)).sum(3).long() + torch.from_numpy(layer.bias)
+    bound = 1 << (p.current_bits - 1)
+    current = result.clamp(-bound, bound - 1)
+    stored = torch.stack(kept, 2).unflatten(2, (layer.groups, p.pulses)).unflatten(4, (layer.channels, p.splits)) if kept \
+        else torch.zeros(0, dtype=torch.int32)
+    return PimResult(current.transpose(1, 2).contiguous().numpy(), stored.numpy(), int((current != result).sum()), clipped)
+
+
+def patches(layer: PimLayer, x: np.ndarray) -> Tensor:
+    """Pixels of every output position, float64 ``[sample, position, kernel row]``, of images int64 ``[sample, pixels]``."""
+    w = layer.window
+    maps = torch.from_numpy(x).double().view(len(x), *w.source)
+    maps = pad(maps, [n for p in reversed(w.padding) for n in (p, p)])
+    for axis, (kernel, stride) in enumerate(zip(w.kernel, w.stride, strict=True)):
+        maps = maps.unfold(2 + axis, kernel, stride)
+    dims = len(w.kernel)
+    order = [0, *range(2, 2 + dims), 1, *range(2 + dims, 2 + 2 * dims)]
+    return maps.permute(order).reshape(len(x), w.positions, w.rows)
+
+
+def effective_weights(layer: PimLayer) -> np.ndarray:
+    """Weights as the stuck cells leave them, int64 ``[channels, splits, kernel rows]``: their value (merged) or their bits (sliced)."""
+    p = layer.params
+    codes = layer.weights & (1 << p.weight_bits) - 1
+    place = np.arange(layer.channels)
+    bank, word = np.divmod(place % p.capacity, p.words)
+    row = (place // p.capacity * layer.groups * p.active_rows)[:, None] + np.arange(layer.window.rows)
+    for bit in range(p.weight_bits):
+        column = (word * p.weight_bits + bit)[:, None]
+        codes = np.where(layer.stuck0[bank[:, None], row, column], codes & ~(1 << bit), codes)
+        codes = np.where(layer.stuck1[bank[:, None], row, column], codes | 1 << bit, codes)
+    if p.merged:
+        half = 1 << (p.weight_bits - 1)
+        return ((codes ^ half) - half)[:, None]
+    return codes[:, None] >> np.arange(p.weight_bits)[:, None] & 1
+
+
+def _bit_lines(layer: PimLayer, x: np.ndarray) -> Iterator[tuple[int, int, Tensor]]:
+    """(group, pulse, v before the clip: float64 ``[sample, position, channel and split]``), in the macro's order."""
+    p, rows = layer.params, layer.window.rows
+    pixels = patches(layer, x)
+    weights = torch.from_numpy(effective_weights(layer)).double().flatten(0, 1)
+    channel = torch.arange(layer.channels).repeat_interleave(p.splits)
+    # a border of two segments lies at the first row r with r * 8 >= segment * active_rows
+    borders = [-(-segment * p.active_rows // SEGMENTS) for segment in range(SEGMENTS + 1)]
+    for group in range(layer.groups):
+        first = group * p.active_rows
+        keep = torch.from_numpy(layer.keep)[channel // p.capacity * layer.groups + group].double()
+        for pulse in range(p.pulses):
+            sent = torch.floor(pixels / 2.0 ** (pulse * p.pulse_bits)) % 2.0 ** p.pulse_bits if p.pulses > 1 else pixels
+            if not p.ir_drop:
+                last = min(first + p.active_rows, rows)
+                yield group, pulse, sent[:, :, first:last] @ weights[:, first:last].T
+                continue
+            value = torch.zeros(len(x), layer.window.positions, len(weights), dtype=torch.float64)
+            for segment in range(SEGMENTS):
+                part = slice(min(first + borders[segment], rows), min(first + borders[segment + 1], rows))
+                value += torch.floor(sent[:, :, part] @ weights[:, part].T * keep[:, segment] / WHOLE)
+            yield group, pulse, value
+
+
+def _units(layer: PimLayer) -> tuple[np.ndarray, Tensor]:
+    """Of every channel and split: its unit among those of all banks, and the split."""
+    p = layer.params
+    split = np.tile(np.arange(p.splits), layer.channels)
+    return np.repeat(np.arange(layer.channels) % p.capacity, p.splits) * p.splits + split, torch.from_numpy(split)
+
+
+class _Noise:
+    """Noise in 1/16 LSB of every conversion, from how many of its converter came before it."""
+
+    def __init__(self, layer: PimLayer, streams: np.ndarray) -> None:
+        self.layer, p = layer, layer.params
+        place, _ = _units(layer)
+        self.converter, turn = np.divmod(place, p.share)
+        pass_ = np.arange(layer.channels).repeat(p.splits) // p.capacity
+        busy = np.zeros((layer.passes, p.banks * p.converters), np.int64)  # conversions of one evaluation
+        np.add.at(busy, (pass_, self.converter), 1)
+        self.each = busy[pass_, self.converter]
+        evaluations = layer.groups * p.pulses
+        before = (np.cumsum(busy, 0) - busy) * evaluations
+        per_position = busy.sum(0) * evaluations
+        self.ordinal = np.arange(layer.window.positions)[:, None] * per_position[self.converter] + before[pass_, self.converter] + turn
+        self.numbers: Tensor | None = None
+        if layer.sigma:
+            words = np.array([stream_word(int(s)) for s in streams], np.uint32)
+            start = adc_seeds(p, layer.seed) ^ words[:, None]
+            start = torch.from_numpy(np.where(start == 0, 1, start).astype(np.int64))
+            states = _generate(start, layer.window.positions * int(per_position.max()))
+            heights = sum((states >> shift & 255 for shift in (0, 8, 16, 24)), torch.zeros(())) - 510
+            self.numbers = torch.floor(heights * layer.sigma / 1024.0)
+
+    def at(self, group: int, pulse: int) -> Tensor | float:
+        """Noise of the row group and pulse, ``[sample, position, channel and split]``."""
+        if self.numbers is None:
+            return 0.0
+        ordinal = self.ordinal + (group * self.layer.params.pulses + pulse) * self.each
+        return self.numbers[:, torch.from_numpy(np.broadcast_to(self.converter, ordinal.shape).copy()), torch.from_numpy(ordinal)]
+
+
+def _generate(start: Tensor, count: int) -> Tensor:
+    """The first ``count`` words of xorshift32 (13, 17, 5; Marsaglia 2003) after each of ``start``: int64 ``[..., count]``.
+
+    Words m+1..2m are words 1..m advanced by m steps, and m steps are a linear map of 32 bits.
+    """
+    step = torch.tensor([_xorshift(1 << bit) for bit in range(32)])
+    words = _advance(step, start[..., None])
+    while words.shape[-1] < count:
+        words = torch.cat([words, _advance(step, words)], -1)
+        step = _advance(step, step)
+    return words[..., :count]
+
+
+def _xorshift(word: int) -> int:
+    word ^= word << 13 & 0xFFFFFFFF
+    word ^= word >> 17
+    return word ^ word << 5 & 0xFFFFFFFF
+
+
+def _advance(matrix: Tensor, words: Tensor) -> Tensor:
+    """The linear map whose images of 1, 2, 4, ... are ``matrix``, of all words: one table for each of their bytes."""
+    result = torch.zeros_like(words)
+    for byte in range(4):
+        table = torch.zeros(1, dtype=torch.int64)
+        for image in matrix[8 * byte:8 * byte + 8]:
+            table = torch.cat([table, table ^ image])
+        result ^= table[words >> 8 * byte & 255]
+    return result
+
+
+@torch.inference_mode()
+def calibrate(layer: PimLayer, images: np.ndarray, percentile: float = 100.0) -> tuple[int, int]:
+    """(shift, limit) from data: the limit is the ``percentile`` of |v| over all bit lines, the shift the least for which it has a code.
+
+    images: a sample of the training set, int ``[sample, *source]``. InputError for an empty one or a percentile outside 0..100.
+    """
+    if not len(images):
+        raise InputError("images to calibrate a PIM layer with must be at least 1, not none")
+    if not 0 <= percentile <= 100:
+        raise InputError(f"percentile of a PIM calibration must be in 0..100, not {percentile}")
+    values = torch.cat([value.abs().flatten() for _, _, value in _bit_lines(layer, layer.check_images(images))]).numpy()
+    limit = max(1, int(np.quantile(values, percentile / 100, method="higher")))
+    greatest = layer.params.code_range[1]
+    return next((s for s in range(MAX_SHIFT) if limit + (1 << s >> 1) >> s <= greatest), MAX_SHIFT), limit

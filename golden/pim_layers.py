@@ -1,0 +1,98 @@
+"""PIM layers as torch modules: the forward pass is the macro's own integer arithmetic, the backward pass that of the ideal layer.
+
+    forward:  y = 2^shift * current / scale,     weights round(scale * w), scale = (2^(weight_bits-1) - 1) / max|w|
+    backward: of sum over k of x_k * w_k         (straight through rounding, converter, stuck cells and noise)
+
+so that training sees what the macro does (ACE-SNN, section 4: symmetric weights, one scale per layer, no bias).
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from golden.pim import calibrate, run
+from pysim.network import InputError
+from pysim.pim_params import PimLayer, PimParams, PimWindow
+
+__all__ = ["PimConv2d", "PimConv3d", "PimLinear"]
+
+
+class _PimModule(nn.Module):
+    """``weight`` float ``[channels, source channels, *kernel]``. Further arguments: tables and settings of :meth:`PimLayer.make`.
+
+    In training every image has a stream of noise of its own, counted on; in evaluation all have stream 0, so that results repeat.
+    """
+
+    def __init__(self, params: PimParams, window: PimWindow, channels: int, **tables: Any) -> None:
+        super().__init__()
+        self.params, self.window, self.tables, self.images = params, window, tables, 0
+        self.weight = nn.Parameter(torch.empty(channels, window.source[0], *window.kernel))
+        nn.init.kaiming_uniform_(self.weight.view(channels, -1), a=5 ** 0.5)
+        self.layer()  # refuses a bad table now
+
+    @property
+    def scale(self) -> float:
+        """Integer weights per unit of weight."""
+        return ((1 << (self.params.weight_bits - 1)) - 1) / max(float(self.weight.detach().abs().max()), 1e-12)
+
+    def layer(self) -> PimLayer:
+        """The layer as the macro is loaded with it."""
+        weights = torch.round(self.weight.detach().double() * self.scale).long().numpy()
+        return PimLayer.make(self.params, self.window, weights, **self.tables)
+
+    def calibrate(self, images: np.ndarray, percentile: float = 100.0) -> tuple[int, int]:
+        """Set range shift and discharge clip from a sample of the training set, and return them; see golden.pim.calibrate."""
+        self.tables["shift"], self.tables["limit"] = calibrate(self.layer(), images, percentile)
+        return self.tables["shift"], self.tables["limit"]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pixels, whole numbers ``[sample, *source]``, to sums in units of pixel * weight, float32 ``[sample, channels, *target]``."""
+        pixels = x.detach().cpu().numpy()
+        if not np.array_equal(pixels, np.rint(pixels)):
+            raise InputError("pixels of a PIM layer must be whole numbers, not fractions: scale them to 0..2^pixel_bits - 1")
+        streams = self.images + np.arange(len(x)) if self.training else None
+        if self.training:
+            self.images += len(x)
+        layer = self.layer()
+        currents = run(layer, pixels.astype(np.int64), streams, codes=False).currents
+        actual = torch.from_numpy(currents * (2.0 ** layer.shift / self.scale)).float().view(len(x), len(self.weight), *self.window.target)
+        ideal = self._ideal(x.float())
+        return ideal + (actual.to(ideal) - ideal).detach()
+
+    def _ideal(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class PimLinear(_PimModule):
+    """A fully connected layer of ``features`` pixels."""
+
+    def __init__(self, params: PimParams, features: int, channels: int, **tables: Any) -> None:
+        super().__init__(params, PimWindow.make((features,)), channels, **tables)
+
+    def _ideal(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight)
+
+
+class PimConv2d(_PimModule):
+    """A convolution of images (channels, height, width)."""
+
+    def __init__(self, params: PimParams, source: tuple[int, int, int], channels: int, kernel: tuple[int, int], *,
+                 stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0, **tables: Any) -> None:
+        super().__init__(params, PimWindow.make(source, kernel, stride=stride, padding=padding), channels, **tables)
+
+    def _ideal(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, stride=self.window.stride, padding=self.window.padding)
+
+
+class PimConv3d(_PimModule):
+    """A convolution of cubes (channels, depth, height, width), say of hyperspectral patches."""
+
+    def __init__(self, params: PimParams, source: tuple[int, int, int, int], channels: int, kernel: tuple[int, int, int], *,
+                 stride: int | tuple[int, int, int] = 1, padding: int | tuple[int, int, int] = 0, **tables: Any) -> None:
+        super().__init__(params, PimWindow.make(source, kernel, stride=stride, padding=padding), channels, **tables)
+
+    def _ideal(self, x: Tensor) -> Tensor:
+        return F.conv3d(x, self.weight, stride=self.window.stride, padding=self.window.padding)

@@ -1,0 +1,142 @@
+"""The PIM macro as the chip does it: cells, row groups, pulses, rounds; bit-exact with hdl/pim.py and golden/pim.py (docs/pim.md).
+
+Weights become cells, cells stick, rows are raised and their pixels streamed row by row into all units at once; every converter's generator
+takes one step per conversion, in the order position, pass, row group, pulse, round.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from pysim.errors import InputError
+from pysim.pim_params import SEGMENTS, PimLayer, adc_seeds, stream_word
+
+__all__ = ["PimTrace", "run"]
+
+
+@dataclass(frozen=True, eq=False)
+class PimTrace:
+    """What a layer did.
+
+    currents: int64 ``[sample, channel, position]``, in units of 2^shift. codes: int32 ``[sample, position, group, pulse, channel, split]``,
+    every conversion; empty if not recorded. counters: n_read, n_blp, n_adc, n_cycles, n_sat (currents clipped to their width), n_clip
+    (conversions in which the discharge clip or the code's range acted), over all samples.
+    """
+
+    currents: np.ndarray
+    codes: np.ndarray
+    counters: dict[str, int]
+
+
+def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, *, codes: bool = True) -> PimTrace:
+    """Run images, int ``[sample, *source]``, each from its own restart of the generators with its stream number (default 0).
+
+    InputError for images of another shape or pixels out of range.
+    """
+    p, window = layer.params, layer.window
+    x = layer.check_images(images)
+    streams = np.zeros(len(x), np.int64) if streams is None else np.asarray(streams)
+    if streams.shape != (len(x),):
+        raise InputError(f"streams of a PIM run must be one number per image, {len(x)}, not of shape {streams.shape}")
+    cells = _cells(layer)
+    addresses = window.address(np.arange(window.positions))
+    noise = _noise(layer, streams)
+    low, high = p.code_range
+    count = dict.fromkeys(("n_read", "n_blp", "n_adc", "n_cycles", "n_sat", "n_clip"), 0)
+    currents = np.zeros((len(x), layer.channels, window.positions), np.int64)
+    kept = np.zeros((len(x), window.positions, layer.groups, p.pulses, layer.channels, p.splits) if codes else 0, np.int32)
+    for pass_ in range(layer.passes):
+        words = layer.words_of(pass_)
+        channels = slice(pass_ * p.capacity, pass_ * p.capacity + words)
+        total = np.zeros((len(x), window.positions, words * p.splits), np.int64)
+        gain, offset = (table.reshape(-1)[:total.shape[2]] for table in (layer.gain, layer.offset))
+        for group, pulse in product(range(layer.groups), range(p.pulses)):
+            units = _units(layer, cells, pass_ * layer.groups + group)[:, :total.shape[2]]
+            value, used = _bit_lines(layer, x, addresses, units, pass_, group, pulse)
+            held = np.clip(value, -layer.limit, layer.limit)
+            n = noise[pass_, group, pulse].reshape(len(x), window.positions, -1)[:, :, :total.shape[2]]
+            raw = held * gain + ((offset + n) << (layer.shift + 8)) + (1 << (layer.shift + 11)) >> (layer.shift + 12)
+            code = np.clip(raw, low, high)
+            total += code << pulse * p.pulse_bits
+            if codes:
+                kept[:, :, group, pulse, channels] = code.reshape(*code.shape[:2], words, p.splits)
+            count["n_clip"] += int(((held != value) | (code != raw)).sum())
+            count["n_adc"] += code.size
+            count["n_read"] += len(x) * window.positions * -(-words // p.words)
+            count["n_blp"] += len(x) * window.positions * words * used
+            count["n_cycles"] += len(x) * window.positions * p.evaluation_cycles
+        strength = 1 << np.arange(p.splits)
+        if not p.merged:
+            strength[-1] *= -1  # the sign's column
+        result = total.reshape(*total.shape[:2], words, p.splits) @ strength + layer.bias[channels]
+        limit = 1 << p.current_bits - 1
+        clipped = np.clip(result, -limit, limit - 1)
+        currents[:, channels] = clipped.transpose(0, 2, 1)
+        count["n_sat"] += int((clipped != result).sum())
+        count["n_cycles"] += len(x) * window.positions  # the sums leave
+    return PimTrace(currents, kept, count)
+
+
+def _cells(layer: PimLayer) -> np.ndarray:
+    """What the cells hold, stuck ones included: uint8 ``[banks, rows, columns]``."""
+    p = layer.params
+    cells = np.zeros((p.banks, p.rows, p.columns), np.uint8)
+    for channel, weights in enumerate(layer.weights):
+        pass_, place = divmod(channel, p.capacity)
+        bank, word = divmod(place, p.words)
+        first = pass_ * layer.groups * p.active_rows
+        for bit in range(p.weight_bits):
+            cells[bank, first:first + weights.size, word * p.weight_bits + bit] = weights >> bit & 1
+    return cells & ~layer.stuck0 | layer.stuck1
+
+
+def _units(layer: PimLayer, cells: np.ndarray, group: int) -> np.ndarray:
+    """Values of all units in one stored row group: int64 ``[active_rows, banks * units]``."""
+    p = layer.params
+    some = cells[:, group * p.active_rows:(group + 1) * p.active_rows, :p.words * p.weight_bits].astype(np.int64)
+    strength = 1 << np.arange(p.unit_bits)
+    if p.merged:
+        strength[-1] *= -1
+    return (some.reshape(p.banks, p.active_rows, p.units, p.unit_bits) @ strength).transpose(1, 0, 2).reshape(p.active_rows, -1)
+
+
+def _bit_lines(layer: PimLayer, x: np.ndarray, addresses: np.ndarray, units: np.ndarray, pass_: int, group: int,
+               pulse: int) -> tuple[np.ndarray, int]:
+    """v before the clip, int64 ``[sample, position, unit]``, row after row; and the rows in use."""
+    p = layer.params
+    segments = np.zeros((SEGMENTS, len(x), len(addresses), units.shape[1]), np.int64)
+    first = group * p.active_rows
+    used = min(p.active_rows, layer.window.rows - first)
+    for row in range(used):
+        at = addresses[:, first + row]
+        pixel = np.where(at < 0, 0, x[:, at]) >> pulse * p.pulse_bits & (1 << p.pulse_bits) - 1
+        segments[row * SEGMENTS // p.active_rows] += pixel[:, :, None] * units[row]
+    if p.ir_drop:
+        keep = layer.keep[pass_ * layer.groups + group]
+        segments = segments * keep[:, None, None, None] >> 8
+    return segments.sum(0), used
+
+
+def _noise(layer: PimLayer, streams: np.ndarray) -> dict[tuple[int, int, int], np.ndarray]:
+    """n of every conversion, int64 ``[sample, position, converter, round]`` by (pass, group, pulse); of idle converters 0."""
+    p = layer.params
+    state = adc_seeds(p, layer.seed) ^ np.array([stream_word(int(s)) for s in streams], np.uint32)[:, None]
+    state[state == 0] = 1
+    shape = (len(streams), layer.window.positions, p.banks * p.converters, p.share)
+    noise = {key: np.zeros(shape, np.int64) for key in product(range(layer.passes), range(layer.groups), range(p.pulses))}
+    if not layer.sigma:
+        return noise
+    unit = np.arange(p.banks * p.units).reshape(-1, p.share)
+    for position in range(layer.window.positions):
+        for key, values in noise.items():
+            for turn in range(p.share):
+                busy = unit[:, turn] < layer.words_of(key[0]) * p.splits
+                s = state[:, busy]
+                s ^= s << np.uint32(13)
+                s ^= s >> np.uint32(17)
+                s ^= s << np.uint32(5)
+                state[:, busy] = s
+                bytes_ = s.astype("<u4")[..., None].view(np.uint8).astype(np.int64)
+                values[:, position, busy, turn] = (bytes_.sum(-1) - 510) * layer.sigma >> 10
+    return noise

@@ -1,0 +1,73 @@
+"""Random PIM macros, layers and images: every effect on, every geometry legal; one generator, so that a case has a number."""
+
+from math import prod
+
+import numpy as np
+
+from pysim.pim_params import LAYOUTS, SEGMENTS, PimLayer, PimParams, PimWindow
+
+__all__ = ["random_images", "random_layer", "random_params", "random_window"]
+
+
+def divisors(number: int, most: int) -> list[int]:
+    return [n for n in range(1, min(number, most) + 1) if number % n == 0]
+
+
+def random_params(rng: np.random.Generator, *, columns: int = 48, rows: int = 32) -> PimParams:
+    """A macro of up to ``columns`` columns and ``rows`` rows."""
+    layout = str(rng.choice(LAYOUTS))
+    weight_bits, pixel_bits = int(rng.integers(2, 9)), int(rng.integers(1, 9))
+    width, height = int(rng.integers(max(16, columns // 3), columns + 1)), int(rng.integers(8, rows + 1))
+    units = width // weight_bits * (1 if layout == "merged" else weight_bits)
+    together = divisors(height, height)
+    return PimParams(
+        banks=int(rng.integers(1, 4)), columns=width, rows=height, weight_bits=weight_bits, pixel_bits=pixel_bits,
+        pulse_bits=pixel_bits if layout == "merged" else int(rng.choice(divisors(pixel_bits, 8))), layout=layout,
+        active_rows=int(rng.choice(together[len(together) // 2:])), share=int(rng.choice(divisors(units, 16))),
+        adc_bits=int(rng.integers(3, 13)), current_bits=int(rng.choice([8, 12, 16, 24, 32])), ir_drop=bool(rng.integers(2)))
+
+
+def random_window(rng: np.random.Generator, most: int) -> PimWindow:
+    """A window of at most ``most`` kernel rows, of 0, 2 or 3 dimensions."""
+    dims = int(rng.choice([0, 2, 3]))
+    if dims == 0:
+        return PimWindow.make((int(rng.integers(1, most + 1)),))
+    while True:
+        kernel = tuple(int(n) for n in rng.integers(1, 4, dims))
+        if prod(kernel) <= most:
+            break
+    padding = tuple(int(rng.integers(0, k)) for k in kernel)
+    size = tuple(int(k + rng.integers(0, 4)) for k in kernel)
+    return PimWindow.make((int(rng.integers(1, most // prod(kernel) + 1)), *size), kernel, padding=padding,
+                          stride=tuple(int(n) for n in rng.integers(1, 3, dims)))
+
+
+def random_layer(rng: np.random.Generator, params: PimParams | None = None, window: PimWindow | None = None, *, channels: int | None = None,
+                 stuck: float = 0.03) -> PimLayer:
+    """A layer that fills its macro at random, with every table and setting drawn; gains near 1 and shifts near the range of v, mostly."""
+    p = params or random_params(rng)
+    window = window or random_window(rng, p.rows)
+    passes = p.groups // -(-window.rows // p.active_rows)
+    channels = channels or int(rng.integers(1, min(passes, 3) * p.capacity + 1))
+    half = 1 << (p.weight_bits - 1)
+    table = (p.banks, p.units)
+    needed = max(0, p.value_bits - p.adc_bits)
+    cells = rng.random((2, p.banks, p.rows, p.columns)) < stuck
+    bias_half = 1 << (min(p.current_bits, p.adc_bits + 2) - 1)
+    return PimLayer.make(
+        p, window, rng.integers(-half, half, (channels, window.rows)), bias=rng.integers(-bias_half, bias_half, channels),
+        gain=_spread(rng, (0, 8192), (3600, 4600), table), offset=_spread(rng, (-512, 512), (-40, 41), table),
+        keep=_spread(rng, (0, 257), (230, 257), (p.groups, SEGMENTS)) if p.ir_drop else 256, stuck0=cells[0], stuck1=cells[1],
+        shift=int(np.clip(needed + rng.integers(-4, 2), 0, 16)), limit=int(rng.integers(p.value_max // 4, p.value_max + 1)),
+        sigma=int(rng.integers(0, 256)), seed=int(rng.integers(0, 1 << 63)))
+
+
+def _spread(rng: np.random.Generator, all_: tuple[int, int], near: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    return np.where(rng.random(size) < 0.8, rng.integers(*near, size), rng.integers(*all_, size))
+
+
+def random_images(rng: np.random.Generator, layer: PimLayer, count: int) -> np.ndarray:
+    """Images with some dark and some full pixels."""
+    high = (1 << layer.params.pixel_bits) - 1
+    x = rng.integers(0, high + 1, (count, *layer.window.source))
+    return np.where(rng.random(x.shape) < 0.15, rng.choice([0, high], x.shape), x)
