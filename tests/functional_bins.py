@@ -32,6 +32,8 @@ def bin_names(chip: Chip) -> list[str]:
         *(f"page {p}" for p in range(chip.pages)), "last page held",
         *(f"join of {n}" for n in range(1, chip.derived.join_max + 1)), *(f"weights {f.name.lower()}" for f in WeightFormat),
         *(f"spikes of delay {k}" for k in range(1, chip.delay_max + 1)),
+        *(f"axon extension {1 << e}" for e in range(chip.derived.extensions + 1)),
+        *(["second word or later, extended", "axon beyond the unextended ones"] if chip.extension > 1 else []),
         "spike of the last lane", "tick without an event", "tick with every input line active", "tick with a dead word",
     ]
 
@@ -46,6 +48,7 @@ def count(case: Case) -> Counter[str]:
     met["tick without an event"] += int((trace.counters["spikes_in"] == 0).sum())
     if lines:
         met["tick with every input line active"] += int(np.logical_and.reduce([events[:, :, at].all(axis=2) for at in lines]).sum())
+    met["axon beyond the unextended ones"] += int(events[:, :, case.image.chip.axons:].any(axis=2).sum())
     starts = {p.start for p in case.image.placement.populations}
     dead = [tick for tick in range(case.image.ticks) if any(not 0 <= tick - start < case.image.steps for start in starts)]
     met["tick with a dead word"] += len(dead) * case.stimulus.samples
@@ -62,6 +65,7 @@ class _Watched(Core):
         self.last_page, self.join, shift, offset = (np.array([getattr(w, key) for w in words])[word]
                                                     for key in ("last_page", "last_digit", "shift", "offset"))
         self.join = self.join + 1
+        self.extension, self.later = image.placement.extension, word > 0
         self.last_lane = self.neurons.place % image.chip.lanes == image.chip.lanes - 1
         self.form = np.where(offset == 0, WeightFormat.BINARY, np.where(shift == 0, WeightFormat.TERNARY, WeightFormat.SIGNED))
 
@@ -133,6 +137,8 @@ class _Watched(Core):
             met(f"join of {n}", (self.join[mine] == n) & (sums != 0))
         for form in WeightFormat:
             met(f"weights {form.name.lower()}", (self.form[mine] == form) & (sums != 0))
+        met(f"axon extension {self.extension}", sums != 0)
+        met("second word or later, extended", self.later[mine] & (self.extension > 1) & (sums != 0))
         met("spike of the last lane", s & self.last_lane[mine])
         route = {key: value[mine] for key, value in self.neurons.route.items()}
         for k in range(1, self.chip.delay_max + 1):

@@ -38,10 +38,10 @@ CHIPS = {
     # lanes as integers, enables instead of gated clocks, an odd number of lanes, two-bit digits
     "scalar": Chip(axons=24, columns=42, lanes=7, digit_bits=2, pages=2, membrane_bits=9, delay_max=3, refractory_bits=2, sliced=False,
                    clock_gates=False),
-    # axon extensions of 1 to 8, with 1 to 3 axon chunks
-    "extended": Chip(axons=20, columns=64, lanes=8, extension=8, pages=2, membrane_bits=9, delay_max=2, leak_terms=1, refractory_bits=1),
+    # axon extensions of 1 to 8, with 1 to 3 axon chunks, of 16 to 2 words
+    "extended": Chip(axons=20, columns=256, lanes=16, extension=8, pages=2, membrane_bits=9, delay_max=2, leak_terms=1, refractory_bits=1),
     # for coverage: memories whose rows are powers of two, so that every bit of an address can move
-    "cover": Chip(axons=128, columns=64, lanes=16, pages=4, membrane_bits=10, delay_max=7, refractory_bits=3),
+    "cover": Chip(axons=64, columns=256, lanes=16, extension=4, pages=4, membrane_bits=10, delay_max=7, refractory_bits=3),
     # two chunks of spikes per word, the second short
     "long": Chip(axons=130, columns=140, lanes=70, pages=1, membrane_bits=9, delay_max=2, leak_terms=1, refractory_bits=2),
     # a neuron step of two slices
