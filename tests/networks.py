@@ -102,8 +102,10 @@ def random_mesh_network(rng: np.random.Generator, chip: Chip, *, density: float 
     links: list[tuple[str, str, int]] = [("x", name, int(rng.integers(0, 3))) for name in names if name == "p0" or rng.random() < 0.4]
     room = chip.axons - lines * 3
     for s in rng.permutation(count):
-        for t in rng.permutation(count):
-            physical = int(rng.integers(1, 4)) if rng.random() < 0.6 else int(rng.integers(1, chip.delay_max + 1))
+        one = rng.random() < 0.5  # all its edges have one physical delay
+        for k, t in enumerate(rng.permutation(count)):
+            if not (one and k):
+                physical = int(rng.integers(1, 4)) if rng.random() < 0.6 else int(rng.integers(1, chip.delay_max + 1))
             logical = physical + int(starts[s] - starts[t])
             if 0 <= logical <= 16 and (logical or starts[t] > starts[s]) and room >= sizes[s] and rng.random() < 0.7:
                 links.append((names[s], names[t], logical))
@@ -125,8 +127,9 @@ def random_mesh_network(rng: np.random.Generator, chip: Chip, *, density: float 
 def random_shares(rng: np.random.Generator, network: Network, cores: int) -> list[dict[str, np.ndarray]]:
     """Neurons of each core: some populations whole on one, the others over several, some cores without any."""
     shares: list[dict[str, np.ndarray]] = [{} for _ in range(cores)]
+    home = rng.permutation(cores)[:1]  # of those on one core
     for p in network.populations:
-        chosen = rng.permutation(cores)[:1 if rng.random() < 0.3 else int(rng.integers(1, cores + 1))]
+        chosen = home if rng.random() < 0.4 else rng.permutation(cores)[:int(rng.integers(1, cores + 1))]
         owner = rng.choice(chosen, p.size)
         for n in np.unique(owner):
             shares[n][p.name] = np.flatnonzero(owner == n)

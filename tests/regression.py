@@ -20,6 +20,7 @@ import numpy as np
 
 from cosim import native
 from cosim.compare import diff
+from cosim.mesh import MeshChipModel
 from cosim.native import ChipModel
 from cosim.verilate import Options, build
 from pysim.core import Core
@@ -28,6 +29,7 @@ from pysim.memory_map import CONTROL_TICK, MemoryMap
 from pysim.network import Network, WeightFormat
 from pysim.params import Chip
 from pysim.trace import Stimulus, Trace
+from tests import mesh_regression
 from tests.networks import random_network, random_stimulus
 
 __all__ = ["CHIPS", "Case", "cases", "differences"]
@@ -44,6 +46,9 @@ CHIPS = {
     "cover": Chip(axons=64, columns=256, lanes=16, extension=4, pages=4, membrane_bits=10, delay_max=7, refractory_bits=3),
     # two chunks of spikes per word, the second short
     "long": Chip(axons=130, columns=140, lanes=70, pages=1, membrane_bits=9, delay_max=2, leak_terms=1, refractory_bits=2),
+    # six cores (tests/mesh_regression.py)
+    "mesh": Chip(axons=130, columns=64, lanes=8, membrane_bits=10, delay_max=16, leak_terms=1, refractory_bits=1, roundings=False,
+                 bounded=False, mesh_width=3, mesh_height=2, chain=256),
     # a neuron step of two slices
     "slices": Chip(axons=24, columns=256, lanes=256, pages=2, membrane_bits=8, delay_max=2, leak_terms=1, refractory_bits=1),
 }
@@ -233,8 +238,10 @@ def main() -> None:
     print(json.dumps(result), flush=True)  # from here on the process may be ended by its alarm
     signal.alarm(SECONDS)
     try:
-        model = ChipModel(chip, options)
-        found = list(differences(model, chip))
+        if chip.derived.cores > 1:
+            found = list(mesh_regression.differences(MeshChipModel(chip, options), chip))
+        else:
+            found = list(differences(ChipModel(chip, options), chip))
     except TimeoutError as error:
         found = [f"hang: {error}"]
     result |= {"different": found[0] if found else None, "differences": len(found)}

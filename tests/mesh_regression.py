@@ -1,0 +1,215 @@
+"""The regression of the mesh: random recurrent networks over all cores, RTL against pysim (which the tests compare with golden).
+
+Compared are every spike, membrane and counter of every core and tick through the native harness; and through the pins alone: ticks
+asked for before the last one is over (the barrier), events in while packets fly, events out under back-pressure, each load port.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosim.compare import diff
+from cosim.mesh import MeshChipModel
+from pysim.errors import InputError
+from pysim.memory_map import COUNTERS, MemoryMap
+from pysim.mesh import MeshImage, MeshModel, map_mesh
+from pysim.params import Chip
+from pysim.records import ROUTE_LOCAL, ROUTE_PACKET
+from pysim.trace import Stimulus, Trace, unpack
+from tests.networks import random_mesh_network, random_shares, random_stimulus
+
+__all__ = ["Case", "differences", "mesh_case", "mesh_cases"]
+
+NETWORKS, SAMPLES, DENSITY = 5, 3, 0.15
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network on a mesh, a stimulus, and what pysim says of every core."""
+
+    image: MeshImage
+    stimulus: Stimulus
+    model: MeshModel
+    traces: list[Trace]
+
+
+def mesh_case(rng: np.random.Generator, chip: Chip, samples: int = SAMPLES, engine: str | None = "numpy") -> Case:
+    """A random network that the mesh of ``chip`` holds, spread over its cores at random."""
+    for _ in range(100):
+        try:
+            network = random_mesh_network(rng, chip)
+            image = map_mesh(network, chip, random_shares(rng, network, chip.derived.cores))
+        except InputError:
+            continue
+        stimulus, model = random_stimulus(rng, network, samples, DENSITY), MeshModel(image, engine)
+        return Case(image, stimulus, model, model.run(stimulus))
+    raise AssertionError("no network of 100 fitted the mesh")
+
+
+def mesh_cases(chip: Chip, count: int = NETWORKS, *, seed: int = 0) -> Iterator[Case]:
+    """The same for the same arguments. Together they have chains, multicasts, several delays, and packets to the sender itself."""
+    for i in range(count):
+        yield mesh_case(np.random.default_rng([seed, i, chip.derived.cores]), chip)
+
+
+def features(case: Case) -> dict[str, int]:
+    """How many route entries of each kind the case has: a list of what it can find."""
+    found = dict.fromkeys(("own axons", "packets", "multicasts", "packets to the sender", "further entries", "delays above 3"), 0)
+    for n, core in case.model.cores.items():
+        x, y = case.model.mesh.core(n)
+        r = core.neurons.route
+        packet = r["kind"] == ROUTE_PACKET
+        found["own axons"] += int((r["kind"] == ROUTE_LOCAL).sum())
+        found["packets"] += int(packet.sum())
+        found["multicasts"] += int((packet & ((r["x0"] != r["x1"]) | (r["y0"] != r["y1"]))).sum())
+        found["packets to the sender"] += int((packet & (r["x0"] <= x) & (x <= r["x1"]) & (r["y0"] <= y) & (y <= r["y1"])).sum())
+        found["further entries"] += int((core.neurons.entries - 1).sum())
+        found["delays above 3"] += int((packet & (r["delay"] > 3)).sum())
+    return found
+
+
+def core_differences(expected: list[Trace], got: list[Trace]) -> Iterator[str]:
+    """Counters of each core that differ, stalls left out; the first of each."""
+    for n, (a, b) in enumerate(zip(expected, got, strict=True)):
+        for name in COUNTERS:
+            values = b.counters[name] - (b.counters["stalls"] if name in ("cycles", "stalls") else 0)
+            if (where := np.argwhere(a.counters[name] != values)).size:
+                sample, tick = where[0]
+                yield (f"core {n}, sample {sample}, tick {tick}: {name} is {a.counters[name][sample, tick]} in pysim, "
+                       f"{values[sample, tick]} in RTL")
+
+
+def differences(model: MeshChipModel, chip: Chip, count: int = NETWORKS, *, seed: int = 0, contended: bool = True) -> Iterator[str]:
+    """Everything in which the mesh departs from pysim; nothing for a right one. ``contended``: the stimuli are known to stall cores."""
+    yield from _load_port(model, np.random.default_rng([seed, chip.derived.cores, 1]))
+    fabric_stalls = output_stalls = 0
+    for i, case in enumerate(mesh_cases(chip, count, seed=seed)):
+        rng = np.random.default_rng([seed, i, 2])
+        model.fill_mesh(case.image)
+        dense = case.model.run(case.stimulus, dense=True)
+        for slow in (False, True):  # every other core visits silent axons too: packets of the others meet its long scan
+            for n in range(1, chip.derived.cores, 2):
+                model.write(MemoryMap(chip).core_base(n) + MemoryMap(chip).registers["dense"].address, slow)
+            expected = [dense[n] if slow and n % 2 else trace for n, trace in enumerate(case.traces)]
+            traces = model.run_mesh(case.image, case.stimulus)
+            fabric_stalls += sum(int(trace.counters["stalls"].sum()) for trace in traces)
+            pair = diff(case.image.network, case.image.gather(expected), case.image.gather(traces), ("pysim", "RTL"))
+            if pair.first:
+                yield f"network {i}{', some cores dense' if slow else ''}, {pair.first}"
+            yield from (f"network {i}{', some cores dense' if slow else ''}, {text}" for text in core_differences(expected, traces))
+        for n in range(1, chip.derived.cores, 2):
+            model.write(MemoryMap(chip).core_base(n) + MemoryMap(chip).registers["dense"].address, 0)
+        yield from (f"network {i}, ticks back to back, {text}" for text in _back_to_back(model, case))
+        found, stalls = _streams(model, case, rng)
+        output_stalls += stalls
+        yield from (f"network {i}, streams, {text}" for text in found)
+    if contended and not fabric_stalls:
+        yield "the fabric never held a core up: stalls are 0"
+    if contended and not output_stalls:
+        yield "the output stream was never blocked: stalls are 0"
+
+
+def _load_port(model: MeshChipModel, rng: np.random.Generator) -> Iterator[str]:
+    """Each core answers for itself; what lies behind the last one reads 0."""
+    chip, map_ = model.chip, MemoryMap(model.chip)
+    wanted = {}
+    for n in range(chip.derived.cores):
+        for name in ("words", "routes", "ring"):
+            memory = map_.memories[name]
+            row, value = int(rng.integers(memory.rows)), int(rng.integers(1 << min(32, memory.width)))
+            model.write(map_.core_base(n) + memory.address(row), value)
+            wanted[n, name, row] = value
+    for (n, name, row), value in wanted.items():
+        memory = map_.memories[name]
+        got, inside = model.read(map_.core_base(n) + memory.address(row)), int(model.memory(name, n)[row].view("<u4")[0])
+        if got != value or inside != value:
+            yield f"load port, core {n}, memory {name}, row {row}: word must be {value:#x}, is {got:#x} ({inside:#x} inside) in RTL"
+    fingerprint = map_.registers["fingerprint"].address
+    for n in range(1 << chip.derived.core_bits):
+        got, value = model.read(map_.core_base(n) + fingerprint), chip.fingerprint() if n < chip.derived.cores else 0
+        if got != value:
+            yield f"load port, core {n}: fingerprint is {value:#x} in the contract, {got:#x} in RTL"
+
+
+def _counters(model: MeshChipModel, n: int) -> dict[str, int]:
+    map_ = MemoryMap(model.chip)
+    return {name: model.read(map_.core_base(n) + map_.registers[name].address)
+            | model.read(map_.core_base(n) + map_.registers[f"{name}_high"].address) << 32 for name in COUNTERS}
+
+
+def _totals(model: MeshChipModel, case: Case, sample: int, before: list[dict[str, int]]) -> Iterator[str]:
+    for n, trace in enumerate(case.traces):
+        now = {name: value - before[n][name] for name, value in _counters(model, n).items()}
+        now["cycles"] -= now.pop("stalls")
+        for name, value in now.items():
+            if value != (expected := int(trace.counters[name][sample].sum())):
+                yield f"sample {sample}, core {n}: {name} is {expected} in pysim, {value} in RTL"
+
+
+def _back_to_back(model: MeshChipModel, case: Case) -> Iterator[str]:
+    """Each tick is asked for while the one before runs, so that nothing but the barrier lies between them."""
+    chip, ring = model.chip, case.image.chip.derived
+    number = MemoryMap(chip).registers["tick"].address
+    events = {n: core.events(case.image.stimuli(case.stimulus)[n], case.image.ticks) for n, core in case.model.cores.items()}
+    ticks = min(case.image.ticks, ring.slots)  # the inputs of that many ticks fit into the ring at once
+    for sample in range(case.stimulus.samples):
+        model.clear()
+        before = [_counters(model, n) for n in range(ring.cores)]
+        model.send((n, int(axon), int(tick) + 1) for n, core in events.items() for tick, axon in np.argwhere(core[sample, :ticks - 1]))
+        for tick in range(ticks - 1):
+            model.start()
+            while model.read(number) <= tick:
+                pass
+        model.idle(1 << 20)
+        for n, trace in enumerate(case.traces):
+            got = _counters(model, n)
+            for name in ("spikes_in", "spikes_out", "sops", "saturations", "dropped", "ticks"):
+                if (value := got[name] - before[n][name]) != (expected := int(trace.counters[name][sample, :ticks - 1].sum())):
+                    yield f"sample {sample}, core {n}: {name} is {expected} in pysim, {value} in RTL"
+                    return
+
+
+def _streams(model: MeshChipModel, case: Case, rng: np.random.Generator) -> tuple[list[str], int]:
+    """All samples through the pins: the first difference, and the cycles stalled."""
+    chip, image = case.image.chip, case.image
+    events = {n: core.events(image.stimuli(case.stimulus)[n], image.ticks) for n, core in case.model.cores.items()}
+    stalls = 0
+    for sample in range(case.stimulus.samples):
+        blocked = (0.5, 0.95)[sample % 2]
+        plan: list[list[tuple[int, int, int]]] = [[] for _ in range(image.ticks)]
+        for n, core in events.items():
+            for tick, axon in np.argwhere(core[sample]):
+                delay = int(rng.integers(1, min(chip.delay_max, tick + 1) + 1))
+                plan[tick + 1 - delay].append((n, int(axon), delay))
+        model.clear()
+        before = [_counters(model, n) for n in range(chip.derived.cores)]
+        model.receive()
+        model.send(plan[0])
+        for tick in range(image.ticks):
+            model.start()
+            if tick + 1 < image.ticks:
+                model.cycles(6)  # the tick has started: what is sent now is counted from it
+                model.send(plan[tick + 1])
+            while not model.idle(int(rng.integers(1, 4))):
+                model.ready(rng.random() >= blocked)
+            model.ready(True)
+            model.cycles(4)
+            left = model.receive()
+            for n in range(chip.derived.cores):
+                if [event[1:] for event in left if event[0] == n] != (due := _due(case, n, sample, tick)):
+                    return [f"sample {sample}, tick {tick}: events out of core {n} are {due} in pysim, of all {left} in RTL"], stalls
+        stalls += sum(_counters(model, n)["stalls"] - before[n]["stalls"] for n in range(chip.derived.cores))
+        if found := list(_totals(model, case, sample, before)):
+            return found, stalls
+    return [], stalls
+
+
+def _due(case: Case, n: int, sample: int, tick: int) -> list[tuple[int, int]]:
+    """Events of the output population that leave core ``n`` in a tick, in their order: (neuron of the whole, 0)."""
+    network = case.image.network
+    step = tick - network.population(network.output).start
+    if n not in case.image.cores or network.output not in case.image.cores[n].neurons or not 0 <= step < network.steps:
+        return []
+    neurons = case.image.cores[n].neurons[network.output]
+    return [(int(neurons[i]), 0) for i in np.flatnonzero(unpack(case.traces[n].spikes[network.output][sample, step], neurons.size))]
