@@ -1,0 +1,196 @@
+"""What a run costs: the cycles of a tick by what they are for, and time and energy from measured counters (docs/cost.md).
+
+    time    = cycles / clock
+    energy  = SOPs x energy per SOP + leakage of one core x cores x time
+
+Cycles, SOPs (non-zero synapses of the events that came) and slots (events x columns; in dense mode axons x columns, the paper's
+SOPs of its peak) are counters of the RTL, which pysim gives bit-exactly. The energy of a SOP, the leakage and the clock are constants
+of a model: nothing here measures power.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from pysim.core import DRAIN, EMIT, JOIN, REPLAY, SCAN, START, UPDATE, WORD, Core
+from pysim.errors import InputError
+from pysim.fit import CLOCK_HZ, MESH_CORES, period_cycles
+from pysim.image import Image
+from pysim.params import SCAN_BITS, Chip
+from pysim.program import Program
+from pysim.trace import Stimulus, Trace, unpack
+
+__all__ = ["ENERGY_PER_SOP", "Constants", "Cycles", "Work", "breakdown", "measure", "paper_bound", "peak_sops"]
+
+ENERGY_PER_SOP = 0.57e-12
+"""J, idle power included, at 0.9 V and 252 MHz: a figure of the paper (Zou et al. 2021, section 4.4, after Kuang et al. 2021)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constants:
+    """The model's constants: ``energy_per_sop`` J >= 0, ``leakage`` W >= 0 of one core, ``clock`` Hz > 0. The paper's 0.57 pJ
+    includes idle power, hence no leakage beside it unless one is given."""
+
+    energy_per_sop: float = ENERGY_PER_SOP
+    leakage: float = 0.0
+    clock: float = CLOCK_HZ
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if not isfinite(value) or value < 0 or (f.name == "clock" and value == 0):
+                unit = {"energy_per_sop": "J", "leakage": "W", "clock": "Hz"}[f.name]
+                raise InputError(f"{f.name.replace('_', ' ')} must be {'above' if f.name == 'clock' else 'at least'} 0 {unit}, not {value}")
+
+    def energy(self, sops: float, seconds: float, cores: int = 1) -> float:
+        """J of so many synaptic operations, on ``cores`` cores that are powered for ``seconds``."""
+        return float(sops * self.energy_per_sop + self.leakage * cores * seconds)
+
+
+# -- cycles --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Cycles:
+    """Cycles of each tick, int64 ``[sample, tick]``, by what they are for; together the RTL's cycle counter less its stalls.
+
+    ``accumulate``: a synapse row is added to the accumulators, events (dense: axons) x live words. ``scan``: the other cycles of reading
+    the events: empty chunks of axons, beginning each pass, its last row. ``sweep``: fetch, join, leak, fire and write back of all
+    words. ``emission``: the walk over the spikes. ``start``: the beginning of the tick.
+    """
+
+    accumulate: np.ndarray
+    scan: np.ndarray
+    sweep: np.ndarray
+    emission: np.ndarray
+    start: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        return self.accumulate + self.scan + self.sweep + self.emission + self.start
+
+
+def breakdown(image: Image, stimulus: Stimulus, trace: Trace, *, dense: bool = False) -> Cycles:
+    """The cycles of docs/architecture.md for a run of one core that left ``trace`` (its spikes are read, no counter)."""
+    if image.chip.derived.cores > 1:
+        raise InputError(f"chip of a breakdown must have one core (others would feed it), not {image.chip.derived.cores}")
+    place, d = image.placement, image.chip.derived
+    x = _axon_events(image, stimulus, trace)
+    chunks = np.add.reduceat(x, np.arange(0, place.rows, SCAN_BITS), axis=2, dtype=np.int64)
+    events = np.full(x.shape[:2], place.rows) if dense else chunks.sum(axis=2)
+    first = np.full(x.shape[:2], place.rows) if dense else np.maximum(chunks, 1).sum(axis=2)
+    ticks = np.arange(image.ticks)
+    live = np.array([[w.start <= tick < w.start + image.steps for w in place.words] for tick in ticks])
+    passes, joins = live.sum(axis=1), live @ np.array([w.join for w in place.words])
+    accumulate = events * passes
+    # Of the first pass the events are accumulated, if a word listens; each pass begins, and each that listens ends, in a cycle.
+    scan = first - events * (passes > 0) + SCAN + REPLAY * np.maximum(passes - 1, 0) + DRAIN * passes
+    sweep = np.broadcast_to(WORD * d.words + (JOIN + UPDATE) * passes + joins, accumulate.shape)
+    emission = EMIT + np.maximum(_spikes_by_chunk(image, trace), 1).sum(axis=2)
+    return Cycles(accumulate, scan, sweep, emission, np.full_like(accumulate, START))
+
+
+def peak_sops(chip: Chip, clock: float = CLOCK_HZ) -> float:
+    """Synapse slots per second of one core in dense mode, sweep and emission overlapped: 21.504e9 on ``zou2021``."""
+    return chip.axons * chip.columns / period_cycles(chip) * clock
+
+
+def paper_bound(chip: Chip, periods: int, constants: Constants = Constants()) -> float:
+    """J of the paper's 8 x 8 cores for so many periods if each added every synapse it could have, at the model's energy per SOP."""
+    slots = periods * MESH_CORES * chip.axons * chip.columns
+    return constants.energy(slots, periods * period_cycles(chip) / constants.clock, MESH_CORES)
+
+
+# -- a whole network -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What each part of a network does for each sample: int64 ``[part, sample]``. ``layers``: the first population of each part.
+
+    ``cycles`` and ``slots`` are event-driven, ``dense_cycles`` and ``dense_slots`` those of the same run in dense mode; ``accumulate`` and
+    ``dense_accumulate`` are the parts of them that add synapse rows. ``events``: axon events; ``sops``: the same in both modes.
+    """
+
+    layers: tuple[str, ...]
+    cycles: np.ndarray
+    accumulate: np.ndarray
+    dense_cycles: np.ndarray
+    dense_accumulate: np.ndarray
+    events: np.ndarray
+    sops: np.ndarray
+    slots: np.ndarray
+    dense_slots: np.ndarray
+
+    def rows(self, constants: Constants = Constants()) -> list[dict[str, Any]]:
+        """Per layer, means per sample: cores; SOPs, slots and cycles of all its cores together; ``busiest``, cycles of the core that takes
+        longest; energy (J) by SOPs and by slots, without leakage."""
+        found = []
+        for layer in dict.fromkeys(self.layers):
+            mine = [i for i, name in enumerate(self.layers) if name == layer]
+            sums = {f.name: float(getattr(self, f.name)[mine].sum(axis=0).mean()) for f in fields(self) if f.name != "layers"}
+            busiest, busiest_dense = (float(every[mine].max(axis=0).mean()) for every in (self.cycles, self.dense_cycles))
+            found.append({"layer": layer, "cores": len(mine), **sums, "busiest": busiest, "busiest_dense": busiest_dense,
+                          "energy_sops": constants.energy(sums["sops"], 0), "energy_slots": constants.energy(sums["slots"], 0)})
+        return found
+
+    def to_dict(self, constants: Constants = Constants()) -> dict[str, Any]:
+        """JSON form: samples, constants, layers and their sums."""
+        rows = self.rows(constants)
+        total = {key: sum(row[key] for row in rows) for key in rows[0] if key != "layer"}
+        return {"samples": self.cycles.shape[1], "constants": asdict(constants), "layers": rows, "total": total}
+
+
+def measure(bundle: Program | Image, stimulus: Stimulus, engine: str | None = None) -> Work:
+    """Run all parts in pysim, one after the other, and count."""
+    found: dict[str, list[np.ndarray]] = {f.name: [] for f in fields(Work) if f.name != "layers"}
+
+    def one(image: Image, part: Stimulus) -> Trace:
+        trace = Core(image, engine).run(part, membranes=False)
+        dense, sparse, counters = breakdown(image, part, trace, dense=True), breakdown(image, part, trace), trace.counters
+        slots = np.full_like(counters["slots"], image.placement.rows * (image.chip.columns // image.placement.extension))
+        for name, values in (("cycles", counters["cycles"]), ("accumulate", sparse.accumulate), ("dense_cycles", dense.total),
+                             ("dense_accumulate", dense.accumulate), ("events", counters["spikes_in"]), ("sops", counters["sops"]),
+                             ("slots", counters["slots"]), ("dense_slots", slots)):
+            found[name].append(values.sum(axis=1))
+        return trace
+
+    if isinstance(bundle, Image):
+        one(bundle, stimulus)
+        layers: tuple[str, ...] = (bundle.placement.populations[0].name,)
+    else:
+        parts = bundle.parts
+        bundle.run(stimulus, lambda i, part: one(parts[i].image, part), membranes=False)
+        layers = tuple(next(iter(part.neurons)) for part in parts)
+    return Work(layers, **{name: np.array(values) for name, values in found.items()})
+
+
+# -- what a run did, from its spikes -------------------------------------------------------------------------
+
+
+def _axon_events(image: Image, stimulus: Stimulus, trace: Trace) -> np.ndarray:
+    """Axon events by the tick in which they are scanned: uint8 0/1 ``[sample, tick, axon]``."""
+    events = np.zeros((stimulus.samples, image.ticks, image.placement.rows), np.uint8)
+    sources = [(i.first_axon, i.size, i.delay, stimulus.spikes[i.name]) for i in image.placement.inputs]
+    sources += [(p.first_axon, p.size, p.start + p.delay, trace.spikes[p.name]) for p in image.placement.populations
+                if p.first_axon is not None and p.delay is not None]
+    for first, size, delay, packed in sources:
+        steps = max(0, min(image.steps, image.ticks - delay))
+        events[:, delay:delay + steps, first:first + size] |= unpack(packed[:, :steps], size)
+    return events
+
+
+def _spikes_by_chunk(image: Image, trace: Trace) -> np.ndarray:
+    """Spikes of each chunk of lanes of each word: int64 ``[sample, tick, chunk]``."""
+    d, lanes = image.chip.derived, image.chip.lanes
+    samples = next(iter(trace.spikes.values())).shape[0]
+    fired = np.zeros((samples, image.ticks, d.words * d.spike_chunks), np.int64)
+    for p in image.placement.populations:
+        chunk = p.neurons // lanes * d.spike_chunks + p.neurons % lanes // SCAN_BITS
+        by_chunk = np.argsort(chunk, kind="stable")
+        held, first = np.unique(chunk[by_chunk], return_index=True)
+        spikes = unpack(trace.spikes[p.name], p.size)[:, :, by_chunk]
+        fired[:, p.start:p.start + image.steps, held] += np.add.reduceat(spikes, first, axis=2, dtype=np.int64)
+    return fired
