@@ -17,7 +17,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from cosim.cli import main
-from pysim.image import _seal
+from pysim.image import seal
 from pysim.network import Network
 from pysim.trace import Stimulus
 from tests.cosim.conftest import Small, small_network
@@ -150,7 +150,7 @@ def test_help_is_quick_to_import_and_names_every_verb() -> None:
 
 
 def test_usage_errors_are_2(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["frobnicate"], ["compare", folder / "image"], ["map", folder / "network.safetensors", "--chp", "tiny"],
+    for arguments in ([], ["frobnicate"], ["compare"], ["map", folder / "network.safetensors", "--chp", "tiny"],
                       ["sim", "--bits", "x"]):
         status, _, err = spikeloop(capfd, *arguments)
         assert status == 2
@@ -200,7 +200,7 @@ def _edit_manifest(work: Path, change: Callable[[dict], object]) -> None:
     manifest = json.loads(path.read_text())
     del manifest["sha256"]
     change(manifest)
-    path.write_bytes(_seal(manifest))
+    path.write_bytes(seal(manifest))
 
 
 def _flip(path: Path, at: int) -> None:
@@ -311,21 +311,26 @@ def test_stimuli_that_do_not_fit(folder: Path, capfd: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("make, message", [
     (lambda: small_network(pages=8), "pages of population 'hidden1' must be at most 4 on this chip, not 8"),
-    (lambda: _wide_network(30, 9), "axons of network 'wide' must be at most 32 on this chip, not 39 (pixels 30, hidden1 9)"),
-    (lambda: _wide_network(12, 17), "words of network 'wide' must be at most 8"),
+    (lambda: _wide_network(40, 3), "fan-in of layer 'hidden1' must be at most 32 lines"),
+    (lambda: _wide_network(30, 9, lateral=True),
+     "(hidden1) must lie on one core together, because cores that take turns run one after the other; but axons of network 'wide' must be "
+     "at most 32 on this chip, not 39 (pixels 30, hidden1 9)"),
+    (lambda: _wide_network(12, 17, lateral=True), "but words of network 'wide' must be at most 8"),
 ])
 def test_networks_that_do_not_fit(folder: Path, capfd: pytest.CaptureFixture[str], make: Callable[[], Network], message: str) -> None:
     path = make().save(folder / "network.safetensors")
     assert message in refused(capfd, folder, "map", path, "--chip", "tiny", "-o", folder / "new")
 
 
-def _wide_network(inputs: int, hidden: int) -> Network:
+def _wide_network(inputs: int, hidden: int, lateral: bool = False) -> Network:
     from pysim.network import Edge, Input, Population
 
-    return Network(name="wide", inputs=(Input(name="pixels", size=inputs),), steps=2, output="output",
-                   populations=(Population.make("hidden1", hidden, weight_bits=4), Population.make("output", 3, start=1, weight_bits=4)),
-                   edges=(Edge(source="pixels", target="hidden1", weights=np.ones((inputs, hidden), np.int32)),
-                          Edge(source="hidden1", target="output", weights=np.ones((hidden, 3), np.int32))))
+    edges = [Edge(source="pixels", target="hidden1", weights=np.ones((inputs, hidden), np.int32)),
+             Edge(source="hidden1", target="output", weights=np.ones((hidden, 3), np.int32))]
+    if lateral:
+        edges.append(Edge(source="hidden1", target="hidden1", delay=1, weights=np.ones((hidden, hidden), np.int32)))
+    return Network(name="wide", inputs=(Input(name="pixels", size=inputs),), steps=2, output="output", edges=tuple(edges),
+                   populations=(Population.make("hidden1", hidden, weight_bits=4), Population.make("output", 3, start=1, weight_bits=4)))
 
 
 @pytest.mark.parametrize("arguments", [
@@ -379,7 +384,9 @@ def test_comparisons_that_prove_nothing(folder: Path, capfd: pytest.CaptureFixtu
     (["sim", "--samples", "0"], "samples to compare must be at least 1, not 0"),
     (["sim", "--bits", "99"], "must be in 2..16, not 99"),
     (["sim", "--data", "nowhere"], "data folder must be a folder with the four MNIST IDX files"),
-    (["sim", "--config", "784-2000-10"], "axons of network '784-2000-10' must be at most 1152 on this chip, not 2784"),
+    (["sim", "--config", "784-2000-10"], "words of network '784-2000-10' must be at most 3 (256 columns in words of 88 lanes, with axon "
+                                         "extension 4) on this chip, not 183"),
+    (["sim", "--config", "784-80000-10"], "axons of network '784-80000-10' must be at most 73728 on this chip, not 80784"),
     (["sim", "--encoder", "morse"], "encoder must be one of rank_order, rate, not 'morse'"),
     (["train", "--epochs", "0"], "epochs of the training must be in"),
     (["train", "--steps", "0"], "steps of the encoder must be in"),
