@@ -1,4 +1,4 @@
-"""The command ``spikeloop``: train, quantize, map, fit, verilog, sim, compare, export, bench.
+"""The command ``spikeloop``: train, quantize, map, fit, cost, verilog, sim, compare, export, bench.
 
 Exit status: 0 equal (or done), 1 different (or a run that proves nothing: a silent population, dropped events), 2 bad input, 130
 interrupted. Bad input is one sentence on stderr, ``spikeloop: <thing> must be <requirement>, not <value>``. With ``--json`` stdout
@@ -104,7 +104,7 @@ def pretrained(net: Annotated[str, typer.Argument(metavar="NET", help="zou-lenet
 
         writable(output)
         network, stimulus = write_pretrained(net, data, samples, output)
-        sizes = {n.name: n.size for n in (*network.inputs, *network.populations)}
+        sizes = {n.name: n.size for n in network.inputs} | {p.name: p.size for p in network.populations}
         scored = "labelled" if stimulus.labels is not None else "without labels: the net may have been trained on them"
         out({"network": str(output / "network.safetensors"), "stimulus": str(output / "stimulus.npz"), "samples": stimulus.samples,
              "sizes": sizes},
@@ -173,6 +173,59 @@ def fit(net: Annotated[str, typer.Argument(metavar="NET", help="Network file, or
 
 
 @app.command()
+def cost(image: Annotated[Path, typer.Argument(help="Image or program folder.")],
+         stimulus: Annotated[Path, typer.Option("--stimulus", metavar="S.npz", help="Input spikes.")], samples: Samples = None,
+         energy_per_sop: Annotated[float, typer.Option("--energy-per-sop", metavar="J", help="Model: energy of a synaptic operation, idle "
+                                                       "power included (a figure of Zou et al.).")] = 0.57e-12,
+         leakage: Annotated[float, typer.Option("--leakage", metavar="W", help="Model: leakage of one core, on top of that.")] = 0.0,
+         clock: Annotated[float, typer.Option("--clock", metavar="HZ", help="Clock that turns cycles into time.")] = 252e6,
+         output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for cost.json and the schedules.",
+                                                     show_default=False)] = None,
+         json: Json = False) -> None:
+    """Count cycles and synaptic operations layer by layer, and model time, energy and the turns that parts take on a few cores."""
+    with _output(json) as out:
+        from pysim.cost import Constants, measure
+        from pysim.fit import MESH_CORES
+        from pysim.network import write_atomic
+        from pysim.program import load_bundle
+        from pysim.schedule import jobs, schedule
+        from pysim.trace import Stimulus
+
+        constants = Constants(energy_per_sop=energy_per_sop, leakage=leakage, clock=clock)
+        bundle, spikes = load_bundle(image), Stimulus.load(stimulus)
+        spikes.check(bundle)
+        if samples is not None:
+            if not 0 < samples <= spikes.samples:
+                raise InputError(f"samples must be in 1..{spikes.samples} (the stimulus holds as many), not {samples}")
+            spikes = spikes.take(slice(samples))
+        work = measure(bundle, spikes)
+        document: dict[str, Any] = {"image": str(image), "stimulus": str(stimulus), **work.to_dict(constants), "schedules": {}}
+        rows: dict[str, Any] = {"layer": "   cores          SOPs         slots        cycles         dense   of dense     uJ (SOPs)"}
+        for i, row in enumerate([*document["layers"], {"layer": "all", **document["total"]}], 1):
+            rows[f"{i} {row['layer']}"] = (
+                f"{row['cores']:>8,}{row['sops']:>14,.0f}{row['slots']:>14,.0f}{row['cycles']:>14,.0f}{row['dense_cycles']:>14,.0f}"
+                f"{row['cycles'] / row['dense_cycles']:>11.1%}{row['energy_sops'] * 1e6:>14.4f}")
+        parts = {mode: jobs(bundle, cycles) for mode, cycles in (("events", work.cycles), ("dense", work.dense_cycles))}
+        count = spikes.samples
+        for mode, cores, batch, ports in (("events", 1, 1, 1), ("events", 1, count, 1), ("dense", 1, count, 1),
+                                          ("events", MESH_CORES, count, 1), ("events", MESH_CORES, count, MESH_CORES)):
+            plan = schedule(parts[mode], cores=cores, batch=batch, ports=ports)
+            name, cycles = f"{mode}_{cores}_cores_{ports}_ports_batch_{batch}", plan.total / count
+            seconds = cycles / clock
+            joule = constants.energy(float(work.sops.sum(axis=0).mean()), seconds, cores)
+            document["schedules"][name] = {"mode": mode, **plan.summary(), "ms_per_sample": seconds * 1e3, "energy_per_sample": joule}
+            rows[f"{mode}, {cores} core{'s' * (cores > 1)}, {ports} port{'s' * (ports > 1)}, {batch} a load"] = (
+                f"{cycles:,.0f} cycles a sample ({seconds * 1e3:.4f} ms), {joule * 1e6:.3f} uJ; "
+                f"loads {plan.loading:,} cycles, {plan.hidden / plan.loading:.0%} hidden")
+            if output is not None:
+                write_atomic(output / f"{name}.json", json_text.dumps(plan.to_dict()).encode())
+                write_atomic(output / f"{name}.txt", plan.text().encode())
+        if output is not None:
+            write_atomic(output / "cost.json", json_text.dumps(document, indent=1).encode())
+        out(document, rows)
+
+
+@app.command()
 def verilog(image: Annotated[Path | None, typer.Argument(help="Image folder whose chip is wanted.", show_default=False)] = None,
             output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("rtl"),
             chip: Annotated[str | None, typer.Option("--chip", metavar="PRESET", help="Or a chip preset: tiny, default, zou2021 or full.",
@@ -212,10 +265,13 @@ def sim(config: Config = "784-100-10", bits: Bits = 8, chip: ChipName = "zou2021
 
 @app.command()
 def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
-            stimulus: Annotated[Path, typer.Option("--stimulus", metavar="S.npz", help="Input spikes (and labels).")],
+            stimulus: Annotated[Path | None, typer.Option("--stimulus", metavar="S.npz", help="Input spikes (and labels). "
+                                "[dim]default: stimulus.npz in the image folder or beside it[/dim]", show_default=False)] = None,
             backends: Backends = "golden,pysim,verilator", samples: Samples = None,
             network: Annotated[Path | None, typer.Option("--network", metavar="FILE", help="Integer network, for golden. "
                                "[dim]default: network.safetensors in the image folder or beside it[/dim]", show_default=False)] = None,
+            expected: Annotated[Path | None, typer.Option("--expected", metavar="E.npz", help="Output spikes that every backend must give "
+                                "(of spikeloop import).", show_default=False)] = None,
             membranes: Annotated[bool, typer.Option(help="Compare membranes too.")] = True,
             output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what shows a difference.")] = Path("build/difference"),
             json: Json = False) -> None:
@@ -223,6 +279,7 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
     with _output(json) as out:
         from cosim.backends import check_names, open_backend
         from cosim.compare import compare as run
+        from cosim.expected import Expected
         from cosim.shrink import keep_evidence
         from pysim.network import Network
         from pysim.program import load_bundle
@@ -231,26 +288,24 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
         names = _names(backends)
         check_names(names)
         bundle = load_bundle(image)
-        usual = (image / "network.safetensors", image.resolve().parent / "network.safetensors")
-        file = network or next((f for f in usual if f.is_file()), None)
-        if file is None:
-            raise InputError(f"network of image {str(image)!r} must lie in it or beside it as network.safetensors, not be missing: "
-                             "name it with --network")
+        file = network or _beside(image, "network.safetensors", "--network")
+        stimulus = stimulus or _beside(image, "stimulus.npz", "--stimulus")
         net, spikes = Network.load(file), Stimulus.load(stimulus)
         spikes.check(net)
+        wanted = Expected.load(expected) if expected else None
         if samples is not None:
             if not 0 < samples <= spikes.samples:
                 raise InputError(f"samples must be in 1..{spikes.samples} (the stimulus holds as many), not {samples}")
-            spikes = spikes.take(slice(samples))
+            spikes, wanted = spikes.take(slice(samples)), wanted and wanted.take(slice(samples))
 
         def opener(name: str) -> Any:
             return open_backend(name, net, bundle)
 
         with _bar() as (start, advance):
             start(spikes.samples)
-            result = run(net, spikes, names, opener, membranes=membranes, progress=advance)
+            result = run(net, spikes, names, opener, membranes=membranes, progress=advance, expected=wanted)
         evidence = None
-        if result.first:
+        if result.first and result.first.reference != "expected":
             _tell("first difference: looking for a minimal stimulus ...")
             evidence = keep_evidence(net, spikes, result.first, opener, output, image=image, network_file=file, membranes=membranes)
         summary = result.to_dict() | {"image": str(image), "network": str(file), "stimulus": str(stimulus),
@@ -283,6 +338,54 @@ def bench(seconds: Annotated[float, typer.Option("--seconds", metavar="S", help=
         result = run(seconds=seconds, tell=_tell)
         out(result, {row["way"]: f"{row['ticks_per_s']:,.0f} ticks/s, {row['sops_per_s']:,.0f} SOPs/s" for row in result["rows"]}
             | {name: f"{ratio:,.2f} x" for name, ratio in result["ratios"].items()})
+
+
+# -- import --------------------------------------------------------------------------------------------------
+
+imports = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Networks from elsewhere: network, image, stimulus and expected "
+                      "spikes in one folder, for spikeloop compare.")
+app.add_typer(imports, name="import")
+
+Folder = Annotated[Path, typer.Option("-o", "--folder", metavar="OUT", help="Folder to write.")]
+
+
+@imports.command("ranc")
+def import_ranc(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of csram_*.mem, tc_*.mem and, for a test, tb_*.txt.")],
+                grid: Annotated[str | None, typer.Option("--grid", metavar="WxH", help="Cores of the mesh. [dim]default: of "
+                                                         "tb_spikehard_params.json[/dim]", show_default=False)] = None,
+                output: Annotated[str | None, typer.Option("--output", metavar="X,Y", help="Where the output bus is. [dim]default: of "
+                                                           "tb_spikehard_params.json[/dim]", show_default=False)] = None,
+                first_tick: Annotated[int | None, typer.Option("--first-tick", metavar="N", help="Tick of the first expected outputs.",
+                                                               show_default=False)] = None,
+                steps: Annotated[int | None, typer.Option("--steps", metavar="T", min=1, max=65536, help="Ticks of a sample. [dim]default: "
+                                                          "what the test packets take[/dim]", show_default=False)] = None,
+                chip: Annotated[str | None, typer.Option("--chip", metavar="PRESET", help="Chip preset, with changes if any. "
+                                                         "[dim]default: one that holds a RANC core[/dim]", show_default=False)] = None,
+                folder: Folder = Path("build/ranc"), json: Json = False) -> None:
+    """RANC networks, with their test packets if they are there."""
+    with _output(json) as out:
+        from cosim.importing import chip_for, pair, write_import
+        from golden.ranc import import_ranc as read
+
+        made = read(source, grid=pair(grid, "x", "--grid"), output=pair(output, ",", "--output"), first_tick=first_tick, steps=steps)
+        summary = write_import(made, chip or chip_for(made.network, made.axons), folder)
+        out(summary, _imported(summary))
+
+
+def _imported(s: dict[str, Any]) -> dict[str, Any]:
+    """The table of an import: what was written, then all that was assumed."""
+    return {"written": s["image"], "chip": s["chip"], "cores": s["cores"], "steps": s["steps"],
+            **{f"  {name}": f"{size:,}" for name, size in s["sizes"].items()}, "assumed": "",
+            **{f"  {a['what']}": f"{a['value']} ({a['why']})" for a in s["assumed"]}}
+
+
+def _beside(image: Path, name: str, option: str) -> Path:
+    """File ``name`` in the image folder or beside it."""
+    for folder in (image, image.resolve().parent):
+        if (folder / name).is_file():
+            return folder / name
+    what = name.partition(".")[0]
+    raise InputError(f"{what} of image {str(image)!r} must lie in it or beside it as {name}, not be missing: name it with {option}")
 
 
 # -- output --------------------------------------------------------------------------------------------------

@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from cosim.expected import Expected
 from cosim.link import Backend
 from pysim.errors import InputError
 from pysim.memory_map import COUNTERS
 from pysim.network import Network
 from pysim.trace import Stimulus, Trace, unpack
 
-__all__ = ["CHIPS", "Difference", "Pair", "Result", "compare", "decisions", "diff"]
+__all__ = ["CHIPS", "Difference", "Pair", "Result", "compare", "decisions", "diff", "against"]
 
 CHIPS = ("verilator", "icarus", "board")
 """backends that measure cycles; pysim predicts them"""
@@ -253,9 +254,26 @@ def diff(network: Network, reference: Trace, other: Trace, names: tuple[str, str
     return pair
 
 
+def against(network: Network, expected: Expected, trace: Trace, name: str, *, base: int = 0) -> Pair:
+    """Compare the spikes of backend ``name`` with expected ones, in the populations and steps of which they are known."""
+    made = Pair("expected", name, membranes_compared=False)
+    for which in expected.spikes:
+        population = network.population(which)
+        wrong = expected.wrong(which, population.size, trace.spikes[which])
+        made.neuron_ticks += wrong[:, expected.first:].size
+        count = int(wrong.sum())
+        made.neuron_ticks_different, made.spikes_different = made.neuron_ticks_different + count, made.spikes_different + count
+        if count and made.first is None:
+            sample, step, neuron = (int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
+            got = int(unpack(trace.spikes[which][sample, step], population.size)[neuron])
+            made.first = Difference("expected", name, base + sample, step + population.start, step, 0, which, neuron, "spike", 1 - got, got)
+    return made
+
+
 def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: Opener, *, membranes: bool = True,
-            workers: int | None = None, chunk: int | None = None, progress: Callable[[int], None] | None = None) -> Result:
-    """Run ``stimulus`` through the named backends and compare each with the first.
+            workers: int | None = None, chunk: int | None = None, progress: Callable[[int], None] | None = None,
+            expected: Expected | None = None) -> Result:
+    """Run ``stimulus`` through the named backends and compare each with the first, and with ``expected`` spikes if there are any.
 
     ``opener(name)`` opens a backend, once per worker; ``progress(n)`` is called as n more samples are done.
     ``chunk`` is the number of samples at a time. Raises InputError for fewer than two backends or no sample.
@@ -268,6 +286,8 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
     stimulus.check(network)
     if not stimulus.samples:
         raise InputError("samples to compare must be at least 1, not 0")
+    if expected:
+        expected.check(network, stimulus.samples)
     started = time.perf_counter()
     workers = workers or len(os.sched_getaffinity(0))
     per_sample = sum(p.size for p in network.populations) * network.steps * 4 * len(names)
@@ -276,6 +296,7 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
     workers = min(workers, len(parts))
 
     pairs = [Pair(names[0], name, membranes_compared=membranes) for name in names[1:]]
+    pairs += [Pair("expected", name, membranes_compared=False) for name in names if expected]
     busy = dict.fromkeys(names, 0.0)
     answers: dict[str, list[np.ndarray | None]] = {name: [] for name in names}
     counters: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in names}
@@ -304,6 +325,7 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
                 _check_shape(network, trace, part.stop - part.start, name)
             some = [diff(network, traces[names[0]], traces[name], (names[0], name), base=part.start, membranes=membranes,
                          between=list(traces.items())[1:i]) for i, name in enumerate(names) if i]
+            some += [against(network, expected.take(part), traces[name], name, base=part.start) for name in names if expected]
             return part, traces, spent, some
 
         with ThreadPoolExecutor(workers) as pool:

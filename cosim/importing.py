@@ -1,0 +1,71 @@
+"""Networks from elsewhere to a folder that ``spikeloop compare`` runs: network, image, and stimulus and expected spikes if there are any.
+
+Everything is computed before the first file is written.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from cosim.expected import Expected
+from golden.interchange import Imported
+from pysim.errors import InputError
+from pysim.image import Image
+from pysim.mapping import word_of
+from pysim.network import Network
+from pysim.params import MAX_EXTENSION, PRESETS, preset
+from pysim.partition import groups
+from pysim.program import Program, compile_program
+from pysim.trace import Stimulus, pack
+
+__all__ = ["chip_for", "pair", "write_import"]
+
+MOST_WORDS = 64  # of a core that populations are cut to fit
+
+
+def chip_for(network: Network, axons: int) -> str:
+    """A chip, as a preset with changes: cores of ``axons`` axons that hold the populations, together where they feed each other."""
+    chip = PRESETS["default"]
+    words, extension = 1, 1
+    for group in groups(network):
+        members = [network.population(name) for name in group]
+        arriving = {(e.source, e.delay + network.start_of(e.target)) for e in network.edges if e.target in group and e.source not in group}
+        lines = sum(network.size_of(source) for source, _ in arriving)
+        together = len(group) > 1 or any(e.source == e.target == group[0] for e in network.edges)
+        lines += sum(p.size for p in members) if together else 0
+        passes = 1 << (-(-lines // axons) - 1).bit_length() if lines > axons else 1
+        need = passes * sum(-(-p.size // (chip.lanes // word_of(p, chip).join)) for p in members)
+        words = max(words, need if together else min(need, max(MOST_WORDS, passes)))
+        extension = max(extension, passes)
+    return f"default,axons={axons},columns={64 * words},extension={min(extension, MAX_EXTENSION)}"
+
+
+def write_import(made: Imported, chip: str, folder: Path) -> dict[str, Any]:
+    """Map the network and write ``folder``: the image or program, network.safetensors and, if known, stimulus.npz and expected.npz.
+
+    Returns what was written, for JSON. InputError, with nothing written, if the chip does not hold the network.
+    """
+    network = made.network
+    image: Image | Program = compile_program(network, preset(chip))
+    stimulus = None if made.inputs is None else Stimulus.pack(made.inputs)
+    expected = None if made.expected is None else Expected({network.output: pack(made.expected)}, made.first)
+    if stimulus:
+        stimulus.check(network)
+    image.save(folder)
+    files = {"image": str(folder), "network": str(network.save(folder / "network.safetensors"))}
+    if stimulus:
+        files["stimulus"] = str(stimulus.save(folder / "stimulus.npz"))
+    if expected:
+        files["expected"] = str(expected.save(folder / "expected.npz"))
+    return {**files, "chip": chip, "cores": len(image.parts) if isinstance(image, Program) else 1, "steps": network.steps,
+            "sizes": {n.name: n.size for n in network.inputs} | {p.name: p.size for p in network.populations},
+            "assumed": [{"what": a.what, "value": a.value, "why": a.why} for a in made.assumed]}
+
+
+def pair(text: str | None, between: str, option: str) -> tuple[int, int] | None:
+    """"4x3" or "0,2" to two numbers."""
+    if text is None:
+        return None
+    parts = text.lower().split(between)
+    if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 6 for part in parts):
+        raise InputError(f"{option} must be two numbers such as 3{between}2, not {text!r}")
+    return int(parts[0]), int(parts[1])

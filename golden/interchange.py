@@ -1,0 +1,78 @@
+"""What all imports share: the result of one, what it had to assume, and the bounds on files that strangers wrote.
+
+An import says nothing in silence: every value that the file does not state, or states in another form than the core has, is one
+:class:`Assumption`, and the command prints them all.
+"""
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pysim.network import InputError, Network
+
+__all__ = ["Assumption", "Imported", "MAX_FILE", "MAX_VALUES", "minimal_bits", "read_bounded", "read_json"]
+
+MAX_FILE = 1 << 30  # bytes of a file
+MAX_VALUES = 1 << 28  # numbers in all arrays of a file together
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """``what`` was taken to be ``value``, because of ``why``."""
+
+    what: str
+    value: str
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A network from elsewhere.
+
+    ``inputs``: its stimulus if the source has one, uint8 0/1 ``[sample, step, size]`` by input; ``expected``: output spikes that the source
+    states, uint8 0/1 ``[sample, step, size]`` of the output population, of which steps ``first`` and later count; ``axons`` of a core that
+    suits the network.
+    """
+
+    network: Network
+    assumed: list[Assumption]
+    inputs: dict[str, np.ndarray] | None = None
+    expected: np.ndarray | None = None
+    first: int = 0
+    axons: int = 1024
+
+
+def read_bounded(path: Path, limit: int = MAX_FILE) -> bytes:
+    """The bytes of a regular file of at most ``limit`` bytes; InputError otherwise."""
+    try:
+        if not path.is_file():
+            raise InputError(f"file to import must be there and be a file, not {str(path)!r}")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise InputError(f"file to import must be readable, not {str(path)!r} ({error.strerror})") from None
+    if len(data) > limit:
+        raise InputError(f"file {str(path)!r} must be of at most {limit:,} bytes, not larger")
+    if data[:4] == b"PK\x03\x04" or zipfile.is_zipfile(path):
+        raise InputError(f"file {str(path)!r} must be plain, not an archive: unpack it first")
+    return data
+
+
+def read_json(path: Path, limit: int = 1 << 20) -> dict[str, object]:
+    """A small JSON object."""
+    try:
+        value = json.loads(read_bounded(path, limit))
+    except (ValueError, RecursionError):
+        raise InputError(f"file {str(path)!r} must be JSON, not something else") from None
+    if not isinstance(value, dict):
+        raise InputError(f"file {str(path)!r} must be a JSON object, not {type(value).__name__}")
+    return value
+
+
+def minimal_bits(weights: np.ndarray) -> int:
+    """Fewest bits, at least 2, of a two's complement that holds all ``weights``."""
+    low, high = (int(weights.min()), int(weights.max())) if weights.size else (0, 0)
+    return max(2, high.bit_length() + 1, (-low - 1).bit_length() + 1 if low < 0 else 0)

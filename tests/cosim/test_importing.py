@@ -1,0 +1,109 @@
+"""``spikeloop import`` and ``compare --expected``: other people's nets through every backend, by the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim.cli import main
+from cosim.expected import Expected
+from tests.ranc_sets import RancSet, random_set
+
+RANC = [("vmm", "3x3", "2,2", "4", 107, 16), ("tea_512_128", "2x3", "0,2", "2", 10, 120)]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict, str]:
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return int(end.value.code or 0), json.loads(out) if out.strip() else {}, err
+
+
+def import_set(capsys: pytest.CaptureFixture[str], want: RancSet, folder: Path, *options: object) -> tuple[int, dict, str]:
+    grid, output = "x".join(map(str, want.grid)), ",".join(map(str, want.output))
+    return run(capsys, "import", "ranc", want.write(folder / "set"), "--grid", grid, "--output", output, "--first-tick", 0, *options,
+               "-o", folder / "out", "--json")
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_random_set_by_the_command(seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, made, err = import_set(capsys, random_set(seed), tmp_path)
+    assert status == 0 and len(made["assumed"]) >= 9 and "neurons left out" in err
+    status, result, err = run(capsys, "compare", tmp_path / "out", "--expected", made["expected"], "--backends", "golden,pysim", "--json")
+    pairs = {(p["reference"], p["backend"]): p for p in result["pairs"]}
+    assert set(pairs) == {("golden", "pysim"), ("expected", "golden"), ("expected", "pysim")}
+    assert result["different"] == 0 and pairs["expected", "pysim"]["neuron_ticks"] == 24 * made["sizes"]["output"]
+    assert status == (1 if result["silent"] else 0), err
+
+    expected = Expected.load(Path(made["expected"]))  # one flipped bit is seen, and named
+    expected.spikes["output"][0, 5, 0] ^= 4
+    expected.save(tmp_path / "wrong.npz")
+    status, result, err = run(capsys, "compare", tmp_path / "out", "--expected", tmp_path / "wrong.npz", "--backends", "golden,pysim",
+                              "--json")
+    assert status == 1 and result["different"] == 2 and result["evidence"] is None
+    first = next(p for p in result["pairs"] if p["reference"] == "expected")["first"]
+    assert (first["step"], first["population"], first["neuron"], first["field"]) == (5, "output", 2, "spike")
+    assert "expected against pysim" in err
+
+
+def test_steps_before_the_first_do_not_count(tmp_path: Path) -> None:
+    expected = Expected({"output": np.zeros((1, 4, 1), np.uint8)}, first=2)
+    expected.save(tmp_path / "e.npz")
+    got = np.full((1, 4, 1), 1, np.uint8)
+    assert np.argwhere(Expected.load(tmp_path / "e.npz").wrong("output", 3, got)).tolist() == [[0, 2, 0], [0, 3, 0]]
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"no archive", "must be an .npz"), (None, "must be there")])
+def test_bad_expected_file(content: bytes | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import_set(capsys, random_set(0), tmp_path)
+    if content is not None:
+        (tmp_path / "bad.npz").write_bytes(content)
+    status, _, err = run(capsys, "compare", tmp_path / "out", "--expected", tmp_path / "bad.npz", "--backends", "golden,pysim")
+    assert status == 2 and message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (("--grid", "3by2"), "--grid must be two numbers"), (("--grid", "1x1", "--output", "0,0"), "check --grid"),
+    (("--chip", "tiny,axons=2"), "must be at most"), (("--steps", "0"), "steps")])
+def test_refused_and_nothing_written(options: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = import_set(capsys, random_set(0), tmp_path, *options)
+    assert status == 2 and message in err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "grid", "output", "first", "ticks", "addresses"), RANC)
+def test_ranc_own_sets(name: str, grid: str, output: str, first: str, ticks: int, addresses: int, shared_data: Path, tmp_path: Path,
+                       capsys: pytest.CaptureFixture[str]) -> None:
+    """RANC's own vector-matrix multiply (linear reset, a loop) and MNIST sets (hard reset): all ticks through golden and pysim."""
+    own_sets("golden,pysim", name, grid, output, first, ticks, addresses, shared_data, tmp_path, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "grid", "output", "first", "ticks", "addresses"), RANC)
+def test_ranc_own_sets_rtl(name: str, grid: str, output: str, first: str, ticks: int, addresses: int, shared_data: Path, tmp_path: Path,
+                           capsys: pytest.CaptureFixture[str]) -> None:
+    own_sets("golden,pysim,verilator", name, grid, output, first, ticks, addresses, shared_data, tmp_path, capsys)
+
+
+def own_sets(backends: str, name: str, grid: str, output: str, first: str, ticks: int, addresses: int, shared_data: Path, folder: Path,
+             capsys: pytest.CaptureFixture[str]) -> None:
+    chip = "default,axons=512,columns=256"  # one for both, so that one model serves
+    status, made, _ = run(capsys, "import", "ranc", shared_data / "ranc" / name, "--grid", grid, "--output", output, "--first-tick", first,
+                          "--chip", chip, "-o", folder, "--json")
+    assert status == 0 and made["sizes"]["output"] == addresses
+    status, result, err = run(capsys, "compare", folder, "--expected", folder / "expected.npz", "--backends", backends, "--json")
+    assert status == 0 and result["different"] == 0, err
+    for backend in backends.split(","):
+        pair = next(p for p in result["pairs"] if (p["reference"], p["backend"]) == ("expected", backend))
+        assert pair["neuron_ticks"] == ticks * addresses
+
+
+@pytest.mark.slow
+@pytest.mark.icarus
+def test_random_set_through_both_simulators(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import_set(capsys, random_set(1), tmp_path, "--chip", "tiny,columns=128")
+    status, result, err = run(capsys, "compare", tmp_path / "out", "--expected", tmp_path / "out" / "expected.npz", "--backends",
+                              "golden,pysim,verilator,icarus", "--json")
+    assert status == 0 and result["different"] == 0 and len(result["pairs"]) == 7, err
