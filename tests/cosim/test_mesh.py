@@ -70,8 +70,8 @@ def trained() -> tuple[Network, Stimulus]:
 def test_a_trained_net_runs_alike_in_golden_model_and_rtl(side: int, trained: tuple[Network, Stimulus]) -> None:
     """Neurons of the hidden population on every core: each spike goes to all of them."""
     network, stimulus = trained
-    chip = Chip(axons=864, columns=128 if side == 2 else 32, lanes=16, membrane_bits=16, delay_max=2, refractory_bits=0, bounded=False,
-                roundings=False, mesh_width=side, mesh_height=side)
+    chip = Chip(axons=864, columns=128 if side == 2 else 32, lanes=8, membrane_bits=16, delay_max=2, leak_terms=1, refractory_bits=0,
+                bounded=False, roundings=False, mesh_width=side, mesh_height=side)
     cores = [{p.name: np.arange(n, p.size, side * side) for p in network.populations if n < p.size} for n in range(side * side)]
     image = map_mesh(network, chip, cores)
     expected = MeshModel(image).run(stimulus)
