@@ -372,6 +372,26 @@ def import_ranc(source: Annotated[Path, typer.Argument(metavar="DIR", help="Fold
         out(summary, _imported(summary))
 
 
+@imports.command("nir")
+def import_nir(source: Annotated[Path, typer.Argument(metavar="FILE", help="NIR file (HDF5).")],
+               dt: Annotated[float | None, typer.Option("--dt", metavar="S", help="Time of a step. [dim]default: of the metadata, else "
+                                                        "1e-4 with time constants, 1 without[/dim]", show_default=False)] = None,
+               compare: Annotated[str | None, typer.Option("--compare", metavar="OP", help="'>' or '>='. [dim]default: of the metadata, "
+                                                           "else >[/dim]", show_default=False)] = None,
+               reset: Annotated[str | None, typer.Option("--reset", metavar="NAME", help="hard, soft, or late (soft, one step later). "
+                                                         "[dim]default: of the metadata, else hard[/dim]", show_default=False)] = None,
+               steps: Annotated[int, typer.Option("--steps", metavar="T", min=1, max=65536, help="Steps of one sample.")] = 32,
+               bits: Bits = 8, chip: ChipName = "zou2021", folder: Folder = Path("build/nir"), json: Json = False) -> None:
+    """NIR graphs: Affine, Linear, Conv1d, Conv2d, SumPool2d, AvgPool2d, Flatten, IF, LIF, I, LI, recurrent ones too."""
+    with _output(json) as out:
+        from cosim.importing import write_import
+        from golden.nir import Semantics
+        from golden.nir import import_nir as read
+
+        summary = write_import(read(source, Semantics(dt=dt, compare=compare, reset=reset), steps=steps, bits=bits), chip, folder)
+        out(summary, _imported(summary))
+
+
 def _imported(s: dict[str, Any]) -> dict[str, Any]:
     """The table of an import: what was written, then all that was assumed."""
     return {"written": s["image"], "chip": s["chip"], "cores": s["cores"], "steps": s["steps"],
