@@ -112,13 +112,15 @@ class Core(wiring.Component):
         if chip.refractory_bits:
             m.d.comb += [step.refractory.eq(rams["refractory"].r_data), rams["refractory"].w_data.eq(step.refractory_next)]
 
+        asked = Signal(3)  # copies of the strobes, for those that sleep
+        few.d.control += asked.eq(Cat(self.tick, self.clear, self.zero))
         counted = Signal()
         m.d.comb += [
             ring.slot.eq(control.slot), ring.dense.eq(port.dense), ring.extension.eq(port.extension), ring.start.eq(control.scan),
             ring.clear.eq(control.empty), counted.eq(ring.valid & ring.hit),
             events.begin.eq(control.begin), events.scan_valid.eq(ring.valid), events.scan_hit.eq(ring.hit),
             events.scan_axon.eq(ring.axon), events.replay.eq(control.replay),
-            control.tick.eq(self.tick), control.clear.eq(self.clear), control.steps.eq(port.steps),
+            control.tick.eq(asked[0]), control.clear.eq(asked[1]), control.steps.eq(port.steps),
             control.group.eq(chip.axons << port.extension), control.emptied.eq(ring.cleared), control.scanned.eq(ring.last),
             control.replayed.eq(events.last), control.emitted.eq(scanner.last),
         ]
@@ -126,11 +128,11 @@ class Core(wiring.Component):
         # -- events out: route each spike, and events in ---------------------------------------------------------
         route, leaving = Signal(layout(route_record(chip))), Signal()
         advance, routed, local, outward = Signal(), Signal(), Signal(), Signal()
-        m.submodules.output = output = Skid(layout(output_record(chip)))
+        output = add("output", Skid(layout(output_record(chip))), "events")
         blocked, held, entry, fetch = outward & ~output.i.ready, ~advance, Cat(scanner.index, scanner.index_row), leaving
         sending = output.o.valid
         if d.cores > 1:  # a spike with a chain holds the scanner while its further entries are fetched, one per cycle
-            m.submodules.packets = packets = Skid(self.p.payload.shape())
+            packets = add("packets", Skid(self.p.payload.shape()), "events")
             sent, follow, held = Signal(), Signal(), Signal()
             m.d.comb += [
                 sent.eq(routed & (route.kind == ROUTE_PACKET)), packets.i.valid.eq(sent), packets.i.p.payload.axon.eq(route.address),
@@ -192,8 +194,8 @@ class Core(wiring.Component):
                 answers[name] = ram.r_chunk
             if name in ("v", "refractory", "spikes"):
                 m.d.comb += [ram.w_row.eq(control.word), ram.w_en.eq(control.writing)]
-        m.d.comb += rams["synapse"].r_zero.eq(control.flush | synapse_read | ResetSignal())
-        with m.If(ResetSignal()):
+        m.d.comb += rams["synapse"].r_zero.eq(control.flush | synapse_read | ResetSignal("row"))
+        with m.If(ResetSignal("row")):
             m.d.comb += rams["synapse"].r_en.eq(1)
         chosen = Signal.like(port.select)
         with few.If(port.read):
@@ -209,8 +211,8 @@ class Core(wiring.Component):
         adds = {"stalls": held, "spikes_in": counted, "spikes_out": leaving, "sops": Mux(fan, rams["fanout"].r_data, 0),
                 "slots": Mux(ring.valid, chip.columns >> port.extension, 0), "saturations": Mux(wrote, saturated.count, 0),
                 "dropped": ring.dropped, "ticks": control.settling}
-        m.d.comb += [self.busy.eq(control.ticking | control.clearing | sending | ring.writing),
-                     self.taken.eq(port.taken | arrived), counters.zero.eq(self.zero)]
+        m.d.comb += [self.busy.eq(asked.any() | control.ticking | control.clearing | sending | ring.writing),
+                     self.taken.eq(port.taken | arrived), counters.zero.eq(asked[2])]
         for name, add_ in adds.items():
             m.d.comb += [counters.adds[name].eq(add_), getattr(self, f"count_{name}").eq(counters.counts[name])]
         with m.If(self.zero):
@@ -223,14 +225,14 @@ class Core(wiring.Component):
         read_by_port = {stage: Cat(accessed[name] for name in names if name in accessed).any() for stage, names in STAGES.items() if names}
         awake = ~control.waiting
         if d.cores > 1:  # while other cores work, one that is through rests
-            awake &= control.ticking | control.clearing | self.tick | self.clear
+            awake &= control.ticking | control.clearing | self.tick | self.clear | self.zero | asked.any()
         m.d.comb += [
             enable["control"].eq(awake | self.request.valid | port.taken),
             enable["list"].eq(control.begin | ring.valid | control.replay | events.awake),
             enable["events"].eq(
                 ring.awake | ring.start | self.i.valid | arrived | local | accessed["ring"] | (port.write & select["ring"])  # in
-                | scanner.start | control.emitting | read_by_port["events"]  # out
-                | self.zero | fan | wrote | control.settling),  # counted
+                | scanner.start | control.emitting | sending | read_by_port["events"]  # out
+                | asked[2] | fan | wrote | control.settling),  # counted
             enable["row"].eq(accumulate | accessed["synapse"] | synapse_read), enable["acc"].eq(accumulate),
             enable["join"].eq(control.joining), enable["leak"].eq(control.leaking | read_by_port["leak"]),
             enable["fire"].eq(control.firing | read_by_port["fire"]),
@@ -239,12 +241,15 @@ class Core(wiring.Component):
         return m
 
     def _add_domain(self, m: Module, stage: str) -> None:
-        """The stage's clock domain: gated, or the core's own clock (then its registers have enables)."""
-        domain = ClockDomain(stage, local=True)
-        m.domains += domain
-        m.d.comb += domain.rst.eq(ResetSignal())
+        """The stage's clock domain: gated, or the core's own clock (then its registers have enables). Its reset is a copy that it
+        registers itself: nothing that sleeps looks at what is awake."""
+        domain, early = ClockDomain(stage, local=True), ClockDomain(f"{stage}_reset", reset_less=True, local=True)
+        m.domains += [domain, early]
+        domain.rst = Signal(name=f"{stage}_rst", init=1)
+        m.d.comb += early.clk.eq(domain.clk)
+        m.d[early.name] += domain.rst.eq(ResetSignal())
         if self.chip.clock_gates:
-            enable = self.enable[stage] | ResetSignal()
+            enable = self.enable[stage] | ResetSignal() | domain.rst
             m.submodules[f"{stage}_gate"] = Instance("spikeloop_clock_gate", i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk)
         else:
             m.d.comb += domain.clk.eq(ClockSignal())

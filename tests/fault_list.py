@@ -101,7 +101,7 @@ FAULTS = [
           "the words after the first miss the last event; without events the count never ends"),
     Fault("slot-wraps-early", "control.py", "slot.eq(Mux(slot == d.slots - 1, 0, slot + 1))", "slot.eq(Mux(slot == d.slots - 2, 0, slot + 1))",
           "the ring turns one slot early"),
-    Fault("flush-keeps-row", "core.py", 'rams["synapse"].r_zero.eq(control.flush | synapse_read | ResetSignal())',
+    Fault("flush-keeps-row", "core.py", 'rams["synapse"].r_zero.eq(control.flush | synapse_read | ResetSignal("row"))',
           'rams["synapse"].r_zero.eq(ResetSignal())', "the last row of a word stays in the row register and is added to the next word"),
     # -- axon extension --------------------------------------------------------------------------------------------------------------
     Fault("words-overlap", "core.py", "control.group.eq(chip.axons << port.extension)", "control.group.eq(chip.axons)",
