@@ -161,7 +161,7 @@ FAULTS = [
           "mesh"),
     Fault("packet-one-column", "core.py", 'for side in ("x0", "y0", "x1", "y1"))', 'for side in ("x0", "y0", "y1")), packets.i.p.x1.eq(route.x0)',
           "multicasts reach the first column of their rectangle only", "mesh"),
-    Fault("never-awake", "core.py", "| self.tick | self.clear\n", "| self.tick\n", "a core at rest misses the command to clear", "mesh"),
+    Fault("never-awake", "core.py", "| self.tick | self.clear | self.zero", "| self.tick | self.zero", "a core at rest misses the command to clear", "mesh"),
     Fault("barrier-without-fabric", "mesh.py", "working.eq(Cat(core.busy for core in cores).any() | fabric.busy)",
           "working.eq(Cat(core.busy for core in cores).any())", "a tick starts while packets of the last one are under way", "mesh"),
     Fault("barrier-of-one", "mesh.py", "Cat(core.busy for core in cores).any() | fabric.busy", "cores[0].busy | fabric.busy",
