@@ -316,15 +316,22 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
 
 @app.command()
 def export(image: Annotated[Path, typer.Argument(help="Image folder.")],
-           form: Annotated[str, typer.Option("--format", metavar="NAME", help="mem, hex (Intel HEX), coe, mif or bin.")],
+           form: Annotated[str, typer.Option("--format", metavar="NAME", help="mem, hex (Intel HEX), coe, mif or bin; nir: the network "
+                                             "in or beside the image folder, for other tools.")],
            output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("export"),
            json: Json = False) -> None:
-    """Write the image's memories in another form."""
+    """Write the image's memories in another form, or its network as NIR."""
     with _output(json) as out:
         from pysim.export import export as write
         from pysim.image import Image
 
-        files = write(Image.load(image), form, output)
+        if form == "nir":
+            from golden.nir_export import export_nir
+            from pysim.network import Network
+
+            files = [export_nir(Network.load(_beside(image, "network.safetensors", "a folder that holds it")), output / "network.nir")]
+        else:
+            files = write(Image.load(image), form, output)
         out({"files": [str(f) for f in files], "format": form}, {"written": f"{len(files)} files to {output}"})
 
 

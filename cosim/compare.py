@@ -348,7 +348,8 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
             backend.close()
     joined = {name: _totals(parts_of) for name, parts_of in counters.items()}
     right = {name: _share(parts_of, stimulus.labels) for name, parts_of in answers.items()}
-    silent = [p.name for p in network.populations if p.fire.any() and p.name not in alive]
+    # expected spikes are a proof of their own: then only what they are of must not be silent
+    silent = [p.name for p in network.populations if p.fire.any() and p.name not in alive and (not expected or p.name in expected.spikes)]
     return Result(network, names, stimulus.samples, pairs, right, joined, silent, time.perf_counter() - started, busy)
 
 
