@@ -17,7 +17,7 @@ from pysim.pim_params import MAX_SHIFT, SEGMENTS, WHOLE, PimLayer, adc_seeds, st
 
 __all__ = ["PimResult", "calibrate", "effective_weights", "patches", "run"]
 
-CHUNK = 1 << 22  # numbers of patches held at once
+CHUNK = 1 << 19  # numbers of patches held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,9 +149,9 @@ class _Noise:
         self.numbers: Tensor | None = None
         if layer.sigma:
             words = np.array([stream_word(int(s)) for s in streams], np.uint32)
-            start = adc_seeds(p, layer.seed) ^ words[:, None]
-            start = torch.from_numpy(np.where(start == 0, 1, start).astype(np.int64))
-            states = _generate(start, layer.window.positions * int(per_position.max()))
+            start = adc_seeds(p, layer.seed)[:int(self.converter.max()) + 1] ^ words[:, None]
+            first = torch.from_numpy(np.where(start == 0, 1, start).astype(np.int64))
+            states = _generate(first, layer.window.positions * int(per_position.max()))
             heights = sum((states >> shift & 255 for shift in (0, 8, 16, 24)), torch.zeros(())) - 510
             self.numbers = torch.floor(heights * layer.sigma / 1024.0)
 

