@@ -465,7 +465,13 @@ def _scale(weights: list[np.ndarray], bits: int, others: np.ndarray, *, minimal:
     """
     limit, largest = (1 << (bits - 1)) - 1, max((float(np.abs(w).max(initial=0.0)) for w in weights), default=0.0) or 1.0
     most = min(limit / largest, (1 << 22) / max(float(np.abs(others).max(initial=0.0)), 1e-30))
-    exact = [2.0**k for k in range(-16, 40) if 2.0**k <= most and all((w * 2.0**k == np.rint(w * 2.0**k)).all() for w in weights)]
-    if minimal:
-        exact = [s for s in exact if (others * s == np.rint(others * s)).all()][:1] or exact
-    return exact[-1] if exact else most
+
+    def whole(scale: float, arrays: list[np.ndarray]) -> bool:
+        return all(bool((a * scale == np.rint(a * scale)).all()) for a in arrays)
+
+    scale = 2.0**np.floor(np.log2(most))
+    if not whole(scale, weights):  # then no smaller power does either
+        return most
+    while minimal and scale > 2.0**-16 and whole(scale, [others]) and whole(scale / 2, [others, *weights]):
+        scale /= 2
+    return float(scale)
