@@ -1,6 +1,6 @@
 """The Verilated PIM macro alone in this process: built and cached like a chip, loaded through its port, driven by cosim/pim.cpp.
 
-    python -m cosim.pim [CONVERSIONS]       how fast the default macro converts, compared with pysim at the same time (10,000,000)
+    python -m cosim.pim [CONVERSIONS]       how fast the default macro converts, and whether as pysim and golden do (10,000,000)
 """
 
 import ctypes
@@ -170,7 +170,8 @@ def _by_channel(layer: PimLayer, raw: np.ndarray) -> np.ndarray:
 
 
 def main(conversions: int) -> int:
-    """Random layers on the default macro with all effects on: RTL against pysim, until ``conversions`` are made."""
+    """Random layers on the default macro with all effects on: RTL against pysim and golden, until ``conversions`` are made."""
+    from golden import pim as golden
     from pysim import pim
     params = PimParams(ir_drop=True)
     model, rng = PimModel(params), np.random.default_rng(0)
@@ -187,10 +188,14 @@ def main(conversions: int) -> int:
         start = time.process_time()
         ours = model.run(images, streams)
         seconds += time.process_time() - start
-        want = pim.run(layer, images, streams)
-        different += int((ours.codes != want.codes).sum() + (ours.currents != want.currents).sum()) + (ours.counters != want.counters)
+        chip, reference = pim.run(layer, images, streams), golden.run(layer, images, streams)
+        for want in (chip, reference):
+            different += int((ours.codes != want.codes).sum() + (ours.currents != want.currents).sum())
+        different += ours.counters != chip.counters
+        different += (ours.counters["n_sat"], ours.counters["n_clip"]) != (reference.saturated, reference.clipped)
         done += ours.counters["n_adc"]
-    print(f"{done:,} conversions in {seconds:.1f} s of processor time: {done / seconds:,.0f} per second; {different} different from pysim")
+    print(f"{done:,} conversions in {seconds:.1f} s of processor time: {done / seconds:,.0f} per second; "
+          f"{different} different from pysim or golden")
     return 1 if different else 0
 
 

@@ -46,16 +46,17 @@ def random_layer(rng: np.random.Generator, params: PimParams | None = None, wind
                  stuck: float = 0.03) -> PimLayer:
     """A layer that fills its macro at random, with every table and setting drawn; gains near 1 and shifts near the range of v, mostly."""
     p = params or random_params(rng)
-    window = window or random_window(rng, p.rows)
+    window = window or random_window(rng, max(1, p.rows // int(rng.integers(1, 4))))  # few rows leave room for several passes
     passes = p.groups // -(-window.rows // p.active_rows)
     channels = channels or int(rng.integers(1, min(passes, 3) * p.capacity + 1))
     half = 1 << (p.weight_bits - 1)
     table = (p.banks, p.units)
     needed = max(0, p.value_bits - p.adc_bits)
     cells = rng.random((2, p.banks, p.rows, p.columns)) < stuck
-    bias_half = 1 << (min(p.current_bits, p.adc_bits + 2) - 1)
+    small, large = 1 << (min(p.current_bits, p.adc_bits + 2) - 1), 1 << (p.current_bits - 1)
+    bias = np.where(rng.random(channels) < 0.7, rng.integers(-small, small, channels), rng.choice([-large, large - 1], channels))
     return PimLayer.make(
-        p, window, rng.integers(-half, half, (channels, window.rows)), bias=rng.integers(-bias_half, bias_half, channels),
+        p, window, rng.integers(-half, half, (channels, window.rows)), bias=bias,
         gain=_spread(rng, (0, 8192), (3600, 4600), table), offset=_spread(rng, (-512, 512), (-40, 41), table),
         keep=_spread(rng, (0, 257), (230, 257), (p.groups, SEGMENTS)) if p.ir_drop else 256, stuck0=cells[0], stuck1=cells[1],
         shift=int(np.clip(needed + rng.integers(-4, 2), 0, 16)), limit=int(rng.integers(p.value_max // 4, p.value_max + 1)),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cosim.pim import PimModel
+from cosim.verilate import cache_folder
 from golden import pim as golden
 from pysim.errors import InputError
 from pysim.pim_params import PimLayer, PimParams, PimWindow
@@ -136,8 +137,13 @@ def test_seeded_faults_are_caught(macro: str, fault: Fault | None, tmp_path: Pat
     if fault:
         source = tree / "hdl" / fault.file
         source.write_text(source.read_text().replace(fault.old, fault.new))
+    cache = tmp_path / "spikeloop"  # mutants stay out of the user's; the simulator's own runtime is the same for all
+    cache.mkdir()
+    for folder in cache_folder().glob("pim-runtime-*"):
+        if folder.is_dir():
+            (cache / folder.name).symlink_to(folder)
     done = subprocess.run([sys.executable, "-m", "tests.pim_regression", macro, str(seed)], cwd=tree, capture_output=True, text=True,
                           check=True, env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1",
-                                           "XDG_CACHE_HOME": str(tmp_path)})
+                                           "XDG_CACHE_HOME": str(tmp_path), "CCACHE_DISABLE": "1"})
     print(f"{fault.name if fault else 'unmutated'}: {done.stdout.strip()}")
     assert (done.stdout.strip() == "no difference") == (fault is None), done.stdout
