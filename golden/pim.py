@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pysim.network import InputError
-from pysim.pim_params import MAX_SHIFT, SEGMENTS, WHOLE, PimLayer, adc_seeds, stream_word
+from pysim.network import PIM_MAX_SHIFT, PIM_SEGMENTS, PIM_WHOLE, InputError, PimLayer
 
 __all__ = ["PimResult", "calibrate", "effective_weights", "patches", "run"]
 
@@ -107,7 +106,7 @@ def _bit_lines(layer: PimLayer, x: np.ndarray) -> Iterator[tuple[int, int, Tenso
     weights = torch.from_numpy(effective_weights(layer)).double().flatten(0, 1)
     channel = torch.arange(layer.channels).repeat_interleave(p.splits)
     # a border of two segments lies at the first row r with r * 8 >= segment * active_rows
-    borders = [-(-segment * p.active_rows // SEGMENTS) for segment in range(SEGMENTS + 1)]
+    borders = [-(-segment * p.active_rows // PIM_SEGMENTS) for segment in range(PIM_SEGMENTS + 1)]
     for group in range(layer.groups):
         first = group * p.active_rows
         keep = torch.from_numpy(layer.keep)[channel // p.capacity * layer.groups + group].double()
@@ -118,9 +117,9 @@ def _bit_lines(layer: PimLayer, x: np.ndarray) -> Iterator[tuple[int, int, Tenso
                 yield group, pulse, sent[:, :, first:last] @ weights[:, first:last].T
                 continue
             value = torch.zeros(len(x), layer.window.positions, len(weights), dtype=torch.float64)
-            for segment in range(SEGMENTS):
+            for segment in range(PIM_SEGMENTS):
                 part = slice(min(first + borders[segment], rows), min(first + borders[segment + 1], rows))
-                value += torch.floor(sent[:, :, part] @ weights[:, part].T * keep[:, segment] / WHOLE)
+                value += torch.floor(sent[:, :, part] @ weights[:, part].T * keep[:, segment] / PIM_WHOLE)
             yield group, pulse, value
 
 
@@ -148,9 +147,10 @@ class _Noise:
         self.ordinal = np.arange(layer.window.positions)[:, None] * per_position[self.converter] + before[pass_, self.converter] + turn
         self.numbers: Tensor | None = None
         if layer.sigma:
-            words = np.array([stream_word(int(s)) for s in streams], np.uint32)
-            start = adc_seeds(p, layer.seed)[:int(self.converter.max()) + 1] ^ words[:, None]
-            first = torch.from_numpy(np.where(start == 0, 1, start).astype(np.int64))
+            bank, adc = np.divmod(np.arange(int(self.converter.max()) + 1), p.converters)
+            seeds = torch.tensor([_splitmix(layer.seed, int(n)) for n in (bank << 16) + adc])
+            words = torch.tensor([_splitmix(0, int(s) - 1) if s else 0 for s in streams], dtype=torch.int64)
+            first = (seeds ^ words[:, None]).clamp(min=1)
             states = _generate(first, layer.window.positions * int(per_position.max()))
             heights = sum((states >> shift & 255 for shift in (0, 8, 16, 24)), torch.zeros(())) - 510
             self.numbers = torch.floor(heights * layer.sigma / 1024.0)
@@ -174,6 +174,14 @@ def _generate(start: Tensor, count: int) -> Tensor:
         words = torch.cat([words, _advance(step, words)], -1)
         step = _advance(step, step)
     return words[..., :count]
+
+
+def _splitmix(seed: int, number: int) -> int:
+    """Low half of output ``number`` of splitmix64 (Steele, Lea, Flood 2014) from ``seed``."""
+    word = (seed + (number + 1) * 0x9E3779B97F4A7C15) % 2**64
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        word = (word ^ word >> shift) * factor % 2**64
+    return word % 2**32
 
 
 def _xorshift(word: int) -> int:
@@ -206,4 +214,4 @@ def calibrate(layer: PimLayer, images: np.ndarray, percentile: float = 100.0) ->
     values = torch.cat([value.abs().flatten() for _, _, value in _bit_lines(layer, layer.check_images(images))]).numpy()
     limit = max(1, int(np.quantile(values, percentile / 100, method="higher")))
     greatest = layer.params.code_range[1]
-    return next((s for s in range(MAX_SHIFT) if limit + (1 << s >> 1) >> s <= greatest), MAX_SHIFT), limit
+    return next((s for s in range(PIM_MAX_SHIFT) if limit + (1 << s >> 1) >> s <= greatest), PIM_MAX_SHIFT), limit

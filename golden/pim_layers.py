@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from golden.pim import calibrate, run
-from pysim.network import InputError
-from pysim.pim_params import PimLayer, PimParams, PimWindow
+from pysim.network import InputError, PimLayer, PimParams, PimWindow
 
 __all__ = ["PimConv2d", "PimConv3d", "PimLinear"]
 

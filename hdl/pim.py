@@ -20,11 +20,10 @@ from hdl.pim_unit import UNIT_MODULE, PimUnit
 from hdl.ram import RAM
 from hdl.verilog import convert, primitives
 from pysim.pim_image import SEED_BITS, memories
-from pysim.pim_params import PimParams
+from pysim.pim_params import COUNTERS, PimParams
 
-__all__ = ["COUNTERS", "SETTINGS", "PimMacro", "generate"]
+__all__ = ["SETTINGS", "PimMacro", "generate"]
 
-COUNTERS = ("n_read", "n_blp", "n_adc", "n_cycles", "n_sat", "n_clip")
 SETTINGS = ("kernel_rows", "channels", "shift", "limit", "sigma", "stream")
 STAGES = ("port", "seed", "row", "blp", "tables", "sense", "code", "sum", "out")
 

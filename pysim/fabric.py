@@ -15,6 +15,7 @@ from dataclasses import astuple, dataclass
 from functools import lru_cache
 
 from pysim.errors import InputError
+from pysim.fields import check_int
 from pysim.params import MAX_SIDE
 
 __all__ = ["Mesh", "Rectangle", "chain", "hops", "latency", "path"]
@@ -51,9 +52,7 @@ class Mesh:
 
     def __post_init__(self) -> None:
         for name in ("width", "height"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SIDE:
-                raise InputError(f"mesh {name} must be in 1..{MAX_SIDE}, not {value!r}")
+            check_int(f"mesh {name}", getattr(self, name), 1, MAX_SIDE)
 
     def __len__(self) -> int:
         return self.width * self.height

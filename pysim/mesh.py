@@ -8,7 +8,7 @@ the tick barrier (docs/fabric.md). It sees the images alone: destinations come o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ from pysim.errors import InputError
 from pysim.fabric import Mesh, Rectangle, chain
 from pysim.image import Image, pack, row_bytes
 from pysim.memory_map import COUNTERS
-from pysim.network import Edge, Input, Network, Population
+from pysim.network import Edge, Input, Network
 from pysim.params import SCAN_BITS, Chip
 from pysim.partition import partition
 from pysim.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET, pack_plain, route_record
@@ -112,7 +112,7 @@ def split(network: Network, share: Mapping[str, np.ndarray]) -> tuple[Network, d
     A population that lies on this core as a whole, and whose edges here have one physical delay, feeds its axons directly; spikes of all
     others arrive as inputs, over the fabric even if from the core itself.
     """
-    inside = {p.name: _slice(p, share[p.name]) for p in network.populations if p.name in share}
+    inside = {p.name: p.take(np.asarray(share[p.name])) for p in network.populations if p.name in share}
     edges = [e for e in network.edges if e.target in share]
     output = next((name for name in inside if name == network.output), list(inside)[-1])
     direct = {name for name, p in inside.items() if p.size == network.size_of(name) and name != output
@@ -127,10 +127,8 @@ def split(network: Network, share: Mapping[str, np.ndarray]) -> tuple[Network, d
         name = e.source if e.source in direct or network.is_input(e.source) else NOBODY + e.source
         rows = lines[name][1] if name in lines else np.arange(network.size_of(name))
         own.append(Edge(source=name, target=e.target, delay=e.delay, weights=e.block(rows, share[e.target])))
-    part = Network(name=network.name, inputs=tuple(Input(name=name, size=rows.size) for name, (_, rows) in lines.items()),
-                   populations=tuple(inside.values()), edges=tuple(own), steps=network.steps, output=output,
-                   membrane_bits=network.membrane_bits, readout=network.readout)
-    return part, lines
+    inputs = tuple(Input(name=name, size=rows.size) for name, (_, rows) in lines.items())
+    return replace(network, inputs=inputs, populations=tuple(inside.values()), edges=tuple(own), output=output, metadata={}), lines
 
 
 class MeshModel:
@@ -259,9 +257,3 @@ def _check_shares(network: Network, shares: Sequence[Mapping[str, np.ndarray]]) 
         if (count != 1).any():
             neuron = int(np.argmax(count != 1))
             raise InputError(f"neuron {neuron} of population {name!r} must lie on one core, not on {count[neuron]}")
-
-
-def _slice(p: Population, neurons: np.ndarray) -> Population:
-    """Those neurons of a population; all parameters lie along the last axis."""
-    arrays = {f.name: getattr(p, f.name)[..., neurons] for f in fields(p) if isinstance(getattr(p, f.name), np.ndarray)}
-    return replace(p, size=len(neurons), **arrays)

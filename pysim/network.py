@@ -4,6 +4,9 @@ A network is a graph of inputs, populations of neurons and weighted edges, all i
 contract (docs/arithmetic.md) reads them. Its file is safetensors: the arrays as tensors, the graph as
 versioned JSON in the header under the key ``spikeloop``. Never pickle.
 
+The descriptions of a convolution (pysim/convolution.py) and of a PIM layer (pysim/pim_params.py) are given out here too: this module
+is all that golden sees of pysim.
+
 Words: ``pages`` P_g is the first axis of every paged array; ``size`` N the last.
 """
 
@@ -25,10 +28,15 @@ from safetensors.numpy import load, save
 
 from pysim.convolution import Conv
 from pysim.errors import InputError
+from pysim.pim_params import MAX_SHIFT as PIM_MAX_SHIFT
+from pysim.pim_params import SEGMENTS as PIM_SEGMENTS
+from pysim.pim_params import WHOLE as PIM_WHOLE
+from pysim.pim_params import PimLayer, PimParams, PimWindow
 
 __all__ = [
     "Conv", "Edge", "Input", "LeakRounding", "LowBound", "Network", "Population", "Reset", "WeightFormat",
     "start_ticks", "MAX_DELAY", "MAX_PAGES", "MAX_REFRACTORY", "MAX_START", "MAX_WEIGHT_BITS", "LEAK_TERMS",
+    "PimLayer", "PimParams", "PimWindow", "PIM_MAX_SHIFT", "PIM_SEGMENTS", "PIM_WHOLE",
 ]
 
 VERSION = 1
@@ -160,6 +168,11 @@ class Population:
                 raise InputError(f"{key} of population {name!r} must be of shape {shapes[key]}, not {value.shape}") from None
             full[key] = _cast(wide, dtype, f"{key} of population {name!r}")
         return cls(name=name, size=size, start=start, weight_bits=weight_bits, weight_format=WeightFormat(weight_format), **full)
+
+
+    def take(self, neurons: np.ndarray) -> "Population":
+        """A population of those ``neurons`` only, int64 ``[m]``: all parameters lie along the last axis."""
+        return replace(self, size=neurons.size, **{key: getattr(self, key)[..., neurons] for key in _PAGED | _TERMS | _PLAIN})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,11 +8,12 @@ Words: a *column* is one bit of synapse per axon; a *digit* is ``digit_bits`` ne
 
 import json
 import zlib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from pysim.errors import InputError
+from pysim.fields import check_int, from_exactly
 from pysim.network import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY, MAX_START, MAX_WEIGHT_BITS
 
 __all__ = ["Chip", "Derived", "PRESETS", "SCAN_BITS", "BUS_BITS", "MAX_SIDE", "preset"]
@@ -73,9 +74,7 @@ class Chip:
                                 ("delay_max", 1, MAX_DELAY), ("extension", 1, MAX_EXTENSION), ("pages", 1, MAX_PAGES),
                                 ("leak_terms", 0, LEAK_TERMS), ("mesh_width", 1, MAX_SIDE), ("mesh_height", 1, MAX_SIDE),
                                 ("chain", 0, 65536), ("refractory_bits", 0, MAX_REFRACTORY.bit_length())):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise InputError(f"chip parameter {name} must be in {low}..{high}, not {value!r}")
+            check_int(f"chip parameter {name}", getattr(self, name), low, high)
         if self.digit_bits not in (1, 2, 4, 8):
             raise InputError(f"chip parameter digit_bits must be 1, 2, 4 or 8, not {self.digit_bits!r}")
         for name in ("extension", "pages"):
@@ -99,11 +98,7 @@ class Chip:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Chip":
-        known = {f.name for f in fields(cls)}
-        if not isinstance(values, dict) or set(values) != known:
-            raise InputError(f"chip parameters must be exactly {', '.join(sorted(known))}, "
-                             f"not {', '.join(sorted(values)) if isinstance(values, dict) else values!r}")
-        return cls(**values)
+        return from_exactly(cls, values, "chip parameters")
 
     def fingerprint(self) -> int:
         """CRC-32 of the parameters: the chip's register of that name, so that an image meets the chip it was packed for."""

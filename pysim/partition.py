@@ -8,14 +8,14 @@ populations that feed each other, or themselves, cannot be run one after the oth
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pysim.errors import InputError
 from pysim.fit import core_columns, network_layers
 from pysim.mapping import check_features, place
-from pysim.network import Edge, Input, Network, Population
+from pysim.network import Edge, Input, Network
 from pysim.params import Chip
 from pysim.patches import Layer, search
 
@@ -68,7 +68,7 @@ def cut(network: Network, neurons: dict[str, np.ndarray]) -> Part:
     for edge in edges:
         rows = lines[edge.source] if edge.source in lines else neurons[edge.source]
         own.append(Edge(source=edge.source, target=edge.target, delay=edge.delay, weights=edge.block(rows, neurons[edge.target])))
-    populations = tuple(_slice(p, neurons[p.name], first) for p in inside)
+    populations = tuple(replace(p.take(neurons[p.name]), start=p.start - first) for p in inside)
     output = network.output if network.output in neurons else inside[-1].name
     inputs = tuple(Input(name=name, size=rows.size) for name, rows in lines.items())
     part = replace(network, inputs=inputs, populations=populations, edges=tuple(own), output=output, metadata={})
@@ -111,9 +111,3 @@ def _together(network: Network, group: list[str], chip: Chip) -> Part:
         raise InputError(f"populations that feed each other ({names}) must lie on one core together, because cores that take turns run "
                          f"one after the other; but {error}") from None
     return part
-
-
-def _slice(p: Population, neurons: np.ndarray, first: int) -> Population:
-    """Those neurons of a population; all parameters lie along the last axis."""
-    arrays = {f.name: getattr(p, f.name)[..., neurons] for f in fields(p) if isinstance(getattr(p, f.name), np.ndarray)}
-    return replace(p, size=neurons.size, start=p.start - first, **arrays)

@@ -10,7 +10,8 @@ from itertools import product
 import numpy as np
 
 from pysim.errors import InputError
-from pysim.pim_params import SEGMENTS, PimLayer, adc_seeds, stream_word
+from pysim.pim_image import adc_seeds, stream_word
+from pysim.pim_params import COUNTERS, SEGMENTS, PimLayer
 
 __all__ = ["PimTrace", "run"]
 
@@ -43,7 +44,7 @@ def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, 
     addresses = window.address(np.arange(window.positions))
     noise = _noise(layer, streams)
     low, high = p.code_range
-    count = dict.fromkeys(("n_read", "n_blp", "n_adc", "n_cycles", "n_sat", "n_clip"), 0)
+    count = dict.fromkeys(COUNTERS, 0)
     currents = np.zeros((len(x), layer.channels, window.positions), np.int64)
     kept = np.zeros((len(x), window.positions, layer.groups, p.pulses, layer.channels, p.splits) if codes else 0, np.int32)
     for pass_ in range(layer.passes):

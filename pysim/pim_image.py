@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pysim.pim_params import SEGMENTS, PimLayer, PimParams, adc_seeds
+from pysim.pim_params import SEGMENTS, PimLayer, PimParams
 
-__all__ = ["GAIN_BITS", "KEEP_BITS", "OFFSET_BITS", "SEED_BITS", "PimMemory", "contents", "memories"]
+__all__ = ["GAIN_BITS", "KEEP_BITS", "OFFSET_BITS", "SEED_BITS", "PimMemory", "adc_seeds", "contents", "memories", "stream_word"]
 
 GAIN_BITS, OFFSET_BITS, KEEP_BITS, SEED_BITS = 13, 10, 9, 32
 CHUNK_BITS = 32
+GOLDEN_RATIO = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True)
@@ -72,3 +73,22 @@ def _chunks(fields: np.ndarray, bits: int) -> np.ndarray:
     digits = (flat[:, :, None] >> np.arange(bits) & 1).reshape(len(flat), -1).astype(np.uint8)
     packed = np.packbits(np.pad(digits, ((0, 0), (0, -digits.shape[1] % CHUNK_BITS))), axis=1, bitorder="little")
     return packed.view("<u4").astype(np.uint32)
+
+
+def _mix(z: int) -> int:
+    """The output function of splitmix64 (Steele, Lea, Flood 2014)."""
+    z &= (1 << 64) - 1
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & (1 << 64) - 1
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & (1 << 64) - 1
+    return z ^ z >> 31
+
+
+def adc_seeds(params: PimParams, seed: int) -> np.ndarray:
+    """First word of each converter's generator, uint32 ``[banks * converters]``: low half of splitmix64 output bank * 2^16 + converter."""
+    order = [bank << 16 | adc for bank in range(params.banks) for adc in range(params.converters)]
+    return np.array([_mix(seed + GOLDEN_RATIO * (1 + n)) & 0xFFFFFFFF for n in order], np.uint32)
+
+
+def stream_word(stream: int) -> int:
+    """What number ``stream`` (of an image, say) is XORed onto every seed with; stream 0 leaves the seeds as they are."""
+    return _mix(GOLDEN_RATIO * stream) & 0xFFFFFFFF if stream else 0

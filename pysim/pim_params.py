@@ -10,25 +10,26 @@ Channel c is word (c % capacity) % words of bank (c % capacity) // words in pass
 weight of kernel row k lies in row pass * groups * active_rows + k of the bank, where groups = ceil(kernel rows / active_rows).
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from pysim.errors import InputError
+from pysim.fields import check_int, from_exactly
 from pysim.pim_window import PimWindow
 
-__all__ = ["LAYOUTS", "PHASES", "SEGMENTS", "UNIT_GAIN", "PimLayer", "PimParams", "PimWindow", "adc_seeds", "stream_word"]
+__all__ = ["COUNTERS", "LAYOUTS", "PHASES", "SEGMENTS", "UNIT_GAIN", "PimLayer", "PimParams", "PimWindow"]
 
 LAYOUTS = ("merged", "sliced")
+COUNTERS = ("n_read", "n_blp", "n_adc", "n_cycles", "n_sat", "n_clip")
 PHASES = {"read": 2, "blp": 2, "adc": 3}  # cycles of 2 ns: ACE-SNN Table 4, T_read = T_BLP = 4 ns, T_adc = 6 ns
 UNIT_GAIN = 4096  # gains are Q1.12
 MAX_GAIN = 8191
 OFFSETS = (-512, 511)  # in 1/16 LSB
 MAX_SHIFT, MAX_SIGMA = 16, 255
 SEGMENTS, WHOLE = 8, 256  # of the bit line; a segment that keeps everything
-GOLDEN_RATIO = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +58,7 @@ class PimParams:
         for name, low, high in (("banks", 1, 16), ("columns", 16, 1024), ("rows", 8, 1024), ("weight_bits", 2, 8), ("pixel_bits", 1, 8),
                                 ("pulse_bits", 1, 8), ("active_rows", 1, self.rows), ("share", 1, 64), ("adc_bits", 3, 20),
                                 ("current_bits", 8, 32)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise InputError(f"PIM parameter {name} must be in {low}..{high}, not {value!r}")
+            check_int(f"PIM parameter {name}", getattr(self, name), low, high)
         if self.layout not in LAYOUTS:
             raise InputError(f"PIM parameter layout must be {' or '.join(LAYOUTS)}, not {self.layout!r}")
         if not isinstance(self.ir_drop, bool):
@@ -146,11 +145,7 @@ class PimParams:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PimParams":
-        known = {f.name for f in fields(cls)}
-        if not isinstance(values, dict) or set(values) != known:
-            raise InputError(f"PIM parameters must be exactly {', '.join(sorted(known))}, "
-                             f"not {', '.join(sorted(values)) if isinstance(values, dict) else values!r}")
-        return cls(**values)
+        return from_exactly(cls, values, "PIM parameters")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -206,8 +201,7 @@ class PimLayer:
         limit = p.value_max if limit is None else limit
         for name, number, high in (("shift", shift, MAX_SHIFT), ("limit", limit, p.value_max), ("sigma", sigma, MAX_SIGMA),
                                    ("seed", seed, (1 << 64) - 1)):
-            if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= high:
-                raise InputError(f"{name} of a PIM layer must be in 0..{high}, not {number!r}")
+            check_int(f"{name} of a PIM layer", number, 0, high)
         if not p.ir_drop and (full["keep"] != WHOLE).any():
             raise InputError("keep of a PIM layer must be 256 everywhere in a macro without ir_drop, not less")
         layer = cls(params=params, window=window, weights=rows.astype(np.int64), shift=shift, limit=limit, sigma=sigma, seed=seed, **full)
@@ -266,22 +260,3 @@ def _within(values: np.ndarray, low: int, high: int, what: str) -> np.ndarray:
     if wrong.size:
         raise InputError(f"{what} must be in {low}..{high}, not {wrong[0]}")
     return values
-
-
-def _mix(z: int) -> int:
-    """The output function of splitmix64 (Steele, Lea, Flood 2014)."""
-    z &= (1 << 64) - 1
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & (1 << 64) - 1
-    z = (z ^ z >> 27) * 0x94D049BB133111EB & (1 << 64) - 1
-    return z ^ z >> 31
-
-
-def adc_seeds(params: PimParams, seed: int) -> np.ndarray:
-    """First word of each converter's generator, uint32 ``[banks * converters]``: low half of splitmix64 output bank * 2^16 + converter."""
-    order = [bank << 16 | adc for bank in range(params.banks) for adc in range(params.converters)]
-    return np.array([_mix(seed + GOLDEN_RATIO * (1 + n)) & 0xFFFFFFFF for n in order], np.uint32)
-
-
-def stream_word(stream: int) -> int:
-    """What number ``stream`` (of an image, say) is XORed onto every seed with; stream 0 leaves the seeds as they are."""
-    return _mix(GOLDEN_RATIO * stream) & 0xFFFFFFFF if stream else 0

@@ -12,13 +12,12 @@ from cocotb.triggers import FallingEdge
 
 from cosim.cocotb_bench import PERIOD, StreamDriver, StreamMonitor, always, one_in, randomly, watchdog
 from pysim.pim import run
-from pysim.pim_image import contents, memories
-from pysim.pim_params import PimLayer, PimParams, stream_word
+from pysim.pim_image import contents, memories, stream_word
+from pysim.pim_params import COUNTERS, PimLayer, PimParams
 from tests.pim_cases import random_images, random_layer
 
 SEED = int(os.environ.get("SPIKELOOP_SEED", "0"))
-PARAMS = PimParams.from_dict(json.loads(os.environ.get("SPIKELOOP_PIM", "{}"))) if "SPIKELOOP_PIM" in os.environ else PimParams()
-COUNTERS = ("n_read", "n_blp", "n_adc", "n_cycles", "n_sat", "n_clip")
+PARAMS = PimParams.from_dict(json.loads(os.environ["SPIKELOOP_PIM"])) if "SPIKELOOP_PIM" in os.environ else PimParams()
 
 
 class PimBench:

@@ -7,7 +7,8 @@ import pytest
 
 from pysim.errors import InputError
 from pysim.pim import run
-from pysim.pim_params import PimLayer, PimParams, PimWindow, adc_seeds, stream_word
+from pysim.pim_image import adc_seeds, stream_word
+from pysim.pim_params import PimLayer, PimParams, PimWindow
 from tests.pim_cases import random_images, random_layer
 
 
