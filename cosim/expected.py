@@ -4,7 +4,6 @@ File: ``.npz`` with ``spikes/POPULATION``, packed uint8 ``[sample, step, ceil(si
 an int64 number: steps before it are not known and not compared.
 """
 
-import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from pysim.errors import InputError
-from pysim.network import Network, write_atomic
-from pysim.trace import unpack
+from pysim.network import Network
+from pysim.trace import save_arrays, unpack
 
 __all__ = ["Expected"]
 
@@ -51,9 +50,7 @@ class Expected:
         return different
 
     def save(self, path: Path) -> Path:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, first=np.int64(self.first), **{f"spikes/{k}": v for k, v in self.spikes.items()})
-        return write_atomic(path, buffer.getvalue())
+        return save_arrays(path, {"first": np.int64(self.first), **{f"spikes/{k}": v for k, v in self.spikes.items()}})
 
     @classmethod
     def load(cls, path: Path) -> "Expected":

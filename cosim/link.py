@@ -7,6 +7,7 @@ model, Icarus or a board at the end of a wire, also speaks :class:`Link`: the lo
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,11 @@ class Link(ABC):
 
     chip: Chip
 
+    @cached_property
+    def map(self) -> MemoryMap:
+        """The chip's memory map."""
+        return MemoryMap(self.chip)
+
     @abstractmethod
     def write(self, address: int, value: int) -> None:
         """Write 32 bits to the load port (docs/memory_map.md). Memories only while the core is idle."""
@@ -76,28 +82,28 @@ class Link(ABC):
 
     def tick(self) -> None:
         """Run one tick and wait until the core is idle."""
-        registers = MemoryMap(self.chip).registers
+        registers = self.map.registers
         self.write(registers["control"].address, CONTROL_TICK)
         while self.read(registers["status"].address) & 1:
             pass
 
     def clear(self) -> None:
         """Membranes to v_init, refractory to 0, ring empty, tick 0; counters stay. Waits until the core is idle."""
-        registers = MemoryMap(self.chip).registers
+        registers = self.map.registers
         self.write(registers["control"].address, CONTROL_CLEAR)
         while self.read(registers["status"].address) & 1:
             pass
 
     def zero(self) -> None:
         """All counters to 0. Waits until they are."""
-        registers = MemoryMap(self.chip).registers
+        registers = self.map.registers
         self.write(registers["control"].address, CONTROL_ZERO)
         while self.read(registers["status"].address) & 1:
             pass
 
     def counters(self) -> dict[str, int]:
         """The 64-bit counters."""
-        registers = MemoryMap(self.chip).registers
+        registers = self.map.registers
         return {name: self.read(registers[name].address) | self.read(registers[f"{name}_high"].address) << 32 for name in COUNTERS}
 
     def close(self) -> None:

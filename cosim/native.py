@@ -18,7 +18,7 @@ from cosim.link import Backend, Link
 from cosim.verilate import Options, build
 from pysim.errors import InputError
 from pysim.image import Image
-from pysim.memory_map import COUNTERS, MemoryMap
+from pysim.memory_map import COUNTERS
 from pysim.params import Chip
 from pysim.trace import Stimulus, Trace
 
@@ -63,14 +63,14 @@ class ChipModel(Link):
 
     def fill(self, image: Image, core: int = 0) -> None:
         """Put the image into the memories (of ``core``, in a mesh) directly, and its settings into their registers."""
-        for memory in MemoryMap(self.chip).loaded:
+        for memory in self.map.loaded:
             rows = image.rows(memory.name)
             self.memory(memory.name, core)[:len(rows), :rows.shape[1]] = rows
         self._set(image, core)
 
     def load(self, image: Image) -> None:
         """Put the image in through the load port, word by word, as a board would."""
-        for memory in MemoryMap(self.chip).loaded:
+        for memory in self.map.loaded:
             rows = image.rows(memory.name)
             words = np.zeros((len(rows), memory.chunks * 4), dtype=np.uint8)
             words[:, :rows.shape[1]] = rows
@@ -80,9 +80,8 @@ class ChipModel(Link):
         self._set(image)
 
     def _set(self, image: Image, core: int = 0) -> None:
-        map_ = MemoryMap(self.chip)
         for name, value in image.settings.items():
-            self.write(map_.core_base(core) + map_.registers[name].address, value)
+            self.write(self.map.core_base(core) + self.map.registers[name].address, value)
 
     def write(self, address: int, value: int) -> None:
         self._lib.sl_write(self._handle, address, value)

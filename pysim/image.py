@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +29,8 @@ from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Netwo
 from pysim.params import Chip
 from pysim.records import bound_record, fire_record, leak_record, neuron_record, pack_lanes, pack_plain, route_record, word_record
 
-__all__ = ["IMAGE_VERSION", "Image", "from_readmemh", "open_seal", "pack", "row_bytes", "seal", "summary", "to_readmemh"]
+__all__ = ["IMAGE_VERSION", "Bundle", "Image", "from_readmemh", "open_seal", "pack", "row_bytes", "seal", "summary", "to_readmemh",
+           "write_folder"]
 
 IMAGE_VERSION = 1
 FORMAT = "spikeloop image"
@@ -36,8 +38,28 @@ MANIFEST = "manifest.json"
 MAX_MANIFEST = 64 << 20
 
 
+class Bundle:
+    """What a host reads of a packed network, whether it is on one core or on many: ``network`` is what the manifest says of it."""
+
+    network: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.network["name"]
+
+    @property
+    def steps(self) -> int:
+        """Steps T of one sample."""
+        return self.network["steps"]
+
+    @cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """The logical inputs, as the stimulus has them (an input may have several axon groups, or none)."""
+        return tuple(Input(name=name, size=size) for name, size in self.network["inputs"])
+
+
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Bundle):
     """A packed network. ``memories[name]``: uint8 ``[rows, ceil(width / 8)]`` per loaded memory, little-endian within a row; of
     the synapses only the rows of words in use, the others are never read.
 
@@ -49,15 +71,6 @@ class Image:
     placement: Placement
     network: dict[str, Any]
     memories: dict[str, np.ndarray]
-
-    @property
-    def name(self) -> str:
-        return self.network["name"]
-
-    @property
-    def steps(self) -> int:
-        """Steps T of one sample."""
-        return self.network["steps"]
 
     @property
     def ticks(self) -> int:
@@ -74,11 +87,6 @@ class Image:
         """Name of the population that is read out."""
         return self.network["output"]
 
-    @cached_property
-    def inputs(self) -> tuple[Input, ...]:
-        """The logical inputs, as the stimulus has them (an input may have several axon groups, or none)."""
-        return tuple(Input(name=name, size=size) for name, size in self.network["inputs"])
-
     def rows(self, name: str) -> np.ndarray:
         """uint8 ``[rows, ceil(width / 8)]`` of a loaded memory, bit 0 of a row = bit 0 of its byte 0."""
         return self.memories[name]
@@ -92,15 +100,8 @@ class Image:
 
     def save(self, folder: str | Path) -> Path:
         """Write the bundle under a temporary name, then rename it to ``folder``; an earlier image there is replaced."""
-        folder = Path(folder)
-        if folder.is_symlink() or (folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir()))):
-            raise InputError(f"image folder must be new, empty or an earlier image, not {str(folder)!r}: name another")
-        temporary = None
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-            new, old = temporary / "new", temporary / "old"
-            (new / "core0").mkdir(parents=True)
+        def fill(new: Path) -> None:
+            (new / "core0").mkdir()
             sections = []
             for memory in MemoryMap(self.chip).loaded:
                 rows = self.memories[memory.name]
@@ -111,15 +112,8 @@ class Image:
             manifest = {"format": FORMAT, "version": IMAGE_VERSION, "chip": self.chip.to_dict(), "network": self.network,
                         "cores": [{"placement": self.placement.to_dict(), "sections": sections}]}
             (new / MANIFEST).write_bytes(seal(manifest))
-            if folder.exists():
-                os.rename(folder, old)
-            os.rename(new, folder)
-        except OSError as error:
-            raise InputError(f"image folder must be writable, not {str(folder)!r} ({error.strerror})") from None
-        finally:
-            if temporary is not None:
-                shutil.rmtree(temporary, ignore_errors=True)
-        return folder
+
+        return write_folder(folder, "image", (MANIFEST,), fill)
 
     @classmethod
     def load(cls, folder: str | Path, chip: Chip | None = None) -> "Image":
@@ -330,6 +324,33 @@ def from_readmemh(data: bytes, rows: int, width: int) -> np.ndarray:
 
 
 # -- files -----------------------------------------------------------------------------------------------------
+
+
+def write_folder(folder: str | Path, what: str, marks: tuple[str, ...], fill: Callable[[Path], None]) -> Path:
+    """Have ``fill`` write a new folder under a temporary name, then rename it to ``folder``: never a half-written one.
+
+    An earlier folder there is replaced if it is empty or holds one of the files ``marks``; InputError for any other.
+    """
+    folder = Path(folder)
+    mine = any((folder / mark).is_file() for mark in marks)
+    if folder.is_symlink() or (folder.exists() and not mine and (folder.is_file() or any(folder.iterdir()))):
+        raise InputError(f"{what} folder must be new, empty or an earlier {what}, not {str(folder)!r}: name another")
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        new = temporary / "new"
+        new.mkdir()
+        fill(new)
+        if folder.exists():
+            os.rename(folder, temporary / "old")
+        os.rename(new, folder)
+    except OSError as error:
+        raise InputError(f"{what} folder must be writable, not {str(folder)!r} ({error.strerror})") from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
 
 
 def _file(memory: Memory) -> str:

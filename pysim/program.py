@@ -8,12 +8,8 @@ it, so the spikes are those of all parts running at once, and a part's tick k is
     part<i>/            the image bundle of part i
 """
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +18,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from pysim.errors import InputError
-from pysim.image import MANIFEST, Image, open_seal, pack, seal, summary
+from pysim.image import MANIFEST, Bundle, Image, open_seal, pack, seal, summary, write_folder
 from pysim.mapping import place
 from pysim.memory_map import COUNTERS
-from pysim.network import Input, Network
+from pysim.network import Network
 from pysim.params import Chip
 from pysim.partition import partition
 from pysim.trace import Stimulus, Trace, unpack
@@ -48,7 +44,7 @@ class ProgramPart:
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class Program(Bundle):
     """A packed network of several parts. ``network`` is what an image's manifest says of it; ``populations``: (name, size, start)."""
 
     chip: Chip
@@ -57,23 +53,9 @@ class Program:
     parts: tuple[ProgramPart, ...]
 
     @property
-    def name(self) -> str:
-        return self.network["name"]
-
-    @property
-    def steps(self) -> int:
-        """Steps T of one sample."""
-        return self.network["steps"]
-
-    @property
     def ticks(self) -> int:
         """Ticks of one sample: its steps plus the depth of the pipeline."""
         return self.steps + max(start for _, _, start in self.populations)
-
-    @cached_property
-    def inputs(self) -> tuple[Input, ...]:
-        """The logical inputs, as the stimulus has them."""
-        return tuple(Input(name=name, size=size) for name, size in self.network["inputs"])
 
     def cores(self) -> dict[str, int]:
         """Cores of each population; one that holds several counts in the first."""
@@ -114,16 +96,7 @@ class Program:
 
     def save(self, folder: str | Path) -> Path:
         """Write the program under a temporary name, then rename it to ``folder``; an earlier program or image there is replaced."""
-        folder = Path(folder)
-        if folder.is_symlink() or (folder.exists() and not any((folder / name).is_file() for name in (HEAD, MANIFEST))
-                                   and (folder.is_file() or any(folder.iterdir()))):
-            raise InputError(f"program folder must be new, empty or an earlier program, not {str(folder)!r}: name another")
-        temporary = None
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-            new = temporary / "new"
-            new.mkdir()
+        def fill(new: Path) -> None:
             tables: dict[str, np.ndarray] = {}
             for i, part in enumerate(self.parts):
                 part.image.save(new / f"part{i}")
@@ -132,15 +105,8 @@ class Program:
             (new / TABLES).write_bytes(save({k: np.ascontiguousarray(v, np.int64) for k, v in tables.items()}))
             (new / HEAD).write_bytes(seal({"format": FORMAT, "version": VERSION, "chip": self.chip.to_dict(), "network": self.network,
                                            "populations": [list(p) for p in self.populations], "parts": len(self.parts)}))
-            if folder.exists():
-                os.rename(folder, temporary / "old")
-            os.rename(new, folder)
-        except OSError as error:
-            raise InputError(f"program folder must be writable, not {str(folder)!r} ({error.strerror})") from None
-        finally:
-            if temporary is not None:
-                shutil.rmtree(temporary, ignore_errors=True)
-        return folder
+
+        return write_folder(folder, "program", (HEAD, MANIFEST), fill)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Program":
@@ -165,6 +131,8 @@ class Program:
                                          {p.name: tables.pop(f"part{i}.neurons.{p.name}") for p in image.placement.populations}))
             program = cls(chip, head["network"], populations, tuple(parts))
             program._check(what, tables)
+        except InputError:  # of a part: says itself what is wrong
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{what} must be complete, not without {error}") from None
         return program

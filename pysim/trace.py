@@ -15,7 +15,7 @@ from pysim.errors import InputError
 from pysim.memory_map import COUNTERS
 from pysim.network import Input, write_atomic
 
-__all__ = ["Stimulus", "Trace", "pack", "unpack"]
+__all__ = ["Stimulus", "Trace", "pack", "save_arrays", "unpack"]
 
 
 def pack(spikes: np.ndarray) -> np.ndarray:
@@ -89,7 +89,7 @@ class Stimulus:
         arrays = {f"spikes/{k}": v for k, v in self.spikes.items()}
         if self.labels is not None:
             arrays["labels"] = self.labels
-        return _save(path, arrays)
+        return save_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "Stimulus":
@@ -115,7 +115,7 @@ class Trace:
     counters: dict[str, np.ndarray] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> Path:
-        return _save(path, {f"{kind}/{k}": v for kind in ("spikes", "membranes", "counters") for k, v in getattr(self, kind).items()})
+        return save_arrays(path, {f"{kind}/{k}": v for kind in ("spikes", "membranes", "counters") for k, v in getattr(self, kind).items()})
 
     @classmethod
     def load(cls, path: str | Path) -> "Trace":
@@ -136,7 +136,8 @@ class Trace:
                      for part in ("spikes", "membranes", "counters")))
 
 
-def _save(path: str | Path, arrays: dict[str, np.ndarray]) -> Path:
+def save_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> Path:
+    """Write an ``.npz`` file without pickles, whole or not at all."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return write_atomic(path, buffer.getvalue())
