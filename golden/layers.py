@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from golden.files import read_safetensors
 from golden.neurons import lif_step
 from pysim.network import InputError, write_atomic
 
@@ -101,17 +101,8 @@ class FloatNet(nn.Module):
     def load(cls, path: str | Path) -> "FloatNet":
         """Read and check; InputError for anything else than a sound file."""
         what = f"float net {str(path)!r}"
-        try:
-            with safe_open(path, "pt") as file:
-                header = json.loads((file.metadata() or {})["spikeloop_float"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except OSError as error:
-            raise InputError(f"{what} must be readable, not missing or closed ({error})") from None
-        except (SafetensorError, KeyError, ValueError):
-            raise InputError(f"{what} must be a safetensors file written by spikeloop train, not this one "
-                             "(truncated, damaged or another format)") from None
-        if not isinstance(header, dict) or header.get("version") != VERSION:
-            raise InputError(f"{what} must be of version {VERSION}, not {header.get('version') if isinstance(header, dict) else header!r}")
+        header, tensors = read_safetensors(path, what=what, key="spikeloop_float", version=VERSION, writer="spikeloop train",
+                                           framework="pt")
         try:
             net = cls(header["sizes"], recurrent=header["recurrent"], metadata=header["metadata"])
             net.load_state_dict(tensors)

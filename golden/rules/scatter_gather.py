@@ -31,11 +31,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from golden.files import read_safetensors
 from pysim.network import Conv, Edge, Input, InputError, Network, Population, WeightFormat, start_ticks, write_atomic
 
 __all__ = ["Layer", "ScatterGather", "checkpoint", "gather", "load", "quantise", "scatter", "silence"]
@@ -185,17 +185,8 @@ _OF_LAYER = ("weights", "mu", "sigma", "beta")
 def load(path: str | Path) -> ScatterGather:
     """Read and check; InputError for anything else than a sound file."""
     what = f"scatter-and-gather net {str(path)!r}"
-    try:
-        with safe_open(path, "np") as file:
-            header = json.loads((file.metadata() or {})["spikeloop_scatter_gather"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise InputError(f"{what} must be readable, not missing or closed ({error})") from None
-    except (SafetensorError, KeyError, ValueError):
-        raise InputError(f"{what} must be a safetensors file written by golden.rules.scatter_gather, not this one "
-                         "(truncated, damaged or another format)") from None
-    if not isinstance(header, dict) or header.get("version") != VERSION:
-        raise InputError(f"{what} must be of version {VERSION}, not {header.get('version') if isinstance(header, dict) else header!r}")
+    header, tensors = read_safetensors(path, what=what, key="spikeloop_scatter_gather", version=VERSION,
+                                       writer="golden.rules.scatter_gather", framework="np")
     try:
         layers = tuple(Layer(name=one["name"], conv=Conv.from_dict(one["conv"]),
                              **{key: tensors[f"{one['name']}.{key}"] for key in _OF_LAYER}) for one in header["layers"])
@@ -209,7 +200,7 @@ def checkpoint(name: str = "zou-lenet:4") -> ScatterGather:
     """A trained net that comes with the package: ``zou-lenet:K`` of K spikes (docs/scatter_gather.md)."""
     path = CHECKPOINTS / f"{name.replace(':', '-')}.safetensors"
     if not path.is_file():
-        have = ", ".join(sorted(p.stem[::-1].replace("-", ":", 1)[::-1] for p in CHECKPOINTS.glob("*.safetensors")))
+        have = ", ".join(sorted(":".join(p.stem.rsplit("-", 1)) for p in CHECKPOINTS.glob("*.safetensors")))
         raise InputError(f"checkpoint must be one of {have or 'none'}, not {name!r}")
     return load(path)
 
