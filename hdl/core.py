@@ -6,7 +6,7 @@ extension f the synapse memory holds words of f times the axons, and as many tim
 
 Everything sleeps unless it works: the domains of STAGES tick only when they are needed (clock gates in simulation and ASIC,
 enables on an FPGA: ``chip.clock_gates``). Whatever a sleeping stage reads is registered in a domain that sleeps too, so that
-nothing wide is evaluated without need. On the core's own clock there are the counter of cycles and the output's buffer.
+nothing wide is evaluated without need. On the core's own clock there is the counter of cycles alone.
 
 Source: Zou et al. 2021, section 2.4 (1,152 x 1,024 core, column strengths, silent axons, axon extension); docs/arithmetic.md.
 """
@@ -74,7 +74,6 @@ class Core(wiring.Component):
         read_domain = {name: stage for stage, names in STAGES.items() for name in names}
         for stage in STAGES:
             self._add_domain(m, stage)
-
 
         def add(name: str, component, domain: str | None = None):
             """A submodule in a sleeping domain (or, written for them, in several)."""

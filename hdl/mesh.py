@@ -20,6 +20,7 @@ from hdl.chip import commands, pins
 from hdl.core import members
 from hdl.fabric import Fabric
 from hdl.loadport import request_layout
+from hdl.router import in_turn
 from hdl.skid import Skid
 from pysim.fabric import Mesh
 from pysim.memory_map import MemoryMap
@@ -110,10 +111,9 @@ class MeshTop(wiring.Component):
         m.submodules.events_out = events = Skid(self.out)
         wiring.connect(m, events.o, wiring.flipped(self.o))
         request, grant, turn = (Signal(len(cores), name=f"out_{name}") for name in ("request", "grant", "turn"))
-        first = Mux((request & turn).any(), request & turn, request)  # turn: cores that come before the others
         chosen = [grant[n] for n in range(len(cores))]
         m.d.comb += [
-            request.eq(Cat(core.o.valid for core in cores)), grant.eq(first & -first), events.i.valid.eq(request.any()),
+            request.eq(Cat(core.o.valid for core in cores)), grant.eq(in_turn(request, turn)), events.i.valid.eq(request.any()),
             *(events.i.p[name].eq(reduce(or_, (Mux(mine, core.o.p[name], 0) for mine, core in zip(chosen, cores, strict=True))))
               for name in ("address", "delay")),
             events.i.p.core.eq(reduce(or_, (Mux(mine, n, 0) for n, mine in enumerate(chosen)))),

@@ -16,7 +16,7 @@ Source: Zou et al. 2021, section 2.4 (AER router, multicast); docs/fabric.md (or
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,7 +24,7 @@ from hdl.skid import Skid
 from pysim.fabric import Mesh
 from pysim.records import packet_record
 
-__all__ = ["PORTS", "TURNS", "Crossbar", "Router", "packet_layout", "ports_at"]
+__all__ = ["PORTS", "TURNS", "Crossbar", "Router", "in_turn", "packet_layout", "ports_at"]
 
 TURNS = {  # output: inputs whose packets may leave by it
     "local": ("local", "east", "west", "north", "south"),
@@ -45,6 +45,12 @@ def ports_at(mesh: Mesh, x: int, y: int) -> list[str]:
     """The ports of the router at (x, y): at the edge of the mesh some are not built."""
     there = {"local": True, "east": x < mesh.width - 1, "west": x > 0, "north": y < mesh.height - 1, "south": y > 0}
     return [port for port in PORTS if there[port]]
+
+
+def in_turn(request: Value, turn: Value) -> Value:
+    """One of ``request``, the lowest among those of ``turn`` or, if none of these asks, of all: one bit set, or none."""
+    first = Mux((request & turn).any(), request & turn, request)
+    return first & -first
 
 
 def _signature(ports: list[str], layout: data.StructLayout) -> dict:
@@ -82,8 +88,7 @@ class Crossbar(wiring.Component):
             sources = [source for source in TURNS[port] if source in self.ports]
             request, grant = Signal(len(sources), name=f"{port}_request"), Signal(len(sources), name=f"{port}_grant")
             turn = Signal(len(sources), name=f"{port}_turn", reset_less=True)  # inputs that come before the others
-            first = Mux((request & turn).any(), request & turn, request)
-            m.d.comb += [request.eq(Cat(wants[source, port] for source in sources)), grant.eq(first & -first),
+            m.d.comb += [request.eq(Cat(wants[source, port] for source in sources)), grant.eq(in_turn(request, turn)),
                          output.valid.eq(request.any()),
                          output.payload.eq(reduce(or_, (Mux(grant[at], self.i[source].payload, 0) for at, source in enumerate(sources))))]
             m.d.comb += [takes[source, port].eq(grant[at] & output.ready) for at, source in enumerate(sources)]

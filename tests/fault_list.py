@@ -169,7 +169,7 @@ FAULTS = [
     Fault("delivery-forced", "mesh.py", "packet.ready.eq(core.i.ready)", "packet.ready.eq(1)", "a packet that meets a scan is lost", "mesh"),
     Fault("host-event-lost", "mesh.py", "(number == n) & core.i.ready & ~packet.valid", "(number == n) & core.i.ready",
           "an event from outside that meets a packet is taken and forgotten", "mesh"),
-    Fault("two-leave", "mesh.py", "grant.eq(first & -first)", "grant.eq(first)", "events of two cores leave as one", "mesh"),
+    Fault("two-leave", "mesh.py", "grant.eq(in_turn(request, turn))", "grant.eq(request)", "events of two cores leave as one", "mesh"),
     Fault("leaves-unseen", "mesh.py", "core.o.ready.eq(mine & events.i.ready)", "core.o.ready.eq(mine)",
           "an event that the output does not take at once is lost", "mesh"),
     Fault("wrong-sender", "mesh.py", "Mux(mine, n, 0)", "Mux(mine, n ^ 1, 0)", "events carry the number of the neighbour", "mesh"),
