@@ -25,7 +25,7 @@ from pathlib import Path
 from cosim.verilate import cache_folder
 from tests.fault_list import FAULTS, Fault
 
-__all__ = ["Outcome", "check", "run_faults"]
+__all__ = ["Outcome", "check", "environment", "plant", "run_faults", "stale"]
 
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = int(os.environ.get("JOBS", "2"))
@@ -57,28 +57,38 @@ def stale(faults: list[Fault], root: Path = ROOT) -> list[str]:
     return reasons + [f"fault {name!r} must be listed once" for name in {n for n in names if names.count(n) > 1}]
 
 
-def check(fault: Fault | None, chip: str, base: Path, work: Path) -> Outcome:
-    """Build and run one fault (None: no fault) on a copy of the tree ``base`` inside ``work``."""
-    start = time.monotonic()
-    tree = work / (fault.name if fault else f"unmutated-{chip}")
+def plant(fault: Fault | None, tree: Path, base: Path = ROOT) -> Path:
+    """A copy of the tree ``base`` at ``tree`` in which ``fault`` (None: nothing) is applied; only ``hdl`` is really copied."""
     tree.mkdir()
-    for package in ("pysim", "cosim", "tests"):
+    for package in ("pysim", "cosim", "golden", "tests"):
         (tree / package).symlink_to(base / package)
-    shutil.copytree(base / "hdl", tree / "hdl")
+    shutil.copytree(base / "hdl", tree / "hdl", ignore=shutil.ignore_patterns("__pycache__"))
     if fault:
         source = tree / "hdl" / fault.file
         source.write_text(source.read_text().replace(fault.old, fault.new))
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    if fault:  # mutants stay out of the user's cache; the simulator's own runtime is the same for all
+    return tree
+
+
+def environment(tree: Path, *, own_cache: bool) -> dict[str, str]:
+    """To run a module of ``tree``. own_cache: mutants stay out of the user's; the simulator's own runtime is the same for all."""
+    variables = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    if own_cache:
         cache = tree / "cache" / "spikeloop"
         cache.mkdir(parents=True)
         for folder in cache_folder().glob("runtime-*"):
             if folder.is_dir():
                 (cache / folder.name).symlink_to(folder)
-        environment |= {"XDG_CACHE_HOME": str(tree / "cache"), "CCACHE_DISABLE": "1"}
+        variables |= {"XDG_CACHE_HOME": str(tree / "cache"), "CCACHE_DISABLE": "1"}
+    return variables
+
+
+def check(fault: Fault | None, chip: str, base: Path, work: Path) -> Outcome:
+    """Build and run one fault (None: no fault) on a copy of the tree ``base`` inside ``work``."""
+    start = time.monotonic()
+    tree = plant(fault, work / (fault.name if fault else f"unmutated-{chip}"), base)
     try:
-        done = subprocess.run([sys.executable, "-m", "tests.regression", chip], cwd=tree, env=environment, capture_output=True, text=True,
-                              timeout=BUILD_SECONDS, check=False)
+        done = subprocess.run([sys.executable, "-m", "tests.regression", chip], cwd=tree, env=environment(tree, own_cache=bool(fault)),
+                              capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         found, error = None, None
         if done.returncode == -signal.SIGALRM and lines:
@@ -100,7 +110,7 @@ def run_faults(faults: list[Fault], tell: Callable[[str], None] = print, jobs: i
     with tempfile.TemporaryDirectory(prefix="spikeloop-faults-") as name, ThreadPoolExecutor(jobs) as pool:
         work = Path(name)
         base = work / "base"  # one state of the sources for all, whoever edits meanwhile
-        for package in ("hdl", "pysim", "cosim", "tests"):
+        for package in ("hdl", "pysim", "cosim", "golden", "tests"):
             shutil.copytree(ROOT / package, base / package, ignore=shutil.ignore_patterns("__pycache__"))
         outcomes = list(pool.map(lambda chip: check(None, chip, base, work), sorted({f.chip for f in faults})))
         for outcome in outcomes:

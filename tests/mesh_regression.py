@@ -18,6 +18,7 @@ from pysim.params import Chip
 from pysim.records import ROUTE_LOCAL, ROUTE_PACKET
 from pysim.trace import Stimulus, Trace, unpack
 from tests.networks import random_mesh_network, random_shares, random_stimulus
+from tests.pins import pressed_tick, random_delay
 
 __all__ = ["Case", "differences", "mesh_case", "mesh_cases"]
 
@@ -180,22 +181,14 @@ def _streams(model: MeshChipModel, case: Case, rng: np.random.Generator) -> tupl
         plan: list[list[tuple[int, int, int]]] = [[] for _ in range(image.ticks)]
         for n, core in events.items():
             for tick, axon in np.argwhere(core[sample]):
-                delay = int(rng.integers(1, min(chip.delay_max, tick + 1) + 1))
+                delay = random_delay(rng, chip.delay_max, tick)
                 plan[tick + 1 - delay].append((n, int(axon), delay))
         model.clear()
         before = [_counters(model, n) for n in range(chip.derived.cores)]
         model.receive()
         model.send(plan[0])
         for tick in range(image.ticks):
-            model.start()
-            if tick + 1 < image.ticks:
-                model.cycles(6)  # the tick has started: what is sent now is counted from it
-                model.send(plan[tick + 1])
-            while not model.idle(int(rng.integers(1, 4))):
-                model.ready(rng.random() >= blocked)
-            model.ready(True)
-            model.cycles(4)
-            left = model.receive()
+            left = pressed_tick(model, rng, blocked, plan[tick + 1] if tick + 1 < image.ticks else None)
             for n in range(chip.derived.cores):
                 if [event[1:] for event in left if event[0] == n] != (due := _due(case, n, sample, tick)):
                     return [f"sample {sample}, tick {tick}: events out of core {n} are {due} in pysim, of all {left} in RTL"], stalls

@@ -31,6 +31,7 @@ from pysim.params import Chip
 from pysim.trace import Stimulus, Trace
 from tests import mesh_regression
 from tests.networks import random_network, random_stimulus
+from tests.pins import pressed_tick, random_delay
 
 __all__ = ["CHIPS", "Case", "cases", "differences"]
 
@@ -178,7 +179,7 @@ def _streams(model: ChipModel, case: Case, rng: np.random.Generator) -> tuple[li
         blocked = (0.0, 0.5, 0.9)[sample % 3]
         plan: list[list[tuple[int, int]]] = [[] for _ in range(image.ticks)]  # events to send before each tick
         for tick, axon in np.argwhere(inputs[sample]):
-            delay = int(rng.integers(1, min(chip.delay_max, tick + 1) + 1))
+            delay = random_delay(rng, chip.delay_max, tick)
             plan[tick + 1 - delay].append((int(axon), delay))
         before = model.counters()
         model.clear()
@@ -188,15 +189,7 @@ def _streams(model: ChipModel, case: Case, rng: np.random.Generator) -> tuple[li
                 return [f"sample {sample}, CLEAR: {name} is {before[name]} in the contract, {value} in RTL"], stalls
         model.send(plan[0])
         for tick in range(image.ticks):
-            model.start()
-            if tick + 1 < image.ticks:
-                model.cycles(6)  # the tick has started: what is sent now is counted from it
-                model.send(plan[tick + 1])
-            while not model.idle(int(rng.integers(1, 4))):
-                model.ready(rng.random() >= blocked)
-            model.ready(True)
-            model.cycles(4)
-            left = model.receive()
+            left = pressed_tick(model, rng, blocked, plan[tick + 1] if tick + 1 < image.ticks else None)
             due = [(int(address), 0) for address in outputs[(outputs[:, 0] == sample) & (outputs[:, 1] == tick), 2]]
             if left != due:
                 return [f"sample {sample}, tick {tick}: events out are {due} in pysim, {left} in RTL"], stalls

@@ -1,7 +1,5 @@
 """The PIM macro's RTL: exactly pysim and golden, on many geometries; ideal settings; and seeded faults, each of which must be noticed."""
 
-import os
-import shutil
 import subprocess
 import sys
 from itertools import product
@@ -11,17 +9,15 @@ import numpy as np
 import pytest
 
 from cosim.pim import PimModel
-from cosim.verilate import cache_folder
 from golden import pim as golden
 from pysim.errors import InputError
 from pysim.pim_params import PimLayer, PimParams, PimWindow
 from tests.cocotb.test_pim import MACROS
 from tests.fault_list import Fault
-from tests.faults import stale
+from tests.faults import environment, plant, stale
 from tests.pim_cases import random_images, random_layer, random_params
 from tests.pim_regression import first_difference
 
-ROOT = Path(__file__).resolve().parents[2]
 GEOMETRIES = 50
 
 FAULTS = {  # on which macro of tests/cocotb/test_pim.py
@@ -130,20 +126,8 @@ def test_every_fault_applies_to_the_sources_as_they_are() -> None:
                          ids=lambda value: value if isinstance(value, str) else value.name if value else "unmutated")
 def test_seeded_faults_are_caught(macro: str, fault: Fault | None, tmp_path: Path, seed: int) -> None:
     """The unmutated copy of the tree shows no difference."""
-    tree = tmp_path / "tree"
-    shutil.copytree(ROOT / "hdl", tree / "hdl", ignore=shutil.ignore_patterns("__pycache__"))
-    for package in ("pysim", "cosim", "tests", "golden"):
-        (tree / package).symlink_to(ROOT / package)
-    if fault:
-        source = tree / "hdl" / fault.file
-        source.write_text(source.read_text().replace(fault.old, fault.new))
-    cache = tmp_path / "spikeloop"  # mutants stay out of the user's; the simulator's own runtime is the same for all
-    cache.mkdir()
-    for folder in cache_folder().glob("pim-runtime-*"):
-        if folder.is_dir():
-            (cache / folder.name).symlink_to(folder)
+    tree = plant(fault, tmp_path / "tree")
     done = subprocess.run([sys.executable, "-m", "tests.pim_regression", macro, str(seed)], cwd=tree, capture_output=True, text=True,
-                          check=True, env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1",
-                                           "XDG_CACHE_HOME": str(tmp_path), "CCACHE_DISABLE": "1"})
+                          check=True, env=environment(tree, own_cache=True))
     print(f"{fault.name if fault else 'unmutated'}: {done.stdout.strip()}")
     assert (done.stdout.strip() == "no difference") == (fault is None), done.stdout
