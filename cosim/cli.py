@@ -233,12 +233,12 @@ def verilog(image: Annotated[Path | None, typer.Argument(help="Image folder whos
     """Write the Verilog of a chip."""
     with _output(json) as out:
         from cosim.flow import write_verilog
-        from pysim.image import Image
         from pysim.params import preset
+        from pysim.program import load_bundle
 
         if (image is None) == (chip is None):
             raise InputError(f"chip must be given once, by an image folder or by --chip, not {'twice' if chip else 'never'}")
-        target = preset(chip) if chip else Image.load(image or "").chip
+        target = preset(chip) if chip else load_bundle(image or "").chip
         files = write_verilog(target, output)
         out({"files": [str(f) for f in files], "chip": target.to_dict()}, {"Verilog": ", ".join(map(str, files))})
 
@@ -323,7 +323,7 @@ def export(image: Annotated[Path, typer.Argument(help="Image folder.")],
     """Write the image's memories in another form, or its network as NIR."""
     with _output(json) as out:
         from pysim.export import export as write
-        from pysim.image import Image
+        from pysim.program import Program, load_bundle
 
         if form == "nir":
             from golden.nir_export import export_nir
@@ -331,7 +331,12 @@ def export(image: Annotated[Path, typer.Argument(help="Image folder.")],
 
             files = [export_nir(Network.load(_beside(image, "network.safetensors", "a folder that holds it")), output / "network.nir")]
         else:
-            files = write(Image.load(image), form, output)
+            bundle = load_bundle(image)
+            if isinstance(bundle, Program):
+                images = {output / f"part{i}": part.image for i, part in enumerate(bundle.parts)}
+            else:
+                images = {output: bundle}
+            files = [file for folder, one in images.items() for file in write(one, form, folder)]
         out({"files": [str(f) for f in files], "format": form}, {"written": f"{len(files)} files to {output}"})
 
 

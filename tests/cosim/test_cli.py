@@ -140,6 +140,18 @@ def test_map_export_and_verilog_write_their_files(folder: Path, capfd: pytest.Ca
     assert "module chip" in Path(json.loads(out)["files"][0]).read_text()
 
 
+def test_export_and_verilog_take_a_network_of_many_cores(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    chip = "tiny,columns=16"
+    status, out, _ = spikeloop(capfd, "map", folder / "network.safetensors", "--chip", chip, "-o", folder / "program", "--json")
+    assert status == 0 and (cores := json.loads(out)["cores"]) > 1
+    status, out, _ = spikeloop(capfd, "export", folder / "program", "--format", "mem", "-o", folder / "parts", "--json")
+    files = [Path(f) for f in json.loads(out)["files"]]
+    assert status == 0 and {f.parent.name for f in files} == {f"part{i}" for i in range(cores)}
+    assert all(f.read_bytes() == (folder / "program" / f.parent.name / "core0" / f.name).read_bytes() for f in files)
+    status, out, _ = spikeloop(capfd, "verilog", folder / "program", "-o", folder / "rtl", "--json")
+    assert status == 0 and json.loads(out)["chip"]["columns"] == 16
+
+
 def test_help_is_quick_to_import_and_names_every_verb() -> None:
     code = "import sys, cosim.cli; print([m for m in ('torch', 'amaranth', 'matplotlib', 'numba') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
