@@ -1,12 +1,9 @@
 """The Verilated mesh: a chip of many cores with a packed network in their memories, run from numpy buffers."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
 
 from cosim.link import Backend
-from cosim.native import ChipModel
+from cosim.native import ChipModel, side_by_side
 from cosim.verilate import Options
 from pysim.mesh import MeshImage
 from pysim.trace import Stimulus, Trace
@@ -56,11 +53,8 @@ class VerilatedMesh(Backend):
 
     def run_cores(self, stimulus: Stimulus, *, membranes: bool = True) -> list[Trace]:
         """The trace of every core, by its number."""
-        parts = [p for p in np.array_split(np.arange(stimulus.samples), len(self.models)) if len(p)]
-        with ThreadPoolExecutor(len(self.models)) as pool:
-            jobs = [pool.submit(model.run_mesh, self.image, stimulus.take(slice(p[0], p[-1] + 1)), membranes=membranes)
-                    for model, p in zip(self.models, parts, strict=False)]
-            return [Trace.concatenate(list(core)) for core in zip(*(job.result() for job in jobs), strict=True)]
+        shares = side_by_side(self.models, stimulus, lambda model, part: model.run_mesh(self.image, part, membranes=membranes))
+        return [Trace.concatenate(list(core)) for core in zip(*shares, strict=True)]
 
     def close(self) -> None:
         for model in self.models:

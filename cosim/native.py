@@ -5,12 +5,13 @@ with a model of its own: ctypes lets go of the interpreter while a call runs.
 """
 
 import ctypes
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,7 +23,10 @@ from pysim.memory_map import COUNTERS
 from pysim.params import Chip
 from pysim.trace import Stimulus, Trace
 
-__all__ = ["ChipModel", "Verilated", "claim"]
+__all__ = ["ChipModel", "Verilated", "claim", "side_by_side"]
+
+Model = TypeVar("Model")
+Result = TypeVar("Result")
 
 CYCLE_LIMIT = 50_000_000  # cycles of one tick before the chip counts as hung
 
@@ -203,11 +207,7 @@ class Verilated(Backend):
             (model.load if through_load_port else model.fill)(image)
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
-        parts = [p for p in np.array_split(np.arange(stimulus.samples), len(self.models)) if len(p)]
-        with ThreadPoolExecutor(len(self.models)) as pool:
-            jobs = [pool.submit(model.run, self.image, stimulus.take(slice(p[0], p[-1] + 1)), membranes=membranes)
-                    for model, p in zip(self.models, parts, strict=False)]
-            return Trace.concatenate([job.result() for job in jobs])
+        return Trace.concatenate(side_by_side(self.models, stimulus, lambda model, part: model.run(self.image, part, membranes=membranes)))
 
     def waves(self, stimulus: Stimulus, path: Path) -> Path:
         """Run the stimulus on a build that records every named signal, to ``path`` with suffix .vcd. One time unit is half a cycle."""
@@ -224,6 +224,14 @@ class Verilated(Backend):
     def close(self) -> None:
         for model in self.models:
             model.close()
+
+
+def side_by_side(models: Sequence[Model], stimulus: Stimulus, run: Callable[[Model, Stimulus], Result]) -> list[Result]:
+    """``run`` on each of the models at once, each with its share of the samples; the results in the order of the samples."""
+    parts = [p for p in np.array_split(np.arange(stimulus.samples), len(models)) if len(p)]
+    with ThreadPoolExecutor(len(models)) as pool:
+        jobs = [pool.submit(run, model, stimulus.take(slice(p[0], p[-1] + 1))) for model, p in zip(models, parts, strict=False)]
+        return [job.result() for job in jobs]
 
 
 def claim(path: Path) -> None:
