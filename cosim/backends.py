@@ -26,7 +26,8 @@ __all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "open_backend"]
 
 
 class Golden(Backend):
-    """golden.integer on the network file. Counters: saturations and spikes_out, at the ticks of the chip (tick = step + start)."""
+    """golden.integer on the network file. Counters: saturations and spikes_out, and of a PIM layer n_sat and n_clip, at the ticks of the
+    chip (tick = step + start)."""
 
     name = "golden"
 
@@ -37,14 +38,19 @@ class Golden(Backend):
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         stimulus.check(self.network)
-        result = self._run(self.network, stimulus.dense(self.network), membranes=membranes)
+        result = self._run(self.network, stimulus.dense(self.network) | stimulus.pixels, membranes=membranes)
         shape = (stimulus.samples, self.network.ticks)
         counters = {name: np.zeros(shape, np.int64) for name in ("saturations", "spikes_out")}
         for p in self.network.populations:
             ticks = slice(p.start, p.start + self.network.steps)
             counters["saturations"][:, ticks] += result.saturations[p.name]
             counters["spikes_out"][:, ticks] += result.spikes[p.name].sum(axis=2, dtype=np.int64)
-        return Trace({name: pack(spikes) for name, spikes in result.spikes.items()}, dict(result.membranes) if membranes else {}, counters)
+        for name, clips in result.clips.items():  # right before the ticks in which the currents are new
+            first = self.network.start_of(next(iter(result.currents)))
+            counters[name] = np.zeros(shape, np.int64)
+            counters[name][:, first:first + clips.shape[1]] = clips
+        return Trace({name: pack(spikes) for name, spikes in result.spikes.items()}, dict(result.membranes) if membranes else {}, counters,
+                     result.currents)
 
 
 class Pysim(Backend):

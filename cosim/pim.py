@@ -184,7 +184,7 @@ def main(conversions: int) -> int:
         for want in (chip, reference):
             different += int((ours.codes != want.codes).sum() + (ours.currents != want.currents).sum())
         different += ours.counters != chip.counters
-        different += (ours.counters["n_sat"], ours.counters["n_clip"]) != (reference.saturated, reference.clipped)
+        different += (ours.counters["n_sat"], ours.counters["n_clip"]) != (reference.saturated.sum(), reference.clipped.sum())
         done += ours.counters["n_adc"]
     print(f"{done:,} conversions in {seconds:.1f} s of processor time: {done / seconds:,.0f} per second; "
           f"{different} different from pysim or golden")

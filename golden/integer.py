@@ -1,7 +1,8 @@
 """THE reference: the integer network, step by step, in torch int64, written from docs/arithmetic.md alone.
 
-Per population and step, over a batch of samples: sum the weights of the arriving spikes, add the bias, rectify, add the leak, saturate,
-compare, reset, bound, count the refractory steps. pysim contributes the description of the network and no arithmetic.
+Per population and step, over a batch of samples: sum the weights of the arriving spikes, add the current of a PIM layer (golden/pim.py)
+and the bias, rectify, add the leak, saturate, compare, reset, bound, count the refractory steps. pysim contributes the description of
+the network and no arithmetic.
 
 Sums are matrix products. They run in float32 or float64 only where the sum of a neuron's |weights| stays below 2^24 or 2^53: then every
 partial sum, in whatever order, is an integer that the format holds, and the product is exact. Otherwise they run in int64.
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import unfold
 
-from pysim.network import Edge, InputError, LeakRounding, LowBound, Network, Population, Reset
+from golden import pim
+from pysim.network import Edge, InputError, LeakRounding, LowBound, Network, PimSource, Population, Reset
 
 __all__ = ["IntegerTrace", "predict", "run", "run_chunks"]
 
@@ -30,24 +32,29 @@ class IntegerTrace:
     spikes[name]:      uint8 0/1 ``[sample, step, size]``
     membranes[name]:   int32 ``[sample, step, size]``, v' (what memory holds at the end of the step); empty if not recorded
     saturations[name]: int64 ``[sample, step]``, neurons in which a clip acted
+    currents[name]:    int32 ``[sample, frame, size]``, what a PIM layer drives its target with: one frame for all steps, or one for each
+    clips:             of that layer n_sat and n_clip (docs/pim.md), int64 ``[sample, frame]``
     """
 
     spikes: dict[str, np.ndarray]
     membranes: dict[str, np.ndarray] = field(default_factory=dict)
     saturations: dict[str, np.ndarray] = field(default_factory=dict)
+    currents: dict[str, np.ndarray] = field(default_factory=dict)
+    clips: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def concatenate(cls, traces: list["IntegerTrace"]) -> "IntegerTrace":
         """Join along the sample axis."""
         return cls(*({name: np.concatenate([getattr(t, part)[name] for t in traces]) for name in getattr(traces[0], part)}
-                     for part in ("spikes", "membranes", "saturations")))
+                     for part in ("spikes", "membranes", "saturations", "currents", "clips")))
 
 
 def run(network: Network, inputs: dict[str, np.ndarray], *, batch: int = 500, membranes: bool = True) -> IntegerTrace:
     """Run all samples from the initial state.
 
-    inputs: for every input its spikes, uint8 or bool 0/1 ``[sample, step, size]``, step = network.steps; batch: samples worked on at once;
-    membranes: record them. Raises InputError for missing, unknown, wrongly shaped or non-binary inputs.
+    inputs: for every input its spikes, uint8 or bool 0/1 ``[sample, step, size]``, step = network.steps, and for a PIM layer its pixels,
+    uint8 ``[sample, pixel]``; batch: samples worked on at once; membranes: record them. Raises InputError for missing, unknown, wrongly
+    shaped or non-binary inputs, and for pixels out of range.
     """
     return IntegerTrace.concatenate(list(run_chunks(network, inputs, batch=batch, membranes=membranes)))
 
@@ -67,6 +74,8 @@ def run_chunks(network: Network, inputs: dict[str, np.ndarray], *, batch: int = 
 def _run_batch(network: Network, order: "list[_Neurons]", synapses: "dict[str, list[_Synapses]]", inputs: dict[str, np.ndarray],
                membranes: bool) -> IntegerTrace:
     count = len(next(iter(inputs.values()))) if inputs else 1
+    inputs = dict(inputs)
+    drive = _drive(network.pim, inputs.pop(network.pim.name), network.steps) if network.pim else None
     # emitted[name][k]: what an input or a population sent at its step k
     emitted = {name: torch.from_numpy(np.ascontiguousarray(array.transpose(1, 0, 2), np.uint8)) for name, array in inputs.items()}
     for neurons in order:
@@ -81,13 +90,32 @@ def _run_batch(network: Network, order: "list[_Neurons]", synapses: "dict[str, l
             for edge in synapses[name]:
                 if k >= edge.delay:
                     total += edge.sum(emitted[edge.source][k - edge.delay])
+            if drive and name == drive.target:
+                total += torch.from_numpy(drive.currents[:, min(k, drive.currents.shape[1] - 1)])
             states[name], spikes, saturated = neurons.step(k, states[name], total)
             emitted[name][k] = spikes
             clipped[name][k] = saturated.sum(1)
             if membranes:
                 kept[name][k] = states[name][0]
     names = [p.name for p in network.populations]
-    return IntegerTrace(*({n: _sample_first(part[n]) for n in names if n in part} for part in (emitted, kept, clipped)))
+    traced = ({n: _sample_first(part[n]) for n in names if n in part} for part in (emitted, kept, clipped))
+    return IntegerTrace(*traced, *(({drive.target: drive.currents.astype(np.int32)}, drive.clips) if drive else ()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Drive:
+    """Currents int64 ``[sample, frame, neuron]`` into ``target``; ``clips`` as in IntegerTrace."""
+
+    target: str
+    currents: np.ndarray
+    clips: dict[str, np.ndarray]
+
+
+def _drive(source: PimSource, pixels: np.ndarray, steps: int) -> _Drive:
+    """What the PIM layer makes of the images: of stream k for step k, or of stream 0 for all."""
+    frames = [pim.run(source.layer, pixels, np.full(len(pixels), k), codes=False) for k in range(source.head.frames(steps))]
+    return _Drive(source.target, np.stack([f.currents.reshape(len(pixels), -1)[:, source.currents] for f in frames], 1),
+                  {"n_sat": np.stack([f.saturated for f in frames], 1), "n_clip": np.stack([f.clipped for f in frames], 1)})
 
 
 def predict(network: Network, trace: IntegerTrace) -> np.ndarray:
@@ -228,7 +256,7 @@ def _sample_first(x: Tensor) -> np.ndarray:
 
 def _check(network: Network, inputs: dict[str, np.ndarray]) -> int:
     """Number of samples; InputError unless every input of the network has its spikes."""
-    names = [node.name for node in network.inputs]
+    names = [node.name for node in network.inputs] + ([network.pim.name] if network.pim else [])
     if sorted(inputs) != sorted(names):
         raise InputError(f"stimulus must hold exactly the inputs {', '.join(names) or 'none'}, not {', '.join(inputs) or 'none'}")
     samples = len(inputs[names[0]]) if names else 1
@@ -241,4 +269,9 @@ def _check(network: Network, inputs: dict[str, np.ndarray]) -> int:
             raise InputError(f"stimulus of input {node.name!r} must be uint8, not {array.dtype}")
         if array.size and array.max() > 1:
             raise InputError(f"stimulus of input {node.name!r} must be 0 or 1, not {array.max()}")
+    if network.pim:
+        array, size = inputs[network.pim.name], (samples, network.pim.head.pixels)
+        if array.dtype != np.uint8 or array.shape != size:
+            raise InputError(f"pixels of {network.pim.name!r} must be uint8 of shape {size} (sample, pixel), "
+                             f"not {array.dtype} of {array.shape}")
     return samples

@@ -5,7 +5,7 @@ holds every number here exactly; noise is found by leaps of the generators, whos
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -22,12 +22,13 @@ CHUNK = 1 << 19  # numbers of patches held at once
 @dataclass(frozen=True, eq=False)
 class PimResult:
     """currents: int64 ``[sample, channel, position]``, in units of 2^shift. codes: int32 ``[sample, position, group, pulse, channel,
-    split]``, empty if not recorded. saturated: currents that were clipped; clipped: conversions in which a clip acted."""
+    split]``, empty if not recorded. saturated: currents that were clipped; clipped: conversions in which a clip acted; of each sample,
+    int64 ``[sample]``."""
 
     currents: np.ndarray
     codes: np.ndarray
-    saturated: int
-    clipped: int
+    saturated: np.ndarray
+    clipped: np.ndarray
 
 
 @torch.inference_mode()
@@ -39,8 +40,7 @@ def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, 
         raise InputError(f"streams of a PIM run must be one number per image, {len(x)}, not of shape {streams.shape}")
     batch = max(1, CHUNK // (layer.window.positions * max(layer.window.rows, layer.channels * p.splits)))
     parts = [_run(layer, x[at:at + batch], streams[at:at + batch], codes) for at in range(0, max(len(x), 1), batch)]
-    return PimResult(np.concatenate([r.currents for r in parts]), np.concatenate([r.codes for r in parts]),
-                     sum(r.saturated for r in parts), sum(r.clipped for r in parts))
+    return PimResult(*(np.concatenate([getattr(r, f.name) for r in parts]) for f in fields(PimResult)))
 
 
 def _run(layer: PimLayer, x: np.ndarray, streams: np.ndarray, codes: bool) -> PimResult:
@@ -51,13 +51,13 @@ def _run(layer: PimLayer, x: np.ndarray, streams: np.ndarray, codes: bool) -> Pi
     least, greatest = p.code_range
     lsb = 2.0 ** layer.shift * 4096
     total = torch.zeros(len(x), layer.window.positions, len(place), dtype=torch.float64)
-    kept, clipped = [], 0
+    kept, clipped = [], torch.zeros(len(x), dtype=torch.int64)
     for group, pulse, value in _bit_lines(layer, x):
         held = value.clamp(-layer.limit, layer.limit)
         analogue = held * gain + (offset + noise.at(group, pulse)) * (lsb / 16)
         wide = torch.floor(analogue / lsb + 0.5)
         code = wide.clamp(least, greatest)
-        clipped += int(((held != value) | (code != wide)).sum())
+        clipped += ((held != value) | (code != wide)).sum((1, 2))
         total += code * 2.0 ** (pulse * p.pulse_bits)
         if codes:
             kept.append(code.int())
@@ -67,7 +67,7 @@ def _run(layer: PimLayer, x: np.ndarray, streams: np.ndarray, codes: bool) -> Pi
     current = result.clamp(-bound, bound - 1)
     stored = torch.stack(kept, 2).unflatten(2, (layer.groups, p.pulses)).unflatten(4, (layer.channels, p.splits)) if kept \
         else torch.zeros(0, dtype=torch.int32)
-    return PimResult(current.transpose(1, 2).contiguous().numpy(), stored.numpy(), int((current != result).sum()), clipped)
+    return PimResult(current.transpose(1, 2).contiguous().numpy(), stored.numpy(), (current != result).sum((1, 2)).numpy(), clipped.numpy())
 
 
 def patches(layer: PimLayer, x: np.ndarray) -> Tensor:

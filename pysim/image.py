@@ -25,7 +25,7 @@ from pysim.convolution import strided
 from pysim.errors import InputError
 from pysim.mapping import Placement, place
 from pysim.memory_map import Memory, MemoryMap
-from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Network, Reset
+from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Network, PimHead, Reset
 from pysim.params import Chip
 from pysim.records import bound_record, fire_record, leak_record, neuron_record, pack_lanes, pack_plain, route_record, word_record
 
@@ -56,6 +56,11 @@ class Bundle:
     def inputs(self) -> tuple[Input, ...]:
         """The logical inputs, as the stimulus has them (an input may have several axon groups, or none)."""
         return tuple(Input(name=name, size=size) for name, size in self.network["inputs"])
+
+    @cached_property
+    def pim_head(self) -> PimHead | None:
+        """Of the PIM layer, if the network has one."""
+        return PimHead.from_dict(self.network["pim"], f"image {self.name!r}") if "pim" in self.network else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +166,7 @@ def summary(network: Network) -> dict[str, Any]:
     return json.loads(json.dumps({
         "name": network.name, "sha256": network.sha256(), "steps": network.steps, "membrane_bits": network.membrane_bits,
         "output": network.output, "readout": network.readout, "inputs": [[n.name, n.size] for n in network.inputs],
-        "metadata": network.metadata}))
+        "metadata": network.metadata, **({"pim": network.pim.head.to_dict()} if network.pim else {})}))
 
 
 def row_bytes(bits: np.ndarray) -> np.ndarray:

@@ -148,6 +148,8 @@ class Placement:
 def place(network: Network, chip: Chip) -> Placement:
     """Place ``network`` on one core of ``chip``; InputError names the resource that does not suffice."""
     check_features(network, chip)
+    if network.pim:
+        raise InputError(f"network {network.name!r} must be without a PIM layer to be mapped, not have one: only golden runs it as yet")
     delays = {p.name: _route_delay(network, p, chip) for p in network.populations}
     _check_parallel(network)
     if network.population(network.output).size > 1 << 16:

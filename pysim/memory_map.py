@@ -13,7 +13,8 @@ from pysim.errors import InputError
 from pysim.params import BUS_BITS, SCAN_BITS, Chip
 from pysim.records import bound_record, fire_record, leak_record, neuron_record, route_record, width, word_record
 
-__all__ = ["Memory", "MemoryMap", "Register", "CHIP_ID", "CHIP_VERSION", "COUNTERS", "CONTROL_TICK", "CONTROL_CLEAR", "CONTROL_ZERO"]
+__all__ = ["Memory", "MemoryMap", "Register", "CHIP_ID", "CHIP_VERSION", "COUNTERS", "PIM_COUNTERS", "CONTROL_TICK", "CONTROL_CLEAR",
+           "CONTROL_ZERO"]
 
 CHIP_ID = 0x53504C50  # "SPLP"
 CHIP_VERSION = 1
@@ -30,6 +31,12 @@ COUNTERS = {
     "saturations": "neuron-steps in which a clip acted",
     "dropped": "events lost (must stay 0)",
     "ticks": "ticks completed",
+}
+PIM_COUNTERS = {
+    "pim_cycles": "cycles in which the PIM layer computed currents",
+    "n_read": "evaluations of a bank", "n_blp": "products of a pixel's pulse and a weight", "n_adc": "conversions",
+    "n_cycles": "cycles of the macro at work", "n_sat": "currents clipped to their width",
+    "n_clip": "conversions in which the discharge clip or the code's range acted",
 }
 
 

@@ -4,8 +4,8 @@ A network is a graph of inputs, populations of neurons and weighted edges, all i
 contract (docs/arithmetic.md) reads them. Its file is safetensors: the arrays as tensors, the graph as
 versioned JSON in the header under the key ``spikeloop``. Never pickle.
 
-The descriptions of a convolution (pysim/convolution.py) and of a PIM layer (pysim/pim_params.py) are given out here too: this module
-is all that golden sees of pysim.
+The descriptions of a convolution (pysim/convolution.py) and of a PIM layer (pysim/pim_params.py, pysim/pim_source.py) are given out here
+too: this module is all that golden sees of pysim.
 
 Words: ``pages`` P_g is the first axis of every paged array; ``size`` N the last.
 """
@@ -32,11 +32,12 @@ from pysim.pim_params import MAX_SHIFT as PIM_MAX_SHIFT
 from pysim.pim_params import SEGMENTS as PIM_SEGMENTS
 from pysim.pim_params import WHOLE as PIM_WHOLE
 from pysim.pim_params import PimLayer, PimParams, PimWindow
+from pysim.pim_source import PimHead, PimSource
 
 __all__ = [
     "Conv", "Edge", "Input", "LeakRounding", "LowBound", "Network", "Population", "Reset", "WeightFormat",
     "start_ticks", "MAX_DELAY", "MAX_PAGES", "MAX_REFRACTORY", "MAX_START", "MAX_WEIGHT_BITS", "LEAK_TERMS",
-    "PimLayer", "PimParams", "PimWindow", "PIM_MAX_SHIFT", "PIM_SEGMENTS", "PIM_WHOLE",
+    "PimHead", "PimLayer", "PimParams", "PimSource", "PimWindow", "PIM_MAX_SHIFT", "PIM_SEGMENTS", "PIM_WHOLE",
 ]
 
 VERSION = 1
@@ -209,6 +210,7 @@ class Network:
 
     ``steps`` T is the number of steps of one sample, ``membrane_bits`` P the membrane width (8..32), ``output`` the
     population that is read out, ``readout`` "spikes" (argmax of counts) or "membrane" (argmax of the last v).
+    ``pim``: a PIM layer that drives a population with current, beside or instead of inputs and edges.
     ``metadata`` is free JSON (scales, encoder, provenance) that no arithmetic reads.
     """
 
@@ -220,12 +222,17 @@ class Network:
     output: str
     membrane_bits: int = 24
     readout: str = "spikes"
+    pim: PimSource | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.validate()
 
     # -- looking up --------------------------------------------------------------------------------------
+
+    @property
+    def pim_head(self) -> PimHead | None:
+        return self.pim.head if self.pim else None
 
     def population(self, name: str) -> Population:
         for population in self.populations:
@@ -281,7 +288,7 @@ class Network:
             raise InputError(f"readout must be 'spikes' or 'membrane', not {self.readout!r}")
         if not self.populations:
             raise InputError("network must have at least one population, not 0")
-        names = [n.name for n in self.inputs] + [p.name for p in self.populations]
+        names = [n.name for n in self.inputs] + [p.name for p in self.populations] + ([self.pim.name] if self.pim else [])
         for name in names:
             if not (isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= 64):
                 raise InputError(f"name of an input or population must be an identifier of at most 64 ASCII letters, not {name!r}")
@@ -294,6 +301,8 @@ class Network:
         self.population(self.output)
         for edge in self.edges:
             self._check_edge(edge)
+        if self.pim:
+            self.pim.check(self.population(self.pim.target).size)
         self.order()
 
     def _check_edge(self, edge: Edge) -> None:
@@ -338,6 +347,9 @@ class Network:
             conv = {"conv": e.conv.to_dict()} if e.conv else {}
             header["edges"].append({"source": e.source, "target": e.target, "delay": e.delay, **conv})
             tensors[f"edge{i}.weights"] = np.ascontiguousarray(e.weights)
+        if self.pim:
+            header["pim"] = self.pim.head.to_dict()
+            tensors |= self.pim.tensors()
         return save(tensors, metadata={"spikeloop": json.dumps(header, sort_keys=True)})
 
     def sha256(self) -> str:
@@ -389,11 +401,12 @@ class Network:
             edges = [Edge(source=e["source"], target=e["target"], delay=e["delay"], weights=tensors.pop(f"edge{i}.weights"),
                           conv=Conv.from_dict(e["conv"]) if "conv" in e else None)
                      for i, e in enumerate(header["edges"])]
+            pim = PimSource.from_file(PimHead.from_dict(header["pim"], what), tensors, what) if "pim" in header else None
             if tensors:
                 raise InputError(f"tensors of {what} must all belong to its graph, not {sorted(tensors)[0]!r}")
             return cls(name=header["name"], inputs=tuple(Input(name=n["name"], size=n["size"]) for n in header["inputs"]),
                        populations=tuple(populations), edges=tuple(edges), steps=header["steps"], output=header["output"],
-                       membrane_bits=header["membrane_bits"], readout=header["readout"], metadata=header["metadata"])
+                       membrane_bits=header["membrane_bits"], readout=header["readout"], pim=pim, metadata=header["metadata"])
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"graph of {what} must be complete, not without {error}") from None
 

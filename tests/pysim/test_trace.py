@@ -84,7 +84,7 @@ def test_hostile_files(tmp_path: Path) -> None:
     np.savez(path, other=np.zeros(1))
     with pytest.raises(InputError, match=r"must hold arrays spikes/<input> .*, not other"):
         Stimulus.load(path)
-    with pytest.raises(InputError, match="must hold spikes/, membranes/ and counters/, not 'other'"):
+    with pytest.raises(InputError, match="must hold spikes/, membranes/, counters/ and currents/, not 'other'"):
         Trace.load(path)
     np.savez(path, **{"counters/luck": np.zeros(1)})
     with pytest.raises(InputError, match="not 'counters/luck'"):
