@@ -17,7 +17,8 @@ import numpy as np
 from cosim.link import Backend
 from cosim.parts import Parts, VerilatedParts
 from pysim.errors import InputError
-from pysim.image import Image
+from pysim.image import Bundle, Image
+from pysim.mesh import MeshImage, MeshModel
 from pysim.network import Network
 from pysim.program import Program
 from pysim.trace import Stimulus, Trace, pack
@@ -67,26 +68,46 @@ class Pysim(Backend):
         return self.core.run(stimulus, membranes=membranes)
 
 
-def _golden(_: str, network: Network, bundle: Image | Program, **options: Any) -> Backend:
+class PysimMesh(Backend):
+    """pysim's model of a mesh; counters are sums over the cores, stalls 0."""
+
+    name = "pysim"
+
+    def __init__(self, image: MeshImage) -> None:
+        self.image, self.model = image, MeshModel(image)
+
+    def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
+        return self.image.gather(self.model.run(stimulus, membranes=membranes))
+
+
+def _golden(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
     return Golden(network)
 
 
-def _pysim(_: str, network: Network, bundle: Image | Program, **options: Any) -> Backend:
-    return Parts("pysim", bundle, Pysim) if isinstance(bundle, Program) else Pysim(bundle)
+def _pysim(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
+    return _on(bundle, Pysim, lambda program: Parts("pysim", program, Pysim), PysimMesh)
 
 
-def _verilator(_: str, network: Network, bundle: Image | Program, **options: Any) -> Backend:
+def _verilator(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
+    from cosim.mesh import VerilatedMesh
     from cosim.native import Verilated
 
-    return VerilatedParts(bundle, **options) if isinstance(bundle, Program) else Verilated(bundle, **options)
+    return _on(bundle, Verilated, VerilatedParts, VerilatedMesh, **options)
 
 
-def _icarus(_: str, network: Network, bundle: Image | Program, **options: Any) -> Backend:
+def _icarus(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
     from cosim.icarus import Icarus
 
-    if isinstance(bundle, Program):
-        return Parts("icarus", bundle, lambda image: Icarus(image, **options))
-    return Icarus(bundle, **options)
+    def parts(program: Program, **options: Any) -> Backend:
+        return Parts("icarus", program, lambda image: Icarus(image, **options))
+
+    return _on(bundle, Icarus, parts, Icarus, **options)
+
+
+def _on(bundle: Bundle, image: Callable[..., Backend], program: Callable[..., Backend], mesh: Callable[..., Backend],
+        **options: Any) -> Backend:
+    """The backend for what the bundle is."""
+    return (program if isinstance(bundle, Program) else mesh if isinstance(bundle, MeshImage) else image)(bundle, **options)
 
 
 BACKENDS: dict[str, Callable[..., Backend]] = {"golden": _golden, "pysim": _pysim, "verilator": _verilator, "icarus": _icarus}
@@ -107,10 +128,10 @@ def check_names(names: Sequence[str]) -> None:
                 raise InputError(f"backend {kind} must find {' or '.join(programs)}, not a path without: sudo apt-get install -y {package}")
 
 
-def open_backend(spec: str, network: Network, bundle: Image | Program, **options: Any) -> Backend:
+def open_backend(spec: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
     """Open the backend ``name`` or ``name:rest``.
 
-    Golden gets the network, all others the image or program, whose manifest must name that network. Options go to the simulators.
+    Golden gets the network, all others the image, program or mesh, whose manifest must name that network. Options go to the simulators.
     InputError lists the names, or says which tool is missing and how to get it.
     """
     check_names([spec])

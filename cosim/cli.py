@@ -116,20 +116,24 @@ def pretrained(net: Annotated[str, typer.Argument(metavar="NET", help="zou-lenet
 def map_(network: Annotated[Path, typer.Argument(help="Integer network of spikeloop quantize.")],
          output: Annotated[Path, typer.Option("--output", "-o", help="Image folder to write.")] = Path("image"),
          chip: ChipName = "zou2021", json: Json = False) -> None:
-    """Place a network on the chip's core and pack the image bundle; on many cores that take turns if one does not hold it."""
+    """Place a network on the chip's core and pack the image bundle; on many cores that take turns if one does not hold it, or on the
+    cores of a mesh (--chip tiny,mesh_width=2,mesh_height=2)."""
     with _output(json) as out:
+        from pysim.bundle import map_network
         from pysim.mapping import describe
         from pysim.network import Network
         from pysim.params import preset
-        from pysim.program import Program, compile_program
+        from pysim.program import Program
+        from pysim.shares import Shared
 
         target = preset(chip)
-        image = compile_program(Network.load(network), target)
+        image = map_network(Network.load(network), target)
         image.save(output)
-        if isinstance(image, Program):
-            cores = image.cores()
+        if isinstance(image, Shared):
+            cores, many = image.cores_of(), f"{len(image.shares):,}"
+            how = f"{many}, which take turns" if isinstance(image, Program) else f"{many} of {target.derived.cores:,} on the mesh"
             out({"image": str(output), "chip": target.to_dict(), "cores": sum(cores.values()), "cores_of": cores},
-                {"program": output, "chip": chip, "cores": f"{len(image.parts):,}, which take turns",
+                {image.kind: output, "chip": chip, "cores": how,
                  **{f"  {name}": f"{count:,} cores" for name, count in cores.items()}})
             return
         place, layers = image.placement, describe(image.placement)
@@ -184,15 +188,19 @@ def cost(image: Annotated[Path, typer.Argument(help="Image or program folder.")]
          json: Json = False) -> None:
     """Count cycles and synaptic operations layer by layer, and model time, energy and the turns that parts take on a few cores."""
     with _output(json) as out:
+        from pysim.bundle import load_bundle
         from pysim.cost import Constants, measure
         from pysim.fit import MESH_CORES
+        from pysim.mesh import MeshImage
         from pysim.network import write_atomic
-        from pysim.program import load_bundle
         from pysim.schedule import jobs, schedule
         from pysim.trace import Stimulus
 
         constants = Constants(energy_per_sop=energy_per_sop, leakage=leakage, clock=clock)
         bundle, spikes = load_bundle(image), Stimulus.load(stimulus)
+        if isinstance(bundle, MeshImage):
+            raise InputError(f"image of spikeloop cost must be on one core or on cores that take turns, not on the mesh {str(image)!r}: "
+                             "map the network for a chip of one core")
         spikes.check(bundle)
         if samples is not None:
             if not 0 < samples <= spikes.samples:
@@ -233,8 +241,8 @@ def verilog(image: Annotated[Path | None, typer.Argument(help="Image folder whos
     """Write the Verilog of a chip."""
     with _output(json) as out:
         from cosim.flow import write_verilog
+        from pysim.bundle import load_bundle
         from pysim.params import preset
-        from pysim.program import load_bundle
 
         if (image is None) == (chip is None):
             raise InputError(f"chip must be given once, by an image folder or by --chip, not {'twice' if chip else 'never'}")
@@ -281,8 +289,9 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
         from cosim.compare import compare as run
         from cosim.expected import Expected
         from cosim.shrink import keep_evidence
+        from pysim.bundle import load_bundle
         from pysim.network import Network
-        from pysim.program import load_bundle
+        from pysim.shares import Shared
         from pysim.trace import Stimulus
 
         names = _names(backends)
@@ -298,16 +307,19 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
                 raise InputError(f"samples must be in 1..{spikes.samples} (the stimulus holds as many), not {samples}")
             spikes, wanted = spikes.take(slice(samples)), wanted and wanted.take(slice(samples))
 
+        holders = bundle.holders() if isinstance(bundle, Shared) else {}
+
         def opener(name: str) -> Any:
             return open_backend(name, net, bundle)
 
         with _bar() as (start, advance):
             start(spikes.samples)
-            result = run(net, spikes, names, opener, membranes=membranes, progress=advance, expected=wanted)
+            result = run(net, spikes, names, opener, membranes=membranes, progress=advance, expected=wanted, holders=holders)
         evidence = None
         if result.first and result.first.reference != "expected":
             _tell("first difference: looking for a minimal stimulus ...")
-            evidence = keep_evidence(net, spikes, result.first, opener, output, image=image, network_file=file, membranes=membranes)
+            evidence = keep_evidence(net, spikes, result.first, opener, output, image=image, network_file=file, membranes=membranes,
+                                     holders=holders)
         summary = result.to_dict() | {"image": str(image), "network": str(file), "stimulus": str(stimulus),
                                       "evidence": str(evidence) if evidence else None}
         out(summary, _rows(summary))
@@ -322,8 +334,9 @@ def export(image: Annotated[Path, typer.Argument(help="Image folder.")],
            json: Json = False) -> None:
     """Write the image's memories in another form, or its network as NIR."""
     with _output(json) as out:
+        from pysim.bundle import load_bundle
         from pysim.export import export as write
-        from pysim.program import Program, load_bundle
+        from pysim.shares import Shared
 
         if form == "nir":
             from golden.nir_export import export_nir
@@ -332,8 +345,8 @@ def export(image: Annotated[Path, typer.Argument(help="Image folder.")],
             files = [export_nir(Network.load(_beside(image, "network.safetensors", "a folder that holds it")), output / "network.nir")]
         else:
             bundle = load_bundle(image)
-            if isinstance(bundle, Program):
-                images = {output / f"part{i}": part.image for i, part in enumerate(bundle.parts)}
+            if isinstance(bundle, Shared):
+                images = {output / f"{bundle.each}{n}": share.image for n, share in bundle.shares.items()}
             else:
                 images = {output: bundle}
             files = [file for folder, one in images.items() for file in write(one, form, folder)]

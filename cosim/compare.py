@@ -9,10 +9,11 @@ is one logical neuron in one step of one sample, its spike and its membrane toge
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from queue import SimpleQueue
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,14 @@ CHUNK_BYTES = 32 << 20
 CHUNK_SAMPLES = 250
 
 Opener = Callable[[str], Backend]
+Holders = Mapping[str, np.ndarray]  # population: the core of each neuron, int64 [size]; one that is not named is on core 0
 
 
 @dataclass(frozen=True)
 class Difference:
     """The first thing in which a backend departs from the reference.
 
-    ``field`` is spike, membrane, or the name of a counter; a counter belongs to a whole tick, so that ``step``,
+    ``field`` is spike, membrane, or the name of a counter; a counter belongs to a whole tick of all cores, so that ``step``, ``core``,
     ``population`` and ``neuron`` are None. ``tick`` = step + start tick of the population.
     """
 
@@ -48,7 +50,7 @@ class Difference:
     sample: int
     tick: int
     step: int | None
-    core: int
+    core: int | None
     population: str | None
     neuron: int | None
     field: str
@@ -60,6 +62,11 @@ class Difference:
         if self.population is not None:
             where += f" (step {self.step}), core {self.core}, population {self.population}, neuron {self.neuron}"
         return f"{where}: {self.field} is {self.expected} in {self.reference}, {self.got} in {self.backend}"
+
+    def at(self, holders: Holders) -> "Difference":
+        """With the core that holds the neuron."""
+        found = holders.get(self.population or "")
+        return self if found is None else replace(self, core=int(found[self.neuron]))
 
 
 @dataclass
@@ -248,7 +255,7 @@ def diff(network: Network, reference: Trace, other: Trace, names: tuple[str, str
         pair.counters_different[name] = int(wrong.sum())
         if wrong.any():
             sample, tick = (int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
-            found.append(((sample, tick, 1000 + rank), Difference(source[0], names[1], base + sample, tick, None, 0, None, None, name,
+            found.append(((sample, tick, 1000 + rank), Difference(source[0], names[1], base + sample, tick, None, None, None, None, name,
                                                                   int(a[sample, tick]), int(b[sample, tick]))))
     pair.first = min(found, key=lambda entry: entry[0])[1] if found else None
     return pair
@@ -272,10 +279,11 @@ def against(network: Network, expected: Expected, trace: Trace, name: str, *, ba
 
 def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: Opener, *, membranes: bool = True,
             workers: int | None = None, chunk: int | None = None, progress: Callable[[int], None] | None = None,
-            expected: Expected | None = None) -> Result:
+            expected: Expected | None = None, holders: Holders = MappingProxyType({})) -> Result:
     """Run ``stimulus`` through the named backends and compare each with the first, and with ``expected`` spikes if there are any.
 
-    ``opener(name)`` opens a backend, once per worker; ``progress(n)`` is called as n more samples are done.
+    ``opener(name)`` opens a backend, once per worker; ``progress(n)`` is called as n more samples are done. ``holders`` says which core a
+    neuron is on, for the report of a difference.
     ``chunk`` is the number of samples at a time. Raises InputError for fewer than two backends or no sample.
     """
     names = list(names)
@@ -346,6 +354,8 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
     finally:
         for backend in opened:
             backend.close()
+    for pair in pairs:
+        pair.first = pair.first and pair.first.at(holders)
     joined = {name: _totals(parts_of) for name, parts_of in counters.items()}
     right = {name: _share(parts_of, stimulus.labels) for name, parts_of in answers.items()}
     # expected spikes are a proof of their own: then only what they are of must not be silent

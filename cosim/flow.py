@@ -196,6 +196,9 @@ def _check(plan: Plan, chip: Chip, data: "_Data") -> None:
         raise InputError(f"samples to compare must be at least 1, not {plan.samples}")
     if not 2 <= plan.bits <= 16:
         raise InputError(f"weight bits must be in 2..16, not {plan.bits}")
+    if chip.derived.cores > 1:
+        raise InputError(f"chip of spikeloop sim must be a single core, not a mesh of {chip.mesh_width} x {chip.mesh_height}: "
+                         "spikeloop map and spikeloop compare take the network from there")
     _training(plan)
     if plan.data is not None:
         data.set  # noqa: B018 - reads and checks the files

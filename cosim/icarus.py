@@ -17,8 +17,10 @@ from cosim.backends import check_names
 from cosim.link import Backend
 from cosim.native import claim
 from cosim.verilate import cached, call, hdl_key, verilog_of
+from pysim.fabric import Mesh
 from pysim.image import Image
 from pysim.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
+from pysim.mesh import MeshImage
 from pysim.params import BUS_BITS, SCAN_BITS, Chip
 from pysim.records import event_record, width
 from pysim.trace import Stimulus, Trace, pack, unpack
@@ -29,18 +31,21 @@ BENCH = "spikeloop_bench"
 
 
 class Icarus(Backend):
-    """The RTL with an image in its memories, in one simulator process per run. ``timeout``: seconds a run may take."""
+    """The RTL with an image (or those of a mesh) in its memories, in one simulator process per run. ``timeout``: seconds a run may take."""
 
     name = "icarus"
 
-    def __init__(self, image: Image, *, timeout: float = 3600.0) -> None:
+    def __init__(self, image: Image | MeshImage, *, timeout: float = 3600.0) -> None:
         self.image, self.timeout = image, timeout
+        self.images = {n: core.image for n, core in image.cores.items()} if isinstance(image, MeshImage) else {0: image}
         self._program = compile_bench(image.chip)
         self._folder = tempfile.TemporaryDirectory(prefix="spikeloop-icarus-")
-        image.save(Path(self._folder.name) / "image")
+        for n, one in self.images.items():
+            one.save(Path(self._folder.name) / f"image{n}")
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
-        return self._trace(self._simulate(stimulus), stimulus.samples, membranes)
+        traces = self._traces(self._simulate(stimulus), stimulus.samples, membranes)
+        return self.image.gather(traces) if isinstance(self.image, MeshImage) else traces[0]
 
     def waves(self, stimulus: Stimulus, path: Path) -> Path | None:
         """All signals but memories, as FST if ``path`` ends in .fst, else as VCD. One time unit is half a cycle."""
@@ -54,12 +59,18 @@ class Icarus(Backend):
 
     def _simulate(self, stimulus: Stimulus, arguments: list[str] = [], dumper: list[str] = []) -> bytes:  # noqa: B006
         """Run all samples; the lines of the trace file."""
-        image, folder = self.image, Path(self._folder.name)
-        stimulus.check(image)
-        (folder / "stimulus.hex").write_bytes(_hex_lines(_axons(image, stimulus)))
-        memories = [f"+{m.name}=image/core0/{m.name}.mem" for m in MemoryMap(image.chip).loaded]
-        settings = {"samples": stimulus.samples, "ticks": image.ticks, **image.settings}
-        command = ["vvp", "-n", str(self._program), *dumper, *memories, "+stimulus=stimulus.hex", "+trace=trace.hex",
+        chip, folder = self.image.chip, Path(self._folder.name)
+        stimulus.check(self.image)
+        stimuli = self.image.stimuli(stimulus) if isinstance(self.image, MeshImage) else {0: stimulus}
+        axons = np.zeros((stimulus.samples, self.image.ticks, chip.derived.cores, chip.derived.axon_chunks * SCAN_BITS // 8), np.uint8)
+        settings: dict[str, object] = {"samples": stimulus.samples, "ticks": self.image.ticks, "steps": self.image.steps}
+        for n, image in self.images.items():
+            axons[:, :, n] = _axons(image, stimuli[n], self.image.ticks)
+            settings[f"extension{n}"] = image.settings["extension"]
+            settings |= {f"{m.name if chip.derived.cores == 1 else f'core{n}.{m.name}'}": f"image{n}/core0/{m.name}.mem"
+                         for m in MemoryMap(chip).loaded}
+        (folder / "stimulus.hex").write_bytes(_hex_lines(axons))
+        command = ["vvp", "-n", str(self._program), *dumper, "+stimulus=stimulus.hex", "+trace=trace.hex",
                    *(f"+{name}={value}" for name, value in settings.items()), *arguments]
         try:
             done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=self.timeout)
@@ -67,32 +78,35 @@ class Icarus(Backend):
             raise TimeoutError(f"Icarus did not run {stimulus.samples} samples within {self.timeout:g} s: take fewer samples") from None
         last = (done.stdout.strip().splitlines() or [""])[-1]
         if last.startswith("stopped"):
-            raise TimeoutError(f"the chip hangs in Icarus: {last}, not idle after {cycle_limit(image.chip):,} cycles")
+            raise TimeoutError(f"the chip hangs in Icarus: {last}, not idle after {cycle_limit(chip):,} cycles")
         if done.returncode or last != "done":
             raise RuntimeError(f"Icarus failed (exit {done.returncode}):\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
         return (folder / "trace.hex").read_bytes()
 
-    def _trace(self, text: bytes, samples: int, membranes: bool) -> Trace:
-        chip, place, memories = self.image.chip, self.image.placement, MemoryMap(self.image.chip).memories
-        words, lanes = chip.derived.words, chip.lanes
+    def _traces(self, text: bytes, samples: int, membranes: bool) -> list[Trace]:
+        """Of every core."""
+        chip, ticks, memories = self.image.chip, self.image.ticks, MemoryMap(self.image.chip).memories
+        words, lanes, cores = chip.derived.words, chip.lanes, chip.derived.cores
         spike_digits, v_digits = (-(-bits // chunk) * chunk // 4 for bits, chunk in ((lanes, SCAN_BITS), (memories["v"].width, BUS_BITS)))
         fields = [16 * len(COUNTERS), words * spike_digits, words * v_digits]
-        nibbles = _nibbles(np.frombuffer(text, np.uint8).reshape(samples, self.image.ticks + 1, sum(fields) + 1)[..., :-1])
-        counters, spikes, v = np.split(nibbles, np.cumsum(fields[:-1]), axis=2)
-        counts = np.diff(_numbers(counters, len(COUNTERS)).view("<i8")[..., 0], axis=1)
-        fired = unpack(_numbers(spikes[:, 1:], words), lanes).reshape(samples, self.image.ticks, -1)
-        result = Trace({}, {}, {name: counts[:, :, i].copy() for i, name in enumerate(COUNTERS)})
-        if membranes:
-            planes = unpack(_numbers(v[:, 1:], words), memories["v"].width).reshape(samples, self.image.ticks, words, -1, lanes)
-            weights = np.int64(1) << np.arange(chip.membrane_bits)
-            weights[-1] *= -1
-            potentials = np.einsum("stwbl,b->stwl", planes, weights, dtype=np.int64).astype(np.int32).reshape(samples, self.image.ticks, -1)
-        for p in place.populations:
-            ticks = slice(p.start, p.start + self.image.steps)
-            result.spikes[p.name] = pack(fired[:, ticks, p.neurons])
+        nibbles = _nibbles(np.frombuffer(text, np.uint8).reshape(samples, ticks + 1, cores * sum(fields) + 1)[..., :-1])
+        results = []
+        for n, own in enumerate(np.split(nibbles, cores, axis=2)):
+            counters, spikes, v = np.split(own, np.cumsum(fields[:-1]), axis=2)
+            counts = np.diff(_numbers(counters, len(COUNTERS)).view("<i8")[..., 0], axis=1)
+            results.append(result := Trace({}, {}, {name: counts[:, :, i].copy() for i, name in enumerate(COUNTERS)}))
+            fired = unpack(_numbers(spikes[:, 1:], words), lanes).reshape(samples, ticks, -1)
             if membranes:
-                result.membranes[p.name] = potentials[:, ticks, p.neurons]
-        return result
+                planes = unpack(_numbers(v[:, 1:], words), memories["v"].width).reshape(samples, ticks, words, -1, lanes)
+                weights = np.int64(1) << np.arange(chip.membrane_bits)
+                weights[-1] *= -1
+                potentials = np.einsum("stwbl,b->stwl", planes, weights, dtype=np.int64).astype(np.int32).reshape(samples, ticks, -1)
+            for p in self.images[n].placement.populations if n in self.images else ():
+                at = slice(p.start, p.start + self.image.steps)
+                result.spikes[p.name] = pack(fired[:, at, p.neurons])
+                if membranes:
+                    result.membranes[p.name] = potentials[:, at, p.neurons]
+        return results
 
 
 def compile_bench(chip: Chip) -> Path:
@@ -124,31 +138,43 @@ def awake(verilog: str) -> str:
 def cycle_limit(chip: Chip) -> int:
     """More cycles than a tick (dense, every neuron spiking) or CLEAR can take: docs/architecture.md, "Cycles"."""
     d = chip.derived
-    return 2 * (d.words * (SCAN_BITS * (d.axon_chunks + d.spike_chunks) + 32) + SCAN_BITS * d.slots * d.axon_chunks)
+    tick = d.words * (SCAN_BITS * (d.axon_chunks + d.spike_chunks) + 32) + SCAN_BITS * d.slots * d.axon_chunks
+    return 2 * (tick if d.cores == 1 else d.cores * (tick + chip.chain))  # a spike of a mesh goes to as many as all cores
 
 
 def _header(chip: Chip) -> str:
     map_, d = MemoryMap(chip), chip.derived
+    many = d.cores > 1
+    bits = d.core_bits if many else 0
+    paths = [f"dut.core_{x}_{y}.core" for x, y in Mesh(chip.mesh_width, chip.mesh_height)] if many else ["dut.core"]
     values = {
-        "ADDRESS_BITS": map_.address_bits, "EVENT_BITS": width(event_record(chip)), "WORDS": d.words, "SLOTS": d.slots,
+        "ADDRESS_BITS": map_.address_bits + bits, "EVENT_BITS": width(event_record(chip)) + bits, "WORDS": d.words, "SLOTS": d.slots,
         "AXON_CHUNKS": d.axon_chunks, "RING_CHUNKS": 1 << (d.axon_chunks - 1).bit_length(), "CYCLE_LIMIT": cycle_limit(chip),
         "CONTROL_ADDRESS": map_.registers["control"].address, "CONTROL_CLEAR": CONTROL_CLEAR,
-        "STEPS_ADDRESS": map_.registers["steps"].address, "EXTENSION_ADDRESS": map_.registers["extension"].address,
-        "SCRAMBLE": " ".join([*(f"`SCRAMBLE_READ(dut.core.{m.name}_memory.ram)" for m in map_.loaded),
-                              *(f"`SCRAMBLE_STATE(dut.core.{'ring.' * (m.name == 'ring')}{m.name}_memory.ram)"
-                                for m in map_.memories.values() if not m.loaded), "`SCRAMBLE_STATE(dut.core.list.events_memory.ram)"]),
-        "COUNTERS": "{" + ", ".join(f"dut.core.count_{name}" for name in COUNTERS) + "}",
+        "SCRAMBLE": " ".join([*(f"`SCRAMBLE_READ({core}.{m.name}_memory.ram)" for core in paths for m in map_.loaded),
+                              *(f"`SCRAMBLE_STATE({core}.{'ring.' * (m.name == 'ring')}{m.name}_memory.ram)"
+                                for core in paths for m in map_.memories.values() if not m.loaded),
+                              *(f"`SCRAMBLE_STATE({core}.list.events_memory.ram)" for core in paths)]),
+        "LOAD": " ".join(f'`LOAD_CORE("core{n}.{m.name}", {core}.{m.name}_memory.ram)'
+                         for n, core in enumerate(paths) for m in map_.loaded if many),
+        "SET": " ".join(f'`SET_CORE("extension{n}", {map_.core_base(n) + map_.registers["steps"].address}, '
+                        f'{map_.core_base(n) + map_.registers["extension"].address})' for n in range(d.cores)),
+        "FEED": " ".join(f"`FEED_CORE({core}.ring.ring_memory.ram)" for core in paths),
+        "DUMP": " ".join(f"`DUMP_CORE({core})" for core in paths),
+        "COUNTERS(core)": "{" + ", ".join(f"core.count_{name}" for name in COUNTERS) + "}",
     }
     return "".join(f"`define {name} {value}\n" for name, value in values.items())
 
 
-def _axons(image: Image, stimulus: Stimulus) -> np.ndarray:
+def _axons(image: Image, stimulus: Stimulus, ticks: int) -> np.ndarray:
     """uint8 ``[sample, tick, bytes]``: the axons that inputs set for each tick, packed little-endian, whole chunks."""
-    chip, dense = image.chip, stimulus.dense(image)
-    axons = np.zeros((stimulus.samples, image.ticks, chip.derived.axon_chunks * SCAN_BITS), np.uint8)
+    chip = image.chip
+    axons = np.zeros((stimulus.samples, ticks, chip.derived.axon_chunks * SCAN_BITS), np.uint8)
     for place in image.placement.inputs:
-        ticks = slice(place.delay, min(place.delay + image.steps, image.ticks))
-        axons[:, ticks, place.first_axon:place.first_axon + place.size] |= dense[place.name][:, :ticks.stop - ticks.start]
+        if place.name in stimulus.spikes:  # the others' spikes come from other cores
+            at = slice(place.delay, min(place.delay + image.steps, ticks))
+            spikes = unpack(stimulus.spikes[place.name], place.size)
+            axons[:, at, place.first_axon:place.first_axon + place.size] |= spikes[:, :at.stop - at.start]
     return pack(axons)
 
 

@@ -1,8 +1,9 @@
 // Bench of backend "icarus": runs samples on the generated chip without anything but Verilog.
-// Memories load themselves from +NAME=FILE (hdl/ram.v). chip.vh, generated, holds what depends on the chip.
-//   +stimulus=FILE  one hexadecimal number per tick: the axons (padded to whole ring chunks) that its inputs set, bit 0 = axon 0
-//   +samples=N +ticks=N +steps=N +extension=N (its logarithm)
-//   +trace=FILE     one line of fixed width per CLEAR and per tick: counters, spikes of all words, membranes of all words
+// Memories of a single core load themselves from +NAME=FILE (hdl/ram.v), those of a mesh from +coreN.NAME=FILE here; a core without files
+// holds zeros. chip.vh, generated, holds what depends on the chip.
+//   +stimulus=FILE  a hexadecimal number per tick and core: the axons (padded to whole ring chunks) that its inputs set, bit 0 = axon 0
+//   +samples=N +ticks=N +steps=N, for each core +extensionN=N (its logarithm)
+//   +trace=FILE     one line of fixed width per CLEAR and per tick; for each core counters, spikes of all words, membranes of all words
 //   +waves=FILE     records all signals (VCD; FST if vvp was started with -fst)
 // Drives the pins just after the falling edge. Ends with a line "done" on the standard output, or one that starts with "stopped".
 `timescale 1ns / 1ps
@@ -28,6 +29,17 @@ module spikeloop_bench;
     integer seed = 1, at, row;
 `define SCRAMBLE_READ(ram) for (at = 0; at < ram.PADDED; at = at + 32) ram.q[at +: 32] = $random(seed);
 `define SCRAMBLE_STATE(ram) for (row = 0; row < ram.ROWS; row = row + 1) begin `SCRAMBLE_READ(ram) ram.mem[row] = ram.q; end
+
+`define LOAD_CORE(key, ram) if ($value$plusargs({key, "=%s"}, file)) $readmemh(file, ram.mem, 0, ram.ROWS - 1); \
+    else for (row = 0; row < ram.ROWS; row = row + 1) ram.mem[row] = 0;
+`define SET_CORE(key, steps_address, extension_address) if ($value$plusargs({key, "=%d"}, extension)) begin \
+    write(steps_address, steps); write(extension_address, extension); end
+`define FEED_CORE(ram) got = $fscanf(stimulus, "%h", axons); \
+    for (chunk = 0; chunk < `AXON_CHUNKS; chunk = chunk + 1) \
+        ram.mem[now % `SLOTS * `RING_CHUNKS + chunk] = ram.mem[now % `SLOTS * `RING_CHUNKS + chunk] | axons[64*chunk +: 64];
+`define DUMP_CORE(core) $fwrite(trace, "%h", `COUNTERS(core)); \
+    for (word = 0; word < `WORDS; word = word + 1) $fwrite(trace, "%h", core.spikes_memory.ram.mem[word]); \
+    for (word = 0; word < `WORDS; word = word + 1) $fwrite(trace, "%h", core.v_memory.ram.mem[word]);
 
     task stop;
         begin
@@ -59,9 +71,7 @@ module spikeloop_bench;
 
     task dump;
         begin
-            $fwrite(trace, "%h", `COUNTERS);
-            for (word = 0; word < `WORDS; word = word + 1) $fwrite(trace, "%h", dut.core.spikes_memory.ram.mem[word]);
-            for (word = 0; word < `WORDS; word = word + 1) $fwrite(trace, "%h", dut.core.v_memory.ram.mem[word]);
+            `DUMP
             $fwrite(trace, "\n");
         end
     endtask
@@ -70,8 +80,8 @@ module spikeloop_bench;
         `SCRAMBLE
         sample = -1;
         now = -1;
-        got = $value$plusargs("samples=%d", samples) & $value$plusargs("ticks=%d", ticks) & $value$plusargs("steps=%d", steps)
-            & $value$plusargs("extension=%d", extension);
+        got = $value$plusargs("samples=%d", samples) & $value$plusargs("ticks=%d", ticks) & $value$plusargs("steps=%d", steps);
+        `LOAD
         if ($value$plusargs("waves=%s", file)) begin
             $dumpfile(file);
             $dumpvars(0, dut);
@@ -83,18 +93,14 @@ module spikeloop_bench;
         repeat (4) @(negedge clk);
         rst = 0;
         repeat (4) @(negedge clk);
-        write(`STEPS_ADDRESS, steps);
-        write(`EXTENSION_ADDRESS, extension);
+        `SET
         for (sample = 0; sample < samples; sample = sample + 1) begin
             now = -1;
             write(`CONTROL_ADDRESS, `CONTROL_CLEAR);
             idle;
             dump;
             for (now = 0; now < ticks; now = now + 1) begin
-                got = $fscanf(stimulus, "%h", axons);
-                for (chunk = 0; chunk < `AXON_CHUNKS; chunk = chunk + 1)
-                    dut.core.ring.ring_memory.ram.mem[now % `SLOTS * `RING_CHUNKS + chunk]
-                        = dut.core.ring.ring_memory.ram.mem[now % `SLOTS * `RING_CHUNKS + chunk] | axons[64*chunk +: 64];
+                `FEED
                 tick = 1;
                 @(negedge clk) tick = 0;
                 idle;

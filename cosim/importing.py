@@ -8,13 +8,13 @@ from typing import Any
 
 from cosim.expected import Expected
 from golden.interchange import Imported
+from pysim.bundle import map_network
 from pysim.errors import InputError
-from pysim.image import Image
 from pysim.mapping import word_of
 from pysim.network import Network
 from pysim.params import MAX_EXTENSION, PRESETS, preset
 from pysim.partition import groups
-from pysim.program import Program, compile_program
+from pysim.shares import Shared
 from pysim.trace import Stimulus, pack
 
 __all__ = ["chip_for", "pair", "write_import"]
@@ -45,7 +45,7 @@ def write_import(made: Imported, chip: str, folder: Path) -> dict[str, Any]:
     Returns what was written, for JSON. InputError, with nothing written, if the chip does not hold the network.
     """
     network = made.network
-    image: Image | Program = compile_program(network, preset(chip))
+    image = map_network(network, preset(chip))
     stimulus = None if made.inputs is None else Stimulus.pack(made.inputs)
     expected = None if made.expected is None else Expected({network.output: pack(made.expected)}, made.first)
     if stimulus:
@@ -56,7 +56,7 @@ def write_import(made: Imported, chip: str, folder: Path) -> dict[str, Any]:
         files["stimulus"] = str(stimulus.save(folder / "stimulus.npz"))
     if expected:
         files["expected"] = str(expected.save(folder / "expected.npz"))
-    return {**files, "chip": chip, "cores": len(image.parts) if isinstance(image, Program) else 1, "steps": network.steps,
+    return {**files, "chip": chip, "cores": len(image.shares) if isinstance(image, Shared) else 1, "steps": network.steps,
             "sizes": {n.name: n.size for n in network.inputs} | {p.name: p.size for p in network.populations},
             "assumed": [{"what": a.what, "value": a.value, "why": a.why} for a in made.assumed]}
 

@@ -1,6 +1,9 @@
 """The Verilated mesh: a chip of many cores with a packed network in their memories, run from numpy buffers."""
 
 from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 from cosim.link import Backend
 from cosim.native import ChipModel, side_by_side
@@ -43,7 +46,7 @@ class VerilatedMesh(Backend):
     name = "verilator"
 
     def __init__(self, image: MeshImage, options: Options = Options(), *, workers: int = 1) -> None:
-        self.image = image
+        self.image, self.options = image, options
         self.models = [MeshChipModel(image.chip, options) for _ in range(workers)]
         for model in self.models:
             model.fill_mesh(image)
@@ -55,6 +58,15 @@ class VerilatedMesh(Backend):
         """The trace of every core, by its number."""
         shares = side_by_side(self.models, stimulus, lambda model, part: model.run_mesh(self.image, part, membranes=membranes))
         return [Trace.concatenate(list(core)) for core in zip(*shares, strict=True)]
+
+    def waves(self, stimulus: Stimulus, path: Path) -> Path:
+        """Run the stimulus on a build that records every named signal, to ``path`` with suffix .vcd. One time unit is half a cycle."""
+        path = Path(path).with_suffix(".vcd")
+        with closing(MeshChipModel(self.image.chip, replace(self.options, waves=True, direct=False))) as model:
+            model.fill_mesh(self.image)
+            with model.recorded(path):
+                model.run_mesh(self.image, stimulus)
+        return path
 
     def close(self) -> None:
         for model in self.models:

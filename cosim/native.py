@@ -7,7 +7,7 @@ with a model of its own: ctypes lets go of the interpreter while a call runs.
 import ctypes
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -212,13 +212,10 @@ class Verilated(Backend):
     def waves(self, stimulus: Stimulus, path: Path) -> Path:
         """Run the stimulus on a build that records every named signal, to ``path`` with suffix .vcd. One time unit is half a cycle."""
         path = Path(path).with_suffix(".vcd")
-        model = ChipModel(self.image.chip, replace(self.options, waves=True, direct=False))
-        try:
+        with closing(ChipModel(self.image.chip, replace(self.options, waves=True, direct=False))) as model:
             model.fill(self.image)
             with model.recorded(path):
                 model.run(self.image, stimulus)
-        finally:
-            model.close()
         return path
 
     def close(self) -> None:

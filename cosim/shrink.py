@@ -9,12 +9,13 @@ network's T steps.
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
-from cosim.compare import Difference, Opener, diff
+from cosim.compare import Difference, Holders, Opener, diff
 from cosim.link import Backend
 from pysim.network import Network
 from pysim.trace import Stimulus
@@ -101,12 +102,13 @@ def minimise(network: Network, stimulus: Stimulus, pair: tuple[Backend, Backend]
 
 
 def keep_evidence(network: Network, stimulus: Stimulus, difference: Difference, opener: Opener, folder: Path, *, image: Path,
-                  network_file: Path, membranes: bool = True) -> Evidence:
+                  network_file: Path, membranes: bool = True, holders: Holders = MappingProxyType({})) -> Evidence:
     """Minimise, save ``folder/difference.npz``, record waves around it, and say how to see it again."""
     minimal = path = waves = None
     with opener(difference.reference) as reference, opener(difference.backend) as backend:
         minimal = minimise(network, stimulus, (reference, backend), difference, membranes=membranes)
         if minimal:
+            minimal = replace(minimal, difference=minimal.difference.at(holders))
             path = minimal.stimulus.save(folder / "difference.npz")
             for candidate in (backend, reference):
                 waves = waves or candidate.waves(minimal.stimulus, folder / "difference.fst")

@@ -17,42 +17,43 @@ import numpy as np
 from pysim.core import Core, cycles
 from pysim.errors import InputError
 from pysim.fabric import Mesh, Rectangle, chain
-from pysim.image import Image, pack, row_bytes
+from pysim.fit import network_layers
+from pysim.image import Image, pack, row_bytes, summary
+from pysim.mapping import check_features, place
 from pysim.memory_map import COUNTERS
 from pysim.network import Edge, Input, Network
 from pysim.params import SCAN_BITS, Chip
-from pysim.partition import partition
+from pysim.partition import tiles
 from pysim.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET, pack_plain, route_record
+from pysim.shares import Nodes, Share, Shared
 from pysim.trace import Stimulus, Trace, unpack
 from pysim.trace import pack as pack_bits
 
-__all__ = ["MeshCore", "MeshImage", "MeshModel", "map_mesh", "split"]
+__all__ = ["MeshImage", "MeshModel", "map_mesh", "split", "spread"]
 
 NOBODY = "lines_"  # before the name of a population whose spikes come to a core as an input
 
 
 @dataclass(frozen=True, eq=False)
-class MeshCore:
-    """One core's share. ``image`` of its network; ``lines``: of each input, which population or input of the whole it carries and which
-    lines of it, int64 ``[input size]``; ``neurons``: of each population, which neurons of the whole one, int64 ``[size]``."""
-
-    image: Image
-    lines: dict[str, tuple[str, np.ndarray]]
-    neurons: dict[str, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class MeshImage:
+class MeshImage(Shared):
     """A network packed for a mesh: ``cores`` by core number; a core without neurons is not in it."""
 
-    chip: Chip
-    network: Network
-    cores: dict[int, MeshCore]
+    kind, each = "mesh", "core"
+
+    cores: dict[int, Share]
 
     @property
-    def ticks(self) -> int:
-        """Ticks of one sample."""
-        return self.network.ticks
+    def shares(self) -> dict[int, Share]:
+        return self.cores
+
+    @classmethod
+    def of(cls, chip: Chip, network: dict[str, Any], populations: Nodes, shares: dict[int, Share]) -> "MeshImage":
+        if beyond := [n for n in shares if n >= chip.derived.cores]:
+            raise InputError(f"core of a mesh must be in 0..{chip.derived.cores - 1}, not {beyond[0]}")
+        return cls(chip, network, populations, shares)
+
+    def source(self, line: str) -> str:
+        return line if any(line == node.name for node in self.inputs) else line.removeprefix(NOBODY)
 
     @cached_property
     def entries(self) -> dict[int, int]:
@@ -61,19 +62,19 @@ class MeshImage:
 
     def stimuli(self, stimulus: Stimulus) -> dict[int, Stimulus]:
         """What each core gets from outside."""
-        stimulus.check(self.network)
-        dense = stimulus.dense(self.network)
-        none = {"": np.zeros((stimulus.samples, self.network.steps, 0), np.uint8)}  # of a core without inputs: says how many samples
-        return {n: Stimulus({name: pack_bits(dense[source][:, :, rows]) for name, (source, rows) in core.lines.items() if source in dense}
-                            or none) for n, core in self.cores.items()}
+        stimulus.check(self)
+        dense = stimulus.dense(self)
+        none = {"": np.zeros((stimulus.samples, self.steps, 0), np.uint8)}  # of a core without inputs: says how many samples
+        return {n: Stimulus({name: pack_bits(dense[name][:, :, rows]) for name, rows in core.lines.items() if name in dense} or none)
+                for n, core in self.cores.items()}
 
     def gather(self, traces: Sequence[Trace]) -> Trace:
         """The trace of the whole network from those of all cores; counters are sums over the cores."""
-        network, samples = self.network, len(traces[0].counters["ticks"])
-        spikes = {p.name: np.zeros((samples, network.steps, p.size), np.uint8) for p in network.populations}
+        samples, steps = len(traces[0].counters["ticks"]), self.steps
+        spikes = {name: np.zeros((samples, steps, size), np.uint8) for name, size, _ in self.populations}
         membranes = {}
         if any(trace.membranes for trace in traces):
-            membranes = {p.name: np.zeros((samples, network.steps, p.size), np.int32) for p in network.populations}
+            membranes = {name: np.zeros((samples, steps, size), np.int32) for name, size, _ in self.populations}
         for n, core in self.cores.items():
             for name, neurons in core.neurons.items():
                 spikes[name][:, :, neurons] = unpack(traces[n].spikes[name], neurons.size)
@@ -87,12 +88,14 @@ def map_mesh(network: Network, chip: Chip, shares: Sequence[Mapping[str, np.ndar
     """Pack ``network`` for the mesh of ``chip``.
 
     shares: for each core number, its neurons {population: ascending int64 indices}, or {} for none; every neuron lies on one core. None:
-    those of pysim.partition, core after core. InputError names what does not fit: a core's resources, the number of cores, a delay
+    those of :func:`spread`. InputError names what does not fit: a core's resources, the number of cores, a delay
     beyond delay_max, the rows of the chains.
     """
     mesh = Mesh(chip.mesh_width, chip.mesh_height)
+    if taken := [node.name for node in network.inputs if node.name.startswith(NOBODY)]:
+        raise InputError(f"name of an input on a mesh must not begin with {NOBODY!r}, not be {taken[0]!r}")
     if shares is None:
-        shares = [part.neurons for part in partition(network, chip)]
+        shares = spread(network, chip)
     if len(shares) > len(mesh):
         raise InputError(f"cores for network {network.name!r} must be at most {len(mesh)} ({chip.mesh_width} x {chip.mesh_height} mesh), "
                          f"not {len(shares)}: choose a larger mesh")
@@ -101,13 +104,25 @@ def map_mesh(network: Network, chip: Chip, shares: Sequence[Mapping[str, np.ndar
     for n, share in enumerate(shares):
         if share:
             part, lines = split(network, share)
-            cores[n] = MeshCore(pack(part, chip=chip), lines, {name: np.asarray(neurons, np.int64) for name, neurons in share.items()})
-    links = _links(network, cores)
-    return MeshImage(chip, network, {n: replace(core, image=_route(network, core, links.get(n, {}), mesh)) for n, core in cores.items()})
+            cores[n] = Share(pack(part, chip=chip), lines, {name: np.asarray(neurons, np.int64) for name, neurons in share.items()})
+    whole = MeshImage(chip, summary(network), tuple((p.name, p.size, p.start) for p in network.populations), cores)
+    links = _links(network, whole)
+    return replace(whole, cores={n: replace(core, image=_route(network, core, links.get(n, {}), mesh)) for n, core in cores.items()})
 
 
-def split(network: Network, share: Mapping[str, np.ndarray]) -> tuple[Network, dict[str, tuple[str, np.ndarray]]]:
-    """The network of the core that holds these neurons, and where the lines of its inputs come from (MeshCore.lines).
+def spread(network: Network, chip: Chip) -> list[dict[str, np.ndarray]]:
+    """Neurons of each core: all on the first if it holds them, otherwise population after population, cut by the mapping search
+    (pysim.partition.tiles), recurrent ones as well. InputError names what no core holds."""
+    check_features(network, chip)
+    try:
+        place(network, chip)
+    except InputError:
+        return [{layer.name: neurons} for layer in network_layers(network, chip) for neurons in tiles(layer, chip)]
+    return [{p.name: np.arange(p.size) for p in network.populations}]
+
+
+def split(network: Network, share: Mapping[str, np.ndarray]) -> tuple[Network, dict[str, np.ndarray]]:
+    """The network of the core that holds these neurons, and which lines of the whole its inputs are (Share.lines).
 
     A population that lies on this core as a whole, and whose edges here have one physical delay, feeds its axons directly; spikes of all
     others arrive as inputs, over the fabric even if from the core itself.
@@ -117,17 +132,17 @@ def split(network: Network, share: Mapping[str, np.ndarray]) -> tuple[Network, d
     output = next((name for name in inside if name == network.output), list(inside)[-1])
     direct = {name for name, p in inside.items() if p.size == network.size_of(name) and name != output
               and len({network.physical_delay(e) for e in edges if e.source == name}) == 1}
-    lines: dict[str, tuple[str, np.ndarray]] = {}
+    lines: dict[str, np.ndarray] = {}
     for e in edges:
         if e.source not in direct:
             name, reach = e.source if network.is_input(e.source) else NOBODY + e.source, e.lines(share[e.target])
-            lines[name] = (e.source, np.union1d(lines[name][1], reach) if name in lines else reach)
+            lines[name] = np.union1d(lines[name], reach) if name in lines else reach
     own = []
     for e in edges:
         name = e.source if e.source in direct or network.is_input(e.source) else NOBODY + e.source
-        rows = lines[name][1] if name in lines else np.arange(network.size_of(name))
+        rows = lines[name] if name in lines else np.arange(network.size_of(name))
         own.append(Edge(source=name, target=e.target, delay=e.delay, weights=e.block(rows, share[e.target])))
-    inputs = tuple(Input(name=name, size=rows.size) for name, (_, rows) in lines.items())
+    inputs = tuple(Input(name=name, size=rows.size) for name, rows in lines.items())
     return replace(network, inputs=inputs, populations=tuple(inside.values()), edges=tuple(own), output=output, metadata={}), lines
 
 
@@ -166,8 +181,8 @@ class MeshModel:
         route = core.neurons.route
         found: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for e in np.flatnonzero(route["kind"] == ROUTE_PACKET):
-            for place in self.mesh.check(Rectangle(*(int(route[side][e]) for side in ("x0", "y0", "x1", "y1")))):
-                to = self.mesh.number(place)
+            for member in self.mesh.check(Rectangle(*(int(route[side][e]) for side in ("x0", "y0", "x1", "y1")))):
+                to = self.mesh.number(member)
                 if to in self.cores:  # a core without neurons takes the event and nothing comes of it
                     found.setdefault((to, int(route["delay"][e])), []).append((int(route["neuron"][e]), int(route["address"][e])))
         return [(to, delay, *np.array(pairs).T) for (to, delay), pairs in found.items()]
@@ -188,16 +203,13 @@ class MeshModel:
 Links = dict[str, dict[int, list[tuple[int, int, int]]]]  # population: neuron of the whole: (core, axon, delay) that it feeds
 
 
-def _links(network: Network, cores: Mapping[int, MeshCore]) -> dict[int, Links]:
+def _links(network: Network, image: MeshImage) -> dict[int, Links]:
     """By the core that sends: where the spikes of its neurons go over the fabric."""
-    owner = {}
-    for n, core in cores.items():
-        for name, neurons in core.neurons.items():
-            owner.update(dict.fromkeys(((name, i) for i in neurons.tolist()), n))
+    holders = image.holders()
     links: dict[int, Links] = {}
-    for n, core in cores.items():
+    for n, core in image.cores.items():
         for group in core.image.placement.inputs:
-            source, rows = core.lines[group.name]
+            source, rows = image.source(group.name), core.lines[group.name]
             if network.is_input(source):
                 continue
             delay, most = group.delay - network.start_of(source), core.image.chip.delay_max
@@ -205,12 +217,12 @@ def _links(network: Network, cores: Mapping[int, MeshCore]) -> dict[int, Links]:
                 raise InputError(f"physical delay of the edges from population {source!r} must be in 1..{most} on this chip (delay_max), "
                                  f"not {delay}")
             for i, neuron in enumerate(rows.tolist()):
-                of_core = links.setdefault(owner[source, neuron], {})
+                of_core = links.setdefault(int(holders[source][neuron]), {})
                 of_core.setdefault(source, {}).setdefault(neuron, []).append((n, group.first_axon + i, delay))
     return links
 
 
-def _route(network: Network, core: MeshCore, links: Links, mesh: Mesh) -> Image:
+def _route(network: Network, core: Share, links: Links, mesh: Mesh) -> Image:
     """The image with the routes of its spikes: the first entry at the neuron's lane, the others in the rows behind those of the lanes."""
     image, chip = core.image, core.image.chip
     d, record = chip.derived, route_record(chip)

@@ -14,6 +14,7 @@ from cosim.mesh import MeshChipModel
 from pysim.errors import InputError
 from pysim.memory_map import COUNTERS, MemoryMap
 from pysim.mesh import MeshImage, MeshModel, map_mesh
+from pysim.network import Network
 from pysim.params import Chip
 from pysim.records import ROUTE_LOCAL, ROUTE_PACKET
 from pysim.trace import Stimulus, Trace, unpack
@@ -29,6 +30,7 @@ NETWORKS, SAMPLES, DENSITY = 5, 3, 0.15
 class Case:
     """A network on a mesh, a stimulus, and what pysim says of every core."""
 
+    network: Network
     image: MeshImage
     stimulus: Stimulus
     model: MeshModel
@@ -44,7 +46,7 @@ def mesh_case(rng: np.random.Generator, chip: Chip, samples: int = SAMPLES, engi
         except InputError:
             continue
         stimulus, model = random_stimulus(rng, network, samples, DENSITY), MeshModel(image, engine)
-        return Case(image, stimulus, model, model.run(stimulus))
+        return Case(network, image, stimulus, model, model.run(stimulus))
     raise AssertionError("no network of 100 fitted the mesh")
 
 
@@ -95,7 +97,7 @@ def differences(model: MeshChipModel, chip: Chip, count: int = NETWORKS, *, seed
             expected = [dense[n] if slow and n % 2 else trace for n, trace in enumerate(case.traces)]
             traces = model.run_mesh(case.image, case.stimulus)
             fabric_stalls += sum(int(trace.counters["stalls"].sum()) for trace in traces)
-            pair = diff(case.image.network, case.image.gather(expected), case.image.gather(traces), ("pysim", "RTL"))
+            pair = diff(case.network, case.image.gather(expected), case.image.gather(traces), ("pysim", "RTL"))
             if pair.first:
                 yield f"network {i}{', some cores dense' if slow else ''}, {pair.first}"
             yield from (f"network {i}{', some cores dense' if slow else ''}, {text}" for text in core_differences(expected, traces))
@@ -200,7 +202,7 @@ def _streams(model: MeshChipModel, case: Case, rng: np.random.Generator) -> tupl
 
 def _due(case: Case, n: int, sample: int, tick: int) -> list[tuple[int, int]]:
     """Events of the output population that leave core ``n`` in a tick, in their order: (neuron of the whole, 0)."""
-    network = case.image.network
+    network = case.network
     step = tick - network.population(network.output).start
     if n not in case.image.cores or network.output not in case.image.cores[n].neurons or not 0 <= step < network.steps:
         return []

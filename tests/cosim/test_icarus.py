@@ -123,7 +123,7 @@ def test_state_that_is_not_defined_is_no_trace(small: Small) -> None:
         text = simulator._simulate(small.stimulus)
         line = text.index(b"\n") + 1
         with pytest.raises(RuntimeError, match=r"undefined \(x\) in Icarus at sample 0, tick 2"):
-            simulator._trace(text[:3 * line + 40] + b"x" + text[3 * line + 41:], small.stimulus.samples, True)
+            simulator._traces(text[:3 * line + 40] + b"x" + text[3 * line + 41:], small.stimulus.samples, True)
 
 
 def test_the_limit_is_more_than_any_tick_takes(seed: int) -> None:

@@ -93,7 +93,7 @@ def test_program_is_measured_part_by_part(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(work.dense_slots.sum(axis=0), dense.counters["slots"].sum(axis=1))
     assert (work.accumulate < work.cycles).all() and (work.cycles <= work.dense_cycles).all()
     rows, constants = work.rows(), Constants(energy_per_sop=2e-12)
-    assert {row["layer"]: row["cores"] for row in rows} == program.cores()
+    assert {row["layer"]: row["cores"] for row in rows} == program.cores_of()
     assert sum(row["sops"] for row in rows) == pytest.approx(work.sops.sum(axis=0).mean())
     assert work.to_dict(constants)["total"]["energy_sops"] == pytest.approx(work.sops.sum(axis=0).mean() * 2e-12)
 

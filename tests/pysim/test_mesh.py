@@ -32,7 +32,7 @@ def test_golden_equals_the_model(width: int, height: int, engine: str | None, se
     chip, compared, spikes = CHIP.replace(mesh_width=width, mesh_height=height), 0, 0
     for i in range(3):
         case = mesh_case(np.random.default_rng([seed, width, height, i]), chip, engine=engine)
-        network, trace = case.image.network, case.image.gather(case.traces)
+        network, trace = case.network, case.image.gather(case.traces)
         golden = integer.run(network, case.stimulus.dense(network))
         for p in network.populations:
             assert np.array_equal(unpack(trace.spikes[p.name], p.size), golden.spikes[p.name]), (seed, i, p.name)

@@ -11,6 +11,7 @@ import pytest
 
 from golden.integer import run
 from pysim import zoo
+from pysim.bundle import load_bundle
 from pysim.core import Core
 from pysim.errors import InputError
 from pysim.fit import fit
@@ -18,7 +19,7 @@ from pysim.image import Image, pack
 from pysim.network import Conv, Edge, Input, Network, Population, WeightFormat
 from pysim.params import PRESETS, Chip
 from pysim.partition import cut, groups, partition
-from pysim.program import Program, compile_program, load_bundle
+from pysim.program import Program, compile_program
 from pysim.trace import Stimulus, unpack
 
 CHIP = PRESETS["tiny"].replace(extension=4)
@@ -69,7 +70,7 @@ def test_program_does_what_the_network_does(chip: Chip, recurrent: bool, rng: np
     for p in network.populations:
         expected[:, p.start:p.start + network.steps] += golden.spikes[p.name].sum(axis=2, dtype=np.int64)
     np.testing.assert_array_equal(trace.counters["spikes_out"], expected)
-    assert sum(program.cores().values()) == len(program.parts)
+    assert sum(program.cores_of().values()) == len(program.parts)
 
 
 def test_synaptic_operations_do_not_depend_on_the_cut(rng: np.random.Generator) -> None:

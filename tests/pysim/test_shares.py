@@ -1,0 +1,72 @@
+"""pysim.shares and pysim.bundle: the folder of a mesh (that of a program: test_partition.py), and what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pysim.bundle import load_bundle, map_network
+from pysim.errors import InputError
+from pysim.image import Image
+from pysim.mesh import MeshImage, MeshModel
+from pysim.params import Chip
+from pysim.program import Program
+from tests.mesh_regression import mesh_case
+from tests.pysim import small
+
+CHIP = Chip(axons=130, columns=64, lanes=8, membrane_bits=10, chain=256, mesh_width=3, mesh_height=2)
+
+
+def test_a_mesh_comes_back_as_it_was(tmp_path: Path, seed: int) -> None:
+    for number in range(3):
+        case = mesh_case(np.random.default_rng([seed, number]), CHIP)
+        case.image.save(tmp_path / "mesh")  # an earlier one is replaced
+        again = load_bundle(tmp_path / "mesh")
+        assert isinstance(again, MeshImage)
+        assert (again.chip, again.network, again.populations) == (case.image.chip, case.image.network, case.image.populations)
+        assert again.cores.keys() == case.image.cores.keys()
+        for a, b in zip(case.image.cores.values(), again.cores.values(), strict=True):
+            assert a.lines.keys() == b.lines.keys() and a.neurons.keys() == b.neurons.keys()
+            assert all(np.array_equal(a.image.memories[n], b.image.memories[n]) for n in a.image.memories)
+        for expected, got in zip(case.traces, MeshModel(again, "numpy").run(case.stimulus), strict=True):
+            for kind in ("spikes", "membranes", "counters"):
+                assert all(np.array_equal(array, getattr(got, kind)[name]) for name, array in getattr(expected, kind).items())
+    assert [p.name for p in tmp_path.iterdir()] == ["mesh"]
+
+
+def test_the_chip_decides_what_a_network_becomes() -> None:
+    network = small.network()
+    assert isinstance(map_network(network, small.CHIP), Image)
+    assert isinstance(map_network(network, small.CHIP.replace(columns=16)), Program | Image)
+    mesh = map_network(network, small.CHIP.replace(mesh_width=2))
+    assert isinstance(mesh, MeshImage)
+    assert [set(core.neurons) for core in mesh.cores.values()] == [{"hid", "out"}]
+    assert {name: set(cores) for name, cores in mesh.holders().items()} == {"hid": {0}, "out": {0}}
+
+
+@pytest.fixture
+def saved(tmp_path: Path, seed: int) -> Path:
+    return mesh_case(np.random.default_rng(seed), CHIP).image.save(tmp_path / "mesh")
+
+
+@pytest.mark.parametrize(("spoil", "says"), [
+    (lambda f: (f / "cores.safetensors").write_bytes((f / "cores.safetensors").read_bytes()[:-8]), "must be a safetensors file"),
+    (lambda f: (f / "cores.safetensors").unlink(), "must hold mesh.json and cores.safetensors, not miss one"),
+    (lambda f: (f / "mesh.json").write_text((f / "mesh.json").read_text().replace('"mesh_width": 3', '"mesh_width": 2')),
+     "not damaged or edited"),
+    (lambda f: next(f.glob("core*/manifest.json")).unlink(), "manifest.json of image"),
+    (lambda f: next(f.glob("core*/core0/synapse.mem")).write_text("0"), "truncated"),
+])
+def test_damage_is_found(saved: Path, spoil, says: str) -> None:
+    spoil(saved)
+    with pytest.raises(InputError, match=says):
+        load_bundle(saved)
+
+
+def test_names_of_inputs_that_mean_neurons_elsewhere() -> None:
+    network = small.network()
+    renamed = replace(network, inputs=tuple(replace(n, name=f"lines_{n.name}") for n in network.inputs),
+                      edges=tuple(replace(e, source=f"lines_{e.source}") if network.is_input(e.source) else e for e in network.edges))
+    with pytest.raises(InputError, match="name of an input on a mesh must not begin with 'lines_', not be 'lines_x'"):
+        map_network(renamed, small.CHIP.replace(mesh_width=2))
