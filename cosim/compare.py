@@ -41,8 +41,8 @@ Holders = Mapping[str, np.ndarray]  # population: the core of each neuron, int64
 class Difference:
     """The first thing in which a backend departs from the reference.
 
-    ``field`` is spike, membrane, or the name of a counter; a counter belongs to a whole tick of all cores, so that ``step``, ``core``,
-    ``population`` and ``neuron`` are None. ``tick`` = step + start tick of the population.
+    ``field`` is spike, membrane, or the name of a counter; a counter belongs to a whole tick, so that ``step``,
+    ``population`` and ``neuron`` are None, and ``core`` if there are several. ``tick`` = step + start tick of the population.
     """
 
     reference: str
@@ -64,9 +64,10 @@ class Difference:
         return f"{where}: {self.field} is {self.expected} in {self.reference}, {self.got} in {self.backend}"
 
     def at(self, holders: Holders) -> "Difference":
-        """With the core that holds the neuron."""
-        found = holders.get(self.population or "")
-        return self if found is None else replace(self, core=int(found[self.neuron]))
+        """With the core that holds the neuron; a counter of several cores is of none."""
+        if self.population is None:
+            return replace(self, core=None) if holders else self
+        return replace(self, core=int(holders[self.population][self.neuron])) if self.population in holders else self
 
 
 @dataclass
@@ -255,7 +256,7 @@ def diff(network: Network, reference: Trace, other: Trace, names: tuple[str, str
         pair.counters_different[name] = int(wrong.sum())
         if wrong.any():
             sample, tick = (int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
-            found.append(((sample, tick, 1000 + rank), Difference(source[0], names[1], base + sample, tick, None, None, None, None, name,
+            found.append(((sample, tick, 1000 + rank), Difference(source[0], names[1], base + sample, tick, None, 0, None, None, name,
                                                                   int(a[sample, tick]), int(b[sample, tick]))))
     pair.first = min(found, key=lambda entry: entry[0])[1] if found else None
     return pair
