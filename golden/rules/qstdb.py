@@ -1,0 +1,239 @@
+"""Q-STDB (ACE-SNN, Datta et al. 2022): a net without biases, trained as ANN, converted, then trained on as a spiking net of few-bit weights.
+
+    u[t] = leak u[t-1] + I[t],   z = u / v - 1,   o[t] = 1 if z > 0,   then u[t] -= v o[t]         Eqs 2, 3 (soft reset)
+    I[t] = sum of what o[t] of the layer before; of the first layer the sum of its multi-bit pixels, the same in every step
+    output: U = sum over t of what o[t], no leak, no spike; loss = cross entropy(softmax(U), label)       Eqs 15, 16
+    backward: do/dz = gamma max(0, 1 - |z|), gamma = 0.3; dwhat/dw = 1; the reset carries no gradient through o       Eqs 20, 21
+
+(Eq 21 prints dz/do and Eq 20 has the factors upside down; Bellec et al. 2018, which it cites, has do/dz.) Every hidden layer has one leak
+and one threshold v, both trained. The same net has several forms, :data:`FORMS`, of what a weight w of b bits becomes:
+
+    float     w, full precision
+    affine    (q - z) / s,  q = round(s w) + z,  s = (2^b - 1) / (max w - min w),  z = -2^(b-1) - round(s min w)     the forward of training
+    scale     q / s,        q = round(s w),      s = (2^(b-1) - 1) / max |w|                              inference (Eq 13)
+    shift     as scale, and the leak is the sum of shifts that the chip computes, as a real number
+
+and golden/rules/qstdb_integer.py makes of it what the chip has: as shift, with thresholds and membranes rounded too. A first layer in a PIM macro has
+the macro's own arithmetic, ADC included, in every form but ``float``.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from golden.files import read_safetensors
+from golden.pim_layers import PimConv2d, PimConv3d, PimLinear
+from golden.quantize import best_leak
+from pysim.network import InputError, PimParams, PimWindow, write_atomic
+
+__all__ = ["FORMS", "GAMMA", "Layer", "QstdbNet", "affine", "checkpoint", "scale"]
+
+FORMS = ("float", "affine", "scale", "shift")
+GAMMA = 0.3
+VERSION = 1
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+NAMES = ("pim-mnist", "digital-mnist")
+_SUMS: dict[int, Any] = {2: (F.conv2d, torch.channels_last), 3: (F.conv3d, torch.channels_last_3d)}  # by dimensions of the map
+_PIM: dict[int, Any] = {0: PimLinear, 2: PimConv2d, 3: PimConv3d}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """Geometry of one layer: ``window`` (of 0 dimensions: fully connected) and output ``channels``."""
+
+    name: str
+    window: PimWindow
+    channels: int
+
+    @property
+    def target(self) -> tuple[int, ...]:
+        """The output map (channels, *sizes)."""
+        return (self.channels, *self.window.target)
+
+    @property
+    def weights_shape(self) -> tuple[int, ...]:
+        return (self.channels, self.window.source[0], *self.window.kernel)
+
+    def sum(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Weighted sums ``[n, *target]`` of ``[n, ...]``, which holds the source map."""
+        maps = x.reshape(len(x), *self.window.source)
+        if not self.window.kernel:
+            return F.linear(maps, weight)
+        sums, order = _SUMS[len(self.window.kernel)]  # channels last: half the time
+        summed: Tensor = sums(maps.contiguous(memory_format=order), weight, stride=self.window.stride, padding=self.window.padding)
+        return summed
+
+
+def affine(w: Tensor, bits: int) -> Tensor:
+    """The affine form, with the gradient of w; w's own range is the quantised one, so no weight is clipped."""
+    real = w.detach()
+    low, high = real.min(), real.max()
+    s = ((1 << bits) - 1) / (high - low).clamp(min=1e-12)
+    z = -(1 << bits - 1) - torch.round(s * low)
+    q = (torch.round(s * real) + z).clamp(-(1 << bits - 1), (1 << bits - 1) - 1)
+    return w + ((q - z) / s - real)
+
+
+def scale(w: Tensor, bits: int) -> float:
+    """Integer weights per unit of weight in the scale form."""
+    return ((1 << bits - 1) - 1) / max(float(w.detach().abs().max()), 1e-12)
+
+
+class _Spike(torch.autograd.Function):
+    """Eq 3 forward, Eq 21 backward."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        ctx.save_for_backward(z)
+        return (z > 0).to(z.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (z,) = ctx.saved_tensors
+        return grad * (GAMMA * (1 - z.abs()).clamp_(min=0))
+
+
+class QstdbNet(nn.Module):
+    """``layers`` lead from pixels to classes; ``unit`` is the pixel value that means 1.0; ``bits`` 2..8 of a weight, ``steps`` T.
+
+    ``pim``: the first layer runs in a macro of these parameters, whose weight bits must be ``bits``; ``tables`` are its further arguments
+    (PimLayer.make). Inputs are whole numbers, float32 ``[n, ...]``. ``metadata`` is free JSON.
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, bits: int = 6, steps: int = 5, unit: float = 255.0, pim: PimParams | None = None,
+                 **tables: Any) -> None:
+        super().__init__()
+        if len(layers) < 2 or isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
+            raise InputError(f"a Q-STDB net must have two or more layers and 2..8 weight bits, not {len(layers)} layers and {bits!r} bits")
+        for before, after in pairwise(layers):
+            if math.prod(after.window.source) != math.prod(before.target):
+                raise InputError(f"source of layer {after.name!r} must hold the map {before.target} before it, not {after.window.source}")
+        if layers[-1].window.positions != 1:
+            raise InputError(f"last layer {layers[-1].name!r} must have one output per class, not a map {layers[-1].target}")
+        if pim and pim.weight_bits != bits:
+            raise InputError(f"weight_bits of the PIM macro must be the net's {bits}, not {pim.weight_bits}")
+        self.layers, self.bits, self.steps, self.unit = tuple(layers), bits, steps, unit
+        self.metadata: dict[str, Any] = {}
+        self.weights = nn.ParameterList(torch.randn(x.weights_shape) * (2 / x.window.rows)**0.5 for x in layers)  # He et al. 2015: ReLU
+        self.leak = nn.Parameter(torch.ones(len(layers) - 1))
+        self.threshold = nn.Parameter(torch.ones(len(layers) - 1))
+        self.pim: Any = None
+        if pim:
+            window = layers[0].window
+            shape = {"stride": window.stride, "padding": window.padding} if window.kernel else {}
+            place = (window.source, layers[0].channels, window.kernel) if window.kernel else (window.source[0], layers[0].channels)
+            self.pim = _PIM[len(window.kernel)](pim, *place, **shape, **tables)
+            self.pim.weight = self.weights[0]
+
+    # -- float ---------------------------------------------------------------------------------------------
+
+    def ann(self, x: Tensor) -> Tensor:
+        """The ANN's outputs ``[n, classes]``: ReLU after every layer but the last."""
+        x = x / self.unit
+        for layer, weight in zip(self.layers[:-1], self.weights, strict=False):
+            x = layer.sum(x, weight).relu()
+        return self.layers[-1].sum(x, self.weights[-1]).flatten(1)
+
+    def forward(self, x: Tensor, form: str = "affine") -> Tensor:
+        """U ``[n, classes]`` after the last step."""
+        return self.run(x, form)[0]
+
+    def run(self, x: Tensor, form: str = "affine", steps: int | None = None) -> tuple[Tensor, list[Tensor]]:
+        """U, and the spikes of every hidden layer ``[T, n, *target]``; ``steps`` in place of T."""
+        if form not in FORMS:
+            raise InputError(f"form of a Q-STDB net must be one of {', '.join(FORMS)}, not {form!r}")
+        leaks = self.leak.clamp(0, 1)
+        if form == "shift":
+            leaks = torch.tensor([best_leak(float(leak)).value for leak in leaks.detach().double()])
+        steps, spikes = steps or self.steps, list[Tensor]()
+        for i, layer in enumerate(self.layers):
+            weight = self._weight(i, form)
+            if i == 0:
+                maps = x.reshape(len(x), *layer.window.source)
+                current = (self.pim(maps) if self.pim and form != "float" else layer.sum(maps, weight)) / self.unit
+                currents = current.expand(steps, *current.shape)
+            elif i < len(self.layers) - 1:
+                currents = layer.sum(spikes[-1].flatten(0, 1), weight).unflatten(0, (steps, len(x)))
+            else:  # sums commute: all steps' spikes at once
+                return layer.sum(spikes[-1].sum(0), weight).flatten(1), spikes
+            spikes.append(self._fire(currents, leaks[i], self.threshold[i]))
+        raise AssertionError("the last layer returns")
+
+    def _weight(self, i: int, form: str) -> Tensor:
+        w = self.weights[i]
+        if form == "float":
+            return w
+        if form == "affine":
+            return affine(w, self.bits)
+        s = scale(w, self.bits)
+        return w + (torch.round(w.detach() * s) / s - w.detach())
+
+    @staticmethod
+    def _fire(currents: Tensor, leak: Tensor, threshold: Tensor) -> Tensor:
+        """Spikes ``[T, n, ...]`` of the currents of one layer."""
+        u, spikes = torch.zeros_like(currents[0]), []
+        for current in currents:
+            u = leak * u + current
+            o: Tensor = _Spike.apply(u / threshold - 1)
+            u = u - threshold * o.detach()
+            spikes.append(o)
+        return torch.stack(spikes)
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Leaks into 0..1, thresholds above 0."""
+        self.leak.clamp_(0, 1)
+        self.threshold.clamp_(min=1e-3)
+
+    # -- file ----------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write the file whole or not at all: safetensors, the geometry as JSON under ``spikeloop_qstdb``."""
+        windows = [{"name": x.name, "channels": x.channels, "source": x.window.source, "kernel": x.window.kernel, "stride": x.window.stride,
+                    "padding": x.window.padding} for x in self.layers]
+        header = {"version": VERSION, "layers": windows, "bits": self.bits, "steps": self.steps, "unit": self.unit, "metadata": self.metadata,
+                  "pim": self.pim and {"params": self.pim.params.to_dict(), "tables": self.pim.tables}}
+        tensors = {"leak": self.leak.detach(), "threshold": self.threshold.detach()}
+        tensors |= {f"{x.name}.weights": w.detach().contiguous() for x, w in zip(self.layers, self.weights, strict=True)}
+        return write_atomic(path, save(tensors, {"spikeloop_qstdb": json.dumps(header, sort_keys=True)}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "QstdbNet":
+        """Read and check; InputError for anything else than a sound file."""
+        what = f"Q-STDB net {str(path)!r}"
+        header, tensors = read_safetensors(path, what=what, key="spikeloop_qstdb", version=VERSION, writer="golden.rules.qstdb",
+                                           framework="pt")
+        try:
+            layers = [Layer(name=x["name"], channels=x["channels"], window=PimWindow(**{
+                key: tuple(x[key]) for key in ("source", "kernel", "stride", "padding")})) for x in header["layers"]]
+            pim = header["pim"] and PimParams.from_dict(header["pim"]["params"])
+            net = cls(layers, bits=header["bits"], steps=header["steps"], unit=header["unit"], pim=pim,
+                      **(header["pim"]["tables"] if pim else {}))
+            net.metadata = header["metadata"]
+            with torch.no_grad():
+                for name, parameter in [("leak", net.leak), ("threshold", net.threshold),
+                                        *((f"{x.name}.weights", w) for x, w in zip(layers, net.weights, strict=True))]:
+                    if tensors[name].shape != parameter.shape or not tensors[name].isfinite().all():
+                        raise InputError(f"{name} of {what} must be finite and of shape {tuple(parameter.shape)}, "
+                                         f"not of shape {tuple(tensors[name].shape)}")
+                    parameter.copy_(tensors[name])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"graph of {what} must be complete, not without {error}") from None
+        return net
+
+
+def checkpoint(name: str = "pim-mnist") -> QstdbNet:
+    """A trained net that comes with the package (docs/qstdb.md)."""
+    path = CHECKPOINTS / f"{name}.safetensors"
+    if name not in NAMES:
+        raise InputError(f"checkpoint must be one of {', '.join(NAMES)}, not {name!r}")
+    return QstdbNet.load(path)

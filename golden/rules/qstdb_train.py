@@ -1,0 +1,199 @@
+"""Hybrid training of Q-STDB nets (Datta et al. 2022, sections 4.2 and 6.3), and the MNIST net whose first layer is a PIM macro.
+
+    1. ANN: ReLU, no bias; SGD with momentum 0.9, learning rate x 0.1 after 60, 80 and 90 % of the epochs
+    2. conversion: leak 1; layer by layer v = the 99.7 percentile of the layer's currents over 100 steps of 50 images; then all v x 0.8
+    3. Q-STDB: T steps, affine weights forward, Adam, learning rate x 0.5 after 60, 80 and 90 % of the epochs; weights, leaks, thresholds
+
+The last epoch's net is kept; test images choose nothing. In phase 3 a PIM layer's range shift and discharge clip are calibrated before every
+epoch, since its weights move. One configuration gives the same bits again on the same machine (one thread).
+
+    python -m golden.rules.qstdb_train --data FOLDER --out pim-mnist.safetensors
+"""
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from golden.datasets import Dataset, load_mnist
+from golden.rules.qstdb import Layer, QstdbNet
+from golden.rules.qstdb_integer import run_integers
+from golden.train import _bar, _one_thread, _shifted
+from pysim.network import InputError, PimParams, PimWindow
+
+__all__ = ["MACRO", "QstdbConfig", "accuracy", "convert", "mnist_layers", "outputs", "stages", "train", "train_ann", "train_spiking"]
+
+PERCENTILE, THRESHOLD_SCALE, CONVERSION_STEPS, CONVERSION_IMAGES = 0.997, 0.8, 100, 50
+CALIBRATION_IMAGES = 200
+MACRO = PimParams(banks=1, columns=48, rows=32, share=4)  # 8 words: one for each channel of the MNIST net's first layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class QstdbConfig:
+    """``ann_epochs``, ``ann_lr`` of phase 1 and ``epochs``, ``lr`` of phase 3 (paper: 100, 0.01; 100, 1e-4); ``batch``: images per update;
+    ``shift``: pixels by which training images are moved at random, square images alone; ``seed``: of weights, order and moves."""
+
+    ann_epochs: int = 12
+    ann_lr: float = 0.05
+    epochs: int = 15
+    lr: float = 1e-3
+    batch: int = 128
+    shift: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for key, low, high in (("ann_epochs", 0, 1 << 20), ("epochs", 0, 1 << 20), ("batch", 1, 1 << 20), ("shift", 0, 8),
+                               ("seed", 0, (1 << 63) - 1)):
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise InputError(f"{key} of the training must be in {low}..{high}, not {value!r}")
+        for key in ("ann_lr", "lr"):
+            if not 0 <= getattr(self, key) < math.inf:
+                raise InputError(f"{key} of the training must be a number of at least 0, not {getattr(self, key)!r}")
+
+
+def mnist_layers() -> tuple[Layer, ...]:
+    """8C5s2-32C5s2-10FC: 28 x 28 -> 8 x 12 x 12 (in the macro: 25 rows, one row group) -> 32 x 4 x 4 -> 10."""
+    first = Layer(name="conv1", window=PimWindow.make((1, 28, 28), (5, 5), stride=2), channels=8)
+    second = Layer(name="conv2", window=PimWindow.make(first.target, (5, 5), stride=2), channels=32)
+    return first, second, Layer(name="fc", window=PimWindow.make((math.prod(second.target),)), channels=10)
+
+
+def train(config: QstdbConfig, data: Dataset, layers: tuple[Layer, ...], *, progress: bool = True, **options: Any) -> QstdbNet:
+    """All three phases; ``options`` of :class:`QstdbNet`. The metadata: ``training``, ``dataset`` and ``accuracy`` (:func:`stages`)."""
+    if math.prod(layers[0].window.source) != data.pixels:
+        raise InputError(f"images for this net must have {math.prod(layers[0].window.source)} pixels, not {data.pixels}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        net = QstdbNet(layers, **options)
+    train_ann(net, config, data, progress=progress)
+    scores = {"ann": accuracy(net.ann, data.test_images, data.test_labels)}
+    convert(net, data.train_images[:CONVERSION_IMAGES])
+    scores["converted"] = accuracy(lambda x: net(x, "float"), data.test_images, data.test_labels)
+    train_spiking(net, config, data, progress=progress)
+    net.metadata = {"training": asdict(config), "accuracy": scores | stages(net, data.test_images, data.test_labels),
+                    "dataset": {"source": data.source, "train": len(data.train_labels), "test": len(data.test_labels)}}
+    return net
+
+
+def train_ann(net: QstdbNet, config: QstdbConfig, data: Dataset, *, progress: bool = True) -> None:
+    """Phase 1. InputError if the training diverges (phase 3 too)."""
+    optimiser = torch.optim.SGD(net.weights.parameters(), lr=config.ann_lr, momentum=0.9)
+    _epochs(net, net.ann, optimiser, 0.1, config.ann_epochs, config, data, "ANN", progress)
+
+
+@torch.no_grad()
+def convert(net: QstdbNet, images: np.ndarray) -> None:
+    """Phase 2: thresholds from ``images`` int ``[n, ...]``, with full-precision weights, and leak 1."""
+    net.leak.fill_(1)
+    spikes = torch.zeros(0)
+    for i, layer in enumerate(net.layers[:-1]):
+        if i == 0:
+            current = layer.sum(_pixels(images), net.weights[0]) / net.unit
+            currents = current.expand(CONVERSION_STEPS, *current.shape)
+        else:
+            currents = torch.stack([layer.sum(some, net.weights[i]) for some in spikes])
+        values = (current if i == 0 else currents).numpy().reshape(-1)
+        net.threshold[i] = max(float(np.quantile(values, PERCENTILE)), 1e-3)
+        spikes = net._fire(currents, net.leak[i], net.threshold[i])
+    net.threshold.mul_(THRESHOLD_SCALE)
+
+
+def train_spiking(net: QstdbNet, config: QstdbConfig, data: Dataset, *, form: str = "affine", progress: bool = True,
+                  tell: Callable[[int], None] = lambda epoch: None) -> None:
+    """Phase 3 with the weights' ``form`` (float: the paper's "FP SNN"). ``tell`` is called after every epoch."""
+    def before(epoch: int) -> None:
+        if epoch:
+            tell(epoch)
+        if net.pim:
+            net.pim.calibrate(data.train_images[:CALIBRATION_IMAGES].reshape(-1, *net.layers[0].window.source), 99.9)
+
+    net.train()
+    optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
+    _epochs(net, lambda x: net(x, form), optimiser, 0.5, config.epochs, config, data, "SNN", progress, before)
+    net.eval()
+
+
+def _epochs(net: QstdbNet, forward: Callable[[Tensor], Tensor], optimiser: torch.optim.Optimizer, decay: float, epochs: int,
+            config: QstdbConfig, data: Dataset, what: str, progress: bool, before: Callable[[int], None] = lambda epoch: None) -> None:
+    """Epochs of cross entropy in a seeded order, the learning rate decaying after 60, 80 and 90 % of them."""
+    count, rng = len(data.train_labels), np.random.default_rng([config.seed, what == "SNN"])
+    labels, updates, began = torch.from_numpy(data.train_labels), -(-count // config.batch), time.monotonic()
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [round(part * epochs * updates) for part in (0.6, 0.8, 0.9)], decay)
+    with _one_thread(), _bar(progress and sys.stderr.isatty(), epochs * updates) as tell:
+        for epoch in range(epochs):
+            before(epoch)
+            order, mean = rng.permutation(count), 0.0
+            for at in range(0, count, config.batch):
+                chosen = order[at:at + config.batch]
+                loss = F.cross_entropy(forward(_pixels(_shifted(data.train_images[chosen], config.shift, rng))), labels[chosen])
+                if not math.isfinite(loss.item()):
+                    raise InputError(f"loss of the training must be finite, not {loss.item()} ({what}, epoch {epoch + 1}): "
+                                     "choose a smaller lr")
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+                net.clamp_()
+                mean += loss.item() / updates
+                tell(f"{what} {epoch + 1}/{epochs} loss {loss.item():.4f}")
+            if progress:
+                print(f"{what} epoch {epoch + 1}/{epochs} loss {mean:.4f} {time.monotonic() - began:.0f} s", flush=True)
+
+
+@torch.inference_mode()
+def outputs(forward: Callable[[Tensor], Tensor], images: np.ndarray, batch: int = 250) -> np.ndarray:
+    """Classes int64 ``[n]`` of ``forward``."""
+    parts = [forward(_pixels(images[at:at + batch])).argmax(1) for at in range(0, len(images), batch)]
+    return torch.cat(parts).numpy()
+
+
+def accuracy(forward: Callable[[Tensor], Tensor], images: np.ndarray, labels: np.ndarray) -> float:
+    """Share 0..1 of right classes."""
+    return float((outputs(forward, images) == labels).mean())
+
+
+def stages(net: QstdbNet, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Accuracy from the trained form to the chip's: affine weights, scale weights, then shift-add leaks, then integers throughout."""
+    forms = {form: accuracy(lambda x, form=form: net(x, form), images, labels)  # type: ignore[misc]
+             for form in ("affine", "scale", "shift")}
+    right = sum(int((run_integers(net, images[at:at + 250])[0].argmax(1) == labels[at:at + 250]).sum()) for at in range(0, len(labels), 250))
+    return forms | {"integer": right / len(labels)}
+
+
+def _pixels(images: np.ndarray) -> Tensor:
+    return torch.from_numpy(images.astype(np.float32))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="train the MNIST net whose first layer is a PIM macro")
+    parser.add_argument("--data", help="folder of the four MNIST IDX files (default: the embedded 5,000 images)")
+    parser.add_argument("--bits", type=int, choices=(4, 5, 6), default=6, help="bits of a weight")
+    parser.add_argument("--digital", action="store_true", help="first layer exact, without macro and ADC")
+    for name, kind in (("ann-epochs", int), ("epochs", int), ("seed", int)):
+        parser.add_argument(f"--{name}", type=kind, default=getattr(QstdbConfig, name.replace("-", "_")))
+    parser.add_argument("--out", required=True, help="file of the trained net")
+    given = parser.parse_args()
+    try:
+        config = QstdbConfig(ann_epochs=given.ann_epochs, epochs=given.epochs, seed=given.seed)
+        macro = None if given.digital else PimParams.from_dict({**MACRO.to_dict(), "weight_bits": given.bits, "columns": 8 * given.bits})
+        net = train(config, load_mnist(given.data), mnist_layers(), bits=given.bits, pim=macro)
+        flags = f"{'--data FOLDER ' if given.data else ''}--bits {given.bits} {'--digital ' if given.digital else ''}"
+        net.metadata |= {"torch": torch.__version__, "command": f"python -m golden.rules.qstdb_train {flags}--ann-epochs {given.ann_epochs} "
+                                                                f"--epochs {given.epochs} --seed {given.seed}"}
+        print(f"{net.metadata['accuracy']} -> {net.save(given.out)}")
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""Q-STDB: forms of weights, neuron and gradients against plain writings of the equations; conversion; the integers; the kept nets."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from golden import integer
+from golden.datasets import Dataset, load_mnist
+from golden.rules import qstdb, qstdb_train
+from golden.rules.qstdb import GAMMA, Layer, QstdbNet, affine, checkpoint, scale
+from golden.rules.qstdb_integer import integers, run_integers, to_network
+from golden.rules.qstdb_train import QstdbConfig, convert, mnist_layers, stages, train
+from pysim.network import InputError, PimParams, PimWindow
+
+MACRO = PimParams(banks=1, columns=24, rows=16, active_rows=8, share=2)
+
+
+def small(seed: int = 0, **options: object) -> QstdbNet:
+    """8 x 8 pixels -> 3 x 3 x 3 -> 5 x 2 x 2 -> 4, with leaks and thresholds of all sorts."""
+    first = Layer(name="a", window=PimWindow.make((1, 8, 8), (3, 3), stride=2), channels=3)
+    second = Layer(name="b", window=PimWindow.make(first.target, (2, 2)), channels=5)
+    torch.manual_seed(seed)
+    net = QstdbNet((first, second, Layer(name="c", window=PimWindow.make((20,)), channels=4)), **options)  # type: ignore[arg-type]
+    with torch.no_grad():
+        net.leak.uniform_(0.5, 1)
+        net.threshold.uniform_(0.2, 0.6)
+    if net.pim:
+        net.pim.calibrate(images(20, seed).reshape(-1, 1, 8, 8))
+    return net.eval()
+
+
+def images(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 64)).astype(np.uint8)
+
+
+def pixels(count: int, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(images(count, seed).astype(np.float32))
+
+
+# -- weights ---------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(2, 8), st.integers(0, 1 << 32), st.floats(-2, 2))
+def test_affine(bits: int, seed: int, shift: float) -> None:
+    torch.manual_seed(seed)
+    w = (torch.randn(50, dtype=torch.float64) + shift).requires_grad_()
+    form = affine(w, bits)
+    low, high = float(w.detach().min()), float(w.detach().max())
+    s = ((1 << bits) - 1) / (high - low)
+    z = -(1 << bits - 1) - round(s * low)
+    want = ((w.detach() * s).round() + z).clamp(-(1 << bits - 1), (1 << bits - 1) - 1)
+    assert torch.allclose(form.detach(), (want - z) / s, rtol=0, atol=1e-12)
+    assert len(form.detach().unique()) <= 1 << bits
+    # the rounded zero point may move one end of the range by half a step more
+    assert float((form - w).detach().abs().max()) <= 1 / s + 1e-12
+    form.sum().backward()
+    assert torch.equal(w.grad, torch.ones(50, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("bits", [4, 5, 6])
+def test_affine_as_torch_does(bits: int) -> None:
+    torch.manual_seed(bits)
+    w = torch.randn(400) + 0.3
+    s = ((1 << bits) - 1) / float(w.max() - w.min())
+    want = torch.fake_quantize_per_tensor_affine(w, 1 / s, -(1 << bits - 1) - round(s * float(w.min())), -(1 << bits - 1), (1 << bits - 1) - 1)
+    assert torch.allclose(affine(w, bits), want, atol=1e-6)
+
+
+# -- the neuron ------------------------------------------------------------------------------------------------
+
+
+def _plain(net: QstdbNet, x: np.ndarray) -> tuple[np.ndarray, list[list[np.ndarray]]]:
+    """Eqs 2, 3, 15 step by step in float64 with torch.nn modules; full-precision weights."""
+    modules = [nn.Conv2d(1, 3, 3, 2, bias=False), nn.Conv2d(3, 5, 2, bias=False), nn.Linear(20, 4, bias=False)]
+    for module, weight in zip(modules, net.weights, strict=True):
+        module.weight = nn.Parameter(weight.detach().double())
+        module.double()
+    u: list[torch.Tensor] = [torch.zeros(()), torch.zeros(())]
+    total, fired = torch.zeros(len(x), 4, dtype=torch.float64), [list[np.ndarray](), list[np.ndarray]()]
+    with torch.no_grad():
+        for _ in range(net.steps):
+            o = torch.from_numpy(x.astype(np.float64) / net.unit).view(-1, 1, 8, 8)
+            for i in range(2):
+                v = float(net.threshold[i])
+                u[i] = float(net.leak[i]) * u[i] + modules[i](o)
+                o = (u[i] / v - 1 > 0).double()
+                u[i] = u[i] - v * o
+                fired[i].append(o.numpy().astype(np.uint8))
+            total += modules[2](o.flatten(1))
+    return total.numpy(), fired
+
+
+def test_forward() -> None:
+    net = small()
+    out, spikes = net.double().run(pixels(30).double(), "float")
+    want, fired = _plain(net, images(30))
+    assert np.allclose(out.detach().numpy(), want)
+    for got, plain in zip(spikes, fired, strict=True):
+        assert got.any() and not got.all()
+        assert np.array_equal(got.detach().numpy().astype(np.uint8), np.stack(plain))
+
+
+def test_gradients() -> None:
+    """Two steps of one neuron, derived by hand."""
+    net = QstdbNet((Layer(name="a", window=PimWindow.make((1,)), channels=1), Layer(name="b", window=PimWindow.make((1,)), channels=1)),
+                   steps=2, unit=1.0).double()
+    w, q, leak, v, x = 0.7, 1.3, 0.9, 0.6, 1.0
+    with torch.no_grad():
+        for parameter, value in ((net.weights[0], w), (net.weights[1], q), (net.leak, leak), (net.threshold, v)):
+            parameter.fill_(value)
+    net(torch.full((1, 1), x, dtype=torch.float64), "float").sum().backward()
+    u1 = w * x
+    assert u1 > v
+    u2 = leak * (u1 - v) + w * x
+    g1, g2 = (GAMMA * max(0, 1 - abs(u / v - 1)) for u in (u1, u2))
+    want = {"w": q * (g1 * x / v + g2 * (leak * x + x) / v), "q": 2.0, "leak": q * g2 * (u1 - v) / v,
+            "v": q * (g1 * -u1 / v**2 + g2 * (-u2 / v**2 - leak / v))}  # the reset takes v away: du2/dv = -leak
+    got = {"w": net.weights[0].grad, "q": net.weights[1].grad, "leak": net.leak.grad, "v": net.threshold.grad}
+    for key, value in want.items():
+        assert math.isclose(float(got[key]), value, rel_tol=1e-12), key
+
+
+# -- conversion ------------------------------------------------------------------------------------------------
+
+
+def test_conversion() -> None:
+    net, x = small(), images(50)
+    convert(net, x)
+    assert torch.equal(net.leak, torch.ones(2))
+    current = torch.nn.functional.conv2d(torch.from_numpy(x / 255.0).view(-1, 1, 8, 8), net.weights[0].detach().double(), stride=2)
+    v = np.quantile(current.numpy(), 0.997)
+    assert math.isclose(float(net.threshold[0]), 0.8 * v, rel_tol=1e-5)
+    u, sums = torch.zeros(()), []
+    for _ in range(100):
+        u = u + current
+        o = (u > v).double()
+        u = u - v * o
+        sums.append(torch.nn.functional.conv2d(o, net.weights[1].detach().double()).numpy())
+    assert math.isclose(float(net.threshold[1]), 0.8 * np.quantile(np.stack(sums), 0.997), rel_tol=1e-4)
+
+
+# -- integers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [4, 6])
+@pytest.mark.parametrize("seed", range(3))
+def test_integers_are_the_network(bits: int, seed: int) -> None:
+    net = small(seed, bits=bits, pim=replace(MACRO, weight_bits=bits, columns=4 * bits))
+    network, x = to_network(net), images(40, seed)
+    trace = integer.run(network, {"pixels": x})
+    out, spikes = run_integers(net, x)
+    assert np.array_equal(trace.membranes["c"][:, -1], out)
+    for name, got in zip("ab", spikes, strict=True):
+        assert got.any()
+        assert np.array_equal(trace.spikes[name], got)
+    assert not any(clips.any() for clips in trace.saturations.values())
+
+
+def test_integers_follow_the_scale_form() -> None:
+    """Without leak and with thresholds on integers nothing is left to round."""
+    net, x = small().double(), images(40)
+    with torch.no_grad():
+        net.leak.fill_(1)
+        for i in range(2):
+            s = scale(net.weights[i], net.bits) * (net.unit if i == 0 else 1)
+            net.threshold[i] = (round(float(net.threshold[i]) * s) + 1e-9) / s  # just above: sums of equal size do not fire
+    _, want = net.run(torch.from_numpy(x.astype(np.float64)), "scale")
+    _, got = run_integers(net, x)
+    for spikes, reference in zip(got, want, strict=True):
+        assert np.array_equal(spikes, reference.detach().transpose(0, 1).flatten(2).numpy().astype(np.uint8))
+
+
+def test_the_chip_s_leak_is_the_shift_form_s() -> None:
+    net = small()
+    made = integers(net)
+    for own, leak in zip(made, net.leak, strict=False):
+        assert own.leak.error < 2e-3
+        assert math.isclose(own.leak.value, float(leak), abs_tol=own.leak.error + 1e-9)
+    assert [own.weights.max() <= 31 and own.weights.min() >= -31 and abs(own.weights).max() == 31 for own in made] == [True] * 3
+
+
+# -- file and errors -------------------------------------------------------------------------------------------
+
+
+def test_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    net = small(pim=MACRO)
+    net.metadata = {"made": "here"}
+    net.save(tmp_path / "net.safetensors")
+    again = QstdbNet.load(tmp_path / "net.safetensors")
+    assert again.metadata == net.metadata and again.layers == net.layers and again.pim.tables == net.pim.tables
+    assert np.array_equal(run_integers(net, images(9))[0], run_integers(again, images(9))[0])
+    (tmp_path / "bad.safetensors").write_bytes((tmp_path / "net.safetensors").read_bytes()[:-9])
+    with pytest.raises(InputError, match="truncated"):
+        QstdbNet.load(tmp_path / "bad.safetensors")
+
+
+@pytest.mark.parametrize(("make", "words"), [
+    (lambda: small(bits=9), "2..8 weight bits"),
+    (lambda: small(bits=5, pim=MACRO), "weight_bits of the PIM macro must be the net's 5"),
+    (lambda: QstdbNet(mnist_layers()[:1] * 2), "source of layer"),
+    (lambda: QstdbNet(mnist_layers()[:2]), "one output per class"),
+    (lambda: small()(pixels(1), "ternary"), "form"),
+    (lambda: to_network(small()), "must be a PIM macro"),
+    (lambda: QstdbConfig(epochs=-1), "epochs"),
+    (lambda: QstdbConfig(lr=float("nan")), "lr"),
+    (lambda: checkpoint("none"), "checkpoint must be one of pim-mnist"),
+])
+def test_refused(make, words) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=words):
+        make()
+
+
+# -- training --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def few() -> Dataset:
+    data = load_mnist()
+    return Dataset(source="mnist-few", train_images=data.train_images[:600], train_labels=data.train_labels[:600],
+                   test_images=data.test_images[:300], test_labels=data.test_labels[:300])
+
+
+def test_training(few: Dataset) -> None:
+    """Learns, trains leaks and thresholds, and gives the same bits again."""
+    config = QstdbConfig(ann_epochs=6, epochs=3, batch=32)
+    nets = [train(config, few, mnist_layers(), pim=qstdb_train.MACRO, progress=False) for _ in range(2)]
+    scores = nets[0].metadata["accuracy"]
+    assert scores["ann"] > 0.8 and scores["integer"] > 0.8, scores
+    assert (nets[0].leak < 1).any() and scores == nets[1].metadata["accuracy"]
+    assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
+
+
+def test_kept_net() -> None:
+    net, x = checkpoint(), load_mnist().test_images[:40]
+    out, spikes = run_integers(net, x)
+    trace = integer.run(to_network(net), {"pixels": x})
+    assert np.array_equal(trace.membranes["fc"][:, -1], out)
+    assert all(np.array_equal(trace.spikes[name], own) for name, own in zip(("conv1", "conv2"), spikes, strict=True))
+    assert net.metadata["dataset"]["test"] == 10_000
+    assert all(path.stat().st_size < 1 << 20 for path in qstdb.CHECKPOINTS.glob("*.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_adc_costs_little(shared_data) -> None:  # type: ignore[no-untyped-def]
+    """Half a point at most after training with the ADC in the loop, on the 10,000 test images; the kept scores are those of today."""
+    data = load_mnist(shared_data / "mnist")
+    kept = {name: checkpoint(name) for name in qstdb.NAMES}
+    scores = {name: stages(net, data.test_images, data.test_labels) for name, net in kept.items()}
+    for name, net in kept.items():
+        assert scores[name] == {key: net.metadata["accuracy"][key] for key in scores[name]}
+    assert scores["digital-mnist"]["integer"] - scores["pim-mnist"]["integer"] <= 0.005
