@@ -94,7 +94,8 @@ def quantize(float_net: Annotated[Path, typer.Argument(help="Float net of spikel
 
 @app.command()
 def pretrained(net: Annotated[str, typer.Argument(metavar="NET", help="zou-lenet:4, zou-lenet:2 or zou-lenet:1: the LeNet of Zou et al. "
-                                                  "with so many spikes per value.")] = "zou-lenet:4",
+                                                  "with so many spikes per value; pim-mnist: a net whose first layer is a PIM macro.")]
+               = "zou-lenet:4",
                output: Annotated[Path, typer.Option("--output", "-o", help="Folder for network.safetensors and stimulus.npz.")] =
                Path("build/lenet"), data: DataDir = None, samples: Samples = None, json: Json = False) -> None:
     """Write a trained net that comes with the package, and test images encoded as its stimulus."""
@@ -105,6 +106,8 @@ def pretrained(net: Annotated[str, typer.Argument(metavar="NET", help="zou-lenet
         writable(output)
         network, stimulus = write_pretrained(net, data, samples, output)
         sizes = {n.name: n.size for n in network.inputs} | {p.name: p.size for p in network.populations}
+        if head := network.pim_head:
+            sizes = {head.name: head.pixels} | sizes
         scored = "labelled" if stimulus.labels is not None else "without labels: the net may have been trained on them"
         out({"network": str(output / "network.safetensors"), "stimulus": str(output / "stimulus.npz"), "samples": stimulus.samples,
              "sizes": sizes},

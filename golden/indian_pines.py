@@ -1,9 +1,9 @@
 """Indian Pines: the hyperspectral image that ships inside the package tensorly (AVIRIS, 145 x 145 pixels, 200 bands, 16 classes).
 
-Every labelled pixel becomes a patch of 5 x 5 pixels and all bands around it; outside the image there are zeros, the mean. As in ACE-SNN (Datta
-et al. 2022, sections 6.1, 6.2) each band is normalised to mean 0 and variance 1 and 40 % of the samples, drawn at random, train. The normalised
-values are then rounded to 8 bits in steps of 1/32, so that the net sees multi-bit pixels. Patches of neighbours overlap: a random split
-lets the net see test pixels in training, as in the paper.
+Every labelled pixel becomes a patch of 5 x 5 pixels and all bands around it; outside the image there are zeros, the mean. As in ACE-SNN
+(Datta et al. 2022, sections 6.1, 6.2) each band is normalised to mean 0 and variance 1 and 40 % of the samples, drawn at random, train. The
+normalised values are then rounded to 8 bits in steps of 1/32, so that the net sees multi-bit pixels. Patches of neighbours overlap: a
+random split lets the net see test pixels in training, as in the paper.
 """
 
 import importlib.util
@@ -31,7 +31,8 @@ def load_indian_pines(seed: int = 0) -> Dataset:
     try:
         cube, truth = (np.load(folder / f"Indian_pines_{part}.npy") for part in ("corrected", "gt"))
     except (OSError, ValueError) as error:
-        raise InputError(f"Indian Pines must be readable in {str(folder)!r}, not missing or damaged ({error}): install tensorly again") from None
+        raise InputError(f"Indian Pines must be readable in {str(folder)!r}, not missing or damaged ({error}): "
+                         "install tensorly again") from None
     flat = cube.reshape(-1, BANDS).astype(np.float64)
     normal = ((flat - flat.mean(0)) / flat.std(0)).reshape(cube.shape)
     pixels = np.clip(np.rint(normal * UNIT), -128, 127).astype(np.int8)

@@ -3,14 +3,14 @@
 With W = Ci Co k^3 weights and P = Ho Wo Do output positions per channel:
 
     CNN    E = W E_read + W P E_mac + P_leak T             T = W / (B_IO / B_W N_bank) T_read + W / N_mac P T_mac             Eqs 22, 23
-    SNN    E = W E_read + W P zeta E_ac + P_leak T         T = W / (B_IO / B_W N_bank) T_read + W / N_ac P T_ac               Eqs 24, 25
+    SNN    E = W E_read + W P zeta E_ac + P_leak T         T = W / (B_IO / B_W N_bank) T_read + W / N_ac P T_ac              Eqs 24, 25
     PIM    E = W P (E_BLP + E_adc / R) + P_leak T          T = W / (N_col / B_W N_bank) P (T_BLP + T_adc / R)                 Eqs 26, 27
 
     E_mac(Q) = E_mac(32) (Q / 32)^exponent,  E_ac(Q) = E_ac(32) Q / 32                                                    section 7.3.1
 
-Eq 26 prints no P, without which the energy would not depend on the size of the map, and Eq 27 prints T_read for T_BLP (both 4 ns); here they
-stand corrected, and ``printed`` gives Eq 26 as printed. Not printed, and so arguments: R, zeta, P_leak, E_mac of 8-bit pixels and 6-bit
-weights. A layer's first layer sums are formed once, not in each of the T steps. docs/pim.md says what follows from all this and what does not.
+Eq 26 prints no P, without which the energy would not depend on the size of the map, and Eq 27 prints T_read for T_BLP (both 4 ns); here
+they stand corrected, and ``printed`` gives Eq 26 as printed. Not printed, and so arguments: R, zeta, P_leak, the bits of E_mac for 8-bit
+pixels and 6-bit weights. The first layer's sums are formed once, not in each of the T steps. docs/pim.md says what follows from it.
 """
 
 from dataclasses import dataclass

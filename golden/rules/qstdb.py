@@ -1,4 +1,4 @@
-"""Q-STDB (ACE-SNN, Datta et al. 2022): a net without biases, trained as ANN, converted, then trained on as a spiking net of few-bit weights.
+"""Q-STDB (ACE-SNN, Datta et al. 2022): a net without biases, trained as ANN, converted, then trained as a spiking net of few-bit weights.
 
     u[t] = leak u[t-1] + I[t],   z = u / v - 1,   o[t] = 1 if z > 0,   then u[t] -= v o[t]         Eqs 2, 3 (soft reset)
     I[t] = sum of what o[t] of the layer before; of the first layer the sum of its multi-bit pixels, the same in every step
@@ -9,12 +9,12 @@
 and one threshold v, both trained. The same net has several forms, :data:`FORMS`, of what a weight w of b bits becomes:
 
     float     w, full precision
-    affine    (q - z) / s,  q = round(s w) + z,  s = (2^b - 1) / (max w - min w),  z = -2^(b-1) - round(s min w)     the forward of training
-    scale     q / s,        q = round(s w),      s = (2^(b-1) - 1) / max |w|                              inference (Eq 13)
+    affine    (q - z) / s,  q = round(s w) + z,  s = (2^b - 1) / (max w - min w),  z = -2^(b-1) - round(s min w)      in training (Eq 14)
+    scale     q / s,        q = round(s w),      s = (2^(b-1) - 1) / max |w|                                    inference (Eq 13)
     shift     as scale, and the leak is the sum of shifts that the chip computes, as a real number
 
-and golden/rules/qstdb_integer.py makes of it what the chip has: as shift, with thresholds and membranes rounded too. A first layer in a PIM macro has
-the macro's own arithmetic, ADC included, in every form but ``float``.
+and golden/rules/qstdb_integer.py makes of it what the chip has: as shift, with thresholds and membranes rounded too. A first layer in a
+PIM macro has the macro's own arithmetic, ADC included, in every form but ``float``.
 """
 
 import json
@@ -35,13 +35,13 @@ from golden.pim_layers import PimConv2d, PimConv3d, PimLinear
 from golden.quantize import best_leak
 from pysim.network import InputError, PimParams, PimWindow, write_atomic
 
-__all__ = ["FORMS", "GAMMA", "Layer", "QstdbNet", "affine", "checkpoint", "scale"]
+__all__ = ["FORMS", "GAMMA", "Layer", "QstdbNet", "affine", "checkpoint", "fire", "scale"]
 
 FORMS = ("float", "affine", "scale", "shift")
 GAMMA = 0.3
 VERSION = 1
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-NAMES = ("pim-mnist", "digital-mnist")
+NAMES = ("pim-mnist",)
 _SUMS: dict[int, Any] = {2: (F.conv2d, torch.channels_last), 3: (F.conv3d, torch.channels_last_3d)}  # by dimensions of the map
 _PIM: dict[int, Any] = {0: PimLinear, 2: PimConv2d, 3: PimConv3d}
 
@@ -88,18 +88,49 @@ def scale(w: Tensor, bits: int) -> float:
     return ((1 << bits - 1) - 1) / max(float(w.detach().abs().max()), 1e-12)
 
 
-class _Spike(torch.autograd.Function):
-    """Eq 3 forward, Eq 21 backward."""
+class _Lif(torch.autograd.Function):
+    """Eqs 2 and 3 of one layer, and their gradient by Eq 21: spikes ``[T n, ...]`` of currents ``[T n, ...]``, or ``[n, ...]`` if held.
+
+    Written out, since the tape of single operations takes twice as long: with g = dL/du before the reset and d = dL/du after it,
+    g[t] = dL/do[t] GAMMA max(0, 1 - |z[t]|) / v + d[t],  d[t - 1] = leak g[t].
+    """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor) -> Tensor:
-        ctx.save_for_backward(z)
-        return (z > 0).to(z.dtype)
+    def forward(ctx: Any, currents: Tensor, leak: Tensor, threshold: Tensor, steps: int, held: bool) -> Tensor:
+        v, keep = threshold.item(), leak.item()
+        parts = [currents] * steps if held else currents.chunk(steps)
+        before, spikes = [parts[0]], [(parts[0] > v).to(currents.dtype)]
+        for current in parts[1:]:
+            u = before[-1].sub(spikes[-1], alpha=v).mul_(keep).add_(current)
+            before.append(u)
+            spikes.append((u > v).to(u.dtype))
+        ctx.save_for_backward(leak, threshold, *before, *spikes)
+        ctx.held = held
+        return torch.cat(spikes)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (z,) = ctx.saved_tensors
-        return grad * (GAMMA * (1 - z.abs()).clamp_(min=0))
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        leak, threshold, *kept = ctx.saved_tensors
+        before, spikes = kept[:len(kept) // 2], kept[len(kept) // 2:]
+        v, keep, currents = threshold.item(), leak.item(), list[Tensor]()
+        of_leak, of_threshold = torch.zeros_like(leak), torch.zeros_like(threshold)
+        for t, (u, o, out) in enumerate(reversed(list(zip(before, spikes, grad.chunk(len(before)), strict=True)))):
+            z = (1 - (u / v).sub_(1).abs_()).clamp_(min=0).mul_(GAMMA / v).mul_(out)  # dL/do do/dz dz/du
+            of_threshold -= torch.sum(z * u) / v
+            if t:  # through the reset and the leak of the step after
+                after = currents[-1] * keep
+                of_threshold -= torch.sum(after * o)
+                of_leak += torch.sum(currents[-1] * u.sub(o, alpha=v))
+                z += after
+            currents.append(z)
+        whole = torch.stack(currents).sum(0) if ctx.held else torch.cat(currents[::-1])
+        return whole, of_leak, of_threshold, None, None
+
+
+def fire(currents: Tensor, leak: Tensor, threshold: Tensor, steps: int, *, held: bool = False) -> Tensor:
+    """Spikes ``[T n, ...]`` (step by step) of one layer's currents, ``[T n, ...]`` or, if ``held``, ``[n, ...]`` in every step."""
+    spikes: Tensor = _Lif.apply(currents, leak, threshold, steps, held)
+    return spikes
 
 
 class QstdbNet(nn.Module):
@@ -159,13 +190,13 @@ class QstdbNet(nn.Module):
             weight = self._weight(i, form)
             if i == 0:
                 maps = x.reshape(len(x), *layer.window.source)
-                current = (self.pim(maps) if self.pim and form != "float" else layer.sum(maps, weight)) / self.unit
-                currents = current.expand(steps, *current.shape)
+                currents = (self.pim(maps) if self.pim and form != "float" else layer.sum(maps, weight)) / self.unit
             elif i < len(self.layers) - 1:
-                currents = layer.sum(spikes[-1].flatten(0, 1), weight).unflatten(0, (steps, len(x)))
+                currents = layer.sum(spikes[-1], weight)
             else:  # sums commute: all steps' spikes at once
-                return layer.sum(spikes[-1].sum(0), weight).flatten(1), spikes
-            spikes.append(self._fire(currents, leaks[i], self.threshold[i]))
+                total = spikes[-1].unflatten(0, (steps, len(x))).sum(0)
+                return layer.sum(total, weight).flatten(1), [s.unflatten(0, (steps, len(x))) for s in spikes]
+            spikes.append(fire(currents, leaks[i], self.threshold[i], steps, held=i == 0))
         raise AssertionError("the last layer returns")
 
     def _weight(self, i: int, form: str) -> Tensor:
@@ -176,17 +207,6 @@ class QstdbNet(nn.Module):
             return affine(w, self.bits)
         s = scale(w, self.bits)
         return w + (torch.round(w.detach() * s) / s - w.detach())
-
-    @staticmethod
-    def _fire(currents: Tensor, leak: Tensor, threshold: Tensor) -> Tensor:
-        """Spikes ``[T, n, ...]`` of the currents of one layer."""
-        u, spikes = torch.zeros_like(currents[0]), []
-        for current in currents:
-            u = leak * u + current
-            o: Tensor = _Spike.apply(u / threshold - 1)
-            u = u - threshold * o.detach()
-            spikes.append(o)
-        return torch.stack(spikes)
 
     @torch.no_grad()
     def clamp_(self) -> None:
@@ -200,8 +220,8 @@ class QstdbNet(nn.Module):
         """Write the file whole or not at all: safetensors, the geometry as JSON under ``spikeloop_qstdb``."""
         windows = [{"name": x.name, "channels": x.channels, "source": x.window.source, "kernel": x.window.kernel, "stride": x.window.stride,
                     "padding": x.window.padding} for x in self.layers]
-        header = {"version": VERSION, "layers": windows, "bits": self.bits, "steps": self.steps, "unit": self.unit, "metadata": self.metadata,
-                  "pim": self.pim and {"params": self.pim.params.to_dict(), "tables": self.pim.tables}}
+        header = {"version": VERSION, "layers": windows, "bits": self.bits, "steps": self.steps, "unit": self.unit,
+                  "metadata": self.metadata, "pim": self.pim and {"params": self.pim.params.to_dict(), "tables": self.pim.tables}}
         tensors = {"leak": self.leak.detach(), "threshold": self.threshold.detach()}
         tensors |= {f"{x.name}.weights": w.detach().contiguous() for x, w in zip(self.layers, self.weights, strict=True)}
         return write_atomic(path, save(tensors, {"spikeloop_qstdb": json.dumps(header, sort_keys=True)}))

@@ -3,8 +3,8 @@
     python -m golden.rules.qstdb_indian_pines --folder FOLDER
 
 trains what is not yet in FOLDER (the ANN, then the spiking nets of 6, 5, 4 and 32 bits), so that a broken-off run goes on, and writes
-``results.json``. OA: share of right classes; AA: mean of the classes' shares; kappa: (OA - chance) / (1 - chance), chance from the margins of
-the confusion matrix.
+``results.json``. OA: share of right classes; AA: mean of the classes' shares; kappa: (OA - chance) / (1 - chance), chance from the
+margins of the confusion matrix.
 """
 
 import argparse

@@ -3,10 +3,11 @@
     weights  round(s w), one scale s per layer          theta = round(v s)          leak = the best k0 + up to three shifts +-2^-m
     u[t] = L(u[t-1]) + I[t],  o = 1 if u > theta, then u -= theta o          so v_th = theta + 1 and v_sub = theta in docs/arithmetic.md
 
-theta is in units of the layer's current: 1 / s; of the first layer 1 / (s unit) or, in a macro, 2^shift / (s unit).
+theta is in units of the layer's current: 1 / s; of the first layer 1 / (s unit) or, in a macro, 2^shift / (s unit). Shifts round toward
+zero: trained leaks are close to 1, and the floor of a small negative membrane, -1 at any shift, would push it up in every step.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from golden.pim import run
 from golden.quantize import Leak, best_leak
 from golden.rules.qstdb import QstdbNet, scale
-from pysim.network import LEAK_TERMS, Conv, Edge, InputError, Network, PimSource, Population, Reset
+from pysim.network import LEAK_TERMS, Conv, Edge, InputError, LeakRounding, Network, PimSource, Population, Reset
 
 __all__ = ["IntegerLayer", "integers", "run_integers", "to_network"]
 
@@ -29,7 +30,7 @@ class IntegerLayer:
 
     weights: np.ndarray
     threshold: int = 1
-    leak: Leak = Leak(True, (), 0.0)
+    leak: Leak = field(default_factory=lambda: Leak(True, (), 0.0))
 
 
 def integers(net: QstdbNet) -> list[IntegerLayer]:
@@ -43,23 +44,28 @@ def integers(net: QstdbNet) -> list[IntegerLayer]:
             break
         per_unit = s * (net.unit if i == 0 else 1) / (2.0 ** net.pim.layer().shift if i == 0 and net.pim else 1)
         theta = round(float(net.threshold[i].detach()) * per_unit)
-        made.append(IntegerLayer(weights=weights, threshold=max(theta, 1), leak=best_leak(min(max(float(net.leak[i]), 0.0), 1.0))))
+        leak = best_leak(float(net.leak[i].detach().clamp(0, 1)))
+        made.append(IntegerLayer(weights=weights, threshold=max(theta, 1), leak=leak))
     return made
 
 
 @torch.inference_mode()
-def run_integers(net: QstdbNet, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+def run_integers(net: QstdbNet, x: np.ndarray, streams: np.ndarray | None = None) -> tuple[np.ndarray, list[np.ndarray]]:
     """Output membranes int64 ``[n, classes]`` and the spikes of every hidden layer, uint8 ``[n, T, neurons]``, for pixels ``x`` int
-    ``[n, ...]``, in maps of any number of dimensions. Sums run in float64, which holds them exactly; no membrane saturates."""
+    ``[n, ...]``, in maps of any number of dimensions. Sums run in float64, which holds them exactly; no membrane saturates. ``streams``: of
+    each image's noise in the macro, default 0."""
     spikes, every = list[Tensor](), list[np.ndarray]()
     for i, (layer, own) in enumerate(zip(net.layers, integers(net), strict=True)):
         weight = torch.from_numpy(own.weights).double()
         if i == len(net.layers) - 1:
             return layer.sum(torch.stack(spikes).sum(0).double(), weight).flatten(1).long().numpy(), every
-        currents = [_first(net, x, weight)] * net.steps if i == 0 else [layer.sum(s.double(), weight).long() for s in spikes]
+        currents = [_first(net, x, weight, streams)] * net.steps if i == 0 else [layer.sum(s.double(), weight).long() for s in spikes]
         u, spikes = torch.zeros_like(currents[0]), []
         for current in currents:
-            u = own.leak.k0 * u + sum((sign * (u >> shift) for sign, shift in own.leak.terms), torch.zeros_like(u)) + current
+            size, leaked = u.abs(), own.leak.k0 * u
+            for sign, shift in own.leak.terms:
+                leaked = leaked + sign * u.sign() * (size >> shift)
+            u = leaked + current
             o = u > own.threshold
             u = u - own.threshold * o
             spikes.append(o)
@@ -67,11 +73,11 @@ def run_integers(net: QstdbNet, x: np.ndarray) -> tuple[np.ndarray, list[np.ndar
     raise AssertionError("the last layer returns")
 
 
-def _first(net: QstdbNet, x: np.ndarray, weight: Tensor) -> Tensor:
+def _first(net: QstdbNet, x: np.ndarray, weight: Tensor, streams: np.ndarray | None) -> Tensor:
     """Current of the first layer, int64 ``[n, *target]``."""
     if net.pim is None:
         return net.layers[0].sum(torch.from_numpy(x).double(), weight).long()
-    currents = run(net.pim.layer(), x.reshape(len(x), *net.layers[0].window.source), codes=False).currents
+    currents = run(net.pim.layer(), x.reshape(len(x), *net.layers[0].window.source), streams, codes=False).currents
     return torch.from_numpy(currents).view(len(x), *net.layers[0].target)
 
 
@@ -93,7 +99,7 @@ def to_network(net: QstdbNet) -> Network:
             sign[0, r], shift[0, r] = term
         populations.append(Population.make(
             layer.name, size, start=i, weight_bits=net.bits, v_th=own.threshold + 1, v_sub=own.threshold, k0=own.leak.k0, leak_sign=sign,
-            leak_shift=shift, reset=Reset.SOFT, fire=not last))
+            leak_shift=shift, rounding=LeakRounding.TOWARD_ZERO, reset=Reset.SOFT, fire=not last))
         if i == 0:
             continue
         weights = own.weights.astype(np.int32)

@@ -4,8 +4,8 @@
     2. conversion: leak 1; layer by layer v = the 99.7 percentile of the layer's currents over 100 steps of 50 images; then all v x 0.8
     3. Q-STDB: T steps, affine weights forward, Adam, learning rate x 0.5 after 60, 80 and 90 % of the epochs; weights, leaks, thresholds
 
-The last epoch's net is kept; test images choose nothing. In phase 3 a PIM layer's range shift and discharge clip are calibrated before every
-epoch, since its weights move. One configuration gives the same bits again on the same machine (one thread).
+The last epoch's net is kept; test images choose nothing. In phase 3 a PIM layer's range shift and discharge clip are calibrated before
+every epoch, since its weights move. One configuration gives the same bits again on the same machine (one thread).
 
     python -m golden.rules.qstdb_train --data FOLDER --out pim-mnist.safetensors
 """
@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from golden.datasets import Dataset, load_mnist
-from golden.rules.qstdb import Layer, QstdbNet
+from golden.rules.qstdb import Layer, QstdbNet, fire
 from golden.rules.qstdb_integer import run_integers
 from golden.train import _bar, _one_thread, _shifted
 from pysim.network import InputError, PimParams, PimWindow
@@ -94,16 +94,11 @@ def train_ann(net: QstdbNet, config: QstdbConfig, data: Dataset, *, progress: bo
 def convert(net: QstdbNet, images: np.ndarray) -> None:
     """Phase 2: thresholds from ``images`` int ``[n, ...]``, with full-precision weights, and leak 1."""
     net.leak.fill_(1)
-    spikes = torch.zeros(0)
+    values = _pixels(images) / net.unit
     for i, layer in enumerate(net.layers[:-1]):
-        if i == 0:
-            current = layer.sum(_pixels(images), net.weights[0]) / net.unit
-            currents = current.expand(CONVERSION_STEPS, *current.shape)
-        else:
-            currents = torch.stack([layer.sum(some, net.weights[i]) for some in spikes])
-        values = (current if i == 0 else currents).numpy().reshape(-1)
-        net.threshold[i] = max(float(np.quantile(values, PERCENTILE)), 1e-3)
-        spikes = net._fire(currents, net.leak[i], net.threshold[i])
+        currents = layer.sum(values, net.weights[i])
+        net.threshold[i] = max(float(np.quantile(currents.numpy().reshape(-1), PERCENTILE)), 1e-3)
+        values = fire(currents, net.leak[i], net.threshold[i], CONVERSION_STEPS, held=i == 0)
     net.threshold.mul_(THRESHOLD_SCALE)
 
 
@@ -165,8 +160,8 @@ def stages(net: QstdbNet, images: np.ndarray, labels: np.ndarray) -> dict[str, f
     """Accuracy from the trained form to the chip's: affine weights, scale weights, then shift-add leaks, then integers throughout."""
     forms = {form: accuracy(lambda x, form=form: net(x, form), images, labels)  # type: ignore[misc]
              for form in ("affine", "scale", "shift")}
-    right = sum(int((run_integers(net, images[at:at + 250])[0].argmax(1) == labels[at:at + 250]).sum()) for at in range(0, len(labels), 250))
-    return forms | {"integer": right / len(labels)}
+    classes = [run_integers(net, images[at:at + 250])[0].argmax(1) for at in range(0, len(labels), 250)]
+    return forms | {"integer": float((np.concatenate(classes) == labels).mean())}
 
 
 def _pixels(images: np.ndarray) -> Tensor:
@@ -187,8 +182,8 @@ def main() -> None:
         macro = None if given.digital else PimParams.from_dict({**MACRO.to_dict(), "weight_bits": given.bits, "columns": 8 * given.bits})
         net = train(config, load_mnist(given.data), mnist_layers(), bits=given.bits, pim=macro)
         flags = f"{'--data FOLDER ' if given.data else ''}--bits {given.bits} {'--digital ' if given.digital else ''}"
-        net.metadata |= {"torch": torch.__version__, "command": f"python -m golden.rules.qstdb_train {flags}--ann-epochs {given.ann_epochs} "
-                                                                f"--epochs {given.epochs} --seed {given.seed}"}
+        command = f"python -m golden.rules.qstdb_train {flags}--ann-epochs {given.ann_epochs} --epochs {given.epochs} --seed {given.seed}"
+        net.metadata |= {"torch": torch.__version__, "command": command}
         print(f"{net.metadata['accuracy']} -> {net.save(given.out)}")
     except InputError as error:
         print(error, file=sys.stderr)

@@ -200,7 +200,7 @@ def checkpoint(name: str = "zou-lenet:4") -> ScatterGather:
     """A trained net that comes with the package: ``zou-lenet:K`` of K spikes (docs/scatter_gather.md)."""
     path = CHECKPOINTS / f"{name.replace(':', '-')}.safetensors"
     if not path.is_file():
-        have = ", ".join(sorted(":".join(p.stem.rsplit("-", 1)) for p in CHECKPOINTS.glob("*.safetensors")))
+        have = ", ".join(sorted(":".join(p.stem.rsplit("-", 1)) for p in CHECKPOINTS.glob("zou-*.safetensors")))
         raise InputError(f"checkpoint must be one of {have or 'none'}, not {name!r}")
     return load(path)
 

@@ -1,4 +1,4 @@
-"""The energy and delay model of ACE-SNN: its equations written out, and the printed figures that follow from them (and those that do not)."""
+"""The energy and delay model of ACE-SNN: its equations written out, and the printed figures that follow from them or do not."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from pysim.pim_cost import Constants, Cost, digital, pim
 from pysim.pim_params import PimWindow
 
 # CNN-3D, Table 1: source (channels, height, width, depth), filters, kernel, stride, padding
-CNN3D = [(PimWindow(source=source, kernel=kernel, stride=stride, padding=padding), filters) for source, filters, kernel, stride, padding in (
+CNN3D = [(PimWindow(source=source, kernel=kernel, stride=stride, padding=pad), filters) for source, filters, kernel, stride, pad in (
     ((1, 5, 5, 200), 20, (3, 3, 3), (1, 1, 1), (0, 0, 0)), ((20, 3, 3, 198), 40, (1, 1, 3), (1, 1, 2), (0, 0, 1)),
     ((40, 3, 3, 99), 84, (3, 3, 3), (1, 1, 1), (0, 0, 1)), ((84, 1, 1, 99), 84, (1, 1, 3), (1, 1, 2), (0, 0, 1)),
     ((84, 1, 1, 50), 84, (1, 1, 3), (1, 1, 1), (0, 0, 1)), ((84, 1, 1, 50), 84, (1, 1, 2), (1, 1, 2), (0, 0, 1)))]
