@@ -4,6 +4,8 @@
     pysim       the image in numpy; predicts every counter
     verilator   the RTL of the image's chip, compiled
     icarus      the same RTL, interpreted: an independent simulator, slow
+    board:PORT  the chip behind its host link: a device, a pty, socket://HOST:PORT (docs/board.md)
+    replay:FILE what a board said once
 
 A further backend is one entry of :data:`BACKENDS`; what follows a colon in its name (``board:URL``) is handed to it.
 """
@@ -110,7 +112,26 @@ def _on(bundle: Bundle, image: Callable[..., Backend], program: Callable[..., Ba
     return (program if isinstance(bundle, Program) else mesh if isinstance(bundle, MeshImage) else image)(bundle, **options)
 
 
-BACKENDS: dict[str, Callable[..., Backend]] = {"golden": _golden, "pysim": _pysim, "verilator": _verilator, "icarus": _icarus}
+def _board(url: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
+    from cosim.board import open_board
+
+    return open_board(url, _single("board", bundle), **options)
+
+
+def _replay(path: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
+    from cosim.board import open_replay
+
+    return open_replay(path, _single("replay", bundle))
+
+
+def _single(name: str, bundle: Bundle) -> Image:
+    if not isinstance(bundle, Image):
+        raise InputError(f"image for backend {name} must be of one core, not of several: map the network for a larger chip")
+    return bundle
+
+
+BACKENDS: dict[str, Callable[..., Backend]] = {"golden": _golden, "pysim": _pysim, "verilator": _verilator, "icarus": _icarus,
+                                               "board": _board, "replay": _replay}
 
 TOOLS = {"verilator": (("clang++", "g++"), ("make",), ("perl",)), "icarus": (("iverilog",), ("vvp",))}
 """programs that a backend runs (one of each group) and that only the system brings; the package is the group's last"""

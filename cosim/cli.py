@@ -1,4 +1,4 @@
-"""The command ``spikeloop``: train, quantize, map, fit, cost, verilog, sim, compare, export, bench.
+"""The command ``spikeloop``: train, quantize, map, fit, cost, verilog, sim, compare, export, bench, board.
 
 Exit status: 0 equal (or done), 1 different (or a run that proves nothing: a silent population, dropped events), 2 bad input, 130
 interrupted. Bad input is one sentence on stderr, ``spikeloop: <thing> must be <requirement>, not <value>``. With ``--json`` stdout
@@ -15,8 +15,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
+from cosim import cli_board
+from cosim.console import Json
+from cosim.console import output as _output
+from cosim.console import tell as _tell
 from pysim.errors import InputError
 
 __all__ = ["app", "main"]
@@ -28,7 +31,6 @@ app = typer.Typer(name="spikeloop", no_args_is_help=True, add_completion=False, 
                   help="Train a spiking network in PyTorch, and know that the chip will do exactly what the model did.",
                   epilog="Exit status: 0 equal or done, 1 different, 2 bad input. The walk through all of it: spikeloop sim")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; tables and progress on stderr.")]
 DataDir = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder with the four MNIST IDX files, gzipped or not. "
                                               "[dim]default: the 5,000 embedded images[/dim]", show_default=False)]
 ChipName = Annotated[str, typer.Option("--chip", metavar="PRESET", help="Chip preset: tiny, default, zou2021 or full.")]
@@ -41,7 +43,7 @@ Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of weights 
 Recurrent = Annotated[bool, typer.Option("--recurrent", help="Lateral synapses in every hidden layer.")]
 Bits = Annotated[int, typer.Option("--bits", metavar="N", help="Bits of a weight, 2 to 16.")]
 Backends = Annotated[str, typer.Option("--backends", metavar="A,B,...",
-                                       help="Backends, the reference first: golden, pysim, verilator, icarus.")]
+                                       help="Backends, the reference first: golden, pysim, verilator, icarus, board:PORT, replay:FILE.")]
 Samples = Annotated[int | None, typer.Option("--samples", metavar="N", help="Only the first N samples. [dim]default: all[/dim]",
                                              show_default=False)]
 
@@ -284,6 +286,8 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
             expected: Annotated[Path | None, typer.Option("--expected", metavar="E.npz", help="Output spikes that every backend must give "
                                 "(of spikeloop import).", show_default=False)] = None,
             membranes: Annotated[bool, typer.Option(help="Compare membranes too.")] = True,
+            record: Annotated[Path | None, typer.Option("--record", metavar="FILE", help="Take down what is said with the board, for "
+                              "backend replay:FILE.", show_default=False)] = None,
             output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what shows a difference.")] = Path("build/difference"),
             json: Json = False) -> None:
     """Run a stimulus through two or more backends and compare every spike, membrane and counter with the first."""
@@ -311,9 +315,13 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
             spikes, wanted = spikes.take(slice(samples)), wanted and wanted.take(slice(samples))
 
         holders = bundle.holders() if isinstance(bundle, Shared) else {}
+        if record and not any(name.startswith("board:") for name in names):
+            raise InputError(f"backends of a session to record must hold board:PORT, not only {', '.join(names)}")
+
+        once = {"record": record} if record else {}  # the comparison is recorded, what looks for a minimal stimulus is not
 
         def opener(name: str) -> Any:
-            return open_backend(name, net, bundle)
+            return open_backend(name, net, bundle, **({"record": once.pop("record")} if once and name.startswith("board:") else {}))
 
         with _bar() as (start, advance):
             start(spikes.samples)
@@ -373,6 +381,8 @@ def bench(seconds: Annotated[float, typer.Option("--seconds", metavar="S", help=
 imports = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Networks from elsewhere: network, image, stimulus and expected "
                       "spikes in one folder, for spikeloop compare.")
 app.add_typer(imports, name="import")
+
+app.add_typer(cli_board.app, name="board")
 
 Folder = Annotated[Path, typer.Option("-o", "--folder", metavar="OUT", help="Folder to write.")]
 
@@ -440,36 +450,12 @@ def _beside(image: Path, name: str, option: str) -> Path:
 
 
 @contextlib.contextmanager
-def _output(json: bool) -> Iterator[Any]:
-    """Gives ``out(document, rows)``. With ``json``, whatever else is printed meanwhile goes to stderr."""
-    stdout = sys.stdout
-
-    def out(document: dict[str, Any], rows: dict[str, Any]) -> None:
-        if json:
-            print(json_text.dumps(document), file=stdout, flush=True)
-        table = Table(show_header=False, box=None, pad_edge=False)
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
-        for name, value in rows.items():
-            table.add_row(name, str(value))
-        file = sys.stderr if json else stdout
-        Console(file=file, highlight=False, width=None if file.isatty() else 140).print(table)
-
-    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
-        yield out
-
-
-@contextlib.contextmanager
 def _bar() -> Iterator[Any]:
     """Gives ``start(total)`` and ``advance(n)`` of a progress bar of samples, on stderr."""
     columns = (TextColumn("compare"), BarColumn(), MofNCompleteColumn(), TextColumn("samples"), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None, visible=False)
         yield (lambda total: progress.update(task, total=total, visible=True)), (lambda n: progress.advance(task, n))
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _rows(s: dict[str, Any]) -> dict[str, Any]:
@@ -487,6 +473,7 @@ def _rows(s: dict[str, Any]) -> dict[str, Any]:
         rows[f"{pair['reference']} = {pair['backend']}?"] = (
             f"{pair['neuron_ticks']:,} {what} compared, {pair['neuron_ticks_different']:,} different; "
             f"{pair['counter_values']:,} counter values compared, {sum(pair['counters_different'].values()):,} different")
+    rows |= s["natures"]
     rows["differences"] = count(s["different"])
     rows["accuracy"] = f"float {percent(scores['float'])}, integer {percent(scores['integer'])}, RTL {percent(scores['rtl'])}"
     rows["cycles"] = f"predicted {count(s['cycles_predicted'])}, measured {count(s['cycles_measured'])}"
@@ -521,7 +508,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except InputError as error:
         _tell(f"spikeloop: {error}")
         status = 2
-    except TimeoutError as error:  # a chip that hangs does not do what the model did
+    except (TimeoutError, ConnectionError) as error:  # a chip that hangs or a board that goes does not do what the model did
         _tell(f"spikeloop: {error}")
         status = 1
     except ClickException as error:

@@ -27,8 +27,11 @@ from pysim.trace import Stimulus, Trace, unpack
 
 __all__ = ["CHIPS", "Difference", "Pair", "Result", "compare", "decisions", "diff", "against"]
 
-CHIPS = ("verilator", "icarus", "board")
+CHIPS = ("verilator", "icarus", "board", "replay")
 """backends that measure cycles; pysim predicts them"""
+
+SINGLE = ("board", "replay")
+"""backends of which there is only one: they are opened once"""
 
 CHUNK_BYTES = 32 << 20
 CHUNK_SAMPLES = 250
@@ -115,7 +118,7 @@ class Result:
 
     ``counters[backend][name]`` int64 ``[sample, tick]``; ``accuracy[backend]`` a fraction, None without labels;
     ``silent`` names the populations that may fire and never did; ``seconds`` is wall time, ``busy`` the sum per backend
-    over all workers.
+    over all workers; ``natures`` says what a board is: "board", "virtual board" or "replay".
     """
 
     network: Network
@@ -127,6 +130,7 @@ class Result:
     silent: list[str]
     seconds: float
     busy: dict[str, float]
+    natures: dict[str, str] = field(default_factory=dict)
 
     @property
     def ticks(self) -> int:
@@ -195,7 +199,7 @@ class Result:
             "accuracy": {"float": None, "integer": self.score("golden", "pysim"), "rtl": self.score(*CHIPS)}, "accuracy_of": self.accuracy,
             "cycles_predicted": self.cycles_predicted, "cycles_measured": self.cycles_measured, "sops": self.sops,
             "seconds": round(self.seconds, 3), "busy_seconds": {k: round(v, 3) for k, v in self.busy.items()},
-            "silent": self.silent, "dropped": self.dropped, "failures": self.failures(),
+            "natures": self.natures, "silent": self.silent, "dropped": self.dropped, "failures": self.failures(),
             "counters": {name: {c: int(v.sum()) for c, v in known.items()} for name, known in self.counters.items()},
             "pairs": [asdict(pair) | {"different": pair.different} for pair in self.pairs],
         }
@@ -298,7 +302,7 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
     if expected:
         expected.check(network, stimulus.samples)
     started = time.perf_counter()
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = 1 if any(name.partition(":")[0] in SINGLE for name in names) else workers or len(os.sched_getaffinity(0))
     per_sample = sum(p.size for p in network.populations) * network.steps * 4 * len(names)
     chunk = chunk or max(1, min(CHUNK_SAMPLES, CHUNK_BYTES // per_sample, -(-stimulus.samples // workers)))
     parts = [slice(at, min(at + chunk, stimulus.samples)) for at in range(0, stimulus.samples, chunk)]
@@ -312,12 +316,15 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
     alive: set[str] = set()
     idle: SimpleQueue[dict[str, Backend]] = SimpleQueue()
     opened: list[Backend] = []
+    natures: dict[str, str] = {}
     try:
         for _ in range(workers):
             crew = {}
             for name in names:
                 crew[name] = opener(name)
                 opened.append(crew[name])
+                if (nature := crew[name].nature) is not None:
+                    natures[name] = nature
             idle.put(crew)
 
         def work(part: slice) -> tuple[slice, dict[str, Trace], dict[str, float], list[Pair]]:
@@ -361,7 +368,8 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
     right = {name: _share(parts_of, stimulus.labels) for name, parts_of in answers.items()}
     # expected spikes are a proof of their own: then only what they are of must not be silent
     silent = [p.name for p in network.populations if p.fire.any() and p.name not in alive and (not expected or p.name in expected.spikes)]
-    return Result(network, names, stimulus.samples, pairs, right, joined, silent, time.perf_counter() - started, busy)
+    return Result(network, names, stimulus.samples, pairs, right, joined, silent, time.perf_counter() - started, busy,
+                  natures)
 
 
 def decisions(network: Network, trace: Trace) -> np.ndarray | None:

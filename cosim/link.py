@@ -6,7 +6,7 @@ model, Icarus or a board at the end of a wire, also speaks :class:`Link`: the lo
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class Backend(ABC):
     """
 
     name: str
+    nature: str | None = None
+    """what hardware answers, where that is a question: board, virtual board or replay"""
 
     @abstractmethod
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
@@ -80,6 +82,16 @@ class Link(ABC):
     def receive(self) -> list[tuple[int, ...]]:
         """AER events (output line, delay) that left the core since the last call, in their order."""
 
+    def write_rows(self, memory: Memory, words: np.ndarray) -> None:
+        """Write uint32 ``[rows, chunks]`` into the first rows of a memory."""
+        for row, chunks in enumerate(words):
+            for chunk, value in enumerate(chunks):
+                self.write(memory.address(row, chunk), int(value))
+
+    def read_rows(self, memory: Memory, rows: int) -> np.ndarray:
+        """The first rows of a memory, uint32 ``[rows, chunks]``."""
+        return np.array([[self.read(memory.address(row, chunk)) for chunk in range(memory.chunks)] for row in range(rows)], np.uint32)
+
     def tick(self) -> None:
         """Run one tick and wait until the core is idle."""
         registers = self.map.registers
@@ -126,73 +138,84 @@ class LinkBackend(Backend):
             if (got := link.read(self.map.registers[name].address)) != value:
                 raise InputError(f"register {name} of the chip must be {value:#x} for image {image.name!r}, not {got:#x}: "
                                  "connect the chip that the image was mapped for, or map the network again")
+        self.load()
+
+    def load(self) -> None:
+        """Write the image into the chip and read it back."""
         for memory in self.map.loaded:
-            rows = image.rows(memory.name)
-            self._write(memory, rows)
-            wrong = np.flatnonzero((self._read(memory, len(rows)) != rows).any(axis=1))
+            rows = self.image.rows(memory.name)
+            words = np.zeros((len(rows), 4 * memory.chunks), np.uint8)
+            words[:, :rows.shape[1]] = rows
+            self.link.write_rows(memory, words.view("<u4"))
+            wrong = np.flatnonzero((self._bytes(memory, self.link.read_rows(memory, len(rows))) != rows).any(axis=1))
             if wrong.size:
                 raise InputError(f"row {wrong[0]} of memory {memory.name} must read back as it was written, not otherwise")
-        for name, value in image.settings.items():
-            link.write(self.map.registers[name].address, value)
+        for name, value in self.image.settings.items():
+            self.link.write(self.map.registers[name].address, value)
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         stimulus.check(self.image)
-        image, link = self.image, self.link
+        image, lanes = self.image, self.image.chip.lanes
         places, shape = image.placement.populations, (stimulus.samples, image.steps)
         spikes = {p.name: np.zeros((*shape, p.size), np.uint8) for p in places}
         potentials = {p.name: np.zeros((*shape, p.size), np.int32) for p in places} if membranes else {}
         counters = {name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in COUNTERS}
         for sample in range(stimulus.samples):
-            link.clear()
-            link.zero()
-            before = dict.fromkeys(COUNTERS, 0)
-            for tick in range(image.ticks):
-                link.send((axon, 1) for axon in self._arriving(stimulus, sample, tick))
-                link.tick()
-                link.receive()
-                now = link.counters()
-                for name in COUNTERS:
-                    counters[name][sample, tick] = now[name] - before[name]
-                before = now
-                fired = unpack(self._read(self.map.memories["spikes"]), image.chip.lanes).ravel()
-                v = self._membranes() if membranes else None
-                for p in places:
-                    if 0 <= (step := tick - p.start) < image.steps:
-                        spikes[p.name][sample, step] = fired[p.neurons]
-                        if v is not None:
-                            potentials[p.name][sample, step] = v[p.neurons]
+            counts, fired, planes = self._sample(stimulus, sample, membranes)
+            for name, added in zip(COUNTERS, np.diff(counts, axis=0, prepend=0).T, strict=True):
+                counters[name][sample] = added
+            lines = unpack(self._bytes(self.map.memories["spikes"], fired), lanes).reshape(image.ticks, -1)
+            v = self._membranes(planes) if planes is not None else None
+            for p in places:
+                ticks = slice(p.start, p.start + image.steps)
+                spikes[p.name][sample] = lines[ticks, p.neurons]
+                if v is not None:
+                    potentials[p.name][sample] = v[ticks, p.neurons]
         return Trace({name: pack(array) for name, array in spikes.items()}, potentials, counters)
+
+    @property
+    def words(self) -> int:
+        """Words that hold neurons, the first ones of the core."""
+        return len(self.image.placement.words)
+
+    def _sample(self, stimulus: Stimulus, sample: int, membranes: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Run a sample. After each tick: the counters, int64 ``[tick, counter]``; spikes and membranes of the words in use as they
+        lie in their memories, uint32 ``[tick, word, chunk]``."""
+        link, memories = self.link, self.map.memories
+        counts, fired, planes = [], [], []
+        link.clear()
+        link.zero()
+        for tick in range(self.image.ticks):
+            for _, lines, first in self._arriving(stimulus, sample, tick):
+                link.send((axon, 1) for axon in (first + np.flatnonzero(lines)).tolist())
+            link.tick()
+            link.receive()
+            counts.append(list(link.counters().values()))
+            fired.append(link.read_rows(memories["spikes"], self.words))
+            if membranes:
+                planes.append(link.read_rows(memories["v"], self.words))
+        return np.array(counts, np.int64), np.array(fired), np.array(planes) if membranes else None
 
     def close(self) -> None:
         self.link.close()
 
-    def _arriving(self, stimulus: Stimulus, sample: int, tick: int) -> list[int]:
-        """Axons whose input spikes arrive at ``tick``."""
-        axons: list[int] = []
+    def _arriving(self, stimulus: Stimulus, sample: int, tick: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+        """What arrives at ``tick``: input spikes, packed and uint8 0/1 ``[line]``, and the axon of line 0."""
         for group in self.image.placement.inputs:
             if 0 <= (step := tick - group.delay) < self.image.steps:
-                lines = unpack(stimulus.spikes[group.name][sample, step], group.size)
-                axons += (group.first_axon + np.flatnonzero(lines)).tolist()
-        return axons
+                packed = stimulus.spikes[group.name][sample, step]
+                yield packed, unpack(packed, group.size), group.first_axon
 
-    def _membranes(self) -> np.ndarray:
-        """int32 ``[word * lanes + lane]``."""
+    def _membranes(self, planes: np.ndarray) -> np.ndarray:
+        """int32 ``[tick, word * lanes + lane]`` of uint32 ``[tick, word, chunk]``."""
         chip = self.image.chip
-        planes = unpack(self._read(self.map.memories["v"]), chip.lanes * chip.membrane_bits).reshape(-1, chip.membrane_bits, chip.lanes)
+        bits = unpack(self._bytes(self.map.memories["v"], planes), chip.lanes * chip.membrane_bits)
         weights = 1 << np.arange(chip.membrane_bits, dtype=np.int64)
         weights[-1] *= -1  # two's complement
-        return np.einsum("wbl,b->wl", planes.astype(np.int64), weights).astype(np.int32).ravel()
+        v = np.einsum("twbl,b->twl", bits.reshape(*planes.shape[:2], chip.membrane_bits, chip.lanes), weights)
+        return v.astype(np.int32).reshape(len(planes), -1)
 
-    def _write(self, memory: Memory, rows: np.ndarray) -> None:
-        """uint8 ``[rows, ceil(width / 8)]`` into the memory."""
-        words = np.zeros((len(rows), 4 * memory.chunks), np.uint8)
-        words[:, :rows.shape[1]] = rows
-        for row, chunks in enumerate(words.view("<u4")):
-            for chunk, value in enumerate(chunks):
-                self.link.write(memory.address(row, chunk), int(value))
-
-    def _read(self, memory: Memory, rows: int | None = None) -> np.ndarray:
-        """The first ``rows`` rows of the memory (None: all), uint8 ``[rows, ceil(width / 8)]``."""
-        words = [[self.link.read(memory.address(row, chunk)) for chunk in range(memory.chunks)]
-                 for row in range(memory.rows if rows is None else rows)]
-        return np.array(words, "<u4").view(np.uint8)[:, :-(-memory.width // 8)]
+    @staticmethod
+    def _bytes(memory: Memory, words: np.ndarray) -> np.ndarray:
+        """uint32 ``[..., chunk]`` as uint8 ``[..., ceil(width / 8)]``."""
+        return np.ascontiguousarray(words, "<u4").view(np.uint8)[..., :-(-memory.width // 8)]

@@ -5,13 +5,15 @@ from importlib.resources import files
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
+from hdl.board import BoardTop
 from hdl.chip import ChipTop
 from hdl.core import Core
 from hdl.mesh import CORE_MODULE, MeshTop
 from hdl.neuron import SLICE_MODULE, NeuronStep, slice_of
+from pysim.errors import InputError
 from pysim.params import Chip
 
-__all__ = ["convert", "generate", "primitives"]
+__all__ = ["convert", "generate", "generate_board", "primitives"]
 
 LONG_LINE = 4000
 
@@ -32,9 +34,18 @@ def convert(component: wiring.Component, name: str) -> str:
 def generate(chip: Chip) -> str:
     """The Verilog of a chip; its top module is ``chip``. The same parameters always give the same text."""
     if chip.derived.cores > 1:
-        parts = [convert(MeshTop(chip), "chip"), convert(Core(chip), CORE_MODULE)]
-    else:
-        parts = [convert(ChipTop(chip), "chip")]
-    if part := slice_of(chip):
-        parts.append(convert(NeuronStep(part), SLICE_MODULE))
-    return "\n".join((*parts, primitives()))
+        return _whole(chip, convert(MeshTop(chip), "chip"), convert(Core(chip), CORE_MODULE))
+    return _whole(chip, convert(ChipTop(chip), "chip"))
+
+
+def generate_board(chip: Chip, *, divisor: int | None = None, virtual: bool = False) -> str:
+    """The Verilog of a chip of one core behind its host link; its top module is ``board``. Arguments as in hdl.board."""
+    if chip.derived.cores > 1:
+        raise InputError(f"chip behind a host link must have one core, not {chip.derived.cores}")
+    return _whole(chip, convert(BoardTop(chip, divisor=divisor, virtual=virtual), "board"))
+
+
+def _whole(chip: Chip, *parts: str) -> str:
+    """With the neuron steps of a wide core, and the primitives."""
+    slices = [convert(NeuronStep(part), SLICE_MODULE)] if (part := slice_of(chip)) else []
+    return "\n".join((*parts, *slices, primitives()))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pysim import memory_map_page
+from pysim import frames_page, memory_map_page
 from pysim.image import pack
 from pysim.memory_map import COUNTERS, MemoryMap
 from pysim.network import Edge, Input, Network, Population
@@ -28,6 +28,10 @@ def small_network() -> Network:
 
 def test_memory_map_page_is_current() -> None:
     assert page("memory_map.md") == memory_map_page.page(), "run `make docs`"
+
+
+def test_frames_page_is_current() -> None:
+    assert page("frames.md") == frames_page.page(), "run `make docs`"
 
 
 def test_memory_map_page_has_every_register_memory_and_preset() -> None:

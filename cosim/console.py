@@ -1,0 +1,40 @@
+"""What the commands print: one document or a table on stdout, all else on stderr."""
+
+import contextlib
+import json as json_text
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["Json", "output", "tell"]
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; tables and progress on stderr.")]
+
+
+@contextlib.contextmanager
+def output(json: bool) -> Iterator[Any]:
+    """Gives ``out(document, rows)``. With ``json``, whatever else is printed meanwhile goes to stderr."""
+    stdout = sys.stdout
+
+    def out(document: dict[str, Any], rows: dict[str, Any]) -> None:
+        if json:
+            print(json_text.dumps(document), file=stdout, flush=True)
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in rows.items():
+            table.add_row(name, str(value))
+        file = sys.stderr if json else stdout
+        Console(file=file, highlight=False, width=None if file.isatty() else 140).print(table)
+
+    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
+        yield out
+
+
+def tell(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)

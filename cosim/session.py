@@ -1,0 +1,204 @@
+"""A session with a board: one frame at a time over a byte stream, with time-outs, retries and typed errors; its record and its replay.
+
+A frame is sent until its reply comes, ATTEMPTS times at most; the board knows a frame by its sequence number and does nothing twice. What
+cannot be mended is a typed error within ATTEMPTS times the time-out (4.8 s):
+
+    BoardSilent    no good reply came
+    SessionLost    the board does not know the session any more: it was reset, or another host spoke to it
+    PortGone       the port itself failed
+"""
+
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from pysim.errors import InputError
+from pysim.frames import BATCH, HELLO, NAK, NATURES, PROTOCOL, REASONS, REPLY, WIRE_BYTES, open_frame, seal
+
+__all__ = ["ATTEMPTS", "BoardSilent", "PortGone", "Replay", "Session", "SessionLost", "open_port"]
+
+ATTEMPTS = 4
+TIMEOUT = 1.2  # seconds that a reply may take
+POLL = 0.1  # seconds that a read waits for bytes
+BAUD = 1_000_000
+RECORD = {"format": "spikeloop session", "version": 1}
+
+
+class BoardSilent(TimeoutError):
+    """No good reply to a frame in all attempts."""
+
+
+class SessionLost(ConnectionError):
+    """The board refuses the sequence: it was reset, or another host spoke to it. Begin again and load the image again."""
+
+
+class PortGone(ConnectionError):
+    """The port cannot be read or written any more."""
+
+
+class Port(Protocol):
+    """What a session needs of pyserial's ports."""
+
+    def write(self, data: bytes, /) -> int | None: ...
+    def read(self, size: int = 1, /) -> bytes: ...
+    @property
+    def in_waiting(self) -> int: ...
+    def close(self) -> None: ...
+
+
+def open_port(url: str) -> Any:
+    """A pyserial port: a device, a pty or socket://HOST:PORT; @N behind it is the baud rate (1,000,000). InputError says why not."""
+    try:
+        import serial
+    except ModuleNotFoundError:
+        raise InputError("pyserial must be installed (pip install 'spikeloop[board]'), not missing") from None
+    name, at, rate = url.rpartition("@")
+    if not at:
+        name, rate = url, str(BAUD)
+    if not name or not rate.isdecimal() or not int(rate):
+        raise InputError(f"board must be given as PORT or PORT@BAUD (/dev/ttyUSB0@1000000, socket://HOST:PORT), not {url!r}")
+    try:
+        exclusive = {} if "://" in name else {"exclusive": True}
+        return serial.serial_for_url(name, baudrate=int(rate), timeout=POLL, write_timeout=TIMEOUT, **exclusive)
+    except (OSError, ValueError) as error:
+        text = str(error).lower()
+        why = ("another program has it" if "lock" in text or "busy" in text or "in use" in text
+               else "there is no such port" if "no such" in text or "not find" in text
+               else "nobody listens there" if "refused" in text
+               else "permission denied" if "permission" in text or "denied" in text else str(error).splitlines()[0])
+        raise InputError(f"port of the board must be free and there, not {name!r} ({why})") from None
+
+
+class Session:
+    """The frames of one host. ``nature`` is "board" or "virtual board", as the board says; ``retries`` counts frames sent again.
+
+    timeout: seconds a reply may take. record: file that takes down what is said, as JSON lines, for :class:`Replay`.
+    InputError if nobody answers, or in another protocol.
+    """
+
+    def __init__(self, port: Port, *, timeout: float = TIMEOUT, record: Path | None = None, name: str = "this port") -> None:
+        self.port, self.timeout, self.name, self.retries = port, timeout, name, 0
+        self._file: TextIO | None = None
+        self._buffer, self._skip, self._sequence = bytearray(), False, 0
+        try:
+            self.begin()
+        except BoardSilent:
+            raise InputError(f"board at {name} must answer, not be silent: check port, baud rate and that the board runs") from None
+        if record is not None:
+            try:
+                record.parent.mkdir(parents=True, exist_ok=True)
+                self._file = record.open("w")
+            except OSError as error:
+                raise InputError(f"record of the session must be writable, not {str(record)!r} ({error.strerror})") from None
+            self._note(RECORD | {"nature": self.nature})
+
+    def begin(self) -> None:
+        """A new session, whatever was before: with a board that was reset, in the middle of a frame, at odds over the sequence."""
+        self._sequence = secrets.randbelow(256)
+        reply = self._exchange(bytes((HELLO, self._sequence)), 1)
+        if reply[:1] != bytes((PROTOCOL,)):
+            raise InputError(f"protocol of the board at {self.name} must be version {PROTOCOL}, not {reply[0] if reply else 'unsaid'}: "
+                             "build board and driver from the same version")
+        if len(reply) != 4 or reply[1] not in NATURES:
+            raise InputError(f"board at {self.name} must greet as one of spikeloop, not otherwise")
+        self.nature = NATURES[reply[1]]
+
+    def batch(self, commands: bytes, least: int = 0) -> bytes:
+        """Have commands done once; their results, then the number of commands done and the status. least: bytes that come at least."""
+        self._sequence = self._sequence + 1 & 255
+        reply = self._exchange(bytes((BATCH, self._sequence)) + commands, least)
+        self._note({"commands": commands.hex(), "reply": reply.hex()})
+        return reply
+
+    def close(self) -> None:
+        """Let go of port and record. Closing twice is harmless."""
+        self.port.close()
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        if self._file:
+            self._file.write(json.dumps(entry) + "\n")
+
+    def _exchange(self, body: bytes, least: int) -> bytes:
+        """Send until the reply comes; what follows its kind and sequence."""
+        wire = seal(body)
+        try:
+            for attempt in range(ATTEMPTS):
+                self.retries += attempt > 0
+                self.port.write(b"\0" + wire if attempt else wire)  # the 0 ends what a broken frame has left behind
+                if (reply := self._reply(body[0], body[1], least)) is not None:
+                    return reply
+        except SessionLost:
+            raise
+        except OSError as error:  # pyserial's errors are some
+            if "timeout" not in str(error).lower():
+                raise PortGone(f"port of the board at {self.name} failed: {error}") from None
+        raise BoardSilent(f"board at {self.name} gave no good reply in {ATTEMPTS} attempts")
+
+    def _reply(self, kind: int, sequence: int, least: int) -> bytes | None:
+        """The reply to this frame; None: send it again. Replies to frames before are passed over."""
+        end = time.monotonic() + self.timeout
+        while True:
+            while (wire := self._frame()) is not None:
+                body = open_frame(wire)
+                if body is None:
+                    return None
+                if body[:2] == bytes((kind | REPLY, sequence)):
+                    return body[2:]
+                if body[0] == NAK | REPLY and kind == BATCH and body[1:2] == bytes((2,)):
+                    raise SessionLost(f"board at {self.name} refused a frame: {REASONS[2]}")
+                if body[0] == NAK | REPLY:
+                    return None
+            want = max(1, least - len(self._buffer), min(self.port.in_waiting, 4 * WIRE_BYTES))
+            data = self.port.read(want)
+            self._buffer += data
+            if time.monotonic() >= end or (not data and getattr(self.port, "timeout", None) == 0):
+                return None
+
+    def _frame(self) -> bytes | None:
+        """The next bytes between two 0, if they are there. Of a frame without end no more is kept than a frame can have."""
+        while True:
+            wire, zero, rest = self._buffer.partition(b"\0")
+            if not zero:
+                if len(self._buffer) > WIRE_BYTES:
+                    self._buffer.clear()
+                    self._skip = True
+                return None
+            self._buffer, skip, self._skip = rest, self._skip, False
+            if wire:
+                return b"" if skip else bytes(wire)
+
+
+class Replay:
+    """The board of a recorded session: answers as it did then, and to nothing else. InputError if the file is no record."""
+
+    nature = "replay"
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._at, self.retries = path, 0, 0
+        try:
+            head, *self._lines = [json.loads(line) for line in path.read_text().splitlines()]
+            self._said = [(bytes.fromhex(line["commands"]), bytes.fromhex(line["reply"])) for line in self._lines]
+            fits = {key: head[key] for key in RECORD} == RECORD
+        except OSError as error:
+            raise InputError(f"record must be a readable file, not {str(path)!r} ({error.strerror})") from None
+        except (ValueError, TypeError, KeyError):
+            fits = False
+        if not fits:
+            raise InputError(f"record must be one of a session with a board, version {RECORD['version']}, not {str(path)!r}")
+
+    def begin(self) -> None: ...
+
+    def batch(self, commands: bytes, least: int = 0) -> bytes:
+        """The recorded reply; InputError where the session goes another way than the recorded one."""
+        if self._at == len(self._said) or self._said[self._at][0] != commands:
+            raise InputError(f"what is asked of replay {str(self.path)!r} must be what was recorded (same image, stimulus and options), "
+                             f"not something else from request {self._at + 1} of {len(self._said)} on")
+        self._at += 1
+        return self._said[self._at - 1][1]
+
+    def close(self) -> None: ...

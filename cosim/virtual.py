@@ -1,0 +1,205 @@
+"""The virtual board: the Verilated top of a board in this process, its bytes behind a wire like a serial port's, a pty or a TCP port.
+
+The clock of the board stands still while nobody asks for bytes: a virtual board is as fast as it can be, and every run of it is the same.
+"""
+
+import ctypes
+import os
+import select
+import socket
+import tty
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+from cosim.verilate import (
+    COMPILE_FLAGS,
+    CORE_MODULE,
+    SLICE_MODULE,
+    VERILATOR_FLAGS,
+    Options,
+    cached,
+    call,
+    compile_,
+    default_compiler,
+    defines,
+    hdl_key,
+    includes,
+    link,
+    simulator_root,
+)
+from pysim.errors import InputError
+from pysim.frames import WAIT_CYCLES, WIRE_BYTES
+from pysim.params import Chip
+
+__all__ = ["BoardModel", "Wire", "build_board", "serve"]
+
+OPTIONS = Options()  # those of a chip's model, so that both share one runtime
+LEAST_DIVISOR = 4
+SLICE = 1 << 16  # cycles between two looks at the host
+
+
+def build_board(chip: Chip, divisor: int | None = None, *, optimise: bool = True) -> Path:
+    """The shared library of a virtual board; cached. divisor: cycles of a bit of its UART, or None: bytes on streams."""
+    if divisor is not None and divisor < LEAST_DIVISOR:
+        raise InputError(f"cycles of a bit must be at least {LEAST_DIVISOR}, not {divisor}")
+    compiler = default_compiler()
+    harness, frames = (files("cosim") / "board.cpp").read_text(), (files("pysim") / "frames.py").read_text()
+    what = (chip, divisor, optimise, compiler, harness, frames, VERILATOR_FLAGS, COMPILE_FLAGS, Path(__file__).read_text())
+    key = hdl_key(repr(what))[:24]
+
+    def make(folder: Path) -> None:
+        from hdl.verilog import generate_board
+
+        (folder / "board.v").write_text(generate_board(chip, divisor=divisor, virtual=True))
+        (folder / "apart.vlt").write_text(f'`verilator_config\nno_inline -module "{SLICE_MODULE}"\nno_inline -module "{CORE_MODULE}"\n')
+        compile_board(folder, [folder / "apart.vlt", folder / "board.v"], harness, divisor, optimise=optimise)
+    return cached(f"board-{key}", make) / "board.so"
+
+
+def compile_board(folder: Path, sources: list[Path], harness: str, divisor: int | None, *, optimise: bool) -> None:
+    """Verilog whose top is ``board``, generated or a netlist, and the harness to board.so."""
+    compiler, root = default_compiler(), simulator_root()
+    call([str(root / "bin" / "verilator_bin"), *VERILATOR_FLAGS, "--prefix", "Vboard", "--top-module", "board", "-Mdir", str(folder),
+          *map(str, sources)], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")
+    (folder / "model.h").write_text(f"#define DIVISOR {divisor or 0}\n")
+    model = sorted(folder.glob("Vboard*.cpp"))
+    (folder / "all.cpp").write_text("".join(f'#include "{path.name}"\n' for path in model) + harness)
+    compile_(compiler, ["-O3" if optimise else "-O1", *defines(OPTIONS), "-I", str(folder), *includes(root)], folder / "all.cpp",
+             folder / "all.o")
+    link(compiler, OPTIONS, [str(folder / "all.o")], folder / "board.so")
+    (folder / "all.o").unlink()
+
+
+class BoardModel:
+    """A Verilated board, reset. divisor: cycles of a bit of its UART, or None: bytes on streams."""
+
+    def __init__(self, chip: Chip, divisor: int | None = None, *, optimise: bool = True, library: Path | None = None) -> None:
+        self.divisor, self._handle = divisor, None
+        self._lib = lib = ctypes.CDLL(str(library or build_board(chip, divisor, optimise=optimise)))
+        i64, pointer = ctypes.c_int64, ctypes.c_void_p
+        for name, result, arguments in (
+                ("new", pointer, ()), ("free", None, (pointer,)), ("reset", None, (pointer,)), ("cycles", ctypes.c_uint64, (pointer,)),
+                ("quiet", ctypes.c_int, (pointer,)),
+                ("run", i64, (pointer, ctypes.c_char_p, i64, pointer, pointer, i64, i64)),
+                *((("baud", None, (pointer, ctypes.c_double)), ("break", None, (pointer, ctypes.c_int))) if divisor else ())):
+            function = getattr(lib, f"board_{name}")
+            function.restype, function.argtypes = result, arguments
+        self._handle = pointer(lib.board_new())
+        self._out = ctypes.create_string_buffer(4 * WIRE_BYTES)
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles so far."""
+        return self._lib.board_cycles(self._handle)
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing of a frame and no tick is under way."""
+        return bool(self._lib.board_quiet(self._handle))
+
+    def run(self, data: bytes = b"", *, capacity: int = 4 * WIRE_BYTES, limit: int = 2 * WAIT_CYCLES) -> tuple[int, bytes]:
+        """Clock the board until nothing more happens by itself, for ``limit`` cycles at most, or until ``capacity`` bytes have come:
+        how many bytes of ``data`` got there, and those that came."""
+        taken = ctypes.c_int64()
+        count = self._lib.board_run(self._handle, data, len(data), ctypes.byref(taken), self._out, min(capacity, len(self._out)), limit)
+        return taken.value, self._out.raw[:count]
+
+    def reset(self) -> None:
+        """As by the pin; memories keep what they hold."""
+        self._lib.board_reset(self._handle)
+
+    def baud(self, cycles_of_a_bit: float) -> None:
+        """How long a bit of the host is (the board's own is ``divisor``)."""
+        self._lib.board_baud(self._handle, cycles_of_a_bit)
+
+    def hold(self, cycles: int) -> None:
+        """A break: the host's line low for so long."""
+        self._lib.board_break(self._handle, 1)
+        self.run(limit=cycles)
+        self._lib.board_break(self._handle, 0)
+
+    def close(self) -> None:
+        """Give the model back. Closing twice is harmless."""
+        if self._handle:
+            self._lib.board_free(self._handle)
+            self._handle = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Wire:
+    """A model as a serial port: what cosim.board needs of pyserial's. Reading at the end of what comes by itself gives nothing at once:
+    time does not pass by waiting."""
+
+    def __init__(self, model: BoardModel) -> None:
+        self.model, self.timeout = model, 0.0
+        self._in = b""
+
+    def write(self, data: bytes) -> int:
+        self._in += data
+        return len(data)
+
+    def read(self, size: int = 1) -> bytes:
+        taken, out = self.model.run(self._in, capacity=size)
+        self._in = self._in[taken:]
+        return out
+
+    @property
+    def in_waiting(self) -> int:
+        return 4 * WIRE_BYTES
+
+    def close(self) -> None: ...
+
+
+def serve(model: BoardModel, port: int | None, tell: Callable[[str], None], *, stop: Callable[[], bool] = lambda: False) -> None:
+    """Be a board behind a pty (port None) or a TCP port of this machine (0: any free one), until ``stop`` says so (asked ten times a
+    second) or the process is interrupted. ``tell`` gets the address. One host at a time; the board keeps its state between two."""
+    if port is None:
+        master, slave = os.openpty()  # the slave stays open here, so that a host that goes does not end the line
+        try:
+            tty.setraw(master)
+            tty.setraw(slave)
+            tell(os.ttyname(slave))
+            while not stop():
+                _pump(model, master, stop)
+        finally:
+            os.close(master)
+            os.close(slave)
+        return
+    try:
+        listener = socket.create_server(("127.0.0.1", port))
+    except (OSError, OverflowError) as error:
+        raise InputError(f"port must be free on this machine, not {port} ({getattr(error, 'strerror', None) or error})") from None
+    with listener:
+        tell(f"socket://127.0.0.1:{listener.getsockname()[1]}")
+        while not stop():
+            if select.select([listener], [], [], 0.1)[0]:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    _pump(model, connection.fileno(), stop)
+
+
+def _pump(model: BoardModel, file: int, stop: Callable[[], bool]) -> None:
+    """Bytes of one host, until it goes. Bytes are taken from it as fast as the board takes them, and none more."""
+    waiting, moved = b"", True
+    os.set_blocking(file, False)
+    while not stop():
+        if not waiting and select.select([file], [], [], 0 if moved else 0.1)[0]:
+            try:
+                waiting = os.read(file, 4 * WIRE_BYTES)
+            except OSError:
+                return
+            if not waiting:
+                return
+        taken, out = model.run(waiting, limit=SLICE)
+        waiting = waiting[taken:]
+        moved = bool(taken or out or waiting or not model.quiet)
+        while out and not stop():
+            if select.select([], [file], [], 0.1)[1]:
+                try:
+                    out = out[os.write(file, out):]
+                except OSError:
+                    return

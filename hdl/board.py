@@ -1,0 +1,53 @@
+"""The top of a board: one core behind the host link, whose bytes lie on the pins of a UART or, in fast simulation, on two streams.
+
+Reset is registered at the edge, as in hdl/chip.py, whose core and commands these are.
+"""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.chip import commands, pins
+from hdl.core import Core
+from hdl.hostlink import HostLink
+from hdl.uart import UartReceiver, UartTransmitter
+from pysim.params import Chip
+
+__all__ = ["BoardTop"]
+
+
+class BoardTop(wiring.Component):
+    """Parameters: chip (one core), divisor (cycles of a bit of the UART, or None: streams), virtual (what it says of itself).
+
+    rx: In, tx: Out, the UART's pins; or i: In, o: Out, streams of bytes. clk, rst: In, clock and synchronous reset.
+    quiet: Out, nothing of a frame and no tick is under way.
+    """
+
+    def __init__(self, chip: Chip, *, divisor: int | None = None, virtual: bool = False):
+        self.chip, self.divisor, self.virtual, self.tick = chip, divisor, virtual, 0
+        wires = {"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))} if divisor is None else {"rx": In(1), "tx": Out(1)}
+        super().__init__({**wires, "clk": In(1), "rst": In(1), "quiet": Out(1)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        pins(m, self)
+        m.submodules.core = core = Core(self.chip)
+        m.submodules.link = link = HostLink(self.chip, virtual=self.virtual)
+        sending = Signal()
+        if self.divisor is None:
+            wiring.connect(m, wiring.flipped(self.i), link.i)
+            wiring.connect(m, link.o, wiring.flipped(self.o))
+        else:
+            m.submodules.receiver = receiver = UartReceiver(self.divisor)
+            m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
+            wiring.connect(m, receiver.o, link.i)
+            wiring.connect(m, link.o, transmitter.i)
+            m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx), sending.eq(transmitter.busy)]
+        wiring.connect(m, link.request, core.request)
+        wiring.connect(m, core.response, link.response)
+        wiring.connect(m, link.events, core.i)
+        wiring.connect(m, core.o, link.spikes)
+        run, clear, zero, waiting = commands(m, core.command, link.tick, core.busy)
+        m.d.comb += [core.tick.eq(run), core.clear.eq(clear), core.zero.eq(zero), core.wait.eq(waiting.any()),
+                     link.busy.eq(core.busy | core.taken | waiting.any()), self.quiet.eq(link.quiet & ~link.busy & ~sending)]
+        return m

@@ -1,0 +1,142 @@
+"""The frames of the host link: the one table from which its RTL, its driver and docs/frames.md come, and their coding in bytes.
+
+On the wire a frame is COBS(body, CRC-32 of the body) and a 0 byte; nothing else holds a 0. Numbers are little-endian, least significant
+byte first. The host sends one frame and waits for its reply; the sequence number makes a frame that comes twice be done once.
+
+    request    kind, sequence, commands                     reply    kind | 0x80, sequence, results, commands done, status
+    command    op, count (16 bits), address (32 bits), data
+    hello      kind, sequence                               reply    kind | 0x80, sequence, protocol, nature, longest frame (16 bits)
+
+A refusal (kind NAK) carries a reason in place of the sequence and nothing else.
+Source: Cheshire and Baker 1999 (COBS); CRC-32 as in Ethernet, zlib.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+__all__ = ["BATCH", "BITMAP", "COMMANDS", "EVENTS", "FRAME_BYTES", "HEADER_BYTES", "HELLO", "ITEM_DONE", "ITEM_EVENT", "ITEM_PAUSED",
+           "KINDS", "NAK", "NATURES", "PROTOCOL", "READ", "REASONS", "REPLY", "RUN", "STATUS", "TAIL_BYTES", "WAIT_CYCLES", "WIRE_BYTES",
+           "WRITE", "Command", "open_frame", "seal", "sealed_size", "stuff", "unstuff"]
+
+PROTOCOL = 1
+WIRE_BYTES = 2048
+"""longest frame on the wire, its 0 included"""
+FRAME_BYTES = 2038
+"""longest body with its CRC: COBS adds a byte per 254, the 0 is the last"""
+CRC_BYTES = 4
+HEADER_BYTES = 7
+"""of a command, before its data"""
+TAIL_BYTES = 2
+"""commands done and status, at the end of a reply"""
+WAIT_CYCLES = 1 << 20
+"""a frame waits no longer for the core: then it is answered as far as it came (watchdog)"""
+
+HELLO, BATCH, NAK, REPLY = 1, 2, 3, 0x80
+KINDS = {HELLO: "begins a session: the next batch has this sequence + 1; events that wait are thrown away",
+         BATCH: "commands, done in order once; the same sequence again gets the same reply again",
+         NAK: "of the chip only: a frame was refused and nothing done"}
+REASONS = {1: "damaged: no whole frame, or one of an unknown kind", 2: "out of sequence, or no session"}
+NATURES = {0: "board", 1: "virtual board"}
+
+READ, WRITE, EVENTS, BITMAP, RUN = 1, 2, 3, 4, 5
+
+OK, PAUSED, ROOM, BUSY, MALFORMED, UNKNOWN = range(6)
+STATUS = {OK: "all commands are done", PAUSED: "a run is under way: another run goes on with it",
+          ROOM: "the reply of the next command does not fit: send it again in a frame of its own",
+          BUSY: "the core did not become idle", MALFORMED: "a command ends after its frame", UNKNOWN: "no such op"}
+
+ITEM_EVENT, ITEM_DONE, ITEM_PAUSED = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One op: what count and address mean, bytes of data per count, bytes of reply per count, whether it waits for an idle core."""
+
+    name: str
+    count: str
+    address: str
+    data: int
+    reply: int
+    waits: bool
+    meaning: str
+
+
+COMMANDS = {
+    READ: Verb("read", "words", "the first", 0, 4, True, "reads neighbouring words of the memory map (registers alone: without waiting)"),
+    WRITE: Verb("write", "words", "the first", 4, 0, True, "writes neighbouring words of the memory map"),
+    EVENTS: Verb("events", "events", "delay << 24 | first axon", 2, 0, True, "sends an event to first axon + n for each 16-bit n"),
+    BITMAP: Verb("bitmap", "bytes", "delay << 24 | first axon", 1, 0, True,
+                 "sends an event to first axon + n for each bit n that is set, least significant first"),
+    RUN: Verb("run", "ticks", "", 0, 0, False, "runs ticks; the reply has a 32-bit item (kind << 24 | delay << 16 | address) for each "
+              "event that leaves (kind 0), after each tick one of kind 1; one of kind 2 ends a run that must be continued. 0 ticks: one "
+              "item of kind 1 after the events that wait"),
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a batch. data: bytes that follow its header."""
+
+    op: int
+    count: int
+    address: int = 0
+    data: bytes = b""
+
+    def to_bytes(self) -> bytes:
+        return bytes((self.op,)) + self.count.to_bytes(2, "little") + self.address.to_bytes(4, "little") + self.data
+
+    @property
+    def size(self) -> int:
+        """Bytes in the request."""
+        return HEADER_BYTES + len(self.data)
+
+    @property
+    def reply(self) -> int:
+        """Bytes of its result, the least for a run."""
+        return 4 * max(1, self.count) if self.op == RUN else COMMANDS[self.op].reply * self.count
+
+
+def stuff(data: bytes) -> bytes:
+    """COBS: the same bytes without a 0; one byte longer per 254."""
+    out = bytearray()
+    for block in data.split(b"\0"):
+        while len(block) >= 254:
+            out += b"\xff" + block[:254]
+            block = block[254:]
+        out.append(len(block) + 1)
+        out += block
+    return bytes(out)
+
+
+def unstuff(data: bytes) -> bytes | None:
+    """Inverse of :func:`stuff`; None if ``data`` is no such thing."""
+    out, at, end = [], 0, len(data)
+    while at < end:
+        code = data[at]
+        block = data[at + 1:at + code]
+        if not code or at + code > end:
+            return None
+        out.append(block)
+        at += code
+        if code < 255 and at < end:
+            out.append(b"\0")
+    return b"".join(out)
+
+
+def seal(body: bytes) -> bytes:
+    """A body as it goes over the wire."""
+    return stuff(body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")) + b"\0"
+
+
+def sealed_size(payload: int) -> int:
+    """Least bytes on the wire of a body that has so many after kind and sequence."""
+    return 2 + payload + CRC_BYTES + 2
+
+
+def open_frame(wire: bytes) -> bytes | None:
+    """The body of what lay between two 0 bytes, or None: damaged."""
+    frame = unstuff(wire)
+    if frame is None or not 2 + CRC_BYTES <= len(frame) <= FRAME_BYTES:
+        return None
+    body = frame[:-CRC_BYTES]
+    return body if zlib.crc32(body) == int.from_bytes(frame[-CRC_BYTES:], "little") else None
