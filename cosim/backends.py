@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from cosim.link import Backend
-from cosim.parts import Parts, VerilatedParts
+from cosim.parts import Parts, PingPong, VerilatedParts
 from pysim.errors import InputError
 from pysim.image import Bundle, Image
 from pysim.mesh import MeshImage, MeshModel
@@ -94,7 +94,7 @@ def _verilator(_: str, network: Network, bundle: Bundle, **options: Any) -> Back
     from cosim.mesh import VerilatedMesh
     from cosim.native import Verilated
 
-    return _on(bundle, Verilated, VerilatedParts, VerilatedMesh, **options)
+    return _on(bundle, Verilated, PingPong if bundle.chip.banks > 1 else VerilatedParts, VerilatedMesh, **options)
 
 
 def _icarus(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:

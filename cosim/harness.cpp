@@ -17,6 +17,13 @@
 #endif
 
 #define PORT(stream, part) stream##___05F##part  // a port of the model: the simulator writes __ so
+#if BANKS > 1  // `busy` also waits for words that are on their way to the bank at rest
+#define TICKING working
+#define HOLD(model, value) model->held = value
+#else
+#define TICKING busy
+#define HOLD(model, value)
+#endif
 
 #ifdef DIRECT_EVAL  // the parts of the model's evaluation; declared in no header
 void Vchip___024root___eval_triggers_vec__act(Vchip___024root*);
@@ -42,6 +49,10 @@ struct Model {
     std::vector<Memory> memories;
     std::vector<uint64_t> outputs;  // events that left: address | delay << 32 | core << 40
     uint64_t evaluations = 0;
+#if BANKS > 1
+    const uint64_t *feed = nullptr, *feed_end = nullptr;  // requests that go in while ticks run, one a cycle
+    bool held = false;                                     // not now
+#endif
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> waves;  // one time unit is half a cycle
     uint64_t now = 0;
@@ -92,13 +103,27 @@ struct Model {
     }
     inline void cycle() {
         if (top->PORT(o, valid) && top->PORT(o, ready)) outputs.push_back(output(top->PORT(o, payload)));
+#if BANKS > 1
+        const bool feeding = feed != feed_end && !held && !top->PORT(request, valid), taken = top->PORT(request, ready);
+        if (feeding) top->PORT(request, payload) = *feed, top->PORT(request, valid) = 1;
+#endif
         half(1);
         half(0);
         ++evaluations;
+#if BANKS > 1
+        if (feeding) top->PORT(request, valid) = 0, feed += taken;
+#endif
     }
     // false: the chip did not become idle within the limit
     bool idle(int64_t limit) {
         while (top->busy) {
+            if (limit-- <= 0) return false;
+            cycle();
+        }
+        return true;
+    }
+    bool ticked(int64_t limit) {
+        while (top->TICKING) {
             if (limit-- <= 0) return false;
             cycle();
         }
@@ -255,6 +280,12 @@ int64_t sl_events(Model* model, uint64_t* out, int64_t capacity) {
     if (out) model->outputs.clear();
     return n;
 }
+#if BANKS > 1
+// From now on these requests (of the caller, until they are in) go in, one a cycle, while the model is clocked by sl_run or sl_cycles.
+void sl_feed(Model* model, const uint64_t* requests, int64_t count) { model->feed = requests, model->feed_end = requests + count; }
+// Requests still to go in.
+int64_t sl_fed(Model* model) { return model->feed_end - model->feed; }
+#endif
 uint64_t sl_evaluations(Model* model) { return model->evaluations; }
 #if VM_COVERAGE
 void sl_coverage(Model* model, const char* path) { model->context.coveragep()->write(path); }
@@ -281,8 +312,10 @@ int sl_run(Model* model, const Run* run) {
         }
 
     for (int64_t sample = 0; sample < run->samples; ++sample) {
+        HOLD(model, true);
         model->write(CONTROL_ADDRESS, CONTROL_CLEAR_BIT);
         if (!model->idle(run->cycle_limit)) return 1;
+        HOLD(model, false);
         READ_COUNTERS(root, before);
         for (int64_t tick = 0; tick < run->ticks; ++tick) {
             const int64_t slot = tick % run->slots;
@@ -304,7 +337,7 @@ int sl_run(Model* model, const Run* run) {
             model->top->tick = 1;
             model->cycle();
             model->top->tick = 0;
-            if (!model->idle(run->cycle_limit)) return 1;
+            if (!model->ticked(run->cycle_limit)) return 1;
             READ_COUNTERS(root, now);
             int64_t* counts = run->counts + (sample * run->ticks + tick) * counters;
             for (int64_t c = 0; c < counters; ++c) counts[c] = int64_t(now[c] - before[c]);

@@ -20,7 +20,8 @@ from cosim.verilate import Options, build
 from pysim.errors import InputError
 from pysim.image import Image
 from pysim.memory_map import COUNTERS
-from pysim.params import Chip
+from pysim.params import BUS_BITS, Chip
+from pysim.schedule import load_stream
 from pysim.trace import Stimulus, Trace
 
 __all__ = ["ChipModel", "Verilated", "claim", "side_by_side"]
@@ -66,11 +67,33 @@ class ChipModel(Link):
         return np.ctypeslib.as_array(buffer).reshape(rows.value, stride.value)
 
     def fill(self, image: Image, core: int = 0) -> None:
-        """Put the image into the memories (of ``core``, in a mesh) directly, and its settings into their registers."""
+        """Put the image into the memories (of ``core``, in a mesh; of bank 0) directly, and its settings into their registers."""
         for memory in self.map.loaded:
             rows = image.rows(memory.name)
             self.memory(memory.name, core)[:len(rows), :rows.shape[1]] = rows
         self._set(image, core)
+
+    def feed(self, image: Image, bank: int) -> None:
+        """On a chip of two banks: from now on one word of the image a cycle goes through the load port into ``bank``, whenever the
+        chip is clocked; not while :meth:`run` clears it."""
+        addresses, words = load_stream(image, bank)
+        self._feed = addresses | words << np.uint64(self.map.address_bits) | np.uint64(1) << np.uint64(self.map.address_bits + BUS_BITS)
+        self._lib.sl_feed(self._handle, self._feed.ctypes.data, len(self._feed))
+
+    @property
+    def feeding(self) -> int:
+        """Words still to go in."""
+        return self._lib.sl_fed(self._handle)
+
+    @property
+    def clock(self) -> int:
+        """Cycles since the model began."""
+        return self._lib.sl_evaluations(self._handle)
+
+    def switch(self, image: Image, bank: int) -> None:
+        """The ticks from now on are of the image that is in ``bank``."""
+        self._set(image)
+        self.write(self.map.registers["bank"].address, bank)
 
     def load(self, image: Image) -> None:
         """Put the image in through the load port, word by word, as a board would."""
@@ -249,9 +272,10 @@ def _library(path: Path) -> ctypes.CDLL:
             ("sl_read", i64, (handle, u32)), ("sl_send", ctypes.c_int, (handle, u32, u32, u32, i64)),
             ("sl_tick", None, (handle,)), ("sl_idle", ctypes.c_int, (handle, i64)), ("sl_events", i64, (handle, pointer, i64)),
             ("sl_cycles", None, (handle, i64)), ("sl_ready", None, (handle, ctypes.c_int)), ("sl_evaluations", ctypes.c_uint64, (handle,)),
+            ("sl_feed", None, (handle, pointer, i64)), ("sl_fed", i64, (handle,)),
             ("sl_run", ctypes.c_int, (handle, pointer)), ("sl_wave_open", ctypes.c_int, (handle, ctypes.c_char_p)),
             ("sl_wave_close", None, (handle,)), ("sl_coverage", None, (handle, ctypes.c_char_p))):
-        if name.startswith(("sl_wave", "sl_coverage")) and not hasattr(lib, name):  # a build without waves, without coverage
+        if name.startswith(("sl_wave", "sl_coverage", "sl_fe")) and not hasattr(lib, name):  # a build without waves, coverage, two banks
             continue
         function = getattr(lib, name)
         function.restype, function.argtypes = result, arguments

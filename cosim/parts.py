@@ -1,17 +1,21 @@
 """Backends of a program: the parts of a network take turns on one core, in each of the ways that a single core is run.
 
-One model of the chip serves all parts; between two of them its memories are filled anew.
+One model of the chip serves all parts; between two of them its memories are filled anew. A chip of two banks is loaded as a board would
+be: while a part runs, the image of the next one goes in through the load port.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from cosim.link import Backend
 from pysim.image import Image
 from pysim.program import Program
+from pysim.schedule import jobs, schedule
 from pysim.trace import Stimulus, Trace
 
-__all__ = ["Parts", "VerilatedParts"]
+__all__ = ["Parts", "PingPong", "VerilatedParts"]
 
 
 class Parts(Backend):
@@ -52,6 +56,48 @@ class VerilatedParts(Backend):
             return self.model.run(image, part, membranes=membranes)
 
         return self.program.run(stimulus, one, membranes=membranes)
+
+    def close(self) -> None:
+        self.model.close()
+
+
+class PingPong(Backend):
+    """All parts on one Verilated chip of two banks, in the turns of pysim.schedule on one core, through the load port alone.
+
+    ``batch`` samples run on one load (None: all). ``clock``: cycles that the last run took, from the first word loaded to the end of the
+    last tick.
+    """
+
+    name = "verilator"
+
+    def __init__(self, program: Program, *, batch: int | None = None, **options: Any) -> None:
+        from cosim.native import ChipModel
+
+        self.program, self.batch, self.model, self.clock = program, batch, ChipModel(program.chip, **options), 0
+
+    def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
+        images, model, batch = [part.image for part in self.program.parts], self.model, self.batch or stimulus.samples
+        # Who comes when, and in which bank, does not depend on how long the runs take.
+        plan = schedule(jobs(self.program, np.ones((len(images), stimulus.samples), np.int64)), batch=batch)
+        turns, began = iter(plan.turns), model.clock
+        coming = next(turns)
+        model.feed(images[coming.part], coming.bank)
+
+        def one(i: int, part: Stimulus) -> Trace:
+            nonlocal coming
+            turn = coming
+            while left := model.feeding:
+                model.cycles(left)
+            model.switch(images[i], turn.bank)
+            coming = next(turns, turn)
+            if coming is not turn and coming.load:
+                model.feed(images[coming.part], coming.bank)
+            return model.run(images[i], part, membranes=membranes)
+
+        traces = [self.program.run(stimulus.take(slice(at, at + batch)), one, membranes=membranes)
+                  for at in range(0, stimulus.samples, batch)]
+        self.clock = model.clock - began
+        return Trace.concatenate(traces)
 
     def close(self) -> None:
         self.model.close()

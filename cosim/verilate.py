@@ -241,7 +241,7 @@ def _model_header(chip: Chip, root_header: str, core_header: str | None = None) 
     return "\n".join((
         "#pragma once",
         *([f'#include "Vchip_{CORE_MODULE}.h"'] if core_header is not None else []),
-        f"#define CORES {d.cores}",
+        f"#define CORES {d.cores}", f"#define BANKS {chip.banks}",
         f"#define MEMORIES {memories}",
         f"#define READ_COUNTERS(root, out) do {{ {counters} }} while (0)",
         *(["#define INPUT_REGION"] if "__VicoFirstIteration" in root_header else []),

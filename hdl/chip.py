@@ -15,7 +15,7 @@ from pysim.memory_map import CONTROL_CLEAR, CONTROL_TICK, CONTROL_ZERO
 from pysim.params import BUS_BITS, Chip
 from pysim.records import event_record, output_record
 
-__all__ = ["ChipTop", "commands", "pins"]
+__all__ = ["ChipTop", "commands", "pins", "working"]
 
 
 class ChipTop(wiring.Component):
@@ -23,7 +23,7 @@ class ChipTop(wiring.Component):
 
     request, response: load port. i, o: events in and out. tick: In(1), a high cycle asks for a tick.
     clk, rst: In(1), clock and synchronous reset. busy: Out(1), from the edge that takes a tick or a command until it is done
-    and its last event has left.
+    and its last event has left. working: Out(1), on a chip of two banks: the same, but for requests on their way in.
     """
 
     def __init__(self, chip: Chip):
@@ -32,7 +32,7 @@ class ChipTop(wiring.Component):
         super().__init__({
             "request": In(stream.Signature(request_layout(self.core.map.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
             "i": In(stream.Signature(layout(event_record(chip)))), "o": Out(stream.Signature(layout(output_record(chip)))),
-            "tick": In(1), "busy": Out(1), "clk": In(1), "rst": In(1),
+            "tick": In(1), "busy": Out(1), "clk": In(1), "rst": In(1), **working(chip),
         })
 
     def elaborate(self, platform) -> Module:
@@ -55,7 +55,14 @@ class ChipTop(wiring.Component):
             core.tick.eq(run), core.clear.eq(clear), core.zero.eq(zero), core.wait.eq(waiting.any()),
             self.busy.eq(core.busy | core.taken | waiting.any() | tick | requests.o.valid | events_in.o.valid | reset),
         ]
+        if self.chip.banks > 1:
+            m.d.comb += self.working.eq(core.busy | waiting.any() | tick | reset)
         return m
+
+
+def working(chip: Chip) -> dict:
+    """The pin of that name, on chips of two banks: while words stream in, ``busy`` says nothing of ticks."""
+    return {"working": Out(1)} if chip.banks > 1 else {}
 
 
 def pins(m: Module, top: wiring.Component) -> tuple[Signal, Signal]:

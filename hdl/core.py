@@ -90,7 +90,9 @@ class Core(wiring.Component):
         saturated, counters = add("saturated", _Tally(chip)), add("counters", _Counters(), "events")
         port = add("loadport", LoadPort(self.map), "control")
         few = add("few", Module())  # the few registers of sleeping domains that are not part of a component
-        rams = {name: RAM(name, width=memory.width, rows=memory.rows, read_domain=read_domain.get(name, "control"),
+        banked = {name: memory.row_bits for name, memory in memories.items() if memory.loaded and chip.banks > 1}
+        beyond = {name: 1 << bits for name, bits in banked.items()}  # rows of bank 0, with those that an address only could name
+        rams = {name: RAM(name, width=memory.width, rows=beyond.get(name, 0) + memory.rows, read_domain=read_domain.get(name, "control"),
                           write_domain="out" if name in ("v", "refractory") else "control")
                 for name, memory in memories.items() if name not in ("ring", "spikes")}
         rams["spikes"] = RAM("spikes", width=chip.lanes, rows=d.words, chunk=SCAN_BITS, read_domain="events", write_domain="out")
@@ -176,11 +178,19 @@ class Core(wiring.Component):
             "v": (control.word, control.leaking), "refractory": (control.word, control.firing), "spikes": (scanner.row, scanner.read),
         }
         bus_busy = port.read | port.write
+        if chip.banks > 1:  # what is written to the bank at rest must not turn a read of the other one away
+            bus_busy, active = port.read, Signal()
+            with few.If(self.tick | self.clear):
+                few.d.control += active.eq(port.bank)
+            m.d.comb += port.active.eq(active)
         answers = {"ring": ring.bus_chunk}
         m.d.comb += [ring.bus_read.eq(accessed["ring"]), ring.bus_row.eq(port.row), ring.bus_index.eq(port.chunk),
                      ring.bus_write.eq(select["ring"] & port.write), ring.bus_data.eq(port.data)]
         for name, ram in rams.items():
             row, when = reads[name]
+            if name in banked:
+                m.d.comb += (within := Signal(banked[name], name=f"{name}_row")).eq(row)
+                row = Cat(within, active)
             m.d.comb += [ram.r_row.eq(Mux(bus_busy, port.row, row)), ram.r_en.eq(when | accessed[name])]
             if name == "spikes":
                 odd = Signal()  # the load port reads halves of the scanner's chunks

@@ -1,10 +1,10 @@
 """Load port: the 32-bit, word-addressed bus behind which every register and memory of the map lies.
 
-One request at a time; a request for a memory waits until the core is idle. Decoded from pysim/memory_map.py, the one
-table. An address that nothing lies at reads 0 and ignores writes.
+One request at a time; a request for a memory waits until the core is idle, unless it writes to the bank at rest (chips of two banks).
+Decoded from pysim/memory_map.py, the one table. An address that nothing lies at reads 0 and ignores writes.
 """
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,7 +26,8 @@ class LoadPort(wiring.Component):
     command: Out, bits written to the control register in this cycle. wait: In, a command is still to be taken.
     busy, number, count_*: In, what the registers say. steps: Out, T. dense: Out, visit silent axons too. extension: Out, log2 of f.
     select: Out, the memory asked (one bit each, in the order of the map); row, chunk, write, read, data: Out, the access to it,
-        while idle; answer: In, one cycle after ``read``.
+        while idle; answer: In, one cycle after ``read``. With two banks, ``row`` of a loaded memory has the bank on top;
+        bank: Out, the one that the host wants; active: In, the one that ticks run on.
     """
 
     def __init__(self, map_: MemoryMap):
@@ -36,9 +37,10 @@ class LoadPort(wiring.Component):
             "request": In(stream.Signature(request_layout(map_.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
             "taken": Out(1), "command": Out(3), "wait": In(1), "busy": In(1), "number": In(24), **{f"count_{n}": In(64) for n in COUNTERS},
             "steps": Out(17), "dense": Out(1), "extension": Out(map_.chip.derived.extension_bits),
-            "select": Out(len(memories)), "row": Out(max(m.row_bits for m in memories)),
+            "select": Out(len(memories)), "row": Out(max(m.row_bits for m in memories) + map_.chip.banks - 1),
             "chunk": Out(max(1, *(m.chunk_bits for m in memories))),
             "write": Out(1), "read": Out(1), "data": Out(BUS_BITS), "answer": In(BUS_BITS),
+            **({"bank": Out(1), "active": In(1)} if map_.chip.banks > 1 else {}),
         })
 
     def elaborate(self, platform) -> Module:
@@ -52,8 +54,10 @@ class LoadPort(wiring.Component):
         settings = {"steps": self.steps, "dense": self.dense}
         if map_.chip.extension > 1:
             settings["extension"] = self.extension
+        if map_.chip.banks > 1:
+            settings["bank"] = self.bank
         values = {
-            **{name: r.reset for name, r in map_.registers.items() if r.access == "r"}, "extension": 0, **settings,
+            **{name: r.reset for name, r in map_.registers.items() if r.access == "r"}, "extension": 0, "bank": 0, **settings,
             "status": self.busy | self.wait, "tick": self.number,
             **{name: getattr(self, f"count_{name}")[:BUS_BITS] for name in COUNTERS},
             **{f"{name}_high": getattr(self, f"count_{name}")[BUS_BITS:] for name in COUNTERS},
@@ -63,18 +67,24 @@ class LoadPort(wiring.Component):
             for name, value in values.items():
                 with m.Case(map_.registers[name].address):
                     m.d.comb += register.eq(value)
+        standby: Value = Const(0)  # the memory asked is of the bank at rest
         for index, memory in enumerate(map_.memories.values()):
-            row, chunk = Signal.like(self.row), Signal.like(self.chunk)
-            m.d.comb += [chunk.eq(request.address[:memory.chunk_bits]), row.eq(request.address[memory.chunk_bits:memory.size_bits])]
-            here = request.address[memory.size_bits:] == memory.base >> memory.size_bits
+            row, chunk, address = Signal.like(self.row), Signal.like(self.chunk), request.address
+            place: Value = row
+            if map_.chip.banks > 1 and memory.loaded:
+                address, bank = address[:map_.bank_bit], address[map_.bank_bit]
+                place = Cat(row[:memory.row_bits], bank)
+                standby |= self.select[index] & (bank != self.active)
+            m.d.comb += [chunk.eq(address[:memory.chunk_bits]), row.eq(address[memory.chunk_bits:memory.size_bits])]
+            here = address[memory.size_bits:] == memory.base >> memory.size_bits
             with m.If(here & (row < memory.rows) & (chunk < memory.chunks)):
-                m.d.comb += [self.select[index].eq(1), self.row.eq(row), self.chunk.eq(chunk)]
+                m.d.comb += [self.select[index].eq(1), self.row.eq(place), self.chunk.eq(chunk)]
 
         fresh, is_memory, idle = Signal(), Signal(), Signal()
         m.d.comb += [
             fresh.eq(self.taken & ~reading), is_memory.eq(self.select.any()), idle.eq(~self.busy & ~self.wait),
             self.data.eq(request.data),
-            self.write.eq(fresh & is_memory & idle & request.write),
+            self.write.eq(fresh & is_memory & (idle | standby if map_.chip.banks > 1 else idle) & request.write),
             self.read.eq(fresh & is_memory & idle & ~request.write & self.response.ready),
             self.response.valid.eq(reading | (fresh & ~is_memory & ~request.write)), self.response.payload.eq(register),
             done.eq(reading | self.write | (fresh & ~is_memory & (request.write | self.response.ready))),

@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.axons import layout
 from hdl.chip import commands, pins
+from hdl.chip import working as working_pin
 from hdl.core import members
 from hdl.fabric import Fabric
 from hdl.loadport import request_layout
@@ -46,7 +47,7 @@ class MeshTop(wiring.Component):
         super().__init__({
             "request": In(stream.Signature(self.requests)), "response": Out(stream.Signature(BUS_BITS)),
             "i": In(stream.Signature(self.into)), "o": Out(stream.Signature(self.out)),
-            "tick": In(1), "busy": Out(1), "clk": In(1), "rst": In(1),
+            "tick": In(1), "busy": Out(1), "clk": In(1), "rst": In(1), **working_pin(chip),
         })
 
     def elaborate(self, platform) -> Module:
@@ -67,6 +68,8 @@ class MeshTop(wiring.Component):
             m.d.comb += [core.tick.eq(run), core.clear.eq(clear), core.zero.eq(zero), core.wait.eq(waiting.any() | working)]
         going = [self._load_port(m, cores), self._events_in(m, cores, fabric), self._events_out(m, cores)]
         m.d.comb += self.busy.eq(working | waiting.any() | Cat(core.taken for core in cores).any() | Cat(going).any() | tick | reset)
+        if self.chip.banks > 1:
+            m.d.comb += self.working.eq(working | waiting.any() | tick | reset)
         return m
 
     def _load_port(self, m: Module, cores: list) -> Value:

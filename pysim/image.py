@@ -41,6 +41,7 @@ MAX_MANIFEST = 64 << 20
 class Bundle:
     """What a host reads of a packed network, whether it is on one core or on many: ``network`` is what the manifest says of it."""
 
+    chip: Chip
     network: dict[str, Any]
 
     @property

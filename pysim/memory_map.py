@@ -2,8 +2,9 @@
 
 The load port is 32 bits wide and word-addressed. A memory of ``rows`` rows of ``width`` bits is read and written
 in chunks of 32 bits: address = base + (row << chunk_bits) + chunk, chunk 0 the least significant. Memories
-may be accessed while the core is idle; registers always. Memories are undefined after reset. Each core of a mesh has this map;
-the number of the core lies in the address bits above it.
+may be accessed while the core is idle; registers always. Memories are undefined after reset. A chip of two banks has every loaded memory
+twice: the bank is the top address bit, and the bank at rest may be written at any time. Each core of a mesh has this map; the number of
+the core lies in the address bits above it.
 """
 
 from dataclasses import dataclass, replace
@@ -98,7 +99,9 @@ class MemoryMap:
             ("control", "w", 0, f"{CONTROL_TICK} runs a tick, {CONTROL_CLEAR} clears state, {CONTROL_ZERO} zeroes counters"),
             ("status", "r", 0, "bit 0: busy"), ("steps", "rw", 0, "steps T of a sample"),
             ("dense", "rw", 0, "bit 0: visit silent axons too (the paper's timing)"),
-            ("extension", "rw", 0, f"log2 of the axon extension f in use, 0..{d.extensions}"), ("tick", "r", 0, "tick that runs next"),
+            ("extension", "rw", 0, f"log2 of the axon extension f in use, 0..{d.extensions}"),
+            ("bank", "rw", 0, f"image bank, 0..{chip.banks - 1}, of ticks and clears from the next on"),
+            ("tick", "r", 0, "tick that runs next"),
         ]
         for name, meaning in COUNTERS.items():
             registers += [(name, "r", 0, f"{meaning}: low half"), (f"{name}_high", "r", 0, f"{meaning}: high half")]
@@ -131,6 +134,9 @@ class MemoryMap:
             base += size
         self.address_bits = (base - 1).bit_length()
         """bits of an address of one core; in a mesh the core's number lies above them"""
+        self.bank_bit = self.address_bits
+        """bit of an address that names the bank of a loaded memory, on a chip of two"""
+        self.address_bits += chip.banks - 1
         if d.cores > 1 and self.address_bits + d.core_bits > MAX_ADDRESS_BITS:
             most = 1 << max(0, MAX_ADDRESS_BITS - self.address_bits)
             raise InputError(f"mesh of cores of {self.address_bits} address bits must have at most {most} cores ({MAX_ADDRESS_BITS} "
@@ -139,6 +145,10 @@ class MemoryMap:
     def core_base(self, core: int) -> int:
         """What to add to an address to mean that of core ``core`` of a mesh."""
         return core << self.address_bits
+
+    def bank_base(self, bank: int) -> int:
+        """What to add to the address of a loaded memory to mean that of bank ``bank``."""
+        return bank << self.bank_bit
 
     @cached_property
     def loaded(self) -> list[Memory]:

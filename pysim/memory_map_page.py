@@ -38,6 +38,10 @@ The load port is 32 bits wide and word-addressed: every address below counts 32-
 Registers may be accessed always, memories while the core is idle (`status` bit 0 is 0). Reset zeroes the registers and
 leaves memories undefined; *loaded* memories are filled from the image bundle, the others are the core's own state,
 which `control` = 2 (clear) writes. 64-bit counters are two registers, the low half first.
+
+A chip of two banks (`banks` = 2) has every loaded memory twice. Its addresses have one bit more, on top: the bank of a loaded memory, 0
+for all else. Ticks and clears run on the bank that register `bank` named when they started; the loaded memories of the other
+one may be written at any time, one word a cycle. Everything else waits until the core is idle, as ever.
 """
 
 RECORDS = (("leak", "per lane and page, bit planes", leak_record), ("fire", "per lane and page, bit planes", fire_record),

@@ -45,6 +45,7 @@ class Chip:
     bounded              bool          lower membrane bound in hardware
     sliced               bool          lanes held as bit planes (fast in simulation) or as integers (fast adders)
     clock_gates          bool          sleeping stages by clock gate (simulation, ASIC) or by enable (FPGA)
+    banks                1, 2          images a core holds: with two, one is loaded while ticks run on the other
     mesh_width           1..64         columns of the mesh of cores
     mesh_height          1..64         rows of it; 1 x 1 is a single core without a fabric
     chain                0..65536      of each core of a mesh: route entries beyond one per neuron, for spikes that go to several places
@@ -65,6 +66,7 @@ class Chip:
     bounded: bool = True
     sliced: bool = True
     clock_gates: bool = True
+    banks: int = 1
     mesh_width: int = 1
     mesh_height: int = 1
     chain: int = 1024
@@ -72,7 +74,7 @@ class Chip:
     def __post_init__(self) -> None:
         for name, low, high in (("axons", 1, 65536), ("columns", 1, 65536), ("lanes", 1, 1024), ("membrane_bits", 8, 32),
                                 ("delay_max", 1, MAX_DELAY), ("extension", 1, MAX_EXTENSION), ("pages", 1, MAX_PAGES),
-                                ("leak_terms", 0, LEAK_TERMS), ("mesh_width", 1, MAX_SIDE), ("mesh_height", 1, MAX_SIDE),
+                                ("leak_terms", 0, LEAK_TERMS), ("banks", 1, 2), ("mesh_width", 1, MAX_SIDE), ("mesh_height", 1, MAX_SIDE),
                                 ("chain", 0, 65536), ("refractory_bits", 0, MAX_REFRACTORY.bit_length())):
             check_int(f"chip parameter {name}", getattr(self, name), low, high)
         if self.digit_bits not in (1, 2, 4, 8):

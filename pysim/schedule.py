@@ -7,8 +7,9 @@ begin first, and
     load   begins when the port is free and the bank's last run has ended, and takes a cycle a word; none if the image is still there
     run    begins when the load has ended, the core is free and, for this batch, all parts that it listens to have run
 
-The spikes between parts lie in the host's memory. Not counted: CLEAR, and bringing events into the ring. The RTL has one bank per core: the
-cycles of runs and the words of images are measured there (docs/cost.md), the overlap of loading and running is this model's.
+The spikes between parts lie in the host's memory; bringing events into the ring is not counted. On one core this is what the RTL does
+(cosim.parts.PingPong), where nothing is loaded during a CLEAR and while the host switches to the other bank: with the cycles that a tick
+takes at the pins (:func:`at_pins`) and these :func:`pauses`, its clock counts schedule(...).total + pauses(...), exactly.
 """
 
 from collections.abc import Sequence
@@ -21,11 +22,14 @@ import numpy as np
 from pysim.errors import InputError
 from pysim.image import Image
 from pysim.memory_map import Memory, MemoryMap
+from pysim.params import SCAN_BITS
 from pysim.program import Program
 
-__all__ = ["BANKS", "Job", "Schedule", "Turn", "jobs", "load_rows", "load_words", "order", "schedule"]
+__all__ = ["BANKS", "Job", "Schedule", "Turn", "at_pins", "jobs", "load_rows", "load_stream", "load_words", "order", "pauses", "schedule"]
 
 BANKS = 2
+# What the registers at the pins of the chip (hdl/chip.py) add, in cycles: to a tick, and to a CLEAR with its command.
+TICK, CLEAR = 4, 6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -198,6 +202,26 @@ def jobs(bundle: Program | Image, cycles: np.ndarray) -> list[Job]:
     return found
 
 
+def at_pins(bundle: Program | Image, cycles: np.ndarray) -> np.ndarray:
+    """From the cycles of the cores' counters, int64 ``[part, sample]``, to those from asking for each tick until the pins say that it is
+    over."""
+    images = [bundle] if isinstance(bundle, Image) else [part.image for part in bundle.parts]
+    return cycles + np.array([TICK * image.ticks for image in images])[:, None]
+
+
+def pauses(bundle: Program | Image, plan: Schedule) -> int:
+    """Cycles that all CLEARs and switches of banks take: in each turn every register of ``Image.settings`` and ``bank`` are written, and
+    before each sample CLEAR walks the ring and the words."""
+    images = [bundle] if isinstance(bundle, Image) else [part.image for part in bundle.parts]
+    found = 0
+    for turn in plan.turns:
+        image, d = images[turn.part], images[turn.part].chip.derived
+        samples = min(plan.batch, plan.samples - turn.batch * plan.batch)
+        chunks = -(-image.chip.axons * image.placement.extension // SCAN_BITS)
+        found += len(image.settings) + 1 + samples * (CLEAR + d.slots * chunks + 2 * d.words)
+    return found
+
+
 def load_rows(image: Image, memory: Memory) -> int:
     """Rows of a memory that must be loaded: those a run of the image reads. What lies behind them may be anything."""
     words = len(image.placement.words)
@@ -209,3 +233,17 @@ def load_rows(image: Image, memory: Memory) -> int:
 def load_words(image: Image) -> int:
     """32-bit words of an image that go through the load port, one a cycle."""
     return sum(load_rows(image, memory) * memory.chunks for memory in MemoryMap(image.chip).loaded)
+
+
+def load_stream(image: Image, bank: int) -> tuple[np.ndarray, np.ndarray]:
+    """Addresses and words, uint64 ``[load_words]``, that put an image into ``bank``."""
+    map_ = MemoryMap(image.chip)
+    addresses, words = [], []
+    for memory in map_.loaded:
+        rows = image.rows(memory.name)[:load_rows(image, memory)]
+        padded = np.zeros((len(rows), 4 * memory.chunks), np.uint8)
+        padded[:, :rows.shape[1]] = rows
+        at = memory.address(0) + map_.bank_base(bank) + (np.arange(len(rows))[:, None] << memory.chunk_bits) + np.arange(memory.chunks)
+        addresses.append(at.ravel())
+        words.append(padded.view("<u4").ravel())
+    return np.concatenate(addresses).astype(np.uint64), np.concatenate(words).astype(np.uint64)

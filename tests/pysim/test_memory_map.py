@@ -39,6 +39,14 @@ def test_memories_hold_the_core(chip: Chip) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
+def test_a_second_bank_is_one_address_bit_on_top(name: str) -> None:
+    one, two = MemoryMap(PRESETS[name]), MemoryMap(PRESETS[name].replace(banks=2))
+    assert one.memories == two.memories and one.registers.keys() == two.registers.keys()
+    assert (two.bank_bit, two.address_bits) == (one.address_bits, one.address_bits + 1)
+    assert [two.bank_base(bank) for bank in (0, 1)] == [0, 1 << one.address_bits]
+
+
+@pytest.mark.parametrize("name", PRESETS)
 def test_registers(name: str) -> None:
     chip, registers = PRESETS[name], MemoryMap(PRESETS[name]).registers
     assert registers["id"].reset == CHIP_ID and registers["fingerprint"].reset == chip.fingerprint()
