@@ -307,7 +307,7 @@ GOOD = np.zeros((6, 5, 2), np.uint8)
     (_stimulus(**{"spikes/pixels": GOOD.astype(np.float32) + 0.5}), "must be packed uint8 [sample, step, byte], not float32"),
     (_stimulus(**{"spikes/pixels": GOOD + np.uint8(255)}), "padding bits of input 'pixels' must be 0, not set"),
     (_stimulus(**{"spikes/others": GOOD}), "stimulus must hold exactly the inputs pixels, not others"),
-    (_stimulus(pixels=GOOD), "must hold arrays spikes/<input> (and labels), not pixels"),
+    (_stimulus(pixels=GOOD), "must hold arrays spikes/<input> (and pixels/<name>, labels), not pixels"),
     (_stimulus(**{"spikes/pixels": GOOD, "labels": np.zeros(5, np.int64)}), "labels of the stimulus must be of shape (6,), not (5,)"),
     (_stimulus(**{"spikes/pixels": GOOD[:0]}), "samples to compare must be at least 1, not 0"),
     (_stimulus(**{"spikes/pixels": np.array([_Evil()], object)}), "must be an .npz archive without pickles, not this one"),
