@@ -1,4 +1,4 @@
-"""The command ``spikeloop``: train, quantize, map, fit, cost, verilog, sim, compare, export, bench, board.
+"""The command ``spikeloop``: train, quantize, map, fit, cost, verilog, sim, compare, export, bench, board, pim-sweep.
 
 Exit status: 0 equal (or done), 1 different (or a run that proves nothing: a silent population, dropped events), 2 bad input, 130
 interrupted. Bad input is one sentence on stderr, ``spikeloop: <thing> must be <requirement>, not <value>``. With ``--json`` stdout
@@ -376,6 +376,44 @@ def bench(seconds: Annotated[float, typer.Option("--seconds", metavar="S", help=
             | {name: f"{ratio:,.2f} x" for name, ratio in result["ratios"].items()})
 
 
+@app.command("pim-sweep")
+def pim_sweep(net: Annotated[Path | None, typer.Option("--net", metavar="FILE", help="Q-STDB net with a PIM first layer. "
+                                                       "[dim]default: the kept pim-mnist[/dim]", show_default=False)] = None,
+              data: DataDir = None,
+              study: Annotated[str, typer.Option("--study", metavar="A,B,...", help="adc_bits, active_rows, gain, offset, stuck, noise. "
+                                                 "[dim]default: all[/dim]", show_default=False)] = "",
+              seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Devices drawn for each value.")] = 5,
+              images: Annotated[int, typer.Option("--images", metavar="N", help="Test images for each device.")] = 2000,
+              rtl_images: Annotated[int, typer.Option("--rtl-images", metavar="N", help="Of these, run on the RTL too.")] = 10,
+              output: Annotated[Path, typer.Option("--output", "-o", help="Folder of journal, table and picture; what is in the journal "
+                                                   "is not measured again.")] = Path("build/pim-sweep"), json: Json = False) -> None:
+    """Measure accuracy against ADC bits, rows at once, gain, offset, stuck cells and noise of the PIM macro, on golden and RTL."""
+    with _output(json) as out:
+        from cosim.pim_plot import draw, summary
+        from cosim.pim_sweep import STUDIES, points, sweep
+        from golden.datasets import check_scoring, load_mnist
+        from golden.rules.qstdb import QstdbNet, checkpoint
+        from pysim.network import write_atomic
+
+        model, mnist = QstdbNet.load(net) if net else checkpoint(), load_mnist(data)
+        check_scoring(model.metadata.get("dataset", {}).get("source", ""), mnist)
+        wanted = points(seeds, tuple(_names(study)) or tuple(STUDIES))
+        with _bar("pim-sweep", "devices") as (start, advance):
+            start(len(wanted))
+            found = sweep(model, mnist, wanted, output / "journal.jsonl", images=images, rtl_images=rtl_images, advance=advance)
+        table, different = summary(found, images), sum(r["different"] for r in found)
+        picture = write_atomic(output / "pim-sweep.svg", draw(table, images))
+        document = {"images": images, "seeds": seeds, "conversions": sum(r["conversions"] for r in found), "different": different,
+                    "accuracy": {name: {f"{value:g}": cells for value, cells in rows.items()} for name, rows in table.items()}}
+        write_atomic(output / "pim-sweep.json", json_text.dumps(document, indent=1).encode())
+        out(document | {"picture": str(picture)}, {
+            **{STUDIES[name][0]: ", ".join(f"{value:g}: {mean:.2f} ± {sd:.2f}" for value, (mean, sd, _) in sorted(rows.items()))
+               for name, rows in table.items()},
+            "RTL = golden?": f"{document['conversions']:,} conversions compared, {different:,} differences", "picture": picture})
+        if different:
+            raise typer.Exit(1)
+
+
 # -- import --------------------------------------------------------------------------------------------------
 
 imports = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Networks from elsewhere: network, image, stimulus and expected "
@@ -450,9 +488,9 @@ def _beside(image: Path, name: str, option: str) -> Path:
 
 
 @contextlib.contextmanager
-def _bar() -> Iterator[Any]:
-    """Gives ``start(total)`` and ``advance(n)`` of a progress bar of samples, on stderr."""
-    columns = (TextColumn("compare"), BarColumn(), MofNCompleteColumn(), TextColumn("samples"), TimeElapsedColumn(), TimeRemainingColumn())
+def _bar(what: str = "compare", unit: str = "samples") -> Iterator[Any]:
+    """Gives ``start(total)`` and ``advance(n)`` of a progress bar, on stderr."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None, visible=False)
         yield (lambda total: progress.update(task, total=total, visible=True)), (lambda n: progress.advance(task, n))

@@ -103,10 +103,11 @@ def study(folder: Path, config: QstdbConfig, data: Dataset) -> dict[str, Any]:
         about = {"leaks": trained.leak.tolist(), "thresholds": trained.threshold.tolist()}
         keep(f"{bits} bits", **about, **{kind: evaluate(trained, data, kind)
                                          for kind in (("float",) if bits == 32 else ("affine", "scale", "shift"))})
-        if bits < 32:
-            classes = [run_integers(trained, data.test_images[at:at + 50])[0].argmax(1) for at in range(0, len(data.test_labels), 50)]
-            keep(f"{bits} bits, integers", **scores(np.concatenate(classes), data.test_labels))
     keep("converted, 50 steps", **evaluate(net, data, "float", 50))
+    for bits in (6, 5, 4):
+        trained = QstdbNet.load(folder / f"snn{bits}.safetensors")
+        classes = [run_integers(trained, data.test_images[at:at + 50])[0].argmax(1) for at in range(0, len(data.test_labels), 50)]
+        keep(f"{bits} bits, integers", **scores(np.concatenate(classes), data.test_labels))
     return results
 
 
@@ -114,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Table 2 of ACE-SNN: CNN-3D on Indian Pines")
     parser.add_argument("--folder", type=Path, required=True, help="where nets and results.json are kept")
     parser.add_argument("--ann-epochs", type=int, default=60)
-    parser.add_argument("--epochs", type=int, default=12, help="of each spiking net")
+    parser.add_argument("--epochs", type=int, default=5, help="of each spiking net")
     parser.add_argument("--seed", type=int, default=0, help="of split, weights and order")
     given = parser.parse_args()
     try:

@@ -16,27 +16,8 @@ from golden.rules import qstdb, qstdb_train
 from golden.rules.qstdb import GAMMA, Layer, QstdbNet, affine, checkpoint, scale
 from golden.rules.qstdb_integer import integers, run_integers, to_network
 from golden.rules.qstdb_train import QstdbConfig, convert, mnist_layers, stages, train
-from pysim.network import InputError, PimParams, PimWindow
-
-MACRO = PimParams(banks=1, columns=24, rows=16, active_rows=8, share=2)
-
-
-def small(seed: int = 0, **options: object) -> QstdbNet:
-    """8 x 8 pixels -> 3 x 3 x 3 -> 5 x 2 x 2 -> 4, with leaks and thresholds of all sorts."""
-    first = Layer(name="a", window=PimWindow.make((1, 8, 8), (3, 3), stride=2), channels=3)
-    second = Layer(name="b", window=PimWindow.make(first.target, (2, 2)), channels=5)
-    torch.manual_seed(seed)
-    net = QstdbNet((first, second, Layer(name="c", window=PimWindow.make((20,)), channels=4)), **options)  # type: ignore[arg-type]
-    with torch.no_grad():
-        net.leak.uniform_(0.5, 1)
-        net.threshold.uniform_(0.2, 0.6)
-    if net.pim:
-        net.pim.calibrate(images(20, seed).reshape(-1, 1, 8, 8))
-    return net.eval()
-
-
-def images(count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, 64)).astype(np.uint8)
+from pysim.network import InputError, PimWindow
+from tests.qstdb_nets import MACRO, images, small
 
 
 def pixels(count: int, seed: int = 0) -> torch.Tensor:

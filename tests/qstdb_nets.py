@@ -1,0 +1,27 @@
+"""Small Q-STDB nets for several test modules."""
+
+import numpy as np
+import torch
+
+from golden.rules.qstdb import Layer, QstdbNet
+from pysim.network import PimParams, PimWindow
+
+MACRO = PimParams(banks=1, columns=24, rows=16, active_rows=8, share=2)
+
+
+def small(seed: int = 0, **options: object) -> QstdbNet:
+    """8 x 8 pixels -> 3 x 3 x 3 -> 5 x 2 x 2 -> 4, with leaks and thresholds of all sorts."""
+    first = Layer(name="a", window=PimWindow.make((1, 8, 8), (3, 3), stride=2), channels=3)
+    second = Layer(name="b", window=PimWindow.make(first.target, (2, 2)), channels=5)
+    torch.manual_seed(seed)
+    net = QstdbNet((first, second, Layer(name="c", window=PimWindow.make((20,)), channels=4)), **options)  # type: ignore[arg-type]
+    with torch.no_grad():
+        net.leak.uniform_(0.5, 1)
+        net.threshold.uniform_(0.2, 0.6)
+    if net.pim:
+        net.pim.calibrate(images(20, seed).reshape(-1, 1, 8, 8))
+    return net.eval()
+
+
+def images(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 64)).astype(np.uint8)
