@@ -93,13 +93,13 @@ def to_network(net: QstdbNet) -> Network:
         window, last = layer.window, i == len(net.layers) - 1
         if i and len(window.kernel) not in (0, 2):
             raise InputError(f"layer {layer.name!r} of a net for the chip must have 2-D maps, not {len(window.kernel)}-D ones")
-        size = layer.channels * window.positions
+        size = layer.channels * window.positions  # no edge enters the first: a column each is enough
         sign, shift = np.zeros((2, 1, LEAK_TERMS, 1), np.int64)
         for r, term in enumerate(own.leak.terms):
             sign[0, r], shift[0, r] = term
         populations.append(Population.make(
-            layer.name, size, start=i, weight_bits=net.bits, v_th=own.threshold + 1, v_sub=own.threshold, k0=own.leak.k0, leak_sign=sign,
-            leak_shift=shift, rounding=LeakRounding.TOWARD_ZERO, reset=Reset.SOFT, fire=not last))
+            layer.name, size, start=i, weight_bits=net.bits if i else 1, v_th=own.threshold + 1, v_sub=own.threshold, k0=own.leak.k0,
+            leak_sign=sign, leak_shift=shift, rounding=LeakRounding.TOWARD_ZERO, reset=Reset.SOFT, fire=not last))
         if i == 0:
             continue
         weights = own.weights.astype(np.int32)
