@@ -22,7 +22,7 @@ STAMP := $(VENV)/.installed
 # empty variables pass nothing: the command's own default stands
 option = $(if $($(2)),$(1) "$($(2))")
 
-.PHONY: help check install sim lenet test test-fast bench faults coverage lint format typecheck docs rtl wheel lock clean
+.PHONY: help check install sim lenet test test-fast bench faults hil-faults coverage lint format typecheck docs rtl wheel lock clean
 
 help: ## this list
 	@echo "spikeloop: make VERB [VARIABLE=value]"
@@ -50,6 +50,9 @@ bench: install ## ticks/s and SOPs/s of every way to run the same work
 
 faults: install ## seed faults into the RTL; the regression must catch all of them
 	$(BIN)/python -m tests.faults
+
+hil-faults: install ## a million faulted frames between driver and host link; the table of what became of them
+	$(BIN)/python -m tests.hil_faults $(or $(FRAMES),1000000) $(SEED)
 
 coverage: install ## line, toggle and functional coverage of the RTL
 	$(BIN)/python -m tests.coverage

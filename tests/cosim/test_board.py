@@ -100,6 +100,15 @@ def test_every_memory_and_every_register(link: BoardLink, rng: np.random.Generat
         np.testing.assert_array_equal(link.read_rows(MAP.memories[name], len(words)), words)
 
 
+def test_frames_without_a_zero(link: BoardLink) -> None:
+    """COBS blocks of 254 bytes, there and back."""
+    memory = MAP.memories["leak"]
+    words = np.full((memory.rows, memory.chunks), 0x04030201, np.uint32)
+    words[:, -1] &= (1 << memory.width % 32) - 1
+    link.write_rows(memory, words)
+    np.testing.assert_array_equal(link.read_rows(memory, memory.rows), words)
+
+
 def test_events_leave_in_their_order_however_slow_the_host(model: BoardModel) -> None:
     """64 spikes a tick fill queue and replies: runs pause, no event is lost and none comes twice."""
     _, image, stimulus = noisy()
