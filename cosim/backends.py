@@ -133,6 +133,8 @@ def _single(name: str, bundle: Bundle) -> Image:
 BACKENDS: dict[str, Callable[..., Backend]] = {"golden": _golden, "pysim": _pysim, "verilator": _verilator, "icarus": _icarus,
                                                "board": _board, "replay": _replay}
 
+SEE_PIXELS = ("golden", "pysim", "verilator")
+
 TOOLS = {"verilator": (("clang++", "g++"), ("make",), ("perl",)), "icarus": (("iverilog",), ("vvp",))}
 """programs that a backend runs (one of each group) and that only the system brings; the package is the group's last"""
 
@@ -160,4 +162,6 @@ def open_backend(spec: str, network: Network, bundle: Bundle, **options: Any) ->
         raise InputError(f"network must be the one image {bundle.name!r} was packed from (SHA-256 {bundle.network['sha256'][:12]}...), "
                          f"not {network.name!r} ({network.sha256()[:12]}...): map it again or name its file with --network")
     name, _, rest = spec.partition(":")
+    if network.pim and name not in SEE_PIXELS:
+        raise InputError(f"network {network.name!r} with a PIM layer must be run by {', '.join(SEE_PIXELS)}, not {name}")
     return BACKENDS[name](rest, network, bundle, **options)

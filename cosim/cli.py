@@ -510,7 +510,8 @@ def _rows(s: dict[str, Any]) -> dict[str, Any]:
         what = "neuron-ticks" if pair["membranes_compared"] else "neuron-ticks (spikes only)"
         rows[f"{pair['reference']} = {pair['backend']}?"] = (
             f"{pair['neuron_ticks']:,} {what} compared, {pair['neuron_ticks_different']:,} different; "
-            f"{pair['counter_values']:,} counter values compared, {sum(pair['counters_different'].values()):,} different")
+            + (f"{pair['currents']:,} currents compared, {pair['currents_different']:,} different; " if pair["currents"] else "")
+            + f"{pair['counter_values']:,} counter values compared, {sum(pair['counters_different'].values()):,} different")
     rows |= s["natures"]
     rows["differences"] = count(s["different"])
     rows["accuracy"] = f"float {percent(scores['float'])}, integer {percent(scores['integer'])}, RTL {percent(scores['rtl'])}"

@@ -21,7 +21,7 @@ import numpy as np
 from cosim.expected import Expected
 from cosim.link import Backend
 from pysim.errors import InputError
-from pysim.memory_map import COUNTERS
+from pysim.memory_map import COUNTERS, PIM_COUNTERS
 from pysim.network import Network
 from pysim.trace import Stimulus, Trace, unpack
 
@@ -44,8 +44,9 @@ Holders = Mapping[str, np.ndarray]  # population: the core of each neuron, int64
 class Difference:
     """The first thing in which a backend departs from the reference.
 
-    ``field`` is spike, membrane, or the name of a counter; a counter belongs to a whole tick, so that ``step``,
-    ``population`` and ``neuron`` are None, and ``core`` if there are several. ``tick`` = step + start tick of the population.
+    ``field`` is current (of a PIM layer), spike, membrane, or the name of a counter; a counter belongs to a whole tick, so
+    that ``step``, ``population`` and ``neuron`` are None, and ``core`` if there are several. ``tick`` = step + start tick of the
+    population.
     """
 
     reference: str
@@ -84,17 +85,20 @@ class Pair:
     spikes_different: int = 0
     membranes_different: int = 0
     membranes_compared: bool = True
+    currents: int = 0
+    currents_different: int = 0
     counter_values: int = 0
     counters_different: dict[str, int] = field(default_factory=dict)
     first: Difference | None = None
 
     @property
     def different(self) -> int:
-        return self.neuron_ticks_different + sum(self.counters_different.values())
+        return self.neuron_ticks_different + self.currents_different + sum(self.counters_different.values())
 
     def add(self, other: "Pair") -> None:
         """Take in the comparison of another chunk of samples of the same two backends."""
-        for key in ("neuron_ticks", "neuron_ticks_different", "spikes_different", "membranes_different", "counter_values"):
+        for key in ("neuron_ticks", "neuron_ticks_different", "spikes_different", "membranes_different", "currents",
+                    "currents_different", "counter_values"):
             setattr(self, key, getattr(self, key) + getattr(other, key))
         for name, count in other.counters_different.items():
             self.counters_different[name] = self.counters_different.get(name, 0) + count
@@ -105,6 +109,8 @@ class Pair:
     def __str__(self) -> str:
         what = "neuron-ticks" if self.membranes_compared else "neuron-ticks (spikes only)"
         text = f"{self.neuron_ticks:,} {what} compared, {self.neuron_ticks_different:,} different"
+        if self.currents:
+            text += f"; {self.currents:,} currents compared, {self.currents_different:,} different"
         if self.counter_values:
             wrong = {name: count for name, count in self.counters_different.items() if count}
             text += f"; {self.counter_values:,} counter values compared, {sum(wrong.values()):,} different"
@@ -249,7 +255,19 @@ def diff(network: Network, reference: Trace, other: Trace, names: tuple[str, str
         tick = step + population.start
         found.append(((sample, tick, rank), Difference(*names, base + sample, tick, step, 0, population.name, neuron, what, expected, got)))
 
-    for rank, name in enumerate(c for c in COUNTERS if c in other.counters and c != "stalls"):
+    if network.pim:
+        driven = network.population(network.pim.target)
+        a, b = (_array(t.currents, driven.name, "currents", who) for t, who in zip((reference, other), names, strict=True))
+        _same_shape(a, b, f"currents of population {driven.name!r}", names)
+        pair.currents, wrong = a.size, a != b
+        pair.currents_different = int(wrong.sum())
+        if wrong.any():
+            sample, step, neuron = (int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
+            tick = step + driven.start
+            found.append(((sample, tick, -1), Difference(*names, base + sample, tick, step, 0, driven.name, neuron, "current",
+                                                         int(a[sample, step, neuron]), int(b[sample, step, neuron]))))
+
+    for rank, name in enumerate(c for c in COUNTERS | PIM_COUNTERS if c in other.counters and c != "stalls"):
         source = next(((who, t.counters) for who, t in ((names[0], reference), *between) if name in t.counters), None)
         if source is None:
             continue

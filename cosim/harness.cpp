@@ -215,12 +215,22 @@ struct PopulationPlace {
     uint8_t* spikes;         // [sample, step, ceil(size / 8)]
     int32_t* membranes;      // [sample, step, size], or null
 };
+// The PIM layer of a chip with a macro; frame k is computed right before tick start + k.
+struct Pim {
+    int64_t pixels, frames, start, size;
+    const uint8_t* images;   // [sample, pixel]
+    const int64_t* rows;     // [pixel] of the memory of pixels
+    const uint32_t* streams; // [frame]
+    const int64_t* neurons;  // [size] word * lanes + lane
+    int32_t* currents;       // [sample, frame, size]
+};
 struct Run {
     int64_t samples, steps, ticks, lanes, words, membrane_bits, axon_chunks, slots, cycle_limit;
     int64_t cores, inputs, populations, counters;
     const InputPlace* input;
     const PopulationPlace* population;
     int64_t* counts;  // [sample, tick, core, counters], what each tick added
+    const Pim* pim;   // or null
 };
 
 Model* sl_new(int count, const char** arguments) {
@@ -317,6 +327,13 @@ int sl_run(Model* model, const Run* run) {
         if (!model->idle(run->cycle_limit)) return 1;
         HOLD(model, false);
         READ_COUNTERS(root, before);
+#ifdef CONTROL_PIM_BIT
+        if (run->pim) {
+            const Pim& pim = *run->pim;
+            Memory* pixels = model->find("pim_pixels", 0);
+            for (int64_t i = 0; i < pim.pixels; ++i) pixels->data[pim.rows[i] * pixels->stride] = pim.images[sample * pim.pixels + i];
+        }
+#endif
         for (int64_t tick = 0; tick < run->ticks; ++tick) {
             const int64_t slot = tick % run->slots;
             for (int64_t p = 0; p < run->inputs;) {  // those of a core are neighbours
@@ -334,6 +351,19 @@ int sl_run(Model* model, const Run* run) {
                     for (int64_t i = 0; i < run->axon_chunks * 8; ++i) target[i] |= slot_bits[i];
                 }
             }
+#ifdef CONTROL_PIM_BIT
+            if (run->pim && tick >= run->pim->start && tick < run->pim->start + run->pim->frames) {
+                const Pim& pim = *run->pim;
+                const int64_t frame = tick - pim.start;
+                model->write(PIM_STREAM_ADDRESS, pim.streams[frame]);
+                model->write(CONTROL_ADDRESS, CONTROL_PIM_BIT);
+                if (!model->idle(run->cycle_limit)) return 1;
+                const Memory* currents = model->find("currents", 0);
+                int32_t* out = pim.currents + (sample * pim.frames + frame) * pim.size;
+                for (int64_t n = 0; n < pim.size; ++n)
+                    std::memcpy(&out[n], currents->data + pim.neurons[n] / run->lanes * currents->stride + pim.neurons[n] % run->lanes * 4, 4);
+            }
+#endif
             model->top->tick = 1;
             model->cycle();
             model->top->tick = 0;

@@ -14,8 +14,10 @@ import numpy as np
 
 from pysim.errors import InputError
 from pysim.image import Image
-from pysim.memory_map import CHIP_ID, CHIP_VERSION, CONTROL_CLEAR, CONTROL_TICK, CONTROL_ZERO, COUNTERS, Memory, MemoryMap
+from pysim.memory_map import CHIP_ID, CHIP_VERSION, CONTROL_CLEAR, CONTROL_PIM, CONTROL_TICK, CONTROL_ZERO, PIM, Memory, MemoryMap
 from pysim.params import Chip
+from pysim.pim_front import padded_rows
+from pysim.pim_image import stream_word
 from pysim.trace import Stimulus, Trace, pack, unpack
 
 __all__ = ["Backend", "Link", "LinkBackend"]
@@ -113,10 +115,18 @@ class Link(ABC):
         while self.read(registers["status"].address) & 1:
             pass
 
+    def drive(self, stream: int) -> None:
+        """Compute the currents of the image in the memory of pixels, with a stream of noise. Waits until they are there."""
+        registers = self.map.registers
+        self.write(registers[f"{PIM}stream"].address, stream_word(stream))
+        self.write(registers["control"].address, CONTROL_PIM)
+        while self.read(registers["status"].address) & 1:
+            pass
+
     def counters(self) -> dict[str, int]:
         """The 64-bit counters."""
         registers = self.map.registers
-        return {name: self.read(registers[name].address) | self.read(registers[f"{name}_high"].address) << 32 for name in COUNTERS}
+        return {name: self.read(registers[name].address) | self.read(registers[f"{name}_high"].address) << 32 for name in self.map.counters}
 
     def close(self) -> None:
         """Let go of the chip. Closing twice is harmless."""
@@ -147,6 +157,8 @@ class LinkBackend(Backend):
             words = np.zeros((len(rows), 4 * memory.chunks), np.uint8)
             words[:, :rows.shape[1]] = rows
             self.link.write_rows(memory, words.view("<u4"))
+            if not memory.readable:
+                continue
             wrong = np.flatnonzero((self._bytes(memory, self.link.read_rows(memory, len(rows))) != rows).any(axis=1))
             if wrong.size:
                 raise InputError(f"row {wrong[0]} of memory {memory.name} must read back as it was written, not otherwise")
@@ -159,10 +171,15 @@ class LinkBackend(Backend):
         places, shape = image.placement.populations, (stimulus.samples, image.steps)
         spikes = {p.name: np.zeros((*shape, p.size), np.uint8) for p in places}
         potentials = {p.name: np.zeros((*shape, p.size), np.int32) for p in places} if membranes else {}
-        counters = {name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in COUNTERS}
+        counters = {name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in self.map.counters}
+        currents: dict[str, np.ndarray] = {}
+        self._currents = currents
+        if head := image.pim_head:
+            size = image.placement.population(head.target).size
+            currents[head.target] = np.zeros((stimulus.samples, head.frames(image.steps), size), np.int32)
         for sample in range(stimulus.samples):
             counts, fired, planes = self._sample(stimulus, sample, membranes)
-            for name, added in zip(COUNTERS, np.diff(counts, axis=0, prepend=0).T, strict=True):
+            for name, added in zip(counters, np.diff(counts, axis=0, prepend=0).T, strict=True):
                 counters[name][sample] = added
             lines = unpack(self._bytes(self.map.memories["spikes"], fired), lanes).reshape(image.ticks, -1)
             v = self._membranes(planes) if planes is not None else None
@@ -171,7 +188,7 @@ class LinkBackend(Backend):
                 spikes[p.name][sample] = lines[ticks, p.neurons]
                 if v is not None:
                     potentials[p.name][sample] = v[ticks, p.neurons]
-        return Trace({name: pack(array) for name, array in spikes.items()}, potentials, counters)
+        return Trace({name: pack(array) for name, array in spikes.items()}, potentials, counters, currents)
 
     @property
     def words(self) -> int:
@@ -186,6 +203,7 @@ class LinkBackend(Backend):
         link.clear()
         link.zero()
         for tick in range(self.image.ticks):
+            self._drive(stimulus, sample, tick)
             for _, lines, first in self._arriving(stimulus, sample, tick):
                 link.send((axon, 1) for axon in (first + np.flatnonzero(lines)).tolist())
             link.tick()
@@ -198,6 +216,23 @@ class LinkBackend(Backend):
 
     def close(self) -> None:
         self.link.close()
+
+    def _drive(self, stimulus: Stimulus, sample: int, tick: int) -> None:
+        """The currents of a PIM layer, if they are new before ``tick``; its pixels come with the first."""
+        head, image = self.image.pim_head, self.image
+        if head is None:
+            return
+        place = image.placement.population(head.target)
+        frame, memory = tick - place.start, self.map.memories["currents"]
+        if not 0 <= frame < head.frames(image.steps):
+            return
+        if frame == 0:
+            pixels = self.map.memories[f"{PIM}pixels"]
+            for row, pixel in zip(padded_rows(head.window), stimulus.pixels[head.name][sample], strict=True):
+                self.link.write(pixels.address(int(row)), int(pixel))
+        self.link.drive(frame)
+        lanes = self._bytes(memory, self.link.read_rows(memory, self.words)).reshape(-1).view("<i4")
+        self._currents[head.target][sample, frame] = lanes[place.neurons]
 
     def _arriving(self, stimulus: Stimulus, sample: int, tick: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
         """What arrives at ``tick``: input spikes, packed and uint8 0/1 ``[line]``, and the axon of line 0."""

@@ -19,8 +19,9 @@ from cosim.link import Backend, Link
 from cosim.verilate import Options, build
 from pysim.errors import InputError
 from pysim.image import Image
-from pysim.memory_map import COUNTERS
 from pysim.params import BUS_BITS, Chip
+from pysim.pim_front import padded_rows
+from pysim.pim_image import stream_word
 from pysim.schedule import load_stream
 from pysim.trace import Stimulus, Trace
 
@@ -43,7 +44,12 @@ class _Population(ctypes.Structure):
 class _Run(ctypes.Structure):
     _fields_ = ([(n, ctypes.c_int64) for n in ("samples", "steps", "ticks", "lanes", "words", "membrane_bits", "axon_chunks", "slots",
                                               "cycle_limit", "cores", "inputs", "populations", "counters")]
-                + [("input", ctypes.c_void_p), ("population", ctypes.c_void_p), ("counts", ctypes.c_void_p)])
+                + [(n, ctypes.c_void_p) for n in ("input", "population", "counts", "pim")])
+
+
+class _Pim(ctypes.Structure):
+    _fields_ = ([(n, ctypes.c_int64) for n in ("pixels", "frames", "start", "size")]
+                + [(n, ctypes.c_void_p) for n in ("images", "rows", "streams", "neurons", "currents")])
 
 
 class ChipModel(Link):
@@ -164,7 +170,7 @@ class ChipModel(Link):
         chip, d = self.chip, self.chip.derived
         samples, steps = next(iter(stimuli.values())).samples, next(iter(images.values())).steps
         traces = [Trace({}, {}, {}) for _ in range(d.cores)]
-        counts = np.empty((samples, ticks, d.cores, len(COUNTERS)), np.int64)
+        counts = np.empty((samples, ticks, d.cores, len(self.map.counters)), np.int64)
         held: list[np.ndarray] = []  # what the structures point into
 
         def address(array: np.ndarray) -> int:
@@ -184,14 +190,21 @@ class ChipModel(Link):
                 populations.append(_Population(core, p.size, p.start, address(np.ascontiguousarray(p.neurons, dtype=np.int64)),
                                                address(traces[core].spikes[p.name]),
                                                address(traces[core].membranes[p.name]) if membranes else None))
+        pim = None
+        if head := images[0].pim_head if 0 in images else None:  # a chip with a macro is one core
+            place, frames = images[0].placement.population(head.target), head.frames(steps)
+            traces[0].currents[head.target] = currents = np.empty((samples, frames, place.size), np.int32)
+            pim = _Pim(head.pixels, frames, place.start, place.size, *map(address, (
+                np.ascontiguousarray(stimuli[0].pixels[head.name]), padded_rows(head.window),
+                np.array([stream_word(k) for k in range(frames)], np.uint32), np.ascontiguousarray(place.neurons, np.int64), currents)))
         all_inputs, all_populations = (_Input * max(1, len(inputs)))(*inputs), (_Population * len(populations))(*populations)
         run = _Run(samples, steps, ticks, chip.lanes, d.words, chip.membrane_bits, d.axon_chunks, d.slots, CYCLE_LIMIT, d.cores,
-                   len(inputs), len(populations), len(COUNTERS), ctypes.addressof(all_inputs), ctypes.addressof(all_populations),
-                   counts.ctypes.data)
+                   len(inputs), len(populations), len(self.map.counters), ctypes.addressof(all_inputs), ctypes.addressof(all_populations),
+                   counts.ctypes.data, ctypes.addressof(pim) if pim else None)
         if self._lib.sl_run(self._handle, ctypes.byref(run)):
             raise TimeoutError("a tick of the Verilated chip did not end")
         for core, trace in enumerate(traces):
-            trace.counters.update({name: counts[:, :, core, i].copy() for i, name in enumerate(COUNTERS)})
+            trace.counters.update({name: counts[:, :, core, i].copy() for i, name in enumerate(self.map.counters)})
         return traces
 
     @contextmanager

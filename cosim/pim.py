@@ -55,8 +55,8 @@ def pim_key(extra: str) -> str:
 def verilog_of(params: PimParams) -> Path:
     """The generated Verilog of a macro, cached."""
     def make(folder: Path) -> None:
-        from hdl.pim import generate
-        (folder / "pim.v").write_text(generate(params))
+        from hdl.verilog import generate_macro
+        (folder / "pim.v").write_text(generate_macro(params))
     return cached(f"verilog-{pim_key(repr(params))}", make) / "pim.v"
 
 

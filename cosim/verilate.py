@@ -23,7 +23,7 @@ from filelock import FileLock
 
 from pysim.errors import InputError
 from pysim.fabric import Mesh
-from pysim.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
+from pysim.memory_map import CONTROL_CLEAR, CONTROL_PIM, PIM, MemoryMap
 from pysim.params import Chip
 
 __all__ = ["Options", "build", "cache_folder", "cached", "call", "compile_", "default_compiler", "defines", "hdl_key", "includes", "link",
@@ -31,6 +31,7 @@ __all__ = ["Options", "build", "cache_folder", "cached", "call", "compile_", "de
 
 TOP = "chip"
 CORE_MODULE, SLICE_MODULE = "spikeloop_core", "spikeloop_neuron_slice"  # as in hdl.mesh and hdl.neuron, which load slowly
+PIM_MODULES = "spikeloop_pim_unit", "spikeloop_pim_adc"  # as in hdl.pim_unit and hdl.pim_adc
 VERILATOR_FLAGS = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "--no-timing")
 
 COMPILE_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-march=native", "-w")
@@ -73,7 +74,8 @@ def default_compiler() -> str:
 def hdl_key(extra: str = "") -> str:
     """SHA-256 over the sources that determine the Verilog of a chip, and ``extra``."""
     digest = hashlib.sha256(extra.encode())
-    leaf = [files("pysim") / name for name in ("params.py", "records.py", "memory_map.py", "fabric.py")]
+    leaf = [files("pysim") / name for name in ("params.py", "records.py", "memory_map.py", "fabric.py", "pim_front.py", "pim_image.py",
+                                               "pim_params.py")]
     for source in sorted([*files("hdl").iterdir(), *leaf], key=lambda f: f.name):
         if source.name.endswith((".py", ".v")):
             digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
@@ -109,7 +111,8 @@ def build(chip: Chip, options: Options = Options()) -> Path:
             (folder / "chip.v").write_text(_named_only(source.read_text()))
             source = folder / "chip.v"
         (folder / "public.vlt").write_text('`verilator_config\npublic_flat_rd -module "*core" -var "count_*"\n'
-                                             f'no_inline -module "{SLICE_MODULE}"\nno_inline -module "{CORE_MODULE}"\n')
+                                             f'no_inline -module "{SLICE_MODULE}"\nno_inline -module "{CORE_MODULE}"\n'
+                                             + "".join(f'no_inline -module "{name}"\n' for name in PIM_MODULES if chip.pim))
         root = simulator_root()
         call([str(root / "bin" / "verilator_bin"), *flags, "--prefix", "Vchip", "--top-module", TOP, "-Mdir", str(folder),
                str(folder / "public.vlt"), str(source)], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")
@@ -235,8 +238,8 @@ def _model_header(chip: Chip, root_header: str, core_header: str | None = None) 
     if core_header is not None:
         objects, prefix = [f"root->__PVT__{TOP}__DOT__core_{x}_{y}__DOT__core->" for x, y in mesh], ""
     memories = " ".join(f'MEMORY("{name}", {n}, {core}{members[name]})' for n, core in enumerate(objects) for name in map_.memories)
-    counters = " ".join(f"out[{n * len(COUNTERS) + i}] = {core}{prefix}count_{name};"
-                        for n, core in enumerate(objects) for i, name in enumerate(COUNTERS))
+    counters = " ".join(f"out[{n * len(map_.counters) + i}] = {core}{prefix}count_{name};"
+                        for n, core in enumerate(objects) for i, name in enumerate(map_.counters))
     bits = map_.address_bits + (d.core_bits if d.cores > 1 else 0)
     return "\n".join((
         "#pragma once",
@@ -247,6 +250,8 @@ def _model_header(chip: Chip, root_header: str, core_header: str | None = None) 
         *(["#define INPUT_REGION"] if "__VicoFirstIteration" in root_header else []),
         f"#define RING_CHUNKS {1 << (chip.derived.axon_chunks - 1).bit_length()}",
         f"#define CONTROL_ADDRESS {map_.registers['control'].address}", f"#define CONTROL_CLEAR_BIT {CONTROL_CLEAR}",
+        *([f"#define PIM_STREAM_ADDRESS {map_.registers[f'{PIM}stream'].address}", f"#define CONTROL_PIM_BIT {CONTROL_PIM}"]
+          if chip.pim else []),
         f"#define AXON_BITS {d.axon_bits}", f"#define DELAY_BITS {d.delay_bits}",
         f"#define REQUEST(address, data, write) (uint64_t(address) | uint64_t(data) << {bits} | uint64_t(write) << {bits + 32})",
         "#define OUTPUT_ADDRESS(payload) ((payload) & 0xFFFF)",

@@ -11,7 +11,7 @@ from hdl.axons import layout
 from hdl.core import Core
 from hdl.loadport import request_layout
 from hdl.skid import Skid
-from pysim.memory_map import CONTROL_CLEAR, CONTROL_TICK, CONTROL_ZERO
+from pysim.memory_map import CONTROL_CLEAR, CONTROL_PIM, CONTROL_TICK, CONTROL_ZERO
 from pysim.params import BUS_BITS, Chip
 from pysim.records import event_record, output_record
 
@@ -50,7 +50,7 @@ class ChipTop(wiring.Component):
         wiring.connect(m, responses.o, wiring.flipped(self.response))
         wiring.connect(m, core.o, wiring.flipped(self.o))
 
-        run, clear, zero, waiting = commands(m, core.command, tick, core.busy)
+        run, clear, zero, waiting = commands(m, core.command, tick, core.busy, core.drive if self.chip.pim else None)
         m.d.comb += [
             core.tick.eq(run), core.clear.eq(clear), core.zero.eq(zero), core.wait.eq(waiting.any()),
             self.busy.eq(core.busy | core.taken | waiting.any() | tick | requests.o.valid | events_in.o.valid | reset),
@@ -75,16 +75,20 @@ def pins(m: Module, top: wiring.Component) -> tuple[Signal, Signal]:
     return reset, tick
 
 
-def commands(m: Module, command: Value, tick: Value, busy: Value) -> tuple[Signal, Signal, Signal, Signal]:
+def commands(m: Module, command: Value, tick: Value, busy: Value, drive: Value | None = None) -> tuple[Signal, Signal, Signal, Signal]:
     """Commands wait until nothing is busy: first zero and clear, then the tick. Returns tick, clear and zero as they are taken, and
-    those that wait."""
-    waiting, asked, taken = Signal(3), Signal(3), Signal(3)
+    those that wait. ``drive``: with a PIM macro, the strobe that begins it, before the tick."""
+    waiting, asked, taken = Signal(len(command)), Signal(len(command)), Signal(len(command))
     run, clear, zero = Signal(), Signal(), Signal()
+    first, done = CONTROL_CLEAR, run * CONTROL_TICK | clear * CONTROL_CLEAR | zero * CONTROL_ZERO
+    if drive is not None:
+        m.d.comb += drive.eq((waiting & CONTROL_PIM).any() & ~(waiting & CONTROL_CLEAR).any() & ~busy)
+        first, done = first | CONTROL_PIM, done | drive * CONTROL_PIM
     m.d.comb += [
         asked.eq(command | tick * CONTROL_TICK),
         zero.eq((waiting & CONTROL_ZERO).any() & ~busy), clear.eq((waiting & CONTROL_CLEAR).any() & ~busy),
-        run.eq((waiting & CONTROL_TICK).any() & ~(waiting & CONTROL_CLEAR).any() & ~busy),
-        taken.eq(run * CONTROL_TICK | clear * CONTROL_CLEAR | zero * CONTROL_ZERO),
+        run.eq((waiting & CONTROL_TICK).any() & ~(waiting & first).any() & ~busy),
+        taken.eq(done),
     ]
     m.d.sync += waiting.eq((waiting & ~taken) | asked)
     return run, clear, zero, waiting

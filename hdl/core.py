@@ -22,12 +22,13 @@ from hdl.eventlist import EventList
 from hdl.lanes import total
 from hdl.loadport import LoadPort, request_layout
 from hdl.neuron import NeuronArray, NeuronStep, slice_of
+from hdl.pim_driver import SETTINGS, PimDriver
 from hdl.ram import RAM
 from hdl.router import packet_layout
 from hdl.scanner import Scanner
 from hdl.skid import Skid
 from pysim.fabric import Mesh
-from pysim.memory_map import COUNTERS, MemoryMap
+from pysim.memory_map import COUNTERS, PIM, PIM_COUNTERS, MemoryMap
 from pysim.params import BUS_BITS, SCAN_BITS, Chip
 from pysim.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET, event_record, output_record, route_record
 
@@ -35,7 +36,7 @@ __all__ = ["Core", "STAGES", "members"]
 
 STAGES = {  # domain that sleeps: the memories read in it
     "control": ("words",), "list": (), "events": ("fanout", "routes", "spikes"), "row": ("synapse",), "acc": (), "join": (),
-    "leak": ("leak", "v"), "fire": ("fire", "neuron", "bound", "refractory"), "out": (),
+    "leak": ("leak", "v", "currents"), "fire": ("fire", "neuron", "bound", "refractory"), "out": (),
 }
 
 
@@ -46,8 +47,8 @@ def members(chip: Chip) -> dict:
     return {
         "i": In(stream.Signature(event)), "o": Out(stream.Signature(layout(output_record(chip)))), **packets,
         "request": In(stream.Signature(request_layout(map_.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
-        "command": Out(3), "wait": In(1), "tick": In(1), "clear": In(1), "zero": In(1), "busy": Out(1), "taken": Out(1),
-        **{f"count_{name}": Out(64) for name in COUNTERS},
+        "command": Out(map_.command_bits), "wait": In(1), "tick": In(1), "clear": In(1), "zero": In(1), "busy": Out(1), "taken": Out(1),
+        **({"drive": In(1)} if chip.pim else {}), **{f"count_{name}": Out(64) for name in map_.counters},
     }
 
 
@@ -57,9 +58,10 @@ class Core(wiring.Component):
     i: In, stream of events into the axon ring (axon, delay). o: Out, stream of events that leave (address, delay).
     p: Out, in a mesh: stream of packets to other cores (docs/fabric.md); ``i`` takes events whatever becomes of it.
     request: In, response: Out, the load port. command: Out, bits written to the control register. wait: In, one is to be taken.
-    tick, clear, zero: In, strobes taken while idle: run a tick, clear state, zero the counters. busy: Out. taken: Out, a request or
+    tick, clear, zero: In, strobes taken while idle: run a tick, clear state, zero the counters; drive: with a PIM macro, compute the
+        currents of an image. busy: Out. taken: Out, a request or
         an event from outside is on its way.
-    count_*: Out, 64-bit counters, as memory_map.COUNTERS names them.
+    count_*: Out, 64-bit counters, as the memory map names them.
     """
 
     def __init__(self, chip: Chip):
@@ -93,8 +95,8 @@ class Core(wiring.Component):
         banked = {name: memory.row_bits for name, memory in memories.items() if memory.loaded and chip.banks > 1}
         beyond = {name: 1 << bits for name, bits in banked.items()}  # rows of bank 0, with those that an address only could name
         rams = {name: RAM(name, width=memory.width, rows=beyond.get(name, 0) + memory.rows, read_domain=read_domain.get(name, "control"),
-                          write_domain="out" if name in ("v", "refractory") else "control")
-                for name, memory in memories.items() if name not in ("ring", "spikes")}
+                          write_domain="out" if name in ("v", "refractory") else "pim" if name == "currents" else "control")
+                for name, memory in memories.items() if name not in ("ring", "spikes") and not name.startswith(PIM)}
         rams["spikes"] = RAM("spikes", width=chip.lanes, rows=d.words, chunk=SCAN_BITS, read_domain="events", write_domain="out")
         for name, ram in rams.items():
             m.submodules[f"{name}_memory"] = ram
@@ -115,6 +117,7 @@ class Core(wiring.Component):
 
         asked = Signal(3)  # copies of the strobes, for those that sleep
         few.d.control += asked.eq(Cat(self.tick, self.clear, self.zero))
+        begins, driving = self._pim(m, few, port, rams, step, asked) if chip.pim else (None, None)
         counted = Signal()
         m.d.comb += [
             ring.slot.eq(control.slot), ring.dense.eq(port.dense), ring.extension.eq(port.extension), ring.start.eq(control.scan),
@@ -175,7 +178,8 @@ class Core(wiring.Component):
             "words": (control.word, 1), "fanout": (ring.axon, counted), "routes": (entry, fetch),
             "synapse": (control.base + events.axon, accumulate | synapse_read), "leak": (paged, control.leaking),
             "fire": (paged, control.firing), "neuron": (control.word, control.firing), "bound": (control.word, control.firing),
-            "v": (control.word, control.leaking), "refractory": (control.word, control.firing), "spikes": (scanner.row, scanner.read),
+            "v": (control.word, control.leaking), "currents": (control.word, control.leaking),
+            "refractory": (control.word, control.firing), "spikes": (scanner.row, scanner.read),
         }
         bus_busy = port.read | port.write
         if chip.banks > 1:  # what is written to the bank at rest must not turn a read of the other one away
@@ -197,6 +201,9 @@ class Core(wiring.Component):
                 few.d.control += odd.eq(port.chunk[0])
                 m.d.comb += ram.r_index.eq(Mux(control.emitting, scanner.load_chunk, port.chunk >> 1))
                 answers[name] = Mux(odd, ram.r_chunk[BUS_BITS:], ram.r_chunk[:BUS_BITS])
+            elif name == "currents":  # written by the PIM layer, and through it
+                m.d.comb += ram.r_index.eq(port.chunk)
+                answers[name] = ram.r_chunk
             else:
                 m.d.comb += [ram.r_index.eq(port.chunk), ram.c_en.eq(select[name] & port.write), ram.c_row.eq(port.row),
                              ram.c_index.eq(port.chunk), ram.c_data.eq(port.data)]
@@ -210,8 +217,9 @@ class Core(wiring.Component):
         with few.If(port.read):
             few.d.control += chosen.eq(port.select)
         for index, name in enumerate(memories):
-            with m.If(chosen[index]):
-                m.d.comb += port.answer.eq(answers[name])
+            if memories[name].readable:
+                with m.If(chosen[index]):
+                    m.d.comb += port.answer.eq(answers[name])
 
         # -- counters ------------------------------------------------------------------------------------------------
         fan, wrote = Signal(), Signal()  # the fan-out of the event before is there; so is the tally of the word before
@@ -220,7 +228,10 @@ class Core(wiring.Component):
         adds = {"stalls": held, "spikes_in": counted, "spikes_out": leaving, "sops": Mux(fan, rams["fanout"].r_data, 0),
                 "slots": Mux(ring.valid, chip.columns >> port.extension, 0), "saturations": Mux(wrote, saturated.count, 0),
                 "dropped": ring.dropped, "ticks": control.settling}
-        m.d.comb += [self.busy.eq(asked.any() | control.ticking | control.clearing | sending | ring.writing),
+        busy, asleep = asked.any() | control.ticking | control.clearing | sending | ring.writing, control.waiting
+        if chip.pim:
+            busy, asleep = busy | begins | driving, asleep | driving
+        m.d.comb += [self.busy.eq(busy),
                      self.taken.eq(port.taken | arrived), counters.zero.eq(asked[2])]
         for name, add_ in adds.items():
             m.d.comb += [counters.adds[name].eq(add_), getattr(self, f"count_{name}").eq(counters.counts[name])]
@@ -228,11 +239,11 @@ class Core(wiring.Component):
             m.d.sync += self.count_cycles.eq(0)
         with m.Elif(control.ticking):
             m.d.sync += self.count_cycles.eq(self.count_cycles + 1)
-        m.d.comb += [getattr(port, f"count_{name}").eq(getattr(self, f"count_{name}")) for name in COUNTERS]
+        m.d.comb += [getattr(port, f"count_{name}").eq(getattr(self, f"count_{name}")) for name in self.map.counters]
 
         # -- who is awake ----------------------------------------------------------------------------------------------
         read_by_port = {stage: Cat(accessed[name] for name in names if name in accessed).any() for stage, names in STAGES.items() if names}
-        awake = ~control.waiting
+        awake = ~asleep
         if d.cores > 1:  # while other cores work, one that is through rests
             awake &= control.ticking | control.clearing | self.tick | self.clear | self.zero | asked.any()
         m.d.comb += [
@@ -248,6 +259,26 @@ class Core(wiring.Component):
             enable["out"].eq(control.writing | (port.write & (select["v"] | (select["refractory"] if chip.refractory_bits else 0)))),
         ]
         return m
+
+    def _pim(self, m: Module, few: Module, port: LoadPort, rams: dict[str, RAM], step, asked: Signal) -> tuple:
+        """The PIM macro, its way to the load port, and its currents on their way to the neuron step; returns that it begins, is busy."""
+        chip, lanes = self.chip, self.chip.lanes
+        self.enable["pim"] = Signal(name="pim_enable")
+        self._add_domain(m, "pim")
+        driver = PimDriver(chip)
+        m.submodules.pim = DomainRenamer("pim")(driver)
+        start = Signal()
+        few.d.control += start.eq(self.drive)
+        first = len(self.map.memories) - len(driver.memories)
+        m.d.comb += [
+            driver.start.eq(start), driver.zero.eq(asked[2]), self.enable["pim"].eq(driver.awake), driver.select.eq(port.select[first:]),
+            driver.write.eq(port.write), driver.row.eq(port.row), driver.chunk.eq(port.chunk), driver.data.eq(port.data),
+            *(getattr(driver, name).eq(port.settings[f"{PIM}{name}"]) for name in SETTINGS),
+            *(getattr(self, f"count_{name}").eq(getattr(driver, f"count_{name}")) for name in PIM_COUNTERS)]
+        ram, bits = rams["currents"], driver.front.macro.current_bits
+        m.d.comb += [ram.c_en.eq(driver.c_en), ram.c_row.eq(driver.c_row), ram.c_index.eq(driver.c_index), ram.c_data.eq(driver.c_data),
+                     step.current.eq(Cat(ram.r_data[lane * BUS_BITS + b] for b in range(bits) for lane in range(lanes)))]
+        return start, driver.busy
 
     def _add_domain(self, m: Module, stage: str) -> None:
         """The stage's clock domain: gated, or the core's own clock (then its registers have enables). Its reset is a copy that it

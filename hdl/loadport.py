@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from pysim.memory_map import COUNTERS, MemoryMap
+from pysim.memory_map import PIM, MemoryMap
 from pysim.params import BUS_BITS
 
 __all__ = ["LoadPort", "request_layout"]
@@ -25,6 +25,7 @@ class LoadPort(wiring.Component):
     request: In, stream of requests. response: Out, stream of the answers to reads, in order. taken: Out, one is being served.
     command: Out, bits written to the control register in this cycle. wait: In, a command is still to be taken.
     busy, number, count_*: In, what the registers say. steps: Out, T. dense: Out, visit silent axons too. extension: Out, log2 of f.
+    pim_*: Out, settings of a PIM layer, in ``settings`` by name.
     select: Out, the memory asked (one bit each, in the order of the map); row, chunk, write, read, data: Out, the access to it,
         while idle; answer: In, one cycle after ``read``. With two banks, ``row`` of a loaded memory has the bank on top;
         bank: Out, the one that the host wants; active: In, the one that ticks run on.
@@ -32,16 +33,19 @@ class LoadPort(wiring.Component):
 
     def __init__(self, map_: MemoryMap):
         self.map = map_
+        pim = [name for name, r in map_.registers.items() if name.startswith(PIM) and r.access == "rw"]
         memories = map_.memories.values()
         super().__init__({
             "request": In(stream.Signature(request_layout(map_.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
-            "taken": Out(1), "command": Out(3), "wait": In(1), "busy": In(1), "number": In(24), **{f"count_{n}": In(64) for n in COUNTERS},
+            "taken": Out(1), "command": Out(map_.command_bits), "wait": In(1), "busy": In(1), "number": In(24),
+            **{f"count_{n}": In(64) for n in map_.counters},
             "steps": Out(17), "dense": Out(1), "extension": Out(map_.chip.derived.extension_bits),
             "select": Out(len(memories)), "row": Out(max(m.row_bits for m in memories) + map_.chip.banks - 1),
             "chunk": Out(max(1, *(m.chunk_bits for m in memories))),
-            "write": Out(1), "read": Out(1), "data": Out(BUS_BITS), "answer": In(BUS_BITS),
+            "write": Out(1), "read": Out(1), "data": Out(BUS_BITS), "answer": In(BUS_BITS), **{name: Out(BUS_BITS) for name in pim},
             **({"bank": Out(1), "active": In(1)} if map_.chip.banks > 1 else {}),
         })
+        self.settings = {name: getattr(self, name) for name in pim}
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -56,11 +60,12 @@ class LoadPort(wiring.Component):
             settings["extension"] = self.extension
         if map_.chip.banks > 1:
             settings["bank"] = self.bank
+        settings |= self.settings
         values = {
             **{name: r.reset for name, r in map_.registers.items() if r.access == "r"}, "extension": 0, "bank": 0, **settings,
             "status": self.busy | self.wait, "tick": self.number,
-            **{name: getattr(self, f"count_{name}")[:BUS_BITS] for name in COUNTERS},
-            **{f"{name}_high": getattr(self, f"count_{name}")[BUS_BITS:] for name in COUNTERS},
+            **{name: getattr(self, f"count_{name}")[:BUS_BITS] for name in map_.counters},
+            **{f"{name}_high": getattr(self, f"count_{name}")[BUS_BITS:] for name in map_.counters},
         }
         register = Signal(BUS_BITS)
         with m.Switch(request.address):

@@ -30,6 +30,7 @@ def _members(chip: Chip) -> dict:
     return {
         "sum": In(lanes * chip.derived.sum_bits), "v": In(lanes * chip.membrane_bits), "leak": In(lanes * width(leak_record(chip))),
         "clear": In(1), "fire": In(lanes * width(fire_record(chip))), "neuron": In(lanes * width(neuron_record(chip))),
+        **({"current": In(lanes * chip.pim.macro.current_bits)} if chip.pim else {}),
         **({"bound": In(lanes * width(bound_record(chip)))} if chip.bounded else {}),
         "refractory": In(lanes * max(1, chip.refractory_bits)),
         "v_next": Out(lanes * chip.membrane_bits), "refractory_next": Out(lanes * max(1, chip.refractory_bits)),
@@ -42,7 +43,8 @@ class NeuronStep(wiring.Component):
 
     Members (all bit planes of ``chip.lanes`` lanes)
     -------
-    sum: In, ``sum_bits`` planes, taken at the leak edge. v: In, membranes. leak: In, leak records.
+    sum: In, ``sum_bits`` planes, taken at the leak edge. current: In, with a PIM macro, of its layer. v: In, membranes.
+    leak: In, leak records.
     clear: In(1), taken at the fire edge: results become v_init and 0. fire, neuron, bound: In, records. refractory: In, counts.
     v_next, refractory_next: Out. spikes, saturated: Out, masks.
     """
@@ -76,6 +78,9 @@ class NeuronStep(wiring.Component):
 
     def _leak_stage(self, m: Module, synaptic: Lanes, v: Lanes, p: "_Record") -> Lanes:
         chip = self.chip
+        if chip.pim:
+            bits = chip.pim.macro.current_bits
+            synaptic = synaptic.plus(lanes_from_bits(m, self.current, chip.lanes, bits, sliced=chip.sliced))
         current = synaptic.plus(p["bias"])
         current = current.keep(~(p["rectify"] & current.sign))
         leak = v.keep(p["k0"])

@@ -4,7 +4,7 @@
 
 A row group's cells are one word per bank (hdl/ram.py), all units are held at once (hdl/pim_unit.py), all converters turn in lock-step
 (hdl/pim_adc.py). The latency depends on the settings alone. Only the controller's clock runs always: the stages lie in the clock domains
-"port", "seed", "row", "blp", "tables", "sense", "code", "sum", "out", and what a stage reads sleeps with the stages before it.
+"port", "seed", "cells", "blp", "tables", "sense", "code", "sum", "send", and what a stage reads sleeps with the stages before it.
 
 Source: the phases and their times, Datta et al. 2022 (ACE-SNN), Table 4; the arithmetic, docs/pim.md.
 """
@@ -15,17 +15,16 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, Mux, R
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.pim_adc import ADC_MODULE, PimAdc, table_fields
-from hdl.pim_unit import UNIT_MODULE, PimUnit
+from hdl.pim_adc import ADC_MODULE, table_fields
+from hdl.pim_unit import UNIT_MODULE
 from hdl.ram import RAM
-from hdl.verilog import convert, primitives
 from pysim.pim_image import SEED_BITS, memories
 from pysim.pim_params import COUNTERS, PimParams
 
-__all__ = ["SETTINGS", "PimMacro", "generate"]
+__all__ = ["SETTINGS", "PimMacro"]
 
 SETTINGS = ("kernel_rows", "channels", "shift", "limit", "sigma", "stream")
-STAGES = ("port", "seed", "row", "blp", "tables", "sense", "code", "sum", "out")
+STAGES = ("port", "seed", "cells", "blp", "tables", "sense", "code", "sum", "send")
 
 
 def load_layout(p: PimParams) -> data.StructLayout:
@@ -134,8 +133,8 @@ class PimMacro(wiring.Component):
         sense, code, add = fsm.ongoing("SENSE"), fsm.ongoing("CODE"), fsm.ongoing("ADD")
         m.d.comb += [
             self.busy.eq(~wait), self.code_valid.eq(add),
-            enable["seed"].eq(restart), enable["row"].eq(self.reading), enable["blp"].eq(blp0 | blp1), enable["tables"].eq(blp1 | add),
-            enable["sense"].eq(sense | self.restarting), enable["code"].eq(code), enable["sum"].eq(add), enable["out"].eq(self.summing)]
+            enable["seed"].eq(restart), enable["cells"].eq(self.reading), enable["blp"].eq(blp0 | blp1), enable["tables"].eq(blp1 | add),
+            enable["sense"].eq(sense | self.restarting), enable["code"].eq(code), enable["sum"].eq(add), enable["send"].eq(self.summing)]
         self.working = ~wait & ~restart & ~self.restarting & ~(fsm.ongoing("SUM") & self.o.valid)
 
         with m.If(self.restarting | (self.summing & last_pass)):
@@ -162,8 +161,8 @@ class PimMacro(wiring.Component):
         read_domain = {"tables": "tables", "seeds": "seed"}
         for number, memory in enumerate(memories(p)):
             ram = rams[memory.name] = RAM(f"pim_{memory.name}", width=memory.width, rows=memory.rows, write_domain="port",
-                                          read_domain=read_domain.get(memory.name, "row"))
-            m.submodules[f"{memory.name}_memory"] = ram
+                                          read_domain=read_domain.get(memory.name, "cells"))
+            m.submodules[f"pim_{memory.name}_memory"] = ram
             m.d.comb += [ram.c_en.eq(load.en & (load.memory == number)), ram.c_row.eq(load.row), ram.c_index.eq(load.index),
                          ram.c_data.eq(load.data), ram.r_en.eq(1), ram.r_row.eq(self.address)]
         m.d.comb += [rams["bias"].r_row.eq(self.pass_), rams["seeds"].r_row.eq(0),
@@ -179,7 +178,7 @@ class PimMacro(wiring.Component):
         pixels = Signal(p.active_rows * p.pixel_bits, reset_less=True)
         limit = Signal(p.value_bits - 1, reset_less=True)
         field = [pixels[row * p.pixel_bits:(row + 1) * p.pixel_bits] for row in range(p.active_rows)]
-        m.d.row += [pixels.eq(Mux(self.pulse == 0, self.i.payload, Cat(Cat(f[p.pulse_bits:], f[:p.pulse_bits]) for f in field))),
+        m.d.cells += [pixels.eq(Mux(self.pulse == 0, self.i.payload, Cat(Cat(f[p.pulse_bits:], f[:p.pulse_bits]) for f in field))),
                     limit.eq(self.limit)]
         x = Cat(f[:p.pulse_bits] for f in field)
         units, bits = [], p.active_rows * p.unit_bits
@@ -199,7 +198,7 @@ class PimMacro(wiring.Component):
         shift, sigma, first = Signal(5, reset_less=True), Signal(8, reset_less=True), Signal(reset_less=True)
         pulse, used = Signal.like(self.pulse, reset_less=True), Signal(range(p.banks * p.units + 1), reset_less=True)
         words = Mux(self.words_left < p.capacity, self.words_left, p.capacity)
-        m.d.row += [shift.eq(self.shift), sigma.eq(self.sigma), first.eq(self.first), pulse.eq(self.pulse), used.eq(words * p.splits)]
+        m.d.cells += [shift.eq(self.shift), sigma.eq(self.sigma), first.eq(self.first), pulse.eq(self.pulse), used.eq(words * p.splits)]
         sums, codes, acts, enables = [], [], [], []
         for number in range(p.banks * p.converters):
             mine = range(number * p.share, (number + 1) * p.share)
@@ -234,10 +233,10 @@ class PimMacro(wiring.Component):
             above, below = total > bound - 1, total < -bound
             fields.append(Mux(above, bound - 1, Mux(below, -bound, total))[:p.current_bits])
             saturated.append((above | below) & (self.used > word * p.splits))
-        m.d.out += self.o.payload.eq(Cat(*fields))
+        m.d.send += self.o.payload.eq(Cat(*fields))
         count = _ones(m, saturated, "saturating")
         self.saturated, self.summed = Signal.like(count), Signal()
-        m.d.out += self.saturated.eq(count)
+        m.d.send += self.saturated.eq(count)
         m.d.sync += self.summed.eq(self.summing)
         with m.If(self.summing):
             m.d.sync += self.o.valid.eq(1)
@@ -267,8 +266,3 @@ def _ones(m: Module, bits: list, name: str) -> Signal:
         bits = [sum(bits[at:at + 3]) for at in range(0, len(bits), 3)]
     m.d.comb += count.eq(bits[0])
     return count
-
-
-def generate(p: PimParams) -> str:
-    """The Verilog of a macro alone; its top module is ``pim``. The same parameters always give the same text."""
-    return "\n".join((convert(PimMacro(p), "pim"), convert(PimUnit(p), UNIT_MODULE), convert(PimAdc(p), ADC_MODULE), primitives()))

@@ -10,10 +10,14 @@ from hdl.chip import ChipTop
 from hdl.core import Core
 from hdl.mesh import CORE_MODULE, MeshTop
 from hdl.neuron import SLICE_MODULE, NeuronStep, slice_of
+from hdl.pim import PimMacro
+from hdl.pim_adc import ADC_MODULE, PimAdc
+from hdl.pim_unit import UNIT_MODULE, PimUnit
 from pysim.errors import InputError
 from pysim.params import Chip
+from pysim.pim_params import PimParams
 
-__all__ = ["convert", "generate", "generate_board", "primitives"]
+__all__ = ["convert", "generate", "generate_board", "generate_macro", "primitives"]
 
 LONG_LINE = 4000
 
@@ -48,4 +52,14 @@ def generate_board(chip: Chip, *, divisor: int | None = None, virtual: bool = Fa
 def _whole(chip: Chip, *parts: str) -> str:
     """With the neuron steps of a wide core, and the primitives."""
     slices = [convert(NeuronStep(part), SLICE_MODULE)] if (part := slice_of(chip)) else []
-    return "\n".join((*parts, *slices, primitives()))
+    macro = _macro_parts(chip.pim.macro) if chip.pim else []
+    return "\n".join((*parts, *slices, *macro, primitives()))
+
+
+def generate_macro(p: PimParams) -> str:
+    """The Verilog of a PIM macro alone; its top module is ``pim``."""
+    return "\n".join((convert(PimMacro(p), "pim"), *_macro_parts(p), primitives()))
+
+
+def _macro_parts(p: PimParams) -> list[str]:
+    return [convert(PimUnit(p), UNIT_MODULE), convert(PimAdc(p), ADC_MODULE)]

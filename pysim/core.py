@@ -14,8 +14,12 @@ from pysim import fast
 from pysim.arith import leak, low_bound, saturate
 from pysim.errors import InputError
 from pysim.image import Image
-from pysim.memory_map import COUNTERS
+from pysim.memory_map import COUNTERS, PIM, PIM_COUNTERS
 from pysim.params import SCAN_BITS
+from pysim.pim import run as run_pim
+from pysim.pim_front import front_cycles
+from pysim.pim_pack import initial_currents, places, unpack_layer
+from pysim.pim_params import PimLayer
 from pysim.records import (
     ROUTE_LOCAL,
     bound_record,
@@ -29,7 +33,7 @@ from pysim.records import (
 )
 from pysim.trace import Stimulus, Trace, unpack
 
-__all__ = ["Core", "Neurons", "cycles"]
+__all__ = ["Core", "Drive", "Neurons", "cycles"]
 
 # Cycles of docs/architecture.md, "Cycles": the RTL's own constants are hdl's, these are the model's.
 START = 1  # to start a tick
@@ -100,9 +104,12 @@ class Core:
         most = 64 if self.engine == "numba" else 16
         size = max(1, min(most, (8 << 20) // (self.image.ticks * (self.axons + self.neurons.place.size))))
         parts = [stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)] or [stimulus]
-        if self.engine == "numba":
-            return Trace.concatenate(fast.each(lambda part: self.trace(fast.run(self, self.events(part), membranes), dense=dense), parts))
-        return Trace.concatenate([self.trace(self._run(self.events(part), membranes), dense=dense) for part in parts])
+        def one(part: Stimulus) -> Trace:
+            drive = self.drive(part)
+            raw = (fast.run if self.engine == "numba" else _run)(self, self.events(part), membranes, drive)
+            return self.trace(raw, drive, dense=dense)
+
+        return Trace.concatenate(fast.each(one, parts) if self.engine == "numba" else [one(part) for part in parts])
 
     def start(self, events: np.ndarray, *, membranes: bool = True) -> "Running | fast.Running":
         """CLEAR all samples, to be run tick by tick. ``events``: uint8 ``[sample, tick, axon]``; more may be added for ticks to come."""
@@ -132,13 +139,36 @@ class Core:
                 events[:, group.delay:group.delay + steps, group.first_axon:group.first_axon + group.size] = lines
         return events
 
-    # -- numpy engine ------------------------------------------------------------------------------------
+    def drive(self, stimulus: Stimulus) -> "Drive | None":
+        """What the PIM layer makes of the stimulus' images, if the image has one."""
+        head, image = self.image.pim_head, self.image
+        if head is None:
+            return None
+        pixels, (entries, place) = stimulus.pixels[head.name], self._places
+        shape = (stimulus.samples, head.frames(image.steps))
+        start = image.placement.population(head.target).start
+        currents = np.empty((*shape, self.neurons.place.size), np.int64)
+        counters = {name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in PIM_COUNTERS}
+        for k in range(shape[1]):
+            made = run_pim(self._layer, pixels, np.full(len(pixels), k), codes=False)
+            memory = np.repeat(initial_currents(self.chip, image.rows("currents"))[None], len(pixels), 0)
+            memory[:, place] = made.currents.transpose(0, 2, 1).reshape(len(pixels), -1)[:, entries]
+            currents[:, k] = memory[:, self.neurons.place]
+            fixed = self._layer.counters() | {"pim_cycles": front_cycles(head)}
+            for name in PIM_COUNTERS:
+                counters[name][:, start + k] = made.clips[name] if name in made.clips else fixed[name]
+        return Drive(currents, start, counters)
 
-    def _run(self, events: np.ndarray, membranes: bool) -> "Raw":
-        running = Running(self, events, membranes)
-        for tick in range(events.shape[1]):
-            running.tick(tick)
-        return running.finish()
+    @cached_property
+    def _layer(self) -> PimLayer:
+        assert self.image.pim_head
+        return unpack_layer(self.image.pim_head, self.image.memories)
+
+    @cached_property
+    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+        return places(self.chip, self.image.rows(f"{PIM}places"))
+
+    # -- numpy engine ------------------------------------------------------------------------------------
 
     @cached_property
     def tables(self) -> fast.Tables:
@@ -192,7 +222,7 @@ class Core:
 
     # -- trace -------------------------------------------------------------------------------------------
 
-    def trace(self, raw: "Raw", *, dense: bool = False) -> Trace:
+    def trace(self, raw: "Raw", drive: "Drive | None" = None, *, dense: bool = False) -> Trace:
         """Neuron order to populations, raw figures to counters."""
         chip, d, image = self.chip, self.chip.derived, self.image
         samples, ticks = raw.events.shape
@@ -204,7 +234,7 @@ class Core:
         for tick in range(ticks):
             live = [join for start, join in self._words if 0 <= tick - start < image.steps]
             counters["cycles"][:, tick] = cycles(scan[:, tick], events[:, tick], raw.emit[:, tick], len(live), sum(live), d.words)
-        spikes, membranes = {}, {}
+        spikes, membranes, currents = {}, {}, {}
         order = np.full(d.words * chip.lanes, -1)
         order[self.neurons.place] = np.arange(self.neurons.place.size)
         for p in image.placement.populations:
@@ -214,15 +244,39 @@ class Core:
             spikes[p.name] = np.packbits(raw.spikes[:, :, mine], axis=-1, bitorder="little")
             if raw.membranes is not None:
                 membranes[p.name] = raw.membranes[:, :, mine]
-        return Trace(spikes, membranes, counters)
+            if drive and image.pim_head and p.name == image.pim_head.target:
+                currents[p.name] = drive.currents[:, :, mine].astype(np.int32)
+        return Trace(spikes, membranes, counters | (drive.counters if drive else {}), currents)
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """Currents of a PIM layer, int64 ``[sample, frame, neuron]`` of all neurons of a core in its order (0 for those it does not drive).
+
+    They are new before the ticks ``start`` + frame, and held after the last. ``counters``: PIM_COUNTERS, int64 ``[sample, tick]``.
+    """
+
+    currents: np.ndarray
+    start: int
+    counters: dict[str, np.ndarray]
+
+    def frame(self, tick: int) -> int:
+        return min(max(tick - self.start, 0), self.currents.shape[1] - 1)
+
+
+def _run(core: Core, events: np.ndarray, membranes: bool, drive: Drive | None) -> "Raw":
+    running = Running(core, events, membranes, drive)
+    for tick in range(events.shape[1]):
+        running.tick(tick)
+    return running.finish()
 
 
 class Running:
     """A run of the numpy engine on its way: tick after tick from CLEAR, all samples of ``events`` at once."""
 
-    def __init__(self, core: Core, events: np.ndarray, membranes: bool) -> None:
+    def __init__(self, core: Core, events: np.ndarray, membranes: bool, drive: Drive | None = None) -> None:
         n, d, samples = core.neurons, core.chip.derived, events.shape[0]
-        self.core, self.events = core, events
+        self.core, self.events, self.drive = core, events, drive
         self.raw = Raw.zeros(samples, events.shape[1], core.image.steps, n.place.size, membranes)
         self._v = np.repeat(n.p["v_init"][None], samples, axis=0)
         self._c = np.zeros((samples, n.place.size), np.int64)
@@ -248,6 +302,8 @@ class Running:
             if 0 <= step < core.image.steps:
                 mine = slice(first, last)
                 sums = (current @ core._weights[:, mine]).astype(np.int64)
+                if self.drive:
+                    sums += self.drive.currents[:, self.drive.frame(tick), mine]
                 s, v[:, mine], c[:, mine], clipped = core._step(sums, v[:, mine], c[:, mine], mine, step)
                 fired[:, mine] = s
                 raw.saturations[:, tick] += clipped.sum(axis=1)

@@ -20,7 +20,7 @@ except ImportError:
     AVAILABLE = False
 
 if TYPE_CHECKING:
-    from pysim.core import Core, Raw
+    from pysim.core import Core, Drive, Raw
 
 __all__ = ["AVAILABLE", "Running", "Tables", "each", "run", "tables"]
 
@@ -37,9 +37,9 @@ def each(work: Callable[[Any], Any], parts: list[Any]) -> list[Any]:
         return list(pool.map(work, parts))
 
 
-def run(core: "Core", events: np.ndarray, membranes: bool) -> "Raw":
-    """Run the samples of ``events`` uint8 ``[sample, tick, axon]`` from CLEAR."""
-    running = Running(core, events, membranes, together=False)
+def run(core: "Core", events: np.ndarray, membranes: bool, drive: "Drive | None" = None) -> "Raw":
+    """Run the samples of ``events`` uint8 ``[sample, tick, axon]`` from CLEAR, with the currents of a PIM layer if there are any."""
+    running = Running(core, events, membranes, drive, together=False)
     running.ticks(0, events.shape[1])
     return running.finish()
 
@@ -47,7 +47,7 @@ def run(core: "Core", events: np.ndarray, membranes: bool) -> "Raw":
 class Running:
     """A run on its way: tick after tick from CLEAR, all samples of ``events`` at once; or, not ``together``, one after the other."""
 
-    def __init__(self, core: "Core", events: np.ndarray, membranes: bool, *, together: bool = True) -> None:
+    def __init__(self, core: "Core", events: np.ndarray, membranes: bool, drive: "Drive | None" = None, *, together: bool = True) -> None:
         from pysim.core import Raw
 
         samples, ticks, axons = events.shape
@@ -56,6 +56,8 @@ class Running:
         self.raw = Raw.zeros(samples, ticks, core.image.steps, count, membranes)
         self._figures = np.zeros((samples, ticks, 6), np.int64)
         self._ring = np.zeros((states, tables.slots, axons), np.uint8)
+        self._drive = drive.currents.astype(tables.plain.dtype) if drive else np.zeros((1, 0, 0), tables.plain.dtype)
+        self._drive_start = drive.start if drive else 0
         self._v, self._c = (np.zeros((states, count), tables.plain.dtype) for _ in range(2))
 
     def tick(self, tick: int) -> None:
@@ -67,7 +69,7 @@ class Running:
         core, raw = self.core, self.raw
         v_out = raw.membranes if raw.membranes is not None else np.zeros((1, 1, 1), np.int32)
         _samples(self.events, *core.tables, core.image.steps, core.chip.membrane_bits, raw.spikes, v_out, raw.membranes is not None,
-                 self._figures, self._ring, self._v, self._c, begin, end)
+                 self._figures, self._ring, self._v, self._c, begin, end, self._drive, self._drive_start)
 
     def finish(self) -> "Raw":
         """What the ticks left."""
@@ -97,8 +99,9 @@ class Tables(NamedTuple):
 def tables(core: "Core") -> Tables:
     n, d = core.neurons, core.chip.derived
     most = int(np.abs(n.weights.astype(np.int64)).sum(axis=0).max(initial=0))  # of any sum, also of a part of one
-    # |L + I| <= 4 * 2^(P-1) + 2^(P-1) + most
-    kind = np.int32 if (5 << (core.chip.membrane_bits - 1)) + most < 1 << 31 else np.int64
+    # |L + I| <= 4 * 2^(P-1) + 2^(P-1) + most, and the current of a PIM layer
+    driven = 1 << (core.chip.pim.macro.current_bits - 1) if core.chip.pim else 0
+    kind = np.int32 if (5 << (core.chip.membrane_bits - 1)) + most + driven < 1 << 31 else np.int64
     byte = kind is np.int32 and n.weights.min(initial=0) >= -128 and n.weights.max(initial=0) < 128
     short = byte and most < 1 << 15  # four combinations of types in all, each compiled when first met
     count, pages = n.place.size, n.p["bias"].shape[0]
@@ -130,8 +133,8 @@ def _accumulate(sums: np.ndarray, weights: np.ndarray, active: np.ndarray, n: in
             sums[i] = kind(sums[i] + a[i])
 
 
-def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: np.ndarray, q: np.ndarray, bits: int, first: int,
-          last: int) -> int:
+def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: np.ndarray, q: np.ndarray, biases: np.ndarray,
+          bits: int, first: int, last: int) -> int:
     """One step of the neurons first..last-1, without branches so that it vectorises: updates v, c, fired; returns how many clipped.
 
     Slices of rows start at index 0: an index that might be negative would not vectorise. Every intermediate is cast to the type
@@ -140,7 +143,7 @@ def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: 
     kind = v.dtype.type
     v_reset, v_low, low_value, refractory, fire = p[1][first:last], p[2][first:last], p[3][first:last], p[4][first:last], p[5][first:last]
     hard, soft, bounded, low_add, hold = p[6][first:last], p[7][first:last], p[8][first:last], p[9][first:last], p[10][first:last]
-    bias, v_th, v_sub, k0, rectify = q[0][first:last], q[1][first:last], q[2][first:last], q[3][first:last], q[4][first:last]
+    bias, v_th, v_sub, k0, rectify = biases[first:last], q[1][first:last], q[2][first:last], q[3][first:last], q[4][first:last]
     toward_zero, at_least_one = q[5][first:last], q[6][first:last]
     sign0, shift0, sign1, shift1 = q[7][first:last], q[8][first:last], q[9][first:last], q[10][first:last]
     sign2, shift2 = q[11][first:last], q[12][first:last]
@@ -184,8 +187,11 @@ def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: 
 def _samples(events: np.ndarray, weights: np.ndarray, fanout: np.ndarray, no_sums: np.ndarray, groups: np.ndarray, plain: np.ndarray,
              paged: np.ndarray, entries: np.ndarray, local: np.ndarray, axon: np.ndarray, delay: np.ndarray, chunk: np.ndarray, chunks: int,
              slots: int, steps: int, bits: int, spikes: np.ndarray, v_out: np.ndarray, membranes: bool, figures: np.ndarray,
-             rings: np.ndarray, vs: np.ndarray, cs: np.ndarray, begin: int, end: int) -> None:
-    """Ticks begin..end - 1 of every sample; the state of sample b is row b (mod their number) of ``rings``, ``vs``, ``cs``."""
+             rings: np.ndarray, vs: np.ndarray, cs: np.ndarray, begin: int, end: int, drive: np.ndarray, drive_start: int) -> None:
+    """Ticks begin..end - 1 of every sample; the state of sample b is row b (mod their number) of ``rings``, ``vs``, ``cs``.
+
+    ``drive``: currents ``[sample, frame, neuron]``, new before ticks drive_start + frame; no frame, no currents.
+    """
     samples, _, axons = events.shape
     count = chunk.size
     active = np.zeros(axons + 1, np.int64)
@@ -193,6 +199,7 @@ def _samples(events: np.ndarray, weights: np.ndarray, fanout: np.ndarray, no_sum
     fired = np.zeros(count, np.uint8)
     firing = np.zeros(count + 1, np.int64)
     per_chunk = np.zeros(chunks, np.int64)
+    frames, driven = drive.shape[1], np.zeros(count, plain.dtype)
     for b in range(samples):
         ring, v, c = rings[b % len(rings)], vs[b % len(vs)], cs[b % len(cs)]
         if begin == 0:
@@ -219,7 +226,13 @@ def _samples(events: np.ndarray, weights: np.ndarray, fanout: np.ndarray, no_sum
                     continue
                 page = min(step, paged.shape[0] - 1)
                 _accumulate(sums, weights, active, n, first, last)
-                clips += _step(sums, v, c, fired, plain, paged[page], bits, first, last)
+                bias = paged[page][0]
+                if frames:
+                    current = drive[b, min(max(tick - drive_start, 0), frames - 1)]
+                    for i in range(first, last):
+                        driven[i] = driven.dtype.type(bias[i] + current[i])
+                    bias = driven
+                clips += _step(sums, v, c, fired, plain, paged[page], bias, bits, first, last)
                 spikes[b, step, first:last] = fired[first:last]
                 if membranes:
                     v_out[b, step, first:last] = v[first:last]

@@ -116,10 +116,12 @@ def core_columns(chip: Chip, k_wei: int) -> int:
 def network_layers(net: Network, chip: Chip) -> list[Layer]:
     """One layer per population, in the order of computation, with one source per edge.
 
-    The map of a population is the target of its first convolution, otherwise (size, 1, 1). An edge whose target map is
+    The map of a population is the target of its first convolution, or of its PIM layer, otherwise (size, 1, 1). An edge whose target map is
     another one counts as dense: its lines all reach every core.
     """
     maps = {n.name: (n.size, 1, 1) for n in net.inputs} | {p.name: (p.size, 1, 1) for p in net.populations}
+    if net.pim and len(net.pim.layer.window.target) == 2 and net.pim.head.currents == net.population(net.pim.target).size:
+        maps[net.pim.target] = net.pim.layer.channels, *net.pim.layer.window.target
     for edge in reversed(net.edges):
         if edge.conv:
             maps[edge.target] = edge.conv.target

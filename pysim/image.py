@@ -27,6 +27,8 @@ from pysim.mapping import Placement, place
 from pysim.memory_map import Memory, MemoryMap
 from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Network, PimHead, Reset
 from pysim.params import Chip
+from pysim.pim_pack import pack_pim
+from pysim.pim_pack import settings as pim_settings
 from pysim.records import bound_record, fire_record, leak_record, neuron_record, pack_lanes, pack_plain, route_record, word_record
 
 __all__ = ["IMAGE_VERSION", "Bundle", "Image", "from_readmemh", "open_seal", "pack", "row_bytes", "seal", "summary", "to_readmemh",
@@ -86,7 +88,8 @@ class Image(Bundle):
     @property
     def settings(self) -> dict[str, int]:
         """Registers of the memory map that a host sets before it runs the image."""
-        return {"steps": self.steps, "extension": self.placement.extension.bit_length() - 1}
+        own = {"steps": self.steps, "extension": self.placement.extension.bit_length() - 1}
+        return own | (pim_settings(self.pim_head) if self.pim_head else {})
 
     @property
     def output(self) -> str:
@@ -159,6 +162,8 @@ def pack(network: Network, placement: Placement | None = None, *, chip: Chip | N
     memories = {"words": row_bytes(_pack_words(placement)), "fanout": _pack_fanout(network, placement),
                 "routes": row_bytes(_pack_routes(placement)), "synapse": row_bytes(_pack_synapses(network, placement)),
                 **_pack_parameters(network, placement)}
+    if chip.pim:
+        memories |= pack_pim(network, chip, placement.population(network.pim.target).neurons if network.pim else None)
     return Image(chip, placement, summary(network), {m.name: memories[m.name] for m in MemoryMap(chip).loaded})
 
 

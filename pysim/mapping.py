@@ -16,9 +16,10 @@ from pysim.errors import InputError
 from pysim.memory_map import Memory
 from pysim.network import Edge, LeakRounding, LowBound, Network, Population, WeightFormat
 from pysim.params import Chip
+from pysim.pim_front import PimFront
 from pysim.records import ROUTE_LOCAL, ROUTE_NONE, ROUTE_OUT
 
-__all__ = ["InputPlace", "PopulationPlace", "WordPlace", "Placement", "check_features", "describe", "place"]
+__all__ = ["InputPlace", "PopulationPlace", "WordPlace", "Placement", "check_features", "describe", "place", "with_macro"]
 
 
 @dataclass(frozen=True)
@@ -147,9 +148,8 @@ class Placement:
 
 def place(network: Network, chip: Chip) -> Placement:
     """Place ``network`` on one core of ``chip``; InputError names the resource that does not suffice."""
+    chip = with_macro(network, chip)
     check_features(network, chip)
-    if network.pim:
-        raise InputError(f"network {network.name!r} must be without a PIM layer to be mapped, not have one: only golden runs it as yet")
     delays = {p.name: _route_delay(network, p, chip) for p in network.populations}
     _check_parallel(network)
     if network.population(network.output).size > 1 << 16:
@@ -178,6 +178,16 @@ def place(network: Network, chip: Chip) -> Placement:
                                         p.name == network.output and delays[p.name] is None) for p in network.populations)
     columns = sum(p.size * word_of(p, chip).join * chip.digit_bits for p in network.populations)
     return Placement(chip, tuple(inputs), populations, words, axons, columns, extension)
+
+
+def with_macro(network: Network, chip: Chip) -> Chip:
+    """The chip, with the PIM macro that the network's layer was made for; InputError if the chip has one that does not run it."""
+    if network.pim is None:
+        return chip
+    if chip.pim is None:
+        return chip.replace(pim=PimFront.of(network.pim.head))
+    chip.pim.check(network.pim.head)
+    return chip
 
 
 def word_of(p: Population, chip: Chip) -> WordPlace:

@@ -12,14 +12,17 @@ from functools import cached_property
 
 from pysim.errors import InputError
 from pysim.params import BUS_BITS, SCAN_BITS, Chip
-from pysim.records import bound_record, fire_record, leak_record, neuron_record, route_record, width, word_record
+from pysim.pim_front import CURRENT_CHUNK
+from pysim.pim_image import memories as macro_memories
+from pysim.records import bound_record, fire_record, leak_record, neuron_record, place_record, route_record, width, word_record
 
 __all__ = ["Memory", "MemoryMap", "Register", "CHIP_ID", "CHIP_VERSION", "COUNTERS", "PIM_COUNTERS", "CONTROL_TICK", "CONTROL_CLEAR",
-           "CONTROL_ZERO"]
+           "CONTROL_ZERO", "CONTROL_PIM", "PIM"]
 
 CHIP_ID = 0x53504C50  # "SPLP"
 CHIP_VERSION = 1
-CONTROL_TICK, CONTROL_CLEAR, CONTROL_ZERO = 1, 2, 4
+CONTROL_TICK, CONTROL_CLEAR, CONTROL_ZERO, CONTROL_PIM = 1, 2, 4, 8
+PIM = "pim_"  # how the memories and registers of the PIM macro begin
 MAX_ADDRESS_BITS = 31  # a request is one 64-bit word: address, data, write
 
 COUNTERS = {
@@ -55,7 +58,7 @@ class Register:
 @dataclass(frozen=True)
 class Memory:
     """One memory: ``rows`` x ``width`` bits at ``base``; ``loaded`` = filled from the image, else the core's own state;
-    ``writable`` = the load port may write it."""
+    ``writable``, ``readable`` = the load port may write it, read it."""
 
     name: str
     base: int
@@ -64,6 +67,7 @@ class Memory:
     loaded: bool
     meaning: str
     writable: bool = True
+    readable: bool = True
 
     @property
     def chunks(self) -> int:
@@ -96,15 +100,22 @@ class MemoryMap:
             ("id", "r", CHIP_ID, "identification, ASCII SPLP"), ("version", "r", CHIP_VERSION, "version of this map"),
             ("fingerprint", "r", chip.fingerprint(), "CRC-32 of the chip parameters"),
             ("axons", "r", chip.axons, "axons"), ("columns", "r", chip.columns, "columns"), ("lanes", "r", chip.lanes, "lanes"),
-            ("control", "w", 0, f"{CONTROL_TICK} runs a tick, {CONTROL_CLEAR} clears state, {CONTROL_ZERO} zeroes counters"),
+            ("control", "w", 0, f"{CONTROL_TICK} runs a tick, {CONTROL_CLEAR} clears state, {CONTROL_ZERO} zeroes counters"
+             + f", {CONTROL_PIM} computes currents" * bool(chip.pim)),
             ("status", "r", 0, "bit 0: busy"), ("steps", "rw", 0, "steps T of a sample"),
             ("dense", "rw", 0, "bit 0: visit silent axons too (the paper's timing)"),
             ("extension", "rw", 0, f"log2 of the axon extension f in use, 0..{d.extensions}"),
             ("bank", "rw", 0, f"image bank, 0..{chip.banks - 1}, of ticks and clears from the next on"),
             ("tick", "r", 0, "tick that runs next"),
         ]
+        self.counters = COUNTERS | (PIM_COUNTERS if chip.pim else {})
+        """names and meanings"""
+        self.command_bits = (CONTROL_PIM if chip.pim else CONTROL_ZERO).bit_length()
+        """bits of the control register"""
         for name, meaning in COUNTERS.items():
             registers += [(name, "r", 0, f"{meaning}: low half"), (f"{name}_high", "r", 0, f"{meaning}: high half")]
+        if chip.pim:
+            registers += _pim_registers()
         self.registers = {name: Register(name, i, access, reset, meaning) for i, (name, access, reset, meaning) in enumerate(registers)}
 
         ring_rows = d.slots << (d.axon_chunks - 1).bit_length()
@@ -125,9 +136,11 @@ class MemoryMap:
         if chip.refractory_bits:
             memories.append(("refractory", d.words, chip.lanes * chip.refractory_bits, False, "refractory counters, bit planes"))
         memories.append(("spikes", d.words, chip.lanes, False, "spikes of the last step of each word; bit = lane; read only"))
+        if chip.pim:
+            memories += _pim_memories(chip)
         base, self.memories = len(self.registers), {}
         for name, rows, bits, loaded, meaning in memories:
-            memory = Memory(name, 0, rows, bits, loaded, meaning, name != "spikes")
+            memory = Memory(name, 0, rows, bits, loaded, meaning, name != "spikes", not name.startswith(PIM))
             size = 1 << memory.size_bits
             base = -(-base // size) * size
             self.memories[name] = replace(memory, base=base)
@@ -154,3 +167,25 @@ class MemoryMap:
     def loaded(self) -> list[Memory]:
         """The memories an image fills, in the order of the bundle."""
         return [m for m in self.memories.values() if m.loaded]
+
+
+def _pim_registers() -> list[tuple[str, str, int, str]]:
+    settings = {"kernel_rows": "kernel rows", "channels": "channels", "positions": "output positions", "shift": "range shift", "limit":
+                "discharge clip", "sigma": "noise", "stream": "word XORed onto all seeds: the stream of the noise"}
+    return [*((f"{PIM}{name}", "rw", 0, f"PIM layer: {meaning}") for name, meaning in settings.items()),
+            *((f"{name}{high}", "r", 0, f"{meaning}: {half} half") for name, meaning in PIM_COUNTERS.items()
+              for high, half in (("", "low"), ("_high", "high")))]
+
+
+def _pim_memories(chip: Chip) -> list[tuple[str, int, int, bool, str]]:
+    """Those of the macro under their names there, then what is around it."""
+    front, d = chip.pim, chip.derived
+    assert front
+    address = front.pixel_address_bits
+    return [*((f"{PIM}{m.name}", m.rows, m.width, True, "PIM macro, see docs/pim.md; write only") for m in macro_memories(front.macro)),
+            (f"{PIM}taps", front.macro.rows, address, True, "where kernel rows lie in a window of the padded map; write only"),
+            (f"{PIM}windows", front.positions, address, True, "where the windows of positions begin; write only"),
+            (f"{PIM}places", front.currents, width(place_record(chip)), True,
+             "place records; row = position * channels + channel; write only"),
+            (f"{PIM}pixels", front.pixels, front.macro.pixel_bits, True, "the padded map; write only"),
+            ("currents", d.words, chip.lanes * CURRENT_CHUNK, True, "currents of a PIM layer, 32 bits signed per lane")]

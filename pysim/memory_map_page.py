@@ -6,9 +6,11 @@ The page is generated and committed; tests/test_docs.py fails when it is not wha
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pysim.memory_map import MemoryMap
+from pysim.memory_map import CONTROL_PIM, Memory, MemoryMap, Register
 from pysim.network import write_atomic
 from pysim.params import PRESETS, Chip
+from pysim.pim_front import PimFront
+from pysim.pim_params import PimParams
 from pysim.records import (
     Field,
     bound_record,
@@ -18,6 +20,7 @@ from pysim.records import (
     neuron_record,
     numbered,
     output_record,
+    place_record,
     route_record,
     width,
     word_record,
@@ -50,6 +53,8 @@ RECORDS = (("leak", "per lane and page, bit planes", leak_record), ("fire", "per
            ("routes", "per neuron, plain", route_record), ("event in", "AER, plain", event_record),
            ("event out", "AER, plain", output_record))
 MESH = PRESETS["tiny"].replace(mesh_width=4, mesh_height=4)
+PIM_MACRO = PimParams(banks=1, columns=64, rows=32, weight_bits=4, active_rows=32, share=8)
+WITH_PIM = PRESETS["tiny"].replace(pim=PimFront(macro=PIM_MACRO, pixels=1024, positions=256, currents=2048))
 MESH_RECORDS = (("routes", "per neuron and further entry of a chain, plain", route_record),
                 ("event in", "AER, plain", lambda chip: numbered(event_record(chip), chip)),
                 ("event out", "AER, plain", lambda chip: numbered(output_record(chip), chip)))
@@ -57,14 +62,19 @@ MESH_RECORDS = (("routes", "per neuron and further entry of a chain, plain", rou
 
 def page() -> str:
     """The whole page as Markdown."""
-    return "\n".join([HEAD, *_registers(), *_records(), *(line for name, chip in PRESETS.items() for line in _memories(name, chip))])
+    memories = (line for name, chip in PRESETS.items() for line in _memories(name, chip))
+    return "\n".join([HEAD, *_registers(), *_records(), *memories, *_pim()])
 
 
 def _registers() -> Iterator[str]:
     yield "## Registers\n\nThe same on every chip; constants are those of preset `tiny`.\n"
-    yield from _table(("address", "register", "access", "reset", "meaning"), (
+    yield from _registers_table(MemoryMap(PRESETS["tiny"]).registers.values())
+
+
+def _registers_table(registers: Iterable[Register]) -> Iterator[str]:
+    return _table(("address", "register", "access", "reset", "meaning"), (
         (f"{r.address:#04x}", f"`{r.name}`", r.access, f"{r.reset:#x}" if r.reset > 9 else str(r.reset), r.meaning)
-        for r in MemoryMap(PRESETS["tiny"]).registers.values()))
+        for r in registers))
 
 
 def _records() -> Iterator[str]:
@@ -87,15 +97,30 @@ def _fields(records: Iterable[tuple[str, str, Callable[[Chip], list[Field]]]], c
                           ((f"`{f.name}`", str(f.bits), "yes" if f.signed else "", f.meaning) for f in fields))
 
 
+def _pim() -> Iterator[str]:
+    """What a chip with a PIM macro has besides."""
+    plain, macro = MemoryMap(PRESETS["tiny"]), MemoryMap(WITH_PIM)
+    yield ("## With a PIM macro\n\nA chip with a macro ([pim.md](pim.md)) has the following as well, here `tiny` with a macro of one bank\n"
+           "of 64 columns. Write an image into `pim_pixels` (a row per pixel of the padded map, whose border stays 0), `pim_stream`, then\n"
+           f"`control` = {CONTROL_PIM}; when `status` is 0 the currents are in `currents`, where ticks take them.\n")
+    yield from _registers_table(r for name, r in macro.registers.items() if name not in plain.registers)
+    yield from _fields((("pim_places", "per current, plain", place_record),), WITH_PIM, "")
+    yield from _memories_table(m for name, m in macro.memories.items() if name not in plain.memories)
+
+
 def _memories(name: str, chip: Chip) -> Iterator[str]:
     memory_map = MemoryMap(chip)
     yield f"## Memories of preset `{name}`\n"
     yield (f"{chip.axons:,} axons, {chip.columns:,} columns, {chip.lanes:,} lanes of {_count(chip.digit_bits, 'column')}, "
            f"{_count(chip.derived.words, 'word')}, {_count(chip.pages, 'page')};\n"
            f"{memory_map.address_bits} address bits, fingerprint {chip.fingerprint():#010x}.\n")
-    yield from _table(("base", "memory", "rows", "width", "chunk_bits", "loaded", "meaning"), (
+    yield from _memories_table(memory_map.memories.values())
+
+
+def _memories_table(memories: Iterable[Memory]) -> Iterator[str]:
+    return _table(("base", "memory", "rows", "width", "chunk_bits", "loaded", "meaning"), (
         (f"{m.base:#x}", f"`{m.name}`", f"{m.rows:,}", f"{m.width:,}", str(m.chunk_bits), "yes" if m.loaded else "", m.meaning)
-        for m in memory_map.memories.values()))
+        for m in memories))
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from pysim.errors import InputError
 from pysim.fields import check_int, from_exactly
 from pysim.network import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY, MAX_START, MAX_WEIGHT_BITS
+from pysim.pim_front import PimFront
 
 __all__ = ["Chip", "Derived", "PRESETS", "SCAN_BITS", "BUS_BITS", "MAX_SIDE", "preset"]
 
@@ -49,6 +50,7 @@ class Chip:
     mesh_width           1..64         columns of the mesh of cores
     mesh_height          1..64         rows of it; 1 x 1 is a single core without a fabric
     chain                0..65536      of each core of a mesh: route entries beyond one per neuron, for spikes that go to several places
+    pim                  PimFront      a PIM macro in front of a single core of one bank with clock gates (None: none)
     ===================  ============  =====================================================================
     """
 
@@ -70,6 +72,7 @@ class Chip:
     mesh_width: int = 1
     mesh_height: int = 1
     chain: int = 1024
+    pim: PimFront | None = None
 
     def __post_init__(self) -> None:
         for name, low, high in (("axons", 1, 65536), ("columns", 1, 65536), ("lanes", 1, 1024), ("membrane_bits", 8, 32),
@@ -87,6 +90,8 @@ class Chip:
         for name in ("roundings", "bounded", "sliced", "clock_gates"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"chip parameter {name} must be true or false, not {getattr(self, name)!r}")
+        if self.pim and (self.mesh_width * self.mesh_height > 1 or not self.clock_gates or self.banks > 1):
+            raise InputError("chip with a PIM macro must be a single core of one bank with clock_gates, not another one")
 
     @cached_property
     def derived(self) -> "Derived":
@@ -96,10 +101,14 @@ class Chip:
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Of plain values; ``pim`` is in it only if there is one."""
+        values = asdict(self)
+        return values if self.pim else {key: value for key, value in values.items() if key != "pim"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Chip":
+        if isinstance(values, dict):
+            values = {**values, "pim": PimFront.from_dict(values["pim"]) if "pim" in values else None}
         return from_exactly(cls, values, "chip parameters")
 
     def fingerprint(self) -> int:
@@ -150,8 +159,8 @@ class Derived:
         """a lane adds at most f A digits of at most 2^digit_bits - 1: it cannot overflow"""
         self.sum_bits = (self.axon_lines << (MAX_WEIGHT_BITS - 1)).bit_length() + 1
         """signed: |S| <= f A * 2^15"""
-        self.current_bits = max(self.sum_bits, p) + 1
-        """signed: I = S + bias"""
+        self.current_bits = max(self.sum_bits, p, chip.pim.macro.current_bits) + 2 if chip.pim else max(self.sum_bits, p) + 1
+        """signed: I = S + bias, or S + C + bias"""
         self.total_bits = max(p + 2, self.current_bits) + 1
         """signed: L + I, where |L| <= 4 * 2^(P-1)"""
 

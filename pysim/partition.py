@@ -71,7 +71,10 @@ def cut(network: Network, neurons: dict[str, np.ndarray]) -> Part:
     populations = tuple(replace(p.take(neurons[p.name]), start=p.start - first) for p in inside)
     output = network.output if network.output in neurons else inside[-1].name
     inputs = tuple(Input(name=name, size=rows.size) for name, rows in lines.items())
-    part = replace(network, inputs=inputs, populations=populations, edges=tuple(own), output=output, metadata={})
+    pim = None
+    if network.pim and network.pim.target in neurons:  # the whole layer is computed, its currents for other parts are dropped
+        pim = replace(network.pim, currents=network.pim.currents[neurons[network.pim.target]])
+    part = replace(network, inputs=inputs, populations=populations, edges=tuple(own), output=output, pim=pim, metadata={})
     return Part(part, lines, neurons)
 
 

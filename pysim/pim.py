@@ -4,7 +4,7 @@ Weights become cells, cells stick, rows are raised and their pixels streamed row
 takes one step per conversion, in the order position, pass, row group, pulse, round.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -22,12 +22,14 @@ class PimTrace:
 
     currents: int64 ``[sample, channel, position]``, in units of 2^shift. codes: int32 ``[sample, position, group, pulse, channel, split]``,
     every conversion; empty if not recorded. counters: n_read, n_blp, n_adc, n_cycles, n_sat (currents clipped to their width), n_clip
-    (conversions in which the discharge clip or the code's range acted), over all samples.
+    (conversions in which the discharge clip or the code's range acted), over all samples. clips: the last two of each sample,
+    int64 ``[sample]``.
     """
 
     currents: np.ndarray
     codes: np.ndarray
     counters: dict[str, int]
+    clips: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, *, codes: bool = True) -> PimTrace:
@@ -44,7 +46,7 @@ def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, 
     addresses = window.address(np.arange(window.positions))
     noise = _noise(layer, streams)
     low, high = p.code_range
-    count = dict.fromkeys(COUNTERS, 0)
+    count, clips = dict.fromkeys(COUNTERS, 0), {name: np.zeros(len(x), np.int64) for name in ("n_sat", "n_clip")}
     currents = np.zeros((len(x), layer.channels, window.positions), np.int64)
     kept = np.zeros((len(x), window.positions, layer.groups, p.pulses, layer.channels, p.splits) if codes else 0, np.int32)
     for pass_ in range(layer.passes):
@@ -62,7 +64,7 @@ def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, 
             total += code << pulse * p.pulse_bits
             if codes:
                 kept[:, :, group, pulse, channels] = code.reshape(*code.shape[:2], words, p.splits)
-            count["n_clip"] += int(((held != value) | (code != raw)).sum())
+            clips["n_clip"] += ((held != value) | (code != raw)).sum((1, 2))
             count["n_adc"] += code.size
             count["n_read"] += len(x) * window.positions * -(-words // p.words)
             count["n_blp"] += len(x) * window.positions * words * used
@@ -74,9 +76,9 @@ def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, 
         limit = 1 << p.current_bits - 1
         clipped = np.clip(result, -limit, limit - 1)
         currents[:, channels] = clipped.transpose(0, 2, 1)
-        count["n_sat"] += int((clipped != result).sum())
+        clips["n_sat"] += (clipped != result).sum((1, 2))
         count["n_cycles"] += len(x) * window.positions  # the sums leave
-    return PimTrace(currents, kept, count)
+    return PimTrace(currents, kept, count | {name: int(n.sum()) for name, n in clips.items()}, clips)
 
 
 def _cells(layer: PimLayer) -> np.ndarray:

@@ -12,8 +12,8 @@ import numpy as np
 
 from pysim.errors import InputError
 from pysim.image import Image, pack, summary
-from pysim.mapping import place
-from pysim.memory_map import COUNTERS
+from pysim.mapping import place, with_macro
+from pysim.memory_map import COUNTERS, PIM_COUNTERS
 from pysim.network import Network
 from pysim.params import Chip
 from pysim.partition import partition
@@ -43,7 +43,7 @@ class Program(Shared):
     def run(self, stimulus: Stimulus, one: Callable[[int, Stimulus], Trace], *, membranes: bool = True) -> Trace:
         """Run all parts in turn; ``one(i, stimulus of part i)`` runs part i on whatever it runs on.
 
-        Counters are the sums over the parts, at the ticks of the whole.
+        Counters are the sums over the parts, at the ticks of the whole. A PIM layer runs, whole, for each part that takes currents of it.
         """
         stimulus.check(self)
         samples, steps = stimulus.samples, self.steps
@@ -55,22 +55,32 @@ class Program(Shared):
                 potentials[name] = np.zeros((samples, steps, size), np.int32)
         start = {name: first for name, _, first in self.populations}
         counters: dict[str, np.ndarray] = {}
+        currents = {}
+        if head := self.pim_head:
+            currents[head.target] = np.zeros((samples, head.frames(steps), dict(s[:2] for s in self.populations)[head.target]), np.int32)
         for i, part in enumerate(self.parts):
-            trace = one(i, Stimulus({name: pack_bits(spikes[name][:, :, lines]) for name, lines in part.lines.items()}))
+            trace = one(i, Stimulus({name: pack_bits(spikes[name][:, :, lines]) for name, lines in part.lines.items()},
+                                    pixels=stimulus.pixels if part.image.pim_head else {}))
             for name, neurons in part.neurons.items():
                 spikes[name][:, :, neurons] = unpack(trace.spikes[name], neurons.size)
                 if membranes:
                     potentials[name][:, :, neurons] = trace.membranes[name]
+                if name in trace.currents:
+                    currents[name][:, :, neurons] = trace.currents[name]
             first = min(start[name] for name in part.neurons)
             for name, values in trace.counters.items():
                 whole = counters.setdefault(name, np.zeros((samples, self.ticks), np.int64))
-                whole[:, first:first + values.shape[1]] += values
+                if name in ("n_sat", "n_clip"):  # of the layer, the same in every part that runs it
+                    whole[:, first:first + values.shape[1]] = np.maximum(whole[:, first:first + values.shape[1]], values)
+                else:
+                    whole[:, first:first + values.shape[1]] += values
         return Trace({name: pack_bits(spikes[name]) for name in start}, potentials,
-                     {name: counters[name] for name in COUNTERS if name in counters})
+                     {name: counters[name] for name in COUNTERS | PIM_COUNTERS if name in counters}, currents)
 
 
 def compile_program(network: Network, chip: Chip) -> Program | Image:
     """The image of a network that one core holds, else the program of its parts; InputError names what does not fit."""
+    chip = with_macro(network, chip)
     try:
         placement = place(network, chip)
     except InputError:

@@ -12,7 +12,8 @@ import numpy as np
 from pysim.params import Chip
 
 __all__ = ["Field", "leak_record", "fire_record", "neuron_record", "bound_record", "word_record", "route_record", "event_record",
-           "output_record", "packet_record", "numbered", "width", "pack_lanes", "unpack_lanes", "pack_plain", "unpack_plain",
+           "output_record", "packet_record", "place_record", "numbered", "width",
+           "pack_lanes", "unpack_lanes", "pack_plain", "unpack_plain",
            "ROUTE_NONE", "ROUTE_LOCAL", "ROUTE_OUT", "ROUTE_PACKET"]
 
 ROUTE_NONE, ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET = 0, 1, 2, 3
@@ -86,6 +87,13 @@ def route_record(chip: Chip) -> list[Field]:
         fields += [*packet_record(chip.mesh_width, chip.mesh_height), Field("more", 1, False, "the spike goes on to entry `next`"),
                    Field("next", max(1, (d.route_rows - 1).bit_length()), False, "row of the next entry of the chain")]
     return fields
+
+
+def place_record(chip: Chip) -> list[Field]:
+    """Per current of a PIM layer: the lane that takes it."""
+    lane_bits = max(1, (chip.lanes - 1).bit_length())
+    return [Field("used", 1, False, "a neuron of this core takes it"), Field("lane", lane_bits, False, "lane"),
+            Field("word", chip.derived.word_bits, False, "word")]
 
 
 def packet_record(mesh_width: int, mesh_height: int) -> list[Field]:

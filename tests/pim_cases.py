@@ -5,9 +5,11 @@ from math import prod
 import numpy as np
 
 from pysim.network import Edge, Input, Network, PimSource, Population, Reset
+from pysim.params import PRESETS
 from pysim.pim_params import LAYOUTS, SEGMENTS, PimLayer, PimParams, PimWindow
+from pysim.trace import Stimulus
 
-__all__ = ["pim_network", "random_images", "random_layer", "random_params", "random_window"]
+__all__ = ["CHIP", "pim_network", "pim_stimulus", "random_images", "random_layer", "random_params", "random_window"]
 
 
 def divisors(number: int, most: int) -> list[int]:
@@ -78,16 +80,27 @@ def random_images(rng: np.random.Generator, layer: PimLayer, count: int) -> np.n
 SMALL = PimParams(banks=1, columns=16, rows=16, weight_bits=4, active_rows=8, share=2, adc_bits=6, current_bits=12)
 
 
-def pim_network(rng: np.random.Generator, *, held: bool = True, steps: int = 4, sigma: int = 200) -> Network:
-    """5 spike lines and a PIM convolution of 6 x 6 pixels, 2 channels of 4 x 4, onto the same 32 neurons, which feed 3."""
-    window = PimWindow.make((1, 6, 6), (3, 3))
-    layer = PimLayer.make(SMALL, window, rng.integers(-4, 8, (2, 9)), shift=6, sigma=sigma, seed=int(rng.integers(1 << 30)),
-                          bias=rng.integers(-9, 10, 2), gain=rng.integers(3800, 4400, (1, 4)), offset=rng.integers(-30, 31, (1, 4)),
-                          stuck0=rng.random((1, 16, 16)) < 0.03)
-    first = Population.make("first", 32, weight_bits=4, v_th=40, bias=rng.integers(-3, 4, 32), reset=Reset.SOFT,
-                            leak_sign=[[[-1], [0], [0]]], leak_shift=[[[3], [0], [0]]], rectify=rng.random(32) < 0.2)
+CHIP = PRESETS["tiny"].replace(columns=256, axons=64)
+
+
+def pim_network(rng: np.random.Generator, *, held: bool = True, steps: int = 4, sigma: int = 200, layer: PimLayer | None = None) -> Network:
+    """5 spike lines and a PIM layer onto the same neurons, which feed 3. Without a layer: a convolution of 6 x 6 pixels, 2 channels of
+    4 x 4, with which CHIP holds the network."""
+    layer = layer or PimLayer.make(
+        SMALL, PimWindow.make((1, 6, 6), (3, 3)), rng.integers(-4, 8, (2, 9)), shift=6, sigma=sigma, seed=int(rng.integers(1 << 30)),
+        bias=rng.integers(-9, 10, 2), gain=rng.integers(3800, 4400, (1, 4)), offset=rng.integers(-30, 31, (1, 4)),
+        stuck0=rng.random((1, 16, 16)) < 0.03)
+    size = layer.channels * layer.window.positions
+    first = Population.make("first", size, weight_bits=4, v_th=40, bias=rng.integers(-3, 4, size), reset=Reset.SOFT,
+                            leak_sign=[[[-1], [0], [0]]], leak_shift=[[[3], [0], [0]]], rectify=rng.random(size) < 0.2)
     out = Population.make("out", 3, start=1, weight_bits=4, v_th=6)
-    edges = (Edge(source="lines", target="first", weights=rng.integers(-8, 8, (5, 32)).astype(np.int32)),
-             Edge(source="first", target="out", weights=rng.integers(-6, 8, (32, 3)).astype(np.int32)))
+    edges = (Edge(source="lines", target="first", weights=rng.integers(-8, 8, (5, size)).astype(np.int32)),
+             Edge(source="first", target="out", weights=rng.integers(-6, 8, (size, 3)).astype(np.int32)))
     return Network(name="pim", inputs=(Input(name="lines", size=5),), populations=(first, out), edges=edges, steps=steps, output="out",
                    pim=PimSource.make("pixels", "first", layer, held=held))
+
+
+def pim_stimulus(rng: np.random.Generator, network: Network, samples: int) -> Stimulus:
+    """Random lines and images for :func:`pim_network`."""
+    images = rng.integers(0, network.pim.head.pixel_max + 1, (samples, network.pim.head.pixels)).astype(np.uint8)
+    return Stimulus.pack({"lines": rng.integers(0, 2, (samples, network.steps, 5))}, None, {"pixels": images})

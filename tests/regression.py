@@ -30,8 +30,9 @@ from pysim.network import Network, WeightFormat
 from pysim.params import PRESETS, Chip
 from pysim.schedule import at_pins, load_words
 from pysim.trace import Stimulus, Trace
-from tests import mesh_regression
+from tests import mesh_regression, pim_chip_regression
 from tests.networks import random_network, random_stimulus
+from tests.pim_chip_regression import FRONT
 from tests.pins import pressed_tick, random_delay
 
 __all__ = ["CHIPS", "Case", "cases", "differences"]
@@ -53,6 +54,8 @@ CHIPS = {
                  bounded=False, mesh_width=3, mesh_height=2, chain=256),
     # two image banks, axon extensions of 1 to 4
     "banked": PRESETS["tiny"].replace(extension=4, banks=2),
+    # a PIM macro in front of a core (tests/pim_chip_regression.py)
+    "pim": Chip(axons=80, columns=272, lanes=8, membrane_bits=14, delay_max=2, leak_terms=1, refractory_bits=1, pim=FRONT),
     # a neuron step of two slices
     "slices": Chip(axons=24, columns=256, lanes=256, pages=2, membrane_bits=8, delay_max=2, leak_terms=1, refractory_bits=1),
 }
@@ -281,6 +284,8 @@ def main() -> None:
     try:
         if chip.derived.cores > 1:
             found = list(mesh_regression.differences(MeshChipModel(chip, options), chip))
+        elif chip.pim:
+            found = list(pim_chip_regression.differences(ChipModel(chip, options), chip))
         else:
             found = list(differences(ChipModel(chip, options), chip))
     except TimeoutError as error:
