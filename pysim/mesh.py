@@ -24,7 +24,7 @@ from pysim.memory_map import COUNTERS
 from pysim.network import Edge, Input, Network
 from pysim.params import SCAN_BITS, Chip
 from pysim.partition import tiles
-from pysim.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET, pack_plain, route_record
+from pysim.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET, pack_plain, route_record, unpack_plain
 from pysim.shares import Nodes, Share, Shared
 from pysim.trace import Stimulus, Trace, unpack
 from pysim.trace import pack as pack_bits
@@ -54,6 +54,18 @@ class MeshImage(Shared):
 
     def source(self, line: str) -> str:
         return line if any(line == node.name for node in self.inputs) else line.removeprefix(NOBODY)
+
+    def _check(self, what: str, left: dict[str, np.ndarray]) -> None:
+        super()._check(what, left)
+        mesh, record = Mesh(self.chip.mesh_width, self.chip.mesh_height), route_record(self.chip)
+        for n, core in self.cores.items():
+            route = unpack_plain(record, core.image.bits("routes"))
+            corners = np.stack([route[side] for side in ("x0", "y0", "x1", "y1")], axis=1)[route["kind"] == ROUTE_PACKET]
+            for rectangle in np.unique(corners, axis=0):
+                for member in mesh.check(Rectangle(*rectangle.tolist())):
+                    if mesh.number(member) not in self.cores:
+                        raise InputError(f"destination of spikes of core {n} in {what} must be a core with neurons, not core "
+                                         f"{mesh.number(member)}: map the network again")
 
     @cached_property
     def entries(self) -> dict[int, int]:

@@ -40,6 +40,14 @@ class Program(Shared):
     def of(cls, chip: Chip, network: dict[str, Any], populations: Nodes, shares: dict[int, Share]) -> "Program":
         return cls(chip, network, populations, tuple(shares.values()))
 
+    def _check(self, what: str, left: dict[str, np.ndarray]) -> None:
+        super()._check(what, left)
+        holders = self.holders()
+        for i, part in enumerate(self.parts):
+            for name, lines in part.lines.items():
+                if name in holders and (last := int(holders[name][lines].max())) >= i:
+                    raise InputError(f"part {i} of {what} must listen to parts before it, not to part {last}: map the network again")
+
     def run(self, stimulus: Stimulus, one: Callable[[int, Stimulus], Trace], *, membranes: bool = True) -> Trace:
         """Run all parts in turn; ``one(i, stimulus of part i)`` runs part i on whatever it runs on.
 

@@ -1,12 +1,14 @@
 """A network shared out over several cores: which lines and neurons each of them has, its image, and the folder of it all.
 
-    HEAD                    format, version, chip, network (as in an image's manifest, and its populations), number of shares, sha256
+    HEAD                    format, version, chip, network (as in an image's manifest, and its populations), number of shares, SHA-256 of
+                            the tables and of itself
     EACHs.safetensors       int64: EACH<n>.lines.<input> and EACH<n>.neurons.<population>, lines and neurons of the whole
     EACH<n>/                the image bundle of share n
 
 A subclass says what the shares do: take turns on one core (pysim.program, ``part``) or run at once (pysim.mesh, ``core``).
 """
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,10 +98,12 @@ class Shared(Bundle):
                 share.image.save(new / f"{self.each}{n}")
                 tables |= {f"{self.each}{n}.lines.{name}": rows for name, rows in share.lines.items()}
                 tables |= {f"{self.each}{n}.neurons.{name}": rows for name, rows in share.neurons.items()}
-            (new / f"{self.each}s.safetensors").write_bytes(save({k: np.ascontiguousarray(v, np.int64) for k, v in tables.items()}))
+            data = save({k: np.ascontiguousarray(v, np.int64) for k, v in tables.items()})
+            (new / f"{self.each}s.safetensors").write_bytes(data)
             (new / HEADS[self.kind]).write_bytes(seal({
                 "format": f"spikeloop {self.kind}", "version": VERSION, "chip": self.chip.to_dict(), "network": self.network,
-                "populations": [list(p) for p in self.populations], f"{self.each}s": len(self.shares)}))
+                "populations": [list(p) for p in self.populations], f"{self.each}s": len(self.shares),
+                "tables": hashlib.sha256(data).hexdigest()}))
 
         return write_folder(folder, self.kind, (*HEADS.values(), MANIFEST), fill)
 
@@ -110,13 +114,15 @@ class Shared(Bundle):
         head_file, tables_file = HEADS[cls.kind], f"{cls.each}s.safetensors"
         try:
             head = open_seal((folder / head_file).read_bytes(), what)
-            tables = load((folder / tables_file).read_bytes())
+            tables = load(data := (folder / tables_file).read_bytes())
         except OSError as error:
             raise InputError(f"{what} must hold {head_file} and {tables_file}, not miss one ({error.strerror})") from None
         except SafetensorError:
             raise InputError(f"{tables_file} of {what} must be a safetensors file, not damaged: map the network again") from None
         if head.get("format") != f"spikeloop {cls.kind}" or head.get("version") != VERSION:
             raise InputError(f"{what} must be of version {VERSION}, not {head.get('version')!r}: map the network again")
+        if head.get("tables") != hashlib.sha256(data).hexdigest():
+            raise InputError(f"{tables_file} of {what} must have the SHA-256 of {head_file}, not another (damaged): map the network again")
         try:
             chip = Chip.from_dict(head["chip"])
             populations = tuple((name, size, start) for name, size, start in head["populations"])

@@ -93,6 +93,27 @@ def test_damage_is_2(mapped: Path, folder: Path, capfd: pytest.CaptureFixture[st
     assert sentence.startswith("core0/routes.mem of image") and "truncated" in sentence
 
 
+def late(delay: int) -> Network:
+    network = recurrent()
+    return replace(network, edges=(*network.edges[:2], replace(network.edges[2], delay=delay)))
+
+
+@pytest.mark.parametrize(("network", "chip", "says"), [
+    (late(5), "tiny,delay_max=3", "populations that feed each other (hidden1) must lie on one core together, because cores that take turns "
+     "run one after the other; but physical delay of the edges from population 'hidden1' must be at most 3 on this chip (delay_max), not 5"),
+    (late(5), CHIP + ",delay_max=3", "physical delay of the edges from population 'hidden1' must be in 1..3 on this chip "
+     "(delay_max), not 5"),
+    (recurrent(), CHIP + ",axons=20", "fan-in of layer 'hidden1' must be at most 20 lines (20 axons, extended 1 times), not 21 "),
+    (recurrent(), "tiny,columns=16", "populations that feed each other (hidden1) must lie on one core together"),
+    (recurrent(), CHIP + ",chain=2", "route entries beyond one per neuron must be at most 2 in a core of this chip (chain)"),
+], ids=["delay", "delay on a mesh", "fan-in", "a circle of parts", "chain"])
+def test_what_cannot_be_mapped_is_one_sentence(network: Network, chip: str, says: str, capfd: pytest.CaptureFixture[str],
+                                               tmp_path: Path) -> None:
+    file = network.save(tmp_path / "n.safetensors")
+    sentence = refused(capfd, tmp_path, "map", file, "--chip", chip, "-o", tmp_path / "new")
+    assert sentence.startswith(says)
+
+
 @pytest.mark.slow
 def test_every_backend_and_a_seeded_bit(mapped: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """golden == pysim == Verilator == Icarus; one synapse bit turned over in the RTL's core 1 is found there, with waves."""

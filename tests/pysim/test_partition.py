@@ -200,6 +200,7 @@ def test_round_trip(saved) -> None:
 
 @pytest.mark.parametrize(("spoil", "says"), [
     (lambda f: (f / "parts.safetensors").write_bytes((f / "parts.safetensors").read_bytes()[:-8]), "must be a safetensors file"),
+    (lambda f: flip(f / "parts.safetensors"), "must have the SHA-256 of program.json, not another"),
     (lambda f: (f / "parts.safetensors").unlink(), "must hold program.json and parts.safetensors, not miss one"),
     (lambda f: (f / "program.json").write_text((f / "program.json").read_text().replace('"parts": ', '"parts": 1')),
      "not damaged or edited"),
@@ -210,6 +211,19 @@ def test_damage_is_found(saved, spoil, says: str) -> None:
     _, folder = saved
     spoil(folder)
     with pytest.raises(InputError, match=says):
+        load_bundle(folder)
+
+
+def flip(file) -> None:
+    data = bytearray(file.read_bytes())
+    data[-8] ^= 1
+    file.write_bytes(data)
+
+
+def test_a_part_listens_to_those_before_it(saved, tmp_path) -> None:
+    program, _ = saved
+    folder = replace(program, parts=program.parts[::-1]).save(tmp_path / "backwards")
+    with pytest.raises(InputError, match=r"part 0 of program .* must listen to parts before it, not to part \d+"):
         load_bundle(folder)
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from pysim.bundle import load_bundle, map_network
 from pysim.errors import InputError
-from pysim.image import Image
-from pysim.mesh import MeshImage, MeshModel
+from pysim.image import Image, row_bytes
+from pysim.mesh import MeshImage, MeshModel, map_mesh
 from pysim.params import Chip
 from pysim.program import Program
+from pysim.records import ROUTE_PACKET, pack_plain, route_record, unpack_plain
 from tests.mesh_regression import mesh_case
 from tests.pysim import small
 
@@ -62,6 +63,24 @@ def test_damage_is_found(saved: Path, spoil, says: str) -> None:
     spoil(saved)
     with pytest.raises(InputError, match=says):
         load_bundle(saved)
+
+
+@pytest.mark.parametrize(("corner", "says"), [
+    ((3, 0, 3, 0), "core must lie in the 3 x 2 mesh, not at x = 3, y = 0"),
+    ((2, 1, 2, 1), "destination of spikes of core 0 in mesh .* must be a core with neurons, not core 5")])
+def test_a_destination_out_of_reach(tmp_path: Path, corner: tuple[int, ...], says: str) -> None:
+    """Routes of a sound folder that name a core which is none."""
+    network = small.network()
+    shares: list[dict[str, np.ndarray]] = [{"hid": np.arange(3)}, {"out": np.arange(2)}]
+    mesh = map_mesh(network, small.CHIP.replace(mesh_width=3, mesh_height=2), shares)
+    record, image = route_record(mesh.chip), mesh.cores[0].image
+    routes = unpack_plain(record, image.bits("routes"))
+    for side, value in zip(("x0", "y0", "x1", "y1"), corner, strict=True):
+        routes[side][routes["kind"] == ROUTE_PACKET] = value
+    astray = replace(image, memories={**image.memories, "routes": row_bytes(pack_plain(record, routes))})
+    replace(mesh, cores={**mesh.cores, 0: replace(mesh.cores[0], image=astray)}).save(tmp_path / "mesh")
+    with pytest.raises(InputError, match=says):
+        load_bundle(tmp_path / "mesh")
 
 
 def test_names_of_inputs_that_mean_neurons_elsewhere() -> None:
