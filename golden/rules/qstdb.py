@@ -41,7 +41,7 @@ FORMS = ("float", "affine", "scale", "shift")
 GAMMA = 0.3
 VERSION = 1
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-NAMES = ("pim-mnist",)
+NAMES = ("pim-mnist", "digital-mnist")  # with the PIM macro, and the same net without
 _SUMS: dict[int, Any] = {2: (F.conv2d, torch.channels_last), 3: (F.conv3d, torch.channels_last_3d)}  # by dimensions of the map
 _PIM: dict[int, Any] = {0: PimLinear, 2: PimConv2d, 3: PimConv3d}
 

@@ -76,7 +76,7 @@ def run_integers(net: QstdbNet, x: np.ndarray, streams: np.ndarray | None = None
 def _first(net: QstdbNet, x: np.ndarray, weight: Tensor, streams: np.ndarray | None) -> Tensor:
     """Current of the first layer, int64 ``[n, *target]``."""
     if net.pim is None:
-        return net.layers[0].sum(torch.from_numpy(x).double(), weight).long()
+        return net.layers[0].sum(torch.from_numpy(x.astype(np.float64)), weight).long()
     currents = run(net.pim.layer(), x.reshape(len(x), *net.layers[0].window.source), streams, codes=False).currents
     return torch.from_numpy(currents).view(len(x), *net.layers[0].target)
 

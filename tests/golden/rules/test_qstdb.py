@@ -236,3 +236,10 @@ def test_kept_scores(shared_data, name: str) -> None:  # type: ignore[no-untyped
     data, net = load_mnist(shared_data / "mnist"), checkpoint(name)
     scores = stages(net, data.test_images, data.test_labels)
     assert scores == {key: net.metadata["accuracy"][key] for key in scores}
+
+
+def test_adc_costs_half_a_point_at_most() -> None:
+    """After training with it in the loop; that these are the scores, the slow test above shows."""
+    pim, digital = (checkpoint(name).metadata["accuracy"] for name in qstdb.NAMES)
+    assert pim["ann"] == digital["ann"]  # the same training up to there
+    assert all(digital[form] - pim[form] <= 0.005 for form in ("affine", "scale", "shift", "integer"))
