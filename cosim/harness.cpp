@@ -53,6 +53,10 @@ struct Model {
     const uint64_t *feed = nullptr, *feed_end = nullptr;  // requests that go in while ticks run, one a cycle
     bool held = false;                                     // not now
 #endif
+#ifdef DIRECT_EVAL
+    uint64_t falling[sizeof(Vchip___024root::__VnbaTriggered) / sizeof(uint64_t)];  // what the falling edge triggers
+    bool fallen = false;  // is known
+#endif
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> waves;  // one time unit is half a cycle
     uint64_t now = 0;
@@ -80,13 +84,19 @@ struct Model {
     inline void half(int level) {
         top->clk = level;
 #ifdef DIRECT_EVAL
+        constexpr size_t words = sizeof(root->__VnbaTriggered) / sizeof(root->__VnbaTriggered[0]);
         // One pass: no register of ours makes a clock rise, so nothing can be left to do in a second one, which eval() always makes.
 #ifdef INPUT_REGION
         root->__VicoFirstIteration = 1;
         Vchip___024root___eval_phase__ico(root);
 #endif
-        Vchip___024root___eval_triggers_vec__act(root);
-        constexpr size_t words = sizeof(root->__VnbaTriggered) / sizeof(root->__VnbaTriggered[0]);
+        if (level || !fallen) {
+            Vchip___024root___eval_triggers_vec__act(root);
+            if (!level) std::memcpy(falling, &root->__VactTriggered, sizeof falling), fallen = true;
+        } else {  // a falling edge always triggers the same, and leaves every clock low
+            std::memcpy(&root->__VactTriggered, falling, sizeof falling);
+            CLOCKS_LOW(root);
+        }
         uint64_t any = 0;
         for (size_t i = 0; i < words; ++i) any |= root->__VnbaTriggered[i] = root->__VactTriggered[i];
         if (any) Vchip___024root___eval_nba(root);
@@ -182,12 +192,14 @@ void or_bits(uint8_t* dst, int64_t at, const uint8_t* src, int64_t bits) {
     }
 }
 
-// 32 x 32 bit transpose: out[c] bit r = in[r] bit c
-void transpose32(uint32_t a[32]) {
+// Eight blocks side by side: the same 32 x 32 bit transpose in each; out[c] bit r = in[r] bit c
+constexpr int BLOCKS = 8;
+typedef uint32_t Blocks __attribute__((vector_size(4 * BLOCKS)));
+void transpose32(Blocks a[32]) {
     uint32_t m = 0x0000FFFF;
     for (int j = 16; j; j >>= 1, m ^= m << j)
         for (int k = 0; k < 32; k = ((k | j) + 1) & ~j) {
-            const uint32_t t = ((a[k] >> j) ^ a[k | j]) & m;
+            const Blocks t = ((a[k] >> j) ^ a[k | j]) & m;
             a[k] ^= t << j;
             a[k | j] ^= t;
         }
@@ -312,13 +324,16 @@ int sl_run(Model* model, const Run* run) {
     }
     const int64_t counters = run->cores * run->counters, groups = (run->lanes + 31) / 32;
     std::vector<uint64_t> before(counters, 0), now(counters, 0);
-    std::vector<uint8_t> plane_buffer(potentials[0]->stride + 16), slot_bits(RING_CHUNKS * 8 + 8);
-    std::vector<int32_t> membranes(run->words * groups * 32);
+    const int64_t blocks = run->words * groups, stride = potentials[0]->stride;  // a block: 32 lanes of a word
+    std::vector<uint8_t> plane_buffer(run->words * stride + 8), slot_bits(RING_CHUNKS * 8 + 8);
+    std::vector<int32_t> membranes((blocks + BLOCKS - 1) / BLOCKS * BLOCKS * 32);  // [blocks / BLOCKS, lane of 32, BLOCKS]
     std::vector<std::vector<Place>> places(run->populations);  // no division per neuron and tick
     for (int64_t p = 0; p < run->populations; ++p)
         for (int64_t n = 0; n < run->population[p].size; ++n) {
             const int64_t word = run->population[p].neurons[n] / run->lanes, lane = run->population[p].neurons[n] % run->lanes;
-            places[p].push_back({int32_t(word * spikes[0]->stride * 8 + lane), int32_t(word * groups * 32 + lane)});
+            const int64_t block = word * groups + lane / 32;
+            places[p].push_back({int32_t(word * spikes[0]->stride * 8 + lane),
+                                 int32_t((block / BLOCKS * 32 + lane % 32) * BLOCKS + block % BLOCKS)});
         }
 
     for (int64_t sample = 0; sample < run->samples; ++sample) {
@@ -375,17 +390,18 @@ int sl_run(Model* model, const Run* run) {
 
             int64_t unpacked = -1;  // core whose membranes are in `membranes`
             const auto unpack = [&](int64_t core) {
-                const Memory* v = potentials[core];
                 unpacked = core;
-                for (int64_t word = 0; word < run->words; ++word) {
-                    std::memcpy(plane_buffer.data(), v->data + word * v->stride, v->stride);
-                    for (int64_t group = 0; group < groups; ++group) {
-                        uint32_t block[32];
-                        for (int64_t b = 0; b < run->membrane_bits; ++b) block[b] = bits32(plane_buffer.data(), b * run->lanes + group * 32);
-                        for (int64_t b = run->membrane_bits; b < 32; ++b) block[b] = block[run->membrane_bits - 1];
-                        transpose32(block);
-                        std::memcpy(&membranes[(word * groups + group) * 32], block, sizeof block);
+                std::memcpy(plane_buffer.data(), potentials[core]->data, run->words * stride);
+                for (int64_t first = 0; first < blocks; first += BLOCKS) {
+                    Blocks planes[32] = {};
+                    for (int64_t i = 0; i < BLOCKS && first + i < blocks; ++i) {
+                        const uint8_t* word = plane_buffer.data() + (first + i) / groups * stride;
+                        const int64_t lane = (first + i) % groups * 32;
+                        for (int64_t b = 0; b < run->membrane_bits; ++b) planes[b][i] = bits32(word, b * run->lanes + lane);
                     }
+                    for (int64_t b = run->membrane_bits; b < 32; ++b) planes[b] = planes[run->membrane_bits - 1];
+                    transpose32(planes);
+                    std::memcpy(&membranes[first * 32], planes, sizeof planes);
                 }
             };
             for (int64_t p = 0; p < run->populations; ++p) {

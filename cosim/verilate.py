@@ -240,6 +240,7 @@ def _model_header(chip: Chip, root_header: str, core_header: str | None = None) 
     memories = " ".join(f'MEMORY("{name}", {n}, {core}{members[name]})' for n, core in enumerate(objects) for name in map_.memories)
     counters = " ".join(f"out[{n * len(map_.counters) + i}] = {core}{prefix}count_{name};"
                         for n, core in enumerate(objects) for i, name in enumerate(map_.counters))
+    clocks = " ".join(f"root->{name} = 0;" for name in re.findall(r"\s(__Vtrigprevexpr_\w+);", root_header))  # as they were last looked at
     bits = map_.address_bits + (d.core_bits if d.cores > 1 else 0)
     return "\n".join((
         "#pragma once",
@@ -247,6 +248,7 @@ def _model_header(chip: Chip, root_header: str, core_header: str | None = None) 
         f"#define CORES {d.cores}", f"#define BANKS {chip.banks}",
         f"#define MEMORIES {memories}",
         f"#define READ_COUNTERS(root, out) do {{ {counters} }} while (0)",
+        f"#define CLOCKS_LOW(root) do {{ {clocks} }} while (0)",
         *(["#define INPUT_REGION"] if "__VicoFirstIteration" in root_header else []),
         f"#define RING_CHUNKS {1 << (chip.derived.axon_chunks - 1).bit_length()}",
         f"#define CONTROL_ADDRESS {map_.registers['control'].address}", f"#define CONTROL_CLEAR_BIT {CONTROL_CLEAR}",

@@ -63,11 +63,15 @@ class LoadPort(wiring.Component):
         settings |= self.settings
         values = {
             **{name: r.reset for name, r in map_.registers.items() if r.access == "r"}, "extension": 0, "bank": 0, **settings,
-            "status": self.busy | self.wait, "tick": self.number,
+            "tick": self.number,
             **{name: getattr(self, f"count_{name}")[:BUS_BITS] for name in map_.counters},
             **{f"{name}_high": getattr(self, f"count_{name}")[BUS_BITS:] for name in map_.counters},
         }
-        register = Signal(BUS_BITS)
+        # What changes in every cycle stays out of the wide choice: status joins behind it, cycles as a copy that is exact while idle.
+        register, asks_status, cycles = Signal(BUS_BITS), Signal(), Signal(64)
+        m.d.sync += cycles.eq(self.count_cycles)
+        values |= {"status": 0, "cycles": cycles[:BUS_BITS], "cycles_high": cycles[BUS_BITS:]}
+        m.d.comb += asks_status.eq(request.address == map_.registers["status"].address)
         with m.Switch(request.address):
             for name, value in values.items():
                 with m.Case(map_.registers[name].address):
@@ -91,7 +95,8 @@ class LoadPort(wiring.Component):
             self.data.eq(request.data),
             self.write.eq(fresh & is_memory & (idle | standby if map_.chip.banks > 1 else idle) & request.write),
             self.read.eq(fresh & is_memory & idle & ~request.write & self.response.ready),
-            self.response.valid.eq(reading | (fresh & ~is_memory & ~request.write)), self.response.payload.eq(register),
+            self.response.valid.eq(reading | (fresh & ~is_memory & ~request.write)),
+            self.response.payload.eq(register | (asks_status & (self.busy | self.wait))),
             done.eq(reading | self.write | (fresh & ~is_memory & (request.write | self.response.ready))),
         ]
         m.d.sync += reading.eq(self.read)
