@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hdl.chip import ChipTop
-from hdl.neuron import SLICE_MODULE, slice_of
+from hdl.neuron import SLICE_MODULES, slice_of
 from hdl.verilog import generate
 from pysim.errors import InputError
 from pysim.memory_map import COUNTERS, MemoryMap
@@ -132,14 +132,15 @@ def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
     """Registers whose width a parameter decides; (module, name): bits. Wider than 64 bits, there are no others."""
     d, lanes = chip.derived, chip.lanes
     counted, total = lanes * d.accumulator_bits, lanes * d.sum_bits
-    part = slice_of(chip)  # of a wide core's neuron step, one module for all instances
-    step, step_lanes = (SLICE_MODULE, part.lanes) if part else ("core.step", lanes)
+    part = slice_of(chip)  # of a wide core's neuron step, one module for all instances of a stage
+    leak, fire = SLICE_MODULES.values() if part else ("core.step.leak_stage", "core.step.fire_stage")
+    step_lanes = part.lanes if part else lanes
     return {
         **{("core" if name == "cycles" else "core.counters", f"count_{name}"): 64 for name in COUNTERS},
         ("core.accumulators", "counts"): counted,
         ("core.join", "now"): counted, ("core.join", "before"): counted, ("core.join", "digit"): total, ("core.join", "sum"): total,
         ("core.join", "offset"): d.sum_bits,
-        (step, "sum_register"): step_lanes * d.sum_bits, (step, "total_register"): step_lanes * d.total_bits,
+        (leak, "sum_register"): step_lanes * d.sum_bits, (fire, "total_register"): step_lanes * d.total_bits,
         ("core.saturated", "copy"): lanes,
         ("core.list", "entries"): d.count_bits, ("core.list", "hits"): d.count_bits, ("core.list", "at"): d.count_bits,
         ("core.control", "word"): d.word_bits, ("core.control", "page"): d.page_bits, ("core.control", "alive"): d.words,

@@ -30,8 +30,10 @@ __all__ = ["Options", "build", "cache_folder", "cached", "call", "compile_", "de
            "runtime", "simulator_root", "verilog_of"]
 
 TOP = "chip"
-CORE_MODULE, SLICE_MODULE = "spikeloop_core", "spikeloop_neuron_slice"  # as in hdl.mesh and hdl.neuron, which load slowly
-PIM_MODULES = "spikeloop_pim_unit", "spikeloop_pim_adc"  # as in hdl.pim_unit and hdl.pim_adc
+CORE_MODULE = "spikeloop_core"  # as in hdl.mesh
+# compiled once, whatever their number: as in hdl.mesh, hdl.neuron, hdl.pim_unit and hdl.pim_adc, which load slowly
+APART = "".join(f'no_inline -module "{name}"\n' for name in (
+    CORE_MODULE, "spikeloop_leak_slice", "spikeloop_fire_slice", "spikeloop_pim_unit", "spikeloop_pim_adc"))
 VERILATOR_FLAGS = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "--no-timing")
 
 COMPILE_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-march=native", "-w")
@@ -110,9 +112,7 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         if options.waves:
             (folder / "chip.v").write_text(_named_only(source.read_text()))
             source = folder / "chip.v"
-        (folder / "public.vlt").write_text('`verilator_config\npublic_flat_rd -module "*core" -var "count_*"\n'
-                                             f'no_inline -module "{SLICE_MODULE}"\nno_inline -module "{CORE_MODULE}"\n'
-                                             + "".join(f'no_inline -module "{name}"\n' for name in PIM_MODULES if chip.pim))
+        (folder / "public.vlt").write_text(f'`verilator_config\n{APART}public_flat_rd -module "*core" -var "count_*"\n')
         root = simulator_root()
         call([str(root / "bin" / "verilator_bin"), *flags, "--prefix", "Vchip", "--top-module", TOP, "-Mdir", str(folder),
                str(folder / "public.vlt"), str(source)], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")

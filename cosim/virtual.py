@@ -13,9 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from cosim.verilate import (
+    APART,
     COMPILE_FLAGS,
-    CORE_MODULE,
-    SLICE_MODULE,
     VERILATOR_FLAGS,
     Options,
     cached,
@@ -52,7 +51,7 @@ def build_board(chip: Chip, divisor: int | None = None, *, optimise: bool = True
         from hdl.verilog import generate_board
 
         (folder / "board.v").write_text(generate_board(chip, divisor=divisor, virtual=True))
-        (folder / "apart.vlt").write_text(f'`verilator_config\nno_inline -module "{SLICE_MODULE}"\nno_inline -module "{CORE_MODULE}"\n')
+        (folder / "apart.vlt").write_text(f"`verilator_config\n{APART}")
         compile_board(folder, [folder / "apart.vlt", folder / "board.v"], harness, divisor, optimise=optimise)
     return cached(f"board-{key}", make) / "board.so"
 

@@ -21,7 +21,7 @@ from hdl.control import Controller
 from hdl.eventlist import EventList
 from hdl.lanes import total
 from hdl.loadport import LoadPort, request_layout
-from hdl.neuron import NeuronArray, NeuronStep, slice_of
+from hdl.neuron import NeuronStep
 from hdl.pim_driver import SETTINGS, PimDriver
 from hdl.ram import RAM
 from hdl.router import packet_layout
@@ -88,7 +88,7 @@ class Core(wiring.Component):
         control = add("control", Controller(chip), "control")
         scanner = add("spike_scanner", Scanner(rows=d.words, bits=chip.lanes), "events")
         accumulators, join = add("accumulators", Accumulators(chip)), add("join", Join(chip))
-        step = add("step", NeuronArray(chip) if slice_of(chip) else NeuronStep(chip))
+        step = add("step", NeuronStep(chip))
         saturated, counters = add("saturated", _Tally(chip)), add("counters", _Counters(), "events")
         port = add("loadport", LoadPort(self.map), "control")
         few = add("few", Module())  # the few registers of sleeping domains that are not part of a component

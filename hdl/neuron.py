@@ -6,7 +6,8 @@
 Two stages, one register before each, so that each is evaluated once per word: the registers of stage ``leak``
 (domain "leak": the sum here, membranes and leak records in their RAMs' outputs) and of stage ``fire`` (domain "fire":
 the total here, refractory counts, fire and neuron records in their RAMs). Results are stable after the fire edge.
-No multiplier; shifts are barrel shifters by a per-neuron amount.
+No multiplier; shifts are barrel shifters by a per-neuron amount. Neurons do not look at each other: a wide core has each
+stage as instances of one module of ``SLICE`` lanes, which ``hdl.verilog`` writes once and the simulator's compiler reads once.
 
 Source: Yan et al. 2022 (BPSR), Eqs 1-2 and section 2.5, generalised by docs/arithmetic.md.
 """
@@ -19,64 +20,53 @@ from hdl.lanes import Lanes, everywhere, lanes_from_bits
 from pysim.params import Chip
 from pysim.records import Field, bound_record, fire_record, leak_record, neuron_record, width
 
-__all__ = ["NeuronArray", "NeuronStep", "SLICE", "slice_of"]
+__all__ = ["FireStage", "LeakStage", "NeuronStep", "SLICE", "SLICE_MODULES", "slice_of"]
 
-SLICE = 128  # lanes of one instance in a wide core
-SLICE_MODULE = "spikeloop_neuron_slice"
-
-
-def _members(chip: Chip) -> dict:
-    lanes = chip.lanes
-    return {
-        "sum": In(lanes * chip.derived.sum_bits), "v": In(lanes * chip.membrane_bits), "leak": In(lanes * width(leak_record(chip))),
-        "clear": In(1), "fire": In(lanes * width(fire_record(chip))), "neuron": In(lanes * width(neuron_record(chip))),
-        **({"current": In(lanes * chip.pim.macro.current_bits)} if chip.pim else {}),
-        **({"bound": In(lanes * width(bound_record(chip)))} if chip.bounded else {}),
-        "refractory": In(lanes * max(1, chip.refractory_bits)),
-        "v_next": Out(lanes * chip.membrane_bits), "refractory_next": Out(lanes * max(1, chip.refractory_bits)),
-        "spikes": Out(lanes), "saturated": Out(lanes),
-    }
+SLICE = 256  # lanes of one instance in a wide core
 
 
-class NeuronStep(wiring.Component):
-    """One step of ``chip.lanes`` neurons.
+def slice_of(chip: Chip) -> Chip | None:
+    """The chip whose stages a wide core instantiates side by side; None for a core that is one piece."""
+    if chip.clock_gates and chip.lanes > SLICE and chip.lanes % SLICE == 0:
+        return chip.replace(lanes=SLICE, columns=SLICE * chip.digit_bits)
+    return None
 
-    Members (all bit planes of ``chip.lanes`` lanes)
+
+class LeakStage(wiring.Component):
+    """x = L + I of ``chip.lanes`` neurons.
+
+    Members (bit planes of ``chip.lanes`` lanes)
     -------
     sum: In, ``sum_bits`` planes, taken at the leak edge. current: In, with a PIM macro, of its layer. v: In, membranes.
-    leak: In, leak records.
-    clear: In(1), taken at the fire edge: results become v_init and 0. fire, neuron, bound: In, records. refractory: In, counts.
-    v_next, refractory_next: Out. spikes, saturated: Out, masks.
+    leak: In, leak records. total: Out, x.
     """
 
     def __init__(self, chip: Chip):
         self.chip = chip
-        super().__init__(_members(chip))
+        super().__init__(self.members(chip))
+
+    @staticmethod
+    def members(chip: Chip) -> dict:
+        lanes = chip.lanes
+        return {"sum": In(lanes * chip.derived.sum_bits), "v": In(lanes * chip.membrane_bits),
+                **({"current": In(lanes * chip.pim.macro.current_bits)} if chip.pim else {}),
+                "leak": In(lanes * width(leak_record(chip))), "total": Out(lanes * chip.derived.total_bits)}
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        chip, lanes = self.chip, self.chip.lanes
-        total_bits = chip.derived.total_bits
+        chip, d, lanes = self.chip, self.chip.derived, self.chip.lanes
 
-        def vector(bits, count, is_signed=True) -> Lanes:
-            return lanes_from_bits(m, bits, lanes, count, is_signed=is_signed, sliced=chip.sliced)
+        def vector(bits, count) -> Lanes:
+            return lanes_from_bits(m, bits, lanes, count, sliced=chip.sliced)
 
         sum_register = Signal(self.sum.shape(), reset_less=True)
         m.d.leak += sum_register.eq(self.sum)
-        total = self._leak_stage(m, vector(sum_register, chip.derived.sum_bits), vector(self.v, chip.membrane_bits),
-                                 _Record(m, chip, leak_record(chip), self.leak))
-
-        total_register = Signal(lanes * total_bits, reset_less=True)
-        clear = Signal(reset_less=True)
-        m.d.fire += [total_register.eq(total.resize(total_bits).bits()), clear.eq(self.clear)]
-        fields = _Record(m, chip, fire_record(chip), self.fire)
-        fields |= _Record(m, chip, neuron_record(chip), self.neuron)
-        if chip.bounded:
-            fields |= _Record(m, chip, bound_record(chip), self.bound)
-        self._fire_stage(m, vector(total_register, total_bits), everywhere(clear, lanes), fields)
+        total = self._total(m, vector(sum_register, d.sum_bits), vector(self.v, chip.membrane_bits),
+                            _Record(m, chip, leak_record(chip), self.leak))
+        m.d.comb += self.total.eq(total.resize(d.total_bits).bits())
         return m
 
-    def _leak_stage(self, m: Module, synaptic: Lanes, v: Lanes, p: "_Record") -> Lanes:
+    def _total(self, m: Module, synaptic: Lanes, v: Lanes, p: "_Record") -> Lanes:
         chip = self.chip
         if chip.pim:
             bits = chip.pim.macro.current_bits
@@ -94,7 +84,46 @@ class NeuronStep(wiring.Component):
             leak = leak.plus(shifted.keep(p[f"on{r}"]).flip(minus), minus, width=min(leak.width + 1, chip.membrane_bits + 2))
         return leak.plus(current)
 
-    def _fire_stage(self, m: Module, total: Lanes, clear, p: "_Record") -> None:
+
+class FireStage(wiring.Component):
+    """Spikes, resets and next membranes of ``chip.lanes`` neurons.
+
+    Members (bit planes of ``chip.lanes`` lanes)
+    -------
+    total: In, x, and clear: In(1), taken at the fire edge; clear: results become v_init and 0. fire, neuron, bound: In, records.
+    refractory: In, counts. v_next, refractory_next: Out. spikes, saturated: Out, masks.
+    """
+
+    def __init__(self, chip: Chip):
+        self.chip = chip
+        super().__init__(self.members(chip))
+
+    @staticmethod
+    def members(chip: Chip) -> dict:
+        lanes = chip.lanes
+        return {
+            "total": In(lanes * chip.derived.total_bits), "clear": In(1),
+            "fire": In(lanes * width(fire_record(chip))), "neuron": In(lanes * width(neuron_record(chip))),
+            **({"bound": In(lanes * width(bound_record(chip)))} if chip.bounded else {}),
+            "refractory": In(lanes * max(1, chip.refractory_bits)),
+            "v_next": Out(lanes * chip.membrane_bits), "refractory_next": Out(lanes * max(1, chip.refractory_bits)),
+            "spikes": Out(lanes), "saturated": Out(lanes),
+        }
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        chip, lanes = self.chip, self.chip.lanes
+        total_register, clear = Signal(self.total.shape(), reset_less=True), Signal(reset_less=True)
+        m.d.fire += [total_register.eq(self.total), clear.eq(self.clear)]
+        fields = _Record(m, chip, fire_record(chip), self.fire)
+        fields |= _Record(m, chip, neuron_record(chip), self.neuron)
+        if chip.bounded:
+            fields |= _Record(m, chip, bound_record(chip), self.bound)
+        total = lanes_from_bits(m, total_register, lanes, chip.derived.total_bits, sliced=chip.sliced)
+        self._update(m, total, everywhere(clear, lanes), fields)
+        return m
+
+    def _update(self, m: Module, total: Lanes, clear, p: "_Record") -> None:
         chip = self.chip
         bits = chip.membrane_bits
         u, saturated = total.saturate(bits)
@@ -128,38 +157,48 @@ class NeuronStep(wiring.Component):
             m.d.comb += self.refractory_next.eq(loaded.keep(~clear).resize(chip.refractory_bits).bits())
 
 
-def slice_of(chip: Chip) -> Chip | None:
-    """The chip whose NeuronStep a wide core instantiates side by side; None for a core that is one piece."""
-    if chip.clock_gates and chip.lanes > SLICE and chip.lanes % SLICE == 0:
-        return chip.replace(lanes=SLICE, columns=SLICE * chip.digit_bits)
-    return None
+STAGES = {LeakStage: "leak", FireStage: "fire"}  # and their domains
+SLICE_MODULES = {stage: f"spikeloop_{domain}_slice" for stage, domain in STAGES.items()}
 
 
-class NeuronArray(wiring.Component):
-    """A NeuronStep of a wide core as instances of one module of ``SLICE`` lanes, which ``hdl.verilog`` writes once: neurons do not
-    look at each other, and one module is generated and compiled in an eighth of the time of a full row of 1,024 lanes.
-    Same members as NeuronStep."""
+class NeuronStep(wiring.Component):
+    """One step of ``chip.lanes`` neurons: the members of both stages but ``total``, which goes from one to the other."""
 
     def __init__(self, chip: Chip):
         self.chip = chip
-        super().__init__(_members(chip))
+        members = {name: member for stage in STAGES for name, member in stage.members(chip).items()}
+        super().__init__({name: member for name, member in members.items() if name != "total"})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        lanes = self.chip.lanes
-        outputs: dict[str, list] = {"v_next": [], "refractory_next": [], "spikes": [], "saturated": []}
+        chip, lanes = self.chip, self.chip.lanes
+        if (part := slice_of(chip)) is None:
+            m.submodules.leak_stage, m.submodules.fire_stage = leak, fire = LeakStage(chip), FireStage(chip)
+            m.d.comb += fire.total.eq(leak.total)
+            for component in (leak, fire):
+                for name, member in component.members(chip).items():
+                    if name != "total":
+                        inner, outer = getattr(component, name), getattr(self, name)
+                        m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+            return m
+        outputs: dict[str, list] = {}
         for first in range(0, lanes, SLICE):
-            ports = {"i_leak_clk": ClockSignal("leak"), "i_fire_clk": ClockSignal("fire"), "i_clear": self.clear}
-            for name in self.signature.members:
-                value = getattr(self, name)
-                planes = len(value) // lanes
-                if name in outputs:
-                    part = Signal(planes * SLICE, name=f"{name}_{first}")
-                    outputs[name].append(part)
-                    ports[f"o_{name}"] = part
-                elif name != "clear":
-                    ports[f"i_{name}"] = Cat(value[b * lanes + first:b * lanes + first + SLICE] for b in range(planes))
-            m.submodules[f"slice_{first}"] = Instance(SLICE_MODULE, **ports)
+            total = Signal(SLICE * chip.derived.total_bits, name=f"total_{first}")
+            for stage, domain in STAGES.items():
+                ports = {f"i_{domain}_clk": ClockSignal(domain)}
+                for name, member in stage.members(part).items():
+                    planes = member.shape // SLICE
+                    if name == "total":
+                        value = total
+                    elif name == "clear":
+                        value = self.clear
+                    elif member.flow is In:
+                        value = Cat(getattr(self, name)[b * lanes + first:b * lanes + first + SLICE] for b in range(planes))
+                    else:
+                        value = Signal(member.shape, name=f"{name}_{first}")
+                        outputs.setdefault(name, []).append(value)
+                    ports[f"{'i' if member.flow is In else 'o'}_{name}"] = value
+                m.submodules[f"{domain}_{first}"] = Instance(SLICE_MODULES[stage], **ports)
         for name, parts in outputs.items():
             planes = len(parts[0]) // SLICE
             m.d.comb += getattr(self, name).eq(Cat(part[b * SLICE:(b + 1) * SLICE] for b in range(planes) for part in parts))

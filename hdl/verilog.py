@@ -9,7 +9,7 @@ from hdl.board import BoardTop
 from hdl.chip import ChipTop
 from hdl.core import Core
 from hdl.mesh import CORE_MODULE, MeshTop
-from hdl.neuron import SLICE_MODULE, NeuronStep, slice_of
+from hdl.neuron import SLICE_MODULES, slice_of
 from hdl.pim import PimMacro
 from hdl.pim_adc import ADC_MODULE, PimAdc
 from hdl.pim_unit import UNIT_MODULE, PimUnit
@@ -51,7 +51,8 @@ def generate_board(chip: Chip, *, divisor: int | None = None, virtual: bool = Fa
 
 def _whole(chip: Chip, *parts: str) -> str:
     """With the neuron steps of a wide core, and the primitives."""
-    slices = [convert(NeuronStep(part), SLICE_MODULE)] if (part := slice_of(chip)) else []
+    part = slice_of(chip)
+    slices = [convert(stage(part), module) for stage, module in SLICE_MODULES.items()] if part else []
     macro = _macro_parts(chip.pim.macro) if chip.pim else []
     return "\n".join((*parts, *slices, *macro, primitives()))
 

@@ -24,9 +24,11 @@ class Fault:
 FAULTS = [
     # -- the neuron step -----------------------------------------------------------------------------------------------------
     Fault("threshold-strict", "neuron.py", '~u.below(p["v_th"])', 'p["v_th"].below(u)', "spikes at u > v_th instead of u >= v_th"),
-    Fault("sum-unsigned", "neuron.py", "vector(sum_register, chip.derived.sum_bits)", "vector(sum_register, chip.derived.sum_bits, False)",
+    Fault("sum-unsigned", "neuron.py", "vector(sum_register, d.sum_bits)",
+          "lanes_from_bits(m, sum_register, lanes, d.sum_bits, is_signed=False, sliced=chip.sliced)",
           "the weighted sum is not sign-extended"),
-    Fault("membrane-unsigned", "neuron.py", "vector(self.v, chip.membrane_bits)", "vector(self.v, chip.membrane_bits, False)",
+    Fault("membrane-unsigned", "neuron.py", "vector(self.v, chip.membrane_bits)",
+          "lanes_from_bits(m, self.v, lanes, chip.membrane_bits, is_signed=False, sliced=chip.sliced)",
           "the membrane is not sign-extended in the leak stage"),
     Fault("leak-sign", "neuron.py", 'p[f"on{r}"] & p[f"negative{r}"]', 'p[f"on{r}"] & ~p[f"negative{r}"]', "leak terms have the other sign"),
     Fault("leak-order", "neuron.py", 'p[f"on{r}"] & p[f"negative{r}"]', 'p[f"on{r}"] & p[f"negative{chip.leak_terms - 1 - r}"]',
@@ -61,7 +63,7 @@ FAULTS = [
     Fault("clip-3-while-held", "neuron.py", "u._wire(moves & ~held)", "moves", "a held neuron counts a clip of a lower bound that does not act"),
     Fault("clear-loads-reset", "neuron.py", 'p["v_init"].select(clear, put)', 'p["v_reset"].select(clear, put)', "CLEAR writes v_reset"),
     Fault("clear-keeps-refractory", "neuron.py", "loaded.keep(~clear)", "loaded", "CLEAR forgets the refractory counts"),
-    Fault("slice-inputs", "neuron.py", "value[b * lanes + first:b * lanes + first + SLICE]", "value[b * lanes:b * lanes + SLICE]",
+    Fault("slice-inputs", "neuron.py", "[b * lanes + first:b * lanes + first + SLICE]", "[b * lanes:b * lanes + SLICE]",
           "every slice of a wide core computes the neurons of the first", "slices"),
     Fault("slice-planes", "neuron.py", "for b in range(planes) for part in parts))", "for part in parts for b in range(planes)))",
           "the results of the slices of a wide core are put together slice after slice instead of plane after plane", "slices"),

@@ -57,7 +57,7 @@ CHIPS = {
     # a PIM macro in front of a core (tests/pim_chip_regression.py)
     "pim": Chip(axons=80, columns=272, lanes=8, membrane_bits=14, delay_max=2, leak_terms=1, refractory_bits=1, pim=FRONT),
     # a neuron step of two slices
-    "slices": Chip(axons=24, columns=256, lanes=256, pages=2, membrane_bits=8, delay_max=2, leak_terms=1, refractory_bits=1),
+    "slices": Chip(axons=24, columns=512, lanes=512, pages=2, membrane_bits=8, delay_max=2, leak_terms=1, refractory_bits=1),
 }
 NETWORKS = 6  # of each chip
 SAMPLES = 6

@@ -13,7 +13,7 @@ from pysim.params import PRESETS, Chip
 TINY = PRESETS["tiny"]
 CHIPS = {"tiny": TINY, "integers and enables": TINY.replace(clock_gates=False, sliced=False),
          "bare": TINY.replace(refractory_bits=0, bounded=False, digit_bits=2),
-         "slices": Chip(axons=32, columns=512, lanes=256, membrane_bits=8, leak_terms=0, refractory_bits=0, bounded=False),
+         "slices": Chip(axons=32, columns=1024, lanes=512, membrane_bits=8, leak_terms=0, refractory_bits=0, bounded=False),
          "zou2021": PRESETS["zou2021"]}
 ACCUMULATORS = r"^(module \\chip\.core\.accumulators [^;]*;)"
 COUNTS = r"^(  always @\(posedge acc_clk\)\n    counts <= )([^;]+);"
