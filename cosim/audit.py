@@ -171,7 +171,7 @@ def _parse(verilog: str) -> dict[str, Any]:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"\$\d+$", "", name.lstrip("\\").strip()).removeprefix(f"{TOP}.")
+    return re.sub(r"\$\d+(?=\.|$)", "", name.lstrip("\\").strip()).removeprefix(f"{TOP}.")
 
 
 def _nodes(node: Any) -> Any:

@@ -63,7 +63,7 @@ def test_ports_and_registers_of_another_chip_are_found(verilog: str) -> None:
     checks = audit(TINY.replace(membrane_bits=20, axons=40), verilog)
     assert any("i__payload" in f for f in findings(checks, "ports", "pyverilog"))
     assert any("i__payload" in f for f in findings(checks, "ports", "yosys"))
-    assert any("core.step.total_register" in f for f in findings(checks, "registers"))
+    assert any("core.step.fire_stage.total_register" in f for f in findings(checks, "registers"))
     assert any("memory v " in f for f in findings(checks, "memories", "yosys"))
 
 
