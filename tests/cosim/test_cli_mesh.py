@@ -99,8 +99,9 @@ def late(delay: int) -> Network:
 
 
 @pytest.mark.parametrize(("network", "chip", "says"), [
-    (late(5), "tiny,delay_max=3", "populations that feed each other (hidden1) must lie on one core together, because cores that take turns "
-     "run one after the other; but physical delay of the edges from population 'hidden1' must be at most 3 on this chip (delay_max), not 5"),
+    (late(5), "tiny,delay_max=3",
+     "populations that feed each other (hidden1) must lie on one core together, because cores that take turns run "
+     "one after the other; but physical delay of the edges from population 'hidden1' must be at most 3 on this chip (delay_max), not 5"),
     (late(5), CHIP + ",delay_max=3", "physical delay of the edges from population 'hidden1' must be in 1..3 on this chip "
      "(delay_max), not 5"),
     (recurrent(), CHIP + ",axons=20", "fan-in of layer 'hidden1' must be at most 20 lines (20 axons, extended 1 times), not 21 "),
