@@ -54,8 +54,7 @@ struct Model {
     bool held = false;                                     // not now
 #endif
 #ifdef DIRECT_EVAL
-    uint64_t falling[sizeof(Vchip___024root::__VnbaTriggered) / sizeof(uint64_t)];  // what the falling edge triggers
-    bool fallen = false;  // is known
+    uint64_t falling[sizeof(Vchip___024root::__VnbaTriggered) / sizeof(uint64_t)];  // what the pin's falling edge triggers
 #endif
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> waves;  // one time unit is half a cycle
@@ -90,10 +89,10 @@ struct Model {
         root->__VicoFirstIteration = 1;
         Vchip___024root___eval_phase__ico(root);
 #endif
-        if (level || !fallen) {
+        if (level || GATES_BEHIND_GATES || !evaluations) {
             Vchip___024root___eval_triggers_vec__act(root);
-            if (!level) std::memcpy(falling, &root->__VactTriggered, sizeof falling), fallen = true;
-        } else {  // a falling edge always triggers the same, and leaves every clock low
+            if (!level) std::memcpy(falling, &root->__VactTriggered, sizeof falling);
+        } else {  // the pin's falling edge, the only one that is looked for, leaves every clock low
             std::memcpy(&root->__VactTriggered, falling, sizeof falling);
             CLOCKS_LOW(root);
         }

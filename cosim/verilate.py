@@ -250,7 +250,7 @@ def _model_header(chip: Chip, root_header: str, core_header: str | None = None) 
         f"#define CORES {d.cores}", f"#define BANKS {chip.banks}",
         f"#define MEMORIES {memories}",
         f"#define READ_COUNTERS(root, out) do {{ {counters} }} while (0)",
-        f"#define CLOCKS_LOW(root) do {{ {clocks} }} while (0)",
+        f"#define CLOCKS_LOW(root) do {{ {clocks} }} while (0)", f"#define GATES_BEHIND_GATES {int(chip.pim is not None)}",
         *(["#define INPUT_REGION"] if "__VicoFirstIteration" in root_header else []),
         f"#define RING_CHUNKS {1 << (chip.derived.axon_chunks - 1).bit_length()}",
         f"#define CONTROL_ADDRESS {map_.registers['control'].address}", f"#define CONTROL_CLEAR_BIT {CONTROL_CLEAR}",
