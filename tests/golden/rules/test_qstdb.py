@@ -13,7 +13,7 @@ from torch import nn
 from golden import integer
 from golden.datasets import Dataset, load_mnist
 from golden.rules import qstdb, qstdb_train
-from golden.rules.qstdb import GAMMA, Layer, QstdbNet, affine, checkpoint, scale
+from golden.rules.qstdb import GAMMA, Layer, QstdbNet, affine, checkpoint, fire, scale
 from golden.rules.qstdb_integer import integers, run_integers, to_network
 from golden.rules.qstdb_train import QstdbConfig, convert, mnist_layers, stages, train
 from pysim.network import InputError, PimWindow
@@ -106,6 +106,38 @@ def test_gradients() -> None:
     got = {"w": net.weights[0].grad, "q": net.weights[1].grad, "leak": net.leak.grad, "v": net.threshold.grad}
     for key, value in want.items():
         assert math.isclose(float(got[key]), value, rel_tol=1e-12), key
+
+
+class _Spike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(z)
+        return (z > 0).double()
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        return grad * GAMMA * torch.relu(1 - ctx.saved_tensors[0].abs())
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_gradients_as_the_tape_has_them(held: bool) -> None:
+    """Five steps of twenty neurons, against autograd of the single operations."""
+    torch.manual_seed(held)
+    given = [(0.4 * torch.randn(3 if held else 15, 20, dtype=torch.float64) + 0.3).requires_grad_(),
+             torch.tensor(0.9, dtype=torch.float64, requires_grad=True), torch.tensor(0.6, dtype=torch.float64, requires_grad=True)]
+    currents, leak, v = given
+    weigh = torch.randn(15, 20, dtype=torch.float64)
+    spikes = fire(currents, leak, v, 5, held=held)
+    got = torch.autograd.grad((spikes * weigh).sum(), given)
+    u, tape = torch.zeros(3, 20, dtype=torch.float64), []
+    for t in range(5):
+        u = leak * u + (currents if held else currents[3 * t:3 * t + 3])
+        tape.append(_Spike.apply(u / v - 1))
+        u = u - v * tape[-1].detach()
+    want = torch.autograd.grad((torch.cat(tape) * weigh).sum(), given)
+    assert torch.equal(spikes, torch.cat(tape)) and 0.1 < spikes.mean() < 0.9
+    for a, b in zip(got, want, strict=True):
+        assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
 # -- conversion ------------------------------------------------------------------------------------------------
