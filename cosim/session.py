@@ -126,6 +126,7 @@ class Session:
     def _exchange(self, body: bytes, least: int) -> bytes:
         """Send until the reply comes; what follows its kind and sequence."""
         wire = seal(body)
+        self._buffer.clear()  # whatever is there is no reply to this
         try:
             for attempt in range(ATTEMPTS):
                 self.retries += attempt > 0
@@ -141,18 +142,20 @@ class Session:
 
     def _reply(self, kind: int, sequence: int, least: int) -> bytes | None:
         """The reply to this frame; None: send it again. Replies to frames before are passed over."""
-        end = time.monotonic() + self.timeout
+        end, damaged = time.monotonic() + self.timeout, False
         while True:
             while (wire := self._frame()) is not None:
                 body = open_frame(wire)
                 if body is None:
-                    return None
+                    damaged = True
+                    continue
                 if body[:2] == bytes((kind | REPLY, sequence)):
                     return body[2:]
                 if body[0] == NAK | REPLY and kind == BATCH and body[1:2] == bytes((2,)):
                     raise SessionLost(f"board at {self.name} refused a frame: {REASONS[2]}")
-                if body[0] == NAK | REPLY:
-                    return None
+                damaged |= body[0] == NAK | REPLY
+            if damaged:  # only now: what looks like many damaged frames may be one
+                return None
             want = max(1, least - len(self._buffer), min(self.port.in_waiting, 4 * WIRE_BYTES))
             data = self.port.read(want)
             self._buffer += data
