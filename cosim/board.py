@@ -28,7 +28,7 @@ from pysim.frames import (
     sealed_size,
 )
 from pysim.image import Image
-from pysim.memory_map import CONTROL_CLEAR, CONTROL_ZERO, COUNTERS, Memory
+from pysim.memory_map import CONTROL_CLEAR, CONTROL_ZERO, Memory
 from pysim.params import Chip
 from pysim.trace import Stimulus
 
@@ -114,7 +114,7 @@ class BoardLink(Link):
         self.execute([self.control(CONTROL_ZERO)])
 
     def counters(self) -> dict[str, int]:
-        return dict(zip(COUNTERS, counts(self.execute([self.counter_command()])[0]), strict=True))
+        return dict(zip(self.map.counters, counts(self.execute([self.counter_command()])[0]), strict=True))
 
     def close(self) -> None:
         self.session.close()
@@ -125,7 +125,7 @@ class BoardLink(Link):
 
     def counter_command(self) -> Command:
         """Read all counters: they are neighbours."""
-        return Command(READ, 2 * len(COUNTERS), self.map.registers[next(iter(COUNTERS))].address)
+        return Command(READ, 2 * len(self.map.counters), self.map.registers[next(iter(self.map.counters))].address)
 
     def _keep(self, items: np.ndarray) -> None:
         self.pending += [(int(item) & 0xFFFF, int(item) >> 16 & 0xFF) for item in items if item >> 24 == ITEM_EVENT]
@@ -160,7 +160,7 @@ class Board(LinkBackend):
         per_tick = len(after)
         counted = np.array([counts(words) for words in results[::per_tick]], np.int64)
         rows = [np.concatenate(results[at:at + per_tick]) for at in range(0, len(results), per_tick)]
-        table = np.array(rows)[:, 2 * len(COUNTERS):]
+        table = np.array(rows)[:, 2 * len(self.map.counters):]
         edge = self.words * memories["spikes"].chunks
         shape = image.ticks, self.words, -1
         return counted, table[:, :edge].reshape(shape), table[:, edge:].reshape(shape) if membranes else None

@@ -31,3 +31,58 @@ def serve(chip: Annotated[str, typer.Argument(metavar="IMAGE|PRESET", help="Imag
         tell("building the virtual board ...")
         model = BoardModel(target, pins)
         run(model, port, lambda address: out({"board": address, "chip": target.to_dict()}, {"board": address}))
+
+
+@app.command()
+def build(target: Annotated[str, typer.Option("--target", metavar="NAME", help="ulx3s-85f or ulx3s-12f.")] = "ulx3s-85f",
+          chip: Annotated[str | None, typer.Option("--chip", metavar="PRESET", help="Chip preset with changes. [dim]default: one that "
+                                                   "fits the target[/dim]", show_default=False)] = None,
+          folder: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("build/board"),
+          json: Json = False) -> None:
+    """Make a bitstream of a chip behind its host link, and say what it takes of the device and how fast it is."""
+    with output(json) as out:
+        from cosim.fpga import build as run
+        from cosim.fpga import target_of
+        from pysim.params import preset
+
+        board = target_of(target)
+        tell("synthesis, placement and routing: minutes ...")
+        s = run(target, preset(chip) if chip else None, folder)
+        out(s, {"bitstream": f"{s['bitstream']} ({s['bytes']:,} bytes)",
+                **{f"  {what}": f"{n:,} of {of:,}" for what, (n, of) in s["used"].items()},
+                "fmax": f"{s['fmax_mhz']} MHz (needed: {s['clock_mhz']:g})", "program": f"{board.program} {s['bitstream']}",
+                "map for it": f"spikeloop map network.safetensors --chip {chip or board.chip}",
+                "run on it": f"spikeloop compare image --backends golden,board:/dev/ttyUSB0@{s['baud']}"})
+
+
+@app.command("balance")
+def balance_(port: Annotated[str | None, typer.Argument(metavar="PORT", help="Board that runs preset tiny. [dim]default: a virtual one in "
+                                                        "this process[/dim]", show_default=False)] = None,
+             steps: Annotated[int, typer.Option("--steps", metavar="T", min=1, max=65536, help="Steps of 20 ms.")] = 300,
+             seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the first state.")] = 0, json: Json = False) -> None:
+    """Closed loop: balance a pole by the chip, step for step as by the golden; the latency of a step."""
+    with output(json) as out:
+        import numpy as np
+
+        from cosim.balance import balance, by_board, by_golden, controller
+        from cosim.board import Board, open_board
+        from cosim.session import Session
+        from cosim.virtual import BoardModel, Wire
+        from pysim.image import pack
+        from pysim.params import preset
+
+        network = controller(steps)
+        image = pack(network, chip=preset("tiny"))
+        board = open_board(port, image) if port else Board(Session(Wire(BoardModel(image.chip))), image)
+        with board:
+            got, want = balance(by_board(board.link, image), steps, seed), balance(by_golden(network), steps, seed)
+        same = sum(a == b for a, b in zip(got.spikes, want.spikes, strict=False))
+        equal = same == len(got.spikes) == len(want.spikes) and np.array_equal(got.states, want.states)
+        low, middle, high = (1e3 * float(np.quantile(got.seconds, q)) for q in (0, 0.5, 1))
+        document = {"nature": board.nature, "steps": len(got.spikes), "fallen": len(got.spikes) < steps, "equal": equal,
+                    "latency_ms": {"least": low, "median": middle, "most": high}}
+        out(document, {"board": board.nature, "steps": f"{len(got.spikes):,} of {steps:,}, {same:,} as by golden",
+                       "latency": f"{middle:.2f} ms a step (least {low:.2f}, most {high:.2f})"})
+        if not equal:
+            tell("spikeloop: closed loop must go the same way on golden and board, not apart")
+            raise typer.Exit(1)

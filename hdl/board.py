@@ -47,7 +47,7 @@ class BoardTop(wiring.Component):
         wiring.connect(m, core.response, link.response)
         wiring.connect(m, link.events, core.i)
         wiring.connect(m, core.o, link.spikes)
-        run, clear, zero, waiting = commands(m, core.command, link.tick, core.busy)
+        run, clear, zero, waiting = commands(m, core.command, link.tick, core.busy, core.drive if self.chip.pim else None)
         m.d.comb += [core.tick.eq(run), core.clear.eq(clear), core.zero.eq(zero), core.wait.eq(waiting.any()),
                      link.busy.eq(core.busy | core.taken | waiting.any()), self.quiet.eq(link.quiet & ~link.busy & ~sending)]
         return m

@@ -1,0 +1,117 @@
+"""Closed loop: a pole on a cart is balanced by a chip, whose next input depends on its last output; step for step as by the golden.
+
+Each of the cart's four variables is one spike among 8 input lines, by its place in a range. Two LIF neurons, half of whose membrane
+leaks away in a step, weigh the lines like a linear controller, each the negative of the other; a spike pushes the cart one way. The
+plant is that of Barto, Sutton and Anderson 1983 (semi-implicit Euler, 20 ms, 10 N).
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cosim.board import BoardLink, input_commands
+from pysim.frames import ITEM_EVENT, RUN, Command
+from pysim.image import Image
+from pysim.memory_map import CONTROL_CLEAR
+from pysim.network import Edge, Input, Network, Population
+from pysim.trace import pack
+
+__all__ = ["Episode", "Plant", "balance", "by_board", "by_golden", "controller"]
+
+BINS = 8
+RANGES = (2.4, 3.0, 0.21, 2.5)  # of position (m), speed, angle (rad), angular speed: those of the lines, to both sides
+GAINS = (3.0, 8.0, 60.0, 40.0)
+LIMITS = (2.4, math.inf, 0.21, math.inf)  # beyond them the pole has fallen
+
+Decide = Callable[[np.ndarray], tuple[bool, bool]]
+
+
+def controller(steps: int) -> Network:
+    """32 lines, 2 neurons (left, right), 8-bit weights, v' = v - (v >> 1) + I."""
+    centres = (np.arange(BINS) - (BINS - 1) / 2) / (BINS / 2)
+    push = np.concatenate([gain * centres for gain in GAINS])
+    weights = np.rint(np.stack([-push, push], axis=1)).astype(np.int32)
+    neurons = Population.make("push", 2, weight_bits=8, v_th=1, leak_sign=[[[-1] * 2, [0] * 2, [0] * 2]], leak_shift=1)
+    return Network(name="balance", inputs=(Input(name="state", size=4 * BINS),), populations=(neurons,),
+                   edges=(Edge(source="state", target="push", weights=weights),), steps=steps, output="push", membrane_bits=24)
+
+
+@dataclass
+class Plant:
+    """Position, speed, angle, angular speed of cart and pole."""
+
+    state: np.ndarray
+
+    def lines(self) -> np.ndarray:
+        """uint8 0/1 ``[4 * BINS]``: one line of each variable's."""
+        place = np.clip((self.state / RANGES + 1) / 2 * BINS, 0, BINS - 1).astype(int)
+        spikes = np.zeros((4, BINS), np.uint8)
+        spikes[np.arange(4), place] = 1
+        return spikes.ravel()
+
+    def move(self, force: float) -> None:
+        """20 ms under a force in N. Cart 1 kg, pole 0.1 kg, half its length 0.5 m."""
+        x, speed, angle, turn = self.state
+        push = (force + 0.05 * turn**2 * math.sin(angle)) / 1.1
+        turning = (9.8 * math.sin(angle) - math.cos(angle) * push) / (0.5 * (4 / 3 - 0.1 * math.cos(angle) ** 2 / 1.1))
+        speed += 0.02 * (push - 0.05 * turning * math.cos(angle) / 1.1)
+        turn += 0.02 * turning
+        self.state = np.array((x + 0.02 * speed, speed, angle + 0.02 * turn, turn))
+
+    @property
+    def fallen(self) -> bool:
+        return bool((np.abs(self.state) > LIMITS).any())
+
+
+@dataclass
+class Episode:
+    """What happened: input lines and spikes of each step, states, seconds from a state to its answer."""
+
+    inputs: list[np.ndarray] = field(default_factory=list)
+    spikes: list[tuple[bool, bool]] = field(default_factory=list)
+    states: list[np.ndarray] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+def balance(decide: Decide, steps: int, seed: int) -> Episode:
+    """One episode, until the pole falls or for so many steps, from a random state near the middle."""
+    plant, episode = Plant(np.random.default_rng(seed).uniform(-0.05, 0.05, 4)), Episode()
+    while len(episode.spikes) < steps and not plant.fallen:
+        lines = plant.lines()
+        start = time.perf_counter()
+        left, right = decide(lines)
+        episode.seconds.append(time.perf_counter() - start)
+        plant.move(10.0 * (right - left))
+        episode.inputs.append(lines)
+        episode.spikes.append((left, right))
+        episode.states.append(plant.state)
+    return episode
+
+
+def by_golden(network: Network) -> Decide:
+    """The golden runs the sample so far again at every step."""
+    from golden.integer import run
+
+    seen = np.zeros((1, network.steps, 4 * BINS), np.uint8)
+    steps = iter(range(network.steps))
+
+    def decide(lines: np.ndarray) -> tuple[bool, bool]:
+        seen[0, (step := next(steps))] = lines
+        left, right = run(network, {"state": seen}).spikes["push"][0, step]
+        return bool(left), bool(right)
+    return decide
+
+
+def by_board(link: BoardLink, image: Image) -> Decide:
+    """One frame there and one back at every step."""
+    first = image.placement.inputs[0].first_axon
+    link.execute([link.control(CONTROL_CLEAR), Command(RUN, 0)])
+
+    def decide(lines: np.ndarray) -> tuple[bool, bool]:
+        items: Sequence[int] = link.execute([*input_commands(pack(lines), lines, first), Command(RUN, 1)])[-1].tolist()
+        fired = {item & 0xFFFF for item in items if item >> 24 == ITEM_EVENT}
+        return 0 in fired, 1 in fired
+    return decide

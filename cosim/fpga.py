@@ -1,0 +1,138 @@
+"""Real boards: the same RTL through Yosys, nextpnr and the packer to a bitstream; and its netlist simulated with a vendor's cells.
+
+    target        device                    clock, baud        pins
+    ulx3s-85f     Lattice ECP5 LFE5U-85F    25 MHz, 1 MBd      clk G2, rx M1, tx L4 (USB serial chip), led B2
+    ulx3s-12f     the same board with a LFE5U-12F
+
+Pins are those of the board's own constraint file (ULX3S v3). An FPGA build uses enables instead of clock gates and integer lanes; reset
+is the power-up state, a session begins with a greeting anyway. The led is lit while nothing is under way.
+"""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cosim.audit import yosys
+from cosim.verilate import cached, hdl_key
+from cosim.virtual import compile_board
+from hdl.verilog import generate_board
+from pysim.errors import InputError
+from pysim.network import write_atomic
+from pysim.params import Chip, preset
+
+__all__ = ["SMALL", "TARGETS", "Target", "build", "netlist_board", "synthesise", "target_of"]
+
+SMALL = ("tiny,axons=64,columns=16,lanes=2,membrane_bits=8,delay_max=1,pages=1,leak_terms=1,refractory_bits=0,roundings=false,"
+         "bounded=false,sliced=false,clock_gates=false")
+WRAPPER = """
+module top(input clk, input rx, output tx, output led);
+    board board (.clk(clk), .rst(1'b0), .rx(rx), .tx(tx), .quiet(led));
+endmodule
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A board of the ECP5 family. chip: preset that fits. device: nextpnr's option. program: command that loads a bitstream."""
+
+    device: str
+    chip: str = SMALL
+    clock: int = 25_000_000
+    baud: int = 1_000_000
+    pins: tuple[tuple[str, str], ...] = (("clk", "G2"), ("rx", "M1"), ("tx", "L4"), ("led", "B2"))
+    program: str = "openFPGALoader --board ulx3s"
+
+    @property
+    def divisor(self) -> int:
+        return round(self.clock / self.baud)
+
+
+TARGETS = {"ulx3s-85f": Target(device="--85k"), "ulx3s-12f": Target(device="--12k")}
+
+
+def target_of(name: str) -> Target:
+    """InputError lists the names."""
+    if name not in TARGETS:
+        raise InputError(f"target must be one of {', '.join(TARGETS)}, not {name!r}")
+    return TARGETS[name]
+
+
+def synthesise(verilog: str, top: str, family: str, folder: Path, *more: str, timeout: float = 3600) -> dict[str, int]:
+    """Verilog to ``folder``/netlist.json; cells by type. more: further Yosys commands."""
+    (folder / "design.v").write_text(verilog)
+    done, log = yosys("\n".join((f"read_verilog -DSYNTHESIS {folder}/design.v", f"synth_{family} -top {top} -json {folder}/netlist.json",
+                                 f"tee -q -o {folder}/cells.json stat -json", *more, "")), timeout)
+    (folder / "yosys.log").write_text(log)
+    if not done:
+        raise RuntimeError(f"Yosys failed:\n{log[-3000:]}")
+    return json.loads((folder / "cells.json").read_text())["design"]["num_cells_by_type"]
+
+
+def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
+    """A bitstream in ``folder``: what it takes of the device, and how fast it may be clocked. InputError if a tool is missing, if the
+    chip is no FPGA's or does not fit."""
+    target = target_of(name)
+    chip = chip or preset(target.chip)
+    if chip.clock_gates or chip.sliced:
+        raise InputError("chip for an FPGA must have clock_gates=false and sliced=false, not gates or bit planes: "
+                         f"add them to the preset (--chip {target.chip})")
+    place, pack = _tool("nextpnr-ecp5"), _tool("ecppack")
+    folder.mkdir(parents=True, exist_ok=True)
+    cells = synthesise(generate_board(chip, divisor=target.divisor) + WRAPPER, "top", "ecp5", folder)
+    constraints, text, report = folder / "pins", folder / "board.txt", folder / "report.json"
+    constraints.write_text(_constraints(target))
+    log = folder / "nextpnr.log"
+    done = subprocess.run([place, target.device, "--package", "CABGA381", "--json", str(folder / "netlist.json"),
+                           "--lpf", str(constraints), "--freq", str(target.clock / 1e6), "--textcfg", str(text),
+                           "--report", str(report), "--log", str(log), "--quiet"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (log.read_text() if log.exists() else "") + done.stdout + done.stderr
+        if "nable to place" in said or "nable to find legal placement" in said:
+            raise InputError(f"chip must fit {name}, not be larger ({sum(cells.values()):,} cells): take fewer columns, lanes or axons")
+        raise RuntimeError(f"{place} failed:\n{said[-3000:]}")
+    file = folder / "board.bit"
+    subprocess.run([pack, "--compress", str(text), str(file)], check=True, capture_output=True)
+    found = json.loads(report.read_text())
+    fmax = min(clock["achieved"] for clock in found["fmax"].values())
+    summary = {"target": name, "chip": chip.to_dict(), "fingerprint": chip.fingerprint(), "bitstream": str(file),
+               "bytes": file.stat().st_size, "fmax_mhz": round(fmax, 2), "clock_mhz": target.clock / 1e6, "baud": target.baud,
+               "cells": cells,
+               "used": {what: [n["used"], n["available"]] for what, n in found["utilization"].items() if n["used"]}}
+    write_atomic(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    if fmax < target.clock / 1e6:
+        raise InputError(f"chip must reach the {target.clock / 1e6:g} MHz of {name}, not {fmax:.1f}: take fewer lanes or membrane bits")
+    return summary
+
+
+def netlist_board(chip: Chip) -> Path:
+    """The shared library of a board (bytes on streams) whose RTL is the netlist after synthesis for iCE40: LUTs, flip-flops, carries and
+    block RAMs as the vendor's cell models have them. For cosim.virtual.BoardModel; cached."""
+    try:
+        cells = (files("pyosys") / "share" / "ice40" / "cells_sim.v").read_text()
+    except ModuleNotFoundError:
+        raise InputError("pyosys must be installed (pip install 'spikeloop[fpga]'), not missing") from None
+    harness = (files("cosim") / "board.cpp").read_text()
+    frames = (files("pysim") / "frames.py").read_text()
+
+    def make(folder: Path) -> None:
+        synthesise(generate_board(chip, virtual=True), "board", "ice40", folder, f"write_verilog -noattr {folder}/netlist.v")
+        (folder / "cells.v").write_text("`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + cells)
+        compile_board(folder, [folder / "cells.v", folder / "netlist.v"], harness, None, optimise=False)
+    return cached(f"netlist-{hdl_key(repr((chip, cells, harness, frames, Path(__file__).read_text())))[:24]}", make) / "board.so"
+
+
+def _constraints(target: Target) -> str:
+    pins = (f'LOCATE COMP "{port}" SITE "{site}";\nIOBUF PORT "{port}" IO_TYPE=LVCMOS33;\n' for port, site in target.pins)
+    return "".join(pins) + f'FREQUENCY PORT "clk" {target.clock / 1e6:g} MHZ;\n'
+
+
+def _tool(name: str) -> str:
+    """The system's program, or the one of the wheel."""
+    for found in (shutil.which(name), shutil.which(f"yowasp-{name}")):
+        if found:
+            return found
+    raise InputError(f"{name} must be installed (pip install 'spikeloop[fpga]'), not missing")

@@ -1,0 +1,34 @@
+"""The closed loop: the pole stays up, and the chip behind the wire does what the golden does, step for step."""
+
+import numpy as np
+import pytest
+
+from cosim.balance import Plant, balance, by_board, by_golden, controller
+from cosim.board import Board
+from pysim.image import pack
+from pysim.params import preset
+from tests.cosim.boards import session
+
+STEPS = 150
+
+
+@pytest.mark.parametrize("episode", [0, 1])
+def test_golden_and_virtual_board_step_for_step(episode: int, seed: int) -> None:
+    network = controller(STEPS)
+    image = pack(network, chip=preset("tiny"))
+    want = balance(by_golden(network), STEPS, seed + episode)
+    board = Board(session(image.chip)[1], image)
+    got = balance(by_board(board.link, image), STEPS, seed + episode)
+    assert got.spikes == want.spikes and len(got.spikes) == STEPS
+    np.testing.assert_array_equal(got.states, want.states)
+    assert set(got.spikes) >= {(True, False), (False, True)}
+
+
+def test_without_the_chip_the_pole_falls() -> None:
+    assert len(balance(lambda lines: (False, False), 500, 0).spikes) < 200
+    assert len(balance(lambda lines: (False, True), 500, 0).spikes) < 30
+
+
+def test_each_variable_is_one_spike(rng: np.random.Generator) -> None:
+    for _ in range(100):
+        assert (Plant(rng.normal(0, 3, 4)).lines().reshape(4, 8).sum(axis=1) == 1).all()

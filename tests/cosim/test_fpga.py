@@ -1,0 +1,91 @@
+"""Real targets: what is refused, a bitstream of a small preset, and the netlist after synthesis on real images."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim import fpga
+from cosim.backends import open_backend
+from cosim.board import Board
+from cosim.cli import main
+from cosim.compare import compare
+from cosim.session import Session
+from cosim.virtual import BoardModel, Wire
+from pysim.errors import InputError
+from pysim.image import pack
+from pysim.network import Edge, Input, Network, Population
+from pysim.params import preset
+from pysim.trace import Stimulus
+
+TOOLS = [program for program in ("nextpnr-ecp5", "ecppack") if not (shutil.which(program) or shutil.which(f"yowasp-{program}"))]
+
+
+def digits(samples: int) -> tuple[Network, Stimulus]:
+    """Real MNIST images, 7 x 7 means of 4 x 4 pixels, as spikes the earlier the brighter; ten neurons of binary weights, 1 where
+    the class's mean image is brighter than that of all."""
+    from golden.datasets import load_mnist
+
+    data = load_mnist(None)
+    small = {name: np.asarray(images, np.float64).reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4)).reshape(-1, 49)
+             for name, images in (("train", data.train_images), ("test", data.test_images))}
+    labels = np.asarray(data.train_labels)
+    means = np.stack([small["train"][labels == digit].mean(axis=0) for digit in range(10)])
+    network = Network(
+        name="digits", inputs=(Input(name="pixels", size=49),), steps=4, output="digit",
+        populations=(Population.make("digit", 10, weight_bits=1, weight_format=1, v_th=14),),
+        edges=(Edge(source="pixels", target="digit", weights=(means > means.mean(axis=0)).T.astype(np.int32)),), membrane_bits=8)
+    scale = small["test"].max()
+    level = np.minimum((small["test"][:samples] / scale * 8).astype(int), 4)
+    spikes = np.stack([level >= 4 - step for step in range(4)], axis=1).astype(np.uint8)
+    return network, Stimulus.pack({"pixels": spikes}, np.asarray(data.test_labels)[:samples].astype(np.int64))
+
+
+@pytest.mark.slow
+def test_the_netlist_after_synthesis_is_the_golden_on_real_images() -> None:
+    """LUTs, flip-flops, carries and block RAMs of the vendor's models, the image loaded through the link."""
+    network, stimulus = digits(60)
+    image = pack(network, chip=preset(fpga.SMALL))
+    model = BoardModel(image.chip, library=fpga.netlist_board(image.chip))
+
+    def opener(name: str):
+        return Board(Session(Wire(model)), image) if name == "board" else open_backend(name, network, image)
+
+    result = compare(network, stimulus, ["golden", "pysim", "board"], opener)
+    assert result.failures() == []
+    assert result.pairs[1].neuron_ticks == 60 * 4 * 10
+    assert result.cycles_measured == result.cycles_predicted
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(TOOLS), reason=f"no bitstream without {', '.join(TOOLS)}: pip install 'spikeloop[fpga]'")
+def test_a_bitstream_of_a_small_preset(tmp_path: Path) -> None:
+    summary = fpga.build("ulx3s-12f", None, tmp_path)
+    assert Path(summary["bitstream"]).read_bytes().find(b"\xff\xff\xbd\xb3") >= 0  # the preamble of an ECP5 bitstream
+    assert summary["used"]["DP16KD"][0] > 0
+    assert summary["fmax_mhz"] >= summary["clock_mhz"]
+    assert json.loads((tmp_path / "summary.json").read_text())["fingerprint"] == preset(fpga.SMALL).fingerprint()
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--target", "de10"], "target must be one of ulx3s-85f, ulx3s-12f, not 'de10'"),
+    (["--chip", "tiny"], "chip for an FPGA must have clock_gates=false and sliced=false")])
+def test_what_no_board_can_be_made_of(capfd: pytest.CaptureFixture[str], arguments: list[str], sentence: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["board", "build", *arguments])
+    assert end.value.code == 2 and sentence in capfd.readouterr().err
+
+
+def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(InputError, match="nextpnr-ecp5 must be installed"):
+        fpga.build("ulx3s-85f", None, tmp_path)
+
+
+@pytest.mark.parametrize("name", fpga.TARGETS)
+def test_baud_rates_are_those_of_the_divisor(name: str) -> None:
+    target = fpga.TARGETS[name]
+    assert abs(target.clock / target.divisor / target.baud - 1) < 0.02
+    assert preset(target.chip).derived.cores == 1
