@@ -83,20 +83,17 @@ def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
     place, pack = _tool("nextpnr-ecp5"), _tool("ecppack")
     folder.mkdir(parents=True, exist_ok=True)
     cells = synthesise(generate_board(chip, divisor=target.divisor) + WRAPPER, "top", "ecp5", folder)
-    constraints, text, report = folder / "pins", folder / "board.txt", folder / "report.json"
-    constraints.write_text(_constraints(target))
-    log = folder / "nextpnr.log"
-    done = subprocess.run([place, target.device, "--package", "CABGA381", "--json", str(folder / "netlist.json"),
-                           "--lpf", str(constraints), "--freq", str(target.clock / 1e6), "--textcfg", str(text),
-                           "--report", str(report), "--log", str(log), "--quiet"], capture_output=True, text=True, check=False)
+    (folder / "pins").write_text(_constraints(target))
+    done = _run(folder, place, target.device, "--package", "CABGA381", "--json", "netlist.json", "--lpf", "pins", "--textcfg", "board.txt",
+                "--freq", str(target.clock / 1e6), "--report", "report.json", "--quiet")
+    (folder / "nextpnr.log").write_text(said := done.stdout + done.stderr)
     if done.returncode:
-        said = (log.read_text() if log.exists() else "") + done.stdout + done.stderr
         if "nable to place" in said or "nable to find legal placement" in said:
             raise InputError(f"chip must fit {name}, not be larger ({sum(cells.values()):,} cells): take fewer columns, lanes or axons")
         raise RuntimeError(f"{place} failed:\n{said[-3000:]}")
+    _run(folder, pack, "--compress", "board.txt", "board.bit").check_returncode()
     file = folder / "board.bit"
-    subprocess.run([pack, "--compress", str(text), str(file)], check=True, capture_output=True)
-    found = json.loads(report.read_text())
+    found = json.loads((folder / "report.json").read_text())
     fmax = min(clock["achieved"] for clock in found["fmax"].values())
     summary = {"target": name, "chip": chip.to_dict(), "fingerprint": chip.fingerprint(), "bitstream": str(file),
                "bytes": file.stat().st_size, "fmax_mhz": round(fmax, 2), "clock_mhz": target.clock / 1e6, "baud": target.baud,
@@ -123,6 +120,11 @@ def netlist_board(chip: Chip) -> Path:
         (folder / "cells.v").write_text("`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + cells)
         compile_board(folder, [folder / "cells.v", folder / "netlist.v"], harness, None, optimise=False)
     return cached(f"netlist-{hdl_key(repr((chip, cells, harness, frames, Path(__file__).read_text())))[:24]}", make) / "board.so"
+
+
+def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """In the folder and by plain names: the wheels' tools see no other files."""
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def _constraints(target: Target) -> str:
