@@ -167,7 +167,7 @@ def main(conversions: int) -> int:
     from pysim import pim
     params = PimParams(ir_drop=True)
     model, rng = PimModel(params), np.random.default_rng(0)
-    done, different, seconds = 0, 0, 0.0
+    done, different, seconds, products, golden_seconds = 0, 0, 0.0, 0, 0.0
     while done < conversions:
         cells = rng.random((2, params.banks, params.rows, params.columns)) < 0.01
         layer = PimLayer.make(
@@ -180,14 +180,17 @@ def main(conversions: int) -> int:
         start = time.process_time()
         ours = model.run(images, streams)
         seconds += time.process_time() - start
-        chip, reference = pim.run(layer, images, streams), golden.run(layer, images, streams)
+        chip, start = pim.run(layer, images, streams), time.process_time()
+        reference = golden.run(layer, images, streams)
+        golden_seconds += time.process_time() - start
+        products += ours.counters["n_blp"]
         for want in (chip, reference):
             different += int((ours.codes != want.codes).sum() + (ours.currents != want.currents).sum())
         different += ours.counters != chip.counters
         different += (ours.counters["n_sat"], ours.counters["n_clip"]) != (reference.saturated.sum(), reference.clipped.sum())
         done += ours.counters["n_adc"]
     print(f"{done:,} conversions in {seconds:.1f} s of processor time: {done / seconds:,.0f} per second; "
-          f"{different} different from pysim or golden")
+          f"{different} different from pysim or golden\ngolden: {products / golden_seconds / 1e6:,.0f} million products per second")
     return 1 if different else 0
 
 

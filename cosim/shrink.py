@@ -146,19 +146,20 @@ class _Coordinates:
     def of(cls, stimulus: Stimulus, network: Network) -> "_Coordinates":
         dense = stimulus.dense(network)
         parts = [(np.full(int(a.sum()), i), *np.nonzero(a)) for i, a in enumerate(dense.values())]
-        return cls(tuple(dense), *(np.concatenate(column) for column in zip(*parts, strict=True)))
+        nothing = (np.zeros(0, np.int64),) * 4  # of a network that sees pixels alone
+        return cls(tuple(dense), *(np.concatenate(column) for column in zip(nothing, *parts, strict=True)))
 
     def chosen(self, which: np.ndarray) -> "_Coordinates":
         return _Coordinates(self.names, self.node[which], self.sample[which], self.step[which], self.line[which])
 
     def stimulus(self, like: Stimulus) -> Stimulus:
-        """A stimulus of the shape and labels of ``like`` with these spikes alone."""
+        """A stimulus of the shape, labels and pixels of ``like`` with these spikes alone."""
         spikes = {name: np.zeros_like(like.spikes[name]) for name in self.names}
         for i, name in enumerate(self.names):
             mine = self.node == i
             np.bitwise_or.at(spikes[name], (self.sample[mine], self.step[mine], self.line[mine] >> 3),
                              (1 << (self.line[mine] & 7)).astype(np.uint8))
-        return Stimulus(spikes, like.labels)
+        return Stimulus(spikes, like.labels, like.pixels)
 
 
 def _fewer(keep: _Coordinates, found: Difference, differs: Callable[[_Coordinates], Difference | None],

@@ -1,0 +1,44 @@
+"""The trained MNIST net whose first layer is a PIM macro, on 1,000 images: every code, current, spike and membrane."""
+
+import numpy as np
+import pytest
+
+from cosim.backends import open_backend
+from cosim.compare import compare
+from cosim.pim import PimModel
+from cosim.pretrained import write_pretrained
+from golden import pim as golden
+from pysim import pim
+from pysim.params import PRESETS
+from pysim.program import compile_program
+
+IMAGES = 1000
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory):
+    """The net, and the images it was not trained on if there are any, else of those embedded."""
+    return write_pretrained("pim-mnist", None, IMAGES, tmp_path_factory.mktemp("pim"))
+
+
+@pytest.mark.slow
+def test_every_code(net) -> None:
+    network, stimulus = net
+    layer, images = network.pim.layer, stimulus.pixels[network.pim.name]
+    model = PimModel(layer.params, optimise=False)
+    model.load(layer)
+    ours, chip, want = model.run(images), pim.run(layer, images), golden.run(layer, images)
+    model.close()
+    assert ours.codes.size == IMAGES * layer.conversions
+    for other in (chip, want):
+        assert np.array_equal(ours.codes, other.codes) and np.array_equal(ours.currents, other.currents)
+
+
+@pytest.mark.slow
+def test_every_current_spike_and_membrane(net) -> None:
+    """Of the two models; parts of the net take turns on a core. The RTL: spikeloop compare (docs/pim.md)."""
+    network, stimulus = net
+    bundle = compile_program(network, PRESETS["zou2021"])
+    result = compare(network, stimulus, ["golden", "pysim"], lambda name: open_backend(name, network, bundle), workers=1)
+    assert result.failures() == []
+    assert result.pairs[0].currents == IMAGES * 1152 and result.pairs[0].neuron_ticks == IMAGES * 1674 * 5
