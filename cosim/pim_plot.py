@@ -24,10 +24,9 @@ def summary(found: list[dict[str, Any]], images: int) -> dict[str, dict[float, t
 
 
 def draw(table: dict[str, dict[float, tuple[float, float, int]]], images: int) -> bytes:
-    """SVG, one panel per study: points are means, bars one standard deviation up and down. All but the ADC's panel share one axis."""
+    """SVG, one panel per study: points are means, bars one standard deviation up and down. Axes begin at 97 % or below."""
     rows = -(-len(table) // 3)
     figure, axes = _figure(rows, min(3, len(table)), 10.2, 2.6 * rows)
-    rest = [mean - sd for study in table if study != "adc_bits" for mean, sd, _ in table[study].values()]
     for axis, (study, points) in zip(axes.flat, table.items(), strict=False):
         values = sorted(points)
         at = range(len(values)) if study == "active_rows" else values
@@ -36,8 +35,7 @@ def draw(table: dict[str, dict[float, tuple[float, float, int]]], images: int) -
         axis.set_xlabel(STUDIES[study][0])
         if study in ("active_rows", "adc_bits"):
             axis.set_xticks(at, [f"{value:g}" for value in values])
-        if study != "adc_bits":
-            axis.set_ylim(np.floor(min(rest)) - 1, 100)
+        axis.set_ylim(max(0, min(97, min(mean - sd for mean, sd in zip(means, spreads, strict=True)) - 2)), 100)
         axis.grid(color="#0a0b0c", alpha=0.08, linewidth=0.6)
     for axis in axes[:, 0]:
         axis.set_ylabel("accuracy, %")
