@@ -7,12 +7,14 @@ from cosim.backends import open_backend
 from cosim.compare import compare
 from cosim.pim import PimModel
 from cosim.pretrained import write_pretrained
+from cosim.verilate import Options
 from golden import pim as golden
 from pysim import pim
-from pysim.params import PRESETS
+from pysim.params import Chip
 from pysim.program import compile_program
 
 IMAGES = 1000
+CHIP = Chip(axons=1152, columns=1152, lanes=16, delay_max=2, refractory_bits=0, bounded=False)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +38,11 @@ def test_every_code(net) -> None:
 
 @pytest.mark.slow
 def test_every_current_spike_and_membrane(net) -> None:
-    """Of the two models; parts of the net take turns on a core. The RTL: spikeloop compare (docs/pim.md)."""
+    """Parts of the net take turns on one Verilated core, whose macro runs its first layer."""
     network, stimulus = net
-    bundle = compile_program(network, PRESETS["zou2021"])
-    result = compare(network, stimulus, ["golden", "pysim"], lambda name: open_backend(name, network, bundle), workers=1)
+    bundle = compile_program(network, CHIP)
+    result = compare(network, stimulus, ["golden", "pysim", "verilator"], workers=1, opener=lambda name: open_backend(
+        name, network, bundle, **({"options": Options(optimise=False)} if name == "verilator" else {})))
     assert result.failures() == []
-    assert result.pairs[0].currents == IMAGES * 1152 and result.pairs[0].neuron_ticks == IMAGES * 1674 * 5
+    assert result.total("pim_cycles", "pysim") == result.total("pim_cycles", "verilator") > 0
+    assert result.pairs[1].currents == IMAGES * 1152 and result.pairs[1].neuron_ticks == IMAGES * 1674 * 5
