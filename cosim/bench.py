@@ -105,8 +105,7 @@ def _cases() -> Iterator[tuple[str, Chip, int, int]]:
 
 
 def _ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Iterator[Way]:
-    whole = title in ("full, 128 lanes", "full, full row", "zou2021")
-    compilers = [default_compiler(), *(["g++"] if default_compiler() != "g++" and whole else [])]
+    compilers = [default_compiler(), *(["g++"] if default_compiler() != "g++" and "minimal" not in title else [])]
     for compiler in compilers:
         options = Options(compiler=compiler)
         start = time.perf_counter()
@@ -117,7 +116,7 @@ def _ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Ite
     if title == "full, 128 lanes":
         pair = Verilated(image, Options(compiler=compilers[0]), workers=2)
         yield Way(f"native, {compilers[0]}, two workers ({title})", _timed(pair, stimulus), 512, 7)
-    if whole:
+    if title in ("full, 128 lanes", "zou2021"):
         yield from _slow_ways(title, network, image, stimulus)
     if title == "full, 128 lanes":
         yield from _software_ways(network, image, stimulus)
