@@ -8,7 +8,7 @@ plant is that of Barto, Sutton and Anderson 1983 (semi-implicit Euler, 20 ms, 10
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -68,9 +68,8 @@ class Plant:
 
 @dataclass
 class Episode:
-    """What happened: input lines and spikes of each step, states, seconds from a state to its answer."""
+    """What happened: spikes of each step, states, seconds from a state to its answer."""
 
-    inputs: list[np.ndarray] = field(default_factory=list)
     spikes: list[tuple[bool, bool]] = field(default_factory=list)
     states: list[np.ndarray] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -85,7 +84,6 @@ def balance(decide: Decide, steps: int, seed: int) -> Episode:
         left, right = decide(lines)
         episode.seconds.append(time.perf_counter() - start)
         plant.move(10.0 * (right - left))
-        episode.inputs.append(lines)
         episode.spikes.append((left, right))
         episode.states.append(plant.state)
     return episode
@@ -100,7 +98,7 @@ def by_golden(network: Network) -> Decide:
 
     def decide(lines: np.ndarray) -> tuple[bool, bool]:
         seen[0, (step := next(steps))] = lines
-        left, right = run(network, {"state": seen}).spikes["push"][0, step]
+        left, right = run(replace(network, steps=step + 1), {"state": seen[:, :step + 1]}, membranes=False).spikes["push"][0, step]
         return bool(left), bool(right)
     return decide
 

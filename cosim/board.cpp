@@ -89,9 +89,7 @@ struct Model {
             gone += gone < count && top->PORT(i, ready);
             if (top->PORT(o, valid) && got < capacity) out[got++] = top->PORT(o, payload);
             cycle();
-            if (full) ++still;
             const bool busy = !full && (gone < count || !top->quiet);
-            if (full) continue;
 #endif
             still = busy ? 0 : still + 1;
         }

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cosim.audit import yosys
-from cosim.verilate import cached, hdl_key
+from cosim.verilate import cached, hdl_key, recipe
 from cosim.virtual import compile_board
 from hdl.verilog import generate_board
 from pysim.errors import InputError
@@ -113,13 +113,12 @@ def netlist_board(chip: Chip) -> Path:
     except ModuleNotFoundError:
         raise InputError("pyosys must be installed (pip install 'spikeloop[fpga]'), not missing") from None
     harness = (files("cosim") / "board.cpp").read_text()
-    frames = (files("pysim") / "frames.py").read_text()
 
     def make(folder: Path) -> None:
         synthesise(generate_board(chip, virtual=True), "board", "ice40", folder, f"write_verilog -noattr {folder}/netlist.v")
         (folder / "cells.v").write_text("`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + cells)
         compile_board(folder, [folder / "cells.v", folder / "netlist.v"], harness, None, optimise=False)
-    return cached(f"netlist-{hdl_key(repr((chip, cells, harness, frames, Path(__file__).read_text())))[:24]}", make) / "board.so"
+    return cached(f"netlist-{hdl_key(repr((chip, cells, harness, recipe(), Path(__file__).read_text())))[:24]}", make) / "board.so"
 
 
 def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

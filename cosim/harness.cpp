@@ -123,21 +123,16 @@ struct Model {
         if (feeding) top->PORT(request, valid) = 0, feed += taken;
 #endif
     }
-    // false: the chip did not become idle within the limit
-    bool idle(int64_t limit) {
-        while (top->busy) {
+    // false: the pin did not fall within the limit
+    template <typename Pin> inline bool fallen(const Pin& pin, int64_t limit) {
+        while (pin) {
             if (limit-- <= 0) return false;
             cycle();
         }
         return true;
     }
-    bool ticked(int64_t limit) {
-        while (top->TICKING) {
-            if (limit-- <= 0) return false;
-            cycle();
-        }
-        return true;
-    }
+    bool idle(int64_t limit) { return fallen(top->busy, limit); }
+    bool ticked(int64_t limit) { return fallen(top->TICKING, limit); }
     void reset() {
         top->rst = 1;
         top->PORT(o, ready) = 1;

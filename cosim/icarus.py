@@ -145,10 +145,10 @@ def cycle_limit(chip: Chip) -> int:
 def _header(chip: Chip) -> str:
     map_, d = MemoryMap(chip), chip.derived
     many = d.cores > 1
-    bits = d.core_bits if many else 0
     paths = [f"dut.core_{x}_{y}.core" for x, y in Mesh(chip.mesh_width, chip.mesh_height)] if many else ["dut.core"]
     values = {
-        "ADDRESS_BITS": map_.address_bits + bits, "EVENT_BITS": width(event_record(chip)) + bits, "WORDS": d.words, "SLOTS": d.slots,
+        "ADDRESS_BITS": map_.address_bits + d.core_bits, "EVENT_BITS": width(event_record(chip)) + d.core_bits,
+        "WORDS": d.words, "SLOTS": d.slots,
         "AXON_CHUNKS": d.axon_chunks, "RING_CHUNKS": 1 << (d.axon_chunks - 1).bit_length(), "CYCLE_LIMIT": cycle_limit(chip),
         "CONTROL_ADDRESS": map_.registers["control"].address, "CONTROL_CLEAR": CONTROL_CLEAR,
         "SCRAMBLE": " ".join([*(f"`SCRAMBLE_READ({core}.{m.name}_memory.ram)" for core in paths for m in map_.loaded),

@@ -96,30 +96,24 @@ class Link(ABC):
 
     def tick(self) -> None:
         """Run one tick and wait until the core is idle."""
-        registers = self.map.registers
-        self.write(registers["control"].address, CONTROL_TICK)
-        while self.read(registers["status"].address) & 1:
-            pass
+        self._command(CONTROL_TICK)
 
     def clear(self) -> None:
         """Membranes to v_init, refractory to 0, ring empty, tick 0; counters stay. Waits until the core is idle."""
-        registers = self.map.registers
-        self.write(registers["control"].address, CONTROL_CLEAR)
-        while self.read(registers["status"].address) & 1:
-            pass
+        self._command(CONTROL_CLEAR)
 
     def zero(self) -> None:
         """All counters to 0. Waits until they are."""
-        registers = self.map.registers
-        self.write(registers["control"].address, CONTROL_ZERO)
-        while self.read(registers["status"].address) & 1:
-            pass
+        self._command(CONTROL_ZERO)
 
     def drive(self, stream: int) -> None:
         """Compute the currents of the image in the memory of pixels, with a stream of noise. Waits until they are there."""
+        self.write(self.map.registers[f"{PIM}stream"].address, stream_word(stream))
+        self._command(CONTROL_PIM)
+
+    def _command(self, bits: int) -> None:
         registers = self.map.registers
-        self.write(registers[f"{PIM}stream"].address, stream_word(stream))
-        self.write(registers["control"].address, CONTROL_PIM)
+        self.write(registers["control"].address, bits)
         while self.read(registers["status"].address) & 1:
             pass
 
@@ -154,9 +148,7 @@ class LinkBackend(Backend):
         """Write the image into the chip and read it back."""
         for memory in self.map.loaded:
             rows = self.image.rows(memory.name)
-            words = np.zeros((len(rows), 4 * memory.chunks), np.uint8)
-            words[:, :rows.shape[1]] = rows
-            self.link.write_rows(memory, words.view("<u4"))
+            self.link.write_rows(memory, self.image.words(memory.name))
             if not memory.readable:
                 continue
             wrong = np.flatnonzero((self._bytes(memory, self.link.read_rows(memory, len(rows))) != rows).any(axis=1))

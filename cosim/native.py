@@ -104,12 +104,7 @@ class ChipModel(Link):
     def load(self, image: Image) -> None:
         """Put the image in through the load port, word by word, as a board would."""
         for memory in self.map.loaded:
-            rows = image.rows(memory.name)
-            words = np.zeros((len(rows), memory.chunks * 4), dtype=np.uint8)
-            words[:, :rows.shape[1]] = rows
-            for row, chunks in enumerate(words.view("<u4")):
-                for chunk, value in enumerate(chunks):
-                    self.write(memory.address(row, chunk), int(value))
+            self.write_rows(memory, image.words(memory.name))
         self._set(image)
 
     def _set(self, image: Image, core: int = 0) -> None:

@@ -21,7 +21,8 @@ import numpy as np
 from golden import pim as golden
 from golden.datasets import Dataset
 from golden.rules.qstdb import QstdbNet
-from golden.rules.qstdb_integer import run_integers
+from golden.rules.qstdb_integer import classes
+from golden.rules.qstdb_train import CALIBRATION_IMAGES, CALIBRATION_PERCENTILE
 from pysim.errors import InputError
 
 __all__ = ["STUDIES", "TYPICAL", "Point", "device", "measure", "points", "sweep"]
@@ -36,7 +37,6 @@ STUDIES: dict[str, tuple[str, tuple[float, ...]]] = {
     "noise": ("noise, LSB", (0, 0.25, 0.5, 1, 1.5, 2)),
 }
 """name: (label, values): standard deviations of gain and offset over units, of noise over conversions"""
-CALIBRATION_IMAGES = 200
 SIGMA_PER_LSB = 16 * 1024 / 147.8  # docs/pim.md, step 4: 147.8 is the standard deviation of the sum of four bytes
 
 
@@ -77,19 +77,17 @@ def device(net: QstdbNet, point: Point, images: np.ndarray) -> QstdbNet:
     made.load_state_dict(net.state_dict())
     # what the macro is known to be (geometry, weights) sets the range, not what one device happens to have
     made.pim.tables |= {"stuck0": 0, "stuck1": 0}
-    made.pim.calibrate(images.reshape(len(images), *net.layers[0].window.source), 99.9)
+    made.pim.calibrate(images.reshape(len(images), *net.layers[0].window.source), CALIBRATION_PERCENTILE)
     made.pim.tables |= {"stuck0": tables["stuck0"], "stuck1": tables["stuck1"]}
     return made.eval()
 
 
-def measure(net: QstdbNet, data: Dataset, images: int, rtl_images: int, batch: int = 250) -> dict[str, int]:
+def measure(net: QstdbNet, data: Dataset, images: int, rtl_images: int) -> dict[str, int]:
     """Right classes of the first ``images`` test images, and of the first ``rtl_images`` codes, currents and counts that differ in RTL."""
     from cosim.pim import PimModel
 
-    x, right = data.test_images[:images], 0
-    for at in range(0, images, batch):
-        some = slice(at, min(at + batch, images))
-        right += int((run_integers(net, x[some], np.arange(some.start, some.stop))[0].argmax(1) == data.test_labels[some]).sum())
+    x = data.test_images[:images]
+    right = int((classes(net, x, np.arange(len(x))) == data.test_labels[:images]).sum())
     layer, streams = net.pim.layer(), np.arange(rtl_images)
     model = PimModel(layer.params, optimise=False)
     try:

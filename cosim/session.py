@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from pysim.errors import InputError
-from pysim.frames import BATCH, HELLO, NAK, NATURES, PROTOCOL, REASONS, REPLY, WIRE_BYTES, open_frame, seal
+from pysim.frames import BATCH, HELLO, NAK, NATURES, OUT_OF_SEQUENCE, PROTOCOL, REASONS, REPLY, WIRE_BYTES, open_frame, seal
 
 __all__ = ["ATTEMPTS", "BoardSilent", "PortGone", "Replay", "Session", "SessionLost", "open_port"]
 
@@ -152,7 +152,7 @@ class Session:
                 if body[:2] == bytes((kind | REPLY, sequence)):
                     return body[2:]
                 if body[0] == NAK | REPLY and kind == BATCH and body[1:2] == bytes((2,)):
-                    raise SessionLost(f"board at {self.name} refused a frame: {REASONS[2]}")
+                    raise SessionLost(f"board at {self.name} refused a frame: {REASONS[OUT_OF_SEQUENCE]}")
                 damaged |= body[0] == NAK | REPLY
             if damaged:  # only now: what looks like many damaged frames may be one
                 return None
@@ -182,7 +182,7 @@ class Replay:
     nature = "replay"
 
     def __init__(self, path: Path) -> None:
-        self.path, self._at, self.retries = path, 0, 0
+        self.path, self._at = path, 0
         try:
             head, *self._lines = [json.loads(line) for line in path.read_text().splitlines()]
             self._said = [(bytes.fromhex(line["commands"]), bytes.fromhex(line["reply"])) for line in self._lines]

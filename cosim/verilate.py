@@ -77,8 +77,8 @@ def default_compiler() -> str:
 def hdl_key(extra: str = "") -> str:
     """SHA-256 over the sources that determine the Verilog of a chip, and ``extra``."""
     digest = hashlib.sha256(extra.encode())
-    leaf = [files("pysim") / name for name in ("params.py", "records.py", "memory_map.py", "fabric.py", "pim_front.py", "pim_image.py",
-                                               "pim_params.py")]
+    leaf = [files("pysim") / name for name in ("params.py", "records.py", "memory_map.py", "fabric.py", "frames.py", "pim_front.py",
+                                               "pim_image.py", "pim_params.py")]
     for source in sorted([*files("hdl").iterdir(), *leaf], key=lambda f: f.name):
         if source.name.endswith((".py", ".v")):
             digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
@@ -271,7 +271,7 @@ def _model_header(chip: Chip, root_header: str, core_header: str | None = None) 
     counters = " ".join(f"out[{n * len(map_.counters) + i}] = {core}{prefix}count_{name};"
                         for n, core in enumerate(objects) for i, name in enumerate(map_.counters))
     clocks = " ".join(f"root->{name} = 0;" for name in re.findall(r"\s(__Vtrigprevexpr_\w+);", root_header))  # as they were last looked at
-    bits = map_.address_bits + (d.core_bits if d.cores > 1 else 0)
+    bits = map_.address_bits + d.core_bits
     return "\n".join((
         "#pragma once",
         *([f'#include "Vchip_{CORE_MODULE}.h"'] if core_header is not None else []),

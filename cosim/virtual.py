@@ -27,8 +27,8 @@ def build_board(chip: Chip, divisor: int | None = None, *, optimise: bool = True
     """The shared library of a virtual board; cached. divisor: cycles of a bit of its UART, or None: bytes on streams."""
     if divisor is not None and divisor < LEAST_DIVISOR:
         raise InputError(f"cycles of a bit must be at least {LEAST_DIVISOR}, not {divisor}")
-    harness, frames = (files("cosim") / "board.cpp").read_text(), (files("pysim") / "frames.py").read_text()
-    what = (chip, divisor, optimise, harness, frames, recipe(), Path(__file__).read_text())
+    harness = (files("cosim") / "board.cpp").read_text()
+    what = (chip, divisor, optimise, harness, recipe(), Path(__file__).read_text())
     key = hdl_key(repr(what))[:24]
 
     def make(folder: Path) -> None:
@@ -49,7 +49,7 @@ class BoardModel:
     """A Verilated board, reset. divisor: cycles of a bit of its UART, or None: bytes on streams."""
 
     def __init__(self, chip: Chip, divisor: int | None = None, *, optimise: bool = True, library: Path | None = None) -> None:
-        self.divisor, self._handle = divisor, None
+        self._handle = None
         self._lib = lib = ctypes.CDLL(str(library or build_board(chip, divisor, optimise=optimise)))
         i64, pointer = ctypes.c_int64, ctypes.c_void_p
         for name, result, arguments in (

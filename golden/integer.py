@@ -113,7 +113,9 @@ class _Drive:
 
 def _drive(source: PimSource, pixels: np.ndarray, steps: int) -> _Drive:
     """What the PIM layer makes of the images: of stream k for step k, or of stream 0 for all."""
-    frames = [pim.run(source.layer, pixels, np.full(len(pixels), k), codes=False) for k in range(source.head.frames(steps))]
+    streams = range(source.head.frames(steps)) if source.layer.sigma else (0,)  # without noise all steps are alike
+    frames = [pim.run(source.layer, pixels, np.full(len(pixels), k), codes=False) for k in streams]
+    frames *= source.head.frames(steps) // len(frames)
     return _Drive(source.target, np.stack([f.currents.reshape(len(pixels), -1)[:, source.currents] for f in frames], 1),
                   {"n_sat": np.stack([f.saturated for f in frames], 1), "n_clip": np.stack([f.clipped for f in frames], 1)})
 

@@ -16,7 +16,12 @@ from torch.nn import functional as F
 from golden.pim import calibrate, run
 from pysim.network import InputError, PimLayer, PimParams, PimWindow
 
-__all__ = ["PimConv2d", "PimConv3d", "PimLinear"]
+__all__ = ["PimConv2d", "PimConv3d", "PimLinear", "scale"]
+
+
+def scale(w: Tensor, bits: int) -> float:
+    """Integer weights of so many bits per unit of weight."""
+    return ((1 << bits - 1) - 1) / max(float(w.detach().abs().max()), 1e-12)
 
 
 class _PimModule(nn.Module):
@@ -35,7 +40,7 @@ class _PimModule(nn.Module):
     @property
     def scale(self) -> float:
         """Integer weights per unit of weight."""
-        return ((1 << (self.params.weight_bits - 1)) - 1) / max(float(self.weight.detach().abs().max()), 1e-12)
+        return scale(self.weight, self.params.weight_bits)
 
     def layer(self) -> PimLayer:
         """The layer as the macro is loaded with it."""

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from golden.datasets import Dataset
 from golden.encoders import Encoder
 from golden.layers import FloatNet
-from pysim.network import InputError
+from pysim.network import InputError, check_int
 
 __all__ = ["TrainConfig", "accuracy", "float_spikes", "train"]
 
@@ -55,11 +55,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for key, low, high in (("epochs", 1, 1 << 20), ("batch", 1, 1 << 20), ("shift", 0, 8), ("seed", 0, (1 << 63) - 1)):
-            value = getattr(self, key)
-            if value is None and key == "epochs":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise InputError(f"{key} of the training must be in {low}..{high}, not {value!r}")
+            if key != "epochs" or self.epochs is not None:
+                check_int(f"{key} of the training", getattr(self, key), low, high)
         for key in ("lr", "spike_cost"):
             if not 0 <= getattr(self, key) < math.inf:
                 raise InputError(f"{key} of the training must be a number of at least 0, not {getattr(self, key)!r}")

@@ -26,7 +26,6 @@ __all__ = ["HostLink"]
 
 QUEUE_ROWS = 64
 ITEM = 4  # bytes of a word or of an item of a run
-DAMAGED, OUT_OF_SEQUENCE = 1, 2
 
 
 class HostLink(wiring.Component):
@@ -104,7 +103,7 @@ class HostLink(wiring.Component):
                     m.next = "KIND"
                 with m.Elif(reader.bad & ~complained):
                     m.d.sync += complained.eq(1)  # once, until a good frame comes: damage may look like many frames
-                    m.d.comb += [writer.refuse.eq(1), writer.reason.eq(DAMAGED)]
+                    m.d.comb += [writer.refuse.eq(1), writer.reason.eq(frames.DAMAGED)]
                     m.next = "REFUSED"
             with m.State("KIND"):
                 m.d.comb += take.eq(1)
@@ -119,7 +118,7 @@ class HostLink(wiring.Component):
                     m.d.sync += [session.eq(1), last.eq(number), under_way.eq(0)]
                     m.next = "DRAIN"
                 with m.Elif(kind != frames.BATCH):
-                    m.d.comb += [writer.refuse.eq(1), writer.reason.eq(DAMAGED)]
+                    m.d.comb += [writer.refuse.eq(1), writer.reason.eq(frames.DAMAGED)]
                     m.next = "REST"
                 with m.Elif(session & (number == last)):
                     m.d.comb += writer.again.eq(1)
@@ -128,7 +127,7 @@ class HostLink(wiring.Component):
                     m.d.sync += last.eq(number)
                     m.next = "REPLY"
                 with m.Else():
-                    m.d.comb += [writer.refuse.eq(1), writer.reason.eq(OUT_OF_SEQUENCE)]
+                    m.d.comb += [writer.refuse.eq(1), writer.reason.eq(frames.OUT_OF_SEQUENCE)]
                     m.next = "REST"
             with m.State("DRAIN"):  # events of a session before; a core that they held up goes on
                 m.d.comb += queue.o.ready.eq(1)

@@ -70,7 +70,7 @@ class LoadPort(wiring.Component):
         # What changes in every cycle stays out of the wide choice: status joins behind it, cycles as a copy that is exact while idle.
         register, asks_status, cycles = Signal(BUS_BITS), Signal(), Signal(64)
         m.d.sync += cycles.eq(self.count_cycles)
-        values |= {"status": 0, "cycles": cycles[:BUS_BITS], "cycles_high": cycles[BUS_BITS:]}
+        values |= {"cycles": cycles[:BUS_BITS], "cycles_high": cycles[BUS_BITS:]}
         m.d.comb += asks_status.eq(request.address == map_.registers["status"].address)
         with m.Switch(request.address):
             for name, value in values.items():

@@ -14,6 +14,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.axons import layout
+from hdl.pim import SETTINGS as MACRO_SETTINGS
 from hdl.pim import PimMacro
 from hdl.ram import RAM
 from pysim.memory_map import PIM, PIM_COUNTERS, MemoryMap
@@ -56,7 +57,7 @@ class PimDriver(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.macro = macro = PimMacro(self.front.macro)
-        for name in (*(n for n in SETTINGS if n != "positions"), "zero"):
+        for name in (*MACRO_SETTINGS, "zero"):
             m.d.comb += getattr(macro, name).eq(getattr(self, name))
         m.d.comb += macro.clear.eq(self.start)
         rams = self._load(m, macro)

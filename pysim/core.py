@@ -149,12 +149,13 @@ class Core:
         start = image.placement.population(head.target).start
         currents = np.empty((*shape, self.neurons.place.size), np.int64)
         counters = {name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in PIM_COUNTERS}
+        fixed = self._layer.counters() | {"pim_cycles": front_cycles(head)}
+        memory = np.repeat(initial_currents(self.chip, image.rows("currents"))[None], len(pixels), 0)
         for k in range(shape[1]):
-            made = run_pim(self._layer, pixels, np.full(len(pixels), k), codes=False)
-            memory = np.repeat(initial_currents(self.chip, image.rows("currents"))[None], len(pixels), 0)
+            if k == 0 or self._layer.sigma:  # else the steps are alike
+                made = run_pim(self._layer, pixels, np.full(len(pixels), k), codes=False)
             memory[:, place] = made.currents.transpose(0, 2, 1).reshape(len(pixels), -1)[:, entries]
             currents[:, k] = memory[:, self.neurons.place]
-            fixed = self._layer.counters() | {"pim_cycles": front_cycles(head)}
             for name in PIM_COUNTERS:
                 counters[name][:, start + k] = made.clips[name] if name in made.clips else fixed[name]
         return Drive(currents, start, counters)

@@ -14,9 +14,9 @@ Source: Cheshire and Baker 1999 (COBS); CRC-32 as in Ethernet, zlib.
 import zlib
 from dataclasses import dataclass
 
-__all__ = ["BATCH", "BITMAP", "COMMANDS", "EVENTS", "FRAME_BYTES", "HEADER_BYTES", "HELLO", "ITEM_DONE", "ITEM_EVENT", "ITEM_PAUSED",
-           "KINDS", "NAK", "NATURES", "PROTOCOL", "READ", "REASONS", "REPLY", "RUN", "STATUS", "TAIL_BYTES", "WAIT_CYCLES", "WIRE_BYTES",
-           "WRITE", "Command", "open_frame", "seal", "sealed_size", "stuff", "unstuff"]
+__all__ = ["BATCH", "BITMAP", "COMMANDS", "DAMAGED", "EVENTS", "FRAME_BYTES", "HEADER_BYTES", "HELLO", "ITEM_DONE", "ITEM_EVENT",
+           "ITEM_PAUSED", "KINDS", "NAK", "NATURES", "OUT_OF_SEQUENCE", "PROTOCOL", "READ", "REASONS", "REPLY", "RUN", "STATUS",
+           "TAIL_BYTES", "WAIT_CYCLES", "WIRE_BYTES", "WRITE", "Command", "open_frame", "seal", "sealed_size", "stuff", "unstuff"]
 
 PROTOCOL = 1
 WIRE_BYTES = 2048
@@ -35,7 +35,9 @@ HELLO, BATCH, NAK, REPLY = 1, 2, 3, 0x80
 KINDS = {HELLO: "begins a session: the next batch has this sequence + 1; events that wait are thrown away",
          BATCH: "commands, done in order once; the same sequence again gets the same reply again",
          NAK: "of the chip only: a frame was refused and nothing done"}
-REASONS = {1: "damaged: no whole frame, or one of an unknown kind", 2: "out of sequence, or no session"}
+DAMAGED, OUT_OF_SEQUENCE = 1, 2
+REASONS = {DAMAGED: "damaged: no whole frame, or one of an unknown kind",
+           OUT_OF_SEQUENCE: "out of sequence, or no session"}
 NATURES = {0: "board", 1: "virtual board"}
 
 READ, WRITE, EVENTS, BITMAP, RUN = 1, 2, 3, 4, 5

@@ -100,6 +100,13 @@ class Image(Bundle):
         """uint8 ``[rows, ceil(width / 8)]`` of a loaded memory, bit 0 of a row = bit 0 of its byte 0."""
         return self.memories[name]
 
+    def words(self, name: str) -> np.ndarray:
+        """uint32 ``[rows, chunks]`` of a loaded memory, as the load port sees it."""
+        rows, chunks = self.memories[name], MemoryMap(self.chip).memories[name].chunks
+        padded = np.zeros((len(rows), 4 * chunks), np.uint8)
+        padded[:, :rows.shape[1]] = rows
+        return padded.view("<u4")
+
     def bits(self, name: str) -> np.ndarray:
         """uint8 0/1 ``[rows, width]`` of a loaded memory."""
         width = MemoryMap(self.chip).memories[name].width

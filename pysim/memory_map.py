@@ -12,7 +12,6 @@ from functools import cached_property
 
 from pysim.errors import InputError
 from pysim.params import BUS_BITS, SCAN_BITS, Chip
-from pysim.pim_front import CURRENT_CHUNK
 from pysim.pim_image import memories as macro_memories
 from pysim.records import bound_record, fire_record, leak_record, neuron_record, place_record, route_record, width, word_record
 
@@ -188,4 +187,4 @@ def _pim_memories(chip: Chip) -> list[tuple[str, int, int, bool, str]]:
             (f"{PIM}places", front.currents, width(place_record(chip)), True,
              "place records; row = position * channels + channel; write only"),
             (f"{PIM}pixels", front.pixels, front.macro.pixel_bits, True, "the padded map; write only"),
-            ("currents", d.words, chip.lanes * CURRENT_CHUNK, True, "currents of a PIM layer, 32 bits signed per lane")]
+            ("currents", d.words, chip.lanes * BUS_BITS, True, "currents of a PIM layer, 32 bits signed per lane")]

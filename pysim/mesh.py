@@ -9,7 +9,6 @@ the tick barrier (docs/fabric.md). It sees the images alone: destinations come o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,11 +65,6 @@ class MeshImage(Shared):
                     if mesh.number(member) not in self.cores:
                         raise InputError(f"destination of spikes of core {n} in {what} must be a core with neurons, not core "
                                          f"{mesh.number(member)}: map the network again")
-
-    @cached_property
-    def entries(self) -> dict[int, int]:
-        """Route entries in the chains of each core."""
-        return {n: int(Core(core.image, "numpy").neurons.entries.sum()) for n, core in self.cores.items()}
 
     def stimuli(self, stimulus: Stimulus) -> dict[int, Stimulus]:
         """What each core gets from outside."""
@@ -195,8 +189,7 @@ class MeshModel:
         for e in np.flatnonzero(route["kind"] == ROUTE_PACKET):
             for member in self.mesh.check(Rectangle(*(int(route[side][e]) for side in ("x0", "y0", "x1", "y1")))):
                 to = self.mesh.number(member)
-                if to in self.cores:  # a core without neurons takes the event and nothing comes of it
-                    found.setdefault((to, int(route["delay"][e])), []).append((int(route["neuron"][e]), int(route["address"][e])))
+                found.setdefault((to, int(route["delay"][e])), []).append((int(route["neuron"][e]), int(route["address"][e])))
         return [(to, delay, *np.array(pairs).T) for (to, delay), pairs in found.items()]
 
     def _idle(self, samples: int, ticks: int, dense: bool) -> Trace:

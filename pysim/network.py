@@ -28,6 +28,7 @@ from safetensors.numpy import load, save
 
 from pysim.convolution import Conv
 from pysim.errors import InputError
+from pysim.fields import check_int
 from pysim.pim_params import MAX_SHIFT as PIM_MAX_SHIFT
 from pysim.pim_params import SEGMENTS as PIM_SEGMENTS
 from pysim.pim_params import WHOLE as PIM_WHOLE
@@ -37,7 +38,7 @@ from pysim.pim_source import PimHead, PimSource
 __all__ = [
     "Conv", "Edge", "Input", "LeakRounding", "LowBound", "Network", "Population", "Reset", "WeightFormat",
     "start_ticks", "MAX_DELAY", "MAX_PAGES", "MAX_REFRACTORY", "MAX_START", "MAX_WEIGHT_BITS", "LEAK_TERMS",
-    "PimHead", "PimLayer", "PimParams", "PimSource", "PimWindow", "PIM_MAX_SHIFT", "PIM_SEGMENTS", "PIM_WHOLE",
+    "PimHead", "PimLayer", "PimParams", "PimSource", "PimWindow", "PIM_MAX_SHIFT", "PIM_SEGMENTS", "PIM_WHOLE", "check_int",
 ]
 
 VERSION = 1

@@ -145,7 +145,7 @@ class Derived:
         self.lane_bits = _index_bits(self.spike_chunks * SCAN_BITS)
         """bits of a lane index as the spike scanner counts them"""
         self.cores = chip.mesh_width * chip.mesh_height
-        self.core_bits = _index_bits(self.cores)
+        self.core_bits = (self.cores - 1).bit_length()
         self.route_rows = (self.words << self.lane_bits) + (chip.chain if self.cores > 1 else 0)
         """route entries of a core: one per lane, behind them those of the chains"""
         self.page_bits = _index_bits(chip.pages)

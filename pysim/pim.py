@@ -108,13 +108,14 @@ def _bit_lines(layer: PimLayer, x: np.ndarray, addresses: np.ndarray, units: np.
                pulse: int) -> tuple[np.ndarray, int]:
     """v before the clip, int64 ``[sample, position, unit]``, row after row; and the rows in use."""
     p = layer.params
-    segments = np.zeros((SEGMENTS, len(x), len(addresses), units.shape[1]), np.int64)
+    parts = SEGMENTS if p.ir_drop else 1
+    segments = np.zeros((parts, len(x), len(addresses), units.shape[1]), np.int64)
     first = group * p.active_rows
     used = min(p.active_rows, layer.window.rows - first)
     for row in range(used):
         at = addresses[:, first + row]
         pixel = np.where(at < 0, 0, x[:, at]) >> pulse * p.pulse_bits & (1 << p.pulse_bits) - 1
-        segments[row * SEGMENTS // p.active_rows] += pixel[:, :, None] * units[row]
+        segments[row * parts // p.active_rows] += pixel[:, :, None] * units[row]
     if p.ir_drop:
         keep = layer.keep[pass_ * layer.groups + group]
         segments = segments * keep[:, None, None, None] >> 8

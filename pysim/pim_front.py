@@ -16,9 +16,8 @@ from pysim.fields import check_int, from_exactly
 from pysim.pim_params import PimParams, PimWindow
 from pysim.pim_source import PimHead
 
-__all__ = ["CURRENT_CHUNK", "PimFront", "front_cycles", "padded_rows", "tables"]
+__all__ = ["PimFront", "front_cycles", "padded_rows", "tables"]
 
-CURRENT_CHUNK = 32  # bits of a lane in the memory of currents: one chunk of the load port
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,8 @@ import numpy as np
 
 from pysim.memory_map import PIM, MemoryMap
 from pysim.network import Network, PimHead, PimLayer
-from pysim.params import Chip
-from pysim.pim_front import CURRENT_CHUNK, tables
+from pysim.params import BUS_BITS, Chip
+from pysim.pim_front import tables
 from pysim.pim_image import GAIN_BITS, KEEP_BITS, OFFSET_BITS, contents
 from pysim.pim_params import SEGMENTS
 from pysim.records import pack_plain, place_record, unpack_plain
@@ -96,4 +96,4 @@ def unpack_layer(head: PimHead, memories: dict[str, np.ndarray]) -> PimLayer:
 
 def initial_currents(chip: Chip, rows: np.ndarray) -> np.ndarray:
     """What the memory of currents holds before any image: int64 ``[word * lanes + lane]``."""
-    return rows[:, :chip.lanes * CURRENT_CHUNK // 8].copy().view("<i4").astype(np.int64).ravel()
+    return rows[:, :chip.lanes * BUS_BITS // 8].copy().view("<i4").astype(np.int64).ravel()

@@ -190,11 +190,7 @@ def jobs(bundle: Program | Image, cycles: np.ndarray) -> list[Job]:
     """The parts of a program (or the one of an image) as jobs; ``cycles`` int64 ``[part, sample]`` (pysim.cost.Work, dense or not)."""
     if isinstance(bundle, Image):
         return [Job(name=bundle.name, load=load_words(bundle), run=cycles[0])]
-    holder = {name: np.zeros(size, np.int64) for name, size, _ in bundle.populations}
-    for i, part in enumerate(bundle.parts):
-        for name, neurons in part.neurons.items():
-            holder[name][neurons] = i
-    found = []
+    holder, found = bundle.holders(), []
     for i, part in enumerate(bundle.parts):
         sources = [np.unique(holder[name][lines]) for name, lines in part.lines.items() if name in holder]
         found.append(Job(name=f"{'+'.join(part.neurons)} part {i}", load=load_words(part.image), run=cycles[i],
@@ -205,21 +201,23 @@ def jobs(bundle: Program | Image, cycles: np.ndarray) -> list[Job]:
 def at_pins(bundle: Program | Image, cycles: np.ndarray) -> np.ndarray:
     """From the cycles of the cores' counters, int64 ``[part, sample]``, to those from asking for each tick until the pins say that it is
     over."""
-    images = [bundle] if isinstance(bundle, Image) else [part.image for part in bundle.parts]
-    return cycles + np.array([TICK * image.ticks for image in images])[:, None]
+    return cycles + np.array([TICK * image.ticks for image in _images(bundle)])[:, None]
 
 
 def pauses(bundle: Program | Image, plan: Schedule) -> int:
     """Cycles that all CLEARs and switches of banks take: in each turn every register of ``Image.settings`` and ``bank`` are written, and
     before each sample CLEAR walks the ring and the words."""
-    images = [bundle] if isinstance(bundle, Image) else [part.image for part in bundle.parts]
-    found = 0
+    images, found = _images(bundle), 0
     for turn in plan.turns:
         image, d = images[turn.part], images[turn.part].chip.derived
         samples = min(plan.batch, plan.samples - turn.batch * plan.batch)
         chunks = -(-image.chip.axons * image.placement.extension // SCAN_BITS)
         found += len(image.settings) + 1 + samples * (CLEAR + d.slots * chunks + 2 * d.words)
     return found
+
+
+def _images(bundle: Program | Image) -> list[Image]:
+    return [bundle] if isinstance(bundle, Image) else [part.image for part in bundle.parts]
 
 
 def load_rows(image: Image, memory: Memory) -> int:
@@ -240,10 +238,8 @@ def load_stream(image: Image, bank: int) -> tuple[np.ndarray, np.ndarray]:
     map_ = MemoryMap(image.chip)
     addresses, words = [], []
     for memory in map_.loaded:
-        rows = image.rows(memory.name)[:load_rows(image, memory)]
-        padded = np.zeros((len(rows), 4 * memory.chunks), np.uint8)
-        padded[:, :rows.shape[1]] = rows
+        rows = image.words(memory.name)[:load_rows(image, memory)]
         at = memory.address(0) + map_.bank_base(bank) + (np.arange(len(rows))[:, None] << memory.chunk_bits) + np.arange(memory.chunks)
         addresses.append(at.ravel())
-        words.append(padded.view("<u4").ravel())
+        words.append(rows.ravel())
     return np.concatenate(addresses).astype(np.uint64), np.concatenate(words).astype(np.uint64)

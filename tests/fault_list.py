@@ -217,7 +217,7 @@ FAULTS = [
           "a short row group holds pixels of the one before: stuck cells see them", "pim"),
     Fault("pass-lost", "pim_driver.py", "[tap.eq(0), words_left.eq(words_left - p.capacity)]", "[tap.eq(0), words_left.eq(0)]",
           "pixels are collected for one pass only", "pim"),
-    Fault("stream-ignored", "pim_driver.py", 'if n != "positions"', 'if n not in ("positions", "stream")', "every step has the noise of step 0", "pim"),
+    Fault("stream-ignored", "pim_driver.py", '(*MACRO_SETTINGS, "zero")', '(*(n for n in MACRO_SETTINGS if n != "stream"), "zero")', "every step has the noise of step 0", "pim"),
     Fault("no-restart", "pim_driver.py", "macro.clear.eq(self.start)", "macro.clear.eq(self.start & ~self.count_pim_cycles.any())",
           "the generators go on from image to image", "pim"),
     Fault("busy-uncounted", "pim_driver.py", "with m.Elif(self.busy):", "with m.Elif(self.busy & ~macro.o.valid):",

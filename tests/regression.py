@@ -95,8 +95,9 @@ def cases(chip: Chip, count: int = NETWORKS, *, seed: int = 0, samples: int = SA
 def differences(model: ChipModel, chip: Chip, count: int = NETWORKS, *, seed: int = 0, samples: int = SAMPLES) -> Iterator[str]:
     """Everything in which the chip departs from pysim, the first of each part and case; nothing for a right chip."""
     yield from _commands(model)
-    stalls = 0
+    stalls, seen = 0, []
     for i, case in enumerate(cases(chip, count, seed=seed, samples=samples)):
+        seen.append(case)
         rng = np.random.default_rng([seed, i, 1])
         if i == 0:
             yield from _load_port(model, case.image, rng)
@@ -113,7 +114,7 @@ def differences(model: ChipModel, chip: Chip, count: int = NETWORKS, *, seed: in
         stalls += stalled
         yield from (f"network {i}, streams, {text}" for text in found)
     if chip.banks > 1:
-        yield from _banks(model, list(cases(chip, count, seed=seed, samples=samples)))
+        yield from _banks(model, seen)
     if not stalls:
         yield "the output stream was never blocked: stalls are 0"
 

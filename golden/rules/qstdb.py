@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from golden.files import read_safetensors
-from golden.pim_layers import PimConv2d, PimConv3d, PimLinear
+from golden.pim_layers import PimConv2d, PimConv3d, PimLinear, scale
 from golden.quantize import best_leak
 from pysim.network import InputError, PimParams, PimWindow, write_atomic
 
@@ -81,11 +81,6 @@ def affine(w: Tensor, bits: int) -> Tensor:
     z = -(1 << bits - 1) - torch.round(s * low)
     q = (torch.round(s * real) + z).clamp(-(1 << bits - 1), (1 << bits - 1) - 1)
     return w + ((q - z) / s - real)
-
-
-def scale(w: Tensor, bits: int) -> float:
-    """Integer weights per unit of weight in the scale form."""
-    return ((1 << bits - 1) - 1) / max(float(w.detach().abs().max()), 1e-12)
 
 
 class _Lif(torch.autograd.Function):

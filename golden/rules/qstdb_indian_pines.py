@@ -21,7 +21,7 @@ import torch
 from golden.datasets import Dataset
 from golden.indian_pines import BANDS, PATCH, UNIT, load_indian_pines
 from golden.rules.qstdb import Layer, QstdbNet
-from golden.rules.qstdb_integer import run_integers
+from golden.rules.qstdb_integer import classes
 from golden.rules.qstdb_train import CONVERSION_IMAGES, QstdbConfig, convert, outputs, train_ann, train_spiking
 from pysim.network import InputError, PimWindow, write_atomic
 
@@ -106,8 +106,7 @@ def study(folder: Path, config: QstdbConfig, data: Dataset) -> dict[str, Any]:
     keep("converted, 50 steps", **evaluate(net, data, "float", 50))
     for bits in (6, 5, 4):
         trained = QstdbNet.load(folder / f"snn{bits}.safetensors")
-        classes = [run_integers(trained, data.test_images[at:at + 50])[0].argmax(1) for at in range(0, len(data.test_labels), 50)]
-        keep(f"{bits} bits, integers", **scores(np.concatenate(classes), data.test_labels))
+        keep(f"{bits} bits, integers", **scores(classes(trained, data.test_images, batch=50), data.test_labels))
     return results
 
 

@@ -18,7 +18,7 @@ from golden.quantize import Leak, best_leak
 from golden.rules.qstdb import QstdbNet, scale
 from pysim.network import LEAK_TERMS, Conv, Edge, InputError, LeakRounding, Network, PimSource, Population, Reset
 
-__all__ = ["IntegerLayer", "integers", "run_integers", "to_network"]
+__all__ = ["IntegerLayer", "classes", "integers", "run_integers", "to_network"]
 
 MEMBRANE_BITS = 24
 PIXELS = "pixels"  # name of the images in the stimulus
@@ -71,6 +71,12 @@ def run_integers(net: QstdbNet, x: np.ndarray, streams: np.ndarray | None = None
             spikes.append(o)
         every.append(torch.stack(spikes, 1).flatten(2).to(torch.uint8).numpy())
     raise AssertionError("the last layer returns")
+
+
+def classes(net: QstdbNet, images: np.ndarray, streams: np.ndarray | None = None, *, batch: int = 250) -> np.ndarray:
+    """Classes int64 ``[n]`` of images, ``batch`` at once; arguments as of ``run_integers``."""
+    parts = [slice(at, at + batch) for at in range(0, len(images), batch)]
+    return np.concatenate([run_integers(net, images[p], None if streams is None else streams[p])[0].argmax(1) for p in parts])
 
 
 def _first(net: QstdbNet, x: np.ndarray, weight: Tensor, streams: np.ndarray | None) -> Tensor:

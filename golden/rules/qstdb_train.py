@@ -25,14 +25,14 @@ from torch.nn import functional as F
 
 from golden.datasets import Dataset, load_mnist
 from golden.rules.qstdb import Layer, QstdbNet, fire
-from golden.rules.qstdb_integer import run_integers
+from golden.rules.qstdb_integer import classes
 from golden.train import _bar, _one_thread, _shifted
-from pysim.network import InputError, PimParams, PimWindow
+from pysim.network import InputError, PimParams, PimWindow, check_int
 
 __all__ = ["MACRO", "QstdbConfig", "accuracy", "convert", "mnist_layers", "outputs", "stages", "train", "train_ann", "train_spiking"]
 
 PERCENTILE, THRESHOLD_SCALE, CONVERSION_STEPS, CONVERSION_IMAGES = 0.997, 0.8, 100, 50
-CALIBRATION_IMAGES = 200
+CALIBRATION_IMAGES, CALIBRATION_PERCENTILE = 200, 99.9
 MACRO = PimParams(banks=1, columns=48, rows=32, share=4)  # 8 words: one for each channel of the MNIST net's first layer
 
 
@@ -52,9 +52,7 @@ class QstdbConfig:
     def __post_init__(self) -> None:
         for key, low, high in (("ann_epochs", 0, 1 << 20), ("epochs", 0, 1 << 20), ("batch", 1, 1 << 20), ("shift", 0, 8),
                                ("seed", 0, (1 << 63) - 1)):
-            value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise InputError(f"{key} of the training must be in {low}..{high}, not {value!r}")
+            check_int(f"{key} of the training", getattr(self, key), low, high)
         for key in ("ann_lr", "lr"):
             if not 0 <= getattr(self, key) < math.inf:
                 raise InputError(f"{key} of the training must be a number of at least 0, not {getattr(self, key)!r}")
@@ -109,7 +107,7 @@ def train_spiking(net: QstdbNet, config: QstdbConfig, data: Dataset, *, form: st
         if epoch:
             tell(epoch)
         if net.pim:
-            net.pim.calibrate(data.train_images[:CALIBRATION_IMAGES].reshape(-1, *net.layers[0].window.source), 99.9)
+            net.pim.calibrate(data.train_images[:CALIBRATION_IMAGES].reshape(-1, *net.layers[0].window.source), CALIBRATION_PERCENTILE)
 
     net.train()
     optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
@@ -160,8 +158,7 @@ def stages(net: QstdbNet, images: np.ndarray, labels: np.ndarray) -> dict[str, f
     """Accuracy from the trained form to the chip's: affine weights, scale weights, then shift-add leaks, then integers throughout."""
     forms = {form: accuracy(lambda x, form=form: net(x, form), images, labels)  # type: ignore[misc]
              for form in ("affine", "scale", "shift")}
-    classes = [run_integers(net, images[at:at + 250])[0].argmax(1) for at in range(0, len(labels), 250)]
-    return forms | {"integer": float((np.concatenate(classes) == labels).mean())}
+    return forms | {"integer": float((classes(net, images) == labels).mean())}
 
 
 def _pixels(images: np.ndarray) -> Tensor:

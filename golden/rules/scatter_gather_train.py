@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from golden.datasets import Dataset, load_mnist
 from golden.rules.scatter_gather import Layer, ScatterGather, gather, scatter, silence
 from golden.train import _bar, _one_thread, _shifted
-from pysim.network import Conv, InputError
+from pysim.network import Conv, InputError, check_int
 
 __all__ = ["MODELS", "ScatterGatherConfig", "accuracy", "lenet", "train"]
 
@@ -60,9 +60,7 @@ class ScatterGatherConfig:
     def __post_init__(self) -> None:
         limits = (("k", 0, 4), ("bound", 1, 16), ("epochs", 1, 1 << 20), ("batch", 2, 1 << 20), ("shift", 0, 8), ("seed", 0, (1 << 63) - 1))
         for key, low, high in limits:
-            value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise InputError(f"{key} of the training must be in {low}..{high}, not {value!r}")
+            check_int(f"{key} of the training", getattr(self, key), low, high)
         if not 0 <= self.lr < math.inf:
             raise InputError(f"lr of the training must be a number of at least 0, not {self.lr!r}")
 
