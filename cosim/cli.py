@@ -5,19 +5,17 @@ interrupted. Bad input is one sentence on stderr, ``spikeloop: <thing> must be <
 holds one JSON document and nothing else; progress and tables go to stderr. Heavy packages are imported where they are needed.
 """
 
-import contextlib
 import json as json_text
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from cosim import cli_board
-from cosim.console import Json
+from cosim import cli_board, cli_compare
+from cosim.cli_compare import Backends, Samples, beside, rows, verdict
+from cosim.console import Json, bar, names
 from cosim.console import output as _output
 from cosim.console import tell as _tell
 from pysim.errors import InputError
@@ -42,10 +40,9 @@ Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passe
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of weights and order of images.")]
 Recurrent = Annotated[bool, typer.Option("--recurrent", help="Lateral synapses in every hidden layer.")]
 Bits = Annotated[int, typer.Option("--bits", metavar="N", help="Bits of a weight, 2 to 16.")]
-Backends = Annotated[str, typer.Option("--backends", metavar="A,B,...",
-                                       help="Backends, the reference first: golden, pysim, verilator, icarus, board:PORT, replay:FILE.")]
-Samples = Annotated[int | None, typer.Option("--samples", metavar="N", help="Only the first N samples. [dim]default: all[/dim]",
-                                             show_default=False)]
+
+app.command()(cli_compare.compare)
+
 
 
 @app.command()
@@ -266,75 +263,14 @@ def sim(config: Config = "784-100-10", bits: Bits = 8, chip: ChipName = "zou2021
     with _output(json) as out:
         from cosim.flow import Plan, parse_layers, simulate
 
-        plan = Plan(layers=parse_layers(config), bits=bits, chip=chip, data=data, backends=_names(backends), samples=samples, folder=output,
+        plan = Plan(layers=parse_layers(config), bits=bits, chip=chip, data=data, backends=names(backends), samples=samples, folder=output,
                     encoder=encoder, steps=steps, epochs=epochs, seed=seed, recurrent=recurrent)
-        with _bar() as (start, advance):
+        with bar() as (start, advance):
             outcome = simulate(plan, tell=_tell, progress=advance, started=start, quiet=json)
         s = outcome.summary
         times = (f"{name} {stage['seconds']:.1f} s{' (kept)' if stage['reused'] else ''}" for name, stage in s["stages"].items())
-        out(s, {**_rows(s), "wall time": ", ".join(times), "report": output / "report.html"})
-        _verdict(outcome.result, outcome.evidence)
-
-
-@app.command()
-def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
-            stimulus: Annotated[Path | None, typer.Option("--stimulus", metavar="S.npz", help="Input spikes (and labels). "
-                                "[dim]default: stimulus.npz in the image folder or beside it[/dim]", show_default=False)] = None,
-            backends: Backends = "golden,pysim,verilator", samples: Samples = None,
-            network: Annotated[Path | None, typer.Option("--network", metavar="FILE", help="Integer network, for golden. "
-                               "[dim]default: network.safetensors in the image folder or beside it[/dim]", show_default=False)] = None,
-            expected: Annotated[Path | None, typer.Option("--expected", metavar="E.npz", help="Output spikes that every backend must give "
-                                "(of spikeloop import).", show_default=False)] = None,
-            membranes: Annotated[bool, typer.Option(help="Compare membranes too.")] = True,
-            record: Annotated[Path | None, typer.Option("--record", metavar="FILE", help="Take down what is said with the board, for "
-                              "backend replay:FILE.", show_default=False)] = None,
-            output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what shows a difference.")] = Path("build/difference"),
-            json: Json = False) -> None:
-    """Run a stimulus through two or more backends and compare every spike, membrane and counter with the first."""
-    with _output(json) as out:
-        from cosim.backends import check_names, open_backend
-        from cosim.compare import compare as run
-        from cosim.expected import Expected
-        from cosim.shrink import keep_evidence
-        from pysim.bundle import load_bundle
-        from pysim.network import Network
-        from pysim.shares import Shared
-        from pysim.trace import Stimulus
-
-        names = _names(backends)
-        check_names(names)
-        bundle = load_bundle(image)
-        file = network or _beside(image, "network.safetensors", "--network")
-        stimulus = stimulus or _beside(image, "stimulus.npz", "--stimulus")
-        net, spikes = Network.load(file), Stimulus.load(stimulus)
-        spikes.check(net)
-        wanted = Expected.load(expected) if expected else None
-        if samples is not None:
-            if not 0 < samples <= spikes.samples:
-                raise InputError(f"samples must be in 1..{spikes.samples} (the stimulus holds as many), not {samples}")
-            spikes, wanted = spikes.take(slice(samples)), wanted and wanted.take(slice(samples))
-
-        holders = bundle.holders() if isinstance(bundle, Shared) else {}
-        if record and not any(name.startswith("board:") for name in names):
-            raise InputError(f"backends of a session to record must hold board:PORT, not only {', '.join(names)}")
-
-        once = {"record": record} if record else {}  # the comparison is recorded, what looks for a minimal stimulus is not
-
-        def opener(name: str) -> Any:
-            return open_backend(name, net, bundle, **({"record": once.pop("record")} if once and name.startswith("board:") else {}))
-
-        with _bar() as (start, advance):
-            start(spikes.samples)
-            result = run(net, spikes, names, opener, membranes=membranes, progress=advance, expected=wanted, holders=holders)
-        evidence = None
-        if result.first and result.first.reference != "expected":
-            _tell("first difference: looking for a minimal stimulus ...")
-            evidence = keep_evidence(net, spikes, result.first, opener, output, image=image, network_file=file, membranes=membranes,
-                                     holders=holders)
-        summary = result.to_dict() | {"image": str(image), "network": str(file), "stimulus": str(stimulus),
-                                      "evidence": str(evidence) if evidence else None}
-        out(summary, _rows(summary))
-        _verdict(result, evidence)
+        out(s, {**rows(s), "wall time": ", ".join(times), "report": output / "report.html"})
+        verdict(outcome.result, outcome.evidence)
 
 
 @app.command()
@@ -353,7 +289,7 @@ def export(image: Annotated[Path, typer.Argument(help="Image folder.")],
             from golden.nir_export import export_nir
             from pysim.network import Network
 
-            files = [export_nir(Network.load(_beside(image, "network.safetensors", "a folder that holds it")), output / "network.nir")]
+            files = [export_nir(Network.load(beside(image, "network.safetensors", "a folder that holds it")), output / "network.nir")]
         else:
             bundle = load_bundle(image)
             if isinstance(bundle, Shared):
@@ -397,8 +333,8 @@ def pim_sweep(net: Annotated[Path | None, typer.Option("--net", metavar="FILE", 
 
         model, mnist = QstdbNet.load(net) if net else checkpoint(), load_mnist(data)
         check_scoring(model.metadata.get("dataset", {}).get("source", ""), mnist)
-        wanted = points(seeds, tuple(_names(study)) or tuple(STUDIES))
-        with _bar("pim-sweep", "devices") as (start, advance):
+        wanted = points(seeds, tuple(names(study)) or tuple(STUDIES))
+        with bar("pim-sweep", "devices") as (start, advance):
             start(len(wanted))
             found = sweep(model, mnist, wanted, output / "journal.jsonl", images=images, rtl_images=rtl_images, advance=advance)
         table, different = summary(found, images), sum(r["different"] for r in found)
@@ -475,69 +411,9 @@ def _imported(s: dict[str, Any]) -> dict[str, Any]:
             **{f"  {a['what']}": f"{a['value']} ({a['why']})" for a in s["assumed"]}}
 
 
-def _beside(image: Path, name: str, option: str) -> Path:
-    """File ``name`` in the image folder or beside it."""
-    for folder in (image, image.resolve().parent):
-        if (folder / name).is_file():
-            return folder / name
-    what = name.partition(".")[0]
-    raise InputError(f"{what} of image {str(image)!r} must lie in it or beside it as {name}, not be missing: name it with {option}")
-
-
-# -- output --------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _bar(what: str = "compare", unit: str = "samples") -> Iterator[Any]:
-    """Gives ``start(total)`` and ``advance(n)`` of a progress bar, on stderr."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=None, visible=False)
-        yield (lambda total: progress.update(task, total=total, visible=True)), (lambda n: progress.advance(task, n))
-
-
-def _rows(s: dict[str, Any]) -> dict[str, Any]:
-    """The table of a comparison."""
-    def percent(value: float | None) -> str:
-        return "-" if value is None else f"{value:.2%}"
-
-    def count(value: int | None) -> str:
-        return "-" if value is None else f"{value:,}"
-
-    scores = s["accuracy"]
-    rows = {"samples": f"{s['samples']:,} of {s['steps']} steps", "ticks": count(s["ticks"])}
-    for pair in s["pairs"]:
-        what = "neuron-ticks" if pair["membranes_compared"] else "neuron-ticks (spikes only)"
-        rows[f"{pair['reference']} = {pair['backend']}?"] = (
-            f"{pair['neuron_ticks']:,} {what} compared, {pair['neuron_ticks_different']:,} different; "
-            + (f"{pair['currents']:,} currents compared, {pair['currents_different']:,} different; " if pair["currents"] else "")
-            + f"{pair['counter_values']:,} counter values compared, {sum(pair['counters_different'].values()):,} different")
-    rows |= s["natures"]
-    rows["differences"] = count(s["different"])
-    rows["accuracy"] = f"float {percent(scores['float'])}, integer {percent(scores['integer'])}, RTL {percent(scores['rtl'])}"
-    rows["cycles"] = f"predicted {count(s['cycles_predicted'])}, measured {count(s['cycles_measured'])}"
-    rows["SOPs"] = count(s["sops"])
-    rows["seconds"] = f"{s['seconds']:.1f}" + "".join(f", {name} {busy:.1f}" for name, busy in s["busy_seconds"].items())
-    return rows
-
-
 def _ptq(row: dict[str, Any]) -> str:
     return (f"{row['weights']:,} weights: {row['clipped']:,} clipped, {row['zeroed']:,} zeroed; {row['neurons']:,} neurons: "
             f"{row['silent']:,} silent, {row['always']:,} always firing; {row['spikes_float']:.1f} -> {row['spikes']:.1f} spikes a sample")
-
-
-def _verdict(result: Any, evidence: Any) -> None:
-    """Exit status 1, with every reason and the evidence on stderr, unless all is equal."""
-    for reason in result.failures():
-        _tell(f"spikeloop: {reason}")
-    if evidence:
-        _tell(str(evidence))
-    if not result.equal:
-        raise typer.Exit(1)
-
-
-def _names(text: str) -> list[str]:
-    return [name for part in text.split(",") if (name := part.strip())]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,9 +8,20 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
-__all__ = ["Json", "output", "tell"]
+__all__ = ["Json", "bar", "names", "output", "tell"]
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; tables and progress on stderr.")]
 
@@ -38,3 +49,29 @@ def output(json: bool) -> Iterator[Any]:
 def tell(text: str) -> None:
     """A line on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+class _Rate(ProgressColumn):
+    """Units a second, of the last while."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.1f} {self.unit}/s")
+
+
+@contextlib.contextmanager
+def bar(what: str = "compare", unit: str = "samples") -> Iterator[Any]:
+    """Gives ``start(total)`` and ``advance(n)`` of a progress bar with rate, time gone and time to come, on stderr."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn(unit), _Rate(unit), TimeElapsedColumn(),
+               TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None, visible=False)
+        yield (lambda total: progress.update(task, total=total, visible=True)), (lambda n: progress.advance(task, n))
+
+
+def names(text: str) -> list[str]:
+    """"a, b" to its parts."""
+    return [name for part in text.split(",") if (name := part.strip())]

@@ -9,15 +9,14 @@ Points done stand in a journal of JSON lines, each on disk before the next begin
 """
 
 import hashlib
-import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cosim.journal import Journal
 from golden import pim as golden
 from golden.datasets import Dataset
 from golden.rules.qstdb import QstdbNet
@@ -113,46 +112,19 @@ def sweep(net: QstdbNet, data: Dataset, wanted: list[Point], journal: Path, *, i
         raise InputError(f"images of a PIM sweep must be in {rtl_images}..{len(data.test_labels)} and those of the RTL in 1..images, "
                          f"not {images} and {rtl_images}")
     about = {"net": _digest(net), "data": data.source, "images": images, "rtl_images": rtl_images}
-    done, found = {(r["study"], r["value"], r["seed"]): r for r in _read(journal, about)}, []
-    with journal.open("ab") as file:
-        for p in wanted:
-            key = (p.study, p.value, p.seed)
-            if key not in done:
-                result = measure(device(net, p, data.train_images[:CALIBRATION_IMAGES]), data, images, rtl_images)
-                done[key] = {"study": p.study, "value": p.value, "seed": p.seed, **result}
-                _append(file, done[key])
-            found.append(done[key])
-            advance(1)
+    kept, found = Journal.open(journal, about, "sweep"), []
+    done = {(r["study"], r["value"], r["seed"]): r for r in kept.lines}
+    for p in wanted:
+        key = (p.study, p.value, p.seed)
+        if key not in done:
+            result = measure(device(net, p, data.train_images[:CALIBRATION_IMAGES]), data, images, rtl_images)
+            done[key] = {"study": p.study, "value": p.value, "seed": p.seed, **result}
+            kept.append(done[key])
+        found.append(done[key])
+        advance(1)
     return found
 
 
 def _digest(net: QstdbNet) -> str:
     arrays = b"".join(parameter.detach().numpy().tobytes() for parameter in net.parameters())
     return hashlib.sha256(arrays + repr((net.layers, net.bits, net.steps, net.unit, net.pim.params)).encode()).hexdigest()[:16]
-
-
-def _read(journal: Path, about: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Points of a journal; a last line that was not written whole is cut off. A new journal gets its first line, ``about``."""
-    try:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        text = journal.read_bytes() if journal.exists() else b""
-        whole = text[:text.rfind(b"\n") + 1]
-        with journal.open("r+b" if text else "wb") as file:
-            file.truncate(len(whole))
-            file.seek(len(whole))
-            if not whole:
-                _append(file, about)
-        first, *lines = [json.loads(line) for line in journal.read_bytes().splitlines()]
-    except OSError as error:
-        raise InputError(f"journal must be writable, not {str(journal)!r} ({error.strerror})") from None
-    except ValueError:
-        raise InputError(f"journal must be lines of JSON that a sweep wrote, not {str(journal)!r}: name another folder") from None
-    if first != about:
-        raise InputError(f"journal {str(journal)!r} must be of this sweep ({about}), not of {first}: name another folder")
-    yield from lines
-
-
-def _append(file: Any, line: dict[str, Any]) -> None:
-    file.write(json.dumps(line).encode() + b"\n")
-    file.flush()
-    os.fsync(file.fileno())

@@ -113,7 +113,8 @@ def keep_evidence(network: Network, stimulus: Stimulus, difference: Difference, 
             for candidate in (backend, reference):
                 waves = waves or candidate.waves(minimal.stimulus, folder / "difference.fst")
     command = ["spikeloop", "compare", str(image), "--network", str(network_file), "--stimulus", str(path or "STIMULUS.npz"),
-               "--backends", f"{difference.reference},{difference.backend}"] + ([] if membranes else ["--no-membranes"])
+               "--backends", f"{difference.reference},{difference.backend}", "-o", str(folder / "again"),
+               *([] if membranes else ["--no-membranes"])]
     return Evidence(difference, minimal, path, waves, shlex.join(command))
 
 

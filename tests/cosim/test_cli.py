@@ -72,7 +72,7 @@ def test_equal_is_0_and_the_table_shows_the_denominators(folder: Path, capfd: py
     words = " ".join(out.split())
     assert "360 neuron-ticks compared, 0 different" in words
     assert "predicted" in words
-    assert not (folder / "difference").exists()
+    assert not (folder / "difference" / "difference.npz").exists()
 
 
 def test_json_stands_alone_on_stdout(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,155 @@
+"""The command ``spikeloop compare``, and what other commands share with it."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cosim.console import Json, bar, names, output, tell
+from pysim.errors import InputError
+
+__all__ = ["Backends", "Samples", "beside", "compare", "rows", "verdict"]
+
+Backends = Annotated[str, typer.Option("--backends", metavar="A,B,...",
+                                       help="Backends, the reference first: golden, pysim, verilator, icarus, board:PORT, replay:FILE.")]
+Samples = Annotated[int | None, typer.Option("--samples", metavar="N", help="Only the first N samples. [dim]default: all[/dim]",
+                                             show_default=False)]
+
+
+def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
+            stimulus: Annotated[Path | None, typer.Option("--stimulus", metavar="S.npz", help="Input spikes (and labels). "
+                                "[dim]default: stimulus.npz in the image folder or beside it[/dim]", show_default=False)] = None,
+            backends: Backends = "golden,pysim,verilator", samples: Samples = None,
+            network: Annotated[Path | None, typer.Option("--network", metavar="FILE", help="Integer network, for golden. "
+                               "[dim]default: network.safetensors in the image folder or beside it[/dim]", show_default=False)] = None,
+            expected: Annotated[Path | None, typer.Option("--expected", metavar="E.npz", help="Output spikes that every backend must give "
+                                "(of spikeloop import).", show_default=False)] = None,
+            membranes: Annotated[bool, typer.Option(help="Compare membranes too.")] = True,
+            record: Annotated[Path | None, typer.Option("--record", metavar="FILE", help="Take down what is said with the board, for "
+                              "backend replay:FILE.", show_default=False)] = None,
+            keep: Annotated[str, typer.Option("--keep", metavar="N,M,...", help="Samples whose traces stay in the journal. [dim]default: "
+                            "the first four[/dim]", show_default=False)] = "",
+            folder: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="Folder of the run: journal, summary, what shows a "
+                                                 "difference.")] = Path("build/run"),
+            resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in RUN, wherever it was broken off.")] = False,
+            json: Json = False) -> None:
+    """Run a stimulus through two or more backends and compare every spike, membrane and counter with the first."""
+    with output(json) as out:
+        from cosim.backends import check_names, open_backend
+        from cosim.compare import Result
+        from cosim.compare import compare as run
+        from cosim.expected import Expected
+        from cosim.run import SUMMARY, Run
+        from cosim.shrink import keep_evidence
+        from pysim.bundle import load_bundle
+        from pysim.network import Network
+        from pysim.shares import Shared
+        from pysim.trace import Stimulus
+
+        who = names(backends)
+        check_names(who)
+        bundle = load_bundle(image)
+        file = network or beside(image, "network.safetensors", "--network")
+        stimulus = stimulus or beside(image, "stimulus.npz", "--stimulus")
+        net, spikes = Network.load(file), Stimulus.load(stimulus)
+        spikes.check(net)
+        wanted = Expected.load(expected) if expected else None
+        if samples is not None:
+            if not 0 < samples <= spikes.samples:
+                raise InputError(f"samples must be in 1..{spikes.samples} (the stimulus holds as many), not {samples}")
+            spikes, wanted = spikes.take(slice(samples)), wanted and wanted.take(slice(samples))
+        kept = _samples(keep, spikes.samples)
+
+        holders = bundle.holders() if isinstance(bundle, Shared) else {}
+        if record and not any(name.startswith("board:") for name in who):
+            raise InputError(f"backends of a session to record must hold board:PORT, not only {', '.join(who)}")
+        if resume and (record or any(name.startswith("replay:") for name in who)):
+            raise InputError("run to go on with must not record or replay a session, which is whole or nothing: leave out --resume")
+
+        once = {"record": record} if record else {}  # the comparison is recorded, what looks for a minimal stimulus is not
+
+        def opener(name: str) -> Any:
+            return open_backend(name, net, bundle, **({"record": once.pop("record")} if once and name.startswith("board:") else {}))
+
+        kept_run = Run.open(folder, net, bundle, spikes, who, membranes=membranes, expected=wanted, keep=kept, resume=resume)
+        about = {"image": str(image), "network": str(file), "stimulus": str(stimulus)}
+        try:
+            with bar() as (start, advance):
+                start(spikes.samples)
+                result = run(net, spikes, who, opener, membranes=membranes, progress=advance, expected=wanted, holders=holders, keep=kept,
+                             done=kept_run.chunks, record=kept_run.add)
+        except KeyboardInterrupt:
+            if not kept_run.chunks:
+                raise
+            result = Result.of(net, who, kept_run.chunks, holders=holders, alive=())
+            kept_run.finish(result, **about, evidence=None)
+            again = ["spikeloop", "compare", str(image), "--network", str(file), "--stimulus", str(stimulus), "--backends", backends]
+            again += [part for option, value in (("--samples", samples), ("--expected", expected), ("--keep", keep or None), ("-o", folder))
+                      if value is not None for part in (option, str(value))]
+            again += ["--resume"] if membranes else ["--no-membranes", "--resume"]
+            tell(f"spikeloop: interrupted after {result.samples:,} of {spikes.samples:,} samples, {result.different:,} different so far "
+                 f"({folder / SUMMARY}); go on: {shlex.join(again)}")
+            raise typer.Exit(130) from None
+        evidence = None
+        if result.first and result.first.reference != "expected":
+            tell("first difference: looking for a minimal stimulus ...")
+            evidence = keep_evidence(net, spikes, result.first, opener, folder, image=image, network_file=file, membranes=membranes,
+                                     holders=holders)
+        summary = kept_run.finish(result, **about, evidence=str(evidence) if evidence else None)
+        summary |= result.to_dict()  # with times
+        out(summary, rows(summary))
+        verdict(result, evidence)
+
+
+def _samples(text: str, count: int) -> list[int]:
+    """Samples to keep: "0,17" to [0, 17]."""
+    if not text:
+        return list(range(min(4, count)))
+    if not all(part.isdecimal() and int(part) < count for part in names(text)):
+        raise InputError(f"samples to keep must be numbers in 0..{count - 1} such as 0,3, not {text!r}")
+    return sorted({int(part) for part in names(text)})
+
+
+def rows(s: dict[str, Any]) -> dict[str, Any]:
+    """The table of a comparison's summary."""
+    def percent(value: float | None) -> str:
+        return "-" if value is None else f"{value:.2%}"
+
+    def count(value: int | None) -> str:
+        return "-" if value is None else f"{value:,}"
+
+    scores = s["accuracy"]
+    found = {"samples": f"{s['samples']:,} of {s['steps']} steps", "ticks": count(s["ticks"])}
+    for pair in s["pairs"]:
+        what = "neuron-ticks" if pair["membranes_compared"] else "neuron-ticks (spikes only)"
+        found[f"{pair['reference']} = {pair['backend']}?"] = (
+            f"{pair['neuron_ticks']:,} {what} compared, {pair['neuron_ticks_different']:,} different; "
+            + (f"{pair['currents']:,} currents compared, {pair['currents_different']:,} different; " if pair["currents"] else "")
+            + f"{pair['counter_values']:,} counter values compared, {sum(pair['counters_different'].values()):,} different")
+    found |= s["natures"]
+    found["differences"] = count(s["different"])
+    found["accuracy"] = f"float {percent(scores['float'])}, integer {percent(scores['integer'])}, RTL {percent(scores['rtl'])}"
+    found["cycles"] = f"predicted {count(s['cycles_predicted'])}, measured {count(s['cycles_measured'])}"
+    found["SOPs"] = count(s["sops"])
+    found["seconds"] = f"{s['seconds']:.1f}" + "".join(f", {name} {busy:.1f}" for name, busy in s["busy_seconds"].items())
+    return found
+
+
+def verdict(result: Any, evidence: Any) -> None:
+    """Exit status 1, with every reason and the evidence on stderr, unless all is equal."""
+    for reason in result.failures():
+        tell(f"spikeloop: {reason}")
+    if evidence:
+        tell(str(evidence))
+    if not result.equal:
+        raise typer.Exit(1)
+
+
+def beside(image: Path, name: str, option: str) -> Path:
+    """File ``name`` in the image folder or beside it."""
+    for folder in (image, image.resolve().parent):
+        if (folder / name).is_file():
+            return folder / name
+    what = name.partition(".")[0]
+    raise InputError(f"{what} of image {str(image)!r} must lie in it or beside it as {name}, not be missing: name it with {option}")

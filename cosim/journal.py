@@ -1,0 +1,82 @@
+"""A journal: JSON lines, each on disk before the next begins, so that work that was broken off goes on where it was.
+
+The first line says what the work is; :meth:`Journal.open` refuses to go on with a journal of other work. A last line that was not
+written whole (the process was killed) is cut off.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pysim.errors import InputError
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """``lines`` found and added; ``head``, the first line, is written before the first that is added, so that nothing is left of work
+    that was refused."""
+
+    def __init__(self, path: Path, head: dict[str, Any], lines: list[dict[str, Any]] | None = None) -> None:
+        self.path, self.head, self.lines = path, head, lines or []
+        self._fresh, self._tidy = lines is None, False
+
+    @classmethod
+    def open(cls, path: Path, head: dict[str, Any], what: str) -> "Journal":
+        """Go on with ``path``, or begin it if nothing is there. InputError unless its first line is ``head``; ``what`` (a sweep, a run) is
+        for that sentence."""
+        found = cls.read(path)
+        if found is None:
+            return cls(path, head)
+        if found.head != head:
+            other = [key for key in {**head, **found.head} if head.get(key) != found.head.get(key)]
+            raise InputError(f"journal {str(path)!r} must be of this {what} ({_short(head, other)}), not of another "
+                             f"({_short(found.head, other)}): name another folder")
+        return found
+
+    @classmethod
+    def read(cls, path: Path) -> "Journal | None":
+        """What is in ``path``; None if there is no file, or not a whole line in it."""
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise InputError(f"journal must be readable, not {str(path)!r} ({error.strerror})") from None
+        try:
+            head, *lines = [json.loads(line) for line in data[:data.rfind(b"\n") + 1].splitlines()] or [None]
+        except ValueError:
+            head, lines = 0, []
+        if head is None:
+            return None
+        if not isinstance(head, dict) or not all(isinstance(line, dict) for line in lines):
+            raise InputError(f"journal must be lines of JSON as spikeloop wrote them, not {str(path)!r}: name another folder")
+        return cls(path, head, lines)
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Add a line; on disk when this returns."""
+        try:
+            if self._fresh:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("wb" if self._fresh else "r+b") as file:
+                if self._fresh:
+                    file.write(_line(self.head))
+                elif not self._tidy:
+                    file.truncate(self.path.read_bytes().rfind(b"\n") + 1)
+                file.seek(0, os.SEEK_END)
+                file.write(_line(line))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InputError(f"journal must be writable, not {str(self.path)!r} ({error.strerror})") from None
+        self._fresh, self._tidy = False, True
+        self.lines.append(line)
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
+def _short(head: dict[str, Any], keys: list[str]) -> str:
+    return ", ".join(f"{key} {head.get(key)!r}"[:80] for key in keys[:3])

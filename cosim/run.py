@@ -1,0 +1,117 @@
+"""The folder of a run: what a comparison leaves, and what ``--resume`` goes on with.
+
+    journal.jsonl   first what the run is of, then a line for each chunk of samples (cosim/chunk.py), each on disk before the next
+    summary.json    the verdict without times: the same bytes whether the run was broken off or not
+
+A run that is killed loses the chunks under way; one that is interrupted leaves the verdict so far, with ``complete`` false.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cosim.chunk import Chunk, pack_arrays
+from cosim.compare import Result
+from cosim.expected import Expected
+from cosim.journal import Journal
+from pysim.errors import InputError
+from pysim.image import Bundle, Image
+from pysim.network import Network, write_atomic
+from pysim.shares import Shared
+from pysim.trace import Stimulus
+
+__all__ = ["Run", "cores"]
+
+FORMAT, VERSION = "spikeloop run", 1
+JOURNAL, SUMMARY = "journal.jsonl", "summary.json"
+
+
+class Run:
+    """``chunks`` found so far, in order from sample 0; ``head`` says what the run is of."""
+
+    def __init__(self, folder: Path, journal: Journal) -> None:
+        self.folder, self.journal = folder, journal
+        self.chunks = [Chunk.from_line(line) for line in journal.lines]
+        stops = [0, *(chunk.stop for chunk in self.chunks)]
+        if any(chunk.start != stop for chunk, stop in zip(self.chunks, stops, strict=False)):
+            raise InputError(f"samples of journal {str(journal.path)!r} must follow each other, not leave gaps: run it again")
+
+    @property
+    def head(self) -> dict[str, Any]:
+        return self.journal.head
+
+    @classmethod
+    def open(cls, folder: Path, network: Network, bundle: Bundle, stimulus: Stimulus, names: Sequence[str], *, membranes: bool = True,
+             expected: Expected | None = None, keep: Sequence[int] = (), resume: bool = False) -> "Run":
+        """A run into ``folder``; nothing is written before the first chunk. ``resume``: go on with the one there, InputError if it is of
+        another network, image, stimulus, ... ``keep``: samples whose traces are kept."""
+        head = {
+            "format": FORMAT, "version": VERSION, "backends": list(names), "samples": stimulus.samples, "membranes": membranes,
+            "keep": list(keep), "sha256": network.sha256(), "chip": bundle.chip.to_dict(),
+            "stimulus": _sha256({**stimulus.spikes, **stimulus.pixels}, stimulus.labels),
+            "expected": expected and [expected.first, _sha256(expected.spikes, None)],
+            "network": {"name": network.name, "steps": network.steps, "ticks": network.ticks, "output": network.output,
+                        "readout": network.readout, "inputs": [[node.name, node.size] for node in network.inputs],
+                        "populations": [[p.name, p.size, p.start] for p in network.order()]},
+            "cores": cores(bundle),
+            "arrays": pack_arrays({f"{kind}/{p.name}": a for p in network.populations for kind, a in (("v_th", p.v_th), ("fire", p.fire))})}
+        journal = Journal.open(folder / JOURNAL, head, "run") if resume else Journal(folder / JOURNAL, head)
+        return cls(folder, journal)
+
+    @classmethod
+    def load(cls, folder: Path) -> tuple["Run", dict[str, Any]]:
+        """The run in ``folder`` and its summary."""
+        journal = Journal.read(folder / JOURNAL)
+        if journal is None or not journal.lines:
+            raise InputError(f"run {str(folder)!r} must be a folder that spikeloop compare or sim wrote, with {JOURNAL}, not without")
+        if journal.head.get("format") != FORMAT or journal.head.get("version") != VERSION:
+            raise InputError(f"journal of run {str(folder)!r} must be of a {FORMAT}, version {VERSION}, not of another kind: run it again")
+        try:
+            summary = json.loads((folder / SUMMARY).read_bytes())
+            if not isinstance(summary, dict) or "pairs" not in summary:
+                raise ValueError
+        except (OSError, ValueError):
+            raise InputError(f"run {str(folder)!r} must be ended, with its {SUMMARY}, not broken off: go on with it by "
+                             "spikeloop compare --resume") from None
+        return cls(folder, journal), summary
+
+    def add(self, chunk: Chunk) -> None:
+        """Put a chunk on disk."""
+        if not self.journal.lines:  # what lay here was of another run
+            (self.folder / SUMMARY).unlink(missing_ok=True)
+        self.journal.append(chunk.to_line())
+        self.chunks.append(chunk)
+
+    def finish(self, result: Result, **more: Any) -> dict[str, Any]:
+        """Write the summary: the facts of ``result`` and whatever else is given."""
+        summary = result.facts() | {"complete": result.samples == self.head["samples"], "samples_of": self.head["samples"], **more}
+        write_atomic(self.folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
+        return summary
+
+
+def cores(bundle: Bundle) -> list[dict[str, Any]]:
+    """What each core (or part, which takes turns) holds: its number, axons and columns used and of how many, and by population neurons,
+    columns and axons."""
+    if isinstance(bundle, Shared):
+        images = {n: share.image for n, share in bundle.shares.items()}
+    else:
+        images = {0: bundle} if isinstance(bundle, Image) else {}
+    found = []
+    for n, image in images.items():
+        place = image.placement
+        holds = {p.name: [p.size, p.size * place.words[int(p.neurons[0]) // place.chip.lanes].join * place.chip.digit_bits]
+                 for p in place.populations}
+        found.append({"core": n, "axons": place.axons, "axons_of": place.chip.axons * place.extension, "columns": place.columns,
+                      "columns_of": place.chip.columns // place.extension, "holds": holds})
+    return found
+
+
+def _sha256(arrays: dict[str, np.ndarray], labels: np.ndarray | None) -> str:
+    digest = hashlib.sha256()
+    for name, array in [*sorted(arrays.items()), *([("labels", labels)] if labels is not None else [])]:
+        digest.update(repr((name, array.shape, array.dtype.str)).encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
