@@ -49,7 +49,10 @@ app.command()(cli_compare.compare)
 def train(output: Annotated[Path, typer.Option("--output", "-o", help="Float net to write.")] = Path("float.safetensors"),
           config: Config = "784-100-10", data: DataDir = None, encoder: Encoding = "rank_order", steps: Steps = 8, epochs: Epochs = None,
           seed: Seed = 0, recurrent: Recurrent = False, json: Json = False) -> None:
-    """Train a float net on MNIST with the surrogate gradient and score it on the test images."""
+    """Train a float net on MNIST with the surrogate gradient and score it on the test images.
+
+    A training that was killed goes on from OUTPUT.training when it is started again.
+    """
     with _output(json) as out:
         from cosim.flow import parse_layers, writable
         from golden.datasets import load_mnist
@@ -60,8 +63,10 @@ def train(output: Annotated[Path, typer.Option("--output", "-o", help="Float net
         settings = TrainConfig(layers=parse_layers(config), recurrent=recurrent, encoder=Encoder(name=encoder, steps=steps),
                                epochs=epochs, seed=seed)
         writable(output.parent)
-        net = fit(settings, load_mnist(data), progress=not json)
+        checkpoint = output.with_name(f"{output.name}.training")
+        net = fit(settings, load_mnist(data), checkpoint=checkpoint, progress=not json)
         net.save(output)
+        checkpoint.unlink()
         score = net.metadata["accuracy_float"]
         out({"float_net": str(output), "accuracy": {"float": score}, "dataset": net.metadata["dataset"]},
             {"float net": output, "trained on": net.metadata["dataset"]["source"], "accuracy": f"{score:.2%}"})

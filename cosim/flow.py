@@ -237,7 +237,8 @@ def _make_network(plan: Plan, stages: Stages, data: _Data, quiet: bool) -> tuple
         return {"accuracy": net.metadata["accuracy_float"], "source": net.metadata["dataset"]["source"]}
 
     trained = stages.run("train", {"settings": settings, "data": data.key, "torch": _version("torch"),
-                                   "sources": sources("golden", "train.py", "layers.py", "neurons.py", "encoders.py", "datasets.py")},
+                                   "sources": sources("golden", "train.py", "rules/loop.py", "layers.py", "neurons.py", "encoders.py",
+                                                      "datasets.py")},
                          ["float.safetensors"], train)
 
     def quantize() -> dict[str, Any]:

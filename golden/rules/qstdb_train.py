@@ -5,17 +5,16 @@
     3. Q-STDB: T steps, affine weights forward, Adam, learning rate x 0.5 after 60, 80 and 90 % of the epochs; weights, leaks, thresholds
 
 The last epoch's net is kept; test images choose nothing. In phase 3 a PIM layer's range shift and discharge clip are calibrated before
-every epoch, since its weights move. One configuration gives the same bits again on the same machine (one thread).
+every epoch, since its weights move. One configuration gives the same bits again on the same machine (golden/rules/loop.py).
 
     python -m golden.rules.qstdb_train --data FOLDER --out pim-mnist.safetensors
 """
 
 import argparse
 import math
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from golden.datasets import Dataset, load_mnist
+from golden.datasets import Dataset
+from golden.rules.loop import LoopConfig, about, command, fit, shifted
 from golden.rules.qstdb import Layer, QstdbNet, fire
 from golden.rules.qstdb_integer import classes
-from golden.train import _bar, _one_thread, _shifted
-from pysim.network import InputError, PimParams, PimWindow, check_int
+from pysim.network import InputError, PimParams, PimWindow
 
 __all__ = ["MACRO", "QstdbConfig", "accuracy", "convert", "mnist_layers", "outputs", "stages", "train", "train_ann", "train_spiking"]
 
@@ -37,25 +36,16 @@ MACRO = PimParams(banks=1, columns=48, rows=32, share=4)  # 8 words: one for eac
 
 
 @dataclass(frozen=True, kw_only=True)
-class QstdbConfig:
-    """``ann_epochs``, ``ann_lr`` of phase 1 and ``epochs``, ``lr`` of phase 3 (paper: 100, 0.01; 100, 1e-4); ``batch``: images per update;
-    ``shift``: pixels by which training images are moved at random, square images alone; ``seed``: of weights, order and moves."""
+class QstdbConfig(LoopConfig):
+    """``ann_epochs``, ``ann_lr`` of phase 1 and ``epochs``, ``lr`` of phase 3 (paper: 100, 0.01; 100, 1e-4)."""
 
     ann_epochs: int = 12
     ann_lr: float = 0.05
     epochs: int = 15
-    lr: float = 1e-3
-    batch: int = 128
     shift: int = 1
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        for key, low, high in (("ann_epochs", 0, 1 << 20), ("epochs", 0, 1 << 20), ("batch", 1, 1 << 20), ("shift", 0, 8),
-                               ("seed", 0, (1 << 63) - 1)):
-            check_int(f"{key} of the training", getattr(self, key), low, high)
-        for key in ("ann_lr", "lr"):
-            if not 0 <= getattr(self, key) < math.inf:
-                raise InputError(f"{key} of the training must be a number of at least 0, not {getattr(self, key)!r}")
+    INTS = LoopConfig.INTS | {"ann_epochs": (0, 1 << 20), "epochs": (0, 1 << 20)}
+    REALS = ("ann_lr", "lr")
 
 
 def mnist_layers() -> tuple[Layer, ...]:
@@ -65,27 +55,28 @@ def mnist_layers() -> tuple[Layer, ...]:
     return first, second, Layer(name="fc", window=PimWindow.make((math.prod(second.target),)), channels=10)
 
 
-def train(config: QstdbConfig, data: Dataset, layers: tuple[Layer, ...], *, progress: bool = True, **options: Any) -> QstdbNet:
+def train(config: QstdbConfig, data: Dataset, layers: tuple[Layer, ...], *, checkpoint: Path | None = None, progress: bool = True,
+          **options: Any) -> QstdbNet:
     """All three phases; ``options`` of :class:`QstdbNet`. The metadata: ``training``, ``dataset`` and ``accuracy`` (:func:`stages`)."""
     if math.prod(layers[0].window.source) != data.pixels:
         raise InputError(f"images for this net must have {math.prod(layers[0].window.source)} pixels, not {data.pixels}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = QstdbNet(layers, **options)
-    train_ann(net, config, data, progress=progress)
+    train_ann(net, config, data, checkpoint=checkpoint, progress=progress)
     scores = {"ann": accuracy(net.ann, data.test_images, data.test_labels)}
     convert(net, data.train_images[:CONVERSION_IMAGES])
     scores["converted"] = accuracy(lambda x: net(x, "float"), data.test_images, data.test_labels)
-    train_spiking(net, config, data, progress=progress)
+    train_spiking(net, config, data, checkpoint=checkpoint, progress=progress)
     net.metadata = {"training": asdict(config), "accuracy": scores | stages(net, data.test_images, data.test_labels),
-                    "dataset": {"source": data.source, "train": len(data.train_labels), "test": len(data.test_labels)}}
+                    "dataset": about(data)}
     return net
 
 
-def train_ann(net: QstdbNet, config: QstdbConfig, data: Dataset, *, progress: bool = True) -> None:
-    """Phase 1. InputError if the training diverges (phase 3 too)."""
+def train_ann(net: QstdbNet, config: QstdbConfig, data: Dataset, **how: Any) -> None:
+    """Phase 1. InputError if the training diverges (phase 3 too). ``how``: ``checkpoint``, ``progress`` (:func:`_epochs`)."""
     optimiser = torch.optim.SGD(net.weights.parameters(), lr=config.ann_lr, momentum=0.9)
-    _epochs(net, net.ann, optimiser, 0.1, config.ann_epochs, config, data, "ANN", progress)
+    _epochs(net, net.ann, optimiser, 0.1, config.ann_epochs, config, data, "ANN", **how)
 
 
 @torch.no_grad()
@@ -100,46 +91,32 @@ def convert(net: QstdbNet, images: np.ndarray) -> None:
     net.threshold.mul_(THRESHOLD_SCALE)
 
 
-def train_spiking(net: QstdbNet, config: QstdbConfig, data: Dataset, *, form: str = "affine", progress: bool = True,
-                  tell: Callable[[int], None] = lambda epoch: None) -> None:
-    """Phase 3 with the weights' ``form`` (float: the paper's "FP SNN"). ``tell`` is called after every epoch."""
+def train_spiking(net: QstdbNet, config: QstdbConfig, data: Dataset, *, form: str = "affine", **how: Any) -> None:
+    """Phase 3 with the weights' ``form`` (float: the paper's "FP SNN")."""
     def before(epoch: int) -> None:
-        if epoch:
-            tell(epoch)
         if net.pim:
             net.pim.calibrate(data.train_images[:CALIBRATION_IMAGES].reshape(-1, *net.layers[0].window.source), CALIBRATION_PERCENTILE)
 
     net.train()
     optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
-    _epochs(net, lambda x: net(x, form), optimiser, 0.5, config.epochs, config, data, "SNN", progress, before)
+    _epochs(net, lambda x: net(x, form), optimiser, 0.5, config.epochs, config, data, "SNN", before, **how)
     net.eval()
 
 
 def _epochs(net: QstdbNet, forward: Callable[[Tensor], Tensor], optimiser: torch.optim.Optimizer, decay: float, epochs: int,
-            config: QstdbConfig, data: Dataset, what: str, progress: bool, before: Callable[[int], None] = lambda epoch: None) -> None:
-    """Epochs of cross entropy in a seeded order, the learning rate decaying after 60, 80 and 90 % of them."""
-    count, rng = len(data.train_labels), np.random.default_rng([config.seed, what == "SNN"])
-    labels, updates, began = torch.from_numpy(data.train_labels), -(-count // config.batch), time.monotonic()
+            config: QstdbConfig, data: Dataset, what: str, before: Callable[[int], None] | None = None, *,
+            checkpoint: Path | None = None, progress: bool = True) -> None:
+    """Epochs of cross entropy, the learning rate decaying after 60, 80 and 90 % of them. Each phase has a checkpoint of its own."""
+    labels, updates = torch.from_numpy(data.train_labels), -(-len(data.train_labels) // config.batch)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [round(part * epochs * updates) for part in (0.6, 0.8, 0.9)], decay)
-    with _one_thread(), _bar(progress and sys.stderr.isatty(), epochs * updates) as tell:
-        for epoch in range(epochs):
-            before(epoch)
-            order, mean = rng.permutation(count), 0.0
-            for at in range(0, count, config.batch):
-                chosen = order[at:at + config.batch]
-                loss = F.cross_entropy(forward(_pixels(_shifted(data.train_images[chosen], config.shift, rng))), labels[chosen])
-                if not math.isfinite(loss.item()):
-                    raise InputError(f"loss of the training must be finite, not {loss.item()} ({what}, epoch {epoch + 1}): "
-                                     "choose a smaller lr")
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                net.clamp_()
-                mean += loss.item() / updates
-                tell(f"{what} {epoch + 1}/{epochs} loss {loss.item():.4f}")
-            if progress:
-                print(f"{what} epoch {epoch + 1}/{epochs} loss {mean:.4f} {time.monotonic() - began:.0f} s", flush=True)
+
+    def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
+        return F.cross_entropy(forward(_pixels(shifted(data.train_images[chosen], config.shift, rng))), labels[chosen])
+
+    own = checkpoint and checkpoint.with_name(f"{checkpoint.name}.{what}")
+    fit(net, optimiser, loss, len(labels), epochs=epochs, batch=config.batch, seed=[config.seed, what == "SNN"], schedule=schedule,
+        before_epoch=before, after_update=net.clamp_, checkpoint=own, training=asdict(config) | {"source": data.source, "bits": net.bits},
+        name=what, progress=progress)
 
 
 @torch.inference_mode()
@@ -167,24 +144,16 @@ def _pixels(images: np.ndarray) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train the MNIST net whose first layer is a PIM macro")
-    parser.add_argument("--data", help="folder of the four MNIST IDX files (default: the embedded 5,000 images)")
     parser.add_argument("--bits", type=int, choices=(4, 5, 6), default=6, help="bits of a weight")
     parser.add_argument("--digital", action="store_true", help="first layer exact, without macro and ADC")
-    for name, kind in (("ann-epochs", int), ("epochs", int), ("seed", int)):
-        parser.add_argument(f"--{name}", type=kind, default=getattr(QstdbConfig, name.replace("-", "_")))
-    parser.add_argument("--out", required=True, help="file of the trained net")
-    given = parser.parse_args()
-    try:
+    parser.add_argument("--ann-epochs", type=int, default=QstdbConfig.ann_epochs)
+
+    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> QstdbNet:
         config = QstdbConfig(ann_epochs=given.ann_epochs, epochs=given.epochs, seed=given.seed)
         macro = None if given.digital else PimParams.from_dict({**MACRO.to_dict(), "weight_bits": given.bits, "columns": 8 * given.bits})
-        net = train(config, load_mnist(given.data), mnist_layers(), bits=given.bits, pim=macro)
-        flags = f"{'--data FOLDER ' if given.data else ''}--bits {given.bits} {'--digital ' if given.digital else ''}"
-        command = f"python -m golden.rules.qstdb_train {flags}--ann-epochs {given.ann_epochs} --epochs {given.epochs} --seed {given.seed}"
-        net.metadata |= {"torch": torch.__version__, "command": command}
-        print(f"{net.metadata['accuracy']} -> {net.save(given.out)}")
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        return train(config, data, mnist_layers(), bits=given.bits, pim=macro, checkpoint=checkpoint)
+
+    command(parser, made, QstdbConfig.epochs)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ along a half cosine; the paper's schedule (x 0.1 each 200 epochs) is far longer.
 
 import argparse
 import math
-import sys
-import time
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from golden.datasets import Dataset, load_mnist
+from golden.datasets import Dataset
+from golden.rules.loop import LoopConfig, about, command, fit, shifted
 from golden.rules.scatter_gather import Layer, ScatterGather, gather, scatter, silence
-from golden.train import _bar, _one_thread, _shifted
-from pysim.network import Conv, InputError, check_int
+from pysim.network import Conv, InputError
 
 __all__ = ["MODELS", "ScatterGatherConfig", "accuracy", "lenet", "train"]
 
@@ -46,26 +45,19 @@ def lenet(side: int = 28) -> dict[str, Conv]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScatterGatherConfig:
-    """``k`` and ``bound`` B of the activations (B 2^k spikes); the rest as of :class:`golden.train.TrainConfig`."""
+class ScatterGatherConfig(LoopConfig):
+    """``k`` and ``bound`` B of the activations (B 2^k spikes)."""
 
     k: int = 1
     bound: int = 2
     epochs: int = 25
-    batch: int = 128
-    lr: float = 1e-3
     shift: int = 2
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        limits = (("k", 0, 4), ("bound", 1, 16), ("epochs", 1, 1 << 20), ("batch", 2, 1 << 20), ("shift", 0, 8), ("seed", 0, (1 << 63) - 1))
-        for key, low, high in limits:
-            check_int(f"{key} of the training", getattr(self, key), low, high)
-        if not 0 <= self.lr < math.inf:
-            raise InputError(f"lr of the training must be a number of at least 0, not {self.lr!r}")
+    INTS = LoopConfig.INTS | {"k": (0, 4), "bound": (1, 16), "batch": (2, 1 << 20)}
 
 
-def train(config: ScatterGatherConfig, data: Dataset, *, layers: dict[str, Conv] | None = None, progress: bool = True) -> ScatterGather:
+def train(config: ScatterGatherConfig, data: Dataset, *, layers: dict[str, Conv] | None = None, checkpoint: Path | None = None,
+          progress: bool = True) -> ScatterGather:
     """Train on the training images of ``data`` and score on its test images; ``layers`` (default: LeNet) lead from image to features.
 
     The metadata: ``training`` (configuration), ``dataset`` (source and counts), ``accuracy`` (of :func:`accuracy`), ``curve`` (test
@@ -79,37 +71,24 @@ def train(config: ScatterGatherConfig, data: Dataset, *, layers: dict[str, Conv]
     updates = count // config.batch  # the rest of an epoch is left out: a batch norm of a handful of images would jump
     if not updates:
         raise InputError(f"batch of the training must be at most the {count} training images, not {config.batch}")
-    rng = np.random.default_rng(config.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = _Net(layers, data.classes, config.k, config.bound)
     optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * updates)
-    labels, curve, began = torch.from_numpy(data.train_labels), [], time.monotonic()
-    with _one_thread(), _bar(progress, config.epochs * updates) as tell:
-        for epoch in range(config.epochs):
-            net.train()
-            order, mean = rng.permutation(count), 0.0
-            for at in range(0, updates * config.batch, config.batch):
-                chosen = order[at:at + config.batch]
-                host, chip = net(_pixels(_shifted(data.train_images[chosen], config.shift, rng), source))
-                loss = F.cross_entropy(host, labels[chosen])
-                if not math.isfinite(loss.item()):
-                    raise InputError(f"loss of the training must be finite, not {loss.item()} (epoch {epoch + 1}): choose a smaller lr")
-                optimiser.zero_grad()
-                (loss + F.cross_entropy(chip, labels[chosen])).backward()
-                optimiser.step()
-                schedule.step()
-                mean += loss.item() / updates
-                tell(f"epoch {epoch + 1}/{config.epochs} loss {loss.item():.4f}")
-            curve.append(_score(net, data, source))
-            if progress:
-                print(f"epoch {epoch + 1}/{config.epochs} loss {mean:.4f} test {100 * curve[-1]:.2f} % "
-                      f"{time.monotonic() - began:.0f} s", flush=True)
-        done = net.integer()
-        scores = accuracy(done, data.test_images, data.test_labels)
-    return done.with_metadata(training=asdict(config), accuracy=scores, curve=curve,
-                              dataset={"source": data.source, "train": count, "test": len(data.test_labels)})
+    labels = torch.from_numpy(data.train_labels)
+
+    def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
+        host, chip = net(_pixels(shifted(data.train_images[chosen], config.shift, rng), source))
+        return F.cross_entropy(host, labels[chosen]) + F.cross_entropy(chip, labels[chosen])
+
+    history = fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule,
+                  whole_batches=True, after_epoch=lambda epoch: {"test": _score(net, data, source)}, checkpoint=checkpoint,
+                  training=asdict(config) | {"source": data.source}, progress=progress)
+    done = net.integer()
+    scores = accuracy(done, data.test_images, data.test_labels)
+    return done.with_metadata(training=asdict(config), accuracy=scores, dataset=about(data),
+                              curve=[entry["test"] for entry in history])
 
 
 def accuracy(net: ScatterGather, images: np.ndarray, labels: np.ndarray, *, silent: float = 0.0, seed: int = 0,
@@ -214,27 +193,19 @@ def _score(net: _Net, data: Dataset, source: tuple[int, int, int], batch: int = 
     """Test accuracy in the float32 of the training, for the curve."""
     net.eval()
     classes = [net(_pixels(data.test_images[at:at + batch], source))[0].argmax(1) for at in range(0, len(data.test_labels), batch)]
+    net.train()
     return float((torch.cat(classes).numpy() == data.test_labels).mean())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train the LeNet of Zou et al. on MNIST")
-    parser.add_argument("--data", help="folder of the four MNIST IDX files (default: the embedded 5,000 images)")
     parser.add_argument("--spikes", type=int, choices=sorted(MODELS), default=4, help="spikes per neuron")
-    parser.add_argument("--epochs", type=int, default=ScatterGatherConfig.epochs)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", required=True, help="file of the trained net")
-    given = parser.parse_args()
-    try:
+
+    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> ScatterGather:
         k, bound = MODELS[given.spikes]
-        net = train(ScatterGatherConfig(k=k, bound=bound, epochs=given.epochs, seed=given.seed), load_mnist(given.data))
-        command = (f"python -m golden.rules.scatter_gather_train {'--data FOLDER ' if given.data else ''}"
-                   f"--spikes {given.spikes} --epochs {given.epochs} --seed {given.seed}")
-        net = net.with_metadata(command=command, torch=torch.__version__)
-        print(f"{net.metadata['accuracy']} -> {net.save(given.out)}")
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        return train(ScatterGatherConfig(k=k, bound=bound, epochs=given.epochs, seed=given.seed), data, checkpoint=checkpoint)
+
+    command(parser, made, ScatterGatherConfig.epochs)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -10,7 +9,7 @@ from golden.datasets import Dataset, load_mnist
 from golden.encoders import Encoder
 from golden.integer import predict, run
 from golden.quantize import quantize
-from golden.train import TrainConfig, _shifted, accuracy, train
+from golden.train import TrainConfig, accuracy, train
 from pysim.network import InputError
 
 SHORT = TrainConfig(layers=(784, 40, 10), encoder=Encoder(steps=6), epochs=4)
@@ -54,19 +53,6 @@ def test_one_seed_gives_the_same_bits_whatever_the_threads(data: Dataset, tmp_pa
     assert files[0] == files[1]
     other = train(replace(config, seed=1), data, progress=False).save(tmp_path / "other").read_bytes()
     assert other != files[0]
-
-
-def test_shift_moves_whole_images(rng: np.random.Generator):
-    images = rng.integers(1, 256, (200, 16)).astype(np.uint8)
-    moved = _shifted(images, 1, rng).reshape(-1, 4, 4)
-    seen = set()
-    for image, result in zip(images.reshape(-1, 4, 4), moved, strict=True):
-        padded = np.pad(image, 1)
-        hits = [(r, c) for r in range(3) for c in range(3) if np.array_equal(padded[r:r + 4, c:c + 4], result)]
-        assert len(hits) == 1
-        seen |= set(hits)
-    assert len(seen) == 9
-    assert _shifted(images, 0, rng) is images
 
 
 @pytest.mark.parametrize("change, message", [
