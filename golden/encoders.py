@@ -1,19 +1,23 @@
-"""From grey images to input spikes: Bernoulli rate coding and rank-order coding.
+"""From grey images to input spikes: Bernoulli rate coding, rank-order coding, level crossing.
 
-Both take images uint8 ``[n, pixels]`` and give uint8 0/1 ``[n, steps, pixels]``: pixel j drives input line j.
+All take images uint8 ``[n, pixels]`` and give uint8 0/1 ``[n, steps, lines]``. In the first two pixel j drives input line j.
 
-rate        at every step a pixel of value x spikes with probability x / 255, independently.
-rank_order  higher values earlier, one spike per pixel (BPSR, Yan et al. 2022, section 3): the range ``threshold``..255 is cut into
-            ``steps`` equal parts, the highest part spikes at step 0; a pixel below ``threshold`` never spikes.
+rate            at every step a pixel of value x spikes with probability x / 255, independently.
+rank_order      higher values earlier, one spike per pixel (BPSR, Yan et al. 2022, section 3): the range ``threshold``..255 is cut into
+                ``steps`` equal parts, the highest part spikes at step 0; a pixel below ``threshold`` never spikes.
+level_crossing  ON and OFF spikes of signals that change (BPSR's coding of ECG: two channels, four lines). A square image is read column
+                by column, one a step: each row is a signal, row r of side m drives lines r (ON) and m + r (OFF). ``threshold`` is the
+                distance of two levels, which the paper does not print.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from pysim.network import InputError
 
-__all__ = ["ENCODERS", "Encoder", "rank_order", "rate"]
+__all__ = ["ENCODERS", "Encoder", "level_crossing", "rank_order", "rate"]
 
 CHUNK = 500  # images worked on at once: bounds memory; also fixes the order of the random draws
 
@@ -42,15 +46,30 @@ def rank_order(images: np.ndarray, *, steps: int, threshold: int) -> np.ndarray:
     return spikes
 
 
-ENCODERS = ("rank_order", "rate")
+def level_crossing(signals: np.ndarray, *, level: int) -> np.ndarray:
+    """ON spikes, then OFF spikes, of signals uint8 ``[n, steps, channels]``: uint8 ``[n, steps, 2 channels]``.
+
+    A channel remembers the level it crossed last, a multiple of ``level``, at first 0. ON where the signal has reached a higher one, OFF
+    where it has fallen to a lower one; several levels crossed in one step make one spike.
+    """
+    spikes = np.empty((*signals.shape[:2], 2, signals.shape[2]), np.uint8)
+    held = np.zeros((len(signals), signals.shape[2]), np.int64)  # in levels
+    for step in range(signals.shape[1]):
+        above, below = signals[:, step] // level, -(-signals[:, step].astype(np.int64) // level)
+        spikes[:, step, 0], spikes[:, step, 1] = above > held, below < held
+        held = np.maximum(above, np.minimum(below, held))
+    return spikes.reshape(*signals.shape[:2], -1)
+
+
+ENCODERS = ("rank_order", "rate", "level_crossing")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
     """A choice of encoder; calling it encodes. Every net's metadata holds its fields: ``Encoder(**fields)`` is the same one.
 
-    steps:     T, steps of one sample, 1..65,536
-    threshold: lowest grey value that spikes, 1..255 (rank_order alone reads it)
+    steps:     T, steps of one sample, 1..65,536; of level_crossing the side of the images
+    threshold: lowest grey value that spikes (rank_order), distance of two levels (level_crossing), 1..255
     seed:      of the random draws (rate alone reads it)
     """
 
@@ -67,10 +86,22 @@ class Encoder:
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise InputError(f"{key} of the encoder must be in {low}..{high}, not {value!r}")
 
+    def lines(self, pixels: int) -> int:
+        """Input lines that images of so many pixels drive; InputError if the encoder cannot read them."""
+        if self.name != "level_crossing":
+            return pixels
+        if self.steps**2 != pixels:
+            raise InputError(f"steps of the encoder must be the side of the square images it reads by columns, not {self.steps} "
+                             f"for {pixels} pixels (square root {math.sqrt(pixels):g})")
+        return 2 * self.steps
+
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 images ``[n, pixels]`` to uint8 spikes ``[n, steps, pixels]``."""
+        """uint8 images ``[n, pixels]`` to uint8 spikes ``[n, steps, lines]``."""
         if images.dtype != np.uint8 or images.ndim != 2:
             raise InputError(f"images must be uint8 [image, pixel], not {images.dtype} of shape {images.shape}")
         if self.name == "rate":
             return rate(images, steps=self.steps, seed=self.seed)
+        if self.name == "level_crossing":
+            self.lines(images.shape[1])
+            return level_crossing(images.reshape(-1, self.steps, self.steps).transpose(0, 2, 1), level=self.threshold)
         return rank_order(images, steps=self.steps, threshold=self.threshold)

@@ -1,4 +1,4 @@
-"""The float net: fully connected spiking layers, optionally recurrent, and its file.
+"""Float nets: layers of spiking neurons one after another; the fully connected one, optionally recurrent, and its file.
 
 A layer of n neurons with m inputs has ``weight [m, n]``, ``bias [n]``, ``tau [n]`` and, if recurrent, ``recurrent [n, n]`` (source first).
 Spikes pass from layer to layer within one step; recurrent spikes arrive one step later. The file is safetensors with a JSON header
@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import save
@@ -17,16 +17,30 @@ from torch import Tensor, nn
 
 from golden.files import read_safetensors
 from golden.neurons import lif_step
-from pysim.network import InputError, write_atomic
+from pysim.network import Conv, InputError, write_atomic
 
-__all__ = ["FloatNet", "SpikingLayer"]
+__all__ = ["FloatLayer", "FloatNet", "LayeredNet", "SpikingLayer"]
 
 VERSION = 1
 GAIN = 3.0  # initial weights ~ N(0, GAIN / sqrt(inputs)): few inputs are active at once, and the layer must spike from the first batch on
 
 
+class FloatLayer(Protocol):
+    """What a layer is made of; with ``conv``: ``weight [maps, maps before, height, width]``, ``bias [maps]``, ``tau [1]``."""
+
+    conv: Conv | None
+    weight: nn.Parameter
+    recurrent: nn.Parameter | None
+    bias: nn.Parameter
+    tau: nn.Parameter
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
 class SpikingLayer(nn.Module):
-    """One layer of LIF neurons."""
+    """One fully connected layer of LIF neurons."""
+
+    conv: Conv | None = None
 
     def __init__(self, inputs: int, size: int, *, recurrent: bool = False) -> None:
         super().__init__()
@@ -56,19 +70,15 @@ class SpikingLayer(nn.Module):
             parameter.clamp_(0.0 if name == "tau" else -1.0, 1.0)
 
 
-class FloatNet(nn.Module):
-    """Layers ``sizes[0]`` (inputs) - ... - ``sizes[-1]`` (outputs); ``recurrent`` gives every hidden layer lateral synapses.
+class LayeredNet(nn.Module):
+    """``layers`` one after another; ``sizes``: of the input, then of each layer. What golden/quantize.py takes.
 
     ``metadata`` is free JSON: encoder, data source, training settings, accuracy (see :func:`golden.train.train`).
     """
 
-    def __init__(self, sizes: Sequence[int], *, recurrent: bool = False, metadata: dict[str, Any] | None = None) -> None:
-        super().__init__()
-        if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1 << 20 for n in sizes):
-            raise InputError(f"layers must be two or more sizes of 1..{1 << 20}, not {'-'.join(map(str, sizes))}")
-        self.sizes, self.recurrent, self.metadata = tuple(sizes), recurrent, metadata or {}
-        self.layers: Sequence[SpikingLayer] = nn.ModuleList(  # type: ignore[assignment]
-            SpikingLayer(m, n, recurrent=recurrent and i < len(sizes) - 2) for i, (m, n) in enumerate(pairwise(sizes)))
+    layers: Sequence[FloatLayer]
+    sizes: tuple[int, ...]
+    metadata: dict[str, Any]
 
     @property
     def names(self) -> list[str]:
@@ -89,6 +99,20 @@ class FloatNet(nn.Module):
             if not torch.isfinite(parameter).all():
                 bad = parameter.detach()[~torch.isfinite(parameter)][0]
                 raise InputError(f"{name} of the float net must be finite, not {bad.item()}: train it again, with a smaller learning rate")
+
+
+class FloatNet(LayeredNet):
+    """Layers ``sizes[0]`` (inputs) - ... - ``sizes[-1]`` (outputs); ``recurrent`` gives every hidden layer lateral synapses."""
+
+    layers: Sequence[SpikingLayer]
+
+    def __init__(self, sizes: Sequence[int], *, recurrent: bool = False, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1 << 20 for n in sizes):
+            raise InputError(f"layers must be two or more sizes of 1..{1 << 20}, not {'-'.join(map(str, sizes))}")
+        self.sizes, self.recurrent, self.metadata = tuple(sizes), recurrent, metadata or {}
+        self.layers = nn.ModuleList(  # type: ignore[assignment]
+            SpikingLayer(m, n, recurrent=recurrent and i < len(sizes) - 2) for i, (m, n) in enumerate(pairwise(sizes)))
 
     def save(self, path: str | Path) -> Path:
         """Write the file whole or not at all."""

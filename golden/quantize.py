@@ -8,6 +8,7 @@ Biases then keep the membrane's width, which is what the chip holds them in. The
 error of the layer's currents, sum_ij rate_j (q_ij / scale - w_ij)^2, rate_j being how often line j spikes in the given data.
 """
 
+import copy
 import math
 from dataclasses import dataclass
 from functools import cache
@@ -18,10 +19,10 @@ import numpy as np
 import torch
 
 from golden.integer import predict, run
-from golden.layers import FloatNet
+from golden.layers import FloatLayer, LayeredNet
 from golden.neurons import U_TH
 from golden.train import accuracy, float_spikes
-from pysim.network import LEAK_TERMS, Edge, Input, InputError, Network, Population, start_ticks
+from pysim.network import LEAK_TERMS, Conv, Edge, Input, InputError, Network, Population, start_ticks
 
 __all__ = ["SCALES", "Leak", "best_leak", "integer_threshold", "quantize", "round_half_away", "shift_leak"]
 
@@ -96,7 +97,7 @@ def _check_tau(tau: float) -> None:
         raise InputError(f"tau must be in 0..1, not {tau}")
 
 
-def quantize(net: FloatNet, spikes: np.ndarray, labels: np.ndarray, *, bits: int = 8, scale: str = "layer", membrane_bits: int = 24,
+def quantize(net: LayeredNet, spikes: np.ndarray, labels: np.ndarray, *, bits: int = 8, scale: str = "layer", membrane_bits: int = 24,
              leak_terms: int | None = None, name: str = "network") -> tuple[Network, dict[str, Any]]:
     """The integer network, and what quantisation did to the net.
 
@@ -117,11 +118,8 @@ def quantize(net: FloatNet, spikes: np.ndarray, labels: np.ndarray, *, bits: int
     wanted = float_spikes(net, spikes)
     layers = []
     for i, layer in enumerate(net.layers):
-        arriving = spikes if i == 0 else wanted[i - 1]
-        sources: list[tuple[torch.Tensor, np.ndarray]] = [(layer.weight, arriving.mean((0, 1)))]
-        if layer.recurrent is not None:
-            sources.append((layer.recurrent, wanted[i].mean((0, 1))))
-        layers.append(_Layer(net.names[i], sources, layer.bias, layer.tau, bits, scale, membrane_bits, leak_terms))
+        rates = [_rates(spikes if i == 0 else wanted[i - 1], layer.conv), wanted[i].mean((0, 1))]
+        layers.append(_Layer(net.names[i], layer, rates, bits, scale, membrane_bits, leak_terms))
     network = _assemble(net, layers, spikes.shape[1], bits, scale, membrane_bits, name)
 
     trace = run(network, {"input": spikes}, membranes=False)
@@ -146,32 +144,42 @@ def quantize(net: FloatNet, spikes: np.ndarray, labels: np.ndarray, *, bits: int
 
 
 class _Layer:
-    """Integers of one layer: ``weights`` (one matrix per source), ``bias``, ``v_th``, ``leaks``, the ``scale``, and what was lost."""
+    """Integers of one layer: ``weights`` (one array per source), ``bias``, ``v_th``, ``leaks``, the ``scale``, and what was lost.
 
-    def __init__(self, name: str, sources: list[tuple[torch.Tensor, np.ndarray]], bias: torch.Tensor, tau: torch.Tensor, bits: int,
-                 scale: str, membrane_bits: int, leak_terms: int | None) -> None:
-        self.name = name
-        real = [_array(w) for w, _ in sources]
+    Arrays are those of the float layer; :meth:`each` gives every neuron of a convolution what its map has.
+    """
+
+    def __init__(self, name: str, layer: FloatLayer, rates: list[np.ndarray], bits: int, scale: str, membrane_bits: int,
+                 leak_terms: int | None) -> None:
+        self.name, self.conv = name, layer.conv
+        real = [_array(layer.weight)] + ([] if layer.recurrent is None else [_array(layer.recurrent)])
         self.low, self.high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
         if scale == "plain":
             self.scale = 2.0**(bits - 1)
         else:
-            self.scale = self._choose(np.concatenate(real), np.concatenate([rate for _, rate in sources]))
+            fan_in = [w.reshape(len(w), -1).T if self.conv else w for w in real]
+            self.scale = self._choose(np.concatenate(fan_in), np.concatenate(rates[:len(real)]))
         rounded = [round_half_away(w * self.scale) for w in real]
         self.weights = [np.clip(q, self.low, self.high).astype(np.int32) for q in rounded]
-        whole_bias = round_half_away(_array(bias) * self.scale)
+        whole_bias = round_half_away(_array(layer.bias) * self.scale)
         limit = 1 << (membrane_bits - 1)
         low, high = (self.low, self.high) if scale == "plain" else (-limit, limit - 1)
         self.bias = np.clip(whole_bias, low, high)
         self.v_th = integer_threshold(U_TH * self.scale, membrane_bits=membrane_bits)
-        taus = _array(tau)
+        taus = _array(layer.tau)
         self.leaks = [shift_leak(t, membrane_bits) if leak_terms is None else best_leak(t, leak_terms) for t in taus]
         self.report: dict[str, Any] = {
-            "neurons": len(taus), "weights": sum(w.size for w in real),
+            "neurons": self.each(taus).size, "weights": sum(w.size for w in real),
             "clipped": int(sum((q != r).sum() for q, r in zip(self.weights, rounded, strict=True)) + (self.bias != whole_bias).sum()),
             "zeroed": int(sum(((q == 0) & (w != 0)).sum() for q, w in zip(self.weights, real, strict=True))),
             "scale": self.scale, "v_th": self.v_th,
             "tau_error": float(max(leak.error for leak in self.leaks))}
+
+    def each(self, values: np.ndarray) -> np.ndarray:
+        """Values per neuron, ``[..., size]``, of those per neuron, per map or of the whole layer."""
+        if not self.conv:
+            return values
+        return np.broadcast_to(values, (*values.shape[:-1], self.conv.target[0])).repeat(math.prod(self.conv.target[1:]), -1)
 
     def _choose(self, weights: np.ndarray, rates: np.ndarray) -> float:
         """The scale of least weighted squared error."""
@@ -181,34 +189,30 @@ class _Layer:
         return float(scales[int(np.argmin(errors))])
 
 
-def _assemble(net: FloatNet, layers: list[_Layer], steps: int, bits: int, scale: str, membrane_bits: int, name: str) -> Network:
-    graph: list[tuple[str, str, int]] = []
-    weights: list[np.ndarray] = []
+def _assemble(net: LayeredNet, layers: list[_Layer], steps: int, bits: int, scale: str, membrane_bits: int, name: str) -> Network:
+    edges = []
     for source, layer in zip(["input", *(x.name for x in layers)], layers, strict=False):
-        graph += [(source, layer.name, 0), (layer.name, layer.name, 1)][:len(layer.weights)]
-        weights += layer.weights
-    starts = start_ticks([x.name for x in layers], graph)
+        edges.append(Edge(source=source, target=layer.name, weights=layer.weights[0], conv=layer.conv))
+        edges += [Edge(source=layer.name, target=layer.name, weights=w, delay=1) for w in layer.weights[1:]]
+    starts = start_ticks([x.name for x in layers], [(e.source, e.target, e.delay) for e in edges])
     populations = []
-    for layer in layers:
-        size = len(layer.bias)
-        sign, shift = np.zeros((1, LEAK_TERMS, size), np.int8), np.zeros((1, LEAK_TERMS, size), np.uint8)
+    for layer, size in zip(layers, net.sizes[1:], strict=True):
+        sign, shift = np.zeros((1, LEAK_TERMS, len(layer.leaks)), np.int8), np.zeros((1, LEAK_TERMS, len(layer.leaks)), np.uint8)
         for i, leak in enumerate(layer.leaks):
             for r, (s, m) in enumerate(leak.terms):
                 sign[0, r, i], shift[0, r, i] = s, m
         populations.append(Population.make(
-            layer.name, size, start=starts[layer.name], weight_bits=bits, bias=layer.bias, v_th=layer.v_th,
-            k0=np.array([leak.k0 for leak in layer.leaks]), leak_sign=sign, leak_shift=shift))
+            layer.name, size, start=starts[layer.name], weight_bits=bits, bias=layer.each(layer.bias), v_th=layer.v_th,
+            k0=layer.each(np.array([leak.k0 for leak in layer.leaks])), leak_sign=layer.each(sign), leak_shift=layer.each(shift)))
     metadata = {**net.metadata, "bits": bits, "scale": scale, "scales": {x.name: x.scale for x in layers}}
     return Network(name=name, inputs=(Input(name="input", size=net.sizes[0]),), populations=tuple(populations),
-                   edges=tuple(Edge(source=s, target=t, weights=w, delay=d) for (s, t, d), w in zip(graph, weights, strict=True)),
-                   steps=steps, output="output", membrane_bits=membrane_bits, metadata=metadata)
+                   edges=tuple(edges), steps=steps, output="output", membrane_bits=membrane_bits, metadata=metadata)
 
 
 @torch.no_grad()
-def _with_layer(net: FloatNet, index: int, layer: _Layer) -> FloatNet:
+def _with_layer(net: LayeredNet, index: int, layer: _Layer) -> LayeredNet:
     """The float net with the integers of one layer, scaled back."""
-    mixed = FloatNet(net.sizes, recurrent=net.recurrent)
-    mixed.load_state_dict(net.state_dict())
+    mixed = copy.deepcopy(net)
     target = mixed.layers[index]
     values = [(target.weight, layer.weights[0] / layer.scale), (target.bias, layer.bias / layer.scale),
               (target.tau, np.array([leak.value for leak in layer.leaks]))]
@@ -217,6 +221,15 @@ def _with_layer(net: FloatNet, index: int, layer: _Layer) -> FloatNet:
     for parameter, value in values:
         parameter.copy_(torch.from_numpy(value))
     return mixed
+
+
+def _rates(spikes: np.ndarray, conv: Conv | None) -> np.ndarray:
+    """How often the source of each weight of a neuron spikes, ``[fan-in]``; of a convolution on average over its places."""
+    rates: np.ndarray = spikes.mean((0, 1))
+    if conv is None:
+        return rates
+    maps = torch.from_numpy(rates).view(1, *conv.source)
+    return torch.nn.functional.unfold(maps, conv.kernel, stride=conv.stride, padding=conv.padding)[0].mean(1).numpy()
 
 
 def _array(parameter: torch.Tensor) -> np.ndarray:

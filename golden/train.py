@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from golden.datasets import Dataset
 from golden.encoders import Encoder
-from golden.layers import FloatNet
+from golden.layers import FloatNet, LayeredNet
 from golden.rules.loop import LoopConfig, about, fit, shifted
 from pysim.network import InputError
 
-__all__ = ["TrainConfig", "accuracy", "float_spikes", "train"]
+__all__ = ["TrainConfig", "accuracy", "count_loss", "float_spikes", "time_first", "train"]
 
 UPDATES = 9000  # default length of a training in updates, between MIN_EPOCHS and MAX_EPOCHS
 MIN_EPOCHS, MAX_EPOCHS = 15, 60
@@ -54,8 +54,9 @@ def train(config: TrainConfig, data: Dataset, *, checkpoint: Path | None = None,
     The net's metadata: ``encoder`` (its fields), ``dataset`` (source and counts), ``training`` (the configuration, epochs filled in) and
     ``accuracy_float``. InputError if data and layers do not fit, or if the training diverges.
     """
-    if config.layers[0] != data.pixels or config.layers[-1] < data.classes:
-        raise InputError(f"layers must begin with {data.pixels} (pixels) and end with at least {data.classes} (classes), "
+    lines = config.encoder.lines(data.pixels)
+    if config.layers[0] != lines or config.layers[-1] < data.classes:
+        raise InputError(f"layers must begin with {lines} ({'pixels' if lines == data.pixels else 'input lines'}) and end with at least {data.classes} (classes), "
                          f"not be {'-'.join(map(str, config.layers))}")
     if config.shift and math.isqrt(data.pixels)**2 != data.pixels:
         raise InputError(f"shift of the training must be 0 for images of {data.pixels} pixels, which are not square, not {config.shift}")
@@ -72,7 +73,7 @@ def train(config: TrainConfig, data: Dataset, *, checkpoint: Path | None = None,
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         encoder = replace(config.encoder, seed=int(rng.integers(1 << 62)))  # rate: other draws in every batch
         spikes = encoder(shifted(data.train_images[chosen], config.shift, rng))
-        return _loss(net(_time_first(spikes)), labels[chosen], config.spike_cost)
+        return count_loss(net(time_first(spikes)), labels[chosen], config.spike_cost)
 
     def clamp() -> None:
         for layer in net.layers:
@@ -88,7 +89,7 @@ def train(config: TrainConfig, data: Dataset, *, checkpoint: Path | None = None,
     return net
 
 
-def _loss(spikes: list[Tensor], labels: Tensor, spike_cost: float) -> Tensor:
+def count_loss(spikes: list[Tensor], labels: Tensor, spike_cost: float) -> Tensor:
     """Loss of one batch from the spikes ``[T, B, n]`` of every layer."""
     steps, batch, _ = spikes[-1].shape
     loss = F.cross_entropy(spikes[-1].sum(0) * (SOFTMAX_GAIN / steps), labels)
@@ -97,20 +98,20 @@ def _loss(spikes: list[Tensor], labels: Tensor, spike_cost: float) -> Tensor:
     return loss
 
 
-def _time_first(spikes: np.ndarray) -> Tensor:
+def time_first(spikes: np.ndarray) -> Tensor:
     """uint8 ``[sample, step, line]`` to float32 ``[step, sample, line]``."""
     return torch.from_numpy(np.ascontiguousarray(spikes.transpose(1, 0, 2))).float()
 
 
 @torch.no_grad()
-def float_spikes(net: FloatNet, spikes: np.ndarray, *, batch: int = 500) -> list[np.ndarray]:
+def float_spikes(net: LayeredNet, spikes: np.ndarray, *, batch: int = 500) -> list[np.ndarray]:
     """Spikes uint8 ``[sample, step, size]`` of every layer of the float net, from input spikes uint8 ``[sample, step, line]``."""
-    parts = [[s.permute(1, 0, 2).to(torch.uint8).numpy() for s in net(_time_first(spikes[at:at + batch]))]
+    parts = [[s.permute(1, 0, 2).to(torch.uint8).numpy() for s in net(time_first(spikes[at:at + batch]))]
              for at in range(0, len(spikes), batch)]
     return [np.concatenate(layer) for layer in zip(*parts, strict=True)]
 
 
-def accuracy(net: FloatNet, spikes: np.ndarray, labels: np.ndarray) -> float:
+def accuracy(net: LayeredNet, spikes: np.ndarray, labels: np.ndarray) -> float:
     """Share of samples whose label has the most output spikes (of equals the lowest), 0..1."""
     counts = float_spikes(net, spikes)[-1].sum(1, dtype=np.int64)
     return float((counts.argmax(1) == labels).mean())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.encoders import CHUNK, Encoder
+from golden.encoders import CHUNK, Encoder, level_crossing
 from pysim.network import InputError
 
 GREYS = np.arange(256, dtype=np.uint8)[None]
@@ -39,6 +39,36 @@ def test_rate_has_the_pixel_as_probability():
     assert abs((pairs[:, 1:] * pairs[:, :-1]).mean()) < 0.005  # independent from step to step
 
 
+@given(signal=st.lists(st.integers(0, 255), min_size=1, max_size=30), level=st.integers(1, 255))
+def test_level_crossing_follows_the_signal(signal: list[int], level: int):
+    """By the definition, one crossing after another: a spike where at least one level is crossed, ON upwards, OFF downwards."""
+    spikes = level_crossing(np.array(signal, np.uint8).reshape(1, -1, 1), level=level)
+    assert spikes.shape == (1, len(signal), 2) and spikes.dtype == np.uint8
+    held = 0
+    for x, (on, off) in zip(signal, spikes[0].tolist(), strict=True):
+        before = held
+        while x >= held + level:
+            held += level
+        while x <= held - level:
+            held -= level
+        assert (on, off) == (held > before, held < before)
+        assert abs(x - held) < level  # the levels follow the signal
+
+
+def test_level_crossing_reads_images_by_columns():
+    images = np.zeros((2, 9), np.uint8)
+    images[1] = [0, 200, 200,
+                 90, 90, 0,
+                 200, 90, 200]
+    spikes = Encoder(name="level_crossing", steps=3, threshold=100)(images)
+    assert spikes.shape == (2, 3, 6) and not spikes[0].any()
+    # levels held: row 0: 0 2 2, row 1: none, row 2: 2 1 2
+    assert spikes[1].tolist() == [[0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 1], [0, 0, 1, 0, 0, 0]]
+    assert Encoder(name="level_crossing", steps=28).lines(784) == 56 and Encoder().lines(783) == 783
+    with pytest.raises(InputError, match="steps of the encoder must be the side of the square images it reads by columns, not 8 for 784"):
+        Encoder(name="level_crossing")(np.zeros((1, 784), np.uint8))
+
+
 @pytest.mark.parametrize("name", ["rate", "rank_order"])
 def test_encoding_is_repeatable_and_prefix_true(name: str):
     images = np.random.default_rng(1).integers(0, 256, (CHUNK + 30, 20), np.uint8)
@@ -52,7 +82,7 @@ def test_encoding_is_repeatable_and_prefix_true(name: str):
 
 
 @pytest.mark.parametrize("fields, message", [
-    ({"name": "latency"}, "encoder must be one of rank_order, rate, not 'latency'"),
+    ({"name": "latency"}, "encoder must be one of rank_order, rate, level_crossing, not 'latency'"),
     ({"steps": 0}, r"steps of the encoder must be in 1\.\.65536, not 0"),
     ({"steps": 2.0}, r"steps of the encoder must be in 1\.\.65536, not 2\.0"),
     ({"threshold": 0}, r"threshold of the encoder must be in 1\.\.255, not 0"),

@@ -1,0 +1,163 @@
+"""BPSR: backpropagation with sparsity regularisation (Yan et al. 2022), the net and its gradient.
+
+    u_i[t] = tau_i u_i[t-1] (1 - s_i[t-1]) + sum_j w_ij x_j[t] + sum_k w_ik s_k[t-1] + b_i,    s_i[t] = 1 if u_i[t] >= U_th      Eqs 1, 2
+    L = cross entropy(softmax(k sum_t s[t])) + lambda_s / 2 sum over hidden i, t of s_i[t]^2 + lambda_w sum |w|,   k = 10 / T    Eqs 4, 5
+
+    dL/ds_i[t] = (sum over the next layer of dL/dx) + lambda_s s_i[t]                                                        Eq 6
+    dL/du_i[t] = (dL/ds_i[t] + sum_k dL/du_k[t+1] w_ki) g'(u_i[t] - U_th) + dL/du_i[t+1] tau_i (1 - s_i[t])                  Eqs 7, 12
+    dL/dx_j[t] = sum_i dL/du_i[t] w_ij;   dL/dw_ij = sum_t dL/du_i[t] x_j[t] + lambda_w sign(w_ij);   dL/db_i = sum_t dL/du_i[t]
+    dL/dtau_i = sum_t dL/du_i[t] u_i[t-1] (1 - s_i[t-1]);   dL/dw_ik: s_k[t-1] in place of x_j[t]                            Eqs 8-11, 13
+
+The neuron, forward and backward by hand, is golden.neurons.lif. Convolutions are valid and strided, with one bias a map and one tau for
+all of them (homogeneous); tau of the other layers is one a neuron (heterogeneous). A structure is written as in the paper:
+``8c5/2-16c3/2-r100-fc10`` (maps c kernel / stride; r: with lateral synapses; fc: without). Rewiring is golden/rules/rewiring.py, training
+golden/rules/bpsr_train.py; golden/quantize.py makes the integer network.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from golden.layers import GAIN, LayeredNet
+from golden.neurons import U_TH, lif
+from golden.rules.rewiring import Rewiring, RewiringConfig, distances
+from pysim.network import Conv, InputError
+
+__all__ = ["BpsrLayer", "BpsrNet", "Layer", "structure", "synapses"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """Geometry: ``conv``, or fully connected where that is None; ``recurrent``: lateral synapses from each neuron to all, itself too."""
+
+    inputs: int
+    size: int
+    conv: Conv | None = None
+    recurrent: bool = False
+
+    @property
+    def synapses(self) -> int:
+        """All of them, shared weights counted at each of their places."""
+        fan_in = math.prod(self.conv.weights_shape[1:]) if self.conv else self.inputs
+        return self.size * (fan_in + (self.size if self.recurrent else 0))
+
+
+def structure(text: str, source: tuple[int, int, int]) -> tuple[Layer, ...]:
+    """Layers of ``8c5/2-16c3/2-r100-fc10`` on maps of ``source`` (channels, height, width); InputError for what cannot be read or laid.
+
+    Convolutions come before fully connected layers, and the last layer is an fc: its spikes are counted.
+    """
+    layers: list[Layer] = []
+    inputs, maps = math.prod(source), source
+    tokens = text.split("-")
+    for token in tokens:
+        if (found := re.fullmatch(r"([1-9]\d*)c([1-9]\d*)(?:/([1-9]\d*))?", token)) and (not layers or layers[-1].conv):
+            channels, kernel, stride = (int(n or 1) for n in found.groups())
+            conv = Conv.make(maps, channels, (kernel, kernel), stride=(stride, stride))
+            conv.check(f"layer {token!r}")
+            maps = conv.target
+            layers.append(Layer(inputs=inputs, size=math.prod(maps), conv=conv))
+        elif found := re.fullmatch(r"(r|fc)([1-9]\d*)", token):
+            layers.append(Layer(inputs=inputs, size=int(found[2]), recurrent=found[1] == "r"))
+        else:
+            raise InputError(f"structure of a net must be convolutions, then r and fc layers, as in 8c5/2-16c3/2-r100-fc10, not {text!r} "
+                             f"(at {token!r})")
+        inputs = layers[-1].size
+    if layers[-1].conv or layers[-1].recurrent:
+        raise InputError(f"structure of a net must end with an fc layer, not with {tokens[-1]!r}")
+    return tuple(layers)
+
+
+def synapses(layers: Sequence[Layer]) -> int:
+    """Synapses of an unpruned net."""
+    return sum(layer.synapses for layer in layers)
+
+
+class BpsrLayer(nn.Module):
+    """One layer. ``weight``: ``[maps, maps before, kernel, kernel]`` or ``[inputs, size]``; ``recurrent`` ``[size, size]`` or None."""
+
+    def __init__(self, layer: Layer, rewiring: RewiringConfig | None) -> None:
+        super().__init__()
+        self.layer, self.conv = layer, layer.conv
+        shape = layer.conv.weights_shape if layer.conv else (layer.inputs, layer.size)
+        fan_in = math.prod(shape[1:]) if layer.conv else layer.inputs
+        self.weight = nn.Parameter(torch.randn(shape) * (GAIN / fan_in**0.5))
+        self.recurrent = nn.Parameter(torch.randn(layer.size, layer.size) * (0.5 / layer.size**0.5)) if layer.recurrent else None
+        self.bias = nn.Parameter(torch.zeros(shape[0] if layer.conv else layer.size))
+        self.tau = nn.Parameter(torch.full((1,) if layer.conv else (layer.size,), 0.5))
+        self.rewiring = nn.ModuleList()
+        if rewiring:
+            apart = distances(shape[1], shape[0]).T[:, :, None, None] if layer.conv else distances(layer.inputs, layer.size)
+            self.rewiring.append(Rewiring(self.weight, apart, rewiring))
+            if self.recurrent is not None:
+                self.rewiring.append(Rewiring(self.recurrent, distances(layer.size, layer.size, same=True), rewiring))
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        return [self.weight] if self.recurrent is None else [self.weight, self.recurrent]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Input spikes ``[T, B, inputs]`` to spikes and membranes before reset, ``[T, B, size]``."""
+        flat = x.flatten(0, 1)
+        if self.conv:
+            current = F.conv2d(flat.view(-1, *self.conv.source), self.weight, self.bias, self.conv.stride).flatten(1)
+        else:
+            current = torch.addmm(self.bias, flat, self.weight)
+        return lif(current.view(*x.shape[:2], -1), self.tau, self.recurrent)
+
+    @property
+    def synapses(self) -> int:
+        """Synapses that are not pruned, shared weights counted at each of their places."""
+        places = math.prod(self.conv.target[1:]) if self.conv else 1
+        return sum(places * int(weight.count_nonzero()) for weight in self.weights)
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Weights and biases into -U_th..U_th, tau into 0..1."""
+        for name, parameter in self.named_parameters():
+            parameter.clamp_(0.0 if name == "tau" else -U_TH, U_TH)
+
+
+class BpsrNet(LayeredNet):
+    """``layers`` of :func:`structure`; with ``rewiring`` every weight is pruned and grown. Initial values from torch's generator."""
+
+    layers: Sequence[BpsrLayer]
+
+    def __init__(self, layers: Sequence[Layer], rewiring: RewiringConfig | None = None) -> None:
+        super().__init__()
+        self.sizes, self.metadata = (layers[0].inputs, *(layer.size for layer in layers)), {}
+        self.layers = nn.ModuleList(BpsrLayer(layer, rewiring) for layer in layers)  # type: ignore[assignment]
+
+    @property
+    def synapses(self) -> int:
+        """Synapses that are not pruned."""
+        return sum(layer.synapses for layer in self.layers)
+
+    @torch.no_grad()
+    def before_update(self, weight_cost: float) -> None:
+        """Between gradient and update: lambda_w sign(w) (Eqs 9, 13), then rewiring."""
+        for layer in self.layers:
+            for weight in layer.weights:
+                assert weight.grad is not None
+                weight.grad.add_(weight.sign(), alpha=weight_cost)
+            for rewiring in layer.rewiring:
+                rewiring.before()  # type: ignore[operator]
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        """Clamps, and what is pruned stays pruned."""
+        for layer in self.layers:
+            layer.clamp_()
+            for rewiring in layer.rewiring:
+                rewiring.after()  # type: ignore[operator]
+
+    def settle(self) -> None:
+        """End of the training: no synapse weaker than Theta_w is left."""
+        for layer in self.layers:
+            for rewiring in layer.rewiring:
+                rewiring.settle()  # type: ignore[operator]
