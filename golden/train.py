@@ -56,7 +56,8 @@ def train(config: TrainConfig, data: Dataset, *, checkpoint: Path | None = None,
     """
     lines = config.encoder.lines(data.pixels)
     if config.layers[0] != lines or config.layers[-1] < data.classes:
-        raise InputError(f"layers must begin with {lines} ({'pixels' if lines == data.pixels else 'input lines'}) and end with at least {data.classes} (classes), "
+        kind = "pixels" if lines == data.pixels else "input lines"
+        raise InputError(f"layers must begin with {lines} ({kind}) and end with at least {data.classes} (classes), "
                          f"not be {'-'.join(map(str, config.layers))}")
     if config.shift and math.isqrt(data.pixels)**2 != data.pixels:
         raise InputError(f"shift of the training must be 0 for images of {data.pixels} pixels, which are not square, not {config.shift}")
