@@ -59,12 +59,12 @@ def per_tick(image: Image, stimulus: Stimulus, *, compiler: str = "c++") -> floa
     return drive("per_tick", image, stimulus, compiler=compiler).ticks_per_s
 
 
-def drive(way: str, image: Image, stimulus: Stimulus, *, simulator: str = "verilator", compiler: str = "c++") -> Drive:
-    """Build and run the stimulus in one of the two ways."""
+def drive(way: str, image: Image, stimulus: Stimulus, *, compiler: str = "c++", optimize: str = "-O3") -> Drive:
+    """Build and run the stimulus in one of the two ways. optimize: of the compiler; a build for few ticks wants less."""
     if way not in ("per_cycle", "per_tick"):
         raise InputError(f"way of a cocotb drive must be per_cycle or per_tick, not {way!r}")
     if way == "per_cycle":
-        return _drive(image, stimulus, build_chip(image.chip, simulator, stock=True, compiler=compiler, optimize="-O3"), way)
+        return _drive(image, stimulus, build_chip(image.chip, "verilator", stock=True, compiler=compiler, optimize=optimize), way)
     d = image.chip.derived
     values = {"AXON_BITS": d.axon_bits, "DELAY_BITS": d.delay_bits, "REQUEST_BITS": MemoryMap(image.chip).address_bits + BUS_BITS + 1,
               "OUTPUT_BITS": width(output_record(image.chip)), "DEPTH": DEPTH}
@@ -74,7 +74,7 @@ def drive(way: str, image: Image, stimulus: Stimulus, *, simulator: str = "veril
     with tempfile.TemporaryDirectory(prefix="spikeloop-") as folder:
         wrapper = Path(folder) / "bulk.v"
         wrapper.write_text(text)
-        built = build(simulator, [verilog_of(image.chip), wrapper], "bulk", timing=True, compiler=compiler, optimize="-O3")
+        built = build("verilator", [verilog_of(image.chip), wrapper], "bulk", timing=True, compiler=compiler, optimize=optimize)
         return _drive(image, stimulus, built, way)
 
 

@@ -1,7 +1,7 @@
 """Seeded faults of the RTL: named edits that a person could have made, each of which the regression must notice.
 
 ``old`` occurs exactly once in ``file``; otherwise the list is stale and the run says so. ``chip`` names the chip of
-tests/regression.py on which the fault acts.
+tests/regression.py on which the fault acts, or the PIM macro of tests/pim_cases.py.
 """
 
 from dataclasses import dataclass
@@ -222,4 +222,38 @@ FAULTS = [
           "the generators go on from image to image", "pim"),
     Fault("busy-uncounted", "pim_driver.py", "with m.Elif(self.busy):", "with m.Elif(self.busy & ~macro.o.valid):",
           "cycles in which currents leave are not counted", "pim"),
+    # -- the PIM macro alone -------------------------------------------------------------------------------------------------
+    Fault("stuck-order", "pim_unit.py", "(self.cells & ~self.stuck0) | self.stuck1", "(self.cells | self.stuck1) & ~self.stuck0",
+          "a cell stuck at both is 0", "merged"),
+    Fault("weights-unsigned", "pim_unit.py", "value.as_signed() if p.merged else value", "value", "the top column counts up", "merged"),
+    Fault("limit-one-sided", "pim_unit.py", "below.eq(total < -self.limit)", "below.eq(0)", "the clip acts above only", "merged"),
+    Fault("drop-rounds", "pim_unit.py", "(part * keep) >> 8", "(part * keep + 128) >> 8", "segments are rounded, not floored", "merged"),
+    Fault("noise-steps-always", "pim_adc.py", "with m.Elif(self.enable):", "with m.Else():",
+          "the generators of idle converters step too", "merged"),
+    Fault("noise-before-step", "pim_adc.py", "sum(word[at:at + 8]", "sum(state[at:at + 8]", "noise is that of the word before", "merged"),
+    Fault("xorshift", "pim_adc.py", "(left >> 17)", "(left >> 15)", "another generator", "merged"),
+    Fault("zero-seed", "pim_adc.py", "Mux(self.seed == 0, 1, self.seed)", "self.seed ^ 1", "seeds are off by one bit", "merged"),
+    Fault("truncates", "pim_adc.py", "((apart + 8) << 8)", "(apart << 8)", "codes are floored, not rounded", "merged"),
+    Fault("offset-scale", "pim_adc.py", "((apart + 8) << 8) << self.shift", "(((apart + 8) << 8) << self.shift >> 1)",
+          "offsets count half", "merged"),
+    Fault("lowest-code", "pim_adc.py", "low, high = p.code_range", "low, high = -p.code_range[1], p.code_range[1]",
+          "the least code is missing", "merged"),
+    Fault("clip-uncounted", "pim_adc.py", "was_over | above | below", "above | below", "the discharge clip is not counted", "merged"),
+    Fault("sums-kept", "pim_adc.py", "Mux(self.first, 0, ring[0])", "ring[0]", "sums go on over outputs", "merged"),
+    Fault("table-late", "pim.py", "self.round + 1, 0))", "self.round, 0))", "gains are those of the round before", "merged"),
+    Fault("pass-address", "pim.py", "self.address.eq(self.address + 1), self.pass_.eq", "self.address.eq(self.address), self.pass_.eq",
+          "a pass begins in the last row group of the one before", "merged"),
+    Fault("capacity", "pim.py", "self.words_left - p.capacity)", "self.words_left - p.words)", "a pass counts as one bank", "merged"),
+    Fault("currents-wrap", "pim.py", "Mux(above, bound - 1, Mux(below, -bound, total))[:p.current_bits]", "total[:p.current_bits]",
+          "currents wrap", "merged"),
+    Fault("one-too-many", "pim.py", "enable.eq(used > self.round + mine.start)", "enable.eq(used >= self.round + mine.start)",
+          "one unit without a channel is converted", "merged"),
+    Fault("silent-rows", "pim.py", "Mux(self.rows_left < p.active_rows, self.rows_left, p.active_rows)", "p.active_rows",
+          "products of rows that do not exist are counted", "merged"),
+    Fault("pulse-weight", "pim_adc.py", "code << self.pulse * p.pulse_bits", "code << self.pulse", "pulses weigh 1, 2, 4", "serial"),
+    Fault("sign-column", "pim.py", "(-1 if j and j == p.splits - 1 else 1)", "1", "the top column counts up", "serial"),
+    Fault("pulse-order", "pim.py", "Cat(Cat(f[p.pulse_bits:], f[:p.pulse_bits]) for f in field)", "Cat(field)",
+          "every pulse is the first", "serial"),
+    Fault("last-group-early", "pim.py", "Mux(self.pulse == p.pulses - 1, ~last_group, 1)", "~last_group | (self.pulse == 0)",
+          "the last row group ends after its second pulse", "serial"),
 ]

@@ -9,7 +9,13 @@ from pysim.params import PRESETS
 from pysim.pim_params import LAYOUTS, SEGMENTS, PimLayer, PimParams, PimWindow
 from pysim.trace import Stimulus
 
-__all__ = ["CHIP", "pim_network", "pim_stimulus", "random_images", "random_layer", "random_params", "random_window"]
+__all__ = ["CHIP", "MACROS", "pim_network", "pim_stimulus", "random_images", "random_layer", "random_params", "random_window"]
+
+MACROS = {
+    "merged": PimParams(banks=2, columns=20, rows=12, weight_bits=4, active_rows=4, share=5, adc_bits=6, current_bits=16, ir_drop=True),
+    "serial": PimParams(banks=1, columns=16, rows=16, weight_bits=3, pixel_bits=6, pulse_bits=2, active_rows=8, layout="sliced", share=3,
+                        adc_bits=5, current_bits=12),
+}
 
 
 def divisors(number: int, most: int) -> list[int]:

@@ -1,16 +1,10 @@
-"""The Verilated PIM macro against pysim: every code, current and counter of random layers. A module of its own, for faults to be run on.
-
-    python -m tests.pim_regression MACRO [SEED]        prints the first difference, or "no difference"
-"""
-
-import sys
+"""The Verilated PIM macro against pysim: every code, current and counter of random layers; a part of tests/regression.py."""
 
 import numpy as np
 
 from cosim.pim import PimModel
 from pysim.pim import run
 from pysim.pim_params import PimParams
-from tests.cocotb.test_pim import MACROS
 from tests.pim_cases import random_images, random_layer
 
 __all__ = ["first_difference"]
@@ -45,7 +39,3 @@ def first_difference(params: PimParams, seeds: list[list[int]], images: int = 2,
         model.close()
     return None, count
 
-
-if __name__ == "__main__":
-    base = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    print(first_difference(MACROS[sys.argv[1]], [[base, n] for n in range(12)])[0] or "no difference")

@@ -1,6 +1,6 @@
 """The regression of the RTL: what ``make faults`` and ``make coverage`` run, and what a fault must fall into.
 
-    python -m tests.regression CHIP     one JSON line: {"built": seconds, "different": first difference or null, ...}
+    python -m tests.regression CHIP     one JSON line: {"built": seconds, "different": first difference or null, ...}; also a PIM macro
 
 Random networks over every mode of the contract run on a Verilated chip and on pysim, which never sees the RTL. Compared are every
 spike, membrane and counter of every tick through the native harness, in sparse and in dense mode; and, through the pins alone, the
@@ -22,6 +22,7 @@ from cosim import native
 from cosim.compare import diff
 from cosim.mesh import MeshChipModel
 from cosim.native import ChipModel
+from cosim.pim import build_pim
 from cosim.verilate import Options, build
 from pysim.core import Core
 from pysim.image import Image, pack
@@ -30,8 +31,9 @@ from pysim.network import Network, WeightFormat
 from pysim.params import PRESETS, Chip
 from pysim.schedule import at_pins, load_words
 from pysim.trace import Stimulus, Trace
-from tests import mesh_regression, pim_chip_regression
+from tests import mesh_regression, pim_chip_regression, pim_regression
 from tests.networks import random_network, random_stimulus
+from tests.pim_cases import MACROS
 from tests.pim_chip_regression import FRONT
 from tests.pins import pressed_tick, random_delay
 
@@ -60,6 +62,7 @@ CHIPS = {
     "slices": Chip(axons=24, columns=512, lanes=512, pages=2, membrane_bits=8, delay_max=2, leak_terms=1, refractory_bits=1),
 }
 NETWORKS = 6  # of each chip
+MACRO_LAYERS = 12  # of each PIM macro
 SAMPLES = 6
 DENSITY = 0.25
 CORNERS = (0.15, 1.0)  # share of neurons at the ends of the membrane range, one network after the other
@@ -275,15 +278,20 @@ def _while_busy(model: ChipModel) -> list[str]:
 
 
 def main() -> None:
-    name = sys.argv[1]
-    chip, options, start = CHIPS[name], Options(optimise=False), time.monotonic()
-    build(chip, options)
+    name, options, start = sys.argv[1], Options(optimise=False), time.monotonic()
+    if name in MACROS:
+        build_pim(MACROS[name], optimise=False)
+    else:
+        build(CHIPS[name], options)
     result: dict[str, Any] = {"built": round(time.monotonic() - start, 1), "different": None, "differences": 0}
     native.CYCLE_LIMIT = CYCLE_LIMIT
     print(json.dumps(result), flush=True)  # from here on the process may be ended by its alarm
     signal.alarm(SECONDS)
     try:
-        if chip.derived.cores > 1:
+        if name in MACROS:
+            first, _ = pim_regression.first_difference(MACROS[name], [[0, n] for n in range(MACRO_LAYERS)])
+            found = [first] if first else []
+        elif (chip := CHIPS[name]).derived.cores > 1:
             found = list(mesh_regression.differences(MeshChipModel(chip, options), chip))
         elif chip.pim:
             found = list(pim_chip_regression.differences(ChipModel(chip, options), chip))

@@ -8,15 +8,16 @@ import pytest
 from tests.coverage import EXCLUSIONS, points
 from tests.fault_list import FAULTS
 from tests.faults import run_faults, stale
+from tests.pim_cases import MACROS
 from tests.regression import CHIPS
 
-SAMPLE = ("threshold-strict", "forwarding-lost", "chunk-index")  # the neuron step, the events, the load port
+SAMPLE = ("threshold-strict", "forwarding-lost", "chunk-index", "pulse-weight")  # neuron step, events, load port, PIM macro
 
 
 def test_every_fault_applies_to_the_sources_as_they_are() -> None:
     assert len(FAULTS) >= 25
     assert stale(FAULTS) == []
-    assert {f.chip for f in FAULTS} <= set(CHIPS)
+    assert {f.chip for f in FAULTS} <= {*CHIPS, *MACROS}
     assert [f.name for f in FAULTS if f.old == f.new] == []
 
 
@@ -32,7 +33,7 @@ def test_a_stale_fault_is_refused() -> None:
 def test_a_sample_of_faults_is_caught_and_the_right_chip_passes() -> None:
     outcomes = run_faults([f for f in FAULTS if f.name in SAMPLE], jobs=1)
     assert [(o.fault.name if o.fault else o.chip, o.error) for o in outcomes if o.error] == []
-    assert [o.found for o in outcomes if not o.fault] == [None]
+    assert [o.found for o in outcomes if not o.fault] == [None, None]
     assert {o.fault.name for o in outcomes if o.fault and o.found} == set(SAMPLE)
 
 

@@ -16,7 +16,7 @@ from tests.networks import random_network, random_stimulus
 def test_membranes_of_every_tick(way: str, rng: np.random.Generator) -> None:
     network = random_network(rng, PRESETS["tiny"])
     image, stimulus = pack(network, chip=PRESETS["tiny"]), random_stimulus(rng, network, 3, 0.2)
-    expected, did = Core(image).run(stimulus), drive(way, image, stimulus)
+    expected, did = Core(image).run(stimulus), drive(way, image, stimulus, optimize="-O0")
     assert did.ticks == 3 * image.ticks
     for p in image.placement.populations:
         assert np.array_equal(did.membranes[:, p.start:p.start + image.steps, p.neurons], expected.membranes[p.name]), p.name
