@@ -73,9 +73,10 @@ def _slice(work: Work, samples: slice) -> Work:
 
 
 def _activity(curves: dict[str, Work], lenet: Work, density: np.ndarray, count: int, real: float) -> bytes:
-    from cosim.report import LINES, _figure
+    from cosim.figures import LINES
+    from cosim.figures import figure as new_figure
 
-    figure, ((left, right),) = _figure(1, 2, 10.2, 3.6, sharey=True)
+    figure, ((left, right),) = new_figure(1, 2, 10.2, 3.6, sharey=True)
     for (label, work), colour in zip(curves.items(), LINES, strict=False):
         ratio = _ratio(_slice(work, slice(count))).reshape(len(np.unique(density)), -1)
         left.plot(np.unique(density) * 100, ratio.mean(axis=1) * 100, ".-", color=colour, label=label)
@@ -108,9 +109,10 @@ def _ratio(work: Work) -> np.ndarray:
 
 
 def _layers(rows: list[dict[str, Any]], constants: Constants) -> bytes:
-    from cosim.report import LINES, _figure
+    from cosim.figures import LINES
+    from cosim.figures import figure as new_figure
 
-    figure, ((left, right),) = _figure(1, 2, 10.2, 2.9, sharey=True)
+    figure, ((left, right),) = new_figure(1, 2, 10.2, 2.9, sharey=True)
     names = [f"{row['layer']}, {row['cores']} core{'s' * (row['cores'] > 1)}" for row in rows]
     at = np.arange(len(rows))[::-1]
     for axis, keys, scale, unit in ((left, ("sops", "slots"), 1e-6, "million a sample"),

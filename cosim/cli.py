@@ -1,4 +1,4 @@
-"""The command ``spikeloop``: train, quantize, map, fit, cost, verilog, sim, compare, export, bench, board, pim-sweep.
+"""The command ``spikeloop``: train, quantize, map, fit, cost, verilog, sim, compare, report, export, bench, board, pim-sweep.
 
 Exit status: 0 equal (or done), 1 different (or a run that proves nothing: a silent population, dropped events), 2 bad input, 130
 interrupted. Bad input is one sentence on stderr, ``spikeloop: <thing> must be <requirement>, not <value>``. With ``--json`` stdout
@@ -42,6 +42,7 @@ Recurrent = Annotated[bool, typer.Option("--recurrent", help="Lateral synapses i
 Bits = Annotated[int, typer.Option("--bits", metavar="N", help="Bits of a weight, 2 to 16.")]
 
 app.command()(cli_compare.compare)
+app.command()(cli_compare.report)
 
 
 

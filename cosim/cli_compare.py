@@ -1,4 +1,4 @@
-"""The command ``spikeloop compare``, and what other commands share with it."""
+"""The commands ``spikeloop compare`` and ``spikeloop report``: the verdict of a run, and its page."""
 
 import shlex
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 from cosim.console import Json, bar, names, output, tell
 from pysim.errors import InputError
 
-__all__ = ["Backends", "Samples", "beside", "compare", "rows", "verdict"]
+__all__ = ["Backends", "Samples", "beside", "compare", "report", "rows", "verdict"]
 
 Backends = Annotated[str, typer.Option("--backends", metavar="A,B,...",
                                        help="Backends, the reference first: golden, pysim, verilator, icarus, board:PORT, replay:FILE.")]
@@ -28,8 +28,8 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
             membranes: Annotated[bool, typer.Option(help="Compare membranes too.")] = True,
             record: Annotated[Path | None, typer.Option("--record", metavar="FILE", help="Take down what is said with the board, for "
                               "backend replay:FILE.", show_default=False)] = None,
-            keep: Annotated[str, typer.Option("--keep", metavar="N,M,...", help="Samples whose traces stay in the journal. [dim]default: "
-                            "the first four[/dim]", show_default=False)] = "",
+            keep: Annotated[str, typer.Option("--keep", metavar="N,M,...", help="Samples that spikeloop report draws. [dim]default: the "
+                            "first four[/dim]", show_default=False)] = "",
             folder: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="Folder of the run: journal, summary, what shows a "
                                                  "difference.")] = Path("build/run"),
             resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in RUN, wherever it was broken off.")] = False,
@@ -98,14 +98,28 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
                                      holders=holders)
         summary = kept_run.finish(result, **about, evidence=str(evidence) if evidence else None)
         summary |= result.to_dict()  # with times
-        out(summary, rows(summary))
+        out(summary, rows(summary) | {"page": f"spikeloop report {folder}"})
         verdict(result, evidence)
+
+
+def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, of spikeloop compare or sim.")] = Path("build/run"),
+           file: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Page to write. [dim]default: report.html in "
+                                                     "RUN[/dim]", show_default=False)] = None, json: Json = False) -> None:
+    """Write the page of a run: verdict, activity, rasters and membranes, mapping, cycles, confusion, differences."""
+    with output(json) as out:
+        from cosim.report import write
+        from cosim.run import Run
+
+        path = write(*Run.load(folder), file)
+        out({"report": str(path), "bytes": path.stat().st_size}, {"page": f"{path} ({path.stat().st_size:,} bytes)"})
 
 
 def _samples(text: str, count: int) -> list[int]:
     """Samples to keep: "0,17" to [0, 17]."""
     if not text:
-        return list(range(min(4, count)))
+        from cosim.run import KEPT
+
+        return list(range(min(KEPT, count)))
     if not all(part.isdecimal() and int(part) < count for part in names(text)):
         raise InputError(f"samples to keep must be numbers in 0..{count - 1} such as 0,3, not {text!r}")
     return sorted({int(part) for part in names(text)})

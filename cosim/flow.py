@@ -1,6 +1,6 @@
 """The walk of ``make sim``: train, quantise, map, generate, encode, compare, report. Each step's files lie in one folder.
 
-    float.safetensors  network.safetensors  image/  rtl/  stimulus.npz  report.html  summary.json
+    float.safetensors  network.safetensors  image/  rtl/  stimulus.npz  journal.jsonl  summary.json  report.html
 
 A step is done again only if something it depends on has changed: settings, data, the files of the steps before, the sources
 that compute it, or its own files. ``stages.json`` holds these hashes. Comparing is never skipped.
@@ -22,6 +22,8 @@ import numpy as np
 
 from cosim.backends import check_names, open_backend
 from cosim.compare import CHIPS, Result, compare
+from cosim.report import write as write_report
+from cosim.run import KEPT, Run
 from cosim.shrink import Evidence, keep_evidence
 from pysim.errors import InputError
 from pysim.image import Image
@@ -162,25 +164,22 @@ def simulate(plan: Plan, *, tell: Callable[[str], None], progress: Callable[[int
                 opener(name).close()
     if started:
         started(stimulus.samples)
+    run = Run.open(folder, network, image, stimulus, plan.backends, keep=range(min(KEPT, stimulus.samples)))
     with stages.timed("compare"):
-        result = compare(network, stimulus, plan.backends, opener, progress=progress)
+        result = compare(network, stimulus, plan.backends, opener, progress=progress, keep=run.head["keep"], record=run.add)
     evidence = None
     if result.first:
         tell("first difference: looking for a minimal stimulus ...")
         evidence = keep_evidence(network, stimulus, result.first, opener, folder / "difference", image=folder / "image",
                                  network_file=folder / "network.safetensors")
-
-    summary = result.to_dict()
-    summary["accuracy"]["float"] = scores["float"]
-    summary |= {"config": plan.config, "bits": plan.bits, "chip": plan.chip, "steps": network.steps, "encoder": plan.encoder,
-                "dataset": trained["source"], "network_sha256": network.sha256(), "quantize": ptq,
-                "evidence": str(evidence) if evidence else None,
-                "files": {"network": "network.safetensors", "image": "image", "stimulus": "stimulus.npz", "report": "report.html"}}
-    with stages.timed("report"):
-        _make_report(folder, summary, network, stimulus, result, opener, stages)
-    summary["seconds"] = round(time.perf_counter() - begin, 3)
-    summary["stages"] = {name: {"seconds": round(s, 3), "reused": name in stages.reused} for name, s in stages.seconds.items()}
-    write_atomic(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    known = result.to_dict()
+    summary = run.finish(
+        result, accuracy=known["accuracy"] | {"float": scores["float"]}, config=plan.config, bits=plan.bits, chip=plan.chip,
+        encoder=plan.encoder, dataset=trained["source"], network_sha256=network.sha256(), quantize=ptq,
+        evidence=str(evidence) if evidence else None, seconds=round(time.perf_counter() - begin, 3), busy_seconds=known["busy_seconds"],
+        stages={name: {"seconds": round(s, 3), "reused": name in stages.reused} for name, s in stages.seconds.items()},
+        files={"network": "network.safetensors", "image": "image", "stimulus": "stimulus.npz", "report": "report.html"})
+    write_report(run, summary)
     return Outcome(result, evidence, summary)
 
 
@@ -285,19 +284,6 @@ def _make_stimulus(plan: Plan, network: Network, stages: Stages, data: _Data) ->
               "sources": sources("golden", "encoders.py", "datasets.py")}
     note = stages.run("encode", inputs, ["stimulus.npz"], encode)
     return Stimulus.load(stages.folder / "stimulus.npz"), note
-
-
-def _make_report(folder: Path, summary: dict[str, Any], network: Network, stimulus: Stimulus, result: Result,
-                 opener: Callable[[str], Any], stages: Stages) -> None:
-    from cosim import report
-
-    few = stimulus.take(slice(0, 1))
-    traces = {}
-    for name in result.backends:
-        with opener(name) as backend:
-            traces[name] = backend.run(few)
-    times = {name: {"seconds": s, "reused": name in stages.reused} for name, s in stages.seconds.items()}
-    report.write(folder / "report.html", summary, network, few, traces, result.counters, times)
 
 
 # -- shared with the command line --------------------------------------------------------------------------------

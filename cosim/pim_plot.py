@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from cosim.figures import LINES
+from cosim.figures import figure as new_figure
 from cosim.pim_sweep import STUDIES
-from cosim.report import LINES, _figure
 
 __all__ = ["draw", "summary"]
 
@@ -26,7 +27,7 @@ def summary(found: list[dict[str, Any]], images: int) -> dict[str, dict[float, t
 def draw(table: dict[str, dict[float, tuple[float, float, int]]], images: int) -> bytes:
     """SVG, one panel per study: points are means, bars one standard deviation up and down. Axes begin at 97 % or below."""
     rows = -(-len(table) // 3)
-    figure, axes = _figure(rows, min(3, len(table)), 10.2, 2.6 * rows)
+    figure, axes = new_figure(rows, min(3, len(table)), 10.2, 2.6 * rows)
     for axis, (study, points) in zip(axes.flat, table.items(), strict=False):
         values = sorted(points)
         at = range(len(values)) if study == "active_rows" else values

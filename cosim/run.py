@@ -1,7 +1,8 @@
-"""The folder of a run: what a comparison leaves, and what ``--resume`` goes on with.
+"""The folder of a run: what a comparison leaves for ``spikeloop report``, and what ``--resume`` goes on with.
 
     journal.jsonl   first what the run is of, then a line for each chunk of samples (cosim/chunk.py), each on disk before the next
     summary.json    the verdict without times: the same bytes whether the run was broken off or not
+    report.html     the page of spikeloop report
 
 A run that is killed loses the chunks under way; one that is interrupted leaves the verdict so far, with ``complete`` false.
 """
@@ -24,10 +25,11 @@ from pysim.network import Network, write_atomic
 from pysim.shares import Shared
 from pysim.trace import Stimulus
 
-__all__ = ["Run", "cores"]
+__all__ = ["KEPT", "Run", "cores"]
 
 FORMAT, VERSION = "spikeloop run", 1
-JOURNAL, SUMMARY = "journal.jsonl", "summary.json"
+KEPT = 4  # samples kept for the report unless others are asked for
+JOURNAL, SUMMARY, REPORT = "journal.jsonl", "summary.json", "report.html"
 
 
 class Run:
@@ -48,7 +50,7 @@ class Run:
     def open(cls, folder: Path, network: Network, bundle: Bundle, stimulus: Stimulus, names: Sequence[str], *, membranes: bool = True,
              expected: Expected | None = None, keep: Sequence[int] = (), resume: bool = False) -> "Run":
         """A run into ``folder``; nothing is written before the first chunk. ``resume``: go on with the one there, InputError if it is of
-        another network, image, stimulus, ... ``keep``: samples whose traces are kept."""
+        another network, image, stimulus, ... ``keep``: samples whose traces are kept for the report."""
         head = {
             "format": FORMAT, "version": VERSION, "backends": list(names), "samples": stimulus.samples, "membranes": membranes,
             "keep": list(keep), "sha256": network.sha256(), "chip": bundle.chip.to_dict(),
@@ -64,7 +66,7 @@ class Run:
 
     @classmethod
     def load(cls, folder: Path) -> tuple["Run", dict[str, Any]]:
-        """The run in ``folder`` and its summary."""
+        """The run in ``folder`` and its summary, to be reported."""
         journal = Journal.read(folder / JOURNAL)
         if journal is None or not journal.lines:
             raise InputError(f"run {str(folder)!r} must be a folder that spikeloop compare or sim wrote, with {JOURNAL}, not without")
@@ -82,7 +84,8 @@ class Run:
     def add(self, chunk: Chunk) -> None:
         """Put a chunk on disk."""
         if not self.journal.lines:  # what lay here was of another run
-            (self.folder / SUMMARY).unlink(missing_ok=True)
+            for name in (SUMMARY, REPORT):
+                (self.folder / name).unlink(missing_ok=True)
         self.journal.append(chunk.to_line())
         self.chunks.append(chunk)
 

@@ -60,18 +60,17 @@ def test_a_small_walk_leaves_its_files(output: Path) -> None:
     assert image.network["sha256"] == network.sha256()
     Stimulus.load(output / "stimulus.npz").check(network)
     assert {p.name for p in output.iterdir()} == {"float.safetensors", "network.safetensors", "image", "stimulus.npz", "report.html",
-                                                  "summary.json", "stages.json"}
+                                                  "summary.json", "stages.json", "journal.jsonl"}
 
 
 def test_the_report_is_one_page_that_stands_alone(output: Path) -> None:
     page = (output / "report.html").read_text()
-    assert "3,840" in page
-    assert page.count("<svg") == 3
-    assert "data:image/png;base64," in page
-    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
-    assert not re.search(r"url\((?!#)|@import|<script", page)
-    for word in ("hidden1", "output", "threshold", "golden", "pysim", "predicted", "0 differences"):
+    for word in ("3,840", "hidden1", "output", "0 differences", "What quantisation did"):
         assert word in page
+    assert not re.search(r"(src|href)=\"(?!#)|url\((?!#)|@import|https?://", page)
+    with pytest.raises(SystemExit):
+        main(["report", str(output), "-o", str(output / "again.html")])
+    assert (output / "again.html").read_text() == page
 
 
 @pytest.mark.parametrize("more, kept, made", [
@@ -85,7 +84,7 @@ def test_only_what_has_changed_is_made_again(images: Path, output: Path, more: l
     assert status == 0, err
     s = json.loads(out)
     assert {name for name, stage in s["stages"].items() if stage["reused"]} == kept
-    assert made | kept == set(s["stages"]) - {"compare", "report"}
+    assert made | kept == set(s["stages"]) - {"compare"}
 
 
 def test_a_file_that_was_touched_is_made_again(images: Path, output: Path) -> None:
