@@ -1,0 +1,140 @@
+"""Training of BPSR nets (Yan et al. 2022; golden/rules/bpsr.py) and their integer networks.
+
+Adam; the learning rate goes from ``lr`` to 0 along a half cosine. Between gradient and update: lambda_w sign(w), rewiring, masks; after it
+the clamps. The last epoch's net is kept, the test images choose nothing. Then PTQ (golden/quantize.py) on training images.
+
+Where we differ from Table 2 of the paper: initial weights N(0, 3 / sqrt(inputs)), not N(0, 1), and biases 0, not U(0, 1), which make every
+neuron spike in every step until thousands of updates later; lambda_w, lambda_s and Theta_m, whose size depends on whether a batch's loss is
+a sum or a mean (not printed; here a mean), are chosen for a schedule of some epochs instead of hundreds (not printed either).
+
+    python -m golden.rules.bpsr_train --data FOLDER --structure 8c5/2-16c3/2-r100-fc10 --bits 8 --out bpsr-mnist.safetensors
+"""
+
+import argparse
+import math
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golden.datasets import Dataset
+from golden.encoders import ENCODERS, Encoder
+from golden.quantize import SCALES, quantize
+from golden.rules.bpsr import BpsrNet, structure, synapses
+from golden.rules.loop import LoopConfig, about, command, fit, shifted
+from golden.rules.rewiring import RewiringConfig
+from golden.train import accuracy, count_loss, float_spikes, time_first
+from pysim.network import InputError, Network
+
+__all__ = ["BpsrConfig", "integer_network", "train"]
+
+CALIBRATION = 1000  # training images that PTQ sees
+PUBLISHED = {  # Table 3 and section 4.4.1
+    "8c5/2-16c3/2-r100-fc10": {"accuracy": 0.9833, "synapses": 73_000, "spikes": 542, "unpruned_accuracy": 0.9843, "unpruned_spikes": 2600,
+                               "ptq_drop": [0.0022, 0.0061]},
+    "8c5/2-16c3/2-fc100-fc10": {"accuracy": 0.9756, "synapses": 98_000, "spikes": 859}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BpsrConfig(LoopConfig):
+    """What is trained, and how; further fields: :class:`golden.rules.loop.LoopConfig`.
+
+    structure:   the layers (golden.rules.bpsr.structure), on the image or, with level crossing, on its lines
+    weight_cost: lambda_w of the weights' L1; spike_cost: lambda_s of the hidden layers' squared spikes; both per image
+    rewiring:    thresholds of pruning and growth; None: no synapse is pruned
+    """
+
+    structure: str = "8c5/2-16c3/2-r100-fc10"
+    encoder: Encoder = field(default_factory=Encoder)
+    epochs: int = 12
+    lr: float = 1e-2
+    shift: int = 1
+    weight_cost: float = 2e-4
+    spike_cost: float = 1e-3
+    rewiring: RewiringConfig | None = field(default_factory=lambda: RewiringConfig(theta_m=2e-4))
+
+    REALS = (*LoopConfig.REALS, "weight_cost", "spike_cost")
+
+
+def train(config: BpsrConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> BpsrNet:
+    """Train a net and score it on the test images of ``data``; ``checkpoint``: file to resume from.
+
+    The net's metadata: ``rule``, ``encoder``, ``training`` (the configuration), ``dataset``, ``curve`` (per epoch the loss and the synapses
+    left), ``synapses`` (left), ``synapses_dense``, ``spikes`` (of all layers, per test image), ``accuracy_float`` and, where the paper has
+    the net, ``published``. InputError if data and layers do not fit, or if the training diverges.
+    """
+    lines, side = config.encoder.lines(data.pixels), math.isqrt(data.pixels)
+    square = lines == side**2
+    if config.shift and side**2 != data.pixels:
+        raise InputError(f"shift of the training must be 0 for images of {data.pixels} pixels, which are not square, not {config.shift}")
+    layers = structure(config.structure, (1, side, side) if square else (lines, 1, 1))
+    if layers[-1].size < data.classes:
+        raise InputError(f"structure of a net must end with at least fc{data.classes} (classes), not with fc{layers[-1].size}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        net = BpsrNet(layers, config.rewiring)
+    count = len(data.train_labels)
+    optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * -(-count // config.batch))
+    optimiser.register_step_pre_hook(lambda *_: net.before_update(config.weight_cost))
+    labels = torch.from_numpy(data.train_labels)
+
+    def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
+        encoder = replace(config.encoder, seed=int(rng.integers(1 << 62)))  # rate: other draws in every batch
+        spikes = encoder(shifted(data.train_images[chosen], config.shift, rng))
+        return count_loss(net(time_first(spikes)), labels[chosen], config.spike_cost)
+
+    about_training = asdict(config)
+    curve = fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule,
+                after_update=net.after_update, after_epoch=lambda _: {"synapses": net.synapses}, checkpoint=checkpoint,
+                training=about_training | {"source": data.source}, name="BPSR", progress=progress)
+    net.settle()
+    net.check_finite()
+    spikes = config.encoder(data.test_images)
+    net.metadata = {
+        "rule": "bpsr", "encoder": about_training.pop("encoder"), "training": about_training, "dataset": about(data), "curve": curve,
+        "synapses": net.synapses, "synapses_dense": synapses(layers), "accuracy_float": accuracy(net, spikes, data.test_labels),
+        "spikes": sum(float(layer.sum(dtype=np.int64)) for layer in float_spikes(net, spikes)) / len(spikes)}
+    if config.structure in PUBLISHED:
+        net.metadata["published"] = PUBLISHED[config.structure]
+    return net
+
+
+def integer_network(net: BpsrNet, data: Dataset, *, bits: int = 8, scale: str = "layer") -> tuple[Network, dict[str, Any]]:
+    """PTQ on training images of ``data``, with ``accuracy_integer`` on its test images in the metadata, and quantize's report."""
+    from golden.integer import predict, run_chunks
+
+    encoder = Encoder(**net.metadata["encoder"])
+    network, report = quantize(net, encoder(data.train_images[:CALIBRATION]), data.train_labels[:CALIBRATION], bits=bits, scale=scale,
+                               name=f"bpsr_{bits}bit")
+    classes = np.concatenate([predict(network, part) for part in run_chunks(network, {"input": encoder(data.test_images)},
+                                                                            membranes=False)])
+    return network.with_metadata(accuracy_integer=float((classes == data.test_labels).mean())), report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="train a BPSR net on MNIST")
+    parser.add_argument("--structure", default=BpsrConfig.structure, help="layers, as in 8c5/2-16c3/2-r100-fc10")
+    parser.add_argument("--encoder", choices=ENCODERS, default="rank_order", help="how images become spikes")
+    parser.add_argument("--steps", type=int, default=8, help="steps of a sample")
+    parser.add_argument("--bits", type=int, default=8, help="bits of a weight after quantisation")
+    parser.add_argument("--scale", choices=SCALES, default="layer", help="plain: 2^(bits - 1), as in the paper; layer: one a layer")
+    parser.add_argument("--dense", action="store_true", help="no rewiring and no weight cost: every synapse stays")
+    for name in ("weight_cost", "spike_cost", "theta_m"):
+        default = RewiringConfig(theta_m=2e-4).theta_m if name == "theta_m" else getattr(BpsrConfig, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default)
+
+    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+        config = BpsrConfig(structure=given.structure, encoder=Encoder(name=given.encoder, steps=given.steps), epochs=given.epochs,
+                            seed=given.seed, spike_cost=given.spike_cost, weight_cost=0.0 if given.dense else given.weight_cost,
+                            rewiring=None if given.dense else RewiringConfig(theta_m=given.theta_m))
+        return integer_network(train(config, data, checkpoint=checkpoint), data, bits=given.bits, scale=given.scale)[0]
+
+    command(parser, made, BpsrConfig.epochs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""BPSR on a small instance: it learns, prunes, repeats itself, runs on the RTL, where what is pruned costs nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cosim.backends import open_backend
+from cosim.compare import compare
+from cosim.verilate import Options
+from golden.datasets import Dataset, load_mnist
+from golden.encoders import Encoder
+from golden.integer import predict, run
+from golden.rules.bpsr import BpsrNet
+from golden.rules.bpsr_train import BpsrConfig, integer_network, train
+from golden.rules.rewiring import RewiringConfig
+from pysim.network import InputError, Network
+from pysim.params import PRESETS
+from pysim.program import Program, compile_program
+from pysim.trace import Stimulus, Trace, unpack
+
+SMALL = BpsrConfig(structure="2c3/2-r12-fc10", encoder=Encoder(steps=6, threshold=32), epochs=6, batch=32, shift=0, lr=2e-2,
+                   spike_cost=1e-4, weight_cost=3e-4, rewiring=RewiringConfig(theta_m=1e-3, theta_w=3e-2))
+SAMPLES = 20
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    """MNIST of 7 x 7 pixels, each the mean of 4 x 4."""
+    whole = load_mnist()
+
+    def small(images: np.ndarray, count: int) -> np.ndarray:
+        return images[:count].reshape(-1, 7, 4, 7, 4).mean((2, 4)).astype(np.uint8).reshape(-1, 49)
+
+    return replace(whole, train_images=small(whole.train_images, 2000), train_labels=whole.train_labels[:2000],
+                   test_images=small(whole.test_images, 500), test_labels=whole.test_labels[:500])
+
+
+@pytest.fixture(scope="module")
+def trained(data: Dataset) -> BpsrNet:
+    return train(SMALL, data, progress=False)
+
+
+@pytest.fixture(scope="module")
+def network(trained: BpsrNet, data: Dataset) -> Network:
+    return integer_network(trained, data, bits=4)[0]
+
+
+def test_it_learns_prunes_and_says_so(trained: BpsrNet, network: Network, data: Dataset):
+    about = network.metadata
+    assert about["rule"] == "bpsr" and about["synapses_dense"] == 18 * 9 + 18 * 12 + 12 * 12 + 12 * 10
+    assert about["accuracy_float"] > 0.45 and about["accuracy_integer"] > about["accuracy_float"] - 0.1  # chance is 0.1
+    assert 200 < about["synapses"] == trained.synapses < 0.8 * about["synapses_dense"]
+    assert [entry["synapses"] > 0 for entry in about["curve"]] == [True] * 6
+    for layer in trained.layers:
+        for weight in layer.weights:
+            left = weight[weight != 0].abs()
+            assert left.min() >= SMALL.rewiring.theta_w and weight.abs().max() <= 1  # type: ignore[union-attr]
+    spikes = Encoder(**about["encoder"])(data.test_images)
+    assert (predict(network, run(network, {"input": spikes})) == data.test_labels).mean() == about["accuracy_integer"]
+    assert sum(int((e.fanout()).sum()) for e in network.edges) <= trained.synapses  # PTQ may round more to 0, never less
+
+
+def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):
+    short = replace(SMALL, epochs=2)
+    few = replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300])
+    kept, nets = tmp_path / "kept", []
+    for checkpoint in (None, kept, kept):  # the third starts from the second's end
+        nets.append(integer_network(train(short, few, checkpoint=checkpoint, progress=False), few)[0])
+    assert nets[0].sha256() == nets[1].sha256() == nets[2].sha256()
+    assert train(replace(short, seed=1), few, progress=False).metadata["curve"] != nets[0].metadata["curve"]
+
+
+@pytest.mark.parametrize("encoder", [Encoder(name="rate", steps=6), Encoder(name="level_crossing", steps=7, threshold=48)],
+                         ids=lambda encoder: encoder.name)
+def test_other_encoders(encoder: Encoder, data: Dataset):
+    """Rate on the image; level crossing on its columns, 14 lines, to a recurrent net."""
+    structure = "2c3/2-r12-fc10" if encoder.name == "rate" else "r24-fc10"
+    net = train(replace(SMALL, encoder=encoder, structure=structure, epochs=3), data, progress=False)
+    assert net.metadata["accuracy_float"] > 0.4 and net.sizes[0] == (49 if encoder.name == "rate" else 14)
+
+
+def test_without_rewiring_every_synapse_stays(data: Dataset):
+    net = train(replace(SMALL, epochs=1, rewiring=None), data, progress=False)
+    assert net.metadata["synapses"] == net.metadata["synapses_dense"]
+
+
+def sops(network: Network, stimulus: Stimulus) -> tuple[int, Trace]:
+    """Of the Verilated chip, which golden and pysim agree with on everything they count and hold."""
+    program = compile_program(network, PRESETS["tiny"])
+    assert isinstance(program, Program)
+    options = {"verilator": {"options": Options(optimise=False)}}
+    result = compare(network, stimulus, ["golden", "pysim", "verilator"],
+                     lambda name: open_backend(name, network, program, **options.get(name, {})))
+    assert result.failures() == [] and result.cycles_measured == result.cycles_predicted
+    with open_backend("verilator", network, program, **options["verilator"]) as chip:
+        trace = chip.run(stimulus)
+    return int(trace.counters["sops"].sum()), trace
+
+
+def test_the_rtl_runs_it_and_pruned_synapses_cost_nothing(network: Network, data: Dataset):
+    """SOPs of the RTL are the spikes times the synapses left; the dense net's would be more, and putting synapses back shows in them."""
+    spikes = Encoder(**network.metadata["encoder"])(data.test_images[:SAMPLES])
+    stimulus = Stimulus.pack({"input": spikes})
+    counted, trace = sops(network, stimulus)
+    sent = {"input": spikes} | {p.name: unpack(trace.spikes[p.name], p.size) for p in network.populations}
+    left = dense = 0
+    for edge in network.edges:
+        arrived = sent[edge.source][:, :network.steps - edge.delay].sum((0, 1), dtype=np.int64)
+        left += int(arrived @ edge.fanout())
+        full = replace(edge, weights=np.ones_like(edge.weights))
+        dense += int(arrived @ full.fanout())
+    print(f"{counted:,} SOPs of the RTL for {SAMPLES} samples; {dense:,} without pruning")
+    assert counted == left < 0.9 * dense
+    last = network.edges[-1]
+    assert last.target == "output" and (last.weights == 0).any()
+    filled = np.where(last.weights == 0, 1, last.weights).astype(np.int32)
+    whole = replace(network, edges=(*network.edges[:-1], replace(last, weights=filled)))
+    more, _ = sops(whole, stimulus)  # the layers before it spike as ever
+    assert more - counted == int(sent[last.source].sum((0, 1), dtype=np.int64) @ (last.weights == 0).sum(1)) > 0
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"structure": "2c3/2-fc9"}, "structure of a net must end with at least fc10"),
+    ({"structure": "fc10-2c3"}, "structure of a net must be convolutions"),
+    ({"weight_cost": -1.0}, r"weight_cost of the training must be a number of at least 0, not -1\.0"),
+    ({"encoder": Encoder(name="level_crossing", steps=8)}, "steps of the encoder must be the side of the square images")])
+def test_wrong_settings_are_refused(change: dict, message: str, data: Dataset):
+    with pytest.raises(InputError, match=message):
+        train(replace(SMALL, **change), data, progress=False)
