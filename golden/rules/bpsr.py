@@ -9,15 +9,12 @@
     dL/dtau_i = sum_t dL/du_i[t] u_i[t-1] (1 - s_i[t-1]);   dL/dw_ik: s_k[t-1] in place of x_j[t]                            Eqs 8-11, 13
 
 The neuron, forward and backward by hand, is golden.neurons.lif. Convolutions are valid and strided, with one bias a map and one tau for
-all of them (homogeneous); tau of the other layers is one a neuron (heterogeneous). A structure is written as in the paper:
-``8c5/2-16c3/2-r100-fc10`` (maps c kernel / stride; r: with lateral synapses; fc: without). Rewiring is golden/rules/rewiring.py, training
+all of them (homogeneous); tau of the other layers is one a neuron (heterogeneous). Rewiring is golden/rules/rewiring.py, training
 golden/rules/bpsr_train.py; golden/quantize.py makes the integer network.
 """
 
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -26,56 +23,9 @@ from torch.nn import functional as F
 from golden.layers import GAIN, LayeredNet
 from golden.neurons import U_TH, lif
 from golden.rules.rewiring import Rewiring, RewiringConfig, distances
-from pysim.network import Conv, InputError
+from golden.rules.structure import Layer
 
-__all__ = ["BpsrLayer", "BpsrNet", "Layer", "structure", "synapses"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """Geometry: ``conv``, or fully connected where that is None; ``recurrent``: lateral synapses from each neuron to all, itself too."""
-
-    inputs: int
-    size: int
-    conv: Conv | None = None
-    recurrent: bool = False
-
-    @property
-    def synapses(self) -> int:
-        """All of them, shared weights counted at each of their places."""
-        fan_in = math.prod(self.conv.weights_shape[1:]) if self.conv else self.inputs
-        return self.size * (fan_in + (self.size if self.recurrent else 0))
-
-
-def structure(text: str, source: tuple[int, int, int]) -> tuple[Layer, ...]:
-    """Layers of ``8c5/2-16c3/2-r100-fc10`` on maps of ``source`` (channels, height, width); InputError for what cannot be read or laid.
-
-    Convolutions come before fully connected layers, and the last layer is an fc: its spikes are counted.
-    """
-    layers: list[Layer] = []
-    inputs, maps = math.prod(source), source
-    tokens = text.split("-")
-    for token in tokens:
-        if (found := re.fullmatch(r"([1-9]\d*)c([1-9]\d*)(?:/([1-9]\d*))?", token)) and (not layers or layers[-1].conv):
-            channels, kernel, stride = (int(n or 1) for n in found.groups())
-            conv = Conv.make(maps, channels, (kernel, kernel), stride=(stride, stride))
-            conv.check(f"layer {token!r}")
-            maps = conv.target
-            layers.append(Layer(inputs=inputs, size=math.prod(maps), conv=conv))
-        elif found := re.fullmatch(r"(r|fc)([1-9]\d*)", token):
-            layers.append(Layer(inputs=inputs, size=int(found[2]), recurrent=found[1] == "r"))
-        else:
-            raise InputError(f"structure of a net must be convolutions, then r and fc layers, as in 8c5/2-16c3/2-r100-fc10, not {text!r} "
-                             f"(at {token!r})")
-        inputs = layers[-1].size
-    if layers[-1].conv or layers[-1].recurrent:
-        raise InputError(f"structure of a net must end with an fc layer, not with {tokens[-1]!r}")
-    return tuple(layers)
-
-
-def synapses(layers: Sequence[Layer]) -> int:
-    """Synapses of an unpruned net."""
-    return sum(layer.synapses for layer in layers)
+__all__ = ["BpsrLayer", "BpsrNet"]
 
 
 class BpsrLayer(nn.Module):
@@ -124,7 +74,7 @@ class BpsrLayer(nn.Module):
 
 
 class BpsrNet(LayeredNet):
-    """``layers`` of :func:`structure`; with ``rewiring`` every weight is pruned and grown. Initial values from torch's generator."""
+    """``layers`` of golden.rules.structure; with ``rewiring`` every weight is pruned and grown. Initial values from torch's generator."""
 
     layers: Sequence[BpsrLayer]
 

@@ -23,9 +23,10 @@ from torch import Tensor
 from golden.datasets import Dataset
 from golden.encoders import ENCODERS, Encoder
 from golden.quantize import SCALES, quantize
-from golden.rules.bpsr import BpsrNet, structure, synapses
+from golden.rules.bpsr import BpsrNet
 from golden.rules.loop import LoopConfig, about, command, fit, shifted
 from golden.rules.rewiring import RewiringConfig
+from golden.rules.structure import structure, synapses
 from golden.train import accuracy, count_loss, float_spikes, time_first
 from pysim.network import InputError, Network
 
@@ -42,7 +43,7 @@ PUBLISHED = {  # Table 3 and section 4.4.1
 class BpsrConfig(LoopConfig):
     """What is trained, and how; further fields: :class:`golden.rules.loop.LoopConfig`.
 
-    structure:   the layers (golden.rules.bpsr.structure), on the image or, with level crossing, on its lines
+    structure:   the layers (golden/rules/structure.py), on the image or, with level crossing, on its lines
     weight_cost: lambda_w of the weights' L1; spike_cost: lambda_s of the hidden layers' squared spikes; both per image
     rewiring:    thresholds of pruning and growth; None: no synapse is pruned
     """
@@ -70,7 +71,7 @@ def train(config: BpsrConfig, data: Dataset, *, checkpoint: Path | None = None, 
     square = lines == side**2
     if config.shift and side**2 != data.pixels:
         raise InputError(f"shift of the training must be 0 for images of {data.pixels} pixels, which are not square, not {config.shift}")
-    layers = structure(config.structure, (1, side, side) if square else (lines, 1, 1))
+    layers = structure(config.structure, (1, side, side) if square else (lines, 1, 1), "c r fc")
     if layers[-1].size < data.classes:
         raise InputError(f"structure of a net must end with at least fc{data.classes} (classes), not with fc{layers[-1].size}")
     with torch.random.fork_rng(devices=[]):

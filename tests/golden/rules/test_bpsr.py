@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from golden.neurons import lif, lif_step
-from golden.rules.bpsr import BpsrLayer, BpsrNet, structure, synapses
+from golden.rules.bpsr import BpsrLayer, BpsrNet
 from golden.rules.rewiring import Rewiring, RewiringConfig, distances
-from pysim.network import InputError
+from golden.rules.structure import structure, synapses
 
 MNIST = (1, 28, 28)
 
@@ -27,12 +27,6 @@ def test_synapses_of_the_papers_nets():
         net.layers[1].weight[3, 2, 1, 0] = 0  # of 25 places
         net.layers[2].recurrent[5, 5] = 0  # type: ignore[index]
     assert net.synapses == 108600 - 25 - 1
-
-
-@pytest.mark.parametrize("text", ["8c5/2", "r100", "fc10-8c5-fc10", "8c5/2-x-fc10", "fc0", "", "40c40-fc2", "8c5/0-fc2"])
-def test_structures_that_cannot_be_laid_are_refused(text: str):
-    with pytest.raises(InputError, match=r"structure of a net must|convolution of layer"):
-        structure(text, MNIST)
 
 
 def unfused(layer: BpsrLayer, x: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def test_the_rtl_runs_it_and_pruned_synapses_cost_nothing(network: Network, data
 
 @pytest.mark.parametrize("change, message", [
     ({"structure": "2c3/2-fc9"}, "structure of a net must end with at least fc10"),
-    ({"structure": "fc10-2c3"}, "structure of a net must be convolutions"),
+    ({"structure": "fc10-2c3"}, "structure of a net must be layers c, r, fc"),
     ({"weight_cost": -1.0}, r"weight_cost of the training must be a number of at least 0, not -1\.0"),
     ({"encoder": Encoder(name="level_crossing", steps=8)}, "steps of the encoder must be the side of the square images")])
 def test_wrong_settings_are_refused(change: dict, message: str, data: Dataset):

@@ -1,0 +1,68 @@
+"""Structures of nets, written as in the papers: ``8c5/2-16c3/2-r100-fc10``, ``8c5-mp2-16c5-mp2-fc100-fc50``.
+
+    8c5/2  a valid convolution, 8 maps, kernel 5, stride 2 (no stride: 1)
+    mp2    pooling of 2 x 2 by 2, the maximum: of spikes their OR
+    r100   100 neurons, fully connected, with lateral synapses
+    fc10   10 neurons, fully connected
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pysim.network import Conv, InputError
+
+__all__ = ["Layer", "structure", "synapses"]
+
+EXAMPLE = "8c5/2-16c3/2-r100-fc10"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """Geometry: ``conv``, or fully connected where that is None; ``recurrent``: lateral synapses from each neuron to all, itself too;
+    ``pool``: a convolution of each map with itself, that pools and learns nothing."""
+
+    inputs: int
+    size: int
+    conv: Conv | None = None
+    recurrent: bool = False
+    pool: bool = False
+
+    @property
+    def synapses(self) -> int:
+        """All of them, shared weights counted at each of their places."""
+        fan_in = math.prod(self.conv.weights_shape[1:]) if self.conv else self.inputs
+        return self.size * (fan_in + (self.size if self.recurrent else 0))
+
+
+def structure(text: str, source: tuple[int, int, int], kinds: str = "c mp r fc") -> tuple[Layer, ...]:
+    """Layers of ``text`` on maps of ``source`` (channels, height, width), of these ``kinds`` alone.
+
+    Maps come before fully connected layers; the last layer is an fc. InputError for what cannot be read or laid.
+    """
+    layers: list[Layer] = []
+    inputs, maps = math.prod(source), source
+    for token in text.split("-"):
+        found = re.fullmatch(r"([1-9]\d*)?(c|mp|r|fc)([1-9]\d*)(?:/([1-9]\d*))?", token)
+        first, kind, number, stride = found.groups() if found else ("", "", "", "")
+        convolves, on_maps = kind == "c", not layers or bool(layers[-1].conv)
+        if kind not in kinds.split() or bool(first) != convolves or (stride and not convolves) or (kind in ("c", "mp") and not on_maps):
+            raise InputError(f"structure of a net must be layers {kinds.replace(' ', ', ')}, as in {EXAMPLE}, not {text!r} (at {token!r})")
+        if kind in ("c", "mp"):
+            channels, step, groups = (int(first), int(stride or 1), 1) if convolves else (maps[0], int(number), maps[0])
+            conv = Conv.make(maps, channels, (int(number), int(number)), stride=(step, step), groups=groups)
+            conv.check(f"layer {token!r}")
+            maps = conv.target
+            layers.append(Layer(inputs=inputs, size=math.prod(maps), conv=conv, pool=kind == "mp"))
+        else:
+            layers.append(Layer(inputs=inputs, size=int(number), recurrent=kind == "r"))
+        inputs = layers[-1].size
+    if layers[-1].conv or layers[-1].recurrent:
+        raise InputError(f"structure of a net must end with an fc layer, not with {text!r}")
+    return tuple(layers)
+
+
+def synapses(layers: Sequence[Layer]) -> int:
+    """Synapses of an unpruned net."""
+    return sum(layer.synapses for layer in layers)
