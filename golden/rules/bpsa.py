@@ -1,0 +1,175 @@
+"""BPSA and BPTA: backpropagation with spatial and temporal adjustment (Shen et al. 2022), the neuron, its gradient and the net.
+
+    I[t] = max(BN(sum_j w_ij o_j[t]), 0)                                     "Conv-BN-ReLU-LIF": the current is rectified
+    u[t] = lambda u[t-1] (1 - o[t-1]) + I[t],   o[t] = 1 if u[t] > u_th      Eq 4: a spike resets to 0 at once
+    BPSA:  do[t]/du[t] = 1 / u[t] where o[t] = 1, else 0                     Eq 9
+    BPTA:  du[t+1]/du[t] = lambda ((1 - o[t]) + alpha do[t]/du[t])           Eq 10, without its factor do[t+1]/du[t+1]
+    loss = |y - (mean of o over time and each class's group of neurons)|^2   Eq 5, "10Voting"
+    energy efficiency = E_ANN / E_SNN = E_MAC / (E_AC T rate)                Eq 1: floating MAC against integer addition, Table 5
+
+Defaults u_th 0.5, lambda 0.9, alpha 0.2, T 16. Pooling takes the maximum, which of spikes is their OR. Every layer but the pools has
+batch norm and rectifier, the last one too. :meth:`BpsaNet.to_network` folds the norm of inference into integers:
+
+    W' = W gamma / sigma,  b' = beta - mu gamma / sigma;   I -> round(s W') x + round(s b'),   u > u_th -> v_th = floor(s u_th) + 1
+
+with a scale s for each map or neuron (a positive scale passes through rectifier, leak and threshold): the one at which its largest weight
+takes all bits. lambda 0.9 becomes 1 - 2^-3 + 2^-5 - 2^-7 = 0.8984 (error 0.0016). The votes are counted on the chip by a read-out neuron
+for each class, whose last membrane is the number of its group's spikes.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from golden.quantize import best_leak, integer_threshold, round_half_away
+from golden.rules.structure import Layer
+from pysim.network import LEAK_TERMS, Conv, Edge, Input, InputError, Network, Population, WeightFormat, start_ticks
+
+__all__ = ["ALPHA", "LAMBDA", "U_TH", "BpsaNet", "adjusted_lif", "energy_efficiency"]
+
+U_TH, LAMBDA, ALPHA = 0.5, 0.9, 0.2
+MAC, AC = 4.6, 0.1  # pJ of a floating-point multiply-accumulate and of an integer addition; not printed, but Table 5 follows from them
+MEMBRANE_BITS = 24
+LARGEST = 2.0**16  # of a scale: the norm of a dead map may be all but 0
+
+
+def energy_efficiency(rate: float, steps: int = 16) -> float:
+    """E_ANN / E_SNN of a net whose neurons spike with ``rate`` per step."""
+    return MAC / (AC * steps * rate)
+
+
+class _AdjustedLif(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, current: Tensor, leak: float, alpha: float) -> Tensor:
+        held = torch.zeros_like(current[0])  # lambda u (1 - o) of the step before
+        membranes, spikes = torch.empty_like(current), torch.empty_like(current)
+        for t, (u, o) in enumerate(zip(membranes, spikes, strict=True)):
+            torch.add(current[t], held, out=u)
+            torch.gt(u, U_TH, out=o)
+            torch.addcmul(u, u, o, value=-1, out=held).mul_(leak)
+        ctx.save_for_backward(membranes, spikes)
+        ctx.leak, ctx.alpha = leak, alpha
+        return spikes
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        membranes, spikes = ctx.saved_tensors
+        slope = torch.where(spikes > 0, 1 / membranes, 0)
+        through = (1 - spikes).add_(slope, alpha=ctx.alpha).mul_(ctx.leak)  # du[t+1]/du[t]
+        du = grads[0] * slope
+        for t in reversed(range(len(du) - 1)):
+            du[t].addcmul_(du[t + 1], through[t])
+        return du, None, None
+
+
+def adjusted_lif(current: Tensor, leak: float = LAMBDA, alpha: float = ALPHA) -> Tensor:
+    """Spikes ``[T, ...]`` from rectified currents of that shape; the gradient is that of Eqs 9 and 10."""
+    return _AdjustedLif.apply(current, leak, alpha)
+
+
+class BpsaLayer(nn.Module):
+    """Convolution or full connection, batch norm over samples, steps and places, rectifier, neurons."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.conv, size = layer.conv, layer.conv.target[0] if layer.conv else layer.size
+        shape = layer.conv.weights_shape if layer.conv else (size, layer.inputs)
+        self.weight = nn.Parameter(torch.empty(shape))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # PyTorch's own, as in the paper
+        self.norm: nn.Module = nn.BatchNorm2d(size) if layer.conv else nn.BatchNorm1d(size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes ``[T, B, inputs]`` to spikes ``[T, B, size]``."""
+        flat = x.flatten(0, 1)
+        if self.conv:
+            current = F.conv2d(flat.view(-1, *self.conv.source), self.weight, stride=self.conv.stride)
+        else:
+            current = flat @ self.weight.T
+        return adjusted_lif(F.relu(self.norm(current)).view(*x.shape[:2], -1))
+
+    @torch.no_grad()
+    def folded(self, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights int32, shaped as the layer's, bias int64 and v_th int64 per map or neuron."""
+        norm = self.norm
+        assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
+        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+        bias = (norm.bias.double() - norm.running_mean.double() * gain).numpy()
+        weight = (self.weight.double() * gain.view(-1, *[1] * (self.weight.dim() - 1))).numpy()
+        flat = weight.reshape(len(weight), -1)
+        scale = np.minimum(((1 << (bits - 1)) - 1) / np.maximum(np.abs(flat).max(1), 1e-30), LARGEST)
+        weights = round_half_away(flat * scale[:, None]).astype(np.int32).reshape(weight.shape)
+        limit = 1 << (MEMBRANE_BITS - 1)
+        return weights, round_half_away(bias * scale).clip(-limit, limit - 1), np.array(
+            [integer_threshold(U_TH * s, strict=True, membrane_bits=MEMBRANE_BITS) for s in scale], np.int64)
+
+
+class BpsaNet(nn.Module):
+    """``layers`` of golden.rules.structure, the last of ``classes`` groups of as many neurons each. ``metadata`` is free JSON."""
+
+    def __init__(self, layers: Sequence[Layer], classes: int = 10) -> None:
+        super().__init__()
+        if layers[-1].size % classes:
+            raise InputError(f"last layer of a net that votes must have as many neurons for each of {classes} classes, "
+                             f"not {layers[-1].size} in all")
+        self.structure, self.classes = tuple(layers), classes
+        self.metadata: dict[str, Any] = {}
+        self.layers = nn.ModuleList(nn.Identity() if layer.pool else BpsaLayer(layer) for layer in layers)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Input spikes ``[T, B, inputs]`` to the spikes ``[T, B, size]`` of every layer, pools among them."""
+        every = []
+        for layer, module in zip(self.structure, self.layers, strict=True):
+            if layer.pool:
+                assert layer.conv
+                maps = x.reshape(-1, *layer.conv.source)
+                x = F.max_pool2d(maps, layer.conv.kernel, layer.conv.stride).view(*x.shape[:2], -1)
+            else:
+                x = module(x)
+            every.append(x)
+        return every
+
+    def votes(self, spikes: Tensor) -> Tensor:
+        """Mean output of each class ``[B, classes]`` from the last layer's spikes ``[T, B, size]``."""
+        return spikes.mean(0).view(spikes.shape[1], self.classes, -1).mean(2)
+
+    def to_network(self, steps: int, *, bits: int = 8, name: str = "bpsa") -> Network:
+        """The integer network of ``bits``-bit weights for samples of ``steps``, with the norm's running statistics."""
+        names = [f"{'pool' if layer.pool else 'hidden'}{i + 1}" for i, layer in enumerate(self.structure[:-1])] + ["output", "vote"]
+        chain = list(pairwise(["input", *names]))
+        starts = start_ticks(names, [(*pair, 0) for pair in chain])
+        leak = best_leak(LAMBDA)
+        sign, shift = np.zeros((2, 1, LEAK_TERMS, 1), np.int64)
+        for r, term in enumerate(leak.terms):
+            sign[0, r], shift[0, r] = term
+        populations, edges = [], []
+        for layer, module, (source, target) in zip(self.structure, self.layers, chain, strict=False):
+            if isinstance(module, BpsaLayer):
+                weights, bias, v_th = module.folded(bits)
+                populations.append(Population.make(target, layer.size, start=starts[target], weight_bits=bits, bias=_each(bias, layer.conv),
+                                                   v_th=_each(v_th, layer.conv), rectify=True, k0=leak.k0, leak_sign=sign,
+                                                   leak_shift=shift))
+                weights = weights if layer.conv else np.ascontiguousarray(weights.T)
+            else:  # OR: no memory, one spike is enough
+                assert layer.conv
+                populations.append(Population.make(target, layer.size, start=starts[target], weight_bits=1, k0=False,
+                                                   weight_format=WeightFormat.BINARY))
+                weights = np.ones(layer.conv.weights_shape, np.int32)
+            edges.append(Edge(source=source, target=target, weights=weights, conv=layer.conv))
+        populations.append(Population.make("vote", self.classes, start=starts["vote"], weight_bits=1, weight_format=WeightFormat.BINARY,
+                                           fire=False))
+        groups = np.eye(self.classes, dtype=np.int32).repeat(self.structure[-1].size // self.classes, 0)
+        edges.append(Edge(source="output", target="vote", weights=groups))
+        return Network(name=name, inputs=(Input(name="input", size=self.structure[0].inputs),), populations=tuple(populations),
+                       edges=tuple(edges), steps=steps, output="vote", readout="membrane", membrane_bits=MEMBRANE_BITS,
+                       metadata={**self.metadata, "bits": bits, "leak": leak.value, "leak_error": leak.error})
+
+
+def _each(values: np.ndarray, conv: Conv | None) -> np.ndarray:
+    """Per neuron what its map has."""
+    return values.repeat(math.prod(conv.target[1:])) if conv else values

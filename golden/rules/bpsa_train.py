@@ -1,0 +1,125 @@
+"""Training of BPSA nets (Shen et al. 2022; golden/rules/bpsa.py) on MNIST, in spikes from the first layer on.
+
+AdamW, learning rate from ``lr`` to 0 along one half cosine (the paper: SGDR's restarts over 300 epochs, after a warm-up with another rule).
+The last epoch's net is kept; the test images choose nothing. The net of the paper, 128C3-MP2-128C3-256C3-MP2-2048FC-10Voting with T = 16,
+takes the grey image as current into its first layer; ours is smaller, with T = 8, and takes rate-coded spikes, so that all of it runs on
+the chip.
+
+    python -m golden.rules.bpsa_train --data FOLDER --structure 8c5-mp2-16c5-mp2-fc100-fc50 --out bpsa-mnist.safetensors
+"""
+
+import argparse
+import math
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golden.datasets import Dataset
+from golden.encoders import ENCODERS, Encoder
+from golden.integer import predict, run_chunks
+from golden.rules.bpsa import BpsaNet, energy_efficiency
+from golden.rules.loop import LoopConfig, about, command, fit, shifted
+from golden.rules.structure import structure, synapses
+from golden.train import time_first
+from pysim.network import InputError, Network
+
+__all__ = ["BpsaConfig", "integer_network", "train"]
+
+PUBLISHED = {"accuracy": 0.9967, "accuracy_table5": 0.9958, "baseline": 0.9942, "rate": 0.082, "baseline_rate": 0.183, "efficiency": 35.1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BpsaConfig(LoopConfig):
+    """What is trained, and how; further fields: :class:`golden.rules.loop.LoopConfig`.
+
+    structure: the layers (golden/rules/structure.py); the last has as many neurons for each of the ten classes, which vote
+    """
+
+    structure: str = "8c5-mp2-16c5-mp2-fc100-fc50"
+    encoder: Encoder = field(default_factory=lambda: Encoder(name="rate"))
+    epochs: int = 5
+    lr: float = 5e-3
+    shift: int = 1
+
+
+def train(config: BpsaConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> BpsaNet:
+    """Train a net and score it on the test images of ``data``; ``checkpoint``: file to resume from.
+
+    The net's metadata: ``rule``, ``encoder``, ``training``, ``dataset``, ``curve``, ``synapses``, ``accuracy_float``, ``spikes`` (per test
+    image, all layers), ``rate`` (spikes per neuron and step, pools left out), ``efficiency`` (Eq 1) and ``published``. InputError if data
+    and layers do not fit, or if the training diverges.
+    """
+    lines, side = config.encoder.lines(data.pixels), math.isqrt(data.pixels)
+    if lines != side**2:
+        raise InputError(f"images for this net must be square and drive a line for each of {data.pixels} pixels, not {lines} lines")
+    layers = structure(config.structure, (1, side, side), "c mp fc")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        net = BpsaNet(layers, data.classes)
+    count = len(data.train_labels)
+    updates = count // config.batch
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * max(updates, 1))
+    wanted = torch.eye(data.classes)[torch.from_numpy(data.train_labels)]
+
+    def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
+        encoder = replace(config.encoder, seed=int(rng.integers(1 << 62)))  # other draws in every batch
+        spikes = time_first(encoder(shifted(data.train_images[chosen], config.shift, rng)))
+        return (wanted[chosen] - net.votes(net(spikes)[-1])).square().sum(1).mean()
+
+    how = asdict(config)
+    net.train()
+    curve = fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule,
+                whole_batches=True, checkpoint=checkpoint, training=how | {"source": data.source}, name="BPSA", progress=progress)
+    net.eval()
+    right, counts = _score(net, config.encoder(data.test_images), data.test_labels)
+    neurons = sum(layer.size for layer in layers if not layer.pool)
+    fired = sum(n for n, layer in zip(counts, layers, strict=True) if not layer.pool)
+    rate = fired / (neurons * config.encoder.steps)
+    net.metadata = {
+        "rule": "bpsa", "encoder": how.pop("encoder"), "training": how, "dataset": about(data), "curve": curve, "published": PUBLISHED,
+        "synapses": synapses(layers), "accuracy_float": right, "spikes": sum(counts), "rate": rate,
+        "efficiency": energy_efficiency(rate, config.encoder.steps)}
+    return net
+
+
+@torch.no_grad()
+def _score(net: BpsaNet, spikes: np.ndarray, labels: np.ndarray, batch: int = 500) -> tuple[float, list[float]]:
+    """Accuracy, and spikes of each layer per sample."""
+    right, counts = 0, np.zeros(len(net.structure))
+    for at in range(0, len(labels), batch):
+        every = net(time_first(spikes[at:at + batch]))
+        right += int((net.votes(every[-1]).argmax(1).numpy() == labels[at:at + batch]).sum())
+        counts += [float(s.sum()) for s in every]
+    return right / len(labels), (counts / len(labels)).tolist()
+
+
+def integer_network(net: BpsaNet, data: Dataset, *, bits: int = 8) -> Network:
+    """The integer network, with ``accuracy_integer`` on the test images of ``data`` in its metadata."""
+    encoder = Encoder(**net.metadata["encoder"])
+    network = net.to_network(encoder.steps, bits=bits)
+    classes = [predict(network, part) for part in run_chunks(network, {"input": encoder(data.test_images)}, batch=250)]
+    return network.with_metadata(accuracy_integer=float((np.concatenate(classes) == data.test_labels).mean()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="train a BPSA net on MNIST")
+    parser.add_argument("--structure", default=BpsaConfig.structure, help="layers, as in 8c5-mp2-16c5-mp2-fc100-fc50")
+    parser.add_argument("--encoder", choices=ENCODERS, default="rate", help="how images become spikes")
+    parser.add_argument("--steps", type=int, default=8, help="steps of a sample")
+    parser.add_argument("--lr", type=float, default=BpsaConfig.lr, help="first learning rate")
+    parser.add_argument("--bits", type=int, default=8, help="bits of a weight")
+
+    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+        config = BpsaConfig(structure=given.structure, encoder=Encoder(name=given.encoder, steps=given.steps), epochs=given.epochs,
+                            lr=given.lr, seed=given.seed)
+        return integer_network(train(config, data, checkpoint=checkpoint), data, bits=given.bits)
+
+    command(parser, made, BpsaConfig.epochs)
+
+
+if __name__ == "__main__":
+    main()
