@@ -33,7 +33,7 @@ DataDir = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Fol
                                               "[dim]default: the 5,000 embedded images[/dim]", show_default=False)]
 ChipName = Annotated[str, typer.Option("--chip", metavar="PRESET", help="Chip preset: tiny, default, zou2021 or full.")]
 Config = Annotated[str, typer.Option("--config", metavar="N-N-N", help="Layer sizes, inputs first.")]
-Encoding = Annotated[str, typer.Option("--encoder", metavar="NAME", help="rank_order, rate or level_crossing.")]
+Encoding = Annotated[str, typer.Option("--encoder", metavar="NAME", help="rank_order, rate, level_crossing, bit_planes or sequence.")]
 Steps = Annotated[int, typer.Option("--steps", metavar="T", help="Steps of one sample.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passes over the training images. "
                                             "[dim]default: what about 9,000 updates take, 15 to 60[/dim]", show_default=False)]

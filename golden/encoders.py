@@ -1,4 +1,4 @@
-"""From grey images to input spikes: Bernoulli rate coding, rank-order coding, level crossing.
+"""From grey images to input spikes: Bernoulli rate coding, rank-order coding, level crossing, and the bits of the pixels.
 
 All take images uint8 ``[n, pixels]`` and give uint8 0/1 ``[n, steps, lines]``. In the first two pixel j drives input line j.
 
@@ -8,6 +8,10 @@ rank_order      higher values earlier, one spike per pixel (BPSR, Yan et al. 202
 level_crossing  ON and OFF spikes of signals that change (BPSR's coding of ECG: two channels, four lines). A square image is read column
                 by column, one a step: each row is a signal, row r of side m drives lines r (ON) and m + r (OFF). ``threshold`` is the
                 distance of two levels, which the paper does not print.
+bit_planes      a constant current: line i pixels + j spikes in every step in which bit i of pixel j is set, of its ``planes`` upper bits,
+                the lowest first (for ECC, Wu, Yi & Huang 2022: the weights of plane i are 2^i times those of plane 0).
+sequence        the image part after part: its pixels are cut into ``steps`` equal parts, step k shows the bit planes of part k alone (as
+                many steps as rows: row by row; as many as pixels: the sequential MNIST of BNTT, Kim & Panda 2021).
 """
 
 import math
@@ -17,7 +21,7 @@ import numpy as np
 
 from pysim.network import InputError
 
-__all__ = ["ENCODERS", "Encoder", "level_crossing", "rank_order", "rate"]
+__all__ = ["ENCODERS", "Encoder", "bit_planes", "level_crossing", "rank_order", "rate"]
 
 CHUNK = 500  # images worked on at once: bounds memory; also fixes the order of the random draws
 
@@ -61,7 +65,12 @@ def level_crossing(signals: np.ndarray, *, level: int) -> np.ndarray:
     return spikes.reshape(*signals.shape[:2], -1)
 
 
-ENCODERS = ("rank_order", "rate", "level_crossing")
+def bit_planes(images: np.ndarray, planes: int) -> np.ndarray:
+    """Bits uint8 0/1 ``[n, planes, pixels]`` of the ``planes`` upper bits (1..8) of each pixel, the lowest of them first."""
+    return images[:, None] >> np.arange(8 - planes, 8, dtype=np.uint8)[:, None] & 1
+
+
+ENCODERS = ("rank_order", "rate", "level_crossing", "bit_planes", "sequence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,23 +80,31 @@ class Encoder:
     steps:     T, steps of one sample, 1..65,536; of level_crossing the side of the images
     threshold: lowest grey value that spikes (rank_order), distance of two levels (level_crossing), 1..255
     seed:      of the random draws (rate alone reads it)
+    planes:    bits of a pixel, 1..8 (bit_planes and sequence read it)
     """
 
     name: str = "rank_order"
     steps: int = 8
     threshold: int = 64
     seed: int = 0
+    planes: int = 4
 
     def __post_init__(self) -> None:
         if self.name not in ENCODERS:
             raise InputError(f"encoder must be one of {', '.join(ENCODERS)}, not {self.name!r}")
-        for key, low, high in (("steps", 1, 1 << 16), ("threshold", 1, 255), ("seed", 0, (1 << 63) - 1)):
+        for key, low, high in (("steps", 1, 1 << 16), ("threshold", 1, 255), ("seed", 0, (1 << 63) - 1), ("planes", 1, 8)):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise InputError(f"{key} of the encoder must be in {low}..{high}, not {value!r}")
 
     def lines(self, pixels: int) -> int:
         """Input lines that images of so many pixels drive; InputError if the encoder cannot read them."""
+        if self.name == "bit_planes":
+            return self.planes * pixels
+        if self.name == "sequence":
+            if pixels % self.steps:
+                raise InputError(f"steps of the encoder must divide the {pixels} pixels that it reads in equal parts, not be {self.steps}")
+            return self.planes * pixels // self.steps
         if self.name != "level_crossing":
             return pixels
         if self.steps**2 != pixels:
@@ -99,9 +116,14 @@ class Encoder:
         """uint8 images ``[n, pixels]`` to uint8 spikes ``[n, steps, lines]``."""
         if images.dtype != np.uint8 or images.ndim != 2:
             raise InputError(f"images must be uint8 [image, pixel], not {images.dtype} of shape {images.shape}")
+        lines = self.lines(images.shape[1])
         if self.name == "rate":
             return rate(images, steps=self.steps, seed=self.seed)
         if self.name == "level_crossing":
-            self.lines(images.shape[1])
             return level_crossing(images.reshape(-1, self.steps, self.steps).transpose(0, 2, 1), level=self.threshold)
+        if self.name == "bit_planes":
+            return np.repeat(bit_planes(images, self.planes).reshape(len(images), 1, lines), self.steps, 1)
+        if self.name == "sequence":
+            parts = bit_planes(images, self.planes).reshape(len(images), self.planes, self.steps, lines // self.planes)
+            return np.ascontiguousarray(parts.transpose(0, 2, 1, 3)).reshape(len(images), self.steps, lines)
         return rank_order(images, steps=self.steps, threshold=self.threshold)

@@ -399,7 +399,7 @@ def test_comparisons_that_prove_nothing(folder: Path, capfd: pytest.CaptureFixtu
     (["sim", "--config", "784-2000-10"], "words of network '784-2000-10' must be at most 3 (256 columns in words of 88 lanes, with axon "
                                          "extension 4) on this chip, not 183"),
     (["sim", "--config", "784-80000-10"], "axons of network '784-80000-10' must be at most 73728 on this chip, not 80784"),
-    (["sim", "--encoder", "morse"], "encoder must be one of rank_order, rate, not 'morse'"),
+    (["sim", "--encoder", "morse"], "encoder must be one of rank_order, rate, level_crossing, bit_planes, sequence, not 'morse'"),
     (["train", "--epochs", "0"], "epochs of the training must be in"),
     (["train", "--steps", "0"], "steps of the encoder must be in"),
 ])

@@ -69,6 +69,25 @@ def test_level_crossing_reads_images_by_columns():
         Encoder(name="level_crossing")(np.zeros((1, 784), np.uint8))
 
 
+@pytest.mark.parametrize("planes", range(1, 9))
+def test_bit_planes_add_up_to_the_upper_bits_in_every_step(planes: int):
+    encoder = Encoder(name="bit_planes", steps=3, planes=planes)
+    spikes = encoder(GREYS).reshape(3, planes, 256)
+    assert encoder.lines(256) == planes * 256
+    for step in spikes:
+        assert np.array_equal((step << np.arange(planes)[:, None]).sum(0), GREYS[0] // 2**(8 - planes))
+
+
+def test_sequence_shows_one_part_a_step():
+    image = np.array([[0x10, 0x20, 0x30, 0x40, 0xFF, 0x00]], np.uint8)
+    spikes = Encoder(name="sequence", steps=3, planes=4)(image)  # lines: bit 0 of the two pixels of the part, bit 1, ...
+    assert spikes.tolist() == [[[1, 0, 0, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 1, 0, 0], [1, 0, 1, 0, 1, 0, 1, 0]]]
+    assert Encoder(name="sequence", steps=6, planes=1)(image).tolist() == [[[0], [0], [0], [0], [1], [0]]]  # pixel by pixel
+    assert Encoder(name="sequence", steps=28).lines(784) == 112
+    with pytest.raises(InputError, match="steps of the encoder must divide the 6 pixels that it reads in equal parts, not be 4"):
+        Encoder(name="sequence", steps=4)(image)
+
+
 @pytest.mark.parametrize("name", ["rate", "rank_order"])
 def test_encoding_is_repeatable_and_prefix_true(name: str):
     images = np.random.default_rng(1).integers(0, 256, (CHUNK + 30, 20), np.uint8)
@@ -82,11 +101,13 @@ def test_encoding_is_repeatable_and_prefix_true(name: str):
 
 
 @pytest.mark.parametrize("fields, message", [
-    ({"name": "latency"}, "encoder must be one of rank_order, rate, level_crossing, not 'latency'"),
+    ({"name": "latency"}, "encoder must be one of rank_order, rate, level_crossing, bit_planes, sequence, not 'latency'"),
     ({"steps": 0}, r"steps of the encoder must be in 1\.\.65536, not 0"),
     ({"steps": 2.0}, r"steps of the encoder must be in 1\.\.65536, not 2\.0"),
     ({"threshold": 0}, r"threshold of the encoder must be in 1\.\.255, not 0"),
     ({"threshold": 256}, r"threshold of the encoder must be in 1\.\.255, not 256"),
+    ({"planes": 0}, r"planes of the encoder must be in 1\.\.8, not 0"),
+    ({"planes": 9}, r"planes of the encoder must be in 1\.\.8, not 9"),
     ({"seed": -1}, "seed of the encoder must be in .*, not -1"),
 ])
 def test_bad_choices_are_refused(fields: dict, message: str):

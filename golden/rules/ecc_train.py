@@ -1,0 +1,192 @@
+"""The MNIST net of explicit current control: a small residual CNN with batch norm and average pooling, trained and converted.
+
+    12C5s2 - AP2 - 20C3 - [20C3 - 20C3 + short way] - AP2 - 10FC        28 x 28 -> 12 x 12 -> (6 x 6) -> 6 x 6 x 3 -> (3 x 3) -> 10
+
+Every convolution has a batch norm and a clipped ReLU behind it (the paper's section 5: without outliers lambda is small, rates are high).
+Pixels are the ``planes`` upper bits, as the chip sees them. Adam, learning rate from ``lr`` to 0 along a half cosine. The last epoch's net
+is kept; test images choose nothing.
+
+    python -m golden.rules.ecc_train --data FOLDER --out ecc-mnist.safetensors
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from golden.datasets import Dataset
+from golden.encoders import Encoder
+from golden.integer import predict, run
+from golden.rules.ecc import ETA, IMAGE, Branch, Cnn, Layer, convert, fold_batch_norm, fold_pool, identity, mac_ops
+from golden.rules.loop import LoopConfig, about, command, fit, shifted
+from pysim.network import Conv, InputError, Network
+
+__all__ = ["EccConfig", "accuracy", "cnn_accuracy", "pixels", "train", "train_cnn"]
+
+EPS = 1e-5  # of the batch norm
+MAXIMA_IMAGES = 5000  # training images on which lambda is measured
+TABLE_STEPS, TABLE_BITS, TABLE_IMAGES = (4, 8, 16, 32, 64), (10, 8, 7, 6, 5, 4), 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class EccConfig(LoopConfig):
+    """``channels`` of the first convolution and of the three others, ``clip`` of the ReLU; and of the conversion ``steps`` T, ``bits`` of a
+    weight, ``planes`` of a pixel, ``eta`` of the residual elimination."""
+
+    channels: tuple[int, int] = (12, 20)
+    clip: float = 2.0
+    steps: int = 32
+    bits: int = 8
+    planes: int = 4
+    eta: float = ETA
+    epochs: int = 6
+    lr: float = 4e-3
+    shift: int = 1
+
+    INTS = LoopConfig.INTS | {"steps": (1, 1 << 16), "bits": (2, 16), "planes": (1, 8)}
+    REALS = ("lr", "clip", "eta")
+
+    @property
+    def encoder(self) -> Encoder:
+        return Encoder(name="bit_planes", steps=self.steps, planes=self.planes)
+
+
+class _Net(nn.Module):
+    """The CNN while it is trained."""
+
+    def __init__(self, config: EccConfig, side: int, classes: int) -> None:
+        super().__init__()
+        few, many = config.channels
+        self.side, self.first, self.clip = side, (side - 5) // 2 + 1, config.clip
+        if side < 5 or self.first % 4:
+            raise InputError(f"images of this net must have a side of 12, 20, 28, ... pixels, not {side}")
+        self.convs: Sequence[nn.Conv2d] = nn.ModuleList(  # type: ignore[assignment]
+            [nn.Conv2d(1, few, 5, stride=2), *(nn.Conv2d(n, many, 3, padding=1) for n in (few, many, many))])
+        self.norms: Sequence[nn.BatchNorm2d] = nn.ModuleList(  # type: ignore[assignment]
+            [nn.BatchNorm2d(n, eps=EPS) for n in (few, many, many, many)])
+        self.last = nn.Conv2d(many, classes, self.first // 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pixels ``[B, 1, side, side]`` to sums ``[B, classes]``."""
+        one, two, three, four = (lambda a, c=c, n=n: n(c(a)) for c, n in zip(self.convs, self.norms, strict=True))
+        a = self._relu(two(F.avg_pool2d(self._relu(one(x)), 2)))
+        a = self._relu(four(self._relu(three(a))) + a)
+        out: Tensor = self.last(F.avg_pool2d(a, 2)).flatten(1)
+        return out
+
+    def _relu(self, x: Tensor) -> Tensor:
+        return x.clamp(0, self.clip)
+
+    def cnn(self) -> Cnn:
+        """Batch norms and poolings folded."""
+        few, many = self.convs[0].out_channels, self.convs[1].out_channels
+        inner = self.first // 2
+        one = Conv.make((1, self.side, self.side), few, (5, 5), stride=(2, 2))
+        two, inside = (Conv.make((n, inner, inner), many, (3, 3), padding=(1, 1)) for n in (few, many))
+        last = Conv.make((many, inner // 2, inner // 2), self.last.out_channels, (inner // 2, inner // 2))
+        (w1, b1), (w2, b2), (w3, b3), (w4, b4) = (
+            fold_batch_norm(_array(c.weight), _array(c.bias), _array(n.weight), _array(n.bias), _array(n.running_mean),
+                            _array(n.running_var), EPS) for c, n in zip(self.convs, self.norms, strict=True))
+        two, w2 = fold_pool(two, w2, 2)
+        last, w5 = fold_pool(last, _array(self.last.weight), 2)
+        return Cnn(clip=self.clip, layers=(
+            Layer(name="conv1", branches=(Branch(source=IMAGE, conv=one, weights=w1),), bias=b1),
+            Layer(name="conv2", branches=(Branch(source="conv1", conv=two, weights=w2),), bias=b2),
+            Layer(name="conv3", branches=(Branch(source="conv2", conv=inside, weights=w3),), bias=b3),
+            Layer(name="conv4", branches=(Branch(source="conv3", conv=inside, weights=w4), identity("conv2", two.target)), bias=b4),
+            Layer(name="output", branches=(Branch(source="conv4", conv=last, weights=w5),), bias=_array(self.last.bias))))
+
+
+def train_cnn(config: EccConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> Cnn:
+    """The trained CNN. InputError if images and net do not fit, or if the training diverges."""
+    side, count = math.isqrt(data.pixels), len(data.train_labels)
+    if side**2 != data.pixels:
+        raise InputError(f"images of this net must be square, not of {data.pixels} pixels")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        net = _Net(config, side, data.classes)
+    optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * -(-count // config.batch))
+    labels = torch.from_numpy(data.train_labels)
+
+    def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
+        images = shifted(data.train_images[chosen], config.shift, rng)
+        return F.cross_entropy(net(torch.from_numpy(pixels(images, config.planes)).float()), labels[chosen])
+
+    fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule, checkpoint=checkpoint,
+        training=asdict(config) | {"source": data.source}, name="ecc", progress=progress)
+    return net.cnn()
+
+
+def train(config: EccConfig, data: Dataset, *, table: bool = False, checkpoint: Path | None = None, progress: bool = True) -> Network:
+    """Train, convert, score on all test images.
+
+    ``table``: the metadata also hold integer accuracies on the first TABLE_IMAGES of them (``table``): for other T, with and without
+    residual elimination, and for other bits, each with all else as configured.
+    """
+    cnn = train_cnn(config, data, checkpoint=checkpoint, progress=progress)
+    maxima = cnn.maxima(pixels(data.train_images[:MAXIMA_IMAGES], config.planes))
+    given = {"steps": config.steps, "bits": config.bits, "planes": config.planes, "eta": config.eta}
+
+    def score(images: int, **changed: float) -> float:
+        network = convert(cnn, maxima, **{**given, **changed})  # type: ignore[arg-type]
+        encoder = Encoder(name="bit_planes", steps=network.steps, planes=config.planes)
+        return accuracy(network, encoder, data.test_images[:images], data.test_labels[:images])
+
+    network = convert(cnn, maxima, **given, name="ecc-mnist").with_metadata(  # type: ignore[arg-type]
+        rule="ecc", encoder=asdict(config.encoder), training=asdict(config), dataset=about(data), maxima=maxima, cnn_ops=mac_ops(cnn),
+        accuracy_float=cnn_accuracy(cnn, data, config.planes), accuracy_integer=score(len(data.test_labels)),
+        published={"CIFAR-10, VGG16, T = 128": {"float": 0.9276, "spiking": 0.9252}})
+    return network.with_metadata(table={
+        "images": TABLE_IMAGES, "steps": {str(eta): {str(steps): score(TABLE_IMAGES, steps=steps, eta=eta) for steps in TABLE_STEPS}
+                                          for eta in (config.eta, 0.0)},
+        "bits": {str(bits): score(TABLE_IMAGES, bits=bits) for bits in TABLE_BITS}}) if table else network
+
+
+def pixels(images: np.ndarray, planes: int) -> np.ndarray:
+    """Images uint8 ``[n, pixels]``, square, to float64 0..1 of their ``planes`` upper bits, ``[n, 1, side, side]``."""
+    side = math.isqrt(images.shape[1])
+    return (images >> (8 - planes)).reshape(-1, 1, side, side) / (2**planes - 1)
+
+
+def cnn_accuracy(cnn: Cnn, data: Dataset, planes: int, batch: int = 500) -> float:
+    """Share 0..1 of test images that the CNN gets right."""
+    right = 0
+    for at in range(0, len(data.test_labels), batch):
+        sums = cnn.activations(pixels(data.test_images[at:at + batch], planes))[cnn.layers[-1].name]
+        right += int((sums.reshape(len(sums), -1).argmax(1) == data.test_labels[at:at + batch]).sum())
+    return right / len(data.test_labels)
+
+
+def accuracy(network: Network, encoder: Encoder, images: np.ndarray, labels: np.ndarray, batch: int = 250) -> float:
+    """Share 0..1 of ``images`` that the integer network gets right; they are encoded ``batch`` at a time."""
+    right = 0
+    for at in range(0, len(labels), batch):
+        trace = run(network, {network.inputs[0].name: encoder(images[at:at + batch])})
+        right += int((predict(network, trace) == labels[at:at + batch]).sum())
+    return right / len(labels)
+
+
+def _array(tensor: Tensor | None) -> np.ndarray:
+    assert tensor is not None
+    return tensor.detach().numpy().astype(np.float64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="train a residual CNN on MNIST and convert it to integrate-and-fire neurons")
+    for name in ("steps", "bits", "planes"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(EccConfig, name))
+    parser.add_argument("--table", action="store_true", help="also measure the accuracy for other T and other bits")
+    command(parser, lambda given, data, checkpoint: train(
+        EccConfig(epochs=given.epochs, seed=given.seed, steps=given.steps, bits=given.bits, planes=given.planes), data, table=given.table,
+        checkpoint=checkpoint), EccConfig.epochs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Batch normalisation through time on small instances: trained, folded, left early, run on the RTL. About 8 CPU-seconds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.datasets import Dataset
+from golden.encoders import Encoder
+from golden.integer import predict, run
+from golden.rules.bntt_train import BnttConfig, train
+from pysim.network import InputError, Network
+from tests.rule_nets import compare_on_rtl, small_mnist
+
+SMALL = BnttConfig(encoder=Encoder(name="sequence", steps=7, planes=2), hidden=(24,), epochs=4, batch=50, shift=0, lr=0.05)
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return small_mnist(7, 4)
+
+
+@pytest.fixture(scope="module")
+def network(data: Dataset) -> Network:
+    return train(SMALL, data, progress=False)
+
+
+def test_it_learns_row_by_row_and_the_chip_has_a_page_for_each(network: Network, data: Dataset):
+    about = network.metadata
+    assert about["accuracy_float"] > 0.5 and about["accuracy_integer"] > about["accuracy_float"] - 0.1  # chance is 0.1
+    assert about["curve"][-1] == about["accuracy_float"] > about["curve"][2]
+    assert network.inputs[0].size == 14 and [p.pages for p in network.populations] == [7, 7]
+    hidden = network.population("hidden1")
+    assert all(len(np.unique(pages, axis=0)) == 7 for pages in (hidden.bias, hidden.v_th))
+    assert about["gain_error"]["hidden1"] < 0.05  # of the output, step 0 (an almost empty row) alone is far off: no factor exceeds 4
+    trace = run(network, {"input": Encoder(**about["encoder"])(data.test_images)})
+    assert (predict(network, trace) == data.test_labels).mean() == about["accuracy_integer"]
+
+
+def test_the_rtl_runs_it(network: Network, data: Dataset):
+    compare_on_rtl(network, data.test_images[:20])
+
+
+def test_rate_coded_net_leaves_early_on_the_rtl_too(data: Dataset):
+    """A threshold between the mean gammas of the steps: the network has but the steps up to the last above it."""
+    config = replace(SMALL, encoder=Encoder(name="rate", steps=8), epochs=1)
+    whole = train(config, data, progress=False)
+    gammas = np.max(whole.metadata["gammas"], 0)
+    assert whole.steps == 8
+    cut = replace(config, exit_gamma=float(np.sort(gammas)[-1]))  # the largest alone reaches it
+    short = train(cut, data, progress=False)
+    assert short.steps == 1 + int(gammas.argmax()) and short.metadata["encoder"]["steps"] == short.steps
+    compare_on_rtl(short, data.test_images[:10])
+
+
+def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):
+    few = replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300])
+    short, nets = replace(SMALL, epochs=1), []
+    for checkpoint in (None, tmp_path / "kept", tmp_path / "kept"):  # the third starts from the second's end
+        nets.append(train(short, few, checkpoint=checkpoint, progress=False).sha256())
+    assert nets[0] == nets[1] == nets[2] != train(replace(short, seed=1), few, progress=False).sha256()
+
+
+def test_wrong_settings_are_refused(data: Dataset):
+    with pytest.raises(InputError, match=r"leak of the training must be a number of at least 0, not -1\.0"):
+        replace(SMALL, leak=-1.0)
+    with pytest.raises(InputError, match="batch of the training must be at most the 2000 training images, not 5000"):
+        train(replace(SMALL, batch=5000), data, progress=False)
+    with pytest.raises(InputError, match="steps of the encoder must divide the 49 pixels that it reads in equal parts, not be 8"):
+        train(replace(SMALL, encoder=Encoder(name="sequence", steps=8)), data, progress=False)
