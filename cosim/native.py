@@ -79,11 +79,12 @@ class ChipModel(Link):
             self.memory(memory.name, core)[:len(rows), :rows.shape[1]] = rows
         self._set(image, core)
 
-    def feed(self, image: Image, bank: int) -> None:
-        """On a chip of two banks: from now on one word of the image a cycle goes through the load port into ``bank``, whenever the
-        chip is clocked; not while :meth:`run` clears it."""
+    def feed(self, image: Image, bank: int, core: int = 0) -> None:
+        """On a chip of two banks: from now on one word of the image a cycle goes through the load port into ``bank`` (of ``core``, in a
+        mesh), whenever the chip is clocked; not while :meth:`run` clears it."""
         addresses, words = load_stream(image, bank)
-        self._feed = addresses | words << np.uint64(self.map.address_bits) | np.uint64(1) << np.uint64(self.map.address_bits + BUS_BITS)
+        bits = self.map.address_bits + self.chip.derived.core_bits
+        self._feed = addresses + np.uint64(self.map.core_base(core)) | words << np.uint64(bits) | np.uint64(1) << np.uint64(bits + BUS_BITS)
         self._lib.sl_feed(self._handle, self._feed.ctypes.data, len(self._feed))
 
     @property
@@ -96,10 +97,10 @@ class ChipModel(Link):
         """Cycles since the model began."""
         return self._lib.sl_evaluations(self._handle)
 
-    def switch(self, image: Image, bank: int) -> None:
-        """The ticks from now on are of the image that is in ``bank``."""
-        self._set(image)
-        self.write(self.map.registers["bank"].address, bank)
+    def switch(self, image: Image, bank: int, core: int = 0) -> None:
+        """The ticks from now on are of the image that is in ``bank`` (of ``core``, in a mesh)."""
+        self._set(image, core)
+        self.write(self.map.core_base(core) + self.map.registers["bank"].address, bank)
 
     def load(self, image: Image) -> None:
         """Put the image in through the load port, word by word, as a board would."""

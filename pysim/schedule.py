@@ -24,6 +24,7 @@ from pysim.image import Image
 from pysim.memory_map import Memory, MemoryMap
 from pysim.params import SCAN_BITS
 from pysim.program import Program
+from pysim.records import route_record, unpack_plain
 
 __all__ = ["BANKS", "Job", "Schedule", "Turn", "at_pins", "jobs", "load_rows", "load_stream", "load_words", "order", "pauses", "schedule"]
 
@@ -223,9 +224,17 @@ def _images(bundle: Program | Image) -> list[Image]:
 def load_rows(image: Image, memory: Memory) -> int:
     """Rows of a memory that must be loaded: those a run of the image reads. What lies behind them may be anything."""
     words = len(image.placement.words)
-    lanes = 1 << image.chip.derived.lane_bits
-    return {"words": memory.rows, "fanout": image.placement.rows, "synapse": len(image.rows("synapse")), "routes": words * lanes,
+    return {"words": memory.rows, "fanout": image.placement.rows, "synapse": len(image.rows("synapse")), "routes": _route_rows(image),
             "leak": words * image.chip.pages, "fire": words * image.chip.pages}.get(memory.name, words)
+
+
+def _route_rows(image: Image) -> int:
+    """Those of the words in use; in a mesh up to the last entry of a chain."""
+    own = len(image.placement.words) << image.chip.derived.lane_bits
+    if image.chip.derived.cores == 1:
+        return own
+    routes = unpack_plain(route_record(image.chip), image.bits("routes"))
+    return max([own, *(routes["next"][routes["more"] == 1] + 1).tolist()])
 
 
 def load_words(image: Image) -> int:

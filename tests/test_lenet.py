@@ -1,4 +1,7 @@
-"""The four-spike LeNet of Zou et al. on many cores: golden, pysim and RTL do the same, over the embedded test images."""
+"""The four-spike LeNet of Zou et al. on many cores: golden, pysim and RTL do the same, over the embedded test images.
+
+On the paper's core its 225 parts go through the load port, each into the bank at rest while another runs.
+"""
 
 from pathlib import Path
 
@@ -6,13 +9,18 @@ import pytest
 
 from cosim.backends import open_backend
 from cosim.compare import compare
+from cosim.parts import PingPong
 from cosim.pretrained import write_pretrained
+from pysim.cost import measure
 from pysim.params import preset
 from pysim.program import Program, compile_program
+from pysim.schedule import at_pins, jobs, pauses, schedule
+
+BANKED = "zou2021,banks=2"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("chip", "cores", "samples"), [("full,extension=4", 185, 1000), ("zou2021", 225, 50)])
+@pytest.mark.parametrize(("chip", "cores", "samples"), [("full,extension=4", 185, 1000), (BANKED, 225, 50)])
 def test_every_spike_and_membrane(chip: str, cores: int, samples: int, tmp_path: Path) -> None:
     network, stimulus = write_pretrained("zou-lenet:4", None, samples, tmp_path)
     program = compile_program(network, preset(chip))
@@ -24,3 +32,16 @@ def test_every_spike_and_membrane(chip: str, cores: int, samples: int, tmp_path:
     assert result.neuron_ticks == samples * sum(p.size for p in network.populations)
     assert not result.failures()
     assert result.cycles_predicted == result.cycles_measured > 0
+
+
+@pytest.mark.slow
+def test_the_clock_of_hundreds_of_loads_is_the_schedule_s(tmp_path: Path) -> None:
+    network, stimulus = write_pretrained("zou-lenet:4", None, 20, tmp_path)
+    program = compile_program(network, preset(BANKED))
+    assert isinstance(program, Program) and len(program.parts) == 225
+    plan = schedule(jobs(program, at_pins(program, measure(program, stimulus).cycles)), batch=10)
+    with PingPong(program, batch=10) as chip:
+        chip.run(stimulus)
+        print(f"{len(plan.turns)} turns of {len(program.parts)} parts, 10 samples a load: {chip.clock:,} cycles, "
+              f"{plan.total + pauses(program, plan):,} predicted; loads {plan.loading:,}, hidden {plan.hidden:,}")
+        assert chip.clock == plan.total + pauses(program, plan)

@@ -53,6 +53,29 @@ def test_the_simulators_own_evaluation_gives_the_same(seed: int) -> None:
         assert all(np.array_equal(a.spikes[name], b.spikes[name]) for name in a.spikes)
 
 
+@pytest.mark.slow
+def test_banks_at_rest_are_loaded_while_the_mesh_ticks(seed: int) -> None:
+    """Networks in turn, each loaded core after core while the one before it runs on the other banks."""
+    chip = MESH.replace(mesh_width=2, mesh_height=1, banks=2)
+    cases = [mesh_case(np.random.default_rng([seed, n, 7]), chip) for n in range(3)]
+    model = MeshChipModel(chip, FAST_BUILD)
+    model.fill_mesh(cases[0].image)
+    for turn, case in enumerate(cases):
+        for core, one in cases[(turn + 1) % 3].image.cores.items():
+            model.feed(one.image, (turn + 1) % 2, core)
+            before = model.feeding
+            traces = model.run_mesh(case.image, case.stimulus)
+            assert list(core_differences(case.traces, traces)) == []
+            pair = diff(case.network, case.image.gather(case.traces), case.image.gather(traces), ("pysim", "RTL"))
+            assert pair.first is None and pair.neuron_ticks > 100
+            assert model.feeding < before
+            while left := model.feeding:
+                model.cycles(left)
+        for core, one in cases[(turn + 1) % 3].image.cores.items():
+            model.switch(one.image, (turn + 1) % 2, core)
+    model.close()
+
+
 @pytest.fixture(scope="module")
 def trained() -> tuple[Network, Stimulus]:
     """784-40-10, recurrent, trained on the embedded images, quantised to 4 bits."""
