@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cosim import cli_board, cli_compare
+from cosim import cli_board, cli_compare, cli_import
 from cosim.cli_compare import Backends, Samples, beside, rows, verdict
-from cosim.console import Json, bar, names
+from cosim.console import Bits, ChipName, Json, bar, names
 from cosim.console import output as _output
 from cosim.console import tell as _tell
 from pysim.errors import InputError
@@ -31,7 +31,6 @@ app = typer.Typer(name="spikeloop", no_args_is_help=True, add_completion=False, 
 
 DataDir = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder with the four MNIST IDX files, gzipped or not. "
                                               "[dim]default: the 5,000 embedded images[/dim]", show_default=False)]
-ChipName = Annotated[str, typer.Option("--chip", metavar="PRESET", help="Chip preset: tiny, default, zou2021 or full.")]
 Config = Annotated[str, typer.Option("--config", metavar="N-N-N", help="Layer sizes, inputs first.")]
 Encoding = Annotated[str, typer.Option("--encoder", metavar="NAME", help="rank_order, rate, level_crossing, bit_planes or sequence.")]
 Steps = Annotated[int, typer.Option("--steps", metavar="T", help="Steps of one sample.")]
@@ -39,7 +38,6 @@ Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passe
                                             "[dim]default: what about 9,000 updates take, 15 to 60[/dim]", show_default=False)]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of weights and order of images.")]
 Recurrent = Annotated[bool, typer.Option("--recurrent", help="Lateral synapses in every hidden layer.")]
-Bits = Annotated[int, typer.Option("--bits", metavar="N", help="Bits of a weight, 2 to 16.")]
 
 app.command()(cli_compare.compare)
 app.command()(cli_compare.report)
@@ -356,65 +354,8 @@ def pim_sweep(net: Annotated[Path | None, typer.Option("--net", metavar="FILE", 
             raise typer.Exit(1)
 
 
-# -- import --------------------------------------------------------------------------------------------------
-
-imports = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Networks from elsewhere: network, image, stimulus and expected "
-                      "spikes in one folder, for spikeloop compare.")
-app.add_typer(imports, name="import")
-
+app.add_typer(cli_import.app, name="import")
 app.add_typer(cli_board.app, name="board")
-
-Folder = Annotated[Path, typer.Option("-o", "--folder", metavar="OUT", help="Folder to write.")]
-
-
-@imports.command("ranc")
-def import_ranc(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of csram_*.mem, tc_*.mem and, for a test, tb_*.txt.")],
-                grid: Annotated[str | None, typer.Option("--grid", metavar="WxH", help="Cores of the mesh. [dim]default: of "
-                                                         "tb_spikehard_params.json[/dim]", show_default=False)] = None,
-                output: Annotated[str | None, typer.Option("--output", metavar="X,Y", help="Where the output bus is. [dim]default: of "
-                                                           "tb_spikehard_params.json[/dim]", show_default=False)] = None,
-                first_tick: Annotated[int | None, typer.Option("--first-tick", metavar="N", help="Tick of the first expected outputs.",
-                                                               show_default=False)] = None,
-                steps: Annotated[int | None, typer.Option("--steps", metavar="T", min=1, max=65536, help="Ticks of a sample. [dim]default: "
-                                                          "what the test packets take[/dim]", show_default=False)] = None,
-                chip: Annotated[str | None, typer.Option("--chip", metavar="PRESET", help="Chip preset, with changes if any. "
-                                                         "[dim]default: one that holds a RANC core[/dim]", show_default=False)] = None,
-                folder: Folder = Path("build/ranc"), json: Json = False) -> None:
-    """RANC networks, with their test packets if they are there."""
-    with _output(json) as out:
-        from cosim.importing import chip_for, pair, write_import
-        from golden.ranc import import_ranc as read
-
-        made = read(source, grid=pair(grid, "x", "--grid"), output=pair(output, ",", "--output"), first_tick=first_tick, steps=steps)
-        summary = write_import(made, chip or chip_for(made.network, made.axons), folder)
-        out(summary, _imported(summary))
-
-
-@imports.command("nir")
-def import_nir(source: Annotated[Path, typer.Argument(metavar="FILE", help="NIR file (HDF5).")],
-               dt: Annotated[float | None, typer.Option("--dt", metavar="S", help="Time of a step. [dim]default: of the metadata, else "
-                                                        "1e-4 with time constants, 1 without[/dim]", show_default=False)] = None,
-               compare: Annotated[str | None, typer.Option("--compare", metavar="OP", help="'>' or '>='. [dim]default: of the metadata, "
-                                                           "else >[/dim]", show_default=False)] = None,
-               reset: Annotated[str | None, typer.Option("--reset", metavar="NAME", help="hard, soft, or late (soft, one step later). "
-                                                         "[dim]default: of the metadata, else hard[/dim]", show_default=False)] = None,
-               steps: Annotated[int, typer.Option("--steps", metavar="T", min=1, max=65536, help="Steps of one sample.")] = 32,
-               bits: Bits = 8, chip: ChipName = "zou2021", folder: Folder = Path("build/nir"), json: Json = False) -> None:
-    """NIR graphs: Affine, Linear, Conv1d, Conv2d, SumPool2d, AvgPool2d, Flatten, IF, LIF, I, LI, recurrent ones too."""
-    with _output(json) as out:
-        from cosim.importing import write_import
-        from golden.nir import Semantics
-        from golden.nir import import_nir as read
-
-        summary = write_import(read(source, Semantics(dt=dt, compare=compare, reset=reset), steps=steps, bits=bits), chip, folder)
-        out(summary, _imported(summary))
-
-
-def _imported(s: dict[str, Any]) -> dict[str, Any]:
-    """The table of an import: what was written, then all that was assumed."""
-    return {"written": s["image"], "chip": s["chip"], "cores": s["cores"], "steps": s["steps"],
-            **{f"  {name}": f"{size:,}" for name, size in s["sizes"].items()}, "assumed": "",
-            **{f"  {a['what']}": f"{a['value']} ({a['why']})" for a in s["assumed"]}}
 
 
 def _ptq(row: dict[str, Any]) -> str:

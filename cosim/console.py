@@ -21,9 +21,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Json", "bar", "names", "output", "tell"]
+__all__ = ["Bits", "ChipName", "Json", "bar", "names", "output", "tell"]
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; tables and progress on stderr.")]
+ChipName = Annotated[str, typer.Option("--chip", metavar="PRESET", help="Chip preset: tiny, default, zou2021 or full.")]
+Bits = Annotated[int, typer.Option("--bits", metavar="N", help="Bits of a weight, 2 to 16.")]
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 Everything is computed before the first file is written.
 """
 
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pysim.partition import groups
 from pysim.shares import Shared
 from pysim.trace import Stimulus, pack
 
-__all__ = ["chip_for", "pair", "write_import"]
+__all__ = ["chip_for", "module_of", "pair", "sizes", "write_import"]
 
 MOST_WORDS = 64  # of a core that populations are cut to fit
 
@@ -69,3 +70,33 @@ def pair(text: str | None, between: str, option: str) -> tuple[int, int] | None:
     if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 6 for part in parts):
         raise InputError(f"{option} must be two numbers such as 3{between}2, not {text!r}")
     return int(parts[0]), int(parts[1])
+
+
+def module_of(source: str) -> Any:
+    """"net.py:name" to the torch module of that name in the file, which is run; a function is called. InputError for all else."""
+    from torch.nn import Module
+
+    file, _, name = source.rpartition(":")
+    if not file.endswith(".py") or not name.isidentifier():
+        raise InputError(f"snnTorch net must be named as FILE.py:NAME, not {source!r}")
+    if not Path(file).is_file():
+        raise InputError(f"Python file of the net must be there, not missing: {file!r}")
+    try:
+        found = runpy.run_path(file).get(name)
+        made = found() if callable(found) and not isinstance(found, Module) else found
+    except Exception as error:
+        raise InputError(f"Python file {file!r} must run and make the net, not end with {type(error).__name__}: "
+                         + " ".join(str(error).split())[:160]) from None
+    if not isinstance(made, Module):
+        raise InputError(f"{name} in {file!r} must be a torch module or a function that makes one, not {type(made).__name__}")
+    return made.eval()
+
+
+def sizes(text: str | None) -> tuple[int, ...] | None:
+    """"1,28,28" to (1, 28, 28)."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) > 3 or not all(part.strip().isdecimal() and 0 < int(part) <= 1 << 20 for part in parts):
+        raise InputError(f"--shape must be one to three sizes such as 1,28,28, not {text!r}")
+    return tuple(map(int, parts))

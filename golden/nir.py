@@ -5,7 +5,8 @@ from the convention below, and says which. One step, by Euler's method with dt:
 
     IF    v := v + dt r I                        I      as IF, never spikes
     LIF   v := v + dt / tau (v_leak - v + r I)   LI     as LIF, never spikes
-    spike if v > v_threshold (or >=); then hard: v := v_reset, soft: v := v - v_threshold (late: subtracted one step later)
+    Leaky v := beta v + I                        not of NIR: golden/snntorch.py has them
+    spike if v > v_threshold (or >=); then hard: v := v_reset, soft: v := v - v_threshold (late: subtracted one step later), none
 
 I is the sum over what leads to the neuron. Everything linear between two spiking nodes (Linear, Affine, Conv1d, Conv2d, SumPool2d,
 AvgPool2d, Flatten) becomes one edge of that product of maps; a pooling before a convolution is a convolution with a larger kernel and
@@ -29,21 +30,28 @@ from pysim.network import LEAK_TERMS, Conv, Edge, Input, InputError, Network, Po
 
 __all__ = ["Semantics", "import_nir"]
 
-SPIKING, READOUT = ("IF", "LIF"), ("I", "LI")
+SPIKING, READOUT = ("IF", "LIF", "Leaky"), ("I", "LI")
 LINEAR = ("Affine", "Linear", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten", "Pass")
-KINDS = (*SPIKING, *READOUT, *LINEAR, "Input", "Output")
-RESETS = ("hard", "soft", "late")
+KINDS = ("IF", "LIF", *READOUT, *LINEAR, "Input", "Output")
+RESETS = ("hard", "soft", "late", "none")
 COMPARES = (">", ">=")
+FRAMEWORKS: dict[str, dict[str, Any]] = {
+    "snntorch": {"dt": 1e-4, "compare": ">", "reset": "late"}, "spikingjelly": {"dt": 1e-4, "compare": ">=", "reset": "hard"},
+    "norse": {"dt": 1e-6, "compare": ">", "reset": "hard"},  # its export multiplies tau by its dt, 1e-3: a step is then dt^2
+    "sinabs": {"compare": ">=", "reset": "soft"}}
+"""what the files of these do not say, as it is unless their users changed it"""
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Semantics:
-    """What NIR leaves open; None: as the file's metadata say (``dt``, ``compare``, ``reset``), else by convention."""
+    """What NIR leaves open; None: as the file's metadata say (``dt``, ``compare``, ``reset``), else as ``framework`` has it by default,
+    else by NIR's convention."""
 
     dt: float | None = None
     compare: str | None = None
     reset: str | None = None
+    framework: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,20 +82,20 @@ class _Map:
 
 def import_nir(path: str | Path, semantics: Semantics | None = None, *, steps: int = 32, bits: int = 8) -> Imported:
     """Read a NIR file. steps: of a sample; bits: of a weight, 2..16. InputError names the node or edge that cannot be had."""
-    if not 2 <= bits <= 16:
-        raise InputError(f"weight bits must be in 2..16, not {bits}")
     nodes, edges = read_nir(path)
-    return _Importer(nodes, edges, semantics or Semantics(), steps, bits, Path(path)).build()
+    return Importer(nodes, edges, semantics or Semantics(), steps, bits, Path(path).stem).build()
 
 
-class _Importer:
-    """Graph to network; one method a step."""
+class Importer:
+    """Graph to network; one method a step. ``source`` is what the graph comes from, ``name`` of the network."""
 
-    def __init__(self, nodes: dict[str, NirNode], edges: list[tuple[str, str]], semantics: Semantics, steps: int, bits: int,
-                 path: Path) -> None:
-        self.nodes, self.steps, self.bits, self.path = nodes, steps, bits, path
+    def __init__(self, nodes: dict[str, NirNode], edges: list[tuple[str, str]], semantics: Semantics, steps: int, bits: int, name: str,
+                 source: str = "NIR") -> None:
+        if not 2 <= bits <= 16:
+            raise InputError(f"weight bits must be in 2..16, not {bits}")
+        self.nodes, self.steps, self.bits, self.name, self.source = nodes, steps, bits, name, source
         for node in nodes.values():
-            if node.kind not in KINDS:
+            if node.kind not in KINDS and (source == "NIR" or node.kind not in SPIKING):
                 why = ": its synaptic current is a second state, which the core does not have" if "Cuba" in node.kind else ""
                 known = ", ".join(kind for kind in KINDS if kind != "Pass")
                 raise InputError(f"type of node {node.name!r} must be one of {known}, not {node.kind!r}{why}")
@@ -102,15 +110,15 @@ class _Importer:
         if len(self.outputs) != 1 or not self.entries:
             raise InputError(f"NIR graph must have one Output and at least one Input, not {len(self.outputs)} and {len(self.entries)}")
         self.assumed: list[Assumption] = []
+        self.framework, self.origin = semantics.framework, "file" if source == "NIR" else "module"
+        if self.framework not in (None, *FRAMEWORKS):
+            raise InputError(f"framework must be one of {', '.join(FRAMEWORKS)}, not {self.framework!r}")
         timed = any("tau" in node.values for node in nodes.values())
         self.dt = float(self._choose("dt", semantics.dt, *((1e-4, "NIR writers' usual step") if timed else (1.0, "no time constants"))))
-        self.compare = str(self._choose("compare", semantics.compare, ">", "NIR's definition"))
-        self.reset = str(self._choose("reset", semantics.reset, "hard", "NIR's definition: v := v_reset"))
+        self.compare = self._choose_each("compare", semantics.compare, ">", "NIR's definition", COMPARES)
+        self.reset = self._choose_each("reset", semantics.reset, "hard", "NIR's definition: v := v_reset", RESETS)
         if not 0 < self.dt < float("inf"):
             raise InputError(f"dt must be positive, not {self.dt}")
-        if self.compare not in COMPARES or self.reset not in RESETS:
-            raise InputError(f"comparison must be one of {', '.join(COMPARES)} and reset one of {', '.join(RESETS)}, "
-                             f"not {self.compare!r} and {self.reset!r}")
         self.shapes: dict[str, Shape] = {}
         self.scales: dict[str, float] = {}
 
@@ -119,13 +127,32 @@ class _Importer:
         if given is None and len(known) > 1:
             raise InputError(f"{what} in the metadata of the NIR nodes must be one value, not {', '.join(sorted(known))}: "
                              "give it as an option")
-        value, reason = (given, "given") if given is not None else (known.pop(), "metadata of the file") if known else (usual, why)
+        default: dict[str, Any] = FRAMEWORKS.get(self.framework or "", {})
+        if what in default:
+            usual, why = default[what], f"default of {self.framework}"
+        if known:
+            usual, why = known.pop(), f"metadata of the {self.origin}"
+        value, reason = (usual, why) if given is None else (given, "given")
         try:
             value = float(value) if what == "dt" else value
         except ValueError:
             raise InputError(f"dt must be a number, not {value!r}") from None
         self.assumed.append(Assumption(what, str(value), reason))
         return value
+
+    def _choose_each(self, what: str, given: str | None, usual: str, why: str, allowed: tuple[str, ...]) -> dict[str, str]:
+        """Of each spiking node: as given, else of its own metadata, else of the metadata of others, if they are of one mind."""
+        spiking = [n for n, node in self.nodes.items() if node.kind in SPIKING]
+        own = {n: str(self.nodes[n].metadata[what]) for n in spiking if what in self.nodes[n].metadata}
+        if given is None and len(own) == len(spiking) and len({*own.values()}) > 1:
+            for value in dict.fromkeys(own.values()):
+                which = ", ".join(n for n in spiking if own[n] == value)
+                self.assumed.append(Assumption(f"{what} of {which}", value, f"metadata of the {self.origin}"))
+        else:
+            own = dict.fromkeys(spiking, str(self._choose(what, given, usual, why)))
+        if wrong := {*own.values(), *([given] if given else [])} - {*allowed}:
+            raise InputError(f"{what} must be one of {', '.join(allowed)}, not {min(wrong)!r}")
+        return own
 
     # -- maps ------------------------------------------------------------------------------------------------
 
@@ -153,11 +180,12 @@ class _Importer:
             weights += [(names[s], names[n], d, w, conv) for s, d, w, conv in some]
         starts = start_ticks([p.name for p in populations.values()], [(s, t, d) for s, t, d, _, _ in weights])
         network = Network(
-            name=identifier(self.path.stem), inputs=tuple(Input(name=names[n], size=int(np.prod(self.shapes[n]))) for n in self.entries),
+            name=identifier(self.name), inputs=tuple(Input(name=names[n], size=int(np.prod(self.shapes[n]))) for n in self.entries),
             populations=tuple(replace(p, start=starts[p.name]) for p in populations.values()), steps=self.steps, output=names[answer],
             edges=tuple(Edge(source=s, target=t, delay=d, weights=w, conv=conv) for s, t, d, w, conv in weights),
             readout="spikes" if populations[answer].fire.all() else "membrane",
-            metadata={"source": "NIR", "dt": self.dt, "compare": self.compare, "reset": self.reset, "nodes": {names[n]: n for n in names},
+            metadata={"source": self.source, "dt": self.dt, "compare": _one(self.compare), "reset": _one(self.reset),
+                      "nodes": {names[n]: n for n in names},
                       "shapes": {names[n]: list(self.shapes[n]) for n in names}, "scales": self.scales})
         self.assumed += [Assumption("order of a step", "leak and input, compare, reset", "Euler's method"),
                          Assumption("spikes between nodes", "arrive in the same step", "NIR has no delay of its own"),
@@ -315,16 +343,16 @@ class _Importer:
             raise InputError(f"tau of node {key!r} must be positive, not {tau.min()}")
         if leaky and (self.dt > tau).any():
             raise InputError(f"dt must be at most tau of node {key!r} ({tau.min():g}), not {self.dt:g}: give a smaller --dt")
-        share = self.dt / tau if leaky else np.full(size, self.dt if node.kind != "Output" else 1.0)
-        decay = 1 - self.dt / tau if leaky else np.full(size, 0.0 if node.kind == "Output" else 1.0)
-        gain = r * share
+        share = self.dt / tau if leaky else np.full(size, 1.0 if node.kind in ("Output", "Leaky") else self.dt)
+        decay = 1 - self.dt / tau if leaky else np.full(size, 0.0) if node.kind == "Output" else value("beta", 1.0)
+        decay, gain = _snapped(decay), _snapped(r * share)
         threshold, v_reset = value("v_threshold", 1.0), value("v_reset", 0.0)
         fires = node.kind in SPIKING
-        if fires and self.reset == "hard" and (threshold <= v_reset).any():
+        if fires and self.reset[key] == "hard" and (threshold <= v_reset).any():
             raise InputError(f"v_threshold of node {key!r} must lie above v_reset, not {threshold.min():g} with {v_reset.max():g}")
         bias = np.broadcast_to(self._bias(key), (size,)) * gain + (leak * share if leaky else 0.0)
 
-        late = fires and self.reset == "late"
+        late = fires and self.reset[key] == "late"
         loop = [(key, 1, _Map.one((size,), -threshold))] if late else []  # the spike's own inhibition, one step later
         maps = _merged([*((source, delay, _with_gain(made, gain, shape, key)) for source, delay, made in paths), *loop], key)
         leaks = [best_leak(float(d), LEAK_TERMS) for d in np.unique(decay)]
@@ -341,7 +369,7 @@ class _Importer:
             edges.append((source, delay, rounded, made.conv))
         scaled = threshold * scale
         scaled = np.where(np.abs(scaled - np.rint(scaled)) < 1e-9 * np.abs(scaled), np.rint(scaled), scaled)
-        v_th = np.floor(scaled).astype(np.int64) + 1 if self.compare == ">" else np.ceil(scaled).astype(np.int64)
+        v_th = np.floor(scaled).astype(np.int64) + 1 if fires and self.compare[key] == ">" else np.ceil(scaled).astype(np.int64)
         v_sub = round_half_away(scaled)
         by_value = {float(d): made for d, made in zip(np.unique(decay), leaks, strict=True)}
         sign, shift = np.zeros((1, LEAK_TERMS, size), np.int8), np.zeros((1, LEAK_TERMS, size), np.uint8)
@@ -350,10 +378,21 @@ class _Importer:
                 sign[0, i, decay == d], shift[0, i, decay == d] = s, m
         self.assumed.append(Assumption(f"node {key!r}", f"{node.kind} {shape}: scale {scale:g}, weights off by at most {error:.2g}, "
                                        f"decay by {max(made.error for made in leaks):.2g}", f"{self.bits} bits a weight"))
-        kind = {"hard": Reset.HARD, "soft": Reset.SOFT, "late": Reset.NONE}[self.reset]
+        kind = {"hard": Reset.HARD, "soft": Reset.SOFT}.get(self.reset.get(key, "hard"), Reset.NONE)
         return Population.make(name, size, weight_bits=self.bits, bias=round_half_away(bias * scale), v_th=v_th, v_sub=v_sub, fire=fires,
                                reset=kind, v_reset=round_half_away(v_reset * scale), leak_sign=sign, leak_shift=shift,
                                k0=np.array([by_value[float(d)].k0 for d in decay])), edges
+
+
+def _snapped(values: np.ndarray) -> np.ndarray:
+    """Products and quotients of numbers that a file rounded to 24 bits: those within 1e-6 of a short binary fraction are taken as it."""
+    short = np.rint(values * 4096) / 4096
+    return np.where(np.abs(values - short) <= 1e-6 * np.abs(short), short, values)
+
+
+def _one(values: dict[str, str]) -> Any:
+    """The value that all nodes have, else those of each."""
+    return next(iter(values.values()), None) if len({*values.values()}) < 2 else values
 
 
 def _bound(count: int, where: str) -> None:
