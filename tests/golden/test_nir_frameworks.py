@@ -69,7 +69,8 @@ def norse(rng: np.random.Generator, path: Path) -> Stepper:
 
 
 @pytest.mark.parametrize("make", [snntorch, spikingjelly, norse])
-def test_spike_for_spike_through_nir(make: Callable[[np.random.Generator, Path], Stepper], rng: np.random.Generator, tmp_path: Path) -> None:
+def test_spike_for_spike_through_nir(make: Callable[[np.random.Generator, Path], Stepper], rng: np.random.Generator,
+                                     tmp_path: Path) -> None:
     step = make(rng, tmp_path / "net.nir")
     spikes = (rng.random((SAMPLES, STEPS, 10)) < 0.5).astype(np.uint8)
     with torch.no_grad():
