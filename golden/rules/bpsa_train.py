@@ -24,7 +24,7 @@ from golden.rules.bpsa import BpsaNet, energy_efficiency
 from golden.rules.loop import LoopConfig, about, command, fit, shifted
 from golden.rules.structure import structure, synapses
 from golden.train import time_first
-from pysim.network import InputError, Network
+from pysim.network import InputError, Network, check_int
 
 __all__ = ["BpsaConfig", "integer_network", "train"]
 
@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=8, help="bits of a weight")
 
     def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+        check_int("bits of a weight", given.bits, 2, 16)  # now, not after the training
         config = BpsaConfig(structure=given.structure, encoder=Encoder(name=given.encoder, steps=given.steps), epochs=given.epochs,
                             lr=given.lr, seed=given.seed)
         return integer_network(train(config, data, checkpoint=checkpoint), data, bits=given.bits)

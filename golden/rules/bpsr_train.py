@@ -28,7 +28,7 @@ from golden.rules.loop import LoopConfig, about, command, fit, shifted
 from golden.rules.rewiring import RewiringConfig
 from golden.rules.structure import structure, synapses
 from golden.train import accuracy, count_loss, float_spikes, time_first
-from pysim.network import InputError, Network
+from pysim.network import InputError, Network, check_int
 
 __all__ = ["BpsrConfig", "integer_network", "train"]
 
@@ -129,6 +129,7 @@ def main() -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default)
 
     def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+        check_int("bits of a weight", given.bits, 2, 16)  # now, not after the training
         config = BpsrConfig(structure=given.structure, encoder=Encoder(name=given.encoder, steps=given.steps), epochs=given.epochs,
                             seed=given.seed, spike_cost=given.spike_cost, weight_cost=0.0 if given.dense else given.weight_cost,
                             rewiring=None if given.dense else RewiringConfig(theta_m=given.theta_m))

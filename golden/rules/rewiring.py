@@ -11,10 +11,13 @@ prints "and Prun": its text prunes what meets Eq 14, hence "not". Eq 15's expone
 An optimiser with a memory of its own (Adam) would move a pruned weight on: :meth:`Rewiring.after` keeps it at 0.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from pysim.network import InputError
 
 __all__ = ["Rewiring", "RewiringConfig", "distances"]
 
@@ -28,6 +31,13 @@ class RewiringConfig:
     theta_m: float = 1e-4
     mu_m: float = 5.0
     beta_m: float = 0.99
+
+    def __post_init__(self) -> None:
+        for key, most in (("theta_w", math.inf), ("theta_m", math.inf), ("mu_m", math.inf), ("beta_m", 1)):
+            value = getattr(self, key)
+            if not 0 <= value <= most or value == math.inf:
+                limits = "in 0..1" if most == 1 else "a number of at least 0"
+                raise InputError(f"{key} of the rewiring must be {limits}, not {value!r}")
 
 
 class Rewiring(nn.Module):

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from golden.integer import run
 from golden.layers import FloatNet
-from golden.quantize import best_leak, integer_threshold, quantize, round_half_away, shift_leak
+from golden.quantize import _rates, best_leak, integer_threshold, quantize, round_half_away, shift_leak
+from golden.rules.bpsr import BpsrNet
+from golden.rules.structure import structure
 from golden.train import float_spikes
-from pysim.network import InputError, Network
+from pysim.network import Conv, InputError, Network
 
 
 def half_away(x: Fraction) -> int:
@@ -115,6 +117,39 @@ def test_plain_form_is_the_paper(bits: int):
             assert (bool(population.k0[0, i]), tuple(got)) == (leak.k0, leak.terms)
     first = report["layers"][0]
     assert first["weights"] == 30 * 20 + 20 * 20 and first["clipped"] >= 2  # weight +1 and bias +1
+
+
+@pytest.mark.parametrize("taus", [(0.0, 1.0), (1.0, 0.0)])
+def test_convolutions_keep_every_spike_where_numbers_are_whole(taus: tuple[float, float]):
+    """Weights and biases of 8 bits, leaks none or all: a convolutional, recurrent net spikes exactly as the float net."""
+    torch.manual_seed(1)
+    net = BpsrNet(structure("3c3/2-2c2-r6-fc4", (2, 9, 8)))
+    with torch.no_grad():
+        for i, layer in enumerate(net.layers):
+            for weight in layer.weights:
+                weight.copy_((weight * 128).round().clamp(-128, 127) / 128)
+            layer.bias.copy_(torch.linspace(-40, 60, len(layer.bias)).round() / 128)
+            layer.tau.fill_(taus[i % 2]) if layer.conv else layer.tau.copy_((torch.arange(len(layer.tau)) % 2).float())
+    spikes = (np.random.default_rng(1).random((30, 7, 144)) < 0.3).astype(np.uint8)
+    wanted = float_spikes(net, spikes)
+    network, report = quantize(net, spikes, np.zeros(30, np.int64), scale="plain")
+    assert [(e.source, e.target, e.delay) for e in network.edges] == [
+        ("input", "hidden1", 0), ("hidden1", "hidden2", 0), ("hidden2", "hidden3", 0), ("hidden3", "hidden3", 1), ("hidden3", "output", 0)]
+    trace = run(network, {"input": spikes})
+    for i, name in enumerate(net.names):
+        assert 0.02 < wanted[i].mean() < 0.98
+        np.testing.assert_array_equal(trace.spikes[name], wanted[i], name)
+        assert report["layers"][i]["neurons"] == net.sizes[i + 1] and not report["layers"][i]["zeroed"]
+    again, _ = quantize(net, spikes, np.zeros(30, np.int64), scale="layer", bits=4)  # rates of patches choose the scale
+    assert all(np.abs(e.weights).max() in (7, 8) for e in again.edges if e.delay == 0)
+
+
+def test_rates_of_a_convolution_are_those_of_its_patches():
+    conv = Conv.make((2, 5, 6), 3, (2, 3), stride=(2, 1))
+    spikes = (np.random.default_rng(0).random((40, 3, 60)) < np.linspace(0, 1, 60)).astype(np.uint8)
+    maps = spikes.mean((0, 1)).reshape(2, 5, 6)
+    want = [np.mean([maps[c, 2 * y + i, x + j] for y in range(2) for x in range(4)]) for c in range(2) for i in range(2) for j in range(3)]
+    np.testing.assert_allclose(_rates(spikes, conv), want)
 
 
 def test_network_has_the_graph_and_the_metadata(tmp_path):

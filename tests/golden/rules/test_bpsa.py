@@ -155,7 +155,8 @@ def test_thresholds_and_weights_of_one_map():
         layer.norm.weight.fill_(0.5)  # type: ignore[union-attr, operator]
         layer.norm.bias.fill_(0.1)  # type: ignore[union-attr, operator]
         layer.norm.running_mean.fill_(0.02)  # type: ignore[union-attr, operator]
-        layer.norm.running_var.fill_(0.25 - layer.norm.eps)  # type: ignore[union-attr, operator]
+        layer.norm.running_var.fill_(0.25)  # type: ignore[union-attr, operator]
+        layer.norm.eps = 0  # type: ignore[assignment]
     weights, bias, v_th = layer.folded(8)
     assert weights.ravel().tolist() == [127, -64, 25, 0] and bias.tolist() == [20] and v_th.tolist() == [128]
 

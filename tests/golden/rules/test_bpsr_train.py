@@ -1,6 +1,8 @@
 """BPSR on a small instance: it learns, prunes, repeats itself, runs on the RTL, where what is pruned costs nothing."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from cosim.verilate import Options
 from golden.datasets import Dataset, load_mnist
 from golden.encoders import Encoder
 from golden.integer import predict, run
+from golden.rules import bpsa_train, bpsr_train
 from golden.rules.bpsr import BpsrNet
 from golden.rules.bpsr_train import BpsrConfig, integer_network, train
 from golden.rules.rewiring import RewiringConfig
@@ -123,8 +126,26 @@ def test_the_rtl_runs_it_and_pruned_synapses_cost_nothing(network: Network, data
 @pytest.mark.parametrize("change, message", [
     ({"structure": "2c3/2-fc9"}, "structure of a net must end with at least fc10"),
     ({"structure": "fc10-2c3"}, "structure of a net must be layers c, r, fc"),
+    ({"rewiring": {"theta_m": -1.0}}, r"theta_m of the rewiring must be a number of at least 0, not -1\.0"),
+    ({"rewiring": {"beta_m": 1.5}}, r"beta_m of the rewiring must be in 0\.\.1, not 1\.5"),
     ({"weight_cost": -1.0}, r"weight_cost of the training must be a number of at least 0, not -1\.0"),
     ({"encoder": Encoder(name="level_crossing", steps=8)}, "steps of the encoder must be the side of the square images")])
 def test_wrong_settings_are_refused(change: dict, message: str, data: Dataset):
     with pytest.raises(InputError, match=message):
+        if "rewiring" in change:
+            change = {"rewiring": RewiringConfig(**change["rewiring"])}
         train(replace(SMALL, **change), data, progress=False)
+
+
+@pytest.mark.parametrize("module", [bpsr_train, bpsa_train], ids=["bpsr", "bpsa"])
+@pytest.mark.parametrize("words, message", [
+    (["--bits", "1"], "bits of a weight must be in 2..16, not 1"),
+    (["--structure", "fc10-8c5"], "structure of a net must be layers"),
+    (["--steps", "0"], "steps of the encoder must be in 1..65536, not 0"),
+    (["--data", "nowhere"], "data folder must be a folder")])
+def test_command_lines_that_cannot_work_exit_2(module: ModuleType, words: list[str], message: str, tmp_path: Path,
+                                               monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr("sys.argv", ["train", "--out", str(tmp_path / "net.safetensors"), *words])
+    with pytest.raises(SystemExit) as stopped:
+        module.main()
+    assert stopped.value.code == 2 and capsys.readouterr().err.startswith(message) and not list(tmp_path.iterdir())
