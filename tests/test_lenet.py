@@ -1,6 +1,7 @@
 """The four-spike LeNet of Zou et al. on many cores: golden, pysim and RTL do the same, over the embedded test images.
 
-On the paper's core its 225 parts go through the load port, each into the bank at rest while another runs.
+On the paper's core its 225 parts go through the load port, each into the bank at rest while another runs. With its first layer on the
+chip too, from bit planes of the pixels, it is 283 parts of wide cores.
 """
 
 from pathlib import Path
@@ -11,10 +12,14 @@ from cosim.backends import open_backend
 from cosim.compare import compare
 from cosim.parts import PingPong
 from cosim.pretrained import write_pretrained
+from golden.datasets import load_mnist
+from golden.rules import scatter_gather_whole
+from golden.rules.scatter_gather import checkpoint
 from pysim.cost import measure
 from pysim.params import preset
 from pysim.program import Program, compile_program
 from pysim.schedule import at_pins, jobs, pauses, schedule
+from pysim.trace import Stimulus
 
 BANKED = "zou2021,banks=2"
 
@@ -32,6 +37,19 @@ def test_every_spike_and_membrane(chip: str, cores: int, samples: int, tmp_path:
     assert result.neuron_ticks == samples * sum(p.size for p in network.populations)
     assert not result.failures()
     assert result.cycles_predicted == result.cycles_measured > 0
+
+
+@pytest.mark.slow
+def test_every_layer_on_the_chip() -> None:
+    net, images, samples = checkpoint("zou-lenet:4"), load_mnist(None).test_images, 40
+    network = scatter_gather_whole.to_network(net)
+    program = compile_program(network, preset("full,extension=4"))
+    assert isinstance(program, Program) and len(program.parts) == 283
+    stimulus = Stimulus.pack(scatter_gather_whole.encode(net, images[:samples]))
+    result = compare(network, stimulus, ["golden", "pysim", "verilator"], lambda name: open_backend(name, network, program))
+    print(f"{result.neuron_ticks:,} neuron-ticks compared in each of {len(result.pairs)} pairs, {result.different} different")
+    assert result.neuron_ticks == samples * sum(p.size for p in network.populations)
+    assert not result.failures()
 
 
 @pytest.mark.slow

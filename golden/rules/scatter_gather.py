@@ -16,7 +16,7 @@ certain unless a theta_i lies that close to an integer; :meth:`ScatterGather.mar
 
 Off chip, as in the paper, are the first layer (full precision, image to spikes) and the last (full precision, spikes to classes). A second
 last layer, ternary and without bias, trained beside it, may go onto the chip as read-out neurons. The first layer stays on the host in
-either case: its weights are not ternary and its pixels are no binary events.
+either case: its weights are not ternary and its pixels are no binary events (scatter_gather_whole.py quantises both).
 
 Order of neurons: channel c K + (i - 1), then row, then column, flat.
 """
