@@ -1,4 +1,4 @@
-"""The command ``spikeloop``: train, quantize, map, fit, cost, verilog, sim, compare, report, export, bench, board, pim-sweep.
+"""The command ``spikeloop``: train, quantize, map, fit, cost, verilog, sim, compare, report, waves, export, bench, board, pim-sweep.
 
 Exit status: 0 equal (or done), 1 different (or a run that proves nothing: a silent population, dropped events), 2 bad input, 130
 interrupted. Bad input is one sentence on stderr, ``spikeloop: <thing> must be <requirement>, not <value>``. With ``--json`` stdout
@@ -41,6 +41,7 @@ Recurrent = Annotated[bool, typer.Option("--recurrent", help="Lateral synapses i
 
 app.command()(cli_compare.compare)
 app.command()(cli_compare.report)
+app.command()(cli_compare.waves)
 
 
 

@@ -1,4 +1,4 @@
-"""The commands ``spikeloop compare`` and ``spikeloop report``: the verdict of a run, and its page."""
+"""The commands ``spikeloop compare``, ``report`` and ``waves``: the verdict of a run, its page, and a closer look."""
 
 import shlex
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 from cosim.console import Json, bar, names, output, tell
 from pysim.errors import InputError
 
-__all__ = ["Backends", "Samples", "beside", "compare", "report", "rows", "verdict"]
+__all__ = ["Backends", "Samples", "beside", "compare", "report", "rows", "verdict", "waves"]
 
 Backends = Annotated[str, typer.Option("--backends", metavar="A,B,...",
                                        help="Backends, the reference first: golden, pysim, verilator, icarus, board:PORT, replay:FILE.")]
@@ -112,6 +112,31 @@ def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of
 
         path = write(*Run.load(folder), file)
         out({"report": str(path), "bytes": path.stat().st_size}, {"page": f"{path} ({path.stat().st_size:,} bytes)"})
+
+
+def waves(image: Annotated[Path, typer.Argument(help="Image folder.")],
+          around: Annotated[str, typer.Option("--around", metavar="core=C,tick=T", help="Where to look; core 0 if it is not named.")],
+          stimulus: Annotated[Path | None, typer.Option("--stimulus", metavar="S.npz", help="Input spikes. [dim]default: stimulus.npz in "
+                                                        "the image folder or beside it[/dim]", show_default=False)] = None,
+          sample: Annotated[int, typer.Option("--sample", metavar="N", help="Sample of the stimulus.")] = 0,
+          before: Annotated[int, typer.Option("--before", metavar="N", min=0, help="Ticks before it.")] = 1,
+          after: Annotated[int, typer.Option("--after", metavar="N", min=0, help="Ticks after it.")] = 1,
+          backend: Annotated[str, typer.Option("--backend", metavar="NAME", help="verilator or icarus.")] = "verilator",
+          folder: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")] = Path("build/waves"),
+          json: Json = False) -> None:
+    """Record the ticks around one of a core as named signals (VCD), with save files for GTKWave and Surfer."""
+    with output(json) as out:
+        from cosim.backends import check_names
+        from cosim.waves import around as place
+        from cosim.waves import record
+        from pysim.trace import Stimulus
+
+        check_names([backend])
+        spikes = Stimulus.load(stimulus or beside(image, "stimulus.npz", "--stimulus"))
+        found = record(image, spikes, folder, **place(around), sample=sample, before=before, after=after, simulator=backend)
+        out(found, {"waves": f"{found['waves']}: {found['signals']} signals of core {found['core']}, ticks {found['ticks'][0]} to "
+                             f"{found['ticks'][1]}", "GTKWave": f"gtkwave {found['gtkwave']}",
+                    "Surfer": f"surfer -c {found['surfer']} {found['waves']}"})
 
 
 def _samples(text: str, count: int) -> list[int]:

@@ -1,0 +1,155 @@
+"""Waves of a window: the right core and ticks, values that are those of the model, and save files that name what is there."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim import timing
+from cosim.cli import main
+from cosim.waves import SIGNALS, around, record
+from pysim.bundle import map_network
+from pysim.core import Core
+from pysim.errors import InputError
+from pysim.image import Image
+from pysim.mesh import MeshImage, MeshModel
+from pysim.params import preset
+from pysim.trace import Stimulus, Trace
+from tests.conftest import ROOT
+from tests.cosim.conftest import Small
+
+
+def counted(path: Path) -> tuple[set[int], dict[int, int]]:
+    """Read anew, from the text alone: ticks of the window, and how many spikes were scanned in each."""
+    text = path.read_text()
+    ids = {name: re.search(rf"\$var wire \d+ (\S+) {name} ", text).group(1) for name in ("clk", "number", "scan_valid")}
+    now, ticks, scanned = dict.fromkeys(ids, ""), set(), {}
+    for line in text.partition("$dumpvars")[2].splitlines():
+        value, key = (line[1:].split() if line.startswith("b") else (line[:1], line[1:]))
+        name = next((n for n, i in ids.items() if i == key), None)
+        if name == "clk" and value == "1" and now["number"]:
+            tick = int(now["number"], 2) - 1
+            ticks.add(tick)
+            scanned[tick] = scanned.get(tick, 0) + (now["scan_valid"] == "1")
+        if name:
+            now[name] = value
+    return ticks, scanned
+
+
+@pytest.mark.parametrize("sample, tick, before, after", [(0, 2, 1, 1), (3, 0, 1, 0), (5, 5, 0, 3)])
+@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)])
+def test_the_window_holds_what_the_model_says(small: Small, tmp_path: Path, sample: int, tick: int, before: int, after: int,
+                                              simulator: str) -> None:
+    made = record(small.folder / "image", small.stimulus, tmp_path, core=0, tick=tick, sample=sample, before=before, after=after,
+                  simulator=simulator)
+    low, high = made["ticks"]
+    assert (low, high) == (max(0, tick - before), min(5, tick + after))
+    ticks, scanned = counted(tmp_path / "waves.vcd")
+    want = Core(small.image).run(small.stimulus.take(slice(sample, sample + 1))).counters["spikes_in"][0]
+    assert ticks - {low - 1} == set(range(low, high + 1))
+    assert [scanned[t] for t in range(low, high + 1)] == want[low:high + 1].tolist()
+    assert want[low:high + 1].sum() > 0
+
+
+def test_save_files_name_every_signal_once(small: Small, tmp_path: Path) -> None:
+    made = record(small.folder / "image", small.stimulus, tmp_path, core=0, tick=1)
+    assert made["signals"] == sum(map(len, SIGNALS.values()))
+    scope, found = [], set()
+    for line in (tmp_path / "waves.vcd").read_text().splitlines():
+        match line.split():
+            case ["$scope", _, name, "$end"]:
+                scope.append(name)
+            case ["$upscope", *_]:
+                scope.pop()
+            case ["$var", _, width, _, name, *_]:
+                found.add(".".join((*scope, name)) + (f"[{int(width) - 1}:0]" if width != "1" else ""))
+    lines = (tmp_path / "waves.gtkw").read_text().splitlines()
+    assert lines[0] == '[dumpfile] "waves.vcd"'
+    assert sorted(line for line in lines if line.startswith("core.")) == sorted(found)
+    commands = (tmp_path / "waves.sucl").read_text().splitlines()
+    assert {line.split()[1] for line in commands if line.startswith("variable_add")} == {name.partition("[")[0] for name in found}
+
+
+@pytest.mark.icarus
+def test_one_core_of_a_mesh(small: Small, tmp_path: Path) -> None:
+    """Every core has its own events."""
+    image = map_network(small.network, preset("tiny,columns=32,mesh_width=2,mesh_height=2"))
+    assert isinstance(image, MeshImage)
+    image.save(tmp_path / "image")
+    traces = MeshModel(image).run(small.stimulus.take(slice(0, 1)))
+    wants = []
+    for core, trace in zip(image.shares, traces, strict=False):
+        record(tmp_path / "image", small.stimulus, tmp_path / str(core), core=core, tick=2, before=2, after=3, simulator="icarus")
+        _, scanned = counted(tmp_path / str(core) / "waves.vcd")
+        wants.append(trace.counters["spikes_in"][0].tolist())
+        assert [scanned[t] for t in range(6)] == wants[-1]
+    assert wants[0] != wants[-1]
+
+
+@pytest.mark.icarus
+def test_a_part_that_takes_turns(small: Small, tmp_path: Path) -> None:
+    program = map_network(small.network, preset("tiny,columns=32"))
+    assert not isinstance(program, Image) and len(program.shares) > 1
+    program.save(tmp_path / "image")
+    made = record(tmp_path / "image", small.stimulus, tmp_path, core=len(program.shares) - 1, tick=2, simulator="icarus")
+    assert made["ticks"] == [1, 3]
+    _, scanned = counted(tmp_path / "waves.vcd")
+    want: list[int] = []
+
+    def one(i: int, stimulus: Stimulus) -> Trace:
+        trace = Core(program.shares[i].image).run(stimulus)
+        want[:] = trace.counters["spikes_in"][0].tolist()
+        return trace
+
+    program.run(small.stimulus.take(slice(0, 1)), one)  # the last part is the last to run
+    assert [scanned[t] for t in (0, 1, 2)] == want[:3] and sum(want[:3]) > 0
+    with pytest.raises(InputError, match=r"in which core \d+ has its turn, not 0"):
+        record(tmp_path / "image", small.stimulus, tmp_path, core=len(program.shares) - 1, tick=0)
+
+
+def test_the_diagram_in_the_docs_is_of_this_rtl(tmp_path: Path) -> None:
+    """As many cycles as the model predicts, the axons that spiked, and the file in docs/images is this one."""
+    image = map_network(timing.network(), preset("tiny"))
+    made = image.save(tmp_path / "image")
+    found = record(made, timing.stimulus(), tmp_path, core=0, tick=timing.TICK)
+    rows = timing.cycles(Path(found["waves"]), timing.TICK)
+    trace = Core(image).run(timing.stimulus())
+    assert len(rows) == trace.counters["cycles"][0, timing.TICK]
+    diagram = timing.wave_json(rows, f"tick {timing.TICK}: {len(rows)} cycles on preset tiny")
+    lane = next(lane for lane in diagram["signal"] if lane["name"] == "axon that spiked")
+    assert len(lane["data"]) == trace.counters["spikes_in"][0, timing.TICK]
+    assert all(len(lane["wave"]) == len(rows) for lane in diagram["signal"])
+    assert json.loads((ROOT / "docs" / "images" / "tick.json").read_text()) == diagram, "run `python -m cosim.timing`"
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("--around", "core=0"), "--around must be such as core=3,tick=17"), (("--around", "tick=x"), "--around must be"),
+    (("--around", "core=0,tick=2,lane=1"), "--around must be"), (("--around", "core=1,tick=2"), "core of the waves must be in 0..0, not 1"),
+    (("--around", "tick=6"), "tick of the waves must be in 0..5, not 6"),
+    (("--around", "tick=1", "--sample", 6), "sample of the waves must be in 0..5, not 6"),
+    (("--around", "tick=1", "--backend", "pysim"), "simulator of waves must be one of verilator, icarus, not 'pysim'"),
+    (("--around", "tick=1", "--backend", "questa"), "backend must be one of")])
+def test_refused(small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[object, ...], words: str) -> None:
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main(["waves", str(small.folder / "image"), "-o", str(tmp_path / "waves"), *map(str, arguments)])
+    captured = capfd.readouterr()
+    assert (end.value.code, captured.out) == (2, "") and words in captured.err and "\n" not in captured.err.strip()
+    assert not (tmp_path / "waves").exists()
+
+
+def test_around() -> None:
+    assert around("core=3,tick=17") == {"core": 3, "tick": 17}
+    assert around("tick=4") == {"core": 0, "tick": 4}
+
+
+def test_the_command(small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main(["waves", str(small.folder / "image"), "--around", "core=0,tick=2", "-o", str(tmp_path), "--json"])
+    made = json.loads(capfd.readouterr().out)
+    assert end.value.code == 0 and made["ticks"] == [1, 3]
+    assert all(Path(made[name]).is_file() for name in ("waves", "gtkwave", "surfer"))
+    assert np.isin(list(range(1, 4)), list(counted(Path(made["waves"]))[0])).all()
