@@ -1,4 +1,4 @@
-"""The command ``spikeloop``: train, quantize, map, fit, cost, verilog, sim, compare, report, waves, export, bench, board, pim-sweep.
+"""The command ``spikeloop``: train, quantize, map, fit, cost, verilog, sim, compare, report, waves, export, bench, board, pim-sweep, zoo.
 
 Exit status: 0 equal (or done), 1 different (or a run that proves nothing: a silent population, dropped events), 2 bad input, 130
 interrupted. Bad input is one sentence on stderr, ``spikeloop: <thing> must be <requirement>, not <value>``. With ``--json`` stdout
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cosim import cli_board, cli_compare, cli_import
+from cosim import cli_board, cli_compare, cli_import, cli_zoo
 from cosim.cli_compare import Backends, Samples, beside, rows, verdict
 from cosim.console import Bits, ChipName, Json, bar, names
 from cosim.console import output as _output
@@ -42,6 +42,8 @@ Recurrent = Annotated[bool, typer.Option("--recurrent", help="Lateral synapses i
 app.command()(cli_compare.compare)
 app.command()(cli_compare.report)
 app.command()(cli_compare.waves)
+app.command()(cli_zoo.pretrained)
+app.command()(cli_zoo.zoo)
 
 
 
@@ -94,29 +96,6 @@ def quantize(float_net: Annotated[Path, typer.Argument(help="Float net of spikel
         out({"network": str(output), "report": report},
             {"network": output, "on": report["samples"], "accuracy": f"float {scores['float']:.2%}, integer {scores['integer']:.2%}",
              **{f"  {row['name']}": _ptq(row) for row in report["layers"]}})
-
-
-@app.command()
-def pretrained(net: Annotated[str, typer.Argument(metavar="NET", help="zou-lenet:4, zou-lenet:2 or zou-lenet:1: the LeNet of Zou et al. "
-                                                  "with so many spikes per value; pim-mnist: a net whose first layer is a PIM macro.")]
-               = "zou-lenet:4",
-               output: Annotated[Path, typer.Option("--output", "-o", help="Folder for network.safetensors and stimulus.npz.")] =
-               Path("build/lenet"), data: DataDir = None, samples: Samples = None, json: Json = False) -> None:
-    """Write a trained net that comes with the package, and test images encoded as its stimulus."""
-    with _output(json) as out:
-        from cosim.flow import writable
-        from cosim.pretrained import write_pretrained
-
-        writable(output)
-        network, stimulus = write_pretrained(net, data, samples, output)
-        sizes = {n.name: n.size for n in network.inputs} | {p.name: p.size for p in network.populations}
-        if head := network.pim_head:
-            sizes = {head.name: head.pixels} | sizes
-        scored = "labelled" if stimulus.labels is not None else "without labels: the net may have been trained on them"
-        out({"network": str(output / "network.safetensors"), "stimulus": str(output / "stimulus.npz"), "samples": stimulus.samples,
-             "sizes": sizes},
-            {"network": output / "network.safetensors", "stimulus": output / "stimulus.npz",
-             "samples": f"{stimulus.samples:,} ({scored})", **{f"  {name}": f"{size:,}" for name, size in sizes.items()}})
 
 
 @app.command("map")

@@ -10,8 +10,8 @@ import pytest
 
 from cosim.backends import open_backend
 from cosim.compare import compare
+from cosim.nets import write_pretrained
 from cosim.parts import PingPong
-from cosim.pretrained import write_pretrained
 from golden.datasets import load_mnist
 from golden.rules import scatter_gather_whole
 from golden.rules.scatter_gather import checkpoint

@@ -5,8 +5,8 @@ import pytest
 
 from cosim.backends import open_backend
 from cosim.compare import compare
+from cosim.nets import write_pretrained
 from cosim.pim import PimModel
-from cosim.pretrained import write_pretrained
 from cosim.verilate import Options
 from golden import pim as golden
 from pysim import pim

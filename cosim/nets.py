@@ -1,0 +1,115 @@
+"""The trained nets that come with the package, by name: each as the integer network, with what makes images its stimulus.
+
+A net is a file of golden/rules/checkpoints, gzipped or not: an integer network (safetensors) or a rule's own net that converts to one. How
+it was trained, what it scored and the command that trains it again are in its metadata.
+"""
+
+import gzip
+import json
+import shlex
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import golden
+from golden.datasets import Dataset, check_scoring, load_mnist
+from golden.encoders import Encoder
+from golden.rules import qstdb, scatter_gather
+from golden.rules.qstdb_integer import PIXELS, to_network
+from pysim.errors import InputError
+from pysim.network import Network
+from pysim.trace import Stimulus
+
+__all__ = ["Net", "kept", "load", "write_pretrained"]
+
+FOLDER = Path(golden.__path__[0]) / "rules" / "checkpoints"
+FLOAT = ("digital-mnist",)  # for comparison in training: its first layer takes pixels without a macro, which no chip of ours does
+SUFFIXES = (".safetensors", ".safetensors.gz")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Net:
+    """``accuracy``: of the float and the integer net on all test images of its data set, fractions. ``command``: module and arguments
+    that train it, of which ``FOLDER`` stands for the data folder. ``metadata``: of its file. ``encode``: images uint8 ``[n, pixels]`` to
+    spikes by input, and pixels of a PIM layer."""
+
+    name: str
+    rule: str
+    network: Network
+    accuracy: dict[str, float | None]
+    metadata: dict[str, Any]
+    encode: Callable[[np.ndarray], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
+
+    @property
+    def command(self) -> list[str]:
+        return shlex.split(self.metadata["command"])[2:]  # without python -m
+
+    def stimulus(self, data: Dataset, samples: int | None = None) -> Stimulus:
+        """The first ``samples`` test images (None: all). Without labels if the net may have been trained on them: then they serve a
+        comparison, and no score."""
+        count = len(data.test_images) if samples is None else samples
+        if not 0 < count <= len(data.test_images):
+            raise InputError(f"samples must be in 1..{len(data.test_images)} (the test images there are), not {samples}")
+        try:
+            check_scoring(self.metadata["dataset"]["source"], data)
+            labels = data.test_labels[:count]
+        except InputError:
+            labels = None
+        spikes, pixels = self.encode(data.test_images[:count])
+        return Stimulus.pack(spikes, labels, pixels)
+
+
+def kept() -> dict[str, Path]:
+    """File of every net by its name."""
+    files = {path.name.partition(".")[0]: path for path in sorted(FOLDER.iterdir()) if path.name.endswith(SUFFIXES)}
+    return {name: path for name, path in files.items() if name not in FLOAT}
+
+
+def load(name: str, path: Path | None = None) -> Net:
+    """The kept net ``name`` ("zou-lenet:4" is zou-lenet-4), or the one trained into ``path``; InputError lists the names."""
+    name, files = name.replace(":", "-"), kept()
+    if path is None and name not in files:
+        raise InputError(f"net must be one of {', '.join(files)}, not {name!r}")
+    path = path or files[name]
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        data = gzip.decompress(data)
+    about = _metadata(data)
+    if "spikeloop_scatter_gather" in about:
+        lenet = scatter_gather.load(path)
+        score = lenet.metadata["accuracy"]["chip"]  # the quantised ANN: what the chip computes, exactly
+        return Net(name=name, rule="scatter-gather", network=lenet.to_network(readout_on_chip=True), metadata=lenet.metadata,
+                   accuracy={"float": score, "integer": score}, encode=lambda images: (lenet.encode(images), {}))
+    if "spikeloop_qstdb" in about:
+        net = qstdb.QstdbNet.load(path)
+        score = net.metadata["accuracy"]
+        return Net(name=name, rule="q-stdb", network=to_network(net), metadata=net.metadata,
+                   accuracy={"float": score["affine"], "integer": score["integer"]}, encode=lambda images: ({}, {PIXELS: images}))
+    network = Network.from_bytes(data, str(path))
+    facts, encoder = network.metadata, Encoder(**network.metadata["encoder"])
+    return Net(name=name, rule=facts["rule"], network=network, metadata=facts,
+               accuracy={"float": facts["accuracy_float"], "integer": facts["accuracy_integer"]},
+               encode=lambda images: ({network.inputs[0].name: encoder(images)}, {}))
+
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    """``__metadata__`` of a safetensors file; empty if it is none (who reads it says so)."""
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        found: dict[str, Any] = json.loads(data[8:8 + length]).get("__metadata__", {})
+        return found
+    except (ValueError, AttributeError, struct.error):
+        return {}
+
+
+def write_pretrained(name: str, data: Path | None, samples: int | None, folder: Path) -> tuple[Network, Stimulus]:
+    """network.safetensors and stimulus.npz of net ``name`` in ``folder``: the first ``samples`` test images of ``data``."""
+    net = load(name)
+    stimulus = net.stimulus(load_mnist(data), samples)
+    net.network.save(folder / "network.safetensors")
+    stimulus.save(folder / "stimulus.npz")
+    return net.network, stimulus

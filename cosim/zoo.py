@@ -1,0 +1,143 @@
+"""Every kept net through one backend: one row each, one table, one page (``spikeloop zoo``, docs/results.md).
+
+    build/zoo/NAME-...   the run of a net, as of spikeloop compare (cosim/run.py): what is in its journal is not run again
+    build/zoo/nets       nets trained anew (``--train``), each with its checkpoint while it is trained
+    build/zoo/zoo.html   the table, accuracy against SOPs, firing rates
+
+SOPs, cycles and spikes are counters of the backend (of pysim if it has none). Energy is the model of pysim/cost.py, not a measurement.
+"""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from cosim.backends import check_names, open_backend
+from cosim.compare import CHIPS, compare
+from cosim.figures import LINES, figure
+from cosim.nets import Net
+from cosim.run import Run
+from golden.datasets import Dataset
+from pysim.cost import Constants
+from pysim.errors import InputError
+from pysim.network import Network, write_atomic
+from pysim.params import Chip, preset
+from pysim.program import Program, compile_program
+from pysim.shares import Shared
+
+__all__ = ["CHIP", "check_backend", "chip_for", "row", "train", "write_page"]
+
+CHIP = "full,extension=4"  # the LeNet's fan-in is 1,600 lines
+
+
+def check_backend(name: str) -> list[str]:
+    """The backends of a row: golden, pysim and ``name``; InputError unless it is one that runs here."""
+    if name.partition(":")[0] not in ("pysim", "verilator", "icarus"):
+        raise InputError(f"backend of the zoo must be verilator, icarus or pysim, not {name!r}")
+    check_names([name])
+    return list(dict.fromkeys(("golden", "pysim", name)))
+
+
+def chip_for(network: Network, name: str = CHIP) -> Chip:
+    """The preset (with changes) ``name``, with as many parameter pages and membrane bits as the network has, and delays as long."""
+    chip = preset(name)
+    pages = max(p.v_th.shape[0] for p in network.populations)
+    delay = max((network.physical_delay(edge) for edge in network.edges if not network.is_input(edge.source)), default=1)
+    return replace(chip, pages=max(chip.pages, 1 << (pages - 1).bit_length()), delay_max=max(chip.delay_max, delay),
+                   membrane_bits=max(chip.membrane_bits, network.membrane_bits))
+
+
+def train(net: Net, data: Path | None, folder: Path) -> Path:
+    """The file of ``net`` trained anew in ``folder`` by its own command, if it is not there yet; a killed training goes on.
+
+    ``data``: the folder of its images; None: the embedded ones. InputError if the training fails.
+    """
+    path, command = folder / f"{net.name}.safetensors", net.command
+    if path.is_file():
+        return path
+    at = command.index("--data") if "--data" in command else len(command)
+    command = [*command[:at], *command[at + 2:], *(["--data", str(data.resolve())] if data else []), "--out", str(path.resolve())]
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run([sys.executable, "-m", *command], stdout=sys.stderr, check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join(
+        part for part in sys.path if part)})
+    if done.returncode or not path.is_file():
+        raise InputError(f"training of {net.name!r} must end with a net, not with exit status {done.returncode}: {' '.join(command)}")
+    return path
+
+
+def row(net: Net, data: Dataset, samples: int, names: list[str], folder: Path, *, chip: str = CHIP,
+        progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+    """Run the first ``samples`` test images through the backends ``names``, comparing everything, and say what that was; JSON.
+
+    Per image: ``spikes`` of all populations, ``sops``, ``cycles``, ``energy`` (J). ``rates``: spikes per neuron and step by population.
+    ``accuracy``: float and ``all`` (integer) on all test images, integer and rtl on these (None without labels).
+    """
+    network, stimulus = net.network, net.stimulus(data, samples)
+    target = chip_for(network, chip)
+    bundle = compile_program(network, target)
+    run = Run.open(folder / f"{net.name}-{network.sha256()[:8]}-{names[-1]}-{samples}", network, bundle, stimulus, names, resume=True)
+    if progress and run.chunks:
+        progress(run.chunks[-1].stop)
+    result = compare(network, stimulus, names, lambda name: open_backend(name, network, bundle), progress=progress, done=run.chunks,
+                     record=run.add, holders=bundle.holders() if isinstance(bundle, Shared) else {})
+    run.finish(result)
+    cycles, sops = result.cycles_measured or result.cycles_predicted or 0, result.sops or 0
+    rates = {p.name: float(sum(chunk.neurons[p.name].sum() for chunk in run.chunks)) / (samples * network.steps * p.size)
+             for p in network.order()}
+    return {
+        "name": net.name, "rule": net.rule, "samples": samples, "backends": names, "steps": network.steps,
+        "cores": len(bundle.parts) if isinstance(bundle, Program) else 1, "chip": target.to_dict(),
+        "neurons": sum(p.size for p in network.populations), "synapses": sum(int(e.fanout().sum()) for e in network.edges),
+        "accuracy": {"float": net.accuracy["float"], "all": net.accuracy["integer"], "integer": result.score("golden"),
+                     "rtl": result.score(*CHIPS)},
+        "spikes": (result.total("spikes_out", "golden") or 0) / samples, "sops": sops / samples, "cycles": cycles / samples,
+        "energy": Constants().energy(sops, cycles / Constants().clock) / samples, "rates": rates,
+        "neuron_ticks": result.neuron_ticks, "different": result.different, "failures": result.failures(),
+        "published": net.metadata.get("published"), "command": " ".join(net.command)}
+
+
+def write_page(rows: list[dict[str, Any]], path: Path) -> Path:
+    """The table and its plots as one HTML file that needs nothing else."""
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("cosim"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": lambda x: "-" if x is None else f"{x:.2%}", "count": lambda x: f"{x:,.0f}"}
+    return write_atomic(path, environment.get_template("zoo.html").render(rows=rows, plots=[_scatter(rows), _rates(rows)]).encode())
+
+
+def _scatter(rows: list[dict[str, Any]]) -> str:
+    """Accuracy of the integer nets on all test images against SOPs per image."""
+    drawn, ((axis,),) = figure(1, 1, 8.4, 3.4)
+    for i, r in enumerate(rows):
+        if r["accuracy"]["all"] is not None and r["sops"]:
+            at = (r["sops"], 100 * r["accuracy"]["all"])
+            axis.plot(*at, "o", color=LINES[i % len(LINES)], markersize=5)
+            axis.annotate(r["name"], at, xytext=(5, 4), textcoords="offset points", fontsize=7.5)
+    axis.set_xscale("log")
+    axis.set_xlabel("synaptic operations per image")
+    axis.set_ylabel("accuracy, %")
+    axis.grid(color="#0a0b0c", alpha=0.08, linewidth=0.6)
+    return _svg(drawn)
+
+
+def _rates(rows: list[dict[str, Any]]) -> str:
+    """Spikes per neuron and step of every population that spikes."""
+    bars = [(f"{r['name']}: {name}", rate, LINES[i % len(LINES)]) for i, r in enumerate(rows) for name, rate in r["rates"].items() if rate]
+    drawn, ((axis,),) = figure(1, 1, 8.4, 0.6 + 0.17 * len(bars))
+    at = np.arange(len(bars))[::-1]
+    axis.barh(at, [rate for _, rate, _ in bars], color=[color for *_, color in bars], height=0.7)
+    axis.set_yticks(at, [label for label, *_ in bars], fontsize=7)
+    axis.set_ylim(-0.7, len(bars) - 0.3)
+    axis.set_xlabel("spikes per neuron and step")
+    return _svg(drawn)
+
+
+def _svg(drawn: Any) -> str:
+    buffer = io.StringIO()
+    drawn.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()[buffer.getvalue().index("<svg"):]
