@@ -8,7 +8,7 @@ The paper's sequential MNIST shows a pixel a step. Its 784 steps would need 784 
 and 90 % of the updates: the paper's, but for the learning rate (0.3), which costs accuracy when its epochs (60 to 240, on other data) are
 shortened to 4. The last epoch's net is kept; test images choose nothing.
 
-    python -m golden.rules.bntt_train sequence --data FOLDER --out bntt-sequence.safetensors
+    python -m golden.rules.bntt_train --net sequence --data FOLDER --out bntt-sequence.safetensors
 """
 
 import argparse
@@ -119,7 +119,7 @@ def float_accuracy(net: BnttNet, spikes: np.ndarray, labels: np.ndarray, batch: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train a net with batch normalisation through time on MNIST")
-    parser.add_argument("net", choices=sorted(NETS), help="row by row, or as spike rates")
+    parser.add_argument("--net", choices=sorted(NETS), required=True, help="the image row by row, or as spike rates")
     command(parser, lambda given, data, checkpoint: train(
         replace(NETS[given.net], epochs=given.epochs, seed=given.seed), data, name=f"bntt-{given.net}", checkpoint=checkpoint), EPOCHS)
 

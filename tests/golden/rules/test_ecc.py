@@ -153,6 +153,20 @@ def test_first_layer_sees_the_pixel_itself(rng: np.random.Generator, planes: int
     assert np.abs(error).max() <= 0.5 / 3 + 9 / (63 * 2)
 
 
+def test_residual_elimination_adds_half_a_threshold_to_every_neuron_that_fires(rng: np.random.Generator):
+    """Eq 9: over T steps eta V_thr more flows into it, up to the rounding of the bias; into the last layer nothing."""
+    cnn, steps = random_cnn(rng), 16
+    maxima = cnn.maxima(rng.random((5, 1, 8, 8)))
+    plain, half, whole = (convert(cnn, maxima, steps=steps, eta=eta) for eta in (0, 0.5, 1))
+    layers = normalise(cnn, maxima).layers
+    for layer, p, q, r in zip(layers, plain.populations, half.populations, whole.populations, strict=True):
+        real = (layer.bias / KAPPA).repeat(math.prod(layer.target[1:]))
+        assert np.abs(p.bias[0] - real * p.v_th[0]).max() <= 0.5 + np.abs(real).max() / 2  # bias and V_thr are rounded
+        for eta, other in ((0.5, q), (1, r)):
+            wanted = eta * p.v_th[0] * p.fire
+            assert np.array_equal(other.v_th, p.v_th) and np.abs(steps * (other.bias - p.bias)[0] - wanted).max() <= steps
+
+
 def test_nothing_is_lost_but_the_residue(rng: np.random.Generator):
     """Proposition 1 in integers: what flowed in is V_thr N + V at every step of every layer, residual sum and pooling included."""
     cnn, images = random_cnn(rng, clip=1.5), grey(rng, 4)
