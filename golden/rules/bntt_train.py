@@ -26,7 +26,7 @@ from golden.encoders import Encoder
 from golden.integer import predict, run_chunks
 from golden.rules.bntt import BnttNet, exit_step, to_network
 from golden.rules.loop import LoopConfig, about, command, fit, shifted
-from pysim.network import InputError, Network
+from pysim.network import MAX_PAGES, InputError, Network
 
 __all__ = ["NETS", "BnttConfig", "float_accuracy", "train", "train_net"]
 
@@ -64,6 +64,8 @@ def train_net(config: BnttConfig, data: Dataset, *, checkpoint: Path | None = No
     count, lines = len(data.train_labels), config.encoder.lines(data.pixels)
     if config.shift and math.isqrt(data.pixels)**2 != data.pixels:
         raise InputError(f"shift of the training must be 0 for images of {data.pixels} pixels, which are not square, not {config.shift}")
+    if config.encoder.steps > MAX_PAGES:
+        raise InputError(f"steps of the training must be at most {MAX_PAGES}, a page of the chip for each, not {config.encoder.steps}")
     if count < config.batch:
         raise InputError(f"batch of the training must be at most the {count} training images, not {config.batch}")
     with torch.random.fork_rng(devices=[]):

@@ -32,7 +32,8 @@ from torch.nn.functional import conv2d
 from golden.quantize import round_half_away
 from pysim.network import Conv, Edge, Input, InputError, Network, Population, Reset, start_ticks
 
-__all__ = ["IMAGE", "Branch", "Cnn", "Layer", "convert", "fold_batch_norm", "fold_pool", "identity", "mac_ops", "normalise"]
+__all__ = [
+    "IMAGE", "Branch", "Cnn", "Layer", "check_choices", "convert", "fold_batch_norm", "fold_pool", "identity", "mac_ops", "normalise"]
 
 IMAGE = "image"  # the source that is no layer: pixels of 0..1
 KAPPA = 100.0
@@ -145,6 +146,16 @@ def normalise(cnn: Cnn, maxima: dict[str, float], kappa: float = KAPPA) -> Cnn:
     return Cnn(layers=tuple(layers))
 
 
+def check_choices(bits: int, planes: int, eta: float) -> None:
+    """InputError unless a CNN can be converted so."""
+    if not 0 <= eta <= 1:
+        raise InputError(f"eta must be in 0..1, not {eta}")
+    if not 1 <= planes <= 8:
+        raise InputError(f"bits of a pixel must be in 1..8, not {planes}")
+    if not 2 <= bits <= 17 - planes:
+        raise InputError(f"weight bits must be in 2..{17 - planes} for {planes} bits of a pixel, not {bits}")
+
+
 def convert(cnn: Cnn, maxima: dict[str, float], *, steps: int, bits: int = 8, planes: int = 4, eta: float = ETA, membrane_bits: int = 24,
             name: str = "ecc") -> Network:
     """The integer network of T = ``steps``; its input are the ``planes`` bits of the pixels.
@@ -152,10 +163,7 @@ def convert(cnn: Cnn, maxima: dict[str, float], *, steps: int, bits: int = 8, pl
     bits: n of the weights, 2..16; planes: p, with n + p - 1 <= 16. eta: 0 leaves the residue where it is. InputError where weights or
     thresholds leave their range.
     """
-    if not 0 <= eta <= 1:
-        raise InputError(f"eta must be in 0..1, not {eta}")
-    if not (bits >= 2 and 1 <= planes <= 8 and bits + planes - 1 <= 16):
-        raise InputError(f"weight bits must be 2 or more and at most {17 - planes} for {planes} bits of a pixel, not {bits}")
+    check_choices(bits, planes, eta)
     scaled, populations, edges = normalise(cnn, maxima), [], []
     graph = [(b.source, layer.name, 0) for layer in cnn.layers for b in layer.branches]
     starts = start_ticks([layer.name for layer in cnn.layers], graph)

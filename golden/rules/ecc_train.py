@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from golden.datasets import Dataset
 from golden.encoders import Encoder
 from golden.integer import predict, run
-from golden.rules.ecc import ETA, IMAGE, Branch, Cnn, Layer, convert, fold_batch_norm, fold_pool, identity, mac_ops
+from golden.rules.ecc import ETA, IMAGE, Branch, Cnn, Layer, check_choices, convert, fold_batch_norm, fold_pool, identity, mac_ops
 from golden.rules.loop import LoopConfig, about, command, fit, shifted
 from pysim.network import Conv, InputError, Network
 
@@ -49,8 +49,12 @@ class EccConfig(LoopConfig):
     lr: float = 4e-3
     shift: int = 1
 
-    INTS = LoopConfig.INTS | {"steps": (1, 1 << 16), "bits": (2, 16), "planes": (1, 8)}
-    REALS = ("lr", "clip", "eta")
+    INTS = LoopConfig.INTS | {"steps": (1, 1 << 16)}
+    REALS = ("lr", "clip")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choices(self.bits, self.planes, self.eta)
 
     @property
     def encoder(self) -> Encoder:

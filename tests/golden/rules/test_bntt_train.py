@@ -1,6 +1,8 @@
 """Batch normalisation through time on small instances: trained, folded, left early, run on the RTL. About 8 CPU-seconds."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from golden.datasets import Dataset
 from golden.encoders import Encoder
 from golden.integer import predict, run
+from golden.rules import bntt_train, ecc_train
 from golden.rules.bntt_train import BnttConfig, train
 from pysim.network import InputError, Network
 from tests.rule_nets import compare_on_rtl, small_mnist
@@ -66,5 +69,20 @@ def test_wrong_settings_are_refused(data: Dataset):
         replace(SMALL, leak=-1.0)
     with pytest.raises(InputError, match="batch of the training must be at most the 2000 training images, not 5000"):
         train(replace(SMALL, batch=5000), data, progress=False)
+    with pytest.raises(InputError, match="steps of the training must be at most 64, a page of the chip for each, not 65"):
+        train(replace(SMALL, encoder=Encoder(name="rate", steps=65)), data, progress=False)
     with pytest.raises(InputError, match="steps of the encoder must divide the 49 pixels that it reads in equal parts, not be 8"):
         train(replace(SMALL, encoder=Encoder(name="sequence", steps=8)), data, progress=False)
+
+
+@pytest.mark.parametrize(("module", "words", "message"), [
+    (bntt_train, ["--net", "rate", "--data", "nowhere"], "data folder must be a folder"),
+    (bntt_train, ["--net", "sequence", "--epochs", "0"], "epochs of the training must be in 1..1048576, not 0"),
+    (ecc_train, ["--bits", "14"], "weight bits must be in 2..13 for 4 bits of a pixel, not 14"),
+    (ecc_train, ["--steps", "0"], "steps of the training must be in 1..65536, not 0")])
+def test_command_lines_that_cannot_work_exit_2(module: ModuleType, words: list[str], message: str, tmp_path: Path,
+                                               monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr("sys.argv", ["train", "--out", str(tmp_path / "net.safetensors"), *words])
+    with pytest.raises(SystemExit) as stopped:
+        module.main()
+    assert stopped.value.code == 2 and capsys.readouterr().err.startswith(message) and not list(tmp_path.iterdir())

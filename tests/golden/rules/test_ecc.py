@@ -217,8 +217,9 @@ def test_operations_of_the_papers_vgg16():
 
 @pytest.mark.parametrize(("given_", "message"), [
     ({"eta": 1.5}, r"eta must be in 0\.\.1, not 1\.5"),
-    ({"bits": 14, "planes": 4}, "weight bits must be 2 or more and at most 13 for 4 bits of a pixel, not 14"),
-    ({"bits": 1}, "weight bits must be 2 or more and at most 13 for 4 bits of a pixel, not 1"),
+    ({"bits": 14, "planes": 4}, r"weight bits must be in 2\.\.13 for 4 bits of a pixel, not 14"),
+    ({"bits": 1}, r"weight bits must be in 2\.\.13 for 4 bits of a pixel, not 1"),
+    ({"planes": 9}, r"bits of a pixel must be in 1\.\.8, not 9"),
     ({"membrane_bits": 8}, r"threshold of layer 'one' must be in 1\.\.127, not \d+: use fewer bits"),
 ])
 def test_bad_conversions_are_refused(given_: dict, message: str):

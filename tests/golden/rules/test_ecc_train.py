@@ -51,7 +51,7 @@ def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_p
 
 def test_wrong_settings_are_refused(data: Dataset):
     for change, message in (({"clip": -1.0}, "clip of the training must be a number of at least 0"),
-                            ({"planes": 9}, r"planes of the training must be in 1\.\.8, not 9")):
+                            ({"planes": 9}, r"bits of a pixel must be in 1\.\.8, not 9")):
         with pytest.raises(InputError, match=message):
             replace(SMALL, **change)
     odd = replace(data, train_images=np.zeros((5, 48), np.uint8), train_labels=data.train_labels[:5])
