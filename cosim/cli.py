@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cosim import cli_board, cli_compare, cli_import, cli_zoo
+from cosim import cli_board, cli_compare, cli_import, cli_widths, cli_zoo
 from cosim.cli_compare import Backends, Samples, beside, rows, verdict
 from cosim.console import Bits, ChipName, Json, bar, names
 from cosim.console import output as _output
@@ -82,6 +82,9 @@ def quantize(float_net: Annotated[Path, typer.Argument(help="Float net of spikel
                                                 "layer or neuron.")] = "layer",
              leak_terms: Annotated[int | None, typer.Option("--leak-terms", metavar="N", help="Shift-add terms of a leak, 0 to 3. "
                                                             "[dim]default: the nearest 2^-m[/dim]", show_default=False)] = None,
+             target_drop: Annotated[float | None, typer.Option("--target-drop", metavar="POINTS", help="Take the narrowest weights, of at "
+                                                               "most --bits, that lose no more accuracy than that, for each layer.",
+                                                               show_default=False)] = None,
              json: Json = False) -> None:
     """Round a float net to integers and shift leaks, and say per layer what that did to it."""
     with _output(json) as out:
@@ -91,10 +94,11 @@ def quantize(float_net: Annotated[Path, typer.Argument(help="Float net of spikel
 
         net, images = FloatNet.load(float_net), load_mnist(data)
         writable(output.parent)
-        report = quantize_net(net, images, output, bits=bits, scale=scale, leak_terms=leak_terms)
+        report = quantize_net(net, images, output, bits=bits, target_drop=target_drop, scale=scale, leak_terms=leak_terms)
         scores = report["accuracy"]
         out({"network": str(output), "report": report},
-            {"network": output, "on": report["samples"], "accuracy": f"float {scores['float']:.2%}, integer {scores['integer']:.2%}",
+            {"network": output, "on": report["samples"], "bits": report["bits"],
+             "accuracy": f"float {scores['float']:.2%}, integer {scores['integer']:.2%}",
              **{f"  {row['name']}": _ptq(row) for row in report["layers"]}})
 
 
@@ -334,13 +338,15 @@ def pim_sweep(net: Annotated[Path | None, typer.Option("--net", metavar="FILE", 
             raise typer.Exit(1)
 
 
+app.command()(cli_widths.widths)
 app.add_typer(cli_import.app, name="import")
 app.add_typer(cli_board.app, name="board")
 
 
 def _ptq(row: dict[str, Any]) -> str:
     return (f"{row['weights']:,} weights: {row['clipped']:,} clipped, {row['zeroed']:,} zeroed; {row['neurons']:,} neurons: "
-            f"{row['silent']:,} silent, {row['always']:,} always firing; {row['spikes_float']:.1f} -> {row['spikes']:.1f} spikes a sample")
+            f"{row['silent']:,} silent, {row['always']:,} always firing, {row['saturations']:,} saturations; "
+            f"{row['spikes_float']:.1f} -> {row['spikes']:.1f} spikes a sample")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

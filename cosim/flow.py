@@ -32,7 +32,7 @@ from pysim.network import Edge, Input, Network, Population, write_atomic
 from pysim.params import Chip, preset
 from pysim.trace import Stimulus
 
-__all__ = ["Outcome", "Plan", "Stages", "parse_layers", "quantize_net", "simulate", "writable", "write_verilog"]
+__all__ = ["Outcome", "Plan", "Stages", "calibration", "parse_layers", "quantize_net", "simulate", "writable", "write_verilog"]
 
 CALIBRATION = 2000  # training images on which scales are chosen
 
@@ -289,18 +289,27 @@ def _make_stimulus(plan: Plan, network: Network, stages: Stages, data: _Data) ->
 # -- shared with the command line --------------------------------------------------------------------------------
 
 
-def quantize_net(net: Any, data: Any, path: Path, **options: Any) -> dict[str, Any]:
-    """Quantise a float net, write the network file, return the PTQ report as JSON.
-
-    Scales are chosen, and the report's figures taken, on training images: the test images stay unseen until they are scored.
-    """
+def calibration(net: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Encoded training images and labels to quantise a float net with: the test images stay unseen until they are scored."""
     from golden.datasets import check_scoring
     from golden.encoders import Encoder
-    from golden.quantize import quantize
 
     check_scoring(net.metadata["dataset"]["source"], data)
-    images, labels = data.train_images[:CALIBRATION], data.train_labels[:CALIBRATION]
-    network, report = quantize(net, Encoder(**net.metadata["encoder"])(images), labels, **options)
+    return Encoder(**net.metadata["encoder"])(data.train_images[:CALIBRATION]), data.train_labels[:CALIBRATION]
+
+
+def quantize_net(net: Any, data: Any, path: Path, *, bits: int, target_drop: float | None = None, name: str = "network",
+                 **options: Any) -> dict[str, Any]:
+    """Quantise a float net, write the network file, return the PTQ report as JSON.
+
+    ``target_drop``: take the narrowest weights of at most ``bits`` that lose so many points of accuracy, for each layer.
+    """
+    from golden.quantize import Quantizer, quantize
+    from golden.widths import narrowest
+
+    spikes, labels = calibration(net, data)
+    widths = bits if target_drop is None else narrowest(Quantizer(net, spikes, labels, **options), target_drop, most=bits)
+    network, report = quantize(net, spikes, labels, bits=widths, name=name, **options)
     report["samples"] = f"{len(labels):,} training images"
     metadata = {k: v for k, v in network.metadata.items() if k != "accuracy_integer"} | {"calibrated_on": report["samples"]}
     replace(network, metadata=metadata).save(path)

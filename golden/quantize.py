@@ -10,6 +10,7 @@ error of the layer's currents, sum_ij rate_j (q_ij / scale - w_ij)^2, rate_j bei
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, product
@@ -18,13 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from golden.integer import predict, run
+from golden.integer import IntegerTrace, predict, run
 from golden.layers import FloatLayer, LayeredNet
 from golden.neurons import U_TH
 from golden.train import accuracy, float_spikes
 from pysim.network import LEAK_TERMS, Conv, Edge, Input, InputError, Network, Population, start_ticks
 
-__all__ = ["SCALES", "Leak", "best_leak", "integer_threshold", "quantize", "round_half_away", "shift_leak"]
+__all__ = ["SCALES", "Leak", "Quantizer", "best_leak", "integer_threshold", "quantize", "round_half_away", "shift_leak"]
 
 SCALES = ("plain", "layer")
 CANDIDATES = np.geomspace(1.0, 0.2, 60)  # parts of the largest weight that the clipped range is tried to cover
@@ -97,39 +98,68 @@ def _check_tau(tau: float) -> None:
         raise InputError(f"tau must be in 0..1, not {tau}")
 
 
-def quantize(net: LayeredNet, spikes: np.ndarray, labels: np.ndarray, *, bits: int = 8, scale: str = "layer", membrane_bits: int = 24,
-             leak_terms: int | None = None, name: str = "network") -> tuple[Network, dict[str, Any]]:
+class Quantizer:
+    """A float net with samples to quantise it with; a layer of one width is made once.
+
+    spikes: encoded samples uint8 ``[sample, step, line]`` on which scales are chosen and nets are compared; labels int64 ``[sample]``.
+    scale: one of SCALES. leak_terms: None for tau -> 2^-m, else the best sum of up to so many terms. InputError for a net that is not
+    finite and for samples of another shape.
+    """
+
+    def __init__(self, net: LayeredNet, spikes: np.ndarray, labels: np.ndarray, *, scale: str = "layer", membrane_bits: int = 24,
+                 leak_terms: int | None = None) -> None:
+        if scale not in SCALES:
+            raise InputError(f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
+        if spikes.ndim != 3 or spikes.shape[2] != net.sizes[0] or len(spikes) != len(labels) or not len(spikes):
+            raise InputError(f"samples to quantise with must be spikes [sample, step, {net.sizes[0]}] and as many labels, "
+                             f"not of shape {spikes.shape} and {len(labels)}")
+        net.check_finite()
+        self.net, self.spikes, self.labels = net, spikes, labels
+        self.scale, self.membrane_bits, self.leak_terms = scale, membrane_bits, leak_terms
+        self.wanted = float_spikes(net, spikes)
+        self._made: dict[tuple[int, int], _Layer] = {}
+
+    def layers(self, bits: Sequence[int]) -> "list[_Layer]":
+        """The layers with weights of so many bits each, 2..16."""
+        if wrong := [b for b in bits if isinstance(b, bool) or not isinstance(b, int) or not 2 <= b <= 16]:
+            raise InputError(f"weight bits must be in 2..16, not {wrong[0]!r}")
+        if len(bits) != len(self.net.layers):
+            raise InputError(f"weight bits must be one number or {len(self.net.layers)} (one for each layer), not {len(bits)}")
+        for i, layer in enumerate(self.net.layers):
+            if (i, bits[i]) not in self._made:
+                rates = [_rates(self.spikes if i == 0 else self.wanted[i - 1], layer.conv), self.wanted[i].mean((0, 1))]
+                self._made[i, bits[i]] = _Layer(self.net.names[i], layer, rates, bits[i], self.scale, self.membrane_bits, self.leak_terms)
+        return [self._made[key] for key in enumerate(bits)]
+
+    def network(self, bits: Sequence[int], name: str = "network") -> Network:
+        return _assemble(self.net, self.layers(bits), self.spikes.shape[1], self.scale, self.membrane_bits, name)
+
+    def score(self, network: Network, trace: IntegerTrace) -> float:
+        """Share of the samples that are read out as their label."""
+        return float((predict(network, trace) == self.labels).mean())
+
+
+def quantize(net: LayeredNet, spikes: np.ndarray, labels: np.ndarray, *, bits: int | Sequence[int] = 8, scale: str = "layer",
+             membrane_bits: int = 24, leak_terms: int | None = None, name: str = "network") -> tuple[Network, dict[str, Any]]:
     """The integer network, and what quantisation did to the net.
 
-    spikes: encoded samples uint8 ``[sample, step, line]`` on which scales are chosen and both nets are compared; labels int64 ``[sample]``.
-    bits: of the weights, 2..16. scale: one of SCALES. leak_terms: None for tau -> 2^-m, else the best sum of up to so many terms.
+    bits: of the weights, 2..16, of all layers or of each; all else as in :class:`Quantizer`.
     The report is JSON: accuracies, and per layer clipped and zeroed weights, silent and ever-firing neurons, drift of the spike count
     and the accuracy of the float net with this layer alone quantised. InputError for a net that is not finite, values out of range,
     and a layer that does not spike at all any more.
     """
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 16:
-        raise InputError(f"weight bits must be in 2..16, not {bits!r}")
-    if scale not in SCALES:
-        raise InputError(f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
-    if spikes.ndim != 3 or spikes.shape[2] != net.sizes[0] or len(spikes) != len(labels) or not len(spikes):
-        raise InputError(f"samples to quantise with must be spikes [sample, step, {net.sizes[0]}] and as many labels, "
-                         f"not of shape {spikes.shape} and {len(labels)}")
-    net.check_finite()
-    wanted = float_spikes(net, spikes)
-    layers = []
-    for i, layer in enumerate(net.layers):
-        rates = [_rates(spikes if i == 0 else wanted[i - 1], layer.conv), wanted[i].mean((0, 1))]
-        layers.append(_Layer(net.names[i], layer, rates, bits, scale, membrane_bits, leak_terms))
-    network = _assemble(net, layers, spikes.shape[1], bits, scale, membrane_bits, name)
+    widths = list(bits) if isinstance(bits, Sequence) else [bits] * len(net.layers)
+    made_by = Quantizer(net, spikes, labels, scale=scale, membrane_bits=membrane_bits, leak_terms=leak_terms)
+    layers, network = made_by.layers(widths), made_by.network(widths, name)
 
     trace = run(network, {"input": spikes}, membranes=False)
     report: dict[str, Any] = {
-        "bits": bits, "scale": scale, "membrane_bits": membrane_bits, "samples": len(labels),
-        "accuracy": {"float": accuracy(net, spikes, labels), "integer": float((predict(network, trace) == labels).mean())}, "layers": []}
-    for i, (made, float_layer) in enumerate(zip(layers, wanted, strict=True)):
+        "bits": network.metadata["bits"], "scale": scale, "membrane_bits": membrane_bits, "samples": len(labels),
+        "accuracy": {"float": accuracy(net, spikes, labels), "integer": made_by.score(network, trace)}, "layers": []}
+    for i, (made, float_layer) in enumerate(zip(layers, made_by.wanted, strict=True)):
         got = trace.spikes[made.name]
         if not got.any():
-            raise InputError(f"population {made.name!r} must spike after quantisation to {bits} bits, not be silent on all "
+            raise InputError(f"population {made.name!r} must spike after quantisation to {made.bits} bits, not be silent on all "
                              f"{len(labels)} samples: use more bits or another scale, or train longer")
         counts = [s.sum(1, dtype=np.int64) for s in (float_layer, got)]
         report["layers"].append({
@@ -151,7 +181,7 @@ class _Layer:
 
     def __init__(self, name: str, layer: FloatLayer, rates: list[np.ndarray], bits: int, scale: str, membrane_bits: int,
                  leak_terms: int | None) -> None:
-        self.name, self.conv = name, layer.conv
+        self.name, self.conv, self.bits = name, layer.conv, bits
         real = [_array(layer.weight)] + ([] if layer.recurrent is None else [_array(layer.recurrent)])
         self.low, self.high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
         if scale == "plain":
@@ -189,7 +219,7 @@ class _Layer:
         return float(scales[int(np.argmin(errors))])
 
 
-def _assemble(net: LayeredNet, layers: list[_Layer], steps: int, bits: int, scale: str, membrane_bits: int, name: str) -> Network:
+def _assemble(net: LayeredNet, layers: list[_Layer], steps: int, scale: str, membrane_bits: int, name: str) -> Network:
     edges = []
     for source, layer in zip(["input", *(x.name for x in layers)], layers, strict=False):
         edges.append(Edge(source=source, target=layer.name, weights=layer.weights[0], conv=layer.conv))
@@ -202,9 +232,10 @@ def _assemble(net: LayeredNet, layers: list[_Layer], steps: int, bits: int, scal
             for r, (s, m) in enumerate(leak.terms):
                 sign[0, r, i], shift[0, r, i] = s, m
         populations.append(Population.make(
-            layer.name, size, start=starts[layer.name], weight_bits=bits, bias=layer.each(layer.bias), v_th=layer.v_th,
+            layer.name, size, start=starts[layer.name], weight_bits=layer.bits, bias=layer.each(layer.bias), v_th=layer.v_th,
             k0=layer.each(np.array([leak.k0 for leak in layer.leaks])), leak_sign=layer.each(sign), leak_shift=layer.each(shift)))
-    metadata = {**net.metadata, "bits": bits, "scale": scale, "scales": {x.name: x.scale for x in layers}}
+    bits = [layer.bits for layer in layers]
+    metadata = {**net.metadata, "bits": bits[0] if len({*bits}) == 1 else bits, "scale": scale, "scales": {x.name: x.scale for x in layers}}
     return Network(name=name, inputs=(Input(name="input", size=net.sizes[0]),), populations=tuple(populations),
                    edges=tuple(edges), steps=steps, output="output", membrane_bits=membrane_bits, metadata=metadata)
 
