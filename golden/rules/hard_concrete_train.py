@@ -1,0 +1,125 @@
+"""Training of nets with hard-concrete gates (golden/rules/hard_concrete.py), and the paper's experiment with few samples.
+
+    python -m golden.rules.hard_concrete_train --data FOLDER --images 1000 --out hard-concrete.safetensors        # --plain: no gates
+
+Pixels are Bernoulli spikes, T = 12. The net is smaller than the paper's 15C5-P2-40C5-P2-300-10, which pools by averages: strides in place
+of pools, so that spikes stay spikes. Adam, learning rate from ``lr`` to 0 along a half cosine, ten times it for log_alpha. The last
+epoch's net is kept; the test images choose nothing. Then PTQ with ``leak_terms`` shifts for k_tau.
+"""
+
+import argparse
+import math
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from golden.datasets import Dataset
+from golden.encoders import Encoder
+from golden.integer import predict, run_chunks
+from golden.quantize import best_leak, quantize
+from golden.rules.hard_concrete import K_TAU, GatedNet
+from golden.rules.loop import LoopConfig, about, command, fit, shifted
+from golden.rules.structure import structure, synapses
+from golden.train import accuracy, time_first
+from pysim.network import LEAK_TERMS, InputError, Network
+
+__all__ = ["HardConcreteConfig", "train"]
+
+PUBLISHED = {"99.46 at 4.68 MFLOPs, 99.53 at 16.26 without gates": "60,000 training images", "92 against 69 without gates": "1,000"}
+SCALING = 1000  # training images on which the weights' scale is chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardConcreteConfig(LoopConfig):
+    """``penalty``: lambda, per training image; ``gated`` False: no gates; ``bits`` of a weight, ``leak_terms`` of k_tau (0..3)."""
+
+    layers: str = "8c5/2-16c5/2-fc100-fc10"
+    gated: bool = True
+    penalty: float = 1e-3
+    k_tau: float = K_TAU
+    bits: int = 8
+    leak_terms: int = 3
+    epochs: int = 60
+    batch: int = 32
+    lr: float = 3e-3
+    encoder: Encoder = field(default_factory=lambda: Encoder(name="rate", steps=12))
+
+    INTS = LoopConfig.INTS | {"bits": (2, 16), "leak_terms": (0, LEAK_TERMS)}
+    REALS = ("lr", "penalty", "k_tau")
+
+
+def train(config: HardConcreteConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> Network:
+    """The integer network, scored on the test images of ``data``.
+
+    Its metadata: ``open`` (share of the weights whose gate is above 0), ``connectivity_integer`` (of the synapses that are not 0),
+    ``leaks`` (accuracy and error of k_tau for each number of shift-add terms).
+    """
+    side = math.isqrt(data.pixels)
+    layers = structure(config.layers, (1, side, side) if side**2 == data.pixels else (data.pixels, 1, 1), "c fc")
+    if layers[-1].size != data.classes:
+        raise InputError(f"layers of the net must end with fc{data.classes} (classes), not fc{layers[-1].size}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        net = GatedNet(layers, gated=config.gated, k_tau=config.k_tau)
+    count = len(data.train_labels)
+    groups: list[dict[str, Any]] = [{"params": list(net.weight)}, {"params": list(net.log_alpha), "lr": 10 * config.lr}]
+    optimiser = torch.optim.Adam(groups[:1 + config.gated], lr=config.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * -(-count // config.batch))
+    wanted = F.one_hot(torch.from_numpy(data.train_labels), data.classes).float()
+
+    def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
+        encoder = replace(config.encoder, seed=int(rng.integers(1 << 62)))  # other draws in every batch
+        rates = net(time_first(encoder(shifted(data.train_images[chosen], config.shift, rng))))[-1].mean(0)
+        return (wanted[chosen] - rates).square().sum(1).mean() + config.penalty / count * net.penalty()
+
+    training: dict[str, Any] = asdict(config)
+    curve = fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule,
+                after_epoch=lambda epoch: {"open": net.open_share()}, checkpoint=checkpoint, training=training | {"source": data.source},
+                name="hard-concrete" if config.gated else "plain", progress=progress)
+
+    real, spikes = net.float_net(), config.encoder(data.test_images)
+    some = config.encoder(data.train_images[:SCALING])
+
+    def integer(terms: int) -> tuple[Network, float]:
+        network, _ = quantize(real, some, data.train_labels[:SCALING], bits=config.bits, leak_terms=terms, name="hard-concrete-mnist")
+        classes = np.concatenate([predict(network, part) for part in run_chunks(network, {"input": spikes}, membranes=False)])
+        return network, float((classes == data.test_labels).mean())
+
+    leaks = {}
+    for terms in range(LEAK_TERMS + 1):
+        made, score = integer(terms)
+        leaks[terms] = {"error": best_leak(config.k_tau, terms).error, "accuracy": score}
+        if terms == config.leak_terms:
+            network = made
+    kept = sum(int(edge.fanout().sum()) for edge in network.edges) / synapses(layers)
+    training.pop("encoder")
+    return network.with_metadata(
+        rule="hard-concrete", encoder=asdict(config.encoder), training=training, dataset=about(data), open=net.open_share(),
+        connectivity_integer=kept, accuracy_float=accuracy(real, spikes, data.test_labels),
+        accuracy_integer=leaks[config.leak_terms]["accuracy"], leaks=leaks, curve=curve, published=PUBLISHED)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="train a net with hard-concrete gates on MNIST")
+    parser.add_argument("--images", type=int, help="only the first N training images")
+    parser.add_argument("--plain", action="store_true", help="no gates: what the paper compares with")
+    parser.add_argument("--penalty", type=float, default=HardConcreteConfig.penalty, help="lambda, per training image")
+
+    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+        if given.images is not None:
+            if not 0 < given.images <= len(data.train_labels):
+                raise InputError(f"images to train on must be in 1..{len(data.train_labels)}, not {given.images}")
+            data = replace(data, train_images=data.train_images[:given.images], train_labels=data.train_labels[:given.images])
+        return train(HardConcreteConfig(gated=not given.plain, penalty=given.penalty, epochs=given.epochs, seed=given.seed), data,
+                     checkpoint=checkpoint)
+
+    command(parser, made, HardConcreteConfig.epochs)
+
+
+if __name__ == "__main__":
+    main()
