@@ -40,7 +40,7 @@ def pretrained(net: Annotated[str, typer.Argument(metavar="NET", help="zou-lenet
              "samples": f"{stimulus.samples:,} ({scored})", **{f"  {name}": f"{size:,}" for name, size in sizes.items()}})
 
 
-def zoo(nets: Annotated[list[str] | None, typer.Argument(metavar="[NET]...", help="Nets to run. [dim]default: all kept ones[/dim]",
+def zoo(nets: Annotated[list[str] | None, typer.Argument(metavar="NET", help="Nets to run. [dim]default: all kept ones[/dim]",
                                                          show_default=False)] = None,
         backend: Annotated[str, typer.Option("--backend", metavar="NAME", help="What runs them, compared with golden: verilator, icarus or "
                                              "pysim.")] = "verilator",
