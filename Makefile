@@ -22,7 +22,7 @@ STAMP := $(VENV)/.installed
 # empty variables pass nothing: the command's own default stands
 option = $(if $($(2)),$(1) "$($(2))")
 
-.PHONY: help check install sim lenet test test-fast bench faults hil-faults coverage lint format typecheck docs rtl wheel lock clean
+.PHONY: help check install sim lenet test test-fast bench faults hil-faults coverage lint format typecheck docs site rtl wheel lock clean
 
 help: ## this list
 	@echo "spikeloop: make VERB [VARIABLE=value]"
@@ -70,6 +70,9 @@ docs: install ## write the generated pages
 	$(BIN)/python -m pysim.memory_map_page
 	$(BIN)/python -m pysim.frames_page
 
+site: install ## the docs as pages to click through, in build/site
+	$(BIN)/mkdocs build --strict
+
 rtl: install ## write the Verilog of CHIP to build/rtl
 	$(BIN)/spikeloop verilog --chip $(or $(CHIP),zou2021) --output build/rtl
 
@@ -78,7 +81,7 @@ wheel: install ## source archive and wheel in dist/
 
 lock: ## write requirements.lock from a clean install of all extras
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --disable-pip-version-check --quiet -e '.[board,fast,indian-pines,nir,test,dev]'
+	build/lock/bin/pip install --disable-pip-version-check --quiet -e '.[board,docs,fast,indian-pines,nir,test,dev]'
 	{ sed '/^[^#]/d;/^$$/d' requirements.lock; build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > build/lock/new
 	mv build/lock/new requirements.lock && rm -rf build/lock
 
@@ -95,7 +98,7 @@ $(STAMP): requirements.lock pyproject.toml | check
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
 	  $(BIN)/pip install --disable-pip-version-check --quiet -r requirements.lock; \
 	else echo "note: requirements.lock is of Python 3.11 and newer; on 3.10 the ranges of pyproject.toml are installed"; fi
-	@$(BIN)/pip install --disable-pip-version-check --quiet -e '.[board,fast,indian-pines,nir,test,dev]'
+	@$(BIN)/pip install --disable-pip-version-check --quiet -e '.[board,docs,fast,indian-pines,nir,test,dev]'
 	@touch $@
 
 # what the system must bring; each sentence ends with the line that brings it (Debian, Ubuntu)

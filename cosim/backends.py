@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from cosim.compare import Result, compare
 from cosim.link import Backend
 from cosim.parts import Parts, PingPong, VerilatedParts
 from pysim.errors import InputError
@@ -23,9 +24,10 @@ from pysim.image import Bundle, Image
 from pysim.mesh import MeshImage, MeshModel
 from pysim.network import Network
 from pysim.program import Program
+from pysim.shares import Shared
 from pysim.trace import Stimulus, Trace, pack
 
-__all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "open_backend"]
+__all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "open_backend", "verify"]
 
 
 class Golden(Backend):
@@ -165,3 +167,12 @@ def open_backend(spec: str, network: Network, bundle: Bundle, **options: Any) ->
     if network.pim and name not in SEE_PIXELS:
         raise InputError(f"network {network.name!r} with a PIM layer must be run by {', '.join(SEE_PIXELS)}, not {name}")
     return BACKENDS[name](rest, network, bundle, **options)
+
+
+def verify(network: Network, bundle: Bundle, stimulus: Stimulus, names: Sequence[str] = ("golden", "pysim", "verilator"),
+           **options: Any) -> Result:
+    """Run ``stimulus`` through the named backends and compare every spike, membrane and counter with the first; options as of
+    :func:`cosim.compare.compare`. ``result.equal`` is the verdict, ``result.failures()`` says why not."""
+    check_names(names)
+    holders = bundle.holders() if isinstance(bundle, Shared) else {}
+    return compare(network, stimulus, names, lambda name: open_backend(name, network, bundle), holders=holders, **options)

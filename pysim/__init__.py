@@ -1,0 +1,30 @@
+"""The integer network, the chip's parameters, mapping, image, and a model that predicts every bit and every cycle; numpy alone.
+
+``from pysim import NAME`` finds the names of :data:`NAMES` (docs/api.md), each in its module when it is asked for.
+"""
+
+from importlib import import_module
+from typing import Any
+
+NAMES = {
+    "Chip": "params",
+    "Conv": "network",
+    "Core": "core",
+    "Edge": "network",
+    "Input": "network",
+    "InputError": "errors",
+    "Network": "network",
+    "Population": "network",
+    "Stimulus": "trace",
+    "Trace": "trace",
+    "load_bundle": "bundle",
+    "map_network": "bundle",
+    "preset": "params",
+}
+"""public name: the module that has it"""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{NAMES[name]}"), name)
