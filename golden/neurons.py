@@ -12,6 +12,7 @@ autograd; :func:`lif` runs all steps of a layer, fused, its gradient written out
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,6 +27,9 @@ ALPHA = 0.7
 def surrogate(x: Tensor) -> Tensor:
     """Derivative that stands in for the step function's at x = u - U_th."""
     return ALPHA / math.sqrt(math.pi) * torch.exp(-(ALPHA * ALPHA) * x * x)
+
+
+Slope = Callable[[Tensor], Tensor]
 
 
 class _Fire(torch.autograd.Function):
@@ -53,24 +57,24 @@ def lif_step(u: Tensor, s: Tensor, current: Tensor, tau: Tensor) -> tuple[Tensor
 
 class _Lif(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, current: Tensor, tau: Tensor, recurrent: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, current: Tensor, tau: Tensor, recurrent: Tensor | None, v_th: float, slope: Slope) -> tuple[Tensor, Tensor]:
         held = torch.zeros_like(current[0])  # tau u[t-1] (1 - s[t-1])
         membranes, spikes = torch.empty_like(current), torch.empty_like(current)
         for t, (u, s) in enumerate(zip(membranes, spikes, strict=True)):
             torch.add(current[t], held, out=u)
             if recurrent is not None and t:
                 u.addmm_(spikes[t - 1], recurrent)
-            torch.ge(u, U_TH, out=s)
+            torch.ge(u, v_th, out=s)
             torch.addcmul(u, u, s, value=-1, out=held).mul_(tau)
         ctx.save_for_backward(membranes, spikes, tau, recurrent)
+        ctx.v_th, ctx.slope = v_th, slope
         ctx.mark_non_differentiable(membranes)
         return spikes, membranes
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None, None]:
         membranes, spikes, tau, recurrent = ctx.saved_tensors
-        rest = torch.addcmul(membranes, membranes, spikes, value=-1)  # u (1 - s)
-        slope = surrogate(membranes - U_TH)
+        slope = ctx.slope(membranes - ctx.v_th)
         du = torch.empty_like(membranes)
         for t in reversed(range(len(du))):
             ds = grads[0][t]
@@ -81,16 +85,21 @@ class _Lif(torch.autograd.Function):
                 ds = torch.addmm(ds, du[t + 1], recurrent.T)
             torch.mul(ds, slope[t], out=du[t])
             du[t].addcmul_(du[t + 1] * tau, 1 - spikes[t])
-        dtau = (du[1:] * rest[:-1]).sum_to_size(tau.shape)
+        dtau = None
+        if ctx.needs_input_grad[1]:
+            rest = torch.addcmul(membranes, membranes, spikes, value=-1)  # u (1 - s)
+            dtau = (du[1:] * rest[:-1]).sum_to_size(tau.shape)
         if recurrent is None:
-            return du, dtau, None
-        return du, dtau, spikes[:-1].flatten(0, 1).T @ du[1:].flatten(0, 1)
+            return du, dtau, None, None, None
+        return du, dtau, spikes[:-1].flatten(0, 1).T @ du[1:].flatten(0, 1), None, None
 
 
-def lif(current: Tensor, tau: Tensor, recurrent: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def lif(current: Tensor, tau: Tensor, recurrent: Tensor | None = None, *, v_th: float = U_TH,
+        slope: Slope = surrogate) -> tuple[Tensor, Tensor]:
     """Spikes and membranes before reset, ``[T, B, ...]``, of a layer from its feed-forward currents with bias, of the same shape.
 
     ``tau`` broadcasts to a step's currents; ``recurrent`` ``[n, n]`` (source first) adds last step's own spikes to currents ``[T, B, n]``.
-    The spikes are differentiable in all three.
+    The spikes are differentiable in all three; ``slope`` is the step's derivative at u - ``v_th``. All steps are one node of the graph, of
+    few passes over ``[B, ...]`` each.
     """
-    return _Lif.apply(current, tau, recurrent)
+    return _Lif.apply(current, tau, recurrent, v_th, slope)

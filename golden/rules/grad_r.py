@@ -27,12 +27,12 @@ import torch
 from torch import Tensor, nn
 
 from golden.layers import FloatNet
-from golden.rules.fused import lif
+from golden.neurons import lif
 from pysim.network import InputError
 
 __all__ = ["LEAK", "V_TH", "SparseNet", "prior_mean", "pruned_share", "surrogate"]
 
-LEAK, V_TH = 0.5, 2.0  # tau_m = 2: shift by one, doubled threshold
+LEAK, V_TH = torch.tensor(0.5), 2.0  # tau_m = 2: shift by one, doubled threshold
 
 
 def prior_mean(p: float, alpha: float) -> float:
@@ -101,7 +101,8 @@ class SparseNet(nn.Module):
         """Input spikes ``[T, B, inputs]`` to the spikes ``[T, B, size]`` of every layer."""
         every = []
         for i in range(len(self.theta)):
-            x = lif((x.flatten(0, 1) @ self.weight(i)).unflatten(0, x.shape[:2]), LEAK, V_TH, surrogate)
+            currents = (x.flatten(0, 1) @ self.weight(i)).unflatten(0, x.shape[:2])
+            x, _ = lif(currents, LEAK, v_th=V_TH, slope=surrogate)
             every.append(x)
         return every
 

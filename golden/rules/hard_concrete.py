@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from golden.neurons import lif
 from golden.rules.bpsr import BpsrNet
-from golden.rules.fused import lif
 from golden.rules.structure import Layer
 
 __all__ = ["BETA", "GAMMA", "K_TAU", "V_TH", "ZETA", "GatedNet", "gate", "open_probability"]
@@ -77,7 +77,7 @@ class GatedNet(nn.Module):
                 current = F.conv2d(flat.view(-1, *layer.conv.source), weight, stride=layer.conv.stride).flatten(1)
             else:
                 current = flat @ weight
-            x = lif(current.view(*x.shape[:2], -1), self.k_tau, V_TH, surrogate)
+            x, _ = lif(current.view(*x.shape[:2], -1), torch.tensor(self.k_tau), v_th=V_TH, slope=surrogate)
             every.append(x)
         return every
 

@@ -12,7 +12,7 @@ from cosim.compare import compare
 from cosim.verilate import Options
 from golden.datasets import Dataset, load_mnist
 from golden.encoders import Encoder
-from golden.rules.fused import lif
+from golden.neurons import lif
 from golden.rules.grad_r import LEAK, V_TH, SparseNet, prior_mean, pruned_share, surrogate
 from golden.rules.grad_r_train import GradRConfig, train
 from pysim.network import InputError, Network
@@ -65,7 +65,7 @@ def test_time_constant_2_is_one_shift(rng: np.random.Generator):
     """Eq 2 and its doubled form spike alike, for sums of which every membrane is exact in binary."""
     currents = rng.integers(-3, 6, (8, 500)) / 4
     u, m2 = np.zeros(500), torch.zeros(500)
-    doubled = lif(torch.from_numpy(currents)[:, None], LEAK, V_TH, surrogate)[:, 0].numpy()
+    doubled = lif(torch.from_numpy(currents)[:, None], LEAK, v_th=V_TH, slope=surrogate)[0][:, 0].numpy()
     for current, spikes in zip(currents, doubled, strict=True):
         m = u + (-u + current) / 2
         assert np.array_equal(m >= 1, spikes == 1)
@@ -92,7 +92,7 @@ def test_fused_gradient_is_the_tapes(rng: np.random.Generator):
         m = LEAK * u + current
         spikes.append(Step.apply(m - V_TH))
         u = m * (1 - spikes[-1].detach())
-    out, want, pull = lif(currents, LEAK, V_TH, surrogate), torch.stack(spikes), torch.from_numpy(rng.normal(size=(7, 9, 11)))
+    out, want, pull = lif(currents, LEAK, v_th=V_TH, slope=surrogate)[0], torch.stack(spikes), torch.from_numpy(rng.normal(size=(7, 9, 11)))
     assert torch.equal(out, want) and 0.05 < out.mean() < 0.9
     (out * pull).sum().backward()
     (want * pull).sum().backward()
