@@ -34,9 +34,9 @@ def serve(chip: Annotated[str, typer.Argument(metavar="IMAGE|PRESET", help="Imag
 
 
 @app.command()
-def build(target: Annotated[str, typer.Option("--target", metavar="NAME", help="ulx3s-85f or ulx3s-12f.")] = "ulx3s-85f",
-          chip: Annotated[str | None, typer.Option("--chip", metavar="PRESET", help="Chip preset with changes. [dim]default: one that "
-                                                   "fits the target[/dim]", show_default=False)] = None,
+def build(target: Annotated[str, typer.Option("--target", metavar="NAME", help="ulx3s-85f or hx8k.")] = "ulx3s-85f",
+          chip: Annotated[str | None, typer.Option("--chip", metavar="PRESET", help="Chip preset with changes. [dim]default: the preset "
+                                                   "named like the target[/dim]", show_default=False)] = None,
           folder: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("build/board"),
           json: Json = False) -> None:
     """Make a bitstream of a chip behind its host link, and say what it takes of the device and how fast it is."""
@@ -51,7 +51,7 @@ def build(target: Annotated[str, typer.Option("--target", metavar="NAME", help="
         out(s, {"bitstream": f"{s['bitstream']} ({s['bytes']:,} bytes)",
                 **{f"  {what}": f"{n:,} of {of:,}" for what, (n, of) in s["used"].items()},
                 "fmax": f"{s['fmax_mhz']} MHz (needed: {s['clock_mhz']:g})", "program": f"{board.program} {s['bitstream']}",
-                "map for it": f"spikeloop map network.safetensors --chip {chip or board.chip}",
+                "map for it": f"spikeloop map network.safetensors --chip {chip or target}",
                 "run on it": f"spikeloop compare image --backends golden,board:/dev/ttyUSB0@{s['baud']}"})
 
 

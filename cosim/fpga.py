@@ -1,16 +1,20 @@
 """Real boards: the same RTL through Yosys, nextpnr and the packer to a bitstream; and its netlist simulated with a vendor's cells.
 
-    target        device                    clock, baud        pins
-    ulx3s-85f     Lattice ECP5 LFE5U-85F    25 MHz, 1 MBd      clk G2, rx M1, tx L4 (USB serial chip), led B2
-    ulx3s-12f     the same board with a LFE5U-12F
+    target        device                       clock, baud        pins
+    ulx3s-85f     Lattice ECP5 LFE5U-85F       25 MHz, 1 MBd      clk G2, rx M1, tx L4 (USB serial chip), led B2
+    hx8k          Lattice iCE40 HX8K (its      12 MHz, 1 MBd      clk J3, rx B10, tx B12 (USB serial chip), led B5
+                  breakout board iCE40HX8K-B-EVN)
 
-Pins are those of the board's own constraint file (ULX3S v3). An FPGA build uses enables instead of clock gates and integer lanes; reset
-is the power-up state, a session begins with a greeting anyway. The led is lit while nothing is under way.
+Pins are those of the boards' own constraint files (ULX3S v3). The chip of a target is the preset of its name, the largest that was placed
+and routed (docs/board.md). An FPGA build uses enables instead of clock gates and integer lanes; reset is the power-up state, a session
+begins with a greeting anyway. The led is lit while nothing is under way.
 """
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -24,10 +28,8 @@ from pysim.errors import InputError
 from pysim.network import write_atomic
 from pysim.params import Chip, preset
 
-__all__ = ["SMALL", "TARGETS", "Target", "build", "netlist_board", "synthesise", "target_of"]
+__all__ = ["TARGETS", "Target", "build", "netlist_board", "synthesise", "target_of"]
 
-SMALL = ("tiny,axons=64,columns=16,lanes=2,membrane_bits=8,delay_max=1,pages=1,leak_terms=1,refractory_bits=0,roundings=false,"
-         "bounded=false,sliced=false,clock_gates=false")
 WRAPPER = """
 module top(input clk, input rx, output tx, output led);
     board board (.clk(clk), .rst(1'b0), .rx(rx), .tx(tx), .quiet(led));
@@ -36,22 +38,45 @@ endmodule
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """A board of the ECP5 family. chip: preset that fits. device: nextpnr's option. program: command that loads a bitstream."""
+class Family:
+    """How a family of devices is placed, routed and packed: ``place`` and ``pack`` are commands, run where netlist.json and pins lie."""
 
+    place: str
+    pack: str
+    pin: str
+    clock: str = ""
+
+
+FAMILIES = {
+    "ecp5": Family(place="nextpnr-ecp5 --lpf pins --textcfg board.txt", pack="ecppack --compress board.txt board.bit",
+                   pin='LOCATE COMP "{port}" SITE "{site}";\nIOBUF PORT "{port}" IO_TYPE=LVCMOS33;\n',
+                   clock='FREQUENCY PORT "clk" {mhz:g} MHZ;\n'),
+    "ice40": Family(place="nextpnr-ice40 --pcf pins --asc board.txt", pack="icepack board.txt board.bit", pin="set_io {port} {site}\n"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A board. device: nextpnr's options. clock in Hz; program: command that loads a bitstream."""
+
+    family: str
     device: str
-    chip: str = SMALL
-    clock: int = 25_000_000
+    clock: int
+    pins: dict[str, str]
+    program: str
     baud: int = 1_000_000
-    pins: tuple[tuple[str, str], ...] = (("clk", "G2"), ("rx", "M1"), ("tx", "L4"), ("led", "B2"))
-    program: str = "openFPGALoader --board ulx3s"
 
     @property
     def divisor(self) -> int:
         return round(self.clock / self.baud)
 
 
-TARGETS = {"ulx3s-85f": Target(device="--85k"), "ulx3s-12f": Target(device="--12k")}
+TARGETS = {
+    "ulx3s-85f": Target(family="ecp5", device="--85k --package CABGA381", clock=25_000_000, program="openFPGALoader --board ulx3s",
+                        pins={"clk": "G2", "rx": "M1", "tx": "L4", "led": "B2"}),
+    "hx8k": Target(family="ice40", device="--hx8k --package ct256", clock=12_000_000, program="iceprog",
+                   pins={"clk": "J3", "rx": "B10", "tx": "B12", "led": "B5"}),
+}
 
 
 def target_of(name: str) -> Target:
@@ -64,8 +89,8 @@ def target_of(name: str) -> Target:
 def synthesise(verilog: str, top: str, family: str, folder: Path, *more: str, timeout: float = 3600) -> dict[str, int]:
     """Verilog to ``folder``/netlist.json; cells by type. more: further Yosys commands."""
     (folder / "design.v").write_text(verilog)
-    done, log = yosys("\n".join((f"read_verilog -DSYNTHESIS {folder}/design.v", f"synth_{family} -top {top} -json {folder}/netlist.json",
-                                 f"tee -q -o {folder}/cells.json stat -json", *more, "")), timeout)
+    done, log = yosys("\n".join((f"read_verilog -DSYNTHESIS {folder}/design.v", f"synth_{family} -top {top}", "delete */t:$scopeinfo",
+                                 f"write_json {folder}/netlist.json", f"tee -q -o {folder}/cells.json stat -json", *more, "")), timeout)
     (folder / "yosys.log").write_text(log)
     if not done:
         raise RuntimeError(f"Yosys failed:\n{log[-3000:]}")
@@ -75,23 +100,24 @@ def synthesise(verilog: str, top: str, family: str, folder: Path, *more: str, ti
 def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
     """A bitstream in ``folder``: what it takes of the device, and how fast it may be clocked. InputError if a tool is missing, if the
     chip is no FPGA's or does not fit."""
-    target = target_of(name)
-    chip = chip or preset(target.chip)
+    target, chip = target_of(name), chip or preset(name)
     if chip.clock_gates or chip.sliced:
         raise InputError("chip for an FPGA must have clock_gates=false and sliced=false, not gates or bit planes: "
-                         f"add them to the preset (--chip {target.chip})")
-    place, pack = _tool("nextpnr-ecp5"), _tool("ecppack")
+                         f"add them to the preset (as --chip {name} has them)")
+    family = FAMILIES[target.family]
+    place, pack = _command(family.place), _command(family.pack)
     folder.mkdir(parents=True, exist_ok=True)
-    cells = synthesise(generate_board(chip, divisor=target.divisor) + WRAPPER, "top", "ecp5", folder)
-    (folder / "pins").write_text(_constraints(target))
-    done = _run(folder, place, target.device, "--package", "CABGA381", "--json", "netlist.json", "--lpf", "pins", "--textcfg", "board.txt",
-                "--freq", str(target.clock / 1e6), "--report", "report.json", "--quiet")
+    cells = synthesise(generate_board(chip, divisor=target.divisor) + WRAPPER, "top", target.family, folder)
+    (folder / "pins").write_text("".join(family.pin.format(port=port, site=site) for port, site in target.pins.items())
+                                 + family.clock.format(mhz=target.clock / 1e6))
+    done = _run(folder, *place, *target.device.split(), "--json", "netlist.json", "--freq", str(target.clock / 1e6),
+                "--report", "report.json", "--quiet")
     (folder / "nextpnr.log").write_text(said := done.stdout + done.stderr)
     if done.returncode:
-        if "nable to place" in said or "nable to find legal placement" in said:
+        if "nable to place" in said or "nable to find" in said:
             raise InputError(f"chip must fit {name}, not be larger ({sum(cells.values()):,} cells): take fewer columns, lanes or axons")
-        raise RuntimeError(f"{place} failed:\n{said[-3000:]}")
-    _run(folder, pack, "--compress", "board.txt", "board.bit").check_returncode()
+        raise RuntimeError(f"{place[0]} failed:\n{said[-3000:]}")
+    _run(folder, *pack).check_returncode()
     file = folder / "board.bit"
     found = json.loads((folder / "report.json").read_text())
     fmax = min(clock["achieved"] for clock in found["fmax"].values())
@@ -126,14 +152,11 @@ def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def _constraints(target: Target) -> str:
-    pins = (f'LOCATE COMP "{port}" SITE "{site}";\nIOBUF PORT "{port}" IO_TYPE=LVCMOS33;\n' for port, site in target.pins)
-    return "".join(pins) + f'FREQUENCY PORT "clk" {target.clock / 1e6:g} MHZ;\n'
-
-
-def _tool(name: str) -> str:
-    """The system's program, or the one of the wheel."""
-    for found in (shutil.which(name), shutil.which(f"yowasp-{name}")):
+def _command(line: str) -> list[str]:
+    """Its program is the system's, or the one of the wheel, beside the interpreter."""
+    name, *arguments = line.split()
+    path = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))
+    for found in (shutil.which(name, path=path), shutil.which(f"yowasp-{name}", path=path)):
         if found:
-            return found
+            return [found, *arguments]
     raise InputError(f"{name} must be installed (pip install 'spikeloop[fpga]'), not missing")

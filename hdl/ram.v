@@ -26,23 +26,29 @@ module spikeloop_ram #(
     output [CHUNK-1:0] rchunk
 );
     localparam PADDED = CHUNKS * CHUNK;
+`ifdef SYNTHESIS
+    localparam STORED = WIDTH;  // what a device need not keep
+`else
+    localparam STORED = PADDED;
+`endif
 `ifdef VERILATOR
     localparam DEPTH = 1 << ROW_BITS;  // a whole power of two needs no range guard on every access
 `else
     localparam DEPTH = ROWS;
 `endif
-    reg [PADDED-1:0] mem [0:DEPTH-1] /*verilator public_flat_rw*/;
-    reg [PADDED-1:0] q;
+    reg [STORED-1:0] mem [0:DEPTH-1] /*verilator public_flat_rw*/;
+    reg [STORED-1:0] q;
 
     always @(posedge wclk)
-        if (wen) mem[waddr] <= {{(PADDED - WIDTH){1'b0}}, wdata};
+        if (wen) mem[waddr] <= {{(STORED - WIDTH){1'b0}}, wdata};
         else if (cen) mem[caddr][cindex * CHUNK +: CHUNK] <= cdata;
 
     always @(posedge rclk)
-        if (ren) q <= rzero ? {PADDED{1'b0}} : mem[raddr];
+        if (ren) q <= rzero ? {STORED{1'b0}} : mem[raddr];
 
     assign rdata = q[WIDTH-1:0];
-    assign rchunk = q[rindex * CHUNK +: CHUNK];
+    wire [PADDED-1:0] padded = q;
+    assign rchunk = padded[rindex * CHUNK +: CHUNK];
 
 `ifndef SYNTHESIS
     reg [8*1024-1:0] file;

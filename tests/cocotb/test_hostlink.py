@@ -1,0 +1,32 @@
+"""The host link against hostile hosts, on both simulators (bench_hostlink.py)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim.simulate import build, run
+from cosim.verilate import cached, hdl_key
+from hdl.verilog import generate_board
+from pysim.image import pack
+from pysim.memory_map import MemoryMap
+from pysim.network import Edge, Input, Network, Population
+from pysim.params import PRESETS
+
+CHIP = PRESETS["tiny"].replace(columns=224)  # a tick of 224 events: more than the queue of the link holds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)])
+def test_a_hostile_host_cannot_hang_the_chip(simulator: str, tmp_path: Path, seed: int) -> None:
+    loud = Population.make("loud", 224, weight_bits=1, weight_format=1, v_th=0)
+    network = Network(name="loud", inputs=(Input(name="x", size=1),), populations=(loud,), steps=50, output="loud", membrane_bits=24,
+                      edges=(Edge(source="x", target="loud", weights=np.ones((1, 224), np.int32)),))
+    pack(network, chip=CHIP).save(tmp_path / "image")
+    key = f"verilog-{hdl_key(f'board {CHIP!r}')[:24]}"
+    verilog = cached(key, lambda folder: (folder / "board.v").write_text(generate_board(CHIP, virtual=True))) / "board.v"
+    ran = run(build(simulator, [verilog], "board"), "tests.cocotb.bench_hostlink", folder=tmp_path,
+              plusargs=[f"+{m.name}={tmp_path / 'image' / 'core0' / m.name}.mem" for m in MemoryMap(CHIP).loaded],
+              environment={"SPIKELOOP_IMAGE": str(tmp_path / "image"), "SPIKELOOP_SEED": str(seed),
+                           "SPIKELOOP_WATCHDOG": str(int(simulator == "verilator"))})
+    assert len(ran) == 5 if simulator == "verilator" else 4
