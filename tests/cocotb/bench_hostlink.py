@@ -1,7 +1,7 @@
 """Inside the simulator: what a hostile host sends to the chip behind its host link, and that the chip answers afterwards.
 
 The chip holds a network (files of SPIKELOOP_IMAGE) whose neurons spike in every tick, more of them than the link's queue holds.
-SPIKELOOP_SEED is the seed; with SPIKELOOP_WATCHDOG=1 the wait of 2^20 cycles runs to its end (left out where a simulator takes minutes for it).
+SPIKELOOP_SEED is the seed; with SPIKELOOP_WATCHDOG=1 the wait of 2^20 cycles runs to its end (left out where it takes minutes).
 """
 
 import os

@@ -17,10 +17,10 @@ chips = st.builds(
 
 
 def test_presets() -> None:
-    assert set(PRESETS) == {"tiny", "default", "zou2021", "full"}
+    assert set(PRESETS) == {"tiny", "default", "zou2021", "full", "ulx3s-85f", "hx8k"}
     assert preset("zou2021").derived.words == 12
     assert preset("full").derived.digits == 1024
-    with pytest.raises(InputError, match="must be one of tiny, default, zou2021, full, not 'huge'"):
+    with pytest.raises(InputError, match="must be one of tiny, default, zou2021, full, ulx3s-85f, hx8k, not 'huge'"):
         preset("huge")
 
 
