@@ -1,4 +1,4 @@
-"""What the tests of several rules share: small MNIST, and a small chip of eight pages on which their nets run."""
+"""What the tests of several rules share: small MNIST, and a small chip of 32 pages on which their nets run."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from pysim.trace import Stimulus
 
 __all__ = ["compare_on_rtl", "small_mnist"]
 
-CHIP = PRESETS["tiny"].replace(axons=128, columns=256, lanes=16, pages=8)
+CHIP = PRESETS["tiny"].replace(axons=128, columns=1024, lanes=32, extension=8, pages=32)
 
 
 def small_mnist(side: int, factor: int, train: int = 2000, test: int = 500) -> Dataset:

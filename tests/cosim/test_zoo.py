@@ -32,7 +32,7 @@ def test_every_kept_net_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in kept() if not name.startswith(("zou-", "pim-"))])  # those have 1,000 images elsewhere
+@pytest.mark.parametrize("name", [name for name in kept() if not name.startswith(("zou-", "pim-", "bntt-"))])  # have tests elsewhere
 def test_the_rtl_runs_every_kept_net(name: str, tmp_path: Path) -> None:
     r = row(load(name), load_mnist(), 20, ["golden", "pysim", "verilator"], tmp_path)
     assert not r["failures"] and r["neuron_ticks"] == 20 * r["steps"] * r["neurons"]

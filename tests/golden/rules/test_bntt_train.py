@@ -1,4 +1,4 @@
-"""Batch normalisation through time on small instances: trained, folded, left early, run on the RTL. About 8 CPU-seconds."""
+"""Batch normalisation through time on small instances: trained, folded, left early, run on the RTL. About 14 CPU-seconds."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from golden.datasets import Dataset
+from cosim.nets import load
+from golden.datasets import Dataset, load_mnist
 from golden.encoders import Encoder
 from golden.integer import predict, run
 from golden.rules import bntt_train, ecc_train
@@ -42,6 +43,12 @@ def test_it_learns_row_by_row_and_the_chip_has_a_page_for_each(network: Network,
 
 def test_the_rtl_runs_it(network: Network, data: Dataset):
     compare_on_rtl(network, data.test_images[:20])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bntt-sequence", "bntt-rate"])
+def test_the_rtl_runs_the_kept_nets(name: str):
+    compare_on_rtl(load(name).network, load_mnist().test_images[:3])
 
 
 def test_rate_coded_net_leaves_early_on_the_rtl_too(data: Dataset):
