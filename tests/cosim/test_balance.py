@@ -1,10 +1,13 @@
 """The closed loop: the pole stays up, and the chip behind the wire does what the golden does, step for step."""
 
+import json
+
 import numpy as np
 import pytest
 
 from cosim.balance import Plant, balance, by_board, by_golden, controller
 from cosim.board import Board
+from cosim.cli import main
 from pysim.image import pack
 from pysim.params import preset
 from tests.cosim.boards import session
@@ -32,3 +35,11 @@ def test_without_the_chip_the_pole_falls() -> None:
 def test_each_variable_is_one_spike(rng: np.random.Generator) -> None:
     for _ in range(100):
         assert (Plant(rng.normal(0, 3, 4)).lines().reshape(4, 8).sum(axis=1) == 1).all()
+
+
+def test_the_command(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["board", "balance", "--steps", "20", "--json"])
+    said = json.loads(capfd.readouterr().out)
+    assert end.value.code == 0
+    assert (said["nature"], said["steps"], said["equal"], said["fallen"]) == ("virtual board", 20, True, False)
