@@ -13,11 +13,12 @@ from cosim.session import Replay, Session, SessionLost, open_port
 from pysim.frames import (
     BITMAP,
     EVENTS,
-    FRAME_BYTES,
+    HEADER_BYTES,
     ITEM_DONE,
     ITEM_EVENT,
     OK,
     PAUSED,
+    PAYLOAD_BYTES,
     READ,
     ROOM,
     RUN,
@@ -34,8 +35,8 @@ from pysim.trace import Stimulus
 
 __all__ = ["Board", "BoardLink", "input_commands", "open_board", "open_replay"]
 
-BODY = FRAME_BYTES - 6  # of commands or results, between kind, sequence and CRC
-RESULTS = BODY - TAIL_BYTES
+RESULTS = PAYLOAD_BYTES - TAIL_BYTES
+DATA = PAYLOAD_BYTES - HEADER_BYTES  # of one command that has a frame of its own
 PAUSES = 10_000  # of one run: after them the core counts as hung
 
 
@@ -56,7 +57,7 @@ class BoardLink(Link):
         while waiting:
             batch: list[Command] = []
             size = reply = 0
-            while waiting and size + waiting[-1].size <= BODY and reply + waiting[-1].reply <= RESULTS and len(batch) < 255:
+            while waiting and size + waiting[-1].size <= PAYLOAD_BYTES and reply + waiting[-1].reply <= RESULTS and len(batch) < 255:
                 batch.append(waiting.pop())
                 size, reply = size + batch[-1].size, reply + batch[-1].reply
             answer = self.session.batch(b"".join(command.to_bytes() for command in batch), sealed_size(reply + TAIL_BYTES))
@@ -91,7 +92,7 @@ class BoardLink(Link):
         return int(self.execute([Command(READ, 1, address)])[0][0])
 
     def write_rows(self, memory: Memory, words: np.ndarray) -> None:
-        self.execute(Command(WRITE, len(part), address, part.tobytes()) for address, part in _blocks(memory, words, (BODY - 7) // 4))
+        self.execute(Command(WRITE, len(part), address, part.tobytes()) for address, part in _blocks(memory, words, DATA // 4))
 
     def read_rows(self, memory: Memory, rows: int) -> np.ndarray:
         return np.concatenate(self.execute(read_commands(memory, rows))).reshape(rows, memory.chunks)
@@ -172,8 +173,8 @@ def input_commands(packed: np.ndarray, lines: np.ndarray, first: int, delay: int
     if not axons.size:
         return []
     if 2 * axons.size < len(packed):
-        return [Command(EVENTS, len(part), first | delay << 24, part.astype("<u2").tobytes()) for part in _parts(axons, (BODY - 7) // 2)]
-    step = BODY - 7
+        return [Command(EVENTS, len(part), first | delay << 24, part.astype("<u2").tobytes()) for part in _parts(axons, DATA // 2)]
+    step = DATA
     return [Command(BITMAP, len(part), first + 8 * at | delay << 24, part.tobytes())
             for at, part in ((at, packed[at:at + step]) for at in range(0, len(packed), step))]
 

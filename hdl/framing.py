@@ -13,11 +13,9 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 from hdl.ram import RAM
-from pysim.frames import CRC_BYTES, FRAME_BYTES, NAK, REASONS, REPLY, TAIL_BYTES, WIRE_BYTES, seal
+from pysim.frames import CRC_BYTES, FRAME_BYTES, LONGEST_BLOCK, NAK, REASONS, REPLY, TAIL_BYTES, WIRE_BYTES, seal
 
 __all__ = ["FrameReader", "FrameWriter"]
-
-LONGEST_BLOCK = 254
 
 
 class FrameReader(wiring.Component):
@@ -38,7 +36,7 @@ class FrameReader(wiring.Component):
         m.submodules.frame_in_memory = ram = self.ram
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
         count, left = Signal(range(FRAME_BYTES + 1)), Signal(8)  # bytes decoded; bytes to the next code
-        begun, long, over = Signal(), Signal(), Signal()  # a code has come; it was of a block of 254 (no 0 behind); too long
+        begun, long, over = Signal(), Signal(), Signal()  # a code has come; it was of the longest block (no 0 behind); too long
         taken, ends, is_code, decoded = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(~self.valid), taken.eq(self.i.valid & self.i.ready), ends.eq(self.i.payload == 0), is_code.eq(left == 0),

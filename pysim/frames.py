@@ -15,15 +15,20 @@ import zlib
 from dataclasses import dataclass
 
 __all__ = ["BATCH", "BITMAP", "COMMANDS", "DAMAGED", "EVENTS", "FRAME_BYTES", "HEADER_BYTES", "HELLO", "ITEM_DONE", "ITEM_EVENT",
-           "ITEM_PAUSED", "KINDS", "NAK", "NATURES", "OUT_OF_SEQUENCE", "PROTOCOL", "READ", "REASONS", "REPLY", "RUN", "STATUS",
-           "TAIL_BYTES", "WAIT_CYCLES", "WIRE_BYTES", "WRITE", "Command", "open_frame", "seal", "sealed_size", "stuff", "unstuff"]
+           "ITEM_PAUSED", "KINDS", "LONGEST_BLOCK", "NAK", "NATURES", "OUT_OF_SEQUENCE", "PAYLOAD_BYTES", "PROTOCOL", "READ", "REASONS", "REPLY",
+           "RUN", "STATUS", "TAIL_BYTES", "WAIT_CYCLES", "WIRE_BYTES", "WRITE", "Command", "open_frame", "seal", "sealed_size", "stuff", "unstuff"]
 
 PROTOCOL = 1
 WIRE_BYTES = 2048
 """longest frame on the wire, its 0 included"""
-FRAME_BYTES = 2038
-"""longest body with its CRC: COBS adds a byte per 254, the 0 is the last"""
-CRC_BYTES = 4
+LONGEST_BLOCK = 254
+"""bytes for which COBS adds one"""
+FRAME_BYTES = (WIRE_BYTES - 1) * LONGEST_BLOCK // (LONGEST_BLOCK + 1)
+"""longest body with its CRC: the 0 is the last on the wire"""
+PREFIX_BYTES, CRC_BYTES = 2, 4
+"""kind and sequence before, CRC behind what a frame carries"""
+PAYLOAD_BYTES = FRAME_BYTES - PREFIX_BYTES - CRC_BYTES
+"""most of commands or results in a frame"""
 HEADER_BYTES = 7
 """of a command, before its data"""
 TAIL_BYTES = 2
@@ -99,12 +104,12 @@ class Command:
 
 
 def stuff(data: bytes) -> bytes:
-    """COBS: the same bytes without a 0; one byte longer per 254."""
+    """COBS: the same bytes without a 0; one byte longer per LONGEST_BLOCK."""
     out = bytearray()
     for block in data.split(b"\0"):
-        while len(block) >= 254:
-            out += b"\xff" + block[:254]
-            block = block[254:]
+        while len(block) >= LONGEST_BLOCK:
+            out += b"\xff" + block[:LONGEST_BLOCK]
+            block = block[LONGEST_BLOCK:]
         out.append(len(block) + 1)
         out += block
     return bytes(out)
@@ -132,13 +137,13 @@ def seal(body: bytes) -> bytes:
 
 def sealed_size(payload: int) -> int:
     """Least bytes on the wire of a body that has so many after kind and sequence."""
-    return 2 + payload + CRC_BYTES + 2
+    return PREFIX_BYTES + payload + CRC_BYTES + 2
 
 
 def open_frame(wire: bytes) -> bytes | None:
     """The body of what lay between two 0 bytes, or None: damaged."""
     frame = unstuff(wire)
-    if frame is None or not 2 + CRC_BYTES <= len(frame) <= FRAME_BYTES:
+    if frame is None or not PREFIX_BYTES + CRC_BYTES <= len(frame) <= FRAME_BYTES:
         return None
     body = frame[:-CRC_BYTES]
     return body if zlib.crc32(body) == int.from_bytes(frame[-CRC_BYTES:], "little") else None

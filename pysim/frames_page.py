@@ -18,11 +18,11 @@ HEAD = """\
 def page() -> str:
     """The whole page as Markdown."""
     _, _, form = (frames.__doc__ or "").partition("\n\n")
-    longest = frames.WIRE_BYTES - frames.FRAME_BYTES + 6
+    longest = frames.WIRE_BYTES - frames.PAYLOAD_BYTES
     lines = [HEAD + form,
              f"Protocol {frames.PROTOCOL}. Longest frame on the wire {frames.WIRE_BYTES:,} bytes, longest body with its CRC "
              f"{frames.FRAME_BYTES:,}. Beside its payload\n"
-             "a frame has kind, sequence, CRC, one byte of COBS and one more per 254, and the 0: "
+             f"a frame has kind, sequence, CRC, one byte of COBS and one more per {frames.LONGEST_BLOCK}, and the 0: "
              f"{frames.sealed_size(0)} bytes, {longest} of the longest\n"
              f"({longest / frames.WIRE_BYTES:.1%}). A frame waits at most {frames.WAIT_CYCLES:,} cycles for the core.\n",
              "| kind | | |", "|---|---|---|",

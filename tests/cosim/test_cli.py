@@ -384,7 +384,8 @@ def test_comparisons_that_prove_nothing(folder: Path, capfd: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["map", "network.safetensors", "--chip", "huge"], "chip preset must be one of tiny, default, zou2021, full, ulx3s-85f, hx8k, not 'huge'"),
+    (["map", "network.safetensors", "--chip", "huge"],
+     "chip preset must be one of tiny, default, zou2021, full, ulx3s-85f, hx8k, not 'huge'"),
     (["export", "image", "--format", "elf"], "must be one of"),
     (["verilog"], "chip must be given once, by an image folder or by --chip, not never"),
     (["verilog", "image", "--chip", "tiny"], "chip must be given once, by an image folder or by --chip, not twice"),
