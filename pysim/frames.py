@@ -15,8 +15,9 @@ import zlib
 from dataclasses import dataclass
 
 __all__ = ["BATCH", "BITMAP", "COMMANDS", "DAMAGED", "EVENTS", "FRAME_BYTES", "HEADER_BYTES", "HELLO", "ITEM_DONE", "ITEM_EVENT",
-           "ITEM_PAUSED", "KINDS", "LONGEST_BLOCK", "NAK", "NATURES", "OUT_OF_SEQUENCE", "PAYLOAD_BYTES", "PROTOCOL", "READ", "REASONS", "REPLY",
-           "RUN", "STATUS", "TAIL_BYTES", "WAIT_CYCLES", "WIRE_BYTES", "WRITE", "Command", "open_frame", "seal", "sealed_size", "stuff", "unstuff"]
+           "ITEM_PAUSED", "KINDS", "LONGEST_BLOCK", "NAK", "NATURES", "OUT_OF_SEQUENCE", "PAYLOAD_BYTES", "PROTOCOL", "READ", "REASONS",
+           "REPLY", "RUN", "STATUS", "TAIL_BYTES", "WAIT_CYCLES", "WIRE_BYTES", "WRITE", "Command", "open_frame", "seal", "sealed_size",
+           "stuff", "unstuff"]
 
 PROTOCOL = 1
 WIRE_BYTES = 2048
