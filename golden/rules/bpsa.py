@@ -60,11 +60,13 @@ class _AdjustedLif(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         membranes, spikes = ctx.saved_tensors
-        slope = torch.where(spikes > 0, 1 / membranes, 0)
-        through = (1 - spikes).add_(slope, alpha=ctx.alpha).mul_(ctx.leak)  # du[t+1]/du[t]
-        du = grads[0] * slope
-        for t in reversed(range(len(du) - 1)):
-            du[t].addcmul_(du[t + 1], through[t])
+        du = torch.empty_like(membranes)
+        for t in reversed(range(len(du))):
+            slope = spikes[t] / membranes[t].clamp(min=U_TH)  # 1 / u where there is a spike, and u > u_th
+            torch.mul(grads[0][t], slope, out=du[t])
+            if t < len(du) - 1:
+                through = slope.mul_(ctx.alpha).add_(1).sub_(spikes[t])
+                du[t].addcmul_(du[t + 1], through, value=ctx.leak)
         return du, None, None
 
 

@@ -5,7 +5,7 @@ The last epoch's net is kept; the test images choose nothing. The net of the pap
 takes the grey image as current into its first layer; ours is smaller, with T = 8, and takes rate-coded spikes, so that all of it runs on
 the chip.
 
-    python -m golden.rules.bpsa_train --data FOLDER --structure 8c5-mp2-16c5-mp2-fc100-fc50 --out bpsa-mnist.safetensors
+    python -m golden.rules.bpsa_train --data FOLDER --structure 12c5/2-24c3-mp2-fc100-fc50 --out bpsa-mnist.safetensors
 """
 
 import argparse
@@ -38,7 +38,7 @@ class BpsaConfig(LoopConfig):
     structure: the layers (golden/rules/structure.py); the last has as many neurons for each of the ten classes, which vote
     """
 
-    structure: str = "8c5-mp2-16c5-mp2-fc100-fc50"
+    structure: str = "12c5/2-24c3-mp2-fc100-fc50"
     encoder: Encoder = field(default_factory=lambda: Encoder(name="rate"))
     epochs: int = 5
     lr: float = 5e-3
@@ -107,7 +107,7 @@ def integer_network(net: BpsaNet, data: Dataset, *, bits: int = 8) -> Network:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train a BPSA net on MNIST")
-    parser.add_argument("--structure", default=BpsaConfig.structure, help="layers, as in 8c5-mp2-16c5-mp2-fc100-fc50")
+    parser.add_argument("--structure", default=BpsaConfig.structure, help="layers, as in 12c5/2-24c3-mp2-fc100-fc50")
     parser.add_argument("--encoder", choices=ENCODERS, default="rate", help="how images become spikes")
     parser.add_argument("--steps", type=int, default=8, help="steps of a sample")
     parser.add_argument("--lr", type=float, default=BpsaConfig.lr, help="first learning rate")

@@ -1,4 +1,4 @@
-"""Structures of nets, written as in the papers: ``8c5/2-16c3/2-r100-fc10``, ``8c5-mp2-16c5-mp2-fc100-fc50``.
+"""Structures of nets, written as in the papers: ``8c5/2-16c3/2-r100-fc10``, ``12c5/2-24c3-mp2-fc100-fc50``.
 
     8c5/2  a valid convolution, 8 maps, kernel 5, stride 2 (no stride: 1)
     mp2    pooling of 2 x 2 by 2, the maximum: of spikes their OR
