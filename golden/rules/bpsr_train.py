@@ -33,6 +33,7 @@ from pysim.network import InputError, Network, check_int
 __all__ = ["BpsrConfig", "integer_network", "train"]
 
 CALIBRATION = 1000  # training images that PTQ sees
+THETA_M = 1.5e-4
 PUBLISHED = {  # Table 3 and section 4.4.1
     "8c5/2-16c3/2-r100-fc10": {"accuracy": 0.9833, "synapses": 73_000, "spikes": 542, "unpruned_accuracy": 0.9843, "unpruned_spikes": 2600,
                                "ptq_drop": [0.0022, 0.0061]},
@@ -53,9 +54,9 @@ class BpsrConfig(LoopConfig):
     epochs: int = 12
     lr: float = 1e-2
     shift: int = 1
-    weight_cost: float = 2e-4
-    spike_cost: float = 1e-3
-    rewiring: RewiringConfig | None = field(default_factory=lambda: RewiringConfig(theta_m=2e-4))
+    weight_cost: float = 1.5e-4
+    spike_cost: float = 1.5e-3
+    rewiring: RewiringConfig | None = field(default_factory=lambda: RewiringConfig(theta_m=THETA_M))
 
     REALS = (*LoopConfig.REALS, "weight_cost", "spike_cost")
 
@@ -125,7 +126,7 @@ def main() -> None:
     parser.add_argument("--scale", choices=SCALES, default="layer", help="plain: 2^(bits - 1), as in the paper; layer: one a layer")
     parser.add_argument("--dense", action="store_true", help="no rewiring and no weight cost: every synapse stays")
     for name in ("weight_cost", "spike_cost", "theta_m"):
-        default = RewiringConfig(theta_m=2e-4).theta_m if name == "theta_m" else getattr(BpsrConfig, name)
+        default = THETA_M if name == "theta_m" else getattr(BpsrConfig, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default)
 
     def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
