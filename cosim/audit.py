@@ -100,8 +100,8 @@ def audit(chip: Chip, verilog: str | None = None) -> list[Check]:
         Check("ports", "yosys", len(ports), _differences(ports, {
             name: (p["direction"], len(p["bits"])) for name, p in late["ports"].items()}, "port")),
         Check("memories: name, rows, width", "pyverilog", len(memories), _differences(memories, _memories_of(tree), "memory")),
-        Check("memories: rows, width in words of the load port", "yosys", len(memories), _differences(
-            {name: (rows, -(-bits // chunk) * chunk) for name, (rows, bits, chunk) in memories.items()}, _memory_cells(late), "memory")),
+        Check("memories: rows, width", "yosys", len(memories), _differences(
+            {name: (rows, bits) for name, (rows, bits, _) in memories.items()}, _memory_cells(late), "memory")),
         Check("registers: widths from the parameters", "pyverilog", len(registers.bits), registers.against(_declared_registers(chip))),
         Check("register bits of each module", "pyverilog and yosys", sum(registers.of_module.values()),
               _differences(registers.of_module, _register_cells(early, registers.of_module), "registers of module")),
