@@ -87,7 +87,7 @@ def test_it_learns_and_closes_gates(network: Network, data: Dataset):
     assert about["accuracy_float"] > 0.3 and about["accuracy_integer"] > about["accuracy_float"] - 0.05, about  # chance is 0.1
     assert about["open"] < 0.95 and about["connectivity_integer"] <= about["open"], about
     assert about["curve"][0]["open"] > about["open"] == about["curve"][-1]["open"]
-    assert about["leaks"][3]["accuracy"] == about["accuracy_integer"] and about["leaks"][3]["error"] < 0.002
+    assert about["leaks"][3]["accuracy"] == about["accuracy_integer"] and about["leaks"][3]["error"] < 0.002  # 300 images are all
     p = network.populations[0]
     assert p.leak_shift[0, :, 0].tolist() == [3, 5, 7] and p.leak_sign[0, :, 0].tolist() == [1, -1, 1] and not p.k0.any()
     harder = train(replace(SMALL, penalty=3.0), data, progress=False).metadata
