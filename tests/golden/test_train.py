@@ -1,6 +1,6 @@
 """Training: it learns, repeats itself bit for bit, and refuses what cannot work."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def data() -> Dataset:
 def test_short_training_learns_and_survives_quantisation(data: Dataset, config: TrainConfig):
     net = train(config, data, progress=False)
     assert net.metadata["accuracy_float"] > 0.7  # chance is 0.1
-    assert net.metadata["encoder"] == {"name": config.encoder.name, "steps": 6, "threshold": 64, "seed": 0}
+    assert net.metadata["encoder"] == asdict(config.encoder)
     assert net.metadata["dataset"] == {"source": data.source, "train": 1500, "test": 500}
     assert net.metadata["training"]["epochs"] == 4 and net.metadata["training"]["layers"] == [784, 40, 10]
     spikes = Encoder(**net.metadata["encoder"])(data.test_images)
