@@ -106,15 +106,10 @@ def train(config: HardConcreteConfig, data: Dataset, *, checkpoint: Path | None 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train a net with hard-concrete gates on MNIST")
-    parser.add_argument("--images", type=int, help="only the first N training images")
     parser.add_argument("--plain", action="store_true", help="no gates: what the paper compares with")
     parser.add_argument("--penalty", type=float, default=HardConcreteConfig.penalty, help="lambda, per training image")
 
     def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
-        if given.images is not None:
-            if not 0 < given.images <= len(data.train_labels):
-                raise InputError(f"images to train on must be in 1..{len(data.train_labels)}, not {given.images}")
-            data = replace(data, train_images=data.train_images[:given.images], train_labels=data.train_labels[:given.images])
         return train(HardConcreteConfig(gated=not given.plain, penalty=given.penalty, epochs=given.epochs, seed=given.seed), data,
                      checkpoint=checkpoint)
 

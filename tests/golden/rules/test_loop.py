@@ -189,6 +189,12 @@ def test_the_command_line_of_a_rule(tmp_path: Path, monkeypatch, capsys):
         command(parser(), fails, 9)
     assert stop.value.code == 2 and "p must be another, not this" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors.training"]
-    command(parser(), lambda given, data, checkpoint: _Made({"accuracy": given.epochs}), 9)
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--images", "7"])
+    command(parser(), lambda given, data, checkpoint: _Made({"accuracy": [given.epochs, len(data.train_labels), len(data.train_images)]}),
+            9)
     assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
-    assert "--epochs 3 --flag --p 0.5 --seed 0" in out.read_text() and "{'accuracy': 3}" in capsys.readouterr().out
+    assert "--epochs 3 --flag --images 7 --p 0.5 --seed 0" in out.read_text() and "{'accuracy': [3, 7, 7]}" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--images", "4001"])
+    with pytest.raises(SystemExit):
+        command(parser(), lambda given, data, checkpoint: _Made({}), 9)
+    assert re.search(r"images to train on must be in 1\.\.4000, not 4001", capsys.readouterr().err)
