@@ -12,7 +12,7 @@ from golden.rules.scatter_gather import CHECKPOINTS
 from golden.rules.structure import structure, synapses
 from pysim.network import Network
 
-NAMES = ("bpsr-mnist", "bpsr-mnist-4bit")
+NAMES = ("bpsr-mnist", "bpsr-mnist-4bit", "bpsa-mnist")
 IMAGES = 300
 
 
