@@ -81,7 +81,7 @@ wheel: install ## source archive and wheel in dist/
 
 lock: ## write requirements.lock from a clean install of all extras
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --disable-pip-version-check --quiet -e '.[board,docs,fast,indian-pines,nir,test,dev]'
+	build/lock/bin/pip install --disable-pip-version-check --quiet -e '.[board,docs,farm,fast,indian-pines,nir,test,dev]'
 	{ sed '/^[^#]/d;/^$$/d' requirements.lock; build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > build/lock/new
 	mv build/lock/new requirements.lock && rm -rf build/lock
 
@@ -98,7 +98,7 @@ $(STAMP): requirements.lock pyproject.toml | check
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
 	  $(BIN)/pip install --disable-pip-version-check --quiet -r requirements.lock; \
 	else echo "note: requirements.lock is of Python 3.11 and newer; on 3.10 the ranges of pyproject.toml are installed"; fi
-	@$(BIN)/pip install --disable-pip-version-check --quiet -e '.[board,docs,fast,indian-pines,nir,test,dev]'
+	@$(BIN)/pip install --disable-pip-version-check --quiet -e '.[board,docs,farm,fast,indian-pines,nir,test,dev]'
 	@touch $@
 
 # what the system must bring; each sentence ends with the line that brings it (Debian, Ubuntu)

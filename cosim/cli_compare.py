@@ -33,6 +33,8 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
             folder: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="Folder of the run: journal, summary, what shows a "
                                                  "difference.")] = Path("build/run"),
             resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in RUN, wherever it was broken off.")] = False,
+            scheduler: Annotated[str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Spread the samples over the workers of a "
+                                                          "dask.distributed cluster, such as tcp://HOST:8786.", show_default=False)] = None,
             json: Json = False) -> None:
     """Run a stimulus through two or more backends and compare every spike, membrane and counter with the first."""
     with output(json) as out:
@@ -73,19 +75,25 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
             return open_backend(name, net, bundle, **({"record": once.pop("record")} if once and name.startswith("board:") else {}))
 
         kept_run = Run.open(folder, net, bundle, spikes, who, membranes=membranes, expected=wanted, keep=kept, resume=resume)
+        farm = None
+        if scheduler:
+            from cosim.farm import Farm
+
+            farm = Farm(scheduler, net, image, who)
         about = {"image": str(image), "network": str(file), "stimulus": str(stimulus)}
         try:
             with bar() as (start, advance):
                 start(spikes.samples)
                 result = run(net, spikes, who, opener, membranes=membranes, progress=advance, expected=wanted, holders=holders, keep=kept,
-                             done=kept_run.chunks, record=kept_run.add)
+                             done=kept_run.chunks, record=kept_run.add, farm=farm)
         except KeyboardInterrupt:
             if not kept_run.chunks:
                 raise
             result = Result.of(net, who, kept_run.chunks, holders=holders, alive=())
             kept_run.finish(result, **about, evidence=None)
             again = ["spikeloop", "compare", str(image), "--network", str(file), "--stimulus", str(stimulus), "--backends", backends]
-            again += [part for option, value in (("--samples", samples), ("--expected", expected), ("--keep", keep or None), ("-o", folder))
+            again += [part for option, value in (("--samples", samples), ("--expected", expected), ("--keep", keep or None),
+                                                       ("--scheduler", scheduler), ("-o", folder))
                       if value is not None for part in (option, str(value))]
             again += ["--resume"] if membranes else ["--no-membranes", "--resume"]
             tell(f"spikeloop: interrupted after {result.samples:,} of {spikes.samples:,} samples, {result.different:,} different so far "

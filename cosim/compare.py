@@ -8,12 +8,12 @@ worker, and are handed out in order (cosim/chunk.py). The verdict is made of the
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from queue import SimpleQueue
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,7 +25,8 @@ from pysim.errors import InputError
 from pysim.network import Network
 from pysim.trace import Stimulus, Trace
 
-__all__ = ["CHIPS", "Difference", "Holders", "Pair", "Result", "against", "compare", "decisions", "diff"]
+__all__ = ["CHIPS", "SINGLE", "Crew", "Difference", "Holders", "Job", "Pair", "Result", "Workforce", "against", "compare", "decisions",
+           "diff"]
 
 CHIPS = ("verilator", "icarus", "board", "replay")
 """backends that measure cycles; pysim predicts them"""
@@ -159,16 +160,104 @@ class Result:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A chunk to do: the samples ``part``, their stimulus and expected spikes, and which of them to keep."""
+
+    part: slice
+    stimulus: Stimulus
+    expected: Expected | None
+    membranes: bool
+    keep: frozenset[int]
+
+
+class Crew:
+    """One backend of each name, the reference first, that do a job after another."""
+
+    def __init__(self, network: Network, names: Sequence[str], opener: Opener) -> None:
+        self.network, self.backends = network, dict[str, Backend]()
+        try:
+            for name in names:
+                self.backends[name] = opener(name)
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, job: Job) -> Chunk:
+        names, base = list(self.backends), job.part.start
+        traces: dict[str, Trace] = {}
+        spent: dict[str, float] = {}
+        for name, backend in self.backends.items():
+            begin = time.perf_counter()
+            traces[name] = backend.run(job.stimulus, membranes=job.membranes)
+            spent[name] = time.perf_counter() - begin
+        for name, trace in traces.items():
+            _check_shape(self.network, trace, job.part.stop - base, name)
+        pairs = [diff(self.network, traces[names[0]], traces[name], (names[0], name), base=base, membranes=job.membranes,
+                      between=list(traces.items())[1:i]) for i, name in enumerate(names) if i]
+        pairs += [against(self.network, job.expected, traces[name], name, base=base) for name in names if job.expected]
+        natures = {name: backend.nature for name, backend in self.backends.items() if backend.nature is not None}
+        return Chunk.of(self.network, job.part, job.stimulus, traces, pairs, job.keep, natures, spent)
+
+    def close(self) -> None:
+        for backend in self.backends.values():
+            backend.close()
+
+
+class Workforce(Protocol):
+    """Whoever does the jobs: ``workers`` of them at once."""
+
+    workers: int
+
+    def submit(self, job: Job) -> Any:
+        """A future: ``result()`` is the :class:`Chunk`."""
+
+    def close(self, *, cancel: bool) -> None:
+        """Give everything back; ``cancel``: without what is not under way yet."""
+
+
+class Threads:
+    """Crews of this process, a thread each."""
+
+    def __init__(self, workers: int, make: Callable[[], Crew]) -> None:
+        self.workers, self._idle = workers, SimpleQueue[Crew]()
+        self._pool = ThreadPoolExecutor(max(1, workers))
+        self._crews: list[Crew] = []
+        try:
+            for _ in range(workers):
+                self._crews.append(make())
+                self._idle.put(self._crews[-1])
+        except BaseException:
+            self.close(cancel=True)
+            raise
+
+    def submit(self, job: Job) -> "Future[Chunk]":
+        def work() -> Chunk:
+            crew = self._idle.get()
+            try:
+                return crew.run(job)
+            finally:
+                self._idle.put(crew)
+
+        return self._pool.submit(work)
+
+    def close(self, *, cancel: bool) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=cancel)
+        for crew in self._crews:
+            crew.close()
+
+
 def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: Opener, *, membranes: bool = True,
             workers: int | None = None, chunk: int | None = None, progress: Callable[[int], None] | None = None,
-            expected: Expected | None = None, holders: Holders = MappingProxyType({}), keep: Container[int] = (),
-            done: Sequence[Chunk] = (), record: Callable[[Chunk], None] = lambda chunk: None) -> Result:
+            expected: Expected | None = None, holders: Holders = MappingProxyType({}), keep: Iterable[int] = (),
+            done: Sequence[Chunk] = (), record: Callable[[Chunk], None] = lambda chunk: None, farm: Workforce | None = None) -> Result:
     """Run ``stimulus`` through the named backends and compare each with the first, and with ``expected`` spikes if there are any.
 
     ``opener(name)`` opens a backend, once per worker; ``progress(n)`` is called as n more samples are done. ``holders`` says which core a
     neuron is on, for the report of a difference.
     ``chunk`` is the number of samples at a time. ``record`` is handed each new chunk, in order; ``done`` are those of an earlier run of the
     same, which are not run again. Traces of the samples ``keep``, and of the first in a chunk that differs, are in the chunks.
+    ``farm``: who does the work, in place of threads of this process (then ``opener`` and ``workers`` are not used).
     Raises InputError for fewer than two backends or no sample.
     """
     names = list(names)
@@ -183,71 +272,40 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
         expected.check(network, stimulus.samples)
     started = time.perf_counter()
     workers = 1 if any(name.partition(":")[0] in SINGLE for name in names) else workers or len(os.sched_getaffinity(0))
+    workers = farm.workers if farm else workers
     per_sample = sum(p.size for p in network.populations) * network.steps * 4 * len(names)
     most = CHUNK_SLOW if any(name.partition(":")[0] in SLOW for name in names) else CHUNK_SAMPLES
     chunk = chunk or max(1, min(most, CHUNK_BYTES // per_sample, -(-stimulus.samples // workers)))
     chunks = list(done)
     first = chunks[-1].stop if chunks else 0
     parts = [slice(at, min(at + chunk, stimulus.samples)) for at in range(first, stimulus.samples, chunk)]
-    workers = min(workers, len(parts))
     if progress and first:
         progress(first)
 
-    idle: SimpleQueue[dict[str, Backend]] = SimpleQueue()
-    opened: list[Backend] = []
-    natures: dict[str, str] = {}
+    kept = frozenset(keep)
+    force = farm or Threads(min(workers, len(parts)), lambda: Crew(network, names, opener))
+    jobs = (Job(part, stimulus.take(part), expected and expected.take(part), membranes, kept) for part in parts)
+    whole = False
     try:
-        for _ in range(workers):
-            crew = {}
-            for name in names:
-                crew[name] = opener(name)
-                opened.append(crew[name])
-                if (nature := crew[name].nature) is not None:
-                    natures[name] = nature
-            idle.put(crew)
-
-        def work(part: slice) -> Chunk:
-            crew, mine, spent = idle.get(), stimulus.take(part), {}
-            traces: dict[str, Trace] = {}
-            try:
-                for name, backend in crew.items():
-                    begin = time.perf_counter()
-                    traces[name] = backend.run(mine, membranes=membranes)
-                    spent[name] = time.perf_counter() - begin
-            finally:
-                idle.put(crew)
-            for name, trace in traces.items():
-                _check_shape(network, trace, part.stop - part.start, name)
-            some = [diff(network, traces[names[0]], traces[name], (names[0], name), base=part.start, membranes=membranes,
-                         between=list(traces.items())[1:i]) for i, name in enumerate(names) if i]
-            some += [against(network, expected.take(part), traces[name], name, base=part.start) for name in names if expected]
-            return Chunk.of(network, part, mine, traces, some, keep, natures, spent)
-
-        with ThreadPoolExecutor(max(1, workers)) as pool:
-            try:
-                for found in _in_order(pool, work, parts, 2 * workers):
-                    record(found)
-                    chunks.append(found)
-                    if progress:
-                        progress(found.stop - found.start)
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        for found in _in_order(force, jobs):
+            record(found)
+            chunks.append(found)
+            if progress:
+                progress(found.stop - found.start)
+        whole = True
     finally:
-        for backend in opened:
-            backend.close()
+        force.close(cancel=not whole)
     # expected spikes are a proof of their own: then only what they are of must not be silent
     return Result.of(network, names, chunks, holders=holders, alive=expected.spikes if expected else None,
                      seconds=time.perf_counter() - started)
 
 
-def _in_order(pool: ThreadPoolExecutor, work: Callable[[slice], Any], parts: list[slice], ahead: int) -> Iterator[Any]:
-    """Results of ``work`` in the order of ``parts``, at most ``ahead`` of them under way, so that memory stays bounded."""
-    pending: deque[Future[Any]] = deque()
-    rest = iter(parts)
+def _in_order(force: Workforce, jobs: Iterator[Job]) -> Iterator[Chunk]:
+    """What becomes of ``jobs``, in their order; at most two a worker are under way, so that memory stays bounded."""
+    pending: deque[Any] = deque()
     while True:
-        while len(pending) < ahead and (part := next(rest, None)) is not None:
-            pending.append(pool.submit(work, part))
+        while len(pending) < 2 * force.workers and (job := next(jobs, None)) is not None:
+            pending.append(force.submit(job))
         if not pending:
             return
         yield pending.popleft().result()

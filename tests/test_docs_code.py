@@ -33,6 +33,7 @@ def test_every_block_is_executed_somewhere() -> None:
     assert {page.name for page in PAGES if blocks(page)} == set(EXECUTED)
 
 
+@pytest.mark.slow
 def test_blocks_of_the_page_run_with_the_fixture(tmp_path: Path) -> None:
     """As a user's test file with the conftest.py that the page names."""
     page = ROOT / "docs" / "api.md"
@@ -61,6 +62,7 @@ def test_pysim_loads_neither_torch_nor_amaranth(tmp_path: Path) -> None:
     assert run(tmp_path, "-c", code).strip() == "set()"
 
 
+@pytest.mark.slow
 def test_the_example_goes_from_snntorch_to_equal_rtl(tmp_path: Path) -> None:
     pytest.importorskip("snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'")
     out = run(tmp_path, ROOT / "examples" / "snntorch_to_rtl.py")

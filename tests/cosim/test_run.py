@@ -20,7 +20,7 @@ from pysim.trace import Stimulus, Trace
 from tests.cosim.conftest import Small
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = 12_000
+SAMPLES = 6_000
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -64,6 +64,7 @@ def broken_off(folder: Path, how: int) -> tuple[subprocess.CompletedProcess[str]
     return subprocess.CompletedProcess([], process.returncode, out, err), journal.read_bytes().count(b"\n")
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_is_resumed(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ended, lines = broken_off(work, signal.SIGKILL)
     assert ended.returncode == -signal.SIGKILL and ended.stdout == ""
@@ -79,6 +80,7 @@ def test_kill_9_in_the_middle_is_resumed(work: Path, capfd: pytest.CaptureFixtur
                for a, b in zip(resumed.chunks, whole.chunks, strict=True))
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_what_was_found_and_says_how_to_go_on(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ended, _ = broken_off(work, signal.SIGINT)
     assert ended.returncode == 130 and ended.stdout == ""

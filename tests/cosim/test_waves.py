@@ -72,6 +72,7 @@ def test_save_files_name_every_signal_once(small: Small, tmp_path: Path) -> None
     assert {line.split()[1] for line in commands if line.startswith("variable_add")} == {name.partition("[")[0] for name in found}
 
 
+@pytest.mark.slow
 @pytest.mark.icarus
 def test_one_core_of_a_mesh(small: Small, tmp_path: Path) -> None:
     """Every core has its own events."""
@@ -88,6 +89,7 @@ def test_one_core_of_a_mesh(small: Small, tmp_path: Path) -> None:
     assert wants[0] != wants[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.icarus
 def test_a_part_that_takes_turns(small: Small, tmp_path: Path) -> None:
     program = map_network(small.network, preset("tiny,columns=32"))

@@ -1,0 +1,105 @@
+"""Many machines: the jobs of a comparison on the workers of a dask.distributed cluster (``spikeloop compare --scheduler ADDRESS``, extra
+``farm``).
+
+A worker gets network and image once, opens the backends (simulators are built once per host: the build cache is locked) and keeps them.
+A job is a chunk of samples; what comes back is its line of the journal, so that the result has the bits of a run in one process. Jobs of a
+worker that is lost are done again by another. Workers must run these very sources. dask sends pickles: a cluster is to be one's own.
+"""
+
+import hashlib
+import io
+import json
+import socket
+import tarfile
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cosim.backends import open_backend
+from cosim.chunk import Chunk
+from cosim.compare import SINGLE, Crew, Job
+from cosim.flow import sources
+from pysim.bundle import load_bundle
+from pysim.errors import InputError
+from pysim.network import Network
+
+__all__ = ["Farm", "do"]
+
+SECONDS = 20  # to find the scheduler
+KEPT = 2  # crews of a worker's thread
+
+_local = threading.local()
+
+
+class Farm:
+    """The workers of the cluster at ``address``, with the network and the image in ``folder``. InputError if there are none."""
+
+    def __init__(self, address: str, network: Network, folder: Path, names: Sequence[str]) -> None:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise InputError("package distributed must be installed for a cluster, not be missing: pip install 'spikeloop[farm]'") from None
+        if urlsplit(address).scheme not in ("tcp", "tls"):
+            raise InputError(f"address of a dask scheduler must be such as tcp://HOST:8786, not {address!r}")
+        if single := [name for name in names if name.partition(":")[0] in SINGLE]:
+            raise InputError(f"backends on a cluster must be simulators or models, not {single[0]}, of which there is one")
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            tar.add(folder, "image")
+        data, image, code = network.to_bytes(), packed.getvalue(), _code()
+        kit = {"network": data, "image": image, "names": list(names), "code": code,
+               "key": hashlib.sha256(data + image + repr((names, code)).encode()).hexdigest()}
+        where = urlsplit(address)
+        try:  # before there is a client: one that has never connected may wait for itself when it is given up
+            socket.create_connection((where.hostname or "", where.port or 8786), timeout=SECONDS).close()
+            self._client = Client(address, timeout=SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise InputError(f"dask scheduler must answer at {address!r}, not {type(error).__name__}: dask scheduler; dask worker ADDRESS"
+                             ) from None
+        self.workers = sum(worker["nthreads"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values())
+        if not self.workers:
+            self._client.close()
+            raise InputError(f"cluster at {address!r} must have workers, not none: dask worker {address}")
+        self._kit: Any = self._client.submit(dict, kit, pure=False)  # a task, so that it comes again if its worker is lost
+
+    def submit(self, job: Job) -> "_Future":
+        return _Future(self._client.submit(do, self._kit, job, pure=False))
+
+    def close(self, *, cancel: bool) -> None:
+        """Let go of the cluster; with the last future of a job the job itself is cancelled."""
+        self._client.close(timeout=SECONDS)
+
+
+class _Future:
+    def __init__(self, remote: Any) -> None:
+        self.remote = remote
+
+    def result(self) -> Chunk:
+        return Chunk.from_line(self.remote.result())
+
+
+def do(kit: dict[str, Any], job: Job) -> dict[str, Any]:
+    """On a worker: the chunk's line. The thread keeps its crew for the next job."""
+    crews: OrderedDict[str, Crew] = _local.__dict__.setdefault("crews", OrderedDict())
+    if kit["key"] not in crews:
+        if kit["code"] != _code():
+            raise InputError("spikeloop on every worker must have the sources of this one, not others: install the same version there")
+        network = Network.from_bytes(kit["network"])
+        with tempfile.TemporaryDirectory(prefix="spikeloop-") as folder:
+            with tarfile.open(fileobj=io.BytesIO(kit["image"])) as tar:
+                tar.extractall(folder, filter="data")
+            bundle = load_bundle(Path(folder) / "image")
+        while len(crews) >= KEPT:
+            crews.popitem(last=False)[1].close()
+        crews[kit["key"]] = Crew(network, kit["names"], lambda name: open_backend(name, network, bundle))
+    return crews[kit["key"]].run(job).to_line()
+
+
+def _code() -> str:
+    """SHA-256 of what computes."""
+    every = {name: digest for package in ("cosim", "golden", "hdl", "pysim") for name, digest in sources(package).items()}
+    return hashlib.sha256(json.dumps(every, sort_keys=True).encode()).hexdigest()

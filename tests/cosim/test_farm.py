@@ -1,0 +1,91 @@
+"""A comparison on a cluster: the same bytes as in one process, also if a worker is killed; what cannot be is refused."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cosim.cli import main
+from cosim.run import JOURNAL, SUMMARY
+from pysim.trace import Stimulus
+from tests.conftest import ROOT
+from tests.cosim.conftest import Small
+
+distributed = pytest.importorskip("distributed", reason="package distributed is not installed: pip install 'spikeloop[farm]'")
+
+pytestmark = pytest.mark.slow
+SAMPLES = 4_000
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two processes of one thread."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as made:
+            yield made
+
+
+@pytest.fixture(scope="module")
+def work(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small net's files with many samples, and in ``here`` the summary of a run in this process."""
+    folder = tmp_path_factory.mktemp("farm")
+    shutil.copytree(small.folder, folder, dirs_exist_ok=True)
+    rng = np.random.default_rng(4)
+    Stimulus.pack({"pixels": (rng.random((SAMPLES, 5, 12)) < 0.4).astype(np.uint8)}, rng.integers(0, 3, SAMPLES)).save(
+        folder / "stimulus.npz")
+    assert run(folder) == 0
+    (folder / "run").rename(folder / "here")
+    return folder
+
+
+def run(folder: Path, *more: object) -> int:
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in ("compare", folder / "image", "--backends", "golden,pysim", "-o", folder / "run", *more)])
+    return int(str(end.value))
+
+
+def test_the_bytes_of_one_process(cluster: Any, work: Path) -> None:
+    assert run(work, "--scheduler", cluster.scheduler_address) == 0
+    assert (work / "run" / SUMMARY).read_bytes() == (work / "here" / SUMMARY).read_bytes()
+
+
+def test_a_lost_worker_costs_its_jobs_a_second_try(cluster: Any, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cosim.run import Run
+
+    before, killed = Run.add, []
+
+    def add(self: Run, chunk: Any) -> None:
+        before(self, chunk)
+        if not killed:  # in the middle: the first chunk is there, others are under way
+            killed.append(next(iter(cluster.workers.values())).pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    monkeypatch.setattr(Run, "add", add)
+    assert run(work, "--scheduler", cluster.scheduler_address) == 0
+    assert killed and (work / "run" / JOURNAL).read_bytes().count(b"\n") > 3
+    assert (work / "run" / SUMMARY).read_bytes() == (work / "here" / SUMMARY).read_bytes()
+
+
+def test_refused(cluster: Any, work: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cosim.farm.SECONDS", 1)
+    address = cluster.scheduler_address
+    for arguments, words in ((("--scheduler", "tcp://127.0.0.1:9"), "dask scheduler must answer at 'tcp://127.0.0.1:9'"),
+                             (("--scheduler", "nonsense://x"), "must be such as tcp://HOST:8786, not 'nonsense://x'"),
+                             (("--scheduler", address, "--backends", "golden,board:/dev/null"), "must be simulators or models, not")):
+        capfd.readouterr()
+        assert run(work, *arguments) == 2
+        err = capfd.readouterr().err.strip().splitlines()
+        assert words in err[-1] and not (work / "run").exists()
+    monkeypatch.setattr("cosim.farm._code", lambda: "other")
+    capfd.readouterr()
+    assert run(work, "--scheduler", address) == 2
+    assert "must have the sources of this one" in capfd.readouterr().err
+    assert json.loads((work / "here" / SUMMARY).read_text())["equal"]
