@@ -82,6 +82,8 @@ def quantize(float_net: Annotated[Path, typer.Argument(help="Float net of spikel
                                                 "layer or neuron.")] = "layer",
              leak_terms: Annotated[int | None, typer.Option("--leak-terms", metavar="N", help="Shift-add terms of a leak, 0 to 3. "
                                                             "[dim]default: the nearest 2^-m[/dim]", show_default=False)] = None,
+             membrane_bits: Annotated[int, typer.Option("--membrane-bits", metavar="N", help="Bits of a membrane on the chip, 8 to 32 "
+                                                        "(ulx3s-85f: 16).")] = 24,
              target_drop: Annotated[float | None, typer.Option("--target-drop", metavar="POINTS", help="Take the narrowest weights, of at "
                                                                "most --bits, that lose no more accuracy than that, for each layer.",
                                                                show_default=False)] = None,
@@ -94,7 +96,8 @@ def quantize(float_net: Annotated[Path, typer.Argument(help="Float net of spikel
 
         net, images = FloatNet.load(float_net), load_mnist(data)
         writable(output.parent)
-        report = quantize_net(net, images, output, bits=bits, target_drop=target_drop, scale=scale, leak_terms=leak_terms)
+        report = quantize_net(net, images, output, bits=bits, target_drop=target_drop, scale=scale, leak_terms=leak_terms,
+                              membrane_bits=membrane_bits)
         scores = report["accuracy"]
         out({"network": str(output), "report": report},
             {"network": output, "on": report["samples"], "bits": report["bits"],

@@ -240,14 +240,16 @@ def _make_network(plan: Plan, stages: Stages, data: _Data, quiet: bool) -> tuple
                                                       "datasets.py")},
                          ["float.safetensors"], train)
 
+    membrane_bits = preset(plan.chip).membrane_bits
+
     def quantize() -> dict[str, Any]:
         from golden.layers import FloatNet
 
         net = FloatNet.load(stages.folder / "float.safetensors")
-        return quantize_net(net, data.set, stages.folder / "network.safetensors", bits=plan.bits,
+        return quantize_net(net, data.set, stages.folder / "network.safetensors", bits=plan.bits, membrane_bits=membrane_bits,
                             name=f"mnist_{plan.config.replace('-', '_')}")
 
-    inputs = {"bits": plan.bits, "data": data.key, "float": _sha256(stages.folder / "float.safetensors"),
+    inputs = {"bits": plan.bits, "membrane_bits": membrane_bits, "data": data.key, "float": _sha256(stages.folder / "float.safetensors"),
               "sources": sources("golden", "quantize.py", "integer.py", "encoders.py") | sources("pysim", "network.py")}
     ptq = stages.run("quantize", inputs, ["network.safetensors"], quantize)
     return Network.load(stages.folder / "network.safetensors"), ptq, trained

@@ -60,6 +60,7 @@ class BoardModel:
             function = getattr(lib, f"board_{name}")
             function.restype, function.argtypes = result, arguments
         self._handle = pointer(lib.board_new())
+        self._patience = 2 * (WAIT_CYCLES + 10 * WIRE_BYTES * (divisor or 1))  # cycles that a frame and its reply may take
         self._out = ctypes.create_string_buffer(4 * WIRE_BYTES)
 
     @property
@@ -72,11 +73,12 @@ class BoardModel:
         """Nothing of a frame and no tick is under way."""
         return bool(self._lib.board_quiet(self._handle))
 
-    def run(self, data: bytes = b"", *, capacity: int = 4 * WIRE_BYTES, limit: int = 2 * WAIT_CYCLES) -> tuple[int, bytes]:
-        """Clock the board until nothing more happens by itself, for ``limit`` cycles at most, or until ``capacity`` bytes have come:
-        how many bytes of ``data`` got there, and those that came."""
+    def run(self, data: bytes = b"", *, capacity: int = 4 * WIRE_BYTES, limit: int | None = None) -> tuple[int, bytes]:
+        """Clock the board until nothing more happens by itself, for ``limit`` cycles at most (None: what a frame and its reply may take),
+        or until ``capacity`` bytes have come: how many bytes of ``data`` got there, and those that came."""
         taken = ctypes.c_int64()
-        count = self._lib.board_run(self._handle, data, len(data), ctypes.byref(taken), self._out, min(capacity, len(self._out)), limit)
+        count = self._lib.board_run(self._handle, data, len(data), ctypes.byref(taken), self._out, min(capacity, len(self._out)),
+                                    self._patience if limit is None else limit)
         return taken.value, self._out.raw[:count]
 
     def reset(self) -> None:
