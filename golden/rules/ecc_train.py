@@ -45,7 +45,7 @@ class EccConfig(LoopConfig):
     bits: int = 8
     planes: int = 4
     eta: float = ETA
-    epochs: int = 6
+    epochs: int = 3
     lr: float = 4e-3
     shift: int = 1
 
