@@ -20,6 +20,8 @@ SHARED = ROOT.parent / "shared"
 ICARUS = shutil.which("iverilog") is not None and shutil.which("vvp") is not None
 NO_ICARUS = "Icarus Verilog is not installed: sudo apt-get install iverilog"
 
+LONGEST = ("test_lenet.py", "test_hil_faults.py", "test_pim_mnist.py", "test_faults.py")  # first, so that all processes end together
+
 # no deadline: a slow machine is not an error, and timings live in the bench
 hypothesis.settings.register_profile("spikeloop", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("spikeloop")
@@ -35,6 +37,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)  # stable
     for item in items:
         if item.get_closest_marker("icarus") and not ICARUS:
             item.add_marker(pytest.mark.skip(reason=NO_ICARUS))

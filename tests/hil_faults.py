@@ -266,7 +266,7 @@ def campaign(frames: int, seed: int, tell: Callable[[str], None] = lambda _: Non
     """Fault so many frames. InputError never leaves: a board that cannot be greeted without faults is a failure of its own."""
     result, rng = Campaign(), np.random.default_rng(seed)
     for divisor, share, wire in ((None, frames - frames // PINS, FaultyWire), (DIVISOR, frames, PinWire)):
-        model = BoardModel(CHIP, divisor, optimise=frames > 100_000)
+        model = BoardModel(CHIP, divisor, optimise=frames > 10_000)
         host = Host(wire(model, rng, result.faulted), rng, result)
         told = 0
         while result.faulted.total() < share:

@@ -7,7 +7,6 @@ from cosim.backends import open_backend
 from cosim.compare import compare
 from cosim.nets import write_pretrained
 from cosim.pim import PimModel
-from cosim.verilate import Options
 from golden import pim as golden
 from pysim import pim
 from pysim.params import Chip
@@ -27,7 +26,7 @@ def net(tmp_path_factory: pytest.TempPathFactory):
 def test_every_code(net) -> None:
     network, stimulus = net
     layer, images = network.pim.layer, stimulus.pixels[network.pim.name]
-    model = PimModel(layer.params, optimise=False)
+    model = PimModel(layer.params)
     model.load(layer)
     ours, chip, want = model.run(images), pim.run(layer, images), golden.run(layer, images)
     model.close()
@@ -42,7 +41,7 @@ def test_every_current_spike_and_membrane(net) -> None:
     network, stimulus = net
     bundle = compile_program(network, CHIP)
     result = compare(network, stimulus, ["golden", "pysim", "verilator"], workers=1, opener=lambda name: open_backend(
-        name, network, bundle, **({"options": Options(optimise=False)} if name == "verilator" else {})))
+        name, network, bundle))
     assert result.failures() == []
     assert result.total("pim_cycles", "pysim") == result.total("pim_cycles", "verilator") > 0
     assert result.pairs[1].currents == IMAGES * 1152 and result.pairs[1].neuron_ticks == IMAGES * 1674 * 5

@@ -20,7 +20,7 @@ from pysim.trace import Stimulus, Trace
 from tests.cosim.conftest import Small
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = 6_000
+SAMPLES = 40_000  # enough that a run is still under way when its first chunks have been seen
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
