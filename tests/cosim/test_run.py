@@ -20,7 +20,9 @@ from pysim.trace import Stimulus, Trace
 from tests.cosim.conftest import Small
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = 40_000  # enough that a run is still under way when its first chunks have been seen
+# a job in the background ignores Ctrl-C, and so do its children unless they say otherwise
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cosim.cli import main; main()"
+SAMPLES = 20_000  # enough that a run is still under way when its first chunks have been seen
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -54,7 +56,7 @@ def arguments(folder: Path, *more: object) -> list[str]:
 def broken_off(folder: Path, how: int) -> tuple[subprocess.CompletedProcess[str], int]:
     """Run in a process of its own and send it the signal as soon as three chunks are in the journal; how many lines it then had."""
     shutil.rmtree(folder / "run", ignore_errors=True)
-    process = subprocess.Popen([sys.executable, "-m", "cosim.cli", *arguments(folder)], cwd=ROOT, text=True,
+    process = subprocess.Popen([sys.executable, "-c", HEARING, *arguments(folder)], cwd=ROOT, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)})
     journal = folder / "run" / JOURNAL
     while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
