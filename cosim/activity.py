@@ -73,7 +73,7 @@ def _slice(work: Work, samples: slice) -> Work:
 
 
 def _activity(curves: dict[str, Work], lenet: Work, density: np.ndarray, count: int, real: float) -> bytes:
-    from cosim.figures import LINES
+    from cosim.figures import LINES, svg
     from cosim.figures import figure as new_figure
 
     figure, ((left, right),) = new_figure(1, 2, 10.2, 3.6, sharey=True)
@@ -97,11 +97,11 @@ def _activity(curves: dict[str, Work], lenet: Work, density: np.ndarray, count: 
         axis.axhline(100, color="#888888", linestyle=(0, (4, 3)), linewidth=0.9, label="dense mode")
         axis.set_xlim(0, 102)
         axis.set_ylim(0, 108)
-        axis.grid(color="#0a0b0c", alpha=0.08, linewidth=0.6)
+        axis.grid()
         axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 0.92), markerscale=5 if axis is right else 1)
     left.set_title("whole network, by the density of its input")
     right.set_title("each core, by its own activity")
-    return _bytes(figure)
+    return svg(figure, dpi=144)
 
 
 def _ratio(work: Work) -> np.ndarray:
@@ -109,7 +109,7 @@ def _ratio(work: Work) -> np.ndarray:
 
 
 def _layers(rows: list[dict[str, Any]], constants: Constants) -> bytes:
-    from cosim.figures import LINES
+    from cosim.figures import LINES, svg
     from cosim.figures import figure as new_figure
 
     figure, ((left, right),) = new_figure(1, 2, 10.2, 2.9, sharey=True)
@@ -128,16 +128,7 @@ def _layers(rows: list[dict[str, Any]], constants: Constants) -> bytes:
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     left.set_title("work, counted")
     right.set_title(f"energy, modelled at {constants.energy_per_sop * 1e12:.2f} pJ each")
-    return _bytes(figure)
-
-
-def _bytes(figure: Any) -> bytes:
-    """SVG on white, the same bytes for the same figures."""
-    import io
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", facecolor="white", dpi=144, metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return svg(figure, dpi=144)
 
 
 if __name__ == "__main__":

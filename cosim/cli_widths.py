@@ -1,6 +1,5 @@
 """The command ``spikeloop widths``: accuracy and columns against the bits of the weights, before any hardware."""
 
-import io
 import json as json_text
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,7 +45,7 @@ def widths(float_net: Annotated[Path, typer.Argument(help="Float net of spikeloo
 
 def draw(found: dict[str, Any]) -> bytes:
     """SVG: accuracy against columns, a line for all layers and one for each alone, the bits at the points."""
-    from cosim.figures import LINES, figure
+    from cosim.figures import LINES, figure, svg
 
     made, axes = figure(1, 1, 7.5, 3.6)
     axis = axes[0, 0]
@@ -59,8 +58,6 @@ def draw(found: dict[str, Any]) -> bytes:
     axis.axhline(100 * found["float"], color=LINES[3], linestyle=(0, (4, 3)), linewidth=0.9, label="float")
     axis.set_xlabel("columns of the synapses")
     axis.set_ylabel("accuracy, %")
-    axis.grid(color="#0a0b0c", alpha=0.08, linewidth=0.6)
+    axis.grid()
     axis.legend(frameon=False, loc="lower right")
-    buffer = io.BytesIO()
-    made.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return svg(made)

@@ -24,7 +24,7 @@ from rich.text import Text
 __all__ = ["Bits", "ChipName", "Json", "bar", "names", "output", "tell"]
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; tables and progress on stderr.")]
-ChipName = Annotated[str, typer.Option("--chip", metavar="PRESET", help="Chip preset: tiny, default, zou2021 or full.")]
+ChipName = Annotated[str, typer.Option("--chip", metavar="PRESET", help="Chip preset: tiny, default, zou2021, full, ulx3s-85f or hx8k.")]
 Bits = Annotated[int, typer.Option("--bits", metavar="N", help="Bits of a weight, 2 to 16.")]
 
 

@@ -1,8 +1,9 @@
 """How the figures of the docs look: matplotlib, as SVG whose text stays text."""
 
+import io
 from typing import Any
 
-__all__ = ["INK", "LINES", "figure"]
+__all__ = ["INK", "LINES", "figure", "svg"]
 
 INK = "#0a0b0c"
 LINES = ("#2f6fde", "#e2711d", "#2a9d6f", "#a04bc9")
@@ -16,6 +17,14 @@ def figure(rows: int, columns: int, width: float, height: float, **options: Any)
     matplotlib.rcParams.update({
         "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "axes.edgecolor": INK, "axes.labelcolor": INK,
         "text.color": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
-        "axes.linewidth": 0.6, "svg.hashsalt": "spikeloop", "axes.titlesize": 9, "axes.titlelocation": "left"})
+        "axes.linewidth": 0.6, "svg.hashsalt": "spikeloop", "axes.titlesize": 9, "axes.titlelocation": "left",
+        "grid.color": INK, "grid.alpha": 0.08, "grid.linewidth": 0.6})
     made = Figure(figsize=(width, height), layout="constrained")
     return made, made.subplots(rows, columns, squeeze=False, **options)
+
+
+def svg(made: Any, facecolor: str = "white", **options: Any) -> bytes:
+    """The figure, the same bytes for the same figures."""
+    buffer = io.BytesIO()
+    made.savefig(buffer, format="svg", facecolor=facecolor, metadata={"Date": None, "Creator": None}, **options)
+    return buffer.getvalue()

@@ -1,12 +1,11 @@
 """The picture of a PIM sweep: accuracy against each thing that varies, mean and spread over devices."""
 
-import io
 from collections import defaultdict
 from typing import Any
 
 import numpy as np
 
-from cosim.figures import LINES
+from cosim.figures import LINES, svg
 from cosim.figures import figure as new_figure
 from cosim.pim_sweep import STUDIES
 
@@ -37,13 +36,11 @@ def draw(table: dict[str, dict[float, tuple[float, float, int]]], images: int) -
         if study in ("active_rows", "adc_bits"):
             axis.set_xticks(at, [f"{value:g}" for value in values])
         axis.set_ylim(max(0, min(97, min(mean - sd for mean, sd in zip(means, spreads, strict=True)) - 2)), 100)
-        axis.grid(color="#0a0b0c", alpha=0.08, linewidth=0.6)
+        axis.grid()
     for axis in axes[:, 0]:
         axis.set_ylabel("accuracy, %")
     for axis in axes.flat[len(table):]:
         axis.set_visible(False)
     count = max(n for points in table.values() for *_, n in points.values())
     figure.suptitle(f"{count} devices a point, {images:,} test images each; bars: one standard deviation", fontsize=9, x=0.01, ha="left")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return svg(figure)

@@ -7,7 +7,6 @@
 SOPs, cycles and spikes are counters of the backend (of pysim if it has none). Energy is the model of pysim/cost.py, not a measurement.
 """
 
-import io
 import os
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import numpy as np
 
 from cosim.backends import check_names, open_backend
 from cosim.compare import CHIPS, compare
-from cosim.figures import LINES, figure
+from cosim.figures import LINES, figure, svg
 from cosim.nets import Net
 from cosim.run import Run
 from golden.datasets import Dataset
@@ -121,7 +120,7 @@ def _scatter(rows: list[dict[str, Any]]) -> str:
     axis.set_xscale("log")
     axis.set_xlabel("synaptic operations per image")
     axis.set_ylabel("accuracy, %")
-    axis.grid(color="#0a0b0c", alpha=0.08, linewidth=0.6)
+    axis.grid()
     return _svg(drawn)
 
 
@@ -138,6 +137,5 @@ def _rates(rows: list[dict[str, Any]]) -> str:
 
 
 def _svg(drawn: Any) -> str:
-    buffer = io.StringIO()
-    drawn.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()[buffer.getvalue().index("<svg"):]
+    text = svg(drawn, "none").decode()
+    return text[text.index("<svg"):]

@@ -20,7 +20,7 @@ from torch.nn.functional import unfold
 from golden import pim
 from pysim.network import Edge, InputError, LeakRounding, LowBound, Network, PimSource, Population, Reset
 
-__all__ = ["IntegerTrace", "predict", "run", "run_chunks"]
+__all__ = ["IntegerTrace", "predict", "right", "run", "run_chunks"]
 
 PATCHES = 1 << 24  # numbers in the patches of a convolution held at once
 
@@ -118,6 +118,12 @@ def _drive(source: PimSource, pixels: np.ndarray, steps: int) -> _Drive:
     frames *= source.head.frames(steps) // len(frames)
     return _Drive(source.target, np.stack([f.currents.reshape(len(pixels), -1)[:, source.currents] for f in frames], 1),
                   {"n_sat": np.stack([f.saturated for f in frames], 1), "n_clip": np.stack([f.clipped for f in frames], 1)})
+
+
+def right(network: Network, inputs: dict[str, np.ndarray], labels: np.ndarray, *, batch: int = 500) -> int:
+    """How many samples are read out as their label, int64 ``[sample]``; ``inputs`` and ``batch`` as of :func:`run_chunks`."""
+    traces = run_chunks(network, inputs, batch=batch, membranes=network.readout == "membrane")
+    return int((np.concatenate([predict(network, trace) for trace in traces]) == labels).sum())
 
 
 def predict(network: Network, trace: IntegerTrace) -> np.ndarray:

@@ -25,7 +25,8 @@ from golden.neurons import U_TH
 from golden.train import accuracy, float_spikes
 from pysim.network import LEAK_TERMS, Conv, Edge, Input, InputError, Network, Population, start_ticks
 
-__all__ = ["SCALES", "Leak", "Quantizer", "best_leak", "integer_threshold", "quantize", "round_half_away", "shift_leak"]
+__all__ = ["SCALES", "Leak", "Quantizer", "best_leak", "integer_threshold", "per_neuron", "quantize", "round_half_away",
+           "shift_leak"]
 
 SCALES = ("plain", "layer")
 CANDIDATES = np.geomspace(1.0, 0.2, 60)  # parts of the largest weight that the clipped range is tried to cover
@@ -176,7 +177,7 @@ def quantize(net: LayeredNet, spikes: np.ndarray, labels: np.ndarray, *, bits: i
 class _Layer:
     """Integers of one layer: ``weights`` (one array per source), ``bias``, ``v_th``, ``leaks``, the ``scale``, and what was lost.
 
-    Arrays are those of the float layer; :meth:`each` gives every neuron of a convolution what its map has.
+    Arrays are those of the float layer; :func:`per_neuron` gives every neuron of a convolution what its map has.
     """
 
     def __init__(self, name: str, layer: FloatLayer, rates: list[np.ndarray], bits: int, scale: str, membrane_bits: int,
@@ -199,17 +200,11 @@ class _Layer:
         taus = _array(layer.tau)
         self.leaks = [shift_leak(t, membrane_bits) if leak_terms is None else best_leak(t, leak_terms) for t in taus]
         self.report: dict[str, Any] = {
-            "neurons": self.each(taus).size, "weights": sum(w.size for w in real),
+            "neurons": per_neuron(taus, self.conv).size, "weights": sum(w.size for w in real),
             "clipped": int(sum((q != r).sum() for q, r in zip(self.weights, rounded, strict=True)) + (self.bias != whole_bias).sum()),
             "zeroed": int(sum(((q == 0) & (w != 0)).sum() for q, w in zip(self.weights, real, strict=True))),
             "scale": self.scale, "v_th": self.v_th,
             "tau_error": float(max(leak.error for leak in self.leaks))}
-
-    def each(self, values: np.ndarray) -> np.ndarray:
-        """Values per neuron, ``[..., size]``, of those per neuron, per map or of the whole layer."""
-        if not self.conv:
-            return values
-        return np.broadcast_to(values, (*values.shape[:-1], self.conv.target[0])).repeat(math.prod(self.conv.target[1:]), -1)
 
     def _choose(self, weights: np.ndarray, rates: np.ndarray) -> float:
         """The scale of least weighted squared error."""
@@ -232,8 +227,9 @@ def _assemble(net: LayeredNet, layers: list[_Layer], steps: int, scale: str, mem
             for r, (s, m) in enumerate(leak.terms):
                 sign[0, r, i], shift[0, r, i] = s, m
         populations.append(Population.make(
-            layer.name, size, start=starts[layer.name], weight_bits=layer.bits, bias=layer.each(layer.bias), v_th=layer.v_th,
-            k0=layer.each(np.array([leak.k0 for leak in layer.leaks])), leak_sign=layer.each(sign), leak_shift=layer.each(shift)))
+            layer.name, size, start=starts[layer.name], weight_bits=layer.bits, bias=per_neuron(layer.bias, layer.conv), v_th=layer.v_th,
+            k0=per_neuron(np.array([leak.k0 for leak in layer.leaks]), layer.conv), leak_sign=per_neuron(sign, layer.conv),
+            leak_shift=per_neuron(shift, layer.conv)))
     bits = [layer.bits for layer in layers]
     metadata = {**net.metadata, "bits": bits[0] if len({*bits}) == 1 else bits, "scale": scale, "scales": {x.name: x.scale for x in layers}}
     return Network(name=name, inputs=(Input(name="input", size=net.sizes[0]),), populations=tuple(populations),
@@ -252,6 +248,13 @@ def _with_layer(net: LayeredNet, index: int, layer: _Layer) -> LayeredNet:
     for parameter, value in values:
         parameter.copy_(torch.from_numpy(value))
     return mixed
+
+
+def per_neuron(values: np.ndarray, conv: Conv | None) -> np.ndarray:
+    """Values per neuron, ``[..., size]``, of those per neuron, per map or of the whole layer ``[..., 1]``."""
+    if not conv:
+        return values
+    return np.broadcast_to(values, (*values.shape[:-1], conv.target[0])).repeat(math.prod(conv.target[1:]), -1)
 
 
 def _rates(spikes: np.ndarray, conv: Conv | None) -> np.ndarray:

@@ -6,8 +6,7 @@ averaged over the batch. Optimiser Adam, learning rate from ``lr`` to 0 along a 
 clamped to -1..1 and tau to 0..1. One configuration gives the same bits again on the same machine (golden/rules/loop.py).
 """
 
-import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch.nn import functional as F
 from golden.datasets import Dataset
 from golden.encoders import Encoder
 from golden.layers import FloatNet, LayeredNet
-from golden.rules.loop import LoopConfig, about, fit, shifted
+from golden.rules.loop import LoopConfig, about, check_shift, drawn, fit
 from pysim.network import InputError
 
 __all__ = ["TrainConfig", "accuracy", "count_loss", "float_spikes", "time_first", "train"]
@@ -59,8 +58,7 @@ def train(config: TrainConfig, data: Dataset, *, checkpoint: Path | None = None,
         kind = "pixels" if lines == data.pixels else "input lines"
         raise InputError(f"layers must begin with {lines} ({kind}) and end with at least {data.classes} (classes), "
                          f"not be {'-'.join(map(str, config.layers))}")
-    if config.shift and math.isqrt(data.pixels)**2 != data.pixels:
-        raise InputError(f"shift of the training must be 0 for images of {data.pixels} pixels, which are not square, not {config.shift}")
+    check_shift(config.shift, data.pixels)
     count = len(data.train_labels)
     updates = -(-count // config.batch)
     epochs = config.epochs or min(max(round(UPDATES / updates), MIN_EPOCHS), MAX_EPOCHS)
@@ -72,8 +70,7 @@ def train(config: TrainConfig, data: Dataset, *, checkpoint: Path | None = None,
     labels = torch.from_numpy(data.train_labels)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-        encoder = replace(config.encoder, seed=int(rng.integers(1 << 62)))  # rate: other draws in every batch
-        spikes = encoder(shifted(data.train_images[chosen], config.shift, rng))
+        spikes = drawn(config.encoder, data.train_images[chosen], config.shift, rng)
         return count_loss(net(time_first(spikes)), labels[chosen], config.spike_cost)
 
     def clamp() -> None:

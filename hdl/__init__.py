@@ -3,8 +3,7 @@
 ``from hdl import NAME`` finds the names of :data:`NAMES` (docs/api.md), each in its module when it is asked for.
 """
 
-from importlib import import_module
-from typing import Any
+from pysim.names import public
 
 NAMES = {
     "generate": "verilog",
@@ -12,8 +11,4 @@ NAMES = {
 }
 """public name: the module that has it"""
 
-
-def __getattr__(name: str) -> Any:
-    if name not in NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{NAMES[name]}"), name)
+__getattr__ = public(__name__, NAMES)

@@ -29,6 +29,7 @@ from safetensors.numpy import load, save
 from pysim.convolution import Conv
 from pysim.errors import InputError
 from pysim.fields import check_int
+from pysim.names import public
 from pysim.pim_params import MAX_SHIFT as PIM_MAX_SHIFT
 from pysim.pim_params import SEGMENTS as PIM_SEGMENTS
 from pysim.pim_params import WHOLE as PIM_WHOLE
@@ -38,7 +39,7 @@ from pysim.pim_source import PimHead, PimSource
 __all__ = [
     "Conv", "Edge", "Input", "LeakRounding", "LowBound", "Network", "Population", "Reset", "WeightFormat",
     "start_ticks", "MAX_DELAY", "MAX_PAGES", "MAX_REFRACTORY", "MAX_START", "MAX_WEIGHT_BITS", "LEAK_TERMS",
-    "PimHead", "PimLayer", "PimParams", "PimSource", "PimWindow", "PIM_MAX_SHIFT", "PIM_SEGMENTS", "PIM_WHOLE", "check_int",
+    "PimHead", "PimLayer", "PimParams", "PimSource", "PimWindow", "PIM_MAX_SHIFT", "PIM_SEGMENTS", "PIM_WHOLE", "check_int", "public",
 ]
 
 VERSION = 1

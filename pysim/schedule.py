@@ -224,8 +224,18 @@ def _images(bundle: Program | Image) -> list[Image]:
 def load_rows(image: Image, memory: Memory) -> int:
     """Rows of a memory that must be loaded: those a run of the image reads. What lies behind them may be anything."""
     words = len(image.placement.words)
-    return {"words": memory.rows, "fanout": image.placement.rows, "synapse": len(image.rows("synapse")), "routes": _route_rows(image),
-            "leak": words * image.chip.pages, "fire": words * image.chip.pages}.get(memory.name, words)
+    match memory.name:
+        case "words":
+            return memory.rows
+        case "fanout":
+            return image.placement.rows
+        case "synapse":
+            return len(image.rows("synapse"))
+        case "routes":
+            return _route_rows(image)
+        case "leak" | "fire":
+            return words * image.chip.pages
+    return words
 
 
 def _route_rows(image: Image) -> int:

@@ -1,20 +1,25 @@
 """What the tests of several rules share: small MNIST, and a small chip of 32 pages on which their nets run."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+import pytest
 
 from cosim.backends import open_backend
 from cosim.compare import Result, compare
 from cosim.verilate import Options
 from golden.datasets import Dataset, load_mnist
 from golden.encoders import Encoder
+from golden.rules.loop import LoopConfig
 from pysim.network import Network
 from pysim.params import PRESETS
 from pysim.program import compile_program
 from pysim.trace import Stimulus
 
-__all__ = ["compare_on_rtl", "small_mnist"]
+__all__ = ["check_refused", "check_same_bits", "compare_on_rtl", "small_mnist"]
 
 CHIP = PRESETS["tiny"].replace(axons=128, columns=1024, lanes=32, extension=8, pages=32)
 
@@ -29,6 +34,24 @@ def small_mnist(side: int, factor: int, train: int = 2000, test: int = 500) -> D
 
     return replace(whole, train_images=small(whole.train_images, train), train_labels=whole.train_labels[:train],
                    test_images=small(whole.test_images, test), test_labels=whole.test_labels[:test])
+
+
+def check_same_bits(train: Callable[..., Network], config: LoopConfig, data: Dataset, folder: Path) -> Network:
+    """Two trainings on 300 images, the second with a checkpoint, and one that starts from its end give one net; another seed another."""
+    few, kept = replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300]), folder / "kept"
+    nets = [train(config, few, checkpoint=checkpoint, progress=False) for checkpoint in (None, kept, kept)]
+    assert len({net.sha256() for net in nets}) == 1
+    assert train(replace(config, seed=1), few, progress=False).sha256() != nets[0].sha256()
+    return nets[0]
+
+
+def check_refused(module: ModuleType, words: list[str], message: str, folder: Path, monkeypatch: pytest.MonkeyPatch,
+                  capsys: pytest.CaptureFixture[str]) -> None:
+    """The command line of a rule exits 2 with a sentence that begins with ``message``, and writes nothing."""
+    monkeypatch.setattr("sys.argv", ["train", "--out", str(folder / "net.safetensors"), *words])
+    with pytest.raises(SystemExit) as stopped:
+        module.main()
+    assert stopped.value.code == 2 and capsys.readouterr().err.startswith(message) and not list(folder.iterdir())
 
 
 def compare_on_rtl(network: Network, images: np.ndarray) -> Result:

@@ -12,7 +12,6 @@ shortened to 4. The last epoch's net is kept; test images choose nothing.
 """
 
 import argparse
-import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -23,9 +22,9 @@ from torch.nn import functional as F
 
 from golden.datasets import Dataset
 from golden.encoders import Encoder
-from golden.integer import predict, run_chunks
+from golden.integer import right
 from golden.rules.bntt import BnttNet, exit_step, to_network
-from golden.rules.loop import LoopConfig, about, command, fit, shifted
+from golden.rules.loop import LoopConfig, about, check_shift, command, drawn, fit
 from pysim.network import MAX_PAGES, InputError, Network
 
 __all__ = ["NETS", "BnttConfig", "float_accuracy", "train", "train_net"]
@@ -62,8 +61,7 @@ NETS = {"sequence": BnttConfig(encoder=Encoder(name="sequence", steps=28), hidde
 def train_net(config: BnttConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> BnttNet:
     """The trained float net, in evaluation. InputError if images and encoder do not fit, or if the training diverges."""
     count, lines = len(data.train_labels), config.encoder.lines(data.pixels)
-    if config.shift and math.isqrt(data.pixels)**2 != data.pixels:
-        raise InputError(f"shift of the training must be 0 for images of {data.pixels} pixels, which are not square, not {config.shift}")
+    check_shift(config.shift, data.pixels)
     if config.encoder.steps > MAX_PAGES:
         raise InputError(f"steps of the training must be at most {MAX_PAGES}, a page of the chip for each, not {config.encoder.steps}")
     if count < config.batch:
@@ -77,8 +75,7 @@ def train_net(config: BnttConfig, data: Dataset, *, checkpoint: Path | None = No
     labels = torch.from_numpy(data.train_labels)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-        encoder = replace(config.encoder, seed=int(rng.integers(1 << 62)))
-        spikes = encoder(shifted(data.train_images[chosen], config.shift, rng))
+        spikes = drawn(config.encoder, data.train_images[chosen], config.shift, rng)
         return F.cross_entropy(net(torch.from_numpy(spikes).float())[:, -1], labels[chosen])
 
     fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule, whole_batches=True,
@@ -102,21 +99,21 @@ def train(config: BnttConfig, data: Dataset, *, name: str = "bntt", checkpoint: 
         steps = encoder.steps
     spikes = encoder(data.test_images)
     network = to_network(net, steps=steps, bits=config.bits, name=name)
-    right = [predict(network, trace) for trace in run_chunks(network, {"input": spikes}, batch=250)]
     return network.with_metadata(
         rule="bntt", encoder=asdict(encoder), training={**asdict(config), "hidden": list(config.hidden)}, dataset=about(data), curve=curve,
         gammas=[gamma.mean(1).tolist() for gamma in gammas], accuracy_float=float_accuracy(net, spikes, data.test_labels)[-1],
-        accuracy_integer=float((np.concatenate(right) == data.test_labels).mean()), published=PUBLISHED.get(config.encoder.name, {}))
+        accuracy_integer=right(network, {"input": spikes}, data.test_labels, batch=250) / len(data.test_labels),
+        published=PUBLISHED.get(config.encoder.name, {}))
 
 
 @torch.inference_mode()
 def float_accuracy(net: BnttNet, spikes: np.ndarray, labels: np.ndarray, batch: int = 500) -> list[float]:
     """Share 0..1 of samples ``[n, step, line]`` that the float net gets right after each step."""
-    right = np.zeros(spikes.shape[1], np.int64)
+    correct = np.zeros(spikes.shape[1], np.int64)
     for at in range(0, len(labels), batch):
         u = net(torch.from_numpy(spikes[at:at + batch]).float())
-        right += (u.argmax(2).numpy() == labels[at:at + batch, None]).sum(0)
-    return (right / len(labels)).tolist()
+        correct += (u.argmax(2).numpy() == labels[at:at + batch, None]).sum(0)
+    return (correct / len(labels)).tolist()
 
 
 def main() -> None:

@@ -27,9 +27,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from golden.quantize import best_leak, integer_threshold, round_half_away
+from golden.quantize import best_leak, integer_threshold, per_neuron, round_half_away
+from golden.rules.ecc import fold_batch_norm
 from golden.rules.structure import Layer
-from pysim.network import LEAK_TERMS, Conv, Edge, Input, InputError, Network, Population, WeightFormat, start_ticks
+from pysim.network import LEAK_TERMS, Edge, Input, InputError, Network, Population, WeightFormat, start_ticks
 
 __all__ = ["ALPHA", "LAMBDA", "U_TH", "BpsaNet", "adjusted_lif", "energy_efficiency"]
 
@@ -100,9 +101,9 @@ class BpsaLayer(nn.Module):
         """Weights int32, shaped as the layer's, bias int64 and v_th int64 per map or neuron."""
         norm = self.norm
         assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
-        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        bias = (norm.bias.double() - norm.running_mean.double() * gain).numpy()
-        weight = (self.weight.double() * gain.view(-1, *[1] * (self.weight.dim() - 1))).numpy()
+        weight, gamma, beta, mean, var = (part.double().numpy() for part in (self.weight, norm.weight, norm.bias, norm.running_mean,
+                                                                             norm.running_var))
+        weight, bias = fold_batch_norm(weight, np.zeros_like(beta), gamma, beta, mean, var, norm.eps)
         flat = weight.reshape(len(weight), -1)
         scale = np.minimum(((1 << (bits - 1)) - 1) / np.maximum(np.abs(flat).max(1), 1e-30), LARGEST)
         weights = round_half_away(flat * scale[:, None]).astype(np.int32).reshape(weight.shape)
@@ -153,9 +154,9 @@ class BpsaNet(nn.Module):
         for layer, module, (source, target) in zip(self.structure, self.layers, chain, strict=False):
             if isinstance(module, BpsaLayer):
                 weights, bias, v_th = module.folded(bits)
-                populations.append(Population.make(target, layer.size, start=starts[target], weight_bits=bits, bias=_each(bias, layer.conv),
-                                                   v_th=_each(v_th, layer.conv), rectify=True, k0=leak.k0, leak_sign=sign,
-                                                   leak_shift=shift))
+                populations.append(Population.make(
+                    target, layer.size, start=starts[target], weight_bits=bits, bias=per_neuron(bias, layer.conv),
+                    v_th=per_neuron(v_th, layer.conv), rectify=True, k0=leak.k0, leak_sign=sign, leak_shift=shift))
                 weights = weights if layer.conv else np.ascontiguousarray(weights.T)
             else:  # OR: no memory, one spike is enough
                 assert layer.conv
@@ -170,8 +171,3 @@ class BpsaNet(nn.Module):
         return Network(name=name, inputs=(Input(name="input", size=self.structure[0].inputs),), populations=tuple(populations),
                        edges=tuple(edges), steps=steps, output="vote", readout="membrane", membrane_bits=MEMBRANE_BITS,
                        metadata={**self.metadata, "bits": bits, "leak": leak.value, "leak_error": leak.error})
-
-
-def _each(values: np.ndarray, conv: Conv | None) -> np.ndarray:
-    """Per neuron what its map has."""
-    return values.repeat(math.prod(conv.target[1:])) if conv else values

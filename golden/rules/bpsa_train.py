@@ -10,7 +10,7 @@ the chip.
 
 import argparse
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,9 @@ from torch import Tensor
 
 from golden.datasets import Dataset
 from golden.encoders import ENCODERS, Encoder
-from golden.integer import predict, run_chunks
+from golden.integer import right
 from golden.rules.bpsa import BpsaNet, energy_efficiency
-from golden.rules.loop import LoopConfig, about, command, fit, shifted
+from golden.rules.loop import LoopConfig, about, command, drawn, fit
 from golden.rules.structure import structure, synapses
 from golden.train import time_first
 from pysim.network import InputError, Network, check_int
@@ -66,8 +66,7 @@ def train(config: BpsaConfig, data: Dataset, *, checkpoint: Path | None = None, 
     wanted = torch.eye(data.classes)[torch.from_numpy(data.train_labels)]
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-        encoder = replace(config.encoder, seed=int(rng.integers(1 << 62)))  # other draws in every batch
-        spikes = time_first(encoder(shifted(data.train_images[chosen], config.shift, rng)))
+        spikes = time_first(drawn(config.encoder, data.train_images[chosen], config.shift, rng))
         return (wanted[chosen] - net.votes(net(spikes)[-1])).square().sum(1).mean()
 
     how = asdict(config)
@@ -75,13 +74,13 @@ def train(config: BpsaConfig, data: Dataset, *, checkpoint: Path | None = None, 
     curve = fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule,
                 whole_batches=True, checkpoint=checkpoint, training=how | {"source": data.source}, name="BPSA", progress=progress)
     net.eval()
-    right, counts = _score(net, config.encoder(data.test_images), data.test_labels)
+    score, counts = _score(net, config.encoder(data.test_images), data.test_labels)
     neurons = sum(layer.size for layer in layers if not layer.pool)
     fired = sum(n for n, layer in zip(counts, layers, strict=True) if not layer.pool)
     rate = fired / (neurons * config.encoder.steps)
     net.metadata = {
         "rule": "bpsa", "encoder": how.pop("encoder"), "training": how, "dataset": about(data), "curve": curve, "published": PUBLISHED,
-        "synapses": synapses(layers), "accuracy_float": right, "spikes": sum(counts), "rate": rate,
+        "synapses": synapses(layers), "accuracy_float": score, "spikes": sum(counts), "rate": rate,
         "efficiency": energy_efficiency(rate, config.encoder.steps)}
     return net
 
@@ -89,20 +88,20 @@ def train(config: BpsaConfig, data: Dataset, *, checkpoint: Path | None = None, 
 @torch.no_grad()
 def _score(net: BpsaNet, spikes: np.ndarray, labels: np.ndarray, batch: int = 500) -> tuple[float, list[float]]:
     """Accuracy, and spikes of each layer per sample."""
-    right, counts = 0, np.zeros(len(net.structure))
+    correct, counts = 0, np.zeros(len(net.structure))
     for at in range(0, len(labels), batch):
         every = net(time_first(spikes[at:at + batch]))
-        right += int((net.votes(every[-1]).argmax(1).numpy() == labels[at:at + batch]).sum())
+        correct += int((net.votes(every[-1]).argmax(1).numpy() == labels[at:at + batch]).sum())
         counts += [float(s.sum()) for s in every]
-    return right / len(labels), (counts / len(labels)).tolist()
+    return correct / len(labels), (counts / len(labels)).tolist()
 
 
 def integer_network(net: BpsaNet, data: Dataset, *, bits: int = 8) -> Network:
     """The integer network, with ``accuracy_integer`` on the test images of ``data`` in its metadata."""
     encoder = Encoder(**net.metadata["encoder"])
     network = net.to_network(encoder.steps, bits=bits)
-    classes = [predict(network, part) for part in run_chunks(network, {"input": encoder(data.test_images)}, batch=250)]
-    return network.with_metadata(accuracy_integer=float((np.concatenate(classes) == data.test_labels).mean()))
+    score = right(network, {"input": encoder(data.test_images)}, data.test_labels, batch=250) / len(data.test_labels)
+    return network.with_metadata(accuracy_integer=score)
 
 
 def main() -> None:

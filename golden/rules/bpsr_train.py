@@ -12,7 +12,7 @@ a sum or a mean (not printed; here a mean), are chosen for a schedule of some ep
 
 import argparse
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from torch import Tensor
 
 from golden.datasets import Dataset
 from golden.encoders import ENCODERS, Encoder
+from golden.integer import right
 from golden.quantize import SCALES, quantize
 from golden.rules.bpsr import BpsrNet
-from golden.rules.loop import LoopConfig, about, command, fit, shifted
+from golden.rules.loop import LoopConfig, about, check_shift, command, drawn, fit
 from golden.rules.rewiring import RewiringConfig
 from golden.rules.structure import structure, synapses
 from golden.train import accuracy, count_loss, float_spikes, time_first
@@ -70,8 +71,7 @@ def train(config: BpsrConfig, data: Dataset, *, checkpoint: Path | None = None, 
     """
     lines, side = config.encoder.lines(data.pixels), math.isqrt(data.pixels)
     square = lines == side**2
-    if config.shift and side**2 != data.pixels:
-        raise InputError(f"shift of the training must be 0 for images of {data.pixels} pixels, which are not square, not {config.shift}")
+    check_shift(config.shift, data.pixels)
     layers = structure(config.structure, (1, side, side) if square else (lines, 1, 1), "c r fc")
     if layers[-1].size < data.classes:
         raise InputError(f"structure of a net must end with at least fc{data.classes} (classes), not with fc{layers[-1].size}")
@@ -85,8 +85,7 @@ def train(config: BpsrConfig, data: Dataset, *, checkpoint: Path | None = None, 
     labels = torch.from_numpy(data.train_labels)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-        encoder = replace(config.encoder, seed=int(rng.integers(1 << 62)))  # rate: other draws in every batch
-        spikes = encoder(shifted(data.train_images[chosen], config.shift, rng))
+        spikes = drawn(config.encoder, data.train_images[chosen], config.shift, rng)
         return count_loss(net(time_first(spikes)), labels[chosen], config.spike_cost)
 
     about_training = asdict(config)
@@ -107,14 +106,11 @@ def train(config: BpsrConfig, data: Dataset, *, checkpoint: Path | None = None, 
 
 def integer_network(net: BpsrNet, data: Dataset, *, bits: int = 8, scale: str = "layer") -> tuple[Network, dict[str, Any]]:
     """PTQ on training images of ``data``, with ``accuracy_integer`` on its test images in the metadata, and quantize's report."""
-    from golden.integer import predict, run_chunks
-
     encoder = Encoder(**net.metadata["encoder"])
     network, report = quantize(net, encoder(data.train_images[:CALIBRATION]), data.train_labels[:CALIBRATION], bits=bits, scale=scale,
                                name=f"bpsr_{bits}bit")
-    classes = np.concatenate([predict(network, part) for part in run_chunks(network, {"input": encoder(data.test_images)},
-                                                                            membranes=False)])
-    return network.with_metadata(accuracy_integer=float((classes == data.test_labels).mean())), report
+    score = right(network, {"input": encoder(data.test_images)}, data.test_labels) / len(data.test_labels)
+    return network.with_metadata(accuracy_integer=score), report
 
 
 def main() -> None:

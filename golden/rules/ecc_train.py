@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from golden.datasets import Dataset
 from golden.encoders import Encoder
-from golden.integer import predict, run
+from golden.integer import right
 from golden.rules.ecc import ETA, IMAGE, Branch, Cnn, Layer, check_choices, convert, fold_batch_norm, fold_pool, identity, mac_ops
 from golden.rules.loop import LoopConfig, about, command, fit, shifted
 from pysim.network import Conv, InputError, Network
@@ -161,20 +161,17 @@ def pixels(images: np.ndarray, planes: int) -> np.ndarray:
 
 def cnn_accuracy(cnn: Cnn, data: Dataset, planes: int, batch: int = 500) -> float:
     """Share 0..1 of test images that the CNN gets right."""
-    right = 0
+    correct = 0
     for at in range(0, len(data.test_labels), batch):
         sums = cnn.activations(pixels(data.test_images[at:at + batch], planes))[cnn.layers[-1].name]
-        right += int((sums.reshape(len(sums), -1).argmax(1) == data.test_labels[at:at + batch]).sum())
-    return right / len(data.test_labels)
+        correct += int((sums.reshape(len(sums), -1).argmax(1) == data.test_labels[at:at + batch]).sum())
+    return correct / len(data.test_labels)
 
 
 def accuracy(network: Network, encoder: Encoder, images: np.ndarray, labels: np.ndarray, batch: int = 250) -> float:
     """Share 0..1 of ``images`` that the integer network gets right; they are encoded ``batch`` at a time."""
-    right = 0
-    for at in range(0, len(labels), batch):
-        trace = run(network, {network.inputs[0].name: encoder(images[at:at + batch])})
-        right += int((predict(network, trace) == labels[at:at + batch]).sum())
-    return right / len(labels)
+    parts = [slice(at, at + batch) for at in range(0, len(labels), batch)]
+    return sum(right(network, {network.inputs[0].name: encoder(images[part])}, labels[part]) for part in parts) / len(labels)
 
 
 def _array(tensor: Tensor | None) -> np.ndarray:

@@ -11,7 +11,7 @@ kept.
 """
 
 import argparse
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ from torch import Tensor
 
 from golden.datasets import Dataset
 from golden.encoders import Encoder
-from golden.integer import predict, run_chunks
+from golden.integer import right
 from golden.quantize import quantize
 from golden.rules.grad_r import SparseNet
-from golden.rules.loop import LoopConfig, about, command, fit, shifted
+from golden.rules.loop import LoopConfig, about, command, drawn, fit
 from golden.train import accuracy, count_loss, time_first
 from pysim.network import InputError, Network
 
@@ -74,8 +74,8 @@ def train(config: GradRConfig, data: Dataset, *, checkpoint: Path | None = None,
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * -(-count // config.batch))
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-        encoder = replace(config.encoder, seed=int(rng.integers(1 << 62)))  # other draws in every batch
-        return count_loss(net(time_first(encoder(shifted(data.train_images[chosen], config.shift, rng)))), labels[chosen], 0.0)
+        spikes = drawn(config.encoder, data.train_images[chosen], config.shift, rng)
+        return count_loss(net(time_first(spikes)), labels[chosen], 0.0)
 
     def rewire() -> None:
         lr = optimiser.param_groups[0]["lr"]
@@ -93,12 +93,11 @@ def train(config: GradRConfig, data: Dataset, *, checkpoint: Path | None = None,
     some = config.encoder(data.train_images[:SCALING])
     network, report = quantize(real, some, data.train_labels[:SCALING], bits=config.bits, name=f"{rule}-mnist")
     spikes = config.encoder(data.test_images)
-    classes = np.concatenate([predict(network, part) for part in run_chunks(network, {"input": spikes}, membranes=False)])
     kept = sum(int((edge.weights != 0).sum()) for edge in network.edges) / sum(t.numel() for t in net.theta)
     return network.with_metadata(
         rule=rule, encoder=asdict(config.encoder), training=training, dataset=about(data), connectivity=net.connectivity(),
         connectivity_integer=kept, accuracy_float=accuracy(real, spikes, data.test_labels),
-        accuracy_integer=float((classes == data.test_labels).mean()), quantisation=report["layers"],
+        accuracy_integer=right(network, {"input": spikes}, data.test_labels) / len(data.test_labels), quantisation=report["layers"],
         published={"connectivity, accuracy in %": PUBLISHED[rule]})
 
 

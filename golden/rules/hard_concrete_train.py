@@ -9,7 +9,7 @@ epoch's net is kept; the test images choose nothing. Then PTQ with ``leak_terms`
 
 import argparse
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from torch.nn import functional as F
 
 from golden.datasets import Dataset
 from golden.encoders import Encoder
-from golden.integer import predict, run_chunks
+from golden.integer import right
 from golden.quantize import best_leak, quantize
 from golden.rules.hard_concrete import K_TAU, GatedNet
-from golden.rules.loop import LoopConfig, about, command, fit, shifted
+from golden.rules.loop import LoopConfig, about, command, drawn, fit
 from golden.rules.structure import structure, synapses
 from golden.train import accuracy, time_first
 from pysim.network import LEAK_TERMS, InputError, Network
@@ -74,8 +74,7 @@ def train(config: HardConcreteConfig, data: Dataset, *, checkpoint: Path | None 
     wanted = F.one_hot(torch.from_numpy(data.train_labels), data.classes).float()
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-        encoder = replace(config.encoder, seed=int(rng.integers(1 << 62)))  # other draws in every batch
-        rates = net(time_first(encoder(shifted(data.train_images[chosen], config.shift, rng))))[-1].mean(0)
+        rates = net(time_first(drawn(config.encoder, data.train_images[chosen], config.shift, rng)))[-1].mean(0)
         return (wanted[chosen] - rates).square().sum(1).mean() + config.penalty / count * net.penalty()
 
     training: dict[str, Any] = asdict(config)
@@ -90,8 +89,8 @@ def train(config: HardConcreteConfig, data: Dataset, *, checkpoint: Path | None 
         return quantize(real, some, data.train_labels[:SCALING], bits=config.bits, leak_terms=terms, name="hard-concrete-mnist")[0]
 
     def score(network: Network, images: int) -> float:
-        chunks = run_chunks(network, {"input": spikes[:images]}, membranes=False)
-        return float((np.concatenate([predict(network, chunk) for chunk in chunks]) == data.test_labels[:images]).mean())
+        labels = data.test_labels[:images]
+        return right(network, {"input": spikes[:images]}, labels) / len(labels)
 
     leaks = [{"terms": terms, "error": best_leak(config.k_tau, terms).error, "accuracy": score(integer(terms), LEAK_IMAGES)}
              for terms in range(LEAK_TERMS + 1)]

@@ -29,10 +29,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from golden.datasets import Dataset, load_mnist
+from golden.encoders import Encoder
 from golden.files import read_safetensors
 from pysim.network import InputError, check_int, write_atomic
 
-__all__ = ["LoopConfig", "Result", "about", "command", "fit", "one_thread", "shifted"]
+__all__ = ["LoopConfig", "Result", "about", "check_shift", "command", "drawn", "fit", "one_thread", "shifted"]
 
 VERSION = 1
 MOST = (1 << 63) - 1
@@ -79,6 +80,18 @@ def shifted(images: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarr
     padded = np.pad(images.reshape(count, side, side), ((0, 0), (most, most), (most, most)))
     rows, columns = (rng.integers(0, 2 * most + 1, (count, 1)) + np.arange(side) for _ in range(2))
     return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]].reshape(count, -1)
+
+
+def check_shift(shift: int, pixels: int) -> None:
+    """InputError for a shift of images that are not square."""
+    if shift and math.isqrt(pixels)**2 != pixels:
+        raise InputError(f"shift of the training must be 0 for images of {pixels} pixels, which are not square, not {shift}")
+
+
+def drawn(encoder: Encoder, images: np.ndarray, shift: int, rng: np.random.Generator) -> np.ndarray:
+    """Spikes ``[n, step, line]`` of the images of an update, moved at random; rate encoding draws anew in every update."""
+    encoder = replace(encoder, seed=int(rng.integers(1 << 62)))
+    return encoder(shifted(images, shift, rng))
 
 
 def fit(net: nn.Module, optimiser: torch.optim.Optimizer, loss: Callable[[np.ndarray, np.random.Generator], Tensor], count: int, *,

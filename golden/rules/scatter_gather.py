@@ -38,7 +38,7 @@ from torch.nn.functional import conv2d
 from golden.files import read_safetensors
 from pysim.network import Conv, Edge, Input, InputError, Network, Population, WeightFormat, start_ticks, write_atomic
 
-__all__ = ["Layer", "ScatterGather", "checkpoint", "gather", "load", "quantise", "scatter", "silence"]
+__all__ = ["Layer", "ScatterGather", "checkpoint", "gather", "load", "quantise", "reachable", "scatter", "silence"]
 
 VERSION = 1
 EPSILON = 1e-6  # of the batch norm (Eq 2)
@@ -159,9 +159,9 @@ class ScatterGather:
                                **arrays)
 
     def _thresholds(self, layer: Layer) -> np.ndarray:
-        """ceil(theta) of every neuron; what no sum can reach, or every sum reaches, is clipped to just that."""
+        """v_th of every neuron."""
         most = self.copies * math.prod(layer.weights.shape[1:])  # |S| cannot be larger
-        ceilings = [min(max(math.ceil(theta), -most), most + 1) for group in layer.thetas(self.k, self.bound) for theta in group]
+        ceilings = [reachable(theta, most) for group in layer.thetas(self.k, self.bound) for theta in group]
         return np.repeat(np.array(ceilings, np.int64), layer.conv.target[1] * layer.conv.target[2])
 
     # -- file --------------------------------------------------------------------------------------------
@@ -229,6 +229,11 @@ def silence(spikes: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
     noisy = spikes.copy()
     noisy[..., silent] = 0
     return noisy
+
+
+def reachable(theta: Fraction, most: int) -> int:
+    """v_th of a neuron whose sums are within -most..most: ceil(theta); what none can reach, or all reach, is clipped to just that."""
+    return min(max(math.ceil(theta), -most), most + 1)
 
 
 def _copied(conv: Conv, source: int, target: int) -> Conv:

@@ -22,7 +22,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from golden.encoders import bit_planes
-from golden.rules.scatter_gather import EPSILON, ScatterGather
+from golden.rules.scatter_gather import EPSILON, ScatterGather, reachable
 from pysim.network import Edge, Input, Network, Population, check_int
 
 __all__ = ["BITS", "PIXELS", "PLANES", "encode", "first_counts", "to_network"]
@@ -71,10 +71,9 @@ def _integer(net: ScatterGather, planes: int, bits: int) -> tuple[np.ndarray, li
 
 
 def _thresholds(net: ScatterGather, planes: int, bits: int) -> list[list[int]]:
-    """v_th of each neuron of a group, of each channel; what no sum can reach, or every sum reaches, is clipped to just that."""
+    """v_th of each neuron of a group, of each channel."""
     weights, unit = _integer(net, planes, bits)
     levels = (1 << planes) - 1
     groups = net.layers[0].thetas(net.k, net.bound)
     most = [int(np.abs(w).sum()) * levels for w in weights]
-    return [[min(max(math.ceil(theta * levels / (u * (1 << net.k))), -m), m + 1) for theta in group]
-            for group, u, m in zip(groups, unit, most, strict=True)]
+    return [[reachable(theta * levels / (u * (1 << net.k)), m) for theta in group] for group, u, m in zip(groups, unit, most, strict=True)]

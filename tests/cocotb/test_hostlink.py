@@ -29,4 +29,4 @@ def test_a_hostile_host_cannot_hang_the_chip(simulator: str, tmp_path: Path, see
               plusargs=[f"+{m.name}={tmp_path / 'image' / 'core0' / m.name}.mem" for m in MemoryMap(CHIP).loaded],
               environment={"SPIKELOOP_IMAGE": str(tmp_path / "image"), "SPIKELOOP_SEED": str(seed),
                            "SPIKELOOP_WATCHDOG": str(int(simulator == "verilator"))})
-    assert len(ran) == 5 if simulator == "verilator" else 4
+    assert len(ran) == (5 if simulator == "verilator" else 4)

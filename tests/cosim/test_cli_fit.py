@@ -6,18 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.cli import main
 from pysim.network import Edge, Input, Network, Population
 from pysim.zoo import NAMES
-
-
-def spikeloop(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """Exit status, stdout, stderr."""
-    capfd.readouterr()
-    with pytest.raises(SystemExit) as end:
-        main([str(a) for a in arguments])
-    captured = capfd.readouterr()
-    return end.value.code, captured.out, captured.err
+from tests.cosim.test_cli import spikeloop
 
 
 def dense(*sizes: int) -> Network:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.cli import main
 from golden.integer import run as golden_run
 from pysim.network import Network
 from pysim.trace import Stimulus, unpack
+from tests.cosim.test_cli import spikeloop
 
 pytest.importorskip("snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'")
 
@@ -37,14 +37,6 @@ convolution = nn.Sequential(nn.Conv2d(1, 2, 3), snn.Leaky(0.5, init_hidden=True)
 """
 
 
-def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    capfd.readouterr()
-    with pytest.raises(SystemExit) as end:
-        main([str(a) for a in arguments])
-    captured = capfd.readouterr()
-    return int(str(end.value)), captured.out, captured.err
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     (tmp_path / "net.py").write_text(NET)
@@ -58,14 +50,14 @@ def test_from_a_python_file_to_equal_rtl(file: Path, name: str, rng: np.random.G
     import torch
 
     folder = file.parent / "out"
-    status, out, _ = run(capfd, "import", "snntorch", f"{file}:{name}", "--steps", 5, "--bits", 8, "--chip", "tiny", "-o",
+    status, out, _ = spikeloop(capfd, "import", "snntorch", f"{file}:{name}", "--steps", 5, "--bits", 8, "--chip", "tiny", "-o",
                          folder)
     assert status == 0
     table = re.sub(r"\s+", " ", out)
     assert "reset of 1 late (metadata of the module)" in table and "reset of 3 hard (metadata of the module)" in table
     spikes = (rng.random((20, 5, 8)) < 0.5).astype(np.uint8)
     Stimulus.pack({"input": spikes}).save(folder / "stimulus.npz")
-    status, out, _ = run(capfd, "compare", folder, "--backends", "golden,pysim,verilator", "-o", folder / "run", "--json")
+    status, out, _ = spikeloop(capfd, "compare", folder, "--backends", "golden,pysim,verilator", "-o", folder / "run", "--json")
     assert status == 0 and json.loads(out)["different"] == 0
     module = runpy.run_path(str(file))["whole"]
     module.eval()
@@ -90,7 +82,7 @@ def test_from_a_python_file_to_equal_rtl(file: Path, name: str, rng: np.random.G
 def test_refused(file: Path, arguments: tuple[object, ...], words: str, capfd: pytest.CaptureFixture[str],
                  monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(file.parent)
-    status, out, err = run(capfd, "import", "snntorch", *arguments, "-o", "out")
+    status, out, err = spikeloop(capfd, "import", "snntorch", *arguments, "-o", "out")
     assert (status, out) == (2, "") and words in err and "\n" not in err.strip()
     assert not Path("out").exists()
 
@@ -98,7 +90,7 @@ def test_refused(file: Path, arguments: tuple[object, ...], words: str, capfd: p
 def test_unknown_framework(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     nir = pytest.importorskip("nir")
     nir.write(tmp_path / "net.nir", nir.NIRGraph.from_list(nir.Linear(np.ones((2, 3))), nir.IF(np.ones(2), np.ones(2))))
-    status, _, err = run(capfd, "import", "nir", tmp_path / "net.nir", "--from", "brian", "-o", tmp_path / "out")
+    status, _, err = spikeloop(capfd, "import", "nir", tmp_path / "net.nir", "--from", "brian", "-o", tmp_path / "out")
     assert status == 2 and "framework must be one of snntorch, spikingjelly, norse, sinabs, not 'brian'" in err
-    status, out, _ = run(capfd, "import", "nir", tmp_path / "net.nir", "--from", "sinabs", "-o", tmp_path / "out")
+    status, out, _ = spikeloop(capfd, "import", "nir", tmp_path / "net.nir", "--from", "sinabs", "-o", tmp_path / "out")
     assert status == 0 and "default of sinabs" in out

@@ -5,29 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from cosim.cli import main
 from pysim.network import Network
+from tests.cosim.test_cli import spikeloop
 from tests.images import write_images
-
-
-def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    capfd.readouterr()
-    with pytest.raises(SystemExit) as end:
-        main([str(a) for a in arguments])
-    captured = capfd.readouterr()
-    return int(str(end.value)), captured.out, captured.err
 
 
 def test_from_a_trained_net(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     images, net = write_images(tmp_path), tmp_path / "float.safetensors"
-    assert run(capfd, "train", "--config", "16-6-2", "--epochs", 6, "--data", images, "-o", net, "--json")[0] == 0
-    status, out, _ = run(capfd, "widths", net, "--data", images, "-o", tmp_path / "widths", "--json")
+    assert spikeloop(capfd, "train", "--config", "16-6-2", "--epochs", 6, "--data", images, "-o", net, "--json")[0] == 0
+    status, out, _ = spikeloop(capfd, "widths", net, "--data", images, "-o", tmp_path / "widths", "--json")
     found = json.loads(out)
     assert status == 0 and len(found["rows"]) == 27
     assert json.loads((tmp_path / "widths" / "widths.json").read_text()) == found
     picture = (tmp_path / "widths" / "widths.svg").read_text()
     assert "hidden1 alone" in picture and "columns of the synapses" in picture
-    status, out, _ = run(capfd, "quantize", net, "--data", images, "--target-drop", 5, "--membrane-bits", 16,
+    status, out, _ = spikeloop(capfd, "quantize", net, "--data", images, "--target-drop", 5, "--membrane-bits", 16,
                          "-o", tmp_path / "n.safetensors", "--json")
     assert status == 0 and Network.load(tmp_path / "n.safetensors").membrane_bits == 16
     report = json.loads(out)["report"]
@@ -37,6 +29,6 @@ def test_from_a_trained_net(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     for arguments, words in ((("quantize", net, "--target-drop", -1), "must be in 0..100 points"),
                              (("quantize", net, "--membrane-bits", 40), "membrane_bits must be in 8..32, not 40"),
                              (("widths", tmp_path / "no"), "must be readable"), (("widths", net, "--scale", "x"), "scale must be one of")):
-        status, out, err = run(capfd, *arguments, "--data", images, "-o", tmp_path / "none")
+        status, out, err = spikeloop(capfd, *arguments, "--data", images, "-o", tmp_path / "none")
         assert (status, out) == (2, "") and words in err and "\n" not in err.strip()
         assert not (tmp_path / "none").exists()

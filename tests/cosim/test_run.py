@@ -18,19 +18,12 @@ from cosim.run import JOURNAL, SUMMARY, Run
 from pysim.errors import InputError
 from pysim.trace import Stimulus, Trace
 from tests.cosim.conftest import Small
+from tests.cosim.test_cli import spikeloop
 
 ROOT = Path(__file__).resolve().parents[2]
 # a job in the background ignores Ctrl-C, and so do its children unless they say otherwise
 HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cosim.cli import main; main()"
 SAMPLES = 20_000  # enough that a run is still under way when its first chunks have been seen
-
-
-def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    capfd.readouterr()
-    with pytest.raises(SystemExit) as end:
-        main([str(a) for a in arguments])
-    captured = capfd.readouterr()
-    return int(str(end.value)), captured.out, captured.err
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +67,7 @@ def test_kill_9_in_the_middle_is_resumed(work: Path, capfd: pytest.CaptureFixtur
     assert not (work / "run" / SUMMARY).exists()
     with pytest.raises(InputError, match="must be ended"):
         Run.load(work / "run")
-    status, out, _ = run(capfd, *arguments(work, "--resume"))
+    status, out, _ = spikeloop(capfd, *arguments(work, "--resume"))
     assert status == 0 and json.loads(out)["samples"] == SAMPLES
     assert (work / "run" / SUMMARY).read_bytes() == (work / "whole" / SUMMARY).read_bytes()
     resumed, whole = (Run.load(work / name)[0] for name in ("run", "whole"))
@@ -93,7 +86,7 @@ def test_ctrl_c_leaves_what_was_found_and_says_how_to_go_on(work: Path, capfd: p
     assert f"interrupted after {partial['samples']:,} of {SAMPLES:,} samples, 0 different so far" in sentence
     command = sentence.partition("go on: spikeloop ")[2].split()
     assert command[-1] == "--resume"
-    assert run(capfd, *command)[0] == 0
+    assert spikeloop(capfd, *command)[0] == 0
     assert (work / "run" / SUMMARY).read_bytes() == (work / "whole" / SUMMARY).read_bytes()
 
 
@@ -114,7 +107,7 @@ def test_a_run_with_differences_cut_anywhere(small: Small, tmp_path: Path, capfd
 
     monkeypatch.setattr(cosim.backends, "Pysim", Wrong)
     command = ["compare", small.folder / "image", "--backends", "golden,pysim", "-o", tmp_path / "run"]
-    assert run(capfd, *command)[0] == 1
+    assert spikeloop(capfd, *command)[0] == 1
     summary, journal = ((tmp_path / "run" / name).read_bytes() for name in (SUMMARY, JOURNAL))
     assert json.loads(summary)["different"] > 0 and journal.count(b"\n") == 7
     searched = len(ran) - 6  # runs of the search for a minimal stimulus
@@ -122,11 +115,11 @@ def test_a_run_with_differences_cut_anywhere(small: Small, tmp_path: Path, capfd
         (tmp_path / "run" / JOURNAL).write_bytes(journal[:cut])
         whole = max(journal[:cut].count(b"\n") - 1, 0)
         ran.clear()
-        assert run(capfd, *command, "--resume")[0] == 1
+        assert spikeloop(capfd, *command, "--resume")[0] == 1
         assert len(ran) - searched == 6 - whole
         assert (tmp_path / "run" / SUMMARY).read_bytes() == summary
         assert (tmp_path / "run" / JOURNAL).read_bytes().count(b"\n") == 7
-    assert run(capfd, *command, "--resume", "--samples", 5)[0] == 2
+    assert spikeloop(capfd, *command, "--resume", "--samples", 5)[0] == 2
     kept = Run.load(tmp_path / "run")[0]
     assert [chunk.start for chunk in kept.chunks] == list(range(6))
     assert kept.chunks[0].kept.keys() == {0} and all(chunk.start in chunk.kept for chunk in kept.chunks if chunk.pairs[0].different)
@@ -141,21 +134,21 @@ def test_a_run_with_differences_cut_anywhere(small: Small, tmp_path: Path, capfd
 def test_only_the_same_run_is_gone_on_with(small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str], more: tuple[str, ...],
                                            words: str) -> None:
     command = ["compare", small.folder / "image", "-o", tmp_path / "run", "--backends", "golden,pysim"]
-    assert run(capfd, *command)[0] == 0
+    assert spikeloop(capfd, *command)[0] == 0
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
-    status, out, err = run(capfd, *command, "--resume", *more)
+    status, out, err = spikeloop(capfd, *command, "--resume", *more)
     assert (status, out) == (2, "") and words in err and err.strip().count("\n") == 0
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
 
 
 def test_damaged_journals_are_refused(small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     command = ["compare", small.folder / "image", "-o", tmp_path / "run", "--backends", "golden,pysim"]
-    assert run(capfd, *command)[0] == 0
+    assert spikeloop(capfd, *command)[0] == 0
     head, first, *_ = (tmp_path / "run" / JOURNAL).read_bytes().splitlines(keepends=True)
     line = json.loads(first)
     for lines, words in ((head + b'{"start": 0}\n', "must be as spikeloop compare wrote it"),
                          (head + json.dumps(line | {"arrays": "AAAA"}).encode() + b"\n", "must be as spikeloop compare wrote it"),
                          (head + json.dumps(line | {"start": 1}).encode() + b"\n", "must follow each other")):
         (tmp_path / "run" / JOURNAL).write_bytes(lines)
-        status, out, err = run(capfd, *command, "--resume")
+        status, out, err = spikeloop(capfd, *command, "--resume")
         assert (status, out) == (2, "") and words in err and err.strip().count("\n") == 0

@@ -14,7 +14,7 @@ from golden.integer import predict, run
 from golden.rules import bntt_train, ecc_train
 from golden.rules.bntt_train import BnttConfig, train
 from pysim.network import InputError, Network
-from tests.rule_nets import compare_on_rtl, small_mnist
+from tests.rule_nets import check_refused, check_same_bits, compare_on_rtl, small_mnist
 
 SMALL = BnttConfig(encoder=Encoder(name="sequence", steps=7, planes=2), hidden=(24,), epochs=4, batch=50, shift=0, lr=0.05)
 
@@ -64,11 +64,7 @@ def test_rate_coded_net_leaves_early_on_the_rtl_too(data: Dataset):
 
 
 def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):
-    few = replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300])
-    short, nets = replace(SMALL, epochs=1), []
-    for checkpoint in (None, tmp_path / "kept", tmp_path / "kept"):  # the third starts from the second's end
-        nets.append(train(short, few, checkpoint=checkpoint, progress=False).sha256())
-    assert nets[0] == nets[1] == nets[2] != train(replace(short, seed=1), few, progress=False).sha256()
+    check_same_bits(train, replace(SMALL, epochs=1), data, tmp_path)
 
 
 def test_wrong_settings_are_refused(data: Dataset):
@@ -89,7 +85,4 @@ def test_wrong_settings_are_refused(data: Dataset):
     (ecc_train, ["--steps", "0"], "steps of the training must be in 1..65536, not 0")])
 def test_command_lines_that_cannot_work_exit_2(module: ModuleType, words: list[str], message: str, tmp_path: Path,
                                                monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setattr("sys.argv", ["train", "--out", str(tmp_path / "net.safetensors"), *words])
-    with pytest.raises(SystemExit) as stopped:
-        module.main()
-    assert stopped.value.code == 2 and capsys.readouterr().err.startswith(message) and not list(tmp_path.iterdir())
+    check_refused(module, words, message, tmp_path, monkeypatch, capsys)

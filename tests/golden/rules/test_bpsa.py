@@ -21,6 +21,7 @@ from pysim.network import InputError, Network, WeightFormat
 from pysim.params import PRESETS
 from pysim.program import Program, compile_program
 from pysim.trace import Stimulus
+from tests.rule_nets import check_same_bits
 
 SMALL = BpsaConfig(structure="3c2-mp2-fc16-fc20", encoder=Encoder(name="rate", steps=6), epochs=8, batch=32, shift=0, lr=2e-2)
 SAMPLES = 20
@@ -196,12 +197,8 @@ def test_it_learns_and_the_rtl_runs_it(network: Network, data: Dataset):
 
 
 def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):
-    short = replace(SMALL, epochs=1)
-    few = replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300])
-    kept, nets = tmp_path / "kept", []
-    for checkpoint in (None, kept, kept):  # the third starts from the second's end
-        nets.append(integer_network(train(short, few, checkpoint=checkpoint, progress=False), few))
-    assert nets[0].sha256() == nets[1].sha256() == nets[2].sha256()
+    check_same_bits(lambda config, few, **options: integer_network(train(config, few, **options), few), replace(SMALL, epochs=1), data,
+                    tmp_path)
 
 
 def test_wrong_settings_are_refused(data: Dataset):

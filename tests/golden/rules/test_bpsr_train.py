@@ -21,6 +21,7 @@ from pysim.network import InputError, Network
 from pysim.params import PRESETS
 from pysim.program import Program, compile_program
 from pysim.trace import Stimulus, Trace, unpack
+from tests.rule_nets import check_refused, check_same_bits
 
 SMALL = BpsrConfig(structure="2c3/2-r12-fc10", encoder=Encoder(steps=6, threshold=32), epochs=6, batch=32, shift=0, lr=2e-2,
                    spike_cost=1e-4, weight_cost=3e-4, rewiring=RewiringConfig(theta_m=1e-3, theta_w=3e-2))
@@ -65,13 +66,15 @@ def test_it_learns_prunes_and_says_so(trained: BpsrNet, network: Network, data: 
 
 
 def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):
-    short = replace(SMALL, epochs=2)
-    few = replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300])
-    kept, nets = tmp_path / "kept", []
-    for checkpoint in (None, kept, kept):  # the third starts from the second's end
-        nets.append(integer_network(train(short, few, checkpoint=checkpoint, progress=False), few)[0])
-    assert nets[0].sha256() == nets[1].sha256() == nets[2].sha256()
-    assert train(replace(short, seed=1), few, progress=False).metadata["curve"] != nets[0].metadata["curve"]
+    curves = []
+
+    def made(config: BpsrConfig, few: Dataset, **options: object) -> Network:
+        network = integer_network(train(config, few, **options), few)[0]
+        curves.append(network.metadata["curve"])
+        return network
+
+    check_same_bits(made, replace(SMALL, epochs=2), data, tmp_path)
+    assert curves[0] == curves[1] == curves[2] != curves[3]
 
 
 @pytest.mark.parametrize("encoder", [Encoder(name="rate", steps=6), Encoder(name="level_crossing", steps=7, threshold=48)],
@@ -145,7 +148,4 @@ def test_wrong_settings_are_refused(change: dict, message: str, data: Dataset):
     (["--data", "nowhere"], "data folder must be a folder")])
 def test_command_lines_that_cannot_work_exit_2(module: ModuleType, words: list[str], message: str, tmp_path: Path,
                                                monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setattr("sys.argv", ["train", "--out", str(tmp_path / "net.safetensors"), *words])
-    with pytest.raises(SystemExit) as stopped:
-        module.main()
-    assert stopped.value.code == 2 and capsys.readouterr().err.startswith(message) and not list(tmp_path.iterdir())
+    check_refused(module, words, message, tmp_path, monkeypatch, capsys)

@@ -11,7 +11,7 @@ from golden.integer import predict, run
 from golden.rules.ecc import IMAGE
 from golden.rules.ecc_train import EccConfig, train
 from pysim.network import InputError, Network
-from tests.rule_nets import compare_on_rtl, small_mnist
+from tests.rule_nets import check_same_bits, compare_on_rtl, small_mnist
 
 SMALL = EccConfig(channels=(4, 6), steps=8, planes=2, epochs=6, batch=32, shift=0, lr=2e-2)
 
@@ -42,11 +42,7 @@ def test_the_rtl_runs_it(network: Network, data: Dataset):
 
 
 def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):
-    few = replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300])
-    short, nets = replace(SMALL, epochs=1), []
-    for checkpoint in (None, tmp_path / "kept", tmp_path / "kept"):  # the third starts from the second's end
-        nets.append(train(short, few, checkpoint=checkpoint, progress=False).sha256())
-    assert nets[0] == nets[1] == nets[2] != train(replace(short, seed=1), few, progress=False).sha256()
+    check_same_bits(train, replace(SMALL, epochs=1), data, tmp_path)
 
 
 def test_wrong_settings_are_refused(data: Dataset):

@@ -19,6 +19,7 @@ from pysim.network import InputError, Network
 from pysim.params import PRESETS
 from pysim.program import compile_program
 from pysim.trace import Stimulus
+from tests.rule_nets import check_same_bits
 
 SMALL = GradRConfig(hidden=24, encoder=Encoder(name="rate", steps=6), epochs=8, batch=32, shift=0, lr=2e-2, alpha=0.1)
 
@@ -175,9 +176,4 @@ def test_deep_r_learns_and_the_rtl_runs_it(data: Dataset):
 
 @pytest.mark.parametrize("connectivity", [None, 0.3], ids=["grad-r", "deep-r"])
 def test_two_trainings_give_the_same_bits(connectivity: float | None, data: Dataset, tmp_path):
-    few = replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300])
-    config = replace(SMALL, epochs=2, connectivity=connectivity, temperature=1e-4)
-    kept = tmp_path / "kept"
-    nets = [train(config, few, checkpoint=checkpoint, progress=False) for checkpoint in (None, kept, kept)]  # the third: from the end
-    assert len({net.sha256() for net in nets}) == 1
-    assert train(replace(config, seed=1), few, progress=False).sha256() != nets[0].sha256()
+    check_same_bits(train, replace(SMALL, epochs=2, connectivity=connectivity, temperature=1e-4), data, tmp_path)
