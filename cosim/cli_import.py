@@ -54,8 +54,8 @@ def nir(source: Annotated[Path, typer.Argument(metavar="FILE", help="NIR file (H
     """NIR graphs: Affine, Linear, Conv1d, Conv2d, SumPool2d, AvgPool2d, Flatten, IF, LIF, I, LI, recurrent ones too."""
     with _output(json) as out:
         from cosim.importing import write_import
-        from golden.nir import Semantics
         from golden.nir import import_nir as read
+        from golden.nir_semantics import Semantics
 
         summary = write_import(read(source, Semantics(dt, compare, reset, framework), steps=steps, bits=bits), chip, folder)
         out(summary, _imported(summary))

@@ -1,83 +1,38 @@
 """NIR graphs (Pedersen et al. 2024) as integer networks.
 
-NIR describes neurons in continuous time; how a step is made of it, this importer takes from its options, then from node metadata, then
-from the convention below, and says which. One step, by Euler's method with dt:
+NIR describes neurons in continuous time; golden/nir_semantics.py settles what a step of it is. One step, by Euler's method with dt:
 
     IF    v := v + dt r I                        I      as IF, never spikes
     LIF   v := v + dt / tau (v_leak - v + r I)   LI     as LIF, never spikes
     Leaky v := beta v + I                        not of NIR: golden/snntorch.py has them
     spike if v > v_threshold (or >=); then hard: v := v_reset, soft: v := v - v_threshold (late: subtracted one step later), none
 
-I is the sum over what leads to the neuron. Everything linear between two spiking nodes (Linear, Affine, Conv1d, Conv2d, SumPool2d,
-AvgPool2d, Flatten) becomes one edge of that product of maps; a pooling before a convolution is a convolution with a larger kernel and
-stride. Edges that close a cycle carry the spikes of the step before; all others those of the same step.
+I is the sum over what leads to the neuron. Everything linear between two spiking nodes becomes one edge of that product of maps
+(golden/nir_map.py). Edges that close a cycle carry the spikes of the step before; all others those of the same step.
 
 To integers: per population one scale multiplies weights, biases and thresholds; a power of two if that is exact, else the one with which
 the largest weight takes all bits. Decay 1 - dt / tau becomes a sum of up to three shifts (golden/quantize.py), whose error is stated.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from golden.interchange import MAX_VALUES, Assumption, Imported
+from golden.interchange import Assumption, Imported
 from golden.nir_file import NirNode, identifier, read_nir
+from golden.nir_map import LinearMap, Shape, apply, merged, node_shape, with_gain
+from golden.nir_semantics import SPIKING, Semantics, Settled
 from golden.quantize import best_leak, round_half_away
 from pysim.network import LEAK_TERMS, Conv, Edge, Input, InputError, Network, Population, Reset, start_ticks
 
-__all__ = ["Semantics", "import_nir"]
+__all__ = ["Importer", "import_nir"]
 
-SPIKING, READOUT = ("IF", "LIF", "Leaky"), ("I", "LI")
+READOUT = ("I", "LI")
 LINEAR = ("Affine", "Linear", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten", "Pass")
 KINDS = ("IF", "LIF", *READOUT, *LINEAR, "Input", "Output")
-RESETS = ("hard", "soft", "late", "none")
-COMPARES = (">", ">=")
-FRAMEWORKS: dict[str, dict[str, Any]] = {
-    "snntorch": {"dt": 1e-4, "compare": ">", "reset": "late"}, "spikingjelly": {"dt": 1e-4, "compare": ">=", "reset": "hard"},
-    "norse": {"dt": 1e-6, "compare": ">", "reset": "hard"},  # its export multiplies tau by its dt, 1e-3: a step is then dt^2
-    "sinabs": {"compare": ">=", "reset": "soft"}}
-"""what the files of these do not say, as it is unless their users changed it"""
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Semantics:
-    """What NIR leaves open; None: as the file's metadata say (``dt``, ``compare``, ``reset``), else as ``framework`` has it by default,
-    else by NIR's convention."""
-
-    dt: float | None = None
-    compare: str | None = None
-    reset: str | None = None
-    framework: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class _Map:
-    """A linear map between spiking nodes: ``weights`` float64 ``[lines, neurons]`` or, with ``conv``, a kernel; ``shape`` of its result,
-    ``last`` the node that it comes from."""
-
-    weights: np.ndarray
-    shape: Shape
-    conv: Conv | None = None
-    last: str = ""
-
-    @classmethod
-    def one(cls, shape: Shape, factor: float | np.ndarray = 1.0) -> "_Map":
-        """Each line to its own neuron, by a factor (of each channel)."""
-        c, h, w = shape if len(shape) == 3 else (int(np.prod(shape)), 1, 1)
-        return cls(np.broadcast_to(factor, (c,)).reshape(c, 1, 1, 1).copy(), shape,
-                   Conv(source=(c, h, w), target=(c, h, w), kernel=(1, 1), groups=c))
-
-    def dense(self, where: str) -> np.ndarray:
-        if self.conv is None:
-            return self.weights
-        lines, neurons = int(np.prod(self.conv.source)), int(np.prod(self.conv.target))
-        _bound(lines * neurons, where)
-        index = np.arange(1, self.weights.size + 1, dtype=np.int32).reshape(self.weights.shape)
-        return np.concatenate([[0.0], self.weights.ravel()])[self.conv.block(index, np.arange(lines), np.arange(neurons))]
 
 
 def import_nir(path: str | Path, semantics: Semantics | None = None, *, steps: int = 32, bits: int = 8) -> Imported:
@@ -109,52 +64,12 @@ class Importer:
         self.entries = [n for n in nodes if nodes[n].kind == "Input"]
         if len(self.outputs) != 1 or not self.entries:
             raise InputError(f"NIR graph must have one Output and at least one Input, not {len(self.outputs)} and {len(self.entries)}")
-        self.assumed: list[Assumption] = []
-        self.framework, self.origin = semantics.framework, "file" if source == "NIR" else "module"
-        if self.framework not in (None, *FRAMEWORKS):
-            raise InputError(f"framework must be one of {', '.join(FRAMEWORKS)}, not {self.framework!r}")
-        timed = any("tau" in node.values for node in nodes.values())
-        self.dt = float(self._choose("dt", semantics.dt, *((1e-4, "NIR writers' usual step") if timed else (1.0, "no time constants"))))
-        self.compare = self._choose_each("compare", semantics.compare, ">", "NIR's definition", COMPARES)
-        self.reset = self._choose_each("reset", semantics.reset, "hard", "NIR's definition: v := v_reset", RESETS)
-        if not 0 < self.dt < float("inf"):
-            raise InputError(f"dt must be positive, not {self.dt}")
+        settled = Settled(nodes, semantics, "file" if self.source == "NIR" else "module")
+        self.dt, self.compare, self.reset, self.assumed = settled.dt, settled.compare, settled.reset, settled.assumed
         self.shapes: dict[str, Shape] = {}
         self.scales: dict[str, float] = {}
 
-    def _choose(self, what: str, given: Any, usual: Any, why: str) -> Any:
-        known = {str(node.metadata[what]) for node in self.nodes.values() if what in node.metadata}
-        if given is None and len(known) > 1:
-            raise InputError(f"{what} in the metadata of the NIR nodes must be one value, not {', '.join(sorted(known))}: "
-                             "give it as an option")
-        default: dict[str, Any] = FRAMEWORKS.get(self.framework or "", {})
-        if what in default:
-            usual, why = default[what], f"default of {self.framework}"
-        if known:
-            usual, why = known.pop(), f"metadata of the {self.origin}"
-        value, reason = (usual, why) if given is None else (given, "given")
-        try:
-            value = float(value) if what == "dt" else value
-        except ValueError:
-            raise InputError(f"dt must be a number, not {value!r}") from None
-        self.assumed.append(Assumption(what, str(value), reason))
-        return value
-
-    def _choose_each(self, what: str, given: str | None, usual: str, why: str, allowed: tuple[str, ...]) -> dict[str, str]:
-        """Of each spiking node: as given, else of its own metadata, else of the metadata of others, if they are of one mind."""
-        spiking = [n for n, node in self.nodes.items() if node.kind in SPIKING]
-        own = {n: str(self.nodes[n].metadata[what]) for n in spiking if what in self.nodes[n].metadata}
-        if given is None and len(own) == len(spiking) and len({*own.values()}) > 1:
-            for value in dict.fromkeys(own.values()):
-                which = ", ".join(n for n in spiking if own[n] == value)
-                self.assumed.append(Assumption(f"{what} of {which}", value, f"metadata of the {self.origin}"))
-        else:
-            own = dict.fromkeys(spiking, str(self._choose(what, given, usual, why)))
-        if wrong := {*own.values(), *([given] if given else [])} - {*allowed}:
-            raise InputError(f"{what} must be one of {', '.join(allowed)}, not {min(wrong)!r}")
-        return own
-
-    # -- maps ------------------------------------------------------------------------------------------------
+    # -- graph -----------------------------------------------------------------------------------------------
 
     def build(self) -> Imported:
         late = self._closing()
@@ -169,7 +84,7 @@ class Importer:
         if len(set(names.values())) < len(names):
             names = {n: f"n{i}_{name}"[:60] for i, (n, name) in enumerate(names.items())}
         for n in self.entries:
-            self.shapes[n] = _shape(self.nodes[n], "shape")
+            self.shapes[n] = node_shape(self.nodes[n], "shape")
         populations, weights = {}, []
         for n in neurons:
             paths = self._paths(n, late)
@@ -230,7 +145,7 @@ class Importer:
         """What leads to a node, through those that pass everything on."""
         return [m for b in self.before[name] for m in (self._through(b) if self.nodes[b].kind == "Pass" else [b])]
 
-    def _paths(self, name: str, late: set[tuple[str, str]]) -> list[tuple[str, int, _Map]]:
+    def _paths(self, name: str, late: set[tuple[str, str]]) -> list[tuple[str, int, LinearMap]]:
         """Of every way from a spiking node or input: source, delay (1 if an edge of it closes a cycle) and the product of its maps."""
         found = []
 
@@ -258,35 +173,12 @@ class Importer:
             raise InputError(f"node {name!r} must be reached from an input, not from nothing")
         return paths
 
-    def _product(self, source: str, way: list[str], shape: Shape) -> _Map:
-        made, last, fresh = _Map.one(shape), source, True
+    def _product(self, source: str, way: list[str], shape: Shape) -> LinearMap:
+        made, last, fresh = LinearMap.one(shape), source, True
         for name in way:
-            made, last = self._apply(self.nodes[name], made, last, fresh), name
+            made, last = apply(self.nodes[name], made, last, fresh), name
             fresh = fresh and self.nodes[name].kind in ("Flatten", "Pass")
         return replace(made, last=last)
-
-    def _apply(self, node: NirNode, made: _Map, last: str, fresh: bool) -> _Map:
-        """One more linear node behind ``made`` (the identity if ``fresh``)."""
-        where, shape = f"edge {last!r}->{node.name!r}", made.shape
-        if node.kind == "Pass":
-            return made
-        if node.kind == "Flatten":
-            first, end = (int(node.values.get(key, usual)) for key, usual in (("start_dim", 0), ("end_dim", -1)))
-            first, end = first % max(1, len(shape)), end % max(1, len(shape))
-            flat = (*shape[:first], int(np.prod(shape[first:end + 1])), *shape[end + 1:])
-            return replace(made, shape=flat)
-        if node.kind in ("Affine", "Linear"):
-            weight = _values(node, "weight")
-            if weight.ndim != 2 or shape != (weight.shape[1],):
-                raise InputError(f"{where} must carry the shape that {node.kind} takes, {weight.shape[1:]}, not {shape}")
-            _bound(weight.shape[0] * int(np.prod(shape)), where)
-            return _Map(weight.T if fresh else made.dense(where) @ weight.T, (weight.shape[0],))
-        conv, weight, result = _convolution(node, shape, where)
-        step = _Map(weight, result, conv)
-        if fresh:
-            return step
-        whole = _pool_then(made, step)
-        return whole or _Map(made.dense(where) @ step.dense(where), result)
 
     def _bias(self, name: str) -> np.ndarray | float:
         """What arrives at a node when nothing spikes."""
@@ -299,7 +191,7 @@ class Importer:
             if np.any(arriving):
                 shape = self._shape_into(b)
                 arriving = np.broadcast_to(np.asarray(arriving).ravel(), (int(np.prod(shape)),))
-                arriving = arriving @ self._apply(node, _Map.one(shape), b, node.kind not in ("Flatten", "Pass")).dense(b)
+                arriving = arriving @ apply(node, LinearMap.one(shape), b, node.kind not in ("Flatten", "Pass")).dense(b)
             if node.kind.startswith("Conv") and np.any(own):
                 own = np.repeat(np.asarray(own), int(np.prod(self._shape_from(b)[1:])))
             total = total + arriving + own
@@ -312,16 +204,16 @@ class Importer:
 
     def _shape_from(self, name: str) -> Shape:
         """Shape that leaves a linear node."""
-        return self._apply(self.nodes[name], _Map.one(self._shape_into(name)), self.before[name][0], True).shape
+        return apply(self.nodes[name], LinearMap.one(self._shape_into(name)), self.before[name][0], True).shape
 
     # -- neurons ---------------------------------------------------------------------------------------------
 
-    def _neuron_shape(self, name: str, maps: list[_Map]) -> Shape:
+    def _neuron_shape(self, name: str, maps: list[LinearMap]) -> Shape:
         """Of its own parameters where they are arrays, else of what arrives; all must agree."""
         node = self.nodes[name]
         own = [v.shape for k, v in node.values.items() if isinstance(v, np.ndarray) and v.size > 1 and k != "shape"]
         if node.kind == "Output" and "shape" in node.values:
-            own = [_shape(node, "shape")]
+            own = [node_shape(node, "shape")]
         shape: Shape = tuple(own[0]) if own else maps[0].shape if maps else (1,)
         for made in maps:
             if made.shape != shape:
@@ -330,7 +222,7 @@ class Importer:
             raise InputError(f"parameters of node {name!r} must be of one shape, not {' and '.join(map(str, {*own}))}")
         return shape
 
-    def _population(self, name: str, key: str, shape: Shape, paths: list[tuple[str, int, _Map]]
+    def _population(self, name: str, key: str, shape: Shape, paths: list[tuple[str, int, LinearMap]]
                     ) -> tuple[Population, list[tuple[str, int, np.ndarray, Conv | None]]]:
         node, size = self.nodes[key], int(np.prod(shape))
 
@@ -353,8 +245,8 @@ class Importer:
         bias = np.broadcast_to(self._bias(key), (size,)) * gain + (leak * share if leaky else 0.0)
 
         late = fires and self.reset[key] == "late"
-        loop = [(key, 1, _Map.one((size,), -threshold))] if late else []  # the spike's own inhibition, one step later
-        maps = _merged([*((source, delay, _with_gain(made, gain, shape, key)) for source, delay, made in paths), *loop], key)
+        loop = [(key, 1, LinearMap.one((size,), -threshold))] if late else []  # the spike's own inhibition, one step later
+        maps = merged([*((source, delay, with_gain(made, gain, shape, key)) for source, delay, made in paths), *loop], key)
         leaks = [best_leak(float(d), LEAK_TERMS) for d in np.unique(decay)]
         whole = fires and all(not made.error and made.value in (0.0, 1.0) for made in leaks)
         scale = _scale([m.weights for _, _, m in maps], self.bits, np.concatenate([threshold, bias, v_reset]), minimal=whole)
@@ -393,107 +285,6 @@ def _snapped(values: np.ndarray) -> np.ndarray:
 def _one(values: dict[str, str]) -> Any:
     """The value that all nodes have, else those of each."""
     return next(iter(values.values()), None) if len({*values.values()}) < 2 else values
-
-
-def _bound(count: int, where: str) -> None:
-    if count > MAX_VALUES:
-        raise InputError(f"weights of {where} must be at most {MAX_VALUES:,}, not {count:,}")
-
-
-def _values(node: NirNode, key: str) -> np.ndarray:
-    if not isinstance(node.values.get(key), np.ndarray):
-        raise InputError(f"node {node.name!r} must have numbers {key}, not none")
-    return node.values[key]
-
-
-def _shape(node: NirNode, key: str) -> Shape:
-    shape = tuple(int(n) for n in _values(node, key).ravel())
-    if not 1 <= len(shape) <= 4 or any(n < 1 for n in shape):
-        raise InputError(f"shape of node {node.name!r} must be 1 to 4 positive sizes, not {shape}")
-    _bound(int(np.prod(shape, dtype=object)), f"node {node.name!r}")
-    return shape
-
-
-def _two(node: NirNode, key: str, usual: int, axes: int = 2) -> tuple[int, int]:
-    """A size per axis, as (vertical, horizontal)."""
-    value = node.values.get(key, np.int64(usual))
-    if isinstance(value, str):
-        if key == "padding" and value == "valid":
-            value = 0
-        else:
-            raise InputError(f"{key} of node {node.name!r} must be numbers, not {value!r}")
-    flat = [int(n) for n in np.ravel(value)]
-    flat = flat * axes if len(flat) == 1 else flat
-    if len(flat) != axes or any(n < 0 for n in flat):
-        raise InputError(f"{key} of node {node.name!r} must be {axes} sizes, not {flat}")
-    return (flat[0], flat[1]) if axes == 2 else ({"padding": 0}.get(key, 1), flat[0])
-
-
-def _convolution(node: NirNode, shape: Shape, where: str) -> tuple[Conv, np.ndarray, Shape]:
-    """Geometry and kernel of a convolution or a pooling, and the shape of its result."""
-    flat = node.kind == "Conv1d"
-    if len(shape) != 2 + (not flat):
-        raise InputError(f"{where} must carry {'channels and length' if flat else 'channels, height and width'}, not the shape {shape}")
-    source = (shape[0], 1, shape[1]) if flat else (shape[0], shape[1], shape[2])
-    axes = 1 if flat else 2
-    stride, padding = _two(node, "stride", 1, axes), _two(node, "padding", 0, axes)
-    if "Pool" in node.kind:
-        kernel, groups = _two(node, "kernel_size", 1), source[0]
-        weight = np.full((source[0], 1, *kernel), 1.0 / (kernel[0] * kernel[1]) if node.kind == "AvgPool2d" else 1.0)
-    else:
-        weight, groups = _values(node, "weight"), int(np.ravel(node.values.get("groups", 1))[0])
-        if weight.ndim != 3 + (not flat) or groups < 1:
-            raise InputError(f"weights of node {node.name!r} must have {3 + (not flat)} axes and groups >= 1, "
-                             f"not {weight.ndim} and {groups}")
-        weight = weight[:, :, None] if flat else weight
-        if source[0] != weight.shape[1] * groups:
-            want = (weight.shape[1] * groups, *shape[1:])
-            raise InputError(f"{where} must carry the shape that {node.kind} takes, {want}, not {shape}")
-        given = node.values.get("input_shape")
-        if isinstance(given, np.ndarray) and given.size == axes and tuple(given.ravel().tolist()) != shape[1:]:
-            raise InputError(f"{where} must carry the shape that {node.kind} takes, {(shape[0], *given.ravel().tolist())}, not {shape}")
-        dilation = _two(node, "dilation", 1, axes)
-        if dilation != (1, 1):
-            wide: np.ndarray = np.zeros((*weight.shape[:2], *((k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilation, strict=True))))
-            wide[:, :, ::dilation[0], ::dilation[1]] = weight
-            weight = wide
-    if min(stride) < 1 or any(n + 2 * p < k for n, p, k in zip(source[1:], padding, weight.shape[2:], strict=True)):
-        raise InputError(f"{where} must carry a map as large as the kernel {weight.shape[2:]} of {node.kind}, and strides be positive, "
-                         f"not {shape} and {stride}")
-    conv = Conv.make(source, weight.shape[0], weight.shape[2:], stride=stride, padding=padding, groups=groups)
-    conv.check(where)
-    return conv, weight, (conv.target[0], conv.target[2]) if flat else conv.target
-
-
-def _pool_then(pool: _Map, then: _Map) -> _Map | None:
-    """A pooling of equal weights without overlap, then a convolution: one convolution; None where that is not the same."""
-    p, c = pool.conv, then.conv
-    if p is None or c is None or p.groups != p.source[0] or p.target[0] != p.source[0] or p.kernel != p.stride or p.padding != (0, 0) \
-            or any(n != m * k for n, m, k in zip(p.source[1:], p.target[1:], p.kernel, strict=True)) or np.ptp(pool.weights):
-        return None
-    k = p.kernel
-    return _Map(np.kron(then.weights, np.ones((1, 1, *k))) * pool.weights.flat[0], then.shape, Conv(
-        source=p.source, target=c.target, kernel=(c.kernel[0] * k[0], c.kernel[1] * k[1]), groups=c.groups,
-        stride=(c.stride[0] * k[0], c.stride[1] * k[1]), padding=(c.padding[0] * k[0], c.padding[1] * k[1])))
-
-
-def _with_gain(made: _Map, gain: np.ndarray, shape: Shape, where: str) -> _Map:
-    """The map with each neuron's input scaled; a kernel stays one if its channels' neurons agree."""
-    if made.conv is None:
-        return replace(made, weights=made.weights * gain)
-    channel = gain.reshape(made.conv.target[0], -1)
-    if not np.ptp(channel, axis=1).any():
-        return replace(made, weights=made.weights * channel[:, 0, None, None, None])
-    return _Map(made.dense(where) * gain, shape)
-
-
-def _merged(maps: list[tuple[str, int, _Map]], where: str) -> list[tuple[str, int, _Map]]:
-    """Ways of one source and delay become one: an axon has one weight per neuron."""
-    found: dict[tuple[str, int], _Map] = {}
-    for source, delay, made in maps:
-        old = found.get((source, delay))
-        found[source, delay] = made if old is None else _Map(old.dense(where) + made.dense(where), made.shape)
-    return [(source, delay, made) for (source, delay), made in found.items()]
 
 
 def _scale(weights: list[np.ndarray], bits: int, others: np.ndarray, *, minimal: bool) -> float:

@@ -23,8 +23,9 @@ import torch
 from torch import nn
 
 from golden.interchange import Assumption, Imported
-from golden.nir import Importer, Semantics
+from golden.nir import Importer
 from golden.nir_file import NirNode
+from golden.nir_semantics import Semantics
 from pysim.network import InputError
 
 __all__ = ["import_snntorch"]

@@ -10,8 +10,9 @@ import torch
 from torch.nn import functional
 
 from golden.integer import run
-from golden.nir import Semantics, import_nir
+from golden.nir import import_nir
 from golden.nir_export import export_nir
+from golden.nir_semantics import Semantics
 from golden.quantize import best_leak
 from pysim.network import Conv, Edge, Input, InputError, Network, Population, Reset
 
@@ -165,6 +166,7 @@ def test_export_and_back(reset: Reset, strict: int, rng: np.random.Generator, tm
         Population.make("c", 4, start=2, v_th=40 + strict, v_sub=40, reset=reset),
         Population.make("b", 6, start=1, v_th=70 + strict, v_sub=70, reset=reset, v_reset=3)))
     made = import_nir(export_nir(net, tmp_path / "mine.nir"), steps=12, bits=8)
+    assert {a.what: a.why for a in made.assumed}["dt"] == "metadata of the file"
     spikes = (rng.random((3, 12, 72)) < 0.3).astype(np.uint8)
     one, two = run(net, {"x": spikes}), run(made.network, {"x": spikes})
     for name in ("a", "b", "c"):

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from golden.integer import run
-from golden.nir import Semantics, import_nir
+from golden.nir import import_nir
+from golden.nir_semantics import Semantics
 from pysim.network import InputError
 
 nir = pytest.importorskip("nir", reason="package nir is not installed: pip install 'spikeloop[nir]'")

@@ -1,0 +1,171 @@
+"""Everything linear between two spiking nodes of a NIR graph as one map: weights, or the kernel of a convolution as long as it is one.
+
+    Linear, Affine   y = W x        Conv1d, Conv2d   y[o, p] = sum over i, q of W[o, i, q] x[i, stride p + dilation q - padding]
+    SumPool2d, AvgPool2d   convolutions of equal weights (1, 1/area), one channel each        Flatten   another shape
+
+A product of maps is dense, W = A B, but for a pooling without overlap before a convolution: that is a convolution with a larger kernel and
+stride. Biases are not part of a map (golden/nir.py adds them up).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from golden.interchange import MAX_VALUES
+from golden.nir_file import NirNode
+from pysim.network import Conv, InputError
+
+__all__ = ["LinearMap", "Shape", "apply", "merged", "node_shape", "with_gain"]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap:
+    """A linear map between spiking nodes: ``weights`` float64 ``[lines, neurons]`` or, with ``conv``, a kernel; ``shape`` of its result,
+    ``last`` the node that it comes from."""
+
+    weights: np.ndarray
+    shape: Shape
+    conv: Conv | None = None
+    last: str = ""
+
+    @classmethod
+    def one(cls, shape: Shape, factor: float | np.ndarray = 1.0) -> "LinearMap":
+        """Each line to its own neuron, by a factor (of each channel)."""
+        c, h, w = shape if len(shape) == 3 else (int(np.prod(shape)), 1, 1)
+        return cls(np.broadcast_to(factor, (c,)).reshape(c, 1, 1, 1).copy(), shape,
+                   Conv(source=(c, h, w), target=(c, h, w), kernel=(1, 1), groups=c))
+
+    def dense(self, where: str) -> np.ndarray:
+        if self.conv is None:
+            return self.weights
+        lines, neurons = int(np.prod(self.conv.source)), int(np.prod(self.conv.target))
+        _bound(lines * neurons, where)
+        index = np.arange(1, self.weights.size + 1, dtype=np.int32).reshape(self.weights.shape)
+        return np.concatenate([[0.0], self.weights.ravel()])[self.conv.block(index, np.arange(lines), np.arange(neurons))]
+
+
+def apply(node: NirNode, made: LinearMap, last: str, fresh: bool) -> LinearMap:
+    """One more linear node behind ``made`` (the identity if ``fresh``)."""
+    where, shape = f"edge {last!r}->{node.name!r}", made.shape
+    if node.kind == "Pass":
+        return made
+    if node.kind == "Flatten":
+        first, end = (int(node.values.get(key, usual)) for key, usual in (("start_dim", 0), ("end_dim", -1)))
+        first, end = first % max(1, len(shape)), end % max(1, len(shape))
+        flat = (*shape[:first], int(np.prod(shape[first:end + 1])), *shape[end + 1:])
+        return replace(made, shape=flat)
+    if node.kind in ("Affine", "Linear"):
+        weight = _values(node, "weight")
+        if weight.ndim != 2 or shape != (weight.shape[1],):
+            raise InputError(f"{where} must carry the shape that {node.kind} takes, {weight.shape[1:]}, not {shape}")
+        _bound(weight.shape[0] * int(np.prod(shape)), where)
+        return LinearMap(weight.T if fresh else made.dense(where) @ weight.T, (weight.shape[0],))
+    conv, weight, result = _convolution(node, shape, where)
+    step = LinearMap(weight, result, conv)
+    if fresh:
+        return step
+    whole = _pool_then(made, step)
+    return whole or LinearMap(made.dense(where) @ step.dense(where), result)
+
+
+def with_gain(made: LinearMap, gain: np.ndarray, shape: Shape, where: str) -> LinearMap:
+    """The map with each neuron's input scaled; a kernel stays one if its channels' neurons agree."""
+    if made.conv is None:
+        return replace(made, weights=made.weights * gain)
+    channel = gain.reshape(made.conv.target[0], -1)
+    if not np.ptp(channel, axis=1).any():
+        return replace(made, weights=made.weights * channel[:, 0, None, None, None])
+    return LinearMap(made.dense(where) * gain, shape)
+
+
+def merged(maps: list[tuple[str, int, LinearMap]], where: str) -> list[tuple[str, int, LinearMap]]:
+    """Ways of one source and delay become one: an axon has one weight per neuron."""
+    found: dict[tuple[str, int], LinearMap] = {}
+    for source, delay, made in maps:
+        old = found.get((source, delay))
+        found[source, delay] = made if old is None else LinearMap(old.dense(where) + made.dense(where), made.shape)
+    return [(source, delay, made) for (source, delay), made in found.items()]
+
+
+def node_shape(node: NirNode, key: str) -> Shape:
+    shape = tuple(int(n) for n in _values(node, key).ravel())
+    if not 1 <= len(shape) <= 4 or any(n < 1 for n in shape):
+        raise InputError(f"shape of node {node.name!r} must be 1 to 4 positive sizes, not {shape}")
+    _bound(int(np.prod(shape, dtype=object)), f"node {node.name!r}")
+    return shape
+
+
+def _convolution(node: NirNode, shape: Shape, where: str) -> tuple[Conv, np.ndarray, Shape]:
+    """Geometry and kernel of a convolution or a pooling, and the shape of its result."""
+    flat = node.kind == "Conv1d"
+    if len(shape) != 2 + (not flat):
+        raise InputError(f"{where} must carry {'channels and length' if flat else 'channels, height and width'}, not the shape {shape}")
+    source = (shape[0], 1, shape[1]) if flat else (shape[0], shape[1], shape[2])
+    axes = 1 if flat else 2
+    stride, padding = _two(node, "stride", 1, axes), _two(node, "padding", 0, axes)
+    if "Pool" in node.kind:
+        kernel, groups = _two(node, "kernel_size", 1), source[0]
+        weight = np.full((source[0], 1, *kernel), 1.0 / (kernel[0] * kernel[1]) if node.kind == "AvgPool2d" else 1.0)
+    else:
+        weight, groups = _values(node, "weight"), int(np.ravel(node.values.get("groups", 1))[0])
+        if weight.ndim != 3 + (not flat) or groups < 1:
+            raise InputError(f"weights of node {node.name!r} must have {3 + (not flat)} axes and groups >= 1, "
+                             f"not {weight.ndim} and {groups}")
+        weight = weight[:, :, None] if flat else weight
+        if source[0] != weight.shape[1] * groups:
+            want = (weight.shape[1] * groups, *shape[1:])
+            raise InputError(f"{where} must carry the shape that {node.kind} takes, {want}, not {shape}")
+        given = node.values.get("input_shape")
+        if isinstance(given, np.ndarray) and given.size == axes and tuple(given.ravel().tolist()) != shape[1:]:
+            raise InputError(f"{where} must carry the shape that {node.kind} takes, {(shape[0], *given.ravel().tolist())}, not {shape}")
+        dilation = _two(node, "dilation", 1, axes)
+        if dilation != (1, 1):
+            wide: np.ndarray = np.zeros((*weight.shape[:2], *((k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilation, strict=True))))
+            wide[:, :, ::dilation[0], ::dilation[1]] = weight
+            weight = wide
+    if min(stride) < 1 or any(n + 2 * p < k for n, p, k in zip(source[1:], padding, weight.shape[2:], strict=True)):
+        raise InputError(f"{where} must carry a map as large as the kernel {weight.shape[2:]} of {node.kind}, and strides be positive, "
+                         f"not {shape} and {stride}")
+    conv = Conv.make(source, weight.shape[0], weight.shape[2:], stride=stride, padding=padding, groups=groups)
+    conv.check(where)
+    return conv, weight, (conv.target[0], conv.target[2]) if flat else conv.target
+
+
+def _pool_then(pool: LinearMap, then: LinearMap) -> LinearMap | None:
+    """A pooling of equal weights without overlap, then a convolution: one convolution; None where that is not the same."""
+    p, c = pool.conv, then.conv
+    if p is None or c is None or p.groups != p.source[0] or p.target[0] != p.source[0] or p.kernel != p.stride or p.padding != (0, 0) \
+            or any(n != m * k for n, m, k in zip(p.source[1:], p.target[1:], p.kernel, strict=True)) or np.ptp(pool.weights):
+        return None
+    k = p.kernel
+    return LinearMap(np.kron(then.weights, np.ones((1, 1, *k))) * pool.weights.flat[0], then.shape, Conv(
+        source=p.source, target=c.target, kernel=(c.kernel[0] * k[0], c.kernel[1] * k[1]), groups=c.groups,
+        stride=(c.stride[0] * k[0], c.stride[1] * k[1]), padding=(c.padding[0] * k[0], c.padding[1] * k[1])))
+
+
+def _two(node: NirNode, key: str, usual: int, axes: int = 2) -> tuple[int, int]:
+    """A size per axis, as (vertical, horizontal)."""
+    value = node.values.get(key, np.int64(usual))
+    if isinstance(value, str):
+        if key == "padding" and value == "valid":
+            value = 0
+        else:
+            raise InputError(f"{key} of node {node.name!r} must be numbers, not {value!r}")
+    flat = [int(n) for n in np.ravel(value)]
+    flat = flat * axes if len(flat) == 1 else flat
+    if len(flat) != axes or any(n < 0 for n in flat):
+        raise InputError(f"{key} of node {node.name!r} must be {axes} sizes, not {flat}")
+    return (flat[0], flat[1]) if axes == 2 else ({"padding": 0}.get(key, 1), flat[0])
+
+
+def _values(node: NirNode, key: str) -> np.ndarray:
+    if not isinstance(node.values.get(key), np.ndarray):
+        raise InputError(f"node {node.name!r} must have numbers {key}, not none")
+    return node.values[key]
+
+
+def _bound(count: int, where: str) -> None:
+    if count > MAX_VALUES:
+        raise InputError(f"weights of {where} must be at most {MAX_VALUES:,}, not {count:,}")
