@@ -10,14 +10,13 @@
 A further backend is one entry of :data:`BACKENDS`; what follows a colon in its name (``board:URL``) is handed to it.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from cosim.compare import Result, compare
-from cosim.link import Backend
+from cosim.link import Backend, check_tools
 from cosim.parts import Parts, PingPong, VerilatedParts
 from pysim.errors import InputError
 from pysim.image import Bundle, Image
@@ -137,9 +136,6 @@ BACKENDS: dict[str, Callable[..., Backend]] = {"golden": _golden, "pysim": _pysi
 
 SEE_PIXELS = ("golden", "pysim", "verilator")
 
-TOOLS = {"verilator": (("clang++", "g++"), ("make",), ("perl",)), "icarus": (("iverilog",), ("vvp",))}
-"""programs that a backend runs (one of each group) and that only the system brings; the package is the group's last"""
-
 
 def check_names(names: Sequence[str]) -> None:
     """InputError unless every name opens a backend, whose tools are there."""
@@ -147,10 +143,7 @@ def check_names(names: Sequence[str]) -> None:
         kind = name.partition(":")[0]
         if kind not in BACKENDS:
             raise InputError(f"backend must be one of {', '.join(BACKENDS)}, not {name!r}")
-        for programs in TOOLS.get(kind, ()):
-            if not any(shutil.which(program) for program in programs):
-                package = {"vvp": "iverilog"}.get(programs[-1], programs[-1])
-                raise InputError(f"backend {kind} must find {' or '.join(programs)}, not a path without: sudo apt-get install -y {package}")
+        check_tools(kind)
 
 
 def open_backend(spec: str, network: Network, bundle: Bundle, **options: Any) -> Backend:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cosim.backends import check_names
-from cosim.link import Backend
+from cosim.link import Backend, check_tools
 from cosim.native import claim
 from cosim.verilate import cached, call, hdl_key, verilog_of
 from pysim.fabric import Mesh
@@ -111,7 +110,7 @@ class Icarus(Backend):
 
 def compile_bench(chip: Chip) -> Path:
     """The chip and its bench compiled for vvp; cached by content. InputError if Icarus is missing."""
-    check_names(["icarus"])
+    check_tools("icarus")
     bench, header = (files("cosim") / "icarus_tb.v").read_text(), _header(chip)
     version = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
 

@@ -5,6 +5,7 @@ model, Icarus or a board at the end of a wire, also speaks :class:`Link`: the lo
 :class:`LinkBackend` runs any stimulus over those verbs alone, which is all that a board has to offer.
 """
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -20,7 +21,18 @@ from pysim.pim_front import padded_rows
 from pysim.pim_image import stream_word
 from pysim.trace import Stimulus, Trace, pack, unpack
 
-__all__ = ["Backend", "Link", "LinkBackend"]
+__all__ = ["Backend", "Link", "LinkBackend", "check_tools"]
+
+TOOLS = {"verilator": (("clang++", "g++"), ("make",), ("perl",)), "icarus": (("iverilog",), ("vvp",))}
+"""programs that a backend runs (one of each group) and that only the system brings; the package is the group's last"""
+
+
+def check_tools(backend: str) -> None:
+    """InputError unless the tools of the backend of this name are there."""
+    for programs in TOOLS.get(backend, ()):
+        if not any(shutil.which(program) for program in programs):
+            package = {"vvp": "iverilog"}.get(programs[-1], programs[-1])
+            raise InputError(f"backend {backend} must find {' or '.join(programs)}, not a path without: sudo apt-get install -y {package}")
 
 
 class Backend(ABC):

@@ -1,11 +1,9 @@
 """The chip model: one core run from its image, bit-exact and cycle-exact, many samples at once.
 
-It sees the memories of the image and nothing of the network: weights come out of the synapse rows, parameters out
-of the lane records, routes out of the route records. The contract is docs/arithmetic.md, the cycles are those of
-docs/architecture.md. Two engines give the same result bit for bit: numpy here, and numba (pysim.fast) where it is installed.
+It sees the memories of the image (pysim/state.py unpacks them) and nothing of the network. The contract is docs/arithmetic.md, the
+cycles are those of docs/architecture.md. Two engines give the same result bit for bit: numpy here, and numba (pysim.fast) where it is installed.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -20,20 +18,11 @@ from pysim.pim import run as run_pim
 from pysim.pim_front import front_cycles
 from pysim.pim_pack import initial_currents, places, unpack_layer
 from pysim.pim_params import PimLayer
-from pysim.records import (
-    ROUTE_LOCAL,
-    bound_record,
-    fire_record,
-    leak_record,
-    neuron_record,
-    route_record,
-    unpack_lanes,
-    unpack_plain,
-    word_record,
-)
+from pysim.records import ROUTE_LOCAL, unpack_plain, word_record
+from pysim.state import Drive, Raw, unpack_fanout, unpack_neurons
 from pysim.trace import Stimulus, Trace, unpack
 
-__all__ = ["Core", "Drive", "Neurons", "cycles"]
+__all__ = ["Core", "cycles"]
 
 # Cycles of docs/architecture.md, "Cycles": the RTL's own constants are hdl's, these are the model's.
 START = 1  # to start a tick
@@ -57,24 +46,6 @@ def cycles(scan: np.ndarray, events: np.ndarray, emit: np.ndarray, live: int, jo
     return START + words * WORD + accumulate + live * (DRAIN + JOIN + UPDATE) + joins + EMIT + emit
 
 
-@dataclass(frozen=True, eq=False)
-class Neurons:
-    """All neurons of a core, ordered by start tick, word, lane; arrays ``[n]`` or, where paged, ``[pages, n]``; int64 unless said.
-
-    ``groups``: (start, first, last + 1) of the neurons of each start tick. Pages beyond a word's last repeat its last. ``weights``
-    int16 ``[axons, n]`` (f times the chip's axons). ``route``: fields of the route entries ``[entry]``, and whose they are (``neuron``),
-    in its order; without a mesh one for each neuron. ``entries`` ``[n]``: how many each has.
-    """
-
-    place: np.ndarray
-    chunk: np.ndarray
-    groups: list[tuple[int, int, int]]
-    weights: np.ndarray
-    route: dict[str, np.ndarray]
-    entries: np.ndarray
-    p: dict[str, np.ndarray]
-
-
 class Core:
     """One core loaded with ``image``; every :meth:`run` begins with CLEAR.
 
@@ -88,8 +59,8 @@ class Core:
         self.chip = image.chip
         self.axons = image.placement.rows
         self.engine = engine or ("numba" if fast.AVAILABLE else "numpy")
-        self.neurons = _unpack(image)
-        self.fanout = _unpack_fanout(image)
+        self.neurons = unpack_neurons(image)
+        self.fanout = unpack_fanout(image)
         words = unpack_plain(word_record(self.chip), image.bits("words"))
         self._words = [(int(s), int(j) + 1) for u, s, j in zip(words["used"], words["start"], words["last_digit"], strict=True) if u]
 
@@ -106,14 +77,15 @@ class Core:
         parts = [stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)] or [stimulus]
         def one(part: Stimulus) -> Trace:
             drive = self.drive(part)
-            raw = (fast.run if self.engine == "numba" else _run)(self, self.events(part), membranes, drive)
+            events = self.events(part)
+            raw = fast.run(self.tables, events, membranes, drive) if self.engine == "numba" else _run(self, events, membranes, drive)
             return self.trace(raw, drive, dense=dense)
 
         return Trace.concatenate(fast.each(one, parts) if self.engine == "numba" else [one(part) for part in parts])
 
     def start(self, events: np.ndarray, *, membranes: bool = True) -> "Running | fast.Running":
         """CLEAR all samples, to be run tick by tick. ``events``: uint8 ``[sample, tick, axon]``; more may be added for ticks to come."""
-        return (fast.Running if self.engine == "numba" else Running)(self, events, membranes)
+        return fast.Running(self.tables, events, membranes) if self.engine == "numba" else Running(self, events, membranes)
 
     def predict_cycles(self, stimulus: Stimulus, *, dense: bool = False) -> np.ndarray:
         """int64 ``[sample, tick]``: the cycles that the RTL will take, without stalls."""
@@ -139,7 +111,7 @@ class Core:
                 events[:, group.delay:group.delay + steps, group.first_axon:group.first_axon + group.size] = lines
         return events
 
-    def drive(self, stimulus: Stimulus) -> "Drive | None":
+    def drive(self, stimulus: Stimulus) -> Drive | None:
         """What the PIM layer makes of the stimulus' images, if the image has one."""
         head, image = self.image.pim_head, self.image
         if head is None:
@@ -174,7 +146,7 @@ class Core:
     @cached_property
     def tables(self) -> fast.Tables:
         """What the numba engine reads."""
-        return fast.tables(self)
+        return fast.tables(self.image, self.neurons, self.fanout)
 
     @cached_property
     def _weights(self) -> np.ndarray:
@@ -223,7 +195,7 @@ class Core:
 
     # -- trace -------------------------------------------------------------------------------------------
 
-    def trace(self, raw: "Raw", drive: "Drive | None" = None, *, dense: bool = False) -> Trace:
+    def trace(self, raw: Raw, drive: Drive | None = None, *, dense: bool = False) -> Trace:
         """Neuron order to populations, raw figures to counters."""
         chip, d, image = self.chip, self.chip.derived, self.image
         samples, ticks = raw.events.shape
@@ -250,22 +222,7 @@ class Core:
         return Trace(spikes, membranes, counters | (drive.counters if drive else {}), currents)
 
 
-@dataclass(frozen=True, eq=False)
-class Drive:
-    """Currents of a PIM layer, int64 ``[sample, frame, neuron]`` of all neurons of a core in its order (0 for those it does not drive).
-
-    They are new before the ticks ``start`` + frame, and held after the last. ``counters``: PIM_COUNTERS, int64 ``[sample, tick]``.
-    """
-
-    currents: np.ndarray
-    start: int
-    counters: dict[str, np.ndarray]
-
-    def frame(self, tick: int) -> int:
-        return min(max(tick - self.start, 0), self.currents.shape[1] - 1)
-
-
-def _run(core: Core, events: np.ndarray, membranes: bool, drive: Drive | None) -> "Raw":
+def _run(core: Core, events: np.ndarray, membranes: bool, drive: Drive | None) -> Raw:
     running = Running(core, events, membranes, drive)
     for tick in range(events.shape[1]):
         running.tick(tick)
@@ -319,106 +276,12 @@ class Running:
         raw.emit[:, tick] += self._silent_chunks
         raw.fired[:, tick] = fired.sum(axis=1)
 
-    def finish(self) -> "Raw":
+    def finish(self) -> Raw:
         """What the ticks left."""
         return self.raw
-
-
-@dataclass(eq=False)
-class Raw:
-    """What an engine leaves: ``spikes`` uint8 and ``membranes`` int32 (or None) ``[sample, step, neuron]``.
-
-    The other figures are int64 ``[sample, tick]``.
-    """
-
-    spikes: np.ndarray
-    membranes: np.ndarray | None
-    events: np.ndarray
-    scan: np.ndarray
-    sops: np.ndarray
-    fired: np.ndarray
-    emit: np.ndarray
-    saturations: np.ndarray
-
-    def fired_at(self, tick: int, groups: list[tuple[int, int, int]]) -> np.ndarray:
-        """The spikes of a tick, uint8 0/1 ``[sample, neuron]``; ``groups`` of the neurons."""
-        fired = np.zeros((len(self.spikes), self.spikes.shape[2]), np.uint8)
-        for start, first, last in groups:
-            if 0 <= tick - start < self.spikes.shape[1]:
-                fired[:, first:last] = self.spikes[:, tick - start, first:last]
-        return fired
-
-    @classmethod
-    def zeros(cls, samples: int, ticks: int, steps: int, neurons: int, membranes: bool) -> "Raw":
-        return cls(np.zeros((samples, steps, neurons), np.uint8), np.zeros((samples, steps, neurons), np.int32) if membranes else None,
-                   *(np.zeros((samples, ticks), np.int64) for _ in range(6)))
 
 
 def _scan(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Events, and the sum over chunks of max(1, events), of axons uint8 0/1 ``[sample, axon]``."""
     per_chunk = np.add.reduceat(x, np.arange(0, x.shape[1], SCAN_BITS), axis=1, dtype=np.int64)
     return per_chunk.sum(axis=1), np.maximum(per_chunk, 1).sum(axis=1)
-
-
-def _unpack_fanout(image: Image) -> np.ndarray:
-    """The fanout memory: int64 ``[axon]``."""
-    bits = image.bits("fanout")[:image.placement.rows].astype(np.int64)
-    return (bits << np.arange(bits.shape[1])).sum(axis=1)
-
-
-def _unpack(image: Image) -> Neurons:
-    """Memories to arrays over the neurons in use."""
-    chip, d = image.chip, image.chip.derived
-    words = unpack_plain(word_record(chip), image.bits("words"))
-    neuron = unpack_lanes(neuron_record(chip), chip.lanes, image.bits("neuron"))
-    if chip.bounded:
-        neuron |= unpack_lanes(bound_record(chip), chip.lanes, image.bits("bound"))
-    word, lane = np.nonzero(neuron["used"] & words["used"][:, None])
-    order = np.lexsort((lane, word, words["start"][word]))
-    word, lane = word[order], lane[order]
-    starts, first = np.unique(words["start"][word], return_index=True)
-    groups = list(zip(starts.tolist(), first.tolist(), [*first[1:].tolist(), word.size], strict=True))
-
-    p = {name: value[word, lane] for name, value in neuron.items() if name != "used"}
-    pages = int(words["last_page"][word].max(initial=0)) + 1
-    row = word * chip.pages + np.minimum(np.arange(pages)[:, None], words["last_page"][word])
-    for name, record in (("leak", leak_record(chip)), ("fire", fire_record(chip))):
-        p |= {key: value[row, lane] for key, value in unpack_lanes(record, chip.lanes, image.bits(name)).items()}
-    for r in range(chip.leak_terms):
-        p[f"sign{r}"] = p.pop(f"on{r}") * (1 - 2 * p.pop(f"negative{r}"))
-    for name in ("toward_zero", "at_least_one", "bounded", "low_add", "v_low", "low_value", "refractory", "hold"):
-        p.setdefault(name, np.zeros(word.size, np.int64))
-
-    route = _unpack_routes(image, (word << d.lane_bits) | lane)
-    return Neurons(word * chip.lanes + lane, word * d.spike_chunks + lane // SCAN_BITS, groups, _unpack_weights(image, words, word, lane),
-                   route, np.bincount(route["neuron"], minlength=word.size), p)
-
-
-def _unpack_routes(image: Image, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The entries of neurons whose first ones lie at ``rows``; in a mesh chains of them."""
-    routes = unpack_plain(route_record(image.chip), image.bits("routes"))
-    neuron, row = [np.arange(rows.size)], [rows]
-    while "more" in routes and (further := routes["more"][row[-1]] == 1).any():
-        if len(row) > image.chip.derived.route_rows or routes["next"][row[-1]][further].max() >= image.chip.derived.route_rows:
-            raise InputError(f"chains of routes of image {image.name!r} must end within their memory, not outside: map the network again")
-        neuron, row = [*neuron, neuron[-1][further]], [*row, routes["next"][row[-1]][further]]
-    order = np.argsort(np.concatenate(neuron), kind="stable")
-    at = np.concatenate(row)[order]
-    return {"neuron": np.concatenate(neuron)[order], **{key: value[at] for key, value in routes.items()}}
-
-
-def _unpack_weights(image: Image, words: dict[str, np.ndarray], word: np.ndarray, lane: np.ndarray) -> np.ndarray:
-    """int16 ``[axon, neuron]``: digits joined by their strengths, less the excess."""
-    chip = image.chip
-    axons, used = image.placement.rows, len(image.placement.words)
-    weights = np.zeros((axons, word.size), np.int16)
-    rows = image.rows("synapse").reshape(used, axons, -1)
-    for w in np.unique(word):
-        mine = np.flatnonzero(word == w)
-        bits = np.unpackbits(rows[w], axis=1, count=chip.lanes * chip.digit_bits, bitorder="little")
-        digits = (bits.reshape(axons, chip.digit_bits, -1).astype(np.int32) << np.arange(chip.digit_bits)[:, None]).sum(axis=1)
-        total = np.zeros((axons, mine.size), np.int32)
-        for j in range(int(words["last_digit"][w]) + 1):
-            total += digits[:, lane[mine] + j] << (j * chip.digit_bits * int(words["shift"][w]))
-        weights[:, mine] = total - (int(words["offset"][w]) << int(words["offset_shift"][w]))
-    return weights

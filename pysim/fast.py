@@ -6,21 +6,20 @@ two threads without the GIL (no parallel runtime of numba's: a process that fork
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from pysim.image import Image
 from pysim.params import SCAN_BITS
 from pysim.records import ROUTE_LOCAL
+from pysim.state import Drive, Neurons, Raw
 
 try:
     import numba
     AVAILABLE = True
 except ImportError:
     AVAILABLE = False
-
-if TYPE_CHECKING:
-    from pysim.core import Core, Drive, Raw
 
 __all__ = ["AVAILABLE", "Running", "Tables", "each", "run", "tables"]
 
@@ -37,9 +36,9 @@ def each(work: Callable[[Any], Any], parts: list[Any]) -> list[Any]:
         return list(pool.map(work, parts))
 
 
-def run(core: "Core", events: np.ndarray, membranes: bool, drive: "Drive | None" = None) -> "Raw":
+def run(tables: "Tables", events: np.ndarray, membranes: bool, drive: Drive | None = None) -> Raw:
     """Run the samples of ``events`` uint8 ``[sample, tick, axon]`` from CLEAR, with the currents of a PIM layer if there are any."""
-    running = Running(core, events, membranes, drive, together=False)
+    running = Running(tables, events, membranes, drive, together=False)
     running.ticks(0, events.shape[1])
     return running.finish()
 
@@ -47,13 +46,11 @@ def run(core: "Core", events: np.ndarray, membranes: bool, drive: "Drive | None"
 class Running:
     """A run on its way: tick after tick from CLEAR, all samples of ``events`` at once; or, not ``together``, one after the other."""
 
-    def __init__(self, core: "Core", events: np.ndarray, membranes: bool, drive: "Drive | None" = None, *, together: bool = True) -> None:
-        from pysim.core import Raw
-
+    def __init__(self, tables: "Tables", events: np.ndarray, membranes: bool, drive: Drive | None = None, *, together: bool = True) -> None:
         samples, ticks, axons = events.shape
-        tables, count, states = core.tables, core.neurons.place.size, samples if together else 1
-        self.core, self.events = core, events
-        self.raw = Raw.zeros(samples, ticks, core.image.steps, count, membranes)
+        count, states = tables.chunk.size, samples if together else 1
+        self.tables, self.events = tables, events
+        self.raw = Raw.zeros(samples, ticks, tables.steps, count, membranes)
         self._figures = np.zeros((samples, ticks, 6), np.int64)
         self._ring = np.zeros((states, tables.slots, axons), np.uint8)
         self._drive = drive.currents.astype(tables.plain.dtype) if drive else np.zeros((1, 0, 0), tables.plain.dtype)
@@ -66,12 +63,12 @@ class Running:
 
     def ticks(self, begin: int, end: int) -> None:
         """Run these ticks of each sample."""
-        core, raw = self.core, self.raw
+        raw = self.raw
         v_out = raw.membranes if raw.membranes is not None else np.zeros((1, 1, 1), np.int32)
-        _samples(self.events, *core.tables, core.image.steps, core.chip.membrane_bits, raw.spikes, v_out, raw.membranes is not None,
-                 self._figures, self._ring, self._v, self._c, begin, end, self._drive, self._drive_start)
+        _samples(self.events, *self.tables, raw.spikes, v_out, raw.membranes is not None, self._figures, self._ring, self._v, self._c,
+                 begin, end, self._drive, self._drive_start)
 
-    def finish(self) -> "Raw":
+    def finish(self) -> Raw:
         """What the ticks left."""
         raw, figures = self.raw, self._figures
         raw.events, raw.scan, raw.sops, raw.fired, raw.emit, raw.saturations = (figures[:, :, i].copy() for i in range(6))
@@ -94,14 +91,17 @@ class Tables(NamedTuple):
     chunk: np.ndarray
     chunks: int
     slots: int
+    steps: int  # of a sample
+    bits: int  # of a membrane
 
 
-def tables(core: "Core") -> Tables:
-    n, d = core.neurons, core.chip.derived
+def tables(image: Image, n: Neurons, fanout: np.ndarray) -> Tables:
+    """The tables of the neurons ``n`` of an image; ``fanout`` int64 ``[axon]``."""
+    chip, d = image.chip, image.chip.derived
     most = int(np.abs(n.weights.astype(np.int64)).sum(axis=0).max(initial=0))  # of any sum, also of a part of one
     # |L + I| <= 4 * 2^(P-1) + 2^(P-1) + most, and the current of a PIM layer
-    driven = 1 << (core.chip.pim.macro.current_bits - 1) if core.chip.pim else 0
-    kind = np.int32 if (5 << (core.chip.membrane_bits - 1)) + most + driven < 1 << 31 else np.int64
+    driven = 1 << (chip.pim.macro.current_bits - 1) if chip.pim else 0
+    kind = np.int32 if (5 << (chip.membrane_bits - 1)) + most + driven < 1 << 31 else np.int64
     byte = kind is np.int32 and n.weights.min(initial=0) >= -128 and n.weights.max(initial=0) < 128
     short = byte and most < 1 << 15  # four combinations of types in all, each compiled when first met
     count, pages = n.place.size, n.p["bias"].shape[0]
@@ -110,11 +110,10 @@ def tables(core: "Core") -> Tables:
     paged = np.stack([np.broadcast_to(n.p.get(name, nothing), (pages, count)) for name in PAGED], axis=1).astype(kind)
     own = np.flatnonzero(n.route["kind"] == ROUTE_LOCAL)
     local = np.searchsorted(n.route["neuron"][own], np.arange(count + 1))
-    return Tables(weights=n.weights.astype(np.int8) if byte else n.weights, fanout=core.fanout,
+    return Tables(weights=n.weights.astype(np.int8) if byte else n.weights, fanout=fanout,
                   sums=np.zeros(0, np.int16 if short else np.int32), groups=np.array(n.groups, np.int64).reshape(-1, 3),
                   plain=plain, paged=paged, entries=n.entries, local=local, axon=n.route["address"][own], delay=n.route["delay"][own],
-                  chunk=n.chunk, chunks=d.words * d.spike_chunks,
-                  slots=d.slots)
+                  chunk=n.chunk, chunks=d.words * d.spike_chunks, slots=d.slots, steps=image.steps, bits=chip.membrane_bits)
 
 
 def _accumulate(sums: np.ndarray, weights: np.ndarray, active: np.ndarray, n: int, first: int, last: int) -> None:
