@@ -1,7 +1,7 @@
 """The chip model: one core run from its image, bit-exact and cycle-exact, many samples at once.
 
-It sees the memories of the image (pysim/state.py unpacks them) and nothing of the network. The contract is docs/arithmetic.md, the
-cycles are those of docs/architecture.md. Two engines give the same result bit for bit: numpy here, and numba (pysim.fast) where it is installed.
+It sees the memories of the image (pysim/state.py unpacks them) and nothing of the network. The contract is docs/arithmetic.md, the cycles
+are those of docs/architecture.md. Two engines give the same result bit for bit: numpy here, and numba (pysim.fast) where it is installed.
 """
 
 from functools import cached_property

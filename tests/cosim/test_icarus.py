@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cosim import backends, icarus
+from cosim import backends, icarus, link
 from cosim.icarus import Icarus, awake, cycle_limit
 from cosim.link import Backend
 from cosim.native import ChipModel, Verilated
@@ -133,7 +133,7 @@ def test_the_limit_is_more_than_any_tick_takes(seed: int) -> None:
 
 
 def test_without_icarus_the_sentence_says_how_to_get_it(small: Small, monkeypatch) -> None:
-    monkeypatch.setattr(backends.shutil, "which", lambda program: None)
+    monkeypatch.setattr(link.shutil, "which", lambda program: None)
     with pytest.raises(InputError, match=r"iverilog.*apt-get install -y iverilog"):
         Icarus(small.image)
 
