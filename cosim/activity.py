@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from pysim.cost import Constants, Work, measure
-from pysim.network import Edge, Input, Network, Population, write_atomic
+from pysim.files import write_atomic
+from pysim.network import Edge, Input, Network, Population
 from pysim.params import preset
 from pysim.program import compile_program
 from pysim.trace import Stimulus

@@ -183,9 +183,9 @@ def cost(image: Annotated[Path, typer.Argument(help="Image or program folder.")]
     with _output(json) as out:
         from pysim.bundle import load_bundle
         from pysim.cost import Constants, measure
+        from pysim.files import write_atomic
         from pysim.fit import MESH_CORES
         from pysim.mesh import MeshImage
-        from pysim.network import write_atomic
         from pysim.schedule import jobs, schedule
         from pysim.trace import Stimulus
 
@@ -320,7 +320,7 @@ def pim_sweep(net: Annotated[Path | None, typer.Option("--net", metavar="FILE", 
         from cosim.pim_sweep import STUDIES, points, sweep
         from golden.datasets import check_scoring, load_mnist
         from golden.rules.qstdb import QstdbNet, checkpoint
-        from pysim.network import write_atomic
+        from pysim.files import write_atomic
 
         model, mnist = QstdbNet.load(net) if net else checkpoint(), load_mnist(data)
         check_scoring(model.metadata.get("dataset", {}).get("source", ""), mnist)

@@ -24,7 +24,7 @@ def widths(float_net: Annotated[Path, typer.Argument(help="Float net of spikeloo
         from golden.layers import FloatNet
         from golden.quantize import Quantizer
         from golden.widths import WIDTHS, sweep
-        from pysim.network import write_atomic
+        from pysim.files import write_atomic
 
         net = FloatNet.load(float_net)
         spikes, labels = calibration(net, load_mnist(data))

@@ -26,9 +26,10 @@ from cosim.report import write as write_report
 from cosim.run import KEPT, Run
 from cosim.shrink import Evidence, keep_evidence
 from pysim.errors import InputError
+from pysim.files import write_atomic
 from pysim.image import Image
 from pysim.mapping import place
-from pysim.network import Edge, Input, Network, Population, write_atomic
+from pysim.network import Edge, Input, Network, Population
 from pysim.params import Chip, preset
 from pysim.trace import Stimulus
 

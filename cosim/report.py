@@ -17,7 +17,7 @@ from cosim.chunk import Chunk, Kept, unpack_arrays
 from cosim.compare import CHIPS
 from cosim.pairs import busy
 from cosim.run import REPORT, Run
-from pysim.network import write_atomic
+from pysim.files import write_atomic
 from pysim.trace import unpack
 
 __all__ = ["page_data", "write"]

@@ -20,8 +20,9 @@ from cosim.compare import Result
 from cosim.expected import Expected
 from cosim.journal import Journal
 from pysim.errors import InputError
+from pysim.files import write_atomic
 from pysim.image import Bundle, Image
-from pysim.network import Network, write_atomic
+from pysim.network import Network
 from pysim.shares import Shared
 from pysim.trace import Stimulus
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from cosim import vcd
 from cosim.waves import record
+from pysim.files import write_atomic
 from pysim.image import pack
-from pysim.network import Edge, Input, Network, Population, write_atomic
+from pysim.network import Edge, Input, Network, Population
 from pysim.params import preset
 from pysim.trace import Stimulus
 

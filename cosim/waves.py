@@ -16,9 +16,9 @@ from cosim.vcd import Signal
 from pysim.bundle import load_bundle
 from pysim.core import Core
 from pysim.errors import InputError
+from pysim.files import write_atomic
 from pysim.image import Image
 from pysim.mesh import MeshImage
-from pysim.network import write_atomic
 from pysim.program import Program
 from pysim.trace import Stimulus, Trace
 

@@ -26,7 +26,8 @@ from cosim.run import Run
 from golden.datasets import Dataset
 from pysim.cost import Constants
 from pysim.errors import InputError
-from pysim.network import Network, write_atomic
+from pysim.files import write_atomic
+from pysim.network import Network
 from pysim.params import Chip, preset
 from pysim.program import Program, compile_program
 from pysim.shares import Shared

@@ -19,9 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pysim.errors import InputError
-from pysim.image import Image, from_readmemh, to_readmemh
+from pysim.files import write_atomic
+from pysim.image import Image
+from pysim.image_file import from_readmemh, to_readmemh
 from pysim.memory_map import Memory, MemoryMap
-from pysim.network import write_atomic
 
 __all__ = ["FORMS", "Form", "export", "read"]
 

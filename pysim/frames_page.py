@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pysim import frames
-from pysim.network import write_atomic
+from pysim.files import write_atomic
 
 __all__ = ["page"]
 

@@ -1,20 +1,10 @@
-"""The image bundle: a folder with the memories of a mapped network, and all a host needs to run it.
+"""A packed network: the memories of a chip that hold it, row by row as docs/architecture.md says, and all a host needs to run it.
 
-    manifest.json       version, chip parameters, network (name, SHA-256, steps, inputs, ...), cores: placement and sections
-    core0/NAME.mem      one $readmemh file per loaded memory: one row a line, ceil(width / 4) lower-case hex digits
-
-Every section carries the SHA-256 of its file and the CRC-32 of its row bytes; the manifest carries its own SHA-256 and has one
-canonical text. A bundle that is not exactly what ``save`` wrote is refused.
+On disk it is a folder, the image bundle (pysim/image_file.py).
 """
 
-import hashlib
 import json
-import os
-import shutil
-import tempfile
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,21 +13,16 @@ import numpy as np
 
 from pysim.convolution import strided
 from pysim.errors import InputError
+from pysim.image_file import read_image, write_image
 from pysim.mapping import Placement, place
-from pysim.memory_map import Memory, MemoryMap
+from pysim.memory_map import MemoryMap
 from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Network, PimHead, Reset
 from pysim.params import Chip
 from pysim.pim_pack import pack_pim
 from pysim.pim_pack import settings as pim_settings
 from pysim.records import bound_record, fire_record, leak_record, neuron_record, pack_lanes, pack_plain, route_record, word_record
 
-__all__ = ["IMAGE_VERSION", "Bundle", "Image", "from_readmemh", "open_seal", "pack", "row_bytes", "seal", "summary", "to_readmemh",
-           "write_folder"]
-
-IMAGE_VERSION = 1
-FORMAT = "spikeloop image"
-MANIFEST = "manifest.json"
-MAX_MANIFEST = 64 << 20
+__all__ = ["Bundle", "Image", "pack", "row_bytes", "summary"]
 
 
 class Bundle:
@@ -116,47 +101,12 @@ class Image(Bundle):
 
     def save(self, folder: str | Path) -> Path:
         """Write the bundle under a temporary name, then rename it to ``folder``; an earlier image there is replaced."""
-        def fill(new: Path) -> None:
-            (new / "core0").mkdir()
-            sections = []
-            for memory in MemoryMap(self.chip).loaded:
-                rows = self.memories[memory.name]
-                text = to_readmemh(rows, memory.width)
-                sections.append({"name": memory.name, "file": _file(memory), "rows": len(rows), "width": memory.width,
-                                 "sha256": hashlib.sha256(text).hexdigest(), "crc32": zlib.crc32(rows.tobytes())})
-                (new / _file(memory)).write_bytes(text)
-            manifest = {"format": FORMAT, "version": IMAGE_VERSION, "chip": self.chip.to_dict(), "network": self.network,
-                        "cores": [{"placement": self.placement.to_dict(), "sections": sections}]}
-            (new / MANIFEST).write_bytes(seal(manifest))
-
-        return write_folder(folder, "image", (MANIFEST,), fill)
+        return write_image(folder, self.chip, self.placement, self.network, self.memories)
 
     @classmethod
     def load(cls, folder: str | Path, chip: Chip | None = None) -> "Image":
         """Read and check a bundle; ``chip``: the chip it must have been packed for, if the caller has one."""
-        folder = Path(folder)
-        what = f"image {str(folder)!r}"
-        manifest = open_seal(_read(folder, MANIFEST, MAX_MANIFEST, what), what)
-        try:
-            if manifest["format"] != FORMAT or manifest["version"] != IMAGE_VERSION:
-                raise InputError(f"{what} must be of version {IMAGE_VERSION}, not {manifest['version']!r}: map the network again")
-            own, network, cores = Chip.from_dict(manifest["chip"]), manifest["network"], manifest["cores"]
-            if len(cores) != 1:
-                raise InputError(f"{what} must have 1 core, not {len(cores)}")
-            sections = {s["name"]: s for s in cores[0]["sections"]}
-            placement = Placement.from_dict(own, cores[0]["placement"])
-            missing = {"name", "sha256", "steps", "membrane_bits", "output", "readout", "inputs", "metadata"} - set(network)
-            if missing:
-                raise KeyError(min(missing))
-            loaded = MemoryMap(own).loaded
-            if list(sections) != [m.name for m in loaded]:
-                raise InputError(f"sections of {what} must be {', '.join(m.name for m in loaded)}, not {', '.join(sections)}")
-            if chip is not None and chip != own:
-                raise InputError(f"{what} must be packed for the chip at hand ({_differences(chip, own)}): map the network again for it")
-            memories = {m.name: _load_section(folder, replace(m, rows=placement.used_rows(m)), sections[m.name], what) for m in loaded}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"manifest of {what} must be complete, not without {error}") from None
-        return cls(own, placement, network, memories)
+        return cls(*read_image(folder, chip))
 
 
 def pack(network: Network, placement: Placement | None = None, *, chip: Chip | None = None) -> Image:
@@ -309,126 +259,3 @@ def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.nda
         memory[:words, :every[0]] = rows.reshape(words, every[0], -1)
         memories[m] = memory.reshape(-1, rows.shape[1])
     return memories
-
-
-# -- text ------------------------------------------------------------------------------------------------------
-
-_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
-_VALUES = np.full(256, 255, np.uint8)
-_VALUES[_DIGITS] = np.arange(16)
-
-
-def to_readmemh(rows: np.ndarray, width: int) -> bytes:
-    """uint8 ``[rows, ceil(width / 8)]`` as $readmemh text: one row a line, ceil(width / 4) lower-case digits."""
-    digits = -(-width // 4)
-    nibbles = np.stack([rows & 15, rows >> 4], axis=2).reshape(rows.shape[0], -1)[:, :digits]
-    text = np.full((rows.shape[0], digits + 1), ord("\n"), np.uint8)
-    text[:, :digits] = _DIGITS[nibbles[:, ::-1]]
-    return text.tobytes()
-
-
-def from_readmemh(data: bytes, rows: int, width: int) -> np.ndarray:
-    """Inverse of :func:`to_readmemh`; ValueError for any other text."""
-    digits = -(-width // 4)
-    if len(data) != rows * (digits + 1):
-        raise ValueError(f"{rows * (digits + 1)} bytes, not {len(data)}")
-    text = np.frombuffer(data, np.uint8).reshape(rows, digits + 1)
-    nibbles = np.zeros((rows, digits + digits % 2), np.uint8)
-    nibbles[:, :digits] = _VALUES[text[:, digits - 1::-1]]
-    top = 1 << (width - 4 * (digits - 1))
-    if nibbles.max() > 15 or nibbles[:, digits - 1].max() >= top or (text[:, digits] != ord("\n")).any():
-        raise ValueError(f"rows of {digits} hex digits, {width} bits")
-    return nibbles[:, ::2] | nibbles[:, 1::2] << 4
-
-
-# -- files -----------------------------------------------------------------------------------------------------
-
-
-def write_folder(folder: str | Path, what: str, marks: tuple[str, ...], fill: Callable[[Path], None]) -> Path:
-    """Have ``fill`` write a new folder under a temporary name, then rename it to ``folder``: never a half-written one.
-
-    An earlier folder there is replaced if it is empty or holds one of the files ``marks``; InputError for any other.
-    """
-    folder = Path(folder)
-    mine = any((folder / mark).is_file() for mark in marks)
-    if folder.is_symlink() or (folder.exists() and not mine and (folder.is_file() or any(folder.iterdir()))):
-        raise InputError(f"{what} folder must be new, empty or an earlier {what}, not {str(folder)!r}: name another")
-    temporary = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        new = temporary / "new"
-        new.mkdir()
-        fill(new)
-        if folder.exists():
-            os.rename(folder, temporary / "old")
-        os.rename(new, folder)
-    except OSError as error:
-        raise InputError(f"{what} folder must be writable, not {str(folder)!r} ({error.strerror})") from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return folder
-
-
-def _file(memory: Memory) -> str:
-    return f"core0/{memory.name}.mem"
-
-
-def _text(manifest: dict[str, Any]) -> bytes:
-    return (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode()
-
-
-def seal(manifest: dict[str, Any]) -> bytes:
-    """The manifest's one text, with the SHA-256 of itself (without that entry) inside."""
-    return _text({**manifest, "sha256": hashlib.sha256(_text(manifest)).hexdigest()})
-
-
-def open_seal(data: bytes, what: str) -> dict[str, Any]:
-    try:
-        manifest = json.loads(data)
-        rest = {k: v for k, v in manifest.items() if k != "sha256"}
-        if data == seal(rest):
-            return rest
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        pass
-    raise InputError(f"manifest of {what} must be as spikeloop wrote it, not damaged or edited: map the network again")
-
-
-def _read(folder: Path, file: str, most: int, what: str) -> bytes:
-    path = folder / file
-    if path.is_symlink() or (path.parent != folder and path.parent.is_symlink()):
-        raise InputError(f"{file} of {what} must be a file of its folder, not a symbolic link")
-    try:
-        if path.stat().st_size > most:
-            raise InputError(f"{file} of {what} must be at most {most} bytes, not {path.stat().st_size}")
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file} of {what} must be a readable file, not missing or locked ({error.strerror})") from None
-
-
-def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: str) -> np.ndarray:
-    file = _file(memory)
-    if section["file"] != file:
-        raise InputError(f"file of section {memory.name} of {what} must be {file!r}, not {section['file']!r}")
-    if (section["rows"], section["width"]) != (memory.rows, memory.width):
-        raise InputError(f"section {memory.name} of {what} must be {memory.rows} rows of {memory.width} bits, "
-                         f"not {section['rows']} of {section['width']}")
-    size = memory.rows * (-(-memory.width // 4) + 1)
-    data = _read(folder, file, size, what)
-    if len(data) != size:
-        raise InputError(f"{file} of {what} must be {size} bytes, not {len(data)} (truncated): map the network again")
-    if hashlib.sha256(data).hexdigest() != section["sha256"]:
-        raise InputError(f"{file} of {what} must have the SHA-256 of its manifest, not another (damaged): map the network again")
-    try:
-        rows = from_readmemh(data, memory.rows, memory.width)
-    except ValueError as error:
-        raise InputError(f"{file} of {what} must be $readmemh text of {error}") from None
-    if zlib.crc32(rows.tobytes()) != section["crc32"]:
-        raise InputError(f"CRC-32 of {file} of {what} must be {section['crc32']}, not {zlib.crc32(rows.tobytes())}")
-    return rows
-
-
-def _differences(wanted: Chip, got: Chip) -> str:
-    pairs = [(k, v, got.to_dict()[k]) for k, v in wanted.to_dict().items() if got.to_dict()[k] != v]
-    return ", ".join(f"{k} {v}, not {other}" for k, v, other in pairs)

@@ -6,8 +6,8 @@ The page is generated and committed; tests/test_docs.py fails when it is not wha
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from pysim.files import write_atomic
 from pysim.memory_map import CONTROL_PIM, Memory, MemoryMap, Register
-from pysim.network import write_atomic
 from pysim.params import PRESETS, Chip
 from pysim.pim_front import PimFront
 from pysim.pim_params import PimParams

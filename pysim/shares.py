@@ -20,7 +20,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from pysim.errors import InputError
-from pysim.image import MANIFEST, Bundle, Image, open_seal, seal, write_folder
+from pysim.files import open_seal, seal, write_folder
+from pysim.image import Bundle, Image
+from pysim.image_file import MANIFEST
 from pysim.params import Chip
 
 __all__ = ["HEADS", "Nodes", "Share", "Shared"]

@@ -12,8 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from pysim.errors import InputError
+from pysim.files import write_atomic
 from pysim.memory_map import COUNTERS, PIM_COUNTERS
-from pysim.network import Input, PimHead, write_atomic
+from pysim.network import Input, PimHead
 
 __all__ = ["Stimulus", "Trace", "pack", "save_arrays", "unpack"]
 

@@ -10,9 +10,10 @@ values at the ends of the membrane range, so that every clip acts. The same gene
 
 import numpy as np
 
+from pysim.elements import weight_range
 from pysim.errors import InputError
 from pysim.mapping import place, word_of
-from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Network, Population, Reset, WeightFormat, weight_range
+from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Network, Population, Reset, WeightFormat
 from pysim.params import Chip
 from pysim.trace import Stimulus
 

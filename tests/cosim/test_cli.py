@@ -17,7 +17,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from cosim.cli import main
-from pysim.image import seal
+from pysim.files import seal
 from pysim.network import Network
 from pysim.trace import Stimulus
 from tests.cosim.conftest import Small, small_network

@@ -1,4 +1,4 @@
-"""pysim/network.py: the file returns what was saved, and refuses everything else in one sentence."""
+"""pysim/network.py, pysim/elements.py: values are checked; the file returns what was saved and refuses all else in one sentence."""
 
 import json
 import pickle
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pysim.elements import weight_range
 from pysim.errors import InputError
-from pysim.network import Edge, Input, Network, Population, WeightFormat, start_ticks, weight_range, write_atomic
+from pysim.network import Edge, Input, Network, Population, WeightFormat, start_ticks
 from pysim.params import PRESETS
 from tests.networks import random_network
 from tests.pysim.small import network
@@ -197,13 +198,3 @@ def test_ticks_and_delays() -> None:
     (WeightFormat.TERNARY, 2, (-1, 1))])
 def test_weight_range(form: WeightFormat, bits: int, expected: tuple[int, int]) -> None:
     assert weight_range(form, bits) == expected
-
-
-def test_an_unwritable_folder_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="output file must be writable, not"):
-        write_atomic(tmp_path / "file" / "net", b"data")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match="output file must be writable, not"):
-        write_atomic(tmp_path / "folder", b"data")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]

@@ -10,8 +10,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from pathlib import Path
 
+from pysim.files import write_atomic
 from pysim.fit import Fit, fit
-from pysim.network import write_atomic
 from pysim.params import preset
 from pysim.patches import Reading
 from pysim.zoo import layers

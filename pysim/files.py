@@ -1,0 +1,80 @@
+"""Files and folders that are written whole or not at all, and the seal of a manifest that is then not edited."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pysim.errors import InputError
+
+__all__ = ["open_seal", "seal", "write_atomic", "write_folder"]
+
+
+def write_atomic(path: str | Path, data: bytes) -> Path:
+    """Write ``data`` to ``path`` under a temporary name, then rename: never a half-written file."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise InputError(f"output file must be writable, not {str(path)!r} ({error.strerror})") from None
+    return path
+
+
+def write_folder(folder: str | Path, what: str, marks: tuple[str, ...], fill: Callable[[Path], None]) -> Path:
+    """Have ``fill`` write a new folder under a temporary name, then rename it to ``folder``: never a half-written one.
+
+    An earlier folder there is replaced if it is empty or holds one of the files ``marks``; InputError for any other.
+    """
+    folder = Path(folder)
+    mine = any((folder / mark).is_file() for mark in marks)
+    if folder.is_symlink() or (folder.exists() and not mine and (folder.is_file() or any(folder.iterdir()))):
+        raise InputError(f"{what} folder must be new, empty or an earlier {what}, not {str(folder)!r}: name another")
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        new = temporary / "new"
+        new.mkdir()
+        fill(new)
+        if folder.exists():
+            os.rename(folder, temporary / "old")
+        os.rename(new, folder)
+    except OSError as error:
+        raise InputError(f"{what} folder must be writable, not {str(folder)!r} ({error.strerror})") from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _text(manifest: dict[str, Any]) -> bytes:
+    return (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode()
+
+
+def seal(manifest: dict[str, Any]) -> bytes:
+    """The manifest's one text, with the SHA-256 of itself (without that entry) inside."""
+    return _text({**manifest, "sha256": hashlib.sha256(_text(manifest)).hexdigest()})
+
+
+def open_seal(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        manifest = json.loads(data)
+        rest = {k: v for k, v in manifest.items() if k != "sha256"}
+        if data == seal(rest):
+            return rest
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        pass
+    raise InputError(f"manifest of {what} must be as spikeloop wrote it, not damaged or edited: map the network again")

@@ -1,0 +1,150 @@
+"""The image bundle on disk: a folder with the memories of a mapped network, and all a host needs to run it.
+
+    manifest.json       version, chip parameters, network (name, SHA-256, steps, inputs, ...), cores: placement and sections
+    core0/NAME.mem      one $readmemh file per loaded memory: one row a line, ceil(width / 4) lower-case hex digits
+
+Every section carries the SHA-256 of its file and the CRC-32 of its row bytes; the manifest carries its own SHA-256 and has one
+canonical text. A bundle that is not exactly what :func:`write_image` wrote is refused.
+"""
+
+import hashlib
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pysim.errors import InputError
+from pysim.files import open_seal, seal, write_folder
+from pysim.mapping import Placement
+from pysim.memory_map import Memory, MemoryMap
+from pysim.params import Chip
+
+__all__ = ["IMAGE_VERSION", "MANIFEST", "from_readmemh", "read_image", "to_readmemh", "write_image"]
+
+IMAGE_VERSION = 1
+FORMAT = "spikeloop image"
+MANIFEST = "manifest.json"
+MAX_MANIFEST = 64 << 20
+
+
+def write_image(folder: str | Path, chip: Chip, placement: Placement, network: dict[str, Any], memories: dict[str, np.ndarray]) -> Path:
+    """Write what an Image (pysim/image.py) holds, whole or not at all; an earlier image there is replaced. Returns the folder."""
+    def fill(new: Path) -> None:
+        (new / "core0").mkdir()
+        sections = []
+        for memory in MemoryMap(chip).loaded:
+            rows = memories[memory.name]
+            text = to_readmemh(rows, memory.width)
+            sections.append({"name": memory.name, "file": _file(memory), "rows": len(rows), "width": memory.width,
+                             "sha256": hashlib.sha256(text).hexdigest(), "crc32": zlib.crc32(rows.tobytes())})
+            (new / _file(memory)).write_bytes(text)
+        manifest = {"format": FORMAT, "version": IMAGE_VERSION, "chip": chip.to_dict(), "network": network,
+                    "cores": [{"placement": placement.to_dict(), "sections": sections}]}
+        (new / MANIFEST).write_bytes(seal(manifest))
+
+    return write_folder(folder, "image", (MANIFEST,), fill)
+
+
+def read_image(folder: str | Path, chip: Chip | None) -> tuple[Chip, Placement, dict[str, Any], dict[str, np.ndarray]]:
+    """What :func:`write_image` was given, in its order; ``chip``: the one it must have been packed for, if the caller has one.
+
+    InputError for anything but a whole, undamaged bundle.
+    """
+    folder = Path(folder)
+    what = f"image {str(folder)!r}"
+    manifest = open_seal(_read(folder, MANIFEST, MAX_MANIFEST, what), what)
+    try:
+        if manifest["format"] != FORMAT or manifest["version"] != IMAGE_VERSION:
+            raise InputError(f"{what} must be of version {IMAGE_VERSION}, not {manifest['version']!r}: map the network again")
+        own, network, cores = Chip.from_dict(manifest["chip"]), manifest["network"], manifest["cores"]
+        if len(cores) != 1:
+            raise InputError(f"{what} must have 1 core, not {len(cores)}")
+        sections = {s["name"]: s for s in cores[0]["sections"]}
+        placement = Placement.from_dict(own, cores[0]["placement"])
+        missing = {"name", "sha256", "steps", "membrane_bits", "output", "readout", "inputs", "metadata"} - set(network)
+        if missing:
+            raise KeyError(min(missing))
+        loaded = MemoryMap(own).loaded
+        if list(sections) != [m.name for m in loaded]:
+            raise InputError(f"sections of {what} must be {', '.join(m.name for m in loaded)}, not {', '.join(sections)}")
+        if chip is not None and chip != own:
+            raise InputError(f"{what} must be packed for the chip at hand ({_differences(chip, own)}): map the network again for it")
+        memories = {m.name: _load_section(folder, replace(m, rows=placement.used_rows(m)), sections[m.name], what) for m in loaded}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"manifest of {what} must be complete, not without {error}") from None
+    return own, placement, network, memories
+
+
+def _file(memory: Memory) -> str:
+    return f"core0/{memory.name}.mem"
+
+
+def _read(folder: Path, file: str, most: int, what: str) -> bytes:
+    path = folder / file
+    if path.is_symlink() or (path.parent != folder and path.parent.is_symlink()):
+        raise InputError(f"{file} of {what} must be a file of its folder, not a symbolic link")
+    try:
+        if path.stat().st_size > most:
+            raise InputError(f"{file} of {what} must be at most {most} bytes, not {path.stat().st_size}")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} of {what} must be a readable file, not missing or locked ({error.strerror})") from None
+
+
+def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: str) -> np.ndarray:
+    file = _file(memory)
+    if section["file"] != file:
+        raise InputError(f"file of section {memory.name} of {what} must be {file!r}, not {section['file']!r}")
+    if (section["rows"], section["width"]) != (memory.rows, memory.width):
+        raise InputError(f"section {memory.name} of {what} must be {memory.rows} rows of {memory.width} bits, "
+                         f"not {section['rows']} of {section['width']}")
+    size = memory.rows * (-(-memory.width // 4) + 1)
+    data = _read(folder, file, size, what)
+    if len(data) != size:
+        raise InputError(f"{file} of {what} must be {size} bytes, not {len(data)} (truncated): map the network again")
+    if hashlib.sha256(data).hexdigest() != section["sha256"]:
+        raise InputError(f"{file} of {what} must have the SHA-256 of its manifest, not another (damaged): map the network again")
+    try:
+        rows = from_readmemh(data, memory.rows, memory.width)
+    except ValueError as error:
+        raise InputError(f"{file} of {what} must be $readmemh text of {error}") from None
+    if zlib.crc32(rows.tobytes()) != section["crc32"]:
+        raise InputError(f"CRC-32 of {file} of {what} must be {section['crc32']}, not {zlib.crc32(rows.tobytes())}")
+    return rows
+
+
+def _differences(wanted: Chip, got: Chip) -> str:
+    pairs = [(k, v, got.to_dict()[k]) for k, v in wanted.to_dict().items() if got.to_dict()[k] != v]
+    return ", ".join(f"{k} {v}, not {other}" for k, v, other in pairs)
+
+
+# -- text ------------------------------------------------------------------------------------------------------
+
+_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+_VALUES = np.full(256, 255, np.uint8)
+_VALUES[_DIGITS] = np.arange(16)
+
+
+def to_readmemh(rows: np.ndarray, width: int) -> bytes:
+    """uint8 ``[rows, ceil(width / 8)]`` as $readmemh text: one row a line, ceil(width / 4) lower-case digits."""
+    digits = -(-width // 4)
+    nibbles = np.stack([rows & 15, rows >> 4], axis=2).reshape(rows.shape[0], -1)[:, :digits]
+    text = np.full((rows.shape[0], digits + 1), ord("\n"), np.uint8)
+    text[:, :digits] = _DIGITS[nibbles[:, ::-1]]
+    return text.tobytes()
+
+
+def from_readmemh(data: bytes, rows: int, width: int) -> np.ndarray:
+    """Inverse of :func:`to_readmemh`; ValueError for any other text."""
+    digits = -(-width // 4)
+    if len(data) != rows * (digits + 1):
+        raise ValueError(f"{rows * (digits + 1)} bytes, not {len(data)}")
+    text = np.frombuffer(data, np.uint8).reshape(rows, digits + 1)
+    nibbles = np.zeros((rows, digits + digits % 2), np.uint8)
+    nibbles[:, :digits] = _VALUES[text[:, digits - 1::-1]]
+    top = 1 << (width - 4 * (digits - 1))
+    if nibbles.max() > 15 or nibbles[:, digits - 1].max() >= top or (text[:, digits] != ord("\n")).any():
+        raise ValueError(f"rows of {digits} hex digits, {width} bits")
+    return nibbles[:, ::2] | nibbles[:, 1::2] << 4
