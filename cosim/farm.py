@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from cosim.backends import open_backend
 from cosim.chunk import Chunk
 from cosim.compare import SINGLE, Crew, Job
-from cosim.flow import sources
+from cosim.stages import sources
 from pysim.bundle import load_bundle
 from pysim.errors import InputError
 from pysim.network import Network

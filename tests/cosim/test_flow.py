@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cosim.cli import main
-from cosim.flow import Stages, parse_layers
+from cosim.flow import parse_layers
 from pysim.errors import InputError
 from pysim.image import Image
 from pysim.network import Network
@@ -101,30 +101,6 @@ def test_more_samples_than_there_are(images: Path, output: Path) -> None:
     status, out, err = sim(images, output, "--samples", "41")
     assert (status, out) == (2, "")
     assert "samples must be at most 40 (the test images there are), not 41" in err
-
-
-def test_stages_forget_nothing_that_matters(tmp_path: Path) -> None:
-    """Kept only with the same inputs and the same output files; a step that fails is not remembered."""
-    done: list[str] = []
-
-    def run(inputs: object, text: str = "x") -> object:
-        def work() -> str:
-            (tmp_path / "file").write_text(text)
-            done.append(text)
-            return text.upper()
-        return Stages(tmp_path, lambda _: None).run("step", {"in": inputs}, ["file"], work)
-
-    assert [run(1), run(1), len(done)] == ["X", "X", 1]
-    assert [run(2, "y"), len(done)] == ["Y", 2]
-    (tmp_path / "file").write_text("edited")
-    assert [run(2, "y"), len(done)] == ["Y", 3]
-    (tmp_path / "file").unlink()
-    assert [run(2, "y"), len(done)] == ["Y", 4]
-    with pytest.raises(ZeroDivisionError):
-        Stages(tmp_path, lambda _: None).run("bad", {}, [], lambda: 1 // 0)
-    assert "bad" not in json.loads((tmp_path / "stages.json").read_text())
-    (tmp_path / "stages.json").write_text("not json")
-    assert [run(2, "z"), len(done)] == ["Z", 5]
 
 
 @pytest.mark.parametrize("config, layers", [("784-100-10", (784, 100, 10)), ("2-1", (2, 1))])
