@@ -62,7 +62,7 @@ class VerilatedMesh(Backend):
     def waves(self, stimulus: Stimulus, path: Path) -> Path:
         """Run the stimulus on a build that records every named signal, to ``path`` with suffix .vcd. One time unit is half a cycle."""
         path = Path(path).with_suffix(".vcd")
-        with closing(MeshChipModel(self.image.chip, replace(self.options, waves=True, direct=False))) as model:
+        with closing(MeshChipModel(self.image.chip, replace(self.options, waves=True, direct=False, optimise=False))) as model:
             model.fill_mesh(self.image)
             with model.recorded(path):
                 model.run_mesh(self.image, stimulus)

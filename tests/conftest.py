@@ -29,6 +29,7 @@ hypothesis.settings.load_profile("spikeloop")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=0, help="seed of the fixtures `seed` and `rng` (default 0)")
+    parser.addoption("--geometries", type=int, default=10, help="random PIM macros, each built for itself (default 10)")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

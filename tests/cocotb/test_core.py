@@ -30,5 +30,5 @@ def test_chip(name: str, simulator: str, tmp_path: Path, seed: int) -> None:
     chip = CHIPS[name]
     environment = {"SPIKELOOP_CHIP": json.dumps(chip.to_dict()), "SPIKELOOP_SEED": str(seed), "SPIKELOOP_NETWORKS": "4"}
     modules = "tests.cocotb.bench_core" + (",tests.cocotb.bench_chip" if name == "tiny" else "")
-    ran = run(build_chip(chip, simulator), modules, environment=environment, folder=tmp_path)
+    ran = run(build_chip(chip, simulator, optimize="-O0"), modules, environment=environment, folder=tmp_path)
     assert len(ran) >= (25 if name == "tiny" else 4)

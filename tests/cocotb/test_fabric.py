@@ -75,7 +75,7 @@ def bench(built: Build, mesh: tuple[int, int], seed: int, folder: Path, seeds: i
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize(("width", "height", "gates"), MESHES)
 def test_fabric(width: int, height: int, gates: str, simulator: str, tmp_path: Path, seed: int) -> None:
-    built = build(simulator, [verilog((width, height), gates)], "fabric_bench")
+    built = build(simulator, [verilog((width, height), gates)], "fabric_bench", optimize="-O0")
     assert len(bench(built, (width, height), seed, tmp_path)) == 4 + 3 * 3 + 2 * 3
 
 
@@ -92,7 +92,7 @@ def test_seeded_faults_are_caught(fault: Fault | None, tmp_path: Path, seed: int
     subprocess.run([sys.executable, "-m", "tests.cocotb.fabric_top", "3", "3", "gated", str(tmp_path / "fabric.v")], cwd=tree, check=True,
                    env=environment(tree, own_cache=False))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # mutants stay out of the user's
-    built = build("icarus", [tmp_path / "fabric.v"], "fabric_bench")
+    built = build("icarus", [tmp_path / "fabric.v"], "fabric_bench", optimize="-O0")
     if fault is None:
         bench(built, (3, 3), seed, tmp_path / "run", seeds=1)
     else:

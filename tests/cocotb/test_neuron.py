@@ -21,6 +21,6 @@ def verilog() -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(("simulator", "share"), [("verilator", 1), pytest.param("icarus", 5, marks=pytest.mark.icarus)])
 def test_corners_of_the_neuron_step(simulator: str, share: int, tmp_path: Path, seed: int) -> None:
-    built = build(simulator, [verilog()], "neuron_bench")
+    built = build(simulator, [verilog()], "neuron_bench", optimize="-O0")
     ran = run(built, "tests.cocotb.bench_neuron", environment={"SPIKELOOP_SEED": str(seed), "SPIKELOOP_SHARE": str(share)}, folder=tmp_path)
     assert len(ran) == 2 * len(FORMS)

@@ -14,12 +14,12 @@ from cosim.compare import compare
 from cosim.link import Backend
 from cosim.mesh import MeshChipModel
 from cosim.shrink import keep_evidence
-from cosim.verilate import Options
 from pysim.bundle import load_bundle
 from pysim.mesh import MeshImage
 from pysim.network import Edge, Network
 from pysim.trace import Stimulus
 from tests.conftest import ICARUS
+from tests.cosim import FAST_BUILD
 from tests.cosim.conftest import small_network
 from tests.cosim.test_cli import refused, spikeloop
 
@@ -122,7 +122,7 @@ def test_every_backend_and_a_seeded_bit(mapped: Path, folder: Path, monkeypatch:
     assert isinstance(bundle, MeshImage)
 
     def opener(name: str) -> Backend:
-        return open_backend(name, network, bundle, **({"options": Options(optimise=False)} if name == "verilator" else {}))
+        return open_backend(name, network, bundle, **({"options": FAST_BUILD} if name == "verilator" else {}))
 
     names = ["golden", "pysim", "verilator", *(["icarus"] if ICARUS else [])]
     result = compare(network, stimulus, names, opener, workers=1, holders=bundle.holders())

@@ -11,6 +11,7 @@ from pysim.memory_map import MemoryMap
 from pysim.program import Program, compile_program
 from pysim.schedule import load_rows
 from pysim.trace import Stimulus, Trace
+from tests.cosim import FAST_BUILD
 from tests.pysim.test_cost import ZOU, full_core
 from tests.pysim.test_partition import CHIP, conv_network, stimulus
 
@@ -22,7 +23,7 @@ def test_counters_of_the_rtl_equal_the_model(dense: bool, rng: np.random.Generat
     network = conv_network(rng)
     program, stim = compile_program(network, CHIP), stimulus(rng, network)
     assert isinstance(program, Program)
-    model = ChipModel(CHIP)
+    model = ChipModel(CHIP, FAST_BUILD)
     map_ = MemoryMap(CHIP)
     model.write(map_.registers["dense"].address, dense)
     compared = 0
@@ -62,7 +63,7 @@ def test_a_dense_period_of_the_papers_core(extension: int, rng: np.random.Genera
     """13,824 cycles that add synapse rows, and the rest apart, in the RTL of zou2021."""
     image = pack(full_core(rng, extension), chip=ZOU)
     stim = Stimulus.pack({"x": (rng.random((2, 1, image.placement.rows)) < 0.1).astype(np.uint8)})
-    model = ChipModel(ZOU)
+    model = ChipModel(ZOU, FAST_BUILD)
     try:
         model.fill(image)
         model.write(MemoryMap(ZOU).registers["dense"].address, 1)

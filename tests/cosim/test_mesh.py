@@ -7,7 +7,6 @@ import pytest
 
 from cosim.compare import diff
 from cosim.mesh import MeshChipModel, VerilatedMesh
-from cosim.verilate import Options
 from golden import integer
 from golden.datasets import load_mnist
 from golden.encoders import Encoder
@@ -18,10 +17,10 @@ from pysim.mesh import MeshModel, map_mesh
 from pysim.network import Edge, Input, Network, Population
 from pysim.params import Chip
 from pysim.trace import Stimulus, unpack
+from tests.cosim import FAST_BUILD
 from tests.mesh_regression import core_differences, differences, mesh_case
 from tests.regression import CHIPS
 
-FAST_BUILD = Options(optimise=False)
 MESH = CHIPS["mesh"]
 IMAGES = 20
 

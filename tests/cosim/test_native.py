@@ -14,6 +14,7 @@ from pysim.image import Image, pack
 from pysim.memory_map import CHIP_ID, MemoryMap
 from pysim.params import PRESETS, Chip
 from pysim.trace import Stimulus
+from tests.cosim import FAST_BUILD
 from tests.cosim.conftest import Small
 from tests.cosim.test_icarus import draw, same
 from tests.networks import random_network, random_stimulus
@@ -34,7 +35,7 @@ def test_the_forms_of_the_chip_are_the_same_chip(seed: int, variant: str) -> Non
         rng = np.random.default_rng(100 * seed + number)
         network = random_network(rng, TINY)
         stimulus = random_stimulus(rng, network, 4, density=0.2)
-        with Verilated(pack(network, chip=TINY)) as default, Verilated(pack(network, chip=VARIANTS[variant])) as other:
+        with Verilated(pack(network, chip=TINY)) as default, Verilated(pack(network, chip=VARIANTS[variant]), FAST_BUILD) as other:
             same(default.run(stimulus), other.run(stimulus))
 
 
@@ -62,7 +63,7 @@ def test_workers_share_the_samples_and_keep_their_order(seed: int, workers: int)
 
 def load_and_read_back(image: Image, stimulus: Stimulus) -> None:
     """Through the load port word by word, every word read back by it, then the same run as after the direct fill."""
-    loaded, filled = ChipModel(image.chip), ChipModel(image.chip)
+    loaded, filled = ChipModel(image.chip, FAST_BUILD), ChipModel(image.chip, FAST_BUILD)
     try:
         loaded.load(image)
         filled.fill(image)

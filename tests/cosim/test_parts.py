@@ -7,16 +7,15 @@ from cosim.backends import open_backend
 from cosim.compare import compare
 from cosim.native import ChipModel
 from cosim.parts import PingPong, VerilatedParts
-from cosim.verilate import Options
 from pysim.cost import measure
 from pysim.memory_map import MemoryMap
 from pysim.program import Program, compile_program
 from pysim.schedule import at_pins, jobs, load_rows, load_stream, load_words, pauses, schedule
 from pysim.trace import Trace
+from tests.cosim import FAST_BUILD
 from tests.pysim.test_partition import CHIP, conv_network, stimulus
 from tests.regression import CHIPS, differences
 
-FAST_BUILD = Options(optimise=False)
 BANKED = CHIP.replace(banks=2)
 SAMPLES = 24
 

@@ -8,18 +8,18 @@ import pytest
 from cosim.backends import open_backend
 from cosim.compare import compare
 from cosim.native import ChipModel, Verilated
-from cosim.verilate import Options
 from pysim.errors import InputError
 from pysim.image import pack
 from pysim.program import Program, compile_program
+from tests.cosim import FAST_BUILD
 from tests.pim_chip_regression import differences, random_case
 from tests.regression import CHIPS
 
-CHIP, OPTIONS = CHIPS["pim"], Options(optimise=False)
+CHIP = CHIPS["pim"]
 
 
 def test_rtl_is_the_chip_model(seed: int) -> None:
-    assert list(differences(ChipModel(CHIP, OPTIONS), CHIP, 24, seed=seed)) == []
+    assert list(differences(ChipModel(CHIP, FAST_BUILD), CHIP, 24, seed=seed)) == []
 
 
 @pytest.mark.parametrize("columns", [CHIP.columns, 96])
@@ -34,7 +34,7 @@ def test_three_backends_agree(held: bool, columns: int, seed: int) -> None:
     bundle = compile_program(network, CHIP.replace(columns=columns))
     assert isinstance(bundle, Program) == (columns == 96)
     result = compare(network, stimulus, ["golden", "pysim", "verilator"],
-                     lambda name: open_backend(name, network, bundle, **({"options": OPTIONS} if name == "verilator" else {})))
+                     lambda name: open_backend(name, network, bundle, **({"options": FAST_BUILD} if name == "verilator" else {})))
     assert result.different == 0 and result.pairs[1].currents == 4 * network.populations[0].size * (1 if held else 4), result.first
     assert result.pairs[0].counters_different.keys() >= {"n_sat", "n_clip"}
     assert result.total("pim_cycles", "verilator") == result.total("pim_cycles", "pysim") > 0
@@ -43,7 +43,7 @@ def test_three_backends_agree(held: bool, columns: int, seed: int) -> None:
 def test_the_load_port_fills_the_macro(seed: int) -> None:
     network, stimulus = random_case(np.random.default_rng([seed, 2]), CHIP, held=True)
     image = pack(network, chip=CHIP)
-    with Verilated(image, OPTIONS) as one, Verilated(image, OPTIONS, through_load_port=True) as other:
+    with Verilated(image, FAST_BUILD) as one, Verilated(image, FAST_BUILD, through_load_port=True) as other:
         a, b = one.run(stimulus), other.run(stimulus)
     assert np.array_equal(a.currents["driven"], b.currents["driven"]) and np.array_equal(a.membranes["out"], b.membranes["out"])
 

@@ -12,7 +12,10 @@ from pysim.pim_params import PimLayer, PimParams, PimWindow
 from tests.pim_cases import MACROS, random_images, random_layer, random_params
 from tests.pim_regression import first_difference
 
-GEOMETRIES = 50
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "geometry" in metafunc.fixturenames:
+        metafunc.parametrize("geometry", range(metafunc.config.getoption("--geometries")))
 
 
 @pytest.mark.parametrize("macro", MACROS)
@@ -36,7 +39,6 @@ def test_rtl_is_the_golden(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("geometry", range(GEOMETRIES))
 def test_rtl_is_chip_model_and_golden_on_many_geometries(geometry: int, seed: int) -> None:
     """A macro of its own each, four layers; the golden sees the same codes as pysim."""
     rng = np.random.default_rng([seed, geometry])
