@@ -7,7 +7,7 @@ from pysim.names import public
 
 NAMES = {
     "Backend": "link",
-    "Result": "compare",
+    "Result": "result",
     "Run": "run",
     "open_backend": "backends",
     "verify": "backends",

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from cosim.compare import Result, compare
+from cosim.compare import compare
 from cosim.link import Backend, check_tools
 from cosim.parts import Parts, PingPong, VerilatedParts
+from cosim.result import Result
 from pysim.errors import InputError
 from pysim.image import Bundle, Image
 from pysim.mesh import MeshImage, MeshModel

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from cosim.compare import diff
 from cosim.native import Verilated
+from cosim.pairs import diff
 from cosim.verilate import Options, build, default_compiler
 from pysim.core import Core
 from pysim.errors import InputError

@@ -39,9 +39,9 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
     """Run a stimulus through two or more backends and compare every spike, membrane and counter with the first."""
     with output(json) as out:
         from cosim.backends import check_names, open_backend
-        from cosim.compare import Result
         from cosim.compare import compare as run
         from cosim.expected import Expected
+        from cosim.result import Result
         from cosim.run import SUMMARY, Run
         from cosim.shrink import keep_evidence
         from pysim.bundle import load_bundle

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from cosim.backends import check_names, open_backend
-from cosim.compare import CHIPS, Result, compare
+from cosim.compare import compare
 from cosim.report import write as write_report
+from cosim.result import CHIPS, Result
 from cosim.run import KEPT, Run
 from cosim.shrink import Evidence, keep_evidence
 from cosim.stages import Stages, sha256, sources, version

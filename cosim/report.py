@@ -14,8 +14,8 @@ import jinja2
 import numpy as np
 
 from cosim.chunk import Chunk, Kept, unpack_arrays
-from cosim.compare import CHIPS
 from cosim.pairs import busy
+from cosim.result import CHIPS
 from cosim.run import REPORT, Run
 from pysim.files import write_atomic
 from pysim.trace import unpack

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from cosim.chunk import Chunk, pack_arrays
-from cosim.compare import Result
 from cosim.expected import Expected
 from cosim.journal import Journal
+from cosim.result import Result
 from pysim.errors import InputError
 from pysim.files import write_atomic
 from pysim.image import Bundle, Image

@@ -15,8 +15,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from cosim.compare import Difference, Holders, Opener, diff
+from cosim.compare import Opener
 from cosim.link import Backend
+from cosim.pairs import Difference, Holders, diff
 from pysim.network import Network
 from pysim.trace import Stimulus
 

@@ -19,9 +19,10 @@ import jinja2
 import numpy as np
 
 from cosim.backends import check_names, open_backend
-from cosim.compare import CHIPS, compare
+from cosim.compare import compare
 from cosim.figures import LINES, figure, svg
 from cosim.nets import Net
+from cosim.result import CHIPS
 from cosim.run import Run
 from golden.datasets import Dataset
 from pysim.cost import Constants

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosim.compare import diff
 from cosim.mesh import MeshChipModel
+from cosim.pairs import diff
 from pysim.errors import InputError
 from pysim.memory_map import COUNTERS, MemoryMap
 from pysim.mesh import MeshImage, MeshModel, map_mesh

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cosim.compare import diff
 from cosim.link import LinkBackend
 from cosim.native import ChipModel
+from cosim.pairs import diff
 from pysim.core import Core
 from pysim.image import pack
 from pysim.network import Edge, Input, Network, PimSource, Population, Reset

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from cosim import native
-from cosim.compare import diff
 from cosim.mesh import MeshChipModel
 from cosim.native import ChipModel
+from cosim.pairs import diff
 from cosim.pim import build_pim
 from cosim.verilate import Options, build
 from pysim.core import Core

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cosim.backends import open_backend
-from cosim.compare import Result, compare
+from cosim.compare import compare
+from cosim.result import Result
 from cosim.verilate import Options
 from golden.datasets import Dataset, load_mnist
 from golden.encoders import Encoder

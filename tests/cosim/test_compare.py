@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from cosim.backends import Golden, Pysim
-from cosim.compare import Difference, compare, decisions, diff
+from cosim.chunk import decisions
+from cosim.compare import compare
 from cosim.link import Backend
+from cosim.pairs import Difference, diff
 from pysim.errors import InputError
 from pysim.memory_map import COUNTERS
 from pysim.network import Network

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cosim.compare import diff
 from cosim.mesh import MeshChipModel, VerilatedMesh
+from cosim.pairs import diff
 from golden import integer
 from golden.datasets import load_mnist
 from golden.encoders import Encoder

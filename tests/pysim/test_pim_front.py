@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cosim.backends import Golden, Pysim
-from cosim.compare import diff
+from cosim.pairs import diff
 from cosim.parts import Parts
 from pysim import fast
 from pysim.bundle import load_bundle
