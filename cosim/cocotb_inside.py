@@ -10,7 +10,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ValueChange
 
-from cosim.cocotb_bench import PERIOD, StreamDriver
+from cosim.cocotb_streams import PERIOD, StreamDriver
 from pysim.memory_map import CONTROL_CLEAR, MemoryMap
 from pysim.params import BUS_BITS, Chip
 

@@ -5,7 +5,8 @@ import itertools
 import cocotb
 import numpy as np
 
-from cosim.cocotb_bench import ChipBench, Scoreboard, StreamMonitor, always, one_in, randomly, watchdog
+from cosim.cocotb_bench import ChipBench
+from cosim.cocotb_streams import Scoreboard, StreamMonitor, always, one_in, randomly, watchdog
 from pysim.core import Core
 from pysim.image import Image, pack
 from pysim.memory_map import CONTROL_CLEAR, CONTROL_TICK, COUNTERS

@@ -15,7 +15,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from cosim.cocotb_bench import PERIOD, Pattern, Scoreboard, StreamDriver, StreamMonitor, always, never, one_in, randomly, watchdog
+from cosim.cocotb_streams import PERIOD, Pattern, Scoreboard, StreamDriver, StreamMonitor, always, never, one_in, randomly, watchdog
 from hdl.router import PORTS
 from pysim.fabric import Mesh, Rectangle, hops, latency, path
 from pysim.records import pack_plain, packet_record

@@ -12,7 +12,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from cosim.cocotb_bench import PERIOD, StreamDriver, StreamMonitor, always, never, watchdog
+from cosim.cocotb_streams import PERIOD, StreamDriver, StreamMonitor, always, never, watchdog
 from pysim import frames
 from pysim.frames import BATCH, HELLO, NAK, READ, REPLY, RUN, WAIT_CYCLES, WIRE_BYTES, WRITE, Command, open_frame, seal
 from pysim.image import Image

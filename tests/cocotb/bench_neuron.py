@@ -7,7 +7,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from cosim.cocotb_bench import PERIOD, watchdog
+from cosim.cocotb_streams import PERIOD, watchdog
 from tests.cocotb.neuron_cases import FORMS, cases, expected, results, stimuli
 
 SEED = int(os.environ.get("SPIKELOOP_SEED", "0"))

@@ -10,7 +10,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from cosim.cocotb_bench import PERIOD, StreamDriver, StreamMonitor, always, one_in, randomly, watchdog
+from cosim.cocotb_streams import PERIOD, StreamDriver, StreamMonitor, always, one_in, randomly, watchdog
 from pysim.pim import run
 from pysim.pim_image import contents, memories, stream_word
 from pysim.pim_params import COUNTERS, PimLayer, PimParams
