@@ -77,15 +77,6 @@ def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_p
     assert curves[0] == curves[1] == curves[2] != curves[3]
 
 
-@pytest.mark.parametrize("encoder", [Encoder(name="rate", steps=6), Encoder(name="level_crossing", steps=7, threshold=48)],
-                         ids=lambda encoder: encoder.name)
-def test_other_encoders(encoder: Encoder, data: Dataset):
-    """Rate on the image; level crossing on its columns, 14 lines, to a recurrent net."""
-    structure = "2c3/2-r12-fc10" if encoder.name == "rate" else "r24-fc10"
-    net = train(replace(SMALL, encoder=encoder, structure=structure, epochs=3), data, progress=False)
-    assert net.metadata["accuracy_float"] > 0.4 and net.sizes[0] == (49 if encoder.name == "rate" else 14)
-
-
 def test_without_rewiring_every_synapse_stays(data: Dataset):
     net = train(replace(SMALL, epochs=1, rewiring=None), data, progress=False)
     assert net.metadata["synapses"] == net.metadata["synapses_dense"]
@@ -124,6 +115,19 @@ def test_the_rtl_runs_it_and_pruned_synapses_cost_nothing(network: Network, data
     whole = replace(network, edges=(*network.edges[:-1], replace(last, weights=filled)))
     more, _ = sops(whole, stimulus)  # the layers before it spike as ever
     assert more - counted == int(sent[last.source].sum((0, 1), dtype=np.int64) @ (last.weights == 0).sum(1)) > 0
+
+
+@pytest.mark.parametrize("encoder", [Encoder(name="rate", steps=6), Encoder(name="level_crossing", steps=7, threshold=48)],
+                         ids=lambda encoder: encoder.name)
+def test_other_encoders_reach_the_rtl(encoder: Encoder, data: Dataset):
+    """Rate on the image; level crossing on its columns, 14 lines, to a recurrent net."""
+    structure = "2c3/2-r12-fc10" if encoder.name == "rate" else "r16-fc10"
+    net = train(replace(SMALL, encoder=encoder, structure=structure, epochs=3), data, progress=False)
+    assert net.metadata["accuracy_float"] > 0.4 and net.sizes[0] == (49 if encoder.name == "rate" else 14)
+    network = integer_network(net, data, bits=4)[0]
+    assert network.metadata["accuracy_integer"] > net.metadata["accuracy_float"] - 0.1
+    counted, trace = sops(network, Stimulus.pack({"input": encoder(data.test_images[:SAMPLES])}))
+    assert counted > 0 and all(trace.spikes[p.name].any() for p in network.populations)
 
 
 @pytest.mark.parametrize("change, message", [
