@@ -8,6 +8,7 @@ import os
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # before numpy and torch load: pytest-xdist already fills the cores
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,8 @@ ICARUS = shutil.which("iverilog") is not None and shutil.which("vvp") is not Non
 NO_ICARUS = "Icarus Verilog is not installed: sudo apt-get install iverilog"
 
 LONGEST = ("test_lenet.py", "test_hil_faults.py", "test_pim_mnist.py", "test_faults.py")  # first, so that all processes end together
+
+gc.set_threshold(50_000, 20, 20)  # elaborating and parsing make millions of objects that stay: a quarter of the time went into looking
 
 # no deadline: a slow machine is not an error, and timings live in the bench
 hypothesis.settings.register_profile("spikeloop", deadline=None, print_blob=True)
