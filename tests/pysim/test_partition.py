@@ -171,7 +171,8 @@ def test_vgg_is_packed_part_by_part(rng: np.random.Generator, capsys: pytest.Cap
     seconds, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with capsys.disabled():
         print(f"\n{cores.total():,} cores cut, every {every}th packed, in {seconds:.1f} s of processor time; about "
-              f"{image_bytes / 2**30:.2f} GiB of images if all were kept; peak memory {before / 2**20:.2f} GiB before (the network), {after / 2**20:.2f} GiB after")
+              f"{image_bytes / 2**30:.2f} GiB of images if all were kept; peak memory {before / 2**20:.2f} GiB before (the network), "
+              f"{after / 2**20:.2f} GiB after")
     assert cores.total() == 3520
     assert list(cores.values()) == [row.cores for row in fit(zoo.layers("zou-vgg:4"), chip).rows if row.on_chip]
     assert neurons == {p.name: p.size for p in network.populations}
