@@ -40,8 +40,8 @@ class BpsaConfig(LoopConfig):
 
     structure: str = "12c5/2-24c3-mp2-fc100-fc50"
     encoder: Encoder = field(default_factory=lambda: Encoder(name="rate"))
-    epochs: int = 5
-    lr: float = 5e-3
+    epochs: int = 4
+    lr: float = 2e-3
     shift: int = 1
 
 
