@@ -14,7 +14,7 @@ import numpy as np
 from golden.datasets import Dataset
 from pysim.network import InputError
 
-__all__ = ["BANDS", "PATCH", "UNIT", "load_indian_pines"]
+__all__ = ["BANDS", "PATCH", "UNIT", "load_indian_pines", "turned"]
 
 PATCH, BANDS, CLASSES = 5, 200, 16
 UNIT = 32.0
@@ -45,3 +45,14 @@ def load_indian_pines(seed: int = 0) -> Dataset:
     cut = int(TRAIN_SHARE * len(order))
     return Dataset(source=f"indian-pines-seed{seed}", train_images=patches[:cut], train_labels=labels[:cut], test_images=patches[cut:],
                    test_labels=labels[cut:])
+
+
+def turned(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Every patch ``[n, 5 * 5 * bands]`` as one of the 8 symmetries of the square, drawn anew: no side of a field is up."""
+    maps, drawn = patches.reshape(len(patches), PATCH, PATCH, -1), rng.integers(0, 8, len(patches))
+    made = maps.copy()
+    for symmetry in range(8):
+        own = maps[drawn == symmetry]
+        own = own[:, :: -1 if symmetry & 1 else 1, :: -1 if symmetry & 2 else 1]
+        made[drawn == symmetry] = own.swapaxes(1, 2) if symmetry & 4 else own
+    return made.reshape(patches.shape)

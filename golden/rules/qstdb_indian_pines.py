@@ -2,16 +2,18 @@
 
     python -m golden.rules.qstdb_indian_pines --folder FOLDER
 
-trains what is not yet in FOLDER (the ANN, then the spiking nets of 6, 5, 4 and 32 bits), so that a broken-off run goes on, and writes
-``results.json``. OA: share of right classes; AA: mean of the classes' shares; kappa: (OA - chance) / (1 - chance), chance from the
-margins of the confusion matrix.
+trains what is not yet in FOLDER (the ANN; from it, converted, the spiking net of full precision; from this that of 6 bits, then 5, 4), so
+that a broken-off run goes on after its last epoch, and writes ``results.json``. Patches are turned and mirrored at random in training. OA:
+share of right classes; AA: mean of the classes' shares; kappa: (OA - chance) / (1 - chance), chance from the margins of the confusion
+matrix.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import numpy as np
 import torch
 
 from golden.datasets import Dataset
-from golden.indian_pines import BANDS, PATCH, UNIT, load_indian_pines
+from golden.indian_pines import BANDS, PATCH, UNIT, load_indian_pines, turned
 from golden.rules.qstdb import Layer, QstdbNet
 from golden.rules.qstdb_integer import classes
 from golden.rules.qstdb_train import CONVERSION_IMAGES, QstdbConfig, convert, outputs, train_ann, train_spiking
@@ -27,6 +29,8 @@ from pysim.network import InputError, PimWindow, write_atomic
 
 __all__ = ["cnn3d", "evaluate", "scores"]
 
+BATCH = 16  # patches evaluated at once: their membranes stay in the cache
+FEW = 5  # 50 steps take ten times as long as 5
 # filters, kernel, stride and padding, (height, width, depth); the paper prints paddings as (depth, height, width)
 TABLE1 = ((20, (3, 3, 3), (1, 1, 1), (0, 0, 0)), (40, (1, 1, 3), (1, 1, 2), (0, 0, 1)), (84, (3, 3, 3), (1, 1, 1), (0, 0, 1)),
           (84, (1, 1, 3), (1, 1, 2), (0, 0, 1)), (84, (1, 1, 3), (1, 1, 1), (0, 0, 1)), (84, (1, 1, 2), (1, 1, 2), (0, 0, 1)))
@@ -53,73 +57,89 @@ def scores(classes: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def evaluate(net: QstdbNet, data: Dataset, form: str, steps: int | None = None) -> dict[str, Any]:
-    """Scores on the test images, and of every hidden layer the spikes per neuron over all steps (the paper's zeta)."""
+    """Scores of the ``form`` (of the chip's arithmetic: "integer") on the test images, leaks, thresholds, and of every hidden layer the
+    spikes per neuron over all steps (the paper's zeta)."""
+    about = {"leaks": net.leak.tolist(), "thresholds": net.threshold.tolist()}
+    if form == "integer":
+        return scores(classes(net, data.test_images, batch=BATCH), data.test_labels) | about
     counts: list[Any] = []
 
     def forward(x: torch.Tensor) -> torch.Tensor:
         out, spikes = net.run(x, form, steps)
         counts.append([float(s.sum()) / s[0, 0].numel() for s in spikes])
         return out
-    found = scores(outputs(forward, data.test_images, 50), data.test_labels)
-    return found | {"zeta": (np.sum(counts, 0) / len(data.test_labels)).tolist()}
+    found = scores(outputs(forward, data.test_images, BATCH), data.test_labels)
+    return found | about | {"zeta": (np.sum(counts, 0) / len(data.test_labels)).tolist()}
 
 
-def _kept(path: Path, make: Callable[[], QstdbNet]) -> QstdbNet:
+def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset) -> dict[str, Any]:
+    """All nets and their scores, written after each. ``config``: of the ANN and of the spiking net of full precision, ``few_bit``: of those
+    of 6, 5 and 4 bits, each of which starts from the one before. ``data``: see :func:`load_indian_pines`."""
+    path = folder / "results.json"
+    results: dict[str, Any] = {"training": {"full precision": asdict(config), "few bits": asdict(few_bit)}, "dataset": data.source,
+                               "test": len(data.test_labels)}
     if path.is_file():
-        return QstdbNet.load(path)
-    net = make()
-    net.save(path)
-    return net
+        known = json.loads(path.read_text())
+        if any(known.get(key) != value for key, value in results.items()):
+            raise InputError(f"results in {str(folder)!r} must be of this training, not of another one: choose another folder")
+        results = known
 
+    def keep(name: str, measure: Callable[[], dict[str, Any]]) -> None:
+        if name not in results:
+            results[name] = measure()
+            write_atomic(path, json.dumps(results, indent=1).encode())
+        print(name, results[name], flush=True)
 
-def study(folder: Path, config: QstdbConfig, data: Dataset) -> dict[str, Any]:
-    """All nets and their scores, written after each. ``data``: see :func:`load_indian_pines`."""
-    results: dict[str, Any] = {"training": asdict(config), "dataset": data.source, "test": len(data.test_labels)}
-
-    def keep(name: str, **values: Any) -> None:
-        results[name] = values
-        write_atomic(folder / "results.json", json.dumps(results, indent=1).encode())
-        print(name, values, flush=True)
-
-    def ann() -> QstdbNet:
-        torch.manual_seed(config.seed)
-        net = QstdbNet(cnn3d(), unit=UNIT)
-        train_ann(net, config, data)
+    def made(name: str, start: Callable[[], QstdbNet], make: Callable[[QstdbNet, Path], None]) -> QstdbNet:
+        file, checkpoint = folder / f"{name}.safetensors", folder / f"{name}.training"
+        if file.is_file():
+            return QstdbNet.load(file)
+        net = start()
+        make(net, checkpoint)
+        net.save(file)
+        for left in folder.glob(f"{checkpoint.name}*"):
+            left.unlink()
         return net
 
-    net = _kept(folder / "ann.safetensors", ann)
-    keep("ann", **scores(outputs(net.ann, data.test_images, 50), data.test_labels))
-    convert(net, data.train_images[:CONVERSION_IMAGES])
-    keep("converted, 5 steps", **evaluate(net, data, "float"))
-    for bits in (6, 5, 4, 32):
-        form = "float" if bits == 32 else "affine"
-
-        def spiking(bits: int = bits, form: str = form) -> QstdbNet:
-            started = QstdbNet(cnn3d(), unit=UNIT, bits=6 if bits == 32 else bits)
-            started.load_state_dict(net.state_dict())
-            train_spiking(started, config, data, form=form)
-            return started
-        trained = _kept(folder / f"snn{bits}.safetensors", spiking)
-        about = {"leaks": trained.leak.tolist(), "thresholds": trained.threshold.tolist()}
-        keep(f"{bits} bits", **about, **{kind: evaluate(trained, data, kind)
-                                         for kind in (("float",) if bits == 32 else ("affine", "scale", "shift"))})
-    keep("converted, 50 steps", **evaluate(net, data, "float", 50))
+    torch.manual_seed(config.seed)
+    ann = made("ann", lambda: QstdbNet(cnn3d(), unit=UNIT), lambda net, checkpoint: train_ann(
+        net, config, data, augment=turned, checkpoint=checkpoint))
+    keep("ann", lambda: scores(outputs(ann.ann, data.test_images, BATCH), data.test_labels))
+    converted = made("converted", lambda: _same(ann, 6), lambda net, _: convert(net, data.train_images[:CONVERSION_IMAGES]))
+    last = full = made("snn32", lambda: _same(converted, 6), lambda net, checkpoint: train_spiking(
+        net, config, data, form="float", augment=turned, checkpoint=checkpoint))
+    few = dict[int, QstdbNet]()
     for bits in (6, 5, 4):
-        trained = QstdbNet.load(folder / f"snn{bits}.safetensors")
-        keep(f"{bits} bits, integers", **scores(classes(trained, data.test_images, batch=50), data.test_labels))
+        few[bits] = last = made(f"snn{bits}", partial(_same, last, bits), lambda net, checkpoint: train_spiking(
+            net, few_bit, data, augment=turned, checkpoint=checkpoint))
+    keep("32 bits, float", partial(evaluate, full, data, "float"))
+    keep("converted, 5 steps", partial(evaluate, converted, data, "float"))
+    some = replace(data, test_images=data.test_images[::FEW], test_labels=data.test_labels[::FEW])
+    keep(f"converted, 50 steps, every {FEW}th patch", partial(evaluate, converted, some, "float", 50))
+    for form in ("scale", "integer", "shift", "affine"):
+        for bits, net in few.items():
+            keep(f"{bits} bits, {form}", partial(evaluate, net, data, form))
     return results
+
+
+def _same(net: QstdbNet, bits: int) -> QstdbNet:
+    """A net of the parameters of ``net``, to be trained with ``bits``."""
+    made = QstdbNet(net.layers, unit=net.unit, bits=bits)
+    made.load_state_dict(net.state_dict())
+    return made
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Table 2 of ACE-SNN: CNN-3D on Indian Pines")
     parser.add_argument("--folder", type=Path, required=True, help="where nets and results.json are kept")
     parser.add_argument("--ann-epochs", type=int, default=60)
-    parser.add_argument("--epochs", type=int, default=5, help="of each spiking net")
-    parser.add_argument("--seed", type=int, default=0, help="of split, weights and order")
+    parser.add_argument("--epochs", type=int, default=9, help="of the spiking net of full precision")
+    parser.add_argument("--few-bit-epochs", type=int, default=2, help="of each net of 6, 5 and 4 bits")
+    parser.add_argument("--seed", type=int, default=0, help="of split, weights, order and symmetries")
     given = parser.parse_args()
     try:
         config = QstdbConfig(ann_epochs=given.ann_epochs, ann_lr=0.01, epochs=given.epochs, lr=5e-4, batch=32, shift=0, seed=given.seed)
-        study(given.folder, config, load_indian_pines(given.seed))
+        study(given.folder, config, replace(config, epochs=given.few_bit_epochs), load_indian_pines(given.seed))
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -74,7 +74,7 @@ def train(config: QstdbConfig, data: Dataset, layers: tuple[Layer, ...], *, chec
 
 
 def train_ann(net: QstdbNet, config: QstdbConfig, data: Dataset, **how: Any) -> None:
-    """Phase 1. InputError if the training diverges (phase 3 too). ``how``: ``checkpoint``, ``progress`` (:func:`_epochs`)."""
+    """Phase 1. InputError if the training diverges (phase 3 too). ``how``: ``augment``, ``checkpoint``, ``progress`` (:func:`_epochs`)."""
     optimiser = torch.optim.SGD(net.weights.parameters(), lr=config.ann_lr, momentum=0.9)
     _epochs(net, net.ann, optimiser, 0.1, config.ann_epochs, config, data, "ANN", **how)
 
@@ -105,13 +105,18 @@ def train_spiking(net: QstdbNet, config: QstdbConfig, data: Dataset, *, form: st
 
 def _epochs(net: QstdbNet, forward: Callable[[Tensor], Tensor], optimiser: torch.optim.Optimizer, decay: float, epochs: int,
             config: QstdbConfig, data: Dataset, what: str, before: Callable[[int], None] | None = None, *,
-            checkpoint: Path | None = None, progress: bool = True) -> None:
-    """Epochs of cross entropy, the learning rate decaying after 60, 80 and 90 % of them. Each phase has a checkpoint of its own."""
+            augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None, checkpoint: Path | None = None,
+            progress: bool = True) -> None:
+    """Epochs of cross entropy, the learning rate decaying after 60, 80 and 90 % of them. Each phase has a checkpoint of its own.
+
+    augment: of the images of an update, what is shown in their place; default: moved by ``config.shift``."""
     labels, updates = torch.from_numpy(data.train_labels), -(-len(data.train_labels) // config.batch)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [round(part * epochs * updates) for part in (0.6, 0.8, 0.9)], decay)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-        return F.cross_entropy(forward(_pixels(shifted(data.train_images[chosen], config.shift, rng))), labels[chosen])
+        images = data.train_images[chosen]
+        shown = augment(images, rng) if augment else shifted(images, config.shift, rng)
+        return F.cross_entropy(forward(_pixels(shown)), labels[chosen])
 
     own = checkpoint and checkpoint.with_name(f"{checkpoint.name}.{what}")
     fit(net, optimiser, loss, len(labels), epochs=epochs, batch=config.batch, seed=[config.seed, what == "SNN"], schedule=schedule,
