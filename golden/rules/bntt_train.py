@@ -14,6 +14,7 @@ shortened to 4. The last epoch's net is kept; test images choose nothing.
 import argparse
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,8 @@ PUBLISHED = {"sequence": {"sequential MNIST, 784 steps": 0.966}, "rate": {"CIFAR
 @dataclass(frozen=True, kw_only=True)
 class BnttConfig(LoopConfig):
     """``hidden`` sizes; ``leak`` lambda, ``theta`` and ``eps`` as of :class:`golden.rules.bntt.BnttNet`; ``exit_gamma``: threshold of the
-    early exit; ``bits`` of a weight on the chip."""
+    early exit; ``bits`` of a weight on the chip; ``decay``: weight decay of the weights, ``gamma_decay`` of
+    the gains."""
 
     encoder: Encoder
     hidden: tuple[int, ...]
@@ -48,10 +50,11 @@ class BnttConfig(LoopConfig):
     lr: float = 0.03
     momentum: float = 0.9
     decay: float = 5e-4
+    gamma_decay: float = 5e-4
     shift: int = 1
 
     INTS = LoopConfig.INTS | {"bits": (2, 16), "batch": (2, 1 << 20)}
-    REALS = ("lr", "leak", "theta", "eps", "exit_gamma", "momentum", "decay")
+    REALS = ("lr", "leak", "theta", "eps", "exit_gamma", "momentum", "decay", "gamma_decay")
 
 
 NETS = {"sequence": BnttConfig(encoder=Encoder(name="sequence", steps=28), hidden=(256, 256), bits=10, epochs=EPOCHS),
@@ -69,7 +72,10 @@ def train_net(config: BnttConfig, data: Dataset, *, checkpoint: Path | None = No
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = BnttNet((lines, *config.hidden, data.classes), config.encoder.steps, leak=config.leak, theta=config.theta, eps=config.eps)
-    optimiser = torch.optim.SGD(net.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.decay)
+    groups: list[dict[str, Any]] = [
+        {"params": [layer.weight for layer in net.layers]},
+        {"params": [layer.gamma for layer in net.layers], "weight_decay": config.gamma_decay}]
+    optimiser = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.decay)
     total = config.epochs * (count // config.batch)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [round(part * total) for part in MILESTONES], 0.1)
     labels = torch.from_numpy(data.train_labels)
@@ -119,8 +125,13 @@ def float_accuracy(net: BnttNet, spikes: np.ndarray, labels: np.ndarray, batch: 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train a net with batch normalisation through time on MNIST")
     parser.add_argument("--net", choices=sorted(NETS), required=True, help="the image row by row, or as spike rates")
-    command(parser, lambda given, data, checkpoint: train(
-        replace(NETS[given.net], epochs=given.epochs, seed=given.seed), data, name=f"bntt-{given.net}", checkpoint=checkpoint), EPOCHS)
+    parser.add_argument("--gamma-decay", type=float, default=BnttConfig.gamma_decay, help="weight decay of the gains")
+
+    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+        config = replace(NETS[given.net], epochs=given.epochs, seed=given.seed, gamma_decay=given.gamma_decay)
+        return train(config, data, name=f"bntt-{given.net}", checkpoint=checkpoint)
+
+    command(parser, made, EPOCHS)
 
 
 if __name__ == "__main__":

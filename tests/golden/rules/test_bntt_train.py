@@ -61,6 +61,8 @@ def test_rate_coded_net_leaves_early_on_the_rtl_too(data: Dataset):
     short = train(cut, data, progress=False)
     assert short.steps == 1 + int(gammas.argmax()) and short.metadata["encoder"]["steps"] == short.steps
     compare_on_rtl(short, data.test_images[:10])
+    decayed = np.array(train(replace(config, gamma_decay=0.3), data, progress=False).metadata["gammas"])
+    assert (decayed < whole.metadata["gammas"]).all()  # what lets a longer training leave early by itself
 
 
 def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):
