@@ -1,17 +1,26 @@
-"""The Verilated PIM macro against pysim: every code, current and counter of random layers; a part of tests/regression.py."""
+"""The Verilated PIM macro against pysim: every code, current and counter of random layers; a part of tests/regression.py.
+
+    python -m tests.pim_regression [CONVERSIONS [GEOMETRIES]]      10,000,000 in 50 random macros, all effects on, golden too
+"""
+
+import sys
+from collections.abc import Callable
 
 import numpy as np
 
 from cosim.pim import PimModel
 from pysim.pim import run
-from pysim.pim_params import PimParams
-from tests.pim_cases import random_images, random_layer
+from pysim.pim_params import PimLayer, PimParams
+from tests.pim_cases import random_images, random_layer, random_params
 
 __all__ = ["first_difference"]
 
 
-def first_difference(params: PimParams, seeds: list[list[int]], images: int = 2, *, optimise: bool = False) -> tuple[str | None, int]:
-    """What differs first between RTL and pysim over one random layer per seed, or None; and how many conversions were compared."""
+def first_difference(params: PimParams, seeds: list[list[int]], images: int = 2, *, optimise: bool = False,
+                     also: Callable[[PimLayer, np.ndarray, np.ndarray], object] | None = None) -> tuple[str | None, int]:
+    """What differs first between RTL and pysim over one random layer per seed, or None; and how many conversions were compared.
+
+    also: a further reference, whose codes and currents must be the same."""
     model, count = PimModel(params, optimise=optimise), 0
     try:
         for seed in seeds:
@@ -27,10 +36,11 @@ def first_difference(params: PimParams, seeds: list[list[int]], images: int = 2,
                 return f"{error}: {where}", count
             want = run(layer, x, streams)
             count += want.codes.size
-            for name in ("codes", "currents"):
-                if not np.array_equal(getattr(ours, name), getattr(want, name)):
-                    at = tuple(np.argwhere(getattr(ours, name) != getattr(want, name))[0].tolist())
-                    return f"{name}{at} is {getattr(ours, name)[at]}, not {getattr(want, name)[at]}: {where}", count
+            for other in (want, *([also(layer, x, streams)] if also else [])):
+                for name in ("codes", "currents"):
+                    if not np.array_equal(getattr(ours, name), getattr(other, name)):
+                        at = tuple(np.argwhere(getattr(ours, name) != getattr(other, name))[0].tolist())
+                        return f"{name}{at} is {getattr(ours, name)[at]}, not {getattr(other, name)[at]}: {where}", count
             if ours.counters != want.counters:
                 return f"counters are {ours.counters}, not {want.counters}: {where}", count
             if seed[-1] % 2 == 0 and set(model.cycles.tolist()) != {layer.counters()["n_cycles"] + 2}:
@@ -39,3 +49,23 @@ def first_difference(params: PimParams, seeds: list[list[int]], images: int = 2,
         model.close()
     return None, count
 
+
+def main(conversions: int = 10_000_000, geometries: int = 50) -> int:
+    from golden import pim as golden  # torch, which the faults of `make faults` do without
+
+    done, layers = 0, 0
+    for geometry in range(geometries):
+        params, share = random_params(np.random.default_rng([0, geometry]), columns=40, rows=32), done + -(-conversions // geometries)
+        while done < share:
+            layers += 4
+            found, count = first_difference(params, [[0, geometry, layers + n] for n in range(4)], 200, optimise=True, also=golden.run)
+            done += count
+            if found:
+                print(found)
+                return 1
+    print(f"{done:,} conversions of {layers} random layers in {geometries} random macros: RTL = pysim = golden, 0 different")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*(int(argument.replace(",", "")) for argument in sys.argv[1:])))
