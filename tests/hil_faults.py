@@ -99,7 +99,7 @@ class Campaign:
 
     @property
     def kept(self) -> bool:
-        return not (self.undetected or self.lost or self.doubled) and max(self.retries) < ATTEMPTS and self.longest < 5
+        return not (self.undetected or self.lost or self.doubled) and max(self.retries, default=0) < ATTEMPTS and self.longest < 5
 
 
 class FaultyWire(Wire):
@@ -263,13 +263,14 @@ class _Calm:
 
 
 def campaign(frames: int, seed: int, tell: Callable[[str], None] = lambda _: None) -> Campaign:
-    """Fault so many frames. InputError never leaves: a board that cannot be greeted without faults is a failure of its own."""
+    """Fault so many frames, or until a promise breaks. InputError never leaves: a board that cannot be greeted without faults is a
+    failure of its own."""
     result, rng = Campaign(), np.random.default_rng(seed)
     for divisor, share, wire in ((None, frames - frames // PINS, FaultyWire), (DIVISOR, frames, PinWire)):
         model = BoardModel(CHIP, divisor, optimise=frames > 10_000)
         host = Host(wire(model, rng, result.faulted), rng, result)
         told = 0
-        while result.faulted.total() < share:
+        while result.faulted.total() < share and result.kept:
             host.operate()
             if result.faulted.total() // 100_000 > told:
                 told = result.faulted.total() // 100_000
