@@ -180,7 +180,7 @@ FAULTS = [
           "multicasts reach the first column of their rectangle only", "mesh"),
     Fault("never-awake", "core.py", "| self.tick | self.clear | self.zero", "| self.tick | self.zero", "a core at rest misses the command to clear", "mesh"),
     Fault("barrier-without-fabric", "mesh.py", "working.eq(Cat(core.busy for core in cores).any() | fabric.busy)",
-          "working.eq(Cat(core.busy for core in cores).any())", "a tick starts while packets of the last one are under way", "mesh"),
+          "working.eq(Cat(core.busy for core in cores).any())", "a tick starts while packets of the last one are under way", "line"),
     Fault("barrier-of-one", "mesh.py", "Cat(core.busy for core in cores).any() | fabric.busy", "cores[0].busy | fabric.busy",
           "a tick starts when the first core is through", "mesh"),
     Fault("delivery-forced", "mesh.py", "packet.ready.eq(core.i.ready)", "packet.ready.eq(1)", "a packet that meets a scan is lost", "mesh"),

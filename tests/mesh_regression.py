@@ -14,7 +14,7 @@ from cosim.pairs import diff
 from pysim.errors import InputError
 from pysim.memory_map import COUNTERS, MemoryMap
 from pysim.mesh import MeshImage, MeshModel, map_mesh
-from pysim.network import Network
+from pysim.network import Edge, Input, Network, Population
 from pysim.params import Chip
 from pysim.records import ROUTE_LOCAL, ROUTE_PACKET
 from pysim.trace import Stimulus, Trace, unpack
@@ -50,8 +50,22 @@ def mesh_case(rng: np.random.Generator, chip: Chip, samples: int = SAMPLES, engi
     raise AssertionError("no network of 100 fitted the mesh")
 
 
+def distant_case(chip: Chip) -> Case:
+    """The first core alone fires, at the last alone: on a way of ten hops its packets fly when no core has anything to do."""
+    network = Network(
+        name="distant", inputs=(Input(name="x", size=1),), steps=4, output="heard", membrane_bits=chip.membrane_bits,
+        populations=(Population.make("told", 1, weight_bits=2), Population.make("heard", 1, start=1, weight_bits=2)),
+        edges=tuple(Edge(source=source, target=target, weights=np.ones((1, 1), np.int32))
+                    for source, target in (("x", "told"), ("told", "heard"))))
+    shares = [{"told": np.arange(1)}, *({} for _ in range(chip.derived.cores - 2)), {"heard": np.arange(1)}]
+    image, stimulus = map_mesh(network, chip, shares), Stimulus.pack({"x": np.ones((1, network.steps, 1), np.uint8)})
+    model = MeshModel(image, "numpy")
+    return Case(network, image, stimulus, model, model.run(stimulus))
+
+
 def mesh_cases(chip: Chip, count: int = NETWORKS, *, seed: int = 0) -> Iterator[Case]:
     """The same for the same arguments. Together they have chains, multicasts, several delays, and packets to the sender itself."""
+    yield distant_case(chip)
     for i in range(count):
         yield mesh_case(np.random.default_rng([seed, i, chip.derived.cores]), chip)
 

@@ -39,6 +39,8 @@ from tests.pins import pressed_tick, random_delay
 
 __all__ = ["CHIPS", "Case", "cases", "differences"]
 
+MESH = Chip(axons=130, columns=64, lanes=8, membrane_bits=10, delay_max=16, leak_terms=1, refractory_bits=1, roundings=False,
+            bounded=False, mesh_width=3, mesh_height=2, chain=256)
 CHIPS = {
     # two axon chunks of which the second is short, five ring slots, weights of up to 16 one-bit digits
     "base": Chip(axons=70, columns=48, lanes=16, pages=4, membrane_bits=10, delay_max=4, refractory_bits=3),
@@ -52,8 +54,9 @@ CHIPS = {
     # two chunks of spikes per word, the second short
     "long": Chip(axons=130, columns=140, lanes=70, pages=1, membrane_bits=9, delay_max=2, leak_terms=1, refractory_bits=2),
     # six cores (tests/mesh_regression.py)
-    "mesh": Chip(axons=130, columns=64, lanes=8, membrane_bits=10, delay_max=16, leak_terms=1, refractory_bits=1, roundings=False,
-                 bounded=False, mesh_width=3, mesh_height=2, chain=256),
+    "mesh": MESH,
+    # the same in a row: packets fly when no core is busy
+    "line": MESH.replace(mesh_width=12, mesh_height=1),
     # two image banks, axon extensions of 1 to 4
     "banked": PRESETS["tiny"].replace(extension=4, banks=2),
     # a PIM macro in front of a core (tests/pim_chip_regression.py)
