@@ -92,14 +92,13 @@ clean: ## remove what was built (not .venv)
 # --- the environment ---------------------------------------------------------------------------------------------
 install: $(STAMP)
 
-# --no-compile: half of the time would go into bytecode, most of it never imported
 $(STAMP): requirements.lock pyproject.toml | check
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV), once: a minute or two and the downloads (PyTorch is the large one)"
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
-	  $(BIN)/pip install --disable-pip-version-check --quiet --no-compile -r requirements.lock; \
+	  $(BIN)/pip install --disable-pip-version-check --quiet -r requirements.lock; \
 	else echo "note: requirements.lock is of Python 3.11 and newer; on 3.10 the ranges of pyproject.toml are installed"; fi
-	@$(BIN)/pip install --disable-pip-version-check --quiet --no-compile -e '.[board,docs,farm,fast,indian-pines,nir,test,dev]'
+	@$(BIN)/pip install --disable-pip-version-check --quiet -e '.[board,docs,farm,fast,indian-pines,nir,test,dev]'
 	@touch $@
 
 # what the system must bring; each sentence ends with the line that brings it (Debian, Ubuntu)

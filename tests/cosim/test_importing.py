@@ -157,7 +157,8 @@ def test_nir_that_is_refused(options: tuple[str, ...], tmp_path: Path, capsys: p
 @pytest.mark.slow
 @pytest.mark.icarus
 def test_random_set_through_both_simulators(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert import_set(capsys, random_set(1), tmp_path)[0] == 0
+    chip = "tiny,columns=512,axons=64"  # a small build; test_ranc_own_sets_rtl runs on the chip that import chooses
+    assert import_set(capsys, random_set(1), tmp_path, "--chip", chip)[0] == 0
     status, result, err = run(capsys, "compare", tmp_path / "out", "--expected", tmp_path / "out" / "expected.npz", "--backends",
                               "golden,pysim,verilator,icarus", "--json")
     assert status == 0 and result["different"] == 0 and len(result["pairs"]) == 7, err

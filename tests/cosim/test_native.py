@@ -1,6 +1,7 @@
 """The Verilated chip: every way to build it, to fill it and to run it gives the same trace."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,8 +41,8 @@ def test_the_forms_of_the_chip_are_the_same_chip(seed: int, variant: str) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [Options(direct=False), Options(compiler="g++"), Options(compiler="g++", direct=False),
-                                     Options(compiler="clang++")], ids=repr)
+@pytest.mark.parametrize("options", [replace(FAST_BUILD, direct=False), replace(FAST_BUILD, compiler="g++", direct=False),
+                                     Options(compiler="g++"), Options(compiler="clang++")], ids=repr)
 def test_builds_agree(seed: int, options: Options) -> None:
     """Each compiler, with and without the model's evaluation wrapper, against pysim."""
     if options.compiler and not shutil.which(options.compiler):
