@@ -25,7 +25,7 @@ def read(paths: list[Path]) -> list[dict[str, Any]]:
     found = []
     for path in paths:
         if not path.is_file():
-            raise InputError(f"net {str(path)!r} must be a file written by golden.rules.grad_r_train")
+            raise InputError(f"net {str(path)!r} must be a file written by golden.rules.grad_r_train, not missing")
         net = load(path.name.partition(".")[0], path)
         if net.rule not in RULES:
             raise InputError(f"net {str(path)!r} must be trained by Grad R or Deep R, not by {net.rule}")

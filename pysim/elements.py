@@ -12,6 +12,7 @@ import numpy as np
 
 from pysim.convolution import Conv
 from pysim.errors import InputError
+from pysim.fields import check_int
 
 __all__ = ["ARRAYS", "Edge", "Input", "LeakRounding", "LowBound", "Population", "Reset", "WeightFormat", "check_population", "weight_range",
            "within", "LEAK_TERMS", "MAX_DELAY", "MAX_PAGES", "MAX_REFRACTORY", "MAX_START", "MAX_WEIGHT_BITS"]
@@ -216,8 +217,8 @@ def check_population(p: Population, bits: int) -> None:
 
 
 def within(what: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-        raise InputError(f"{what} must be in {low}..{high}, not {value!r}")
+    """:func:`check_int` that takes numpy's whole numbers too."""
+    check_int(what, int(value) if isinstance(value, np.integer) else value, low, high)
 
 
 def _cast(value: np.ndarray, dtype: Any, what: str) -> np.ndarray:

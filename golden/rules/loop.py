@@ -33,7 +33,7 @@ from golden.encoders import Encoder
 from golden.files import read_safetensors
 from pysim.network import InputError, check_int, write_atomic
 
-__all__ = ["LoopConfig", "Result", "about", "check_shift", "command", "drawn", "fit", "one_thread", "shifted"]
+__all__ = ["LoopConfig", "Result", "about", "check_shift", "command", "drawn", "fit", "forget", "one_thread", "shifted"]
 
 VERSION = 1
 MOST = (1 << 63) - 1
@@ -241,6 +241,12 @@ class Result(Protocol):
     def save(self, path: str | Path) -> Path: ...
 
 
+def forget(checkpoint: Path) -> None:
+    """Remove the checkpoint of a training that has ended, and those of its phases."""
+    for left in checkpoint.parent.glob(f"{checkpoint.name}*"):
+        left.unlink()
+
+
 def command(parser: argparse.ArgumentParser, train: Callable[[argparse.Namespace, Dataset, Path], Result], epochs: int) -> None:
     """Parse the rule's own arguments and --data, --images, --epochs, --seed, --out; train; save with ``command`` and ``torch`` in the
     metadata.
@@ -269,6 +275,5 @@ def command(parser: argparse.ArgumentParser, train: Callable[[argparse.Namespace
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    for left in checkpoint.parent.glob(f"{checkpoint.name}*"):
-        left.unlink()
+    forget(checkpoint)
     print(f"{ {key: value for key, value in made.metadata.items() if key.startswith('accuracy')} } -> {given.out}")

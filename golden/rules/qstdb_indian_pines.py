@@ -22,6 +22,7 @@ import torch
 
 from golden.datasets import Dataset
 from golden.indian_pines import BANDS, PATCH, UNIT, load_indian_pines, turned
+from golden.rules.loop import forget
 from golden.rules.qstdb import Layer, QstdbNet
 from golden.rules.qstdb_integer import classes
 from golden.rules.qstdb_train import CONVERSION_IMAGES, QstdbConfig, convert, outputs, train_ann, train_spiking
@@ -30,7 +31,7 @@ from pysim.network import InputError, PimWindow, write_atomic
 __all__ = ["cnn3d", "evaluate", "scores"]
 
 BATCH = 16  # patches evaluated at once: their membranes stay in the cache
-FEW = 5  # 50 steps take ten times as long as 5
+EVERY = 5  # 50 steps take ten times as long as 5
 # filters, kernel, stride and padding, (height, width, depth); the paper prints paddings as (depth, height, width)
 TABLE1 = ((20, (3, 3, 3), (1, 1, 1), (0, 0, 0)), (40, (1, 1, 3), (1, 1, 2), (0, 0, 1)), (84, (3, 3, 3), (1, 1, 1), (0, 0, 1)),
           (84, (1, 1, 3), (1, 1, 2), (0, 0, 1)), (84, (1, 1, 3), (1, 1, 1), (0, 0, 1)), (84, (1, 1, 2), (1, 1, 2), (0, 0, 1)))
@@ -79,9 +80,12 @@ def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset
     results: dict[str, Any] = {"training": {"full precision": asdict(config), "few bits": asdict(few_bit)}, "dataset": data.source,
                                "test": len(data.test_labels)}
     if path.is_file():
-        known = json.loads(path.read_text())
-        if any(known.get(key) != value for key, value in results.items()):
-            raise InputError(f"results in {str(folder)!r} must be of this training, not of another one: choose another folder")
+        try:
+            known = json.loads(path.read_bytes())
+        except ValueError:
+            known = None
+        if not isinstance(known, dict) or any(known.get(key) != value for key, value in results.items()):
+            raise InputError(f"results in {str(folder)!r} must be of this training, not of another one or damaged: choose another folder")
         results = known
 
     def keep(name: str, measure: Callable[[], dict[str, Any]]) -> None:
@@ -97,8 +101,7 @@ def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset
         net = start()
         make(net, checkpoint)
         net.save(file)
-        for left in folder.glob(f"{checkpoint.name}*"):
-            left.unlink()
+        forget(checkpoint)
         return net
 
     torch.manual_seed(config.seed)
@@ -114,8 +117,8 @@ def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset
             net, few_bit, data, augment=turned, checkpoint=checkpoint))
     keep("32 bits, float", partial(evaluate, full, data, "float"))
     keep("converted, 5 steps", partial(evaluate, converted, data, "float"))
-    some = replace(data, test_images=data.test_images[::FEW], test_labels=data.test_labels[::FEW])
-    keep(f"converted, 50 steps, every {FEW}th patch", partial(evaluate, converted, some, "float", 50))
+    some = replace(data, test_images=data.test_images[::EVERY], test_labels=data.test_labels[::EVERY])
+    keep(f"converted, 50 steps, every {EVERY}th patch", partial(evaluate, converted, some, "float", 50))
     for form in ("scale", "integer", "shift", "affine"):
         for bits, net in few.items():
             keep(f"{bits} bits, {form}", partial(evaluate, net, data, form))

@@ -106,3 +106,7 @@ def test_the_study_makes_every_row_and_trains_nothing_twice(tmp_path: Path, rng:
     assert study(tmp_path, config, config, data) == found
     with pytest.raises(InputError, match="of this training"):
         study(tmp_path, replace(config, seed=1), config, data)
+    for damaged in ("{", "[]"):
+        (tmp_path / "results.json").write_text(damaged)
+        with pytest.raises(InputError, match="damaged"):
+            study(tmp_path, config, config, data)
