@@ -49,13 +49,13 @@ bench: install ## ticks/s and SOPs/s of every way to run the same work
 	$(BIN)/spikeloop bench
 
 faults: install ## seed faults into the RTL; the regression must catch all of them
-	$(BIN)/python -m tests.faults
+	$(BIN)/python -m tests.campaigns.faults
 
 hil-faults: install ## a million faulted frames between driver and host link; the table of what became of them
-	$(BIN)/python -m tests.hil_faults $(or $(FRAMES),1000000) $(SEED)
+	$(BIN)/python -m tests.campaigns.hil_faults $(or $(FRAMES),1000000) $(SEED)
 
 coverage: install ## line, toggle and functional coverage of the RTL
-	$(BIN)/python -m tests.coverage
+	$(BIN)/python -m tests.campaigns.coverage
 
 lint: install ## style and likely mistakes
 	$(BIN)/ruff check .
@@ -67,8 +67,8 @@ typecheck: install ## types
 	$(BIN)/mypy
 
 docs: install ## write the generated pages
-	$(BIN)/python -m pysim.memory_map_page
-	$(BIN)/python -m pysim.frames_page
+	$(BIN)/python -m spikeloop.cosim.pages.memory_map
+	$(BIN)/python -m spikeloop.cosim.pages.frames
 
 site: install ## the docs as pages to click through, in build/site
 	$(BIN)/mkdocs build --strict

@@ -13,13 +13,23 @@ from pathlib import Path
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.image import Image
-from pysim.memory_map import CHIP_ID, CHIP_VERSION, CONTROL_CLEAR, CONTROL_PIM, CONTROL_TICK, CONTROL_ZERO, PIM, Memory, MemoryMap
-from pysim.params import Chip
-from pysim.pim_front import padded_rows
-from pysim.pim_image import stream_word
-from pysim.trace import Stimulus, Trace, pack, unpack
+from spikeloop.pysim.chip.memory_map import (
+    CHIP_ID,
+    CHIP_VERSION,
+    CONTROL_CLEAR,
+    CONTROL_PIM,
+    CONTROL_TICK,
+    CONTROL_ZERO,
+    PIM,
+    Memory,
+    MemoryMap,
+)
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.pim.front import padded_rows
+from spikeloop.pysim.pim.memories import stream_word
+from spikeloop.pysim.traces.trace import Stimulus, Trace, pack, unpack
 
 __all__ = ["Backend", "Link", "LinkBackend", "check_tools"]
 

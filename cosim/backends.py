@@ -15,29 +15,29 @@ from typing import Any
 
 import numpy as np
 
-from cosim.compare import compare
-from cosim.link import Backend, check_tools
-from cosim.parts import Parts, PingPong, VerilatedParts
-from cosim.result import Result
-from pysim.errors import InputError
-from pysim.image import Bundle, Image
-from pysim.mesh import MeshImage, MeshModel
-from pysim.network import Network
-from pysim.program import Program
-from pysim.shares import Shared
-from pysim.trace import Stimulus, Trace, pack
+from spikeloop.cosim.backend import Backend, check_tools
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.result import Result
+from spikeloop.cosim.verilator.parts import Parts, PingPong, VerilatedParts
+from spikeloop.pysim.bundle.mesh import MeshImage, MeshModel
+from spikeloop.pysim.bundle.program import Program
+from spikeloop.pysim.bundle.shares import Shared
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Bundle, Image
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace, pack
 
 __all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "open_backend", "verify"]
 
 
 class Golden(Backend):
-    """golden.integer on the network file. Counters: saturations and spikes_out, and of a PIM layer n_sat and n_clip, at the ticks of the
+    """golden.reference.integer on the network file. Counters: saturations and spikes_out, and of a PIM layer n_sat and n_clip, at the ticks of the
     chip (tick = step + start)."""
 
     name = "golden"
 
     def __init__(self, network: Network) -> None:
-        from golden import integer  # torch: imported only where golden runs
+        from spikeloop.golden.reference import integer  # torch: imported only where golden runs
 
         self.network, self._run = network, integer.run
 
@@ -64,7 +64,7 @@ class Pysim(Backend):
     name = "pysim"
 
     def __init__(self, image: Image) -> None:
-        from pysim.core import Core
+        from spikeloop.pysim.model.core import Core
 
         self.core = Core(image)
 
@@ -93,14 +93,14 @@ def _pysim(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
 
 
 def _verilator(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
-    from cosim.mesh import VerilatedMesh
-    from cosim.native import Verilated
+    from spikeloop.cosim.verilator.chip import Verilated
+    from spikeloop.cosim.verilator.mesh import VerilatedMesh
 
     return _on(bundle, Verilated, PingPong if bundle.chip.banks > 1 else VerilatedParts, VerilatedMesh, **options)
 
 
 def _icarus(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
-    from cosim.icarus import Icarus
+    from spikeloop.cosim.icarus.backend import Icarus
 
     def parts(program: Program, **options: Any) -> Backend:
         return Parts("icarus", program, lambda image: Icarus(image, **options))
@@ -115,13 +115,13 @@ def _on(bundle: Bundle, image: Callable[..., Backend], program: Callable[..., Ba
 
 
 def _board(url: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
-    from cosim.board import open_board
+    from spikeloop.cosim.board.link import open_board
 
     return open_board(url, _single("board", bundle), **options)
 
 
 def _replay(path: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
-    from cosim.board import open_replay
+    from spikeloop.cosim.board.link import open_replay
 
     return open_replay(path, _single("replay", bundle))
 
@@ -166,7 +166,7 @@ def open_backend(spec: str, network: Network, bundle: Bundle, **options: Any) ->
 def verify(network: Network, bundle: Bundle, stimulus: Stimulus, names: Sequence[str] = ("golden", "pysim", "verilator"),
            **options: Any) -> Result:
     """Run ``stimulus`` through the named backends and compare every spike, membrane and counter with the first; options as of
-    :func:`cosim.compare.compare`. ``result.equal`` is the verdict, ``result.failures()`` says why not."""
+    :func:`cosim.compare.compare.compare`. ``result.equal`` is the verdict, ``result.failures()`` says why not."""
     check_names(names)
     holders = bundle.holders() if isinstance(bundle, Shared) else {}
     return compare(network, stimulus, names, lambda name: open_backend(name, network, bundle), holders=holders, **options)

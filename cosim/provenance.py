@@ -1,70 +1,80 @@
-"""Steps that remember what they were computed from, and are done again only if that, or what they left, has changed.
+"""What a result was made from: the sources, packages, files and processor that its key must hold.
 
-``stages.json`` in their folder holds the hashes. What a step depends on is for its caller to name: settings, files, sources, packages.
+The sources of a result follow from the import graph. :func:`code` starts at the module that makes the
+result and takes in every module of ours it imports, at any remove. No list of files is written by hand.
 """
 
+import ast
 import hashlib
 import importlib.metadata
-import importlib.resources
-import json
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import importlib.util
+import platform
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from pysim.files import write_atomic
+__all__ = ["code", "cpu", "modules", "packages", "sha256", "version"]
 
-__all__ = ["Stages", "sha256", "sources", "version"]
-
-
-class Stages:
-    """Steps that remember what they were computed from. ``note`` is any JSON a step wants kept with its files."""
-
-    def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
-        self.folder, self.tell = folder, tell
-        self.file = folder / "stages.json"
-        self.seconds: dict[str, float] = {}
-        self.reused: list[str] = []
-        try:
-            self.known = json.loads(self.file.read_bytes())
-        except (OSError, ValueError):
-            self.known = {}
-
-    def run(self, name: str, inputs: dict[str, Any], outputs: Sequence[str], work: Callable[[], Any]) -> Any:
-        """Do ``work`` unless its inputs and its output files (or folders) are the same as when it was last done; its note."""
-        key = hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
-        old = self.known.get(name)
-        started = time.perf_counter()
-        if isinstance(old, dict) and old.get("key") == key and old.get("outputs") == self._hashes(outputs):
-            self.reused.append(name)
-            self.seconds[name] = time.perf_counter() - started
-            self.tell(f"{name}: unchanged, kept")
-            return old.get("note")
-        self.tell(f"{name} ...")
-        note = work()
-        self.known[name] = {"key": key, "outputs": self._hashes(outputs), "note": note}
-        write_atomic(self.file, (json.dumps(self.known, indent=1) + "\n").encode())
-        self.seconds[name] = time.perf_counter() - started
-        return note
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """A step that is always done."""
-        self.tell(f"{name} ...")
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - started
-
-    def _hashes(self, outputs: Sequence[str]) -> dict[str, str | None]:
-        return {name: sha256(self.folder / name) for name in outputs}
+OURS = "spikeloop"
+DATA = (".v", ".cpp", ".html", ".js")
+"""Files beside a module that count as its sources."""
 
 
-def sources(package: str, *files: str) -> dict[str, str | None]:
-    """SHA-256 of the named files of a package of ours, or of all its sources."""
-    folder = Path(str(importlib.resources.files(package)))
-    paths = [folder / name for name in files] or sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".v", ".cpp"))
-    return {f"{package}/{path.relative_to(folder)}": sha256(path) for path in paths}
+@lru_cache
+def code(*roots: str) -> str:
+    """SHA-256 of the sources of ``roots`` (dotted module names) and of all they import of ours."""
+    digest = hashlib.sha256()
+    found = modules(*roots)
+    files = {path for path in found.values()}
+    files |= {file for path in found.values() for file in path.parent.iterdir() if file.suffix in DATA}
+    root = _root()
+    for name, file in sorted((str(file.relative_to(root)), file) for file in files):
+        digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def modules(*roots: str) -> dict[str, Path]:
+    """The modules of ours that ``roots`` import, at any remove and also inside functions: name to file."""
+    found: dict[str, Path] = {}
+    ahead = list(roots)
+    while ahead:
+        name = ahead.pop()
+        if name in found:
+            continue
+        path = _file(name)
+        if path is None:
+            raise ModuleNotFoundError(f"no module {name!r} in {_root()}")
+        found[name] = path
+        ahead += imported(path.read_text())
+    return found
+
+
+def imported(source: str) -> list[str]:
+    """The modules of ours that a source imports by name, and the packages they lie in."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    parts = [name.split(".") for name in names if name.startswith(f"{OURS}.")]
+    every = {".".join(part[:n]) for part in parts for n in range(2, len(part) + 1)}
+    return sorted(name for name in every if _file(name))
+
+
+def _root() -> Path:
+    spec = importlib.util.find_spec(OURS)
+    assert spec and spec.origin
+    return Path(spec.origin).parent
+
+
+@lru_cache(maxsize=None)
+def _file(name: str) -> Path | None:
+    """The file of a module or package of ours, or None."""
+    path = _root().joinpath(*name.split(".")[1:])
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.is_file():
+            return file
+    return None
 
 
 def sha256(path: Path) -> str | None:
@@ -78,8 +88,26 @@ def sha256(path: Path) -> str | None:
         return None
 
 
+def packages(*names: str) -> str:
+    """Their versions, as one string for a key."""
+    return " ".join(f"{name} {version(name)}" for name in names)
+
+
 def version(package: str) -> str:
+    """Of an installed package, or "none"."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "none"
+
+
+@lru_cache
+def cpu() -> str:
+    """What ``-march=native`` means here: the machine, and on Linux the processor's model and features."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    wanted = ("model name", "flags", "Features", "CPU part")
+    found = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
+    return " ".join([platform.machine(), *(found[key] for key in wanted if key in found)])

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cosim.backends import open_backend
-from cosim.link import Backend
-from pysim.bundle import map_network
-from pysim.network import Network
-from pysim.params import preset
+from spikeloop.cosim.backend import Backend
+from spikeloop.cosim.backends import open_backend
+from spikeloop.pysim.bundle.open import map_network
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["verilated"]
 

@@ -9,9 +9,7 @@ import snntorch as snn
 import torch
 from torch import nn
 
-from cosim import verify
-from golden import import_snntorch, load_mnist, predict, run
-from pysim import Stimulus, map_network, preset
+from spikeloop import Stimulus, import_snntorch, load_mnist, map_network, predict, preset, run, verify
 
 STEPS = 8
 rng = np.random.default_rng(0)

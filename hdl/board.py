@@ -7,11 +7,11 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.chip import commands, pins
-from hdl.core import Core
-from hdl.hostlink import HostLink
-from hdl.uart import UartReceiver, UartTransmitter
-from pysim.params import Chip
+from spikeloop.hdl.chip import commands, pins
+from spikeloop.hdl.core.core import Core
+from spikeloop.hdl.link.hostlink import HostLink
+from spikeloop.hdl.link.uart import UartReceiver, UartTransmitter
+from spikeloop.pysim.chip.params import Chip
 
 __all__ = ["BoardTop"]
 

@@ -7,19 +7,19 @@ from amaranth.hdl import ClockDomain, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.axons import layout
-from hdl.core import Core
-from hdl.loadport import request_layout
-from hdl.skid import Skid
-from pysim.memory_map import CONTROL_CLEAR, CONTROL_PIM, CONTROL_TICK, CONTROL_ZERO
-from pysim.params import BUS_BITS, Chip
-from pysim.records import event_record, output_record
+from spikeloop.hdl.core.core import Core
+from spikeloop.hdl.core.loadport import request_layout
+from spikeloop.hdl.lib.layout import layout
+from spikeloop.hdl.lib.skid import Skid
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_PIM, CONTROL_TICK, CONTROL_ZERO
+from spikeloop.pysim.chip.params import BUS_BITS, Chip
+from spikeloop.pysim.chip.records import event_record, output_record
 
 __all__ = ["ChipTop", "commands", "pins", "working"]
 
 
 class ChipTop(wiring.Component):
-    """Ports of the chip (streams: valid/ready, payloads as records of pysim/records.py, first field lowest).
+    """Ports of the chip (streams: valid/ready, payloads as records of pysim/chip/records.py, first field lowest).
 
     request, response: load port. i, o: events in and out. tick: In(1), a high cycle asks for a tick.
     clk, rst: In(1), clock and synchronous reset. busy: Out(1), from the edge that takes a tick or a command until it is done

@@ -15,18 +15,18 @@ from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, ResetSignal, S
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.axons import layout
-from hdl.chip import commands, pins
-from hdl.chip import working as working_pin
-from hdl.core import members
-from hdl.fabric import Fabric
-from hdl.loadport import request_layout
-from hdl.router import in_turn
-from hdl.skid import Skid
-from pysim.fabric import Mesh
-from pysim.memory_map import MemoryMap
-from pysim.params import BUS_BITS, Chip
-from pysim.records import event_record, numbered, output_record
+from spikeloop.hdl.chip import commands, pins
+from spikeloop.hdl.chip import working as working_pin
+from spikeloop.hdl.core.core import members
+from spikeloop.hdl.core.loadport import request_layout
+from spikeloop.hdl.fabric.fabric import Fabric
+from spikeloop.hdl.fabric.router import in_turn
+from spikeloop.hdl.lib.layout import layout
+from spikeloop.hdl.lib.skid import Skid
+from spikeloop.pysim.chip.fabric import Mesh
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS, Chip
+from spikeloop.pysim.chip.records import event_record, numbered, output_record
 
 __all__ = ["CORE_MODULE", "MeshTop"]
 
@@ -34,7 +34,7 @@ CORE_MODULE = "spikeloop_core"
 
 
 class MeshTop(wiring.Component):
-    """Ports as those of hdl.chip.ChipTop; addresses and events have the number of their core above them (pysim.records.numbered).
+    """Ports as those of hdl.chip.ChipTop; addresses and events have the number of their core above them (pysim.chip.records.numbered).
 
     What is for a core that does not exist is ignored, and reads 0.
     """

@@ -6,17 +6,17 @@ from importlib.resources import files
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from hdl.board import BoardTop
-from hdl.chip import ChipTop
-from hdl.core import Core
-from hdl.mesh import CORE_MODULE, MeshTop
-from hdl.neuron import SLICE_MODULES, slice_of
-from hdl.pim import PimMacro
-from hdl.pim_adc import ADC_MODULE, PimAdc
-from hdl.pim_unit import UNIT_MODULE, PimUnit
-from pysim.errors import InputError
-from pysim.params import Chip
-from pysim.pim_params import PimParams
+from spikeloop.hdl.board import BoardTop
+from spikeloop.hdl.chip import ChipTop
+from spikeloop.hdl.core.core import Core
+from spikeloop.hdl.core.neuron import SLICE_MODULES, slice_of
+from spikeloop.hdl.mesh import CORE_MODULE, MeshTop
+from spikeloop.hdl.pim.adc import ADC_MODULE, PimAdc
+from spikeloop.hdl.pim.macro import PimMacro
+from spikeloop.hdl.pim.unit import UNIT_MODULE, PimUnit
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.layer import PimParams
 
 __all__ = ["convert", "generate", "generate_board", "generate_macro", "primitives"]
 
@@ -25,7 +25,7 @@ LONG_LINE = 4000
 
 def primitives() -> str:
     """The Verilog of the memory, the clock gate and the skid buffer."""
-    return "\n".join((files("hdl") / name).read_text() for name in ("ram.v", "clock_gate.v", "skid.v"))
+    return "\n".join((files("spikeloop.hdl.lib") / name).read_text() for name in ("ram.v", "clock_gate.v", "skid.v"))
 
 
 def convert(component: wiring.Component, name: str) -> str:

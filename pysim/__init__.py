@@ -1,25 +1,6 @@
-"""The integer network, the chip's parameters, mapping, image, and a model that predicts every bit and every cycle; numpy alone.
+"""The integer network, the chip's parameters, mapping, image, and a model of the chip that is exact to the bit and the cycle.
 
-``from pysim import NAME`` finds the names of :data:`NAMES` (docs/api.md), each in its module when it is asked for.
-"""
+Needs numpy alone: neither PyTorch nor Amaranth."""
 
-from pysim.names import public
-
-NAMES = {
-    "Chip": "params",
-    "Conv": "network",
-    "Core": "core",
-    "Edge": "network",
-    "Input": "network",
-    "InputError": "errors",
-    "Network": "network",
-    "Population": "network",
-    "Stimulus": "trace",
-    "Trace": "trace",
-    "load_bundle": "bundle",
-    "map_network": "bundle",
-    "preset": "params",
-}
-"""public name: the module that has it"""
-
-__getattr__ = public(__name__, NAMES)
+if __name__ == "pysim":  # a second copy of every module would be loaded beside the first
+    raise ImportError("import spikeloop.pysim, not pysim")

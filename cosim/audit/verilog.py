@@ -10,7 +10,7 @@
 pyverilog reads the text (ports, registers, instances, operators); Yosys (pyosys, in a process of its own) elaborates it (memories, cells,
 loops). Where both see a thing, both must agree with the parameters.
 
-    python -m cosim.audit --chip tiny        exit status 0: no finding, 1: findings, 2: bad input
+    python -m spikeloop.cosim.audit.verilog --chip tiny        exit status 0: no finding, 1: findings, 2: bad input
 """
 
 import json
@@ -31,12 +31,12 @@ from amaranth.lib import wiring
 from rich.console import Console
 from rich.table import Table
 
-from hdl.chip import ChipTop
-from hdl.neuron import SLICE_MODULES, slice_of
-from hdl.verilog import generate
-from pysim.errors import InputError
-from pysim.memory_map import COUNTERS, MemoryMap
-from pysim.params import BUS_BITS, SCAN_BITS, Chip, preset
+from spikeloop.hdl.chip import ChipTop
+from spikeloop.hdl.core.neuron import SLICE_MODULES, slice_of
+from spikeloop.hdl.verilog import generate
+from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip, preset
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Check", "audit", "equivalent", "normalise", "yosys"]
 

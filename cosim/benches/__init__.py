@@ -1,0 +1,1 @@
+"""Parts of cocotb benches, for ours and for users' own."""

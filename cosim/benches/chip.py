@@ -1,5 +1,5 @@
 """The chip's cocotb bench: clock and reset, load port, image, events, ticks, counters, membranes; and, for one import, the parts of
-cosim/cocotb_streams.py. For your own bench: see docs/benches.md.
+cosim/benches/streams.py. For your own bench: see docs/benches.md.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from cosim.cocotb_streams import (
+from spikeloop.cosim.benches.streams import (
     PERIOD,
     Pattern,
     Scoreboard,
@@ -21,10 +21,17 @@ from cosim.cocotb_streams import (
     randomly,
     watchdog,
 )
-from pysim.image import Image
-from pysim.memory_map import CONTROL_CLEAR, CONTROL_TICK, CONTROL_ZERO, COUNTERS, Memory, MemoryMap
-from pysim.params import BUS_BITS, Chip
-from pysim.trace import Stimulus, Trace, pack, unpack
+from spikeloop.pysim.chip.memory_map import (
+    CONTROL_CLEAR,
+    CONTROL_TICK,
+    CONTROL_ZERO,
+    COUNTERS,
+    Memory,
+    MemoryMap,
+)
+from spikeloop.pysim.chip.params import BUS_BITS, Chip
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.traces.trace import Stimulus, Trace, pack, unpack
 
 __all__ = ["ChipBench", "Pattern", "Scoreboard", "StreamDriver", "StreamMonitor", "always", "never", "one_in", "randomly", "watchdog"]
 

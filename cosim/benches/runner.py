@@ -1,6 +1,6 @@
 """Builds and runs of cocotb benches on Verilator and Icarus: a thin layer over cocotb's own Python runner.
 
-A build is cached by content (sources, top, flags, versions) and made under a file lock, as in cosim.verilate. On Verilator only the
+A build is cached by content (sources, top, flags, versions) and made under a file lock, as in cosim.verilator.build. On Verilator only the
 ports of the top module are made public (and the memories, which say so themselves): cocotb's own choice, everything public and
 writable, costs a factor of 10 to 25. :func:`run` raises AssertionError with the names of the tests that failed.
 """
@@ -18,9 +18,10 @@ from pathlib import Path
 from unittest.mock import patch
 from xml.etree import ElementTree
 
-from cosim.verilate import cached, simulator_root, verilog_of
-from pysim.errors import InputError
-from pysim.params import Chip
+from spikeloop.cosim.provenance import code
+from spikeloop.cosim.verilator.build import cached, simulator_root, verilog_of
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["SIMULATORS", "Build", "build", "build_chip", "run"]
 
@@ -68,7 +69,7 @@ def build(simulator: str, sources: Sequence[Path], top: str, *, stock: bool = Fa
                     "CXX": compiler, "LINK": compiler, **({"LDLIBS": "-latomic"} if "clang" in compiler else {})}
     texts = [source.read_bytes() for source in sources]
     versions = [metadata.version(package) for package in ("cocotb", "verilator")]
-    key = hashlib.sha256(repr((simulator, top, texts, arguments, settings, versions, Path(__file__).read_text())).encode()).hexdigest()[:24]
+    key = hashlib.sha256(repr((simulator, top, texts, arguments, settings, versions, code(__name__))).encode()).hexdigest()[:24]
 
     def make(folder: Path) -> None:
         log, files = folder / "build.log", list(sources)

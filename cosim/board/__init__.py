@@ -1,0 +1,1 @@
+"""A chip at the end of a wire: real boards and virtual ones."""

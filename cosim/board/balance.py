@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cosim.board import BoardLink, input_commands
-from pysim.frames import ITEM_EVENT, RUN, Command
-from pysim.image import Image
-from pysim.memory_map import CONTROL_CLEAR
-from pysim.network import Edge, Input, Network, Population
-from pysim.trace import pack
+from spikeloop.cosim.board.link import BoardLink, input_commands
+from spikeloop.pysim.chip.frames import ITEM_EVENT, RUN, Command
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import pack
 
 __all__ = ["Episode", "Plant", "balance", "by_board", "by_golden", "controller"]
 
@@ -91,7 +92,7 @@ def balance(decide: Decide, steps: int, seed: int) -> Episode:
 
 def by_golden(network: Network) -> Decide:
     """The golden runs the sample so far again at every step."""
-    from golden.integer import run
+    from spikeloop.golden.reference.integer import run
 
     seen = np.zeros((1, network.steps, 4 * BINS), np.uint8)
     steps = iter(range(network.steps))

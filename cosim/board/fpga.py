@@ -20,13 +20,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from cosim.audit import yosys
-from cosim.verilate import cached, hdl_key, recipe
-from cosim.virtual import compile_board
-from hdl.verilog import generate_board
-from pysim.errors import InputError
-from pysim.network import write_atomic
-from pysim.params import Chip, preset
+from spikeloop.cosim.audit.verilog import yosys
+from spikeloop.cosim.board.virtual import compile_board
+from spikeloop.cosim.provenance import code
+from spikeloop.cosim.verilator.build import cached, hdl_key, recipe
+from spikeloop.hdl.verilog import generate_board
+from spikeloop.pysim.chip.params import Chip, preset
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
 
 __all__ = ["TARGETS", "Target", "build", "netlist_board", "synthesise", "target_of"]
 
@@ -133,18 +134,18 @@ def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
 
 def netlist_board(chip: Chip) -> Path:
     """The shared library of a board (bytes on streams) whose RTL is the netlist after synthesis for iCE40: LUTs, flip-flops, carries and
-    block RAMs as the vendor's cell models have them. For cosim.virtual.BoardModel; cached."""
+    block RAMs as the vendor's cell models have them. For cosim.board.virtual.BoardModel; cached."""
     try:
         cells = (files("pyosys") / "share" / "ice40" / "cells_sim.v").read_text()
     except ModuleNotFoundError:
         raise InputError("pyosys must be installed (pip install 'spikeloop[fpga]'), not missing") from None
-    harness = (files("cosim") / "board.cpp").read_text()
+    harness = Path(__file__).with_name("board.cpp").read_text()
 
     def make(folder: Path) -> None:
         synthesise(generate_board(chip, virtual=True), "board", "ice40", folder, f"write_verilog -noattr {folder}/netlist.v")
         (folder / "cells.v").write_text("`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + cells)
         compile_board(folder, [folder / "cells.v", folder / "netlist.v"], harness, None, optimise=False)
-    return cached(f"netlist-{hdl_key(repr((chip, cells, harness, recipe(), Path(__file__).read_text())))[:24]}", make) / "board.so"
+    return cached(f"netlist-{hdl_key(repr((chip, cells, harness, recipe(), code(__name__))))[:24]}", make) / "board.so"
 
 
 def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Backends "board" and "replay": a chip behind the host link, be it an FPGA, the virtual board of cosim/virtual.py or a record.
+"""Backends "board" and "replay": a chip behind the host link, be it an FPGA, the virtual board of cosim/board/virtual.py or a record.
 
 Commands of many ticks go into one frame, as far as it and its reply hold; nothing waits for a single word. docs/board.md.
 """
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cosim.link import Link, LinkBackend
-from cosim.session import Replay, Session, SessionLost, open_port
-from pysim.frames import (
+from spikeloop.cosim.backend import Link, LinkBackend
+from spikeloop.cosim.board.session import Replay, Session, SessionLost, open_port
+from spikeloop.pysim.chip.frames import (
     BITMAP,
     EVENTS,
     HEADER_BYTES,
@@ -28,10 +28,10 @@ from pysim.frames import (
     Command,
     sealed_size,
 )
-from pysim.image import Image
-from pysim.memory_map import CONTROL_CLEAR, CONTROL_ZERO, Memory
-from pysim.params import Chip
-from pysim.trace import Stimulus
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_ZERO, Memory
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["Board", "BoardLink", "input_commands", "open_board", "open_replay"]
 

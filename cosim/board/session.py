@@ -14,8 +14,20 @@ import time
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from pysim.errors import InputError
-from pysim.frames import BATCH, HELLO, NAK, NATURES, OUT_OF_SEQUENCE, PROTOCOL, REASONS, REPLY, WIRE_BYTES, open_frame, seal
+from spikeloop.pysim.chip.frames import (
+    BATCH,
+    HELLO,
+    NAK,
+    NATURES,
+    OUT_OF_SEQUENCE,
+    PROTOCOL,
+    REASONS,
+    REPLY,
+    WIRE_BYTES,
+    open_frame,
+    seal,
+)
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["ATTEMPTS", "BoardSilent", "PortGone", "Replay", "Session", "SessionLost", "open_port"]
 

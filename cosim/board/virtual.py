@@ -9,13 +9,13 @@ import select
 import socket
 import tty
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
-from cosim.verilate import APART, cached, compile_whole, hdl_key, recipe
-from pysim.errors import InputError
-from pysim.frames import WAIT_CYCLES, WIRE_BYTES
-from pysim.params import Chip
+from spikeloop.cosim.provenance import code
+from spikeloop.cosim.verilator.build import APART, cached, compile_whole, hdl_key, recipe
+from spikeloop.pysim.chip.frames import WAIT_CYCLES, WIRE_BYTES
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["BoardModel", "Wire", "build_board", "serve"]
 
@@ -27,12 +27,12 @@ def build_board(chip: Chip, divisor: int | None = None, *, optimise: bool = True
     """The shared library of a virtual board; cached. divisor: cycles of a bit of its UART, or None: bytes on streams."""
     if divisor is not None and divisor < LEAST_DIVISOR:
         raise InputError(f"cycles of a bit must be at least {LEAST_DIVISOR}, not {divisor}")
-    harness = (files("cosim") / "board.cpp").read_text()
-    what = (chip, divisor, optimise, harness, recipe(), Path(__file__).read_text())
+    harness = Path(__file__).with_name("board.cpp").read_text()
+    what = (chip, divisor, optimise, harness, recipe(), code(__name__))
     key = hdl_key(repr(what))[:24]
 
     def make(folder: Path) -> None:
-        from hdl.verilog import generate_board
+        from spikeloop.hdl.verilog import generate_board
 
         (folder / "board.v").write_text(generate_board(chip, divisor=divisor, virtual=True))
         (folder / "apart.vlt").write_text(APART)
@@ -106,7 +106,7 @@ class BoardModel:
 
 
 class Wire:
-    """A model as a serial port: what cosim.board needs of pyserial's. Reading at the end of what comes by itself gives nothing at once:
+    """A model as a serial port: what cosim.board.link needs of pyserial's. Reading at the end of what comes by itself gives nothing at once:
     time does not pass by waiting."""
 
     def __init__(self, model: BoardModel) -> None:

@@ -13,12 +13,29 @@ from typing import Annotated, Any
 
 import typer
 
-from cosim import cli_board, cli_compare, cli_cost, cli_import, cli_widths, cli_zoo
-from cosim.cli_compare import Backends, Samples, beside, rows, verdict
-from cosim.console import Bits, ChipName, Json, bar, names
-from cosim.console import output as _output
-from cosim.console import tell as _tell
-from pysim.errors import InputError
+from spikeloop.cosim.cli import (
+    board as cli_board,
+)
+from spikeloop.cosim.cli import (
+    compare as cli_compare,
+)
+from spikeloop.cosim.cli import (
+    imports as cli_import,
+)
+from spikeloop.cosim.cli import (
+    map as cli_cost,
+)
+from spikeloop.cosim.cli import (
+    widths as cli_widths,
+)
+from spikeloop.cosim.cli import (
+    zoo as cli_zoo,
+)
+from spikeloop.cosim.cli.compare import Backends, Samples, beside, rows, verdict
+from spikeloop.cosim.cli.console import Bits, ChipName, Json, bar, names
+from spikeloop.cosim.cli.console import output as _output
+from spikeloop.cosim.cli.console import tell as _tell
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["app", "main"]
 
@@ -55,11 +72,11 @@ def train(output: Annotated[Path, typer.Option("--output", "-o", help="Float net
     A training that was killed goes on from OUTPUT.training when it is started again.
     """
     with _output(json) as out:
-        from cosim.flow import parse_layers, writable
-        from golden.datasets import load_mnist
-        from golden.encoders import Encoder
-        from golden.train import TrainConfig
-        from golden.train import train as fit
+        from spikeloop.cosim.flow.sim import parse_layers, writable
+        from spikeloop.golden.data.datasets import load_mnist
+        from spikeloop.golden.data.encoders import Encoder
+        from spikeloop.golden.training.train import TrainConfig
+        from spikeloop.golden.training.train import train as fit
 
         settings = TrainConfig(layers=parse_layers(config), recurrent=recurrent, encoder=Encoder(name=encoder, steps=steps),
                                epochs=epochs, seed=seed)
@@ -89,9 +106,9 @@ def quantize(float_net: Annotated[Path, typer.Argument(help="Float net of spikel
              json: Json = False) -> None:
     """Round a float net to integers and shift leaks, and say per layer what that did to it."""
     with _output(json) as out:
-        from cosim.flow import quantize_net, writable
-        from golden.datasets import load_mnist
-        from golden.layers import FloatNet
+        from spikeloop.cosim.flow.sim import quantize_net, writable
+        from spikeloop.golden.data.datasets import load_mnist
+        from spikeloop.golden.nets.layers import FloatNet
 
         net, images = FloatNet.load(float_net), load_mnist(data)
         writable(output.parent)
@@ -111,12 +128,12 @@ def map_(network: Annotated[Path, typer.Argument(help="Integer network of spikel
     """Place a network on the chip's core and pack the image bundle; on many cores that take turns if one does not hold it, or on the
     cores of a mesh (--chip tiny,mesh_width=2,mesh_height=2)."""
     with _output(json) as out:
-        from pysim.bundle import map_network
-        from pysim.mapping import describe
-        from pysim.network import Network
-        from pysim.params import preset
-        from pysim.program import Program
-        from pysim.shares import Shared
+        from spikeloop.pysim.bundle.open import map_network
+        from spikeloop.pysim.bundle.program import Program
+        from spikeloop.pysim.bundle.shares import Shared
+        from spikeloop.pysim.chip.params import preset
+        from spikeloop.pysim.mapping.place import describe
+        from spikeloop.pysim.network.graph import Network
 
         target = preset(chip)
         image = map_network(Network.load(network), target)
@@ -148,9 +165,9 @@ def verilog(image: Annotated[Path | None, typer.Argument(help="Image folder whos
                                                      show_default=False)] = None, json: Json = False) -> None:
     """Write the Verilog of a chip."""
     with _output(json) as out:
-        from cosim.flow import write_verilog
-        from pysim.bundle import load_bundle
-        from pysim.params import preset
+        from spikeloop.cosim.flow.sim import write_verilog
+        from spikeloop.pysim.bundle.open import load_bundle
+        from spikeloop.pysim.chip.params import preset
 
         if (image is None) == (chip is None):
             raise InputError(f"chip must be given once, by an image folder or by --chip, not {'twice' if chip else 'never'}")
@@ -167,7 +184,7 @@ def sim(config: Config = "784-100-10", bits: Bits = 8, chip: ChipName = "zou2021
         json: Json = False) -> None:
     """Train, quantize, map, generate, simulate and compare, in one folder; what is unchanged is kept."""
     with _output(json) as out:
-        from cosim.flow import Plan, parse_layers, simulate
+        from spikeloop.cosim.flow.sim import Plan, parse_layers, simulate
 
         plan = Plan(layers=parse_layers(config), bits=bits, chip=chip, data=data, backends=names(backends), samples=samples, folder=output,
                     encoder=encoder, steps=steps, epochs=epochs, seed=seed, recurrent=recurrent)
@@ -187,13 +204,13 @@ def export(image: Annotated[Path, typer.Argument(help="Image folder.")],
            json: Json = False) -> None:
     """Write the image's memories in another form, or its network as NIR."""
     with _output(json) as out:
-        from pysim.bundle import load_bundle
-        from pysim.export import export as write
-        from pysim.shares import Shared
+        from spikeloop.pysim.bundle.open import load_bundle
+        from spikeloop.pysim.bundle.shares import Shared
+        from spikeloop.pysim.image.export import export as write
 
         if form == "nir":
-            from golden.nir_export import export_nir
-            from pysim.network import Network
+            from spikeloop.golden.interchange.nir.write import export_nir
+            from spikeloop.pysim.network.graph import Network
 
             files = [export_nir(Network.load(beside(image, "network.safetensors", "a folder that holds it")), output / "network.nir")]
         else:
@@ -211,7 +228,7 @@ def bench(seconds: Annotated[float, typer.Option("--seconds", metavar="S", help=
           json: Json = False) -> None:
     """Measure ticks per second of every way to run the same work."""
     with _output(json) as out:
-        from cosim.bench import run
+        from spikeloop.cosim.studies.speed.ways import run
 
         result = run(seconds=seconds, tell=_tell)
         out(result, {row["way"]: f"{row['ticks_per_s']:,.0f} ticks/s, {row['sops_per_s']:,.0f} SOPs/s" for row in result["rows"]}
@@ -231,11 +248,11 @@ def pim_sweep(net: Annotated[Path | None, typer.Option("--net", metavar="FILE", 
                                                    "is not measured again.")] = Path("build/pim-sweep"), json: Json = False) -> None:
     """Measure accuracy against ADC bits, rows at once, gain, offset, stuck cells and noise of the PIM macro, on golden and RTL."""
     with _output(json) as out:
-        from cosim.pim_plot import draw, summary
-        from cosim.pim_sweep import STUDIES, points, sweep
-        from golden.datasets import check_scoring, load_mnist
-        from golden.rules.qstdb import QstdbNet, checkpoint
-        from pysim.files import write_atomic
+        from spikeloop.cosim.studies.pim.plot import draw, summary
+        from spikeloop.cosim.studies.pim.sweep import STUDIES, points, sweep
+        from spikeloop.golden.data.datasets import check_scoring, load_mnist
+        from spikeloop.golden.rules.qstdb.net import QstdbNet, checkpoint
+        from spikeloop.pysim.common.files import write_atomic
 
         model, mnist = QstdbNet.load(net) if net else checkpoint(), load_mnist(data)
         check_scoring(model.metadata.get("dataset", {}).get("source", ""), mnist)

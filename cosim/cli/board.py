@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cosim.console import Json, output, tell
+from spikeloop.cosim.cli.console import Json, output, tell
 
 __all__ = ["app"]
 
@@ -22,10 +22,10 @@ def serve(chip: Annotated[str, typer.Argument(metavar="IMAGE|PRESET", help="Imag
                                                    show_default=False)] = None, json: Json = False) -> None:
     """Be a virtual board: the Verilated RTL behind a serial port, until interrupted. The first line says its address."""
     with output(json) as out:
-        from cosim.virtual import BoardModel
-        from cosim.virtual import serve as run
-        from pysim.image import Image
-        from pysim.params import preset
+        from spikeloop.cosim.board.virtual import BoardModel
+        from spikeloop.cosim.board.virtual import serve as run
+        from spikeloop.pysim.chip.params import preset
+        from spikeloop.pysim.image.image import Image
 
         target = Image.load(chip).chip if Path(chip).is_dir() else preset(chip)
         tell("building the virtual board ...")
@@ -41,9 +41,9 @@ def build(target: Annotated[str, typer.Option("--target", metavar="NAME", help="
           json: Json = False) -> None:
     """Make a bitstream of a chip behind its host link, and say what it takes of the device and how fast it is."""
     with output(json) as out:
-        from cosim.fpga import build as run
-        from cosim.fpga import target_of
-        from pysim.params import preset
+        from spikeloop.cosim.board.fpga import build as run
+        from spikeloop.cosim.board.fpga import target_of
+        from spikeloop.pysim.chip.params import preset
 
         board = target_of(target)
         tell("synthesis, placement and routing: minutes ...")
@@ -64,12 +64,12 @@ def balance_(port: Annotated[str | None, typer.Argument(metavar="PORT", help="Bo
     with output(json) as out:
         import numpy as np
 
-        from cosim.balance import balance, by_board, by_golden, controller
-        from cosim.board import Board, open_board
-        from cosim.session import Session
-        from cosim.virtual import BoardModel, Wire
-        from pysim.image import pack
-        from pysim.params import preset
+        from spikeloop.cosim.board.balance import balance, by_board, by_golden, controller
+        from spikeloop.cosim.board.link import Board, open_board
+        from spikeloop.cosim.board.session import Session
+        from spikeloop.cosim.board.virtual import BoardModel, Wire
+        from spikeloop.pysim.chip.params import preset
+        from spikeloop.pysim.image.image import pack
 
         network = controller(steps)
         image = pack(network, chip=preset("tiny"))

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cosim.console import Json, bar, names, output, tell
-from pysim.errors import InputError
+from spikeloop.cosim.cli.console import Json, bar, names, output, tell
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Backends", "Samples", "beside", "compare", "report", "rows", "verdict", "waves"]
 
@@ -38,16 +38,16 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
             json: Json = False) -> None:
     """Run a stimulus through two or more backends and compare every spike, membrane and counter with the first."""
     with output(json) as out:
-        from cosim.backends import check_names, open_backend
-        from cosim.compare import compare as run
-        from cosim.expected import Expected
-        from cosim.result import Result
-        from cosim.run import SUMMARY, Run
-        from cosim.shrink import keep_evidence
-        from pysim.bundle import load_bundle
-        from pysim.network import Network
-        from pysim.shares import Shared
-        from pysim.trace import Stimulus
+        from spikeloop.cosim.backends import check_names, open_backend
+        from spikeloop.cosim.compare.compare import compare as run
+        from spikeloop.cosim.compare.result import Result
+        from spikeloop.cosim.compare.shrink import keep_evidence
+        from spikeloop.cosim.runs.folder import SUMMARY, Run
+        from spikeloop.pysim.bundle.open import load_bundle
+        from spikeloop.pysim.bundle.shares import Shared
+        from spikeloop.pysim.network.graph import Network
+        from spikeloop.pysim.traces.expected import Expected
+        from spikeloop.pysim.traces.trace import Stimulus
 
         who = names(backends)
         check_names(who)
@@ -77,7 +77,7 @@ def compare(image: Annotated[Path, typer.Argument(help="Image folder.")],
         kept_run = Run.open(folder, net, bundle, spikes, who, membranes=membranes, expected=wanted, keep=kept, resume=resume)
         farm = None
         if scheduler:
-            from cosim.farm import Farm
+            from spikeloop.cosim.compare.farm import Farm
 
             farm = Farm(scheduler, net, image, who)
         about = {"image": str(image), "network": str(file), "stimulus": str(stimulus)}
@@ -115,8 +115,8 @@ def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of
                                                      "RUN[/dim]", show_default=False)] = None, json: Json = False) -> None:
     """Write the page of a run: verdict, activity, rasters and membranes, mapping, cycles, confusion, differences."""
     with output(json) as out:
-        from cosim.report import write
-        from cosim.run import Run
+        from spikeloop.cosim.runs.folder import Run
+        from spikeloop.cosim.runs.page import write
 
         path = write(*Run.load(folder), file)
         out({"report": str(path), "bytes": path.stat().st_size}, {"page": f"{path} ({path.stat().st_size:,} bytes)"})
@@ -134,10 +134,10 @@ def waves(image: Annotated[Path, typer.Argument(help="Image folder.")],
           json: Json = False) -> None:
     """Record the ticks around one of a core as named signals (VCD), with save files for GTKWave and Surfer."""
     with output(json) as out:
-        from cosim.backends import check_names
-        from cosim.waves import around as place
-        from cosim.waves import record
-        from pysim.trace import Stimulus
+        from spikeloop.cosim.backends import check_names
+        from spikeloop.cosim.waves.window import around as place
+        from spikeloop.cosim.waves.window import record
+        from spikeloop.pysim.traces.trace import Stimulus
 
         check_names([backend])
         spikes = Stimulus.load(stimulus or beside(image, "stimulus.npz", "--stimulus"))
@@ -150,7 +150,7 @@ def waves(image: Annotated[Path, typer.Argument(help="Image folder.")],
 def _samples(text: str, count: int) -> list[int]:
     """Samples to keep: "0,17" to [0, 17]."""
     if not text:
-        from cosim.run import KEPT
+        from spikeloop.cosim.runs.folder import KEPT
 
         return list(range(min(KEPT, count)))
     if not all(part.isdecimal() and int(part) < count for part in names(text)):

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cosim.console import Bits, ChipName, Json
-from cosim.console import output as _output
+from spikeloop.cosim.cli.console import Bits, ChipName, Json
+from spikeloop.cosim.cli.console import output as _output
 
 __all__ = ["app"]
 
@@ -32,8 +32,8 @@ def ranc(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of c
          folder: Folder = Path("build/ranc"), json: Json = False) -> None:
     """RANC networks, with their test packets if they are there."""
     with _output(json) as out:
-        from cosim.importing import chip_for, pair, write_import
-        from golden.ranc import import_ranc
+        from spikeloop.cosim.flow.imports import chip_for, pair, write_import
+        from spikeloop.golden.interchange.ranc.read import import_ranc
 
         made = import_ranc(source, grid=pair(grid, "x", "--grid"), output=pair(output, ",", "--output"), first_tick=first_tick, steps=steps)
         summary = write_import(made, chip or chip_for(made.network, made.axons), folder)
@@ -53,9 +53,9 @@ def nir(source: Annotated[Path, typer.Argument(metavar="FILE", help="NIR file (H
         steps: Steps = 32, bits: Bits = 8, chip: ChipName = "zou2021", folder: Folder = Path("build/nir"), json: Json = False) -> None:
     """NIR graphs: Affine, Linear, Conv1d, Conv2d, SumPool2d, AvgPool2d, Flatten, IF, LIF, I, LI, recurrent ones too."""
     with _output(json) as out:
-        from cosim.importing import write_import
-        from golden.nir import import_nir as read
-        from golden.nir_semantics import Semantics
+        from spikeloop.cosim.flow.imports import write_import
+        from spikeloop.golden.interchange.nir.read import import_nir as read
+        from spikeloop.golden.interchange.nir.semantics import Semantics
 
         summary = write_import(read(source, Semantics(dt, compare, reset, framework), steps=steps, bits=bits), chip, folder)
         out(summary, _imported(summary))
@@ -70,8 +70,8 @@ def snntorch(source: Annotated[str, typer.Argument(metavar="FILE.py:NAME", help=
              json: Json = False) -> None:
     """snnTorch nets: Linear, Conv1d, Conv2d, AvgPool2d, Flatten and Leaky, one after the other; every reset and both reset delays."""
     with _output(json) as out:
-        from cosim.importing import module_of, sizes, write_import
-        from golden.snntorch import import_snntorch
+        from spikeloop.cosim.flow.imports import module_of, sizes, write_import
+        from spikeloop.golden.interchange.snntorch import import_snntorch
 
         made = import_snntorch(module_of(source), sizes(shape), steps=steps, bits=bits, name=Path(source.rpartition(":")[0]).stem)
         summary = write_import(made, chip, folder)

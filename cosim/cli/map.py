@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cosim.cli_compare import Samples
-from cosim.console import ChipName, Json
-from cosim.console import output as output_of
-from pysim.errors import InputError
+from spikeloop.cosim.cli.compare import Samples
+from spikeloop.cosim.cli.console import ChipName, Json
+from spikeloop.cosim.cli.console import output as output_of
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["cost", "fit"]
 
@@ -19,10 +19,10 @@ def fit(net: Annotated[str, typer.Argument(metavar="NET", help="Network file, or
         chip: ChipName = "zou2021", json: Json = False) -> None:
     """Say what a network takes on many cores: patches, cores, densities, periods, latency, and what does not fit."""
     with output_of(json) as out:
-        from pysim import zoo
-        from pysim.fit import fit as run
-        from pysim.network import Network
-        from pysim.params import preset
+        from spikeloop.pysim.chip.params import preset
+        from spikeloop.pysim.mapping import published as zoo
+        from spikeloop.pysim.mapping.fit import fit as run
+        from spikeloop.pysim.network.graph import Network
 
         target = preset(chip)
         from_file = net not in zoo.NAMES and (net.endswith(".safetensors") or Path(net).is_file())
@@ -55,13 +55,13 @@ def cost(image: Annotated[Path, typer.Argument(help="Image or program folder.")]
          json: Json = False) -> None:
     """Count cycles and synaptic operations layer by layer, and model time, energy and the turns that parts take on a few cores."""
     with output_of(json) as out:
-        from pysim.bundle import load_bundle
-        from pysim.cost import Constants, measure
-        from pysim.files import write_atomic
-        from pysim.fit import MESH_CORES
-        from pysim.mesh import MeshImage
-        from pysim.schedule import jobs, schedule
-        from pysim.trace import Stimulus
+        from spikeloop.pysim.bundle.mesh import MeshImage
+        from spikeloop.pysim.bundle.open import load_bundle
+        from spikeloop.pysim.common.files import write_atomic
+        from spikeloop.pysim.cost.turns import jobs, schedule
+        from spikeloop.pysim.cost.work import Constants, measure
+        from spikeloop.pysim.mapping.fit import MESH_CORES
+        from spikeloop.pysim.traces.trace import Stimulus
 
         constants = Constants(energy_per_sop=energy_per_sop, leakage=leakage, clock=clock)
         bundle, spikes = load_bundle(image), Stimulus.load(stimulus)

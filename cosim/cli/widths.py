@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cosim.console import Json, bar, output
+from spikeloop.cosim.cli.console import Json, bar, output
 
 __all__ = ["draw", "widths"]
 
@@ -19,12 +19,12 @@ def widths(float_net: Annotated[Path, typer.Argument(help="Float net of spikeloo
            Path("build/widths"), json: Json = False) -> None:
     """Quantise a float net to 2 to 10 bits, all layers and each alone: accuracy, columns, silent and always firing neurons."""
     with output(json) as out:
-        from cosim.flow import calibration
-        from golden.datasets import load_mnist
-        from golden.layers import FloatNet
-        from golden.quantize import Quantizer
-        from golden.widths import WIDTHS, sweep
-        from pysim.files import write_atomic
+        from spikeloop.cosim.flow.sim import calibration
+        from spikeloop.golden.data.datasets import load_mnist
+        from spikeloop.golden.nets.layers import FloatNet
+        from spikeloop.golden.quantize.quantize import Quantizer
+        from spikeloop.golden.quantize.widths import WIDTHS, sweep
+        from spikeloop.pysim.common.files import write_atomic
 
         net = FloatNet.load(float_net)
         spikes, labels = calibration(net, load_mnist(data))
@@ -45,7 +45,7 @@ def widths(float_net: Annotated[Path, typer.Argument(help="Float net of spikeloo
 
 def draw(found: dict[str, Any]) -> bytes:
     """SVG: accuracy against columns, a line for all layers and one for each alone, the bits at the points."""
-    from cosim.figures import LINES, figure, svg
+    from spikeloop.cosim.studies.figures import LINES, figure, svg
 
     made, axes = figure(1, 1, 7.5, 3.6)
     axis = axes[0, 0]

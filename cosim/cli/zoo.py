@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cosim.console import Json, bar, output, tell
+from spikeloop.cosim.cli.console import Json, bar, output, tell
 
 __all__ = ["pretrained", "zoo"]
 
@@ -25,8 +25,8 @@ def pretrained(net: Annotated[str, typer.Argument(metavar="NET", help="zou-lenet
                                                            "all[/dim]", show_default=False)] = None, json: Json = False) -> None:
     """Write a trained net that comes with the package, and test images encoded as its stimulus."""
     with output(json) as out:
-        from cosim.flow import writable
-        from cosim.nets import write_pretrained
+        from spikeloop.cosim.flow.pretrained import write_pretrained
+        from spikeloop.cosim.flow.sim import writable
 
         writable(folder)
         network, stimulus = write_pretrained(net, data, samples, folder)
@@ -52,10 +52,10 @@ def zoo(nets: Annotated[list[str] | None, typer.Argument(metavar="NET", help="Ne
                                              "killed goes on there.")] = Path("build/zoo"), json: Json = False) -> None:
     """Run the nets of all learning rules through one backend, compare every spike and membrane with golden, print one table."""
     with output(json) as out:
-        from cosim.flow import writable
-        from cosim.nets import kept, load
-        from cosim.zoo import CHIP, check_backend, row, train, write_page
-        from golden.datasets import load_mnist
+        from spikeloop.cosim.flow.pretrained import kept, load
+        from spikeloop.cosim.flow.sim import writable
+        from spikeloop.cosim.studies.zoo import CHIP, check_backend, row, train, write_page
+        from spikeloop.golden.data.datasets import load_mnist
 
         names, images = check_backend(backend), load_mnist(data)
         found = [load(name) for name in nets or kept()]

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from cosim.pairs import Difference, Pair
-from pysim.errors import InputError
-from pysim.network import Network
-from pysim.trace import Stimulus, Trace, unpack
+from spikeloop.cosim.compare.diff import Difference, Pair
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
 
 __all__ = ["Chunk", "Kept", "decisions", "pack_arrays", "unpack_arrays"]
 

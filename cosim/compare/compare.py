@@ -2,7 +2,7 @@
 
 The first backend is the reference; each other one is compared with it (a counter, with the first backend that knows it).
 Samples go through in chunks, so that memory does not grow with their number; chunks run side by side, one set of backends per
-worker, and are handed out in order (cosim/chunk.py). The verdict is made of the chunks alone (cosim/result.py), wherever they come from.
+worker, and are handed out in order (cosim/compare/chunk.py). The verdict is made of the chunks alone (cosim/compare/result.py), wherever they come from.
 """
 
 import os
@@ -15,14 +15,14 @@ from queue import SimpleQueue
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from cosim.chunk import Chunk
-from cosim.expected import Expected
-from cosim.link import Backend
-from cosim.pairs import Holders, against, array_of, diff
-from cosim.result import Result
-from pysim.errors import InputError
-from pysim.network import Network
-from pysim.trace import Stimulus, Trace
+from spikeloop.cosim.backend import Backend
+from spikeloop.cosim.compare.chunk import Chunk
+from spikeloop.cosim.compare.diff import Holders, against, array_of, diff
+from spikeloop.cosim.compare.result import Result
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.expected import Expected
+from spikeloop.pysim.traces.trace import Stimulus, Trace
 
 __all__ = ["SINGLE", "Crew", "Job", "Opener", "Workforce", "compare"]
 

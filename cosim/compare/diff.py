@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cosim.expected import Expected
-from pysim.errors import InputError
-from pysim.memory_map import COUNTERS, PIM_COUNTERS
-from pysim.network import Network
-from pysim.trace import Trace, unpack
+from spikeloop.pysim.chip.memory_map import COUNTERS, PIM_COUNTERS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.expected import Expected
+from spikeloop.pysim.traces.trace import Trace, unpack
 
 __all__ = ["Difference", "Holders", "Pair", "against", "array_of", "busy", "diff"]
 

@@ -8,7 +8,6 @@ worker that is lost are done again by another. Workers must run these very sourc
 
 import hashlib
 import io
-import json
 import socket
 import tarfile
 import tempfile
@@ -19,13 +18,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cosim.backends import open_backend
-from cosim.chunk import Chunk
-from cosim.compare import SINGLE, Crew, Job
-from cosim.stages import sources
-from pysim.bundle import load_bundle
-from pysim.errors import InputError
-from pysim.network import Network
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.chunk import Chunk
+from spikeloop.cosim.compare.compare import SINGLE, Crew, Job
+from spikeloop.cosim.provenance import code
+from spikeloop.pysim.bundle.open import load_bundle
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["Farm", "do"]
 
@@ -101,5 +100,4 @@ def do(kit: dict[str, Any], job: Job) -> dict[str, Any]:
 
 def _code() -> str:
     """SHA-256 of what computes."""
-    every = {name: digest for package in ("cosim", "golden", "hdl", "pysim") for name, digest in sources(package).items()}
-    return hashlib.sha256(json.dumps(every, sort_keys=True).encode()).hexdigest()
+    return code("spikeloop.cosim.backends")

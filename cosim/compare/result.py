@@ -1,6 +1,6 @@
 """The verdict of a comparison: what differs, what stayed silent, what was counted, how many samples were read out as their label.
 
-It is made of the chunks that a run left (cosim/chunk.py), whoever ran them; equal is a run without a difference, a silent population that
+It is made of the chunks that a run left (cosim/compare/chunk.py), whoever ran them; equal is a run without a difference, a silent population that
 may spike, or a dropped event.
 """
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from cosim.chunk import Chunk
-from cosim.pairs import Difference, Holders, Pair, busy
-from pysim.network import Network
+from spikeloop.cosim.compare.chunk import Chunk
+from spikeloop.cosim.compare.diff import Difference, Holders, Pair, busy
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["CHIPS", "Result"]
 

@@ -15,11 +15,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from cosim.compare import Opener
-from cosim.link import Backend
-from cosim.pairs import Difference, Holders, diff
-from pysim.network import Network
-from pysim.trace import Stimulus
+from spikeloop.cosim.backend import Backend
+from spikeloop.cosim.compare.compare import Opener
+from spikeloop.cosim.compare.diff import Difference, Holders, diff
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["Minimal", "Evidence", "minimise", "keep_evidence"]
 

@@ -1,0 +1,1 @@
+"""The walk from training to verdict, its stages kept by content."""

@@ -7,16 +7,16 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-from cosim.expected import Expected
-from golden.interchange import Imported
-from pysim.bundle import map_network
-from pysim.errors import InputError
-from pysim.mapping import word_of
-from pysim.network import Network
-from pysim.params import MAX_EXTENSION, PRESETS, preset
-from pysim.partition import groups
-from pysim.shares import Shared
-from pysim.trace import Stimulus, pack
+from spikeloop.golden.interchange.common import Imported
+from spikeloop.pysim.bundle.open import map_network
+from spikeloop.pysim.bundle.shares import Shared
+from spikeloop.pysim.chip.params import MAX_EXTENSION, PRESETS, preset
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.partition import groups
+from spikeloop.pysim.mapping.place import word_of
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.expected import Expected
+from spikeloop.pysim.traces.trace import Stimulus, pack
 
 __all__ = ["chip_for", "module_of", "pair", "sizes", "write_import"]
 

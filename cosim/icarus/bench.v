@@ -1,5 +1,5 @@
 // Bench of backend "icarus": runs samples on the generated chip without anything but Verilog.
-// Memories of a single core load themselves from +NAME=FILE (hdl/ram.v), those of a mesh from +coreN.NAME=FILE here; a core without files
+// Memories of a single core load themselves from +NAME=FILE (hdl/lib/ram.v), those of a mesh from +coreN.NAME=FILE here; a core without files
 // holds zeros. chip.vh, generated, holds what depends on the chip.
 //   +stimulus=FILE  a hexadecimal number per tick and core: the axons (padded to whole ring chunks) that its inputs set, bit 0 = axon 0
 //   +samples=N +ticks=N +steps=N, for each core +extensionN=N (its logarithm)

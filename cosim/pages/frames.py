@@ -1,16 +1,16 @@
-"""Writes docs/frames.md from pysim/frames.py: ``python -m pysim.frames_page``. tests/test_docs.py fails when it is not current."""
+"""Writes docs/frames.md from pysim/chip/frames.py: ``python -m spikeloop.cosim.pages.frames``. tests/house/test_docs.py fails when it is not current."""
 
 from pathlib import Path
 
-from pysim import frames
-from pysim.files import write_atomic
+from spikeloop.pysim.chip import frames
+from spikeloop.pysim.common.files import write_atomic
 
 __all__ = ["page"]
 
 HEAD = """\
 # Frames of the host link
 
-<!-- written by `make docs` (pysim/frames_page.py) from pysim/frames.py: do not edit -->
+<!-- written by `make docs` (cosim/pages/frames.py) from pysim/chip/frames.py: do not edit -->
 
 """
 
@@ -45,4 +45,4 @@ def _row(*cells: object) -> str:
 
 
 if __name__ == "__main__":
-    print(f"wrote {write_atomic(Path(__file__).resolve().parent.parent / 'docs' / 'frames.md', page().encode())}")
+    print(f"wrote {write_atomic(Path(__file__).resolve().parents[2] / 'docs' / 'frames.md', page().encode())}")

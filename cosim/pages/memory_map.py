@@ -1,17 +1,14 @@
-"""Writes docs/memory_map.md from the memory map, for every preset: ``python -m pysim.memory_map_page``.
+"""Writes docs/memory_map.md from the memory map, for every preset: ``python -m spikeloop.cosim.pages.memory_map``.
 
-The page is generated and committed; tests/test_docs.py fails when it is not what this module writes.
+The page is generated and committed; tests/house/test_docs.py fails when it is not what this module writes.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pysim.files import write_atomic
-from pysim.memory_map import CONTROL_PIM, Memory, MemoryMap, Register
-from pysim.params import PRESETS, Chip
-from pysim.pim_front import PimFront
-from pysim.pim_params import PimParams
-from pysim.records import (
+from spikeloop.pysim.chip.memory_map import CONTROL_PIM, Memory, MemoryMap, Register
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.chip.records import (
     Field,
     bound_record,
     event_record,
@@ -25,13 +22,16 @@ from pysim.records import (
     width,
     word_record,
 )
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.pim.front import PimFront
+from spikeloop.pysim.pim.layer import PimParams
 
 __all__ = ["page"]
 
 HEAD = """\
 # Memory map
 
-<!-- written by `make docs` (pysim/memory_map_page.py) from pysim/memory_map.py and pysim/records.py: do not edit -->
+<!-- written by `make docs` (cosim/pages/memory_map.py) from pysim/chip/memory_map.py and pysim/chip/records.py: do not edit -->
 
 The load port is 32 bits wide and word-addressed: every address below counts 32-bit words. A memory of `rows` rows of
 `width` bits is read and written in chunks of 32 bits, the least significant first:
@@ -136,5 +136,5 @@ def _count(number: int, noun: str) -> str:
 
 
 if __name__ == "__main__":
-    target = Path(__file__).resolve().parent.parent / "docs" / "memory_map.md"
+    target = Path(__file__).resolve().parents[2] / "docs" / "memory_map.md"
     print(f"wrote {write_atomic(target, page().encode())}")

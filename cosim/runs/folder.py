@@ -1,6 +1,6 @@
 """The folder of a run: what a comparison leaves for ``spikeloop report``, and what ``--resume`` goes on with.
 
-    journal.jsonl   first what the run is of, then a line for each chunk of samples (cosim/chunk.py), each on disk before the next
+    journal.jsonl   first what the run is of, then a line for each chunk of samples (cosim/compare/chunk.py), each on disk before the next
     summary.json    the verdict without times: the same bytes whether the run was broken off or not
     report.html     the page of spikeloop report
 
@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from cosim.chunk import Chunk, pack_arrays
-from cosim.expected import Expected
-from cosim.journal import Journal
-from cosim.result import Result
-from pysim.errors import InputError
-from pysim.files import write_atomic
-from pysim.image import Bundle, Image
-from pysim.network import Network
-from pysim.shares import Shared
-from pysim.trace import Stimulus
+from spikeloop.cosim.compare.chunk import Chunk, pack_arrays
+from spikeloop.cosim.compare.result import Result
+from spikeloop.cosim.runs.journal import Journal
+from spikeloop.pysim.bundle.shares import Shared
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.image.image import Bundle, Image
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.expected import Expected
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["KEPT", "Run", "cores"]
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pysim.errors import InputError
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Journal"]
 

@@ -1,6 +1,6 @@
 """The report of a run: one HTML page with everything inside, no network needed (``spikeloop report RUN/``, and the end of ``sim``).
 
-Written from the run's folder alone (cosim/run.py). The page holds one JSON document (:func:`page_data`); templates/report.js draws it.
+Written from the run's folder alone (cosim/runs/folder.py). The page holds one JSON document (:func:`page_data`); templates/report.js draws it.
 Arrays in it are base64 of little-endian bytes: packed spikes, int32 membranes. Of a sample, the first backend is there whole and the
 others as the list of what differs. What would make the page larger than MOST_BYTES is left out, and the page says so.
 """
@@ -13,12 +13,12 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from cosim.chunk import Chunk, Kept, unpack_arrays
-from cosim.pairs import busy
-from cosim.result import CHIPS
-from cosim.run import REPORT, Run
-from pysim.files import write_atomic
-from pysim.trace import unpack
+from spikeloop.cosim.compare.chunk import Chunk, Kept, unpack_arrays
+from spikeloop.cosim.compare.diff import busy
+from spikeloop.cosim.compare.result import CHIPS
+from spikeloop.cosim.runs.folder import REPORT, Run
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.traces.trace import unpack
 
 __all__ = ["page_data", "write"]
 
@@ -29,7 +29,7 @@ DIFFERENCES = 500  # drawn, of a population of a sample
 
 def write(run: Run, summary: dict[str, Any], path: Path | None = None) -> Path:
     """Write the page of ``run``, into its folder or to ``path``."""
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("cosim"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("spikeloop.cosim.runs"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": lambda x: "-" if x is None else f"{x:.2%}", "count": lambda x: "-" if x is None else f"{x:,}",
                             "number": lambda x: f"{x:,.1f}"}
     data = json.dumps(page_data(run, summary), separators=(",", ":")).replace("<", "\\u003c")

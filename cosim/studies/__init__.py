@@ -1,0 +1,1 @@
+"""Measurements: speed, accuracy tables, pictures."""

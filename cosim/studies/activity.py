@@ -1,4 +1,4 @@
-"""Event-driven against dense, as pictures: ``python -m cosim.activity [FOLDER]`` (docs/cost.md).
+"""Event-driven against dense, as pictures: ``python -m spikeloop.cosim.studies.activity [FOLDER]`` (docs/cost.md).
 
     activity.svg   cycles against activity, for the four-spike LeNet on 225 cores and an MLP on one, each as a share of dense mode
     layers.svg     synaptic operations and the model's energy of each layer of that LeNet, on real images
@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from pysim.cost import Constants, Work, measure
-from pysim.files import write_atomic
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import preset
-from pysim.program import compile_program
-from pysim.trace import Stimulus
+from spikeloop.pysim.bundle.program import compile_program
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.cost.work import Constants, Work, measure
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["FOLDER", "mlp", "spread", "write"]
 
@@ -50,8 +51,8 @@ def mlp(seed: int = SEED) -> Network:
 
 def write(folder: Path = FOLDER, *, densities: np.ndarray = DENSITIES, tries: int = TRIES, images: int = IMAGES) -> Iterator[Path]:
     """Measure and draw both pictures; yields the files, and prints their figures."""
-    from golden.datasets import load_mnist
-    from golden.rules.scatter_gather import checkpoint
+    from spikeloop.golden.data.datasets import load_mnist
+    from spikeloop.golden.rules.scatter_gather.net import checkpoint
 
     chip, net = preset("zou2021"), checkpoint("zou-lenet:4")
     network = net.to_network(readout_on_chip=True)
@@ -74,8 +75,8 @@ def _slice(work: Work, samples: slice) -> Work:
 
 
 def _activity(curves: dict[str, Work], lenet: Work, density: np.ndarray, count: int, real: float) -> bytes:
-    from cosim.figures import LINES, svg
-    from cosim.figures import figure as new_figure
+    from spikeloop.cosim.studies.figures import LINES, svg
+    from spikeloop.cosim.studies.figures import figure as new_figure
 
     figure, ((left, right),) = new_figure(1, 2, 10.2, 3.6, sharey=True)
     for (label, work), colour in zip(curves.items(), LINES, strict=False):
@@ -110,8 +111,8 @@ def _ratio(work: Work) -> np.ndarray:
 
 
 def _layers(rows: list[dict[str, Any]], constants: Constants) -> bytes:
-    from cosim.figures import LINES, svg
-    from cosim.figures import figure as new_figure
+    from spikeloop.cosim.studies.figures import LINES, svg
+    from spikeloop.cosim.studies.figures import figure as new_figure
 
     figure, ((left, right),) = new_figure(1, 2, 10.2, 2.9, sharey=True)
     names = [f"{row['layer']}, {row['cores']} core{'s' * (row['cores'] > 1)}" for row in rows]

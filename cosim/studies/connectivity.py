@@ -1,6 +1,6 @@
-"""Accuracy against connectivity of nets trained by Grad R and Deep R (docs/rules.md): ``python -m cosim.connectivity NET... [--out FILE]``.
+"""Accuracy against connectivity of nets trained by Grad R and Deep R (docs/rules.md): ``python -m spikeloop.cosim.studies.connectivity NET... [--out FILE]``.
 
-Prints a row for each net (files of golden.rules.grad_r_train) and draws them as integer nets beside the paper's points, which are in the
+Prints a row for each net (files of golden.rules.grad_r.train) and draws them as integer nets beside the paper's points, which are in the
 nets' metadata. Connectivity: share of the synapses that are not 0.
 """
 
@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cosim.figures import LINES, figure, svg
-from cosim.nets import load
-from pysim.errors import InputError
-from pysim.network import write_atomic
+from spikeloop.cosim.flow.pretrained import load
+from spikeloop.cosim.studies.figures import LINES, figure, svg
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
 
 __all__ = ["PICTURE", "draw", "read", "table"]
 
@@ -25,7 +25,7 @@ def read(paths: list[Path]) -> list[dict[str, Any]]:
     found = []
     for path in paths:
         if not path.is_file():
-            raise InputError(f"net {str(path)!r} must be a file written by golden.rules.grad_r_train, not missing")
+            raise InputError(f"net {str(path)!r} must be a file written by spikeloop.golden.rules.grad_r.train, not missing")
         net = load(path.name.partition(".")[0], path)
         if net.rule not in RULES:
             raise InputError(f"net {str(path)!r} must be trained by Grad R or Deep R, not by {net.rule}")
@@ -67,7 +67,7 @@ def draw(found: list[dict[str, Any]]) -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="accuracy against connectivity of nets of golden.rules.grad_r_train")
+    parser = argparse.ArgumentParser(description="accuracy against connectivity of nets of spikeloop.golden.rules.grad_r.train")
     parser.add_argument("nets", type=Path, nargs="+", metavar="NET", help="files of the nets")
     parser.add_argument("--out", type=Path, default=PICTURE, help="file of the picture")
     given = parser.parse_args()

@@ -1,10 +1,10 @@
 """Every kept net through one backend: one row each, one table, one page (``spikeloop zoo``, docs/results.md).
 
-    build/zoo/NAME-...   the run of a net, as of spikeloop compare (cosim/run.py): what is in its journal is not run again
+    build/zoo/NAME-...   the run of a net, as of spikeloop compare (cosim/runs/folder.py): what is in its journal is not run again
     build/zoo/nets       nets trained anew (``--train``), each with its checkpoint while it is trained
     build/zoo/zoo.html   the table, accuracy against SOPs, firing rates
 
-SOPs, cycles and spikes are counters of the backend (of pysim if it has none). Energy is the model of pysim/cost.py, not a measurement.
+SOPs, cycles and spikes are counters of the backend (of pysim if it has none). Energy is the model of pysim/cost/work.py, not a measurement.
 """
 
 import os
@@ -18,20 +18,20 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from cosim.backends import check_names, open_backend
-from cosim.compare import compare
-from cosim.figures import LINES, figure, svg
-from cosim.nets import Net
-from cosim.result import CHIPS
-from cosim.run import Run
-from golden.datasets import Dataset
-from pysim.cost import Constants
-from pysim.errors import InputError
-from pysim.files import write_atomic
-from pysim.network import Network
-from pysim.params import Chip, preset
-from pysim.program import Program, compile_program
-from pysim.shares import Shared
+from spikeloop.cosim.backends import check_names, open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.result import CHIPS
+from spikeloop.cosim.flow.pretrained import Net
+from spikeloop.cosim.runs.folder import Run
+from spikeloop.cosim.studies.figures import LINES, figure, svg
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.bundle.shares import Shared
+from spikeloop.pysim.chip.params import Chip, preset
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.cost.work import Constants
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["CHIP", "check_backend", "chip_for", "row", "train", "write_page"]
 
@@ -106,7 +106,7 @@ def row(net: Net, data: Dataset, samples: int, names: list[str], folder: Path, *
 
 def write_page(rows: list[dict[str, Any]], path: Path) -> Path:
     """The table and its plots as one HTML file that needs nothing else."""
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("cosim"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("spikeloop.cosim.studies"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": lambda x: "-" if x is None else f"{x:.2%}", "count": lambda x: f"{x:,.0f}"}
     return write_atomic(path, environment.get_template("zoo.html").render(rows=rows, plots=[_scatter(rows), _rates(rows)]).encode())
 

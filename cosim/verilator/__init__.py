@@ -1,0 +1,1 @@
+"""The RTL compiled by Verilator, driven by a native harness."""

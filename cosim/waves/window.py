@@ -11,16 +11,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cosim import vcd
-from cosim.vcd import Signal
-from pysim.bundle import load_bundle
-from pysim.core import Core
-from pysim.errors import InputError
-from pysim.files import write_atomic
-from pysim.image import Image
-from pysim.mesh import MeshImage
-from pysim.program import Program
-from pysim.trace import Stimulus, Trace
+from spikeloop.cosim.waves import vcd
+from spikeloop.cosim.waves.vcd import Signal
+from spikeloop.pysim.bundle.mesh import MeshImage
+from spikeloop.pysim.bundle.open import load_bundle
+from spikeloop.pysim.bundle.program import Program
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.traces.trace import Stimulus, Trace
 
 __all__ = ["SIGNALS", "around", "record"]
 
@@ -95,9 +95,9 @@ def _part(program: Program, stimulus: Stimulus, core: int) -> tuple[Image, Stimu
 
 
 def _simulate(simulator: str, image: Image | MeshImage, stimulus: Stimulus, path: Path) -> Path:
-    from cosim.icarus import Icarus
-    from cosim.mesh import VerilatedMesh
-    from cosim.native import Verilated
+    from spikeloop.cosim.icarus.backend import Icarus
+    from spikeloop.cosim.verilator.chip import Verilated
+    from spikeloop.cosim.verilator.mesh import VerilatedMesh
 
     if simulator == "icarus":
         opened: Any = Icarus(image)

@@ -1,0 +1,1 @@
+"""Data sets and the encoders that turn them into spikes."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pysim.network import InputError
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Dataset", "check_scoring", "load_mnist", "read_idx"]
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pysim.network import InputError
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["ENCODERS", "Encoder", "bit_planes", "level_crossing", "rank_order", "rate"]
 

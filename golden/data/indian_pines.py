@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.datasets import Dataset
-from pysim.network import InputError
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["BANDS", "PATCH", "UNIT", "load_indian_pines", "turned"]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pysim.network import InputError, Network
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["Assumption", "Imported", "MAX_FILE", "MAX_VALUES", "minimal_bits", "read_bounded", "read_json"]
 

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from golden.interchange import Assumption, Imported
-from golden.nir import Importer
-from golden.nir_file import NirNode
-from golden.nir_semantics import Semantics
-from pysim.network import InputError
+from spikeloop.golden.interchange.common import Assumption, Imported
+from spikeloop.golden.interchange.nir.file import NirNode
+from spikeloop.golden.interchange.nir.read import Importer
+from spikeloop.golden.interchange.nir.semantics import Semantics
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["import_snntorch"]
 

@@ -1,0 +1,1 @@
+"""Float networks: neurons, layers, their files."""

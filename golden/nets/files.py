@@ -6,7 +6,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from pysim.network import InputError
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["read_safetensors"]
 

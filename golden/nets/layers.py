@@ -15,9 +15,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from golden.files import read_safetensors
-from golden.neurons import lif_step
-from pysim.network import Conv, InputError, write_atomic
+from spikeloop.golden.nets.files import read_safetensors
+from spikeloop.golden.nets.neurons import lif_step
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.network.convolution import Conv
 
 __all__ = ["FloatLayer", "FloatNet", "LayeredNet", "SpikingLayer"]
 
@@ -71,9 +73,9 @@ class SpikingLayer(nn.Module):
 
 
 class LayeredNet(nn.Module):
-    """``layers`` one after another; ``sizes``: of the input, then of each layer. What golden/quantize.py takes.
+    """``layers`` one after another; ``sizes``: of the input, then of each layer. What golden/quantize/quantize.py takes.
 
-    ``metadata`` is free JSON: encoder, data source, training settings, accuracy (see :func:`golden.train.train`).
+    ``metadata`` is free JSON: encoder, data source, training settings, accuracy (see :func:`golden.training.train.train`).
     """
 
     layers: Sequence[FloatLayer]

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from golden.pim import calibrate, run
-from pysim.network import InputError, PimLayer, PimParams, PimWindow
+from spikeloop.golden.reference.pim import calibrate, run
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.layer import PimLayer, PimParams
+from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["PimConv2d", "PimConv3d", "PimLinear", "scale"]
 
@@ -48,7 +50,7 @@ class _PimModule(nn.Module):
         return PimLayer.make(self.params, self.window, weights, **self.tables)
 
     def calibrate(self, images: np.ndarray, percentile: float = 100.0) -> tuple[int, int]:
-        """Set range shift and discharge clip from a sample of the training set, and return them; see golden.pim.calibrate."""
+        """Set range shift and discharge clip from a sample of the training set, and return them; see golden.reference.pim.calibrate."""
         self.tables["shift"], self.tables["limit"] = calibrate(self.layer(), images, percentile)
         return self.tables["shift"], self.tables["limit"]
 

@@ -1,0 +1,1 @@
+"""Post-training quantisation: float weights to integers, leaks to shifts."""

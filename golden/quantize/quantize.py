@@ -19,11 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from golden.integer import IntegerTrace, predict, run
-from golden.layers import FloatLayer, LayeredNet
-from golden.neurons import U_TH
-from golden.train import accuracy, float_spikes
-from pysim.network import LEAK_TERMS, Conv, Edge, Input, InputError, Network, Population, start_ticks
+from spikeloop.golden.nets.layers import FloatLayer, LayeredNet
+from spikeloop.golden.nets.neurons import U_TH
+from spikeloop.golden.reference.integer import IntegerTrace, predict, run
+from spikeloop.golden.training.train import accuracy, float_spikes
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import LEAK_TERMS, Edge, Input, Population
+from spikeloop.pysim.network.graph import Network, start_ticks
 
 __all__ = ["SCALES", "Leak", "Quantizer", "best_leak", "integer_threshold", "per_neuron", "quantize", "round_half_away",
            "shift_leak"]

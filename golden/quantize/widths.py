@@ -9,10 +9,10 @@ up one more bit.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from golden.integer import run
-from golden.quantize import Quantizer
-from golden.train import accuracy
-from pysim.network import InputError
+from spikeloop.golden.quantize.quantize import Quantizer
+from spikeloop.golden.reference.integer import run
+from spikeloop.golden.training.train import accuracy
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["WIDTHS", "columns", "narrowest", "sweep"]
 

@@ -1,0 +1,1 @@
+"""The normative integer arithmetic in PyTorch; everything else is compared with it."""

@@ -1,6 +1,6 @@
 """THE reference: the integer network, step by step, in torch int64, written from docs/arithmetic.md alone.
 
-Per population and step, over a batch of samples: sum the weights of the arriving spikes, add the current of a PIM layer (golden/pim.py)
+Per population and step, over a batch of samples: sum the weights of the arriving spikes, add the current of a PIM layer (golden/reference/pim.py)
 and the bias, rectify, add the leak, saturate, compare, reset, bound, count the refractory steps. pysim contributes the description of
 the network and no arithmetic.
 
@@ -17,8 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import unfold
 
-from golden import pim
-from pysim.network import Edge, InputError, LeakRounding, LowBound, Network, PimSource, Population, Reset
+from spikeloop.golden.reference import pim
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import Edge, LeakRounding, LowBound, Population, Reset
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.pim.source import PimSource
 
 __all__ = ["IntegerTrace", "predict", "right", "run", "run_chunks"]
 

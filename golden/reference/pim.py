@@ -1,4 +1,4 @@
-"""The PIM macro's integer arithmetic in torch, written from docs/pim.md alone: the reference for hdl/pim.py and pysim/pim.py.
+"""The PIM macro's integer arithmetic in torch, written from docs/pim.md alone: the reference for hdl/pim/macro.py and pysim/pim/model.py.
 
 Bit lines are matrix products of patches (strided views of the padded image) and of weights as the stuck cells leave them, in float64, which
 holds every number here exactly; noise is found by leaps of the generators, whose step is linear over GF(2), and not step by step.
@@ -12,7 +12,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pysim.network import PIM_MAX_SHIFT, PIM_SEGMENTS, PIM_WHOLE, InputError, PimLayer
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.layer import (
+    MAX_SHIFT as PIM_MAX_SHIFT,
+)
+from spikeloop.pysim.pim.layer import (
+    SEGMENTS as PIM_SEGMENTS,
+)
+from spikeloop.pysim.pim.layer import (
+    WHOLE as PIM_WHOLE,
+)
+from spikeloop.pysim.pim.layer import (
+    PimLayer,
+)
 
 __all__ = ["PimResult", "calibrate", "effective_weights", "patches", "run"]
 

@@ -8,7 +8,7 @@ the history. A training that was killed and is started again with the same check
 the same bits as one that was never killed. Training runs on one thread: for products of this size that is as fast as two, and the order of
 sums does not depend on their number. Random draws of a loss come from the generator it is given, or from torch's, which is seeded here.
 
-:func:`command` is the command line that rules share: ``python -m golden.rules.RULE --data FOLDER --out FILE``.
+:func:`command` is the command line that rules share: ``python -m spikeloop.golden.rules.RULE --data FOLDER --out FILE``.
 """
 
 import argparse
@@ -28,10 +28,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from golden.datasets import Dataset, load_mnist
-from golden.encoders import Encoder
-from golden.files import read_safetensors
-from pysim.network import InputError, check_int, write_atomic
+from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.nets.files import read_safetensors
+from spikeloop.pysim.common.checks import check_int
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
 
 __all__ = ["LoopConfig", "Result", "about", "check_shift", "command", "drawn", "fit", "forget", "one_thread", "shifted"]
 

@@ -3,7 +3,7 @@
     p = softmax(k * sum_t s_c[t]),  k = 10 / T;   loss = cross entropy(p, label) + spike_cost / 2 * sum over hidden i, t of s_i[t]^2
 
 averaged over the batch. Optimiser Adam, learning rate from ``lr`` to 0 along a half cosine; after every update weights and biases are
-clamped to -1..1 and tau to 0..1. One configuration gives the same bits again on the same machine (golden/rules/loop.py).
+clamped to -1..1 and tau to 0..1. One configuration gives the same bits again on the same machine (golden/training/loop.py).
 """
 
 from dataclasses import asdict, dataclass, field
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from golden.datasets import Dataset
-from golden.encoders import Encoder
-from golden.layers import FloatNet, LayeredNet
-from golden.rules.loop import LoopConfig, about, check_shift, drawn, fit
-from pysim.network import InputError
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.nets.layers import FloatNet, LayeredNet
+from spikeloop.golden.training.loop import LoopConfig, about, check_shift, drawn, fit
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["TrainConfig", "accuracy", "count_loss", "float_spikes", "time_first", "train"]
 
@@ -29,7 +29,7 @@ SOFTMAX_GAIN = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(LoopConfig):
-    """What is trained, and how; further fields: :class:`golden.rules.loop.LoopConfig`.
+    """What is trained, and how; further fields: :class:`golden.training.loop.LoopConfig`.
 
     layers:     sizes, inputs first; recurrent: lateral synapses in every hidden layer
     epochs:     None: as many as UPDATES updates take, 15..60

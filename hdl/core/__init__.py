@@ -1,0 +1,1 @@
+"""One crossbar core: axon ring, scanner, accumulators, neuron step, control, load port."""

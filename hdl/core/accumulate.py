@@ -13,8 +13,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.lanes import everywhere, lanes_from_bits
-from pysim.params import Chip
+from spikeloop.hdl.lib.lanes import everywhere, lanes_from_bits
+from spikeloop.pysim.chip.params import Chip
 
 __all__ = ["Accumulators", "Join"]
 

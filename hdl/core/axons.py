@@ -7,20 +7,16 @@ is being written sees the new bits (forwarding), so that none is lost.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.ram import RAM
-from hdl.scanner import Scanner
-from pysim.params import BUS_BITS, SCAN_BITS, Chip
-from pysim.records import Field, event_record
+from spikeloop.hdl.core.scanner import Scanner
+from spikeloop.hdl.lib.layout import layout
+from spikeloop.hdl.lib.ram import RAM
+from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
+from spikeloop.pysim.chip.records import event_record
 
-__all__ = ["AxonRing", "layout"]
-
-
-def layout(record: list[Field]) -> data.StructLayout:
-    """The Amaranth layout of a plain record."""
-    return data.StructLayout({f.name: f.bits for f in record})
+__all__ = ["AxonRing"]
 
 
 class AxonRing(wiring.Component):

@@ -12,10 +12,10 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.axons import layout
-from pysim.memory_map import MemoryMap
-from pysim.params import Chip
-from pysim.records import word_record
+from spikeloop.hdl.lib.layout import layout
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import word_record
 
 __all__ = ["Controller"]
 

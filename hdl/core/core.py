@@ -15,22 +15,30 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, EnableIns
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.accumulate import Accumulators, Join
-from hdl.axons import AxonRing, layout
-from hdl.control import Controller
-from hdl.eventlist import EventList
-from hdl.lanes import total
-from hdl.loadport import LoadPort, request_layout
-from hdl.neuron import NeuronStep
-from hdl.pim_driver import SETTINGS, PimDriver
-from hdl.ram import RAM
-from hdl.router import packet_layout
-from hdl.scanner import Scanner
-from hdl.skid import Skid
-from pysim.fabric import Mesh
-from pysim.memory_map import COUNTERS, PIM, PIM_COUNTERS, MemoryMap
-from pysim.params import BUS_BITS, SCAN_BITS, Chip
-from pysim.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET, event_record, output_record, route_record
+from spikeloop.hdl.core.accumulate import Accumulators, Join
+from spikeloop.hdl.core.axons import AxonRing
+from spikeloop.hdl.core.control import Controller
+from spikeloop.hdl.core.events import EventList
+from spikeloop.hdl.core.loadport import LoadPort, request_layout
+from spikeloop.hdl.core.neuron import NeuronStep
+from spikeloop.hdl.core.scanner import Scanner
+from spikeloop.hdl.fabric.router import packet_layout
+from spikeloop.hdl.lib.lanes import total
+from spikeloop.hdl.lib.layout import layout
+from spikeloop.hdl.lib.ram import RAM
+from spikeloop.hdl.lib.skid import Skid
+from spikeloop.hdl.pim.driver import SETTINGS, PimDriver
+from spikeloop.pysim.chip.fabric import Mesh
+from spikeloop.pysim.chip.memory_map import COUNTERS, PIM, PIM_COUNTERS, MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
+from spikeloop.pysim.chip.records import (
+    ROUTE_LOCAL,
+    ROUTE_OUT,
+    ROUTE_PACKET,
+    event_record,
+    output_record,
+    route_record,
+)
 
 __all__ = ["Core", "STAGES", "members"]
 

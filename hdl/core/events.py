@@ -8,8 +8,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.ram import RAM
-from pysim.params import Chip
+from spikeloop.hdl.lib.ram import RAM
+from spikeloop.pysim.chip.params import Chip
 
 __all__ = ["EventList"]
 

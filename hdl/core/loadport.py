@@ -1,15 +1,15 @@
 """Load port: the 32-bit, word-addressed bus behind which every register and memory of the map lies.
 
 One request at a time; a request for a memory waits until the core is idle, unless it writes to the bank at rest (chips of two banks).
-Decoded from pysim/memory_map.py, the one table. An address that nothing lies at reads 0 and ignores writes.
+Decoded from pysim/chip/memory_map.py, the one table. An address that nothing lies at reads 0 and ignores writes.
 """
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from pysim.memory_map import PIM, MemoryMap
-from pysim.params import BUS_BITS
+from spikeloop.pysim.chip.memory_map import PIM, MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS
 
 __all__ = ["LoadPort", "request_layout"]
 

@@ -16,9 +16,16 @@ from amaranth.hdl import Cat, ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.lanes import Lanes, everywhere, lanes_from_bits
-from pysim.params import Chip
-from pysim.records import Field, bound_record, fire_record, leak_record, neuron_record, width
+from spikeloop.hdl.lib.lanes import Lanes, everywhere, lanes_from_bits
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import (
+    Field,
+    bound_record,
+    fire_record,
+    leak_record,
+    neuron_record,
+    width,
+)
 
 __all__ = ["FireStage", "LeakStage", "NeuronStep", "SLICE", "SLICE_MODULES", "slice_of"]
 

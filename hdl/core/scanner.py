@@ -11,7 +11,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from pysim.params import SCAN_BITS
+from spikeloop.pysim.chip.params import SCAN_BITS
 
 __all__ = ["Scanner"]
 

@@ -1,0 +1,1 @@
+"""Routers, and the mesh they make."""

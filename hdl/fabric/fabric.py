@@ -8,8 +8,8 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Instance,
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.router import Router, packet_layout
-from pysim.fabric import Mesh
+from spikeloop.hdl.fabric.router import Router, packet_layout
+from spikeloop.pysim.chip.fabric import Mesh
 
 __all__ = ["Fabric"]
 

@@ -6,7 +6,7 @@ The router at (X, Y) sends a packet for the rectangle x0..x1 by y0..y1
 
 to all of these at once, of which TURNS leaves those that keep the order: x first, then y, never back. East is X + 1, north Y + 1.
 
-An input is a queue of two places (hdl/skid.py): the fewest that pass a packet per cycle although no handshake crosses a router
+An input is a queue of two places (hdl/lib/skid.py): the fewest that pass a packet per cycle although no handshake crosses a router
 within a cycle. At its head a packet stays until every output it forks to has taken it, each once, in whatever order. An output serves
 its inputs in turn (round robin) and holds on to what it offers. A hop takes one cycle.
 
@@ -20,9 +20,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.skid import Skid
-from pysim.fabric import Mesh
-from pysim.records import packet_record
+from spikeloop.hdl.lib.skid import Skid
+from spikeloop.pysim.chip.fabric import Mesh
+from spikeloop.pysim.chip.records import packet_record
 
 __all__ = ["PORTS", "TURNS", "Crossbar", "Router", "in_turn", "packet_layout", "ports_at"]
 

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.ram import RAM
+from spikeloop.hdl.lib.ram import RAM
 
 __all__ = ["Queue"]
 

@@ -9,7 +9,7 @@ from amaranth.hdl import ClockSignal, Instance, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from pysim.params import BUS_BITS
+from spikeloop.pysim.chip.params import BUS_BITS
 
 __all__ = ["RAM"]
 

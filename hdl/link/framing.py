@@ -4,7 +4,7 @@ The reader takes a byte per cycle, writes the decoded body into its memory and o
 is released nothing more is taken. The writer takes the bytes of a body, appends the CRC and keeps the encoded frame: a 0 is not
 written but becomes the code before it, so that encoding takes no time; it sends the frame when told to, as often as told to.
 
-Source: Cheshire and Baker 1999 (COBS); pysim/frames.py (the frames).
+Source: Cheshire and Baker 1999 (COBS); pysim/chip/frames.py (the frames).
 """
 
 from amaranth.hdl import Array, Module, Mux, Signal
@@ -12,8 +12,18 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
-from hdl.ram import RAM
-from pysim.frames import CRC_BYTES, FRAME_BYTES, LONGEST_BLOCK, NAK, REASONS, REPLY, TAIL_BYTES, WIRE_BYTES, seal
+from spikeloop.hdl.lib.ram import RAM
+from spikeloop.pysim.chip.frames import (
+    CRC_BYTES,
+    FRAME_BYTES,
+    LONGEST_BLOCK,
+    NAK,
+    REASONS,
+    REPLY,
+    TAIL_BYTES,
+    WIRE_BYTES,
+    seal,
+)
 
 __all__ = ["FrameReader", "FrameWriter"]
 

@@ -5,22 +5,22 @@ written; one with the same number gets the last reply again, so that nothing is 
 nothing. No command waits for the host, and none longer for the core than WAIT_CYCLES from the frame's beginning: whatever comes in,
 the link is back for the next frame. Events that leave the core wait in a queue; when it is full, the core waits.
 
-pysim/frames.py is the table of frames and commands.
+pysim/chip/frames.py is the table of frames and commands.
 """
 
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.axons import layout
-from hdl.fifo import Queue
-from hdl.framing import FrameReader, FrameWriter
-from hdl.loadport import request_layout
-from hdl.skid import Skid
-from pysim import frames
-from pysim.memory_map import MemoryMap
-from pysim.params import BUS_BITS, Chip
-from pysim.records import event_record, output_record
+from spikeloop.hdl.core.loadport import request_layout
+from spikeloop.hdl.lib.layout import layout
+from spikeloop.hdl.lib.queue import Queue
+from spikeloop.hdl.lib.skid import Skid
+from spikeloop.hdl.link.framing import FrameReader, FrameWriter
+from spikeloop.pysim.chip import frames
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS, Chip
+from spikeloop.pysim.chip.records import event_record, output_record
 
 __all__ = ["HostLink"]
 

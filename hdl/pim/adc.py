@@ -13,8 +13,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from pysim.pim_image import GAIN_BITS, OFFSET_BITS, SEED_BITS
-from pysim.pim_params import MAX_SHIFT, PimParams
+from spikeloop.pysim.pim.layer import MAX_SHIFT, PimParams
+from spikeloop.pysim.pim.memories import GAIN_BITS, OFFSET_BITS, SEED_BITS
 
 __all__ = ["ADC_MODULE", "PimAdc"]
 

@@ -1,10 +1,10 @@
 """The PIM macro in front of a core: pixels to it by address, its currents to the lanes of their neurons.
 
-    pixels --> row group --> macro (hdl/pim.py) --> currents, one by one --> memory ``currents`` of the core
+    pixels --> row group --> macro (hdl/pim/macro.py) --> currents, one by one --> memory ``currents`` of the core
 
 ``start`` runs one image: for every position, pass and row group the driver collects the group's pixels, one a cycle, from the memory of
 pixels (the padded map; address = windows[position] + taps[kernel row]), while the macro evaluates the group before it; and it writes the
-currents of the position before that, one a cycle, where the table of places says. Cycles: pysim.pim_front.front_cycles.
+currents of the position before that, one a cycle, where the table of places says. Cycles: pysim.pim.front.front_cycles.
 
 Written for one clock domain, which sleeps between images.
 """
@@ -13,14 +13,14 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.axons import layout
-from hdl.pim import SETTINGS as MACRO_SETTINGS
-from hdl.pim import PimMacro
-from hdl.ram import RAM
-from pysim.memory_map import PIM, PIM_COUNTERS, MemoryMap
-from pysim.params import BUS_BITS, Chip
-from pysim.pim_image import memories as macro_memories
-from pysim.records import place_record
+from spikeloop.hdl.lib.layout import layout
+from spikeloop.hdl.lib.ram import RAM
+from spikeloop.hdl.pim.macro import SETTINGS as MACRO_SETTINGS
+from spikeloop.hdl.pim.macro import PimMacro
+from spikeloop.pysim.chip.memory_map import PIM, PIM_COUNTERS, MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS, Chip
+from spikeloop.pysim.chip.records import place_record
+from spikeloop.pysim.pim.memories import memories as macro_memories
 
 __all__ = ["SETTINGS", "PimDriver"]
 
@@ -32,7 +32,7 @@ class PimDriver(wiring.Component):
     -------
     start: In, strobe while not busy: currents of the image in the memory of pixels. zero: In, counters become 0. busy: Out.
     awake: Out, the next edge does something (the domain may sleep otherwise).
-    kernel_rows ... stream: In, settings (hdl.pim), and positions of the layer.
+    kernel_rows ... stream: In, settings (hdl.pim.macro), and positions of the layer.
     select: In, memories of the map from the first PIM memory on, ``currents`` the last; write, row, chunk, data: In, what the load port
         does with it.
     c_en, c_row, c_index, c_data: Out, writes to the memory of currents.

@@ -2,8 +2,8 @@
 
     pixels of a row group --> READ 2 --> BLP 2 --> ADC, ``share`` rounds of 3 --> ... all pulses, all row groups --> SUM 1 --> currents
 
-A row group's cells are one word per bank (hdl/ram.py), all units are held at once (hdl/pim_unit.py), all converters turn in lock-step
-(hdl/pim_adc.py). The latency depends on the settings alone. Only the controller's clock runs always: the stages lie in the clock domains
+A row group's cells are one word per bank (hdl/lib/ram.py), all units are held at once (hdl/pim/unit.py), all converters turn in lock-step
+(hdl/pim/adc.py). The latency depends on the settings alone. Only the controller's clock runs always: the stages lie in the clock domains
 "port", "seed", "cells", "blp", "tables", "sense", "code", "sum", "send", and what a stage reads sleeps with the stages before it.
 
 Source: the phases and their times, Datta et al. 2022 (ACE-SNN), Table 4; the arithmetic, docs/pim.md.
@@ -15,11 +15,11 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, Mux, R
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.pim_adc import ADC_MODULE, table_fields
-from hdl.pim_unit import UNIT_MODULE
-from hdl.ram import RAM
-from pysim.pim_image import SEED_BITS, memories
-from pysim.pim_params import COUNTERS, PimParams
+from spikeloop.hdl.lib.ram import RAM
+from spikeloop.hdl.pim.adc import ADC_MODULE, table_fields
+from spikeloop.hdl.pim.unit import UNIT_MODULE
+from spikeloop.pysim.pim.layer import COUNTERS, PimParams
+from spikeloop.pysim.pim.memories import SEED_BITS, memories
 
 __all__ = ["SETTINGS", "PimMacro"]
 
@@ -28,7 +28,7 @@ STAGES = ("port", "seed", "cells", "blp", "tables", "sense", "code", "sum", "sen
 
 
 def load_layout(p: PimParams) -> data.StructLayout:
-    """A chunk of 32 bits for word ``row`` of memory number ``memory`` (of pysim.pim_image.memories)."""
+    """A chunk of 32 bits for word ``row`` of memory number ``memory`` (of pysim.pim.memories.memories)."""
     table = memories(p)
     return data.StructLayout({"en": 1, "memory": (len(table) - 1).bit_length(), "row": max(1, *((n.rows - 1).bit_length() for n in table)),
                               "index": max(1, *((n.chunks - 1).bit_length() for n in table)), "data": 32})

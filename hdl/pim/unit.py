@@ -10,8 +10,8 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from pysim.pim_image import KEEP_BITS
-from pysim.pim_params import SEGMENTS, PimParams
+from spikeloop.pysim.pim.layer import SEGMENTS, PimParams
+from spikeloop.pysim.pim.memories import KEEP_BITS
 
 __all__ = ["UNIT_MODULE", "PimUnit"]
 

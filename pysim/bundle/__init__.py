@@ -1,0 +1,1 @@
+"""Images of many cores: programs whose parts take turns, and meshes."""

@@ -2,7 +2,7 @@
 
 Every core holds a network of its own (:func:`split`): its inputs are the lines that come from outside or from neurons of any core, its
 populations the neurons it holds. A spike of a neuron goes, by one chain of route entries: to the axons of its own core; as packets to
-every (cores, axon, delay) that has a line of it, cores with the same axon and delay by rectangles (pysim.fabric.chain); and out, if its
+every (cores, axon, delay) that has a line of it, cores with the same axon and delay by rectangles (pysim.chip.fabric.chain); and out, if its
 population is the network's output. The model runs all cores tick by tick; a packet sets its axon the delay of ticks later, on time by
 the tick barrier (docs/fabric.md). It sees the images alone: destinations come out of the route memories.
 """
@@ -13,20 +13,28 @@ from typing import Any
 
 import numpy as np
 
-from pysim.core import Core, cycles
-from pysim.errors import InputError
-from pysim.fabric import Mesh, Rectangle, chain
-from pysim.fit import network_layers
-from pysim.image import Image, pack, row_bytes, summary
-from pysim.mapping import check_features, place
-from pysim.memory_map import COUNTERS
-from pysim.network import Edge, Input, Network
-from pysim.params import SCAN_BITS, Chip
-from pysim.partition import tiles
-from pysim.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET, pack_plain, route_record, unpack_plain
-from pysim.shares import Nodes, Share, Shared
-from pysim.trace import Stimulus, Trace, unpack
-from pysim.trace import pack as pack_bits
+from spikeloop.pysim.bundle.shares import Nodes, Share, Shared
+from spikeloop.pysim.chip.fabric import Mesh, Rectangle, chain
+from spikeloop.pysim.chip.memory_map import COUNTERS
+from spikeloop.pysim.chip.params import SCAN_BITS, Chip
+from spikeloop.pysim.chip.records import (
+    ROUTE_LOCAL,
+    ROUTE_OUT,
+    ROUTE_PACKET,
+    pack_plain,
+    route_record,
+    unpack_plain,
+)
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image, pack, row_bytes, summary
+from spikeloop.pysim.mapping.fit import network_layers
+from spikeloop.pysim.mapping.partition import tiles
+from spikeloop.pysim.mapping.place import check_features, place
+from spikeloop.pysim.model.core import Core, cycles
+from spikeloop.pysim.network.elements import Edge, Input
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
+from spikeloop.pysim.traces.trace import pack as pack_bits
 
 __all__ = ["MeshImage", "MeshModel", "map_mesh", "split", "spread"]
 
@@ -118,7 +126,7 @@ def map_mesh(network: Network, chip: Chip, shares: Sequence[Mapping[str, np.ndar
 
 def spread(network: Network, chip: Chip) -> list[dict[str, np.ndarray]]:
     """Neurons of each core: all on the first if it holds them, otherwise population after population, cut by the mapping search
-    (pysim.partition.tiles), recurrent ones as well. InputError names what no core holds."""
+    (pysim.mapping.partition.tiles), recurrent ones as well. InputError names what no core holds."""
     check_features(network, chip)
     try:
         place(network, chip)
@@ -153,7 +161,7 @@ def split(network: Network, share: Mapping[str, np.ndarray]) -> tuple[Network, d
 
 
 class MeshModel:
-    """All cores of a mesh, bit-exact and, but for stalls, cycle-exact; many samples at once. ``engine`` as of pysim.core.Core."""
+    """All cores of a mesh, bit-exact and, but for stalls, cycle-exact; many samples at once. ``engine`` as of pysim.model.core.Core."""
 
     def __init__(self, image: MeshImage, engine: str | None = None) -> None:
         self.image, self.mesh = image, Mesh(image.chip.mesh_width, image.chip.mesh_height)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from pysim.image import Image
-from pysim.mesh import MeshImage, map_mesh
-from pysim.network import Network
-from pysim.params import Chip
-from pysim.program import Program, compile_program
-from pysim.shares import HEADS
+from spikeloop.pysim.bundle.mesh import MeshImage, map_mesh
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.bundle.shares import HEADS
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["load_bundle", "map_network"]
 

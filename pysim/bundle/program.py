@@ -1,7 +1,7 @@
 """A network on many cores that take turns: its parts, each with its image, and the run of one after the other (docs/mapping.md).
 
 Order: part outer, samples inner; a part runs all steps of all samples before the next one begins. Each part listens only to those before
-it, so the spikes are those of all parts running at once, and a part's tick k is tick start + k of the whole. On disk: pysim/shares.py.
+it, so the spikes are those of all parts running at once, and a part's tick k is tick start + k of the whole. On disk: pysim/bundle/shares.py.
 """
 
 from collections.abc import Callable
@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.image import Image, pack, summary
-from pysim.mapping import place, with_macro
-from pysim.memory_map import COUNTERS, PIM_COUNTERS
-from pysim.network import Network
-from pysim.params import Chip
-from pysim.partition import partition
-from pysim.shares import Nodes, Share, Shared
-from pysim.trace import Stimulus, Trace, unpack
-from pysim.trace import pack as pack_bits
+from spikeloop.pysim.bundle.shares import Nodes, Share, Shared
+from spikeloop.pysim.chip.memory_map import COUNTERS, PIM_COUNTERS
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image, pack, summary
+from spikeloop.pysim.mapping.partition import partition
+from spikeloop.pysim.mapping.place import place, with_macro
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
+from spikeloop.pysim.traces.trace import pack as pack_bits
 
 __all__ = ["Program", "compile_program"]
 

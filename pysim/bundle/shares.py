@@ -5,7 +5,7 @@
     EACHs.safetensors       int64: EACH<n>.lines.<input> and EACH<n>.neurons.<population>, lines and neurons of the whole
     EACH<n>/                the image bundle of share n
 
-A subclass says what the shares do: take turns on one core (pysim.program, ``part``) or run at once (pysim.mesh, ``core``).
+A subclass says what the shares do: take turns on one core (pysim.bundle.program, ``part``) or run at once (pysim.bundle.mesh, ``core``).
 """
 
 import hashlib
@@ -19,11 +19,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from pysim.errors import InputError
-from pysim.files import open_seal, seal, write_folder
-from pysim.image import Bundle, Image
-from pysim.image_file import MANIFEST
-from pysim.params import Chip
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import open_seal, seal, write_folder
+from spikeloop.pysim.image.folder import MANIFEST
+from spikeloop.pysim.image.image import Bundle, Image
 
 __all__ = ["HEADS", "Nodes", "Share", "Shared"]
 

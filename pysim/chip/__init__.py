@@ -1,0 +1,1 @@
+"""What RTL and model share: parameters, memory map, records, fabric and frames."""

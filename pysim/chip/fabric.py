@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 
-from pysim.errors import InputError
-from pysim.fields import check_int
-from pysim.params import MAX_SIDE
+from spikeloop.pysim.chip.params import MAX_SIDE
+from spikeloop.pysim.common.checks import check_int
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Mesh", "Rectangle", "chain", "hops", "latency", "path"]
 

@@ -10,10 +10,19 @@ the core lies in the address bits above it.
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pysim.errors import InputError
-from pysim.params import BUS_BITS, SCAN_BITS, Chip
-from pysim.pim_image import memories as macro_memories
-from pysim.records import bound_record, fire_record, leak_record, neuron_record, place_record, route_record, width, word_record
+from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
+from spikeloop.pysim.chip.records import (
+    bound_record,
+    fire_record,
+    leak_record,
+    neuron_record,
+    place_record,
+    route_record,
+    width,
+    word_record,
+)
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.memories import memories as macro_memories
 
 __all__ = ["Memory", "MemoryMap", "Register", "CHIP_ID", "CHIP_VERSION", "COUNTERS", "PIM_COUNTERS", "CONTROL_TICK", "CONTROL_CLEAR",
            "CONTROL_ZERO", "CONTROL_PIM", "PIM"]

@@ -12,10 +12,17 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from pysim.elements import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY, MAX_START, MAX_WEIGHT_BITS
-from pysim.errors import InputError
-from pysim.fields import check_int, from_exactly
-from pysim.pim_front import PimFront
+from spikeloop.pysim.common.checks import check_int, from_exactly
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import (
+    LEAK_TERMS,
+    MAX_DELAY,
+    MAX_PAGES,
+    MAX_REFRACTORY,
+    MAX_START,
+    MAX_WEIGHT_BITS,
+)
+from spikeloop.pysim.pim.front import PimFront
 
 __all__ = ["Chip", "Derived", "PRESETS", "SCAN_BITS", "BUS_BITS", "MAX_SIDE", "preset"]
 
@@ -184,7 +191,7 @@ PRESETS = {
     "default": Chip(axons=256, columns=1024, lanes=64, pages=4),
     "zou2021": Chip(axons=1152, columns=1024, lanes=88, extension=64, pages=4),
     "full": Chip(axons=1152, columns=4096, lanes=128, digit_bits=4, delay_max=3, pages=4),
-    # of the boards of cosim/fpga.py, placed and routed (docs/board.md)
+    # of the boards of cosim/board/fpga.py, placed and routed (docs/board.md)
     "ulx3s-85f": Chip(axons=896, columns=448, lanes=4, membrane_bits=16, delay_max=1, leak_terms=1, refractory_bits=0, bounded=False,
                       sliced=False, clock_gates=False),
     "hx8k": Chip(axons=64, columns=16, lanes=2, membrane_bits=8, delay_max=1, leak_terms=1, refractory_bits=0, roundings=False,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pysim.params import Chip
+from spikeloop.pysim.chip.params import Chip
 
 __all__ = ["Field", "leak_record", "fire_record", "neuron_record", "bound_record", "word_record", "route_record", "event_record",
            "output_record", "packet_record", "place_record", "numbered", "width",

@@ -1,0 +1,1 @@
+"""Errors, checks of values, and files written whole or not at all."""

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from pysim.errors import InputError
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["check_int", "from_exactly"]
 

@@ -1,0 +1,1 @@
+"""Cycles, energy and time of a network before it runs."""

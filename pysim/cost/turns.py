@@ -8,7 +8,7 @@ begin first, and
     run    begins when the load has ended, the core is free and, for this batch, all parts that it listens to have run
 
 The spikes between parts lie in the host's memory; bringing events into the ring is not counted. On one core this is what the RTL does
-(cosim.parts.PingPong), where nothing is loaded during a CLEAR and while the host switches to the other bank: with the cycles that a tick
+(cosim.verilator.parts.PingPong), where nothing is loaded during a CLEAR and while the host switches to the other bank: with the cycles that a tick
 takes at the pins (:func:`at_pins`) and these :func:`pauses`, its clock counts schedule(...).total + pauses(...), exactly.
 """
 
@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.image import Image
-from pysim.memory_map import Memory, MemoryMap
-from pysim.params import SCAN_BITS
-from pysim.program import Program
-from pysim.records import route_record, unpack_plain
+from spikeloop.pysim.bundle.program import Program
+from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
+from spikeloop.pysim.chip.params import SCAN_BITS
+from spikeloop.pysim.chip.records import route_record, unpack_plain
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image
 
 __all__ = ["BANKS", "Job", "Schedule", "Turn", "at_pins", "jobs", "load_rows", "load_stream", "load_words", "order", "pauses", "schedule"]
 
@@ -188,7 +188,7 @@ def schedule(jobs: Sequence[Job], *, cores: int = 1, batch: int = 1, ports: int 
 
 
 def jobs(bundle: Program | Image, cycles: np.ndarray) -> list[Job]:
-    """The parts of a program (or the one of an image) as jobs; ``cycles`` int64 ``[part, sample]`` (pysim.cost.Work, dense or not)."""
+    """The parts of a program (or the one of an image) as jobs; ``cycles`` int64 ``[part, sample]`` (pysim.cost.work.Work, dense or not)."""
     if isinstance(bundle, Image):
         return [Job(name=bundle.name, load=load_words(bundle), run=cycles[0])]
     holder, found = bundle.holders(), []

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from pysim.core import DRAIN, EMIT, JOIN, REPLAY, SCAN, START, UPDATE, WORD, Core
-from pysim.errors import InputError
-from pysim.fit import CLOCK_HZ, MESH_CORES, period_cycles
-from pysim.image import Image
-from pysim.params import SCAN_BITS, Chip
-from pysim.program import Program
-from pysim.trace import Stimulus, Trace, unpack
+from spikeloop.pysim.bundle.program import Program
+from spikeloop.pysim.chip.params import SCAN_BITS, Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.mapping.fit import CLOCK_HZ, MESH_CORES, period_cycles
+from spikeloop.pysim.model.core import DRAIN, EMIT, JOIN, REPLAY, SCAN, START, UPDATE, WORD, Core
+from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
 
 __all__ = ["ENERGY_PER_SOP", "Constants", "Cycles", "Work", "breakdown", "measure", "paper_bound", "peak_sops"]
 

@@ -1,0 +1,1 @@
+"""The contents of the chip's memories, and their folder and exports."""

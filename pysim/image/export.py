@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.files import write_atomic
-from pysim.image import Image
-from pysim.image_file import from_readmemh, to_readmemh
-from pysim.memory_map import Memory, MemoryMap
+from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.image.folder import from_readmemh, to_readmemh
+from spikeloop.pysim.image.image import Image
 
 __all__ = ["FORMS", "Form", "export", "read"]
 

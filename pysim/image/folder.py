@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.files import open_seal, seal, write_folder
-from pysim.mapping import Placement
-from pysim.memory_map import Memory, MemoryMap
-from pysim.params import Chip
+from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import open_seal, seal, write_folder
+from spikeloop.pysim.mapping.place import Placement
 
 __all__ = ["IMAGE_VERSION", "MANIFEST", "from_readmemh", "read_image", "to_readmemh", "write_image"]
 
@@ -30,7 +30,7 @@ MAX_MANIFEST = 64 << 20
 
 
 def write_image(folder: str | Path, chip: Chip, placement: Placement, network: dict[str, Any], memories: dict[str, np.ndarray]) -> Path:
-    """Write what an Image (pysim/image.py) holds, whole or not at all; an earlier image there is replaced. Returns the folder."""
+    """Write what an Image (pysim/image/image.py) holds, whole or not at all; an earlier image there is replaced. Returns the folder."""
     def fill(new: Path) -> None:
         (new / "core0").mkdir()
         sections = []

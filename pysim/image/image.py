@@ -1,6 +1,6 @@
 """A packed network: the memories of a chip that hold it, row by row as docs/architecture.md says, and all a host needs to run it.
 
-On disk it is a folder, the image bundle (pysim/image_file.py).
+On disk it is a folder, the image bundle (pysim/image/folder.py).
 """
 
 import json
@@ -11,16 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from pysim.convolution import strided
-from pysim.errors import InputError
-from pysim.image_file import read_image, write_image
-from pysim.mapping import Placement, place
-from pysim.memory_map import MemoryMap
-from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Network, PimHead, Reset
-from pysim.params import Chip
-from pysim.pim_pack import pack_pim
-from pysim.pim_pack import settings as pim_settings
-from pysim.records import bound_record, fire_record, leak_record, neuron_record, pack_lanes, pack_plain, route_record, word_record
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import (
+    bound_record,
+    fire_record,
+    leak_record,
+    neuron_record,
+    pack_lanes,
+    pack_plain,
+    route_record,
+    word_record,
+)
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.folder import read_image, write_image
+from spikeloop.pysim.image.pim import pack_pim
+from spikeloop.pysim.image.pim import settings as pim_settings
+from spikeloop.pysim.mapping.place import Placement, place
+from spikeloop.pysim.network.convolution import strided
+from spikeloop.pysim.network.elements import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Reset
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.pim.source import PimHead
 
 __all__ = ["Bundle", "Image", "pack", "row_bytes", "summary"]
 

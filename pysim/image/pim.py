@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from pysim.memory_map import PIM, MemoryMap
-from pysim.network import Network, PimHead, PimLayer
-from pysim.params import BUS_BITS, Chip
-from pysim.pim_front import tables
-from pysim.pim_image import GAIN_BITS, KEEP_BITS, OFFSET_BITS, contents
-from pysim.pim_params import SEGMENTS
-from pysim.records import pack_plain, place_record, unpack_plain
+from spikeloop.pysim.chip.memory_map import PIM, MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS, Chip
+from spikeloop.pysim.chip.records import pack_plain, place_record, unpack_plain
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.pim.front import tables
+from spikeloop.pysim.pim.layer import SEGMENTS, PimLayer
+from spikeloop.pysim.pim.memories import GAIN_BITS, KEEP_BITS, OFFSET_BITS, contents
+from spikeloop.pysim.pim.source import PimHead
 
 __all__ = ["initial_currents", "pack_pim", "places", "settings", "unpack_layer"]
 

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pysim.errors import InputError
-from pysim.mapping import check_features, word_of
-from pysim.network import Network, Population
-from pysim.params import Chip
-from pysim.patches import Layer, Patch, Reading, search
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.patches import Layer, Patch, Reading, search
+from spikeloop.pysim.mapping.place import check_features, word_of
+from spikeloop.pysim.network.elements import Population
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["CLOCK_HZ", "MESH_CORES", "Fit", "Row", "Totals", "fit", "core_columns", "network_layers", "period_cycles", "usable_columns"]
 

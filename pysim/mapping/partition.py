@@ -3,7 +3,7 @@
 A part is a network of its own: its inputs are the lines that its neurons listen to (of inputs and populations of the whole), its
 populations the neurons it holds. So everything that works on one core works on a part: placement, image, models, RTL.
 
-A network that one core holds is one part. Otherwise every population is cut by the mapping search (pysim/patches.py), tile after tile;
+A network that one core holds is one part. Otherwise every population is cut by the mapping search (pysim/mapping/patches.py), tile after tile;
 populations that feed each other, or themselves, cannot be run one after the other and stay together on one core.
 """
 
@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.fit import core_columns, network_layers
-from pysim.mapping import check_features, place
-from pysim.network import Edge, Input, Network
-from pysim.params import Chip
-from pysim.patches import Layer, search
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.fit import core_columns, network_layers
+from spikeloop.pysim.mapping.patches import Layer, search
+from spikeloop.pysim.mapping.place import check_features, place
+from spikeloop.pysim.network.elements import Edge, Input
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["Part", "cut", "partition"]
 

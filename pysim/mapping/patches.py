@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from pysim.convolution import Conv
-from pysim.errors import InputError
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
 
 __all__ = ["EXTENSION_MAX", "Layer", "Patch", "Reading", "Tile", "search"]
 

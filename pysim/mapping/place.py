@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.memory_map import Memory
-from pysim.network import Edge, LeakRounding, LowBound, Network, Population, WeightFormat
-from pysim.params import Chip
-from pysim.pim_front import PimFront
-from pysim.records import ROUTE_LOCAL, ROUTE_NONE, ROUTE_OUT
+from spikeloop.pysim.chip.memory_map import Memory
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_NONE, ROUTE_OUT
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import Edge, LeakRounding, LowBound, Population, WeightFormat
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.pim.front import PimFront
 
 __all__ = ["InputPlace", "PopulationPlace", "WordPlace", "Placement", "check_features", "describe", "place", "with_macro"]
 

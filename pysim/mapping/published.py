@@ -9,9 +9,9 @@ follow from its numbers of cores. The first layer turns the image into spikes of
 as well and belongs to no total, but the paper's tables 7 and 8 show its patch.
 """
 
-from pysim.convolution import Conv
-from pysim.errors import InputError
-from pysim.patches import Layer
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.patches import Layer
+from spikeloop.pysim.network.convolution import Conv
 
 __all__ = ["NAMES", "layers"]
 

@@ -1,0 +1,1 @@
+"""The model of the chip, exact to the bit and the cycle."""

@@ -1,26 +1,26 @@
 """The chip model: one core run from its image, bit-exact and cycle-exact, many samples at once.
 
-It sees the memories of the image (pysim/state.py unpacks them) and nothing of the network. The contract is docs/arithmetic.md, the cycles
-are those of docs/architecture.md. Two engines give the same result bit for bit: numpy here, and numba (pysim.fast) where it is installed.
+It sees the memories of the image (pysim/model/state.py unpacks them) and nothing of the network. The contract is docs/arithmetic.md, the cycles
+are those of docs/architecture.md. Two engines give the same result bit for bit: numpy here, and numba (pysim.model.numba_engine) where it is installed.
 """
 
 from functools import cached_property
 
 import numpy as np
 
-from pysim import fast
-from pysim.arith import leak, low_bound, saturate
-from pysim.errors import InputError
-from pysim.image import Image
-from pysim.memory_map import COUNTERS, PIM, PIM_COUNTERS
-from pysim.params import SCAN_BITS
-from pysim.pim import run as run_pim
-from pysim.pim_front import front_cycles
-from pysim.pim_pack import initial_currents, places, unpack_layer
-from pysim.pim_params import PimLayer
-from pysim.records import ROUTE_LOCAL, unpack_plain, word_record
-from pysim.state import Drive, Raw, unpack_fanout, unpack_neurons
-from pysim.trace import Stimulus, Trace, unpack
+from spikeloop.pysim.chip.memory_map import COUNTERS, PIM, PIM_COUNTERS
+from spikeloop.pysim.chip.params import SCAN_BITS
+from spikeloop.pysim.chip.records import ROUTE_LOCAL, unpack_plain, word_record
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pim import initial_currents, places, unpack_layer
+from spikeloop.pysim.model import numba_engine as fast
+from spikeloop.pysim.model.arith import leak, low_bound, saturate
+from spikeloop.pysim.model.state import Drive, Raw, unpack_fanout, unpack_neurons
+from spikeloop.pysim.pim.front import front_cycles
+from spikeloop.pysim.pim.layer import PimLayer
+from spikeloop.pysim.pim.model import run as run_pim
+from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
 
 __all__ = ["Core", "cycles"]
 

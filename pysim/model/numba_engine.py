@@ -1,6 +1,6 @@
 """The chip model's inner loop compiled by numba (the optional extra "fast"): event-driven, one sample after the other.
 
-Same state, same result as pysim.core's numpy engine; used by pysim.core where numba is installed. It walks samples in
+Same state, same result as pysim.model.core's numpy engine; used by pysim.model.core where numba is installed. It walks samples in
 two threads without the GIL (no parallel runtime of numba's: a process that forks later stays safe).
 """
 
@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pysim.image import Image
-from pysim.params import SCAN_BITS
-from pysim.records import ROUTE_LOCAL
-from pysim.state import Drive, Neurons, Raw
+from spikeloop.pysim.chip.params import SCAN_BITS
+from spikeloop.pysim.chip.records import ROUTE_LOCAL
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.model.state import Drive, Neurons, Raw
 
 try:
     import numba

@@ -8,10 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.image import Image
-from pysim.params import SCAN_BITS
-from pysim.records import bound_record, fire_record, leak_record, neuron_record, route_record, unpack_lanes, unpack_plain, word_record
+from spikeloop.pysim.chip.params import SCAN_BITS
+from spikeloop.pysim.chip.records import (
+    bound_record,
+    fire_record,
+    leak_record,
+    neuron_record,
+    route_record,
+    unpack_lanes,
+    unpack_plain,
+    word_record,
+)
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image
 
 __all__ = ["Drive", "Neurons", "Raw", "unpack_fanout", "unpack_neurons"]
 

@@ -1,0 +1,1 @@
+"""The integer network: inputs, populations, edges, convolutions, and its file."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pysim.errors import InputError
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Conv", "strided"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pysim.convolution import Conv
-from pysim.errors import InputError
-from pysim.fields import check_int
+from spikeloop.pysim.common.checks import check_int
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
 
 __all__ = ["ARRAYS", "Edge", "Input", "LeakRounding", "LowBound", "Population", "Reset", "WeightFormat", "check_population", "weight_range",
            "within", "LEAK_TERMS", "MAX_DELAY", "MAX_PAGES", "MAX_REFRACTORY", "MAX_START", "MAX_WEIGHT_BITS"]

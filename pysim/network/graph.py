@@ -4,8 +4,8 @@ A network is a graph of inputs, populations of neurons and weighted edges, all i
 contract (docs/arithmetic.md) reads them. Its file is safetensors: the arrays as tensors, the graph as
 versioned JSON in the header under the key ``spikeloop``. Never pickle.
 
-What it is made of (pysim/elements.py), the descriptions of a convolution (pysim/convolution.py) and of a PIM layer (pysim/pim_params.py,
-pysim/pim_source.py) are given out here too: this module is all that golden sees of pysim.
+What it is made of (pysim/network/elements.py), the descriptions of a convolution (pysim/network/convolution.py) and of a PIM layer (pysim/pim/layer.py,
+pysim/pim/source.py) are given out here too: this module is all that golden sees of pysim.
 """
 
 import hashlib
@@ -21,42 +21,23 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from pysim.convolution import Conv
-from pysim.elements import (
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import (
     ARRAYS,
-    LEAK_TERMS,
     MAX_DELAY,
-    MAX_PAGES,
-    MAX_REFRACTORY,
-    MAX_START,
-    MAX_WEIGHT_BITS,
     Edge,
     Input,
-    LeakRounding,
-    LowBound,
     Population,
-    Reset,
     WeightFormat,
     check_population,
     weight_range,
     within,
 )
-from pysim.errors import InputError
-from pysim.fields import check_int
-from pysim.files import write_atomic
-from pysim.names import public
-from pysim.pim_params import MAX_SHIFT as PIM_MAX_SHIFT
-from pysim.pim_params import SEGMENTS as PIM_SEGMENTS
-from pysim.pim_params import WHOLE as PIM_WHOLE
-from pysim.pim_params import PimLayer, PimParams, PimWindow
-from pysim.pim_source import PimHead, PimSource
+from spikeloop.pysim.pim.source import PimHead, PimSource
 
-__all__ = [
-    "Conv", "Edge", "Input", "LeakRounding", "LowBound", "Network", "Population", "Reset", "WeightFormat",
-    "start_ticks", "MAX_DELAY", "MAX_PAGES", "MAX_REFRACTORY", "MAX_START", "MAX_WEIGHT_BITS", "LEAK_TERMS",
-    "PimHead", "PimLayer", "PimParams", "PimSource", "PimWindow", "PIM_MAX_SHIFT", "PIM_SEGMENTS", "PIM_WHOLE",
-    "InputError", "check_int", "public", "write_atomic",
-]
+__all__ = ["Network", "start_ticks"]
 
 VERSION = 1
 MAX_HEADER = 16 << 20

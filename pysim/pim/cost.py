@@ -15,8 +15,8 @@ pixels and 6-bit weights. The first layer's sums are formed once, not in each of
 
 from dataclasses import dataclass
 
-from pysim.errors import InputError
-from pysim.pim_window import PimWindow
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["LEAKAGE", "ACCUMULATIONS", "ZETA", "Constants", "Cost", "digital", "pim"]
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.fields import check_int, from_exactly
-from pysim.pim_params import PimParams, PimWindow
-from pysim.pim_source import PimHead
+from spikeloop.pysim.common.checks import check_int, from_exactly
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.layer import PimParams
+from spikeloop.pysim.pim.source import PimHead
+from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["PimFront", "front_cycles", "padded_rows", "tables"]
 

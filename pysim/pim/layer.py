@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.fields import check_int, from_exactly
-from pysim.pim_window import PimWindow
+from spikeloop.pysim.common.checks import check_int, from_exactly
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["COUNTERS", "LAYOUTS", "PHASES", "SEGMENTS", "UNIT_GAIN", "PimLayer", "PimParams", "PimWindow"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pysim.pim_params import SEGMENTS, PimLayer, PimParams
+from spikeloop.pysim.pim.layer import SEGMENTS, PimLayer, PimParams
 
 __all__ = ["GAIN_BITS", "KEEP_BITS", "OFFSET_BITS", "SEED_BITS", "PimMemory", "adc_seeds", "contents", "memories", "stream_word"]
 

@@ -1,4 +1,4 @@
-"""The PIM macro as the chip does it: cells, row groups, pulses, rounds; bit-exact with hdl/pim.py and golden/pim.py (docs/pim.md).
+"""The PIM macro as the chip does it: cells, row groups, pulses, rounds; bit-exact with hdl/pim/macro.py and golden/reference/pim.py (docs/pim.md).
 
 Weights become cells, cells stick, rows are raised and their pixels streamed row by row into all units at once; every converter's generator
 takes one step per conversion, in the order position, pass, row group, pulse, round.
@@ -9,9 +9,9 @@ from itertools import product
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.pim_image import adc_seeds, stream_word
-from pysim.pim_params import COUNTERS, SEGMENTS, PimLayer
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.layer import COUNTERS, SEGMENTS, PimLayer
+from spikeloop.pysim.pim.memories import adc_seeds, stream_word
 
 __all__ = ["PimTrace", "run"]
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.fields import from_exactly
-from pysim.pim_params import PimLayer, PimParams, PimWindow
+from spikeloop.pysim.common.checks import from_exactly
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.layer import PimLayer, PimParams
+from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["PimHead", "PimSource"]
 
@@ -28,7 +29,7 @@ class PimHead:
     """All of a source but its arrays: what stands in the network file's graph, and in the manifest of an image.
 
     ``name``: of the pixels in the stimulus. ``target``: the population that takes the currents. ``held``: computed once per sample.
-    The rest is the layer's (pysim.pim_params.PimLayer).
+    The rest is the layer's (pysim.pim.layer.PimLayer).
     """
 
     name: str

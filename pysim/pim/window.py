@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from pysim.errors import InputError
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["PimWindow"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.network import Network
-from pysim.trace import save_arrays, unpack
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import save_arrays, unpack
 
 __all__ = ["Expected"]
 

@@ -11,10 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from pysim.errors import InputError
-from pysim.files import write_atomic
-from pysim.memory_map import COUNTERS, PIM_COUNTERS
-from pysim.network import Input, PimHead
+from spikeloop.pysim.chip.memory_map import COUNTERS, PIM_COUNTERS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.network.elements import Input
+from spikeloop.pysim.pim.source import PimHead
 
 __all__ = ["Stimulus", "Trace", "pack", "save_arrays", "unpack"]
 

@@ -1,9 +1,9 @@
-"""Line, toggle and functional coverage of the RTL on the regression of tests/regression.py.
+"""Line, toggle and functional coverage of the RTL on the regression of tests/campaigns/regression/chip.py.
 
-    python -m tests.coverage                 (make coverage)
+    python -m tests.campaigns.coverage                 (make coverage)
 
 Verilator counts, in the generated Verilog of the chip "cover", every statement and branch ("line": at least 95 %) and every bit of every
-signal in both directions ("toggle": at least 90 %) while the regression runs and is compared with pysim; tests/functional_bins.py counts
+signal in both directions ("toggle": at least 90 %) while the regression runs and is compared with pysim; tests/campaigns/functional_bins.py counts
 the corners of the contract that the same stimuli meet (each at least 100 times). What cannot be reached is excluded by EXCLUSIONS, with
 its reason, and counted. Exit status 1 below a target, 2 if the RTL differs from pysim.
 """
@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosim import native
-from cosim.native import ChipModel
-from cosim.verilate import Options, verilog_of
-from pysim.memory_map import COUNTERS, MemoryMap
-from tests import functional_bins
-from tests.regression import CHIPS, CYCLE_LIMIT, cases, differences
+from spikeloop.cosim.verilator import chip as native
+from spikeloop.cosim.verilator.build import Options, verilog_of
+from spikeloop.cosim.verilator.chip import ChipModel
+from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
+from tests.campaigns import functional_bins
+from tests.campaigns.regression.chip import CHIPS, CYCLE_LIMIT, cases, differences
 
 __all__ = ["EXCLUSIONS", "Point", "points"]
 

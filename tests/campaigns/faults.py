@@ -1,8 +1,8 @@
 """Seeds faults into the RTL and shows that the regression catches each of them: the check is checked.
 
-    python -m tests.faults [NAME ...]        (make faults; names choose faults)
+    python -m tests.campaigns.faults [NAME ...]        (make faults; names choose faults)
 
-Each fault of tests/fault_list.py is applied to a copy of ``hdl``, generated, built and put through tests/regression.py; it is caught
+Each fault of tests/campaigns/fault_list.py is applied to a copy of ``hdl``, generated, built and put through tests/campaigns/regression/chip.py; it is caught
 when the chip then differs from pysim, and the first difference, which is printed, is also the proof that the fault is no equivalent
 writing. A chip that no longer ends a tick is caught as well ("hang"). A fault that does not apply or does not build is an error: the
 list is stale. The unmutated RTL goes through the same regression in the same run and must show no difference.
@@ -22,13 +22,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosim.verilate import cache_folder
-from tests.fault_list import FAULTS, Fault
+from spikeloop.cosim.verilator.build import cache_folder
+from tests.campaigns.fault_list import FAULTS, Fault
+from tests.conftest import ROOT
 
 __all__ = ["Outcome", "check", "environment", "plant", "run_faults", "stale"]
 
-ROOT = Path(__file__).resolve().parent.parent
 JOBS = int(os.environ.get("JOBS", "2"))
+PYCACHE = shutil.ignore_patterns("__pycache__")
 BUILD_SECONDS = 400  # for a build and a run together, on a slow machine
 
 
@@ -60,9 +61,10 @@ def stale(faults: list[Fault], root: Path = ROOT) -> list[str]:
 def plant(fault: Fault | None, tree: Path, base: Path = ROOT) -> Path:
     """A copy of the tree ``base`` at ``tree`` in which ``fault`` (None: nothing) is applied; only ``hdl`` is really copied."""
     tree.mkdir()
+    shutil.copytree(base / "spikeloop", tree / "spikeloop", symlinks=True, ignore=PYCACHE)
     for package in ("pysim", "cosim", "golden", "tests"):
         (tree / package).symlink_to(base / package)
-    shutil.copytree(base / "hdl", tree / "hdl", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(base / "hdl", tree / "hdl", ignore=PYCACHE)
     if fault:
         source = tree / "hdl" / fault.file
         source.write_text(source.read_text().replace(fault.old, fault.new))
@@ -87,7 +89,7 @@ def check(fault: Fault | None, chip: str, base: Path, work: Path) -> Outcome:
     start = time.monotonic()
     tree = plant(fault, work / (fault.name if fault else f"unmutated-{chip}"), base)
     try:
-        done = subprocess.run([sys.executable, "-m", "tests.regression", chip], cwd=tree, env=environment(tree, own_cache=bool(fault)),
+        done = subprocess.run([sys.executable, "-m", "tests.campaigns.regression.chip", chip], cwd=tree, env=environment(tree, own_cache=bool(fault)),
                               capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         found, error = None, None
@@ -110,8 +112,8 @@ def run_faults(faults: list[Fault], tell: Callable[[str], None] = print, jobs: i
     with tempfile.TemporaryDirectory(prefix="spikeloop-faults-") as name, ThreadPoolExecutor(jobs) as pool:
         work = Path(name)
         base = work / "base"  # one state of the sources for all, whoever edits meanwhile
-        for package in ("hdl", "pysim", "cosim", "golden", "tests"):
-            shutil.copytree(ROOT / package, base / package, ignore=shutil.ignore_patterns("__pycache__"))
+        for package in ("hdl", "pysim", "cosim", "golden", "tests", "spikeloop"):
+            shutil.copytree(ROOT / package, base / package, symlinks=True, ignore=PYCACHE)
         outcomes = list(pool.map(lambda chip: check(None, chip, base, work), sorted({f.chip for f in faults})))
         for outcome in outcomes:
             tell(f"unmutated RTL, chip {outcome.chip}: {outcome.error or outcome.found or 'no difference'} ({outcome.seconds:.0f} s)")

@@ -8,12 +8,12 @@ from collections import Counter
 
 import numpy as np
 
-from pysim.core import Core
-from pysim.image import Image
-from pysim.network import LeakRounding, LowBound, Reset, WeightFormat
-from pysim.params import Chip
-from pysim.records import ROUTE_LOCAL
-from tests.regression import Case
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import ROUTE_LOCAL
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.elements import LeakRounding, LowBound, Reset, WeightFormat
+from tests.campaigns.regression.chip import Case
 
 __all__ = ["bin_names", "count"]
 

@@ -1,6 +1,6 @@
 """Faults on the wire between driver and host link: is one ever taken for truth, is a command ever lost or done twice?
 
-    python -m tests.hil_faults [FRAMES] [SEED]        until so many frames were faulted (100,000); exit status 1 if a promise breaks
+    python -m tests.campaigns.hil_faults [FRAMES] [SEED]        until so many frames were faulted (100,000); exit status 1 if a promise breaks
 
 Every operation changes counters and memory of a chip (ticks run, axon events, words written) whose every value is known beforehand, while
 faults of FAULTS hit requests and replies, repeated ones too. The driver is the real one, the chip the Verilated RTL: bytes on streams, and
@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cosim.board import BoardLink, counts
-from cosim.session import ATTEMPTS, BoardSilent, Session, SessionLost
-from cosim.virtual import BoardModel, Wire
-from pysim.errors import InputError
-from pysim.frames import EVENTS, READ, RUN, WRITE, Command
-from pysim.memory_map import CONTROL_CLEAR, CONTROL_ZERO, COUNTERS, MemoryMap
-from pysim.params import preset
+from spikeloop.cosim.board.link import BoardLink, counts
+from spikeloop.cosim.board.session import ATTEMPTS, BoardSilent, Session, SessionLost
+from spikeloop.cosim.board.virtual import BoardModel, Wire
+from spikeloop.pysim.chip.frames import EVENTS, READ, RUN, WRITE, Command
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_ZERO, COUNTERS, MemoryMap
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Campaign", "campaign"]
 

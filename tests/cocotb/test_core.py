@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cosim.simulate import build_chip, run
-from pysim.params import PRESETS, Chip
+from spikeloop.cosim.benches.runner import build_chip, run
+from spikeloop.pysim.chip.params import PRESETS, Chip
 
 SIMULATORS = ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)]
 CHIPS = {
@@ -29,6 +29,6 @@ CHIPS = {
 def test_chip(name: str, simulator: str, tmp_path: Path, seed: int) -> None:
     chip = CHIPS[name]
     environment = {"SPIKELOOP_CHIP": json.dumps(chip.to_dict()), "SPIKELOOP_SEED": str(seed), "SPIKELOOP_NETWORKS": "4"}
-    modules = "tests.cocotb.bench_core" + (",tests.cocotb.bench_chip" if name == "tiny" else "")
+    modules = "tests.cocotb.benches.core" + (",tests.cocotb.benches.chip" if name == "tiny" else "")
     ran = run(build_chip(chip, simulator, optimize="-O0"), modules, environment=environment, folder=tmp_path)
     assert len(ran) >= (25 if name == "tiny" else 4)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cosim.simulate import SIMULATORS, build, build_chip, run
-from pysim.errors import InputError
-from pysim.params import PRESETS
+from spikeloop.cosim.benches.runner import SIMULATORS, build, build_chip, run
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PARAMETERS = ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)]
 
 

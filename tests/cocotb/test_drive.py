@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from cosim.cocotb_drive import drive
-from pysim.core import Core
-from pysim.errors import InputError
-from pysim.image import pack
-from pysim.params import PRESETS
-from tests.networks import random_network, random_stimulus
+from spikeloop.cosim.studies.speed.cocotb import drive
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.model.core import Core
+from tests.make.networks import random_network, random_stimulus
 
 
 @pytest.mark.slow

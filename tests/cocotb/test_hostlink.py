@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.simulate import build, run
-from cosim.verilate import cached, hdl_key
-from hdl.verilog import generate_board
-from pysim.image import pack
-from pysim.memory_map import MemoryMap
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import PRESETS
+from spikeloop.cosim.benches.runner import build, run
+from spikeloop.cosim.verilator.build import cached, hdl_key
+from spikeloop.hdl.verilog import generate_board
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
 
 CHIP = PRESETS["tiny"].replace(columns=224)  # a tick of 224 events: more than the queue of the link holds
 
@@ -25,7 +26,7 @@ def test_a_hostile_host_cannot_hang_the_chip(simulator: str, tmp_path: Path, see
     pack(network, chip=CHIP).save(tmp_path / "image")
     key = f"verilog-{hdl_key(f'board {CHIP!r}')[:24]}"
     verilog = cached(key, lambda folder: (folder / "board.v").write_text(generate_board(CHIP, virtual=True))) / "board.v"
-    ran = run(build(simulator, [verilog], "board"), "tests.cocotb.bench_hostlink", folder=tmp_path,
+    ran = run(build(simulator, [verilog], "board"), "tests.cocotb.benches.hostlink", folder=tmp_path,
               plusargs=[f"+{m.name}={tmp_path / 'image' / 'core0' / m.name}.mem" for m in MemoryMap(CHIP).loaded],
               environment={"SPIKELOOP_IMAGE": str(tmp_path / "image"), "SPIKELOOP_SEED": str(seed),
                            "SPIKELOOP_WATCHDOG": str(int(simulator == "verilator"))})

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cosim.simulate import build, run
-from cosim.verilate import cached, hdl_key
-from hdl.verilog import convert
-from tests.cocotb import neuron_cases
-from tests.cocotb.neuron_cases import FORMS, NeuronTop
+from spikeloop.cosim.benches.runner import build, run
+from spikeloop.cosim.verilator.build import cached, hdl_key
+from spikeloop.hdl.verilog import convert
+from tests.cocotb.benches import neuron_cases
+from tests.cocotb.benches.neuron_cases import FORMS, NeuronTop
 
 
 def verilog() -> Path:
@@ -22,5 +22,5 @@ def verilog() -> Path:
 @pytest.mark.parametrize(("simulator", "share"), [("verilator", 1), pytest.param("icarus", 5, marks=pytest.mark.icarus)])
 def test_corners_of_the_neuron_step(simulator: str, share: int, tmp_path: Path, seed: int) -> None:
     built = build(simulator, [verilog()], "neuron_bench", optimize="-O0")
-    ran = run(built, "tests.cocotb.bench_neuron", environment={"SPIKELOOP_SEED": str(seed), "SPIKELOOP_SHARE": str(share)}, folder=tmp_path)
+    ran = run(built, "tests.cocotb.benches.neuron", environment={"SPIKELOOP_SEED": str(seed), "SPIKELOOP_SHARE": str(share)}, folder=tmp_path)
     assert len(ran) == 2 * len(FORMS)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cosim.pim import verilog_of
-from cosim.simulate import build, run
-from tests.pim_cases import MACROS
+from spikeloop.cosim.benches.runner import build, run
+from spikeloop.cosim.verilator.pim import verilog_of
+from tests.make.pim_cases import MACROS
 
 
 @pytest.mark.slow
@@ -16,4 +16,4 @@ from tests.pim_cases import MACROS
 def test_macro(macro: str, simulator: str, tmp_path: Path, seed: int) -> None:
     built = build(simulator, [verilog_of(MACROS[macro])], "pim", optimize="-O0")
     environment = {"SPIKELOOP_SEED": str(seed), "SPIKELOOP_PIM": json.dumps(MACROS[macro].to_dict())}
-    assert len(run(built, "tests.cocotb.bench_pim", environment=environment, folder=tmp_path)) == 4 + 2
+    assert len(run(built, "tests.cocotb.benches.pim", environment=environment, folder=tmp_path)) == 4 + 2

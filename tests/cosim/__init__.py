@@ -1,5 +1,5 @@
 """What the tests of cosim share."""
 
-from cosim.verilate import Options
+from spikeloop.cosim.verilator.build import Options
 
 FAST_BUILD = Options(optimise=False)  # of models that run little

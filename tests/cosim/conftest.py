@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pysim.image import Image, pack
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import preset
-from pysim.trace import Stimulus
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.backends import BACKENDS, check_names, open_backend
-from cosim.compare import compare
-from cosim.link import Link, LinkBackend
-from pysim.errors import InputError
-from pysim.image import Image, pack
-from pysim.params import preset
+from spikeloop.cosim.backend import Link, LinkBackend
+from spikeloop.cosim.backends import BACKENDS, check_names, open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image, pack
 from tests.conftest import ICARUS
 from tests.cosim.conftest import Small, small_network
 
@@ -46,7 +46,7 @@ def test_models_repeat_themselves(small: Small, name: str) -> None:
 @pytest.mark.slow
 def test_all_doors_of_the_rtl_open_on_the_same_chip(small: Small, tmp_path: Path) -> None:
     """Memories filled directly, loaded over the link's few verbs, and read by Icarus from the image's own files."""
-    from cosim.native import ChipModel
+    from spikeloop.cosim.verilator.chip import ChipModel
 
     def opener(name: str):
         if name == "board":
@@ -65,7 +65,7 @@ class Fake(Link):
     """A link with memories and registers, and nothing behind them."""
 
     def __init__(self, image: Image, **registers: int) -> None:
-        from pysim.memory_map import MemoryMap
+        from spikeloop.pysim.chip.memory_map import MemoryMap
 
         self.chip, self.cells, self.stuck = image.chip, {}, None
         for name, register in MemoryMap(image.chip).registers.items():
@@ -91,7 +91,7 @@ def test_a_link_meets_its_own_chip(small: Small, registers: dict[str, int], mess
 
 
 def test_a_link_reads_back_what_it_loads(small: Small) -> None:
-    from pysim.memory_map import MemoryMap
+    from spikeloop.pysim.chip.memory_map import MemoryMap
 
     link = Fake(small.image)
     LinkBackend(link, small.image)

@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pysim import frames_page, memory_map_page
-from pysim.image import pack
-from pysim.memory_map import COUNTERS, MemoryMap
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import PRESETS
+from spikeloop.cosim.pages import frames as frames_page
+from spikeloop.cosim.pages import memory_map as memory_map_page
+from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 

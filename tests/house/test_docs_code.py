@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from cosim.cli import app
+from spikeloop.cosim.cli.app import app
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,10 +43,7 @@ def test_blocks_of_the_page_run_with_the_fixture(tmp_path: Path) -> None:
 
 
 def test_names_of_the_page_are_those_of_the_packages() -> None:
-    import cosim
-    import golden
-    import hdl
-    import pysim
+    from spikeloop import cosim, golden, hdl, pysim
 
     text = (ROOT / "docs" / "api.md").read_text()
     for package in (pysim, golden, hdl, cosim):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cosim.verilate import LEAF
+from spikeloop.cosim.verilator.build import LEAF
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("pysim", "golden", "hdl", "cosim")
 
 # package -> modules of ours it may import, itself apart; a name covers its submodules
-ARROWS = {"pysim": (), "golden": ("pysim.network",), "hdl": ("pysim",), "cosim": ("pysim", "golden", "hdl")}
+ARROWS = {"pysim": (), "golden": ("spikeloop.pysim.network.graph",), "hdl": ("pysim",), "cosim": ("pysim", "golden", "hdl")}
 
 # libraries that would break the layers: pysim runs without torch and Amaranth, the RTL without torch
 FOREIGN = {"pysim": ("torch", "amaranth"), "hdl": ("torch", "cocotb"), "golden": ("amaranth", "cocotb")}
@@ -52,19 +52,19 @@ def test_imports_follow_the_arrows(package: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize(("package", "source"), [
-    ("pysim", "import hdl.core"), ("pysim", "def f():\n    from golden import integer"), ("pysim", "import torch.nn"),
-    ("golden", "from pysim.params import Chip"), ("golden", "from pysim import core"), ("golden", "from pysim import params, network"),
-    ("golden", "from pysim.pim import run"), ("golden", "from pysim.pim_params import PimLayer"),
-    ("hdl", "import cosim"), ("hdl", "from golden.integer import run"), ("golden", "import cosim.link"), ("pysim", "from . import network"),
+    ("pysim", "import spikeloop.hdl.core.core"), ("pysim", "def f():\n    from golden import integer"), ("pysim", "import torch.nn"),
+    ("golden", "from spikeloop.pysim.chip.params import Chip"), ("golden", "from pysim import core"), ("golden", "from pysim import params, network"),
+    ("golden", "from spikeloop.pysim.pim.model import run"), ("golden", "from spikeloop.pysim.pim.layer import PimLayer"),
+    ("hdl", "import cosim"), ("hdl", "from spikeloop.golden.reference.integer import run"), ("golden", "import spikeloop.cosim.backend"), ("pysim", "from . import network"),
 ])
 def test_a_wrong_arrow_is_seen(package: str, source: str) -> None:
     assert broken_arrows(package, source)
 
 
 @pytest.mark.parametrize(("package", "source"), [
-    ("golden", "from pysim.network import InputError, Network"), ("golden", "from pysim import network"),
-    ("hdl", "from pysim.params import Chip"), ("cosim", "import golden.integer, hdl.core, pysim.core"),
-    ("pysim", "from pysim.errors import InputError"), ("pysim", "import numpy"),
+    ("golden", "from spikeloop.pysim.network.graph import InputError, Network"), ("golden", "from pysim import network"),
+    ("hdl", "from spikeloop.pysim.chip.params import Chip"), ("cosim", "import spikeloop.golden.reference.integer, spikeloop.hdl.core.core, spikeloop.pysim.model.core"),
+    ("pysim", "from spikeloop.pysim.common.errors import InputError"), ("pysim", "import numpy"),
 ])
 def test_a_right_arrow_passes(package: str, source: str) -> None:
     assert broken_arrows(package, source) == []
@@ -98,7 +98,7 @@ def graph() -> dict[str, set[str]]:
 
 
 def test_imports_have_no_circles(graph: dict[str, set[str]]) -> None:
-    assert "pysim.fast" in graph["pysim.core"] and "cosim.icarus" in graph["cosim.backends"]  # the second inside a function
+    assert "spikeloop.pysim.model.numba_engine" in graph["spikeloop.pysim.model.core"] and "spikeloop.cosim.icarus.backend" in graph["spikeloop.cosim.backends"]  # the second inside a function
     assert circle(graph) == []
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.images import write_images
+from tests.conftest import ROOT
+from tests.make.images import write_images
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("cosim", "golden", "hdl", "pysim")
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("package")]

@@ -10,12 +10,22 @@ values at the ends of the membrane range, so that every clip acts. The same gene
 
 import numpy as np
 
-from pysim.elements import weight_range
-from pysim.errors import InputError
-from pysim.mapping import place, word_of
-from pysim.network import LEAK_TERMS, Edge, Input, LeakRounding, LowBound, Network, Population, Reset, WeightFormat
-from pysim.params import Chip
-from pysim.trace import Stimulus
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.place import place, word_of
+from spikeloop.pysim.network.elements import (
+    LEAK_TERMS,
+    Edge,
+    Input,
+    LeakRounding,
+    LowBound,
+    Population,
+    Reset,
+    WeightFormat,
+    weight_range,
+)
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["random_mesh_network", "random_network", "random_population", "random_shares", "random_stimulus"]
 

@@ -4,10 +4,13 @@ from math import prod
 
 import numpy as np
 
-from pysim.network import Edge, Input, Network, PimSource, Population, Reset
-from pysim.params import PRESETS
-from pysim.pim_params import LAYOUTS, SEGMENTS, PimLayer, PimParams, PimWindow
-from pysim.trace import Stimulus
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.pim.layer import LAYOUTS, SEGMENTS, PimLayer, PimParams
+from spikeloop.pysim.pim.source import PimSource
+from spikeloop.pysim.pim.window import PimWindow
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["CHIP", "MACROS", "pim_network", "pim_stimulus", "random_images", "random_layer", "random_params", "random_window"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from cosim.native import ChipModel
+from spikeloop.cosim.verilator.chip import ChipModel
 
 __all__ = ["pressed_tick", "random_delay"]
 

@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from golden.rules.qstdb import Layer, QstdbNet
-from pysim.network import PimParams, PimWindow
+from spikeloop.golden.rules.qstdb.net import Layer, QstdbNet
+from spikeloop.pysim.pim.layer import PimParams
+from spikeloop.pysim.pim.window import PimWindow
 
 MACRO = PimParams(banks=1, columns=24, rows=16, active_rows=8, share=2)
 

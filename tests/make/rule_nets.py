@@ -8,17 +8,17 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from cosim.backends import open_backend
-from cosim.compare import compare
-from cosim.result import Result
-from cosim.verilate import Options
-from golden.datasets import Dataset, load_mnist
-from golden.encoders import Encoder
-from golden.rules.loop import LoopConfig
-from pysim.network import Network
-from pysim.params import PRESETS
-from pysim.program import compile_program
-from pysim.trace import Stimulus
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.result import Result
+from spikeloop.cosim.verilator.build import Options
+from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.training.loop import LoopConfig
+from spikeloop.pysim.bundle.program import compile_program
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["check_refused", "check_same_bits", "compare_on_rtl", "small_mnist"]
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import Chip
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
 
 CHIP = Chip(axons=8, columns=32, lanes=8, membrane_bits=12, delay_max=3, pages=2)
 

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from golden.integer import IntegerTrace, run
-from pysim import fast
-from pysim.core import Core
-from pysim.image import pack
-from pysim.network import LeakRounding, LowBound, Network, Reset, WeightFormat
-from pysim.params import PRESETS, Chip
-from pysim.trace import Trace, unpack
-from tests.networks import random_network, random_stimulus
+from spikeloop.golden.reference.integer import IntegerTrace, run
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.model import numba_engine as fast
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.elements import LeakRounding, LowBound, Reset, WeightFormat
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Trace, unpack
+from tests.make.networks import random_network, random_stimulus
 
 CHIPS = {
     "tiny": PRESETS["tiny"],

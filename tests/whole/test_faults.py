@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.coverage import EXCLUSIONS, points
-from tests.fault_list import FAULTS
-from tests.faults import run_faults, stale
-from tests.pim_cases import MACROS
-from tests.regression import CHIPS
+from tests.campaigns.coverage import EXCLUSIONS, points
+from tests.campaigns.fault_list import FAULTS
+from tests.campaigns.faults import run_faults, stale
+from tests.campaigns.regression.chip import CHIPS
+from tests.make.pim_cases import MACROS
 
 SAMPLE = ("threshold-strict", "forwarding-lost", "chunk-index", "pulse-weight")  # neuron step, events, load port, PIM macro
 

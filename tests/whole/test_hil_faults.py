@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault_list import Fault
-from tests.faults import environment, plant, stale
-from tests.hil_faults import FAULTS, KILL, RESET, STALL, campaign
+from tests.campaigns.fault_list import Fault
+from tests.campaigns.faults import environment, plant, stale
+from tests.campaigns.hil_faults import FAULTS, KILL, RESET, STALL, campaign
 
 BROKEN = [
-    Fault("crc-unread", "framing.py", "~over & crc.match_detected &", "~over &", "frames are done whatever their CRC"),
-    Fault("done-twice", "hostlink.py", 'm.d.comb += writer.again.eq(1)\n                    m.next = "REST"', 'm.next = "REPLY"',
+    Fault("crc-unread", "link/framing.py", "~over & crc.match_detected &", "~over &", "frames are done whatever their CRC"),
+    Fault("done-twice", "link/hostlink.py", 'm.d.comb += writer.again.eq(1)\n                    m.next = "REST"', 'm.next = "REPLY"',
           "a frame that comes twice is done twice"),
-    Fault("no-session", "hostlink.py", "with m.Elif(session & (number == (last + 1)[:8])):", "with m.Elif(1):", "any sequence is taken"),
+    Fault("no-session", "link/hostlink.py", "with m.Elif(session & (number == (last + 1)[:8])):", "with m.Elif(1):", "any sequence is taken"),
 ]
 
 
@@ -41,7 +41,7 @@ def test_every_fault_applies_to_the_sources_as_they_are() -> None:
 @pytest.mark.parametrize("fault", BROKEN, ids=lambda fault: fault.name)
 def test_a_broken_link_breaks_a_promise(fault: Fault, tmp_path: Path) -> None:
     tree = plant(fault, tmp_path / "tree")
-    done = subprocess.run([sys.executable, "-m", "tests.hil_faults", "6000"], cwd=tree, capture_output=True, text=True, check=False,
+    done = subprocess.run([sys.executable, "-m", "tests.campaigns.hil_faults", "6000"], cwd=tree, capture_output=True, text=True, check=False,
                           env=environment(tree, own_cache=True))
     print(done.stdout, done.stderr[-2000:])
     assert done.returncode == 1 and "kept" not in done.stdout

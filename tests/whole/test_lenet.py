@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from cosim.backends import open_backend
-from cosim.compare import compare
-from cosim.nets import write_pretrained
-from cosim.parts import PingPong
-from golden.datasets import load_mnist
-from golden.rules import scatter_gather_whole
-from golden.rules.scatter_gather import checkpoint
-from pysim.cost import measure
-from pysim.params import preset
-from pysim.program import Program, compile_program
-from pysim.schedule import at_pins, jobs, pauses, schedule
-from pysim.trace import Stimulus
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.flow.pretrained import write_pretrained
+from spikeloop.cosim.verilator.parts import PingPong
+from spikeloop.golden.data.datasets import load_mnist
+from spikeloop.golden.rules.scatter_gather import whole as scatter_gather_whole
+from spikeloop.golden.rules.scatter_gather.net import checkpoint
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.cost.turns import at_pins, jobs, pauses, schedule
+from spikeloop.pysim.cost.work import measure
+from spikeloop.pysim.traces.trace import Stimulus
 
 BANKED = "zou2021,banks=2"
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from cosim.backends import open_backend
-from cosim.compare import compare
-from cosim.nets import write_pretrained
-from cosim.pim import PimModel
-from golden import pim as golden
-from pysim import pim
-from pysim.params import Chip
-from pysim.program import compile_program
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.flow.pretrained import write_pretrained
+from spikeloop.cosim.verilator.pim import PimModel
+from spikeloop.golden.reference import pim as golden
+from spikeloop.pysim.bundle.program import compile_program
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.pim import model as pim
 
 IMAGES = 1000
 CHIP = Chip(axons=1152, columns=1152, lanes=16, delay_max=2, refractory_bits=0, bounded=False)

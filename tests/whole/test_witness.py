@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cosim.native import ChipModel
-from golden.integer import run
-from pysim.core import Core
-from pysim.image import pack
-from pysim.network import LeakRounding, LowBound, Network, Population, Reset, WeightFormat
-from pysim.params import PRESETS
-from pysim.trace import unpack
-from tests.networks import random_network, random_stimulus
+from spikeloop.cosim.verilator.chip import ChipModel
+from spikeloop.golden.reference.integer import run
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset, WeightFormat
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import unpack
+from tests.make.networks import random_network, random_stimulus
 from tests.witness import model as witness
 
 CHIP = PRESETS["tiny"]

@@ -1,0 +1,1 @@
+"""Accuracy against the parameters of the PIM macro."""

@@ -1,15 +1,15 @@
-"""What a first layer in a PIM macro saves, by the model of ACE-SNN (pysim/pim_cost.py), on its CNN-3D for Indian Pines.
+"""What a first layer in a PIM macro saves, by the model of ACE-SNN (pysim/pim/cost.py), on its CNN-3D for Indian Pines.
 
-    python -m cosim.pim_cost [ZETA [R]]      spikes per neuron of the hidden layers; accumulations per conversion (defaults of pim_cost)
+    python -m spikeloop.cosim.studies.pim.cost [ZETA [R]]      spikes per neuron of the hidden layers; accumulations per conversion (defaults of pim_cost)
 """
 
 import sys
 from functools import reduce
 from operator import add
 
-from golden.rules.qstdb_indian_pines import cnn3d
-from pysim.errors import InputError
-from pysim.pim_cost import ACCUMULATIONS, ZETA, Cost, digital, pim
+from spikeloop.golden.rules.qstdb.indian_pines import cnn3d
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.cost import ACCUMULATIONS, ZETA, Cost, digital, pim
 
 __all__ = ["table"]
 

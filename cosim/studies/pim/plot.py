@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from cosim.figures import LINES, svg
-from cosim.figures import figure as new_figure
-from cosim.pim_sweep import STUDIES
+from spikeloop.cosim.studies.figures import LINES, svg
+from spikeloop.cosim.studies.figures import figure as new_figure
+from spikeloop.cosim.studies.pim.sweep import STUDIES
 
 __all__ = ["draw", "summary"]
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from cosim.journal import Journal
-from golden import pim as golden
-from golden.datasets import Dataset
-from golden.rules.qstdb import QstdbNet
-from golden.rules.qstdb_integer import classes
-from golden.rules.qstdb_train import CALIBRATION_IMAGES, CALIBRATION_PERCENTILE
-from pysim.errors import InputError
+from spikeloop.cosim.runs.journal import Journal
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.reference import pim as golden
+from spikeloop.golden.rules.qstdb.integer import classes
+from spikeloop.golden.rules.qstdb.net import QstdbNet
+from spikeloop.golden.rules.qstdb.train import CALIBRATION_IMAGES, CALIBRATION_PERCENTILE
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["STUDIES", "TYPICAL", "Point", "device", "measure", "points", "sweep"]
 
@@ -83,7 +83,7 @@ def device(net: QstdbNet, point: Point, images: np.ndarray) -> QstdbNet:
 
 def measure(net: QstdbNet, data: Dataset, images: int, rtl_images: int) -> dict[str, int]:
     """Right classes of the first ``images`` test images, and of the first ``rtl_images`` codes, currents and counts that differ in RTL."""
-    from cosim.pim import PimModel
+    from spikeloop.cosim.verilator.pim import PimModel
 
     x = data.test_images[:images]
     right = int((classes(net, x, np.arange(len(x))) == data.test_labels[:images]).sum())

@@ -1,0 +1,1 @@
+"""Ticks per second of each way to run the same work."""

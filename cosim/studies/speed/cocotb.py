@@ -11,20 +11,19 @@ import json
 import re
 import tempfile
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-from cosim.simulate import Build, build, build_chip, run
-from cosim.verilate import verilog_of
-from pysim.core import Core
-from pysim.errors import InputError
-from pysim.image import Image
-from pysim.memory_map import MemoryMap
-from pysim.params import BUS_BITS
-from pysim.records import output_record, width
-from pysim.trace import Stimulus
+from spikeloop.cosim.benches.runner import Build, build, build_chip, run
+from spikeloop.cosim.verilator.build import verilog_of
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS
+from spikeloop.pysim.chip.records import output_record, width
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["Drive", "drive", "per_cycle", "per_tick"]
 
@@ -68,7 +67,7 @@ def drive(way: str, image: Image, stimulus: Stimulus, *, compiler: str = "c++", 
     d = image.chip.derived
     values = {"AXON_BITS": d.axon_bits, "DELAY_BITS": d.delay_bits, "REQUEST_BITS": MemoryMap(image.chip).address_bits + BUS_BITS + 1,
               "OUTPUT_BITS": width(output_record(image.chip)), "DEPTH": DEPTH}
-    text = (files("cosim") / "bulk.v").read_text()
+    text = Path(__file__).with_name("bulk.v").read_text()
     for name, value in values.items():  # written in, so that they are part of the build's key
         text = re.sub(rf"parameter {name} = \d+", f"parameter {name} = {value}", text)
     with tempfile.TemporaryDirectory(prefix="spikeloop-") as folder:
@@ -93,7 +92,7 @@ def _drive(image: Image, stimulus: Stimulus, built: Build, way: str) -> Drive:
         task = {"way": way, "chip": image.chip.to_dict(), "samples": samples, "ticks": ticks, "settings": image.settings,
                 "folder": str(folder)}
         (folder / "task.json").write_text(json.dumps(task))
-        run(built, "cosim.cocotb_inside", environment={"SPIKELOOP_TASK": str(folder / "task.json")}, folder=folder,
+        run(built, "spikeloop.cosim.studies.speed.inside", environment={"SPIKELOOP_TASK": str(folder / "task.json")}, folder=folder,
             plusargs=[*plusargs, f"+bulk={folder / 'events.mem'}"])
         result = json.loads((folder / "result.json").read_text())
         rows = np.fromfile(folder / "v.bin", np.uint8)

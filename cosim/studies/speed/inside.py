@@ -1,4 +1,4 @@
-"""The inside of cosim.cocotb_drive: what runs in the simulator. SPIKELOOP_TASK names the file that says what to do."""
+"""The inside of cosim.studies.speed.cocotb: what runs in the simulator. SPIKELOOP_TASK names the file that says what to do."""
 
 import json
 import os
@@ -10,9 +10,9 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ValueChange
 
-from cosim.cocotb_streams import PERIOD, StreamDriver
-from pysim.memory_map import CONTROL_CLEAR, MemoryMap
-from pysim.params import BUS_BITS, Chip
+from spikeloop.cosim.benches.streams import PERIOD, StreamDriver
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS, Chip
 
 
 @cocotb.test()

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from cosim.native import Verilated
-from cosim.pairs import diff
-from cosim.verilate import Options, build, default_compiler
-from pysim.core import Core
-from pysim.errors import InputError
-from pysim.image import Image, pack
-from pysim.network import Edge, Input, Network, Population, Reset
-from pysim.params import PRESETS, Chip
-from pysim.trace import Stimulus, Trace
+from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.verilator.build import Options, build, default_compiler
+from spikeloop.cosim.verilator.chip import Verilated
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace
 
 __all__ = ["run", "workload"]
 
@@ -125,7 +126,7 @@ def _ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Ite
 def _software_ways(network: Network, image: Image, stimulus: Stimulus) -> Iterator[Way]:
     import torch
 
-    from golden.integer import run as golden
+    from spikeloop.golden.reference.integer import run as golden
     core = Core(image)
 
     def pysim(samples: int) -> tuple[float, Trace | None]:
@@ -158,10 +159,10 @@ def _slow_ways(title: str, network: Network, image: Image, stimulus: Stimulus) -
     """Icarus and cocotb, where they are installed."""
     import shutil
     if shutil.which("iverilog"):
-        from cosim.icarus import Icarus
+        from spikeloop.cosim.icarus.backend import Icarus
         yield Way(f"Icarus ({title})", _timed(Icarus(image), stimulus), 1, 3)
     try:
-        from cosim.cocotb_drive import per_cycle, per_tick
+        from spikeloop.cosim.studies.speed.cocotb import per_cycle, per_tick
     except ModuleNotFoundError:
         return
     for name, drive in (("cocotb per cycle, stock", per_cycle), ("cocotb per tick, bulk", per_tick)):

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from golden.interchange import MAX_VALUES, read_bounded
-from pysim.network import InputError
+from spikeloop.golden.interchange.common import MAX_VALUES, read_bounded
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["NirNode", "read_nir"]
 

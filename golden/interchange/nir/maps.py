@@ -4,16 +4,17 @@
     SumPool2d, AvgPool2d   convolutions of equal weights (1, 1/area), one channel each        Flatten   another shape
 
 A product of maps is dense, W = A B, but for a pooling without overlap before a convolution: that is a convolution with a larger kernel and
-stride. Biases are not part of a map (golden/nir.py adds them up).
+stride. Biases are not part of a map (golden/interchange/nir/read.py adds them up).
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.interchange import MAX_VALUES
-from golden.nir_file import NirNode
-from pysim.network import Conv, InputError
+from spikeloop.golden.interchange.common import MAX_VALUES
+from spikeloop.golden.interchange.nir.file import NirNode
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
 
 __all__ = ["LinearMap", "Shape", "apply", "merged", "node_shape", "with_gain"]
 

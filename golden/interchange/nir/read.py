@@ -1,17 +1,17 @@
 """NIR graphs (Pedersen et al. 2024) as integer networks.
 
-NIR describes neurons in continuous time; golden/nir_semantics.py settles what a step of it is. One step, by Euler's method with dt:
+NIR describes neurons in continuous time; golden/interchange/nir/semantics.py settles what a step of it is. One step, by Euler's method with dt:
 
     IF    v := v + dt r I                        I      as IF, never spikes
     LIF   v := v + dt / tau (v_leak - v + r I)   LI     as LIF, never spikes
-    Leaky v := beta v + I                        not of NIR: golden/snntorch.py has them
+    Leaky v := beta v + I                        not of NIR: golden/interchange/snntorch.py has them
     spike if v > v_threshold (or >=); then hard: v := v_reset, soft: v := v - v_threshold (late: subtracted one step later), none
 
 I is the sum over what leads to the neuron. Everything linear between two spiking nodes becomes one edge of that product of maps
-(golden/nir_map.py). Edges that close a cycle carry the spikes of the step before; all others those of the same step.
+(golden/interchange/nir/maps.py). Edges that close a cycle carry the spikes of the step before; all others those of the same step.
 
 To integers: per population one scale multiplies weights, biases and thresholds; a power of two if that is exact, else the one with which
-the largest weight takes all bits. Decay 1 - dt / tau becomes a sum of up to three shifts (golden/quantize.py), whose error is stated.
+the largest weight takes all bits. Decay 1 - dt / tau becomes a sum of up to three shifts (golden/quantize/quantize.py), whose error is stated.
 """
 
 from collections import defaultdict
@@ -21,12 +21,22 @@ from typing import Any
 
 import numpy as np
 
-from golden.interchange import Assumption, Imported
-from golden.nir_file import NirNode, identifier, read_nir
-from golden.nir_map import LinearMap, Shape, apply, merged, node_shape, with_gain
-from golden.nir_semantics import SPIKING, Semantics, Settled
-from golden.quantize import best_leak, round_half_away
-from pysim.network import LEAK_TERMS, Conv, Edge, Input, InputError, Network, Population, Reset, start_ticks
+from spikeloop.golden.interchange.common import Assumption, Imported
+from spikeloop.golden.interchange.nir.file import NirNode, identifier, read_nir
+from spikeloop.golden.interchange.nir.maps import (
+    LinearMap,
+    Shape,
+    apply,
+    merged,
+    node_shape,
+    with_gain,
+)
+from spikeloop.golden.interchange.nir.semantics import SPIKING, Semantics, Settled
+from spikeloop.golden.quantize.quantize import best_leak, round_half_away
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import LEAK_TERMS, Edge, Input, Population, Reset
+from spikeloop.pysim.network.graph import Network, start_ticks
 
 __all__ = ["Importer", "import_nir"]
 

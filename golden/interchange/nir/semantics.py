@@ -7,9 +7,9 @@ wrote the file, else from NIR's convention; whence it came is said.
 from dataclasses import dataclass
 from typing import Any
 
-from golden.interchange import Assumption
-from golden.nir_file import NirNode
-from pysim.network import InputError
+from spikeloop.golden.interchange.common import Assumption
+from spikeloop.golden.interchange.nir.file import NirNode
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["SPIKING", "Semantics", "Settled"]
 

@@ -1,4 +1,4 @@
-"""Our networks as NIR graphs: integers as they are, a step of 1, semantics in the nodes' metadata (golden/nir.py reads them back)."""
+"""Our networks as NIR graphs: integers as they are, a step of 1, semantics in the nodes' metadata (golden/interchange/nir/read.py reads them back)."""
 
 import io
 from pathlib import Path
@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pysim.network import Edge, InputError, LowBound, Network, Population, Reset, write_atomic
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.network.elements import Edge, LowBound, Population, Reset
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["export_nir"]
 

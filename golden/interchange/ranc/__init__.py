@@ -1,0 +1,1 @@
+"""RANC networks: read."""

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.interchange import read_bounded, read_json
-from pysim.network import InputError
+from spikeloop.golden.interchange.common import read_bounded, read_json
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Place", "RancCore", "RancFiles", "read_ranc"]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from golden.ranc_file import Place, RancCore, RancFiles
-from pysim.network import InputError
+from spikeloop.golden.interchange.ranc.file import Place, RancCore, RancFiles
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["needed"]
 

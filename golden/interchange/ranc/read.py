@@ -17,7 +17,7 @@ memory). The tick that a relay costs is taken out of the delay, or the start tic
 "Time"). A cycle of delay 0 through a shared axon leaves room for neither. There the sources' weights add up, which is the same as long as
 no two of them spike for one tick; that they do not is checked by a run on the test packets, and the network refused if they do.
 
-golden/ranc_file.py reads the files, golden/ranc_needed.py finds the neurons that stay.
+golden/interchange/ranc/file.py reads the files, golden/interchange/ranc/needed.py finds the neurons that stay.
 """
 
 import re
@@ -27,11 +27,22 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.integer import run
-from golden.interchange import Assumption, Imported, minimal_bits
-from golden.ranc_file import Place, RancCore, RancFiles, read_ranc
-from golden.ranc_needed import needed
-from pysim.network import MAX_DELAY, MAX_START, Edge, Input, InputError, LowBound, Network, Population, Reset, WeightFormat
+from spikeloop.golden.interchange.common import Assumption, Imported, minimal_bits
+from spikeloop.golden.interchange.ranc.file import Place, RancCore, RancFiles, read_ranc
+from spikeloop.golden.interchange.ranc.needed import needed
+from spikeloop.golden.reference.integer import run
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import (
+    MAX_DELAY,
+    MAX_START,
+    Edge,
+    Input,
+    LowBound,
+    Population,
+    Reset,
+    WeightFormat,
+)
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["import_ranc"]
 

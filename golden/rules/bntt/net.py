@@ -35,8 +35,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from golden.quantize import integer_threshold, round_half_away
-from pysim.network import LEAK_TERMS, MAX_PAGES, Edge, Input, InputError, LeakRounding, Network, Population, Reset, start_ticks
+from spikeloop.golden.quantize.quantize import integer_threshold, round_half_away
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import (
+    LEAK_TERMS,
+    MAX_PAGES,
+    Edge,
+    Input,
+    LeakRounding,
+    Population,
+    Reset,
+)
+from spikeloop.pysim.network.graph import Network, start_ticks
 
 __all__ = ["BnttLayer", "BnttNet", "Folded", "exit_step", "fold", "integrate", "spike", "to_network"]
 

@@ -8,7 +8,7 @@ The paper's sequential MNIST shows a pixel a step. Its 784 steps would need 784 
 and 90 % of the updates: the paper's, but for the learning rate (0.3), which costs accuracy when its epochs (60 to 240, on other data) are
 shortened to 4. The last epoch's net is kept; test images choose nothing.
 
-    python -m golden.rules.bntt_train --net sequence --data FOLDER --out bntt-sequence.safetensors
+    python -m spikeloop.golden.rules.bntt.train --net sequence --data FOLDER --out bntt-sequence.safetensors
 """
 
 import argparse
@@ -21,12 +21,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from golden.datasets import Dataset
-from golden.encoders import Encoder
-from golden.integer import right
-from golden.rules.bntt import BnttNet, exit_step, to_network
-from golden.rules.loop import LoopConfig, about, check_shift, command, drawn, fit
-from pysim.network import MAX_PAGES, InputError, Network
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.reference.integer import right
+from spikeloop.golden.rules.bntt.net import BnttNet, exit_step, to_network
+from spikeloop.golden.training.loop import LoopConfig, about, check_shift, command, drawn, fit
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import MAX_PAGES
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["NETS", "BnttConfig", "float_accuracy", "train", "train_net"]
 
@@ -36,7 +38,7 @@ PUBLISHED = {"sequence": {"sequential MNIST, 784 steps": 0.966}, "rate": {"CIFAR
 
 @dataclass(frozen=True, kw_only=True)
 class BnttConfig(LoopConfig):
-    """``hidden`` sizes; ``leak`` lambda, ``theta`` and ``eps`` as of :class:`golden.rules.bntt.BnttNet`; ``exit_gamma``: threshold of the
+    """``hidden`` sizes; ``leak`` lambda, ``theta`` and ``eps`` as of :class:`golden.rules.bntt.net.BnttNet`; ``exit_gamma``: threshold of the
     early exit; ``bits`` of a weight on the chip; ``decay``: weight decay of the weights, ``gamma_decay`` of
     the gains."""
 

@@ -1,0 +1,1 @@
+"""BPSA and BPTA: backpropagation through spikes and time (Shen et al. 2022)."""

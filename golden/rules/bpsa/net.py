@@ -27,10 +27,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from golden.quantize import best_leak, integer_threshold, per_neuron, round_half_away
-from golden.rules.ecc import fold_batch_norm
-from golden.rules.structure import Layer
-from pysim.network import LEAK_TERMS, Edge, Input, InputError, Network, Population, WeightFormat, start_ticks
+from spikeloop.golden.quantize.quantize import (
+    best_leak,
+    integer_threshold,
+    per_neuron,
+    round_half_away,
+)
+from spikeloop.golden.rules.ecc.net import fold_batch_norm
+from spikeloop.golden.rules.structure import Layer
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import LEAK_TERMS, Edge, Input, Population, WeightFormat
+from spikeloop.pysim.network.graph import Network, start_ticks
 
 __all__ = ["ALPHA", "LAMBDA", "U_TH", "BpsaNet", "adjusted_lif", "energy_efficiency"]
 

@@ -1,11 +1,11 @@
-"""Training of BPSA nets (Shen et al. 2022; golden/rules/bpsa.py) on MNIST, in spikes from the first layer on.
+"""Training of BPSA nets (Shen et al. 2022; golden/rules/bpsa/net.py) on MNIST, in spikes from the first layer on.
 
 AdamW, learning rate from ``lr`` to 0 along one half cosine (the paper: SGDR's restarts over 300 epochs, after a warm-up with another rule).
 The last epoch's net is kept; the test images choose nothing. The net of the paper, 128C3-MP2-128C3-256C3-MP2-2048FC-10Voting with T = 16,
 takes the grey image as current into its first layer; ours is smaller, with T = 8, and takes rate-coded spikes, so that all of it runs on
 the chip.
 
-    python -m golden.rules.bpsa_train --data FOLDER --structure 12c5/2-24c3-mp2-fc100-fc50 --out bpsa-mnist.safetensors
+    python -m spikeloop.golden.rules.bpsa.train --data FOLDER --structure 12c5/2-24c3-mp2-fc100-fc50 --out bpsa-mnist.safetensors
 """
 
 import argparse
@@ -17,14 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.datasets import Dataset
-from golden.encoders import ENCODERS, Encoder
-from golden.integer import right
-from golden.rules.bpsa import BpsaNet, energy_efficiency
-from golden.rules.loop import LoopConfig, about, command, drawn, fit
-from golden.rules.structure import structure, synapses
-from golden.train import time_first
-from pysim.network import InputError, Network, check_int
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.encoders import ENCODERS, Encoder
+from spikeloop.golden.reference.integer import right
+from spikeloop.golden.rules.bpsa.net import BpsaNet, energy_efficiency
+from spikeloop.golden.rules.structure import structure, synapses
+from spikeloop.golden.training.loop import LoopConfig, about, command, drawn, fit
+from spikeloop.golden.training.train import time_first
+from spikeloop.pysim.common.checks import check_int
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["BpsaConfig", "integer_network", "train"]
 
@@ -33,7 +35,7 @@ PUBLISHED = {"accuracy": 0.9967, "accuracy_table5": 0.9958, "baseline": 0.9942, 
 
 @dataclass(frozen=True, kw_only=True)
 class BpsaConfig(LoopConfig):
-    """What is trained, and how; further fields: :class:`golden.rules.loop.LoopConfig`.
+    """What is trained, and how; further fields: :class:`golden.training.loop.LoopConfig`.
 
     structure: the layers (golden/rules/structure.py); the last has as many neurons for each of the ten classes, which vote
     """

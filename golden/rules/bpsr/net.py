@@ -8,9 +8,9 @@
     dL/dx_j[t] = sum_i dL/du_i[t] w_ij;   dL/dw_ij = sum_t dL/du_i[t] x_j[t] + lambda_w sign(w_ij);   dL/db_i = sum_t dL/du_i[t]
     dL/dtau_i = sum_t dL/du_i[t] u_i[t-1] (1 - s_i[t-1]);   dL/dw_ik: s_k[t-1] in place of x_j[t]                            Eqs 8-11, 13
 
-The neuron, forward and backward by hand, is golden.neurons.lif. Convolutions are valid and strided, with one bias a map and one tau for
-all of them (homogeneous); tau of the other layers is one a neuron (heterogeneous). Rewiring is golden/rules/rewiring.py, training
-golden/rules/bpsr_train.py; golden/quantize.py makes the integer network.
+The neuron, forward and backward by hand, is golden.nets.neurons.lif. Convolutions are valid and strided, with one bias a map and one tau for
+all of them (homogeneous); tau of the other layers is one a neuron (heterogeneous). Rewiring is golden/rules/bpsr/rewiring.py, training
+golden/rules/bpsr/train.py; golden/quantize/quantize.py makes the integer network.
 """
 
 import math
@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from golden.layers import GAIN, LayeredNet
-from golden.neurons import U_TH, lif
-from golden.rules.rewiring import Rewiring, RewiringConfig, distances
-from golden.rules.structure import Layer
+from spikeloop.golden.nets.layers import GAIN, LayeredNet
+from spikeloop.golden.nets.neurons import U_TH, lif
+from spikeloop.golden.rules.bpsr.rewiring import Rewiring, RewiringConfig, distances
+from spikeloop.golden.rules.structure import Layer
 
 __all__ = ["BpsrLayer", "BpsrNet"]
 

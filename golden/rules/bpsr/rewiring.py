@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pysim.network import InputError
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Rewiring", "RewiringConfig", "distances"]
 

@@ -1,13 +1,13 @@
-"""Training of BPSR nets (Yan et al. 2022; golden/rules/bpsr.py) and their integer networks.
+"""Training of BPSR nets (Yan et al. 2022; golden/rules/bpsr/net.py) and their integer networks.
 
 Adam; the learning rate goes from ``lr`` to 0 along a half cosine. Between gradient and update: lambda_w sign(w), rewiring, masks; after it
-the clamps. The last epoch's net is kept, the test images choose nothing. Then PTQ (golden/quantize.py) on training images.
+the clamps. The last epoch's net is kept, the test images choose nothing. Then PTQ (golden/quantize/quantize.py) on training images.
 
 Where we differ from Table 2 of the paper: initial weights N(0, 3 / sqrt(inputs)), not N(0, 1), and biases 0, not U(0, 1), which make every
 neuron spike in every step until thousands of updates later; lambda_w, lambda_s and Theta_m, whose size depends on whether a batch's loss is
 a sum or a mean (not printed; here a mean), are chosen for a schedule of some epochs instead of hundreds (not printed either).
 
-    python -m golden.rules.bpsr_train --data FOLDER --structure 8c5/2-16c3/2-r100-fc10 --bits 8 --out bpsr-mnist.safetensors
+    python -m spikeloop.golden.rules.bpsr.train --data FOLDER --structure 8c5/2-16c3/2-r100-fc10 --bits 8 --out bpsr-mnist.safetensors
 """
 
 import argparse
@@ -20,16 +20,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.datasets import Dataset
-from golden.encoders import ENCODERS, Encoder
-from golden.integer import right
-from golden.quantize import SCALES, quantize
-from golden.rules.bpsr import BpsrNet
-from golden.rules.loop import LoopConfig, about, check_shift, command, drawn, fit
-from golden.rules.rewiring import RewiringConfig
-from golden.rules.structure import structure, synapses
-from golden.train import accuracy, count_loss, float_spikes, time_first
-from pysim.network import InputError, Network, check_int
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.encoders import ENCODERS, Encoder
+from spikeloop.golden.quantize.quantize import SCALES, quantize
+from spikeloop.golden.reference.integer import right
+from spikeloop.golden.rules.bpsr.net import BpsrNet
+from spikeloop.golden.rules.bpsr.rewiring import RewiringConfig
+from spikeloop.golden.rules.structure import structure, synapses
+from spikeloop.golden.training.loop import LoopConfig, about, check_shift, command, drawn, fit
+from spikeloop.golden.training.train import accuracy, count_loss, float_spikes, time_first
+from spikeloop.pysim.common.checks import check_int
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["BpsrConfig", "integer_network", "train"]
 
@@ -43,7 +45,7 @@ PUBLISHED = {  # Table 3 and section 4.4.1
 
 @dataclass(frozen=True, kw_only=True)
 class BpsrConfig(LoopConfig):
-    """What is trained, and how; further fields: :class:`golden.rules.loop.LoopConfig`.
+    """What is trained, and how; further fields: :class:`golden.training.loop.LoopConfig`.
 
     structure:   the layers (golden/rules/structure.py), on the image or, with level crossing, on its lines
     weight_cost: lambda_w of the weights' L1; spike_cost: lambda_s of the hidden layers' squared spikes; both per image

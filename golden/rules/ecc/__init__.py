@@ -1,0 +1,1 @@
+"""ECC: conversion of a trained CNN (Wu, Yi & Huang 2022)."""

@@ -29,8 +29,11 @@ import numpy as np
 import torch
 from torch.nn.functional import conv2d
 
-from golden.quantize import round_half_away
-from pysim.network import Conv, Edge, Input, InputError, Network, Population, Reset, start_ticks
+from spikeloop.golden.quantize.quantize import round_half_away
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
+from spikeloop.pysim.network.graph import Network, start_ticks
 
 __all__ = [
     "IMAGE", "Branch", "Cnn", "Layer", "check_choices", "convert", "fold_batch_norm", "fold_pool", "identity", "mac_ops", "normalise"]

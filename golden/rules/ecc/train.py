@@ -6,7 +6,7 @@ Every convolution has a batch norm and a clipped ReLU behind it (the paper's sec
 Pixels are the ``planes`` upper bits, as the chip sees them. Adam, learning rate from ``lr`` to 0 along a half cosine. The last epoch's net
 is kept; test images choose nothing.
 
-    python -m golden.rules.ecc_train --data FOLDER --out ecc-mnist.safetensors
+    python -m spikeloop.golden.rules.ecc.train --data FOLDER --out ecc-mnist.safetensors
 """
 
 import argparse
@@ -20,12 +20,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from golden.datasets import Dataset
-from golden.encoders import Encoder
-from golden.integer import right
-from golden.rules.ecc import ETA, IMAGE, Branch, Cnn, Layer, check_choices, convert, fold_batch_norm, fold_pool, identity, mac_ops
-from golden.rules.loop import LoopConfig, about, command, fit, shifted
-from pysim.network import Conv, InputError, Network
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.reference.integer import right
+from spikeloop.golden.rules.ecc.net import (
+    ETA,
+    IMAGE,
+    Branch,
+    Cnn,
+    Layer,
+    check_choices,
+    convert,
+    fold_batch_norm,
+    fold_pool,
+    identity,
+    mac_ops,
+)
+from spikeloop.golden.training.loop import LoopConfig, about, command, fit, shifted
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["EccConfig", "accuracy", "cnn_accuracy", "pixels", "train", "train_cnn"]
 

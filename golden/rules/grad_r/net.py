@@ -26,9 +26,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from golden.layers import FloatNet
-from golden.neurons import lif
-from pysim.network import InputError
+from spikeloop.golden.nets.layers import FloatNet
+from spikeloop.golden.nets.neurons import lif
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["LEAK", "V_TH", "SparseNet", "prior_mean", "pruned_share", "surrogate"]
 

@@ -1,7 +1,7 @@
-"""Training of 784-800-10 nets by Grad R and Deep R (golden/rules/grad_r.py), on spikes of MNIST.
+"""Training of 784-800-10 nets by Grad R and Deep R (golden/rules/grad_r/net.py), on spikes of MNIST.
 
-    python -m golden.rules.grad_r_train --data FOLDER --alpha 0.05 --out grad-r.safetensors
-    python -m golden.rules.grad_r_train --data FOLDER --deep-r 0.0563 --out deep-r.safetensors
+    python -m spikeloop.golden.rules.grad_r.train --data FOLDER --alpha 0.05 --out grad-r.safetensors
+    python -m spikeloop.golden.rules.grad_r.train --data FOLDER --deep-r 0.0563 --out deep-r.safetensors
 
 T = 8, p = 0.95 and Adam are the paper's. It prints neither the input of this net nor the loss: here pixels are Bernoulli spikes, so that
 all synapses are on the chip (rank-order spikes serve this net badly: with tau_m = 2 the first steps are forgotten at the last), and the
@@ -19,14 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.datasets import Dataset
-from golden.encoders import Encoder
-from golden.integer import right
-from golden.quantize import quantize
-from golden.rules.grad_r import SparseNet
-from golden.rules.loop import LoopConfig, about, command, drawn, fit
-from golden.train import accuracy, count_loss, time_first
-from pysim.network import InputError, Network
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.quantize.quantize import quantize
+from spikeloop.golden.reference.integer import right
+from spikeloop.golden.rules.grad_r.net import SparseNet
+from spikeloop.golden.training.loop import LoopConfig, about, command, drawn, fit
+from spikeloop.golden.training.train import accuracy, count_loss, time_first
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["PUBLISHED", "GradRConfig", "train"]
 

@@ -1,0 +1,1 @@
+"""Hard-concrete gates on synapses (Yin et al. 2021)."""

@@ -1,6 +1,6 @@
-"""Training of nets with hard-concrete gates (golden/rules/hard_concrete.py), and the paper's experiment with few samples.
+"""Training of nets with hard-concrete gates (golden/rules/hard_concrete/net.py), and the paper's experiment with few samples.
 
-    python -m golden.rules.hard_concrete_train --data FOLDER --images 1000 --out hard-concrete.safetensors        # --plain: no gates
+    python -m spikeloop.golden.rules.hard_concrete.train --data FOLDER --images 1000 --out hard-concrete.safetensors        # --plain: no gates
 
 Pixels are Bernoulli spikes, T = 12. The net is smaller than the paper's 15C5-P2-40C5-P2-300-10, which pools by averages: strides in place
 of pools, so that spikes stay spikes. Adam, learning rate from ``lr`` to 0 along a half cosine, ten times it for log_alpha. The last
@@ -18,15 +18,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from golden.datasets import Dataset
-from golden.encoders import Encoder
-from golden.integer import right
-from golden.quantize import best_leak, quantize
-from golden.rules.hard_concrete import K_TAU, GatedNet
-from golden.rules.loop import LoopConfig, about, command, drawn, fit
-from golden.rules.structure import structure, synapses
-from golden.train import accuracy, time_first
-from pysim.network import LEAK_TERMS, InputError, Network
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.quantize.quantize import best_leak, quantize
+from spikeloop.golden.reference.integer import right
+from spikeloop.golden.rules.hard_concrete.net import K_TAU, GatedNet
+from spikeloop.golden.rules.structure import structure, synapses
+from spikeloop.golden.training.loop import LoopConfig, about, command, drawn, fit
+from spikeloop.golden.training.train import accuracy, time_first
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import LEAK_TERMS
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["HardConcreteConfig", "train"]
 

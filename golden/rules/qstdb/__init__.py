@@ -1,0 +1,1 @@
+"""Q-STDB: few-bit spiking nets behind a PIM layer (Datta et al. 2022)."""

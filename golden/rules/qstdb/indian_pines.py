@@ -1,6 +1,6 @@
 """CNN-3D of ACE-SNN (Datta et al. 2022, Table 1) on Indian Pines: Table 2's six nets, from one ANN.
 
-    python -m golden.rules.qstdb_indian_pines --folder FOLDER
+    python -m spikeloop.golden.rules.qstdb.indian_pines --folder FOLDER
 
 trains what is not yet in FOLDER (the ANN; from it, converted, the spiking net of full precision; from this that of 6 bits, then 5, 4), so
 that a broken-off run goes on after its last epoch, and writes ``results.json``. Patches are turned and mirrored at random in training. OA:
@@ -20,13 +20,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from golden.datasets import Dataset
-from golden.indian_pines import BANDS, PATCH, UNIT, load_indian_pines, turned
-from golden.rules.loop import forget
-from golden.rules.qstdb import Layer, QstdbNet
-from golden.rules.qstdb_integer import classes
-from golden.rules.qstdb_train import CONVERSION_IMAGES, QstdbConfig, convert, outputs, train_ann, train_spiking
-from pysim.network import InputError, PimWindow, write_atomic
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.indian_pines import BANDS, PATCH, UNIT, load_indian_pines, turned
+from spikeloop.golden.rules.qstdb.integer import classes
+from spikeloop.golden.rules.qstdb.net import Layer, QstdbNet
+from spikeloop.golden.rules.qstdb.train import (
+    CONVERSION_IMAGES,
+    QstdbConfig,
+    convert,
+    outputs,
+    train_ann,
+    train_spiking,
+)
+from spikeloop.golden.training.loop import forget
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["cnn3d", "evaluate", "scores"]
 

@@ -13,10 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.pim import run
-from golden.quantize import Leak, best_leak
-from golden.rules.qstdb import QstdbNet, scale
-from pysim.network import LEAK_TERMS, Conv, Edge, InputError, LeakRounding, Network, PimSource, Population, Reset
+from spikeloop.golden.nets.pim_layers import scale
+from spikeloop.golden.quantize.quantize import Leak, best_leak
+from spikeloop.golden.reference.pim import run
+from spikeloop.golden.rules.qstdb.net import QstdbNet
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import LEAK_TERMS, Edge, LeakRounding, Population, Reset
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.pim.source import PimSource
 
 __all__ = ["IntegerLayer", "classes", "integers", "run_integers", "to_network"]
 

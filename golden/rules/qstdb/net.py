@@ -13,7 +13,7 @@ and one threshold v, both trained. The same net has several forms, :data:`FORMS`
     scale     q / s,        q = round(s w),      s = (2^(b-1) - 1) / max |w|                                    inference (Eq 13)
     shift     as scale, and the leak is the sum of shifts that the chip computes, as a real number
 
-and golden/rules/qstdb_integer.py makes of it what the chip has: as shift, with thresholds and membranes rounded too. A first layer in a
+and golden/rules/qstdb/integer.py makes of it what the chip has: as shift, with thresholds and membranes rounded too. A first layer in a
 PIM macro has the macro's own arithmetic, ADC included, in every form but ``float``.
 """
 
@@ -30,17 +30,20 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from golden.files import read_safetensors
-from golden.pim_layers import PimConv2d, PimConv3d, PimLinear, scale
-from golden.quantize import best_leak
-from pysim.network import InputError, PimParams, PimWindow, write_atomic
+from spikeloop.golden.nets.files import read_safetensors
+from spikeloop.golden.nets.pim_layers import PimConv2d, PimConv3d, PimLinear, scale
+from spikeloop.golden.quantize.quantize import best_leak
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.pim.layer import PimParams
+from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["FORMS", "GAMMA", "Layer", "QstdbNet", "affine", "checkpoint", "fire", "scale"]
 
 FORMS = ("float", "affine", "scale", "shift")
 GAMMA = 0.3
 VERSION = 1
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 NAMES = ("pim-mnist", "digital-mnist")  # with the PIM macro, and the same net without
 _SUMS: dict[int, Any] = {2: (F.conv2d, torch.channels_last), 3: (F.conv3d, torch.channels_last_3d)}  # by dimensions of the map
 _PIM: dict[int, Any] = {0: PimLinear, 2: PimConv2d, 3: PimConv3d}
@@ -225,7 +228,7 @@ class QstdbNet(nn.Module):
     def load(cls, path: str | Path) -> "QstdbNet":
         """Read and check; InputError for anything else than a sound file."""
         what = f"Q-STDB net {str(path)!r}"
-        header, tensors = read_safetensors(path, what=what, key="spikeloop_qstdb", version=VERSION, writer="golden.rules.qstdb",
+        header, tensors = read_safetensors(path, what=what, key="spikeloop_qstdb", version=VERSION, writer="spikeloop.golden.rules.qstdb.net",
                                            framework="pt")
         try:
             layers = [Layer(name=x["name"], channels=x["channels"], window=PimWindow(**{

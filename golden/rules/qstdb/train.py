@@ -5,9 +5,9 @@
     3. Q-STDB: T steps, affine weights forward, Adam, learning rate x 0.5 after 60, 80 and 90 % of the epochs; weights, leaks, thresholds
 
 The last epoch's net is kept; test images choose nothing. In phase 3 a PIM layer's range shift and discharge clip are calibrated before
-every epoch, since its weights move. One configuration gives the same bits again on the same machine (golden/rules/loop.py).
+every epoch, since its weights move. One configuration gives the same bits again on the same machine (golden/training/loop.py).
 
-    python -m golden.rules.qstdb_train --data FOLDER --out pim-mnist.safetensors
+    python -m spikeloop.golden.rules.qstdb.train --data FOLDER --out pim-mnist.safetensors
 """
 
 import argparse
@@ -22,11 +22,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from golden.datasets import Dataset
-from golden.rules.loop import LoopConfig, about, command, fit, shifted
-from golden.rules.qstdb import Layer, QstdbNet, fire
-from golden.rules.qstdb_integer import classes
-from pysim.network import InputError, PimParams, PimWindow
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.rules.qstdb.integer import classes
+from spikeloop.golden.rules.qstdb.net import Layer, QstdbNet, fire
+from spikeloop.golden.training.loop import LoopConfig, about, command, fit, shifted
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.layer import PimParams
+from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["MACRO", "QstdbConfig", "accuracy", "convert", "mnist_layers", "outputs", "stages", "train", "train_ann", "train_spiking"]
 

@@ -1,0 +1,1 @@
+"""Scatter-and-gather conversion of a LeNet (Zou et al. 2021)."""

@@ -35,14 +35,18 @@ from safetensors.numpy import save
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from golden.files import read_safetensors
-from pysim.network import Conv, Edge, Input, InputError, Network, Population, WeightFormat, start_ticks, write_atomic
+from spikeloop.golden.nets.files import read_safetensors
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
+from spikeloop.pysim.network.graph import Network, start_ticks
 
 __all__ = ["Layer", "ScatterGather", "checkpoint", "gather", "load", "quantise", "reachable", "scatter", "silence"]
 
 VERSION = 1
 EPSILON = 1e-6  # of the batch norm (Eq 2)
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 READOUT = "fc2"  # population of the last layer on the chip
 
 
@@ -186,7 +190,7 @@ def load(path: str | Path) -> ScatterGather:
     """Read and check; InputError for anything else than a sound file."""
     what = f"scatter-and-gather net {str(path)!r}"
     header, tensors = read_safetensors(path, what=what, key="spikeloop_scatter_gather", version=VERSION,
-                                       writer="golden.rules.scatter_gather", framework="np")
+                                       writer="spikeloop.golden.rules.scatter_gather.net", framework="np")
     try:
         layers = tuple(Layer(name=one["name"], conv=Conv.from_dict(one["conv"]),
                              **{key: tensors[f"{one['name']}.{key}"] for key in _OF_LAYER}) for one in header["layers"])

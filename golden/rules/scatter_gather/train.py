@@ -7,7 +7,7 @@ First and last layer are full precision. The loss is the cross entropy of the la
 from the same features and sends no gradient into them, so that the net is the one the paper trains. Adam, learning rate from ``lr`` to 0
 along a half cosine; the paper's schedule (x 0.1 each 200 epochs) is far longer. The last epoch's net is kept; test images choose nothing.
 
-    python -m golden.rules.scatter_gather_train --data FOLDER --spikes 4 --out zou-lenet-4.safetensors
+    python -m spikeloop.golden.rules.scatter_gather.train --data FOLDER --spikes 4 --out zou-lenet-4.safetensors
 """
 
 import argparse
@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from golden.datasets import Dataset
-from golden.rules.loop import LoopConfig, about, command, fit, shifted
-from golden.rules.scatter_gather import Layer, ScatterGather, gather, scatter, silence
-from pysim.network import Conv, InputError
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.rules.scatter_gather.net import Layer, ScatterGather, gather, scatter, silence
+from spikeloop.golden.training.loop import LoopConfig, about, command, fit, shifted
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
 
 __all__ = ["MODELS", "ScatterGatherConfig", "accuracy", "lenet", "train"]
 

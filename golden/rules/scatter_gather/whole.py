@@ -7,7 +7,7 @@ The first layer takes grey values. Here they come as bit planes, one input line 
 
 Grey level p stands for p / (2^planes - 1), so W . x is about S u_c / (2^planes - 1), and neuron i of the group of channel c fires if
 
-    S >= theta_i (2^planes - 1) / (2^k u_c)      theta_i as in golden/rules/scatter_gather.py; v_th its ceiling, in rational numbers
+    S >= theta_i (2^planes - 1) / (2^k u_c)      theta_i as in golden/rules/scatter_gather/net.py; v_th its ceiling, in rational numbers
 
 All later layers are as they were and exact: the chip equals the ANN whose first layer is quantised so (:func:`first_counts`). What the
 quantisation costs is in docs/scatter_gather.md.
@@ -21,9 +21,11 @@ import numpy as np
 import torch
 from torch.nn.functional import conv2d
 
-from golden.encoders import bit_planes
-from golden.rules.scatter_gather import EPSILON, ScatterGather, reachable
-from pysim.network import Edge, Input, Network, Population, check_int
+from spikeloop.golden.data.encoders import bit_planes
+from spikeloop.golden.rules.scatter_gather.net import EPSILON, ScatterGather, reachable
+from spikeloop.pysim.common.checks import check_int
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
 
 __all__ = ["BITS", "PIXELS", "PLANES", "encode", "first_counts", "to_network"]
 

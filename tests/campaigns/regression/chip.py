@@ -1,6 +1,6 @@
 """The regression of the RTL: what ``make faults`` and ``make coverage`` run, and what a fault must fall into.
 
-    python -m tests.regression CHIP     one JSON line: {"built": seconds, "different": first difference or null, ...}; also a PIM macro
+    python -m tests.campaigns.regression.chip CHIP     one JSON line: {"built": seconds, "different": first difference or null, ...}; also a PIM macro
 
 Random networks over every mode of the contract run on a Verilated chip and on pysim, which never sees the RTL. Compared are every
 spike, membrane and counter of every tick through the native harness, in sparse and in dense mode; and, through the pins alone, the
@@ -18,24 +18,33 @@ from typing import Any
 
 import numpy as np
 
-from cosim import native
-from cosim.mesh import MeshChipModel
-from cosim.native import ChipModel
-from cosim.pairs import diff
-from cosim.pim import build_pim
-from cosim.verilate import Options, build
-from pysim.core import Core
-from pysim.image import Image, pack
-from pysim.memory_map import CONTROL_TICK, MemoryMap
-from pysim.network import Network, WeightFormat
-from pysim.params import PRESETS, Chip
-from pysim.schedule import at_pins, load_words
-from pysim.trace import Stimulus, Trace
-from tests import mesh_regression, pim_chip_regression, pim_regression
-from tests.networks import random_network, random_stimulus
-from tests.pim_cases import MACROS
-from tests.pim_chip_regression import FRONT
-from tests.pins import pressed_tick, random_delay
+from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.verilator import chip as native
+from spikeloop.cosim.verilator.build import Options, build
+from spikeloop.cosim.verilator.chip import ChipModel
+from spikeloop.cosim.verilator.mesh import MeshChipModel
+from spikeloop.cosim.verilator.pim import build_pim
+from spikeloop.pysim.chip.memory_map import CONTROL_TICK, MemoryMap
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.cost.turns import at_pins, load_words
+from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.elements import WeightFormat
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace
+from tests.campaigns.regression import (
+    mesh as mesh_regression,
+)
+from tests.campaigns.regression import (
+    pim as pim_regression,
+)
+from tests.campaigns.regression import (
+    pim_chip as pim_chip_regression,
+)
+from tests.campaigns.regression.pim_chip import FRONT
+from tests.make.networks import random_network, random_stimulus
+from tests.make.pim_cases import MACROS
+from tests.make.pins import pressed_tick, random_delay
 
 __all__ = ["CHIPS", "Case", "cases", "differences"]
 
@@ -53,13 +62,13 @@ CHIPS = {
     "cover": Chip(axons=64, columns=256, lanes=16, extension=4, pages=4, membrane_bits=10, delay_max=7, refractory_bits=3),
     # two chunks of spikes per word, the second short
     "long": Chip(axons=130, columns=140, lanes=70, pages=1, membrane_bits=9, delay_max=2, leak_terms=1, refractory_bits=2),
-    # six cores (tests/mesh_regression.py)
+    # six cores (tests/campaigns/regression/mesh.py)
     "mesh": MESH,
     # the same in a row: packets fly when no core is busy
     "line": MESH.replace(mesh_width=12, mesh_height=1),
     # two image banks, axon extensions of 1 to 4
     "banked": PRESETS["tiny"].replace(extension=4, banks=2),
-    # a PIM macro in front of a core (tests/pim_chip_regression.py)
+    # a PIM macro in front of a core (tests/campaigns/regression/pim_chip.py)
     "pim": Chip(axons=80, columns=272, lanes=8, membrane_bits=14, delay_max=2, leak_terms=1, refractory_bits=1, pim=FRONT),
     # a neuron step of two slices
     "slices": Chip(axons=24, columns=512, lanes=512, pages=2, membrane_bits=8, delay_max=2, leak_terms=1, refractory_bits=1),

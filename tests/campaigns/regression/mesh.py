@@ -9,17 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosim.mesh import MeshChipModel
-from cosim.pairs import diff
-from pysim.errors import InputError
-from pysim.memory_map import COUNTERS, MemoryMap
-from pysim.mesh import MeshImage, MeshModel, map_mesh
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import Chip
-from pysim.records import ROUTE_LOCAL, ROUTE_PACKET
-from pysim.trace import Stimulus, Trace, unpack
-from tests.networks import random_mesh_network, random_shares, random_stimulus
-from tests.pins import pressed_tick, random_delay
+from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.verilator.mesh import MeshChipModel
+from spikeloop.pysim.bundle.mesh import MeshImage, MeshModel, map_mesh
+from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_PACKET
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
+from tests.make.networks import random_mesh_network, random_shares, random_stimulus
+from tests.make.pins import pressed_tick, random_delay
 
 __all__ = ["Case", "differences", "mesh_case", "mesh_cases"]
 

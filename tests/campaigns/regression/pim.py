@@ -1,6 +1,6 @@
-"""The Verilated PIM macro against pysim: every code, current and counter of random layers; a part of tests/regression.py.
+"""The Verilated PIM macro against pysim: every code, current and counter of random layers; a part of tests/campaigns/regression/chip.py.
 
-    python -m tests.pim_regression [CONVERSIONS [GEOMETRIES]]      10,000,000 in 50 random macros, all effects on, golden too
+    python -m tests.campaigns.regression.pim [CONVERSIONS [GEOMETRIES]]      10,000,000 in 50 random macros, all effects on, golden too
 """
 
 import sys
@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cosim.pim import PimModel
-from pysim.pim import run
-from pysim.pim_params import PimLayer, PimParams
-from tests.pim_cases import random_images, random_layer, random_params
+from spikeloop.cosim.verilator.pim import PimModel
+from spikeloop.pysim.pim.layer import PimLayer, PimParams
+from spikeloop.pysim.pim.model import run
+from tests.make.pim_cases import random_images, random_layer, random_params
 
 __all__ = ["first_difference"]
 
@@ -51,7 +51,7 @@ def first_difference(params: PimParams, seeds: list[list[int]], images: int = 2,
 
 
 def main(conversions: int = 10_000_000, geometries: int = 50) -> int:
-    from golden import pim as golden  # torch, which the faults of `make faults` do without
+    from spikeloop.golden.reference import pim as golden  # torch, which the faults of `make faults` do without
 
     done, layers = 0, 0
     for geometry in range(geometries):

@@ -8,17 +8,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cosim.link import LinkBackend
-from cosim.native import ChipModel
-from cosim.pairs import diff
-from pysim.core import Core
-from pysim.image import pack
-from pysim.network import Edge, Input, Network, PimSource, Population, Reset
-from pysim.params import Chip
-from pysim.pim_front import PimFront
-from pysim.pim_params import PimParams
-from pysim.trace import Stimulus
-from tests.pim_cases import random_images, random_layer, random_window
+from spikeloop.cosim.backend import LinkBackend
+from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.verilator.chip import ChipModel
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.pim.front import PimFront
+from spikeloop.pysim.pim.layer import PimParams
+from spikeloop.pysim.pim.source import PimSource
+from spikeloop.pysim.traces.trace import Stimulus
+from tests.make.pim_cases import random_images, random_layer, random_window
 
 __all__ = ["FRONT", "differences"]
 

@@ -5,14 +5,22 @@ import itertools
 import cocotb
 import numpy as np
 
-from cosim.cocotb_bench import ChipBench
-from cosim.cocotb_streams import Scoreboard, StreamMonitor, always, one_in, randomly, watchdog
-from pysim.core import Core
-from pysim.image import Image, pack
-from pysim.memory_map import CONTROL_CLEAR, CONTROL_TICK, COUNTERS
-from pysim.network import Edge, Input, Network, Population
-from pysim.trace import Stimulus, unpack
-from tests.cocotb.bench_core import CHIP, SEED, differences, leaving, random_image
+from spikeloop.cosim.benches.chip import ChipBench
+from spikeloop.cosim.benches.streams import (
+    Scoreboard,
+    StreamMonitor,
+    always,
+    one_in,
+    randomly,
+    watchdog,
+)
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_TICK, COUNTERS
+from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, unpack
+from tests.cocotb.benches.core import CHIP, SEED, differences, leaving, random_image
 
 SIZE = 20  # neurons of the talkative network
 

@@ -9,12 +9,12 @@ import os
 import cocotb
 import numpy as np
 
-from cosim.cocotb_bench import ChipBench
-from pysim.core import Core
-from pysim.image import Image, pack
-from pysim.params import Chip
-from pysim.trace import Stimulus, Trace
-from tests.networks import random_network, random_stimulus
+from spikeloop.cosim.benches.chip import ChipBench
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.traces.trace import Stimulus, Trace
+from tests.make.networks import random_network, random_stimulus
 
 CHIP = Chip.from_dict(json.loads(os.environ["SPIKELOOP_CHIP"]))
 SEED, NETWORKS = int(os.environ.get("SPIKELOOP_SEED", "0")), int(os.environ.get("SPIKELOOP_NETWORKS", "3"))

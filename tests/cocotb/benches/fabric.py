@@ -1,6 +1,6 @@
 """Inside the simulator: traffic of every kind over the mesh SPIKELOOP_MESH (JSON: width, height); SPIKELOOP_SEED is the first seed.
 
-What must happen comes from pysim/fabric.py and from counting: every packet once at each core of its rectangle, in the order of its
+What must happen comes from pysim/chip/fabric.py and from counting: every packet once at each core of its rectangle, in the order of its
 source, nothing anywhere else; ``busy`` is checked in every cycle against the copies that are under way.
 """
 
@@ -15,10 +15,21 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from cosim.cocotb_streams import PERIOD, Pattern, Scoreboard, StreamDriver, StreamMonitor, always, never, one_in, randomly, watchdog
-from hdl.router import PORTS
-from pysim.fabric import Mesh, Rectangle, hops, latency, path
-from pysim.records import pack_plain, packet_record
+from spikeloop.cosim.benches.streams import (
+    PERIOD,
+    Pattern,
+    Scoreboard,
+    StreamDriver,
+    StreamMonitor,
+    always,
+    never,
+    one_in,
+    randomly,
+    watchdog,
+)
+from spikeloop.hdl.fabric.router import PORTS
+from spikeloop.pysim.chip.fabric import Mesh, Rectangle, hops, latency, path
+from spikeloop.pysim.chip.records import pack_plain, packet_record
 
 MESH = Mesh(*json.loads(os.environ["SPIKELOOP_MESH"]))
 SEED, SEEDS = int(os.environ.get("SPIKELOOP_SEED", "0")), int(os.environ.get("SPIKELOOP_SEEDS", "3"))

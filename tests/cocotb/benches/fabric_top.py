@@ -1,6 +1,6 @@
 """The fabric as it is benched: behind one register per source, as a core has one, and with what happens inside in sight.
 
-    python -m tests.cocotb.fabric_top WIDTH HEIGHT {gated,free} FILE        writes the Verilog
+    python -m tests.cocotb.benches.fabric_top WIDTH HEIGHT {gated,free} FILE        writes the Verilog
 """
 
 import sys
@@ -10,11 +10,11 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.fabric import Fabric
-from hdl.router import PORTS, packet_layout
-from hdl.skid import Skid
-from hdl.verilog import convert, primitives
-from pysim.fabric import Mesh
+from spikeloop.hdl.fabric.fabric import Fabric
+from spikeloop.hdl.fabric.router import PORTS, packet_layout
+from spikeloop.hdl.lib.skid import Skid
+from spikeloop.hdl.verilog import convert, primitives
+from spikeloop.pysim.chip.fabric import Mesh
 
 __all__ = ["EVENT_BITS", "FabricTop", "write"]
 

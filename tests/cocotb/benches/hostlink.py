@@ -12,11 +12,31 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from cosim.cocotb_streams import PERIOD, StreamDriver, StreamMonitor, always, never, watchdog
-from pysim import frames
-from pysim.frames import BATCH, HELLO, NAK, READ, REPLY, RUN, WAIT_CYCLES, WIRE_BYTES, WRITE, Command, open_frame, seal
-from pysim.image import Image
-from pysim.memory_map import CONTROL_CLEAR, MemoryMap
+from spikeloop.cosim.benches.streams import (
+    PERIOD,
+    StreamDriver,
+    StreamMonitor,
+    always,
+    never,
+    watchdog,
+)
+from spikeloop.pysim.chip import frames
+from spikeloop.pysim.chip.frames import (
+    BATCH,
+    HELLO,
+    NAK,
+    READ,
+    REPLY,
+    RUN,
+    WAIT_CYCLES,
+    WIRE_BYTES,
+    WRITE,
+    Command,
+    open_frame,
+    seal,
+)
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, MemoryMap
+from spikeloop.pysim.image.image import Image
 
 IMAGE = Image.load(Path(os.environ["SPIKELOOP_IMAGE"]))
 MAP, NEURONS = MemoryMap(IMAGE.chip), IMAGE.placement.populations[0].size

@@ -7,8 +7,8 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from cosim.cocotb_streams import PERIOD, watchdog
-from tests.cocotb.neuron_cases import FORMS, cases, expected, results, stimuli
+from spikeloop.cosim.benches.streams import PERIOD, watchdog
+from tests.cocotb.benches.neuron_cases import FORMS, cases, expected, results, stimuli
 
 SEED = int(os.environ.get("SPIKELOOP_SEED", "0"))
 SHARE = int(os.environ.get("SPIKELOOP_SHARE", "1"))  # one case in so many

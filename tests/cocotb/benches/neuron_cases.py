@@ -13,9 +13,15 @@ from amaranth.hdl import DomainRenamer, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from hdl.neuron import NeuronStep
-from pysim.params import Chip
-from pysim.records import bound_record, fire_record, leak_record, neuron_record, pack_lanes
+from spikeloop.hdl.core.neuron import NeuronStep
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import (
+    bound_record,
+    fire_record,
+    leak_record,
+    neuron_record,
+    pack_lanes,
+)
 from tests.witness.model import PAGED, step
 
 FORMS = {  # name: chip whose neuron step is benched; many lanes cost planes little, and integers much

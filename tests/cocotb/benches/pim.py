@@ -10,11 +10,19 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from cosim.cocotb_streams import PERIOD, StreamDriver, StreamMonitor, always, one_in, randomly, watchdog
-from pysim.pim import run
-from pysim.pim_image import contents, memories, stream_word
-from pysim.pim_params import COUNTERS, PimLayer, PimParams
-from tests.pim_cases import random_images, random_layer
+from spikeloop.cosim.benches.streams import (
+    PERIOD,
+    StreamDriver,
+    StreamMonitor,
+    always,
+    one_in,
+    randomly,
+    watchdog,
+)
+from spikeloop.pysim.pim.layer import COUNTERS, PimLayer, PimParams
+from spikeloop.pysim.pim.memories import contents, memories, stream_word
+from spikeloop.pysim.pim.model import run
+from tests.make.pim_cases import random_images, random_layer
 
 SEED = int(os.environ.get("SPIKELOOP_SEED", "0"))
 PARAMS = PimParams.from_dict(json.loads(os.environ["SPIKELOOP_PIM"])) if "SPIKELOOP_PIM" in os.environ else PimParams()

@@ -5,11 +5,11 @@ import re
 import pytest
 import typer
 
-from cosim import audit as module
-from cosim.audit import Check, audit, normalise, yosys
-from hdl import neuron
-from hdl.verilog import generate
-from pysim.params import PRESETS
+from spikeloop.cosim.audit import verilog as module
+from spikeloop.cosim.audit.verilog import Check, audit, normalise, yosys
+from spikeloop.hdl.core import neuron
+from spikeloop.hdl.verilog import generate
+from spikeloop.pysim.chip.params import PRESETS
 
 TINY = PRESETS["tiny"]
 CHIPS = {"tiny": TINY, "integers and enables": TINY.replace(clock_gates=False, sliced=False),

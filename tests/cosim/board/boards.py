@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from cosim.session import Session
-from cosim.virtual import BoardModel, Wire
-from pysim.image import Image, pack
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import preset
-from pysim.trace import Stimulus
+from spikeloop.cosim.board.session import Session
+from spikeloop.cosim.board.virtual import BoardModel, Wire
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
 
 __all__ = ["Flood", "Mute", "noisy", "session"]
 

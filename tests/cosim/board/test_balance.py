@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from cosim.balance import Plant, balance, by_board, by_golden, controller
-from cosim.board import Board
-from cosim.cli import main
-from pysim.image import pack
-from pysim.params import preset
-from tests.cosim.boards import session
+from spikeloop.cosim.board.balance import Plant, balance, by_board, by_golden, controller
+from spikeloop.cosim.board.link import Board
+from spikeloop.cosim.cli.app import main
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.image.image import pack
+from tests.cosim.board.boards import session
 
 STEPS = 150
 

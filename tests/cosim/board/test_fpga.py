@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim import fpga
-from cosim.backends import open_backend
-from cosim.board import Board
-from cosim.cli import main
-from cosim.compare import compare
-from cosim.session import Session
-from cosim.virtual import BoardModel, Wire
-from pysim.errors import InputError
-from pysim.image import pack
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import preset
-from pysim.trace import Stimulus
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.board import fpga
+from spikeloop.cosim.board.link import Board
+from spikeloop.cosim.board.session import Session
+from spikeloop.cosim.board.virtual import BoardModel, Wire
+from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
 
 SMALL = preset("hx8k").replace(axons=49, columns=10, lanes=1)  # what digits() needs: synthesis takes two thirds of the preset's time
 PREAMBLES = {"ulx3s-85f": b"\xff\xff\xbd\xb3", "hx8k": b"\x7e\xaa\x99\x7e"}  # of a bitstream of the family
@@ -27,7 +28,7 @@ PREAMBLES = {"ulx3s-85f": b"\xff\xff\xbd\xb3", "hx8k": b"\x7e\xaa\x99\x7e"}  # o
 def digits(samples: int) -> tuple[Network, Stimulus]:
     """Real MNIST images, 7 x 7 means of 4 x 4 pixels, as spikes the earlier the brighter; ten neurons of binary weights, 1 where
     the class's mean image is brighter than that of all."""
-    from golden.datasets import load_mnist
+    from spikeloop.golden.data.datasets import load_mnist
 
     data = load_mnist(None)
     small = {name: np.asarray(images, np.float64).reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4)).reshape(-1, 49)

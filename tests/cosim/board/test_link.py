@@ -12,19 +12,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.board import Board, BoardLink, open_board, open_replay
-from cosim.cli import main
-from cosim.compare import compare
-from cosim.session import BoardSilent, PortGone, Replay, Session, SessionLost, open_port
-from cosim.virtual import BoardModel, Wire, serve
-from pysim import frames
-from pysim.errors import InputError
-from pysim.frames import BATCH, HELLO, NAK, REPLY, Command, open_frame, seal
-from pysim.image import pack
-from pysim.memory_map import COUNTERS, MemoryMap
-from pysim.params import preset
-from pysim.trace import Trace, unpack
-from tests.cosim.boards import Flood, Mute, noisy, session
+from spikeloop.cosim.board.link import Board, BoardLink, open_board, open_replay
+from spikeloop.cosim.board.session import (
+    BoardSilent,
+    PortGone,
+    Replay,
+    Session,
+    SessionLost,
+    open_port,
+)
+from spikeloop.cosim.board.virtual import BoardModel, Wire, serve
+from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.pysim.chip import frames
+from spikeloop.pysim.chip.frames import BATCH, HELLO, NAK, REPLY, Command, open_frame, seal
+from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.traces.trace import Trace, unpack
+from tests.cosim.board.boards import Flood, Mute, noisy, session
 from tests.cosim.conftest import Small
 
 TINY = preset("tiny")
@@ -70,7 +77,7 @@ def same(a: Trace, b: Trace) -> None:
 @pytest.mark.parametrize("divisor", [None, pytest.param(4, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)])
 def test_a_board_passes_the_comparison_of_the_others(small: Small, divisor: int | None) -> None:
     """Bytes on streams and bits on pins."""
-    from cosim.backends import open_backend
+    from spikeloop.cosim.backends import open_backend
 
     def opener(name: str):
         return Board(session(TINY, divisor)[1], small.image) if name == "board" else open_backend(name, small.network, small.image)

@@ -16,13 +16,12 @@ import pytest
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from cosim.cli import main
-from pysim.files import seal
-from pysim.network import Network
-from pysim.trace import Stimulus
+from spikeloop.cosim.cli.app import main
+from spikeloop.pysim.common.files import seal
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
+from tests.conftest import ROOT
 from tests.cosim.conftest import Small, small_network
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -92,14 +91,14 @@ def test_json_stands_alone_on_stdout(folder: Path, capfd: pytest.CaptureFixture[
 def test_different_is_1_with_the_evidence(small: Small, folder: Path, capfd: pytest.CaptureFixture[str],
                                           monkeypatch: pytest.MonkeyPatch) -> None:
     """pysim with a wrong threshold: the first difference is named, the command that shows it again does so."""
-    import cosim.backends
+    import spikeloop.cosim.backends
 
-    class Wrong(cosim.backends.Pysim):
+    class Wrong(spikeloop.cosim.backends.Pysim):
         def __init__(self, image) -> None:
             super().__init__(image)
             self.core.neurons.p["v_th"][:, 0] += 2
 
-    monkeypatch.setattr(cosim.backends, "Pysim", Wrong)
+    monkeypatch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
     status, out, err = spikeloop(capfd, *compare_arguments(folder, "golden,pysim", "--json"))
     summary = json.loads(out)
     assert status == 1
@@ -153,11 +152,11 @@ def test_export_and_verilog_take_a_network_of_many_cores(folder: Path, capfd: py
 
 
 def test_help_is_quick_to_import_and_names_every_verb() -> None:
-    code = "import sys, cosim.cli; print([m for m in ('torch', 'amaranth', 'matplotlib', 'numba') if m in sys.modules])"
+    code = "import sys, spikeloop.cosim.cli.app; print([m for m in ('torch', 'amaranth', 'matplotlib', 'numba') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     for verb in ("train", "quantize", "map", "verilog", "sim", "compare", "export", "bench"):
-        done = subprocess.run([sys.executable, "-m", "cosim.cli", verb, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-m", "spikeloop.cosim.cli.app", verb, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
         assert "Usage: spikeloop" in done.stdout
 
 
@@ -280,7 +279,7 @@ def test_files_that_are_missing(folder: Path, capfd: pytest.CaptureFixture[str],
 def test_a_float_net_that_is_not_finite(folder: Path, capfd: pytest.CaptureFixture[str], bad: float) -> None:
     import torch
 
-    from golden.layers import FloatNet
+    from spikeloop.golden.nets.layers import FloatNet
 
     net = FloatNet((12, 4, 3), metadata={"dataset": {"source": "x"}, "encoder": {}})
     path = net.save(folder / "float.safetensors")
@@ -335,7 +334,7 @@ def test_networks_that_do_not_fit(folder: Path, capfd: pytest.CaptureFixture[str
 
 
 def _wide_network(inputs: int, hidden: int, lateral: bool = False) -> Network:
-    from pysim.network import Edge, Input, Population
+    from spikeloop.pysim.network.elements import Edge, Input, Population
 
     edges = [Edge(source="pixels", target="hidden1", weights=np.ones((inputs, hidden), np.int32)),
              Edge(source="hidden1", target="output", weights=np.ones((hidden, 3), np.int32))]
@@ -413,7 +412,7 @@ def test_choices_that_do_not_exist(folder: Path, capfd: pytest.CaptureFixture[st
 
 
 def test_a_net_trained_on_the_60000_is_not_scored_on_the_embedded_images(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from golden.layers import FloatNet
+    from spikeloop.golden.nets.layers import FloatNet
 
     net = FloatNet((784, 4, 10), metadata={"dataset": {"source": "idx-60000-10000-00000000"},
                                            "encoder": {"name": "rank_order", "steps": 8, "threshold": 64, "seed": 0}})

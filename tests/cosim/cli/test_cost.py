@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pysim.cost import measure
-from pysim.program import Program, compile_program
-from pysim.trace import Stimulus
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.cost.work import measure
+from spikeloop.pysim.traces.trace import Stimulus
+from tests.cosim.cli.test_app import spikeloop
 from tests.cosim.conftest import Small
-from tests.cosim.test_cli_fit import spikeloop
-from tests.pysim.test_partition import CHIP, conv_network, stimulus
+from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus
 
 
 @pytest.fixture(scope="module")

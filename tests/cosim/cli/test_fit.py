@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pysim.network import Edge, Input, Network, Population
-from pysim.zoo import NAMES
-from tests.cosim.test_cli import spikeloop
+from spikeloop.pysim.mapping.published import NAMES
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from tests.cosim.cli.test_app import spikeloop
 
 
 def dense(*sizes: int) -> Network:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.integer import run as golden_run
-from pysim.network import Network
-from pysim.trace import Stimulus, unpack
-from tests.cosim.test_cli import spikeloop
+from spikeloop.golden.reference.integer import run as golden_run
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, unpack
+from tests.cosim.cli.test_app import spikeloop
 
 pytest.importorskip("snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'")
 

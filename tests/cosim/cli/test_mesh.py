@@ -8,20 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cosim.backends
-from cosim.backends import open_backend
-from cosim.compare import compare
-from cosim.link import Backend
-from cosim.mesh import MeshChipModel
-from cosim.shrink import keep_evidence
-from pysim.bundle import load_bundle
-from pysim.mesh import MeshImage
-from pysim.network import Edge, Network
-from pysim.trace import Stimulus
+import spikeloop.cosim.backends
+from spikeloop.cosim.backend import Backend
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.shrink import keep_evidence
+from spikeloop.cosim.verilator.mesh import MeshChipModel
+from spikeloop.pysim.bundle.mesh import MeshImage
+from spikeloop.pysim.bundle.open import load_bundle
+from spikeloop.pysim.network.elements import Edge
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
 from tests.conftest import ICARUS
 from tests.cosim import FAST_BUILD
+from tests.cosim.cli.test_app import refused, spikeloop
 from tests.cosim.conftest import small_network
-from tests.cosim.test_cli import refused, spikeloop
 
 CHIP = "tiny,columns=16,mesh_width=2,mesh_height=2"  # four neurons of four bits on a core
 
@@ -59,12 +60,12 @@ def test_compare_of_a_mesh(mapped: Path, capfd: pytest.CaptureFixture[str]) -> N
 
 def test_a_difference_is_1_and_names_its_core(mapped: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
                                               tmp_path: Path) -> None:
-    class Wrong(cosim.backends.PysimMesh):
+    class Wrong(spikeloop.cosim.backends.PysimMesh):
         def __init__(self, image: MeshImage) -> None:
             super().__init__(image)
             self.model.cores[2].neurons.p["v_th"][:, 0] += 2  # neuron 8 of the hidden population
 
-    monkeypatch.setattr(cosim.backends, "PysimMesh", Wrong)
+    monkeypatch.setattr(spikeloop.cosim.backends, "PysimMesh", Wrong)
     status, out, err = spikeloop(capfd, "compare", mapped, "--backends", "golden,pysim", "-o", tmp_path, "--json")
     assert status == 1
     first = json.loads(out)["pairs"][0]["first"]

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-import cosim.backends
-from pysim.image import Image
-from pysim.network import Network, PimHead
-from pysim.trace import Stimulus
-from tests.cosim.test_cli import refused, spikeloop
-from tests.pim_cases import pim_network, pim_stimulus
+import spikeloop.cosim.backends
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.pim.source import PimHead
+from spikeloop.pysim.traces.trace import Stimulus
+from tests.cosim.cli.test_app import refused, spikeloop
+from tests.make.pim_cases import pim_network, pim_stimulus
 
 CHIP = "tiny,columns=256,axons=64"
 
@@ -48,12 +49,12 @@ def test_map_and_compare(name: str, folder: Path, tmp_path: Path, capfd: pytest.
 @pytest.mark.parametrize("name", ["network", "pixels"])
 def test_a_wrong_current_is_1_and_is_shown_again(name: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str],
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    class Wrong(cosim.backends.Pysim):
+    class Wrong(spikeloop.cosim.backends.Pysim):
         def __init__(self, image: Image) -> None:
             super().__init__(image)
             self.core._layer.bias[1] += 1
 
-    monkeypatch.setattr(cosim.backends, "Pysim", Wrong)
+    monkeypatch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
     network, stimulus = folder / f"{name}.safetensors", folder / ("stimulus.npz" if name == "network" else "pixels.npz")
     assert spikeloop(capfd, "map", network, "--chip", CHIP, "-o", tmp_path / "image")[0] == 0
     status, out, _ = spikeloop(capfd, "compare", tmp_path / "image", "--network", network, "--stimulus", stimulus, "--backends",

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pysim.network import Network
-from tests.cosim.test_cli import spikeloop
-from tests.images import write_images
+from spikeloop.pysim.network.graph import Network
+from tests.cosim.cli.test_app import spikeloop
+from tests.make.images import write_images
 
 
 def test_from_a_trained_net(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

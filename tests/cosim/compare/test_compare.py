@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cosim.backends import Golden, Pysim
-from cosim.chunk import decisions
-from cosim.compare import compare
-from cosim.link import Backend
-from cosim.pairs import Difference, diff
-from pysim.errors import InputError
-from pysim.memory_map import COUNTERS
-from pysim.network import Network
-from pysim.trace import Stimulus, Trace, pack, unpack
+from spikeloop.cosim.backend import Backend
+from spikeloop.cosim.backends import Golden, Pysim
+from spikeloop.cosim.compare.chunk import decisions
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.diff import Difference, diff
+from spikeloop.pysim.chip.memory_map import COUNTERS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace, pack, unpack
 from tests.cosim.conftest import Small, small_network
 
 
@@ -111,7 +111,7 @@ def test_golden_saturations_stand_at_the_ticks_of_the_chip(small: Small) -> None
     output = replace(small.network.populations[1], bias=np.full((1, 3), limit), fire=np.array([True, False, True]),
                      v_th=np.full((1, 3), 1))
     network = replace(small.network, populations=(small.network.populations[0], output))
-    from pysim.image import pack as pack_image
+    from spikeloop.pysim.image.image import pack as pack_image
 
     image = pack_image(network, chip=small.image.chip)
     a, b = Golden(network).run(small.stimulus), Pysim(image).run(small.stimulus)

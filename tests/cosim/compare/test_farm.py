@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cosim.cli import main
-from cosim.run import JOURNAL, SUMMARY
-from pysim.trace import Stimulus
+from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY
+from spikeloop.pysim.traces.trace import Stimulus
 from tests.conftest import ROOT
 from tests.cosim.conftest import Small
 
@@ -58,7 +58,7 @@ def test_the_bytes_of_one_process(cluster: Any, work: Path) -> None:
 
 
 def test_a_lost_worker_costs_its_jobs_a_second_try(cluster: Any, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cosim.run import Run
+    from spikeloop.cosim.runs.folder import Run
 
     before, killed = Run.add, []
 
@@ -75,7 +75,7 @@ def test_a_lost_worker_costs_its_jobs_a_second_try(cluster: Any, work: Path, mon
 
 
 def test_refused(cluster: Any, work: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cosim.farm.SECONDS", 1)
+    monkeypatch.setattr("spikeloop.cosim.compare.farm.SECONDS", 1)
     address = cluster.scheduler_address
     for arguments, words in ((("--scheduler", "tcp://127.0.0.1:9"), "dask scheduler must answer at 'tcp://127.0.0.1:9'"),
                              (("--scheduler", "nonsense://x"), "must be such as tcp://HOST:8786, not 'nonsense://x'"),
@@ -84,7 +84,7 @@ def test_refused(cluster: Any, work: Path, capfd: pytest.CaptureFixture[str], mo
         assert run(work, *arguments) == 2
         err = capfd.readouterr().err.strip().splitlines()
         assert words in err[-1] and not (work / "run").exists()
-    monkeypatch.setattr("cosim.farm._code", lambda: "other")
+    monkeypatch.setattr("spikeloop.cosim.compare.farm._code", lambda: "other")
     capfd.readouterr()
     assert run(work, "--scheduler", address) == 2
     assert "must have the sources of this one" in capfd.readouterr().err

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.backends import Golden
-from cosim.compare import compare
-from cosim.link import Backend
-from cosim.shrink import keep_evidence, minimise
-from pysim.network import Edge, Network
-from pysim.trace import Stimulus, Trace
+from spikeloop.cosim.backend import Backend
+from spikeloop.cosim.backends import Golden
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.shrink import keep_evidence, minimise
+from spikeloop.pysim.network.elements import Edge
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace
 from tests.cosim.conftest import Small
 
 

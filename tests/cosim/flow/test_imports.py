@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.cli import main
-from cosim.expected import Expected
-from pysim.trace import Stimulus
-from tests.ranc_sets import RancSet, random_set
+from spikeloop.cosim.cli.app import main
+from spikeloop.pysim.traces.expected import Expected
+from spikeloop.pysim.traces.trace import Stimulus
+from tests.make.ranc_sets import RancSet, random_set
 
 RANC = [("vmm", "3x3", "2,2", "4", 107, 16), ("tea_512_128", "2x3", "0,2", "2", 10, 120)]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from cosim.cli import main
-from cosim.flow import parse_layers
-from pysim.errors import InputError
-from pysim.image import Image
-from pysim.network import Network
-from pysim.trace import Stimulus
-from tests.images import write_images
+from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.flow.sim import parse_layers
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
+from tests.make.images import write_images
 
 
 @pytest.fixture(scope="module")

@@ -3,19 +3,21 @@
 import numpy as np
 import pytest
 
-from cosim import backends, icarus, link
-from cosim.icarus import Icarus, awake, cycle_limit
-from cosim.link import Backend
-from cosim.native import ChipModel, Verilated
-from pysim.core import Core
-from pysim.errors import InputError
-from pysim.image import Image, pack
-from pysim.memory_map import MemoryMap
-from pysim.network import Network
-from pysim.params import PRESETS
-from pysim.trace import Stimulus, Trace
+from spikeloop.cosim import backend as link
+from spikeloop.cosim import backends
+from spikeloop.cosim.backend import Backend
+from spikeloop.cosim.icarus import backend as icarus
+from spikeloop.cosim.icarus.backend import Icarus, awake, cycle_limit
+from spikeloop.cosim.verilator.chip import ChipModel, Verilated
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace
 from tests.cosim.conftest import Small
-from tests.networks import random_network, random_stimulus
+from tests.make.networks import random_network, random_stimulus
 
 TINY = PRESETS["tiny"]
 NETWORKS = 24

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cosim.backends
-from cosim.cli import main
-from cosim.run import JOURNAL, SUMMARY, Run
-from pysim.errors import InputError
-from pysim.trace import Stimulus, Trace
+import spikeloop.cosim.backends
+from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY, Run
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.traces.trace import Stimulus, Trace
+from tests.conftest import ROOT
+from tests.cosim.cli.test_app import spikeloop
 from tests.cosim.conftest import Small
-from tests.cosim.test_cli import spikeloop
 
-ROOT = Path(__file__).resolve().parents[2]
 # a job in the background ignores Ctrl-C, and so do its children unless they say otherwise
-HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cosim.cli import main; main()"
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from spikeloop.cosim.cli.app import main; main()"
 SAMPLES = 20_000  # enough that a run is still under way when its first chunks have been seen
 
 
@@ -93,10 +93,10 @@ def test_ctrl_c_leaves_what_was_found_and_says_how_to_go_on(work: Path, capfd: p
 def test_a_run_with_differences_cut_anywhere(small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str],
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     """The first difference, and what is counted, do not depend on where a run was broken off; what is in the journal is not run again."""
-    monkeypatch.setattr("cosim.compare.CHUNK_SAMPLES", 1)
+    monkeypatch.setattr("spikeloop.cosim.compare.compare.CHUNK_SAMPLES", 1)
     ran: list[int] = []
 
-    class Wrong(cosim.backends.Pysim):
+    class Wrong(spikeloop.cosim.backends.Pysim):
         def __init__(self, image) -> None:
             super().__init__(image)
             self.core.neurons.p["v_th"][:, 0] += 2
@@ -105,7 +105,7 @@ def test_a_run_with_differences_cut_anywhere(small: Small, tmp_path: Path, capfd
             ran.append(stimulus.samples)
             return super().run(stimulus, membranes=membranes)
 
-    monkeypatch.setattr(cosim.backends, "Pysim", Wrong)
+    monkeypatch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
     command = ["compare", small.folder / "image", "--backends", "golden,pysim", "-o", tmp_path / "run"]
     assert spikeloop(capfd, *command)[0] == 1
     summary, journal = ((tmp_path / "run" / name).read_bytes() for name in (SUMMARY, JOURNAL))

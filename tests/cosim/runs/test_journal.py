@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cosim.journal import Journal
-from pysim.errors import InputError
+from spikeloop.cosim.runs.journal import Journal
+from spikeloop.pysim.common.errors import InputError
 
 HEAD = {"of": "this"}
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import cosim.backends
-from cosim.cli import main
-from cosim.report import page_data
-from cosim.run import JOURNAL, SUMMARY, Run, cores
-from golden import integer
-from pysim.bundle import map_network
-from pysim.params import preset
+import spikeloop.cosim.backends
+from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY, Run, cores
+from spikeloop.cosim.runs.page import page_data
+from spikeloop.golden.reference import integer
+from spikeloop.pysim.bundle.open import map_network
+from spikeloop.pysim.chip.params import preset
 from tests.cosim.conftest import Small
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
@@ -25,7 +25,7 @@ CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrom
 @pytest.fixture(scope="module")
 def runs(small: Small, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two runs of the small net, with their pages: one equal, one in which a chip has a wrong threshold."""
-    class Wrong(cosim.backends.Pysim):
+    class Wrong(spikeloop.cosim.backends.Pysim):
         def __init__(self, image) -> None:
             super().__init__(image)
             self.core.neurons.p["v_th"][:, 0] += 2
@@ -34,7 +34,7 @@ def runs(small: Small, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     with pytest.MonkeyPatch.context() as patch:
         for name, status in (("equal", 0), ("different", 1)):
             if status:
-                patch.setattr(cosim.backends, "Pysim", Wrong)
+                patch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
             for arguments, expected in ((["compare", small.folder / "image", "--backends", "golden,pysim", "--keep", "1,5", "-o",
                                           folder / name], status), (["report", folder / name], 0)):
                 with pytest.raises(SystemExit) as end:
@@ -150,7 +150,7 @@ def test_what_is_too_large_is_left_out(runs: dict[str, Path], monkeypatch: pytes
     run, summary = Run.load(runs["equal"])
     samples = page_data(run, summary)["samples"]
     size = sum(len(text) for sample in samples for kind in ("inputs", "spikes", "membranes") for text in sample[kind].values())
-    monkeypatch.setattr("cosim.report.MOST_BYTES", size)
+    monkeypatch.setattr("spikeloop.cosim.runs.page.MOST_BYTES", size)
     data = page_data(run, summary)
     assert [s["n"] for s in data["samples"]] == [1] and data["left_out"] == [5]
 

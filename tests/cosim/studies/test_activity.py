@@ -1,14 +1,14 @@
-"""cosim.activity: the sweep has the densities it says; more activity never takes fewer cycles, nor more than dense mode."""
+"""cosim.studies.activity: the sweep has the densities it says; more activity never takes fewer cycles, nor more than dense mode."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cosim.activity import mlp, spread, write
-from pysim.cost import measure
-from pysim.params import PRESETS
-from pysim.program import compile_program
+from spikeloop.cosim.studies.activity import mlp, spread, write
+from spikeloop.pysim.bundle.program import compile_program
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.cost.work import measure
 
 DENSITIES = np.array([0, 0.1, 0.5, 1])
 

@@ -1,12 +1,12 @@
-"""cosim.connectivity: the table and the picture hold the figures of the nets, densest first; other nets are refused."""
+"""cosim.studies.connectivity: the table and the picture hold the figures of the nets, densest first; other nets are refused."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from cosim.connectivity import main, read, table
-from cosim.nets import FOLDER, load
+from spikeloop.cosim.flow.pretrained import FOLDER, load
+from spikeloop.cosim.studies.connectivity import main, read, table
 
 
 @pytest.fixture

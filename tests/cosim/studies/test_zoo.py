@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cosim.backends
-import cosim.zoo
-from cosim.nets import FOLDER, kept, load
-from cosim.zoo import chip_for, row, train, write_page
-from golden.datasets import load_mnist
-from pysim.errors import InputError
-from pysim.trace import Trace
-from tests.cosim.test_cli import refused, spikeloop
+import spikeloop.cosim.backends
+import spikeloop.cosim.studies.zoo
+from spikeloop.cosim.flow.pretrained import FOLDER, kept, load
+from spikeloop.cosim.studies.zoo import chip_for, row, train, write_page
+from spikeloop.golden.data.datasets import load_mnist
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.traces.trace import Trace
+from tests.cosim.cli.test_app import refused, spikeloop
 
 ELSEWHERE = ("zou-lenet-4", "pim-mnist")  # have tests of their own
 ON_RTL = ("grad-r-mnist", "bpsr-mnist-4bit")
@@ -77,15 +77,15 @@ def test_a_zoo_and_one_that_was_killed(tmp_path: Path, capfd: pytest.CaptureFixt
     assert len(lines) == 3  # the head, a chunk for each of two workers
     journal.write_bytes(b"".join(lines[:2]) + lines[2][:40])  # killed while the second was written
     ran: list[int] = []
-    whole = cosim.zoo.compare
-    monkeypatch.setattr(cosim.zoo, "compare", lambda *given, record, **more: whole(
+    whole = spikeloop.cosim.studies.zoo.compare
+    monkeypatch.setattr(spikeloop.cosim.studies.zoo, "compare", lambda *given, record, **more: whole(
         *given, record=lambda chunk: (ran.append(chunk.start), record(chunk)), **more))
     assert zoo(capfd, tmp_path)[1]["rows"] == [r] and ran == [3]
     assert zoo(capfd, tmp_path)[1]["rows"] == [r] and ran == [3]
 
 
 def test_a_difference_is_1(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    class Wrong(cosim.backends.Pysim):
+    class Wrong(spikeloop.cosim.backends.Pysim):
         def run(self, stimulus, *, membranes: bool = True) -> Trace:  # type: ignore[no-untyped-def]
             trace = super().run(stimulus, membranes=membranes)
             if stimulus.pixels and stimulus.pixels["pixels"][0].tobytes() == first:
@@ -93,7 +93,7 @@ def test_a_difference_is_1(tmp_path: Path, capfd: pytest.CaptureFixture[str], mo
             return trace
 
     first = load_mnist().test_images[0].tobytes()
-    monkeypatch.setattr(cosim.backends, "Pysim", Wrong)
+    monkeypatch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
     status, found, err = zoo(capfd, tmp_path)
     assert status == 1 and found["rows"][0]["different"] == 2 and "pim-mnist: golden against pysim" in err, err
     assert 'class="bad">2<' in (tmp_path / "zoo.html").read_text()
@@ -111,7 +111,7 @@ def test_bad_input(arguments: list[str], words: str, tmp_path: Path, capfd: pyte
 def test_a_net_is_trained_anew(tmp_path: Path) -> None:
     """By the command of its metadata, on the images there are; what is there is not trained again."""
     net = replace(load("pim-mnist"), name="small", metadata={
-        "command": "python -m golden.rules.grad_r_train --alpha 0.05 --data FOLDER --epochs 1 --hidden 4 --seed 3"})
+        "command": "python -m spikeloop.golden.rules.grad_r.train --alpha 0.05 --data FOLDER --epochs 1 --hidden 4 --seed 3"})
     file = train(net, None, tmp_path)
     made = load("small", file)
     assert made.rule == "grad-r" and made.metadata["training"]["seed"] == 3 and [p.size for p in made.network.populations] == [4, 10]
@@ -123,4 +123,4 @@ def test_a_net_is_trained_anew(tmp_path: Path) -> None:
     assert r["synapses"] == np.count_nonzero(made.network.edges[0].weights) + np.count_nonzero(made.network.edges[1].weights)
     write_page([r, r], tmp_path / "page.html")
     with pytest.raises(InputError, match="training of 'other' must end with a net, not with exit status 1"):
-        train(replace(net, name="other", metadata={"command": "python -m golden.rules.nothing"}), None, tmp_path)
+        train(replace(net, name="other", metadata={"command": "python -m spikeloop.golden.rules.nothing"}), None, tmp_path)

@@ -6,19 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cosim import native
-from cosim.native import ChipModel, Verilated
-from cosim.verilate import Options
-from pysim.core import Core
-from pysim.errors import InputError
-from pysim.image import Image, pack
-from pysim.memory_map import CHIP_ID, MemoryMap
-from pysim.params import PRESETS, Chip
-from pysim.trace import Stimulus
+from spikeloop.cosim.verilator import chip as native
+from spikeloop.cosim.verilator.build import Options
+from spikeloop.cosim.verilator.chip import ChipModel, Verilated
+from spikeloop.pysim.chip.memory_map import CHIP_ID, MemoryMap
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.traces.trace import Stimulus
 from tests.cosim import FAST_BUILD
 from tests.cosim.conftest import Small
-from tests.cosim.test_icarus import draw, same
-from tests.networks import random_network, random_stimulus
+from tests.cosim.icarus.test_backend import draw, same
+from tests.make.networks import random_network, random_stimulus
 
 TINY = PRESETS["tiny"]
 VARIANTS = {

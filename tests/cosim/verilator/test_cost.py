@@ -1,19 +1,19 @@
-"""pysim.cost and pysim.schedule against the RTL: its counters are the model's, its runs read no more than what is loaded."""
+"""pysim.cost.work and pysim.cost.turns against the RTL: its counters are the model's, its runs read no more than what is loaded."""
 
 import numpy as np
 import pytest
 
-from cosim.native import ChipModel
-from golden.integer import run
-from pysim.cost import breakdown
-from pysim.image import pack
-from pysim.memory_map import MemoryMap
-from pysim.program import Program, compile_program
-from pysim.schedule import load_rows
-from pysim.trace import Stimulus, Trace
+from spikeloop.cosim.verilator.chip import ChipModel
+from spikeloop.golden.reference.integer import run
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.cost.turns import load_rows
+from spikeloop.pysim.cost.work import breakdown
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.traces.trace import Stimulus, Trace
 from tests.cosim import FAST_BUILD
-from tests.pysim.test_cost import ZOU, full_core
-from tests.pysim.test_partition import CHIP, conv_network, stimulus
+from tests.pysim.cost.test_work import ZOU, full_core
+from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus
 
 
 @pytest.mark.slow

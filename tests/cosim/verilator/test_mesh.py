@@ -5,21 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cosim.mesh import MeshChipModel, VerilatedMesh
-from cosim.pairs import diff
-from golden import integer
-from golden.datasets import load_mnist
-from golden.encoders import Encoder
-from golden.quantize import quantize
-from golden.train import TrainConfig, train
-from hdl.verilog import generate
-from pysim.mesh import MeshModel, map_mesh
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import Chip
-from pysim.trace import Stimulus, unpack
+from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.verilator.mesh import MeshChipModel, VerilatedMesh
+from spikeloop.golden.data.datasets import load_mnist
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.quantize.quantize import quantize
+from spikeloop.golden.reference import integer
+from spikeloop.golden.training.train import TrainConfig, train
+from spikeloop.hdl.verilog import generate
+from spikeloop.pysim.bundle.mesh import MeshModel, map_mesh
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, unpack
+from tests.campaigns.regression.chip import CHIPS
+from tests.campaigns.regression.mesh import core_differences, differences, mesh_case
 from tests.cosim import FAST_BUILD
-from tests.mesh_regression import core_differences, differences, mesh_case
-from tests.regression import CHIPS
 
 MESH = CHIPS["mesh"]
 IMAGES = 20

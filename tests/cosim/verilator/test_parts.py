@@ -3,18 +3,26 @@
 import numpy as np
 import pytest
 
-from cosim.backends import open_backend
-from cosim.compare import compare
-from cosim.native import ChipModel
-from cosim.parts import PingPong, VerilatedParts
-from pysim.cost import measure
-from pysim.memory_map import MemoryMap
-from pysim.program import Program, compile_program
-from pysim.schedule import at_pins, jobs, load_rows, load_stream, load_words, pauses, schedule
-from pysim.trace import Trace
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.verilator.chip import ChipModel
+from spikeloop.cosim.verilator.parts import PingPong, VerilatedParts
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.cost.turns import (
+    at_pins,
+    jobs,
+    load_rows,
+    load_stream,
+    load_words,
+    pauses,
+    schedule,
+)
+from spikeloop.pysim.cost.work import measure
+from spikeloop.pysim.traces.trace import Trace
+from tests.campaigns.regression.chip import CHIPS, differences
 from tests.cosim import FAST_BUILD
-from tests.pysim.test_partition import CHIP, conv_network, stimulus
-from tests.regression import CHIPS, differences
+from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus
 
 BANKED = CHIP.replace(banks=2)
 SAMPLES = 24

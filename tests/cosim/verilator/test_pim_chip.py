@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cosim.backends import open_backend
-from cosim.compare import compare
-from cosim.native import ChipModel, Verilated
-from pysim.errors import InputError
-from pysim.image import pack
-from pysim.program import Program, compile_program
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.verilator.chip import ChipModel, Verilated
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import pack
+from tests.campaigns.regression.chip import CHIPS
+from tests.campaigns.regression.pim_chip import differences, random_case
 from tests.cosim import FAST_BUILD
-from tests.pim_chip_regression import differences, random_case
-from tests.regression import CHIPS
 
 CHIP = CHIPS["pim"]
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim import timing
-from cosim.cli import main
-from cosim.waves import SIGNALS, around, record
-from pysim.bundle import map_network
-from pysim.core import Core
-from pysim.errors import InputError
-from pysim.image import Image
-from pysim.mesh import MeshImage, MeshModel
-from pysim.params import preset
-from pysim.trace import Stimulus, Trace
+from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.waves import timing
+from spikeloop.cosim.waves.window import SIGNALS, around, record
+from spikeloop.pysim.bundle.mesh import MeshImage, MeshModel
+from spikeloop.pysim.bundle.open import map_network
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.traces.trace import Stimulus, Trace
 from tests.conftest import ROOT
 from tests.cosim.conftest import Small
 
@@ -123,7 +123,7 @@ def test_the_diagram_in_the_docs_is_of_this_rtl(tmp_path: Path) -> None:
     lane = next(lane for lane in diagram["signal"] if lane["name"] == "axon that spiked")
     assert len(lane["data"]) == trace.counters["spikes_in"][0, timing.TICK]
     assert all(len(lane["wave"]) == len(rows) for lane in diagram["signal"])
-    assert json.loads((ROOT / "docs" / "images" / "tick.json").read_text()) == diagram, "run `python -m cosim.timing`"
+    assert json.loads((ROOT / "docs" / "images" / "tick.json").read_text()) == diagram, "run `python -m spikeloop.cosim.waves.timing`"
 
 
 @pytest.mark.parametrize("arguments, words", [

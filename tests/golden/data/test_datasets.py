@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.datasets import check_scoring, load_mnist, read_idx
-from pysim.network import InputError
+from spikeloop.golden.data.datasets import check_scoring, load_mnist, read_idx
+from spikeloop.pysim.common.errors import InputError
 
 SIZES = {"train": 12, "t10k": 5}
 

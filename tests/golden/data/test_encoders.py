@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.encoders import CHUNK, Encoder, level_crossing
-from pysim.network import InputError
+from spikeloop.golden.data.encoders import CHUNK, Encoder, level_crossing
+from spikeloop.pysim.common.errors import InputError
 
 GREYS = np.arange(256, dtype=np.uint8)[None]
 

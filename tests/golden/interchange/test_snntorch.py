@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from golden.integer import run
-from golden.snntorch import import_snntorch
-from pysim.network import InputError, Network
+from spikeloop.golden.interchange.snntorch import import_snntorch
+from spikeloop.golden.reference.integer import run
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
 
 snn = pytest.importorskip("snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from golden.layers import FloatNet, SpikingLayer
-from golden.neurons import ALPHA, U_TH, fire, lif_step, surrogate
-from pysim.network import InputError
+from spikeloop.golden.nets.layers import FloatNet, SpikingLayer
+from spikeloop.golden.nets.neurons import ALPHA, U_TH, fire, lif_step, surrogate
+from spikeloop.pysim.common.errors import InputError
 
 
 def bump(x: float) -> float:

@@ -11,13 +11,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.integer import run
-from golden.layers import FloatNet
-from golden.quantize import _rates, best_leak, integer_threshold, quantize, round_half_away, shift_leak
-from golden.rules.bpsr import BpsrNet
-from golden.rules.structure import structure
-from golden.train import float_spikes
-from pysim.network import Conv, InputError, Network
+from spikeloop.golden.nets.layers import FloatNet
+from spikeloop.golden.quantize.quantize import (
+    _rates,
+    best_leak,
+    integer_threshold,
+    quantize,
+    round_half_away,
+    shift_leak,
+)
+from spikeloop.golden.reference.integer import run
+from spikeloop.golden.rules.bpsr.net import BpsrNet
+from spikeloop.golden.rules.structure import structure
+from spikeloop.golden.training.train import float_spikes
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.graph import Network
 
 
 def half_away(x: Fraction) -> int:

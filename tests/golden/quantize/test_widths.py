@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from golden.layers import FloatNet
-from golden.quantize import Quantizer, quantize
-from golden.train import float_spikes
-from golden.widths import columns, narrowest, sweep
-from pysim.network import InputError
+from spikeloop.golden.nets.layers import FloatNet
+from spikeloop.golden.quantize.quantize import Quantizer, quantize
+from spikeloop.golden.quantize.widths import columns, narrowest, sweep
+from spikeloop.golden.training.train import float_spikes
+from spikeloop.pysim.common.errors import InputError
 
 
 @cache

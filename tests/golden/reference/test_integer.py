@@ -8,8 +8,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.integer import IntegerTrace, predict, run, run_chunks
-from pysim.network import Conv, Edge, Input, InputError, LeakRounding, LowBound, Network, Population, Reset, WeightFormat, start_ticks
+from spikeloop.golden.reference.integer import IntegerTrace, predict, run, run_chunks
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import (
+    Edge,
+    Input,
+    LeakRounding,
+    LowBound,
+    Population,
+    Reset,
+    WeightFormat,
+)
+from spikeloop.pysim.network.graph import Network, start_ticks
 
 MODES = [(r, s, b) for r in LeakRounding for s in Reset for b in LowBound]
 

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.integer import run
-from pysim.network import Edge, Input, LowBound, Network, Population, Reset
+from spikeloop.golden.reference.integer import run
+from spikeloop.pysim.network.elements import Edge, Input, LowBound, Population, Reset
+from spikeloop.pysim.network.graph import Network
 
 pb = pytest.importorskip("paibox", reason="package paibox is not installed: pip install 'spikeloop[oracles]'")
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from golden.pim import _generate, calibrate, run
-from golden.pim_layers import PimConv2d, PimConv3d, PimLinear
-from pysim import pim
-from pysim.network import InputError
-from pysim.pim_params import LAYOUTS, PimLayer, PimParams, PimWindow
-from tests.pim_cases import random_images, random_layer
+from spikeloop.golden.nets.pim_layers import PimConv2d, PimConv3d, PimLinear
+from spikeloop.golden.reference.pim import _generate, calibrate, run
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim import model as pim
+from spikeloop.pysim.pim.layer import LAYOUTS, PimLayer, PimParams
+from spikeloop.pysim.pim.window import PimWindow
+from tests.make.pim_cases import random_images, random_layer
 
 SMALL = PimParams(banks=1, columns=16, rows=8, weight_bits=2, pixel_bits=2, pulse_bits=2, active_rows=2, share=2, adc_bits=5)
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from golden.pim import run
-from pysim.network import PimLayer, PimParams, PimWindow
-from pysim.pim_params import LAYOUTS
+from spikeloop.golden.reference.pim import run
+from spikeloop.pysim.pim.layer import LAYOUTS, PimLayer, PimParams
+from spikeloop.pysim.pim.window import PimWindow
 
 COUNT, CHANNELS, ROWS, TOGETHER = 200, 10, 24, 8
 

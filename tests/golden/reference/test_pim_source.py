@@ -1,15 +1,15 @@
-"""golden.integer with a PIM layer: its currents are what a bias of the same size would be, held or new in each step."""
+"""golden.reference.integer with a PIM layer: its currents are what a bias of the same size would be, held or new in each step."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from golden.integer import run
-from pysim import pim
-from pysim.errors import InputError
-from pysim.network import Network
-from tests.pim_cases import pim_network
+from spikeloop.golden.reference.integer import run
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.pim import model as pim
+from tests.make.pim_cases import pim_network
 
 
 def with_bias(network: Network, currents: np.ndarray) -> Network:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.integer import run
-from pysim.network import Edge, Input, LeakRounding, Network, Population, Reset
+from spikeloop.golden.reference.integer import run
+from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, Population, Reset
+from spikeloop.pysim.network.graph import Network
 
 xylo = pytest.importorskip("xylosim.v2", reason="package xylosim is not installed: pip install 'spikeloop[oracles]'")
 

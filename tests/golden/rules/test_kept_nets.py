@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.nets import load
-from golden.datasets import load_mnist
-from golden.encoders import Encoder
-from golden.integer import predict, run
-from golden.rules.structure import structure, synapses
+from spikeloop.cosim.flow.pretrained import load
+from spikeloop.golden.data.datasets import load_mnist
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.reference.integer import predict, run
+from spikeloop.golden.rules.structure import structure, synapses
 
 NAMES = ("bpsr-mnist", "bpsr-mnist-4bit", "bpsr-flat", "bpsa-mnist")
 IMAGES = 300

@@ -2,8 +2,9 @@
 
 import pytest
 
-from golden.rules.structure import Layer, structure, synapses
-from pysim.network import Conv, InputError
+from spikeloop.golden.rules.structure import Layer, structure, synapses
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
 
 MNIST = (1, 28, 28)
 

@@ -15,8 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from golden.rules.loop import LoopConfig, command, fit, shifted
-from pysim.network import InputError
+from spikeloop.golden.training.loop import LoopConfig, command, fit, shifted
+from spikeloop.pysim.common.errors import InputError
+from tests.conftest import ROOT
 
 EPOCHS = 4
 OPTIMISERS = ("adam", "sgd")
@@ -63,7 +64,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path):
     for which, file in files.items():
         if which == "adam":
             code = f"from pathlib import Path; from {__name__} import training; training({which!r}, Path({str(file)!r}), 13)"
-            root = Path(__file__).parents[3]
+            root = ROOT
             killed = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
             assert killed.returncode == -signal.SIGKILL and file.exists(), killed.stderr
         else:

@@ -5,12 +5,12 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from golden.datasets import Dataset, load_mnist
-from golden.encoders import Encoder
-from golden.integer import predict, run
-from golden.quantize import quantize
-from golden.train import TrainConfig, accuracy, train
-from pysim.network import InputError
+from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.quantize.quantize import quantize
+from spikeloop.golden.reference.integer import predict, run
+from spikeloop.golden.training.train import TrainConfig, accuracy, train
+from spikeloop.pysim.common.errors import InputError
 
 SHORT = TrainConfig(layers=(784, 40, 10), encoder=Encoder(steps=6), epochs=4)
 

@@ -9,10 +9,10 @@ import pytest
 from amaranth.hdl import DomainRenamer, Module, Signal
 from amaranth.lib import wiring
 
-from cosim.audit import equivalent
-from hdl.lanes import everywhere
-from hdl.neuron import FireStage, NeuronStep
-from pysim.params import Chip
+from spikeloop.cosim.audit.verilog import equivalent
+from spikeloop.hdl.core.neuron import FireStage, NeuronStep
+from spikeloop.hdl.lib.lanes import everywhere
+from spikeloop.pysim.chip.params import Chip
 
 SMALL = Chip(axons=1, columns=16, lanes=2, membrane_bits=8, leak_terms=0, refractory_bits=2, roundings=False, bounded=False)
 GEOMETRIES = {

@@ -6,8 +6,8 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdl.scanner import Scanner
-from pysim.params import SCAN_BITS
+from spikeloop.hdl.core.scanner import Scanner
+from spikeloop.pysim.chip.params import SCAN_BITS
 
 
 def scan(rows: list[list[int]], bits: int, *, dense: bool = False, hold: list[int] | None = None, again: bool = False) -> tuple:

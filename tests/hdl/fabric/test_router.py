@@ -5,8 +5,8 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdl.router import PORTS, Crossbar, ports_at
-from pysim.fabric import Mesh, Rectangle, path
+from spikeloop.hdl.fabric.router import PORTS, Crossbar, ports_at
+from spikeloop.pysim.chip.fabric import Mesh, Rectangle, path
 
 MESH = Mesh(3, 3)
 STEPS = {(0, 0): "local", (1, 0): "east", (-1, 0): "west", (0, 1): "north", (0, -1): "south"}

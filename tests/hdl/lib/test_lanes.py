@@ -11,8 +11,8 @@ import pytest
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.sim import Simulator
 
-from cosim.audit import equivalent
-from hdl.lanes import Lanes, everywhere, lanes_from_bits, total
+from spikeloop.cosim.audit.verilog import equivalent
+from spikeloop.hdl.lib.lanes import Lanes, everywhere, lanes_from_bits, total
 
 LANES = 2
 

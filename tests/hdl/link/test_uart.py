@@ -4,7 +4,7 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.sim import Simulator
 
-from hdl.uart import UartReceiver, UartTransmitter
+from spikeloop.hdl.link.uart import UartReceiver, UartTransmitter
 
 
 def bits_of(data: bytes) -> list[int]:

@@ -5,12 +5,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from cosim.pim import PimModel
-from golden import pim as golden
-from pysim.errors import InputError
-from pysim.pim_params import PimLayer, PimParams, PimWindow
-from tests.pim_cases import MACROS, random_images, random_layer, random_params
-from tests.pim_regression import first_difference
+from spikeloop.cosim.verilator.pim import PimModel
+from spikeloop.golden.reference import pim as golden
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.layer import PimLayer, PimParams
+from spikeloop.pysim.pim.window import PimWindow
+from tests.campaigns.regression.pim import first_difference
+from tests.make.pim_cases import MACROS, random_images, random_layer, random_params
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,17 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden import integer
-from pysim.core import Core
-from pysim.errors import InputError
-from pysim.memory_map import MemoryMap
-from pysim.mesh import MeshModel, map_mesh
-from pysim.network import Edge, Input, Network, Population
-from pysim.params import Chip
-from pysim.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET
-from pysim.trace import Stimulus, unpack
-from tests.mesh_regression import features, mesh_case, mesh_cases
-from tests.pysim import small
+from spikeloop.golden.reference import integer
+from spikeloop.pysim.bundle.mesh import MeshModel, map_mesh
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, unpack
+from tests.campaigns.regression.mesh import features, mesh_case, mesh_cases
+from tests.make import small
 
 CHIP = Chip(axons=130, columns=64, lanes=8, membrane_bits=10, chain=256)
 SIDES = [(2, 2), (3, 2), (4, 4), (1, 5)]

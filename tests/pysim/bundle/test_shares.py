@@ -1,4 +1,4 @@
-"""pysim.shares and pysim.bundle: the folder of a mesh (that of a program: test_partition.py), and what is refused."""
+"""pysim.bundle.shares and pysim.bundle.open: the folder of a mesh (that of a program: test_partition.py), and what is refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pysim.bundle import load_bundle, map_network
-from pysim.errors import InputError
-from pysim.image import Image, row_bytes
-from pysim.mesh import MeshImage, MeshModel, map_mesh
-from pysim.params import Chip
-from pysim.program import Program
-from pysim.records import ROUTE_PACKET, pack_plain, route_record, unpack_plain
-from tests.mesh_regression import mesh_case
-from tests.pysim import small
+from spikeloop.pysim.bundle.mesh import MeshImage, MeshModel, map_mesh
+from spikeloop.pysim.bundle.open import load_bundle, map_network
+from spikeloop.pysim.bundle.program import Program
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import ROUTE_PACKET, pack_plain, route_record, unpack_plain
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image, row_bytes
+from tests.campaigns.regression.mesh import mesh_case
+from tests.make import small
 
 CHIP = Chip(axons=130, columns=64, lanes=8, membrane_bits=10, chain=256, mesh_width=3, mesh_height=2)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysim.errors import InputError
-from pysim.fabric import Mesh, Rectangle, chain, hops, latency, path
-from pysim.records import packet_record, width
+from spikeloop.pysim.chip.fabric import Mesh, Rectangle, chain, hops, latency, path
+from spikeloop.pysim.chip.records import packet_record, width
+from spikeloop.pysim.common.errors import InputError
 
 cores = st.tuples(st.integers(0, 9), st.integers(0, 9))
 spans = st.lists(st.integers(0, 9), min_size=2, max_size=2).map(sorted)

@@ -7,8 +7,17 @@ from cobs import cobs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysim import frames
-from pysim.frames import COMMANDS, FRAME_BYTES, WIRE_BYTES, Command, open_frame, seal, stuff, unstuff
+from spikeloop.pysim.chip import frames
+from spikeloop.pysim.chip.frames import (
+    COMMANDS,
+    FRAME_BYTES,
+    WIRE_BYTES,
+    Command,
+    open_frame,
+    seal,
+    stuff,
+    unstuff,
+)
 
 LENGTHS = [0, 1, 2, 253, 254, 255, 507, 508, 509, 2032, FRAME_BYTES]
 

@@ -1,11 +1,11 @@
-"""pysim/memory_map.py: nothing overlaps, everything is aligned, and every counter has its two halves."""
+"""pysim/chip/memory_map.py: nothing overlaps, everything is aligned, and every counter has its two halves."""
 
 import pytest
 from hypothesis import given, settings
 
-from pysim.memory_map import CHIP_ID, COUNTERS, MemoryMap
-from pysim.params import PRESETS, SCAN_BITS, Chip
-from tests.pysim.test_params import chips
+from spikeloop.pysim.chip.memory_map import CHIP_ID, COUNTERS, MemoryMap
+from spikeloop.pysim.chip.params import PRESETS, SCAN_BITS, Chip
+from tests.pysim.chip.test_params import chips
 
 
 @given(chips)

@@ -1,4 +1,4 @@
-"""pysim/params.py: presets, limits, and widths that hold what they must."""
+"""pysim/chip/params.py: presets, limits, and widths that hold what they must."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysim.errors import InputError
-from pysim.params import PRESETS, SCAN_BITS, Chip, preset
+from spikeloop.pysim.chip.params import PRESETS, SCAN_BITS, Chip, preset
+from spikeloop.pysim.common.errors import InputError
 
 chips = st.builds(
     lambda digit_bits, digits, **rest: Chip(digit_bits=digit_bits, columns=digit_bits * digits, **rest),

@@ -1,12 +1,12 @@
-"""pysim/records.py: packing is invertible, planes lie where the page says, and fields hold their ranges."""
+"""pysim/chip/records.py: packing is invertible, planes lie where the page says, and fields hold their ranges."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysim.params import PRESETS, Chip
-from pysim.records import (
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.chip.records import (
     Field,
     bound_record,
     event_record,

@@ -1,11 +1,11 @@
-"""pysim/files.py: whole files or none, and a manifest as it was sealed or none."""
+"""pysim/common/files.py: whole files or none, and a manifest as it was sealed or none."""
 
 from pathlib import Path
 
 import pytest
 
-from pysim.errors import InputError
-from pysim.files import open_seal, seal, write_atomic, write_folder
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import open_seal, seal, write_atomic, write_folder
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

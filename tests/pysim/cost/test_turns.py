@@ -1,4 +1,4 @@
-"""pysim.schedule: no bank overwritten in use, nothing run before it can, no more time than the work takes."""
+"""pysim.cost.turns: no bank overwritten in use, nothing run before it can, no more time than the work takes."""
 
 import json
 from dataclasses import replace
@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysim.core import Core
-from pysim.cost import measure
-from pysim.errors import InputError
-from pysim.image import Image
-from pysim.memory_map import MemoryMap
-from pysim.program import Program, compile_program
-from pysim.schedule import Job, Schedule, jobs, load_rows, load_words, order, schedule
-from tests.pysim.test_partition import CHIP, conv_network, stimulus
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.cost.turns import Job, Schedule, jobs, load_rows, load_words, order, schedule
+from spikeloop.pysim.cost.work import measure
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.model.core import Core
+from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus
 
 
 @st.composite

@@ -1,20 +1,21 @@
-"""pysim.cost: the formula of docs/architecture.md against the chip model, and the paper's figures out of both."""
+"""pysim.cost.work: the formula of docs/architecture.md against the chip model, and the paper's figures out of both."""
 
 import numpy as np
 import pytest
 
-from pysim import zoo
-from pysim.core import Core
-from pysim.cost import Constants, breakdown, measure, paper_bound, peak_sops
-from pysim.errors import InputError
-from pysim.fit import CLOCK_HZ, fit, period_cycles
-from pysim.image import Image, pack
-from pysim.network import Edge, Input, Network, Population, WeightFormat
-from pysim.params import PRESETS, Chip
-from pysim.program import Program, compile_program
-from pysim.trace import Stimulus, unpack
-from tests.networks import random_network, random_stimulus
-from tests.pysim.test_partition import CHIP, conv_network, stimulus
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.cost.work import Constants, breakdown, measure, paper_bound, peak_sops
+from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.mapping import published as zoo
+from spikeloop.pysim.mapping.fit import CLOCK_HZ, fit, period_cycles
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, unpack
+from tests.make.networks import random_network, random_stimulus
+from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus
 
 ZOU = PRESETS["zou2021"]
 

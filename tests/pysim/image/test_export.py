@@ -1,4 +1,4 @@
-"""pysim/export.py: every form reads back to the same bits, and a damaged file is refused."""
+"""pysim/image/export.py: every form reads back to the same bits, and a damaged file is refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysim.errors import InputError
-from pysim.export import FORMS, export, read
-from pysim.image import pack, row_bytes
-from pysim.memory_map import Memory, MemoryMap
-from pysim.params import PRESETS
-from tests.networks import random_network
-from tests.pysim.small import CHIP, network
+from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.export import FORMS, export, read
+from spikeloop.pysim.image.image import pack, row_bytes
+from tests.make.networks import random_network
+from tests.make.small import CHIP, network
 
 
 @pytest.mark.parametrize("form", FORMS)

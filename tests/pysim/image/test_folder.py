@@ -1,4 +1,4 @@
-"""pysim/image_file.py: a bundle is exactly what was saved or is refused."""
+"""pysim/image/folder.py: a bundle is exactly what was saved or is refused."""
 
 import json
 import os
@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysim.errors import InputError
-from pysim.files import seal
-from pysim.image import Image, pack, row_bytes
-from pysim.image_file import from_readmemh, to_readmemh
-from pysim.memory_map import MemoryMap
-from pysim.params import PRESETS
-from tests.networks import random_network
-from tests.pysim.small import CHIP, network
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import seal
+from spikeloop.pysim.image.folder import from_readmemh, to_readmemh
+from spikeloop.pysim.image.image import Image, pack, row_bytes
+from tests.make.networks import random_network
+from tests.make.small import CHIP, network
 
 
 @pytest.fixture(scope="module")

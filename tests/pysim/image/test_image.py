@@ -1,16 +1,25 @@
-"""pysim/image.py: rows as docs/architecture.md says."""
+"""pysim/image/image.py: rows as docs/architecture.md says."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pysim.errors import InputError
-from pysim.image import pack
-from pysim.network import Edge, LeakRounding, LowBound, Reset, WeightFormat
-from pysim.params import Chip
-from pysim.records import bound_record, fire_record, leak_record, neuron_record, route_record, unpack_lanes, unpack_plain, word_record
-from tests.pysim.small import CHIP, network
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import (
+    bound_record,
+    fire_record,
+    leak_record,
+    neuron_record,
+    route_record,
+    unpack_lanes,
+    unpack_plain,
+    word_record,
+)
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.network.elements import Edge, LeakRounding, LowBound, Reset, WeightFormat
+from tests.make.small import CHIP, network
 
 
 def test_excess_weights_row_by_row() -> None:

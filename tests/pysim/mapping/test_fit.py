@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from pysim import zoo
-from pysim.convolution import Conv
-from pysim.errors import InputError
-from pysim.fit import fit, network_layers, period_cycles, usable_columns
-from pysim.mapping import place
-from pysim.network import Edge, Input, Network, Population, WeightFormat
-from pysim.params import PRESETS, Chip
-from pysim.patches import Layer
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping import published as zoo
+from spikeloop.pysim.mapping.fit import fit, network_layers, period_cycles, usable_columns
+from spikeloop.pysim.mapping.patches import Layer
+from spikeloop.pysim.mapping.place import place
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
+from spikeloop.pysim.network.graph import Network
 
 CHIP = PRESETS["zou2021"]
 

@@ -1,4 +1,4 @@
-"""pysim.partition and pysim.program: a network cut into parts does what the whole does, neuron for neuron."""
+"""pysim.mapping.partition and pysim.bundle.program: a network cut into parts does what the whole does, neuron for neuron."""
 
 import resource
 import time
@@ -9,18 +9,20 @@ from math import prod
 import numpy as np
 import pytest
 
-from golden.integer import run
-from pysim import zoo
-from pysim.bundle import load_bundle
-from pysim.core import Core
-from pysim.errors import InputError
-from pysim.fit import fit
-from pysim.image import Image, pack
-from pysim.network import Conv, Edge, Input, Network, Population, WeightFormat
-from pysim.params import PRESETS, Chip
-from pysim.partition import cut, groups, partition
-from pysim.program import Program, compile_program
-from pysim.trace import Stimulus, unpack
+from spikeloop.golden.reference.integer import run
+from spikeloop.pysim.bundle.open import load_bundle
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.mapping import published as zoo
+from spikeloop.pysim.mapping.fit import fit
+from spikeloop.pysim.mapping.partition import cut, groups, partition
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, unpack
 
 CHIP = PRESETS["tiny"].replace(extension=4)
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from pysim.convolution import Conv
-from pysim.errors import InputError
-from pysim.patches import Layer, Patch, Reading, search
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.patches import Layer, Patch, Reading, search
+from spikeloop.pysim.network.convolution import Conv
 from tests.conftest import SHARED
-from tests.pysim import zou_tables as zou
+from tests.pysim.mapping import zou_tables as zou
 
 A, C = 1152, 1024  # the paper's core
 
@@ -76,7 +76,7 @@ def test_tables_are_transcribed_as_printed() -> None:
 
 
 def test_page_is_current() -> None:
-    assert zou.PAGE.read_text() == zou.page(), "run python -m tests.pysim.zou_tables"
+    assert zou.PAGE.read_text() == zou.page(), "run python -m tests.pysim.mapping.zou_tables"
 
 
 # -- every patch ---------------------------------------------------------------------------------------------

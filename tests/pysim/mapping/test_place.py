@@ -1,17 +1,25 @@
-"""pysim/mapping.py: what goes where, what shares a word, and what does not fit for want of what."""
+"""pysim/mapping/place.py: what goes where, what shares a word, and what does not fit for want of what."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pysim.errors import InputError
-from pysim.mapping import Placement, describe, place
-from pysim.network import Edge, Input, LeakRounding, LowBound, Network, Population, WeightFormat
-from pysim.params import PRESETS, Chip
-from pysim.records import ROUTE_LOCAL, ROUTE_NONE, ROUTE_OUT
-from tests.networks import random_network
-from tests.pysim.small import CHIP, network
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_NONE, ROUTE_OUT
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.place import Placement, describe, place
+from spikeloop.pysim.network.elements import (
+    Edge,
+    Input,
+    LeakRounding,
+    LowBound,
+    Population,
+    WeightFormat,
+)
+from spikeloop.pysim.network.graph import Network
+from tests.make.networks import random_network
+from tests.make.small import CHIP, network
 
 
 def mlp(hidden: int = 100, bits: int = 8) -> Network:

@@ -1,6 +1,6 @@
 """Tables 2, 3 and 7 to 11 of Zou et al. 2021 as printed, ours beside them, and the part of docs/mapping.md that shows both.
 
-``python -m tests.pysim.zou_tables`` writes that part. A cell of ours is computed by pysim.fit; nothing here feeds it.
+``python -m tests.pysim.mapping.zou_tables`` writes that part. A cell of ours is computed by pysim.mapping.fit; nothing here feeds it.
 """
 
 from collections import Counter
@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
-from pathlib import Path
 
-from pysim.files import write_atomic
-from pysim.fit import Fit, fit
-from pysim.params import preset
-from pysim.patches import Reading
-from pysim.zoo import layers
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.mapping.fit import Fit, fit
+from spikeloop.pysim.mapping.patches import Reading
+from spikeloop.pysim.mapping.published import layers
+from tests.conftest import ROOT
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "mapping.md"
-BEGIN, END = "<!-- tables: written by `python -m tests.pysim.zou_tables`, do not edit -->", "<!-- end of tables -->"
+PAGE = ROOT / "docs" / "mapping.md"
+BEGIN, END = "<!-- tables: written by `python -m tests.pysim.mapping.zou_tables`, do not edit -->", "<!-- end of tables -->"
 
 # Each row of Tables 7 and 8: layer, then input patch, output patch, f, A, N, S of the single-, two- and four-spike model.
 TABLE_7 = """\

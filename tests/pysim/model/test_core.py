@@ -1,4 +1,4 @@
-"""pysim/core.py: the arithmetic against a scalar loop on Python's integers, cycles and counters against hand-made cases."""
+"""pysim/model/core.py: the arithmetic against a scalar loop on Python's integers, cycles and counters against hand-made cases."""
 
 import subprocess
 import sys
@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pysim import fast
-from pysim.core import Core
-from pysim.errors import InputError
-from pysim.image import pack
-from pysim.network import Edge, Input, LeakRounding, LowBound, Network, Population, Reset
-from pysim.params import PRESETS
-from pysim.trace import Stimulus, Trace, unpack
-from tests.networks import random_network, random_stimulus
-from tests.pysim.small import CHIP, network
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.model import numba_engine as fast
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, LowBound, Population, Reset
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
+from tests.make.networks import random_network, random_stimulus
+from tests.make.small import CHIP, network
 
 ENGINES = ["numpy", pytest.param("numba", marks=pytest.mark.skipif(
     not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'"))]

@@ -1,12 +1,12 @@
-"""pysim.convolution: lines, blocks and fan-out against the definition, written out cell by cell."""
+"""pysim.network.convolution: lines, blocks and fan-out against the definition, written out cell by cell."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pysim.convolution import Conv
-from pysim.errors import InputError
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
 
 
 @st.composite

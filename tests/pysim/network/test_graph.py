@@ -1,4 +1,4 @@
-"""pysim/network.py, pysim/elements.py: values are checked; the file returns what was saved and refuses all else in one sentence."""
+"""pysim/network/graph.py, pysim/network/elements.py: values are checked; the file returns what was saved and refuses all else in one sentence."""
 
 import json
 import pickle
@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysim.elements import weight_range
-from pysim.errors import InputError
-from pysim.network import Edge, Input, Network, Population, WeightFormat, start_ticks
-from pysim.params import PRESETS
-from tests.networks import random_network
-from tests.pysim.small import network
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat, weight_range
+from spikeloop.pysim.network.graph import Network, start_ticks
+from tests.make.networks import random_network
+from tests.make.small import network
 
 
 def assert_equal(a: Network, b: Network) -> None:

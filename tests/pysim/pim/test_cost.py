@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from pysim.errors import InputError
-from pysim.pim_cost import Constants, Cost, digital, pim
-from pysim.pim_params import PimWindow
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.cost import Constants, Cost, digital, pim
+from spikeloop.pysim.pim.window import PimWindow
 
 # CNN-3D, Table 1: source (channels, height, width, depth), filters, kernel, stride, padding
 CNN3D = [(PimWindow(source=source, kernel=kernel, stride=stride, padding=pad), filters) for source, filters, kernel, stride, pad in (

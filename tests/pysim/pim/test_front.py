@@ -1,4 +1,4 @@
-"""pysim.pim_front, pysim.pim_pack: the memories in front of the macro, and the chip model with a PIM layer, whole and in parts."""
+"""pysim.pim.front, pysim.image.pim: the memories in front of the macro, and the chip model with a PIM layer, whole and in parts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,20 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.backends import Golden, Pysim
-from cosim.pairs import diff
-from cosim.parts import Parts
-from pysim import fast
-from pysim.bundle import load_bundle
-from pysim.core import Core
-from pysim.errors import InputError
-from pysim.image import Image
-from pysim.params import PRESETS, Chip
-from pysim.pim_front import PimFront, padded, padded_rows, tables
-from pysim.pim_pack import pack_pim, unpack_layer
-from pysim.program import Program, compile_program
-from pysim.trace import Stimulus
-from tests.pim_cases import CHIP, pim_network, pim_stimulus, random_layer, random_window
+from spikeloop.cosim.backends import Golden, Pysim
+from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.verilator.parts import Parts
+from spikeloop.pysim.bundle.open import load_bundle
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pim import pack_pim, unpack_layer
+from spikeloop.pysim.model import numba_engine as fast
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.pim.front import PimFront, padded, padded_rows, tables
+from spikeloop.pysim.traces.trace import Stimulus
+from tests.make.pim_cases import CHIP, pim_network, pim_stimulus, random_layer, random_window
 
 
 def test_tables_address_the_pixels_of_the_window() -> None:

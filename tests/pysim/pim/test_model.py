@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pysim.errors import InputError
-from pysim.pim import run
-from pysim.pim_image import adc_seeds, stream_word
-from pysim.pim_params import PimLayer, PimParams, PimWindow
-from tests.pim_cases import random_images, random_layer
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.layer import PimLayer, PimParams
+from spikeloop.pysim.pim.memories import adc_seeds, stream_word
+from spikeloop.pysim.pim.model import run
+from spikeloop.pysim.pim.window import PimWindow
+from tests.make.pim_cases import random_images, random_layer
 
 
 @pytest.mark.parametrize("case", range(40))

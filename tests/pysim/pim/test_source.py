@@ -1,4 +1,4 @@
-"""pysim.pim_source: the place of a PIM layer in a network and in its file; the pixels in a stimulus."""
+"""pysim.pim.source: the place of a PIM layer in a network and in its file; the pixels in a stimulus."""
 
 import json
 from dataclasses import replace
@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from pysim.errors import InputError
-from pysim.network import Network, PimSource
-from pysim.trace import Stimulus
-from tests.pim_cases import pim_network
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.pim.source import PimSource
+from spikeloop.pysim.traces.trace import Stimulus
+from tests.make.pim_cases import pim_network
 
 
 def test_file_gives_back_the_same_network(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""pysim/trace.py: packing, checks, and files without pickles."""
+"""pysim/traces/trace.py: packing, checks, and files without pickles."""
 
 import pickle
 from pathlib import Path
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysim.errors import InputError
-from pysim.trace import Stimulus, Trace, pack, unpack
-from tests.pysim.small import network
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.traces.trace import Stimulus, Trace, pack, unpack
+from tests.make.small import network
 
 
 @given(st.integers(1, 40), st.integers(0, 2**32))

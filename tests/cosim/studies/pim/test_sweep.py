@@ -8,13 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cosim import pim_sweep
-from cosim.pim_plot import draw, summary
-from cosim.pim_sweep import STUDIES, TYPICAL, Point, device, measure, points, sweep
-from golden.datasets import Dataset
-from golden.rules.qstdb import QstdbNet
-from pysim.errors import InputError
-from tests.qstdb_nets import MACRO, images, small
+from spikeloop.cosim.studies.pim import sweep as pim_sweep
+from spikeloop.cosim.studies.pim.plot import draw, summary
+from spikeloop.cosim.studies.pim.sweep import (
+    STUDIES,
+    TYPICAL,
+    Point,
+    device,
+    measure,
+    points,
+    sweep,
+)
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.rules.qstdb.net import QstdbNet
+from spikeloop.pysim.common.errors import InputError
+from tests.make.qstdb_nets import MACRO, images, small
 
 
 @pytest.fixture
@@ -62,7 +70,7 @@ def test_noise_is_as_wide_as_it_says(net: QstdbNet) -> None:
     """With 20-bit codes and a small range, codes of many streams spread by the noise alone."""
     from dataclasses import replace
 
-    from golden import pim
+    from spikeloop.golden.reference import pim
 
     layer = device(net, Point(study="noise", value=1, seed=0), images(20)).pim.layer()
     wide = replace(layer, shift=0, params=replace(layer.params, adc_bits=20), limit=layer.params.value_max)
@@ -72,7 +80,7 @@ def test_noise_is_as_wide_as_it_says(net: QstdbNet) -> None:
 
 def test_rtl_is_compared(net: QstdbNet, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal on the device; not equal if a row of the macro sticks and golden does not know."""
-    from cosim.pim import PimModel
+    from spikeloop.cosim.verilator.pim import PimModel
 
     made = device(net, Point(study="stuck", value=1, seed=3), images(20))
     result = measure(made, data, 30, 5)
@@ -149,8 +157,8 @@ def test_summary_and_picture() -> None:
 def test_command(net: QstdbNet, data: Dataset, tmp_path: Path, counted: list[Point], monkeypatch: pytest.MonkeyPatch,
                  capfd: pytest.CaptureFixture[str]) -> None:
     """``spikeloop pim-sweep``: JSON, files and exit status; refusals in one sentence."""
-    from cosim.cli import main
-    from golden import datasets
+    from spikeloop.cosim.cli.app import main
+    from spikeloop.golden.data import datasets
 
     net.metadata = {"dataset": {"source": "random"}}
     net.save(tmp_path / "net.safetensors")

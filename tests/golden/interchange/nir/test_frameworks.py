@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from golden.integer import run
-from golden.nir import import_nir
-from golden.nir_semantics import Semantics
-from pysim.network import InputError
+from spikeloop.golden.interchange.nir.read import import_nir
+from spikeloop.golden.interchange.nir.semantics import Semantics
+from spikeloop.golden.reference.integer import run
+from spikeloop.pysim.common.errors import InputError
 
 nir = pytest.importorskip("nir", reason="package nir is not installed: pip install 'spikeloop[nir]'")
 STEPS, SAMPLES = 9, 30

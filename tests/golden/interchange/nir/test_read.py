@@ -9,12 +9,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from golden.integer import run
-from golden.nir import import_nir
-from golden.nir_export import export_nir
-from golden.nir_semantics import Semantics
-from golden.quantize import best_leak
-from pysim.network import Conv, Edge, Input, InputError, Network, Population, Reset
+from spikeloop.golden.interchange.nir.read import import_nir
+from spikeloop.golden.interchange.nir.semantics import Semantics
+from spikeloop.golden.interchange.nir.write import export_nir
+from spikeloop.golden.quantize.quantize import best_leak
+from spikeloop.golden.reference.integer import run
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
+from spikeloop.pysim.network.graph import Network
 
 nir = pytest.importorskip("nir", reason="package nir is not installed: pip install 'spikeloop[nir]'")
 h5py = pytest.importorskip("h5py")

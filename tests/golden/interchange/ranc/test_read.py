@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.integer import run
-from golden.interchange import Imported
-from golden.ranc import import_ranc
-from pysim.network import InputError
-from tests.ranc_sets import Neuron, RancSet, random_set
+from spikeloop.golden.interchange.common import Imported
+from spikeloop.golden.interchange.ranc.read import import_ranc
+from spikeloop.golden.reference.integer import run
+from spikeloop.pysim.common.errors import InputError
+from tests.make.ranc_sets import Neuron, RancSet, random_set
 
 EMPTY = [0] * 4
 

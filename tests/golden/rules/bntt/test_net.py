@@ -12,9 +12,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from golden.integer import run
-from golden.rules.bntt import SURROGATE, BnttLayer, BnttNet, Folded, _factors, exit_step, fold, spike, to_network
-from pysim.network import InputError, LeakRounding, Population
+from spikeloop.golden.reference.integer import run
+from spikeloop.golden.rules.bntt.net import (
+    SURROGATE,
+    BnttLayer,
+    BnttNet,
+    Folded,
+    _factors,
+    exit_step,
+    fold,
+    spike,
+    to_network,
+)
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import LeakRounding, Population
 
 LEAK, THETA = 0.95, 1.0
 

@@ -7,14 +7,16 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from cosim.nets import load
-from golden.datasets import Dataset, load_mnist
-from golden.encoders import Encoder
-from golden.integer import predict, run
-from golden.rules import bntt_train, ecc_train
-from golden.rules.bntt_train import BnttConfig, train
-from pysim.network import InputError, Network
-from tests.rule_nets import check_refused, check_same_bits, compare_on_rtl, small_mnist
+from spikeloop.cosim.flow.pretrained import load
+from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.reference.integer import predict, run
+from spikeloop.golden.rules.bntt import train as bntt_train
+from spikeloop.golden.rules.bntt.train import BnttConfig, train
+from spikeloop.golden.rules.ecc import train as ecc_train
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from tests.make.rule_nets import check_refused, check_same_bits, compare_on_rtl, small_mnist
 
 SMALL = BnttConfig(encoder=Encoder(name="sequence", steps=7, planes=2), hidden=(24,), epochs=4, batch=50, shift=0, lr=0.05)
 

@@ -8,20 +8,30 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosim.backends import open_backend
-from cosim.compare import compare
-from cosim.verilate import Options
-from golden.datasets import Dataset, load_mnist
-from golden.encoders import Encoder
-from golden.integer import predict, run
-from golden.rules.bpsa import ALPHA, LAMBDA, U_TH, BpsaLayer, BpsaNet, adjusted_lif, energy_efficiency
-from golden.rules.bpsa_train import BpsaConfig, integer_network, train
-from golden.rules.structure import structure
-from pysim.network import InputError, Network, WeightFormat
-from pysim.params import PRESETS
-from pysim.program import Program, compile_program
-from pysim.trace import Stimulus
-from tests.rule_nets import check_same_bits
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.verilator.build import Options
+from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.reference.integer import predict, run
+from spikeloop.golden.rules.bpsa.net import (
+    ALPHA,
+    LAMBDA,
+    U_TH,
+    BpsaLayer,
+    BpsaNet,
+    adjusted_lif,
+    energy_efficiency,
+)
+from spikeloop.golden.rules.bpsa.train import BpsaConfig, integer_network, train
+from spikeloop.golden.rules.structure import structure
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import WeightFormat
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
+from tests.make.rule_nets import check_same_bits
 
 SMALL = BpsaConfig(structure="3c2-mp2-fc16-fc20", encoder=Encoder(name="rate", steps=6), epochs=8, batch=32, shift=0, lr=2e-2)
 SAMPLES = 20

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from golden.neurons import lif, lif_step
-from golden.rules.bpsr import BpsrLayer, BpsrNet
-from golden.rules.rewiring import Rewiring, RewiringConfig, distances
-from golden.rules.structure import structure, synapses
+from spikeloop.golden.nets.neurons import lif, lif_step
+from spikeloop.golden.rules.bpsr.net import BpsrLayer, BpsrNet
+from spikeloop.golden.rules.bpsr.rewiring import Rewiring, RewiringConfig, distances
+from spikeloop.golden.rules.structure import structure, synapses
 
 MNIST = (1, 28, 28)
 
@@ -30,7 +30,7 @@ def test_synapses_of_the_papers_nets():
 
 
 def unfused(layer: BpsrLayer, x: Tensor) -> Tensor:
-    """The same layer, step by step on golden/neurons.py, differentiated by autograd."""
+    """The same layer, step by step on golden/nets/neurons.py, differentiated by autograd."""
     u = s = torch.zeros(x.shape[1], layer.layer.size, dtype=x.dtype)
     spikes = []
     for step in x:

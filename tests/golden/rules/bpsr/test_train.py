@@ -7,21 +7,23 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from cosim.backends import open_backend
-from cosim.compare import compare
-from cosim.verilate import Options
-from golden.datasets import Dataset, load_mnist
-from golden.encoders import Encoder
-from golden.integer import predict, run
-from golden.rules import bpsa_train, bpsr_train
-from golden.rules.bpsr import BpsrNet
-from golden.rules.bpsr_train import BpsrConfig, integer_network, train
-from golden.rules.rewiring import RewiringConfig
-from pysim.network import InputError, Network
-from pysim.params import PRESETS
-from pysim.program import Program, compile_program
-from pysim.trace import Stimulus, Trace, unpack
-from tests.rule_nets import check_refused, check_same_bits
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.verilator.build import Options
+from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.reference.integer import predict, run
+from spikeloop.golden.rules.bpsa import train as bpsa_train
+from spikeloop.golden.rules.bpsr import train as bpsr_train
+from spikeloop.golden.rules.bpsr.net import BpsrNet
+from spikeloop.golden.rules.bpsr.rewiring import RewiringConfig
+from spikeloop.golden.rules.bpsr.train import BpsrConfig, integer_network, train
+from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
+from tests.make.rule_nets import check_refused, check_same_bits
 
 SMALL = BpsrConfig(structure="2c3/2-r12-fc10", encoder=Encoder(steps=6, threshold=32), epochs=6, batch=32, shift=0, lr=2e-2,
                    spike_cost=1e-4, weight_cost=3e-4, rewiring=RewiringConfig(theta_m=1e-3, theta_w=3e-2))

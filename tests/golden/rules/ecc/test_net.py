@@ -13,10 +13,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from golden.encoders import Encoder
-from golden.integer import run
-from golden.rules.ecc import IMAGE, KAPPA, Branch, Cnn, Layer, convert, fold_batch_norm, fold_pool, identity, mac_ops, normalise
-from pysim.network import Conv, InputError, Network, Population, Reset
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.reference.integer import run
+from spikeloop.golden.rules.ecc.net import (
+    IMAGE,
+    KAPPA,
+    Branch,
+    Cnn,
+    Layer,
+    convert,
+    fold_batch_norm,
+    fold_pool,
+    identity,
+    mac_ops,
+    normalise,
+)
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import Population, Reset
+from spikeloop.pysim.network.graph import Network
 
 POINT = Conv.make((1, 1, 1), 1, (1, 1))
 

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.datasets import Dataset
-from golden.encoders import Encoder
-from golden.integer import predict, run
-from golden.rules.ecc import IMAGE
-from golden.rules.ecc_train import EccConfig, train
-from pysim.network import InputError, Network
-from tests.rule_nets import check_same_bits, compare_on_rtl, small_mnist
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.reference.integer import predict, run
+from spikeloop.golden.rules.ecc.net import IMAGE
+from spikeloop.golden.rules.ecc.train import EccConfig, train
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from tests.make.rule_nets import check_same_bits, compare_on_rtl, small_mnist
 
 SMALL = EccConfig(channels=(4, 6), steps=8, planes=2, epochs=6, batch=32, shift=0, lr=2e-2)
 

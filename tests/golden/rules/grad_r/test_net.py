@@ -7,19 +7,27 @@ import numpy as np
 import pytest
 import torch
 
-from cosim.backends import open_backend
-from cosim.compare import compare
-from cosim.verilate import Options
-from golden.datasets import Dataset, load_mnist
-from golden.encoders import Encoder
-from golden.neurons import lif
-from golden.rules.grad_r import LEAK, V_TH, SparseNet, prior_mean, pruned_share, surrogate
-from golden.rules.grad_r_train import GradRConfig, train
-from pysim.network import InputError, Network
-from pysim.params import PRESETS
-from pysim.program import compile_program
-from pysim.trace import Stimulus
-from tests.rule_nets import check_same_bits
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.verilator.build import Options
+from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.nets.neurons import lif
+from spikeloop.golden.rules.grad_r.net import (
+    LEAK,
+    V_TH,
+    SparseNet,
+    prior_mean,
+    pruned_share,
+    surrogate,
+)
+from spikeloop.golden.rules.grad_r.train import GradRConfig, train
+from spikeloop.pysim.bundle.program import compile_program
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
+from tests.make.rule_nets import check_same_bits
 
 SMALL = GradRConfig(hidden=24, encoder=Encoder(name="rate", steps=6), epochs=8, batch=32, shift=0, lr=2e-2, alpha=0.1)
 

@@ -7,20 +7,30 @@ import numpy as np
 import pytest
 import torch
 
-from cosim.backends import open_backend
-from cosim.compare import compare
-from cosim.verilate import Options
-from golden.datasets import Dataset, load_mnist
-from golden.encoders import Encoder
-from golden.quantize import best_leak
-from golden.rules.hard_concrete import BETA, GAMMA, V_TH, ZETA, GatedNet, gate, open_probability, surrogate
-from golden.rules.hard_concrete_train import HardConcreteConfig, train
-from golden.rules.structure import structure
-from pysim.network import InputError, Network
-from pysim.params import PRESETS
-from pysim.program import compile_program
-from pysim.trace import Stimulus
-from tests.rule_nets import check_same_bits
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.verilator.build import Options
+from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.quantize.quantize import best_leak
+from spikeloop.golden.rules.hard_concrete.net import (
+    BETA,
+    GAMMA,
+    V_TH,
+    ZETA,
+    GatedNet,
+    gate,
+    open_probability,
+    surrogate,
+)
+from spikeloop.golden.rules.hard_concrete.train import HardConcreteConfig, train
+from spikeloop.golden.rules.structure import structure
+from spikeloop.pysim.bundle.program import compile_program
+from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import Stimulus
+from tests.make.rule_nets import check_same_bits
 
 SMALL = HardConcreteConfig(layers="fc16-fc10", encoder=Encoder(name="rate", steps=6), epochs=10, lr=2e-2, penalty=0.3)
 

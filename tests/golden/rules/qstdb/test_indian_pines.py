@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.datasets import Dataset
-from golden.indian_pines import UNIT, load_indian_pines, turned
-from golden.rules import qstdb_train
-from golden.rules.qstdb_indian_pines import cnn3d, scores, study
-from golden.rules.qstdb_train import QstdbConfig
-from pysim.network import InputError, PimWindow
+from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.indian_pines import UNIT, load_indian_pines, turned
+from spikeloop.golden.rules.qstdb import train as qstdb_train
+from spikeloop.golden.rules.qstdb.indian_pines import cnn3d, scores, study
+from spikeloop.golden.rules.qstdb.train import QstdbConfig
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.window import PimWindow
 
 needs_tensorly = pytest.mark.skipif(importlib.util.find_spec("tensorly") is None, reason="tensorly is not installed: pip install "
                                     "'spikeloop[indian-pines]'")

@@ -10,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from golden import integer
-from golden.datasets import Dataset, load_mnist
-from golden.rules import qstdb, qstdb_train
-from golden.rules.qstdb import GAMMA, Layer, QstdbNet, affine, checkpoint, fire, scale
-from golden.rules.qstdb_integer import integers, run_integers, to_network
-from golden.rules.qstdb_train import QstdbConfig, convert, mnist_layers, stages, train
-from pysim.network import InputError, PimWindow
-from tests.qstdb_nets import MACRO, images, small
+from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.nets.pim_layers import scale
+from spikeloop.golden.reference import integer
+from spikeloop.golden.rules.qstdb import net as qstdb
+from spikeloop.golden.rules.qstdb import train as qstdb_train
+from spikeloop.golden.rules.qstdb.integer import integers, run_integers, to_network
+from spikeloop.golden.rules.qstdb.net import GAMMA, Layer, QstdbNet, affine, checkpoint, fire
+from spikeloop.golden.rules.qstdb.train import QstdbConfig, convert, mnist_layers, stages, train
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.window import PimWindow
+from tests.make.qstdb_nets import MACRO, images, small
 
 
 def pixels(count: int, seed: int = 0) -> torch.Tensor:

@@ -13,11 +13,33 @@ import numpy as np
 import pytest
 import torch
 
-from golden.datasets import Dataset, load_mnist
-from golden.integer import predict, run, run_chunks
-from golden.rules.scatter_gather import CHECKPOINTS, EPSILON, Layer, ScatterGather, checkpoint, gather, load, quantise, scatter, silence
-from golden.rules.scatter_gather_train import MODELS, ScatterGatherConfig, _Quantise, _ternary, accuracy, lenet, train
-from pysim.network import Conv, InputError, Network, WeightFormat
+from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.reference.integer import predict, run, run_chunks
+from spikeloop.golden.rules.scatter_gather.net import (
+    CHECKPOINTS,
+    EPSILON,
+    Layer,
+    ScatterGather,
+    checkpoint,
+    gather,
+    load,
+    quantise,
+    scatter,
+    silence,
+)
+from spikeloop.golden.rules.scatter_gather.train import (
+    MODELS,
+    ScatterGatherConfig,
+    _Quantise,
+    _ternary,
+    accuracy,
+    lenet,
+    train,
+)
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import WeightFormat
+from spikeloop.pysim.network.graph import Network
 
 PUBLISHED = {1: 0.9927, 2: 0.9932, 4: 0.9937}  # Zou et al., section 4.2 and Table 4
 KEPT = sorted(int(path.stem.rsplit("-", 1)[1]) for path in CHECKPOINTS.glob("zou-lenet-*.safetensors"))

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.datasets import load_mnist
-from golden.integer import predict, run
-from golden.rules.scatter_gather import checkpoint, gather
-from golden.rules.scatter_gather_whole import encode, first_counts, to_network
-from pysim.network import InputError
-from tests.golden.rules.test_scatter_gather import random_net
+from spikeloop.golden.data.datasets import load_mnist
+from spikeloop.golden.reference.integer import predict, run
+from spikeloop.golden.rules.scatter_gather.net import checkpoint, gather
+from spikeloop.golden.rules.scatter_gather.whole import encode, first_counts, to_network
+from spikeloop.pysim.common.errors import InputError
+from tests.golden.rules.scatter_gather.test_net import random_net
 
 
 @pytest.mark.parametrize(("planes", "bits"), [(1, 2), (3, 5), (8, 8)])

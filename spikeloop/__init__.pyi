@@ -1,0 +1,59 @@
+"""The public names and the modules they live in: read by type checkers, by completion and at import."""
+
+from .cosim.backend import Backend
+from .cosim.backends import open_backend, verify
+from .cosim.compare.result import Result
+from .cosim.runs.folder import Run
+from .golden.data.datasets import load_mnist
+from .golden.data.encoders import Encoder
+from .golden.interchange.nir.read import import_nir
+from .golden.interchange.nir.write import export_nir
+from .golden.interchange.ranc.read import import_ranc
+from .golden.interchange.snntorch import import_snntorch
+from .golden.nets.layers import FloatNet
+from .golden.quantize.quantize import Quantizer
+from .golden.reference.integer import predict, run
+from .hdl.verilog import generate, generate_board
+from .pysim.bundle.open import load_bundle, map_network
+from .pysim.chip.params import Chip, preset
+from .pysim.common.errors import InputError
+from .pysim.model.core import Core
+from .pysim.network.convolution import Conv
+from .pysim.network.elements import Edge, Input, Population
+from .pysim.network.graph import Network
+from .pysim.traces.trace import Stimulus, Trace
+
+__version__: str
+
+__all__ = [
+    "Backend",
+    "Chip",
+    "Conv",
+    "Core",
+    "Edge",
+    "Encoder",
+    "FloatNet",
+    "Input",
+    "InputError",
+    "Network",
+    "Population",
+    "Quantizer",
+    "Result",
+    "Run",
+    "Stimulus",
+    "Trace",
+    "export_nir",
+    "generate",
+    "generate_board",
+    "import_nir",
+    "import_ranc",
+    "import_snntorch",
+    "load_bundle",
+    "load_mnist",
+    "map_network",
+    "open_backend",
+    "predict",
+    "preset",
+    "run",
+    "verify",
+]

@@ -1,0 +1,5 @@
+"""``python -m spikeloop`` is the command line."""
+
+from spikeloop.cosim.cli.app import main
+
+main()
