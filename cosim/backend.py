@@ -33,7 +33,10 @@ from spikeloop.pysim.traces.trace import Stimulus, Trace, pack, unpack
 
 __all__ = ["Backend", "Link", "LinkBackend", "check_tools"]
 
-TOOLS = {"verilator": (("clang++", "g++"), ("make",), ("perl",)), "icarus": (("iverilog",), ("vvp",))}
+TOOLS = {
+    "verilator": (("clang++", "g++"), ("make",), ("perl",)),
+    "icarus": (("iverilog",), ("vvp",)),
+}
 """programs that a backend runs (one of each group) and that only the system brings; the package is the group's last"""
 
 
@@ -42,7 +45,9 @@ def check_tools(backend: str) -> None:
     for programs in TOOLS.get(backend, ()):
         if not any(shutil.which(program) for program in programs):
             package = {"vvp": "iverilog"}.get(programs[-1], programs[-1])
-            raise InputError(f"backend {backend} must find {' or '.join(programs)}, not a path without: sudo apt-get install -y {package}")
+            raise InputError(
+                f"backend {backend} must find {' or '.join(programs)}, not a path without: sudo apt-get install -y {package}"
+            )
 
 
 class Backend(ABC):
@@ -114,7 +119,13 @@ class Link(ABC):
 
     def read_rows(self, memory: Memory, rows: int) -> np.ndarray:
         """The first rows of a memory, uint32 ``[rows, chunks]``."""
-        return np.array([[self.read(memory.address(row, chunk)) for chunk in range(memory.chunks)] for row in range(rows)], np.uint32)
+        return np.array(
+            [
+                [self.read(memory.address(row, chunk)) for chunk in range(memory.chunks)]
+                for row in range(rows)
+            ],
+            np.uint32,
+        )
 
     def tick(self) -> None:
         """Run one tick and wait until the core is idle."""
@@ -142,7 +153,11 @@ class Link(ABC):
     def counters(self) -> dict[str, int]:
         """The 64-bit counters."""
         registers = self.map.registers
-        return {name: self.read(registers[name].address) | self.read(registers[f"{name}_high"].address) << 32 for name in self.map.counters}
+        return {
+            name: self.read(registers[name].address)
+            | self.read(registers[f"{name}_high"].address) << 32
+            for name in self.map.counters
+        }
 
     def close(self) -> None:
         """Let go of the chip. Closing twice is harmless."""
@@ -162,8 +177,10 @@ class LinkBackend(Backend):
         expected = {"id": CHIP_ID, "version": CHIP_VERSION, "fingerprint": image.chip.fingerprint()}
         for name, value in expected.items():
             if (got := link.read(self.map.registers[name].address)) != value:
-                raise InputError(f"register {name} of the chip must be {value:#x} for image {image.name!r}, not {got:#x}: "
-                                 "connect the chip that the image was mapped for, or map the network again")
+                raise InputError(
+                    f"register {name} of the chip must be {value:#x} for image {image.name!r}, not {got:#x}: "
+                    "connect the chip that the image was mapped for, or map the network again"
+                )
         self.load()
 
     def load(self) -> None:
@@ -173,9 +190,13 @@ class LinkBackend(Backend):
             self.link.write_rows(memory, self.image.words(memory.name))
             if not memory.readable:
                 continue
-            wrong = np.flatnonzero((self._bytes(memory, self.link.read_rows(memory, len(rows))) != rows).any(axis=1))
+            wrong = np.flatnonzero(
+                (self._bytes(memory, self.link.read_rows(memory, len(rows))) != rows).any(axis=1)
+            )
             if wrong.size:
-                raise InputError(f"row {wrong[0]} of memory {memory.name} must read back as it was written, not otherwise")
+                raise InputError(
+                    f"row {wrong[0]} of memory {memory.name} must read back as it was written, not otherwise"
+                )
         for name, value in self.image.settings.items():
             self.link.write(self.map.registers[name].address, value)
 
@@ -184,32 +205,44 @@ class LinkBackend(Backend):
         image, lanes = self.image, self.image.chip.lanes
         places, shape = image.placement.populations, (stimulus.samples, image.steps)
         spikes = {p.name: np.zeros((*shape, p.size), np.uint8) for p in places}
-        potentials = {p.name: np.zeros((*shape, p.size), np.int32) for p in places} if membranes else {}
-        counters = {name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in self.map.counters}
+        potentials = (
+            {p.name: np.zeros((*shape, p.size), np.int32) for p in places} if membranes else {}
+        )
+        counters = {
+            name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in self.map.counters
+        }
         currents: dict[str, np.ndarray] = {}
         self._currents = currents
         if head := image.pim_head:
             size = image.placement.population(head.target).size
-            currents[head.target] = np.zeros((stimulus.samples, head.frames(image.steps), size), np.int32)
+            currents[head.target] = np.zeros(
+                (stimulus.samples, head.frames(image.steps), size), np.int32
+            )
         for sample in range(stimulus.samples):
             counts, fired, planes = self._sample(stimulus, sample, membranes)
             for name, added in zip(counters, np.diff(counts, axis=0, prepend=0).T, strict=True):
                 counters[name][sample] = added
-            lines = unpack(self._bytes(self.map.memories["spikes"], fired), lanes).reshape(image.ticks, -1)
+            lines = unpack(self._bytes(self.map.memories["spikes"], fired), lanes).reshape(
+                image.ticks, -1
+            )
             v = self._membranes(planes) if planes is not None else None
             for p in places:
                 ticks = slice(p.start, p.start + image.steps)
                 spikes[p.name][sample] = lines[ticks, p.neurons]
                 if v is not None:
                     potentials[p.name][sample] = v[ticks, p.neurons]
-        return Trace({name: pack(array) for name, array in spikes.items()}, potentials, counters, currents)
+        return Trace(
+            {name: pack(array) for name, array in spikes.items()}, potentials, counters, currents
+        )
 
     @property
     def words(self) -> int:
         """Words that hold neurons, the first ones of the core."""
         return len(self.image.placement.words)
 
-    def _sample(self, stimulus: Stimulus, sample: int, membranes: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def _sample(
+        self, stimulus: Stimulus, sample: int, membranes: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Run a sample. After each tick: the counters, int64 ``[tick, counter]``; spikes and membranes of the words in use as they
         lie in their memories, uint32 ``[tick, word, chunk]``."""
         link, memories = self.link, self.map.memories
@@ -242,13 +275,17 @@ class LinkBackend(Backend):
             return
         if frame == 0:
             pixels = self.map.memories[f"{PIM}pixels"]
-            for row, pixel in zip(padded_rows(head.window), stimulus.pixels[head.name][sample], strict=True):
+            for row, pixel in zip(
+                padded_rows(head.window), stimulus.pixels[head.name][sample], strict=True
+            ):
                 self.link.write(pixels.address(int(row)), int(pixel))
         self.link.drive(frame)
         lanes = self._bytes(memory, self.link.read_rows(memory, self.words)).reshape(-1).view("<i4")
         self._currents[head.target][sample, frame] = lanes[place.neurons]
 
-    def _arriving(self, stimulus: Stimulus, sample: int, tick: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    def _arriving(
+        self, stimulus: Stimulus, sample: int, tick: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
         """What arrives at ``tick``: input spikes, packed and uint8 0/1 ``[line]``, and the axon of line 0."""
         for group in self.image.placement.inputs:
             if 0 <= (step := tick - group.delay) < self.image.steps:
@@ -261,10 +298,12 @@ class LinkBackend(Backend):
         bits = unpack(self._bytes(self.map.memories["v"], planes), chip.lanes * chip.membrane_bits)
         weights = 1 << np.arange(chip.membrane_bits, dtype=np.int64)
         weights[-1] *= -1  # two's complement
-        v = np.einsum("twbl,b->twl", bits.reshape(*planes.shape[:2], chip.membrane_bits, chip.lanes), weights)
+        v = np.einsum(
+            "twbl,b->twl", bits.reshape(*planes.shape[:2], chip.membrane_bits, chip.lanes), weights
+        )
         return v.astype(np.int32).reshape(len(planes), -1)
 
     @staticmethod
     def _bytes(memory: Memory, words: np.ndarray) -> np.ndarray:
         """uint32 ``[..., chunk]`` as uint8 ``[..., ceil(width / 8)]``."""
-        return np.ascontiguousarray(words, "<u4").view(np.uint8)[..., :-(-memory.width // 8)]
+        return np.ascontiguousarray(words, "<u4").view(np.uint8)[..., : -(-memory.width // 8)]

@@ -43,19 +43,28 @@ class Golden(Backend):
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         stimulus.check(self.network)
-        result = self._run(self.network, stimulus.dense(self.network) | stimulus.pixels, membranes=membranes)
+        result = self._run(
+            self.network, stimulus.dense(self.network) | stimulus.pixels, membranes=membranes
+        )
         shape = (stimulus.samples, self.network.ticks)
         counters = {name: np.zeros(shape, np.int64) for name in ("saturations", "spikes_out")}
         for p in self.network.populations:
             ticks = slice(p.start, p.start + self.network.steps)
             counters["saturations"][:, ticks] += result.saturations[p.name]
             counters["spikes_out"][:, ticks] += result.spikes[p.name].sum(axis=2, dtype=np.int64)
-        for name, clips in result.clips.items():  # right before the ticks in which the currents are new
+        for (
+            name,
+            clips,
+        ) in result.clips.items():  # right before the ticks in which the currents are new
             first = self.network.start_of(next(iter(result.currents)))
             counters[name] = np.zeros(shape, np.int64)
-            counters[name][:, first:first + clips.shape[1]] = clips
-        return Trace({name: pack(spikes) for name, spikes in result.spikes.items()}, dict(result.membranes) if membranes else {}, counters,
-                     result.currents)
+            counters[name][:, first : first + clips.shape[1]] = clips
+        return Trace(
+            {name: pack(spikes) for name, spikes in result.spikes.items()},
+            dict(result.membranes) if membranes else {},
+            counters,
+            result.currents,
+        )
 
 
 class Pysim(Backend):
@@ -96,7 +105,13 @@ def _verilator(_: str, network: Network, bundle: Bundle, **options: Any) -> Back
     from spikeloop.cosim.verilator.chip import Verilated
     from spikeloop.cosim.verilator.mesh import VerilatedMesh
 
-    return _on(bundle, Verilated, PingPong if bundle.chip.banks > 1 else VerilatedParts, VerilatedMesh, **options)
+    return _on(
+        bundle,
+        Verilated,
+        PingPong if bundle.chip.banks > 1 else VerilatedParts,
+        VerilatedMesh,
+        **options,
+    )
 
 
 def _icarus(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
@@ -108,10 +123,17 @@ def _icarus(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend
     return _on(bundle, Icarus, parts, Icarus, **options)
 
 
-def _on(bundle: Bundle, image: Callable[..., Backend], program: Callable[..., Backend], mesh: Callable[..., Backend],
-        **options: Any) -> Backend:
+def _on(
+    bundle: Bundle,
+    image: Callable[..., Backend],
+    program: Callable[..., Backend],
+    mesh: Callable[..., Backend],
+    **options: Any,
+) -> Backend:
     """The backend for what the bundle is."""
-    return (program if isinstance(bundle, Program) else mesh if isinstance(bundle, MeshImage) else image)(bundle, **options)
+    return (
+        program if isinstance(bundle, Program) else mesh if isinstance(bundle, MeshImage) else image
+    )(bundle, **options)
 
 
 def _board(url: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
@@ -128,12 +150,20 @@ def _replay(path: str, network: Network, bundle: Bundle, **options: Any) -> Back
 
 def _single(name: str, bundle: Bundle) -> Image:
     if not isinstance(bundle, Image):
-        raise InputError(f"image for backend {name} must be of one core, not of several: map the network for a larger chip")
+        raise InputError(
+            f"image for backend {name} must be of one core, not of several: map the network for a larger chip"
+        )
     return bundle
 
 
-BACKENDS: dict[str, Callable[..., Backend]] = {"golden": _golden, "pysim": _pysim, "verilator": _verilator, "icarus": _icarus,
-                                               "board": _board, "replay": _replay}
+BACKENDS: dict[str, Callable[..., Backend]] = {
+    "golden": _golden,
+    "pysim": _pysim,
+    "verilator": _verilator,
+    "icarus": _icarus,
+    "board": _board,
+    "replay": _replay,
+}
 
 SEE_PIXELS = ("golden", "pysim", "verilator")
 
@@ -155,18 +185,34 @@ def open_backend(spec: str, network: Network, bundle: Bundle, **options: Any) ->
     """
     check_names([spec])
     if bundle.network["sha256"] != network.sha256():
-        raise InputError(f"network must be the one image {bundle.name!r} was packed from (SHA-256 {bundle.network['sha256'][:12]}...), "
-                         f"not {network.name!r} ({network.sha256()[:12]}...): map it again or name its file with --network")
+        raise InputError(
+            f"network must be the one image {bundle.name!r} was packed from (SHA-256 {bundle.network['sha256'][:12]}...), "
+            f"not {network.name!r} ({network.sha256()[:12]}...): map it again or name its file with --network"
+        )
     name, _, rest = spec.partition(":")
     if network.pim and name not in SEE_PIXELS:
-        raise InputError(f"network {network.name!r} with a PIM layer must be run by {', '.join(SEE_PIXELS)}, not {name}")
+        raise InputError(
+            f"network {network.name!r} with a PIM layer must be run by {', '.join(SEE_PIXELS)}, not {name}"
+        )
     return BACKENDS[name](rest, network, bundle, **options)
 
 
-def verify(network: Network, bundle: Bundle, stimulus: Stimulus, names: Sequence[str] = ("golden", "pysim", "verilator"),
-           **options: Any) -> Result:
+def verify(
+    network: Network,
+    bundle: Bundle,
+    stimulus: Stimulus,
+    names: Sequence[str] = ("golden", "pysim", "verilator"),
+    **options: Any,
+) -> Result:
     """Run ``stimulus`` through the named backends and compare every spike, membrane and counter with the first; options as of
     :func:`cosim.compare.compare.compare`. ``result.equal`` is the verdict, ``result.failures()`` says why not."""
     check_names(names)
     holders = bundle.holders() if isinstance(bundle, Shared) else {}
-    return compare(network, stimulus, names, lambda name: open_backend(name, network, bundle), holders=holders, **options)
+    return compare(
+        network,
+        stimulus,
+        names,
+        lambda name: open_backend(name, network, bundle),
+        holders=holders,
+        **options,
+    )

@@ -25,7 +25,9 @@ def code(*roots: str) -> str:
     digest = hashlib.sha256()
     found = modules(*roots)
     files = {path for path in found.values()}
-    files |= {file for path in found.values() for file in path.parent.iterdir() if file.suffix in DATA}
+    files |= {
+        file for path in found.values() for file in path.parent.iterdir() if file.suffix in DATA
+    }
     root = _root()
     for name, file in sorted((str(file.relative_to(root)), file) for file in files):
         digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
@@ -80,7 +82,9 @@ def _file(name: str) -> Path | None:
 def sha256(path: Path) -> str | None:
     """Of a file, or of all files of a folder with their names; None if there is none."""
     if path.is_dir():
-        lines = [f"{p.relative_to(path)} {sha256(p)}" for p in sorted(path.rglob("*")) if p.is_file()]
+        lines = [
+            f"{p.relative_to(path)} {sha256(p)}" for p in sorted(path.rglob("*")) if p.is_file()
+        ]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else None
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()

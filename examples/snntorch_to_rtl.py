@@ -9,17 +9,30 @@ import snntorch as snn
 import torch
 from torch import nn
 
-from spikeloop import Stimulus, import_snntorch, load_mnist, map_network, predict, preset, run, verify
+from spikeloop import (
+    Stimulus,
+    import_snntorch,
+    load_mnist,
+    map_network,
+    predict,
+    preset,
+    run,
+    verify,
+)
 
 STEPS = 8
 rng = np.random.default_rng(0)
 torch.manual_seed(0)
-data = load_mnist()  # 5,000 images that come with a package; load_mnist("FOLDER") for the four files of MNIST
+data = (
+    load_mnist()
+)  # 5,000 images that come with a package; load_mnist("FOLDER") for the four files of MNIST
 
 
 def spikes_of(images: np.ndarray) -> np.ndarray:
     """uint8 [sample, step, 25]."""
-    small = nn.functional.adaptive_avg_pool2d(torch.as_tensor(images.reshape(-1, 1, 28, 28) / 255.0, dtype=torch.float32), 5)
+    small = nn.functional.adaptive_avg_pool2d(
+        torch.as_tensor(images.reshape(-1, 1, 28, 28) / 255.0, dtype=torch.float32), 5
+    )
     bright = (small.reshape(len(images), 1, 25) * 1.5).clamp(max=1).numpy()
     return (rng.random((len(images), STEPS, 25)) < bright).astype(np.uint8)
 
@@ -28,15 +41,21 @@ x_train, x_test = spikes_of(data.train_images), spikes_of(data.test_images[:200]
 y_train, y_test = torch.as_tensor(data.train_labels, dtype=torch.long), data.test_labels[:200]
 
 # %% A snnTorch net. beta = 1/2 is a shift; the reset mechanisms may differ from layer to layer
-net = nn.Sequential(nn.Linear(25, 24), snn.Leaky(0.5, init_hidden=True, reset_delay=False),
-                    nn.Linear(24, 10), snn.Leaky(0.5, init_hidden=True, reset_mechanism="zero"))
+net = nn.Sequential(
+    nn.Linear(25, 24),
+    snn.Leaky(0.5, init_hidden=True, reset_delay=False),
+    nn.Linear(24, 10),
+    snn.Leaky(0.5, init_hidden=True, reset_mechanism="zero"),
+)
 
 
 def counts_of(x: np.ndarray) -> torch.Tensor:
     """Spikes of each output neuron, by snnTorch's own forward pass."""
     for layer in (net[1], net[3]):
         layer.mem = torch.zeros(0)
-    return torch.stack([net(torch.as_tensor(x[:, t], dtype=torch.float32)) for t in range(STEPS)]).sum(dim=0)
+    return torch.stack(
+        [net(torch.as_tensor(x[:, t], dtype=torch.float32)) for t in range(STEPS)]
+    ).sum(dim=0)
 
 
 # %% Train it
@@ -63,6 +82,8 @@ image = map_network(network, chip)  # more than one core of it: they take turns
 stimulus = Stimulus.pack({"input": x_test}, y_test)
 result = verify(network, image, stimulus, ["golden", "pysim", "verilator"])
 print(*result.pairs, sep="\n")
-print(f"accuracy: snnTorch {float_accuracy:.1%}, integer {integer_accuracy:.1%}, RTL {result.score('verilator'):.1%}")
+print(
+    f"accuracy: snnTorch {float_accuracy:.1%}, integer {integer_accuracy:.1%}, RTL {result.score('verilator'):.1%}"
+)
 print(f"cycles: predicted {result.cycles_predicted:,}, measured {result.cycles_measured:,}")
 assert result.equal, result.failures()

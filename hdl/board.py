@@ -25,7 +25,11 @@ class BoardTop(wiring.Component):
 
     def __init__(self, chip: Chip, *, divisor: int | None = None, virtual: bool = False):
         self.chip, self.divisor, self.virtual, self.tick = chip, divisor, virtual, 0
-        wires = {"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))} if divisor is None else {"rx": In(1), "tx": Out(1)}
+        wires = (
+            {"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))}
+            if divisor is None
+            else {"rx": In(1), "tx": Out(1)}
+        )
         super().__init__({**wires, "clk": In(1), "rst": In(1), "quiet": Out(1)})
 
     def elaborate(self, platform) -> Module:
@@ -42,12 +46,24 @@ class BoardTop(wiring.Component):
             m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
             wiring.connect(m, receiver.o, link.i)
             wiring.connect(m, link.o, transmitter.i)
-            m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx), sending.eq(transmitter.busy)]
+            m.d.comb += [
+                receiver.rx.eq(self.rx),
+                self.tx.eq(transmitter.tx),
+                sending.eq(transmitter.busy),
+            ]
         wiring.connect(m, link.request, core.request)
         wiring.connect(m, core.response, link.response)
         wiring.connect(m, link.events, core.i)
         wiring.connect(m, core.o, link.spikes)
-        run, clear, zero, waiting = commands(m, core.command, link.tick, core.busy, core.drive if self.chip.pim else None)
-        m.d.comb += [core.tick.eq(run), core.clear.eq(clear), core.zero.eq(zero), core.wait.eq(waiting.any()),
-                     link.busy.eq(core.busy | core.taken | waiting.any()), self.quiet.eq(link.quiet & ~link.busy & ~sending)]
+        run, clear, zero, waiting = commands(
+            m, core.command, link.tick, core.busy, core.drive if self.chip.pim else None
+        )
+        m.d.comb += [
+            core.tick.eq(run),
+            core.clear.eq(clear),
+            core.zero.eq(zero),
+            core.wait.eq(waiting.any()),
+            link.busy.eq(core.busy | core.taken | waiting.any()),
+            self.quiet.eq(link.quiet & ~link.busy & ~sending),
+        ]
         return m

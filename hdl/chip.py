@@ -29,11 +29,19 @@ class ChipTop(wiring.Component):
     def __init__(self, chip: Chip):
         self.chip = chip
         self.core = Core(chip)
-        super().__init__({
-            "request": In(stream.Signature(request_layout(self.core.map.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
-            "i": In(stream.Signature(layout(event_record(chip)))), "o": Out(stream.Signature(layout(output_record(chip)))),
-            "tick": In(1), "busy": Out(1), "clk": In(1), "rst": In(1), **working(chip),
-        })
+        super().__init__(
+            {
+                "request": In(stream.Signature(request_layout(self.core.map.address_bits))),
+                "response": Out(stream.Signature(BUS_BITS)),
+                "i": In(stream.Signature(layout(event_record(chip)))),
+                "o": Out(stream.Signature(layout(output_record(chip)))),
+                "tick": In(1),
+                "busy": Out(1),
+                "clk": In(1),
+                "rst": In(1),
+                **working(chip),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -50,10 +58,23 @@ class ChipTop(wiring.Component):
         wiring.connect(m, responses.o, wiring.flipped(self.response))
         wiring.connect(m, core.o, wiring.flipped(self.o))
 
-        run, clear, zero, waiting = commands(m, core.command, tick, core.busy, core.drive if self.chip.pim else None)
+        run, clear, zero, waiting = commands(
+            m, core.command, tick, core.busy, core.drive if self.chip.pim else None
+        )
         m.d.comb += [
-            core.tick.eq(run), core.clear.eq(clear), core.zero.eq(zero), core.wait.eq(waiting.any()),
-            self.busy.eq(core.busy | core.taken | waiting.any() | tick | requests.o.valid | events_in.o.valid | reset),
+            core.tick.eq(run),
+            core.clear.eq(clear),
+            core.zero.eq(zero),
+            core.wait.eq(waiting.any()),
+            self.busy.eq(
+                core.busy
+                | core.taken
+                | waiting.any()
+                | tick
+                | requests.o.valid
+                | events_in.o.valid
+                | reset
+            ),
         ]
         if self.chip.banks > 1:
             m.d.comb += self.working.eq(core.busy | waiting.any() | tick | reset)
@@ -75,18 +96,23 @@ def pins(m: Module, top: wiring.Component) -> tuple[Signal, Signal]:
     return reset, tick
 
 
-def commands(m: Module, command: Value, tick: Value, busy: Value, drive: Value | None = None) -> tuple[Signal, Signal, Signal, Signal]:
+def commands(
+    m: Module, command: Value, tick: Value, busy: Value, drive: Value | None = None
+) -> tuple[Signal, Signal, Signal, Signal]:
     """Commands wait until nothing is busy: first zero and clear, then the tick. Returns tick, clear and zero as they are taken, and
     those that wait. ``drive``: with a PIM macro, the strobe that begins it, before the tick."""
     waiting, asked, taken = Signal(len(command)), Signal(len(command)), Signal(len(command))
     run, clear, zero = Signal(), Signal(), Signal()
     first, done = CONTROL_CLEAR, run * CONTROL_TICK | clear * CONTROL_CLEAR | zero * CONTROL_ZERO
     if drive is not None:
-        m.d.comb += drive.eq((waiting & CONTROL_PIM).any() & ~(waiting & CONTROL_CLEAR).any() & ~busy)
+        m.d.comb += drive.eq(
+            (waiting & CONTROL_PIM).any() & ~(waiting & CONTROL_CLEAR).any() & ~busy
+        )
         first, done = first | CONTROL_PIM, done | drive * CONTROL_PIM
     m.d.comb += [
         asked.eq(command | tick * CONTROL_TICK),
-        zero.eq((waiting & CONTROL_ZERO).any() & ~busy), clear.eq((waiting & CONTROL_CLEAR).any() & ~busy),
+        zero.eq((waiting & CONTROL_ZERO).any() & ~busy),
+        clear.eq((waiting & CONTROL_CLEAR).any() & ~busy),
         run.eq((waiting & CONTROL_TICK).any() & ~(waiting & first).any() & ~busy),
         taken.eq(done),
     ]

@@ -43,12 +43,22 @@ class MeshTop(wiring.Component):
         self.chip, self.mesh = chip, Mesh(chip.mesh_width, chip.mesh_height)
         self.map = MemoryMap(chip)
         self.requests = request_layout(self.map.address_bits + chip.derived.core_bits)
-        self.into, self.out = (layout(numbered(record(chip), chip)) for record in (event_record, output_record))
-        super().__init__({
-            "request": In(stream.Signature(self.requests)), "response": Out(stream.Signature(BUS_BITS)),
-            "i": In(stream.Signature(self.into)), "o": Out(stream.Signature(self.out)),
-            "tick": In(1), "busy": Out(1), "clk": In(1), "rst": In(1), **working_pin(chip),
-        })
+        self.into, self.out = (
+            layout(numbered(record(chip), chip)) for record in (event_record, output_record)
+        )
+        super().__init__(
+            {
+                "request": In(stream.Signature(self.requests)),
+                "response": Out(stream.Signature(BUS_BITS)),
+                "i": In(stream.Signature(self.into)),
+                "o": Out(stream.Signature(self.out)),
+                "tick": In(1),
+                "busy": Out(1),
+                "clk": In(1),
+                "rst": In(1),
+                **working_pin(chip),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -56,38 +66,78 @@ class MeshTop(wiring.Component):
         cores = [_Core(self.chip) for _ in self.mesh]
         for (x, y), core in zip(self.mesh, cores, strict=True):
             m.submodules[f"core_{x}_{y}"] = core
-        m.submodules.fabric = fabric = Fabric(self.mesh, layout(event_record(self.chip)), clock_gates=self.chip.clock_gates)
+        m.submodules.fabric = fabric = Fabric(
+            self.mesh, layout(event_record(self.chip)), clock_gates=self.chip.clock_gates
+        )
         for number, core in enumerate(cores):
             wiring.connect(m, core.p, fabric.i[number])
 
         working, asked = Signal(), Signal(3)
-        m.d.comb += [working.eq(Cat(core.busy for core in cores).any() | fabric.busy),
-                     asked.eq(reduce(or_, (core.command for core in cores)))]
+        m.d.comb += [
+            working.eq(Cat(core.busy for core in cores).any() | fabric.busy),
+            asked.eq(reduce(or_, (core.command for core in cores))),
+        ]
         run, clear, zero, waiting = commands(m, asked, tick, working)
         for core in cores:
-            m.d.comb += [core.tick.eq(run), core.clear.eq(clear), core.zero.eq(zero), core.wait.eq(waiting.any() | working)]
-        going = [self._load_port(m, cores), self._events_in(m, cores, fabric), self._events_out(m, cores)]
-        m.d.comb += self.busy.eq(working | waiting.any() | Cat(core.taken for core in cores).any() | Cat(going).any() | tick | reset)
+            m.d.comb += [
+                core.tick.eq(run),
+                core.clear.eq(clear),
+                core.zero.eq(zero),
+                core.wait.eq(waiting.any() | working),
+            ]
+        going = [
+            self._load_port(m, cores),
+            self._events_in(m, cores, fabric),
+            self._events_out(m, cores),
+        ]
+        m.d.comb += self.busy.eq(
+            working
+            | waiting.any()
+            | Cat(core.taken for core in cores).any()
+            | Cat(going).any()
+            | tick
+            | reset
+        )
         if self.chip.banks > 1:
             m.d.comb += self.working.eq(working | waiting.any() | tick | reset)
         return m
 
     def _load_port(self, m: Module, cores: list) -> Value:
         """Requests to the core they name, one read at a time, so that answers keep their order. Returns whether one is under way."""
-        m.submodules.requests, m.submodules.responses = requests, responses = Skid(self.requests), Skid(BUS_BITS)
+        m.submodules.requests, m.submodules.responses = requests, responses = (
+            Skid(self.requests),
+            Skid(BUS_BITS),
+        )
         wiring.connect(m, wiring.flipped(self.request), requests.i)
         wiring.connect(m, responses.o, wiring.flipped(self.response))
-        number, address = requests.o.p.address[self.map.address_bits:], requests.o.p.address[:self.map.address_bits]
+        number, address = (
+            requests.o.p.address[self.map.address_bits :],
+            requests.o.p.address[: self.map.address_bits],
+        )
         reading, nowhere = Signal(), Signal()  # a read is with its core; there is no such core
         here = [requests.o.valid & ~reading & (number == n) for n in range(len(cores))]
         for core, mine in zip(cores, here, strict=True):
-            m.d.comb += [core.request.valid.eq(mine), core.request.p.address.eq(address), core.request.p.data.eq(requests.o.p.data),
-                         core.request.p.write.eq(requests.o.p.write), core.response.ready.eq(responses.i.ready)]
+            m.d.comb += [
+                core.request.valid.eq(mine),
+                core.request.p.address.eq(address),
+                core.request.p.data.eq(requests.o.p.data),
+                core.request.p.write.eq(requests.o.p.write),
+                core.response.ready.eq(responses.i.ready),
+            ]
         m.d.comb += [
-            requests.o.ready.eq(~reading & (Cat(core.request.ready & (number == n) for n, core in enumerate(cores)).any()
-                                            | (number >= len(cores)))),
-            responses.i.valid.eq(reading & (nowhere | Cat(core.response.valid for core in cores).any())),
-            responses.i.payload.eq(reduce(or_, (Mux(core.response.valid, core.response.payload, 0) for core in cores))),
+            requests.o.ready.eq(
+                ~reading
+                & (
+                    Cat(core.request.ready & (number == n) for n, core in enumerate(cores)).any()
+                    | (number >= len(cores))
+                )
+            ),
+            responses.i.valid.eq(
+                reading & (nowhere | Cat(core.response.valid for core in cores).any())
+            ),
+            responses.i.payload.eq(
+                reduce(or_, (Mux(core.response.valid, core.response.payload, 0) for core in cores))
+            ),
         ]
         with m.If(requests.o.valid & requests.o.ready):
             m.d.sync += [reading.eq(~requests.o.p.write), nowhere.eq(number >= len(cores))]
@@ -102,9 +152,12 @@ class MeshTop(wiring.Component):
         number, takes = events.o.p.core, [events.o.p.core >= len(cores)]
         for n, core in enumerate(cores):
             packet = fabric.o[n]
-            m.d.comb += [core.i.valid.eq(packet.valid | (events.o.valid & (number == n))), packet.ready.eq(core.i.ready),
-                         core.i.p.axon.eq(Mux(packet.valid, packet.p.axon, events.o.p.axon)),
-                         core.i.p.delay.eq(Mux(packet.valid, packet.p.delay, events.o.p.delay))]
+            m.d.comb += [
+                core.i.valid.eq(packet.valid | (events.o.valid & (number == n))),
+                packet.ready.eq(core.i.ready),
+                core.i.p.axon.eq(Mux(packet.valid, packet.p.axon, events.o.p.axon)),
+                core.i.p.delay.eq(Mux(packet.valid, packet.p.delay, events.o.p.delay)),
+            ]
             takes.append((number == n) & core.i.ready & ~packet.valid)
         m.d.comb += events.o.ready.eq(Cat(takes).any())
         return events.o.valid
@@ -113,14 +166,31 @@ class MeshTop(wiring.Component):
         """Events of all cores, in turn, as one stream. Returns whether one waits to leave."""
         m.submodules.events_out = events = Skid(self.out)
         wiring.connect(m, events.o, wiring.flipped(self.o))
-        request, grant, turn = (Signal(len(cores), name=f"out_{name}") for name in ("request", "grant", "turn"))
+        request, grant, turn = (
+            Signal(len(cores), name=f"out_{name}") for name in ("request", "grant", "turn")
+        )
         chosen = [grant[n] for n in range(len(cores))]
         m.d.comb += [
-            request.eq(Cat(core.o.valid for core in cores)), grant.eq(in_turn(request, turn)), events.i.valid.eq(request.any()),
-            *(events.i.p[name].eq(reduce(or_, (Mux(mine, core.o.p[name], 0) for mine, core in zip(chosen, cores, strict=True))))
-              for name in ("address", "delay")),
+            request.eq(Cat(core.o.valid for core in cores)),
+            grant.eq(in_turn(request, turn)),
+            events.i.valid.eq(request.any()),
+            *(
+                events.i.p[name].eq(
+                    reduce(
+                        or_,
+                        (
+                            Mux(mine, core.o.p[name], 0)
+                            for mine, core in zip(chosen, cores, strict=True)
+                        ),
+                    )
+                )
+                for name in ("address", "delay")
+            ),
             events.i.p.core.eq(reduce(or_, (Mux(mine, n, 0) for n, mine in enumerate(chosen)))),
-            *(core.o.ready.eq(mine & events.i.ready) for mine, core in zip(chosen, cores, strict=True)),
+            *(
+                core.o.ready.eq(mine & events.i.ready)
+                for mine, core in zip(chosen, cores, strict=True)
+            ),
         ]
         with m.If(events.i.valid & events.i.ready):
             m.d.sync += turn.eq(~((grant << 1) - 1))
@@ -135,7 +205,9 @@ class _Core(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        ports = {f"{'i' if member.flow == In else 'o'}_{'__'.join(map(str, path))}": Value.cast(value)
-                 for path, member, value in self.signature.flatten(self)}
+        ports = {
+            f"{'i' if member.flow == In else 'o'}_{'__'.join(map(str, path))}": Value.cast(value)
+            for path, member, value in self.signature.flatten(self)
+        }
         m.submodules.core = Instance(CORE_MODULE, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
         return m

@@ -25,7 +25,10 @@ LONG_LINE = 4000
 
 def primitives() -> str:
     """The Verilog of the memory, the clock gate and the skid buffer."""
-    return "\n".join((files("spikeloop.hdl.lib") / name).read_text() for name in ("ram.v", "clock_gate.v", "skid.v"))
+    return "\n".join(
+        (files("spikeloop.hdl.lib") / name).read_text()
+        for name in ("ram.v", "clock_gate.v", "skid.v")
+    )
 
 
 def convert(component: wiring.Component, name: str) -> str:
@@ -38,7 +41,10 @@ def convert(component: wiring.Component, name: str) -> str:
         if collecting:
             gc.enable()
     # A wide concatenation is one line, longer than some readers take.
-    lines = (line if len(line) < LONG_LINE else line.replace(", ", ",\n    ") for line in text.splitlines())
+    lines = (
+        line if len(line) < LONG_LINE else line.replace(", ", ",\n    ")
+        for line in text.splitlines()
+    )
     return "\n".join(lines)
 
 
@@ -59,7 +65,9 @@ def generate_board(chip: Chip, *, divisor: int | None = None, virtual: bool = Fa
 def _whole(chip: Chip, *parts: str) -> str:
     """With the neuron steps of a wide core, and the primitives."""
     part = slice_of(chip)
-    slices = [convert(stage(part), module) for stage, module in SLICE_MODULES.items()] if part else []
+    slices = (
+        [convert(stage(part), module) for stage, module in SLICE_MODULES.items()] if part else []
+    )
     macro = _macro_parts(chip.pim.macro) if chip.pim else []
     return "\n".join((*parts, *slices, *macro, primitives()))
 

@@ -5,8 +5,15 @@ A skip always says what is missing and is counted by pytest; it is never a pass.
 
 import os
 
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")  # before numpy and torch load: pytest-xdist already fills the cores
+for _variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+):
+    os.environ.setdefault(
+        _variable, "1"
+    )  # before numpy and torch load: pytest-xdist already fills the cores
 
 import gc
 import shutil
@@ -21,9 +28,16 @@ SHARED = ROOT.parent / "shared"
 ICARUS = shutil.which("iverilog") is not None and shutil.which("vvp") is not None
 NO_ICARUS = "Icarus Verilog is not installed: sudo apt-get install iverilog"
 
-LONGEST = ("test_lenet.py", "test_hil_faults.py", "test_pim_mnist.py", "test_faults.py")  # first, so that all processes end together
+LONGEST = (
+    "test_lenet.py",
+    "test_hil_faults.py",
+    "test_pim_mnist.py",
+    "test_faults.py",
+)  # first, so that all processes end together
 
-gc.set_threshold(50_000, 20, 20)  # elaborating and parsing make millions of objects that stay: a quarter of the time went into looking
+gc.set_threshold(
+    50_000, 20, 20
+)  # elaborating and parsing make millions of objects that stay: a quarter of the time went into looking
 
 # no deadline: a slow machine is not an error, and timings live in the bench
 hypothesis.settings.register_profile("spikeloop", deadline=None, print_blob=True)
@@ -31,13 +45,22 @@ hypothesis.settings.load_profile("spikeloop")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--seed", type=int, default=0, help="seed of the fixtures `seed` and `rng` (default 0)")
-    parser.addoption("--geometries", type=int, default=10, help="random PIM macros, each built for itself (default 10)")
+    parser.addoption(
+        "--seed", type=int, default=0, help="seed of the fixtures `seed` and `rng` (default 0)"
+    )
+    parser.addoption(
+        "--geometries",
+        type=int,
+        default=10,
+        help="random PIM macros, each built for itself (default 10)",
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    return [f"spikeloop: seed {config.getoption('--seed')}, icarus {'present' if ICARUS else 'absent'}, "
-            f"shared data {'present' if SHARED.is_dir() else 'absent'}"]
+    return [
+        f"spikeloop: seed {config.getoption('--seed')}, icarus {'present' if ICARUS else 'absent'}, "
+        f"shared data {'present' if SHARED.is_dir() else 'absent'}"
+    ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,7 +69,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("icarus") and not ICARUS:
             item.add_marker(pytest.mark.skip(reason=NO_ICARUS))
         if item.get_closest_marker("shared") and not SHARED.is_dir():
-            item.add_marker(pytest.mark.skip(reason=f"shared data is absent: no folder '{SHARED.name}' beside the repository"))
+            item.add_marker(
+                pytest.mark.skip(
+                    reason=f"shared data is absent: no folder '{SHARED.name}' beside the repository"
+                )
+            )
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,18 @@ from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.traces.trace import Stimulus, Trace, pack, unpack
 
-__all__ = ["ChipBench", "Pattern", "Scoreboard", "StreamDriver", "StreamMonitor", "always", "never", "one_in", "randomly", "watchdog"]
+__all__ = [
+    "ChipBench",
+    "Pattern",
+    "Scoreboard",
+    "StreamDriver",
+    "StreamMonitor",
+    "always",
+    "never",
+    "one_in",
+    "randomly",
+    "watchdog",
+]
 
 TICK_LIMIT = 200_000  # cycles of one tick before the chip counts as hung
 
@@ -76,11 +87,17 @@ class ChipBench:
 
     def request(self, address: int, data: int = 0, *, write: bool) -> int:
         """The word of a request."""
-        return address | data << self.map.address_bits | int(write) << (self.map.address_bits + BUS_BITS)
+        return (
+            address
+            | data << self.map.address_bits
+            | int(write) << (self.map.address_bits + BUS_BITS)
+        )
 
     async def write(self, address: int, *values: int) -> None:
         """Write 32-bit values to addresses from ``address`` on."""
-        await self.requests.send(self.request(address + i, int(value), write=True) for i, value in enumerate(values))
+        await self.requests.send(
+            self.request(address + i, int(value), write=True) for i, value in enumerate(values)
+        )
 
     async def read(self, address: int) -> int:
         return (await self.read_all([address]))[0]
@@ -105,7 +122,7 @@ class ChipBench:
         """Fill a memory: uint8 ``[rows, ceil(width / 8)]``, little-endian within a row."""
         memory = self.map.memories[name]
         words = np.zeros((len(rows), memory.chunks * 4), np.uint8)
-        words[:, :rows.shape[1]] = rows
+        words[:, : rows.shape[1]] = rows
         for row, chunks in enumerate(words.view("<u4").tolist()):
             await self.write(memory.address(row), *chunks)
 
@@ -113,9 +130,11 @@ class ChipBench:
         """Rows of a memory (default: all): uint8 ``[rows, ceil(width / 8)]``."""
         memory = self.map.memories[name]
         rows = list(range(memory.rows) if rows is None else rows)
-        values = await self.read_all(memory.address(row, chunk) for row in rows for chunk in range(memory.chunks))
+        values = await self.read_all(
+            memory.address(row, chunk) for row in rows for chunk in range(memory.chunks)
+        )
         data = np.array(values, "<u4").reshape(len(rows), memory.chunks).view(np.uint8)
-        return data[:, :-(-memory.width // 8)]
+        return data[:, : -(-memory.width // 8)]
 
     async def load(self, image: Image) -> None:
         """The whole image, its settings, and CLEAR.
@@ -174,8 +193,13 @@ class ChipBench:
     async def counters(self) -> dict[str, int]:
         """The 64-bit counters."""
         registers = self.map.registers
-        halves = await self.read_all(registers[name + half].address for name in COUNTERS for half in ("", "_high"))
-        return {name: low | high << BUS_BITS for name, low, high in zip(COUNTERS, halves[::2], halves[1::2], strict=True)}
+        halves = await self.read_all(
+            registers[name + half].address for name in COUNTERS for half in ("", "_high")
+        )
+        return {
+            name: low | high << BUS_BITS
+            for name, low, high in zip(COUNTERS, halves[::2], halves[1::2], strict=True)
+        }
 
     # -- whole runs --------------------------------------------------------------------------------------
 
@@ -187,24 +211,44 @@ class ChipBench:
 
     async def spikes(self, words: Iterable[int]) -> np.ndarray:
         """Spikes of the last step of these words, which must have had one since CLEAR: uint8 0/1 ``[all words * lanes]``, others 0."""
-        words, spikes = sorted(words), np.zeros((self.chip.derived.words, self.chip.lanes), np.uint8)
-        spikes[words] = self._planes(self.map.memories["spikes"], await self.read_memory("spikes", words))[0]
+        words, spikes = (
+            sorted(words),
+            np.zeros((self.chip.derived.words, self.chip.lanes), np.uint8),
+        )
+        spikes[words] = self._planes(
+            self.map.memories["spikes"], await self.read_memory("spikes", words)
+        )[0]
         return spikes.reshape(-1)
 
     def _planes(self, memory: Memory, rows: np.ndarray) -> np.ndarray:
         """Memory rows to bit planes, uint8 0/1 ``[plane, row, lane]``."""
         bits = np.unpackbits(rows, axis=1, count=memory.width, bitorder="little")
-        return bits.reshape(len(rows), memory.width // self.chip.lanes, self.chip.lanes).transpose(1, 0, 2)
+        return bits.reshape(len(rows), memory.width // self.chip.lanes, self.chip.lanes).transpose(
+            1, 0, 2
+        )
 
-    async def run(self, image: Image, stimulus: Stimulus, *, dense: bool = False, gaps: Iterator[int] | None = None) -> Trace:
+    async def run(
+        self,
+        image: Image,
+        stimulus: Stimulus,
+        *,
+        dense: bool = False,
+        gaps: Iterator[int] | None = None,
+    ) -> Trace:
         """Run every sample from CLEAR over the ports alone, as a board would; the trace has spikes, membranes and counters.
 
         gaps: idle cycles before each event sent. Events that leave are in ``outputs.received``.
         """
         place, bits = image.placement, self.chip.derived.axon_bits
         lines = {i.name: unpack(stimulus.spikes[i.name], i.size) for i in place.inputs}
-        spikes = {p.name: np.zeros((stimulus.samples, image.steps, p.size), np.uint8) for p in place.populations}
-        membranes = {p.name: np.zeros((stimulus.samples, image.steps, p.size), np.int32) for p in place.populations}
+        spikes = {
+            p.name: np.zeros((stimulus.samples, image.steps, p.size), np.uint8)
+            for p in place.populations
+        }
+        membranes = {
+            p.name: np.zeros((stimulus.samples, image.steps, p.size), np.int32)
+            for p in place.populations
+        }
         counts = {name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in COUNTERS}
         await self.set("dense", int(dense))
         for sample in range(stimulus.samples):
@@ -221,9 +265,14 @@ class ChipBench:
                 for name in COUNTERS:
                     counts[name][sample, tick] = after[name] - before[name]
                 live = [p for p in place.populations if 0 <= tick - p.start < image.steps]
-                fired = await self.spikes({int(n) // self.chip.lanes for p in live for n in p.neurons})
+                fired = await self.spikes(
+                    {int(n) // self.chip.lanes for p in live for n in p.neurons}
+                )
                 before, v = after, await self.membranes()
                 for p in live:
                     step = tick - p.start
-                    spikes[p.name][sample, step], membranes[p.name][sample, step] = fired[p.neurons], v[p.neurons]
+                    spikes[p.name][sample, step], membranes[p.name][sample, step] = (
+                        fired[p.neurons],
+                        v[p.neurons],
+                    )
         return Trace({name: pack(array) for name, array in spikes.items()}, membranes, counts)

@@ -43,8 +43,16 @@ def build_chip(chip: Chip, simulator: str, **options: object) -> Build:
     return build(simulator, [verilog_of(chip)], "chip", **options)  # type: ignore[arg-type]
 
 
-def build(simulator: str, sources: Sequence[Path], top: str, *, stock: bool = False, timing: bool = False, compiler: str = "c++",
-          optimize: str = "-O1") -> Build:
+def build(
+    simulator: str,
+    sources: Sequence[Path],
+    top: str,
+    *,
+    stock: bool = False,
+    timing: bool = False,
+    compiler: str = "c++",
+    optimize: str = "-O1",
+) -> Build:
     """Compile Verilog ``sources`` for cocotb; cached.
 
     stock: cocotb's own flags, every signal public and writable. timing: the design has delays (a clock of its own; Verilator only:
@@ -57,19 +65,42 @@ def build(simulator: str, sources: Sequence[Path], top: str, *, stock: bool = Fa
     try:
         from cocotb_tools.runner import get_runner
     except ModuleNotFoundError:
-        raise InputError("cocotb must be installed (pip install 'spikeloop[test]'), not missing") from None
-    arguments, settings = ["-g2005"], {}  # Icarus: initial values are events then, which wake always @* blocks at time 0
+        raise InputError(
+            "cocotb must be installed (pip install 'spikeloop[test]'), not missing"
+        ) from None
+    arguments, settings = (
+        ["-g2005"],
+        {},
+    )  # Icarus: initial values are events then, which wake always @* blocks at time 0
     if simulator == "verilator":
-        arguments = ["-Wno-fatal", "-Wno-lint", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
-                     *([] if stock else ["--no-public-flat-rw"]), *(["--timing", "-CFLAGS", "-std=c++20"] if timing else ["--no-timing"])]
+        arguments = [
+            "-Wno-fatal",
+            "-Wno-lint",
+            "--x-assign",
+            "fast",
+            "--x-initial",
+            "fast",
+            "--noassert",
+            *([] if stock else ["--no-public-flat-rw"]),
+            *(["--timing", "-CFLAGS", "-std=c++20"] if timing else ["--no-timing"]),
+        ]
         # the wheel was built without configure's results: say what it would have found
-        settings = {"CFG_CXXFLAGS_PCH_I": "-include", "PYTHON3": sys.executable,
-                    "CFG_CXXFLAGS_COROUTINES": "-fcoroutines" if timing and "clang" not in compiler else "",
-                    "OPT_FAST": optimize, "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O1",
-                    "CXX": compiler, "LINK": compiler, **({"LDLIBS": "-latomic"} if "clang" in compiler else {})}
+        settings = {
+            "CFG_CXXFLAGS_PCH_I": "-include",
+            "PYTHON3": sys.executable,
+            "CFG_CXXFLAGS_COROUTINES": "-fcoroutines" if timing and "clang" not in compiler else "",
+            "OPT_FAST": optimize,
+            "OPT_SLOW": "-O0",
+            "OPT_GLOBAL": "-O1",
+            "CXX": compiler,
+            "LINK": compiler,
+            **({"LDLIBS": "-latomic"} if "clang" in compiler else {}),
+        }
     texts = [source.read_bytes() for source in sources]
     versions = [metadata.version(package) for package in ("cocotb", "verilator")]
-    key = hashlib.sha256(repr((simulator, top, texts, arguments, settings, versions, code(__name__))).encode()).hexdigest()[:24]
+    key = hashlib.sha256(
+        repr((simulator, top, texts, arguments, settings, versions, code(__name__))).encode()
+    ).hexdigest()[:24]
 
     def make(folder: Path) -> None:
         log, files = folder / "build.log", list(sources)
@@ -77,22 +108,45 @@ def build(simulator: str, sources: Sequence[Path], top: str, *, stock: bool = Fa
             files.insert(0, folder / "public.vlt")
             files[0].write_text(_public_ports(top, b"\n".join(texts).decode()))
         root = simulator_root() if simulator == "verilator" else Path()
-        tools = {"PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}", "MAKEFLAGS": " ".join(f"{k}={v}" for k, v in settings.items()),
-                 **({"OBJCACHE": "ccache"} if shutil.which("ccache") else {})} if simulator == "verilator" else {}
+        tools = (
+            {
+                "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
+                "MAKEFLAGS": " ".join(f"{k}={v}" for k, v in settings.items()),
+                **({"OBJCACHE": "ccache"} if shutil.which("ccache") else {}),
+            }
+            if simulator == "verilator"
+            else {}
+        )
         with patch.dict(os.environ, tools):
             try:
-                get_runner(simulator).build(sources=files, hdl_toplevel=top, build_dir=folder, build_args=arguments, timescale=TIMESCALE,
-                                            log_file=log)
+                get_runner(simulator).build(
+                    sources=files,
+                    hdl_toplevel=top,
+                    build_dir=folder,
+                    build_args=arguments,
+                    timescale=TIMESCALE,
+                    log_file=log,
+                )
             except Exception as error:
-                raise RuntimeError(f"build of {top} for {simulator} failed ({error}):\n{_tail(log)}") from None
+                raise RuntimeError(
+                    f"build of {top} for {simulator} failed ({error}):\n{_tail(log)}"
+                ) from None
         for leftover in (*folder.glob("*.o"), *folder.glob("*.gch"), *folder.glob("*.a")):
             leftover.unlink()
 
     return Build(simulator, top, cached(f"cocotb-{key}", make))
 
 
-def run(built: Build, module: str, *, environment: Mapping[str, str] | None = None, seed: int = 0, only: str | None = None,
-        plusargs: Sequence[str] = (), folder: Path | None = None) -> list[str]:
+def run(
+    built: Build,
+    module: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    seed: int = 0,
+    only: str | None = None,
+    plusargs: Sequence[str] = (),
+    folder: Path | None = None,
+) -> list[str]:
     """Run the cocotb tests of the Python module ``module`` in one simulation; returns their names.
 
     environment: variables the module reads. seed: cocotb's random seed. only: regular expression of test names.
@@ -103,7 +157,15 @@ def run(built: Build, module: str, *, environment: Mapping[str, str] | None = No
 
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="spikeloop-") as temporary:
-            return run(built, module, environment=environment, seed=seed, only=only, plusargs=plusargs, folder=Path(temporary))
+            return run(
+                built,
+                module,
+                environment=environment,
+                seed=seed,
+                only=only,
+                plusargs=plusargs,
+                folder=Path(temporary),
+            )
     folder.mkdir(parents=True, exist_ok=True)
     log, results = folder / "simulation.log", folder / "results.xml"
     runner = get_runner(built.simulator)
@@ -112,20 +174,37 @@ def run(built: Build, module: str, *, environment: Mapping[str, str] | None = No
     with patch.dict(os.environ):
         os.environ.pop("PYTEST_CURRENT_TEST", None)
         try:
-            runner.test(test_module=module, hdl_toplevel=built.top, hdl_toplevel_lang="verilog", build_dir=built.folder, test_dir=folder,
-                        seed=seed, results_xml=str(results), log_file=log, test_filter=only, timescale=TIMESCALE,
-                        plusargs=plusargs,
-                        extra_env={"COCOTB_REWRITE_ASSERTION_FILES": "", **(environment or {})})
+            runner.test(
+                test_module=module,
+                hdl_toplevel=built.top,
+                hdl_toplevel_lang="verilog",
+                build_dir=built.folder,
+                test_dir=folder,
+                seed=seed,
+                results_xml=str(results),
+                log_file=log,
+                test_filter=only,
+                timescale=TIMESCALE,
+                plusargs=plusargs,
+                extra_env={"COCOTB_REWRITE_ASSERTION_FILES": "", **(environment or {})},
+            )
         except (SystemExit, RuntimeError) as error:
             ended = error
     if not results.exists():
         raise AssertionError(f"{module} on {built.simulator} ended without results:\n{_tail(log)}")
     cases = list(ElementTree.parse(results).iter("testcase"))
-    failed = [f"{case.get('name')}: {(bad.get('error_msg') or bad.get('message') or 'failed').splitlines()[0]}"
-              for case in cases for bad in (case.find("failure"), case.find("error")) if bad is not None]
+    failed = [
+        f"{case.get('name')}: {(bad.get('error_msg') or bad.get('message') or 'failed').splitlines()[0]}"
+        for case in cases
+        for bad in (case.find("failure"), case.find("error"))
+        if bad is not None
+    ]
     if failed or ended is not None or not cases:
-        raise AssertionError(f"{module} on {built.simulator}: {len(failed)} of {len(cases)} tests failed (seed {seed}): "
-                             + "; ".join(failed) + f"\n{_tail(log)}")
+        raise AssertionError(
+            f"{module} on {built.simulator}: {len(failed)} of {len(cases)} tests failed (seed {seed}): "
+            + "; ".join(failed)
+            + f"\n{_tail(log)}"
+        )
     return [case.get("name", "") for case in cases if case.find("skipped") is None]
 
 
@@ -134,10 +213,16 @@ def _public_ports(top: str, verilog: str) -> str:
     start = re.search(rf"^module {re.escape(top)}\b", verilog, re.MULTILINE)
     if start is None:
         raise InputError(f"sources must hold the module {top}, not only others")
-    body = verilog[start.start():verilog.index("endmodule", start.start())]
+    body = verilog[start.start() : verilog.index("endmodule", start.start())]
     lines = ["`verilator_config"]
-    for direction, name in re.findall(r"^\s*(input|output)\s+(?:wire\s+|reg\s+|logic\s+)*(?:\[[^]]*\]\s*)?(\w+)", body, re.MULTILINE):
-        lines.append(f'public_flat_{"rw" if direction == "input" else "rd"} -module "{top}" -var "{name}"')
+    for direction, name in re.findall(
+        r"^\s*(input|output)\s+(?:wire\s+|reg\s+|logic\s+)*(?:\[[^]]*\]\s*)?(\w+)",
+        body,
+        re.MULTILINE,
+    ):
+        lines.append(
+            f'public_flat_{"rw" if direction == "input" else "rd"} -module "{top}" -var "{name}"'
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -145,8 +230,14 @@ def _need(*programs: str) -> None:
     packages = {"iverilog": "iverilog", "vvp": "iverilog", "c++": "g++", "clang++": "clang"}
     for program in programs:
         if not shutil.which(program):
-            raise InputError(f"{program} must be installed, not missing: sudo apt-get install {packages.get(program, program)}")
+            raise InputError(
+                f"{program} must be installed, not missing: sudo apt-get install {packages.get(program, program)}"
+            )
 
 
 def _tail(log: Path, lines: int = 40) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
+    return (
+        "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+        if log.exists()
+        else "(no log)"
+    )

@@ -14,7 +14,18 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
-__all__ = ["PERIOD", "Pattern", "Scoreboard", "StreamDriver", "StreamMonitor", "always", "never", "one_in", "randomly", "watchdog"]
+__all__ = [
+    "PERIOD",
+    "Pattern",
+    "Scoreboard",
+    "StreamDriver",
+    "StreamMonitor",
+    "always",
+    "never",
+    "one_in",
+    "randomly",
+    "watchdog",
+]
 
 PERIOD = 10  # ns
 
@@ -48,6 +59,7 @@ def watchdog(name: str, cycles: int) -> Iterator[None]:
     with watchdog("tick 3", 10_000):
         await bench.tick()
     """
+
     async def bite() -> None:
         await Timer(cycles * PERIOD, "ns")
         raise TimeoutError(f"{name}: not done after {cycles} cycles")
@@ -64,7 +76,9 @@ class StreamDriver:
 
     def __init__(self, dut: Any, prefix: str) -> None:
         self.clk = dut.clk
-        self.valid, self.ready, self.payload = (getattr(dut, f"{prefix}__{part}") for part in ("valid", "ready", "payload"))
+        self.valid, self.ready, self.payload = (
+            getattr(dut, f"{prefix}__{part}") for part in ("valid", "ready", "payload")
+        )
         self.valid.value = 0
         self.payload.value = 0
 
@@ -92,9 +106,18 @@ class StreamMonitor:
     failure.
     """
 
-    def __init__(self, dut: Any, prefix: str, *, pattern: Pattern = always, check: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self,
+        dut: Any,
+        prefix: str,
+        *,
+        pattern: Pattern = always,
+        check: Callable[[int], None] | None = None,
+    ) -> None:
         self.name, self.clk, self.check = prefix, dut.clk, check
-        self.valid, self.ready, self.payload = (getattr(dut, f"{prefix}__{part}") for part in ("valid", "ready", "payload"))
+        self.valid, self.ready, self.payload = (
+            getattr(dut, f"{prefix}__{part}") for part in ("valid", "ready", "payload")
+        )
         self.received: list[int] = []
         self.pattern = pattern
         self.ready.value = 0
@@ -113,16 +136,22 @@ class StreamMonitor:
         while True:
             if str(self.valid.value) != "1":
                 if waiting is not None:
-                    raise AssertionError(f"stream {self.name}: word {waiting:#x} was withdrawn before it was taken")
+                    raise AssertionError(
+                        f"stream {self.name}: word {waiting:#x} was withdrawn before it was taken"
+                    )
                 await RisingEdge(self.valid)
                 await FallingEdge(self.clk)
                 continue
             offered, ready = self.payload.value, next(self._draws)
             if not offered.is_resolvable:
-                raise AssertionError(f"stream {self.name}: word {len(self.received)} has undefined bits: {offered}")
+                raise AssertionError(
+                    f"stream {self.name}: word {len(self.received)} has undefined bits: {offered}"
+                )
             word = int(offered)
             if waiting not in (None, word):
-                raise AssertionError(f"stream {self.name}: word {waiting:#x} became {word:#x} before it was taken")
+                raise AssertionError(
+                    f"stream {self.name}: word {waiting:#x} became {word:#x} before it was taken"
+                )
             self.ready.value = ready
             waiting = None if ready else word
             if ready:
@@ -147,13 +176,19 @@ class Scoreboard:
 
     def check(self, item: Any) -> None:
         if self.matched >= len(self.expected):
-            raise AssertionError(f"{self.name}: item {self.matched} is {item}, and only {len(self.expected)} were expected")
+            raise AssertionError(
+                f"{self.name}: item {self.matched} is {item}, and only {len(self.expected)} were expected"
+            )
         if item != self.expected[self.matched]:
-            raise AssertionError(f"{self.name}: item {self.matched} is {item}, not {self.expected[self.matched]}")
+            raise AssertionError(
+                f"{self.name}: item {self.matched} is {item}, not {self.expected[self.matched]}"
+            )
         self.matched += 1
 
     def finish(self) -> None:
         """Everything expected has come."""
         if self.matched != len(self.expected):
-            raise AssertionError(f"{self.name}: {self.matched} items came, not {len(self.expected)}; "
-                                 f"the next would be {self.expected[self.matched]}")
+            raise AssertionError(
+                f"{self.name}: {self.matched} items came, not {len(self.expected)}; "
+                f"the next would be {self.expected[self.matched]}"
+            )

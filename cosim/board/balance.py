@@ -23,7 +23,12 @@ from spikeloop.pysim.traces.trace import pack
 __all__ = ["Episode", "Plant", "balance", "by_board", "by_golden", "controller"]
 
 BINS = 8
-RANGES = (2.4, 3.0, 0.21, 2.5)  # of position (m), speed, angle (rad), angular speed: those of the lines, to both sides
+RANGES = (
+    2.4,
+    3.0,
+    0.21,
+    2.5,
+)  # of position (m), speed, angle (rad), angular speed: those of the lines, to both sides
 GAINS = (3.0, 8.0, 60.0, 40.0)
 LIMITS = (2.4, math.inf, 0.21, math.inf)  # beyond them the pole has fallen
 
@@ -35,9 +40,18 @@ def controller(steps: int) -> Network:
     centres = (np.arange(BINS) - (BINS - 1) / 2) / (BINS / 2)
     push = np.concatenate([gain * centres for gain in GAINS])
     weights = np.rint(np.stack([-push, push], axis=1)).astype(np.int32)
-    neurons = Population.make("push", 2, weight_bits=8, v_th=1, leak_sign=[[[-1] * 2, [0] * 2, [0] * 2]], leak_shift=1)
-    return Network(name="balance", inputs=(Input(name="state", size=4 * BINS),), populations=(neurons,),
-                   edges=(Edge(source="state", target="push", weights=weights),), steps=steps, output="push", membrane_bits=24)
+    neurons = Population.make(
+        "push", 2, weight_bits=8, v_th=1, leak_sign=[[[-1] * 2, [0] * 2, [0] * 2]], leak_shift=1
+    )
+    return Network(
+        name="balance",
+        inputs=(Input(name="state", size=4 * BINS),),
+        populations=(neurons,),
+        edges=(Edge(source="state", target="push", weights=weights),),
+        steps=steps,
+        output="push",
+        membrane_bits=24,
+    )
 
 
 @dataclass
@@ -57,7 +71,9 @@ class Plant:
         """20 ms under a force in N. Cart 1 kg, pole 0.1 kg, half its length 0.5 m."""
         x, speed, angle, turn = self.state
         push = (force + 0.05 * turn**2 * math.sin(angle)) / 1.1
-        turning = (9.8 * math.sin(angle) - math.cos(angle) * push) / (0.5 * (4 / 3 - 0.1 * math.cos(angle) ** 2 / 1.1))
+        turning = (9.8 * math.sin(angle) - math.cos(angle) * push) / (
+            0.5 * (4 / 3 - 0.1 * math.cos(angle) ** 2 / 1.1)
+        )
         speed += 0.02 * (push - 0.05 * turning * math.cos(angle) / 1.1)
         turn += 0.02 * turning
         self.state = np.array((x + 0.02 * speed, speed, angle + 0.02 * turn, turn))
@@ -99,8 +115,11 @@ def by_golden(network: Network) -> Decide:
 
     def decide(lines: np.ndarray) -> tuple[bool, bool]:
         seen[0, (step := next(steps))] = lines
-        left, right = run(replace(network, steps=step + 1), {"state": seen[:, :step + 1]}, membranes=False).spikes["push"][0, step]
+        left, right = run(
+            replace(network, steps=step + 1), {"state": seen[:, : step + 1]}, membranes=False
+        ).spikes["push"][0, step]
         return bool(left), bool(right)
+
     return decide
 
 
@@ -110,7 +129,10 @@ def by_board(link: BoardLink, image: Image) -> Decide:
     link.execute([link.control(CONTROL_CLEAR), Command(RUN, 0)])
 
     def decide(lines: np.ndarray) -> tuple[bool, bool]:
-        items: Sequence[int] = link.execute([*input_commands(pack(lines), lines, first), Command(RUN, 1)])[-1].tolist()
+        items: Sequence[int] = link.execute(
+            [*input_commands(pack(lines), lines, first), Command(RUN, 1)]
+        )[-1].tolist()
         fired = {item & 0xFFFF for item in items if item >> 24 == ITEM_EVENT}
         return 0 in fired, 1 in fired
+
     return decide

@@ -49,10 +49,17 @@ class Family:
 
 
 FAMILIES = {
-    "ecp5": Family(place="nextpnr-ecp5 --lpf pins --textcfg board.txt", pack="ecppack --compress board.txt board.bit",
-                   pin='LOCATE COMP "{port}" SITE "{site}";\nIOBUF PORT "{port}" IO_TYPE=LVCMOS33;\n',
-                   clock='FREQUENCY PORT "clk" {mhz:g} MHZ;\n'),
-    "ice40": Family(place="nextpnr-ice40 --pcf pins --asc board.txt", pack="icepack board.txt board.bit", pin="set_io {port} {site}\n"),
+    "ecp5": Family(
+        place="nextpnr-ecp5 --lpf pins --textcfg board.txt",
+        pack="ecppack --compress board.txt board.bit",
+        pin='LOCATE COMP "{port}" SITE "{site}";\nIOBUF PORT "{port}" IO_TYPE=LVCMOS33;\n',
+        clock='FREQUENCY PORT "clk" {mhz:g} MHZ;\n',
+    ),
+    "ice40": Family(
+        place="nextpnr-ice40 --pcf pins --asc board.txt",
+        pack="icepack board.txt board.bit",
+        pin="set_io {port} {site}\n",
+    ),
 }
 
 
@@ -73,10 +80,20 @@ class Target:
 
 
 TARGETS = {
-    "ulx3s-85f": Target(family="ecp5", device="--85k --package CABGA381", clock=25_000_000, program="openFPGALoader --board ulx3s",
-                        pins={"clk": "G2", "rx": "M1", "tx": "L4", "led": "B2"}),
-    "hx8k": Target(family="ice40", device="--hx8k --package ct256", clock=12_000_000, program="iceprog",
-                   pins={"clk": "J3", "rx": "B10", "tx": "B12", "led": "B5"}),
+    "ulx3s-85f": Target(
+        family="ecp5",
+        device="--85k --package CABGA381",
+        clock=25_000_000,
+        program="openFPGALoader --board ulx3s",
+        pins={"clk": "G2", "rx": "M1", "tx": "L4", "led": "B2"},
+    ),
+    "hx8k": Target(
+        family="ice40",
+        device="--hx8k --package ct256",
+        clock=12_000_000,
+        program="iceprog",
+        pins={"clk": "J3", "rx": "B10", "tx": "B12", "led": "B5"},
+    ),
 }
 
 
@@ -87,11 +104,25 @@ def target_of(name: str) -> Target:
     return TARGETS[name]
 
 
-def synthesise(verilog: str, top: str, family: str, folder: Path, *more: str, timeout: float = 3600) -> dict[str, int]:
+def synthesise(
+    verilog: str, top: str, family: str, folder: Path, *more: str, timeout: float = 3600
+) -> dict[str, int]:
     """Verilog to ``folder``/netlist.json; cells by type. more: further Yosys commands."""
     (folder / "design.v").write_text(verilog)
-    done, log = yosys("\n".join((f"read_verilog -DSYNTHESIS {folder}/design.v", f"synth_{family} -top {top}", "delete */t:$scopeinfo",
-                                 f"write_json {folder}/netlist.json", f"tee -q -o {folder}/cells.json stat -json", *more, "")), timeout)
+    done, log = yosys(
+        "\n".join(
+            (
+                f"read_verilog -DSYNTHESIS {folder}/design.v",
+                f"synth_{family} -top {top}",
+                "delete */t:$scopeinfo",
+                f"write_json {folder}/netlist.json",
+                f"tee -q -o {folder}/cells.json stat -json",
+                *more,
+                "",
+            )
+        ),
+        timeout,
+    )
     (folder / "yosys.log").write_text(log)
     if not done:
         raise RuntimeError(f"Yosys failed:\n{log[-3000:]}")
@@ -103,32 +134,64 @@ def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
     chip is no FPGA's or does not fit."""
     target, chip = target_of(name), chip or preset(name)
     if chip.clock_gates or chip.sliced:
-        raise InputError("chip for an FPGA must have clock_gates=false and sliced=false, not gates or bit planes: "
-                         f"add them to the preset (as --chip {name} has them)")
+        raise InputError(
+            "chip for an FPGA must have clock_gates=false and sliced=false, not gates or bit planes: "
+            f"add them to the preset (as --chip {name} has them)"
+        )
     family = FAMILIES[target.family]
     place, pack = _command(family.place), _command(family.pack)
     folder.mkdir(parents=True, exist_ok=True)
-    cells = synthesise(generate_board(chip, divisor=target.divisor) + WRAPPER, "top", target.family, folder)
-    (folder / "pins").write_text("".join(family.pin.format(port=port, site=site) for port, site in target.pins.items())
-                                 + family.clock.format(mhz=target.clock / 1e6))
-    done = _run(folder, *place, *target.device.split(), "--json", "netlist.json", "--freq", str(target.clock / 1e6),
-                "--report", "report.json", "--quiet")
+    cells = synthesise(
+        generate_board(chip, divisor=target.divisor) + WRAPPER, "top", target.family, folder
+    )
+    (folder / "pins").write_text(
+        "".join(family.pin.format(port=port, site=site) for port, site in target.pins.items())
+        + family.clock.format(mhz=target.clock / 1e6)
+    )
+    done = _run(
+        folder,
+        *place,
+        *target.device.split(),
+        "--json",
+        "netlist.json",
+        "--freq",
+        str(target.clock / 1e6),
+        "--report",
+        "report.json",
+        "--quiet",
+    )
     (folder / "nextpnr.log").write_text(said := done.stdout + done.stderr)
     if done.returncode:
         if "nable to place" in said or "nable to find" in said:
-            raise InputError(f"chip must fit {name}, not be larger ({sum(cells.values()):,} cells): take fewer columns, lanes or axons")
+            raise InputError(
+                f"chip must fit {name}, not be larger ({sum(cells.values()):,} cells): take fewer columns, lanes or axons"
+            )
         raise RuntimeError(f"{place[0]} failed:\n{said[-3000:]}")
     _run(folder, *pack).check_returncode()
     file = folder / "board.bit"
     found = json.loads((folder / "report.json").read_text())
     fmax = min(clock["achieved"] for clock in found["fmax"].values())
-    summary = {"target": name, "chip": chip.to_dict(), "fingerprint": chip.fingerprint(), "bitstream": str(file),
-               "bytes": file.stat().st_size, "fmax_mhz": round(fmax, 2), "clock_mhz": target.clock / 1e6, "baud": target.baud,
-               "cells": cells,
-               "used": {what: [n["used"], n["available"]] for what, n in found["utilization"].items() if n["used"]}}
+    summary = {
+        "target": name,
+        "chip": chip.to_dict(),
+        "fingerprint": chip.fingerprint(),
+        "bitstream": str(file),
+        "bytes": file.stat().st_size,
+        "fmax_mhz": round(fmax, 2),
+        "clock_mhz": target.clock / 1e6,
+        "baud": target.baud,
+        "cells": cells,
+        "used": {
+            what: [n["used"], n["available"]]
+            for what, n in found["utilization"].items()
+            if n["used"]
+        },
+    }
     write_atomic(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     if fmax < target.clock / 1e6:
-        raise InputError(f"chip must reach the {target.clock / 1e6:g} MHz of {name}, not {fmax:.1f}: take fewer lanes or membrane bits")
+        raise InputError(
+            f"chip must reach the {target.clock / 1e6:g} MHz of {name}, not {fmax:.1f}: take fewer lanes or membrane bits"
+        )
     return summary
 
 
@@ -138,14 +201,30 @@ def netlist_board(chip: Chip) -> Path:
     try:
         cells = (files("pyosys") / "share" / "ice40" / "cells_sim.v").read_text()
     except ModuleNotFoundError:
-        raise InputError("pyosys must be installed (pip install 'spikeloop[fpga]'), not missing") from None
+        raise InputError(
+            "pyosys must be installed (pip install 'spikeloop[fpga]'), not missing"
+        ) from None
     harness = Path(__file__).with_name("board.cpp").read_text()
 
     def make(folder: Path) -> None:
-        synthesise(generate_board(chip, virtual=True), "board", "ice40", folder, f"write_verilog -noattr {folder}/netlist.v")
+        synthesise(
+            generate_board(chip, virtual=True),
+            "board",
+            "ice40",
+            folder,
+            f"write_verilog -noattr {folder}/netlist.v",
+        )
         (folder / "cells.v").write_text("`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + cells)
-        compile_board(folder, [folder / "cells.v", folder / "netlist.v"], harness, None, optimise=False)
-    return cached(f"netlist-{hdl_key(repr((chip, cells, harness, recipe(), code(__name__))))[:24]}", make) / "board.so"
+        compile_board(
+            folder, [folder / "cells.v", folder / "netlist.v"], harness, None, optimise=False
+        )
+
+    return (
+        cached(
+            f"netlist-{hdl_key(repr((chip, cells, harness, recipe(), code(__name__))))[:24]}", make
+        )
+        / "board.so"
+    )
 
 
 def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -57,17 +57,29 @@ class BoardLink(Link):
         while waiting:
             batch: list[Command] = []
             size = reply = 0
-            while waiting and size + waiting[-1].size <= PAYLOAD_BYTES and reply + waiting[-1].reply <= RESULTS and len(batch) < 255:
+            while (
+                waiting
+                and size + waiting[-1].size <= PAYLOAD_BYTES
+                and reply + waiting[-1].reply <= RESULTS
+                and len(batch) < 255
+            ):
                 batch.append(waiting.pop())
                 size, reply = size + batch[-1].size, reply + batch[-1].reply
-            answer = self.session.batch(b"".join(command.to_bytes() for command in batch), sealed_size(reply + TAIL_BYTES))
+            answer = self.session.batch(
+                b"".join(command.to_bytes() for command in batch), sealed_size(reply + TAIL_BYTES)
+            )
             words, done, status = answer[:-TAIL_BYTES], answer[-2], answer[-1]
             at = 0
-            for number, command in enumerate(batch[:done + (status == PAUSED)]):
+            for number, command in enumerate(batch[: done + (status == PAUSED)]):
                 if command.op == RUN:
                     items = np.frombuffer(words, "<u4", offset=at)
                     ends = items >> 24 != ITEM_EVENT
-                    last = int(np.flatnonzero(ends)[max(1, command.count) - 1 if number < done else -1]) + 1
+                    last = (
+                        int(
+                            np.flatnonzero(ends)[max(1, command.count) - 1 if number < done else -1]
+                        )
+                        + 1
+                    )
                     at += 4 * last
                     part.append(items[:last])
                     if number < done:
@@ -80,8 +92,14 @@ class BoardLink(Link):
                 else:
                     results.append(np.frombuffer(words, "<u4", count=command.reply // 4, offset=at))
                     at += command.reply
-            if status not in (OK, PAUSED, ROOM) or pauses > PAUSES or (status == ROOM and not done and len(batch) == 1):
-                raise TimeoutError(f"the board stopped at command {done}: {STATUS.get(status, status)}")
+            if (
+                status not in (OK, PAUSED, ROOM)
+                or pauses > PAUSES
+                or (status == ROOM and not done and len(batch) == 1)
+            ):
+                raise TimeoutError(
+                    f"the board stopped at command {done}: {STATUS.get(status, status)}"
+                )
             waiting += reversed(batch[done:])
         return results
 
@@ -92,13 +110,21 @@ class BoardLink(Link):
         return int(self.execute([Command(READ, 1, address)])[0][0])
 
     def write_rows(self, memory: Memory, words: np.ndarray) -> None:
-        self.execute(Command(WRITE, len(part), address, part.tobytes()) for address, part in _blocks(memory, words, DATA // 4))
+        self.execute(
+            Command(WRITE, len(part), address, part.tobytes())
+            for address, part in _blocks(memory, words, DATA // 4)
+        )
 
     def read_rows(self, memory: Memory, rows: int) -> np.ndarray:
-        return np.concatenate(self.execute(read_commands(memory, rows))).reshape(rows, memory.chunks)
+        return np.concatenate(self.execute(read_commands(memory, rows))).reshape(
+            rows, memory.chunks
+        )
 
     def send(self, events: Iterable[tuple[int, ...]]) -> None:
-        self.execute(Command(EVENTS, 1, axon & 0xFF0000 | delay << 24, (axon & 0xFFFF).to_bytes(2, "little")) for axon, delay in events)
+        self.execute(
+            Command(EVENTS, 1, axon & 0xFF0000 | delay << 24, (axon & 0xFFFF).to_bytes(2, "little"))
+            for axon, delay in events
+        )
 
     def receive(self) -> list[tuple[int, ...]]:
         self._keep(self.execute([Command(RUN, 0)])[0])
@@ -115,7 +141,9 @@ class BoardLink(Link):
         self.execute([self.control(CONTROL_ZERO)])
 
     def counters(self) -> dict[str, int]:
-        return dict(zip(self.map.counters, counts(self.execute([self.counter_command()])[0]), strict=True))
+        return dict(
+            zip(self.map.counters, counts(self.execute([self.counter_command()])[0]), strict=True)
+        )
 
     def close(self) -> None:
         self.session.close()
@@ -126,21 +154,35 @@ class BoardLink(Link):
 
     def counter_command(self) -> Command:
         """Read all counters: they are neighbours."""
-        return Command(READ, 2 * len(self.map.counters), self.map.registers[next(iter(self.map.counters))].address)
+        return Command(
+            READ,
+            2 * len(self.map.counters),
+            self.map.registers[next(iter(self.map.counters))].address,
+        )
 
     def _keep(self, items: np.ndarray) -> None:
-        self.pending += [(int(item) & 0xFFFF, int(item) >> 16 & 0xFF) for item in items if item >> 24 == ITEM_EVENT]
+        self.pending += [
+            (int(item) & 0xFFFF, int(item) >> 16 & 0xFF)
+            for item in items
+            if item >> 24 == ITEM_EVENT
+        ]
 
 
 class Board(LinkBackend):
     """An image on the chip behind a session, a frame or a few per sample. A session that is lost is begun again, once per sample."""
 
     def __init__(self, session: Session | Replay, image: Image) -> None:
-        self.name, self.nature, self.session = "replay" if isinstance(session, Replay) else "board", session.nature, session
+        self.name, self.nature, self.session = (
+            "replay" if isinstance(session, Replay) else "board",
+            session.nature,
+            session,
+        )
         self.link: BoardLink = BoardLink(session, image.chip)
         super().__init__(self.link, image)
 
-    def _sample(self, stimulus: Stimulus, sample: int, membranes: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def _sample(
+        self, stimulus: Stimulus, sample: int, membranes: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         try:
             return self._frames(stimulus, sample, membranes)
         except SessionLost:  # a sample begins with CLEAR: what was done of it does not count
@@ -148,7 +190,9 @@ class Board(LinkBackend):
             self.load()
             return self._frames(stimulus, sample, membranes)
 
-    def _frames(self, stimulus: Stimulus, sample: int, membranes: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def _frames(
+        self, stimulus: Stimulus, sample: int, membranes: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         image, link, memories = self.image, self.link, self.map.memories
         spikes, planes = (read_commands(memories[name], self.words) for name in ("spikes", "v"))
         after = [link.counter_command(), *spikes, *(planes if membranes else [])]
@@ -157,32 +201,53 @@ class Board(LinkBackend):
             for packed, lines, first in self._arriving(stimulus, sample, tick):
                 commands += input_commands(packed, lines, first)
             commands += [Command(RUN, 1), *after]
-        results = [words for command, words in zip(commands, link.execute(commands), strict=True) if command.op == READ]
+        results = [
+            words
+            for command, words in zip(commands, link.execute(commands), strict=True)
+            if command.op == READ
+        ]
         per_tick = len(after)
         counted = np.array([counts(words) for words in results[::per_tick]], np.int64)
-        rows = [np.concatenate(results[at:at + per_tick]) for at in range(0, len(results), per_tick)]
-        table = np.array(rows)[:, 2 * len(self.map.counters):]
+        rows = [
+            np.concatenate(results[at : at + per_tick]) for at in range(0, len(results), per_tick)
+        ]
+        table = np.array(rows)[:, 2 * len(self.map.counters) :]
         edge = self.words * memories["spikes"].chunks
         shape = image.ticks, self.words, -1
-        return counted, table[:, :edge].reshape(shape), table[:, edge:].reshape(shape) if membranes else None
+        return (
+            counted,
+            table[:, :edge].reshape(shape),
+            table[:, edge:].reshape(shape) if membranes else None,
+        )
 
 
-def input_commands(packed: np.ndarray, lines: np.ndarray, first: int, delay: int = 1) -> list[Command]:
+def input_commands(
+    packed: np.ndarray, lines: np.ndarray, first: int, delay: int = 1
+) -> list[Command]:
     """Input spikes of one tick: as events of two bytes each, or as a bit per line where that is shorter."""
     axons = np.flatnonzero(lines)
     if not axons.size:
         return []
     if 2 * axons.size < len(packed):
-        return [Command(EVENTS, len(part), first | delay << 24, part.astype("<u2").tobytes()) for part in _parts(axons, DATA // 2)]
+        return [
+            Command(EVENTS, len(part), first | delay << 24, part.astype("<u2").tobytes())
+            for part in _parts(axons, DATA // 2)
+        ]
     step = DATA
-    return [Command(BITMAP, len(part), first + 8 * at | delay << 24, part.tobytes())
-            for at, part in ((at, packed[at:at + step]) for at in range(0, len(packed), step))]
+    return [
+        Command(BITMAP, len(part), first + 8 * at | delay << 24, part.tobytes())
+        for at, part in ((at, packed[at : at + step]) for at in range(0, len(packed), step))
+    ]
 
 
 def read_commands(memory: Memory, rows: int) -> list[Command]:
     """Read the first rows of a memory."""
-    return [Command(READ, len(part), address) for address, part in
-            _blocks(memory, np.zeros((rows, memory.chunks), np.uint32), RESULTS // 4)]
+    return [
+        Command(READ, len(part), address)
+        for address, part in _blocks(
+            memory, np.zeros((rows, memory.chunks), np.uint32), RESULTS // 4
+        )
+    ]
 
 
 def counts(words: np.ndarray) -> list[int]:
@@ -206,9 +271,12 @@ def _blocks(memory: Memory, words: np.ndarray, most: int) -> list[tuple[int, np.
         runs: Sequence[tuple[int, np.ndarray]] = [(memory.base, words.ravel())]
     else:
         runs = [(memory.address(row), chunks) for row, chunks in enumerate(words)]
-    return [(address + at, np.ascontiguousarray(chunks[at:at + most], "<u4"))
-            for address, chunks in runs for at in range(0, len(chunks), most)]
+    return [
+        (address + at, np.ascontiguousarray(chunks[at : at + most], "<u4"))
+        for address, chunks in runs
+        for at in range(0, len(chunks), most)
+    ]
 
 
 def _parts(values: np.ndarray, most: int) -> list[np.ndarray]:
-    return [values[at:at + most] for at in range(0, len(values), most)]
+    return [values[at : at + most] for at in range(0, len(values), most)]

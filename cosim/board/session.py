@@ -65,22 +65,37 @@ def open_port(url: str) -> Any:
     try:
         import serial
     except ModuleNotFoundError:
-        raise InputError("pyserial must be installed (pip install 'spikeloop[board]'), not missing") from None
+        raise InputError(
+            "pyserial must be installed (pip install 'spikeloop[board]'), not missing"
+        ) from None
     name, at, rate = url.rpartition("@")
     if not at:
         name, rate = url, str(BAUD)
     if not name or not rate.isdecimal() or not int(rate):
-        raise InputError(f"board must be given as PORT or PORT@BAUD (/dev/ttyUSB0@1000000, socket://HOST:PORT), not {url!r}")
+        raise InputError(
+            f"board must be given as PORT or PORT@BAUD (/dev/ttyUSB0@1000000, socket://HOST:PORT), not {url!r}"
+        )
     try:
         exclusive = {} if "://" in name else {"exclusive": True}
-        return serial.serial_for_url(name, baudrate=int(rate), timeout=POLL, write_timeout=TIMEOUT, **exclusive)
+        return serial.serial_for_url(
+            name, baudrate=int(rate), timeout=POLL, write_timeout=TIMEOUT, **exclusive
+        )
     except (OSError, ValueError) as error:
         text = str(error).lower()
-        why = ("another program has it" if "lock" in text or "busy" in text or "in use" in text
-               else "there is no such port" if "no such" in text or "not find" in text
-               else "nobody listens there" if "refused" in text
-               else "permission denied" if "permission" in text or "denied" in text else str(error).splitlines()[0])
-        raise InputError(f"port of the board must be free and there, not {name!r} ({why})") from None
+        why = (
+            "another program has it"
+            if "lock" in text or "busy" in text or "in use" in text
+            else "there is no such port"
+            if "no such" in text or "not find" in text
+            else "nobody listens there"
+            if "refused" in text
+            else "permission denied"
+            if "permission" in text or "denied" in text
+            else str(error).splitlines()[0]
+        )
+        raise InputError(
+            f"port of the board must be free and there, not {name!r} ({why})"
+        ) from None
 
 
 class Session:
@@ -90,20 +105,31 @@ class Session:
     InputError if nobody answers, or in another protocol.
     """
 
-    def __init__(self, port: Port, *, timeout: float = TIMEOUT, record: Path | None = None, name: str = "this port") -> None:
+    def __init__(
+        self,
+        port: Port,
+        *,
+        timeout: float = TIMEOUT,
+        record: Path | None = None,
+        name: str = "this port",
+    ) -> None:
         self.port, self.timeout, self.name, self.retries = port, timeout, name, 0
         self._file: TextIO | None = None
         self._buffer, self._skip, self._sequence = bytearray(), False, 0
         try:
             self.begin()
         except BoardSilent:
-            raise InputError(f"board at {name} must answer, not be silent: check port, baud rate and that the board runs") from None
+            raise InputError(
+                f"board at {name} must answer, not be silent: check port, baud rate and that the board runs"
+            ) from None
         if record is not None:
             try:
                 record.parent.mkdir(parents=True, exist_ok=True)
                 self._file = record.open("w")
             except OSError as error:
-                raise InputError(f"record of the session must be writable, not {str(record)!r} ({error.strerror})") from None
+                raise InputError(
+                    f"record of the session must be writable, not {str(record)!r} ({error.strerror})"
+                ) from None
             self._note(RECORD | {"nature": self.nature})
 
     def begin(self) -> None:
@@ -111,8 +137,10 @@ class Session:
         self._sequence = secrets.randbelow(256)
         reply = self._exchange(bytes((HELLO, self._sequence)), 1)
         if reply[:1] != bytes((PROTOCOL,)):
-            raise InputError(f"protocol of the board at {self.name} must be version {PROTOCOL}, not {reply[0] if reply else 'unsaid'}: "
-                             "build board and driver from the same version")
+            raise InputError(
+                f"protocol of the board at {self.name} must be version {PROTOCOL}, not {reply[0] if reply else 'unsaid'}: "
+                "build board and driver from the same version"
+            )
         if len(reply) != 4 or reply[1] not in NATURES:
             raise InputError(f"board at {self.name} must greet as one of spikeloop, not otherwise")
         self.nature = NATURES[reply[1]]
@@ -142,7 +170,9 @@ class Session:
         try:
             for attempt in range(ATTEMPTS):
                 self.retries += attempt > 0
-                self.port.write(b"\0" + wire if attempt else wire)  # the 0 ends what a broken frame has left behind
+                self.port.write(
+                    b"\0" + wire if attempt else wire
+                )  # the 0 ends what a broken frame has left behind
                 if (reply := self._reply(body[0], body[1], least)) is not None:
                     return reply
         except SessionLost:
@@ -164,7 +194,9 @@ class Session:
                 if body[:2] == bytes((kind | REPLY, sequence)):
                     return body[2:]
                 if body[0] == NAK | REPLY and kind == BATCH and body[1:2] == bytes((2,)):
-                    raise SessionLost(f"board at {self.name} refused a frame: {REASONS[OUT_OF_SEQUENCE]}")
+                    raise SessionLost(
+                        f"board at {self.name} refused a frame: {REASONS[OUT_OF_SEQUENCE]}"
+                    )
                 damaged |= body[0] == NAK | REPLY
             if damaged:  # only now: what looks like many damaged frames may be one
                 return None
@@ -197,22 +229,31 @@ class Replay:
         self.path, self._at = path, 0
         try:
             head, *self._lines = [json.loads(line) for line in path.read_text().splitlines()]
-            self._said = [(bytes.fromhex(line["commands"]), bytes.fromhex(line["reply"])) for line in self._lines]
+            self._said = [
+                (bytes.fromhex(line["commands"]), bytes.fromhex(line["reply"]))
+                for line in self._lines
+            ]
             fits = {key: head[key] for key in RECORD} == RECORD
         except OSError as error:
-            raise InputError(f"record must be a readable file, not {str(path)!r} ({error.strerror})") from None
+            raise InputError(
+                f"record must be a readable file, not {str(path)!r} ({error.strerror})"
+            ) from None
         except (ValueError, TypeError, KeyError):
             fits = False
         if not fits:
-            raise InputError(f"record must be one of a session with a board, version {RECORD['version']}, not {str(path)!r}")
+            raise InputError(
+                f"record must be one of a session with a board, version {RECORD['version']}, not {str(path)!r}"
+            )
 
     def begin(self) -> None: ...
 
     def batch(self, commands: bytes, least: int = 0) -> bytes:
         """The recorded reply; InputError where the session goes another way than the recorded one."""
         if self._at == len(self._said) or self._said[self._at][0] != commands:
-            raise InputError(f"what is asked of replay {str(self.path)!r} must be what was recorded (same image, stimulus and options), "
-                             f"not something else from request {self._at + 1} of {len(self._said)} on")
+            raise InputError(
+                f"what is asked of replay {str(self.path)!r} must be what was recorded (same image, stimulus and options), "
+                f"not something else from request {self._at + 1} of {len(self._said)} on"
+            )
         self._at += 1
         return self._said[self._at - 1][1]
 

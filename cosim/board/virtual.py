@@ -36,31 +36,63 @@ def build_board(chip: Chip, divisor: int | None = None, *, optimise: bool = True
 
         (folder / "board.v").write_text(generate_board(chip, divisor=divisor, virtual=True))
         (folder / "apart.vlt").write_text(APART)
-        compile_board(folder, [folder / "apart.vlt", folder / "board.v"], harness, divisor, optimise=optimise)
+        compile_board(
+            folder, [folder / "apart.vlt", folder / "board.v"], harness, divisor, optimise=optimise
+        )
+
     return cached(f"board-{key}", make) / "board.so"
 
 
-def compile_board(folder: Path, sources: list[Path], harness: str, divisor: int | None, *, optimise: bool) -> None:
+def compile_board(
+    folder: Path, sources: list[Path], harness: str, divisor: int | None, *, optimise: bool
+) -> None:
     """Verilog whose top is ``board``, generated or a netlist, and the harness to board.so."""
-    compile_whole(folder, "board", sources, header=f"#define DIVISOR {divisor or 0}\n", harness=harness, optimise=optimise)
+    compile_whole(
+        folder,
+        "board",
+        sources,
+        header=f"#define DIVISOR {divisor or 0}\n",
+        harness=harness,
+        optimise=optimise,
+    )
 
 
 class BoardModel:
     """A Verilated board, reset. divisor: cycles of a bit of its UART, or None: bytes on streams."""
 
-    def __init__(self, chip: Chip, divisor: int | None = None, *, optimise: bool = True, library: Path | None = None) -> None:
+    def __init__(
+        self,
+        chip: Chip,
+        divisor: int | None = None,
+        *,
+        optimise: bool = True,
+        library: Path | None = None,
+    ) -> None:
         self._handle = None
         self._lib = lib = ctypes.CDLL(str(library or build_board(chip, divisor, optimise=optimise)))
         i64, pointer = ctypes.c_int64, ctypes.c_void_p
         for name, result, arguments in (
-                ("new", pointer, ()), ("free", None, (pointer,)), ("reset", None, (pointer,)), ("cycles", ctypes.c_uint64, (pointer,)),
-                ("quiet", ctypes.c_int, (pointer,)),
-                ("run", i64, (pointer, ctypes.c_char_p, i64, pointer, pointer, i64, i64)),
-                *((("baud", None, (pointer, ctypes.c_double)), ("break", None, (pointer, ctypes.c_int))) if divisor else ())):
+            ("new", pointer, ()),
+            ("free", None, (pointer,)),
+            ("reset", None, (pointer,)),
+            ("cycles", ctypes.c_uint64, (pointer,)),
+            ("quiet", ctypes.c_int, (pointer,)),
+            ("run", i64, (pointer, ctypes.c_char_p, i64, pointer, pointer, i64, i64)),
+            *(
+                (
+                    ("baud", None, (pointer, ctypes.c_double)),
+                    ("break", None, (pointer, ctypes.c_int)),
+                )
+                if divisor
+                else ()
+            ),
+        ):
             function = getattr(lib, f"board_{name}")
             function.restype, function.argtypes = result, arguments
         self._handle = pointer(lib.board_new())
-        self._patience = 2 * (WAIT_CYCLES + 10 * WIRE_BYTES * (divisor or 1))  # cycles that a frame and its reply may take
+        self._patience = 2 * (
+            WAIT_CYCLES + 10 * WIRE_BYTES * (divisor or 1)
+        )  # cycles that a frame and its reply may take
         self._out = ctypes.create_string_buffer(4 * WIRE_BYTES)
 
     @property
@@ -73,12 +105,21 @@ class BoardModel:
         """Nothing of a frame and no tick is under way."""
         return bool(self._lib.board_quiet(self._handle))
 
-    def run(self, data: bytes = b"", *, capacity: int = 4 * WIRE_BYTES, limit: int | None = None) -> tuple[int, bytes]:
+    def run(
+        self, data: bytes = b"", *, capacity: int = 4 * WIRE_BYTES, limit: int | None = None
+    ) -> tuple[int, bytes]:
         """Clock the board until nothing more happens by itself, for ``limit`` cycles at most (None: what a frame and its reply may take),
         or until ``capacity`` bytes have come: how many bytes of ``data`` got there, and those that came."""
         taken = ctypes.c_int64()
-        count = self._lib.board_run(self._handle, data, len(data), ctypes.byref(taken), self._out, min(capacity, len(self._out)),
-                                    self._patience if limit is None else limit)
+        count = self._lib.board_run(
+            self._handle,
+            data,
+            len(data),
+            ctypes.byref(taken),
+            self._out,
+            min(capacity, len(self._out)),
+            self._patience if limit is None else limit,
+        )
         return taken.value, self._out.raw[:count]
 
     def reset(self) -> None:
@@ -129,11 +170,19 @@ class Wire:
     def close(self) -> None: ...
 
 
-def serve(model: BoardModel, port: int | None, tell: Callable[[str], None], *, stop: Callable[[], bool] = lambda: False) -> None:
+def serve(
+    model: BoardModel,
+    port: int | None,
+    tell: Callable[[str], None],
+    *,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
     """Be a board behind a pty (port None) or a TCP port of this machine (0: any free one), until ``stop`` says so (asked ten times a
     second) or the process is interrupted. ``tell`` gets the address. One host at a time; the board keeps its state between two."""
     if port is None:
-        master, slave = os.openpty()  # the slave stays open here, so that a host that goes does not end the line
+        master, slave = (
+            os.openpty()
+        )  # the slave stays open here, so that a host that goes does not end the line
         try:
             tty.setraw(master)
             tty.setraw(slave)
@@ -147,7 +196,9 @@ def serve(model: BoardModel, port: int | None, tell: Callable[[str], None], *, s
     try:
         listener = socket.create_server(("127.0.0.1", port))
     except (OSError, OverflowError) as error:
-        raise InputError(f"port must be free on this machine, not {port} ({getattr(error, 'strerror', None) or error})") from None
+        raise InputError(
+            f"port must be free on this machine, not {port} ({getattr(error, 'strerror', None) or error})"
+        ) from None
     with listener:
         tell(f"socket://127.0.0.1:{listener.getsockname()[1]}")
         while not stop():
@@ -176,6 +227,6 @@ def _pump(model: BoardModel, file: int, stop: Callable[[], bool]) -> None:
         while out and not stop():
             if select.select([], [file], [], 0.1)[1]:
                 try:
-                    out = out[os.write(file, out):]
+                    out = out[os.write(file, out) :]
                 except OSError:
                     return

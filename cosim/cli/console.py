@@ -23,8 +23,17 @@ from rich.text import Text
 
 __all__ = ["Bits", "ChipName", "Json", "bar", "names", "output", "tell"]
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; tables and progress on stderr.")]
-ChipName = Annotated[str, typer.Option("--chip", metavar="PRESET", help="Chip preset: tiny, default, zou2021, full, ulx3s-85f or hx8k.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout; tables and progress on stderr.")
+]
+ChipName = Annotated[
+    str,
+    typer.Option(
+        "--chip",
+        metavar="PRESET",
+        help="Chip preset: tiny, default, zou2021, full, ulx3s-85f or hx8k.",
+    ),
+]
 Bits = Annotated[int, typer.Option("--bits", metavar="N", help="Bits of a weight, 2 to 16.")]
 
 
@@ -67,13 +76,23 @@ class _Rate(ProgressColumn):
 @contextlib.contextmanager
 def bar(what: str = "compare", unit: str = "samples") -> Iterator[Any]:
     """Gives ``start(total)`` and ``advance(n)`` of a progress bar with rate, time gone and time to come, on stderr."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn(unit), _Rate(unit), TimeElapsedColumn(),
-               TimeRemainingColumn())
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        _Rate(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None, visible=False)
-        yield (lambda total: progress.update(task, total=total, visible=True)), (lambda n: progress.advance(task, n))
+        yield (
+            (lambda total: progress.update(task, total=total, visible=True)),
+            (lambda n: progress.advance(task, n)),
+        )
 
 
 def names(text: str) -> list[str]:
-    """"a, b" to its parts."""
+    """ "a, b" to its parts."""
     return [name for part in text.split(",") if (name := part.strip())]

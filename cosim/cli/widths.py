@@ -11,12 +11,29 @@ from spikeloop.cosim.cli.console import Json, bar, output
 __all__ = ["draw", "widths"]
 
 
-def widths(float_net: Annotated[Path, typer.Argument(help="Float net of spikeloop train.")],
-           data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder with the four MNIST IDX files, gzipped or not. "
-                                                     "[dim]default: the 5,000 embedded images[/dim]", show_default=False)] = None,
-           scale: Annotated[str, typer.Option("--scale", metavar="NAME", help="As of spikeloop quantize.")] = "layer",
-           folder: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for widths.json and widths.svg.")] =
-           Path("build/widths"), json: Json = False) -> None:
+def widths(
+    float_net: Annotated[Path, typer.Argument(help="Float net of spikeloop train.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Folder with the four MNIST IDX files, gzipped or not. "
+            "[dim]default: the 5,000 embedded images[/dim]",
+            show_default=False,
+        ),
+    ] = None,
+    scale: Annotated[
+        str, typer.Option("--scale", metavar="NAME", help="As of spikeloop quantize.")
+    ] = "layer",
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for widths.json and widths.svg."
+        ),
+    ] = Path("build/widths"),
+    json: Json = False,
+) -> None:
     """Quantise a float net to 2 to 10 bits, all layers and each alone: accuracy, columns, silent and always firing neurons."""
     with output(json) as out:
         from spikeloop.cosim.flow.sim import calibration
@@ -38,9 +55,19 @@ def widths(float_net: Annotated[Path, typer.Argument(help="Float net of spikeloo
         curves: dict[str, list[str]] = {}
         for row in found["rows"]:
             silent = f" ({sum(row['silent'])} silent)" if any(row["silent"]) else ""
-            curves.setdefault(row["layer"] or "all layers", []).append(f"{row['bits']}: {row['accuracy']:.1%}, {row['columns']:,}{silent}")
-        out(found, {"on": found["samples"], "float": f"{found['float']:.2%}", "bits": "accuracy, columns",
-                    **{f"  {name}": "; ".join(texts) for name, texts in curves.items()}, "picture": picture})
+            curves.setdefault(row["layer"] or "all layers", []).append(
+                f"{row['bits']}: {row['accuracy']:.1%}, {row['columns']:,}{silent}"
+            )
+        out(
+            found,
+            {
+                "on": found["samples"],
+                "float": f"{found['float']:.2%}",
+                "bits": "accuracy, columns",
+                **{f"  {name}": "; ".join(texts) for name, texts in curves.items()},
+                "picture": picture,
+            },
+        )
 
 
 def draw(found: dict[str, Any]) -> bytes:
@@ -51,11 +78,26 @@ def draw(found: dict[str, Any]) -> bytes:
     axis = axes[0, 0]
     for i, name in enumerate(dict.fromkeys(row["layer"] for row in found["rows"])):
         rows = [row for row in found["rows"] if row["layer"] == name]
-        axis.plot([row["columns"] for row in rows], [100 * row["accuracy"] for row in rows], "o-", color=LINES[i % len(LINES)],
-                  markersize=3.5, linewidth=1.2, label="all layers" if name is None else f"{name} alone, others at 10 bits")
+        axis.plot(
+            [row["columns"] for row in rows],
+            [100 * row["accuracy"] for row in rows],
+            "o-",
+            color=LINES[i % len(LINES)],
+            markersize=3.5,
+            linewidth=1.2,
+            label="all layers" if name is None else f"{name} alone, others at 10 bits",
+        )
         for row in rows:
-            axis.annotate(row["bits"], (row["columns"], 100 * row["accuracy"]), xytext=(3, -10), textcoords="offset points", fontsize=7)
-    axis.axhline(100 * found["float"], color=LINES[3], linestyle=(0, (4, 3)), linewidth=0.9, label="float")
+            axis.annotate(
+                row["bits"],
+                (row["columns"], 100 * row["accuracy"]),
+                xytext=(3, -10),
+                textcoords="offset points",
+                fontsize=7,
+            )
+    axis.axhline(
+        100 * found["float"], color=LINES[3], linestyle=(0, (4, 3)), linewidth=0.9, label="float"
+    )
     axis.set_xlabel("columns of the synapses")
     axis.set_ylabel("accuracy, %")
     axis.grid()

@@ -54,28 +54,64 @@ class Chunk:
     seconds: dict[str, float]
 
     @classmethod
-    def of(cls, network: Network, part: slice, stimulus: Stimulus, traces: dict[str, Trace], pairs: list[Pair], keep: Container[int],
-           natures: dict[str, str], seconds: dict[str, float]) -> "Chunk":
+    def of(
+        cls,
+        network: Network,
+        part: slice,
+        stimulus: Stimulus,
+        traces: dict[str, Trace],
+        pairs: list[Pair],
+        keep: Container[int],
+        natures: dict[str, str],
+        seconds: dict[str, float],
+    ) -> "Chunk":
         """From the traces of the samples ``part``, whose ``stimulus`` this is; kept are those in ``keep`` and the first that differs."""
         reference = next(iter(traces.values()))
         spikes = {p.name: unpack(reference.spikes[p.name], p.size) for p in network.populations}
         wrong = min((pair.first.sample for pair in pairs if pair.first), default=None)
-        kept = {n: Kept({name: array[n - part.start] for name, array in stimulus.spikes.items()},
-                        [{name: array[n - part.start] for name, array in trace.spikes.items()} for trace in traces.values()],
-                        [{name: array[n - part.start] for name, array in trace.membranes.items()} for trace in traces.values()])
-                for n in range(part.start, part.stop) if n in keep or n == wrong}
-        return cls(part.start, part.stop, pairs, [decisions(network, trace) for trace in traces.values()],
-                   [trace.counters for trace in traces.values()],
-                   {name: array.sum(axis=(0, 1), dtype=np.int64) for name, array in spikes.items()},
-                   {name: array.sum(axis=(0, 2), dtype=np.int64) for name, array in spikes.items()},
-                   stimulus.labels, kept, natures, seconds)
+        kept = {
+            n: Kept(
+                {name: array[n - part.start] for name, array in stimulus.spikes.items()},
+                [
+                    {name: array[n - part.start] for name, array in trace.spikes.items()}
+                    for trace in traces.values()
+                ],
+                [
+                    {name: array[n - part.start] for name, array in trace.membranes.items()}
+                    for trace in traces.values()
+                ],
+            )
+            for n in range(part.start, part.stop)
+            if n in keep or n == wrong
+        }
+        return cls(
+            part.start,
+            part.stop,
+            pairs,
+            [decisions(network, trace) for trace in traces.values()],
+            [trace.counters for trace in traces.values()],
+            {name: array.sum(axis=(0, 1), dtype=np.int64) for name, array in spikes.items()},
+            {name: array.sum(axis=(0, 2), dtype=np.int64) for name, array in spikes.items()},
+            stimulus.labels,
+            kept,
+            natures,
+            seconds,
+        )
 
     # -- line of a journal -----------------------------------------------------------------------------------
 
     def to_line(self) -> dict[str, Any]:
         arrays = {f"answers/{i}": a for i, a in enumerate(self.answers) if a is not None}
-        arrays |= {f"counters/{i}/{name}": a for i, some in enumerate(self.counters) for name, a in some.items()}
-        arrays |= {f"{kind}/{name}": a for kind in ("neurons", "steps") for name, a in getattr(self, kind).items()}
+        arrays |= {
+            f"counters/{i}/{name}": a
+            for i, some in enumerate(self.counters)
+            for name, a in some.items()
+        }
+        arrays |= {
+            f"{kind}/{name}": a
+            for kind in ("neurons", "steps")
+            for name, a in getattr(self, kind).items()
+        }
         if self.labels is not None:
             arrays["labels"] = self.labels
         for n, kept in self.kept.items():
@@ -83,9 +119,21 @@ class Chunk:
             for kind in ("spikes", "membranes"):
                 first, *others = getattr(kept, kind)
                 arrays |= {f"{kind}/{n}/0/{name}": a for name, a in first.items()}
-                arrays |= {f"{kind}/{n}/{i}/{name}": a ^ first[name] for i, other in enumerate(others, 1) for name, a in other.items()}
-        return {"start": self.start, "stop": self.stop, "pairs": [asdict(pair) for pair in self.pairs], "natures": self.natures,
-                "seconds": self.seconds, "backends": len(self.counters), "kept": list(self.kept), "arrays": pack_arrays(arrays)}
+                arrays |= {
+                    f"{kind}/{n}/{i}/{name}": a ^ first[name]
+                    for i, other in enumerate(others, 1)
+                    for name, a in other.items()
+                }
+        return {
+            "start": self.start,
+            "stop": self.stop,
+            "pairs": [asdict(pair) for pair in self.pairs],
+            "natures": self.natures,
+            "seconds": self.seconds,
+            "backends": len(self.counters),
+            "kept": list(self.kept),
+            "arrays": pack_arrays(arrays),
+        }
 
     @classmethod
     def from_line(cls, line: dict[str, Any]) -> "Chunk":
@@ -97,15 +145,32 @@ class Chunk:
                 parts = {}
                 for kind in ("spikes", "membranes"):
                     first = dict(_under(arrays, f"{kind}/{n}/0/"))
-                    parts[kind] = [first] + [{name: a ^ first[name] for name, a in _under(arrays, f"{kind}/{n}/{i}/")}
-                                             for i in range(1, count)]
+                    parts[kind] = [first] + [
+                        {name: a ^ first[name] for name, a in _under(arrays, f"{kind}/{n}/{i}/")}
+                        for i in range(1, count)
+                    ]
                 kept[n] = Kept(dict(_under(arrays, f"inputs/{n}/")), **parts)
-            pairs = [Pair(**pair | {"first": pair["first"] and Difference(**pair["first"])}) for pair in line["pairs"]]
-            return cls(line["start"], line["stop"], pairs, [arrays.get(f"answers/{i}") for i in range(count)],
-                       [dict(_under(arrays, f"counters/{i}/")) for i in range(count)], dict(_under(arrays, "neurons/")),
-                       dict(_under(arrays, "steps/")), arrays.get("labels"), kept, line["natures"], line["seconds"])
+            pairs = [
+                Pair(**pair | {"first": pair["first"] and Difference(**pair["first"])})
+                for pair in line["pairs"]
+            ]
+            return cls(
+                line["start"],
+                line["stop"],
+                pairs,
+                [arrays.get(f"answers/{i}") for i in range(count)],
+                [dict(_under(arrays, f"counters/{i}/")) for i in range(count)],
+                dict(_under(arrays, "neurons/")),
+                dict(_under(arrays, "steps/")),
+                arrays.get("labels"),
+                kept,
+                line["natures"],
+                line["seconds"],
+            )
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"line of the run's journal must be as spikeloop compare wrote it, not without {error}") from None
+            raise InputError(
+                f"line of the run's journal must be as spikeloop compare wrote it, not without {error}"
+            ) from None
 
 
 def decisions(network: Network, trace: Trace) -> np.ndarray | None:
@@ -113,7 +178,11 @@ def decisions(network: Network, trace: Trace) -> np.ndarray | None:
     highest membrane after the last step; of equals the first. None where the membranes it needs were not recorded."""
     output = network.population(network.output)
     if network.readout == "spikes":
-        return unpack(trace.spikes[output.name], output.size).sum(axis=1, dtype=np.int64).argmax(axis=1)
+        return (
+            unpack(trace.spikes[output.name], output.size)
+            .sum(axis=1, dtype=np.int64)
+            .argmax(axis=1)
+        )
     if output.name not in trace.membranes:
         return None
     return trace.membranes[output.name][:, -1].argmax(axis=1)
@@ -135,4 +204,6 @@ def unpack_arrays(text: str) -> Arrays:
 
 
 def _under(arrays: Arrays, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
-    return ((key.removeprefix(prefix), array) for key, array in arrays.items() if key.startswith(prefix))
+    return (
+        (key.removeprefix(prefix), array) for key, array in arrays.items() if key.startswith(prefix)
+    )

@@ -71,11 +71,32 @@ class Crew:
             spent[name] = time.perf_counter() - begin
         for name, trace in traces.items():
             _check_shape(self.network, trace, job.part.stop - base, name)
-        pairs = [diff(self.network, traces[names[0]], traces[name], (names[0], name), base=base, membranes=job.membranes,
-                      between=list(traces.items())[1:i]) for i, name in enumerate(names) if i]
-        pairs += [against(self.network, job.expected, traces[name], name, base=base) for name in names if job.expected]
-        natures = {name: backend.nature for name, backend in self.backends.items() if backend.nature is not None}
-        return Chunk.of(self.network, job.part, job.stimulus, traces, pairs, job.keep, natures, spent)
+        pairs = [
+            diff(
+                self.network,
+                traces[names[0]],
+                traces[name],
+                (names[0], name),
+                base=base,
+                membranes=job.membranes,
+                between=list(traces.items())[1:i],
+            )
+            for i, name in enumerate(names)
+            if i
+        ]
+        pairs += [
+            against(self.network, job.expected, traces[name], name, base=base)
+            for name in names
+            if job.expected
+        ]
+        natures = {
+            name: backend.nature
+            for name, backend in self.backends.items()
+            if backend.nature is not None
+        }
+        return Chunk.of(
+            self.network, job.part, job.stimulus, traces, pairs, job.keep, natures, spent
+        )
 
     def close(self) -> None:
         for backend in self.backends.values():
@@ -125,10 +146,23 @@ class Threads:
             crew.close()
 
 
-def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: Opener, *, membranes: bool = True,
-            workers: int | None = None, chunk: int | None = None, progress: Callable[[int], None] | None = None,
-            expected: Expected | None = None, holders: Holders = MappingProxyType({}), keep: Iterable[int] = (),
-            done: Sequence[Chunk] = (), record: Callable[[Chunk], None] = lambda chunk: None, farm: Workforce | None = None) -> Result:
+def compare(
+    network: Network,
+    stimulus: Stimulus,
+    names: Sequence[str],
+    opener: Opener,
+    *,
+    membranes: bool = True,
+    workers: int | None = None,
+    chunk: int | None = None,
+    progress: Callable[[int], None] | None = None,
+    expected: Expected | None = None,
+    holders: Holders = MappingProxyType({}),
+    keep: Iterable[int] = (),
+    done: Sequence[Chunk] = (),
+    record: Callable[[Chunk], None] = lambda chunk: None,
+    farm: Workforce | None = None,
+) -> Result:
     """Run ``stimulus`` through the named backends and compare each with the first, and with ``expected`` spikes if there are any.
 
     ``opener(name)`` opens a backend, once per worker; ``progress(n)`` is called as n more samples are done. ``holders`` says which core a
@@ -140,7 +174,9 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
     """
     names = list(names)
     if len(names) < 2:
-        raise InputError(f"backends to compare must be at least 2, not {len(names)} ({', '.join(names) or 'none'})")
+        raise InputError(
+            f"backends to compare must be at least 2, not {len(names)} ({', '.join(names) or 'none'})"
+        )
     if len(set(names)) < len(names):
         raise InputError(f"backends to compare must be different ones, not {', '.join(names)}")
     stimulus.check(network)
@@ -149,20 +185,29 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
     if expected:
         expected.check(network, stimulus.samples)
     started = time.perf_counter()
-    workers = 1 if any(name.partition(":")[0] in SINGLE for name in names) else workers or len(os.sched_getaffinity(0))
+    workers = (
+        1
+        if any(name.partition(":")[0] in SINGLE for name in names)
+        else workers or len(os.sched_getaffinity(0))
+    )
     workers = farm.workers if farm else workers
     per_sample = sum(p.size for p in network.populations) * network.steps * 4 * len(names)
     most = CHUNK_SLOW if any(name.partition(":")[0] in SLOW for name in names) else CHUNK_SAMPLES
     chunk = chunk or max(1, min(most, CHUNK_BYTES // per_sample, -(-stimulus.samples // workers)))
     chunks = list(done)
     first = chunks[-1].stop if chunks else 0
-    parts = [slice(at, min(at + chunk, stimulus.samples)) for at in range(first, stimulus.samples, chunk)]
+    parts = [
+        slice(at, min(at + chunk, stimulus.samples)) for at in range(first, stimulus.samples, chunk)
+    ]
     if progress and first:
         progress(first)
 
     kept = frozenset(keep)
     force = farm or Threads(min(workers, len(parts)), lambda: Crew(network, names, opener))
-    jobs = (Job(part, stimulus.take(part), expected and expected.take(part), membranes, kept) for part in parts)
+    jobs = (
+        Job(part, stimulus.take(part), expected and expected.take(part), membranes, kept)
+        for part in parts
+    )
     whole = False
     try:
         for found in _in_order(force, jobs):
@@ -174,8 +219,14 @@ def compare(network: Network, stimulus: Stimulus, names: Sequence[str], opener: 
     finally:
         force.close(cancel=not whole)
     # expected spikes are a proof of their own: then only what they are of must not be silent
-    return Result.of(network, names, chunks, holders=holders, alive=expected.spikes if expected else None,
-                     seconds=time.perf_counter() - started)
+    return Result.of(
+        network,
+        names,
+        chunks,
+        holders=holders,
+        alive=expected.spikes if expected else None,
+        seconds=time.perf_counter() - started,
+    )
 
 
 def _in_order(force: Workforce, jobs: Iterator[Job]) -> Iterator[Chunk]:
@@ -194,7 +245,11 @@ def _check_shape(network: Network, trace: Trace, samples: int, who: str) -> None
     for p in network.populations:
         want = (samples, network.steps, -(-p.size // 8))
         if (got := array_of(trace.spikes, p.name, "spikes", who)).shape != want:
-            raise InputError(f"spikes of population {p.name!r} in the trace of {who} must be of shape {want}, not {got.shape}")
+            raise InputError(
+                f"spikes of population {p.name!r} in the trace of {who} must be of shape {want}, not {got.shape}"
+            )
     for name, values in trace.counters.items():
         if values.shape != (samples, network.ticks):
-            raise InputError(f"counter {name!r} in the trace of {who} must be of shape {(samples, network.ticks)}, not {values.shape}")
+            raise InputError(
+                f"counter {name!r} in the trace of {who} must be of shape {(samples, network.ticks)}, not {values.shape}"
+            )

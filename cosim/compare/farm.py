@@ -41,29 +41,50 @@ class Farm:
         try:
             from distributed import Client
         except ImportError:
-            raise InputError("package distributed must be installed for a cluster, not be missing: pip install 'spikeloop[farm]'") from None
+            raise InputError(
+                "package distributed must be installed for a cluster, not be missing: pip install 'spikeloop[farm]'"
+            ) from None
         if urlsplit(address).scheme not in ("tcp", "tls"):
-            raise InputError(f"address of a dask scheduler must be such as tcp://HOST:8786, not {address!r}")
+            raise InputError(
+                f"address of a dask scheduler must be such as tcp://HOST:8786, not {address!r}"
+            )
         if single := [name for name in names if name.partition(":")[0] in SINGLE]:
-            raise InputError(f"backends on a cluster must be simulators or models, not {single[0]}, of which there is one")
+            raise InputError(
+                f"backends on a cluster must be simulators or models, not {single[0]}, of which there is one"
+            )
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
             tar.add(folder, "image")
         data, image, code = network.to_bytes(), packed.getvalue(), _code()
-        kit = {"network": data, "image": image, "names": list(names), "code": code,
-               "key": hashlib.sha256(data + image + repr((names, code)).encode()).hexdigest()}
+        kit = {
+            "network": data,
+            "image": image,
+            "names": list(names),
+            "code": code,
+            "key": hashlib.sha256(data + image + repr((names, code)).encode()).hexdigest(),
+        }
         where = urlsplit(address)
         try:  # before there is a client: one that has never connected may wait for itself when it is given up
-            socket.create_connection((where.hostname or "", where.port or 8786), timeout=SECONDS).close()
+            socket.create_connection(
+                (where.hostname or "", where.port or 8786), timeout=SECONDS
+            ).close()
             self._client = Client(address, timeout=SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise InputError(f"dask scheduler must answer at {address!r}, not {type(error).__name__}: dask scheduler; dask worker ADDRESS"
-                             ) from None
-        self.workers = sum(worker["nthreads"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values())
+            raise InputError(
+                f"dask scheduler must answer at {address!r}, not {type(error).__name__}: dask scheduler; dask worker ADDRESS"
+            ) from None
+        self.workers = sum(
+            worker["nthreads"]
+            for worker in self._client.scheduler_info(n_workers=-1)["workers"].values()
+        )
         if not self.workers:
             self._client.close()
-            raise InputError(f"cluster at {address!r} must have workers, not none: dask worker {address}")
-        self._kit: Any = self._client.submit(dict, kit, pure=False)  # a task, so that it comes again if its worker is lost
+            raise InputError(
+                f"cluster at {address!r} must have workers, not none: dask worker {address}"
+            )
+        self._kit: Any = self._client.submit(
+            dict, kit, pure=False
+        )  # a task, so that it comes again if its worker is lost
 
     def submit(self, job: Job) -> "_Future":
         return _Future(self._client.submit(do, self._kit, job, pure=False))
@@ -86,7 +107,9 @@ def do(kit: dict[str, Any], job: Job) -> dict[str, Any]:
     crews: OrderedDict[str, Crew] = _local.__dict__.setdefault("crews", OrderedDict())
     if kit["key"] not in crews:
         if kit["code"] != _code():
-            raise InputError("spikeloop on every worker must have the sources of this one, not others: install the same version there")
+            raise InputError(
+                "spikeloop on every worker must have the sources of this one, not others: install the same version there"
+            )
         network = Network.from_bytes(kit["network"])
         with tempfile.TemporaryDirectory(prefix="spikeloop-") as folder:
             with tarfile.open(fileobj=io.BytesIO(kit["image"])) as tar:
@@ -94,7 +117,9 @@ def do(kit: dict[str, Any], job: Job) -> dict[str, Any]:
             bundle = load_bundle(Path(folder) / "image")
         while len(crews) >= KEPT:
             crews.popitem(last=False)[1].close()
-        crews[kit["key"]] = Crew(network, kit["names"], lambda name: open_backend(name, network, bundle))
+        crews[kit["key"]] = Crew(
+            network, kit["names"], lambda name: open_backend(name, network, bundle)
+        )
     return crews[kit["key"]].run(job).to_line()
 
 

@@ -55,18 +55,38 @@ class Evidence:
         lines = [f"first difference: {self.difference}"]
         if self.minimal and self.stimulus:
             m = self.minimal
-            parts = [_count(m.history + 1, "sample"), _count(m.steps, "step"), _count(m.spikes, "spike")]
-            history = "; it does not differ without the samples before it: state outlives CLEAR" if m.history else ""
-            lines.append(f"minimal stimulus: {self.stimulus} ({', '.join(parts)}{history}); there {m.difference}")
+            parts = [
+                _count(m.history + 1, "sample"),
+                _count(m.steps, "step"),
+                _count(m.spikes, "spike"),
+            ]
+            history = (
+                "; it does not differ without the samples before it: state outlives CLEAR"
+                if m.history
+                else ""
+            )
+            lines.append(
+                f"minimal stimulus: {self.stimulus} ({', '.join(parts)}{history}); there {m.difference}"
+            )
         else:
-            lines.append("minimal stimulus: none (the difference did not come again in a fresh run)")
+            lines.append(
+                "minimal stimulus: none (the difference did not come again in a fresh run)"
+            )
         lines.append(f"waves: {self.waves or 'none (no backend of the pair records them)'}")
         lines.append(f"again: {self.command}")
         return "\n".join(lines)
 
 
-def minimise(network: Network, stimulus: Stimulus, pair: tuple[Backend, Backend], difference: Difference, *, membranes: bool = True,
-             seconds: float = SEARCH_SECONDS, runs: int = SEARCH_RUNS) -> Minimal | None:
+def minimise(
+    network: Network,
+    stimulus: Stimulus,
+    pair: tuple[Backend, Backend],
+    difference: Difference,
+    *,
+    membranes: bool = True,
+    seconds: float = SEARCH_SECONDS,
+    runs: int = SEARCH_RUNS,
+) -> Minimal | None:
     """Shrink ``stimulus`` around ``difference.sample``; None if no fresh run of the pair shows any difference.
 
     The search ends after ``seconds`` or ``runs`` runs of the pair, whichever comes first, with the best found so far.
@@ -89,7 +109,10 @@ def minimise(network: Network, stimulus: Stimulus, pair: tuple[Backend, Backend]
     best = best.take(slice(0, found.sample + 1))
 
     keep = _Coordinates.of(best, network)
-    low, high = 0, min(found.tick + 1, network.steps)  # what arrives later cannot have been the cause
+    low, high = (
+        0,
+        min(found.tick + 1, network.steps),
+    )  # what arrives later cannot have been the cause
     while low <= high and not budget.spent():
         middle = (low + high) // 2
         trial = keep.chosen(keep.step < middle)
@@ -102,8 +125,18 @@ def minimise(network: Network, stimulus: Stimulus, pair: tuple[Backend, Backend]
     return Minimal(keep.stimulus(best), found, last, keep.step.size, found.sample)
 
 
-def keep_evidence(network: Network, stimulus: Stimulus, difference: Difference, opener: Opener, folder: Path, *, image: Path,
-                  network_file: Path, membranes: bool = True, holders: Holders = MappingProxyType({})) -> Evidence:
+def keep_evidence(
+    network: Network,
+    stimulus: Stimulus,
+    difference: Difference,
+    opener: Opener,
+    folder: Path,
+    *,
+    image: Path,
+    network_file: Path,
+    membranes: bool = True,
+    holders: Holders = MappingProxyType({}),
+) -> Evidence:
     """Minimise, save ``folder/difference.npz``, record waves around it, and say how to see it again."""
     minimal = path = waves = None
     with opener(difference.reference) as reference, opener(difference.backend) as backend:
@@ -113,9 +146,20 @@ def keep_evidence(network: Network, stimulus: Stimulus, difference: Difference, 
             path = minimal.stimulus.save(folder / "difference.npz")
             for candidate in (backend, reference):
                 waves = waves or candidate.waves(minimal.stimulus, folder / "difference.fst")
-    command = ["spikeloop", "compare", str(image), "--network", str(network_file), "--stimulus", str(path or "STIMULUS.npz"),
-               "--backends", f"{difference.reference},{difference.backend}", "-o", str(folder / "again"),
-               *([] if membranes else ["--no-membranes"])]
+    command = [
+        "spikeloop",
+        "compare",
+        str(image),
+        "--network",
+        str(network_file),
+        "--stimulus",
+        str(path or "STIMULUS.npz"),
+        "--backends",
+        f"{difference.reference},{difference.backend}",
+        "-o",
+        str(folder / "again"),
+        *([] if membranes else ["--no-membranes"]),
+    ]
     return Evidence(difference, minimal, path, waves, shlex.join(command))
 
 
@@ -149,23 +193,34 @@ class _Coordinates:
         dense = stimulus.dense(network)
         parts = [(np.full(int(a.sum()), i), *np.nonzero(a)) for i, a in enumerate(dense.values())]
         nothing = (np.zeros(0, np.int64),) * 4  # of a network that sees pixels alone
-        return cls(tuple(dense), *(np.concatenate(column) for column in zip(nothing, *parts, strict=True)))
+        return cls(
+            tuple(dense), *(np.concatenate(column) for column in zip(nothing, *parts, strict=True))
+        )
 
     def chosen(self, which: np.ndarray) -> "_Coordinates":
-        return _Coordinates(self.names, self.node[which], self.sample[which], self.step[which], self.line[which])
+        return _Coordinates(
+            self.names, self.node[which], self.sample[which], self.step[which], self.line[which]
+        )
 
     def stimulus(self, like: Stimulus) -> Stimulus:
         """A stimulus of the shape, labels and pixels of ``like`` with these spikes alone."""
         spikes = {name: np.zeros_like(like.spikes[name]) for name in self.names}
         for i, name in enumerate(self.names):
             mine = self.node == i
-            np.bitwise_or.at(spikes[name], (self.sample[mine], self.step[mine], self.line[mine] >> 3),
-                             (1 << (self.line[mine] & 7)).astype(np.uint8))
+            np.bitwise_or.at(
+                spikes[name],
+                (self.sample[mine], self.step[mine], self.line[mine] >> 3),
+                (1 << (self.line[mine] & 7)).astype(np.uint8),
+            )
         return Stimulus(spikes, like.labels, like.pixels)
 
 
-def _fewer(keep: _Coordinates, found: Difference, differs: Callable[[_Coordinates], Difference | None],
-           budget: _Budget) -> tuple[_Coordinates, Difference]:
+def _fewer(
+    keep: _Coordinates,
+    found: Difference,
+    differs: Callable[[_Coordinates], Difference | None],
+    budget: _Budget,
+) -> tuple[_Coordinates, Difference]:
     """Delta debugging (Zeller 2002): leave out one of n equal parts while the rest still differs; refine n until single spikes."""
     parts = 2
     while keep.step.size and not budget.spent():

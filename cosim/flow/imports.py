@@ -29,7 +29,11 @@ def chip_for(network: Network, axons: int) -> str:
     words, extension = 1, 1
     for group in groups(network):
         members = [network.population(name) for name in group]
-        arriving = {(e.source, e.delay + network.start_of(e.target)) for e in network.edges if e.target in group and e.source not in group}
+        arriving = {
+            (e.source, e.delay + network.start_of(e.target))
+            for e in network.edges
+            if e.target in group and e.source not in group
+        }
         lines = sum(network.size_of(source) for source, _ in arriving)
         together = len(group) > 1 or any(e.source == e.target == group[0] for e in network.edges)
         lines += sum(p.size for p in members) if together else 0
@@ -48,7 +52,11 @@ def write_import(made: Imported, chip: str, folder: Path) -> dict[str, Any]:
     network = made.network
     image = map_network(network, preset(chip))
     stimulus = None if made.inputs is None else Stimulus.pack(made.inputs)
-    expected = None if made.expected is None else Expected({network.output: pack(made.expected)}, made.first)
+    expected = (
+        None
+        if made.expected is None
+        else Expected({network.output: pack(made.expected)}, made.first)
+    )
     if stimulus:
         stimulus.check(network)
     image.save(folder)
@@ -57,13 +65,19 @@ def write_import(made: Imported, chip: str, folder: Path) -> dict[str, Any]:
         files["stimulus"] = str(stimulus.save(folder / "stimulus.npz"))
     if expected:
         files["expected"] = str(expected.save(folder / "expected.npz"))
-    return {**files, "chip": chip, "cores": len(image.shares) if isinstance(image, Shared) else 1, "steps": network.steps,
-            "sizes": {n.name: n.size for n in network.inputs} | {p.name: p.size for p in network.populations},
-            "assumed": [{"what": a.what, "value": a.value, "why": a.why} for a in made.assumed]}
+    return {
+        **files,
+        "chip": chip,
+        "cores": len(image.shares) if isinstance(image, Shared) else 1,
+        "steps": network.steps,
+        "sizes": {n.name: n.size for n in network.inputs}
+        | {p.name: p.size for p in network.populations},
+        "assumed": [{"what": a.what, "value": a.value, "why": a.why} for a in made.assumed],
+    }
 
 
 def pair(text: str | None, between: str, option: str) -> tuple[int, int] | None:
-    """"4x3" or "0,2" to two numbers."""
+    """ "4x3" or "0,2" to two numbers."""
     if text is None:
         return None
     parts = text.lower().split(between)
@@ -73,7 +87,7 @@ def pair(text: str | None, between: str, option: str) -> tuple[int, int] | None:
 
 
 def module_of(source: str) -> Any:
-    """"net.py:name" to the torch module of that name in the file, which is run; a function is called. InputError for all else."""
+    """ "net.py:name" to the torch module of that name in the file, which is run; a function is called. InputError for all else."""
     from torch.nn import Module
 
     file, _, name = source.rpartition(":")
@@ -85,18 +99,24 @@ def module_of(source: str) -> Any:
         found = runpy.run_path(file).get(name)
         made = found() if callable(found) and not isinstance(found, Module) else found
     except Exception as error:
-        raise InputError(f"Python file {file!r} must run and make the net, not end with {type(error).__name__}: "
-                         + " ".join(str(error).split())[:160]) from None
+        raise InputError(
+            f"Python file {file!r} must run and make the net, not end with {type(error).__name__}: "
+            + " ".join(str(error).split())[:160]
+        ) from None
     if not isinstance(made, Module):
-        raise InputError(f"{name} in {file!r} must be a torch module or a function that makes one, not {type(made).__name__}")
+        raise InputError(
+            f"{name} in {file!r} must be a torch module or a function that makes one, not {type(made).__name__}"
+        )
     return made.eval()
 
 
 def sizes(text: str | None) -> tuple[int, ...] | None:
-    """"1,28,28" to (1, 28, 28)."""
+    """ "1,28,28" to (1, 28, 28)."""
     if text is None:
         return None
     parts = text.split(",")
-    if len(parts) > 3 or not all(part.strip().isdecimal() and 0 < int(part) <= 1 << 20 for part in parts):
+    if len(parts) > 3 or not all(
+        part.strip().isdecimal() and 0 < int(part) <= 1 << 20 for part in parts
+    ):
         raise InputError(f"--shape must be one to three sizes such as 1,28,28, not {text!r}")
     return tuple(map(int, parts))

@@ -28,7 +28,9 @@ from spikeloop.pysim.traces.trace import Stimulus
 __all__ = ["Net", "kept", "load", "write_pretrained"]
 
 FOLDER = Path(golden.__path__[0]) / "rules" / "checkpoints"
-FLOAT = ("digital-mnist",)  # for comparison in training: its first layer takes pixels without a macro, which no chip of ours does
+FLOAT = (
+    "digital-mnist",
+)  # for comparison in training: its first layer takes pixels without a macro, which no chip of ours does
 SUFFIXES = (".safetensors", ".safetensors.gz")
 
 
@@ -54,7 +56,9 @@ class Net:
         comparison, and no score."""
         count = len(data.test_images) if samples is None else samples
         if not 0 < count <= len(data.test_images):
-            raise InputError(f"samples must be in 1..{len(data.test_images)} (the test images there are), not {samples}")
+            raise InputError(
+                f"samples must be in 1..{len(data.test_images)} (the test images there are), not {samples}"
+            )
         try:
             check_scoring(self.metadata["dataset"]["source"], data)
             labels = data.test_labels[:count]
@@ -66,7 +70,11 @@ class Net:
 
 def kept() -> dict[str, Path]:
     """File of every net by its name."""
-    files = {path.name.partition(".")[0]: path for path in sorted(FOLDER.iterdir()) if path.name.endswith(SUFFIXES)}
+    files = {
+        path.name.partition(".")[0]: path
+        for path in sorted(FOLDER.iterdir())
+        if path.name.endswith(SUFFIXES)
+    }
     return {name: path for name, path in files.items() if name not in FLOAT}
 
 
@@ -82,32 +90,53 @@ def load(name: str, path: Path | None = None) -> Net:
     about = _metadata(data)
     if "spikeloop_scatter_gather" in about:
         lenet = scatter_gather.load(path)
-        score = lenet.metadata["accuracy"]["chip"]  # the quantised ANN: what the chip computes, exactly
-        return Net(name=name, rule="scatter-gather", network=lenet.to_network(readout_on_chip=True), metadata=lenet.metadata,
-                   accuracy={"float": score, "integer": score}, encode=lambda images: (lenet.encode(images), {}))
+        score = lenet.metadata["accuracy"][
+            "chip"
+        ]  # the quantised ANN: what the chip computes, exactly
+        return Net(
+            name=name,
+            rule="scatter-gather",
+            network=lenet.to_network(readout_on_chip=True),
+            metadata=lenet.metadata,
+            accuracy={"float": score, "integer": score},
+            encode=lambda images: (lenet.encode(images), {}),
+        )
     if "spikeloop_qstdb" in about:
         net = qstdb.QstdbNet.load(path)
         score = net.metadata["accuracy"]
-        return Net(name=name, rule="q-stdb", network=to_network(net), metadata=net.metadata,
-                   accuracy={"float": score["affine"], "integer": score["integer"]}, encode=lambda images: ({}, {PIXELS: images}))
+        return Net(
+            name=name,
+            rule="q-stdb",
+            network=to_network(net),
+            metadata=net.metadata,
+            accuracy={"float": score["affine"], "integer": score["integer"]},
+            encode=lambda images: ({}, {PIXELS: images}),
+        )
     network = Network.from_bytes(data, str(path))
     facts, encoder = network.metadata, Encoder(**network.metadata["encoder"])
-    return Net(name=name, rule=facts["rule"], network=network, metadata=facts,
-               accuracy={"float": facts["accuracy_float"], "integer": facts["accuracy_integer"]},
-               encode=lambda images: ({network.inputs[0].name: encoder(images)}, {}))
+    return Net(
+        name=name,
+        rule=facts["rule"],
+        network=network,
+        metadata=facts,
+        accuracy={"float": facts["accuracy_float"], "integer": facts["accuracy_integer"]},
+        encode=lambda images: ({network.inputs[0].name: encoder(images)}, {}),
+    )
 
 
 def _metadata(data: bytes) -> dict[str, Any]:
     """``__metadata__`` of a safetensors file; empty if it is none (who reads it says so)."""
     try:
         (length,) = struct.unpack("<Q", data[:8])
-        found: dict[str, Any] = json.loads(data[8:8 + length]).get("__metadata__", {})
+        found: dict[str, Any] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
         return found
     except (ValueError, AttributeError, struct.error):
         return {}
 
 
-def write_pretrained(name: str, data: Path | None, samples: int | None, folder: Path) -> tuple[Network, Stimulus]:
+def write_pretrained(
+    name: str, data: Path | None, samples: int | None, folder: Path
+) -> tuple[Network, Stimulus]:
     """network.safetensors and stimulus.npz of net ``name`` in ``folder``: the first ``samples`` test images of ``data``."""
     net = load(name)
     stimulus = net.stimulus(load_mnist(data), samples)

@@ -32,7 +32,16 @@ from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus
 
-__all__ = ["Outcome", "Plan", "calibration", "parse_layers", "quantize_net", "simulate", "writable", "write_verilog"]
+__all__ = [
+    "Outcome",
+    "Plan",
+    "calibration",
+    "parse_layers",
+    "quantize_net",
+    "simulate",
+    "writable",
+    "write_verilog",
+]
 
 CALIBRATION = 2000  # training images on which scales are chosen
 
@@ -91,15 +100,23 @@ class _Data:
 
 
 def parse_layers(config: str) -> tuple[int, ...]:
-    """"784-100-10" to (784, 100, 10)."""
+    """ "784-100-10" to (784, 100, 10)."""
     parts = config.split("-")
     if len(parts) < 2 or not all(part.isdecimal() and 0 < int(part) <= 1 << 20 for part in parts):
-        raise InputError(f"config must be two or more layer sizes such as 784-100-10, not {config!r}")
+        raise InputError(
+            f"config must be two or more layer sizes such as 784-100-10, not {config!r}"
+        )
     return tuple(int(part) for part in parts)
 
 
-def simulate(plan: Plan, *, tell: Callable[[str], None], progress: Callable[[int], None] | None = None, quiet: bool = False,
-             started: Callable[[int], None] | None = None) -> Outcome:
+def simulate(
+    plan: Plan,
+    *,
+    tell: Callable[[str], None],
+    progress: Callable[[int], None] | None = None,
+    quiet: bool = False,
+    started: Callable[[int], None] | None = None,
+) -> Outcome:
     """Walk through all steps. ``tell`` is told in words what is being done, ``progress`` the samples compared, ``started`` their number."""
     begin = time.perf_counter()
     chip, data = preset(plan.chip), _Data(plan.data)
@@ -122,21 +139,56 @@ def simulate(plan: Plan, *, tell: Callable[[str], None], progress: Callable[[int
                 opener(name).close()
     if started:
         started(stimulus.samples)
-    run = Run.open(folder, network, image, stimulus, plan.backends, keep=range(min(KEPT, stimulus.samples)))
+    run = Run.open(
+        folder, network, image, stimulus, plan.backends, keep=range(min(KEPT, stimulus.samples))
+    )
     with stages.timed("compare"):
-        result = compare(network, stimulus, plan.backends, opener, progress=progress, keep=run.head["keep"], record=run.add)
+        result = compare(
+            network,
+            stimulus,
+            plan.backends,
+            opener,
+            progress=progress,
+            keep=run.head["keep"],
+            record=run.add,
+        )
     evidence = None
     if result.first:
         tell("first difference: looking for a minimal stimulus ...")
-        evidence = keep_evidence(network, stimulus, result.first, opener, folder / "difference", image=folder / "image",
-                                 network_file=folder / "network.safetensors")
+        evidence = keep_evidence(
+            network,
+            stimulus,
+            result.first,
+            opener,
+            folder / "difference",
+            image=folder / "image",
+            network_file=folder / "network.safetensors",
+        )
     known = result.to_dict()
     summary = run.finish(
-        result, accuracy=known["accuracy"] | {"float": scores["float"]}, config=plan.config, bits=plan.bits, chip=plan.chip,
-        encoder=plan.encoder, dataset=trained["source"], network_sha256=network.sha256(), quantize=ptq,
-        evidence=str(evidence) if evidence else None, seconds=round(time.perf_counter() - begin, 3), busy_seconds=known["busy_seconds"],
-        stages={name: {"seconds": round(s, 3), "reused": name in stages.reused} for name, s in stages.seconds.items()},
-        files={"network": "network.safetensors", "image": "image", "stimulus": "stimulus.npz", "report": "report.html"})
+        result,
+        accuracy=known["accuracy"] | {"float": scores["float"]},
+        config=plan.config,
+        bits=plan.bits,
+        chip=plan.chip,
+        encoder=plan.encoder,
+        dataset=trained["source"],
+        network_sha256=network.sha256(),
+        quantize=ptq,
+        evidence=str(evidence) if evidence else None,
+        seconds=round(time.perf_counter() - begin, 3),
+        busy_seconds=known["busy_seconds"],
+        stages={
+            name: {"seconds": round(s, 3), "reused": name in stages.reused}
+            for name, s in stages.seconds.items()
+        },
+        files={
+            "network": "network.safetensors",
+            "image": "image",
+            "stimulus": "stimulus.npz",
+            "report": "report.html",
+        },
+    )
     write_report(run, summary)
     return Outcome(result, evidence, summary)
 
@@ -148,14 +200,18 @@ def _check(plan: Plan, chip: Chip, data: "_Data") -> None:
     """All that can be refused before minutes of training."""
     check_names(plan.backends)
     if len(plan.backends) < 2:
-        raise InputError(f"backends to compare must be at least 2, not {len(plan.backends)} ({', '.join(plan.backends) or 'none'})")
+        raise InputError(
+            f"backends to compare must be at least 2, not {len(plan.backends)} ({', '.join(plan.backends) or 'none'})"
+        )
     if plan.samples is not None and plan.samples < 1:
         raise InputError(f"samples to compare must be at least 1, not {plan.samples}")
     if not 2 <= plan.bits <= 16:
         raise InputError(f"weight bits must be in 2..16, not {plan.bits}")
     if chip.derived.cores > 1:
-        raise InputError(f"chip of spikeloop sim must be a single core, not a mesh of {chip.mesh_width} x {chip.mesh_height}: "
-                         "spikeloop map and spikeloop compare take the network from there")
+        raise InputError(
+            f"chip of spikeloop sim must be a single core, not a mesh of {chip.mesh_width} x {chip.mesh_height}: "
+            "spikeloop map and spikeloop compare take the network from there"
+        )
     _training(plan)
     if plan.data is not None:
         data.set  # noqa: B018 - reads and checks the files
@@ -169,33 +225,67 @@ def _outline(plan: Plan) -> Network:
     links = [(source, target, 0) for source, target in zip(names, names[1:], strict=False)]
     links += [(name, name, 1) for name in names[1:-1] if plan.recurrent]
     return Network(
-        name=plan.config, inputs=(Input(name="input", size=sizes["input"]),), steps=plan.steps, output="output",
-        populations=tuple(Population.make(n, sizes[n], start=i, weight_bits=plan.bits) for i, n in enumerate(names[1:])),
-        edges=tuple(Edge(source=s, target=t, delay=d, weights=np.zeros((sizes[s], sizes[t]), np.int32)) for s, t, d in links))
+        name=plan.config,
+        inputs=(Input(name="input", size=sizes["input"]),),
+        steps=plan.steps,
+        output="output",
+        populations=tuple(
+            Population.make(n, sizes[n], start=i, weight_bits=plan.bits)
+            for i, n in enumerate(names[1:])
+        ),
+        edges=tuple(
+            Edge(source=s, target=t, delay=d, weights=np.zeros((sizes[s], sizes[t]), np.int32))
+            for s, t, d in links
+        ),
+    )
 
 
 def _training(plan: Plan) -> Any:
     from spikeloop.golden.data.encoders import Encoder
     from spikeloop.golden.training.train import TrainConfig
 
-    return TrainConfig(layers=plan.layers, recurrent=plan.recurrent, encoder=Encoder(name=plan.encoder, steps=plan.steps),
-                       epochs=plan.epochs, seed=plan.seed)
+    return TrainConfig(
+        layers=plan.layers,
+        recurrent=plan.recurrent,
+        encoder=Encoder(name=plan.encoder, steps=plan.steps),
+        epochs=plan.epochs,
+        seed=plan.seed,
+    )
 
 
-def _make_network(plan: Plan, stages: Stages, data: _Data, quiet: bool) -> tuple[Network, dict[str, Any], dict[str, Any]]:
-    settings = {"layers": plan.layers, "recurrent": plan.recurrent, "encoder": plan.encoder, "steps": plan.steps, "epochs": plan.epochs,
-                "seed": plan.seed}
+def _make_network(
+    plan: Plan, stages: Stages, data: _Data, quiet: bool
+) -> tuple[Network, dict[str, Any], dict[str, Any]]:
+    settings = {
+        "layers": plan.layers,
+        "recurrent": plan.recurrent,
+        "encoder": plan.encoder,
+        "steps": plan.steps,
+        "epochs": plan.epochs,
+        "seed": plan.seed,
+    }
 
     def train() -> dict[str, Any]:
         from spikeloop.golden.training.train import train as fit
 
         net = fit(_training(plan), data.set, progress=not quiet)
         net.save(stages.folder / "float.safetensors")
-        return {"accuracy": net.metadata["accuracy_float"], "source": net.metadata["dataset"]["source"]}
+        return {
+            "accuracy": net.metadata["accuracy_float"],
+            "source": net.metadata["dataset"]["source"],
+        }
 
-    trained = stages.run("train", {"settings": settings, "data": data.key, "torch": version("torch"),
-                                   "code": code("spikeloop.golden.training.train")},
-                         ["float.safetensors"], train)
+    trained = stages.run(
+        "train",
+        {
+            "settings": settings,
+            "data": data.key,
+            "torch": version("torch"),
+            "code": code("spikeloop.golden.training.train"),
+        },
+        ["float.safetensors"],
+        train,
+    )
 
     membrane_bits = preset(plan.chip).membrane_bits
 
@@ -203,11 +293,22 @@ def _make_network(plan: Plan, stages: Stages, data: _Data, quiet: bool) -> tuple
         from spikeloop.golden.nets.layers import FloatNet
 
         net = FloatNet.load(stages.folder / "float.safetensors")
-        return quantize_net(net, data.set, stages.folder / "network.safetensors", bits=plan.bits, membrane_bits=membrane_bits,
-                            name=f"mnist_{plan.config.replace('-', '_')}")
+        return quantize_net(
+            net,
+            data.set,
+            stages.folder / "network.safetensors",
+            bits=plan.bits,
+            membrane_bits=membrane_bits,
+            name=f"mnist_{plan.config.replace('-', '_')}",
+        )
 
-    inputs = {"bits": plan.bits, "membrane_bits": membrane_bits, "data": data.key, "float": sha256(stages.folder / "float.safetensors"),
-              "code": code("spikeloop.golden.quantize.widths")}
+    inputs = {
+        "bits": plan.bits,
+        "membrane_bits": membrane_bits,
+        "data": data.key,
+        "float": sha256(stages.folder / "float.safetensors"),
+        "code": code("spikeloop.golden.quantize.widths"),
+    }
     ptq = stages.run("quantize", inputs, ["network.safetensors"], quantize)
     return Network.load(stages.folder / "network.safetensors"), ptq, trained
 
@@ -215,17 +316,37 @@ def _make_network(plan: Plan, stages: Stages, data: _Data, quiet: bool) -> tuple
 def _make_image(chip: Chip, network: Network, stages: Stages) -> Image:
     from spikeloop.pysim.image.image import pack
 
-    inputs = {"chip": chip.to_dict(), "network": network.sha256(), "code": code("spikeloop.pysim.image.image")}
-    stages.run("map", inputs, ["image"], lambda: pack(network, chip=chip).save(stages.folder / "image") and None)
+    inputs = {
+        "chip": chip.to_dict(),
+        "network": network.sha256(),
+        "code": code("spikeloop.pysim.image.image"),
+    }
+    stages.run(
+        "map",
+        inputs,
+        ["image"],
+        lambda: pack(network, chip=chip).save(stages.folder / "image") and None,
+    )
     return Image.load(stages.folder / "image", chip)
 
 
 def _make_rtl(chip: Chip, stages: Stages) -> None:
-    inputs = {"chip": chip.to_dict(), "code": code("spikeloop.hdl.verilog"), "amaranth": version("amaranth")}
-    stages.run("verilog", inputs, ["rtl"], lambda: [path.name for path in write_verilog(chip, stages.folder / "rtl")])
+    inputs = {
+        "chip": chip.to_dict(),
+        "code": code("spikeloop.hdl.verilog"),
+        "amaranth": version("amaranth"),
+    }
+    stages.run(
+        "verilog",
+        inputs,
+        ["rtl"],
+        lambda: [path.name for path in write_verilog(chip, stages.folder / "rtl")],
+    )
 
 
-def _make_stimulus(plan: Plan, network: Network, stages: Stages, data: _Data) -> tuple[Stimulus, dict[str, Any]]:
+def _make_stimulus(
+    plan: Plan, network: Network, stages: Stages, data: _Data
+) -> tuple[Stimulus, dict[str, Any]]:
     def encode() -> dict[str, Any]:
         from spikeloop.golden.data.encoders import Encoder
         from spikeloop.golden.nets.layers import FloatNet
@@ -233,14 +354,22 @@ def _make_stimulus(plan: Plan, network: Network, stages: Stages, data: _Data) ->
 
         images, labels = data.set.test_images, data.set.test_labels
         if plan.samples is not None and plan.samples > len(labels):
-            raise InputError(f"samples must be at most {len(labels)} (the test images there are), not {plan.samples}")
-        images, labels = images[:plan.samples], labels[:plan.samples]
+            raise InputError(
+                f"samples must be at most {len(labels)} (the test images there are), not {plan.samples}"
+            )
+        images, labels = images[: plan.samples], labels[: plan.samples]
         spikes = Encoder(**network.metadata["encoder"])(images)
         Stimulus.pack({network.inputs[0].name: spikes}, labels).save(stages.folder / "stimulus.npz")
-        return {"float": accuracy(FloatNet.load(stages.folder / "float.safetensors"), spikes, labels)}
+        return {
+            "float": accuracy(FloatNet.load(stages.folder / "float.safetensors"), spikes, labels)
+        }
 
-    inputs = {"samples": plan.samples, "data": data.key, "network": network.sha256(),
-              "code": code("spikeloop.golden.training.train", "spikeloop.pysim.traces.trace")}
+    inputs = {
+        "samples": plan.samples,
+        "data": data.key,
+        "network": network.sha256(),
+        "code": code("spikeloop.golden.training.train", "spikeloop.pysim.traces.trace"),
+    }
     note = stages.run("encode", inputs, ["stimulus.npz"], encode)
     return Stimulus.load(stages.folder / "stimulus.npz"), note
 
@@ -254,11 +383,21 @@ def calibration(net: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
     from spikeloop.golden.data.encoders import Encoder
 
     check_scoring(net.metadata["dataset"]["source"], data)
-    return Encoder(**net.metadata["encoder"])(data.train_images[:CALIBRATION]), data.train_labels[:CALIBRATION]
+    return Encoder(**net.metadata["encoder"])(data.train_images[:CALIBRATION]), data.train_labels[
+        :CALIBRATION
+    ]
 
 
-def quantize_net(net: Any, data: Any, path: Path, *, bits: int, target_drop: float | None = None, name: str = "network",
-                 **options: Any) -> dict[str, Any]:
+def quantize_net(
+    net: Any,
+    data: Any,
+    path: Path,
+    *,
+    bits: int,
+    target_drop: float | None = None,
+    name: str = "network",
+    **options: Any,
+) -> dict[str, Any]:
     """Quantise a float net, write the network file, return the PTQ report as JSON.
 
     ``target_drop``: take the narrowest weights of at most ``bits`` that lose so many points of accuracy, for each layer.
@@ -267,10 +406,16 @@ def quantize_net(net: Any, data: Any, path: Path, *, bits: int, target_drop: flo
     from spikeloop.golden.quantize.widths import narrowest
 
     spikes, labels = calibration(net, data)
-    widths = bits if target_drop is None else narrowest(Quantizer(net, spikes, labels, **options), target_drop, most=bits)
+    widths = (
+        bits
+        if target_drop is None
+        else narrowest(Quantizer(net, spikes, labels, **options), target_drop, most=bits)
+    )
     network, report = quantize(net, spikes, labels, bits=widths, name=name, **options)
     report["samples"] = f"{len(labels):,} training images"
-    metadata = {k: v for k, v in network.metadata.items() if k != "accuracy_integer"} | {"calibrated_on": report["samples"]}
+    metadata = {k: v for k, v in network.metadata.items() if k != "accuracy_integer"} | {
+        "calibrated_on": report["samples"]
+    }
     replace(network, metadata=metadata).save(path)
     return report
 

@@ -30,12 +30,18 @@ class Stages:
         except (OSError, ValueError):
             self.known = {}
 
-    def run(self, name: str, inputs: dict[str, Any], outputs: Sequence[str], work: Callable[[], Any]) -> Any:
+    def run(
+        self, name: str, inputs: dict[str, Any], outputs: Sequence[str], work: Callable[[], Any]
+    ) -> Any:
         """Do ``work`` unless its inputs and its output files (or folders) are the same as when it was last done; its note."""
         key = hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
         old = self.known.get(name)
         started = time.perf_counter()
-        if isinstance(old, dict) and old.get("key") == key and old.get("outputs") == self._hashes(outputs):
+        if (
+            isinstance(old, dict)
+            and old.get("key") == key
+            and old.get("outputs") == self._hashes(outputs)
+        ):
             self.reused.append(name)
             self.seconds[name] = time.perf_counter() - started
             self.tell(f"{name}: unchanged, kept")

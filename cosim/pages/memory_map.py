@@ -47,17 +47,26 @@ for all else. Ticks and clears run on the bank that register `bank` named when t
 one may be written at any time, one word a cycle. Everything else waits until the core is idle, as ever.
 """
 
-RECORDS = (("leak", "per lane and page, bit planes", leak_record), ("fire", "per lane and page, bit planes", fire_record),
-           ("neuron", "per lane, bit planes", neuron_record), ("bound", "per lane, bit planes", bound_record),
-           ("words", "per word, plain", word_record),
-           ("routes", "per neuron, plain", route_record), ("event in", "AER, plain", event_record),
-           ("event out", "AER, plain", output_record))
+RECORDS = (
+    ("leak", "per lane and page, bit planes", leak_record),
+    ("fire", "per lane and page, bit planes", fire_record),
+    ("neuron", "per lane, bit planes", neuron_record),
+    ("bound", "per lane, bit planes", bound_record),
+    ("words", "per word, plain", word_record),
+    ("routes", "per neuron, plain", route_record),
+    ("event in", "AER, plain", event_record),
+    ("event out", "AER, plain", output_record),
+)
 MESH = PRESETS["tiny"].replace(mesh_width=4, mesh_height=4)
 PIM_MACRO = PimParams(banks=1, columns=64, rows=32, weight_bits=4, active_rows=32, share=8)
-WITH_PIM = PRESETS["tiny"].replace(pim=PimFront(macro=PIM_MACRO, pixels=1024, positions=256, currents=2048))
-MESH_RECORDS = (("routes", "per neuron and further entry of a chain, plain", route_record),
-                ("event in", "AER, plain", lambda chip: numbered(event_record(chip), chip)),
-                ("event out", "AER, plain", lambda chip: numbered(output_record(chip), chip)))
+WITH_PIM = PRESETS["tiny"].replace(
+    pim=PimFront(macro=PIM_MACRO, pixels=1024, positions=256, currents=2048)
+)
+MESH_RECORDS = (
+    ("routes", "per neuron and further entry of a chain, plain", route_record),
+    ("event in", "AER, plain", lambda chip: numbered(event_record(chip), chip)),
+    ("event out", "AER, plain", lambda chip: numbered(output_record(chip), chip)),
+)
 
 
 def page() -> str:
@@ -72,55 +81,93 @@ def _registers() -> Iterator[str]:
 
 
 def _registers_table(registers: Iterable[Register]) -> Iterator[str]:
-    return _table(("address", "register", "access", "reset", "meaning"), (
-        (f"{r.address:#04x}", f"`{r.name}`", r.access, f"{r.reset:#x}" if r.reset > 9 else str(r.reset), r.meaning)
-        for r in registers))
+    return _table(
+        ("address", "register", "access", "reset", "meaning"),
+        (
+            (
+                f"{r.address:#04x}",
+                f"`{r.name}`",
+                r.access,
+                f"{r.reset:#x}" if r.reset > 9 else str(r.reset),
+                r.meaning,
+            )
+            for r in registers
+        ),
+    )
 
 
 def _records() -> Iterator[str]:
     yield "## Records\n"
-    yield ("Fields lie least significant first. *Plain*: field after field in one row. *Bit planes*: bit b of a field of all lanes\n"
-           "is one group of `lanes` neighbouring bits, so that memory bit = plane * lanes + lane. Bits are those of preset `tiny`\n"
-           "where they depend on the chip.\n")
+    yield (
+        "Fields lie least significant first. *Plain*: field after field in one row. *Bit planes*: bit b of a field of all lanes\n"
+        "is one group of `lanes` neighbouring bits, so that memory bit = plane * lanes + lane. Bits are those of preset `tiny`\n"
+        "where they depend on the chip.\n"
+    )
     yield from _fields(RECORDS, PRESETS["tiny"], "")
-    yield ("In a mesh every core has all of this; its number lies in the address bits above those of one core. Its routes and the\n"
-           "events at the pins are wider (here `tiny` as a mesh of 4 x 4). A command written to any core's `control` is for all\n"
-           "cores; `status` is that of the whole chip.\n")
+    yield (
+        "In a mesh every core has all of this; its number lies in the address bits above those of one core. Its routes and the\n"
+        "events at the pins are wider (here `tiny` as a mesh of 4 x 4). A command written to any core's `control` is for all\n"
+        "cores; `status` is that of the whole chip.\n"
+    )
     yield from _fields(MESH_RECORDS, MESH, ", in a mesh")
 
 
-def _fields(records: Iterable[tuple[str, str, Callable[[Chip], list[Field]]]], chip: Chip, where: str) -> Iterator[str]:
+def _fields(
+    records: Iterable[tuple[str, str, Callable[[Chip], list[Field]]]], chip: Chip, where: str
+) -> Iterator[str]:
     for name, form, record in records:
         fields = record(chip)
         yield f"### `{name}`{where} ({form}; {width(fields)} bits)\n"
-        yield from _table(("field", "bits", "signed", "meaning"),
-                          ((f"`{f.name}`", str(f.bits), "yes" if f.signed else "", f.meaning) for f in fields))
+        yield from _table(
+            ("field", "bits", "signed", "meaning"),
+            ((f"`{f.name}`", str(f.bits), "yes" if f.signed else "", f.meaning) for f in fields),
+        )
 
 
 def _pim() -> Iterator[str]:
     """What a chip with a PIM macro has besides."""
     plain, macro = MemoryMap(PRESETS["tiny"]), MemoryMap(WITH_PIM)
-    yield ("## With a PIM macro\n\nA chip with a macro ([pim.md](pim.md)) has the following as well, here `tiny` with a macro of one bank\n"
-           "of 64 columns. Write an image into `pim_pixels` (a row per pixel of the padded map, whose border stays 0), `pim_stream`, then\n"
-           f"`control` = {CONTROL_PIM}; when `status` is 0 the currents are in `currents`, where ticks take them.\n")
-    yield from _registers_table(r for name, r in macro.registers.items() if name not in plain.registers)
+    yield (
+        "## With a PIM macro\n\nA chip with a macro ([pim.md](pim.md)) has the following as well, here `tiny` with a macro of one bank\n"
+        "of 64 columns. Write an image into `pim_pixels` (a row per pixel of the padded map, whose border stays 0), `pim_stream`, then\n"
+        f"`control` = {CONTROL_PIM}; when `status` is 0 the currents are in `currents`, where ticks take them.\n"
+    )
+    yield from _registers_table(
+        r for name, r in macro.registers.items() if name not in plain.registers
+    )
     yield from _fields((("pim_places", "per current, plain", place_record),), WITH_PIM, "")
-    yield from _memories_table(m for name, m in macro.memories.items() if name not in plain.memories)
+    yield from _memories_table(
+        m for name, m in macro.memories.items() if name not in plain.memories
+    )
 
 
 def _memories(name: str, chip: Chip) -> Iterator[str]:
     memory_map = MemoryMap(chip)
     yield f"## Memories of preset `{name}`\n"
-    yield (f"{chip.axons:,} axons, {chip.columns:,} columns, {chip.lanes:,} lanes of {_count(chip.digit_bits, 'column')}, "
-           f"{_count(chip.derived.words, 'word')}, {_count(chip.pages, 'page')};\n"
-           f"{memory_map.address_bits} address bits, fingerprint {chip.fingerprint():#010x}.\n")
+    yield (
+        f"{chip.axons:,} axons, {chip.columns:,} columns, {chip.lanes:,} lanes of {_count(chip.digit_bits, 'column')}, "
+        f"{_count(chip.derived.words, 'word')}, {_count(chip.pages, 'page')};\n"
+        f"{memory_map.address_bits} address bits, fingerprint {chip.fingerprint():#010x}.\n"
+    )
     yield from _memories_table(memory_map.memories.values())
 
 
 def _memories_table(memories: Iterable[Memory]) -> Iterator[str]:
-    return _table(("base", "memory", "rows", "width", "chunk_bits", "loaded", "meaning"), (
-        (f"{m.base:#x}", f"`{m.name}`", f"{m.rows:,}", f"{m.width:,}", str(m.chunk_bits), "yes" if m.loaded else "", m.meaning)
-        for m in memories))
+    return _table(
+        ("base", "memory", "rows", "width", "chunk_bits", "loaded", "meaning"),
+        (
+            (
+                f"{m.base:#x}",
+                f"`{m.name}`",
+                f"{m.rows:,}",
+                f"{m.width:,}",
+                str(m.chunk_bits),
+                "yes" if m.loaded else "",
+                m.meaning,
+            )
+            for m in memories
+        ),
+    )
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

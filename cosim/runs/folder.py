@@ -41,28 +41,64 @@ class Run:
         self.chunks = [Chunk.from_line(line) for line in journal.lines]
         stops = [0, *(chunk.stop for chunk in self.chunks)]
         if any(chunk.start != stop for chunk, stop in zip(self.chunks, stops, strict=False)):
-            raise InputError(f"samples of journal {str(journal.path)!r} must follow each other, not leave gaps: run it again")
+            raise InputError(
+                f"samples of journal {str(journal.path)!r} must follow each other, not leave gaps: run it again"
+            )
 
     @property
     def head(self) -> dict[str, Any]:
         return self.journal.head
 
     @classmethod
-    def open(cls, folder: Path, network: Network, bundle: Bundle, stimulus: Stimulus, names: Sequence[str], *, membranes: bool = True,
-             expected: Expected | None = None, keep: Sequence[int] = (), resume: bool = False) -> "Run":
+    def open(
+        cls,
+        folder: Path,
+        network: Network,
+        bundle: Bundle,
+        stimulus: Stimulus,
+        names: Sequence[str],
+        *,
+        membranes: bool = True,
+        expected: Expected | None = None,
+        keep: Sequence[int] = (),
+        resume: bool = False,
+    ) -> "Run":
         """A run into ``folder``; nothing is written before the first chunk. ``resume``: go on with the one there, InputError if it is of
         another network, image, stimulus, ... ``keep``: samples whose traces are kept for the report."""
         head = {
-            "format": FORMAT, "version": VERSION, "backends": list(names), "samples": stimulus.samples, "membranes": membranes,
-            "keep": list(keep), "sha256": network.sha256(), "chip": bundle.chip.to_dict(),
+            "format": FORMAT,
+            "version": VERSION,
+            "backends": list(names),
+            "samples": stimulus.samples,
+            "membranes": membranes,
+            "keep": list(keep),
+            "sha256": network.sha256(),
+            "chip": bundle.chip.to_dict(),
             "stimulus": _sha256({**stimulus.spikes, **stimulus.pixels}, stimulus.labels),
             "expected": expected and [expected.first, _sha256(expected.spikes, None)],
-            "network": {"name": network.name, "steps": network.steps, "ticks": network.ticks, "output": network.output,
-                        "readout": network.readout, "inputs": [[node.name, node.size] for node in network.inputs],
-                        "populations": [[p.name, p.size, p.start] for p in network.order()]},
+            "network": {
+                "name": network.name,
+                "steps": network.steps,
+                "ticks": network.ticks,
+                "output": network.output,
+                "readout": network.readout,
+                "inputs": [[node.name, node.size] for node in network.inputs],
+                "populations": [[p.name, p.size, p.start] for p in network.order()],
+            },
             "cores": cores(bundle),
-            "arrays": pack_arrays({f"{kind}/{p.name}": a for p in network.populations for kind, a in (("v_th", p.v_th), ("fire", p.fire))})}
-        journal = Journal.open(folder / JOURNAL, head, "run") if resume else Journal(folder / JOURNAL, head)
+            "arrays": pack_arrays(
+                {
+                    f"{kind}/{p.name}": a
+                    for p in network.populations
+                    for kind, a in (("v_th", p.v_th), ("fire", p.fire))
+                }
+            ),
+        }
+        journal = (
+            Journal.open(folder / JOURNAL, head, "run")
+            if resume
+            else Journal(folder / JOURNAL, head)
+        )
         return cls(folder, journal)
 
     @classmethod
@@ -70,16 +106,22 @@ class Run:
         """The run in ``folder`` and its summary, to be reported."""
         journal = Journal.read(folder / JOURNAL)
         if journal is None or not journal.lines:
-            raise InputError(f"run {str(folder)!r} must be a folder that spikeloop compare or sim wrote, with {JOURNAL}, not without")
+            raise InputError(
+                f"run {str(folder)!r} must be a folder that spikeloop compare or sim wrote, with {JOURNAL}, not without"
+            )
         if journal.head.get("format") != FORMAT or journal.head.get("version") != VERSION:
-            raise InputError(f"journal of run {str(folder)!r} must be of a {FORMAT}, version {VERSION}, not of another kind: run it again")
+            raise InputError(
+                f"journal of run {str(folder)!r} must be of a {FORMAT}, version {VERSION}, not of another kind: run it again"
+            )
         try:
             summary = json.loads((folder / SUMMARY).read_bytes())
             if not isinstance(summary, dict) or "pairs" not in summary:
                 raise ValueError
         except (OSError, ValueError):
-            raise InputError(f"run {str(folder)!r} must be ended, with its {SUMMARY}, not broken off: go on with it by "
-                             "spikeloop compare --resume") from None
+            raise InputError(
+                f"run {str(folder)!r} must be ended, with its {SUMMARY}, not broken off: go on with it by "
+                "spikeloop compare --resume"
+            ) from None
         return cls(folder, journal), summary
 
     def add(self, chunk: Chunk) -> None:
@@ -92,7 +134,11 @@ class Run:
 
     def finish(self, result: Result, **more: Any) -> dict[str, Any]:
         """Write the summary: the facts of ``result`` and whatever else is given."""
-        summary = result.facts() | {"complete": result.samples == self.head["samples"], "samples_of": self.head["samples"], **more}
+        summary = result.facts() | {
+            "complete": result.samples == self.head["samples"],
+            "samples_of": self.head["samples"],
+            **more,
+        }
         write_atomic(self.folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
         return summary
 
@@ -107,15 +153,36 @@ def cores(bundle: Bundle) -> list[dict[str, Any]]:
     found = []
     for n, image in images.items():
         place = image.placement
-        holds = {p.name: [p.size, p.size * place.words[int(p.neurons[0]) // place.chip.lanes].join * place.chip.digit_bits]
-                 for p in place.populations}
-        found.append({"core": n, "axons": place.axons, "axons_of": place.chip.axons * place.extension, "columns": place.columns,
-                      "columns_of": place.chip.columns // place.extension, "holds": holds})
+        holds = {
+            p.name: [
+                p.size,
+                p.size
+                * place.words[int(p.neurons[0]) // place.chip.lanes].join
+                * place.chip.digit_bits,
+            ]
+            for p in place.populations
+        }
+        found.append(
+            {
+                "core": n,
+                "axons": place.axons,
+                "axons_of": place.chip.axons * place.extension,
+                "columns": place.columns,
+                "columns_of": place.chip.columns // place.extension,
+                "holds": holds,
+            }
+        )
     return found
 
 
 def _sha256(arrays: dict[str, np.ndarray], labels: np.ndarray | None) -> str:
     digest = hashlib.sha256()
-    for name, array in [*sorted(arrays.items()), *([("labels", labels)] if labels is not None else [])]:
-        digest.update(repr((name, array.shape, array.dtype.str)).encode() + np.ascontiguousarray(array).tobytes())
+    for name, array in [
+        *sorted(arrays.items()),
+        *([("labels", labels)] if labels is not None else []),
+    ]:
+        digest.update(
+            repr((name, array.shape, array.dtype.str)).encode()
+            + np.ascontiguousarray(array).tobytes()
+        )
     return digest.hexdigest()

@@ -18,7 +18,9 @@ class Journal:
     """``lines`` found and added; ``head``, the first line, is written before the first that is added, so that nothing is left of work
     that was refused."""
 
-    def __init__(self, path: Path, head: dict[str, Any], lines: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, path: Path, head: dict[str, Any], lines: list[dict[str, Any]] | None = None
+    ) -> None:
         self.path, self.head, self.lines = path, head, lines or []
         self._fresh, self._tidy = lines is None, False
 
@@ -31,8 +33,10 @@ class Journal:
             return cls(path, head)
         if found.head != head:
             other = [key for key in {**head, **found.head} if head.get(key) != found.head.get(key)]
-            raise InputError(f"journal {str(path)!r} must be of this {what} ({_short(head, other)}), not of another "
-                             f"({_short(found.head, other)}): name another folder")
+            raise InputError(
+                f"journal {str(path)!r} must be of this {what} ({_short(head, other)}), not of another "
+                f"({_short(found.head, other)}): name another folder"
+            )
         return found
 
     @classmethod
@@ -43,15 +47,21 @@ class Journal:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise InputError(f"journal must be readable, not {str(path)!r} ({error.strerror})") from None
+            raise InputError(
+                f"journal must be readable, not {str(path)!r} ({error.strerror})"
+            ) from None
         try:
-            head, *lines = [json.loads(line) for line in data[:data.rfind(b"\n") + 1].splitlines()] or [None]
+            head, *lines = [
+                json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()
+            ] or [None]
         except ValueError:
             head, lines = 0, []
         if head is None:
             return None
         if not isinstance(head, dict) or not all(isinstance(line, dict) for line in lines):
-            raise InputError(f"journal must be lines of JSON as spikeloop wrote them, not {str(path)!r}: name another folder")
+            raise InputError(
+                f"journal must be lines of JSON as spikeloop wrote them, not {str(path)!r}: name another folder"
+            )
         return cls(path, head, lines)
 
     def append(self, line: dict[str, Any]) -> None:
@@ -69,7 +79,9 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise InputError(f"journal must be writable, not {str(self.path)!r} ({error.strerror})") from None
+            raise InputError(
+                f"journal must be writable, not {str(self.path)!r} ({error.strerror})"
+            ) from None
         self._fresh, self._tidy = False, True
         self.lines.append(line)
 

@@ -29,9 +29,17 @@ DIFFERENCES = 500  # drawn, of a population of a sample
 
 def write(run: Run, summary: dict[str, Any], path: Path | None = None) -> Path:
     """Write the page of ``run``, into its folder or to ``path``."""
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("spikeloop.cosim.runs"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": lambda x: "-" if x is None else f"{x:.2%}", "count": lambda x: "-" if x is None else f"{x:,}",
-                            "number": lambda x: f"{x:,.1f}"}
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("spikeloop.cosim.runs"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": lambda x: "-" if x is None else f"{x:.2%}",
+        "count": lambda x: "-" if x is None else f"{x:,}",
+        "number": lambda x: f"{x:,.1f}",
+    }
     data = json.dumps(page_data(run, summary), separators=(",", ":")).replace("<", "\\u003c")
     page = environment.get_template("report.html").render(s=summary, head=run.head, data=data)
     return write_atomic(path or run.folder / REPORT, page.encode())
@@ -44,12 +52,22 @@ def page_data(run: Run, summary: dict[str, Any]) -> dict[str, Any]:
     parameters = unpack_arrays(head["arrays"])
     samples, left_out = _samples(run, populations)
     return {
-        "network": head["network"], "backends": head["backends"], "cores": head["cores"], "each": "part" if _parts(head) else "core",
-        "mesh": [head["chip"]["mesh_width"], head["chip"]["mesh_height"]], "samples": samples, "left_out": left_out,
-        "activity": [_activity(name, size, chunks, summary["samples"], head["network"]["steps"]) for name, size in populations.items()],
+        "network": head["network"],
+        "backends": head["backends"],
+        "cores": head["cores"],
+        "each": "part" if _parts(head) else "core",
+        "mesh": [head["chip"]["mesh_width"], head["chip"]["mesh_height"]],
+        "samples": samples,
+        "left_out": left_out,
+        "activity": [
+            _activity(name, size, chunks, summary["samples"], head["network"]["steps"])
+            for name, size in populations.items()
+        ],
         "v_th": {name: _base64(parameters[f"v_th/{name}"], "<i4") for name in populations},
         "fire": {name: _base64(parameters[f"fire/{name}"], "u1") for name in populations},
-        "cycles": _cycles(head["backends"], chunks), "answers": _answers(head["backends"], chunks)}
+        "cycles": _cycles(head["backends"], chunks),
+        "answers": _answers(head["backends"], chunks),
+    }
 
 
 def _parts(head: dict[str, Any]) -> bool:
@@ -57,14 +75,23 @@ def _parts(head: dict[str, Any]) -> bool:
     return len(head["cores"]) > 1 and head["chip"]["mesh_width"] * head["chip"]["mesh_height"] == 1
 
 
-def _activity(name: str, size: int, chunks: list[Chunk], samples: int, steps: int) -> dict[str, Any]:
+def _activity(
+    name: str, size: int, chunks: list[Chunk], samples: int, steps: int
+) -> dict[str, Any]:
     """Of a population: spikes, neurons that never and that always spiked, spikes a sample at each step, neurons by rate in 20 bins."""
     neurons = np.sum([chunk.neurons[name] for chunk in chunks], axis=0)
     at_step = np.sum([chunk.steps[name] for chunk in chunks], axis=0) / samples
     rates = neurons / (samples * steps)
-    return {"name": name, "size": size, "spikes": int(neurons.sum()), "silent": int((neurons == 0).sum()),
-            "always": int((neurons == samples * steps).sum()), "steps": [round(float(x), 3) for x in at_step],
-            "rates": np.histogram(rates, bins=20, range=(0, max(float(rates.max()), 1e-9)))[0].tolist(), "fastest": float(rates.max())}
+    return {
+        "name": name,
+        "size": size,
+        "spikes": int(neurons.sum()),
+        "silent": int((neurons == 0).sum()),
+        "always": int((neurons == samples * steps).sum()),
+        "steps": [round(float(x), 3) for x in at_step],
+        "rates": np.histogram(rates, bins=20, range=(0, max(float(rates.max()), 1e-9)))[0].tolist(),
+        "fastest": float(rates.max()),
+    }
 
 
 def _samples(run: Run, populations: dict[str, int]) -> tuple[list[dict[str, Any]], list[int]]:
@@ -77,7 +104,11 @@ def _samples(run: Run, populations: dict[str, int]) -> tuple[list[dict[str, Any]
                 continue
             wrong |= first
             sample = _sample(n, chunk, kept, populations, run.head["backends"])
-            room -= sum(len(text) for kind in ("inputs", "spikes", "membranes") for text in sample[kind].values())
+            room -= sum(
+                len(text)
+                for kind in ("inputs", "spikes", "membranes")
+                for text in sample[kind].values()
+            )
             if room < MOST_BYTES // 10:
                 left_out.append(n)
             else:
@@ -85,25 +116,40 @@ def _samples(run: Run, populations: dict[str, int]) -> tuple[list[dict[str, Any]
     return found, left_out
 
 
-def _sample(n: int, chunk: Chunk, kept: Kept, populations: dict[str, int], backends: list[str]) -> dict[str, Any]:
+def _sample(
+    n: int, chunk: Chunk, kept: Kept, populations: dict[str, int], backends: list[str]
+) -> dict[str, Any]:
     """``different[backend][population]``: rows of step, neuron, spike, membrane (None if not recorded) where it departs from the first."""
     different: dict[str, dict[str, list[list[int | None]]]] = {}
-    for name, spikes, membranes in list(zip(backends, kept.spikes, kept.membranes, strict=True))[1:]:
+    for name, spikes, membranes in list(zip(backends, kept.spikes, kept.membranes, strict=True))[
+        1:
+    ]:
         for population, size in populations.items():
             ours, theirs = (unpack(some[population], size) for some in (kept.spikes[0], spikes))
             wrong, v = ours != theirs, membranes.get(population)
             if v is not None:
                 wrong = wrong | (v != kept.membranes[0][population])
-            rows = [[int(step), int(neuron), int(theirs[step, neuron]), None if v is None else int(v[step, neuron])]
-                    for step, neuron in np.argwhere(wrong)[:DIFFERENCES]]
+            rows = [
+                [
+                    int(step),
+                    int(neuron),
+                    int(theirs[step, neuron]),
+                    None if v is None else int(v[step, neuron]),
+                ]
+                for step, neuron in np.argwhere(wrong)[:DIFFERENCES]
+            ]
             if rows:
                 different.setdefault(name, {})[population] = rows
     at = n - chunk.start
-    return {"n": n, "label": None if chunk.labels is None else int(chunk.labels[at]),
-            "answers": [None if a is None else int(a[at]) for a in chunk.answers], "different": different,
-            "inputs": {name: _base64(a, "u1") for name, a in kept.inputs.items()},
-            "spikes": {name: _base64(a, "u1") for name, a in kept.spikes[0].items()},
-            "membranes": {name: _base64(a, "<i4") for name, a in kept.membranes[0].items()}}
+    return {
+        "n": n,
+        "label": None if chunk.labels is None else int(chunk.labels[at]),
+        "answers": [None if a is None else int(a[at]) for a in chunk.answers],
+        "different": different,
+        "inputs": {name: _base64(a, "u1") for name, a in kept.inputs.items()},
+        "spikes": {name: _base64(a, "u1") for name, a in kept.spikes[0].items()},
+        "membranes": {name: _base64(a, "<i4") for name, a in kept.membranes[0].items()},
+    }
 
 
 def _cycles(backends: list[str], chunks: list[Chunk]) -> list[dict[str, Any]]:
@@ -112,10 +158,22 @@ def _cycles(backends: list[str], chunks: list[Chunk]) -> list[dict[str, Any]]:
     for i, name in enumerate(backends):
         if not {"cycles", "spikes_in"} <= chunks[0].counters[i].keys():
             continue
-        points = np.unique(np.concatenate([np.stack([chunk.counters[i]["spikes_in"].ravel(), busy(chunk.counters[i]).ravel()], axis=1)
-                                           for chunk in chunks]), axis=0)
+        points = np.unique(
+            np.concatenate(
+                [
+                    np.stack(
+                        [chunk.counters[i]["spikes_in"].ravel(), busy(chunk.counters[i]).ravel()],
+                        axis=1,
+                    )
+                    for chunk in chunks
+                ]
+            ),
+            axis=0,
+        )
         points = points[np.linspace(0, len(points) - 1, min(POINTS, len(points))).astype(int)]
-        found.append({"name": name, "measured": name.partition(":")[0] in CHIPS, "points": points.tolist()})
+        found.append(
+            {"name": name, "measured": name.partition(":")[0] in CHIPS, "points": points.tolist()}
+        )
     return found
 
 
@@ -127,7 +185,11 @@ def _answers(backends: list[str], chunks: list[Chunk]) -> dict[str, Any] | None:
     if who is None or len(labels) < len(chunks):
         return None
     given = [answers for chunk in chunks if (answers := chunk.answers[who]) is not None]
-    return {"backend": backends[who], "labels": np.concatenate(labels).tolist(), "answers": np.concatenate(given).tolist()}
+    return {
+        "backend": backends[who],
+        "labels": np.concatenate(labels).tolist(),
+        "answers": np.concatenate(given).tolist(),
+    }
 
 
 def _base64(array: np.ndarray, dtype: str) -> str:

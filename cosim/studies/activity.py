@@ -36,20 +36,42 @@ def spread(network: Network, densities: np.ndarray, tries: int, seed: int = SEED
     spikes = {}
     for node in network.inputs:
         ranks = rng.random((len(densities) * tries, network.steps, node.size)).argsort(axis=2)
-        spikes[node.name] = (ranks < np.rint(densities.repeat(tries) * node.size)[:, None, None]).astype(np.uint8)
+        spikes[node.name] = (
+            ranks < np.rint(densities.repeat(tries) * node.size)[:, None, None]
+        ).astype(np.uint8)
     return Stimulus.pack(spikes)
 
 
 def mlp(seed: int = SEED) -> Network:
     """784-100-10, 8-bit random weights, 8 steps."""
     rng = np.random.default_rng(seed)
-    first, second = (np.clip(np.rint(rng.normal(0, 20, shape)), -128, 127).astype(np.int32) for shape in ((784, 100), (100, 10)))
-    return Network(name="mlp", inputs=(Input(name="pixels", size=784),), steps=8, output="output",
-                   populations=(Population.make("hidden", 100, v_th=300), Population.make("output", 10, start=1, v_th=300)),
-                   edges=(Edge(source="pixels", target="hidden", weights=first), Edge(source="hidden", target="output", weights=second)))
+    first, second = (
+        np.clip(np.rint(rng.normal(0, 20, shape)), -128, 127).astype(np.int32)
+        for shape in ((784, 100), (100, 10))
+    )
+    return Network(
+        name="mlp",
+        inputs=(Input(name="pixels", size=784),),
+        steps=8,
+        output="output",
+        populations=(
+            Population.make("hidden", 100, v_th=300),
+            Population.make("output", 10, start=1, v_th=300),
+        ),
+        edges=(
+            Edge(source="pixels", target="hidden", weights=first),
+            Edge(source="hidden", target="output", weights=second),
+        ),
+    )
 
 
-def write(folder: Path = FOLDER, *, densities: np.ndarray = DENSITIES, tries: int = TRIES, images: int = IMAGES) -> Iterator[Path]:
+def write(
+    folder: Path = FOLDER,
+    *,
+    densities: np.ndarray = DENSITIES,
+    tries: int = TRIES,
+    images: int = IMAGES,
+) -> Iterator[Path]:
     """Measure and draw both pictures; yields the files, and prints their figures."""
     from spikeloop.golden.data.datasets import load_mnist
     from spikeloop.golden.rules.scatter_gather.net import checkpoint
@@ -59,48 +81,86 @@ def write(folder: Path = FOLDER, *, densities: np.ndarray = DENSITIES, tries: in
     real = Stimulus.pack(net.encode(load_mnist(None).test_images[:images]))
     name = network.inputs[0].name
     swept = spread(network, densities, tries)
-    lenet = measure(compile_program(network, chip), Stimulus({name: np.concatenate([swept.spikes[name], real.spikes[name]])}))
+    lenet = measure(
+        compile_program(network, chip),
+        Stimulus({name: np.concatenate([swept.spikes[name], real.spikes[name]])}),
+    )
     count = len(densities) * tries
     one = mlp()
     small = measure(compile_program(one, chip), spread(one, densities, tries))
     curves = {"LeNet, four spikes, 225 cores": lenet, "784-100-10, 8 bits, one core": small}
     density = float(np.unpackbits(real.spikes[name]).sum() / (images * network.inputs[0].size))
-    yield write_atomic(folder / "activity.svg", _activity(curves, lenet, densities.repeat(tries), count, density))
+    yield write_atomic(
+        folder / "activity.svg", _activity(curves, lenet, densities.repeat(tries), count, density)
+    )
     rows = _slice(lenet, slice(count, None)).rows()
     yield write_atomic(folder / "layers.svg", _layers(rows, Constants()))
 
 
 def _slice(work: Work, samples: slice) -> Work:
-    return Work(work.layers, **{key: value[:, samples] for key, value in vars(work).items() if key != "layers"})
+    return Work(
+        work.layers,
+        **{key: value[:, samples] for key, value in vars(work).items() if key != "layers"},
+    )
 
 
-def _activity(curves: dict[str, Work], lenet: Work, density: np.ndarray, count: int, real: float) -> bytes:
+def _activity(
+    curves: dict[str, Work], lenet: Work, density: np.ndarray, count: int, real: float
+) -> bytes:
     from spikeloop.cosim.studies.figures import LINES, svg
     from spikeloop.cosim.studies.figures import figure as new_figure
 
     figure, ((left, right),) = new_figure(1, 2, 10.2, 3.6, sharey=True)
     for (label, work), colour in zip(curves.items(), LINES, strict=False):
         ratio = _ratio(_slice(work, slice(count))).reshape(len(np.unique(density)), -1)
-        left.plot(np.unique(density) * 100, ratio.mean(axis=1) * 100, ".-", color=colour, label=label)
-        print(f"{label}: " + ", ".join(f"{d:.0%} {r:.1%}" for d, r in zip(np.unique(density), ratio.mean(axis=1), strict=True)))
+        left.plot(
+            np.unique(density) * 100, ratio.mean(axis=1) * 100, ".-", color=colour, label=label
+        )
+        print(
+            f"{label}: "
+            + ", ".join(
+                f"{d:.0%} {r:.1%}"
+                for d, r in zip(np.unique(density), ratio.mean(axis=1), strict=True)
+            )
+        )
     images = _slice(lenet, slice(count, None))
     share = float(_ratio(images).mean())
-    print(f"images: {real:.1%} of the input lines, {share:.2%} of dense, {images.cycles.sum(axis=0).mean():,.0f} cycles")
-    left.plot([real * 100], [share * 100], "*", markersize=13, color=LINES[0], label="LeNet, test images")
+    print(
+        f"images: {real:.1%} of the input lines, {share:.2%} of dense, {images.cycles.sum(axis=0).mean():,.0f} cycles"
+    )
+    left.plot(
+        [real * 100], [share * 100], "*", markersize=13, color=LINES[0], label="LeNet, test images"
+    )
     left.set_xlabel("active input lines in a step, %")
     left.set_ylabel("cycles, % of dense mode")
-    for work, colour, label in ((_slice(lenet, slice(count)), LINES[0], "cores of LeNet, random input"),
-                                (images, LINES[1], "cores of LeNet, test images")):
+    for work, colour, label in (
+        (_slice(lenet, slice(count)), LINES[0], "cores of LeNet, random input"),
+        (images, LINES[1], "cores of LeNet, test images"),
+    ):
         active, ratio = work.accumulate / work.dense_accumulate, work.cycles / work.dense_cycles
-        right.plot(active.ravel() * 100, ratio.ravel() * 100, ".", markersize=2.5, markeredgewidth=0, color=colour, alpha=0.5,
-                   label=label, rasterized=True)
+        right.plot(
+            active.ravel() * 100,
+            ratio.ravel() * 100,
+            ".",
+            markersize=2.5,
+            markeredgewidth=0,
+            color=colour,
+            alpha=0.5,
+            label=label,
+            rasterized=True,
+        )
     right.set_xlabel("active axons of the core, %")
     for axis in (left, right):
         axis.axhline(100, color="#888888", linestyle=(0, (4, 3)), linewidth=0.9, label="dense mode")
         axis.set_xlim(0, 102)
         axis.set_ylim(0, 108)
         axis.grid()
-        axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 0.92), markerscale=5 if axis is right else 1)
+        axis.legend(
+            frameon=False,
+            loc="upper left",
+            bbox_to_anchor=(0, 0.92),
+            markerscale=5 if axis is right else 1,
+        )
     left.set_title("whole network, by the density of its input")
     right.set_title("each core, by its own activity")
     return svg(figure, dpi=144)
@@ -117,9 +177,13 @@ def _layers(rows: list[dict[str, Any]], constants: Constants) -> bytes:
     figure, ((left, right),) = new_figure(1, 2, 10.2, 2.9, sharey=True)
     names = [f"{row['layer']}, {row['cores']} core{'s' * (row['cores'] > 1)}" for row in rows]
     at = np.arange(len(rows))[::-1]
-    for axis, keys, scale, unit in ((left, ("sops", "slots"), 1e-6, "million a sample"),
-                                    (right, ("energy_sops", "energy_slots"), 1e6, "µJ a sample")):
-        for i, (key, label) in enumerate(zip(keys, ("SOPs: non-zero synapses of events", "slots: events x columns"), strict=True)):
+    for axis, keys, scale, unit in (
+        (left, ("sops", "slots"), 1e-6, "million a sample"),
+        (right, ("energy_sops", "energy_slots"), 1e6, "µJ a sample"),
+    ):
+        for i, (key, label) in enumerate(
+            zip(keys, ("SOPs: non-zero synapses of events", "slots: events x columns"), strict=True)
+        ):
             values = np.array([row[key] for row in rows]) * scale
             bars = axis.barh(at + 0.2 - 0.4 * i, values, 0.36, color=LINES[i], label=label)
             axis.bar_label(bars, [f"{v:.3g}" for v in values], padding=3, fontsize=8)
@@ -127,7 +191,9 @@ def _layers(rows: list[dict[str, Any]], constants: Constants) -> bytes:
         axis.set_xscale("log")
         axis.margins(x=0.12)
     left.set_yticks(at, names)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(
+        *left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
+    )
     left.set_title("work, counted")
     right.set_title(f"energy, modelled at {constants.energy_per_sop * 1e12:.2f} pJ each")
     return svg(figure, dpi=144)

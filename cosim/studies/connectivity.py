@@ -25,22 +25,39 @@ def read(paths: list[Path]) -> list[dict[str, Any]]:
     found = []
     for path in paths:
         if not path.is_file():
-            raise InputError(f"net {str(path)!r} must be a file written by spikeloop.golden.rules.grad_r.train, not missing")
+            raise InputError(
+                f"net {str(path)!r} must be a file written by spikeloop.golden.rules.grad_r.train, not missing"
+            )
         net = load(path.name.partition(".")[0], path)
         if net.rule not in RULES:
-            raise InputError(f"net {str(path)!r} must be trained by Grad R or Deep R, not by {net.rule}")
+            raise InputError(
+                f"net {str(path)!r} must be trained by Grad R or Deep R, not by {net.rule}"
+            )
         found.append(net.metadata)
     return sorted(found, key=lambda about: -about["connectivity"])
 
 
 def table(found: list[dict[str, Any]]) -> str:
     """Markdown: float and integer net, connectivity and accuracy in percent."""
-    rows = ["| rule | alpha | connectivity, float | accuracy | connectivity, integer | accuracy |", "|---|---|---|---|---|---|"]
+    rows = [
+        "| rule | alpha | connectivity, float | accuracy | connectivity, integer | accuracy |",
+        "|---|---|---|---|---|---|",
+    ]
     for rule, name in RULES.items():
         for about in (about for about in found if about["rule"] == rule):
             alpha = f"{about['training']['alpha']:g}" if rule == "grad-r" else ""
-            values = (about[key] for key in ("connectivity", "accuracy_float", "connectivity_integer", "accuracy_integer"))
-            rows.append(f"| {name} | {alpha} | {' | '.join(f'{100 * value:.2f}' for value in values)} |")
+            values = (
+                about[key]
+                for key in (
+                    "connectivity",
+                    "accuracy_float",
+                    "connectivity_integer",
+                    "accuracy_integer",
+                )
+            )
+            rows.append(
+                f"| {name} | {alpha} | {' | '.join(f'{100 * value:.2f}' for value in values)} |"
+            )
     return "\n".join(rows)
 
 
@@ -51,11 +68,27 @@ def draw(found: list[dict[str, Any]]) -> bytes:
         nets = [about for about in found if about["rule"] == rule]
         if not nets:
             continue
-        ours = [(100 * about["connectivity_integer"], 100 * about["accuracy_integer"]) for about in nets]
-        axis.plot(*zip(*ours, strict=True), "o-", color=colour, markersize=4, linewidth=1.2, label=f"{name}, here")
+        ours = [
+            (100 * about["connectivity_integer"], 100 * about["accuracy_integer"]) for about in nets
+        ]
+        axis.plot(
+            *zip(*ours, strict=True),
+            "o-",
+            color=colour,
+            markersize=4,
+            linewidth=1.2,
+            label=f"{name}, here",
+        )
         (published,) = nets[0]["published"].values()
-        axis.plot(*zip(*published, strict=True), "s--", color=colour, markersize=4, linewidth=0.9, markerfacecolor="white",
-                  label=f"{name}, Chen et al. 2021")
+        axis.plot(
+            *zip(*published, strict=True),
+            "s--",
+            color=colour,
+            markersize=4,
+            linewidth=0.9,
+            markerfacecolor="white",
+            label=f"{name}, Chen et al. 2021",
+        )
     axis.set_xscale("log")
     axis.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
     axis.minorticks_off()
@@ -67,7 +100,9 @@ def draw(found: list[dict[str, Any]]) -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="accuracy against connectivity of nets of spikeloop.golden.rules.grad_r.train")
+    parser = argparse.ArgumentParser(
+        description="accuracy against connectivity of nets of spikeloop.golden.rules.grad_r.train"
+    )
     parser.add_argument("nets", type=Path, nargs="+", metavar="NET", help="files of the nets")
     parser.add_argument("--out", type=Path, default=PICTURE, help="file of the picture")
     given = parser.parse_args()

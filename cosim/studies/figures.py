@@ -14,11 +14,27 @@ def figure(rows: int, columns: int, width: float, height: float, **options: Any)
     import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams.update({
-        "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "axes.edgecolor": INK, "axes.labelcolor": INK,
-        "text.color": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
-        "axes.linewidth": 0.6, "svg.hashsalt": "spikeloop", "axes.titlesize": 9, "axes.titlelocation": "left",
-        "grid.color": INK, "grid.alpha": 0.08, "grid.linewidth": 0.6})
+    matplotlib.rcParams.update(
+        {
+            "svg.fonttype": "none",
+            "font.family": "sans-serif",
+            "font.size": 9,
+            "axes.edgecolor": INK,
+            "axes.labelcolor": INK,
+            "text.color": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.linewidth": 0.6,
+            "svg.hashsalt": "spikeloop",
+            "axes.titlesize": 9,
+            "axes.titlelocation": "left",
+            "grid.color": INK,
+            "grid.alpha": 0.08,
+            "grid.linewidth": 0.6,
+        }
+    )
     made = Figure(figsize=(width, height), layout="constrained")
     return made, made.subplots(rows, columns, squeeze=False, **options)
 
@@ -26,5 +42,11 @@ def figure(rows: int, columns: int, width: float, height: float, **options: Any)
 def svg(made: Any, facecolor: str = "white", **options: Any) -> bytes:
     """The figure, the same bytes for the same figures."""
     buffer = io.BytesIO()
-    made.savefig(buffer, format="svg", facecolor=facecolor, metadata={"Date": None, "Creator": None}, **options)
+    made.savefig(
+        buffer,
+        format="svg",
+        facecolor=facecolor,
+        metadata={"Date": None, "Creator": None},
+        **options,
+    )
     return buffer.getvalue()

@@ -50,9 +50,20 @@ def chip_for(network: Network, name: str = CHIP) -> Chip:
     """The preset (with changes) ``name``, with as many parameter pages and membrane bits as the network has, and delays as long."""
     chip = preset(name)
     pages = max(p.v_th.shape[0] for p in network.populations)
-    delay = max((network.physical_delay(edge) for edge in network.edges if not network.is_input(edge.source)), default=1)
-    return replace(chip, pages=max(chip.pages, 1 << (pages - 1).bit_length()), delay_max=max(chip.delay_max, delay),
-                   membrane_bits=max(chip.membrane_bits, network.membrane_bits))
+    delay = max(
+        (
+            network.physical_delay(edge)
+            for edge in network.edges
+            if not network.is_input(edge.source)
+        ),
+        default=1,
+    )
+    return replace(
+        chip,
+        pages=max(chip.pages, 1 << (pages - 1).bit_length()),
+        delay_max=max(chip.delay_max, delay),
+        membrane_bits=max(chip.membrane_bits, network.membrane_bits),
+    )
 
 
 def train(net: Net, data: Path | None, folder: Path) -> Path:
@@ -64,17 +75,37 @@ def train(net: Net, data: Path | None, folder: Path) -> Path:
     if path.is_file():
         return path
     at = command.index("--data") if "--data" in command else len(command)
-    command = [*command[:at], *command[at + 2:], *(["--data", str(data.resolve())] if data else []), "--out", str(path.resolve())]
+    command = [
+        *command[:at],
+        *command[at + 2 :],
+        *(["--data", str(data.resolve())] if data else []),
+        "--out",
+        str(path.resolve()),
+    ]
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run([sys.executable, "-m", *command], stdout=sys.stderr, check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join(
-        part for part in sys.path if part)})
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        stdout=sys.stderr,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)},
+    )
     if done.returncode or not path.is_file():
-        raise InputError(f"training of {net.name!r} must end with a net, not with exit status {done.returncode}: {' '.join(command)}")
+        raise InputError(
+            f"training of {net.name!r} must end with a net, not with exit status {done.returncode}: {' '.join(command)}"
+        )
     return path
 
 
-def row(net: Net, data: Dataset, samples: int, names: list[str], folder: Path, *, chip: str = CHIP,
-        progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+def row(
+    net: Net,
+    data: Dataset,
+    samples: int,
+    names: list[str],
+    folder: Path,
+    *,
+    chip: str = CHIP,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
     """Run the first ``samples`` test images through the backends ``names``, comparing everything, and say what that was; JSON.
 
     Per image: ``spikes`` of all populations, ``sops``, ``cycles``, ``energy`` (J). ``rates``: spikes per neuron and step by population.
@@ -83,32 +114,80 @@ def row(net: Net, data: Dataset, samples: int, names: list[str], folder: Path, *
     network, stimulus = net.network, net.stimulus(data, samples)
     target = chip_for(network, chip)
     bundle = compile_program(network, target)
-    run = Run.open(folder / f"{net.name}-{network.sha256()[:8]}-{names[-1]}-{samples}", network, bundle, stimulus, names, resume=True)
+    run = Run.open(
+        folder / f"{net.name}-{network.sha256()[:8]}-{names[-1]}-{samples}",
+        network,
+        bundle,
+        stimulus,
+        names,
+        resume=True,
+    )
     if progress and run.chunks:
         progress(run.chunks[-1].stop)
-    result = compare(network, stimulus, names, lambda name: open_backend(name, network, bundle), progress=progress, done=run.chunks,
-                     record=run.add, holders=bundle.holders() if isinstance(bundle, Shared) else {})
+    result = compare(
+        network,
+        stimulus,
+        names,
+        lambda name: open_backend(name, network, bundle),
+        progress=progress,
+        done=run.chunks,
+        record=run.add,
+        holders=bundle.holders() if isinstance(bundle, Shared) else {},
+    )
     run.finish(result)
     cycles, sops = result.cycles_measured or result.cycles_predicted or 0, result.sops or 0
-    rates = {p.name: float(sum(chunk.neurons[p.name].sum() for chunk in run.chunks)) / (samples * network.steps * p.size)
-             for p in network.order()}
+    rates = {
+        p.name: float(sum(chunk.neurons[p.name].sum() for chunk in run.chunks))
+        / (samples * network.steps * p.size)
+        for p in network.order()
+    }
     return {
-        "name": net.name, "rule": net.rule, "samples": samples, "backends": names, "steps": network.steps,
-        "cores": len(bundle.parts) if isinstance(bundle, Program) else 1, "chip": target.to_dict(),
-        "neurons": sum(p.size for p in network.populations), "synapses": sum(int(e.fanout().sum()) for e in network.edges),
-        "accuracy": {"float": net.accuracy["float"], "all": net.accuracy["integer"], "integer": result.score("golden"),
-                     "rtl": result.score(*CHIPS)},
-        "spikes": (result.total("spikes_out", "golden") or 0) / samples, "sops": sops / samples, "cycles": cycles / samples,
-        "energy": Constants().energy(sops, cycles / Constants().clock) / samples, "rates": rates,
-        "neuron_ticks": result.neuron_ticks, "different": result.different, "failures": result.failures(),
-        "published": net.metadata.get("published"), "command": " ".join(net.command)}
+        "name": net.name,
+        "rule": net.rule,
+        "samples": samples,
+        "backends": names,
+        "steps": network.steps,
+        "cores": len(bundle.parts) if isinstance(bundle, Program) else 1,
+        "chip": target.to_dict(),
+        "neurons": sum(p.size for p in network.populations),
+        "synapses": sum(int(e.fanout().sum()) for e in network.edges),
+        "accuracy": {
+            "float": net.accuracy["float"],
+            "all": net.accuracy["integer"],
+            "integer": result.score("golden"),
+            "rtl": result.score(*CHIPS),
+        },
+        "spikes": (result.total("spikes_out", "golden") or 0) / samples,
+        "sops": sops / samples,
+        "cycles": cycles / samples,
+        "energy": Constants().energy(sops, cycles / Constants().clock) / samples,
+        "rates": rates,
+        "neuron_ticks": result.neuron_ticks,
+        "different": result.different,
+        "failures": result.failures(),
+        "published": net.metadata.get("published"),
+        "command": " ".join(net.command),
+    }
 
 
 def write_page(rows: list[dict[str, Any]], path: Path) -> Path:
     """The table and its plots as one HTML file that needs nothing else."""
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("spikeloop.cosim.studies"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": lambda x: "-" if x is None else f"{x:.2%}", "count": lambda x: f"{x:,.0f}"}
-    return write_atomic(path, environment.get_template("zoo.html").render(rows=rows, plots=[_scatter(rows), _rates(rows)]).encode())
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("spikeloop.cosim.studies"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": lambda x: "-" if x is None else f"{x:.2%}",
+        "count": lambda x: f"{x:,.0f}",
+    }
+    return write_atomic(
+        path,
+        environment.get_template("zoo.html")
+        .render(rows=rows, plots=[_scatter(rows), _rates(rows)])
+        .encode(),
+    )
 
 
 def _scatter(rows: list[dict[str, Any]]) -> str:
@@ -128,7 +207,12 @@ def _scatter(rows: list[dict[str, Any]]) -> str:
 
 def _rates(rows: list[dict[str, Any]]) -> str:
     """Spikes per neuron and step of every population that spikes."""
-    bars = [(f"{r['name']}: {name}", rate, LINES[i % len(LINES)]) for i, r in enumerate(rows) for name, rate in r["rates"].items() if rate]
+    bars = [
+        (f"{r['name']}: {name}", rate, LINES[i % len(LINES)])
+        for i, r in enumerate(rows)
+        for name, rate in r["rates"].items()
+        if rate
+    ]
     drawn, ((axis,),) = figure(1, 1, 8.4, 0.6 + 0.17 * len(bars))
     at = np.arange(len(bars))[::-1]
     axis.barh(at, [rate for _, rate, _ in bars], color=[color for *_, color in bars], height=0.7)
@@ -140,4 +224,4 @@ def _rates(rows: list[dict[str, Any]]) -> str:
 
 def _svg(drawn: Any) -> str:
     text = svg(drawn, "none").decode()
-    return text[text.index("<svg"):]
+    return text[text.index("<svg") :]

@@ -33,11 +33,20 @@ class MeshChipModel(ChipModel):
 
     def receive(self) -> list[tuple[int, ...]]:
         """AER events (core, output line, delay) that left since the last call, in their order."""
-        return [(event >> 40, event & 0xFFFFFFFF, event >> 32 & 0xFF) for event in self.events_out()]
+        return [
+            (event >> 40, event & 0xFFFFFFFF, event >> 32 & 0xFF) for event in self.events_out()
+        ]
 
-    def run_mesh(self, image: MeshImage, stimulus: Stimulus, *, membranes: bool = True) -> list[Trace]:
+    def run_mesh(
+        self, image: MeshImage, stimulus: Stimulus, *, membranes: bool = True
+    ) -> list[Trace]:
         """Run all samples on what is in the memories; the trace of every core, by its number."""
-        return self.run_cores({n: core.image for n, core in image.cores.items()}, image.stimuli(stimulus), image.ticks, membranes=membranes)
+        return self.run_cores(
+            {n: core.image for n, core in image.cores.items()},
+            image.stimuli(stimulus),
+            image.ticks,
+            membranes=membranes,
+        )
 
 
 class VerilatedMesh(Backend):
@@ -56,13 +65,21 @@ class VerilatedMesh(Backend):
 
     def run_cores(self, stimulus: Stimulus, *, membranes: bool = True) -> list[Trace]:
         """The trace of every core, by its number."""
-        shares = side_by_side(self.models, stimulus, lambda model, part: model.run_mesh(self.image, part, membranes=membranes))
+        shares = side_by_side(
+            self.models,
+            stimulus,
+            lambda model, part: model.run_mesh(self.image, part, membranes=membranes),
+        )
         return [Trace.concatenate(list(core)) for core in zip(*shares, strict=True)]
 
     def waves(self, stimulus: Stimulus, path: Path) -> Path:
         """Run the stimulus on a build that records every named signal, to ``path`` with suffix .vcd. One time unit is half a cycle."""
         path = Path(path).with_suffix(".vcd")
-        with closing(MeshChipModel(self.image.chip, replace(self.options, waves=True, direct=False, optimise=False))) as model:
+        with closing(
+            MeshChipModel(
+                self.image.chip, replace(self.options, waves=True, direct=False, optimise=False)
+            )
+        ) as model:
             model.fill_mesh(self.image)
             with model.recorded(path):
                 model.run_mesh(self.image, stimulus)

@@ -73,12 +73,23 @@ class PingPong(Backend):
     def __init__(self, program: Program, *, batch: int | None = None, **options: Any) -> None:
         from spikeloop.cosim.verilator.chip import ChipModel
 
-        self.program, self.batch, self.model, self.clock = program, batch, ChipModel(program.chip, **options), 0
+        self.program, self.batch, self.model, self.clock = (
+            program,
+            batch,
+            ChipModel(program.chip, **options),
+            0,
+        )
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
-        images, model, batch = [part.image for part in self.program.parts], self.model, self.batch or stimulus.samples
+        images, model, batch = (
+            [part.image for part in self.program.parts],
+            self.model,
+            self.batch or stimulus.samples,
+        )
         # Who comes when, and in which bank, does not depend on how long the runs take.
-        plan = schedule(jobs(self.program, np.ones((len(images), stimulus.samples), np.int64)), batch=batch)
+        plan = schedule(
+            jobs(self.program, np.ones((len(images), stimulus.samples), np.int64)), batch=batch
+        )
         turns, began = iter(plan.turns), model.clock
         coming = next(turns)
         model.feed(images[coming.part], coming.bank)
@@ -94,8 +105,10 @@ class PingPong(Backend):
                 model.feed(images[coming.part], coming.bank)
             return model.run(images[i], part, membranes=membranes)
 
-        traces = [self.program.run(stimulus.take(slice(at, at + batch)), one, membranes=membranes)
-                  for at in range(0, stimulus.samples, batch)]
+        traces = [
+            self.program.run(stimulus.take(slice(at, at + batch)), one, membranes=membranes)
+            for at in range(0, stimulus.samples, batch)
+        ]
         self.clock = model.clock - began
         return Trace.concatenate(traces)
 

@@ -1,6 +1,6 @@
 """The Verilated PIM macro alone in this process: built and cached like a chip, loaded through its port, driven by cosim/verilator/pim.cpp.
 
-    python -m spikeloop.cosim.verilator.pim [CONVERSIONS]       how fast the default macro converts, and whether as pysim and golden do (10,000,000)
+python -m spikeloop.cosim.verilator.pim [CONVERSIONS]       how fast the default macro converts, and whether as pysim and golden do (10,000,000)
 """
 
 import ctypes
@@ -10,7 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.verilator.build import APART, VERILATOR_FLAGS, cached, compile_whole, hdl_key, recipe
+from spikeloop.cosim.verilator.build import (
+    APART,
+    VERILATOR_FLAGS,
+    cached,
+    compile_whole,
+    hdl_key,
+    recipe,
+)
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import COUNTERS, PimLayer, PimParams
 from spikeloop.pysim.pim.memories import contents, memories, stream_word
@@ -23,17 +30,38 @@ CYCLE_LIMIT = 100_000  # without a beat taken: the macro hangs
 
 
 class _Run(ctypes.Structure):
-    _fields_ = ([(n, ctypes.c_int64) for n in ("samples", "positions", "kernel_rows", "channels", "passes", "groups", "limit_cycles")]
-                + [("source", ctypes.c_int64 * 4)] + [(n, ctypes.c_int64 * 3) for n in ("kernel", "stride", "padding", "target")]
-                + [(n, ctypes.c_int64) for n in ("shift", "limit", "sigma")] + [("stall", ctypes.c_uint64)]
-                + [(n, ctypes.c_void_p) for n in ("streams", "images", "currents", "codes", "cycles", "counters")])
+    _fields_ = (
+        [
+            (n, ctypes.c_int64)
+            for n in (
+                "samples",
+                "positions",
+                "kernel_rows",
+                "channels",
+                "passes",
+                "groups",
+                "limit_cycles",
+            )
+        ]
+        + [("source", ctypes.c_int64 * 4)]
+        + [(n, ctypes.c_int64 * 3) for n in ("kernel", "stride", "padding", "target")]
+        + [(n, ctypes.c_int64) for n in ("shift", "limit", "sigma")]
+        + [("stall", ctypes.c_uint64)]
+        + [
+            (n, ctypes.c_void_p)
+            for n in ("streams", "images", "currents", "codes", "cycles", "counters")
+        ]
+    )
 
 
 def verilog_of(params: PimParams) -> Path:
     """The generated Verilog of a macro, cached."""
+
     def make(folder: Path) -> None:
         from spikeloop.hdl.verilog import generate_macro
+
         (folder / "pim.v").write_text(generate_macro(params))
+
     return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "pim.v"
 
 
@@ -44,29 +72,55 @@ def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
 
     def make(folder: Path) -> None:
         (folder / "apart.vlt").write_text(APART + PUBLIC)
-        compile_whole(folder, "pim", [folder / "apart.vlt", verilog_of(params)], header=header, harness=harness, optimise=optimise,
-                      flags=FLAGS)
+        compile_whole(
+            folder,
+            "pim",
+            [folder / "apart.vlt", verilog_of(params)],
+            header=header,
+            harness=harness,
+            optimise=optimise,
+            flags=FLAGS,
+        )
+
     return cached(f"pim-{key}", make) / "pim.so"
 
 
 # Ports that are not looked through, so that there is one function for all units instead of one for each; no names of the simulator's own.
-PUBLIC = "".join(f'public_flat_rd -module "spikeloop_pim_unit" -var "{port}"\n' for port in ("cells", "stuck0", "stuck1"))
+PUBLIC = "".join(
+    f'public_flat_rd -module "spikeloop_pim_unit" -var "{port}"\n'
+    for port in ("cells", "stuck0", "stuck1")
+)
 FLAGS = (*VERILATOR_FLAGS, "-fno-dfg")
 
 
 def _model_header(p: PimParams) -> str:
     from spikeloop.hdl.pim.macro import load_layout
+
     layout = load_layout(p)
-    return "".join(f"#define {name} {value}\n" for name, value in {
-        "CONVERTERS": p.banks * p.converters, "ADC_BITS": p.adc_bits, "MERGED": int(p.merged), "CAPACITY": p.capacity,
-        "CURRENT_BITS": p.current_bits, "ACTIVE_ROWS": p.active_rows, "PIXEL_BITS": p.pixel_bits,
-        **{f"LOAD_{name.upper()}": layout[name].offset for name in ("memory", "row", "index", "data")}}.items())
+    return "".join(
+        f"#define {name} {value}\n"
+        for name, value in {
+            "CONVERTERS": p.banks * p.converters,
+            "ADC_BITS": p.adc_bits,
+            "MERGED": int(p.merged),
+            "CAPACITY": p.capacity,
+            "CURRENT_BITS": p.current_bits,
+            "ACTIVE_ROWS": p.active_rows,
+            "PIXEL_BITS": p.pixel_bits,
+            **{
+                f"LOAD_{name.upper()}": layout[name].offset
+                for name in ("memory", "row", "index", "data")
+            },
+        }.items()
+    )
 
 
 class PimModel:
     """A Verilated macro. ``load`` a layer, ``run`` images; what comes back is what pysim.pim.model.run gives."""
 
-    def __init__(self, params: PimParams, *, optimise: bool = True, library: Path | None = None) -> None:
+    def __init__(
+        self, params: PimParams, *, optimise: bool = True, library: Path | None = None
+    ) -> None:
         self.params = params
         self._lib = ctypes.CDLL(str(library or build_pim(params, optimise=optimise)))
         self._lib.pim_new.restype = ctypes.c_void_p
@@ -78,40 +132,99 @@ class PimModel:
     def load(self, layer: PimLayer) -> None:
         """Fill the memories through the load port."""
         if layer.params != self.params:
-            raise InputError(f"layer must be made for this macro ({self.params}), not for {layer.params}")
+            raise InputError(
+                f"layer must be made for this macro ({self.params}), not for {layer.params}"
+            )
         words, chunks = contents(layer), []
         for number, memory in enumerate(memories(self.params)):
             row, index = np.indices(words[memory.name].shape)
-            chunks.append(np.stack([np.full(row.shape, number), row, index, words[memory.name]], -1).reshape(-1, 4))
+            chunks.append(
+                np.stack([np.full(row.shape, number), row, index, words[memory.name]], -1).reshape(
+                    -1, 4
+                )
+            )
         every = np.ascontiguousarray(np.concatenate(chunks), np.uint32)
-        self._lib.pim_load(self._handle, every.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(every)))
+        self._lib.pim_load(
+            self._handle, every.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(every))
+        )
         self.layer = layer
 
-    def run(self, images: np.ndarray, streams: np.ndarray | None = None, *, codes: bool = True, stall: int = 0) -> PimTrace:
+    def run(
+        self,
+        images: np.ndarray,
+        streams: np.ndarray | None = None,
+        *,
+        codes: bool = True,
+        stall: int = 0,
+    ) -> PimTrace:
         """Run images, each with its stream (default 0). stall: seed of random pauses of both streams (0: none)."""
         layer, p = self.layer, self.params
         if layer is None:
             raise InputError("macro must be loaded with a layer, not be empty: call load()")
         x = np.ascontiguousarray(layer.check_images(images), np.uint8)
-        words = np.array([stream_word(int(s)) for s in (np.zeros(len(x)) if streams is None else streams)], np.uint32)
+        words = np.array(
+            [stream_word(int(s)) for s in (np.zeros(len(x)) if streams is None else streams)],
+            np.uint32,
+        )
         window, count = layer.window, len(x)
         positions = window.positions
         currents = np.zeros((count, layer.channels, positions), np.int64)
-        raw = np.zeros((count, positions, layer.passes, layer.groups, p.pulses, p.share, p.banks * p.converters) if codes else 0, np.int32)
+        raw = np.zeros(
+            (
+                count,
+                positions,
+                layer.passes,
+                layer.groups,
+                p.pulses,
+                p.share,
+                p.banks * p.converters,
+            )
+            if codes
+            else 0,
+            np.int32,
+        )
         self.cycles, counters = np.zeros(count, np.int64), np.zeros(6, np.uint64)
         pad = 3 - len(window.kernel)
-        three = {name: (ctypes.c_int64 * 3)(*[fill] * pad, *getattr(window, name))
-                 for name, fill in (("kernel", 1), ("stride", 1), ("padding", 0), ("target", 1))}
-        pointers = {name: array.ctypes.data_as(ctypes.c_void_p) for name, array in
-                    (("streams", words), ("images", x), ("currents", currents), ("cycles", self.cycles), ("counters", counters))}
-        run = _Run(samples=count, positions=positions, kernel_rows=window.rows, channels=layer.channels, passes=layer.passes,
-                   groups=layer.groups, limit_cycles=CYCLE_LIMIT, **three,
-                   source=(ctypes.c_int64 * 4)(window.source[0], *[1] * pad, *window.source[1:]),
-                   shift=layer.shift, limit=layer.limit, sigma=layer.sigma, stall=stall,
-                   codes=raw.ctypes.data_as(ctypes.c_void_p) if codes else None, **pointers)
+        three = {
+            name: (ctypes.c_int64 * 3)(*[fill] * pad, *getattr(window, name))
+            for name, fill in (("kernel", 1), ("stride", 1), ("padding", 0), ("target", 1))
+        }
+        pointers = {
+            name: array.ctypes.data_as(ctypes.c_void_p)
+            for name, array in (
+                ("streams", words),
+                ("images", x),
+                ("currents", currents),
+                ("cycles", self.cycles),
+                ("counters", counters),
+            )
+        }
+        run = _Run(
+            samples=count,
+            positions=positions,
+            kernel_rows=window.rows,
+            channels=layer.channels,
+            passes=layer.passes,
+            groups=layer.groups,
+            limit_cycles=CYCLE_LIMIT,
+            **three,
+            source=(ctypes.c_int64 * 4)(window.source[0], *[1] * pad, *window.source[1:]),
+            shift=layer.shift,
+            limit=layer.limit,
+            sigma=layer.sigma,
+            stall=stall,
+            codes=raw.ctypes.data_as(ctypes.c_void_p) if codes else None,
+            **pointers,
+        )
         if self._lib.pim_run(self._handle, ctypes.byref(run)):
-            raise RuntimeError(f"macro takes no pixels and gives no currents for {CYCLE_LIMIT} cycles")
-        return PimTrace(currents, _by_channel(layer, raw) if codes else raw, dict(zip(COUNTERS, counters.tolist(), strict=True)))
+            raise RuntimeError(
+                f"macro takes no pixels and gives no currents for {CYCLE_LIMIT} cycles"
+            )
+        return PimTrace(
+            currents,
+            _by_channel(layer, raw) if codes else raw,
+            dict(zip(COUNTERS, counters.tolist(), strict=True)),
+        )
 
     def close(self) -> None:
         """Give the model back. Closing twice is harmless."""
@@ -123,24 +236,38 @@ class PimModel:
 def _by_channel(layer: PimLayer, raw: np.ndarray) -> np.ndarray:
     """Codes by round and converter, as they came, as codes by channel and split."""
     p = layer.params
-    units = np.swapaxes(raw, -1, -2).reshape(*raw.shape[:-2], p.capacity, p.splits)  # unit = converter * share + round
-    return np.concatenate([units[:, :, n, :, :, :layer.words_of(n)] for n in range(layer.passes)], axis=4)
+    units = np.swapaxes(raw, -1, -2).reshape(
+        *raw.shape[:-2], p.capacity, p.splits
+    )  # unit = converter * share + round
+    return np.concatenate(
+        [units[:, :, n, :, :, : layer.words_of(n)] for n in range(layer.passes)], axis=4
+    )
 
 
 def main(conversions: int) -> int:
     """Random layers on the default macro with all effects on: RTL against pysim and golden, until ``conversions`` are made."""
     from spikeloop.golden.reference import pim as golden
     from spikeloop.pysim.pim import model as pim
+
     params = PimParams(ir_drop=True)
     model, rng = PimModel(params), np.random.default_rng(0)
     done, different, seconds, products, golden_seconds = 0, 0, 0.0, 0, 0.0
     while done < conversions:
         cells = rng.random((2, params.banks, params.rows, params.columns)) < 0.01
         layer = PimLayer.make(
-            params, PimWindow.make((3, 12, 12), (3, 3), padding=1), rng.integers(-32, 32, (168, 27)), shift=int(rng.integers(3, 9)),
-            gain=rng.integers(3800, 4400, (4, 42)), offset=rng.integers(-30, 31, (4, 42)), stuck0=cells[0], stuck1=cells[1],
-            keep=rng.integers(230, 257, (4, 8)), limit=int(rng.integers(20_000, params.value_max)), sigma=int(rng.integers(0, 256)),
-            seed=int(rng.integers(1 << 62)))
+            params,
+            PimWindow.make((3, 12, 12), (3, 3), padding=1),
+            rng.integers(-32, 32, (168, 27)),
+            shift=int(rng.integers(3, 9)),
+            gain=rng.integers(3800, 4400, (4, 42)),
+            offset=rng.integers(-30, 31, (4, 42)),
+            stuck0=cells[0],
+            stuck1=cells[1],
+            keep=rng.integers(230, 257, (4, 8)),
+            limit=int(rng.integers(20_000, params.value_max)),
+            sigma=int(rng.integers(0, 256)),
+            seed=int(rng.integers(1 << 62)),
+        )
         images, streams = rng.integers(0, 256, (20, 3, 12, 12)), rng.integers(0, 1 << 40, 20)
         model.load(layer)
         start = time.process_time()
@@ -151,12 +278,19 @@ def main(conversions: int) -> int:
         golden_seconds += time.process_time() - start
         products += ours.counters["n_blp"]
         for want in (chip, reference):
-            different += int((ours.codes != want.codes).sum() + (ours.currents != want.currents).sum())
+            different += int(
+                (ours.codes != want.codes).sum() + (ours.currents != want.currents).sum()
+            )
         different += ours.counters != chip.counters
-        different += (ours.counters["n_sat"], ours.counters["n_clip"]) != (reference.saturated.sum(), reference.clipped.sum())
+        different += (ours.counters["n_sat"], ours.counters["n_clip"]) != (
+            reference.saturated.sum(),
+            reference.clipped.sum(),
+        )
         done += ours.counters["n_adc"]
-    print(f"{done:,} conversions in {seconds:.1f} s of processor time: {done / seconds:,.0f} per second; "
-          f"{different} different from pysim or golden\ngolden: {products / golden_seconds / 1e6:,.0f} million products per second")
+    print(
+        f"{done:,} conversions in {seconds:.1f} s of processor time: {done / seconds:,.0f} per second; "
+        f"{different} different from pysim or golden\ngolden: {products / golden_seconds / 1e6:,.0f} million products per second"
+    )
     return 1 if different else 0
 
 

@@ -24,16 +24,37 @@ __all__ = ["FOLDER", "cycles", "network", "stimulus", "wave_json", "write"]
 
 FOLDER = Path("docs/images")
 TICK = 1
-PHASES = {"scan": "scan for spikes", "flush": "last rows", "joining": "join columns", "leaking": "leak", "firing": "fire",
-          "writing": "write", "emitting": "emit", "settling": "settle"}
+PHASES = {
+    "scan": "scan for spikes",
+    "flush": "last rows",
+    "joining": "join columns",
+    "leaking": "leak",
+    "firing": "fire",
+    "writing": "write",
+    "emitting": "emit",
+    "settling": "settle",
+}
 
 
 def network() -> Network:
     """Four inputs, two neurons that feed each other."""
-    return Network(name="one_tick", inputs=(Input(name="x", size=4),), steps=3, output="out",
-                   populations=(Population.make("out", 2, v_th=2, weight_bits=4),),
-                   edges=(Edge(source="x", target="out", weights=np.array([[1, 2], [2, -1], [3, 0], [-2, 3]], np.int32)),
-                          Edge(source="out", target="out", delay=1, weights=np.array([[0, -1], [1, 0]], np.int32))))
+    return Network(
+        name="one_tick",
+        inputs=(Input(name="x", size=4),),
+        steps=3,
+        output="out",
+        populations=(Population.make("out", 2, v_th=2, weight_bits=4),),
+        edges=(
+            Edge(
+                source="x",
+                target="out",
+                weights=np.array([[1, 2], [2, -1], [3, 0], [-2, 3]], np.int32),
+            ),
+            Edge(
+                source="out", target="out", delay=1, weights=np.array([[0, -1], [1, 0]], np.int32)
+            ),
+        ),
+    )
 
 
 def stimulus() -> Stimulus:
@@ -49,7 +70,11 @@ def cycles(path: Path, tick: int) -> list[dict[str, str]]:
         for _, key, value in vcd.changes(file, names):
             if names[key] == "clk" and value == "1" and now.get("clk") == "0":
                 before = dict(now)
-                if before.get("control.ticking") == "1" and before.get("busy") == "1" and int(before["control.number"], 2) == tick + 1:
+                if (
+                    before.get("control.ticking") == "1"
+                    and before.get("busy") == "1"
+                    and int(before["control.number"], 2) == tick + 1
+                ):
                     found.append(before)
             now[names[key]] = value
     return found
@@ -57,27 +82,53 @@ def cycles(path: Path, tick: int) -> list[dict[str, str]]:
 
 def wave_json(rows: list[dict[str, str]], title: str) -> dict[str, Any]:
     """The diagram of ``rows``: clock, states of the controller, word, axons, spikes, events."""
+
     def number(row: dict[str, str], name: str) -> str:
         return str(int(row[name], 2))
 
     lanes: dict[str, list[str | None]] = {
         "word": [number(row, "control.word") for row in rows],
-        "axon that spiked": [number(row, "list.scan_axon") if row["list.scan_valid"] == "1" else None for row in rows],
-        "spikes, hex": [f"{int(row['spikes'], 2):x}" if row["control.writing"] == "1" else None for row in rows],
-        "event to axon": [number(row, "few.i__payload.axon") if row["few.i__valid"] == row["few.i__ready"] == "1" else None
-                          for row in rows]}
+        "axon that spiked": [
+            number(row, "list.scan_axon") if row["list.scan_valid"] == "1" else None for row in rows
+        ],
+        "spikes, hex": [
+            f"{int(row['spikes'], 2):x}" if row["control.writing"] == "1" else None for row in rows
+        ],
+        "event to axon": [
+            number(row, "few.i__payload.axon")
+            if row["few.i__valid"] == row["few.i__ready"] == "1"
+            else None
+            for row in rows
+        ],
+    }
     signal: list[dict[str, Any]] = [{"name": "clk", "wave": "p" + "." * (len(rows) - 1)}]
-    signal += [{"name": name, "wave": _wave([row[f"control.{phase}"] for row in rows])} for phase, name in PHASES.items()]
+    signal += [
+        {"name": name, "wave": _wave([row[f"control.{phase}"] for row in rows])}
+        for phase, name in PHASES.items()
+    ]
     for name, values in lanes.items():
-        changed = [value for before, value in zip([None, *values], values, strict=False) if value is not None and value != before]
-        signal.append({"name": name, "wave": _wave(["x" if value is None else value for value in values], "="), "data": changed})
+        changed = [
+            value
+            for before, value in zip([None, *values], values, strict=False)
+            if value is not None and value != before
+        ]
+        signal.append(
+            {
+                "name": name,
+                "wave": _wave(["x" if value is None else value for value in values], "="),
+                "data": changed,
+            }
+        )
     return {"signal": signal, "head": {"text": title, "tick": 0}, "config": {"skin": "narrow"}}
 
 
 def _wave(values: list[str], data: str = "") -> str:
     """A character for each cycle: the value (``data`` in place of anything but x), a point while it stays."""
     pairs = zip(["", *values], values, strict=False)
-    return "".join("." if value == before else value if not data or value == "x" else data for before, value in pairs)
+    return "".join(
+        "." if value == before else value if not data or value == "x" else data
+        for before, value in pairs
+    )
 
 
 def write(folder: Path) -> dict[str, Any]:

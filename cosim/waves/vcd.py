@@ -59,14 +59,28 @@ def changes(file: TextIO, keys: Iterable[str]) -> Iterator[tuple[int, str, str]]
             yield now, line[1:].rstrip(), first
 
 
-def write(path: Path, signals: list[Signal], values: dict[str, str], moves: Iterable[tuple[int, str, str]], comment: str) -> None:
+def write(
+    path: Path,
+    signals: list[Signal],
+    values: dict[str, str],
+    moves: Iterable[tuple[int, str, str]],
+    comment: str,
+) -> None:
     """A dump of ``signals`` (sorted by scope) whose values at its begin are ``values`` by key, and then change by ``moves``."""
-    ids = {signal.key: "".join(chr(FIRST_ID + d) for d in _digits(i)) for i, signal in enumerate(signals)}
+    ids = {
+        signal.key: "".join(chr(FIRST_ID + d) for d in _digits(i))
+        for i, signal in enumerate(signals)
+    }
     lines = [f"$comment {comment} $end", "$timescale 1ps $end"]
     scope: list[str] = []
     for signal in signals:
-        common = next((i for i, (a, b) in enumerate(zip(scope, signal.scope, strict=False)) if a != b), min(len(scope), len(signal.scope)))
-        lines += ["$upscope $end"] * (len(scope) - common) + [f"$scope module {name} $end" for name in signal.scope[common:]]
+        common = next(
+            (i for i, (a, b) in enumerate(zip(scope, signal.scope, strict=False)) if a != b),
+            min(len(scope), len(signal.scope)),
+        )
+        lines += ["$upscope $end"] * (len(scope) - common) + [
+            f"$scope module {name} $end" for name in signal.scope[common:]
+        ]
         scope = [*signal.scope]
         span = f" [{signal.width - 1}:0]" if signal.width > 1 else ""
         lines.append(f"$var wire {signal.width} {ids[signal.key]} {signal.name}{span} $end")

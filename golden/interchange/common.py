@@ -14,7 +14,15 @@ import numpy as np
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 
-__all__ = ["Assumption", "Imported", "MAX_FILE", "MAX_VALUES", "minimal_bits", "read_bounded", "read_json"]
+__all__ = [
+    "Assumption",
+    "Imported",
+    "MAX_FILE",
+    "MAX_VALUES",
+    "minimal_bits",
+    "read_bounded",
+    "read_json",
+]
 
 MAX_FILE = 1 << 30  # bytes of a file
 MAX_VALUES = 1 << 28  # numbers in all arrays of a file together
@@ -54,7 +62,9 @@ def read_bounded(path: Path, limit: int = MAX_FILE) -> bytes:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise InputError(f"file to import must be readable, not {str(path)!r} ({error.strerror})") from None
+        raise InputError(
+            f"file to import must be readable, not {str(path)!r} ({error.strerror})"
+        ) from None
     if len(data) > limit:
         raise InputError(f"file {str(path)!r} must be of at most {limit:,} bytes, not larger")
     if data[:4] == b"PK\x03\x04" or zipfile.is_zipfile(path):

@@ -47,7 +47,9 @@ class SpikingLayer(nn.Module):
     def __init__(self, inputs: int, size: int, *, recurrent: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(inputs, size) * (GAIN / inputs**0.5))
-        self.recurrent = nn.Parameter(torch.randn(size, size) * (0.5 / size**0.5)) if recurrent else None
+        self.recurrent = (
+            nn.Parameter(torch.randn(size, size) * (0.5 / size**0.5)) if recurrent else None
+        )
         self.bias = nn.Parameter(torch.zeros(size))
         self.tau = nn.Parameter(torch.full((size,), 0.5))
 
@@ -100,7 +102,9 @@ class LayeredNet(nn.Module):
         for name, parameter in self.named_parameters():
             if not torch.isfinite(parameter).all():
                 bad = parameter.detach()[~torch.isfinite(parameter)][0]
-                raise InputError(f"{name} of the float net must be finite, not {bad.item()}: train it again, with a smaller learning rate")
+                raise InputError(
+                    f"{name} of the float net must be finite, not {bad.item()}: train it again, with a smaller learning rate"
+                )
 
 
 class FloatNet(LayeredNet):
@@ -108,31 +112,58 @@ class FloatNet(LayeredNet):
 
     layers: Sequence[SpikingLayer]
 
-    def __init__(self, sizes: Sequence[int], *, recurrent: bool = False, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        recurrent: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__()
-        if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1 << 20 for n in sizes):
-            raise InputError(f"layers must be two or more sizes of 1..{1 << 20}, not {'-'.join(map(str, sizes))}")
+        if len(sizes) < 2 or any(
+            isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1 << 20 for n in sizes
+        ):
+            raise InputError(
+                f"layers must be two or more sizes of 1..{1 << 20}, not {'-'.join(map(str, sizes))}"
+            )
         self.sizes, self.recurrent, self.metadata = tuple(sizes), recurrent, metadata or {}
         self.layers = nn.ModuleList(  # type: ignore[assignment]
-            SpikingLayer(m, n, recurrent=recurrent and i < len(sizes) - 2) for i, (m, n) in enumerate(pairwise(sizes)))
+            SpikingLayer(m, n, recurrent=recurrent and i < len(sizes) - 2)
+            for i, (m, n) in enumerate(pairwise(sizes))
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write the file whole or not at all."""
         self.check_finite()
-        header = {"version": VERSION, "sizes": self.sizes, "recurrent": self.recurrent, "metadata": self.metadata}
+        header = {
+            "version": VERSION,
+            "sizes": self.sizes,
+            "recurrent": self.recurrent,
+            "metadata": self.metadata,
+        }
         tensors = {name: p.detach().contiguous() for name, p in self.named_parameters()}
-        return write_atomic(path, save(tensors, {"spikeloop_float": json.dumps(header, sort_keys=True)}))
+        return write_atomic(
+            path, save(tensors, {"spikeloop_float": json.dumps(header, sort_keys=True)})
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "FloatNet":
         """Read and check; InputError for anything else than a sound file."""
         what = f"float net {str(path)!r}"
-        header, tensors = read_safetensors(path, what=what, key="spikeloop_float", version=VERSION, writer="spikeloop train",
-                                           framework="pt")
+        header, tensors = read_safetensors(
+            path,
+            what=what,
+            key="spikeloop_float",
+            version=VERSION,
+            writer="spikeloop train",
+            framework="pt",
+        )
         try:
             net = cls(header["sizes"], recurrent=header["recurrent"], metadata=header["metadata"])
             net.load_state_dict(tensors)
         except (KeyError, TypeError, RuntimeError) as error:
-            raise InputError(f"tensors of {what} must match its header, not differ ({' '.join(str(error).split())})") from None
+            raise InputError(
+                f"tensors of {what} must match its header, not differ ({' '.join(str(error).split())})"
+            ) from None
         net.check_finite()
         return net

@@ -57,7 +57,9 @@ def lif_step(u: Tensor, s: Tensor, current: Tensor, tau: Tensor) -> tuple[Tensor
 
 class _Lif(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, current: Tensor, tau: Tensor, recurrent: Tensor | None, v_th: float, slope: Slope) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, current: Tensor, tau: Tensor, recurrent: Tensor | None, v_th: float, slope: Slope
+    ) -> tuple[Tensor, Tensor]:
         held = torch.zeros_like(current[0])  # tau u[t-1] (1 - s[t-1])
         membranes, spikes = torch.empty_like(current), torch.empty_like(current)
         for t, (u, s) in enumerate(zip(membranes, spikes, strict=True)):
@@ -72,7 +74,9 @@ class _Lif(torch.autograd.Function):
         return spikes, membranes
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None, None]:
+    def backward(
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, None, None]:
         membranes, spikes, tau, recurrent = ctx.saved_tensors
         slope = ctx.slope(membranes - ctx.v_th)
         du = torch.empty_like(membranes)
@@ -94,8 +98,14 @@ class _Lif(torch.autograd.Function):
         return du, dtau, spikes[:-1].flatten(0, 1).T @ du[1:].flatten(0, 1), None, None
 
 
-def lif(current: Tensor, tau: Tensor, recurrent: Tensor | None = None, *, v_th: float = U_TH,
-        slope: Slope = surrogate) -> tuple[Tensor, Tensor]:
+def lif(
+    current: Tensor,
+    tau: Tensor,
+    recurrent: Tensor | None = None,
+    *,
+    v_th: float = U_TH,
+    slope: Slope = surrogate,
+) -> tuple[Tensor, Tensor]:
     """Spikes and membranes before reset, ``[T, B, ...]``, of a layer from its feed-forward currents with bias, of the same shape.
 
     ``tau`` broadcasts to a step's currents; ``recurrent`` ``[n, n]`` (source first) adds last step's own spikes to currents ``[T, B, n]``.

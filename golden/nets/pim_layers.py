@@ -36,7 +36,7 @@ class _PimModule(nn.Module):
         super().__init__()
         self.params, self.window, self.tables, self.images = params, window, tables, 0
         self.weight = nn.Parameter(torch.empty(channels, window.source[0], *window.kernel))
-        nn.init.kaiming_uniform_(self.weight.view(channels, -1), a=5 ** 0.5)
+        nn.init.kaiming_uniform_(self.weight.view(channels, -1), a=5**0.5)
         self.layer()  # refuses a bad table now
 
     @property
@@ -58,13 +58,19 @@ class _PimModule(nn.Module):
         """Pixels, whole numbers ``[sample, *source]``, to sums in units of pixel * weight, float32 ``[sample, channels, *target]``."""
         pixels = x.detach().cpu().numpy()
         if not np.array_equal(pixels, np.rint(pixels)):
-            raise InputError("pixels of a PIM layer must be whole numbers, not fractions: scale them to 0..2^pixel_bits - 1")
+            raise InputError(
+                "pixels of a PIM layer must be whole numbers, not fractions: scale them to 0..2^pixel_bits - 1"
+            )
         streams = self.images + np.arange(len(x)) if self.training else None
         if self.training:
             self.images += len(x)
         layer = self.layer()
         currents = run(layer, pixels.astype(np.int64), streams, codes=False).currents
-        actual = torch.from_numpy(currents * (2.0 ** layer.shift / self.scale)).float().view(len(x), len(self.weight), *self.window.target)
+        actual = (
+            torch.from_numpy(currents * (2.0**layer.shift / self.scale))
+            .float()
+            .view(len(x), len(self.weight), *self.window.target)
+        )
         ideal = self._ideal(x.float())
         return ideal + (actual.to(ideal) - ideal).detach()
 
@@ -85,9 +91,23 @@ class PimLinear(_PimModule):
 class PimConv2d(_PimModule):
     """A convolution of images (channels, height, width)."""
 
-    def __init__(self, params: PimParams, source: tuple[int, int, int], channels: int, kernel: tuple[int, int], *,
-                 stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0, **tables: Any) -> None:
-        super().__init__(params, PimWindow.make(source, kernel, stride=stride, padding=padding), channels, **tables)
+    def __init__(
+        self,
+        params: PimParams,
+        source: tuple[int, int, int],
+        channels: int,
+        kernel: tuple[int, int],
+        *,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        **tables: Any,
+    ) -> None:
+        super().__init__(
+            params,
+            PimWindow.make(source, kernel, stride=stride, padding=padding),
+            channels,
+            **tables,
+        )
 
     def _ideal(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight, stride=self.window.stride, padding=self.window.padding)
@@ -96,9 +116,23 @@ class PimConv2d(_PimModule):
 class PimConv3d(_PimModule):
     """A convolution of cubes (channels, depth, height, width), say of hyperspectral patches."""
 
-    def __init__(self, params: PimParams, source: tuple[int, int, int, int], channels: int, kernel: tuple[int, int, int], *,
-                 stride: int | tuple[int, int, int] = 1, padding: int | tuple[int, int, int] = 0, **tables: Any) -> None:
-        super().__init__(params, PimWindow.make(source, kernel, stride=stride, padding=padding), channels, **tables)
+    def __init__(
+        self,
+        params: PimParams,
+        source: tuple[int, int, int, int],
+        channels: int,
+        kernel: tuple[int, int, int],
+        *,
+        stride: int | tuple[int, int, int] = 1,
+        padding: int | tuple[int, int, int] = 0,
+        **tables: Any,
+    ) -> None:
+        super().__init__(
+            params,
+            PimWindow.make(source, kernel, stride=stride, padding=padding),
+            channels,
+            **tables,
+        )
 
     def _ideal(self, x: Tensor) -> Tensor:
         return F.conv3d(x, self.weight, stride=self.window.stride, padding=self.window.padding)

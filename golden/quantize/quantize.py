@@ -28,11 +28,22 @@ from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import LEAK_TERMS, Edge, Input, Population
 from spikeloop.pysim.network.graph import Network, start_ticks
 
-__all__ = ["SCALES", "Leak", "Quantizer", "best_leak", "integer_threshold", "per_neuron", "quantize", "round_half_away",
-           "shift_leak"]
+__all__ = [
+    "SCALES",
+    "Leak",
+    "Quantizer",
+    "best_leak",
+    "integer_threshold",
+    "per_neuron",
+    "quantize",
+    "round_half_away",
+    "shift_leak",
+]
 
 SCALES = ("plain", "layer")
-CANDIDATES = np.geomspace(1.0, 0.2, 60)  # parts of the largest weight that the clipped range is tried to cover
+CANDIDATES = np.geomspace(
+    1.0, 0.2, 60
+)  # parts of the largest weight that the clipped range is tried to cover
 
 
 def round_half_away(x: np.ndarray) -> np.ndarray:
@@ -48,8 +59,10 @@ def integer_threshold(theta: float, *, strict: bool = False, membrane_bits: int 
     v_th = math.floor(theta) + 1 if strict else math.ceil(theta)
     limit = 1 << (membrane_bits - 1)
     if not -limit <= v_th < limit:
-        raise InputError(f"threshold must be in {-limit}..{limit - 1} ({membrane_bits} bits), not {v_th}: "
-                         "use fewer weight bits or a wider membrane")
+        raise InputError(
+            f"threshold must be in {-limit}..{limit - 1} ({membrane_bits} bits), not {v_th}: "
+            "use fewer weight bits or a wider membrane"
+        )
     return v_th
 
 
@@ -89,11 +102,17 @@ def best_leak(tau: float, terms: int = LEAK_TERMS, max_shift: int = 12) -> Leak:
 
 
 @cache
-def _leak_sums(terms: int, max_shift: int) -> tuple[np.ndarray, list[tuple[bool, tuple[tuple[int, int], ...]]]]:
+def _leak_sums(
+    terms: int, max_shift: int
+) -> tuple[np.ndarray, list[tuple[bool, tuple[tuple[int, int], ...]]]]:
     """Every sum with its value, the preferred ones first. Shifts differ: equal ones would make another shift or cancel."""
-    sums = [(k0, tuple(zip(signs, shifts, strict=True)))
-            for count in range(terms + 1) for shifts in sorted(combinations(range(1, max_shift + 1), count), key=sum)
-            for k0 in (False, True) for signs in product((-1, 1), repeat=count)]
+    sums = [
+        (k0, tuple(zip(signs, shifts, strict=True)))
+        for count in range(terms + 1)
+        for shifts in sorted(combinations(range(1, max_shift + 1), count), key=sum)
+        for k0 in (False, True)
+        for signs in product((-1, 1), repeat=count)
+    ]
     return np.array([Leak(*s, 0.0).value for s in sums]), sums
 
 
@@ -110,13 +129,28 @@ class Quantizer:
     finite and for samples of another shape.
     """
 
-    def __init__(self, net: LayeredNet, spikes: np.ndarray, labels: np.ndarray, *, scale: str = "layer", membrane_bits: int = 24,
-                 leak_terms: int | None = None) -> None:
+    def __init__(
+        self,
+        net: LayeredNet,
+        spikes: np.ndarray,
+        labels: np.ndarray,
+        *,
+        scale: str = "layer",
+        membrane_bits: int = 24,
+        leak_terms: int | None = None,
+    ) -> None:
         if scale not in SCALES:
             raise InputError(f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
-        if spikes.ndim != 3 or spikes.shape[2] != net.sizes[0] or len(spikes) != len(labels) or not len(spikes):
-            raise InputError(f"samples to quantise with must be spikes [sample, step, {net.sizes[0]}] and as many labels, "
-                             f"not of shape {spikes.shape} and {len(labels)}")
+        if (
+            spikes.ndim != 3
+            or spikes.shape[2] != net.sizes[0]
+            or len(spikes) != len(labels)
+            or not len(spikes)
+        ):
+            raise InputError(
+                f"samples to quantise with must be spikes [sample, step, {net.sizes[0]}] and as many labels, "
+                f"not of shape {spikes.shape} and {len(labels)}"
+            )
         net.check_finite()
         self.net, self.spikes, self.labels = net, spikes, labels
         self.scale, self.membrane_bits, self.leak_terms = scale, membrane_bits, leak_terms
@@ -125,26 +159,52 @@ class Quantizer:
 
     def layers(self, bits: Sequence[int]) -> "list[_Layer]":
         """The layers with weights of so many bits each, 2..16."""
-        if wrong := [b for b in bits if isinstance(b, bool) or not isinstance(b, int) or not 2 <= b <= 16]:
+        if wrong := [
+            b for b in bits if isinstance(b, bool) or not isinstance(b, int) or not 2 <= b <= 16
+        ]:
             raise InputError(f"weight bits must be in 2..16, not {wrong[0]!r}")
         if len(bits) != len(self.net.layers):
-            raise InputError(f"weight bits must be one number or {len(self.net.layers)} (one for each layer), not {len(bits)}")
+            raise InputError(
+                f"weight bits must be one number or {len(self.net.layers)} (one for each layer), not {len(bits)}"
+            )
         for i, layer in enumerate(self.net.layers):
             if (i, bits[i]) not in self._made:
-                rates = [_rates(self.spikes if i == 0 else self.wanted[i - 1], layer.conv), self.wanted[i].mean((0, 1))]
-                self._made[i, bits[i]] = _Layer(self.net.names[i], layer, rates, bits[i], self.scale, self.membrane_bits, self.leak_terms)
+                rates = [
+                    _rates(self.spikes if i == 0 else self.wanted[i - 1], layer.conv),
+                    self.wanted[i].mean((0, 1)),
+                ]
+                self._made[i, bits[i]] = _Layer(
+                    self.net.names[i],
+                    layer,
+                    rates,
+                    bits[i],
+                    self.scale,
+                    self.membrane_bits,
+                    self.leak_terms,
+                )
         return [self._made[key] for key in enumerate(bits)]
 
     def network(self, bits: Sequence[int], name: str = "network") -> Network:
-        return _assemble(self.net, self.layers(bits), self.spikes.shape[1], self.scale, self.membrane_bits, name)
+        return _assemble(
+            self.net, self.layers(bits), self.spikes.shape[1], self.scale, self.membrane_bits, name
+        )
 
     def score(self, network: Network, trace: IntegerTrace) -> float:
         """Share of the samples that are read out as their label."""
         return float((predict(network, trace) == self.labels).mean())
 
 
-def quantize(net: LayeredNet, spikes: np.ndarray, labels: np.ndarray, *, bits: int | Sequence[int] = 8, scale: str = "layer",
-             membrane_bits: int = 24, leak_terms: int | None = None, name: str = "network") -> tuple[Network, dict[str, Any]]:
+def quantize(
+    net: LayeredNet,
+    spikes: np.ndarray,
+    labels: np.ndarray,
+    *,
+    bits: int | Sequence[int] = 8,
+    scale: str = "layer",
+    membrane_bits: int = 24,
+    leak_terms: int | None = None,
+    name: str = "network",
+) -> tuple[Network, dict[str, Any]]:
     """The integer network, and what quantisation did to the net.
 
     bits: of the weights, 2..16, of all layers or of each; all else as in :class:`Quantizer`.
@@ -153,27 +213,46 @@ def quantize(net: LayeredNet, spikes: np.ndarray, labels: np.ndarray, *, bits: i
     and a layer that does not spike at all any more.
     """
     widths = list(bits) if isinstance(bits, Sequence) else [bits] * len(net.layers)
-    made_by = Quantizer(net, spikes, labels, scale=scale, membrane_bits=membrane_bits, leak_terms=leak_terms)
+    made_by = Quantizer(
+        net, spikes, labels, scale=scale, membrane_bits=membrane_bits, leak_terms=leak_terms
+    )
     layers, network = made_by.layers(widths), made_by.network(widths, name)
 
     trace = run(network, {"input": spikes}, membranes=False)
     report: dict[str, Any] = {
-        "bits": network.metadata["bits"], "scale": scale, "membrane_bits": membrane_bits, "samples": len(labels),
-        "accuracy": {"float": accuracy(net, spikes, labels), "integer": made_by.score(network, trace)}, "layers": []}
+        "bits": network.metadata["bits"],
+        "scale": scale,
+        "membrane_bits": membrane_bits,
+        "samples": len(labels),
+        "accuracy": {
+            "float": accuracy(net, spikes, labels),
+            "integer": made_by.score(network, trace),
+        },
+        "layers": [],
+    }
     for i, (made, float_layer) in enumerate(zip(layers, made_by.wanted, strict=True)):
         got = trace.spikes[made.name]
         if not got.any():
-            raise InputError(f"population {made.name!r} must spike after quantisation to {made.bits} bits, not be silent on all "
-                             f"{len(labels)} samples: use more bits or another scale, or train longer")
+            raise InputError(
+                f"population {made.name!r} must spike after quantisation to {made.bits} bits, not be silent on all "
+                f"{len(labels)} samples: use more bits or another scale, or train longer"
+            )
         counts = [s.sum(1, dtype=np.int64) for s in (float_layer, got)]
-        report["layers"].append({
-            "name": made.name, **made.report,
-            "silent": int((~got.any((0, 1))).sum()), "silent_float": int((~float_layer.any((0, 1))).sum()),
-            "always": int(got.all((0, 1)).sum()), "saturations": int(trace.saturations[made.name].sum()),
-            "spikes": counts[1].sum() / len(labels), "spikes_float": counts[0].sum() / len(labels),
-            "drift": float(counts[1].sum() / counts[0].sum() - 1) if counts[0].any() else None,
-            "count_error": float(np.abs(counts[1] - counts[0]).mean()),
-            "accuracy_alone": accuracy(_with_layer(net, i, made), spikes, labels)})
+        report["layers"].append(
+            {
+                "name": made.name,
+                **made.report,
+                "silent": int((~got.any((0, 1))).sum()),
+                "silent_float": int((~float_layer.any((0, 1))).sum()),
+                "always": int(got.all((0, 1)).sum()),
+                "saturations": int(trace.saturations[made.name].sum()),
+                "spikes": counts[1].sum() / len(labels),
+                "spikes_float": counts[0].sum() / len(labels),
+                "drift": float(counts[1].sum() / counts[0].sum() - 1) if counts[0].any() else None,
+                "count_error": float(np.abs(counts[1] - counts[0]).mean()),
+                "accuracy_alone": accuracy(_with_layer(net, i, made), spikes, labels),
+            }
+        )
     return network.with_metadata(accuracy_integer=report["accuracy"]["integer"]), report
 
 
@@ -183,16 +262,26 @@ class _Layer:
     Arrays are those of the float layer; :func:`per_neuron` gives every neuron of a convolution what its map has.
     """
 
-    def __init__(self, name: str, layer: FloatLayer, rates: list[np.ndarray], bits: int, scale: str, membrane_bits: int,
-                 leak_terms: int | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        layer: FloatLayer,
+        rates: list[np.ndarray],
+        bits: int,
+        scale: str,
+        membrane_bits: int,
+        leak_terms: int | None,
+    ) -> None:
         self.name, self.conv, self.bits = name, layer.conv, bits
-        real = [_array(layer.weight)] + ([] if layer.recurrent is None else [_array(layer.recurrent)])
+        real = [_array(layer.weight)] + (
+            [] if layer.recurrent is None else [_array(layer.recurrent)]
+        )
         self.low, self.high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
         if scale == "plain":
-            self.scale = 2.0**(bits - 1)
+            self.scale = 2.0 ** (bits - 1)
         else:
             fan_in = [w.reshape(len(w), -1).T if self.conv else w for w in real]
-            self.scale = self._choose(np.concatenate(fan_in), np.concatenate(rates[:len(real)]))
+            self.scale = self._choose(np.concatenate(fan_in), np.concatenate(rates[: len(real)]))
         rounded = [round_half_away(w * self.scale) for w in real]
         self.weights = [np.clip(q, self.low, self.high).astype(np.int32) for q in rounded]
         whole_bias = round_half_away(_array(layer.bias) * self.scale)
@@ -201,42 +290,91 @@ class _Layer:
         self.bias = np.clip(whole_bias, low, high)
         self.v_th = integer_threshold(U_TH * self.scale, membrane_bits=membrane_bits)
         taus = _array(layer.tau)
-        self.leaks = [shift_leak(t, membrane_bits) if leak_terms is None else best_leak(t, leak_terms) for t in taus]
+        self.leaks = [
+            shift_leak(t, membrane_bits) if leak_terms is None else best_leak(t, leak_terms)
+            for t in taus
+        ]
         self.report: dict[str, Any] = {
-            "neurons": per_neuron(taus, self.conv).size, "weights": sum(w.size for w in real),
-            "clipped": int(sum((q != r).sum() for q, r in zip(self.weights, rounded, strict=True)) + (self.bias != whole_bias).sum()),
-            "zeroed": int(sum(((q == 0) & (w != 0)).sum() for q, w in zip(self.weights, real, strict=True))),
-            "scale": self.scale, "v_th": self.v_th,
-            "tau_error": float(max(leak.error for leak in self.leaks))}
+            "neurons": per_neuron(taus, self.conv).size,
+            "weights": sum(w.size for w in real),
+            "clipped": int(
+                sum((q != r).sum() for q, r in zip(self.weights, rounded, strict=True))
+                + (self.bias != whole_bias).sum()
+            ),
+            "zeroed": int(
+                sum(((q == 0) & (w != 0)).sum() for q, w in zip(self.weights, real, strict=True))
+            ),
+            "scale": self.scale,
+            "v_th": self.v_th,
+            "tau_error": float(max(leak.error for leak in self.leaks)),
+        }
 
     def _choose(self, weights: np.ndarray, rates: np.ndarray) -> float:
         """The scale of least weighted squared error."""
         largest = np.abs(weights).max() or 1.0
         scales = self.high / (largest * CANDIDATES)
-        errors = [(rates @ (np.clip(round_half_away(weights * s), self.low, self.high) / s - weights)**2).sum() for s in scales]
+        errors = [
+            (
+                rates
+                @ (np.clip(round_half_away(weights * s), self.low, self.high) / s - weights) ** 2
+            ).sum()
+            for s in scales
+        ]
         return float(scales[int(np.argmin(errors))])
 
 
-def _assemble(net: LayeredNet, layers: list[_Layer], steps: int, scale: str, membrane_bits: int, name: str) -> Network:
+def _assemble(
+    net: LayeredNet, layers: list[_Layer], steps: int, scale: str, membrane_bits: int, name: str
+) -> Network:
     edges = []
     for source, layer in zip(["input", *(x.name for x in layers)], layers, strict=False):
-        edges.append(Edge(source=source, target=layer.name, weights=layer.weights[0], conv=layer.conv))
-        edges += [Edge(source=layer.name, target=layer.name, weights=w, delay=1) for w in layer.weights[1:]]
+        edges.append(
+            Edge(source=source, target=layer.name, weights=layer.weights[0], conv=layer.conv)
+        )
+        edges += [
+            Edge(source=layer.name, target=layer.name, weights=w, delay=1)
+            for w in layer.weights[1:]
+        ]
     starts = start_ticks([x.name for x in layers], [(e.source, e.target, e.delay) for e in edges])
     populations = []
     for layer, size in zip(layers, net.sizes[1:], strict=True):
-        sign, shift = np.zeros((1, LEAK_TERMS, len(layer.leaks)), np.int8), np.zeros((1, LEAK_TERMS, len(layer.leaks)), np.uint8)
+        sign, shift = (
+            np.zeros((1, LEAK_TERMS, len(layer.leaks)), np.int8),
+            np.zeros((1, LEAK_TERMS, len(layer.leaks)), np.uint8),
+        )
         for i, leak in enumerate(layer.leaks):
             for r, (s, m) in enumerate(leak.terms):
                 sign[0, r, i], shift[0, r, i] = s, m
-        populations.append(Population.make(
-            layer.name, size, start=starts[layer.name], weight_bits=layer.bits, bias=per_neuron(layer.bias, layer.conv), v_th=layer.v_th,
-            k0=per_neuron(np.array([leak.k0 for leak in layer.leaks]), layer.conv), leak_sign=per_neuron(sign, layer.conv),
-            leak_shift=per_neuron(shift, layer.conv)))
+        populations.append(
+            Population.make(
+                layer.name,
+                size,
+                start=starts[layer.name],
+                weight_bits=layer.bits,
+                bias=per_neuron(layer.bias, layer.conv),
+                v_th=layer.v_th,
+                k0=per_neuron(np.array([leak.k0 for leak in layer.leaks]), layer.conv),
+                leak_sign=per_neuron(sign, layer.conv),
+                leak_shift=per_neuron(shift, layer.conv),
+            )
+        )
     bits = [layer.bits for layer in layers]
-    metadata = {**net.metadata, "bits": bits[0] if len({*bits}) == 1 else bits, "scale": scale, "scales": {x.name: x.scale for x in layers}}
-    return Network(name=name, inputs=(Input(name="input", size=net.sizes[0]),), populations=tuple(populations),
-                   edges=tuple(edges), steps=steps, output="output", membrane_bits=membrane_bits, metadata=metadata)
+    metadata = {
+        **net.metadata,
+        "bits": bits[0] if len({*bits}) == 1 else bits,
+        "scale": scale,
+        "scales": {x.name: x.scale for x in layers},
+    }
+    return Network(
+        name=name,
+        inputs=(Input(name="input", size=net.sizes[0]),),
+        populations=tuple(populations),
+        edges=tuple(edges),
+        steps=steps,
+        output="output",
+        membrane_bits=membrane_bits,
+        metadata=metadata,
+    )
 
 
 @torch.no_grad()
@@ -244,8 +382,11 @@ def _with_layer(net: LayeredNet, index: int, layer: _Layer) -> LayeredNet:
     """The float net with the integers of one layer, scaled back."""
     mixed = copy.deepcopy(net)
     target = mixed.layers[index]
-    values = [(target.weight, layer.weights[0] / layer.scale), (target.bias, layer.bias / layer.scale),
-              (target.tau, np.array([leak.value for leak in layer.leaks]))]
+    values = [
+        (target.weight, layer.weights[0] / layer.scale),
+        (target.bias, layer.bias / layer.scale),
+        (target.tau, np.array([leak.value for leak in layer.leaks])),
+    ]
     if target.recurrent is not None:
         values.append((target.recurrent, layer.weights[1] / layer.scale))
     for parameter, value in values:
@@ -257,7 +398,9 @@ def per_neuron(values: np.ndarray, conv: Conv | None) -> np.ndarray:
     """Values per neuron, ``[..., size]``, of those per neuron, per map or of the whole layer ``[..., 1]``."""
     if not conv:
         return values
-    return np.broadcast_to(values, (*values.shape[:-1], conv.target[0])).repeat(math.prod(conv.target[1:]), -1)
+    return np.broadcast_to(values, (*values.shape[:-1], conv.target[0])).repeat(
+        math.prod(conv.target[1:]), -1
+    )
 
 
 def _rates(spikes: np.ndarray, conv: Conv | None) -> np.ndarray:
@@ -266,7 +409,11 @@ def _rates(spikes: np.ndarray, conv: Conv | None) -> np.ndarray:
     if conv is None:
         return rates
     maps = torch.from_numpy(rates).view(1, *conv.source)
-    return torch.nn.functional.unfold(maps, conv.kernel, stride=conv.stride, padding=conv.padding)[0].mean(1).numpy()
+    return (
+        torch.nn.functional.unfold(maps, conv.kernel, stride=conv.stride, padding=conv.padding)[0]
+        .mean(1)
+        .numpy()
+    )
 
 
 def _array(parameter: torch.Tensor) -> np.ndarray:

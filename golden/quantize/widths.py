@@ -25,7 +25,9 @@ def columns(made: Quantizer, bits: Sequence[int]) -> int:
     return sum(size * b for size, b in zip(made.net.sizes[1:], bits, strict=True))
 
 
-def sweep(made: Quantizer, widths: Sequence[int] = WIDTHS, advance: Advance = lambda n: None) -> dict[str, Any]:
+def sweep(
+    made: Quantizer, widths: Sequence[int] = WIDTHS, advance: Advance = lambda n: None
+) -> dict[str, Any]:
     """JSON: the float net's accuracy, ``rows`` of all layers at one width (``layer`` None) and of each layer alone, with ``bits``,
     ``accuracy``, ``columns``, and the neurons of each layer that are ``silent`` and that ``always`` fire."""
     names, count, most = made.net.names, len(made.net.layers), max(widths)
@@ -36,14 +38,33 @@ def sweep(made: Quantizer, widths: Sequence[int] = WIDTHS, advance: Advance = la
             network = made.network(bits)
             trace = run(network, {"input": made.spikes}, membranes=False)
             spikes = [trace.spikes[name] for name in names]
-            rows.append({"layer": None if layer is None else names[layer], "bits": width, "accuracy": made.score(network, trace),
-                         "columns": columns(made, bits), "silent": [int((~s.any((0, 1))).sum()) for s in spikes],
-                         "always": [int(s.all((0, 1)).sum()) for s in spikes]})
+            rows.append(
+                {
+                    "layer": None if layer is None else names[layer],
+                    "bits": width,
+                    "accuracy": made.score(network, trace),
+                    "columns": columns(made, bits),
+                    "silent": [int((~s.any((0, 1))).sum()) for s in spikes],
+                    "always": [int(s.all((0, 1)).sum()) for s in spikes],
+                }
+            )
             advance(1)
-    return {"float": accuracy(made.net, made.spikes, made.labels), "layers": names, "neurons": list(made.net.sizes[1:]), "rows": rows}
+    return {
+        "float": accuracy(made.net, made.spikes, made.labels),
+        "layers": names,
+        "neurons": list(made.net.sizes[1:]),
+        "rows": rows,
+    }
 
 
-def narrowest(made: Quantizer, drop: float, *, least: int = 2, most: int = 10, advance: Advance = lambda n: None) -> list[int]:
+def narrowest(
+    made: Quantizer,
+    drop: float,
+    *,
+    least: int = 2,
+    most: int = 10,
+    advance: Advance = lambda n: None,
+) -> list[int]:
     """The bits of each layer, within ``drop`` points (percent) of the float net's accuracy. InputError if the widest are not."""
     if not 0 <= drop < 100:
         raise InputError(f"--target-drop must be in 0..100 points of accuracy, not {drop:g}")
@@ -52,15 +73,25 @@ def narrowest(made: Quantizer, drop: float, *, least: int = 2, most: int = 10, a
     def holds(bits: Sequence[int]) -> bool:
         network = made.network(bits)
         advance(1)
-        return made.score(network, run(network, {"input": made.spikes}, membranes=False)) >= floor - 1e-9
+        return (
+            made.score(network, run(network, {"input": made.spikes}, membranes=False))
+            >= floor - 1e-9
+        )
 
     bits = [most] * len(made.net.layers)
     if not holds(bits):
-        raise InputError(f"accuracy of {most}-bit weights must be within {drop:g} points of the float net's, not below: allow a larger "
-                         "--target-drop or more --bits")
+        raise InputError(
+            f"accuracy of {most}-bit weights must be within {drop:g} points of the float net's, not below: allow a larger "
+            "--target-drop or more --bits"
+        )
     while True:
-        saved = sorted((i for i, b in enumerate(bits) if b > least), key=lambda i: -made.net.sizes[i + 1])
-        narrower = next((trial for i in saved if holds(trial := [b - (i == j) for j, b in enumerate(bits)])), None)
+        saved = sorted(
+            (i for i, b in enumerate(bits) if b > least), key=lambda i: -made.net.sizes[i + 1]
+        )
+        narrower = next(
+            (trial for i in saved if holds(trial := [b - (i == j) for j, b in enumerate(bits)])),
+            None,
+        )
         if narrower is None:
             return bits
         bits = narrower

@@ -48,42 +48,74 @@ class IntegerTrace:
     @classmethod
     def concatenate(cls, traces: list["IntegerTrace"]) -> "IntegerTrace":
         """Join along the sample axis."""
-        return cls(*({name: np.concatenate([getattr(t, part)[name] for t in traces]) for name in getattr(traces[0], part)}
-                     for part in ("spikes", "membranes", "saturations", "currents", "clips")))
+        return cls(
+            *(
+                {
+                    name: np.concatenate([getattr(t, part)[name] for t in traces])
+                    for name in getattr(traces[0], part)
+                }
+                for part in ("spikes", "membranes", "saturations", "currents", "clips")
+            )
+        )
 
 
-def run(network: Network, inputs: dict[str, np.ndarray], *, batch: int = 500, membranes: bool = True) -> IntegerTrace:
+def run(
+    network: Network, inputs: dict[str, np.ndarray], *, batch: int = 500, membranes: bool = True
+) -> IntegerTrace:
     """Run all samples from the initial state.
 
     inputs: for every input its spikes, uint8 or bool 0/1 ``[sample, step, size]``, step = network.steps, and for a PIM layer its pixels,
     uint8 ``[sample, pixel]``; batch: samples worked on at once; membranes: record them. Raises InputError for missing, unknown, wrongly
     shaped or non-binary inputs, and for pixels out of range.
     """
-    return IntegerTrace.concatenate(list(run_chunks(network, inputs, batch=batch, membranes=membranes)))
+    return IntegerTrace.concatenate(
+        list(run_chunks(network, inputs, batch=batch, membranes=membranes))
+    )
 
 
-def run_chunks(network: Network, inputs: dict[str, np.ndarray], *, batch: int = 500, membranes: bool = True) -> Iterator[IntegerTrace]:
+def run_chunks(
+    network: Network, inputs: dict[str, np.ndarray], *, batch: int = 500, membranes: bool = True
+) -> Iterator[IntegerTrace]:
     """As :func:`run`, ``batch`` samples after another, so that a long run needs the memory of one batch. At least one chunk comes."""
     samples = _check(network, inputs)
     if batch < 1:
         raise InputError(f"batch must be at least 1, not {batch}")
     order = [_Neurons(p, network.membrane_bits) for p in network.order()]
-    synapses = {p.name: [_Synapses(e) for e in network.edges if e.target == p.name] for p in network.populations}
+    synapses = {
+        p.name: [_Synapses(e) for e in network.edges if e.target == p.name]
+        for p in network.populations
+    }
     for at in range(0, max(samples, 1), batch):
-        yield _run_batch(network, order, synapses, {k: v[at:at + batch] for k, v in inputs.items()}, membranes)
+        yield _run_batch(
+            network, order, synapses, {k: v[at : at + batch] for k, v in inputs.items()}, membranes
+        )
 
 
 @torch.inference_mode()
-def _run_batch(network: Network, order: "list[_Neurons]", synapses: "dict[str, list[_Synapses]]", inputs: dict[str, np.ndarray],
-               membranes: bool) -> IntegerTrace:
+def _run_batch(
+    network: Network,
+    order: "list[_Neurons]",
+    synapses: "dict[str, list[_Synapses]]",
+    inputs: dict[str, np.ndarray],
+    membranes: bool,
+) -> IntegerTrace:
     count = len(next(iter(inputs.values()))) if inputs else 1
     inputs = dict(inputs)
-    drive = _drive(network.pim, inputs.pop(network.pim.name), network.steps) if network.pim else None
+    drive = (
+        _drive(network.pim, inputs.pop(network.pim.name), network.steps) if network.pim else None
+    )
     # emitted[name][k]: what an input or a population sent at its step k
-    emitted = {name: torch.from_numpy(np.ascontiguousarray(array.transpose(1, 0, 2), np.uint8)) for name, array in inputs.items()}
+    emitted = {
+        name: torch.from_numpy(np.ascontiguousarray(array.transpose(1, 0, 2), np.uint8))
+        for name, array in inputs.items()
+    }
     for neurons in order:
         emitted[neurons.name] = torch.zeros(network.steps, count, neurons.size, dtype=torch.uint8)
-    kept = {n.name: torch.empty(network.steps, count, n.size, dtype=torch.int32) for n in order} if membranes else {}
+    kept = (
+        {n.name: torch.empty(network.steps, count, n.size, dtype=torch.int32) for n in order}
+        if membranes
+        else {}
+    )
     clipped = {n.name: torch.empty(network.steps, count, dtype=torch.int64) for n in order}
     states = {n.name: n.state(count) for n in order}
     for k in range(network.steps):
@@ -101,8 +133,12 @@ def _run_batch(network: Network, order: "list[_Neurons]", synapses: "dict[str, l
             if membranes:
                 kept[name][k] = states[name][0]
     names = [p.name for p in network.populations]
-    traced = ({n: _sample_first(part[n]) for n in names if n in part} for part in (emitted, kept, clipped))
-    return IntegerTrace(*traced, *(({drive.target: drive.currents.astype(np.int32)}, drive.clips) if drive else ()))
+    traced = (
+        {n: _sample_first(part[n]) for n in names if n in part} for part in (emitted, kept, clipped)
+    )
+    return IntegerTrace(
+        *traced, *(({drive.target: drive.currents.astype(np.int32)}, drive.clips) if drive else ())
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +152,24 @@ class _Drive:
 
 def _drive(source: PimSource, pixels: np.ndarray, steps: int) -> _Drive:
     """What the PIM layer makes of the images: of stream k for step k, or of stream 0 for all."""
-    streams = range(source.head.frames(steps)) if source.layer.sigma else (0,)  # without noise all steps are alike
+    streams = (
+        range(source.head.frames(steps)) if source.layer.sigma else (0,)
+    )  # without noise all steps are alike
     frames = [pim.run(source.layer, pixels, np.full(len(pixels), k), codes=False) for k in streams]
     frames *= source.head.frames(steps) // len(frames)
-    return _Drive(source.target, np.stack([f.currents.reshape(len(pixels), -1)[:, source.currents] for f in frames], 1),
-                  {"n_sat": np.stack([f.saturated for f in frames], 1), "n_clip": np.stack([f.clipped for f in frames], 1)})
+    return _Drive(
+        source.target,
+        np.stack([f.currents.reshape(len(pixels), -1)[:, source.currents] for f in frames], 1),
+        {
+            "n_sat": np.stack([f.saturated for f in frames], 1),
+            "n_clip": np.stack([f.clipped for f in frames], 1),
+        },
+    )
 
 
-def right(network: Network, inputs: dict[str, np.ndarray], labels: np.ndarray, *, batch: int = 500) -> int:
+def right(
+    network: Network, inputs: dict[str, np.ndarray], labels: np.ndarray, *, batch: int = 500
+) -> int:
     """How many samples are read out as their label, int64 ``[sample]``; ``inputs`` and ``batch`` as of :func:`run_chunks`."""
     traces = run_chunks(network, inputs, batch=batch, membranes=network.readout == "membrane")
     return int((np.concatenate([predict(network, trace) for trace in traces]) == labels).sum())
@@ -134,7 +180,9 @@ def predict(network: Network, trace: IntegerTrace) -> np.ndarray:
     if network.readout == "spikes":
         return trace.spikes[network.output].sum(1, dtype=np.int64).argmax(1)
     if network.output not in trace.membranes:
-        raise InputError(f"trace of a net read by membrane must hold the membranes of {network.output!r}, not {sorted(trace.membranes)}")
+        raise InputError(
+            f"trace of a net read by membrane must hold the membranes of {network.output!r}, not {sorted(trace.membranes)}"
+        )
     return trace.membranes[network.output][:, -1].argmax(1)
 
 
@@ -143,7 +191,9 @@ class _Synapses:
 
     def __init__(self, edge: Edge) -> None:
         self.source, self.delay, self.conv = edge.source, edge.delay, edge.conv
-        onto = tuple(range(1, 4)) if edge.conv else 0  # all axes but the neuron's (or its channel's)
+        onto = (
+            tuple(range(1, 4)) if edge.conv else 0
+        )  # all axes but the neuron's (or its channel's)
         bound = int(np.abs(edge.weights.astype(np.int64)).sum(onto).max())
         # A user may have allowed float32 products at lower precision; then its 24 bits are not to be relied on.
         if bound < 1 << 24 and torch.get_float32_matmul_precision() == "highest":
@@ -158,12 +208,24 @@ class _Synapses:
         if self.conv is None:
             return (x @ self.weights).to(torch.int64)
         # Patches times kernels: a product of matrices, where a library's convolution might choose a transform that rounds (Winograd).
-        maps, kernels = x.view(-1, *self.conv.source), self.weights.view(self.conv.groups, -1, self.weights[0].numel())
-        parts = max(1, len(maps) * kernels.shape[2] * self.conv.groups * prod(self.conv.target[1:]) // PATCHES)
+        maps, kernels = (
+            x.view(-1, *self.conv.source),
+            self.weights.view(self.conv.groups, -1, self.weights[0].numel()),
+        )
+        parts = max(
+            1,
+            len(maps) * kernels.shape[2] * self.conv.groups * prod(self.conv.target[1:]) // PATCHES,
+        )
         sums = []
         for some in maps.tensor_split(parts):
-            patches = unfold(some, self.conv.kernel, stride=self.conv.stride, padding=self.conv.padding)
-            sums.append((kernels @ patches.view(len(some), self.conv.groups, kernels.shape[2], -1)).flatten(1))
+            patches = unfold(
+                some, self.conv.kernel, stride=self.conv.stride, padding=self.conv.padding
+            )
+            sums.append(
+                (kernels @ patches.view(len(some), self.conv.groups, kernels.shape[2], -1)).flatten(
+                    1
+                )
+            )
         return torch.cat(sums).to(torch.int64)
 
 
@@ -173,14 +235,41 @@ class _Neurons:
     def __init__(self, p: Population, bits: int) -> None:
         self.name, self.size, self.pages = p.name, p.size, p.pages
         self.low_limit, self.high_limit = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-        for key in ("bias", "v_th", "v_sub", "k0", "leak_sign", "leak_shift", "rectify", "fire", "v_reset", "v_low", "v_low_reset",
-                    "v_low_add", "refractory", "hold", "v_init"):
+        for key in (
+            "bias",
+            "v_th",
+            "v_sub",
+            "k0",
+            "leak_sign",
+            "leak_shift",
+            "rectify",
+            "fire",
+            "v_reset",
+            "v_low",
+            "v_low_reset",
+            "v_low_add",
+            "refractory",
+            "hold",
+            "v_init",
+        ):
             array = getattr(p, key)
-            setattr(self, key, torch.from_numpy(array if array.dtype == np.bool_ else array.astype(np.int64)))
+            setattr(
+                self,
+                key,
+                torch.from_numpy(array if array.dtype == np.bool_ else array.astype(np.int64)),
+            )
         # Per neuron, which of the alternatives it has. Alternatives that no neuron has are left out of the step.
-        self.rounding = {mode: torch.from_numpy(p.rounding == mode) for mode in LeakRounding if (p.rounding == mode).any()}
-        self.reset = {mode: torch.from_numpy(p.reset == mode) for mode in Reset if (p.reset == mode).any()}
-        self.low = {mode: torch.from_numpy(p.low == mode) for mode in LowBound if (p.low == mode).any()}
+        self.rounding = {
+            mode: torch.from_numpy(p.rounding == mode)
+            for mode in LeakRounding
+            if (p.rounding == mode).any()
+        }
+        self.reset = {
+            mode: torch.from_numpy(p.reset == mode) for mode in Reset if (p.reset == mode).any()
+        }
+        self.low = {
+            mode: torch.from_numpy(p.low == mode) for mode in LowBound if (p.low == mode).any()
+        }
 
     bias: Tensor
     v_th: Tensor
@@ -200,9 +289,13 @@ class _Neurons:
 
     def state(self, count: int) -> tuple[Tensor, Tensor]:
         """Membrane and refractory count before step 0, ``[count, size]``."""
-        return self.v_init.expand(count, self.size), torch.zeros(count, self.size, dtype=torch.int64)
+        return self.v_init.expand(count, self.size), torch.zeros(
+            count, self.size, dtype=torch.int64
+        )
 
-    def step(self, k: int, state: tuple[Tensor, Tensor], total: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
+    def step(
+        self, k: int, state: tuple[Tensor, Tensor], total: Tensor
+    ) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
         """Step k with the sums S: new (v', c'), spikes (bool) and where a clip acted (bool), each ``[sample, size]``."""
         v, c = state
         page = min(k, self.pages - 1)
@@ -255,9 +348,13 @@ class _Neurons:
     def _shr(self, v: Tensor, shift: Tensor) -> Tensor:
         magnitude, result = v.abs() >> shift, v >> shift  # torch shifts int64 arithmetically: floor
         if LeakRounding.TOWARD_ZERO in self.rounding:
-            result = torch.where(self.rounding[LeakRounding.TOWARD_ZERO], v.sign() * magnitude, result)
+            result = torch.where(
+                self.rounding[LeakRounding.TOWARD_ZERO], v.sign() * magnitude, result
+            )
         if LeakRounding.AT_LEAST_ONE in self.rounding:
-            result = torch.where(self.rounding[LeakRounding.AT_LEAST_ONE], v.sign() * magnitude.clamp(min=1), result)
+            result = torch.where(
+                self.rounding[LeakRounding.AT_LEAST_ONE], v.sign() * magnitude.clamp(min=1), result
+            )
         return result
 
 
@@ -269,13 +366,17 @@ def _check(network: Network, inputs: dict[str, np.ndarray]) -> int:
     """Number of samples; InputError unless every input of the network has its spikes."""
     names = [node.name for node in network.inputs] + ([network.pim.name] if network.pim else [])
     if sorted(inputs) != sorted(names):
-        raise InputError(f"stimulus must hold exactly the inputs {', '.join(names) or 'none'}, not {', '.join(inputs) or 'none'}")
+        raise InputError(
+            f"stimulus must hold exactly the inputs {', '.join(names) or 'none'}, not {', '.join(inputs) or 'none'}"
+        )
     samples = len(inputs[names[0]]) if names else 1
     for node in network.inputs:
         array = inputs[node.name]
         want = (samples, network.steps, node.size)
         if array.shape != want:
-            raise InputError(f"stimulus of input {node.name!r} must be of shape {want} (sample, step, line), not {array.shape}")
+            raise InputError(
+                f"stimulus of input {node.name!r} must be of shape {want} (sample, step, line), not {array.shape}"
+            )
         if array.dtype not in (np.uint8, np.bool_):
             raise InputError(f"stimulus of input {node.name!r} must be uint8, not {array.dtype}")
         if array.size and array.max() > 1:
@@ -283,6 +384,8 @@ def _check(network: Network, inputs: dict[str, np.ndarray]) -> int:
     if network.pim:
         array, size = inputs[network.pim.name], (samples, network.pim.head.pixels)
         if array.dtype != np.uint8 or array.shape != size:
-            raise InputError(f"pixels of {network.pim.name!r} must be uint8 of shape {size} (sample, pixel), "
-                             f"not {array.dtype} of {array.shape}")
+            raise InputError(
+                f"pixels of {network.pim.name!r} must be uint8 of shape {size} (sample, pixel), "
+                f"not {array.dtype} of {array.shape}"
+            )
     return samples

@@ -13,18 +13,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.pim.layer import (
-    MAX_SHIFT as PIM_MAX_SHIFT,
-)
-from spikeloop.pysim.pim.layer import (
-    SEGMENTS as PIM_SEGMENTS,
-)
-from spikeloop.pysim.pim.layer import (
-    WHOLE as PIM_WHOLE,
-)
-from spikeloop.pysim.pim.layer import (
-    PimLayer,
-)
+from spikeloop.pysim.pim.layer import MAX_SHIFT as PIM_MAX_SHIFT
+from spikeloop.pysim.pim.layer import SEGMENTS as PIM_SEGMENTS
+from spikeloop.pysim.pim.layer import WHOLE as PIM_WHOLE
+from spikeloop.pysim.pim.layer import PimLayer
 
 __all__ = ["PimResult", "calibrate", "effective_weights", "patches", "run"]
 
@@ -44,24 +36,37 @@ class PimResult:
 
 
 @torch.inference_mode()
-def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, *, codes: bool = True) -> PimResult:
+def run(
+    layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, *, codes: bool = True
+) -> PimResult:
     """Run images, int ``[sample, *source]``, each with its own stream number (default 0). InputError for bad images."""
     p, x = layer.params, layer.check_images(images)
     streams = np.zeros(len(x), np.int64) if streams is None else np.asarray(streams)
     if streams.shape != (len(x),):
-        raise InputError(f"streams of a PIM run must be one number per image, {len(x)}, not of shape {streams.shape}")
-    batch = max(1, CHUNK // (layer.window.positions * max(layer.window.rows, layer.channels * p.splits)))
-    parts = [_run(layer, x[at:at + batch], streams[at:at + batch], codes) for at in range(0, max(len(x), 1), batch)]
-    return PimResult(*(np.concatenate([getattr(r, f.name) for r in parts]) for f in fields(PimResult)))
+        raise InputError(
+            f"streams of a PIM run must be one number per image, {len(x)}, not of shape {streams.shape}"
+        )
+    batch = max(
+        1, CHUNK // (layer.window.positions * max(layer.window.rows, layer.channels * p.splits))
+    )
+    parts = [
+        _run(layer, x[at : at + batch], streams[at : at + batch], codes)
+        for at in range(0, max(len(x), 1), batch)
+    ]
+    return PimResult(
+        *(np.concatenate([getattr(r, f.name) for r in parts]) for f in fields(PimResult))
+    )
 
 
 def _run(layer: PimLayer, x: np.ndarray, streams: np.ndarray, codes: bool) -> PimResult:
     p = layer.params
     place, split = _units(layer)
-    gain, offset = (torch.from_numpy(table.reshape(-1)[place]).double() for table in (layer.gain, layer.offset))
+    gain, offset = (
+        torch.from_numpy(table.reshape(-1)[place]).double() for table in (layer.gain, layer.offset)
+    )
     noise = _Noise(layer, streams)
     least, greatest = p.code_range
-    lsb = 2.0 ** layer.shift * 4096
+    lsb = 2.0**layer.shift * 4096
     total = torch.zeros(len(x), layer.window.positions, len(place), dtype=torch.float64)
     kept, clipped = [], torch.zeros(len(x), dtype=torch.int64)
     for group, pulse, value in _bit_lines(layer, x):
@@ -73,13 +78,25 @@ def _run(layer: PimLayer, x: np.ndarray, streams: np.ndarray, codes: bool) -> Pi
         total += code * 2.0 ** (pulse * p.pulse_bits)
         if codes:
             kept.append(code.int())
-    weight = 2.0 ** split * torch.where((split == p.splits - 1) & (p.splits > 1), -1.0, 1.0)
-    result = (total * weight).unflatten(2, (layer.channels, p.splits)).sum(3).long() + torch.from_numpy(layer.bias)
+    weight = 2.0**split * torch.where((split == p.splits - 1) & (p.splits > 1), -1.0, 1.0)
+    result = (total * weight).unflatten(2, (layer.channels, p.splits)).sum(
+        3
+    ).long() + torch.from_numpy(layer.bias)
     bound = 1 << (p.current_bits - 1)
     current = result.clamp(-bound, bound - 1)
-    stored = torch.stack(kept, 2).unflatten(2, (layer.groups, p.pulses)).unflatten(4, (layer.channels, p.splits)) if kept \
+    stored = (
+        torch.stack(kept, 2)
+        .unflatten(2, (layer.groups, p.pulses))
+        .unflatten(4, (layer.channels, p.splits))
+        if kept
         else torch.zeros(0, dtype=torch.int32)
-    return PimResult(current.transpose(1, 2).contiguous().numpy(), stored.numpy(), (current != result).sum((1, 2)).numpy(), clipped.numpy())
+    )
+    return PimResult(
+        current.transpose(1, 2).contiguous().numpy(),
+        stored.numpy(),
+        (current != result).sum((1, 2)).numpy(),
+        clipped.numpy(),
+    )
 
 
 def patches(layer: PimLayer, x: np.ndarray) -> Tensor:
@@ -100,7 +117,9 @@ def effective_weights(layer: PimLayer) -> np.ndarray:
     codes = layer.weights & (1 << p.weight_bits) - 1
     place = np.arange(layer.channels)
     bank, word = np.divmod(place % p.capacity, p.words)
-    row = (place // p.capacity * layer.groups * p.active_rows)[:, None] + np.arange(layer.window.rows)
+    row = (place // p.capacity * layer.groups * p.active_rows)[:, None] + np.arange(
+        layer.window.rows
+    )
     for bit in range(p.weight_bits):
         column = (word * p.weight_bits + bit)[:, None]
         codes = np.where(layer.stuck0[bank[:, None], row, column], codes & ~(1 << bit), codes)
@@ -123,15 +142,23 @@ def _bit_lines(layer: PimLayer, x: np.ndarray) -> Iterator[tuple[int, int, Tenso
         first = group * p.active_rows
         keep = torch.from_numpy(layer.keep)[channel // p.capacity * layer.groups + group].double()
         for pulse in range(p.pulses):
-            sent = torch.floor(pixels / 2.0 ** (pulse * p.pulse_bits)) % 2.0 ** p.pulse_bits if p.pulses > 1 else pixels
+            sent = (
+                torch.floor(pixels / 2.0 ** (pulse * p.pulse_bits)) % 2.0**p.pulse_bits
+                if p.pulses > 1
+                else pixels
+            )
             if not p.ir_drop:
                 last = min(first + p.active_rows, rows)
                 yield group, pulse, sent[:, :, first:last] @ weights[:, first:last].T
                 continue
             value = torch.zeros(len(x), layer.window.positions, len(weights), dtype=torch.float64)
             for segment in range(PIM_SEGMENTS):
-                part = slice(min(first + borders[segment], rows), min(first + borders[segment + 1], rows))
-                value += torch.floor(sent[:, :, part] @ weights[:, part].T * keep[:, segment] / PIM_WHOLE)
+                part = slice(
+                    min(first + borders[segment], rows), min(first + borders[segment + 1], rows)
+                )
+                value += torch.floor(
+                    sent[:, :, part] @ weights[:, part].T * keep[:, segment] / PIM_WHOLE
+                )
             yield group, pulse, value
 
 
@@ -139,7 +166,9 @@ def _units(layer: PimLayer) -> tuple[np.ndarray, Tensor]:
     """Of every channel and split: its unit among those of all banks, and the split."""
     p = layer.params
     split = np.tile(np.arange(p.splits), layer.channels)
-    return np.repeat(np.arange(layer.channels) % p.capacity, p.splits) * p.splits + split, torch.from_numpy(split)
+    return np.repeat(
+        np.arange(layer.channels) % p.capacity, p.splits
+    ) * p.splits + split, torch.from_numpy(split)
 
 
 class _Noise:
@@ -150,21 +179,31 @@ class _Noise:
         place, _ = _units(layer)
         self.converter, turn = np.divmod(place, p.share)
         pass_ = np.arange(layer.channels).repeat(p.splits) // p.capacity
-        busy = np.zeros((layer.passes, p.banks * p.converters), np.int64)  # conversions of one evaluation
+        busy = np.zeros(
+            (layer.passes, p.banks * p.converters), np.int64
+        )  # conversions of one evaluation
         np.add.at(busy, (pass_, self.converter), 1)
         self.each = busy[pass_, self.converter]
         evaluations = layer.groups * p.pulses
         before = (np.cumsum(busy, 0) - busy) * evaluations
         per_position = busy.sum(0) * evaluations
-        self.ordinal = np.arange(layer.window.positions)[:, None] * per_position[self.converter] + before[pass_, self.converter] + turn
+        self.ordinal = (
+            np.arange(layer.window.positions)[:, None] * per_position[self.converter]
+            + before[pass_, self.converter]
+            + turn
+        )
         self.numbers: Tensor | None = None
         if layer.sigma:
             bank, adc = np.divmod(np.arange(int(self.converter.max()) + 1), p.converters)
             seeds = torch.tensor([_splitmix(layer.seed, int(n)) for n in (bank << 16) + adc])
-            words = torch.tensor([_splitmix(0, int(s) - 1) if s else 0 for s in streams], dtype=torch.int64)
+            words = torch.tensor(
+                [_splitmix(0, int(s) - 1) if s else 0 for s in streams], dtype=torch.int64
+            )
             first = (seeds ^ words[:, None]).clamp(min=1)
             states = _generate(first, layer.window.positions * int(per_position.max()))
-            heights = sum((states >> shift & 255 for shift in (0, 8, 16, 24)), torch.zeros(())) - 510
+            heights = (
+                sum((states >> shift & 255 for shift in (0, 8, 16, 24)), torch.zeros(())) - 510
+            )
             self.numbers = torch.floor(heights * layer.sigma / 1024.0)
 
     def at(self, group: int, pulse: int) -> Tensor | float:
@@ -172,7 +211,11 @@ class _Noise:
         if self.numbers is None:
             return 0.0
         ordinal = self.ordinal + (group * self.layer.params.pulses + pulse) * self.each
-        return self.numbers[:, torch.from_numpy(np.broadcast_to(self.converter, ordinal.shape).copy()), torch.from_numpy(ordinal)]
+        return self.numbers[
+            :,
+            torch.from_numpy(np.broadcast_to(self.converter, ordinal.shape).copy()),
+            torch.from_numpy(ordinal),
+        ]
 
 
 def _generate(start: Tensor, count: int) -> Tensor:
@@ -207,7 +250,7 @@ def _advance(matrix: Tensor, words: Tensor) -> Tensor:
     result = torch.zeros_like(words)
     for byte in range(4):
         table = torch.zeros(1, dtype=torch.int64)
-        for image in matrix[8 * byte:8 * byte + 8]:
+        for image in matrix[8 * byte : 8 * byte + 8]:
             table = torch.cat([table, table ^ image])
         result ^= table[words >> 8 * byte & 255]
     return result
@@ -223,7 +266,11 @@ def calibrate(layer: PimLayer, images: np.ndarray, percentile: float = 100.0) ->
         raise InputError("images to calibrate a PIM layer with must be at least 1, not none")
     if not 0 <= percentile <= 100:
         raise InputError(f"percentile of a PIM calibration must be in 0..100, not {percentile}")
-    values = torch.cat([value.abs().flatten() for _, _, value in _bit_lines(layer, layer.check_images(images))]).numpy()
+    values = torch.cat(
+        [value.abs().flatten() for _, _, value in _bit_lines(layer, layer.check_images(images))]
+    ).numpy()
     limit = max(1, int(np.quantile(values, percentile / 100, method="higher")))
     greatest = layer.params.code_range[1]
-    return next((s for s in range(PIM_MAX_SHIFT) if limit + (1 << s >> 1) >> s <= greatest), PIM_MAX_SHIFT), limit
+    return next(
+        (s for s in range(PIM_MAX_SHIFT) if limit + (1 << s >> 1) >> s <= greatest), PIM_MAX_SHIFT
+    ), limit

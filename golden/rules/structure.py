@@ -1,9 +1,9 @@
 """Structures of nets, written as in the papers: ``8c5/2-16c3/2-r100-fc10``, ``12c5/2-24c3-mp2-fc100-fc50``.
 
-    8c5/2  a valid convolution, 8 maps, kernel 5, stride 2 (no stride: 1)
-    mp2    pooling of 2 x 2 by 2, the maximum: of spikes their OR
-    r100   100 neurons, fully connected, with lateral synapses
-    fc10   10 neurons, fully connected
+8c5/2  a valid convolution, 8 maps, kernel 5, stride 2 (no stride: 1)
+mp2    pooling of 2 x 2 by 2, the maximum: of spikes their OR
+r100   100 neurons, fully connected, with lateral synapses
+fc10   10 neurons, fully connected
 """
 
 import math
@@ -37,7 +37,9 @@ class Layer:
         return self.size * (fan_in + (self.size if self.recurrent else 0))
 
 
-def structure(text: str, source: tuple[int, int, int], kinds: str = "c mp r fc") -> tuple[Layer, ...]:
+def structure(
+    text: str, source: tuple[int, int, int], kinds: str = "c mp r fc"
+) -> tuple[Layer, ...]:
     """Layers of ``text`` on maps of ``source`` (channels, height, width), of these ``kinds`` alone.
 
     Maps come before fully connected layers; the last layer is an fc. InputError for what cannot be read or laid.
@@ -48,11 +50,22 @@ def structure(text: str, source: tuple[int, int, int], kinds: str = "c mp r fc")
         found = re.fullmatch(r"([1-9]\d*)?(c|mp|r|fc)([1-9]\d*)(?:/([1-9]\d*))?", token)
         first, kind, number, stride = found.groups() if found else ("", "", "", "")
         convolves, on_maps = kind == "c", not layers or bool(layers[-1].conv)
-        if kind not in kinds.split() or bool(first) != convolves or (stride and not convolves) or (kind in ("c", "mp") and not on_maps):
-            raise InputError(f"structure of a net must be layers {kinds.replace(' ', ', ')}, as in {EXAMPLE}, not {text!r} (at {token!r})")
+        if (
+            kind not in kinds.split()
+            or bool(first) != convolves
+            or (stride and not convolves)
+            or (kind in ("c", "mp") and not on_maps)
+        ):
+            raise InputError(
+                f"structure of a net must be layers {kinds.replace(' ', ', ')}, as in {EXAMPLE}, not {text!r} (at {token!r})"
+            )
         if kind in ("c", "mp"):
-            channels, step, groups = (int(first), int(stride or 1), 1) if convolves else (maps[0], int(number), maps[0])
-            conv = Conv.make(maps, channels, (int(number), int(number)), stride=(step, step), groups=groups)
+            channels, step, groups = (
+                (int(first), int(stride or 1), 1) if convolves else (maps[0], int(number), maps[0])
+            )
+            conv = Conv.make(
+                maps, channels, (int(number), int(number)), stride=(step, step), groups=groups
+            )
             conv.check(f"layer {token!r}")
             maps = conv.target
             layers.append(Layer(inputs=inputs, size=math.prod(maps), conv=conv, pool=kind == "mp"))

@@ -35,7 +35,18 @@ from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 
-__all__ = ["LoopConfig", "Result", "about", "check_shift", "command", "drawn", "fit", "forget", "one_thread", "shifted"]
+__all__ = [
+    "LoopConfig",
+    "Result",
+    "about",
+    "check_shift",
+    "command",
+    "drawn",
+    "fit",
+    "forget",
+    "one_thread",
+    "shifted",
+]
 
 VERSION = 1
 MOST = (1 << 63) - 1
@@ -57,7 +68,12 @@ class LoopConfig:
     shift: int = 0
     seed: int = 0
 
-    INTS: ClassVar[dict[str, tuple[int, int]]] = {"epochs": (1, 1 << 20), "batch": (1, 1 << 20), "shift": (0, 8), "seed": (0, MOST)}
+    INTS: ClassVar[dict[str, tuple[int, int]]] = {
+        "epochs": (1, 1 << 20),
+        "batch": (1, 1 << 20),
+        "shift": (0, 8),
+        "seed": (0, MOST),
+    }
     REALS: ClassVar[tuple[str, ...]] = ("lr",)
 
     def __post_init__(self) -> None:
@@ -66,7 +82,9 @@ class LoopConfig:
                 check_int(f"{key} of the training", getattr(self, key), low, high)
         for key in self.REALS:
             if not 0 <= getattr(self, key) < math.inf:
-                raise InputError(f"{key} of the training must be a number of at least 0, not {getattr(self, key)!r}")
+                raise InputError(
+                    f"{key} of the training must be a number of at least 0, not {getattr(self, key)!r}"
+                )
 
 
 def about(data: Dataset) -> dict[str, Any]:
@@ -81,13 +99,17 @@ def shifted(images: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarr
     count, side = len(images), math.isqrt(images.shape[1])
     padded = np.pad(images.reshape(count, side, side), ((0, 0), (most, most), (most, most)))
     rows, columns = (rng.integers(0, 2 * most + 1, (count, 1)) + np.arange(side) for _ in range(2))
-    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]].reshape(count, -1)
+    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]].reshape(
+        count, -1
+    )
 
 
 def check_shift(shift: int, pixels: int) -> None:
     """InputError for a shift of images that are not square."""
-    if shift and math.isqrt(pixels)**2 != pixels:
-        raise InputError(f"shift of the training must be 0 for images of {pixels} pixels, which are not square, not {shift}")
+    if shift and math.isqrt(pixels) ** 2 != pixels:
+        raise InputError(
+            f"shift of the training must be 0 for images of {pixels} pixels, which are not square, not {shift}"
+        )
 
 
 def drawn(encoder: Encoder, images: np.ndarray, shift: int, rng: np.random.Generator) -> np.ndarray:
@@ -96,11 +118,25 @@ def drawn(encoder: Encoder, images: np.ndarray, shift: int, rng: np.random.Gener
     return encoder(shifted(images, shift, rng))
 
 
-def fit(net: nn.Module, optimiser: torch.optim.Optimizer, loss: Callable[[np.ndarray, np.random.Generator], Tensor], count: int, *,
-        epochs: int, batch: int, seed: int | list[int], schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
-        whole_batches: bool = False, before_epoch: Callable[[int], None] | None = None, after_update: Callable[[], None] | None = None,
-        after_epoch: Callable[[int], dict[str, Any] | None] | None = None, checkpoint: Path | None = None,
-        training: dict[str, Any] | None = None, name: str = "train", progress: bool = True) -> list[dict[str, Any]]:
+def fit(
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    loss: Callable[[np.ndarray, np.random.Generator], Tensor],
+    count: int,
+    *,
+    epochs: int,
+    batch: int,
+    seed: int | list[int],
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+    whole_batches: bool = False,
+    before_epoch: Callable[[int], None] | None = None,
+    after_update: Callable[[], None] | None = None,
+    after_epoch: Callable[[int], dict[str, Any] | None] | None = None,
+    checkpoint: Path | None = None,
+    training: dict[str, Any] | None = None,
+    name: str = "train",
+    progress: bool = True,
+) -> list[dict[str, Any]]:
     """Train ``net`` in place for ``epochs`` passes over ``count`` images; the history has one entry per epoch.
 
     loss:          of the images of these numbers (int64 ``[<= batch]``), a scalar; its draws come from the given generator
@@ -112,7 +148,14 @@ def fit(net: nn.Module, optimiser: torch.optim.Optimizer, loss: Callable[[np.nda
 
     InputError for a checkpoint that is damaged or of another training, and for a loss that is not finite.
     """
-    labels = {"training": training, "count": count, "epochs": epochs, "batch": batch, "seed": seed, "name": name}
+    labels = {
+        "training": training,
+        "count": count,
+        "epochs": epochs,
+        "batch": batch,
+        "seed": seed,
+        "name": name,
+    }
     updates = count // batch if whole_batches else -(-count // batch)
     rng = np.random.default_rng(seed)
     history: list[dict[str, Any]] = []
@@ -126,11 +169,13 @@ def fit(net: nn.Module, optimiser: torch.optim.Optimizer, loss: Callable[[np.nda
                     before_epoch(epoch)
                 order, total = rng.permutation(count), 0.0
                 for update in range(updates):
-                    value = loss(order[update * batch:(update + 1) * batch], rng)
+                    value = loss(order[update * batch : (update + 1) * batch], rng)
                     total += value.item()
                     if not math.isfinite(value.item()):
-                        raise InputError(f"loss of the training must be finite, not {value.item()} ({name}, epoch {epoch + 1}): "
-                                         "choose a smaller lr")
+                        raise InputError(
+                            f"loss of the training must be finite, not {value.item()} ({name}, epoch {epoch + 1}): "
+                            "choose a smaller lr"
+                        )
                     optimiser.zero_grad()
                     value.backward()
                     optimiser.step()
@@ -139,37 +184,80 @@ def fit(net: nn.Module, optimiser: torch.optim.Optimizer, loss: Callable[[np.nda
                     if after_update:
                         after_update()
                     bar.update(epoch, value.item())
-                history.append({"loss": total / max(updates, 1), **((after_epoch and after_epoch(epoch)) or {})})
+                history.append(
+                    {
+                        "loss": total / max(updates, 1),
+                        **((after_epoch and after_epoch(epoch)) or {}),
+                    }
+                )
                 if checkpoint is not None:
                     _keep(checkpoint, labels, net, optimiser, schedule, rng, history)
                 bar.epoch(history)
     return history
 
 
-def _keep(path: Path, labels: dict[str, Any], net: nn.Module, optimiser: torch.optim.Optimizer,
-          schedule: torch.optim.lr_scheduler.LRScheduler | None, rng: np.random.Generator, history: list[dict[str, Any]]) -> None:
-    tensors = {f"net.{name}": t for name, t in net.state_dict().items()} | {"torch": torch.get_rng_state()}
+def _keep(
+    path: Path,
+    labels: dict[str, Any],
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None,
+    rng: np.random.Generator,
+    history: list[dict[str, Any]],
+) -> None:
+    tensors = {f"net.{name}": t for name, t in net.state_dict().items()} | {
+        "torch": torch.get_rng_state()
+    }
     state, numbers = optimiser.state_dict(), dict[str, dict[str, Any]]()
     for i, entry in state["state"].items():
-        numbers[str(i)] = {key: value for key, value in entry.items() if not isinstance(value, Tensor)}
-        tensors |= {f"optimiser.{i}.{key}": value for key, value in entry.items() if isinstance(value, Tensor)}
-    header = {"version": VERSION, "labels": labels, "history": history, "rng": rng.bit_generator.state,
-              "optimiser": {"state": numbers, "param_groups": state["param_groups"]},
-              # what changes; milestones and functions are the caller's
-              "schedule": schedule and {k: v for k, v in schedule.state_dict().items() if isinstance(v, (int, float, list))}}
-    held = {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}  # clone: some are shared
+        numbers[str(i)] = {
+            key: value for key, value in entry.items() if not isinstance(value, Tensor)
+        }
+        tensors |= {
+            f"optimiser.{i}.{key}": value
+            for key, value in entry.items()
+            if isinstance(value, Tensor)
+        }
+    header = {
+        "version": VERSION,
+        "labels": labels,
+        "history": history,
+        "rng": rng.bit_generator.state,
+        "optimiser": {"state": numbers, "param_groups": state["param_groups"]},
+        # what changes; milestones and functions are the caller's
+        "schedule": schedule
+        and {k: v for k, v in schedule.state_dict().items() if isinstance(v, (int, float, list))},
+    }
+    held = {
+        name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()
+    }  # clone: some are shared
     write_atomic(path, save(held, {"spikeloop_training": json.dumps(header)}))
 
 
-def _restore(path: Path, labels: dict[str, Any], net: nn.Module, optimiser: torch.optim.Optimizer,
-             schedule: torch.optim.lr_scheduler.LRScheduler | None, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _restore(
+    path: Path,
+    labels: dict[str, Any],
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None,
+    rng: np.random.Generator,
+) -> list[dict[str, Any]]:
     """Everything as :func:`_keep` found it; the history."""
     what = f"checkpoint {str(path)!r}"
-    header, tensors = read_safetensors(path, what=what, key="spikeloop_training", version=VERSION, writer="a training", framework="pt")
+    header, tensors = read_safetensors(
+        path,
+        what=what,
+        key="spikeloop_training",
+        version=VERSION,
+        writer="a training",
+        framework="pt",
+    )
     same = json.loads(json.dumps(labels))
     if header["labels"] != same:
         differ = [key for key in same if header["labels"].get(key) != same[key]]
-        raise InputError(f"{what} must be of this training, not of one that differs in {', '.join(differ)}: delete it to begin anew")
+        raise InputError(
+            f"{what} must be of this training, not of one that differs in {', '.join(differ)}: delete it to begin anew"
+        )
     parts: dict[str, dict[str, Tensor]] = {"net": {}, "optimiser": {}, "torch": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
@@ -201,16 +289,32 @@ def one_thread() -> Iterator[None]:
 class _Bar:
     """Progress with rate and time left: a bar on a terminal, else one line per epoch."""
 
-    def __init__(self, name: str, show: bool, epochs: int, updates: int, done: int, images: float) -> None:
-        self.name, self.epochs, self.updates, self.done, self.images = name, epochs, updates, done, images
-        self.columns = (TextColumn(name), BarColumn(), TextColumn("{task.percentage:>3.0f}% {task.description}"), TimeElapsedColumn(),
-                        TextColumn("left"), TimeRemainingColumn())
+    def __init__(
+        self, name: str, show: bool, epochs: int, updates: int, done: int, images: float
+    ) -> None:
+        self.name, self.epochs, self.updates, self.done, self.images = (
+            name,
+            epochs,
+            updates,
+            done,
+            images,
+        )
+        self.columns = (
+            TextColumn(name),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}% {task.description}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         self.lines, self.shown = show and not sys.stdout.isatty(), show and sys.stdout.isatty()
 
     def __enter__(self) -> "_Bar":
         self.bar = Progress(*self.columns, disable=not self.shown)
         self.bar.start()
-        self.task = self.bar.add_task("", total=self.epochs * self.updates, completed=self.done * self.updates)
+        self.task = self.bar.add_task(
+            "", total=self.epochs * self.updates, completed=self.done * self.updates
+        )
         self.began, self.count = time.monotonic(), 0
         return self
 
@@ -224,14 +328,25 @@ class _Bar:
     def update(self, epoch: int, loss: float) -> None:
         self.count += 1
         if self.shown:
-            self.bar.update(self.task, advance=1,
-                            description=f"epoch {epoch + 1}/{self.epochs} loss {loss:.4f} {self.rate():,.0f} images/s")
+            self.bar.update(
+                self.task,
+                advance=1,
+                description=f"epoch {epoch + 1}/{self.epochs} loss {loss:.4f} {self.rate():,.0f} images/s",
+            )
 
     def epoch(self, history: list[dict[str, Any]]) -> None:
         if self.lines:
-            known = "  ".join(f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}" for key, value in history[-1].items())
-            left = (self.epochs - len(history)) * self.updates * self.images / max(self.rate(), 1e-9)
-            print(f"{self.name} epoch {len(history)}/{self.epochs}  {known}  {self.rate():,.0f} images/s  {left:.0f} s left", flush=True)
+            known = "  ".join(
+                f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}"
+                for key, value in history[-1].items()
+            )
+            left = (
+                (self.epochs - len(history)) * self.updates * self.images / max(self.rate(), 1e-9)
+            )
+            print(
+                f"{self.name} epoch {len(history)}/{self.epochs}  {known}  {self.rate():,.0f} images/s  {left:.0f} s left",
+                flush=True,
+            )
 
 
 class Result(Protocol):
@@ -249,17 +364,29 @@ def forget(checkpoint: Path) -> None:
         left.unlink()
 
 
-def command(parser: argparse.ArgumentParser, train: Callable[[argparse.Namespace, Dataset, Path], Result], epochs: int) -> None:
+def command(
+    parser: argparse.ArgumentParser,
+    train: Callable[[argparse.Namespace, Dataset, Path], Result],
+    epochs: int,
+) -> None:
     """Parse the rule's own arguments and --data, --images, --epochs, --seed, --out; train; save with ``command`` and ``torch`` in the
     metadata.
 
     ``train`` is given the arguments, the images and a file name for its checkpoint, beside --out; one command line of a killed training
     goes on where it was. The checkpoint goes once the result is written. Exits 2 with one sentence for what the user can mend.
     """
-    parser.add_argument("--data", help="folder of the four MNIST IDX files (default: the embedded 5,000 images)")
-    parser.add_argument("--images", type=int, help="only the first N training images (default: all)")
-    parser.add_argument("--epochs", type=int, default=epochs, help="passes over the training images")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights, the order of the images and all draws")
+    parser.add_argument(
+        "--data", help="folder of the four MNIST IDX files (default: the embedded 5,000 images)"
+    )
+    parser.add_argument(
+        "--images", type=int, help="only the first N training images (default: all)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=epochs, help="passes over the training images"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the weights, the order of the images and all draws"
+    )
     parser.add_argument("--out", type=Path, required=True, help="file of the trained net")
     given = parser.parse_args()
     checkpoint = given.out.with_name(f"{given.out.name}.training")
@@ -267,15 +394,31 @@ def command(parser: argparse.ArgumentParser, train: Callable[[argparse.Namespace
         data = load_mnist(given.data)
         if given.images is not None:
             check_int("images to train on", given.images, 1, len(data.train_labels))
-            data = replace(data, train_images=data.train_images[:given.images], train_labels=data.train_labels[:given.images])
+            data = replace(
+                data,
+                train_images=data.train_images[: given.images],
+                train_labels=data.train_labels[: given.images],
+            )
         made = train(given, data, checkpoint)
-        words = [part for key, value in sorted(vars(given).items()) if key != "out" and value is not None and value is not False
-                 for part in ([f"--{key.replace('_', '-')}"] + ([] if value is True else ["FOLDER" if key == "data" else str(value)]))]
+        words = [
+            part
+            for key, value in sorted(vars(given).items())
+            if key != "out" and value is not None and value is not False
+            for part in (
+                [f"--{key.replace('_', '-')}"]
+                + ([] if value is True else ["FOLDER" if key == "data" else str(value)])
+            )
+        ]
         module = sys.modules["__main__"].__spec__
-        made.metadata.update(torch=torch.__version__, command=" ".join(["python -m", module.name if module else sys.argv[0], *words]))
+        made.metadata.update(
+            torch=torch.__version__,
+            command=" ".join(["python -m", module.name if module else sys.argv[0], *words]),
+        )
         made.save(given.out)
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     forget(checkpoint)
-    print(f"{ {key: value for key, value in made.metadata.items() if key.startswith('accuracy')} } -> {given.out}")
+    print(
+        f"{ {key: value for key, value in made.metadata.items() if key.startswith('accuracy')} } -> {given.out}"
+    )

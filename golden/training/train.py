@@ -47,7 +47,9 @@ class TrainConfig(LoopConfig):
     REALS = ("lr", "spike_cost")
 
 
-def train(config: TrainConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> FloatNet:
+def train(
+    config: TrainConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True
+) -> FloatNet:
     """Train a net on the training images of ``data`` and score it on its test images; ``checkpoint``: file to resume from.
 
     The net's metadata: ``encoder`` (its fields), ``dataset`` (source and counts), ``training`` (the configuration, epochs filled in) and
@@ -56,8 +58,10 @@ def train(config: TrainConfig, data: Dataset, *, checkpoint: Path | None = None,
     lines = config.encoder.lines(data.pixels)
     if config.layers[0] != lines or config.layers[-1] < data.classes:
         kind = "pixels" if lines == data.pixels else "input lines"
-        raise InputError(f"layers must begin with {lines} ({kind}) and end with at least {data.classes} (classes), "
-                         f"not be {'-'.join(map(str, config.layers))}")
+        raise InputError(
+            f"layers must begin with {lines} ({kind}) and end with at least {data.classes} (classes), "
+            f"not be {'-'.join(map(str, config.layers))}"
+        )
     check_shift(config.shift, data.pixels)
     count = len(data.train_labels)
     updates = -(-count // config.batch)
@@ -77,12 +81,28 @@ def train(config: TrainConfig, data: Dataset, *, checkpoint: Path | None = None,
         for layer in net.layers:
             layer.clamp_()
 
-    fit(net, optimiser, loss, count, epochs=epochs, batch=config.batch, seed=config.seed, schedule=schedule, after_update=clamp,
-        checkpoint=checkpoint, training=asdict(config) | {"source": data.source}, progress=progress)
+    fit(
+        net,
+        optimiser,
+        loss,
+        count,
+        epochs=epochs,
+        batch=config.batch,
+        seed=config.seed,
+        schedule=schedule,
+        after_update=clamp,
+        checkpoint=checkpoint,
+        training=asdict(config) | {"source": data.source},
+        progress=progress,
+    )
     net.check_finite()
     score = accuracy(net, config.encoder(data.test_images), data.test_labels)
-    net.metadata = {"encoder": asdict(config.encoder), "training": {**asdict(config), "layers": list(config.layers), "epochs": epochs},
-                    "dataset": about(data), "accuracy_float": score}
+    net.metadata = {
+        "encoder": asdict(config.encoder),
+        "training": {**asdict(config), "layers": list(config.layers), "epochs": epochs},
+        "dataset": about(data),
+        "accuracy_float": score,
+    }
     net.metadata["training"].pop("encoder")
     return net
 
@@ -104,8 +124,13 @@ def time_first(spikes: np.ndarray) -> Tensor:
 @torch.no_grad()
 def float_spikes(net: LayeredNet, spikes: np.ndarray, *, batch: int = 500) -> list[np.ndarray]:
     """Spikes uint8 ``[sample, step, size]`` of every layer of the float net, from input spikes uint8 ``[sample, step, line]``."""
-    parts = [[s.permute(1, 0, 2).to(torch.uint8).numpy() for s in net(time_first(spikes[at:at + batch]))]
-             for at in range(0, len(spikes), batch)]
+    parts = [
+        [
+            s.permute(1, 0, 2).to(torch.uint8).numpy()
+            for s in net(time_first(spikes[at : at + batch]))
+        ]
+        for at in range(0, len(spikes), batch)
+    ]
     return [np.concatenate(layer) for layer in zip(*parts, strict=True)]
 
 

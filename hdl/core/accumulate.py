@@ -24,12 +24,17 @@ class Accumulators(wiring.Component):
 
     def __init__(self, chip: Chip):
         self.chip = chip
-        super().__init__({"row": In(chip.lanes * chip.digit_bits), "counts": Out(chip.lanes * chip.derived.accumulator_bits)})
+        super().__init__(
+            {
+                "row": In(chip.lanes * chip.digit_bits),
+                "counts": Out(chip.lanes * chip.derived.accumulator_bits),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         chip, bits = self.chip, self.chip.derived.accumulator_bits
-        digits = [self.row[b * chip.lanes:(b + 1) * chip.lanes] for b in range(chip.digit_bits)]
+        digits = [self.row[b * chip.lanes : (b + 1) * chip.lanes] for b in range(chip.digit_bits)]
         counts = lanes_from_bits(m, self.counts, chip.lanes, bits, sliced=chip.sliced)
         m.d.acc += self.counts.eq(counts.plus_small(digits, bits).bits())
         return m
@@ -47,8 +52,15 @@ class Join(wiring.Component):
 
     def __init__(self, chip: Chip):
         self.chip, d = chip, chip.derived
-        super().__init__({"counts": In(chip.lanes * d.accumulator_bits), "last": In(1), "shift": In(1), "offset": In(d.sum_bits),
-                          "sum": Out(chip.lanes * d.sum_bits)})
+        super().__init__(
+            {
+                "counts": In(chip.lanes * d.accumulator_bits),
+                "last": In(1),
+                "shift": In(1),
+                "offset": In(d.sum_bits),
+                "sum": Out(chip.lanes * d.sum_bits),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -70,18 +82,32 @@ class Join(wiring.Component):
         with m.If(phase == 1):
             m.d.join += before.eq(now)
 
-        fresh = vector(now, counted).plus(vector(before, counted).flip(everywhere(1, lanes)), everywhere(1, lanes), width=counted)
-        m.d.join += digit.eq(Mux(phase == 1, Cat(fresh.bits(), Const(0, lanes * (bits - counted))), self._next_digit(digit, shift)))
+        fresh = vector(now, counted).plus(
+            vector(before, counted).flip(everywhere(1, lanes)), everywhere(1, lanes), width=counted
+        )
+        m.d.join += digit.eq(
+            Mux(
+                phase == 1,
+                Cat(fresh.bits(), Const(0, lanes * (bits - counted))),
+                self._next_digit(digit, shift),
+            )
+        )
 
         less_offset = Cat(everywhere(offset[b], lanes) for b in range(bits))
-        m.d.join += self.sum.eq(Mux(phase == 1, less_offset, vector(self.sum, bits).plus(vector(digit, bits), width=bits).bits()))
+        m.d.join += self.sum.eq(
+            Mux(
+                phase == 1,
+                less_offset,
+                vector(self.sum, bits).plus(vector(digit, bits), width=bits).bits(),
+            )
+        )
         return m
 
     def _next_digit(self, digit, shift):
         """The neighbour's digit, one lane down, moved up by its weight."""
         lanes, bits, up = self.chip.lanes, self.chip.derived.sum_bits, self.chip.digit_bits
-        planes = [Cat(digit[b * lanes + 1:(b + 1) * lanes], Const(0, 1)) for b in range(bits)]
-        shifted = [Const(0, lanes)] * up + planes[:bits - up]
+        planes = [Cat(digit[b * lanes + 1 : (b + 1) * lanes], Const(0, 1)) for b in range(bits)]
+        shifted = [Const(0, lanes)] * up + planes[: bits - up]
         if up > 1:  # ternary columns exist with 1-bit digits only
             return Cat(*shifted)
         return Cat(Mux(shift, a, b) for a, b in zip(shifted, planes, strict=True))

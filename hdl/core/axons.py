@@ -35,15 +35,30 @@ class AxonRing(wiring.Component):
         self.ram = RAM("ring", width=SCAN_BITS, rows=memory.rows)
         self.scanner = Scanner(rows=1, bits=chip.axons, sizes=d.extensions)
         self.slot_bits = max(1, (d.slots - 1).bit_length())
-        super().__init__({
-            "i": In(stream.Signature(layout(event_record(chip)))), "slot": In(self.slot_bits),
-            "writing": Out(1), "dropped": Out(1), "awake": Out(1),
-            "start": In(1), "dense": In(1), "extension": In(d.extension_bits),
-            "valid": Out(1), "hit": Out(1), "axon": Out(d.axon_bits), "last": Out(1),
-            "clear": In(1), "cleared": Out(1),
-            "bus_read": In(1), "bus_row": In(self.ram.row_bits), "bus_index": In(1), "bus_write": In(1),
-            "bus_data": In(BUS_BITS), "bus_chunk": Out(BUS_BITS),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(layout(event_record(chip)))),
+                "slot": In(self.slot_bits),
+                "writing": Out(1),
+                "dropped": Out(1),
+                "awake": Out(1),
+                "start": In(1),
+                "dense": In(1),
+                "extension": In(d.extension_bits),
+                "valid": Out(1),
+                "hit": Out(1),
+                "axon": Out(d.axon_bits),
+                "last": Out(1),
+                "clear": In(1),
+                "cleared": Out(1),
+                "bus_read": In(1),
+                "bus_row": In(self.ram.row_bits),
+                "bus_index": In(1),
+                "bus_write": In(1),
+                "bus_data": In(BUS_BITS),
+                "bus_chunk": Out(BUS_BITS),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -56,9 +71,15 @@ class AxonRing(wiring.Component):
             return Cat(chunk[:chunk_bits], slot) if chunk_bits else slot
 
         m.d.comb += [
-            scanner.start.eq(self.start), scanner.dense.eq(self.dense), scanner.size.eq(self.extension), scanner.step.eq(1),
+            scanner.start.eq(self.start),
+            scanner.dense.eq(self.dense),
+            scanner.size.eq(self.extension),
+            scanner.step.eq(1),
             scanner.data.eq(ram.r_data),
-            self.valid.eq(scanner.valid), self.hit.eq(scanner.hit), self.axon.eq(scanner.index), self.last.eq(scanner.last),
+            self.valid.eq(scanner.valid),
+            self.hit.eq(scanner.hit),
+            self.axon.eq(scanner.index),
+            self.last.eq(scanner.last),
         ]
         scanning = Signal()
         with m.If(self.start):
@@ -68,18 +89,31 @@ class AxonRing(wiring.Component):
 
         # An event: read now, write back next cycle.
         target, sum_ = Signal(self.slot_bits), Signal(self.slot_bits + 1)
-        m.d.comb += [sum_.eq(self.slot + self.i.p.delay), target.eq(Mux(sum_ >= d.slots, sum_ - d.slots, sum_))]
+        m.d.comb += [
+            sum_.eq(self.slot + self.i.p.delay),
+            target.eq(Mux(sum_ >= d.slots, sum_ - d.slots, sum_)),
+        ]
         accept, pending = Signal(), Signal()
         bit, at, onehot = Signal(6), Signal(ram.row_bits), Signal(SCAN_BITS)
         m.d.comb += [
-            self.i.ready.eq(~scanning & ~self.start & ~self.clear), accept.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq(~scanning & ~self.start & ~self.clear),
+            accept.eq(self.i.valid & self.i.ready),
             self.writing.eq(accept | pending),
-            self.dropped.eq(accept & ((self.i.p.axon >= chip.axons << self.extension)
-                                      | (self.i.p.delay == 0) | (self.i.p.delay > chip.delay_max))),
+            self.dropped.eq(
+                accept
+                & (
+                    (self.i.p.axon >= chip.axons << self.extension)
+                    | (self.i.p.delay == 0)
+                    | (self.i.p.delay > chip.delay_max)
+                )
+            ),
         ]
         m.d.sync += pending.eq(accept & ~self.dropped)
         with m.If(accept):
-            m.d.sync += [bit.eq(self.i.p.axon), at.eq(row(target, self.i.p.axon[6:] if d.axon_chunks > 1 else Const(0)))]
+            m.d.sync += [
+                bit.eq(self.i.p.axon),
+                at.eq(row(target, self.i.p.axon[6:] if d.axon_chunks > 1 else Const(0))),
+            ]
         m.d.comb += onehot.eq(1 << bit)
         written, written_at, written_data = Signal(), Signal(ram.row_bits), Signal(SCAN_BITS)
         merged = Signal(SCAN_BITS)
@@ -94,16 +128,41 @@ class AxonRing(wiring.Component):
         with m.If(self.clear):
             m.d.sync += wipe_chunk.eq(wipe_chunk + 1)
             with m.If(wipe_chunk == scanner.last_chunk):
-                m.d.sync += [wipe_chunk.eq(0), wipe_slot.eq(Mux(wipe_slot == d.slots - 1, 0, wipe_slot + 1))]
-        m.d.comb += self.cleared.eq(self.clear & (wipe_chunk == scanner.last_chunk) & (wipe_slot == d.slots - 1))
+                m.d.sync += [
+                    wipe_chunk.eq(0),
+                    wipe_slot.eq(Mux(wipe_slot == d.slots - 1, 0, wipe_slot + 1)),
+                ]
+        m.d.comb += self.cleared.eq(
+            self.clear & (wipe_chunk == scanner.last_chunk) & (wipe_slot == d.slots - 1)
+        )
 
         m.d.comb += [
-            ram.r_en.eq(scanner.read | accept | self.bus_read), ram.r_index.eq(self.bus_index), self.bus_chunk.eq(ram.r_chunk),
-            ram.r_row.eq(Mux(self.bus_read, self.bus_row, Mux(accept, row(target, self.i.p.axon[6:] if d.axon_chunks > 1 else Const(0)),
-                                                                row(self.slot, scanner.chunk)))),
+            ram.r_en.eq(scanner.read | accept | self.bus_read),
+            ram.r_index.eq(self.bus_index),
+            self.bus_chunk.eq(ram.r_chunk),
+            ram.r_row.eq(
+                Mux(
+                    self.bus_read,
+                    self.bus_row,
+                    Mux(
+                        accept,
+                        row(target, self.i.p.axon[6:] if d.axon_chunks > 1 else Const(0)),
+                        row(self.slot, scanner.chunk),
+                    ),
+                )
+            ),
             ram.w_en.eq(pending | scanner.loaded | self.clear),
-            ram.w_row.eq(Mux(self.clear, row(wipe_slot, wipe_chunk), Mux(pending, at, row(self.slot, scanner.load_chunk)))),
+            ram.w_row.eq(
+                Mux(
+                    self.clear,
+                    row(wipe_slot, wipe_chunk),
+                    Mux(pending, at, row(self.slot, scanner.load_chunk)),
+                )
+            ),
             ram.w_data.eq(Mux(pending & ~self.clear, merged, 0)),
-            ram.c_en.eq(self.bus_write), ram.c_row.eq(self.bus_row), ram.c_index.eq(self.bus_index), ram.c_data.eq(self.bus_data),
+            ram.c_en.eq(self.bus_write),
+            ram.c_row.eq(self.bus_row),
+            ram.c_index.eq(self.bus_index),
+            ram.c_data.eq(self.bus_data),
         ]
         return m

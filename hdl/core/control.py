@@ -19,7 +19,20 @@ from spikeloop.pysim.chip.records import word_record
 
 __all__ = ["Controller"]
 
-STROBES = ("begin", "empty", "scan", "replay", "flush", "joining", "leaking", "firing", "writing", "emit", "emitting", "settling")
+STROBES = (
+    "begin",
+    "empty",
+    "scan",
+    "replay",
+    "flush",
+    "joining",
+    "leaking",
+    "firing",
+    "writing",
+    "emit",
+    "emitting",
+    "settling",
+)
 
 
 class Controller(wiring.Component):
@@ -37,24 +50,44 @@ class Controller(wiring.Component):
     def __init__(self, chip: Chip):
         self.chip, d, synapse = chip, chip.derived, MemoryMap(chip).memories["synapse"]
         self.record_layout = layout(word_record(chip))
-        super().__init__({
-            "tick": In(1), "clear": In(1), "steps": In(17), "group": In(synapse.row_bits + 1), "record": In(self.record_layout),
-            **{name: In(1) for name in ("emptied", "scanned", "replayed", "emitted", "advance")},
-            "number": Out(24), "slot": Out(max(1, (d.slots - 1).bit_length())), "word": Out(d.word_bits), "base": Out(synapse.row_bits),
-            "page": Out(d.page_bits), "live": Out(1), "alive": Out(d.words), "join_last": Out(1),
-            **{name: Out(1) for name in (*STROBES, "clearing", "ticking", "waiting")},
-        })
+        super().__init__(
+            {
+                "tick": In(1),
+                "clear": In(1),
+                "steps": In(17),
+                "group": In(synapse.row_bits + 1),
+                "record": In(self.record_layout),
+                **{
+                    name: In(1) for name in ("emptied", "scanned", "replayed", "emitted", "advance")
+                },
+                "number": Out(24),
+                "slot": Out(max(1, (d.slots - 1).bit_length())),
+                "word": Out(d.word_bits),
+                "base": Out(synapse.row_bits),
+                "page": Out(d.page_bits),
+                "live": Out(1),
+                "alive": Out(d.words),
+                "join_last": Out(1),
+                **{name: Out(1) for name in (*STROBES, "clearing", "ticking", "waiting")},
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         d, record = self.chip.derived, self.record
         number, word, slot = self.number, self.word, self.slot
-        step, last_word, known = Signal(24), Signal(), Signal()  # known: the tick's events are in the list
+        step, last_word, known = (
+            Signal(24),
+            Signal(),
+            Signal(),
+        )  # known: the tick's events are in the list
         join_left = Signal(5)
         m.d.comb += [
             step.eq(number - 1 - record.start),  # `number` already counts this tick
             self.live.eq(record.used & (number > record.start) & (step < self.steps)),
-            last_word.eq(word == d.words - 1), self.join_last.eq(join_left == 0), self.ticking.eq(~self.clearing),
+            last_word.eq(word == d.words - 1),
+            self.join_last.eq(join_left == 0),
+            self.ticking.eq(~self.clearing),
         ]
 
         def next_word() -> list:
@@ -75,16 +108,27 @@ class Controller(wiring.Component):
                     m.next = "FIRE"
             with m.State("START"):
                 m.d.comb += self.begin.eq(1)
-                m.d.sync += [number.eq(number + 1), slot.eq(Mux(slot == d.slots - 1, 0, slot + 1)), word.eq(0), self.base.eq(0),
-                             self.alive.eq(0), known.eq(0)]
+                m.d.sync += [
+                    number.eq(number + 1),
+                    slot.eq(Mux(slot == d.slots - 1, 0, slot + 1)),
+                    word.eq(0),
+                    self.base.eq(0),
+                    self.alive.eq(0),
+                    known.eq(0),
+                ]
                 m.next = "READ"
             with m.State("READ"):  # the word's record
                 m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.sync += [self.page.eq(Mux(step < record.last_page, step, record.last_page)), join_left.eq(record.last_digit + 2)]
+                m.d.sync += [
+                    self.page.eq(Mux(step < record.last_page, step, record.last_page)),
+                    join_left.eq(record.last_digit + 2),
+                ]
                 with m.If(self.live):
                     m.d.sync += self.alive.bit_select(word, 1).eq(1)
-                with m.If(~known & (self.live | last_word)):  # the tick's events are consumed even if no word listens
+                with m.If(
+                    ~known & (self.live | last_word)
+                ):  # the tick's events are consumed even if no word listens
                     m.d.comb += self.scan.eq(1)
                     m.next = "SCAN"
                 with m.Elif(self.live):

@@ -24,21 +24,45 @@ class EventList(wiring.Component):
 
     def __init__(self, chip: Chip):
         self.chip, d = chip, chip.derived
-        super().__init__({
-            "begin": In(1), "scan_valid": In(1), "scan_hit": In(1), "scan_axon": In(d.axon_bits), "replay": In(1),
-            "valid": Out(1), "hit": Out(1), "axon": Out(d.axon_bits), "last": Out(1), "hits": Out(d.count_bits), "awake": Out(1),
-        })
+        super().__init__(
+            {
+                "begin": In(1),
+                "scan_valid": In(1),
+                "scan_hit": In(1),
+                "scan_axon": In(d.axon_bits),
+                "replay": In(1),
+                "valid": Out(1),
+                "hit": Out(1),
+                "axon": Out(d.axon_bits),
+                "last": Out(1),
+                "hits": Out(d.count_bits),
+                "awake": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         d = self.chip.derived
-        m.submodules.events_memory = events = RAM("events", width=1 + d.axon_bits, rows=d.axon_lines)
-        entries, at, running, replaying = Signal(d.count_bits), Signal(d.count_bits), Signal(), Signal()
+        m.submodules.events_memory = events = RAM(
+            "events", width=1 + d.axon_bits, rows=d.axon_lines
+        )
+        entries, at, running, replaying = (
+            Signal(d.count_bits),
+            Signal(d.count_bits),
+            Signal(),
+            Signal(),
+        )
         m.d.comb += [
-            events.w_en.eq(self.scan_valid), events.w_row.eq(entries), events.w_data.eq(Cat(self.scan_axon, self.scan_hit)),
-            events.r_en.eq(running), events.r_row.eq(at),
-            self.valid.eq(self.scan_valid | replaying), self.axon.eq(Mux(replaying, events.r_data[:d.axon_bits], self.scan_axon)),
-            self.hit.eq(Mux(replaying, events.r_data[-1], self.scan_hit)), self.last.eq(running & (at == entries)), self.awake.eq(running),
+            events.w_en.eq(self.scan_valid),
+            events.w_row.eq(entries),
+            events.w_data.eq(Cat(self.scan_axon, self.scan_hit)),
+            events.r_en.eq(running),
+            events.r_row.eq(at),
+            self.valid.eq(self.scan_valid | replaying),
+            self.axon.eq(Mux(replaying, events.r_data[: d.axon_bits], self.scan_axon)),
+            self.hit.eq(Mux(replaying, events.r_data[-1], self.scan_hit)),
+            self.last.eq(running & (at == entries)),
+            self.awake.eq(running),
         ]
         with m.If(self.begin):
             m.d.sync += [entries.eq(0), self.hits.eq(0)]

@@ -33,23 +33,42 @@ class LoadPort(wiring.Component):
 
     def __init__(self, map_: MemoryMap):
         self.map = map_
-        pim = [name for name, r in map_.registers.items() if name.startswith(PIM) and r.access == "rw"]
+        pim = [
+            name for name, r in map_.registers.items() if name.startswith(PIM) and r.access == "rw"
+        ]
         memories = map_.memories.values()
-        super().__init__({
-            "request": In(stream.Signature(request_layout(map_.address_bits))), "response": Out(stream.Signature(BUS_BITS)),
-            "taken": Out(1), "command": Out(map_.command_bits), "wait": In(1), "busy": In(1), "number": In(24),
-            **{f"count_{n}": In(64) for n in map_.counters},
-            "steps": Out(17), "dense": Out(1), "extension": Out(map_.chip.derived.extension_bits),
-            "select": Out(len(memories)), "row": Out(max(m.row_bits for m in memories) + map_.chip.banks - 1),
-            "chunk": Out(max(1, *(m.chunk_bits for m in memories))),
-            "write": Out(1), "read": Out(1), "data": Out(BUS_BITS), "answer": In(BUS_BITS), **{name: Out(BUS_BITS) for name in pim},
-            **({"bank": Out(1), "active": In(1)} if map_.chip.banks > 1 else {}),
-        })
+        super().__init__(
+            {
+                "request": In(stream.Signature(request_layout(map_.address_bits))),
+                "response": Out(stream.Signature(BUS_BITS)),
+                "taken": Out(1),
+                "command": Out(map_.command_bits),
+                "wait": In(1),
+                "busy": In(1),
+                "number": In(24),
+                **{f"count_{n}": In(64) for n in map_.counters},
+                "steps": Out(17),
+                "dense": Out(1),
+                "extension": Out(map_.chip.derived.extension_bits),
+                "select": Out(len(memories)),
+                "row": Out(max(m.row_bits for m in memories) + map_.chip.banks - 1),
+                "chunk": Out(max(1, *(m.chunk_bits for m in memories))),
+                "write": Out(1),
+                "read": Out(1),
+                "data": Out(BUS_BITS),
+                "answer": In(BUS_BITS),
+                **{name: Out(BUS_BITS) for name in pim},
+                **({"bank": Out(1), "active": In(1)} if map_.chip.banks > 1 else {}),
+            }
+        )
         self.settings = {name: getattr(self, name) for name in pim}
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        map_, request = self.map, Signal(self.request.p.shape())  # a copy: the decoder sleeps with its domain, the stream does not
+        map_, request = (
+            self.map,
+            Signal(self.request.p.shape()),
+        )  # a copy: the decoder sleeps with its domain, the stream does not
         done, reading = Signal(), Signal()  # reading: a memory was asked in the cycle before
         m.d.comb += self.request.ready.eq(~self.taken | done)
         with m.If(self.request.ready):
@@ -62,7 +81,10 @@ class LoadPort(wiring.Component):
             settings["bank"] = self.bank
         settings |= self.settings
         values = {
-            **{name: r.reset for name, r in map_.registers.items() if r.access == "r"}, "extension": 0, "bank": 0, **settings,
+            **{name: r.reset for name, r in map_.registers.items() if r.access == "r"},
+            "extension": 0,
+            "bank": 0,
+            **settings,
             "tick": self.number,
             **{name: getattr(self, f"count_{name}")[:BUS_BITS] for name in map_.counters},
             **{f"{name}_high": getattr(self, f"count_{name}")[BUS_BITS:] for name in map_.counters},
@@ -81,23 +103,35 @@ class LoadPort(wiring.Component):
             row, chunk, address = Signal.like(self.row), Signal.like(self.chunk), request.address
             place: Value = row
             if map_.chip.banks > 1 and memory.loaded:
-                address, bank = address[:map_.bank_bit], address[map_.bank_bit]
-                place = Cat(row[:memory.row_bits], bank)
+                address, bank = address[: map_.bank_bit], address[map_.bank_bit]
+                place = Cat(row[: memory.row_bits], bank)
                 standby |= self.select[index] & (bank != self.active)
-            m.d.comb += [chunk.eq(address[:memory.chunk_bits]), row.eq(address[memory.chunk_bits:memory.size_bits])]
-            here = address[memory.size_bits:] == memory.base >> memory.size_bits
+            m.d.comb += [
+                chunk.eq(address[: memory.chunk_bits]),
+                row.eq(address[memory.chunk_bits : memory.size_bits]),
+            ]
+            here = address[memory.size_bits :] == memory.base >> memory.size_bits
             with m.If(here & (row < memory.rows) & (chunk < memory.chunks)):
                 m.d.comb += [self.select[index].eq(1), self.row.eq(place), self.chunk.eq(chunk)]
 
         fresh, is_memory, idle = Signal(), Signal(), Signal()
         m.d.comb += [
-            fresh.eq(self.taken & ~reading), is_memory.eq(self.select.any()), idle.eq(~self.busy & ~self.wait),
+            fresh.eq(self.taken & ~reading),
+            is_memory.eq(self.select.any()),
+            idle.eq(~self.busy & ~self.wait),
             self.data.eq(request.data),
-            self.write.eq(fresh & is_memory & (idle | standby if map_.chip.banks > 1 else idle) & request.write),
+            self.write.eq(
+                fresh
+                & is_memory
+                & (idle | standby if map_.chip.banks > 1 else idle)
+                & request.write
+            ),
             self.read.eq(fresh & is_memory & idle & ~request.write & self.response.ready),
             self.response.valid.eq(reading | (fresh & ~is_memory & ~request.write)),
             self.response.payload.eq(register | (asks_status & (self.busy | self.wait))),
-            done.eq(reading | self.write | (fresh & ~is_memory & (request.write | self.response.ready))),
+            done.eq(
+                reading | self.write | (fresh & ~is_memory & (request.write | self.response.ready))
+            ),
         ]
         m.d.sync += reading.eq(self.read)
         with m.If(reading):

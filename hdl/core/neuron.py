@@ -55,9 +55,13 @@ class LeakStage(wiring.Component):
     @staticmethod
     def members(chip: Chip) -> dict:
         lanes = chip.lanes
-        return {"sum": In(lanes * chip.derived.sum_bits), "v": In(lanes * chip.membrane_bits),
-                **({"current": In(lanes * chip.pim.macro.current_bits)} if chip.pim else {}),
-                "leak": In(lanes * width(leak_record(chip))), "total": Out(lanes * chip.derived.total_bits)}
+        return {
+            "sum": In(lanes * chip.derived.sum_bits),
+            "v": In(lanes * chip.membrane_bits),
+            **({"current": In(lanes * chip.pim.macro.current_bits)} if chip.pim else {}),
+            "leak": In(lanes * width(leak_record(chip))),
+            "total": Out(lanes * chip.derived.total_bits),
+        }
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -68,8 +72,12 @@ class LeakStage(wiring.Component):
 
         sum_register = Signal(self.sum.shape(), reset_less=True)
         m.d.leak += sum_register.eq(self.sum)
-        total = self._total(m, vector(sum_register, d.sum_bits), vector(self.v, chip.membrane_bits),
-                            _Record(m, chip, leak_record(chip), self.leak))
+        total = self._total(
+            m,
+            vector(sum_register, d.sum_bits),
+            vector(self.v, chip.membrane_bits),
+            _Record(m, chip, leak_record(chip), self.leak),
+        )
         m.d.comb += self.total.eq(total.resize(d.total_bits).bits())
         return m
 
@@ -77,7 +85,9 @@ class LeakStage(wiring.Component):
         chip = self.chip
         if chip.pim:
             bits = chip.pim.macro.current_bits
-            synaptic = synaptic.plus(lanes_from_bits(m, self.current, chip.lanes, bits, sliced=chip.sliced))
+            synaptic = synaptic.plus(
+                lanes_from_bits(m, self.current, chip.lanes, bits, sliced=chip.sliced)
+            )
         current = synaptic.plus(p["bias"])
         current = current.keep(~(p["rectify"] & current.sign))
         leak = v.keep(p["k0"])
@@ -86,9 +96,15 @@ class LeakStage(wiring.Component):
             shifted, lost = v.shift_right(p.planes(f"shift{r}"), sticky=chip.roundings)
             if chip.roundings:
                 shifted = shifted.increment(p["toward_zero"] & v.sign & lost)
-                shifted = shifted.one_away_from_zero(p["at_least_one"] & v_nonzero & ~shifted.nonzero(), v.sign)
+                shifted = shifted.one_away_from_zero(
+                    p["at_least_one"] & v_nonzero & ~shifted.nonzero(), v.sign
+                )
             minus = p[f"on{r}"] & p[f"negative{r}"]
-            leak = leak.plus(shifted.keep(p[f"on{r}"]).flip(minus), minus, width=min(leak.width + 1, chip.membrane_bits + 2))
+            leak = leak.plus(
+                shifted.keep(p[f"on{r}"]).flip(minus),
+                minus,
+                width=min(leak.width + 1, chip.membrane_bits + 2),
+            )
         return leak.plus(current)
 
 
@@ -109,12 +125,16 @@ class FireStage(wiring.Component):
     def members(chip: Chip) -> dict:
         lanes = chip.lanes
         return {
-            "total": In(lanes * chip.derived.total_bits), "clear": In(1),
-            "fire": In(lanes * width(fire_record(chip))), "neuron": In(lanes * width(neuron_record(chip))),
+            "total": In(lanes * chip.derived.total_bits),
+            "clear": In(1),
+            "fire": In(lanes * width(fire_record(chip))),
+            "neuron": In(lanes * width(neuron_record(chip))),
             **({"bound": In(lanes * width(bound_record(chip)))} if chip.bounded else {}),
             "refractory": In(lanes * max(1, chip.refractory_bits)),
-            "v_next": Out(lanes * chip.membrane_bits), "refractory_next": Out(lanes * max(1, chip.refractory_bits)),
-            "spikes": Out(lanes), "saturated": Out(lanes),
+            "v_next": Out(lanes * chip.membrane_bits),
+            "refractory_next": Out(lanes * max(1, chip.refractory_bits)),
+            "spikes": Out(lanes),
+            "saturated": Out(lanes),
         }
 
     def elaborate(self, platform) -> Module:
@@ -126,7 +146,9 @@ class FireStage(wiring.Component):
         fields |= _Record(m, chip, neuron_record(chip), self.neuron)
         if chip.bounded:
             fields |= _Record(m, chip, bound_record(chip), self.bound)
-        total = lanes_from_bits(m, total_register, lanes, chip.derived.total_bits, sliced=chip.sliced)
+        total = lanes_from_bits(
+            m, total_register, lanes, chip.derived.total_bits, sliced=chip.sliced
+        )
         self._update(m, total, everywhere(clear, lanes), fields)
         return m
 
@@ -136,7 +158,14 @@ class FireStage(wiring.Component):
         u, saturated = total.saturate(bits)
         spikes = p["used"] & p["fire"] & ~u.below(p["v_th"])
         if chip.refractory_bits:
-            count = lanes_from_bits(m, self.refractory, chip.lanes, chip.refractory_bits, is_signed=False, sliced=chip.sliced)
+            count = lanes_from_bits(
+                m,
+                self.refractory,
+                chip.lanes,
+                chip.refractory_bits,
+                is_signed=False,
+                sliced=chip.sliced,
+            )
             refractory = count.nonzero()
             spikes = spikes & ~refractory
         spikes = u._wire(spikes)
@@ -157,11 +186,16 @@ class FireStage(wiring.Component):
         moved, clipped = u.plus(operand, spikes).saturate(bits)
         put, where = p["v_init"].select(clear, put), u._wire(where | clear)
         v_next = put.select(where, moved.select(moves, u))
-        m.d.comb += [self.v_next.eq(v_next.bits()), self.spikes.eq(spikes),
-                     self.saturated.eq(p["used"] & (saturated | (moves & clipped)))]
+        m.d.comb += [
+            self.v_next.eq(v_next.bits()),
+            self.spikes.eq(spikes),
+            self.saturated.eq(p["used"] & (saturated | (moves & clipped))),
+        ]
         if chip.refractory_bits:
             loaded = p["refractory"].select(spikes, count.decrement(refractory))
-            m.d.comb += self.refractory_next.eq(loaded.keep(~clear).resize(chip.refractory_bits).bits())
+            m.d.comb += self.refractory_next.eq(
+                loaded.keep(~clear).resize(chip.refractory_bits).bits()
+            )
 
 
 STAGES = {LeakStage: "leak", FireStage: "fire"}  # and their domains
@@ -180,7 +214,10 @@ class NeuronStep(wiring.Component):
         m = Module()
         chip, lanes = self.chip, self.chip.lanes
         if (part := slice_of(chip)) is None:
-            m.submodules.leak_stage, m.submodules.fire_stage = leak, fire = LeakStage(chip), FireStage(chip)
+            m.submodules.leak_stage, m.submodules.fire_stage = leak, fire = (
+                LeakStage(chip),
+                FireStage(chip),
+            )
             m.d.comb += fire.total.eq(leak.total)
             for component in (leak, fire):
                 for name, member in component.members(chip).items():
@@ -200,7 +237,10 @@ class NeuronStep(wiring.Component):
                     elif name == "clear":
                         value = self.clear
                     elif member.flow is In:
-                        value = Cat(getattr(self, name)[b * lanes + first:b * lanes + first + SLICE] for b in range(planes))
+                        value = Cat(
+                            getattr(self, name)[b * lanes + first : b * lanes + first + SLICE]
+                            for b in range(planes)
+                        )
                     else:
                         value = Signal(member.shape, name=f"{name}_{first}")
                         outputs.setdefault(name, []).append(value)
@@ -208,7 +248,9 @@ class NeuronStep(wiring.Component):
                 m.submodules[f"{domain}_{first}"] = Instance(SLICE_MODULES[stage], **ports)
         for name, parts in outputs.items():
             planes = len(parts[0]) // SLICE
-            m.d.comb += getattr(self, name).eq(Cat(part[b * SLICE:(b + 1) * SLICE] for b in range(planes) for part in parts))
+            m.d.comb += getattr(self, name).eq(
+                Cat(part[b * SLICE : (b + 1) * SLICE] for b in range(planes) for part in parts)
+            )
         return m
 
 
@@ -218,13 +260,18 @@ class _Record(dict):
     def __init__(self, m: Module, chip: Chip, record: list[Field], bits):
         self._raw, at = {}, 0
         for f in record:
-            raw = bits[at * chip.lanes:(at + f.bits) * chip.lanes]
+            raw = bits[at * chip.lanes : (at + f.bits) * chip.lanes]
             self._raw[f.name] = (raw, f.bits, chip.lanes)
-            self[f.name] = raw if f.bits == 1 and f.name != "refractory" else lanes_from_bits(
-                m, raw, chip.lanes, f.bits, is_signed=f.signed, sliced=chip.sliced)
+            self[f.name] = (
+                raw
+                if f.bits == 1 and f.name != "refractory"
+                else lanes_from_bits(
+                    m, raw, chip.lanes, f.bits, is_signed=f.signed, sliced=chip.sliced
+                )
+            )
             at += f.bits
 
     def planes(self, name: str) -> list:
         """A field as the bit planes of an unsigned number."""
         raw, bits, lanes = self._raw[name]
-        return [raw[b * lanes:(b + 1) * lanes] for b in range(bits)]
+        return [raw[b * lanes : (b + 1) * lanes] for b in range(bits)]

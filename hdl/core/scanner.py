@@ -31,18 +31,40 @@ class Scanner(wiring.Component):
     def __init__(self, *, rows: int, bits: int, sizes: int = 0):
         self.rows, self.bits, self.sizes = rows, bits, sizes
         self.chunks = chunks = -(-(bits << sizes) // SCAN_BITS)
-        self.row_bits, self.chunk_bits = max(1, (rows - 1).bit_length()), max(1, (chunks - 1).bit_length())
+        self.row_bits, self.chunk_bits = (
+            max(1, (rows - 1).bit_length()),
+            max(1, (chunks - 1).bit_length()),
+        )
         self.index_bits = (chunks * SCAN_BITS - 1).bit_length()
-        super().__init__({
-            "size": In(max(1, sizes.bit_length())), "last_chunk": Out(self.chunk_bits),
-            "start": In(1), "step": In(1), "dense": In(1), "row": Out(self.row_bits), "chunk": Out(self.chunk_bits), "read": Out(1),
-            "data": In(SCAN_BITS), "loaded": Out(1), "load_row": Out(self.row_bits), "load_chunk": Out(self.chunk_bits),
-            "valid": Out(1), "hit": Out(1), "index_row": Out(self.row_bits), "index": Out(self.index_bits), "last": Out(1),
-        })
+        super().__init__(
+            {
+                "size": In(max(1, sizes.bit_length())),
+                "last_chunk": Out(self.chunk_bits),
+                "start": In(1),
+                "step": In(1),
+                "dense": In(1),
+                "row": Out(self.row_bits),
+                "chunk": Out(self.chunk_bits),
+                "read": Out(1),
+                "data": In(SCAN_BITS),
+                "loaded": Out(1),
+                "load_row": Out(self.row_bits),
+                "load_chunk": Out(self.chunk_bits),
+                "valid": Out(1),
+                "hit": Out(1),
+                "index_row": Out(self.row_bits),
+                "index": Out(self.index_bits),
+                "last": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        primed, running, more = Signal(), Signal(), Signal()  # a chunk is being read | positions are left | chunks are left to read
+        primed, running, more = (
+            Signal(),
+            Signal(),
+            Signal(),
+        )  # a chunk is being read | positions are left | chunks are left to read
         row, chunk = Signal(self.row_bits), Signal(self.chunk_bits)
         rest, set_bits, index_chunk = Signal(SCAN_BITS), Signal(SCAN_BITS), Signal(self.chunk_bits)
 
@@ -50,23 +72,36 @@ class Scanner(wiring.Component):
         m.d.comb += [without.eq(rest & (rest - 1)), lowest.eq(rest & ~without)]
         finished = Signal()  # this chunk yields nothing after this cycle
         m.d.comb += [
-            finished.eq(without == 0), self.valid.eq(running & (rest != 0)), self.hit.eq((set_bits & lowest).any()),
+            finished.eq(without == 0),
+            self.valid.eq(running & (rest != 0)),
+            self.hit.eq((set_bits & lowest).any()),
             self.last.eq(running & finished & ~primed & self.step),
-            self.index.eq(Cat(*((lowest & _bits_where(b)).any() for b in range(6)), *([index_chunk] if self.chunks > 1 else []))),
+            self.index.eq(
+                Cat(
+                    *((lowest & _bits_where(b)).any() for b in range(6)),
+                    *([index_chunk] if self.chunks > 1 else []),
+                )
+            ),
         ]
-        rows_of = [divmod((self.bits << size) - 1, SCAN_BITS) for size in range(self.sizes + 1)]  # last chunk, last position in it
+        rows_of = [
+            divmod((self.bits << size) - 1, SCAN_BITS) for size in range(self.sizes + 1)
+        ]  # last chunk, last position in it
         exists = Signal(SCAN_BITS)
         with m.Switch(self.size):
             for size, (chunk_index, position) in enumerate(rows_of):
                 with m.Case(size) if size < self.sizes else m.Default():
                     tail = Const((2 << position) - 1, SCAN_BITS)
-                    m.d.comb += [self.last_chunk.eq(chunk_index),
-                                 exists.eq(Mux(self.load_chunk == chunk_index, tail, (1 << SCAN_BITS) - 1))]
+                    m.d.comb += [
+                        self.last_chunk.eq(chunk_index),
+                        exists.eq(Mux(self.load_chunk == chunk_index, tail, (1 << SCAN_BITS) - 1)),
+                    ]
         load = Signal()
         m.d.comb += [
-            load.eq(primed & (~running | (finished & self.step))), self.loaded.eq(load),
+            load.eq(primed & (~running | (finished & self.step))),
+            self.loaded.eq(load),
             self.read.eq(self.start | (load & more)),
-            self.row.eq(Mux(self.start, 0, row)), self.chunk.eq(Mux(self.start, 0, chunk)),
+            self.row.eq(Mux(self.start, 0, row)),
+            self.chunk.eq(Mux(self.start, 0, chunk)),
         ]
         with m.If(self.read):
             m.d.sync += [primed.eq(1), self.load_row.eq(self.row), self.load_chunk.eq(self.chunk)]
@@ -77,8 +112,13 @@ class Scanner(wiring.Component):
         with m.Elif(load):
             m.d.sync += primed.eq(0)
         with m.If(load):
-            m.d.sync += [running.eq(1), rest.eq(Mux(self.dense, exists, self.data)), set_bits.eq(self.data),
-                         self.index_row.eq(self.load_row), index_chunk.eq(self.load_chunk)]
+            m.d.sync += [
+                running.eq(1),
+                rest.eq(Mux(self.dense, exists, self.data)),
+                set_bits.eq(self.data),
+                self.index_row.eq(self.load_row),
+                index_chunk.eq(self.load_chunk),
+            ]
         with m.Elif(running & self.step):
             m.d.sync += [rest.eq(without), running.eq(~finished)]
         return m

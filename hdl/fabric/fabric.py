@@ -27,8 +27,13 @@ class Fabric(wiring.Component):
     def __init__(self, mesh: Mesh, shape, *, clock_gates: bool = True):
         self.mesh, self.clock_gates = mesh, clock_gates
         self.routers = {core: Router(mesh, *core, shape) for core in mesh}
-        super().__init__({"i": In(stream.Signature(packet_layout(mesh, shape))).array(len(mesh)),
-                          "o": Out(stream.Signature(shape)).array(len(mesh)), "busy": Out(1)})
+        super().__init__(
+            {
+                "i": In(stream.Signature(packet_layout(mesh, shape))).array(len(mesh)),
+                "o": Out(stream.Signature(shape)).array(len(mesh)),
+                "busy": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -37,15 +42,20 @@ class Fabric(wiring.Component):
         routers = self.routers.values()
         if self.clock_gates:
             enable = Cat(router.active for router in routers).any() | ResetSignal()
-            m.submodules.gate = Instance("spikeloop_clock_gate", i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk)
+            m.submodules.gate = Instance(
+                "spikeloop_clock_gate", i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk
+            )
         else:
             m.d.comb += domain.clk.eq(ClockSignal())
         for (x, y), router in self.routers.items():
             m.submodules[f"router_{x}_{y}"] = DomainRenamer("fabric")(router)
             number = self.mesh.number((x, y))
             wiring.connect(m, wiring.flipped(self.i[number]), router.i["local"])
-            m.d.comb += [self.o[number].valid.eq(router.o["local"].valid), router.o["local"].ready.eq(self.o[number].ready),
-                         self.o[number].payload.eq(router.o["local"].p.payload)]
+            m.d.comb += [
+                self.o[number].valid.eq(router.o["local"].valid),
+                router.o["local"].ready.eq(self.o[number].ready),
+                self.o[number].payload.eq(router.o["local"].p.payload),
+            ]
             for port, opposite in LINKS.items():
                 if port in router.ports:
                     neighbour = self.routers[(x + 1, y) if port == "east" else (x, y + 1)]

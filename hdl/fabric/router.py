@@ -38,12 +38,20 @@ PORTS = tuple(TURNS)
 
 def packet_layout(mesh: Mesh, shape) -> data.StructLayout:
     """A packet: the rectangle of its destinations, and what it carries, of ``shape``."""
-    return data.StructLayout({**{f.name: f.bits for f in packet_record(mesh.width, mesh.height)}, "payload": shape})
+    return data.StructLayout(
+        {**{f.name: f.bits for f in packet_record(mesh.width, mesh.height)}, "payload": shape}
+    )
 
 
 def ports_at(mesh: Mesh, x: int, y: int) -> list[str]:
     """The ports of the router at (x, y): at the edge of the mesh some are not built."""
-    there = {"local": True, "east": x < mesh.width - 1, "west": x > 0, "north": y < mesh.height - 1, "south": y > 0}
+    there = {
+        "local": True,
+        "east": x < mesh.width - 1,
+        "west": x > 0,
+        "north": y < mesh.height - 1,
+        "south": y > 0,
+    }
     return [port for port in PORTS if there[port]]
 
 
@@ -54,7 +62,11 @@ def in_turn(request: Value, turn: Value) -> Value:
 
 
 def _signature(ports: list[str], layout: data.StructLayout) -> dict:
-    return {f"{way}_{port}": flow(stream.Signature(layout)) for port in ports for way, flow in (("i", In), ("o", Out))}
+    return {
+        f"{way}_{port}": flow(stream.Signature(layout))
+        for port in ports
+        for way, flow in (("i", In), ("o", Out))
+    }
 
 
 class Crossbar(wiring.Component):
@@ -71,13 +83,21 @@ class Crossbar(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        wants, takes = {}, {}  # [input, output]: the packet at the head is still to go there; it goes now
+        wants, takes = (
+            {},
+            {},
+        )  # [input, output]: the packet at the head is still to go there; it goes now
         for source in self.ports:
             outputs = [port for port in self.ports if source in TURNS[port]]
-            goes, served, taken = (Signal(len(outputs), name=f"{source}_{name}") for name in ("goes", "served", "taken"))
+            goes, served, taken = (
+                Signal(len(outputs), name=f"{source}_{name}")
+                for name in ("goes", "served", "taken")
+            )
             done = self.i[source].ready
-            m.d.comb += [goes.eq(Cat(self._goes(self.i[source].p)[port] for port in outputs)),
-                         done.eq(~(goes & ~served & ~taken).any())]
+            m.d.comb += [
+                goes.eq(Cat(self._goes(self.i[source].p)[port] for port in outputs)),
+                done.eq(~(goes & ~served & ~taken).any()),
+            ]
             with m.If(self.i[source].valid):
                 m.d.sync += served.eq(Mux(done, 0, served | taken))
             for at, port in enumerate(outputs):
@@ -86,20 +106,49 @@ class Crossbar(wiring.Component):
 
         for port, output in self.o.items():
             sources = [source for source in TURNS[port] if source in self.ports]
-            request, grant = Signal(len(sources), name=f"{port}_request"), Signal(len(sources), name=f"{port}_grant")
-            turn = Signal(len(sources), name=f"{port}_turn", reset_less=True)  # inputs that come before the others
-            m.d.comb += [request.eq(Cat(wants[source, port] for source in sources)), grant.eq(in_turn(request, turn)),
-                         output.valid.eq(request.any()),
-                         output.payload.eq(reduce(or_, (Mux(grant[at], self.i[source].payload, 0) for at, source in enumerate(sources))))]
-            m.d.comb += [takes[source, port].eq(grant[at] & output.ready) for at, source in enumerate(sources)]
-            with m.If(output.valid):  # taken: the turn is at those after it; held up: still at this one
+            request, grant = (
+                Signal(len(sources), name=f"{port}_request"),
+                Signal(len(sources), name=f"{port}_grant"),
+            )
+            turn = Signal(
+                len(sources), name=f"{port}_turn", reset_less=True
+            )  # inputs that come before the others
+            m.d.comb += [
+                request.eq(Cat(wants[source, port] for source in sources)),
+                grant.eq(in_turn(request, turn)),
+                output.valid.eq(request.any()),
+                output.payload.eq(
+                    reduce(
+                        or_,
+                        (
+                            Mux(grant[at], self.i[source].payload, 0)
+                            for at, source in enumerate(sources)
+                        ),
+                    )
+                ),
+            ]
+            m.d.comb += [
+                takes[source, port].eq(grant[at] & output.ready)
+                for at, source in enumerate(sources)
+            ]
+            with m.If(
+                output.valid
+            ):  # taken: the turn is at those after it; held up: still at this one
                 m.d.sync += turn.eq(~(Mux(output.ready, grant << 1, grant) - 1))
         return m
 
     def _goes(self, packet) -> dict:
-        column, row = (packet.x0 <= self.x) & (packet.x1 >= self.x), (packet.y0 <= self.y) & (packet.y1 >= self.y)
-        return {"local": column & row, "east": packet.x1 > self.x, "west": packet.x0 < self.x,
-                "north": column & (packet.y1 > self.y), "south": column & (packet.y0 < self.y)}
+        column, row = (
+            (packet.x0 <= self.x) & (packet.x1 >= self.x),
+            (packet.y0 <= self.y) & (packet.y1 >= self.y),
+        )
+        return {
+            "local": column & row,
+            "east": packet.x1 > self.x,
+            "west": packet.x0 < self.x,
+            "north": column & (packet.y1 > self.y),
+            "south": column & (packet.y0 < self.y),
+        }
 
 
 class Router(wiring.Component):
@@ -125,6 +174,8 @@ class Router(wiring.Component):
             wiring.connect(m, wiring.flipped(self.i[port]), queue.i)
             wiring.connect(m, queue.o, crossbar.i[port])
             wiring.connect(m, crossbar.o[port], wiring.flipped(self.o[port]))
-        m.d.comb += [self.busy.eq(Cat(queue.o.valid for queue in queues.values()).any()),
-                     self.active.eq(self.busy | Cat(i.valid for i in self.i.values()).any())]
+        m.d.comb += [
+            self.busy.eq(Cat(queue.o.valid for queue in queues.values()).any()),
+            self.active.eq(self.busy | Cat(i.valid for i in self.i.values()).any()),
+        ]
         return m

@@ -65,10 +65,15 @@ class _Sliced(Lanes):
     def select(self, mask: Value, other: "_Sliced") -> "_Sliced":
         """This lane in ``mask``, the other's elsewhere; what is not taken may be undefined (CLEAR after power-up)."""
         width = max(self.width, other.width)
-        pairs, rest = zip(self.resize(width).parts, other.resize(width).parts, strict=True), self._wire(~mask)
+        pairs, rest = (
+            zip(self.resize(width).parts, other.resize(width).parts, strict=True),
+            self._wire(~mask),
+        )
         return _Sliced(self.m, [self._wire((a & mask) | (b & rest)) for a, b in pairs], self.count)
 
-    def plus(self, other: "_Sliced", carry: Value | None = None, *, width: int | None = None) -> "_Sliced":
+    def plus(
+        self, other: "_Sliced", carry: Value | None = None, *, width: int | None = None
+    ) -> "_Sliced":
         """self + other (+ 1 in the lanes of ``carry``), modulo 2^width; by default wide enough never to wrap."""
         width = width or max(self.width, other.width) + 1
         a, b, out = self.resize(width).parts, other.resize(width).parts, []
@@ -92,7 +97,9 @@ class _Sliced(Lanes):
                 half = self._wire(x ^ y)
                 out.append(half if carry is None else self._wire(half ^ carry))
                 if not last:
-                    carry = self._wire(x & y) if carry is None else self._wire((x & y) | (half & carry))
+                    carry = (
+                        self._wire(x & y) if carry is None else self._wire((x & y) | (half & carry))
+                    )
         return _Sliced(self.m, out, self.count)
 
     def below(self, other: "_Sliced") -> Value:
@@ -101,7 +108,9 @@ class _Sliced(Lanes):
         a, b = self.resize(width).parts, other.resize(width).parts
         borrow = None
         for x, y in zip(a[:-1], b[:-1], strict=True):
-            borrow = self._wire(~x & y) if borrow is None else self._wire((~x & y) | (~(x ^ y) & borrow))
+            borrow = (
+                self._wire(~x & y) if borrow is None else self._wire((~x & y) | (~(x ^ y) & borrow))
+            )
         x, y = a[-1], b[-1]
         return self._wire((x & ~y) | (~(x ^ y) & borrow))
 
@@ -122,13 +131,20 @@ class _Sliced(Lanes):
                 for plane in value[1:step]:
                     out = self._wire(out | plane)
                 lost = self._wire(out & move) if lost is None else self._wire(lost | (out & move))
-            value = [self._wire(p ^ ((p ^ value[min(b + step, len(value) - 1)]) & move)) for b, p in enumerate(value)]
+            value = [
+                self._wire(p ^ ((p ^ value[min(b + step, len(value) - 1)]) & move))
+                for b, p in enumerate(value)
+            ]
         return _Sliced(self.m, value, self.count), lost
 
     def one_away_from_zero(self, mask: Value, negative: Value) -> "_Sliced":
         """In ``mask`` (where this is 0): -1 if ``negative``, else +1."""
         sign = self._wire(mask & negative)
-        return _Sliced(self.m, [self._wire(self.parts[0] | mask)] + [self._wire(p | sign) for p in self.parts[1:]], self.count)
+        return _Sliced(
+            self.m,
+            [self._wire(self.parts[0] | mask)] + [self._wire(p | sign) for p in self.parts[1:]],
+            self.count,
+        )
 
     def increment(self, mask: Value) -> "_Sliced":
         """+ 1 in ``mask``, same width."""
@@ -151,13 +167,13 @@ class _Sliced(Lanes):
     def saturate(self, width: int) -> "tuple[_Sliced, Value]":
         """Clip to ``width`` bits; mask of the lanes in which that changed the value."""
         sign, clipped = self.sign, None
-        for plane in self.parts[width - 1:-1]:
+        for plane in self.parts[width - 1 : -1]:
             differs = self._wire(plane ^ sign)
             clipped = differs if clipped is None else self._wire(clipped | differs)
         if clipped is None:
             return self, Const(0, self.count)
         high = self._wire(~sign)
-        out = [self._wire(p ^ ((p ^ high) & clipped)) for p in self.parts[:width - 1]] + [sign]
+        out = [self._wire(p ^ ((p ^ high) & clipped)) for p in self.parts[: width - 1]] + [sign]
         return _Sliced(self.m, out, self.count), clipped
 
 
@@ -189,15 +205,23 @@ class _Scalar(Lanes):
 
     def select(self, mask: Value, other: "_Scalar") -> "_Scalar":
         pairs = zip(self.parts, other.parts, strict=True)
-        return self._each([Mux(mask[i], a, b) for i, (a, b) in enumerate(pairs)], max(self.width, other.width))
+        return self._each(
+            [Mux(mask[i], a, b) for i, (a, b) in enumerate(pairs)], max(self.width, other.width)
+        )
 
-    def plus(self, other: "_Scalar", carry: Value | None = None, *, width: int | None = None) -> "_Scalar":
+    def plus(
+        self, other: "_Scalar", carry: Value | None = None, *, width: int | None = None
+    ) -> "_Scalar":
         width = width or max(self.width, other.width) + 1
         pairs = zip(self.parts, other.parts, strict=True)
-        return self._each([a + b + (0 if carry is None else carry[i]) for i, (a, b) in enumerate(pairs)], width)
+        return self._each(
+            [a + b + (0 if carry is None else carry[i]) for i, (a, b) in enumerate(pairs)], width
+        )
 
     def plus_small(self, other: list[Value], width: int) -> "_Scalar":
-        return self._each([a + Cat(plane[i] for plane in other) for i, a in enumerate(self.parts)], width)
+        return self._each(
+            [a + Cat(plane[i] for plane in other) for i, a in enumerate(self.parts)], width
+        )
 
     def below(self, other: "_Scalar") -> Value:
         return Cat(a < b for a, b in zip(self.parts, other.parts, strict=True))
@@ -210,7 +234,10 @@ class _Scalar(Lanes):
         out = self._each([p >> c for p, c in zip(self.parts, counts, strict=True)], self.width)
         lost = None
         if sticky:
-            lost = Cat((p & ((Const(1, 1 << len(amount)) << c) - 1)[:self.width]) != 0 for p, c in zip(self.parts, counts, strict=True))
+            lost = Cat(
+                (p & ((Const(1, 1 << len(amount)) << c) - 1)[: self.width]) != 0
+                for p, c in zip(self.parts, counts, strict=True)
+            )
         return out, lost
 
     def one_away_from_zero(self, mask: Value, negative: Value) -> "_Scalar":
@@ -229,9 +256,13 @@ class _Scalar(Lanes):
         return out, self._wire(Cat((p < low) | (p > high) for p in self.parts))
 
 
-def lanes_from_bits(m: Module, bits: Value, count: int, width: int, *, is_signed: bool = True, sliced: bool = True) -> Lanes:
+def lanes_from_bits(
+    m: Module, bits: Value, count: int, width: int, *, is_signed: bool = True, sliced: bool = True
+) -> Lanes:
     """The lane vector that lies in ``bits`` plane after plane; an unsigned one gets a 0 sign plane."""
-    planes = [bits[b * count:(b + 1) * count] for b in range(width)] + ([] if is_signed else [Const(0, count)])
+    planes = [bits[b * count : (b + 1) * count] for b in range(width)] + (
+        [] if is_signed else [Const(0, count)]
+    )
     if sliced:
         return _Sliced(m, planes, count)
     return _Scalar(m, [Cat(p[i] for p in planes).as_signed() for i in range(count)], count)

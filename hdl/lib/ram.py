@@ -28,26 +28,64 @@ class RAM(wiring.Component):
     r_en, r_row: read; r_zero reads 0 instead; r_data: the word, one cycle later. r_index selects r_chunk of it.
     """
 
-    def __init__(self, name: str, *, width: int, rows: int, chunk: int = BUS_BITS, read_domain: str = "sync", write_domain: str = "sync"):
+    def __init__(
+        self,
+        name: str,
+        *,
+        width: int,
+        rows: int,
+        chunk: int = BUS_BITS,
+        read_domain: str = "sync",
+        write_domain: str = "sync",
+    ):
         self.name, self.width, self.rows, self.chunk = name, width, rows, chunk
         self.chunks = -(-width // chunk)
         self.row_bits = max(1, (rows - 1).bit_length())
         self.chunk_bits = max(1, (self.chunks - 1).bit_length())
         self.read_domain, self.write_domain = read_domain, write_domain
-        super().__init__({
-            "w_en": In(1), "w_row": In(self.row_bits), "w_data": In(width),
-            "c_en": In(1), "c_row": In(self.row_bits), "c_index": In(self.chunk_bits), "c_data": In(chunk),
-            "r_en": In(1), "r_zero": In(1), "r_row": In(self.row_bits), "r_data": Out(width),
-            "r_index": In(self.chunk_bits), "r_chunk": Out(chunk),
-        })
+        super().__init__(
+            {
+                "w_en": In(1),
+                "w_row": In(self.row_bits),
+                "w_data": In(width),
+                "c_en": In(1),
+                "c_row": In(self.row_bits),
+                "c_index": In(self.chunk_bits),
+                "c_data": In(chunk),
+                "r_en": In(1),
+                "r_zero": In(1),
+                "r_row": In(self.row_bits),
+                "r_data": Out(width),
+                "r_index": In(self.chunk_bits),
+                "r_chunk": Out(chunk),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.ram = Instance(
-            "spikeloop_ram", p_NAME=self.name, p_WIDTH=self.width, p_ROWS=self.rows, p_ROW_BITS=self.row_bits, p_CHUNK=self.chunk,
-            p_CHUNKS=self.chunks, p_CHUNK_BITS=self.chunk_bits,
-            i_wclk=ClockSignal(self.write_domain), i_wen=self.w_en, i_waddr=self.w_row, i_wdata=self.w_data,
-            i_cen=self.c_en, i_caddr=self.c_row, i_cindex=self.c_index, i_cdata=self.c_data,
-            i_rclk=ClockSignal(self.read_domain), i_ren=self.r_en, i_rzero=self.r_zero, i_raddr=self.r_row,
-            o_rdata=self.r_data, i_rindex=self.r_index, o_rchunk=self.r_chunk)
+            "spikeloop_ram",
+            p_NAME=self.name,
+            p_WIDTH=self.width,
+            p_ROWS=self.rows,
+            p_ROW_BITS=self.row_bits,
+            p_CHUNK=self.chunk,
+            p_CHUNKS=self.chunks,
+            p_CHUNK_BITS=self.chunk_bits,
+            i_wclk=ClockSignal(self.write_domain),
+            i_wen=self.w_en,
+            i_waddr=self.w_row,
+            i_wdata=self.w_data,
+            i_cen=self.c_en,
+            i_caddr=self.c_row,
+            i_cindex=self.c_index,
+            i_cdata=self.c_data,
+            i_rclk=ClockSignal(self.read_domain),
+            i_ren=self.r_en,
+            i_rzero=self.r_zero,
+            i_raddr=self.r_row,
+            o_rdata=self.r_data,
+            i_rindex=self.r_index,
+            o_rchunk=self.r_chunk,
+        )
         return m

@@ -16,7 +16,16 @@ class Skid(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         into, out = Value.cast(self.i.payload), Value.cast(self.o.payload)
-        m.submodules.skid = Instance("spikeloop_skid", p_WIDTH=len(into), i_clk=ClockSignal(), i_rst=ResetSignal(),
-                                     i_i_valid=self.i.valid, o_i_ready=self.i.ready, i_i_payload=into,
-                                     o_o_valid=self.o.valid, i_o_ready=self.o.ready, o_o_payload=out)
+        m.submodules.skid = Instance(
+            "spikeloop_skid",
+            p_WIDTH=len(into),
+            i_clk=ClockSignal(),
+            i_rst=ResetSignal(),
+            i_i_valid=self.i.valid,
+            o_i_ready=self.i.ready,
+            i_i_payload=into,
+            o_o_valid=self.o.valid,
+            i_o_ready=self.o.ready,
+            o_o_payload=out,
+        )
         return m

@@ -38,22 +38,48 @@ class FrameReader(wiring.Component):
 
     def __init__(self):
         self.ram = RAM("frame_in", width=8, rows=WIRE_BYTES, chunk=8)
-        super().__init__({"i": In(stream.Signature(8)), "valid": Out(1), "bad": Out(1), "release": In(1),
-                          "length": Out(range(FRAME_BYTES + 1)), "at": In(self.ram.row_bits), "byte": Out(8)})
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "valid": Out(1),
+                "bad": Out(1),
+                "release": In(1),
+                "length": Out(range(FRAME_BYTES + 1)),
+                "at": In(self.ram.row_bits),
+                "byte": Out(8),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.frame_in_memory = ram = self.ram
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
-        count, left = Signal(range(FRAME_BYTES + 1)), Signal(8)  # bytes decoded; bytes to the next code
-        begun, long, over = Signal(), Signal(), Signal()  # a code has come; it was of the longest block (no 0 behind); too long
+        count, left = (
+            Signal(range(FRAME_BYTES + 1)),
+            Signal(8),
+        )  # bytes decoded; bytes to the next code
+        begun, long, over = (
+            Signal(),
+            Signal(),
+            Signal(),
+        )  # a code has come; it was of the longest block (no 0 behind); too long
         taken, ends, is_code, decoded = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(~self.valid), taken.eq(self.i.valid & self.i.ready), ends.eq(self.i.payload == 0), is_code.eq(left == 0),
+            self.i.ready.eq(~self.valid),
+            taken.eq(self.i.valid & self.i.ready),
+            ends.eq(self.i.payload == 0),
+            is_code.eq(left == 0),
             decoded.eq(taken & ~ends & Mux(is_code, begun & ~long, 1)),
-            crc.start.eq(taken & ends), crc.valid.eq(decoded), crc.data.eq(Mux(is_code, 0, self.i.payload)),
-            ram.w_en.eq(decoded & (count != FRAME_BYTES)), ram.w_row.eq(count), ram.w_data.eq(crc.data),
-            ram.r_en.eq(1), ram.r_row.eq(self.at), self.byte.eq(ram.r_data), self.length.eq(count - CRC_BYTES),
+            crc.start.eq(taken & ends),
+            crc.valid.eq(decoded),
+            crc.data.eq(Mux(is_code, 0, self.i.payload)),
+            ram.w_en.eq(decoded & (count != FRAME_BYTES)),
+            ram.w_row.eq(count),
+            ram.w_data.eq(crc.data),
+            ram.r_en.eq(1),
+            ram.r_row.eq(self.at),
+            self.byte.eq(ram.r_data),
+            self.length.eq(count - CRC_BYTES),
         ]
         with m.If(decoded):
             with m.If(count == FRAME_BYTES):
@@ -63,7 +89,13 @@ class FrameReader(wiring.Component):
         with m.If(taken & ends):
             good = (left == 0) & ~over & crc.match_detected & (count >= 2 + CRC_BYTES)
             m.d.comb += self.bad.eq(begun & ~good)
-            m.d.sync += [self.valid.eq(begun & good), left.eq(0), begun.eq(0), over.eq(0), long.eq(0)]
+            m.d.sync += [
+                self.valid.eq(begun & good),
+                left.eq(0),
+                begun.eq(0),
+                over.eq(0),
+                long.eq(0),
+            ]
             with m.If(~(begun & good)):
                 m.d.sync += count.eq(0)
         with m.Elif(taken):
@@ -85,15 +117,29 @@ class FrameWriter(wiring.Component):
 
     def __init__(self):
         self.ram = RAM("frame_out", width=8, rows=WIRE_BYTES, chunk=8)
-        super().__init__({"begin": In(1), "i": In(stream.Signature(8)), "finish": In(1), "again": In(1), "refuse": In(1),
-                          "reason": In(range(max(REASONS) + 1)), "idle": Out(1), "room": Out(range(FRAME_BYTES + 1)),
-                          "o": Out(stream.Signature(8))})
+        super().__init__(
+            {
+                "begin": In(1),
+                "i": In(stream.Signature(8)),
+                "finish": In(1),
+                "again": In(1),
+                "refuse": In(1),
+                "reason": In(range(max(REASONS) + 1)),
+                "idle": Out(1),
+                "room": Out(range(FRAME_BYTES + 1)),
+                "o": Out(stream.Signature(8)),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.frame_out_memory = ram = self.ram
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
-        end, code, block = Signal(ram.row_bits), Signal(ram.row_bits), Signal(8)  # next place; place of the open code; its value so far
+        end, code, block = (
+            Signal(ram.row_bits),
+            Signal(ram.row_bits),
+            Signal(8),
+        )  # next place; place of the open code; its value so far
         byte, put, full = Signal(8), Signal(), Signal()
         m.d.comb += [full.eq(block == LONGEST_BLOCK + 1), ram.w_row.eq(end), ram.w_data.eq(byte)]
 
@@ -111,13 +157,24 @@ class FrameWriter(wiring.Component):
                 m.d.comb += ram.w_en.eq(1)
                 m.d.sync += [end.eq(end + 1), block.eq(block + 1)]
 
-        length, at, left = Signal.like(end), Signal.like(end), Signal(range(CRC_BYTES + 1))  # of the encoded frame; byte that is sent
+        length, at, left = (
+            Signal.like(end),
+            Signal.like(end),
+            Signal(range(CRC_BYTES + 1)),
+        )  # of the encoded frame; byte that is sent
         refusing, tail, taken = Signal(), Signal(32), Signal()
         texts = [seal(bytes((NAK | REPLY, reason))) for reason in range(max(REASONS) + 1)]
         reason = Signal.like(self.reason)
         refusal = Array(Array(text) for text in texts)[reason]
-        m.d.comb += [crc.start.eq(self.begin), crc.valid.eq(self.i.valid & self.i.ready), crc.data.eq(self.i.payload),
-                     byte.eq(self.i.payload), taken.eq(self.o.valid & self.o.ready), ram.r_en.eq(1), ram.r_row.eq(at + taken)]
+        m.d.comb += [
+            crc.start.eq(self.begin),
+            crc.valid.eq(self.i.valid & self.i.ready),
+            crc.data.eq(self.i.payload),
+            byte.eq(self.i.payload),
+            taken.eq(self.o.valid & self.o.ready),
+            ram.r_en.eq(1),
+            ram.r_row.eq(at + taken),
+        ]
         with m.If(crc.valid):
             m.d.sync += self.room.eq(self.room - 1)
         with m.FSM():
@@ -125,7 +182,12 @@ class FrameWriter(wiring.Component):
                 m.d.comb += [self.idle.eq(1), self.i.ready.eq(~full), put.eq(crc.valid)]
                 m.d.sync += [at.eq(0), refusing.eq(self.refuse), reason.eq(self.reason)]
                 with m.If(self.begin):
-                    m.d.sync += [code.eq(0), end.eq(1), block.eq(1), self.room.eq(FRAME_BYTES - CRC_BYTES - TAIL_BYTES)]
+                    m.d.sync += [
+                        code.eq(0),
+                        end.eq(1),
+                        block.eq(1),
+                        self.room.eq(FRAME_BYTES - CRC_BYTES - TAIL_BYTES),
+                    ]
                 with m.If(self.finish):
                     m.d.sync += [tail.eq(crc.crc), left.eq(CRC_BYTES)]
                     m.next = "CRC"
@@ -145,7 +207,12 @@ class FrameWriter(wiring.Component):
                 m.next = "SEND"
             with m.State("SEND"):
                 last = Mux(refusing, len(texts[1]) - 1, length)
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(Mux(refusing, refusal[at[:4]], Mux(at == last, 0, ram.r_data)))]
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    self.o.payload.eq(
+                        Mux(refusing, refusal[at[:4]], Mux(at == last, 0, ram.r_data))
+                    ),
+                ]
                 with m.If(taken):
                     m.d.sync += at.eq(at + 1)
                     with m.If(at == last):

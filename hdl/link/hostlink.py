@@ -38,12 +38,19 @@ class HostLink(wiring.Component):
 
     def __init__(self, chip: Chip, *, virtual: bool):
         self.chip, self.map, self.virtual = chip, MemoryMap(chip), virtual
-        super().__init__({
-            "i": In(stream.Signature(8)), "o": Out(stream.Signature(8)),
-            "request": Out(stream.Signature(request_layout(self.map.address_bits))), "response": In(stream.Signature(BUS_BITS)),
-            "events": Out(stream.Signature(layout(event_record(chip)))), "spikes": In(stream.Signature(layout(output_record(chip)))),
-            "tick": Out(1), "busy": In(1), "quiet": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "o": Out(stream.Signature(8)),
+                "request": Out(stream.Signature(request_layout(self.map.address_bits))),
+                "response": In(stream.Signature(BUS_BITS)),
+                "events": Out(stream.Signature(layout(event_record(chip)))),
+                "spikes": In(stream.Signature(layout(output_record(chip)))),
+                "tick": Out(1),
+                "busy": In(1),
+                "quiet": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -57,25 +64,44 @@ class HostLink(wiring.Component):
         wiring.connect(m, wiring.flipped(self.response), answers.i)
 
         # -- bytes of the frame, one a cycle; bytes of the reply, up to ITEM at once ---------------------------------
-        at, left, take = Signal.like(reader.at), Signal.like(reader.length), Signal()  # next byte; bytes from it on
+        at, left, take = (
+            Signal.like(reader.at),
+            Signal.like(reader.length),
+            Signal(),
+        )  # next byte; bytes from it on
         m.d.comb += reader.at.eq(at + take)
         m.d.sync += [at.eq(at + take), left.eq(left - take)]
         item, length, free = Signal(8 * ITEM), Signal(range(ITEM + 1)), Signal()
-        m.d.comb += [writer.i.valid.eq(length != 0), writer.i.payload.eq(item[:8]),
-                     free.eq((length == 0) | ((length == 1) & writer.i.ready))]
+        m.d.comb += [
+            writer.i.valid.eq(length != 0),
+            writer.i.payload.eq(item[:8]),
+            free.eq((length == 0) | ((length == 1) & writer.i.ready)),
+        ]
         with m.If(writer.i.valid & writer.i.ready):
             m.d.sync += [item.eq(item >> 8), length.eq(length - 1)]
-        still, fits = Signal(), Signal()  # nothing of the reply is under way: `room` is true; an item fits, and one after it
+        still, fits = (
+            Signal(),
+            Signal(),
+        )  # nothing of the reply is under way: `room` is true; an item fits, and one after it
         m.d.comb += [still.eq(length == 0), fits.eq(writer.room >= 2 * ITEM)]
 
         def send(value, count: int) -> list:
             return [item.eq(value), length.eq(count)]
 
         # -- state of the session and of the command -------------------------------------------------------------------
-        session, last, complained = Signal(), Signal(8), Signal()  # last: sequence of the last frame done
+        session, last, complained = (
+            Signal(),
+            Signal(8),
+            Signal(),
+        )  # last: sequence of the last frame done
         under_way = Signal()  # a tick was begun whose end has not been told
         kind, number = Signal(8), Signal(8)
-        header, op, count, address = Signal(8 * frames.HEADER_BYTES), Signal(8), Signal(16), Signal(32)
+        header, op, count, address = (
+            Signal(8 * frames.HEADER_BYTES),
+            Signal(8),
+            Signal(16),
+            Signal(32),
+        )
         m.d.comb += Cat(op, count, address).eq(header)
         done, status, timer = Signal(8), Signal(3), Signal(range(frames.WAIT_CYCLES + 1))
         late, idle = Signal(), Signal()
@@ -90,7 +116,12 @@ class HostLink(wiring.Component):
             m.d.sync += done.eq(done + 1)
             m.next = "NEXT"
 
-        issue, place, word, bytes_in = Signal(16), Signal(32), Signal(BUS_BITS), Signal(range(ITEM + 1))
+        issue, place, word, bytes_in = (
+            Signal(16),
+            Signal(32),
+            Signal(BUS_BITS),
+            Signal(range(ITEM + 1)),
+        )
         header_left, bits, bit_base = Signal(range(frames.HEADER_BYTES)), Signal(8), Signal(24)
         lowest = bits & -bits
         m.d.comb += self.request.p.address.eq(place)
@@ -102,7 +133,9 @@ class HostLink(wiring.Component):
                 with m.If(reader.valid):
                     m.next = "KIND"
                 with m.Elif(reader.bad & ~complained):
-                    m.d.sync += complained.eq(1)  # once, until a good frame comes: damage may look like many frames
+                    m.d.sync += complained.eq(
+                        1
+                    )  # once, until a good frame comes: damage may look like many frames
                     m.d.comb += [writer.refuse.eq(1), writer.reason.eq(frames.DAMAGED)]
                     m.next = "REFUSED"
             with m.State("KIND"):
@@ -141,7 +174,9 @@ class HostLink(wiring.Component):
                     m.next = "GREET"
             with m.State("GREET"):
                 with m.If(free):
-                    m.d.sync += send(Const(frames.PROTOCOL | self.virtual << 8 | frames.WIRE_BYTES << 16, 32), 4)
+                    m.d.sync += send(
+                        Const(frames.PROTOCOL | self.virtual << 8 | frames.WIRE_BYTES << 16, 32), 4
+                    )
                     m.next = "FINISH"
 
             # -- a batch ---------------------------------------------------------------------------------------------
@@ -157,7 +192,10 @@ class HostLink(wiring.Component):
                         m.next = "HEADER"
             with m.State("HEADER"):
                 m.d.comb += take.eq(1)
-                m.d.sync += [header.eq(Cat(header[8:], reader.byte)), header_left.eq(header_left - 1)]
+                m.d.sync += [
+                    header.eq(Cat(header[8:], reader.byte)),
+                    header_left.eq(header_left - 1),
+                ]
                 with m.If(header_left == 0):
                     m.next = "CHECK"
             with m.State("CHECK"):
@@ -203,11 +241,22 @@ class HostLink(wiring.Component):
                     m.d.comb += take.eq(1)
                     m.d.sync += [word.eq(Cat(word[8:], reader.byte)), bytes_in.eq(bytes_in + 1)]
                 with m.Else():
-                    m.d.comb += [self.request.valid.eq(1), self.request.p.write.eq(1), self.request.p.data.eq(word)]
+                    m.d.comb += [
+                        self.request.valid.eq(1),
+                        self.request.p.write.eq(1),
+                        self.request.p.data.eq(word),
+                    ]
                     with m.If(self.request.ready):
-                        m.d.sync += [bytes_in.eq(0), place.eq(place + 1), header[8:24].eq(count - 1)]
+                        m.d.sync += [
+                            bytes_in.eq(0),
+                            place.eq(place + 1),
+                            header[8:24].eq(count - 1),
+                        ]
             with m.State("EVENTS"):
-                m.d.comb += [self.events.p.axon.eq(address[:24] + word[16:]), self.events.p.delay.eq(address[24:])]
+                m.d.comb += [
+                    self.events.p.axon.eq(address[:24] + word[16:]),
+                    self.events.p.delay.eq(address[24:]),
+                ]
                 with m.If(count == 0):
                     next_command()
                 with m.Elif(bytes_in != 2):
@@ -218,8 +267,14 @@ class HostLink(wiring.Component):
                     with m.If(self.events.ready):
                         m.d.sync += [bytes_in.eq(0), header[8:24].eq(count - 1)]
             with m.State("BITMAP"):
-                index = Cat(*(Cat(lowest[i] for i in range(8) if i >> b & 1).any() for b in range(3)))
-                m.d.comb += [self.events.p.axon.eq(bit_base + index), self.events.p.delay.eq(address[24:]), self.events.valid.eq(bits != 0)]
+                index = Cat(
+                    *(Cat(lowest[i] for i in range(8) if i >> b & 1).any() for b in range(3))
+                )
+                m.d.comb += [
+                    self.events.p.axon.eq(bit_base + index),
+                    self.events.p.delay.eq(address[24:]),
+                    self.events.valid.eq(bits != 0),
+                ]
                 with m.If(bits != 0):
                     with m.If(self.events.ready):
                         m.d.sync += bits.eq(bits ^ lowest)
@@ -245,9 +300,20 @@ class HostLink(wiring.Component):
                         ends(frames.PAUSED)
                     with m.Elif(queue.o.valid):
                         m.d.comb += queue.o.ready.eq(1)
-                        m.d.sync += send(Cat(queue.o.p.address, (queue.o.p.delay | Const(0, 8))[:8], Const(frames.ITEM_EVENT, 8)), ITEM)
+                        m.d.sync += send(
+                            Cat(
+                                queue.o.p.address,
+                                (queue.o.p.delay | Const(0, 8))[:8],
+                                Const(frames.ITEM_EVENT, 8),
+                            ),
+                            ITEM,
+                        )
                     with m.Elif(idle & queue.empty):
-                        m.d.sync += [*send(Const(frames.ITEM_DONE << 24, 32), ITEM), under_way.eq(0), header[8:24].eq(count - (count != 0))]
+                        m.d.sync += [
+                            *send(Const(frames.ITEM_DONE << 24, 32), ITEM),
+                            under_way.eq(0),
+                            header[8:24].eq(count - (count != 0)),
+                        ]
                         with m.If(count > 1):
                             m.next = "RUN"
                         with m.Else():

@@ -22,7 +22,11 @@ class UartReceiver(wiring.Component):
         m = Module()
         early, pin = Signal(init=1), Signal(init=1)  # the pin knows nothing of our clock
         m.d.sync += [early.eq(self.rx), pin.eq(early)]
-        wait, bits, left = Signal(range(self.divisor)), Signal(8), Signal(range(8))  # cycles to the next look; bits seen; bits to come
+        wait, bits, left = (
+            Signal(range(self.divisor)),
+            Signal(8),
+            Signal(range(8)),
+        )  # cycles to the next look; bits seen; bits to come
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         m.d.sync += wait.eq(wait - 1)
@@ -40,7 +44,11 @@ class UartReceiver(wiring.Component):
                         m.next = "BITS"
             with m.State("BITS"):
                 with m.If(wait == 0):
-                    m.d.sync += [wait.eq(self.divisor - 1), left.eq(left - 1), bits.eq(Cat(bits[1:], pin))]
+                    m.d.sync += [
+                        wait.eq(self.divisor - 1),
+                        left.eq(left - 1),
+                        bits.eq(Cat(bits[1:], pin)),
+                    ]
                     with m.If(left == 0):
                         m.next = "STOP"
             with m.State("STOP"):
@@ -68,9 +76,17 @@ class UartTransmitter(wiring.Component):
         m.d.comb += [self.busy.eq(left != 0), self.i.ready.eq(left == 0)]
         m.d.sync += self.tx.eq(~self.busy | bits[0])
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [bits.eq(Cat(Const(0, 1), self.i.payload, Const(1, 1))), left.eq(10), wait.eq(self.divisor - 1)]
+            m.d.sync += [
+                bits.eq(Cat(Const(0, 1), self.i.payload, Const(1, 1))),
+                left.eq(10),
+                wait.eq(self.divisor - 1),
+            ]
         with m.Elif(self.busy):
             m.d.sync += wait.eq(wait - 1)
             with m.If(wait == 0):
-                m.d.sync += [wait.eq(self.divisor - 1), bits.eq(Cat(bits[1:], Const(1, 1))), left.eq(left - 1)]
+                m.d.sync += [
+                    wait.eq(self.divisor - 1),
+                    bits.eq(Cat(bits[1:], Const(1, 1))),
+                    left.eq(left - 1),
+                ]
         return m

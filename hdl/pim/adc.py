@@ -32,18 +32,35 @@ class PimAdc(wiring.Component):
 
     def __init__(self, p: PimParams):
         self.p = p
-        super().__init__({
-            **{f"v{k}": In(signed(p.value_bits)) for k in range(p.share)}, "clipped": In(p.share), "round": In(range(max(2, p.share))),
-            "enable": In(1), "gain": In(GAIN_BITS), "offset": In(signed(OFFSET_BITS)), "shift": In(5), "sigma": In(8),
-            "pulse": In(range(max(2, p.pulses))), "first": In(1), "restart": In(1), "seed": In(SEED_BITS),
-            "code": Out(signed(p.adc_bits) if p.merged else p.adc_bits), "acts": Out(1),
-            **{f"sum{k}": Out(signed(p.sum_bits)) for k in range(p.share)}})
+        super().__init__(
+            {
+                **{f"v{k}": In(signed(p.value_bits)) for k in range(p.share)},
+                "clipped": In(p.share),
+                "round": In(range(max(2, p.share))),
+                "enable": In(1),
+                "gain": In(GAIN_BITS),
+                "offset": In(signed(OFFSET_BITS)),
+                "shift": In(5),
+                "sigma": In(8),
+                "pulse": In(range(max(2, p.pulses))),
+                "first": In(1),
+                "restart": In(1),
+                "seed": In(SEED_BITS),
+                "code": Out(signed(p.adc_bits) if p.merged else p.adc_bits),
+                "acts": Out(1),
+                **{f"sum{k}": Out(signed(p.sum_bits)) for k in range(p.share)},
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m, p = Module(), self.p
         state, word = Signal(SEED_BITS, reset_less=True), Signal(SEED_BITS)
         left, right = Signal(SEED_BITS), Signal(SEED_BITS)
-        m.d.comb += [left.eq(state ^ (state << 13)), right.eq(left ^ (left >> 17)), word.eq(right ^ (right << 5))]
+        m.d.comb += [
+            left.eq(state ^ (state << 13)),
+            right.eq(left ^ (left >> 17)),
+            word.eq(right ^ (right << 5)),
+        ]
 
         v, over = Signal(signed(p.value_bits)), Signal()
         with m.Switch(self.round):
@@ -51,10 +68,21 @@ class PimAdc(wiring.Component):
                 with m.Case(k):
                     m.d.comb += [v.eq(getattr(self, f"v{k}")), over.eq(self.clipped[k])]
         noise = Signal(signed(8))
-        m.d.comb += noise.eq(((sum(word[at:at + 8] for at in (0, 8, 16, 24)) - 510) * self.sigma) >> 10)
+        m.d.comb += noise.eq(
+            ((sum(word[at : at + 8] for at in (0, 8, 16, 24)) - 510) * self.sigma) >> 10
+        )
         product = Signal(signed(p.value_bits + GAIN_BITS), reset_less=True)
-        apart, converts, was_over = Signal(signed(OFFSET_BITS + 1), reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
-        m.d.sense += [product.eq(v * self.gain), apart.eq(self.offset + noise), converts.eq(self.enable), was_over.eq(over)]
+        apart, converts, was_over = (
+            Signal(signed(OFFSET_BITS + 1), reset_less=True),
+            Signal(reset_less=True),
+            Signal(reset_less=True),
+        )
+        m.d.sense += [
+            product.eq(v * self.gain),
+            apart.eq(self.offset + noise),
+            converts.eq(self.enable),
+            was_over.eq(over),
+        ]
         with m.If(self.restart):
             m.d.sense += state.eq(Mux(self.seed == 0, 1, self.seed))
         with m.Elif(self.enable):
@@ -62,15 +90,26 @@ class PimAdc(wiring.Component):
 
         # (product + (apart << shift + 8) + 2^(shift + 11)) >> (shift + 12)
         width = max(len(product), len(apart) + 8 + MAX_SHIFT) + 2
-        moved, total, wide = (Signal(signed(width), name=name) for name in ("moved", "total", "wide"))
-        m.d.comb += [moved.eq(((apart + 8) << 8) << self.shift), total.eq(product + moved), wide.eq((total >> 12) >> self.shift)]
+        moved, total, wide = (
+            Signal(signed(width), name=name) for name in ("moved", "total", "wide")
+        )
+        m.d.comb += [
+            moved.eq(((apart + 8) << 8) << self.shift),
+            total.eq(product + moved),
+            wide.eq((total >> 12) >> self.shift),
+        ]
         low, high = p.code_range
         above, below = wide > high, wide < low
         code, acts = Signal.like(self.code, reset_less=True), Signal(reset_less=True)
-        m.d.code += [code.eq(Mux(above, high, Mux(below, low, wide))), acts.eq(converts & (was_over | above | below))]
+        m.d.code += [
+            code.eq(Mux(above, high, Mux(below, low, wide))),
+            acts.eq(converts & (was_over | above | below)),
+        ]
         m.d.comb += [self.code.eq(code), self.acts.eq(acts)]
 
-        ring = [Signal(signed(p.sum_bits), name=f"ring_{k}", reset_less=True) for k in range(p.share)]
+        ring = [
+            Signal(signed(p.sum_bits), name=f"ring_{k}", reset_less=True) for k in range(p.share)
+        ]
         added = code << self.pulse * p.pulse_bits if p.pulses > 1 else code
         m.d.comb += [getattr(self, f"sum{k}").eq(place) for k, place in enumerate(ring)]
         m.d.sum += [before.eq(after) for before, after in pairwise(ring)]
@@ -81,5 +120,5 @@ class PimAdc(wiring.Component):
 def table_fields(word, converter: int) -> tuple:
     """Gain and offset of a converter in a word of the memory ``tables``."""
     bits = GAIN_BITS + OFFSET_BITS
-    field = word[converter * bits:(converter + 1) * bits]
+    field = word[converter * bits : (converter + 1) * bits]
     return Cat(field[:GAIN_BITS]), Cat(field[GAIN_BITS:]).as_signed()

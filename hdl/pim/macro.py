@@ -11,7 +11,17 @@ Source: the phases and their times, Datta et al. 2022 (ACE-SNN), Table 4; the ar
 
 from itertools import pairwise
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, Mux, ResetSignal, Signal, signed
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    Instance,
+    Module,
+    Mux,
+    ResetSignal,
+    Signal,
+    signed,
+)
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,8 +40,15 @@ STAGES = ("port", "seed", "cells", "blp", "tables", "sense", "code", "sum", "sen
 def load_layout(p: PimParams) -> data.StructLayout:
     """A chunk of 32 bits for word ``row`` of memory number ``memory`` (of pysim.pim.memories.memories)."""
     table = memories(p)
-    return data.StructLayout({"en": 1, "memory": (len(table) - 1).bit_length(), "row": max(1, *((n.rows - 1).bit_length() for n in table)),
-                              "index": max(1, *((n.chunks - 1).bit_length() for n in table)), "data": 32})
+    return data.StructLayout(
+        {
+            "en": 1,
+            "memory": (len(table) - 1).bit_length(),
+            "row": max(1, *((n.rows - 1).bit_length() for n in table)),
+            "index": max(1, *((n.chunks - 1).bit_length() for n in table)),
+            "data": 32,
+        }
+    )
 
 
 class PimMacro(wiring.Component):
@@ -48,12 +65,25 @@ class PimMacro(wiring.Component):
 
     def __init__(self, p: PimParams):
         self.p = p
-        super().__init__({
-            "load": In(load_layout(p)), "kernel_rows": In(11), "channels": In(range(p.groups * p.capacity + 1)),
-            "shift": In(5), "limit": In(p.value_bits - 1), "sigma": In(8), "stream": In(SEED_BITS), "clear": In(1), "zero": In(1),
-            "i": In(stream.Signature(p.active_rows * p.pixel_bits)), "o": Out(stream.Signature(p.capacity * p.current_bits)),
-            "busy": Out(1), **{f"count_{name}": Out(64) for name in COUNTERS}, "code_valid": Out(1),
-            "codes": Out(p.banks * p.converters * p.adc_bits)})
+        super().__init__(
+            {
+                "load": In(load_layout(p)),
+                "kernel_rows": In(11),
+                "channels": In(range(p.groups * p.capacity + 1)),
+                "shift": In(5),
+                "limit": In(p.value_bits - 1),
+                "sigma": In(8),
+                "stream": In(SEED_BITS),
+                "clear": In(1),
+                "zero": In(1),
+                "i": In(stream.Signature(p.active_rows * p.pixel_bits)),
+                "o": Out(stream.Signature(p.capacity * p.current_bits)),
+                "busy": Out(1),
+                **{f"count_{name}": Out(64) for name in COUNTERS},
+                "code_valid": Out(1),
+                "codes": Out(p.banks * p.converters * p.adc_bits),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -73,7 +103,9 @@ class PimMacro(wiring.Component):
         m.domains += domain
         m.d.comb += domain.rst.eq(ResetSignal())
         enable = self._enable[stage] | ResetSignal()
-        m.submodules[f"{stage}_gate"] = Instance("spikeloop_clock_gate", i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk)
+        m.submodules[f"{stage}_gate"] = Instance(
+            "spikeloop_clock_gate", i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk
+        )
 
     def _control(self, m: Module) -> None:
         """Phases, and which pass, row group, pulse and round it is."""
@@ -86,8 +118,12 @@ class PimMacro(wiring.Component):
         self.round, last_round = Signal(range(max(2, p.share))), Signal()  # domain "sum"
         self.first = first = Signal()  # evaluation of a pass
         beat, last_group, last_pass = Signal(), Signal(), Signal()
-        m.d.comb += [beat.eq(self.pulse == 0), last_group.eq(self.rows_left <= p.active_rows), last_pass.eq(self.words_left <= p.capacity),
-                     last_round.eq(self.round == p.share - 1)]
+        m.d.comb += [
+            beat.eq(self.pulse == 0),
+            last_group.eq(self.rows_left <= p.active_rows),
+            last_pass.eq(self.words_left <= p.capacity),
+            last_round.eq(self.round == p.share - 1),
+        ]
         with m.If(self.code_valid):  # the gates' clocks may rise once more as a reset ends
             m.d.sum += self.round.eq(Mux(last_round, 0, self.round + 1))
         wait = Signal()
@@ -132,23 +168,47 @@ class PimMacro(wiring.Component):
         blp0, blp1 = fsm.ongoing("BLP0"), fsm.ongoing("BLP1")
         sense, code, add = fsm.ongoing("SENSE"), fsm.ongoing("CODE"), fsm.ongoing("ADD")
         m.d.comb += [
-            self.busy.eq(~wait), self.code_valid.eq(add),
-            enable["seed"].eq(restart), enable["cells"].eq(self.reading), enable["blp"].eq(blp0 | blp1), enable["tables"].eq(blp1 | add),
-            enable["sense"].eq(sense | self.restarting), enable["code"].eq(code), enable["sum"].eq(add), enable["send"].eq(self.summing)]
+            self.busy.eq(~wait),
+            self.code_valid.eq(add),
+            enable["seed"].eq(restart),
+            enable["cells"].eq(self.reading),
+            enable["blp"].eq(blp0 | blp1),
+            enable["tables"].eq(blp1 | add),
+            enable["sense"].eq(sense | self.restarting),
+            enable["code"].eq(code),
+            enable["sum"].eq(add),
+            enable["send"].eq(self.summing),
+        ]
         self.working = ~wait & ~restart & ~self.restarting & ~(fsm.ongoing("SUM") & self.o.valid)
 
         with m.If(self.restarting | (self.summing & last_pass)):
-            m.d.sync += [self.rows_left.eq(self.kernel_rows), self.words_left.eq(self.channels), self.address.eq(0), self.pass_.eq(0),
-                         self.pulse.eq(0), first.eq(1)]
+            m.d.sync += [
+                self.rows_left.eq(self.kernel_rows),
+                self.words_left.eq(self.channels),
+                self.address.eq(0),
+                self.pass_.eq(0),
+                self.pulse.eq(0),
+                first.eq(1),
+            ]
         with m.Elif(self.summing):
-            m.d.sync += [self.rows_left.eq(self.kernel_rows), self.words_left.eq(self.words_left - p.capacity),
-                         self.address.eq(self.address + 1), self.pass_.eq(self.pass_ + 1), self.pulse.eq(0), first.eq(1)]
+            m.d.sync += [
+                self.rows_left.eq(self.kernel_rows),
+                self.words_left.eq(self.words_left - p.capacity),
+                self.address.eq(self.address + 1),
+                self.pass_.eq(self.pass_ + 1),
+                self.pulse.eq(0),
+                first.eq(1),
+            ]
         with m.Elif(self.last_phase):
             m.d.sync += first.eq(0)
             with m.If(self.pulse != p.pulses - 1):
                 m.d.sync += self.pulse.eq(self.pulse + 1)
             with m.Elif(~last_group):
-                m.d.sync += [self.pulse.eq(0), self.address.eq(self.address + 1), self.rows_left.eq(self.rows_left - p.active_rows)]
+                m.d.sync += [
+                    self.pulse.eq(0),
+                    self.address.eq(self.address + 1),
+                    self.rows_left.eq(self.rows_left - p.active_rows),
+                ]
 
     def _memories(self, m: Module) -> dict[str, RAM]:
         p, enable = self.p, self._enable
@@ -160,13 +220,29 @@ class PimMacro(wiring.Component):
         rams = {}
         read_domain = {"tables": "tables", "seeds": "seed"}
         for number, memory in enumerate(memories(p)):
-            ram = rams[memory.name] = RAM(f"pim_{memory.name}", width=memory.width, rows=memory.rows, write_domain="port",
-                                          read_domain=read_domain.get(memory.name, "cells"))
+            ram = rams[memory.name] = RAM(
+                f"pim_{memory.name}",
+                width=memory.width,
+                rows=memory.rows,
+                write_domain="port",
+                read_domain=read_domain.get(memory.name, "cells"),
+            )
             m.submodules[f"pim_{memory.name}_memory"] = ram
-            m.d.comb += [ram.c_en.eq(load.en & (load.memory == number)), ram.c_row.eq(load.row), ram.c_index.eq(load.index),
-                         ram.c_data.eq(load.data), ram.r_en.eq(1), ram.r_row.eq(self.address)]
-        m.d.comb += [rams["bias"].r_row.eq(self.pass_), rams["seeds"].r_row.eq(0),
-                     rams["tables"].r_row.eq(Mux(self.code_valid & (self.round != p.share - 1), self.round + 1, 0))]
+            m.d.comb += [
+                ram.c_en.eq(load.en & (load.memory == number)),
+                ram.c_row.eq(load.row),
+                ram.c_index.eq(load.index),
+                ram.c_data.eq(load.data),
+                ram.r_en.eq(1),
+                ram.r_row.eq(self.address),
+            ]
+        m.d.comb += [
+            rams["bias"].r_row.eq(self.pass_),
+            rams["seeds"].r_row.eq(0),
+            rams["tables"].r_row.eq(
+                Mux(self.code_valid & (self.round != p.share - 1), self.round + 1, 0)
+            ),
+        ]
         for bank in range(p.banks):  # a bank without a word in use stays silent
             for kind in ("weights", "stuck0_", "stuck1_"):
                 m.d.comb += rams[f"{kind}{bank}"].r_en.eq(self.words_left > bank * p.words)
@@ -177,42 +253,101 @@ class PimMacro(wiring.Component):
         p = self.p
         pixels = Signal(p.active_rows * p.pixel_bits, reset_less=True)
         limit = Signal(p.value_bits - 1, reset_less=True)
-        field = [pixels[row * p.pixel_bits:(row + 1) * p.pixel_bits] for row in range(p.active_rows)]
-        m.d.cells += [pixels.eq(Mux(self.pulse == 0, self.i.payload, Cat(Cat(f[p.pulse_bits:], f[:p.pulse_bits]) for f in field))),
-                    limit.eq(self.limit)]
-        x = Cat(f[:p.pulse_bits] for f in field)
+        field = [
+            pixels[row * p.pixel_bits : (row + 1) * p.pixel_bits] for row in range(p.active_rows)
+        ]
+        m.d.cells += [
+            pixels.eq(
+                Mux(
+                    self.pulse == 0,
+                    self.i.payload,
+                    Cat(Cat(f[p.pulse_bits :], f[: p.pulse_bits]) for f in field),
+                )
+            ),
+            limit.eq(self.limit),
+        ]
+        x = Cat(f[: p.pulse_bits] for f in field)
         units, bits = [], p.active_rows * p.unit_bits
         for number in range(p.banks * p.units):
             bank, unit = divmod(number, p.units)
-            v, clipped = Signal(signed(p.value_bits), name=f"v_{number}"), Signal(name=f"clipped_{number}")
-            words = [rams[f"{kind}{bank}"].r_data[unit * bits:(unit + 1) * bits] for kind in ("weights", "stuck0_", "stuck1_")]
+            v, clipped = (
+                Signal(signed(p.value_bits), name=f"v_{number}"),
+                Signal(name=f"clipped_{number}"),
+            )
+            words = [
+                rams[f"{kind}{bank}"].r_data[unit * bits : (unit + 1) * bits]
+                for kind in ("weights", "stuck0_", "stuck1_")
+            ]
             m.submodules[f"unit_{number}"] = Instance(
-                UNIT_MODULE, i_blp_clk=ClockSignal("blp"), i_x=x, i_cells=words[0], i_stuck0=words[1], i_stuck1=words[2], i_limit=limit,
-                **({"i_keep": rams["keep"].r_data} if p.ir_drop else {}), o_v=v, o_clipped=clipped)
+                UNIT_MODULE,
+                i_blp_clk=ClockSignal("blp"),
+                i_x=x,
+                i_cells=words[0],
+                i_stuck0=words[1],
+                i_stuck1=words[2],
+                i_limit=limit,
+                **({"i_keep": rams["keep"].r_data} if p.ir_drop else {}),
+                o_v=v,
+                o_clipped=clipped,
+            )
             units.append((v, clipped))
         return units
 
-    def _converters(self, m: Module, rams: dict[str, RAM], units: list[tuple[Signal, Signal]]) -> list[Signal]:
+    def _converters(
+        self, m: Module, rams: dict[str, RAM], units: list[tuple[Signal, Signal]]
+    ) -> list[Signal]:
         """The exact sum of every unit's codes."""
         p = self.p
-        shift, sigma, first = Signal(5, reset_less=True), Signal(8, reset_less=True), Signal(reset_less=True)
-        pulse, used = Signal.like(self.pulse, reset_less=True), Signal(range(p.banks * p.units + 1), reset_less=True)
+        shift, sigma, first = (
+            Signal(5, reset_less=True),
+            Signal(8, reset_less=True),
+            Signal(reset_less=True),
+        )
+        pulse, used = (
+            Signal.like(self.pulse, reset_less=True),
+            Signal(range(p.banks * p.units + 1), reset_less=True),
+        )
         words = Mux(self.words_left < p.capacity, self.words_left, p.capacity)
-        m.d.cells += [shift.eq(self.shift), sigma.eq(self.sigma), first.eq(self.first), pulse.eq(self.pulse), used.eq(words * p.splits)]
+        m.d.cells += [
+            shift.eq(self.shift),
+            sigma.eq(self.sigma),
+            first.eq(self.first),
+            pulse.eq(self.pulse),
+            used.eq(words * p.splits),
+        ]
         sums, codes, acts, enables = [], [], [], []
         for number in range(p.banks * p.converters):
             mine = range(number * p.share, (number + 1) * p.share)
             gain, offset = table_fields(rams["tables"].r_data, number)
-            enable, code, act = Signal(name=f"enable_{number}"), Signal(p.adc_bits, name=f"code_{number}"), Signal(name=f"act_{number}")
+            enable, code, act = (
+                Signal(name=f"enable_{number}"),
+                Signal(p.adc_bits, name=f"code_{number}"),
+                Signal(name=f"act_{number}"),
+            )
             m.d.comb += enable.eq(used > self.round + mine.start)
             out = [Signal(signed(p.sum_bits), name=f"sum_{unit}") for unit in mine]
-            seed = rams["seeds"].r_data[number * SEED_BITS:(number + 1) * SEED_BITS] ^ self.stream
+            seed = rams["seeds"].r_data[number * SEED_BITS : (number + 1) * SEED_BITS] ^ self.stream
             m.submodules[f"adc_{number}"] = Instance(
-                ADC_MODULE, i_sense_clk=ClockSignal("sense"), i_code_clk=ClockSignal("code"), i_sum_clk=ClockSignal("sum"),
-                **{f"i_v{k}": units[unit][0] for k, unit in enumerate(mine)}, i_clipped=Cat(units[unit][1] for unit in mine),
-                i_round=self.round, i_enable=enable, i_gain=gain, i_offset=offset, i_shift=shift, i_sigma=sigma, i_pulse=pulse,
-                i_first=first, i_restart=self.restarting, i_seed=seed, o_code=code, o_acts=act,
-                **{f"o_sum{k}": s for k, s in enumerate(out)})
+                ADC_MODULE,
+                i_sense_clk=ClockSignal("sense"),
+                i_code_clk=ClockSignal("code"),
+                i_sum_clk=ClockSignal("sum"),
+                **{f"i_v{k}": units[unit][0] for k, unit in enumerate(mine)},
+                i_clipped=Cat(units[unit][1] for unit in mine),
+                i_round=self.round,
+                i_enable=enable,
+                i_gain=gain,
+                i_offset=offset,
+                i_shift=shift,
+                i_sigma=sigma,
+                i_pulse=pulse,
+                i_first=first,
+                i_restart=self.restarting,
+                i_seed=seed,
+                o_code=code,
+                o_acts=act,
+                **{f"o_sum{k}": s for k, s in enumerate(out)},
+            )
             sums += out
             codes.append(code)
             acts.append(act)
@@ -228,10 +363,15 @@ class PimMacro(wiring.Component):
         saturated, fields = [], []
         for word in range(p.capacity):
             total = Signal(signed(p.sum_bits + p.splits + p.current_bits), name=f"total_{word}")
-            parts = [(sums[word * p.splits + j] << j) * (-1 if j and j == p.splits - 1 else 1) for j in range(p.splits)]
-            m.d.comb += total.eq(sum(parts) + bias[word * p.current_bits:(word + 1) * p.current_bits].as_signed())
+            parts = [
+                (sums[word * p.splits + j] << j) * (-1 if j and j == p.splits - 1 else 1)
+                for j in range(p.splits)
+            ]
+            m.d.comb += total.eq(
+                sum(parts) + bias[word * p.current_bits : (word + 1) * p.current_bits].as_signed()
+            )
             above, below = total > bound - 1, total < -bound
-            fields.append(Mux(above, bound - 1, Mux(below, -bound, total))[:p.current_bits])
+            fields.append(Mux(above, bound - 1, Mux(below, -bound, total))[: p.current_bits])
             saturated.append((above | below) & (self.used > word * p.splits))
         m.d.send += self.o.payload.eq(Cat(*fields))
         count = _ones(m, saturated, "saturating")
@@ -248,8 +388,14 @@ class PimMacro(wiring.Component):
         words = Mux(self.words_left < p.capacity, self.words_left, p.capacity)
         rows = Mux(self.rows_left < p.active_rows, self.rows_left, p.active_rows)
         banks = sum((self.words_left > bank * p.words) for bank in range(p.banks))
-        steps = {"n_read": (self.reading, banks), "n_blp": (self.reading, words * rows), "n_adc": (self.code_valid, self.converting),
-                 "n_cycles": (self.working, 1), "n_sat": (self.summed, self.saturated), "n_clip": (self.code_valid, self.acting)}
+        steps = {
+            "n_read": (self.reading, banks),
+            "n_blp": (self.reading, words * rows),
+            "n_adc": (self.code_valid, self.converting),
+            "n_cycles": (self.working, 1),
+            "n_sat": (self.summed, self.saturated),
+            "n_clip": (self.code_valid, self.acting),
+        }
         for name in COUNTERS:
             when, step = steps[name]
             count = getattr(self, f"count_{name}")
@@ -263,6 +409,6 @@ def _ones(m: Module, bits: list, name: str) -> Signal:
     """How many of ``bits`` are set."""
     count = Signal(range(len(bits) + 1), name=name)
     while len(bits) > 1:
-        bits = [sum(bits[at:at + 3]) for at in range(0, len(bits), 3)]
+        bits = [sum(bits[at : at + 3]) for at in range(0, len(bits), 3)]
     m.d.comb += count.eq(bits[0])
     return count

@@ -28,9 +28,18 @@ class PimUnit(wiring.Component):
     def __init__(self, p: PimParams):
         self.p = p
         cells = p.active_rows * p.unit_bits
-        super().__init__({"x": In(p.active_rows * p.pulse_bits), "cells": In(cells), "stuck0": In(cells), "stuck1": In(cells),
-                          "limit": In(p.value_bits - 1), **({"keep": In(SEGMENTS * KEEP_BITS)} if p.ir_drop else {}),
-                          "v": Out(signed(p.value_bits)), "clipped": Out(1)})
+        super().__init__(
+            {
+                "x": In(p.active_rows * p.pulse_bits),
+                "cells": In(cells),
+                "stuck0": In(cells),
+                "stuck1": In(cells),
+                "limit": In(p.value_bits - 1),
+                **({"keep": In(SEGMENTS * KEEP_BITS)} if p.ir_drop else {}),
+                "v": Out(signed(p.value_bits)),
+                "clipped": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m, p = Module(), self.p
@@ -38,23 +47,32 @@ class PimUnit(wiring.Component):
         m.d.comb += actual.eq((self.cells & ~self.stuck0) | self.stuck1)
         segments: dict[int, list] = {}
         for row in range(p.active_rows):
-            value = actual[row * p.unit_bits:(row + 1) * p.unit_bits]
-            pulse = self.x[row * p.pulse_bits:(row + 1) * p.pulse_bits]
+            value = actual[row * p.unit_bits : (row + 1) * p.unit_bits]
+            pulse = self.x[row * p.pulse_bits : (row + 1) * p.pulse_bits]
             # as wide as the sum: a simulator then multiplies words without masks in between
             product = Signal(signed(p.value_bits), name=f"product_{row}")
             m.d.comb += product.eq(pulse * (value.as_signed() if p.merged else value))
-            segments.setdefault(row * SEGMENTS // p.active_rows if p.ir_drop else 0, []).append(product)
+            segments.setdefault(row * SEGMENTS // p.active_rows if p.ir_drop else 0, []).append(
+                product
+            )
         parts = []
         for segment, products in segments.items():
             part = Signal(signed(p.value_bits), name=f"part_{segment}", reset_less=True)
             m.d.blp += part.eq(_tree(products))
-            keep = self.keep[segment * KEEP_BITS:(segment + 1) * KEEP_BITS] if p.ir_drop else None
+            keep = self.keep[segment * KEEP_BITS : (segment + 1) * KEEP_BITS] if p.ir_drop else None
             parts.append(part if keep is None else (part * keep) >> 8)
         total = Signal(signed(p.value_bits))
         below, above = Signal(), Signal()
-        m.d.comb += [total.eq(_tree(parts)), above.eq(total > self.limit), below.eq(total < -self.limit)]
+        m.d.comb += [
+            total.eq(_tree(parts)),
+            above.eq(total > self.limit),
+            below.eq(total < -self.limit),
+        ]
         held, clipped = Signal.like(self.v, reset_less=True), Signal(reset_less=True)
-        m.d.blp += [held.eq(Mux(above, self.limit, Mux(below, -self.limit, total))), clipped.eq(above | below)]
+        m.d.blp += [
+            held.eq(Mux(above, self.limit, Mux(below, -self.limit, total))),
+            clipped.eq(above | below),
+        ]
         m.d.comb += [self.v.eq(held), self.clipped.eq(clipped)]
         return m
 
@@ -62,5 +80,5 @@ class PimUnit(wiring.Component):
 def _tree(values: list):
     """Their sum, in pairs."""
     while len(values) > 1:
-        values = [sum(values[at:at + 2]) for at in range(0, len(values), 2)]
+        values = [sum(values[at : at + 2]) for at in range(0, len(values), 2)]
     return values[0]

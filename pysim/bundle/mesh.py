@@ -54,9 +54,13 @@ class MeshImage(Shared):
         return self.cores
 
     @classmethod
-    def of(cls, chip: Chip, network: dict[str, Any], populations: Nodes, shares: dict[int, Share]) -> "MeshImage":
+    def of(
+        cls, chip: Chip, network: dict[str, Any], populations: Nodes, shares: dict[int, Share]
+    ) -> "MeshImage":
         if beyond := [n for n in shares if n >= chip.derived.cores]:
-            raise InputError(f"core of a mesh must be in 0..{chip.derived.cores - 1}, not {beyond[0]}")
+            raise InputError(
+                f"core of a mesh must be in 0..{chip.derived.cores - 1}, not {beyond[0]}"
+            )
         return cls(chip, network, populations, shares)
 
     def source(self, line: str) -> str:
@@ -67,38 +71,64 @@ class MeshImage(Shared):
         mesh, record = Mesh(self.chip.mesh_width, self.chip.mesh_height), route_record(self.chip)
         for n, core in self.cores.items():
             route = unpack_plain(record, core.image.bits("routes"))
-            corners = np.stack([route[side] for side in ("x0", "y0", "x1", "y1")], axis=1)[route["kind"] == ROUTE_PACKET]
+            corners = np.stack([route[side] for side in ("x0", "y0", "x1", "y1")], axis=1)[
+                route["kind"] == ROUTE_PACKET
+            ]
             for rectangle in np.unique(corners, axis=0):
                 for member in mesh.check(Rectangle(*rectangle.tolist())):
                     if mesh.number(member) not in self.cores:
-                        raise InputError(f"destination of spikes of core {n} in {what} must be a core with neurons, not core "
-                                         f"{mesh.number(member)}: map the network again")
+                        raise InputError(
+                            f"destination of spikes of core {n} in {what} must be a core with neurons, not core "
+                            f"{mesh.number(member)}: map the network again"
+                        )
 
     def stimuli(self, stimulus: Stimulus) -> dict[int, Stimulus]:
         """What each core gets from outside."""
         stimulus.check(self)
         dense = stimulus.dense(self)
-        none = {"": np.zeros((stimulus.samples, self.steps, 0), np.uint8)}  # of a core without inputs: says how many samples
-        return {n: Stimulus({name: pack_bits(dense[name][:, :, rows]) for name, rows in core.lines.items() if name in dense} or none)
-                for n, core in self.cores.items()}
+        none = {
+            "": np.zeros((stimulus.samples, self.steps, 0), np.uint8)
+        }  # of a core without inputs: says how many samples
+        return {
+            n: Stimulus(
+                {
+                    name: pack_bits(dense[name][:, :, rows])
+                    for name, rows in core.lines.items()
+                    if name in dense
+                }
+                or none
+            )
+            for n, core in self.cores.items()
+        }
 
     def gather(self, traces: Sequence[Trace]) -> Trace:
         """The trace of the whole network from those of all cores; counters are sums over the cores."""
         samples, steps = len(traces[0].counters["ticks"]), self.steps
-        spikes = {name: np.zeros((samples, steps, size), np.uint8) for name, size, _ in self.populations}
+        spikes = {
+            name: np.zeros((samples, steps, size), np.uint8) for name, size, _ in self.populations
+        }
         membranes = {}
         if any(trace.membranes for trace in traces):
-            membranes = {name: np.zeros((samples, steps, size), np.int32) for name, size, _ in self.populations}
+            membranes = {
+                name: np.zeros((samples, steps, size), np.int32)
+                for name, size, _ in self.populations
+            }
         for n, core in self.cores.items():
             for name, neurons in core.neurons.items():
                 spikes[name][:, :, neurons] = unpack(traces[n].spikes[name], neurons.size)
                 if membranes:
                     membranes[name][:, :, neurons] = traces[n].membranes[name]
-        counters = {name: np.sum([trace.counters[name] for trace in traces], axis=0) for name in COUNTERS}
-        return Trace({name: pack_bits(array) for name, array in spikes.items()}, membranes, counters)
+        counters = {
+            name: np.sum([trace.counters[name] for trace in traces], axis=0) for name in COUNTERS
+        }
+        return Trace(
+            {name: pack_bits(array) for name, array in spikes.items()}, membranes, counters
+        )
 
 
-def map_mesh(network: Network, chip: Chip, shares: Sequence[Mapping[str, np.ndarray]] | None = None) -> MeshImage:
+def map_mesh(
+    network: Network, chip: Chip, shares: Sequence[Mapping[str, np.ndarray]] | None = None
+) -> MeshImage:
     """Pack ``network`` for the mesh of ``chip``.
 
     shares: for each core number, its neurons {population: ascending int64 indices}, or {} for none; every neuron lies on one core. None:
@@ -107,21 +137,37 @@ def map_mesh(network: Network, chip: Chip, shares: Sequence[Mapping[str, np.ndar
     """
     mesh = Mesh(chip.mesh_width, chip.mesh_height)
     if taken := [node.name for node in network.inputs if node.name.startswith(NOBODY)]:
-        raise InputError(f"name of an input on a mesh must not begin with {NOBODY!r}, not be {taken[0]!r}")
+        raise InputError(
+            f"name of an input on a mesh must not begin with {NOBODY!r}, not be {taken[0]!r}"
+        )
     if shares is None:
         shares = spread(network, chip)
     if len(shares) > len(mesh):
-        raise InputError(f"cores for network {network.name!r} must be at most {len(mesh)} ({chip.mesh_width} x {chip.mesh_height} mesh), "
-                         f"not {len(shares)}: choose a larger mesh")
+        raise InputError(
+            f"cores for network {network.name!r} must be at most {len(mesh)} ({chip.mesh_width} x {chip.mesh_height} mesh), "
+            f"not {len(shares)}: choose a larger mesh"
+        )
     _check_shares(network, shares)
     cores = {}
     for n, share in enumerate(shares):
         if share:
             part, lines = split(network, share)
-            cores[n] = Share(pack(part, chip=chip), lines, {name: np.asarray(neurons, np.int64) for name, neurons in share.items()})
-    whole = MeshImage(chip, summary(network), tuple((p.name, p.size, p.start) for p in network.populations), cores)
+            cores[n] = Share(
+                pack(part, chip=chip),
+                lines,
+                {name: np.asarray(neurons, np.int64) for name, neurons in share.items()},
+            )
+    whole = MeshImage(
+        chip, summary(network), tuple((p.name, p.size, p.start) for p in network.populations), cores
+    )
     links = _links(network, whole)
-    return replace(whole, cores={n: replace(core, image=_route(network, core, links.get(n, {}), mesh)) for n, core in cores.items()})
+    return replace(
+        whole,
+        cores={
+            n: replace(core, image=_route(network, core, links.get(n, {}), mesh))
+            for n, core in cores.items()
+        },
+    )
 
 
 def spread(network: Network, chip: Chip) -> list[dict[str, np.ndarray]]:
@@ -131,33 +177,60 @@ def spread(network: Network, chip: Chip) -> list[dict[str, np.ndarray]]:
     try:
         place(network, chip)
     except InputError:
-        return [{layer.name: neurons} for layer in network_layers(network, chip) for neurons in tiles(layer, chip)]
+        return [
+            {layer.name: neurons}
+            for layer in network_layers(network, chip)
+            for neurons in tiles(layer, chip)
+        ]
     return [{p.name: np.arange(p.size) for p in network.populations}]
 
 
-def split(network: Network, share: Mapping[str, np.ndarray]) -> tuple[Network, dict[str, np.ndarray]]:
+def split(
+    network: Network, share: Mapping[str, np.ndarray]
+) -> tuple[Network, dict[str, np.ndarray]]:
     """The network of the core that holds these neurons, and which lines of the whole its inputs are (Share.lines).
 
     A population that lies on this core as a whole, and whose edges here have one physical delay, feeds its axons directly; spikes of all
     others arrive as inputs, over the fabric even if from the core itself.
     """
-    inside = {p.name: p.take(np.asarray(share[p.name])) for p in network.populations if p.name in share}
+    inside = {
+        p.name: p.take(np.asarray(share[p.name])) for p in network.populations if p.name in share
+    }
     edges = [e for e in network.edges if e.target in share]
     output = next((name for name in inside if name == network.output), list(inside)[-1])
-    direct = {name for name, p in inside.items() if p.size == network.size_of(name) and name != output
-              and len({network.physical_delay(e) for e in edges if e.source == name}) == 1}
+    direct = {
+        name
+        for name, p in inside.items()
+        if p.size == network.size_of(name)
+        and name != output
+        and len({network.physical_delay(e) for e in edges if e.source == name}) == 1
+    }
     lines: dict[str, np.ndarray] = {}
     for e in edges:
         if e.source not in direct:
-            name, reach = e.source if network.is_input(e.source) else NOBODY + e.source, e.lines(share[e.target])
+            name, reach = (
+                e.source if network.is_input(e.source) else NOBODY + e.source,
+                e.lines(share[e.target]),
+            )
             lines[name] = np.union1d(lines[name], reach) if name in lines else reach
     own = []
     for e in edges:
         name = e.source if e.source in direct or network.is_input(e.source) else NOBODY + e.source
         rows = lines[name] if name in lines else np.arange(network.size_of(name))
-        own.append(Edge(source=name, target=e.target, delay=e.delay, weights=e.block(rows, share[e.target])))
+        own.append(
+            Edge(
+                source=name, target=e.target, delay=e.delay, weights=e.block(rows, share[e.target])
+            )
+        )
     inputs = tuple(Input(name=name, size=rows.size) for name, rows in lines.items())
-    return replace(network, inputs=inputs, populations=tuple(inside.values()), edges=tuple(own), output=output, metadata={}), lines
+    return replace(
+        network,
+        inputs=inputs,
+        populations=tuple(inside.values()),
+        edges=tuple(own),
+        output=output,
+        metadata={},
+    ), lines
 
 
 class MeshModel:
@@ -168,17 +241,24 @@ class MeshModel:
         self.cores = {n: Core(core.image, engine) for n, core in image.cores.items()}
         self._packets = {n: self._destinations(core) for n, core in self.cores.items()}
 
-    def run(self, stimulus: Stimulus, *, membranes: bool = True, dense: bool = False) -> list[Trace]:
+    def run(
+        self, stimulus: Stimulus, *, membranes: bool = True, dense: bool = False
+    ) -> list[Trace]:
         """The trace of every core, by its number, in the populations of its own network; counters without stalls, at the mesh's ticks."""
         most = max(core.axons + core.neurons.place.size for core in self.cores.values())
         size = max(1, min(64, (8 << 20) // (self.image.ticks * most)))
-        parts = [stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)] or [stimulus]
+        parts = [
+            stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)
+        ] or [stimulus]
         traces = [self._run(part, membranes, dense) for part in parts]
         return [Trace.concatenate(list(of_core)) for of_core in zip(*traces, strict=True)]
 
     def _run(self, stimulus: Stimulus, membranes: bool, dense: bool) -> list[Trace]:
         ticks, stimuli = self.image.ticks, self.image.stimuli(stimulus)
-        runs = {n: core.start(core.events(stimuli[n], ticks), membranes=membranes) for n, core in self.cores.items()}
+        runs = {
+            n: core.start(core.events(stimuli[n], ticks), membranes=membranes)
+            for n, core in self.cores.items()
+        }
         for tick in range(ticks):
             for run in runs.values():
                 run.tick(tick)
@@ -188,16 +268,23 @@ class MeshModel:
                     if tick + delay < ticks:
                         runs[to].events[:, tick + delay, axons] |= fired[:, neurons]
         idle = self._idle(stimulus.samples, ticks, dense)
-        return [self.cores[n].trace(runs[n].finish(), dense=dense) if n in runs else idle for n in range(len(self.mesh))]
+        return [
+            self.cores[n].trace(runs[n].finish(), dense=dense) if n in runs else idle
+            for n in range(len(self.mesh))
+        ]
 
     def _destinations(self, core: Core) -> list[tuple[int, int, np.ndarray, np.ndarray]]:
         """(core, delay, neurons, their axons there) of all packets that a core sends."""
         route = core.neurons.route
         found: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for e in np.flatnonzero(route["kind"] == ROUTE_PACKET):
-            for member in self.mesh.check(Rectangle(*(int(route[side][e]) for side in ("x0", "y0", "x1", "y1")))):
+            for member in self.mesh.check(
+                Rectangle(*(int(route[side][e]) for side in ("x0", "y0", "x1", "y1")))
+            ):
                 to = self.mesh.number(member)
-                found.setdefault((to, int(route["delay"][e])), []).append((int(route["neuron"][e]), int(route["address"][e])))
+                found.setdefault((to, int(route["delay"][e])), []).append(
+                    (int(route["neuron"][e]), int(route["address"][e]))
+                )
         return [(to, delay, *np.array(pairs).T) for (to, delay), pairs in found.items()]
 
     def _idle(self, samples: int, ticks: int, dense: bool) -> Trace:
@@ -205,7 +292,9 @@ class MeshModel:
         chip, d = self.image.chip, self.image.chip.derived
         counters = {name: np.zeros((samples, ticks), np.int64) for name in COUNTERS}
         scan, events = (chip.axons, chip.axons) if dense else (-(-chip.axons // SCAN_BITS), 0)
-        counters["cycles"][:] = cycles(np.array(scan), np.array(events), np.array(d.words * d.spike_chunks), 0, 0, d.words)
+        counters["cycles"][:] = cycles(
+            np.array(scan), np.array(events), np.array(d.words * d.spike_chunks), 0, 0, d.words
+        )
         counters["ticks"][:] = 1
         counters["slots"][:] = events * chip.columns
         return Trace({}, {}, counters)
@@ -213,7 +302,9 @@ class MeshModel:
 
 # -- routes --------------------------------------------------------------------------------------------------------------
 
-Links = dict[str, dict[int, list[tuple[int, int, int]]]]  # population: neuron of the whole: (core, axon, delay) that it feeds
+Links = dict[
+    str, dict[int, list[tuple[int, int, int]]]
+]  # population: neuron of the whole: (core, axon, delay) that it feeds
 
 
 def _links(network: Network, image: MeshImage) -> dict[int, Links]:
@@ -227,11 +318,15 @@ def _links(network: Network, image: MeshImage) -> dict[int, Links]:
                 continue
             delay, most = group.delay - network.start_of(source), core.image.chip.delay_max
             if not 1 <= delay <= most:
-                raise InputError(f"physical delay of the edges from population {source!r} must be in 1..{most} on this chip (delay_max), "
-                                 f"not {delay}")
+                raise InputError(
+                    f"physical delay of the edges from population {source!r} must be in 1..{most} on this chip (delay_max), "
+                    f"not {delay}"
+                )
             for i, neuron in enumerate(rows.tolist()):
                 of_core = links.setdefault(int(holders[source][neuron]), {})
-                of_core.setdefault(source, {}).setdefault(neuron, []).append((n, group.first_axon + i, delay))
+                of_core.setdefault(source, {}).setdefault(neuron, []).append(
+                    (n, group.first_axon + i, delay)
+                )
     return links
 
 
@@ -255,11 +350,15 @@ def _route(network: Network, core: Share, links: Links, mesh: Mesh) -> Image:
                     values[key][row] = value
                 if k < len(entries) - 1:
                     if free == d.route_rows:
-                        raise InputError(f"route entries beyond one per neuron must be at most {chip.chain} in a core of this chip "
-                                         f"(chain), not more, for all destinations of {p.name!r}: choose a larger chain")
+                        raise InputError(
+                            f"route entries beyond one per neuron must be at most {chip.chain} in a core of this chip "
+                            f"(chain), not more, for all destinations of {p.name!r}: choose a larger chain"
+                        )
                     values["more"][row], values["next"][row] = 1, free
                     row, free = free, free + 1
-    return replace(image, memories={**image.memories, "routes": row_bytes(pack_plain(record, values))})
+    return replace(
+        image, memories={**image.memories, "routes": row_bytes(pack_plain(record, values))}
+    )
 
 
 def _entries(places: list[tuple[int, int, int]], mesh: Mesh) -> list[dict[str, Any]]:
@@ -267,8 +366,11 @@ def _entries(places: list[tuple[int, int, int]], mesh: Mesh) -> list[dict[str, A
     cores: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for n, axon, delay in places:
         cores.setdefault((axon, delay), []).append(mesh.core(n))
-    return [{"kind": ROUTE_PACKET, "address": axon, "delay": delay, **vars(mesh.check(rectangle))}
-            for (axon, delay), members in cores.items() for rectangle in chain(members)]
+    return [
+        {"kind": ROUTE_PACKET, "address": axon, "delay": delay, **vars(mesh.check(rectangle))}
+        for (axon, delay), members in cores.items()
+        for rectangle in chain(members)
+    ]
 
 
 def _check_shares(network: Network, shares: Sequence[Mapping[str, np.ndarray]]) -> None:
@@ -276,9 +378,13 @@ def _check_shares(network: Network, shares: Sequence[Mapping[str, np.ndarray]]) 
     for share in shares:
         for name, neurons in share.items():
             if name not in held:
-                raise InputError(f"population of a core must be one of {', '.join(held)}, not {name!r}")
+                raise InputError(
+                    f"population of a core must be one of {', '.join(held)}, not {name!r}"
+                )
             held[name] += np.bincount(np.asarray(neurons, np.int64), minlength=held[name].size)
     for name, count in held.items():
         if (count != 1).any():
             neuron = int(np.argmax(count != 1))
-            raise InputError(f"neuron {neuron} of population {name!r} must lie on one core, not on {count[neuron]}")
+            raise InputError(
+                f"neuron {neuron} of population {name!r} must lie on one core, not on {count[neuron]}"
+            )

@@ -37,7 +37,9 @@ class Program(Shared):
         return dict(enumerate(self.parts))
 
     @classmethod
-    def of(cls, chip: Chip, network: dict[str, Any], populations: Nodes, shares: dict[int, Share]) -> "Program":
+    def of(
+        cls, chip: Chip, network: dict[str, Any], populations: Nodes, shares: dict[int, Share]
+    ) -> "Program":
         return cls(chip, network, populations, tuple(shares.values()))
 
     def _check(self, what: str, left: dict[str, np.ndarray]) -> None:
@@ -46,9 +48,13 @@ class Program(Shared):
         for i, part in enumerate(self.parts):
             for name, lines in part.lines.items():
                 if name in holders and (last := int(holders[name][lines].max())) >= i:
-                    raise InputError(f"part {i} of {what} must listen to parts before it, not to part {last}: map the network again")
+                    raise InputError(
+                        f"part {i} of {what} must listen to parts before it, not to part {last}: map the network again"
+                    )
 
-    def run(self, stimulus: Stimulus, one: Callable[[int, Stimulus], Trace], *, membranes: bool = True) -> Trace:
+    def run(
+        self, stimulus: Stimulus, one: Callable[[int, Stimulus], Trace], *, membranes: bool = True
+    ) -> Trace:
         """Run all parts in turn; ``one(i, stimulus of part i)`` runs part i on whatever it runs on.
 
         Counters are the sums over the parts, at the ticks of the whole. A PIM layer runs, whole, for each part that takes currents of it.
@@ -65,10 +71,21 @@ class Program(Shared):
         counters: dict[str, np.ndarray] = {}
         currents = {}
         if head := self.pim_head:
-            currents[head.target] = np.zeros((samples, head.frames(steps), dict(s[:2] for s in self.populations)[head.target]), np.int32)
+            currents[head.target] = np.zeros(
+                (samples, head.frames(steps), dict(s[:2] for s in self.populations)[head.target]),
+                np.int32,
+            )
         for i, part in enumerate(self.parts):
-            trace = one(i, Stimulus({name: pack_bits(spikes[name][:, :, lines]) for name, lines in part.lines.items()},
-                                    pixels=stimulus.pixels if part.image.pim_head else {}))
+            trace = one(
+                i,
+                Stimulus(
+                    {
+                        name: pack_bits(spikes[name][:, :, lines])
+                        for name, lines in part.lines.items()
+                    },
+                    pixels=stimulus.pixels if part.image.pim_head else {},
+                ),
+            )
             for name, neurons in part.neurons.items():
                 spikes[name][:, :, neurons] = unpack(trace.spikes[name], neurons.size)
                 if membranes:
@@ -79,11 +96,17 @@ class Program(Shared):
             for name, values in trace.counters.items():
                 whole = counters.setdefault(name, np.zeros((samples, self.ticks), np.int64))
                 if name in ("n_sat", "n_clip"):  # of the layer, the same in every part that runs it
-                    whole[:, first:first + values.shape[1]] = np.maximum(whole[:, first:first + values.shape[1]], values)
+                    whole[:, first : first + values.shape[1]] = np.maximum(
+                        whole[:, first : first + values.shape[1]], values
+                    )
                 else:
-                    whole[:, first:first + values.shape[1]] += values
-        return Trace({name: pack_bits(spikes[name]) for name in start}, potentials,
-                     {name: counters[name] for name in COUNTERS | PIM_COUNTERS if name in counters}, currents)
+                    whole[:, first : first + values.shape[1]] += values
+        return Trace(
+            {name: pack_bits(spikes[name]) for name in start},
+            potentials,
+            {name: counters[name] for name in COUNTERS | PIM_COUNTERS if name in counters},
+            currents,
+        )
 
 
 def compile_program(network: Network, chip: Chip) -> Program | Image:
@@ -92,7 +115,12 @@ def compile_program(network: Network, chip: Chip) -> Program | Image:
     try:
         placement = place(network, chip)
     except InputError:
-        parts = tuple(Share(pack(part.network, chip=chip), part.lines, part.neurons) for part in partition(network, chip))
+        parts = tuple(
+            Share(pack(part.network, chip=chip), part.lines, part.neurons)
+            for part in partition(network, chip)
+        )
     else:
         return pack(network, placement)
-    return Program(chip, summary(network), tuple((p.name, p.size, p.start) for p in network.populations), parts)
+    return Program(
+        chip, summary(network), tuple((p.name, p.size, p.start) for p in network.populations), parts
+    )

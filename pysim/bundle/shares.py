@@ -63,7 +63,13 @@ class Shared(Bundle):
 
     @classmethod
     @abstractmethod
-    def of(cls: type[S], chip: Chip, network: dict[str, Any], populations: Nodes, shares: dict[int, Share]) -> S:
+    def of(
+        cls: type[S],
+        chip: Chip,
+        network: dict[str, Any],
+        populations: Nodes,
+        shares: dict[int, Share],
+    ) -> S:
         """From its shares by number."""
 
     def source(self, line: str) -> str:
@@ -94,18 +100,32 @@ class Shared(Bundle):
 
     def save(self, folder: str | Path) -> Path:
         """Write all under a temporary name, then rename it to ``folder``; an earlier bundle there is replaced."""
+
         def fill(new: Path) -> None:
             tables: dict[str, np.ndarray] = {}
             for n, share in self.shares.items():
                 share.image.save(new / f"{self.each}{n}")
-                tables |= {f"{self.each}{n}.lines.{name}": rows for name, rows in share.lines.items()}
-                tables |= {f"{self.each}{n}.neurons.{name}": rows for name, rows in share.neurons.items()}
+                tables |= {
+                    f"{self.each}{n}.lines.{name}": rows for name, rows in share.lines.items()
+                }
+                tables |= {
+                    f"{self.each}{n}.neurons.{name}": rows for name, rows in share.neurons.items()
+                }
             data = save({k: np.ascontiguousarray(v, np.int64) for k, v in tables.items()})
             (new / f"{self.each}s.safetensors").write_bytes(data)
-            (new / HEADS[self.kind]).write_bytes(seal({
-                "format": f"spikeloop {self.kind}", "version": VERSION, "chip": self.chip.to_dict(), "network": self.network,
-                "populations": [list(p) for p in self.populations], f"{self.each}s": len(self.shares),
-                "tables": hashlib.sha256(data).hexdigest()}))
+            (new / HEADS[self.kind]).write_bytes(
+                seal(
+                    {
+                        "format": f"spikeloop {self.kind}",
+                        "version": VERSION,
+                        "chip": self.chip.to_dict(),
+                        "network": self.network,
+                        "populations": [list(p) for p in self.populations],
+                        f"{self.each}s": len(self.shares),
+                        "tables": hashlib.sha256(data).hexdigest(),
+                    }
+                )
+            )
 
         return write_folder(folder, self.kind, (*HEADS.values(), MANIFEST), fill)
 
@@ -118,24 +138,40 @@ class Shared(Bundle):
             head = open_seal((folder / head_file).read_bytes(), what)
             tables = load(data := (folder / tables_file).read_bytes())
         except OSError as error:
-            raise InputError(f"{what} must hold {head_file} and {tables_file}, not miss one ({error.strerror})") from None
+            raise InputError(
+                f"{what} must hold {head_file} and {tables_file}, not miss one ({error.strerror})"
+            ) from None
         except SafetensorError:
-            raise InputError(f"{tables_file} of {what} must be a safetensors file, not damaged: map the network again") from None
+            raise InputError(
+                f"{tables_file} of {what} must be a safetensors file, not damaged: map the network again"
+            ) from None
         if head.get("format") != f"spikeloop {cls.kind}" or head.get("version") != VERSION:
-            raise InputError(f"{what} must be of version {VERSION}, not {head.get('version')!r}: map the network again")
+            raise InputError(
+                f"{what} must be of version {VERSION}, not {head.get('version')!r}: map the network again"
+            )
         if head.get("tables") != hashlib.sha256(data).hexdigest():
-            raise InputError(f"{tables_file} of {what} must have the SHA-256 of {head_file}, not another (damaged): map the network again")
+            raise InputError(
+                f"{tables_file} of {what} must have the SHA-256 of {head_file}, not another (damaged): map the network again"
+            )
         try:
             chip = Chip.from_dict(head["chip"])
             populations = tuple((name, size, start) for name, size, start in head["populations"])
             numbers = sorted({int(key.partition(".")[0].removeprefix(cls.each)) for key in tables})
             if len(numbers) != head[f"{cls.each}s"]:
-                raise InputError(f"tables of {what} must be of {head[f'{cls.each}s']} {cls.each}s, not of {len(numbers)}")
+                raise InputError(
+                    f"tables of {what} must be of {head[f'{cls.each}s']} {cls.each}s, not of {len(numbers)}"
+                )
             shares = {}
             for n in numbers:
                 image = Image.load(folder / f"{cls.each}{n}", chip)
-                shares[n] = Share(image, {i.name: tables.pop(f"{cls.each}{n}.lines.{i.name}") for i in image.inputs},
-                                  {p.name: tables.pop(f"{cls.each}{n}.neurons.{p.name}") for p in image.placement.populations})
+                shares[n] = Share(
+                    image,
+                    {i.name: tables.pop(f"{cls.each}{n}.lines.{i.name}") for i in image.inputs},
+                    {
+                        p.name: tables.pop(f"{cls.each}{n}.neurons.{p.name}")
+                        for p in image.placement.populations
+                    },
+                )
             bundle = cls.of(chip, head["network"], populations, shares)
             bundle._check(what, tables)
         except InputError:  # of a share: says itself what is wrong
@@ -153,14 +189,22 @@ class Shared(Bundle):
             for node in share.image.inputs:
                 rows, most = share.lines[node.name], lines[self.source(node.name)]
                 if rows.shape != (node.size,) or rows.min() < 0 or rows.max() >= most:
-                    raise InputError(f"lines of {node.name!r} in {what} must be {node.size} of 0..{most - 1}, not others")
+                    raise InputError(
+                        f"lines of {node.name!r} in {what} must be {node.size} of 0..{most - 1}, not others"
+                    )
             for held_here in share.image.placement.populations:
                 rows = share.neurons[held_here.name]
                 if rows.shape != (held_here.size,):
-                    raise InputError(f"neurons of {held_here.name!r} in {what} must be {held_here.size}, not {rows.size}")
+                    raise InputError(
+                        f"neurons of {held_here.name!r} in {what} must be {held_here.size}, not {rows.size}"
+                    )
                 held[held_here.name].append(rows)
         for name, some in held.items():
-            if not np.array_equal(np.sort(np.concatenate([*some, np.zeros(0, np.int64)])), np.arange(sizes[name])):
-                raise InputError(f"neurons of {name!r} in {what} must be in one {self.each} each, not otherwise: map the network again")
+            if not np.array_equal(
+                np.sort(np.concatenate([*some, np.zeros(0, np.int64)])), np.arange(sizes[name])
+            ):
+                raise InputError(
+                    f"neurons of {name!r} in {what} must be in one {self.each} each, not otherwise: map the network again"
+                )
         if left:
             raise InputError(f"tables of {what} must belong to its {self.each}s, not {min(left)!r}")

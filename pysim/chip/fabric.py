@@ -34,7 +34,9 @@ class Rectangle:
 
     def __post_init__(self) -> None:
         if not (0 <= self.x0 <= self.x1 and 0 <= self.y0 <= self.y1):
-            raise InputError(f"rectangle of a packet must have 0 <= x0 <= x1 and 0 <= y0 <= y1, not {astuple(self)}: order its corners")
+            raise InputError(
+                f"rectangle of a packet must have 0 <= x0 <= x1 and 0 <= y0 <= y1, not {astuple(self)}: order its corners"
+            )
 
     def __len__(self) -> int:
         return (self.x1 - self.x0 + 1) * (self.y1 - self.y0 + 1)
@@ -65,13 +67,17 @@ class Mesh:
         """The number of a core; InputError outside the mesh."""
         x, y = core
         if not (0 <= x < self.width and 0 <= y < self.height):
-            raise InputError(f"core must lie in the {self.width} x {self.height} mesh, not at x = {x}, y = {y}: choose a larger mesh")
+            raise InputError(
+                f"core must lie in the {self.width} x {self.height} mesh, not at x = {x}, y = {y}: choose a larger mesh"
+            )
         return y * self.width + x
 
     def core(self, number: int) -> Place:
         """(x, y) of a core's number; InputError outside the mesh."""
         if not 0 <= number < len(self):
-            raise InputError(f"core number must be in 0..{len(self) - 1}, not {number}: choose a larger mesh")
+            raise InputError(
+                f"core number must be in 0..{len(self) - 1}, not {number}: choose a larger mesh"
+            )
         return number % self.width, number // self.width
 
     def check(self, rectangle: Rectangle) -> Rectangle:
@@ -114,7 +120,10 @@ def chain(destinations: Iterable[Place]) -> list[Rectangle]:
 def _chain(left: frozenset[Place]) -> tuple[Rectangle, ...]:
     found = []
     while left:
-        best = max((_largest(left, corner) for corner in sorted(left, key=lambda core: core[::-1])), key=len)
+        best = max(
+            (_largest(left, corner) for corner in sorted(left, key=lambda core: core[::-1])),
+            key=len,
+        )
         found.append(best)
         left -= frozenset(best)
     return tuple(found)

@@ -14,10 +14,41 @@ Source: Cheshire and Baker 1999 (COBS); CRC-32 as in Ethernet, zlib.
 import zlib
 from dataclasses import dataclass
 
-__all__ = ["BATCH", "BITMAP", "COMMANDS", "DAMAGED", "EVENTS", "FRAME_BYTES", "HEADER_BYTES", "HELLO", "ITEM_DONE", "ITEM_EVENT",
-           "ITEM_PAUSED", "KINDS", "LONGEST_BLOCK", "NAK", "NATURES", "OUT_OF_SEQUENCE", "PAYLOAD_BYTES", "PROTOCOL", "READ", "REASONS",
-           "REPLY", "RUN", "STATUS", "TAIL_BYTES", "WAIT_CYCLES", "WIRE_BYTES", "WRITE", "Command", "open_frame", "seal", "sealed_size",
-           "stuff", "unstuff"]
+__all__ = [
+    "BATCH",
+    "BITMAP",
+    "COMMANDS",
+    "DAMAGED",
+    "EVENTS",
+    "FRAME_BYTES",
+    "HEADER_BYTES",
+    "HELLO",
+    "ITEM_DONE",
+    "ITEM_EVENT",
+    "ITEM_PAUSED",
+    "KINDS",
+    "LONGEST_BLOCK",
+    "NAK",
+    "NATURES",
+    "OUT_OF_SEQUENCE",
+    "PAYLOAD_BYTES",
+    "PROTOCOL",
+    "READ",
+    "REASONS",
+    "REPLY",
+    "RUN",
+    "STATUS",
+    "TAIL_BYTES",
+    "WAIT_CYCLES",
+    "WIRE_BYTES",
+    "WRITE",
+    "Command",
+    "open_frame",
+    "seal",
+    "sealed_size",
+    "stuff",
+    "unstuff",
+]
 
 PROTOCOL = 1
 WIRE_BYTES = 2048
@@ -38,20 +69,29 @@ WAIT_CYCLES = 1 << 20
 """a frame waits no longer for the core: then it is answered as far as it came (watchdog)"""
 
 HELLO, BATCH, NAK, REPLY = 1, 2, 3, 0x80
-KINDS = {HELLO: "begins a session: the next batch has this sequence + 1; events that wait are thrown away",
-         BATCH: "commands, done in order once; the same sequence again gets the same reply again",
-         NAK: "of the chip only: a frame was refused and nothing done"}
+KINDS = {
+    HELLO: "begins a session: the next batch has this sequence + 1; events that wait are thrown away",
+    BATCH: "commands, done in order once; the same sequence again gets the same reply again",
+    NAK: "of the chip only: a frame was refused and nothing done",
+}
 DAMAGED, OUT_OF_SEQUENCE = 1, 2
-REASONS = {DAMAGED: "damaged: no whole frame, or one of an unknown kind",
-           OUT_OF_SEQUENCE: "out of sequence, or no session"}
+REASONS = {
+    DAMAGED: "damaged: no whole frame, or one of an unknown kind",
+    OUT_OF_SEQUENCE: "out of sequence, or no session",
+}
 NATURES = {0: "board", 1: "virtual board"}
 
 READ, WRITE, EVENTS, BITMAP, RUN = 1, 2, 3, 4, 5
 
 OK, PAUSED, ROOM, BUSY, MALFORMED, UNKNOWN = range(6)
-STATUS = {OK: "all commands are done", PAUSED: "a run is under way: another run goes on with it",
-          ROOM: "the reply of the next command does not fit: send it again in a frame of its own",
-          BUSY: "the core did not become idle", MALFORMED: "a command ends after its frame", UNKNOWN: "no such op"}
+STATUS = {
+    OK: "all commands are done",
+    PAUSED: "a run is under way: another run goes on with it",
+    ROOM: "the reply of the next command does not fit: send it again in a frame of its own",
+    BUSY: "the core did not become idle",
+    MALFORMED: "a command ends after its frame",
+    UNKNOWN: "no such op",
+}
 
 ITEM_EVENT, ITEM_DONE, ITEM_PAUSED = 0, 1, 2
 
@@ -70,14 +110,47 @@ class Verb:
 
 
 COMMANDS = {
-    READ: Verb("read", "words", "the first", 0, 4, True, "reads neighbouring words of the memory map (registers alone: without waiting)"),
-    WRITE: Verb("write", "words", "the first", 4, 0, True, "writes neighbouring words of the memory map"),
-    EVENTS: Verb("events", "events", "delay << 24 | first axon", 2, 0, True, "sends an event to first axon + n for each 16-bit n"),
-    BITMAP: Verb("bitmap", "bytes", "delay << 24 | first axon", 1, 0, True,
-                 "sends an event to first axon + n for each bit n that is set, least significant first"),
-    RUN: Verb("run", "ticks", "", 0, 0, False, "runs ticks; the reply has a 32-bit item (kind << 24 | delay << 16 | address) for each "
-              "event that leaves (kind 0), after each tick one of kind 1; one of kind 2 ends a run that must be continued. 0 ticks: one "
-              "item of kind 1 after the events that wait"),
+    READ: Verb(
+        "read",
+        "words",
+        "the first",
+        0,
+        4,
+        True,
+        "reads neighbouring words of the memory map (registers alone: without waiting)",
+    ),
+    WRITE: Verb(
+        "write", "words", "the first", 4, 0, True, "writes neighbouring words of the memory map"
+    ),
+    EVENTS: Verb(
+        "events",
+        "events",
+        "delay << 24 | first axon",
+        2,
+        0,
+        True,
+        "sends an event to first axon + n for each 16-bit n",
+    ),
+    BITMAP: Verb(
+        "bitmap",
+        "bytes",
+        "delay << 24 | first axon",
+        1,
+        0,
+        True,
+        "sends an event to first axon + n for each bit n that is set, least significant first",
+    ),
+    RUN: Verb(
+        "run",
+        "ticks",
+        "",
+        0,
+        0,
+        False,
+        "runs ticks; the reply has a 32-bit item (kind << 24 | delay << 16 | address) for each "
+        "event that leaves (kind 0), after each tick one of kind 1; one of kind 2 ends a run that must be continued. 0 ticks: one "
+        "item of kind 1 after the events that wait",
+    ),
 }
 
 
@@ -91,7 +164,12 @@ class Command:
     data: bytes = b""
 
     def to_bytes(self) -> bytes:
-        return bytes((self.op,)) + self.count.to_bytes(2, "little") + self.address.to_bytes(4, "little") + self.data
+        return (
+            bytes((self.op,))
+            + self.count.to_bytes(2, "little")
+            + self.address.to_bytes(4, "little")
+            + self.data
+        )
 
     @property
     def size(self) -> int:
@@ -121,7 +199,7 @@ def unstuff(data: bytes) -> bytes | None:
     out, at, end = [], 0, len(data)
     while at < end:
         code = data[at]
-        block = data[at + 1:at + code]
+        block = data[at + 1 : at + code]
         if not code or at + code > end:
             return None
         out.append(block)

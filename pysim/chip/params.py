@@ -82,23 +82,44 @@ class Chip:
     pim: PimFront | None = None
 
     def __post_init__(self) -> None:
-        for name, low, high in (("axons", 1, 65536), ("columns", 1, 65536), ("lanes", 1, 1024), ("membrane_bits", 8, 32),
-                                ("delay_max", 1, MAX_DELAY), ("extension", 1, MAX_EXTENSION), ("pages", 1, MAX_PAGES),
-                                ("leak_terms", 0, LEAK_TERMS), ("banks", 1, 2), ("mesh_width", 1, MAX_SIDE), ("mesh_height", 1, MAX_SIDE),
-                                ("chain", 0, 65536), ("refractory_bits", 0, MAX_REFRACTORY.bit_length())):
+        for name, low, high in (
+            ("axons", 1, 65536),
+            ("columns", 1, 65536),
+            ("lanes", 1, 1024),
+            ("membrane_bits", 8, 32),
+            ("delay_max", 1, MAX_DELAY),
+            ("extension", 1, MAX_EXTENSION),
+            ("pages", 1, MAX_PAGES),
+            ("leak_terms", 0, LEAK_TERMS),
+            ("banks", 1, 2),
+            ("mesh_width", 1, MAX_SIDE),
+            ("mesh_height", 1, MAX_SIDE),
+            ("chain", 0, 65536),
+            ("refractory_bits", 0, MAX_REFRACTORY.bit_length()),
+        ):
             check_int(f"chip parameter {name}", getattr(self, name), low, high)
         if self.digit_bits not in (1, 2, 4, 8):
-            raise InputError(f"chip parameter digit_bits must be 1, 2, 4 or 8, not {self.digit_bits!r}")
+            raise InputError(
+                f"chip parameter digit_bits must be 1, 2, 4 or 8, not {self.digit_bits!r}"
+            )
         for name in ("extension", "pages"):
             if (value := getattr(self, name)) & (value - 1):
                 raise InputError(f"chip parameter {name} must be a power of two, not {value}")
         if self.columns % self.digit_bits:
-            raise InputError(f"chip parameter columns must be a multiple of digit_bits ({self.digit_bits}), not {self.columns}")
+            raise InputError(
+                f"chip parameter columns must be a multiple of digit_bits ({self.digit_bits}), not {self.columns}"
+            )
         for name in ("roundings", "bounded", "sliced", "clock_gates"):
             if not isinstance(getattr(self, name), bool):
-                raise InputError(f"chip parameter {name} must be true or false, not {getattr(self, name)!r}")
-        if self.pim and (self.mesh_width * self.mesh_height > 1 or not self.clock_gates or self.banks > 1):
-            raise InputError("chip with a PIM macro must be a single core of one bank with clock_gates, not another one")
+                raise InputError(
+                    f"chip parameter {name} must be true or false, not {getattr(self, name)!r}"
+                )
+        if self.pim and (
+            self.mesh_width * self.mesh_height > 1 or not self.clock_gates or self.banks > 1
+        ):
+            raise InputError(
+                "chip with a PIM macro must be a single core of one bank with clock_gates, not another one"
+            )
 
     @cached_property
     def derived(self) -> "Derived":
@@ -115,7 +136,10 @@ class Chip:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Chip":
         if isinstance(values, dict):
-            values = {**values, "pim": PimFront.from_dict(values["pim"]) if "pim" in values else None}
+            values = {
+                **values,
+                "pim": PimFront.from_dict(values["pim"]) if "pim" in values else None,
+            }
         return from_exactly(cls, values, "chip parameters")
 
     def fingerprint(self) -> int:
@@ -141,7 +165,9 @@ class Derived:
         self.extension_bits = max(1, self.extensions.bit_length())
         self.axon_chunks = _ceil(self.axon_lines, SCAN_BITS)
         """scanner words of one ring slot"""
-        self.synapse_rows = max(self.words_at(1 << e) << e for e in range(self.extensions + 1)) * chip.axons
+        self.synapse_rows = (
+            max(self.words_at(1 << e) << e for e in range(self.extensions + 1)) * chip.axons
+        )
         """rows of synapses: enough for the words of every extension"""
         self.spike_chunks = _ceil(chip.lanes, SCAN_BITS)
         """scanner words of one word of spikes"""
@@ -166,11 +192,14 @@ class Derived:
         """a lane adds at most f A digits of at most 2^digit_bits - 1: it cannot overflow"""
         self.sum_bits = (self.axon_lines << (MAX_WEIGHT_BITS - 1)).bit_length() + 1
         """signed: |S| <= f A * 2^15"""
-        self.current_bits = max(self.sum_bits, p, chip.pim.macro.current_bits) + 2 if chip.pim else max(self.sum_bits, p) + 1
+        self.current_bits = (
+            max(self.sum_bits, p, chip.pim.macro.current_bits) + 2
+            if chip.pim
+            else max(self.sum_bits, p) + 1
+        )
         """signed: I = S + bias, or S + C + bias"""
         self.total_bits = max(p + 2, self.current_bits) + 1
         """signed: L + I, where |L| <= 4 * 2^(P-1)"""
-
 
     def words_at(self, extension: int) -> int:
         """Words of a core that runs with axon extension f: 1/f of the columns."""
@@ -192,10 +221,31 @@ PRESETS = {
     "zou2021": Chip(axons=1152, columns=1024, lanes=88, extension=64, pages=4),
     "full": Chip(axons=1152, columns=4096, lanes=128, digit_bits=4, delay_max=3, pages=4),
     # of the boards of cosim/board/fpga.py, placed and routed (docs/board.md)
-    "ulx3s-85f": Chip(axons=896, columns=448, lanes=4, membrane_bits=16, delay_max=1, leak_terms=1, refractory_bits=0, bounded=False,
-                      sliced=False, clock_gates=False),
-    "hx8k": Chip(axons=64, columns=16, lanes=2, membrane_bits=8, delay_max=1, leak_terms=1, refractory_bits=0, roundings=False,
-                 bounded=False, sliced=False, clock_gates=False),
+    "ulx3s-85f": Chip(
+        axons=896,
+        columns=448,
+        lanes=4,
+        membrane_bits=16,
+        delay_max=1,
+        leak_terms=1,
+        refractory_bits=0,
+        bounded=False,
+        sliced=False,
+        clock_gates=False,
+    ),
+    "hx8k": Chip(
+        axons=64,
+        columns=16,
+        lanes=2,
+        membrane_bits=8,
+        delay_max=1,
+        leak_terms=1,
+        refractory_bits=0,
+        roundings=False,
+        bounded=False,
+        sliced=False,
+        clock_gates=False,
+    ),
 }
 
 
@@ -212,5 +262,7 @@ def preset(name: str) -> Chip:
         try:
             values[key] = json.loads(value)
         except ValueError:
-            raise InputError(f"chip parameter {key} must be a number, true or false, not {value!r}") from None
+            raise InputError(
+                f"chip parameter {key} must be a number, true or false, not {value!r}"
+            ) from None
     return Chip.from_dict(values)

@@ -11,10 +11,29 @@ import numpy as np
 
 from spikeloop.pysim.chip.params import Chip
 
-__all__ = ["Field", "leak_record", "fire_record", "neuron_record", "bound_record", "word_record", "route_record", "event_record",
-           "output_record", "packet_record", "place_record", "numbered", "width",
-           "pack_lanes", "unpack_lanes", "pack_plain", "unpack_plain",
-           "ROUTE_NONE", "ROUTE_LOCAL", "ROUTE_OUT", "ROUTE_PACKET"]
+__all__ = [
+    "Field",
+    "leak_record",
+    "fire_record",
+    "neuron_record",
+    "bound_record",
+    "word_record",
+    "route_record",
+    "event_record",
+    "output_record",
+    "packet_record",
+    "place_record",
+    "numbered",
+    "width",
+    "pack_lanes",
+    "unpack_lanes",
+    "pack_plain",
+    "unpack_plain",
+    "ROUTE_NONE",
+    "ROUTE_LOCAL",
+    "ROUTE_OUT",
+    "ROUTE_PACKET",
+]
 
 ROUTE_NONE, ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET = 0, 1, 2, 3
 
@@ -32,80 +51,132 @@ class Field:
 def leak_record(chip: Chip) -> list[Field]:
     """Per lane and page, read by the leak stage."""
     p, d = chip.membrane_bits, chip.derived
-    fields = [Field("bias", p, True, "added to the sum"), Field("rectify", 1, False, "current below 0 becomes 0"),
-              Field("k0", 1, False, "membrane kept")]
+    fields = [
+        Field("bias", p, True, "added to the sum"),
+        Field("rectify", 1, False, "current below 0 becomes 0"),
+        Field("k0", 1, False, "membrane kept"),
+    ]
     for r in range(chip.leak_terms):
-        fields += [Field(f"on{r}", 1, False, f"leak term {r} acts"), Field(f"negative{r}", 1, False, f"leak term {r} is subtracted"),
-                   Field(f"shift{r}", d.shift_bits, False, f"right shift of leak term {r}, 0..{p}")]
+        fields += [
+            Field(f"on{r}", 1, False, f"leak term {r} acts"),
+            Field(f"negative{r}", 1, False, f"leak term {r} is subtracted"),
+            Field(f"shift{r}", d.shift_bits, False, f"right shift of leak term {r}, 0..{p}"),
+        ]
     if chip.roundings:
-        fields += [Field("toward_zero", 1, False, "shifts round toward zero (else down)"),
-                   Field("at_least_one", 1, False, "shifts leave at least 1 in size (with toward_zero)")]
+        fields += [
+            Field("toward_zero", 1, False, "shifts round toward zero (else down)"),
+            Field("at_least_one", 1, False, "shifts leave at least 1 in size (with toward_zero)"),
+        ]
     return fields
 
 
 def fire_record(chip: Chip) -> list[Field]:
     """Per lane and page, read by the fire stage."""
     p = chip.membrane_bits
-    return [Field("v_th", p, True, "threshold: spike when u >= v_th"), Field("v_sub", p, True, "subtracted by a soft reset")]
+    return [
+        Field("v_th", p, True, "threshold: spike when u >= v_th"),
+        Field("v_sub", p, True, "subtracted by a soft reset"),
+    ]
 
 
 def neuron_record(chip: Chip) -> list[Field]:
     """Per lane, the same on every page, read by the fire stage."""
     p = chip.membrane_bits
-    fields = [Field("used", 1, False, "a neuron starts at this lane"), Field("fire", 1, False, "may spike (else read-out)"),
-              Field("hard", 1, False, "hard reset"), Field("soft", 1, False, "soft reset"),
-              Field("v_reset", p, True, "membrane after a hard reset"), Field("v_init", p, True, "membrane after CLEAR")]
+    fields = [
+        Field("used", 1, False, "a neuron starts at this lane"),
+        Field("fire", 1, False, "may spike (else read-out)"),
+        Field("hard", 1, False, "hard reset"),
+        Field("soft", 1, False, "soft reset"),
+        Field("v_reset", p, True, "membrane after a hard reset"),
+        Field("v_init", p, True, "membrane after CLEAR"),
+    ]
     if chip.refractory_bits:
-        fields += [Field("refractory", chip.refractory_bits, False, "steps silenced after a spike"),
-                   Field("hold", 1, False, "held at v_reset while refractory")]
+        fields += [
+            Field("refractory", chip.refractory_bits, False, "steps silenced after a spike"),
+            Field("hold", 1, False, "held at v_reset while refractory"),
+        ]
     return fields
 
 
 def bound_record(chip: Chip) -> list[Field]:
     """Per lane, the same on every page, read by the fire stage; on chips with a lower bound."""
     p = chip.membrane_bits
-    return [Field("bounded", 1, False, "lower bound acts"), Field("low_add", 1, False, "low_value is added (else replaces u)"),
-            Field("v_low", p, True, "lower bound"), Field("low_value", p, True, "what the lower bound sets or adds")]
+    return [
+        Field("bounded", 1, False, "lower bound acts"),
+        Field("low_add", 1, False, "low_value is added (else replaces u)"),
+        Field("v_low", p, True, "lower bound"),
+        Field("low_value", p, True, "what the lower bound sets or adds"),
+    ]
 
 
 def word_record(chip: Chip) -> list[Field]:
     """Per word: what all its neurons share."""
     d = chip.derived
-    return [Field("used", 1, False, "the word holds neurons"), Field("start", d.start_bits, False, "start tick d"),
-            Field("last_page", d.page_bits, False, "pages - 1"), Field("last_digit", 4, False, "digits of a weight - 1"),
-            Field("shift", 1, False, "digit j weighs 2^(j digit_bits) (else 1: ternary)"),
-            Field("offset", 1, False, "weights are stored in excess: subtract events << offset_shift"),
-            Field("offset_shift", 4, False, "excess of one weight, as a power of two")]
+    return [
+        Field("used", 1, False, "the word holds neurons"),
+        Field("start", d.start_bits, False, "start tick d"),
+        Field("last_page", d.page_bits, False, "pages - 1"),
+        Field("last_digit", 4, False, "digits of a weight - 1"),
+        Field("shift", 1, False, "digit j weighs 2^(j digit_bits) (else 1: ternary)"),
+        Field("offset", 1, False, "weights are stored in excess: subtract events << offset_shift"),
+        Field("offset_shift", 4, False, "excess of one weight, as a power of two"),
+    ]
 
 
 def route_record(chip: Chip) -> list[Field]:
     """Per neuron: where its spikes go. In a mesh (the fields from x0) also to a rectangle of cores, and by a chain to several places."""
     d = chip.derived
-    fields = [Field("kind", 2, False, "0 nowhere, 1 the core's own axon, 2 the output stream, 3 in a mesh: a packet"),
-              Field("address", 16, False, "axon, or output line"), Field("delay", d.delay_bits, False, "physical delay in ticks")]
+    fields = [
+        Field(
+            "kind",
+            2,
+            False,
+            "0 nowhere, 1 the core's own axon, 2 the output stream, 3 in a mesh: a packet",
+        ),
+        Field("address", 16, False, "axon, or output line"),
+        Field("delay", d.delay_bits, False, "physical delay in ticks"),
+    ]
     if d.cores > 1:
-        fields += [*packet_record(chip.mesh_width, chip.mesh_height), Field("more", 1, False, "the spike goes on to entry `next`"),
-                   Field("next", max(1, (d.route_rows - 1).bit_length()), False, "row of the next entry of the chain")]
+        fields += [
+            *packet_record(chip.mesh_width, chip.mesh_height),
+            Field("more", 1, False, "the spike goes on to entry `next`"),
+            Field(
+                "next",
+                max(1, (d.route_rows - 1).bit_length()),
+                False,
+                "row of the next entry of the chain",
+            ),
+        ]
     return fields
 
 
 def place_record(chip: Chip) -> list[Field]:
     """Per current of a PIM layer: the lane that takes it."""
     lane_bits = max(1, (chip.lanes - 1).bit_length())
-    return [Field("used", 1, False, "a neuron of this core takes it"), Field("lane", lane_bits, False, "lane"),
-            Field("word", chip.derived.word_bits, False, "word")]
+    return [
+        Field("used", 1, False, "a neuron of this core takes it"),
+        Field("lane", lane_bits, False, "lane"),
+        Field("word", chip.derived.word_bits, False, "word"),
+    ]
 
 
 def packet_record(mesh_width: int, mesh_height: int) -> list[Field]:
     """Address of a packet in a mesh; the event it carries follows above it."""
     x_bits, y_bits = (max(1, (side - 1).bit_length()) for side in (mesh_width, mesh_height))
-    return [Field("x0", x_bits, False, "first column of the destination"), Field("y0", y_bits, False, "first row"),
-            Field("x1", x_bits, False, "last column, >= x0"), Field("y1", y_bits, False, "last row, >= y0")]
+    return [
+        Field("x0", x_bits, False, "first column of the destination"),
+        Field("y0", y_bits, False, "first row"),
+        Field("x1", x_bits, False, "last column, >= x0"),
+        Field("y1", y_bits, False, "last row, >= y0"),
+    ]
 
 
 def event_record(chip: Chip) -> list[Field]:
     """AER event into the core: sets ``axon`` in the slot ``delay`` ticks after the last started one."""
-    return [Field("axon", chip.derived.axon_bits, False, "axon to set"), Field("delay", chip.derived.delay_bits, False, "1..D_MAX")]
+    return [
+        Field("axon", chip.derived.axon_bits, False, "axon to set"),
+        Field("delay", chip.derived.delay_bits, False, "1..D_MAX"),
+    ]
 
 
 def output_record(chip: Chip) -> list[Field]:
@@ -115,7 +186,10 @@ def output_record(chip: Chip) -> list[Field]:
 
 def numbered(record: list[Field], chip: Chip) -> list[Field]:
     """An event as it crosses the pins of a mesh: above it the number of the core it is for, or comes from."""
-    return [*record, Field("core", chip.derived.core_bits, False, "number of the core, y * mesh_width + x")]
+    return [
+        *record,
+        Field("core", chip.derived.core_bits, False, "number of the core, y * mesh_width + x"),
+    ]
 
 
 def width(record: list[Field]) -> int:
@@ -143,7 +217,9 @@ def unpack_lanes(record: list[Field], lanes: int, bits: np.ndarray) -> dict[str,
 
 def pack_plain(record: list[Field], values: dict[str, np.ndarray]) -> np.ndarray:
     """values: for each field an integer array ``[rows]``. Returns bits uint8 ``[rows, width]``, bit 0 first."""
-    bits = [(np.asarray(values[f.name], dtype=np.int64) >> b) & 1 for f in record for b in range(f.bits)]
+    bits = [
+        (np.asarray(values[f.name], dtype=np.int64) >> b) & 1 for f in record for b in range(f.bits)
+    ]
     return np.stack(bits, axis=1).astype(np.uint8)
 
 

@@ -18,6 +18,8 @@ def from_exactly(cls: type, values: Any, what: str) -> Any:
     """The dataclass ``cls`` of a dict that has its fields, all of them and no other; InputError for anything else."""
     known = {f.name for f in fields(cls)}
     if not isinstance(values, dict) or set(values) != known:
-        raise InputError(f"{what} must be exactly {', '.join(sorted(known))}, "
-                         f"not {', '.join(sorted(values)) if isinstance(values, dict) else values!r}")
+        raise InputError(
+            f"{what} must be exactly {', '.join(sorted(known))}, "
+            f"not {', '.join(sorted(values)) if isinstance(values, dict) else values!r}"
+        )
     return cls(**values)

@@ -29,19 +29,27 @@ def write_atomic(path: str | Path, data: bytes) -> Path:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise InputError(f"output file must be writable, not {str(path)!r} ({error.strerror})") from None
+        raise InputError(
+            f"output file must be writable, not {str(path)!r} ({error.strerror})"
+        ) from None
     return path
 
 
-def write_folder(folder: str | Path, what: str, marks: tuple[str, ...], fill: Callable[[Path], None]) -> Path:
+def write_folder(
+    folder: str | Path, what: str, marks: tuple[str, ...], fill: Callable[[Path], None]
+) -> Path:
     """Have ``fill`` write a new folder under a temporary name, then rename it to ``folder``: never a half-written one.
 
     An earlier folder there is replaced if it is empty or holds one of the files ``marks``; InputError for any other.
     """
     folder = Path(folder)
     mine = any((folder / mark).is_file() for mark in marks)
-    if folder.is_symlink() or (folder.exists() and not mine and (folder.is_file() or any(folder.iterdir()))):
-        raise InputError(f"{what} folder must be new, empty or an earlier {what}, not {str(folder)!r}: name another")
+    if folder.is_symlink() or (
+        folder.exists() and not mine and (folder.is_file() or any(folder.iterdir()))
+    ):
+        raise InputError(
+            f"{what} folder must be new, empty or an earlier {what}, not {str(folder)!r}: name another"
+        )
     temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +61,9 @@ def write_folder(folder: str | Path, what: str, marks: tuple[str, ...], fill: Ca
             os.rename(folder, temporary / "old")
         os.rename(new, folder)
     except OSError as error:
-        raise InputError(f"{what} folder must be writable, not {str(folder)!r} ({error.strerror})") from None
+        raise InputError(
+            f"{what} folder must be writable, not {str(folder)!r} ({error.strerror})"
+        ) from None
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -77,4 +87,6 @@ def open_seal(data: bytes, what: str) -> dict[str, Any]:
             return rest
     except (ValueError, AttributeError, TypeError, RecursionError):
         pass
-    raise InputError(f"manifest of {what} must be as spikeloop wrote it, not damaged or edited: map the network again")
+    raise InputError(
+        f"manifest of {what} must be as spikeloop wrote it, not damaged or edited: map the network again"
+    )

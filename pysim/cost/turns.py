@@ -26,7 +26,20 @@ from spikeloop.pysim.chip.records import route_record, unpack_plain
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 
-__all__ = ["BANKS", "Job", "Schedule", "Turn", "at_pins", "jobs", "load_rows", "load_stream", "load_words", "order", "pauses", "schedule"]
+__all__ = [
+    "BANKS",
+    "Job",
+    "Schedule",
+    "Turn",
+    "at_pins",
+    "jobs",
+    "load_rows",
+    "load_stream",
+    "load_words",
+    "order",
+    "pauses",
+    "schedule",
+]
 
 BANKS = 2
 # What the registers at the pins of the chip (hdl/chip.py) add, in cycles: to a tick, and to a CLEAR with its command.
@@ -88,30 +101,54 @@ class Schedule:
         """Load cycles during which the same core ran: on one core, total = running + loading - hidden."""
         runs: dict[int, list[Turn]] = {}
         hidden = 0
-        for turn in self.turns:  # those of a core in the order of its runs; a load meets only the two before it
+        for turn in (
+            self.turns
+        ):  # those of a core in the order of its runs; a load meets only the two before it
             before = runs.setdefault(turn.core, [])
             if turn.load:
-                hidden += sum(max(0, min(turn.load[1], run.end) - max(turn.load[0], run.begin)) for run in before[-BANKS:])
+                hidden += sum(
+                    max(0, min(turn.load[1], run.end) - max(turn.load[0], run.begin))
+                    for run in before[-BANKS:]
+                )
             before.append(turn)
         return hidden
 
     def summary(self) -> dict[str, Any]:
         """The figures that matter, as JSON has them."""
-        return {"cores": self.cores, "ports": self.ports, "banks": BANKS, "batch": self.batch, "samples": self.samples,
-                "parts": len(self.jobs), "total": self.total, "running": self.running, "loading": self.loading, "hidden": self.hidden,
-                "cycles_per_sample": self.total / self.samples}
+        return {
+            "cores": self.cores,
+            "ports": self.ports,
+            "banks": BANKS,
+            "batch": self.batch,
+            "samples": self.samples,
+            "parts": len(self.jobs),
+            "total": self.total,
+            "running": self.running,
+            "loading": self.loading,
+            "hidden": self.hidden,
+            "cycles_per_sample": self.total / self.samples,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form: the summary and every turn."""
-        return {**self.summary(), "jobs": [{"name": j.name, "load": j.load, "sources": sorted(j.sources)} for j in self.jobs],
-                "turns": [vars(turn) for turn in self.turns]}
+        return {
+            **self.summary(),
+            "jobs": [
+                {"name": j.name, "load": j.load, "sources": sorted(j.sources)} for j in self.jobs
+            ],
+            "turns": [vars(turn) for turn in self.turns],
+        }
 
     def text(self) -> str:
         """One line per turn."""
-        lines = ["   batch   part  core  bank       load begins..ends        run begins..ends        name"]
+        lines = [
+            "   batch   part  core  bank       load begins..ends        run begins..ends        name"
+        ]
         for t in self.turns:
             load = f"{t.load[0]:>12,}..{t.load[1]:<12,}" if t.load else f"{'there':>20}{'':6}"
-            lines.append(f"{t.batch:>8,}{t.part:>7,}{t.core:>6}{t.bank:>6}  {load}{t.begin:>12,}..{t.end:<12,}  {self.jobs[t.part].name}")
+            lines.append(
+                f"{t.batch:>8,}{t.part:>7,}{t.core:>6}{t.bank:>6}  {load}{t.begin:>12,}..{t.end:<12,}  {self.jobs[t.part].name}"
+            )
         return "\n".join(lines) + "\n"
 
 
@@ -119,7 +156,9 @@ def order(jobs: Sequence[Job]) -> list[int]:
     """Jobs such that each comes after its sources, otherwise as given; InputError if they listen to each other in a circle."""
     for job in jobs:
         if beyond := [s for s in job.sources if not 0 <= s < len(jobs)]:
-            raise InputError(f"sources of part {job.name!r} must be in 0..{len(jobs) - 1} (the parts there are), not {beyond[0]}")
+            raise InputError(
+                f"sources of part {job.name!r} must be in 0..{len(jobs) - 1} (the parts there are), not {beyond[0]}"
+            )
     waits = [set(job.sources) for job in jobs]
     listeners: list[list[int]] = [[] for _ in jobs]
     for i, job in enumerate(jobs):
@@ -136,7 +175,9 @@ def order(jobs: Sequence[Job]) -> list[int]:
                 heappush(ready, listener)
     if len(found) < len(jobs):
         circle = ", ".join(repr(jobs[i].name) for i, sources in enumerate(waits) if sources)
-        raise InputError(f"parts that take turns must not listen to each other in a circle, as {circle} do: keep them on one core together")
+        raise InputError(
+            f"parts that take turns must not listen to each other in a circle, as {circle} do: keep them on one core together"
+        )
     return found
 
 
@@ -150,7 +191,9 @@ def schedule(jobs: Sequence[Job], *, cores: int = 1, batch: int = 1, ports: int 
             raise InputError(f"{what} of a schedule must be at least 1, not {value}")
     samples = len(jobs[0].run)
     if not samples or any(len(job.run) != samples for job in jobs):
-        raise InputError(f"runs of a schedule must be of the same samples, at least 1, not of {', '.join(str(len(j.run)) for j in jobs)}")
+        raise InputError(
+            f"runs of a schedule must be of the same samples, at least 1, not of {', '.join(str(len(j.run)) for j in jobs)}"
+        )
     turns: list[Turn] = []
     sequence = order(jobs)
     port_free, core_free = [0] * ports, [0] * cores
@@ -161,7 +204,9 @@ def schedule(jobs: Sequence[Job], *, cores: int = 1, batch: int = 1, ports: int 
         for part in sequence:
             job = jobs[part]
             sources = max((ended[s] for s in job.sources), default=0)
-            best: tuple[int, int, int, int | None] | None = None  # run begins, core, bank, load begins
+            best: tuple[int, int, int, int | None] | None = (
+                None  # run begins, core, bank, load begins
+            )
             for core in range(cores):
                 load = None
                 if part in held[core]:
@@ -175,12 +220,26 @@ def schedule(jobs: Sequence[Job], *, cores: int = 1, batch: int = 1, ports: int 
                     best = begin, core, bank, load
             assert best is not None
             begin, core, bank, load = best
-            end = begin + int(job.run[number * batch:(number + 1) * batch].sum())
+            end = begin + int(job.run[number * batch : (number + 1) * batch].sum())
             if load is not None:
                 port_free[core % ports] = load + job.load
-            held[core][bank], bank_free[core][bank], core_free[core], ended[part] = part, end, end, end
-            turns.append(Turn(part=part, batch=number, core=core, bank=bank, begin=begin, end=end,
-                              load=None if load is None else (load, load + job.load)))
+            held[core][bank], bank_free[core][bank], core_free[core], ended[part] = (
+                part,
+                end,
+                end,
+                end,
+            )
+            turns.append(
+                Turn(
+                    part=part,
+                    batch=number,
+                    core=core,
+                    bank=bank,
+                    begin=begin,
+                    end=end,
+                    load=None if load is None else (load, load + job.load),
+                )
+            )
     return Schedule(tuple(jobs), cores, ports, batch, samples, tuple(turns))
 
 
@@ -193,9 +252,17 @@ def jobs(bundle: Program | Image, cycles: np.ndarray) -> list[Job]:
         return [Job(name=bundle.name, load=load_words(bundle), run=cycles[0])]
     holder, found = bundle.holders(), []
     for i, part in enumerate(bundle.parts):
-        sources = [np.unique(holder[name][lines]) for name, lines in part.lines.items() if name in holder]
-        found.append(Job(name=f"{'+'.join(part.neurons)} part {i}", load=load_words(part.image), run=cycles[i],
-                         sources=frozenset(np.concatenate([np.zeros(0, np.int64), *sources]).tolist())))
+        sources = [
+            np.unique(holder[name][lines]) for name, lines in part.lines.items() if name in holder
+        ]
+        found.append(
+            Job(
+                name=f"{'+'.join(part.neurons)} part {i}",
+                load=load_words(part.image),
+                run=cycles[i],
+                sources=frozenset(np.concatenate([np.zeros(0, np.int64), *sources]).tolist()),
+            )
+        )
     return found
 
 
@@ -257,8 +324,13 @@ def load_stream(image: Image, bank: int) -> tuple[np.ndarray, np.ndarray]:
     map_ = MemoryMap(image.chip)
     addresses, words = [], []
     for memory in map_.loaded:
-        rows = image.words(memory.name)[:load_rows(image, memory)]
-        at = memory.address(0) + map_.bank_base(bank) + (np.arange(len(rows))[:, None] << memory.chunk_bits) + np.arange(memory.chunks)
+        rows = image.words(memory.name)[: load_rows(image, memory)]
+        at = (
+            memory.address(0)
+            + map_.bank_base(bank)
+            + (np.arange(len(rows))[:, None] << memory.chunk_bits)
+            + np.arange(memory.chunks)
+        )
         addresses.append(at.ravel())
         words.append(rows.ravel())
     return np.concatenate(addresses).astype(np.uint64), np.concatenate(words).astype(np.uint64)

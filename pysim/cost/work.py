@@ -22,7 +22,16 @@ from spikeloop.pysim.mapping.fit import CLOCK_HZ, MESH_CORES, period_cycles
 from spikeloop.pysim.model.core import DRAIN, EMIT, JOIN, REPLAY, SCAN, START, UPDATE, WORD, Core
 from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
 
-__all__ = ["ENERGY_PER_SOP", "Constants", "Cycles", "Work", "breakdown", "measure", "paper_bound", "peak_sops"]
+__all__ = [
+    "ENERGY_PER_SOP",
+    "Constants",
+    "Cycles",
+    "Work",
+    "breakdown",
+    "measure",
+    "paper_bound",
+    "peak_sops",
+]
 
 ENERGY_PER_SOP = 0.57e-12
 """J, idle power included, at 0.9 V and 252 MHz: a figure of the paper (Zou et al. 2021, section 4.4, after Kuang et al. 2021)"""
@@ -42,7 +51,9 @@ class Constants:
             value = getattr(self, f.name)
             if not isfinite(value) or value < 0 or (f.name == "clock" and value == 0):
                 unit = {"energy_per_sop": "J", "leakage": "W", "clock": "Hz"}[f.name]
-                raise InputError(f"{f.name.replace('_', ' ')} must be {'above' if f.name == 'clock' else 'at least'} 0 {unit}, not {value}")
+                raise InputError(
+                    f"{f.name.replace('_', ' ')} must be {'above' if f.name == 'clock' else 'at least'} 0 {unit}, not {value}"
+                )
 
     def energy(self, sops: float, seconds: float, cores: int = 1) -> float:
         """J of so many synaptic operations, on ``cores`` cores that are powered for ``seconds``."""
@@ -75,18 +86,24 @@ class Cycles:
 def breakdown(image: Image, stimulus: Stimulus, trace: Trace, *, dense: bool = False) -> Cycles:
     """The cycles of docs/architecture.md for a run of one core that left ``trace`` (its spikes are read, no counter)."""
     if image.chip.derived.cores > 1:
-        raise InputError(f"chip of a breakdown must have one core (others would feed it), not {image.chip.derived.cores}")
+        raise InputError(
+            f"chip of a breakdown must have one core (others would feed it), not {image.chip.derived.cores}"
+        )
     place, d = image.placement, image.chip.derived
     x = _axon_events(image, stimulus, trace)
     chunks = np.add.reduceat(x, np.arange(0, place.rows, SCAN_BITS), axis=2, dtype=np.int64)
     events = np.full(x.shape[:2], place.rows) if dense else chunks.sum(axis=2)
     first = np.full(x.shape[:2], place.rows) if dense else np.maximum(chunks, 1).sum(axis=2)
     ticks = np.arange(image.ticks)
-    live = np.array([[w.start <= tick < w.start + image.steps for w in place.words] for tick in ticks])
+    live = np.array(
+        [[w.start <= tick < w.start + image.steps for w in place.words] for tick in ticks]
+    )
     passes, joins = live.sum(axis=1), live @ np.array([w.join for w in place.words])
     accumulate = events * passes
     # Of the first pass the events are accumulated, if a word listens; each pass begins, and each that listens ends, in a cycle.
-    scan = first - events * (passes > 0) + SCAN + REPLAY * np.maximum(passes - 1, 0) + DRAIN * passes
+    scan = (
+        first - events * (passes > 0) + SCAN + REPLAY * np.maximum(passes - 1, 0) + DRAIN * passes
+    )
     sweep = np.broadcast_to(WORD * d.words + (JOIN + UPDATE) * passes + joins, accumulate.shape)
     emission = EMIT + np.maximum(_spikes_by_chunk(image, trace), 1).sum(axis=2)
     return Cycles(accumulate, scan, sweep, emission, np.full_like(accumulate, START))
@@ -130,17 +147,37 @@ class Work:
         found = []
         for layer in dict.fromkeys(self.layers):
             mine = [i for i, name in enumerate(self.layers) if name == layer]
-            sums = {f.name: float(getattr(self, f.name)[mine].sum(axis=0).mean()) for f in fields(self) if f.name != "layers"}
-            busiest, busiest_dense = (float(every[mine].max(axis=0).mean()) for every in (self.cycles, self.dense_cycles))
-            found.append({"layer": layer, "cores": len(mine), **sums, "busiest": busiest, "busiest_dense": busiest_dense,
-                          "energy_sops": constants.energy(sums["sops"], 0), "energy_slots": constants.energy(sums["slots"], 0)})
+            sums = {
+                f.name: float(getattr(self, f.name)[mine].sum(axis=0).mean())
+                for f in fields(self)
+                if f.name != "layers"
+            }
+            busiest, busiest_dense = (
+                float(every[mine].max(axis=0).mean()) for every in (self.cycles, self.dense_cycles)
+            )
+            found.append(
+                {
+                    "layer": layer,
+                    "cores": len(mine),
+                    **sums,
+                    "busiest": busiest,
+                    "busiest_dense": busiest_dense,
+                    "energy_sops": constants.energy(sums["sops"], 0),
+                    "energy_slots": constants.energy(sums["slots"], 0),
+                }
+            )
         return found
 
     def to_dict(self, constants: Constants = Constants()) -> dict[str, Any]:
         """JSON form: samples, constants, layers and their sums."""
         rows = self.rows(constants)
         total = {key: sum(row[key] for row in rows) for key in rows[0] if key != "layer"}
-        return {"samples": self.cycles.shape[1], "constants": asdict(constants), "layers": rows, "total": total}
+        return {
+            "samples": self.cycles.shape[1],
+            "constants": asdict(constants),
+            "layers": rows,
+            "total": total,
+        }
 
 
 def measure(bundle: Program | Image, stimulus: Stimulus, engine: str | None = None) -> Work:
@@ -149,11 +186,25 @@ def measure(bundle: Program | Image, stimulus: Stimulus, engine: str | None = No
 
     def one(image: Image, part: Stimulus) -> Trace:
         trace = Core(image, engine).run(part, membranes=False)
-        dense, sparse, counters = breakdown(image, part, trace, dense=True), breakdown(image, part, trace), trace.counters
-        slots = np.full_like(counters["slots"], image.placement.rows * (image.chip.columns // image.placement.extension))
-        for name, values in (("cycles", counters["cycles"]), ("accumulate", sparse.accumulate), ("dense_cycles", dense.total),
-                             ("dense_accumulate", dense.accumulate), ("events", counters["spikes_in"]), ("sops", counters["sops"]),
-                             ("slots", counters["slots"]), ("dense_slots", slots)):
+        dense, sparse, counters = (
+            breakdown(image, part, trace, dense=True),
+            breakdown(image, part, trace),
+            trace.counters,
+        )
+        slots = np.full_like(
+            counters["slots"],
+            image.placement.rows * (image.chip.columns // image.placement.extension),
+        )
+        for name, values in (
+            ("cycles", counters["cycles"]),
+            ("accumulate", sparse.accumulate),
+            ("dense_cycles", dense.total),
+            ("dense_accumulate", dense.accumulate),
+            ("events", counters["spikes_in"]),
+            ("sops", counters["sops"]),
+            ("slots", counters["slots"]),
+            ("dense_slots", slots),
+        ):
             found[name].append(values.sum(axis=1))
         return trace
 
@@ -173,12 +224,17 @@ def measure(bundle: Program | Image, stimulus: Stimulus, engine: str | None = No
 def _axon_events(image: Image, stimulus: Stimulus, trace: Trace) -> np.ndarray:
     """Axon events by the tick in which they are scanned: uint8 0/1 ``[sample, tick, axon]``."""
     events = np.zeros((stimulus.samples, image.ticks, image.placement.rows), np.uint8)
-    sources = [(i.first_axon, i.size, i.delay, stimulus.spikes[i.name]) for i in image.placement.inputs]
-    sources += [(p.first_axon, p.size, p.start + p.delay, trace.spikes[p.name]) for p in image.placement.populations
-                if p.first_axon is not None and p.delay is not None]
+    sources = [
+        (i.first_axon, i.size, i.delay, stimulus.spikes[i.name]) for i in image.placement.inputs
+    ]
+    sources += [
+        (p.first_axon, p.size, p.start + p.delay, trace.spikes[p.name])
+        for p in image.placement.populations
+        if p.first_axon is not None and p.delay is not None
+    ]
     for first, size, delay, packed in sources:
         steps = max(0, min(image.steps, image.ticks - delay))
-        events[:, delay:delay + steps, first:first + size] |= unpack(packed[:, :steps], size)
+        events[:, delay : delay + steps, first : first + size] |= unpack(packed[:, :steps], size)
     return events
 
 
@@ -192,5 +248,7 @@ def _spikes_by_chunk(image: Image, trace: Trace) -> np.ndarray:
         by_chunk = np.argsort(chunk, kind="stable")
         held, first = np.unique(chunk[by_chunk], return_index=True)
         spikes = unpack(trace.spikes[p.name], p.size)[:, :, by_chunk]
-        fired[:, p.start:p.start + image.steps, held] += np.add.reduceat(spikes, first, axis=2, dtype=np.int64)
+        fired[:, p.start : p.start + image.steps, held] += np.add.reduceat(
+            spikes, first, axis=2, dtype=np.int64
+        )
     return fired

@@ -32,8 +32,12 @@ RECORD = 32  # bytes of an Intel HEX data record
 def export(image: Image, form: str, folder: str | Path) -> list[Path]:
     """Write every loaded memory to ``folder``/NAME.``form``; the paths in the order of the bundle."""
     encode = _form(form).encode
-    return [write_atomic(Path(folder) / f"{memory.name}.{form}", encode(image.rows(memory.name), memory.width))
-            for memory in MemoryMap(image.chip).loaded]
+    return [
+        write_atomic(
+            Path(folder) / f"{memory.name}.{form}", encode(image.rows(memory.name), memory.width)
+        )
+        for memory in MemoryMap(image.chip).loaded
+    ]
 
 
 def read(path: str | Path, memory: Memory, form: str | None = None) -> np.ndarray:
@@ -43,10 +47,14 @@ def read(path: str | Path, memory: Memory, form: str | None = None) -> np.ndarra
     try:
         return _form(form).decode(path.read_bytes(), memory.rows, memory.width)
     except OSError as error:
-        raise InputError(f"exported file must be readable, not {str(path)!r} ({error.strerror})") from None
+        raise InputError(
+            f"exported file must be readable, not {str(path)!r} ({error.strerror})"
+        ) from None
     except (ValueError, IndexError):
-        raise InputError(f"{str(path)!r} must be memory {memory.name} ({memory.rows} rows of {memory.width} bits) in form {form}, "
-                         "not another or a damaged one") from None
+        raise InputError(
+            f"{str(path)!r} must be memory {memory.name} ({memory.rows} rows of {memory.width} bits) in form {form}, "
+            "not another or a damaged one"
+        ) from None
 
 
 class Form(NamedTuple):
@@ -61,7 +69,7 @@ class Form(NamedTuple):
 
 def _to_bin(rows: np.ndarray, width: int) -> bytes:
     words = np.zeros((rows.shape[0], -(-width // 32) * 4), np.uint8)
-    words[:, :rows.shape[1]] = rows
+    words[:, : rows.shape[1]] = rows
     return words.tobytes()
 
 
@@ -83,7 +91,7 @@ def _to_hex(rows: np.ndarray, width: int) -> bytes:
     for at in range(0, len(data), RECORD):
         if at % (1 << 16) == 0:
             lines.append(_record(4, 0, (at >> 16).to_bytes(2, "big")))
-        lines.append(_record(0, at & 0xFFFF, data[at:at + RECORD]))
+        lines.append(_record(0, at & 0xFFFF, data[at : at + RECORD]))
     return "\n".join([*lines, _record(1, 0, b""), ""]).encode()
 
 
@@ -118,7 +126,9 @@ def _to_coe(rows: np.ndarray, width: int) -> bytes:
 
 
 def _from_coe(data: bytes, rows: int, width: int) -> np.ndarray:
-    found = re.fullmatch(rb"memory_initialization_radix=16;\nmemory_initialization_vector=\n([0-9a-f,\n]+);\n", data)
+    found = re.fullmatch(
+        rb"memory_initialization_radix=16;\nmemory_initialization_vector=\n([0-9a-f,\n]+);\n", data
+    )
     if not found:
         raise ValueError("not a coefficient file")
     return from_readmemh(found[1].replace(b",", b"") + b"\n", rows, width)
@@ -127,13 +137,19 @@ def _from_coe(data: bytes, rows: int, width: int) -> np.ndarray:
 def _to_mif(rows: np.ndarray, width: int) -> bytes:
     lines = to_readmemh(rows, width).decode().split()
     head = f"DEPTH = {len(lines)};\nWIDTH = {width};\nADDRESS_RADIX = HEX;\nDATA_RADIX = HEX;\nCONTENT\nBEGIN\n"
-    return (head + "".join(f"{at:x} : {line};\n" for at, line in enumerate(lines)) + "END;\n").encode()
+    return (
+        head + "".join(f"{at:x} : {line};\n" for at, line in enumerate(lines)) + "END;\n"
+    ).encode()
 
 
 def _from_mif(data: bytes, rows: int, width: int) -> np.ndarray:
     head, _, body = data.decode("ascii").partition("CONTENT\nBEGIN\n")
     body, end, rest = body.partition("END;\n")
-    if head != f"DEPTH = {rows};\nWIDTH = {width};\nADDRESS_RADIX = HEX;\nDATA_RADIX = HEX;\n" or not end or rest:
+    if (
+        head != f"DEPTH = {rows};\nWIDTH = {width};\nADDRESS_RADIX = HEX;\nDATA_RADIX = HEX;\n"
+        or not end
+        or rest
+    ):
         raise ValueError("another head or end")
     lines = [re.fullmatch(r"([0-9a-f]+) : ([0-9a-f]+);", line) for line in body.splitlines()]
     if [line and int(line[1], 16) for line in lines] != list(range(rows)):

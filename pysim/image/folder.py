@@ -29,25 +29,47 @@ MANIFEST = "manifest.json"
 MAX_MANIFEST = 64 << 20
 
 
-def write_image(folder: str | Path, chip: Chip, placement: Placement, network: dict[str, Any], memories: dict[str, np.ndarray]) -> Path:
+def write_image(
+    folder: str | Path,
+    chip: Chip,
+    placement: Placement,
+    network: dict[str, Any],
+    memories: dict[str, np.ndarray],
+) -> Path:
     """Write what an Image (pysim/image/image.py) holds, whole or not at all; an earlier image there is replaced. Returns the folder."""
+
     def fill(new: Path) -> None:
         (new / "core0").mkdir()
         sections = []
         for memory in MemoryMap(chip).loaded:
             rows = memories[memory.name]
             text = to_readmemh(rows, memory.width)
-            sections.append({"name": memory.name, "file": _file(memory), "rows": len(rows), "width": memory.width,
-                             "sha256": hashlib.sha256(text).hexdigest(), "crc32": zlib.crc32(rows.tobytes())})
+            sections.append(
+                {
+                    "name": memory.name,
+                    "file": _file(memory),
+                    "rows": len(rows),
+                    "width": memory.width,
+                    "sha256": hashlib.sha256(text).hexdigest(),
+                    "crc32": zlib.crc32(rows.tobytes()),
+                }
+            )
             (new / _file(memory)).write_bytes(text)
-        manifest = {"format": FORMAT, "version": IMAGE_VERSION, "chip": chip.to_dict(), "network": network,
-                    "cores": [{"placement": placement.to_dict(), "sections": sections}]}
+        manifest = {
+            "format": FORMAT,
+            "version": IMAGE_VERSION,
+            "chip": chip.to_dict(),
+            "network": network,
+            "cores": [{"placement": placement.to_dict(), "sections": sections}],
+        }
         (new / MANIFEST).write_bytes(seal(manifest))
 
     return write_folder(folder, "image", (MANIFEST,), fill)
 
 
-def read_image(folder: str | Path, chip: Chip | None) -> tuple[Chip, Placement, dict[str, Any], dict[str, np.ndarray]]:
+def read_image(
+    folder: str | Path, chip: Chip | None
+) -> tuple[Chip, Placement, dict[str, Any], dict[str, np.ndarray]]:
     """What :func:`write_image` was given, in its order; ``chip``: the one it must have been packed for, if the caller has one.
 
     InputError for anything but a whole, undamaged bundle.
@@ -57,21 +79,45 @@ def read_image(folder: str | Path, chip: Chip | None) -> tuple[Chip, Placement, 
     manifest = open_seal(_read(folder, MANIFEST, MAX_MANIFEST, what), what)
     try:
         if manifest["format"] != FORMAT or manifest["version"] != IMAGE_VERSION:
-            raise InputError(f"{what} must be of version {IMAGE_VERSION}, not {manifest['version']!r}: map the network again")
-        own, network, cores = Chip.from_dict(manifest["chip"]), manifest["network"], manifest["cores"]
+            raise InputError(
+                f"{what} must be of version {IMAGE_VERSION}, not {manifest['version']!r}: map the network again"
+            )
+        own, network, cores = (
+            Chip.from_dict(manifest["chip"]),
+            manifest["network"],
+            manifest["cores"],
+        )
         if len(cores) != 1:
             raise InputError(f"{what} must have 1 core, not {len(cores)}")
         sections = {s["name"]: s for s in cores[0]["sections"]}
         placement = Placement.from_dict(own, cores[0]["placement"])
-        missing = {"name", "sha256", "steps", "membrane_bits", "output", "readout", "inputs", "metadata"} - set(network)
+        missing = {
+            "name",
+            "sha256",
+            "steps",
+            "membrane_bits",
+            "output",
+            "readout",
+            "inputs",
+            "metadata",
+        } - set(network)
         if missing:
             raise KeyError(min(missing))
         loaded = MemoryMap(own).loaded
         if list(sections) != [m.name for m in loaded]:
-            raise InputError(f"sections of {what} must be {', '.join(m.name for m in loaded)}, not {', '.join(sections)}")
+            raise InputError(
+                f"sections of {what} must be {', '.join(m.name for m in loaded)}, not {', '.join(sections)}"
+            )
         if chip is not None and chip != own:
-            raise InputError(f"{what} must be packed for the chip at hand ({_differences(chip, own)}): map the network again for it")
-        memories = {m.name: _load_section(folder, replace(m, rows=placement.used_rows(m)), sections[m.name], what) for m in loaded}
+            raise InputError(
+                f"{what} must be packed for the chip at hand ({_differences(chip, own)}): map the network again for it"
+            )
+        memories = {
+            m.name: _load_section(
+                folder, replace(m, rows=placement.used_rows(m)), sections[m.name], what
+            )
+            for m in loaded
+        }
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"manifest of {what} must be complete, not without {error}") from None
     return own, placement, network, memories
@@ -87,31 +133,45 @@ def _read(folder: Path, file: str, most: int, what: str) -> bytes:
         raise InputError(f"{file} of {what} must be a file of its folder, not a symbolic link")
     try:
         if path.stat().st_size > most:
-            raise InputError(f"{file} of {what} must be at most {most} bytes, not {path.stat().st_size}")
+            raise InputError(
+                f"{file} of {what} must be at most {most} bytes, not {path.stat().st_size}"
+            )
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{file} of {what} must be a readable file, not missing or locked ({error.strerror})") from None
+        raise InputError(
+            f"{file} of {what} must be a readable file, not missing or locked ({error.strerror})"
+        ) from None
 
 
 def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: str) -> np.ndarray:
     file = _file(memory)
     if section["file"] != file:
-        raise InputError(f"file of section {memory.name} of {what} must be {file!r}, not {section['file']!r}")
+        raise InputError(
+            f"file of section {memory.name} of {what} must be {file!r}, not {section['file']!r}"
+        )
     if (section["rows"], section["width"]) != (memory.rows, memory.width):
-        raise InputError(f"section {memory.name} of {what} must be {memory.rows} rows of {memory.width} bits, "
-                         f"not {section['rows']} of {section['width']}")
+        raise InputError(
+            f"section {memory.name} of {what} must be {memory.rows} rows of {memory.width} bits, "
+            f"not {section['rows']} of {section['width']}"
+        )
     size = memory.rows * (-(-memory.width // 4) + 1)
     data = _read(folder, file, size, what)
     if len(data) != size:
-        raise InputError(f"{file} of {what} must be {size} bytes, not {len(data)} (truncated): map the network again")
+        raise InputError(
+            f"{file} of {what} must be {size} bytes, not {len(data)} (truncated): map the network again"
+        )
     if hashlib.sha256(data).hexdigest() != section["sha256"]:
-        raise InputError(f"{file} of {what} must have the SHA-256 of its manifest, not another (damaged): map the network again")
+        raise InputError(
+            f"{file} of {what} must have the SHA-256 of its manifest, not another (damaged): map the network again"
+        )
     try:
         rows = from_readmemh(data, memory.rows, memory.width)
     except ValueError as error:
         raise InputError(f"{file} of {what} must be $readmemh text of {error}") from None
     if zlib.crc32(rows.tobytes()) != section["crc32"]:
-        raise InputError(f"CRC-32 of {file} of {what} must be {section['crc32']}, not {zlib.crc32(rows.tobytes())}")
+        raise InputError(
+            f"CRC-32 of {file} of {what} must be {section['crc32']}, not {zlib.crc32(rows.tobytes())}"
+        )
     return rows
 
 
@@ -143,8 +203,12 @@ def from_readmemh(data: bytes, rows: int, width: int) -> np.ndarray:
         raise ValueError(f"{rows * (digits + 1)} bytes, not {len(data)}")
     text = np.frombuffer(data, np.uint8).reshape(rows, digits + 1)
     nibbles = np.zeros((rows, digits + digits % 2), np.uint8)
-    nibbles[:, :digits] = _VALUES[text[:, digits - 1::-1]]
+    nibbles[:, :digits] = _VALUES[text[:, digits - 1 :: -1]]
     top = 1 << (width - 4 * (digits - 1))
-    if nibbles.max() > 15 or nibbles[:, digits - 1].max() >= top or (text[:, digits] != ord("\n")).any():
+    if (
+        nibbles.max() > 15
+        or nibbles[:, digits - 1].max() >= top
+        or (text[:, digits] != ord("\n")).any()
+    ):
         raise ValueError(f"rows of {digits} hex digits, {width} bits")
     return nibbles[:, ::2] | nibbles[:, 1::2] << 4

@@ -59,7 +59,11 @@ class Bundle:
     @cached_property
     def pim_head(self) -> PimHead | None:
         """Of the PIM layer, if the network has one."""
-        return PimHead.from_dict(self.network["pim"], f"image {self.name!r}") if "pim" in self.network else None
+        return (
+            PimHead.from_dict(self.network["pim"], f"image {self.name!r}")
+            if "pim" in self.network
+            else None
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,7 @@ class Image(Bundle):
         """uint32 ``[rows, chunks]`` of a loaded memory, as the load port sees it."""
         rows, chunks = self.memories[name], MemoryMap(self.chip).memories[name].chunks
         padded = np.zeros((len(rows), 4 * chunks), np.uint8)
-        padded[:, :rows.shape[1]] = rows
+        padded[:, : rows.shape[1]] = rows
         return padded.view("<u4")
 
     def bits(self, name: str) -> np.ndarray:
@@ -120,41 +124,70 @@ class Image(Bundle):
         return cls(*read_image(folder, chip))
 
 
-def pack(network: Network, placement: Placement | None = None, *, chip: Chip | None = None) -> Image:
+def pack(
+    network: Network, placement: Placement | None = None, *, chip: Chip | None = None
+) -> Image:
     """All loaded memories of ``placement`` (or of ``place(network, chip)``)."""
     if placement is None:
         if chip is None:
             raise InputError("pack must be given a placement or a chip, not neither")
         placement = place(network, chip)
     chip = placement.chip
-    memories = {"words": row_bytes(_pack_words(placement)), "fanout": _pack_fanout(network, placement),
-                "routes": row_bytes(_pack_routes(placement)), "synapse": row_bytes(_pack_synapses(network, placement)),
-                **_pack_parameters(network, placement)}
+    memories = {
+        "words": row_bytes(_pack_words(placement)),
+        "fanout": _pack_fanout(network, placement),
+        "routes": row_bytes(_pack_routes(placement)),
+        "synapse": row_bytes(_pack_synapses(network, placement)),
+        **_pack_parameters(network, placement),
+    }
     if chip.pim:
-        memories |= pack_pim(network, chip, placement.population(network.pim.target).neurons if network.pim else None)
-    return Image(chip, placement, summary(network), {m.name: memories[m.name] for m in MemoryMap(chip).loaded})
+        memories |= pack_pim(
+            network, chip, placement.population(network.pim.target).neurons if network.pim else None
+        )
+    return Image(
+        chip,
+        placement,
+        summary(network),
+        {m.name: memories[m.name] for m in MemoryMap(chip).loaded},
+    )
 
 
 def summary(network: Network) -> dict[str, Any]:
     """What a manifest says of a network, as JSON gives it back."""
-    return json.loads(json.dumps({
-        "name": network.name, "sha256": network.sha256(), "steps": network.steps, "membrane_bits": network.membrane_bits,
-        "output": network.output, "readout": network.readout, "inputs": [[n.name, n.size] for n in network.inputs],
-        "metadata": network.metadata, **({"pim": network.pim.head.to_dict()} if network.pim else {})}))
+    return json.loads(
+        json.dumps(
+            {
+                "name": network.name,
+                "sha256": network.sha256(),
+                "steps": network.steps,
+                "membrane_bits": network.membrane_bits,
+                "output": network.output,
+                "readout": network.readout,
+                "inputs": [[n.name, n.size] for n in network.inputs],
+                "metadata": network.metadata,
+                **({"pim": network.pim.head.to_dict()} if network.pim else {}),
+            }
+        )
+    )
 
 
 def row_bytes(bits: np.ndarray) -> np.ndarray:
     """Bits uint8 ``[rows, width]`` to bytes uint8 ``[rows, ceil(width / 8)]``, little-endian."""
     if bits.shape[1] % 8:
         return np.packbits(bits, axis=1, bitorder="little")
-    return np.packbits(bits, bitorder="little").reshape(len(bits), -1)  # rows end with a byte: all at once is much faster
+    return np.packbits(bits, bitorder="little").reshape(
+        len(bits), -1
+    )  # rows end with a byte: all at once is much faster
 
 
 # -- memories ------------------------------------------------------------------------------------------------
 
 
 def _pack_words(placement: Placement) -> np.ndarray:
-    values = {f.name: np.zeros(placement.chip.derived.words, np.int64) for f in word_record(placement.chip)}
+    values = {
+        f.name: np.zeros(placement.chip.derived.words, np.int64)
+        for f in word_record(placement.chip)
+    }
     for w, word in enumerate(placement.words):
         values["used"][w] = 1
         for key, value in vars(word).items():
@@ -180,8 +213,15 @@ def _axon_rows(network: Network, placement: Placement) -> list[tuple[int, Edge]]
     """(first axon, edge) of every edge."""
     first = {(i.name, i.delay): i.first_axon for i in placement.inputs}
     own = {p.name: p.first_axon for p in placement.populations if p.first_axon is not None}
-    return [(first[e.source, e.delay + network.start_of(e.target)] if network.is_input(e.source) else own[e.source], e)
-            for e in network.edges]
+    return [
+        (
+            first[e.source, e.delay + network.start_of(e.target)]
+            if network.is_input(e.source)
+            else own[e.source],
+            e,
+        )
+        for e in network.edges
+    ]
 
 
 def _pack_fanout(network: Network, placement: Placement) -> np.ndarray:
@@ -189,8 +229,12 @@ def _pack_fanout(network: Network, placement: Placement) -> np.ndarray:
     fanout = np.zeros(placement.chip.derived.axon_lines, "<u4")
     for first, edge in _axon_rows(network, placement):
         count = edge.fanout()
-        fanout[first:first + count.size] += count.astype("<u4")
-    return fanout.view(np.uint8).reshape(-1, 4)[:, :-(-placement.chip.columns.bit_length() // 8)].copy()
+        fanout[first : first + count.size] += count.astype("<u4")
+    return (
+        fanout.view(np.uint8)
+        .reshape(-1, 4)[:, : -(-placement.chip.columns.bit_length() // 8)]
+        .copy()
+    )
 
 
 def _pack_synapses(network: Network, placement: Placement) -> np.ndarray:
@@ -199,19 +243,28 @@ def _pack_synapses(network: Network, placement: Placement) -> np.ndarray:
     edges = _axon_rows(network, placement)
     bits = np.zeros((len(placement.words), axons, chip.digit_bits, chip.lanes), np.uint8)
     for p in placement.populations:
-        edges_in, word_of = [(first, e) for first, e in edges if e.target == p.name], p.neurons // chip.lanes
+        edges_in, word_of = (
+            [(first, e) for first, e in edges if e.target == p.name],
+            p.neurons // chip.lanes,
+        )
         for w in np.unique(word_of):
             word, mine = placement.words[w], np.flatnonzero(word_of == w)
             weights = np.zeros((axons, mine.size), np.int32)
             for first, edge in edges_in:
                 lines = network.size_of(edge.source)
-                weights[first:first + lines] = (edge.block(np.arange(lines), mine) if edge.conv else edge.weights[:, strided(mine)])
+                weights[first : first + lines] = (
+                    edge.block(np.arange(lines), mine)
+                    if edge.conv
+                    else edge.weights[:, strided(mine)]
+                )
             lane = p.neurons[mine] % chip.lanes
             if word.shift:
                 stored = weights + (word.offset << word.offset_shift)
                 for digit in range(word.join):
                     for b in range(chip.digit_bits):
-                        bits[w, :, b][:, strided(lane + digit)] = stored >> (digit * chip.digit_bits + b) & 1
+                        bits[w, :, b][:, strided(lane + digit)] = (
+                            stored >> (digit * chip.digit_bits + b) & 1
+                        )
             else:  # ternary on 1-bit digits: lane 0 the inverted -1 column, lane 1 the +1 column
                 bits[w, :, 0][:, strided(lane)] = weights != -1
                 bits[w, :, 0][:, strided(lane + 1)] = weights == 1
@@ -222,10 +275,20 @@ def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.nda
     """Row bytes of the leak, fire, neuron and bound memories. Only the words and pages in use are worked out, the others are 0."""
     chip, words = placement.chip, len(placement.words)
     pages = max(p.pages for p in network.populations)
-    records = {"leak": leak_record(chip), "fire": fire_record(chip), "neuron": neuron_record(chip),
-               **({"bound": bound_record(chip)} if chip.bounded else {})}
-    leak, fire = ({f.name: np.zeros((words, pages, chip.lanes), np.int64) for f in records[m]} for m in ("leak", "fire"))
-    neuron, bound = ({f.name: np.zeros((words, chip.lanes), np.int64) for f in records.get(m, ())} for m in ("neuron", "bound"))
+    records = {
+        "leak": leak_record(chip),
+        "fire": fire_record(chip),
+        "neuron": neuron_record(chip),
+        **({"bound": bound_record(chip)} if chip.bounded else {}),
+    }
+    leak, fire = (
+        {f.name: np.zeros((words, pages, chip.lanes), np.int64) for f in records[m]}
+        for m in ("leak", "fire")
+    )
+    neuron, bound = (
+        {f.name: np.zeros((words, chip.lanes), np.int64) for f in records.get(m, ())}
+        for m in ("neuron", "bound")
+    )
 
     def put(table: dict[str, np.ndarray], name: str, value: Any) -> None:
         if name in table:  # what the chip lacks, the mapping has checked to be unused
@@ -241,7 +304,9 @@ def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.nda
             put(leak, "toward_zero", p.rounding != LeakRounding.FLOOR)
             put(leak, "at_least_one", p.rounding == LeakRounding.AT_LEAST_ONE)
             order = np.argsort(p.leak_sign[page] == 0, axis=0, kind="stable")  # terms in use first
-            sign, shift = (np.take_along_axis(a[page], order, axis=0) for a in (p.leak_sign, p.leak_shift))
+            sign, shift = (
+                np.take_along_axis(a[page], order, axis=0) for a in (p.leak_sign, p.leak_shift)
+            )
             for r in range(LEAK_TERMS):
                 put(leak, f"on{r}", sign[r] != 0)
                 put(leak, f"negative{r}", sign[r] < 0)
@@ -258,15 +323,28 @@ def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.nda
         put(bound, "bounded", p.low != LowBound.NONE)
         put(bound, "low_add", p.low == LowBound.ADD)
         put(bound, "v_low", p.v_low)
-        put(bound, "low_value", np.choose(p.low, [np.zeros_like(p.v_low), p.v_low, p.v_low_reset, p.v_low_add]))
+        put(
+            bound,
+            "low_value",
+            np.choose(p.low, [np.zeros_like(p.v_low), p.v_low, p.v_low_reset, p.v_low_add]),
+        )
         put(neuron, "refractory", p.refractory)
         put(neuron, "hold", p.hold)
-    tables: dict[str, dict[str, np.ndarray]] = {"leak": leak, "fire": fire, "neuron": neuron, "bound": bound}
+    tables: dict[str, dict[str, np.ndarray]] = {
+        "leak": leak,
+        "fire": fire,
+        "neuron": neuron,
+        "bound": bound,
+    }
     memories = {}
     for m, record in records.items():
-        rows = row_bytes(pack_lanes(record, chip.lanes, {k: v.reshape(-1, chip.lanes) for k, v in tables[m].items()}))
+        rows = row_bytes(
+            pack_lanes(
+                record, chip.lanes, {k: v.reshape(-1, chip.lanes) for k, v in tables[m].items()}
+            )
+        )
         every = (pages, chip.pages) if m in ("leak", "fire") else (1, 1)
         memory = np.zeros((chip.derived.words, every[1], rows.shape[1]), np.uint8)
-        memory[:words, :every[0]] = rows.reshape(words, every[0], -1)
+        memory[:words, : every[0]] = rows.reshape(words, every[0], -1)
         memories[m] = memory.reshape(-1, rows.shape[1])
     return memories

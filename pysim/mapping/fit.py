@@ -16,7 +16,18 @@ from spikeloop.pysim.mapping.place import check_features, word_of
 from spikeloop.pysim.network.elements import Population
 from spikeloop.pysim.network.graph import Network
 
-__all__ = ["CLOCK_HZ", "MESH_CORES", "Fit", "Row", "Totals", "fit", "core_columns", "network_layers", "period_cycles", "usable_columns"]
+__all__ = [
+    "CLOCK_HZ",
+    "MESH_CORES",
+    "Fit",
+    "Row",
+    "Totals",
+    "fit",
+    "core_columns",
+    "network_layers",
+    "period_cycles",
+    "usable_columns",
+]
 
 CLOCK_HZ = 252_000_000
 MESH_CORES = 8 * 8
@@ -67,7 +78,11 @@ class Fit:
     lacks: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        return {"layers": [asdict(row) for row in self.rows], "totals": asdict(self.totals), "lacks": self.lacks}
+        return {
+            "layers": [asdict(row) for row in self.rows],
+            "totals": asdict(self.totals),
+            "lacks": self.lacks,
+        }
 
 
 def fit(net: Sequence[Layer] | Network, chip: Chip, *, reading: Reading = Reading.FEWEST) -> Fit:
@@ -91,8 +106,13 @@ def fit(net: Sequence[Layer] | Network, chip: Chip, *, reading: Reading = Readin
     inside = [row for row in rows if row.on_chip]
     periods = sum(row.periods for row in inside)
     latency = _milliseconds(steps * periods, chip)
-    totals = Totals(cores=sum(row.cores for row in inside), ticks=steps + depth, periods=periods, latency_ms=latency,
-                    fps=1e3 / latency if latency else 0.0)
+    totals = Totals(
+        cores=sum(row.cores for row in inside),
+        ticks=steps + depth,
+        periods=periods,
+        latency_ms=latency,
+        fps=1e3 / latency if latency else 0.0,
+    )
     return Fit(rows=rows, totals=totals, lacks=lacks[0] if lacks else None)
 
 
@@ -120,8 +140,14 @@ def network_layers(net: Network, chip: Chip) -> list[Layer]:
     The map of a population is the target of its first convolution, or of its PIM layer, otherwise (size, 1, 1). An edge whose target map is
     another one counts as dense: its lines all reach every core.
     """
-    maps = {n.name: (n.size, 1, 1) for n in net.inputs} | {p.name: (p.size, 1, 1) for p in net.populations}
-    if net.pim and len(net.pim.layer.window.target) == 2 and net.pim.head.currents == net.population(net.pim.target).size:
+    maps = {n.name: (n.size, 1, 1) for n in net.inputs} | {
+        p.name: (p.size, 1, 1) for p in net.populations
+    }
+    if (
+        net.pim
+        and len(net.pim.layer.window.target) == 2
+        and net.pim.head.currents == net.population(net.pim.target).size
+    ):
         maps[net.pim.target] = net.pim.layer.channels, *net.pim.layer.window.target
     for edge in reversed(net.edges):
         if edge.conv:
@@ -129,8 +155,13 @@ def network_layers(net: Network, chip: Chip) -> list[Layer]:
     layers = []
     for p in net.order():
         target = maps[p.name]
-        sources = tuple(edge.conv if edge.conv and edge.conv.target == target else Layer.dense(maps[edge.source], target)
-                        for edge in net.edges if edge.target == p.name)
+        sources = tuple(
+            edge.conv
+            if edge.conv and edge.conv.target == target
+            else Layer.dense(maps[edge.source], target)
+            for edge in net.edges
+            if edge.target == p.name
+        )
         layers.append(Layer(name=p.name, target=target, sources=sources, k_wei=_columns(p, chip)))
     return layers
 
@@ -143,8 +174,10 @@ def _search(layer: Layer, chip: Chip, reading: Reading) -> Patch:
     k_wei = -(-layer.k_wei // chip.digit_bits) * chip.digit_bits
     columns = usable_columns(chip, k_wei)
     if not columns:
-        raise InputError(f"columns of a weight of layer {layer.name!r} must be at most {min(chip.lanes * chip.digit_bits, chip.columns)} "
-                         f"on this chip (one word of {chip.lanes} lanes), not {k_wei}: take fewer bits")
+        raise InputError(
+            f"columns of a weight of layer {layer.name!r} must be at most {min(chip.lanes * chip.digit_bits, chip.columns)} "
+            f"on this chip (one word of {chip.lanes} lanes), not {k_wei}: take fewer bits"
+        )
     patch = search(replace(layer, k_wei=k_wei), axons=chip.axons, columns=columns, reading=reading)
     return replace(patch, columns=chip.columns)  # densities are of the whole core
 
@@ -152,11 +185,23 @@ def _search(layer: Layer, chip: Chip, reading: Reading) -> Patch:
 def _row(patch: Patch, chip: Chip, steps: int) -> Row:
     periods = -(-patch.cores // MESH_CORES)
     inputs = tuple((w, h, c) for c, h, w in patch.inputs)
-    return Row(name=patch.layer.name, patch_in=inputs[0] if inputs else (0, 0, 0), patches_in=inputs,
-               patch_out=(patch.width, patch.height, patch.channels), f=patch.extension, cores=patch.cores, axons=patch.lines,
-               columns=patch.columns_used, density_axon=patch.density_axon, density_neuron=patch.density_neuron,
-               density_synapse=patch.density_synapse, ticks=steps, periods=periods,
-               latency_ms=_milliseconds(steps * periods, chip), on_chip=patch.layer.on_chip)
+    return Row(
+        name=patch.layer.name,
+        patch_in=inputs[0] if inputs else (0, 0, 0),
+        patches_in=inputs,
+        patch_out=(patch.width, patch.height, patch.channels),
+        f=patch.extension,
+        cores=patch.cores,
+        axons=patch.lines,
+        columns=patch.columns_used,
+        density_axon=patch.density_axon,
+        density_neuron=patch.density_neuron,
+        density_synapse=patch.density_synapse,
+        ticks=steps,
+        periods=periods,
+        latency_ms=_milliseconds(steps * periods, chip),
+        on_chip=patch.layer.on_chip,
+    )
 
 
 def _milliseconds(periods: int, chip: Chip) -> float:
@@ -167,5 +212,7 @@ def _check_delays(net: Network, chip: Chip) -> None:
     for edge in net.edges:
         delay = net.physical_delay(edge)
         if delay > chip.delay_max:
-            raise InputError(f"physical delay of edge {edge.source}->{edge.target} must be at most {chip.delay_max} on this chip "
-                             f"(delay_max), not {delay}")
+            raise InputError(
+                f"physical delay of edge {edge.source}->{edge.target} must be at most {chip.delay_max} on this chip "
+                f"(delay_max), not {delay}"
+            )

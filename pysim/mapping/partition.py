@@ -64,18 +64,37 @@ def cut(network: Network, neurons: dict[str, np.ndarray]) -> Part:
     for edge in edges:
         if edge.source not in neurons:
             reach = edge.lines(neurons[edge.target])
-            lines[edge.source] = np.union1d(lines[edge.source], reach) if edge.source in lines else reach
+            lines[edge.source] = (
+                np.union1d(lines[edge.source], reach) if edge.source in lines else reach
+            )
     own = []
     for edge in edges:
         rows = lines[edge.source] if edge.source in lines else neurons[edge.source]
-        own.append(Edge(source=edge.source, target=edge.target, delay=edge.delay, weights=edge.block(rows, neurons[edge.target])))
+        own.append(
+            Edge(
+                source=edge.source,
+                target=edge.target,
+                delay=edge.delay,
+                weights=edge.block(rows, neurons[edge.target]),
+            )
+        )
     populations = tuple(replace(p.take(neurons[p.name]), start=p.start - first) for p in inside)
     output = network.output if network.output in neurons else inside[-1].name
     inputs = tuple(Input(name=name, size=rows.size) for name, rows in lines.items())
     pim = None
-    if network.pim and network.pim.target in neurons:  # the whole layer is computed, its currents for other parts are dropped
+    if (
+        network.pim and network.pim.target in neurons
+    ):  # the whole layer is computed, its currents for other parts are dropped
         pim = replace(network.pim, currents=network.pim.currents[neurons[network.pim.target]])
-    part = replace(network, inputs=inputs, populations=populations, edges=tuple(own), output=output, pim=pim, metadata={})
+    part = replace(
+        network,
+        inputs=inputs,
+        populations=populations,
+        edges=tuple(own),
+        output=output,
+        pim=pim,
+        metadata={},
+    )
     return Part(part, lines, neurons)
 
 
@@ -85,7 +104,7 @@ def tiles(layer: Layer, chip: Chip) -> Iterator[np.ndarray]:
     patch = search(layer, axons=chip.axons, columns=columns, extension_max=chip.extension)
     every = np.arange(np.prod(layer.target)).reshape(layer.target)
     for tile in patch.tiles():
-        yield every[tile.c0:tile.c1, tile.y0:tile.y1, tile.x0:tile.x1].ravel()
+        yield every[tile.c0 : tile.c1, tile.y0 : tile.y1, tile.x0 : tile.x1].ravel()
 
 
 def groups(network: Network) -> list[list[str]]:
@@ -99,7 +118,9 @@ def groups(network: Network) -> list[list[str]]:
         reach |= reach[:, k, None] & reach[k]
     mutual = reach & reach.T
     # What is fed by more lies later; of equals the order of computation decides.
-    order = sorted(range(len(names)), key=lambda i: (int(reach[:, i].sum()), int(np.argmax(mutual[i])), i))
+    order = sorted(
+        range(len(names)), key=lambda i: (int(reach[:, i].sum()), int(np.argmax(mutual[i])), i)
+    )
     found: dict[int, list[str]] = {}
     for i in order:
         found.setdefault(int(np.argmax(mutual[i])), []).append(names[i])
@@ -112,6 +133,8 @@ def _together(network: Network, group: list[str], chip: Chip) -> Part:
         place(part.network, chip)
     except InputError as error:
         names = ", ".join(group)
-        raise InputError(f"populations that feed each other ({names}) must lie on one core together, because cores that take turns run "
-                         f"one after the other; but {error}") from None
+        raise InputError(
+            f"populations that feed each other ({names}) must lie on one core together, because cores that take turns run "
+            f"one after the other; but {error}"
+        ) from None
     return part

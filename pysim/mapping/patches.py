@@ -56,10 +56,16 @@ class Layer:
         """The geometry of an edge from every line of ``source`` to every neuron of ``target``."""
         return Conv(source=source, target=target, kernel=source[1:])
 
-    def input_patch(self, conv: Conv, height: int, width: int, channels: int) -> tuple[int, int, int]:
+    def input_patch(
+        self, conv: Conv, height: int, width: int, channels: int
+    ) -> tuple[int, int, int]:
         """Channels, height and width of ``conv``'s source that an output patch sees at most (Eqs 12 and 13)."""
-        sides = [min((out - 1) * stride + kernel, size) for out, stride, kernel, size
-                 in zip((height, width), conv.stride, conv.kernel, conv.source[1:], strict=True)]
+        sides = [
+            min((out - 1) * stride + kernel, size)
+            for out, stride, kernel, size in zip(
+                (height, width), conv.stride, conv.kernel, conv.source[1:], strict=True
+            )
+        ]
         return self._groups(conv, channels) * (conv.source[0] // conv.groups), sides[0], sides[1]
 
     def lines(self, height: int, width: int, channels: int) -> int:
@@ -72,7 +78,10 @@ class Layer:
         if conv.groups == 1:
             return 1
         per_group, last = self.target[0] // conv.groups, self.target[0] - 1
-        return max(min(first + channels - 1, last) // per_group - first // per_group + 1 for first in range(0, last + 1, channels))
+        return max(
+            min(first + channels - 1, last) // per_group - first // per_group + 1
+            for first in range(0, last + 1, channels)
+        )
 
 
 class Tile(NamedTuple):
@@ -101,7 +110,10 @@ class Patch:
     @property
     def inputs(self) -> tuple[tuple[int, int, int], ...]:
         """Channels, height and width of the input patch of each source."""
-        return tuple(self.layer.input_patch(conv, self.height, self.width, self.channels) for conv in self.layer.sources)
+        return tuple(
+            self.layer.input_patch(conv, self.height, self.width, self.channels)
+            for conv in self.layer.sources
+        )
 
     @property
     def lines(self) -> int:
@@ -131,8 +143,17 @@ class Patch:
     @property
     def density_synapse(self) -> float:
         """Eq 16: synapses of the core's neurons, c^2 d k_rep k_wei each, of all of a core."""
-        fan_in = sum(conv.kernel[0] * conv.kernel[1] * (conv.source[0] // conv.groups) for conv in self.layer.sources)
-        return self.neurons * fan_in * self.layer.k_rep_in * self.layer.k_wei / (self.axons * self.columns)
+        fan_in = sum(
+            conv.kernel[0] * conv.kernel[1] * (conv.source[0] // conv.groups)
+            for conv in self.layer.sources
+        )
+        return (
+            self.neurons
+            * fan_in
+            * self.layer.k_rep_in
+            * self.layer.k_wei
+            / (self.axons * self.columns)
+        )
 
     @property
     def across(self) -> int:
@@ -150,10 +171,24 @@ class Patch:
         for y in range(0, rows, self.height):
             for x in range(0, row, self.width):
                 for c in range(0, depth, self.channels):
-                    yield Tile(y, min(y + self.height, rows), x, min(x + self.width, row), c, min(c + self.channels, depth))
+                    yield Tile(
+                        y,
+                        min(y + self.height, rows),
+                        x,
+                        min(x + self.width, row),
+                        c,
+                        min(c + self.channels, depth),
+                    )
 
 
-def search(layer: Layer, *, axons: int, columns: int, extension_max: int = EXTENSION_MAX, reading: Reading = Reading.FEWEST) -> Patch:
+def search(
+    layer: Layer,
+    *,
+    axons: int,
+    columns: int,
+    extension_max: int = EXTENSION_MAX,
+    reading: Reading = Reading.FEWEST,
+) -> Patch:
     """The patch of ``layer`` for cores of ``axons`` x ``columns`` by Algorithms 1 and 2; InputError when not even one neuron fits.
 
     ``extension_max`` is the largest axon extension f, a power of two. Pure and deterministic.
@@ -172,14 +207,25 @@ def _preference(patch: Patch) -> tuple[int, int, int, bool, int]:
     Eqs 11 to 22 do not tell w from h: between a patch and its mirror image there is only convention. Ours is the one that Tables 7
     and 8 follow throughout: the side that spans the map is the height, otherwise the longer side is the width.
     """
-    return (patch.across, patch.extension, abs(patch.width - patch.height), patch.height != patch.layer.target[1], -patch.width)
+    return (
+        patch.across,
+        patch.extension,
+        abs(patch.width - patch.height),
+        patch.height != patch.layer.target[1],
+        -patch.width,
+    )
 
 
 class _Core:
     """Which patches of a layer a core can hold."""
 
     def __init__(self, layer: Layer, axons: int, columns: int, extension_max: int) -> None:
-        self.layer, self.axons, self.columns, self.extension_max = layer, axons, columns, extension_max
+        self.layer, self.axons, self.columns, self.extension_max = (
+            layer,
+            axons,
+            columns,
+            extension_max,
+        )
         self.depth, self.height, self.width = layer.target
         self.room = columns // (layer.k_wei * layer.k_rep_out)  # neurons without extension
 
@@ -193,7 +239,15 @@ class _Core:
         f = self.extension(height, width, channels)
         if f > self.extension_max or height * width * channels * f > self.room:
             return None
-        return Patch(layer=self.layer, axons=self.axons, columns=self.columns, height=height, width=width, channels=channels, extension=f)
+        return Patch(
+            layer=self.layer,
+            axons=self.axons,
+            columns=self.columns,
+            height=height,
+            width=width,
+            channels=channels,
+            extension=f,
+        )
 
     def channel_major(self) -> Patch:
         """Algorithm 1: one output pixel, as many of its channels as fit."""
@@ -203,14 +257,21 @@ class _Core:
         layer, most = self.layer, self.axons * self.extension_max
         f = self.extension(1, 1, 1)
         if f > self.extension_max:
-            sizes = " + ".join(f"{h} x {w} x {c}" for c, h, w in (layer.input_patch(conv, 1, 1, 1) for conv in layer.sources))
+            sizes = " + ".join(
+                f"{h} x {w} x {c}"
+                for c, h, w in (layer.input_patch(conv, 1, 1, 1) for conv in layer.sources)
+            )
             copies = f", {layer.k_rep_in} spikes each" if layer.k_rep_in > 1 else ""
-            raise InputError(f"fan-in of layer {layer.name!r} must be at most {most:,} lines ({self.axons:,} axons, extended "
-                             f"{self.extension_max} times), not {layer.lines(1, 1, 1):,} ({sizes}{copies}): take a smaller kernel, "
-                             "fewer channels or groups")
-        raise InputError(f"columns of one neuron of layer {layer.name!r} must be at most {self.columns:,} on this chip, not "
-                         f"{f * layer.k_wei * layer.k_rep_out:,} (axon extension {f} x {layer.k_wei} columns a weight x "
-                         f"{layer.k_rep_out} copies): take a smaller fan-in, or fewer bits or spikes")
+            raise InputError(
+                f"fan-in of layer {layer.name!r} must be at most {most:,} lines ({self.axons:,} axons, extended "
+                f"{self.extension_max} times), not {layer.lines(1, 1, 1):,} ({sizes}{copies}): take a smaller kernel, "
+                "fewer channels or groups"
+            )
+        raise InputError(
+            f"columns of one neuron of layer {layer.name!r} must be at most {self.columns:,} on this chip, not "
+            f"{f * layer.k_wei * layer.k_rep_out:,} (axon extension {f} x {layer.k_wei} columns a weight x "
+            f"{layer.k_rep_out} copies): take a smaller fan-in, or fewer bits or spikes"
+        )
 
     def every(self) -> Iterator[Patch]:
         """Algorithm 2 as FEWEST: all patches near a square, or as wide or high as the map."""
@@ -218,7 +279,9 @@ class _Core:
         for height in range(1, min(self.height, area) + 1):
             for width in range(1, min(self.width, area // height) + 1):
                 spans = height == self.height if height < width else width == self.width
-                if (abs(width - height) <= 2 or spans) and (patch := self.patch(height, width, self.depth)):
+                if (abs(width - height) <= 2 or spans) and (
+                    patch := self.patch(height, width, self.depth)
+                ):
                     yield patch
 
     def walk(self) -> Iterator[Patch]:

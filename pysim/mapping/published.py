@@ -16,12 +16,28 @@ from spikeloop.pysim.network.convolution import Conv
 __all__ = ["NAMES", "layers"]
 
 # name, channels, kernel, stride, padding of each layer after the first
-_LENET = (("16C5", 16, 5, 1, 0), ("2P2", 16, 2, 2, 0), ("32C5", 32, 5, 1, 0), ("2P2", 32, 2, 2, 0), ("256FC", 256, 4, 1, 0),
-          ("10FC", 10, 1, 1, 0))
-_VGG = (("64C3", 64, 3, 1, 1), ("64C3", 64, 3, 1, 1), ("2P2", 64, 2, 2, 0),
-        ("128C3", 128, 3, 1, 1), ("128C3", 128, 3, 1, 1), ("2P2", 128, 2, 2, 0),
-        ("256C3", 256, 3, 1, 1), ("256C3", 256, 3, 1, 1), ("2P2", 256, 2, 2, 0),
-        ("512C3", 512, 3, 1, 1), ("512C3", 512, 3, 1, 0), ("10FC", 10, 1, 1, 0))
+_LENET = (
+    ("16C5", 16, 5, 1, 0),
+    ("2P2", 16, 2, 2, 0),
+    ("32C5", 32, 5, 1, 0),
+    ("2P2", 32, 2, 2, 0),
+    ("256FC", 256, 4, 1, 0),
+    ("10FC", 10, 1, 1, 0),
+)
+_VGG = (
+    ("64C3", 64, 3, 1, 1),
+    ("64C3", 64, 3, 1, 1),
+    ("2P2", 64, 2, 2, 0),
+    ("128C3", 128, 3, 1, 1),
+    ("128C3", 128, 3, 1, 1),
+    ("2P2", 128, 2, 2, 0),
+    ("256C3", 256, 3, 1, 1),
+    ("256C3", 256, 3, 1, 1),
+    ("2P2", 256, 2, 2, 0),
+    ("512C3", 512, 3, 1, 1),
+    ("512C3", 512, 3, 1, 0),
+    ("10FC", 10, 1, 1, 0),
+)
 # with the map that the first layer hands over (channels, height, width)
 _NETS = {"zou-lenet": ((16, 28, 28), _LENET), "zou-vgg": ((64, 24, 24), _VGG)}
 
@@ -31,13 +47,25 @@ NAMES = tuple(f"{net}:{spikes}" for net in _NETS for spikes in (1, 2, 4))
 def layers(name: str) -> list[Layer]:
     """The layers of a net by name; InputError lists the names."""
     if name not in NAMES:
-        raise InputError(f"network must be a network file or one of {', '.join(NAMES)}, not {name!r}")
+        raise InputError(
+            f"network must be a network file or one of {', '.join(NAMES)}, not {name!r}"
+        )
     net, spikes = name.split(":")
     source, shapes = _NETS[net]
     found: list[Layer] = []
     for title, channels, kernel, stride, padding in shapes:
-        conv = Conv.make(source, channels, (kernel, kernel), stride=(stride, stride), padding=(padding, padding))
-        found.append(Layer(name=title, target=conv.target, sources=(conv,), k_rep_in=int(spikes), k_rep_out=int(spikes),
-                           on_chip=len(found) + 1 < len(shapes)))
+        conv = Conv.make(
+            source, channels, (kernel, kernel), stride=(stride, stride), padding=(padding, padding)
+        )
+        found.append(
+            Layer(
+                name=title,
+                target=conv.target,
+                sources=(conv,),
+                k_rep_in=int(spikes),
+                k_rep_out=int(spikes),
+                on_chip=len(found) + 1 < len(shapes),
+            )
+        )
         source = conv.target
     return found

@@ -13,7 +13,12 @@ def saturate(x: np.ndarray, bits: int) -> np.ndarray:
     return np.clip(x, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
-def shift_right(v: np.ndarray, m: np.ndarray, toward_zero: np.ndarray | None = None, at_least_one: np.ndarray | None = None) -> np.ndarray:
+def shift_right(
+    v: np.ndarray,
+    m: np.ndarray,
+    toward_zero: np.ndarray | None = None,
+    at_least_one: np.ndarray | None = None,
+) -> np.ndarray:
     """shr(v, m): floor without flags; with ``toward_zero`` sign(v) * (|v| >> m); with both sign(v) * max(|v| >> m, 1), 0 for v = 0."""
     floor = v >> m
     if toward_zero is None:
@@ -24,8 +29,13 @@ def shift_right(v: np.ndarray, m: np.ndarray, toward_zero: np.ndarray | None = N
     return np.where(toward_zero, np.sign(v) * size, floor)
 
 
-def leak(v: np.ndarray, k0: np.ndarray, terms: list[tuple[np.ndarray, np.ndarray]], toward_zero: np.ndarray | None,
-         at_least_one: np.ndarray | None) -> np.ndarray:
+def leak(
+    v: np.ndarray,
+    k0: np.ndarray,
+    terms: list[tuple[np.ndarray, np.ndarray]],
+    toward_zero: np.ndarray | None,
+    at_least_one: np.ndarray | None,
+) -> np.ndarray:
     """L: the kept membrane and the signed terms (sign, shift), each rounded alone, summed exactly."""
     total = np.where(k0, v, 0)
     for sign, shift in terms:

@@ -35,7 +35,9 @@ UPDATE = 3  # leak, fire, write back
 EMIT = 4  # to begin and to end the emission
 
 
-def cycles(scan: np.ndarray, events: np.ndarray, emit: np.ndarray, live: int, joins: int, words: int) -> np.ndarray:
+def cycles(
+    scan: np.ndarray, events: np.ndarray, emit: np.ndarray, live: int, joins: int, words: int
+) -> np.ndarray:
     """Cycles of a tick without stalls.
 
     scan: sum of max(1, events) over chunks of axons; events: of the tick (dense mode: axons, in both); emit: sum over all words' chunks of
@@ -54,7 +56,9 @@ class Core:
 
     def __init__(self, image: Image, engine: str | None = None) -> None:
         if engine not in (None, "numpy", "numba") or (engine == "numba" and not fast.AVAILABLE):
-            raise InputError(f"engine must be numpy, or numba where numba is installed (pip install 'spikeloop[fast]'), not {engine!r}")
+            raise InputError(
+                f"engine must be numpy, or numba where numba is installed (pip install 'spikeloop[fast]'), not {engine!r}"
+            )
         self.image = image
         self.chip = image.chip
         self.axons = image.placement.rows
@@ -62,7 +66,11 @@ class Core:
         self.neurons = unpack_neurons(image)
         self.fanout = unpack_fanout(image)
         words = unpack_plain(word_record(self.chip), image.bits("words"))
-        self._words = [(int(s), int(j) + 1) for u, s, j in zip(words["used"], words["start"], words["last_digit"], strict=True) if u]
+        self._words = [
+            (int(s), int(j) + 1)
+            for u, s, j in zip(words["used"], words["start"], words["last_digit"], strict=True)
+            if u
+        ]
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True, dense: bool = False) -> Trace:
         """Run all samples of ``stimulus`` from CLEAR; ``dense``: count cycles as if silent axons were visited too.
@@ -73,19 +81,34 @@ class Core:
         stimulus.check(self.image)
         # Parts that bound the memory of a run, and in numpy keep one tick's arrays in the cache.
         most = 64 if self.engine == "numba" else 16
-        size = max(1, min(most, (8 << 20) // (self.image.ticks * (self.axons + self.neurons.place.size))))
-        parts = [stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)] or [stimulus]
+        size = max(
+            1, min(most, (8 << 20) // (self.image.ticks * (self.axons + self.neurons.place.size)))
+        )
+        parts = [
+            stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)
+        ] or [stimulus]
+
         def one(part: Stimulus) -> Trace:
             drive = self.drive(part)
             events = self.events(part)
-            raw = fast.run(self.tables, events, membranes, drive) if self.engine == "numba" else _run(self, events, membranes, drive)
+            raw = (
+                fast.run(self.tables, events, membranes, drive)
+                if self.engine == "numba"
+                else _run(self, events, membranes, drive)
+            )
             return self.trace(raw, drive, dense=dense)
 
-        return Trace.concatenate(fast.each(one, parts) if self.engine == "numba" else [one(part) for part in parts])
+        return Trace.concatenate(
+            fast.each(one, parts) if self.engine == "numba" else [one(part) for part in parts]
+        )
 
     def start(self, events: np.ndarray, *, membranes: bool = True) -> "Running | fast.Running":
         """CLEAR all samples, to be run tick by tick. ``events``: uint8 ``[sample, tick, axon]``; more may be added for ticks to come."""
-        return fast.Running(self.tables, events, membranes) if self.engine == "numba" else Running(self, events, membranes)
+        return (
+            fast.Running(self.tables, events, membranes)
+            if self.engine == "numba"
+            else Running(self, events, membranes)
+        )
 
     def predict_cycles(self, stimulus: Stimulus, *, dense: bool = False) -> np.ndarray:
         """int64 ``[sample, tick]``: the cycles that the RTL will take, without stalls."""
@@ -108,7 +131,11 @@ class Core:
             steps = min(image.steps, ticks - group.delay)
             if steps > 0 and group.name in stimulus.spikes:
                 lines = unpack(stimulus.spikes[group.name][:, :steps], group.size)
-                events[:, group.delay:group.delay + steps, group.first_axon:group.first_axon + group.size] = lines
+                events[
+                    :,
+                    group.delay : group.delay + steps,
+                    group.first_axon : group.first_axon + group.size,
+                ] = lines
         return events
 
     def drive(self, stimulus: Stimulus) -> Drive | None:
@@ -120,16 +147,22 @@ class Core:
         shape = (stimulus.samples, head.frames(image.steps))
         start = image.placement.population(head.target).start
         currents = np.empty((*shape, self.neurons.place.size), np.int64)
-        counters = {name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in PIM_COUNTERS}
+        counters = {
+            name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in PIM_COUNTERS
+        }
         fixed = self._layer.counters() | {"pim_cycles": front_cycles(head)}
-        memory = np.repeat(initial_currents(self.chip, image.rows("currents"))[None], len(pixels), 0)
+        memory = np.repeat(
+            initial_currents(self.chip, image.rows("currents"))[None], len(pixels), 0
+        )
         for k in range(shape[1]):
             if k == 0 or self._layer.sigma:  # else the steps are alike
                 made = run_pim(self._layer, pixels, np.full(len(pixels), k), codes=False)
             memory[:, place] = made.currents.transpose(0, 2, 1).reshape(len(pixels), -1)[:, entries]
             currents[:, k] = memory[:, self.neurons.place]
             for name in PIM_COUNTERS:
-                counters[name][:, start + k] = made.clips[name] if name in made.clips else fixed[name]
+                counters[name][:, start + k] = (
+                    made.clips[name] if name in made.clips else fixed[name]
+                )
         return Drive(currents, start, counters)
 
     @cached_property
@@ -160,16 +193,28 @@ class Core:
         """Which parts of the contract any neuron uses: the others are skipped."""
         return {name: bool(value.any()) for name, value in self.neurons.p.items()}
 
-    def _step(self, sums: np.ndarray, v: np.ndarray, c: np.ndarray, mine: slice, step: int) -> tuple[np.ndarray, ...]:
+    def _step(
+        self, sums: np.ndarray, v: np.ndarray, c: np.ndarray, mine: slice, step: int
+    ) -> tuple[np.ndarray, ...]:
         """One step of the neurons ``mine``: (spikes, membranes, refractory counts, clipped), each ``[sample, neuron]``."""
         bits, uses = self.chip.membrane_bits, self._uses
-        p = {name: (value[min(step, value.shape[0] - 1)] if value.ndim == 2 else value)[mine] for name, value in self.neurons.p.items()}
+        p = {
+            name: (value[min(step, value.shape[0] - 1)] if value.ndim == 2 else value)[mine]
+            for name, value in self.neurons.p.items()
+        }
         current = sums + p["bias"]
         if uses["rectify"]:
             current = np.where(p["rectify"], np.maximum(current, 0), current)
-        terms = [(p[f"sign{r}"], p[f"shift{r}"]) for r in range(self.chip.leak_terms) if uses[f"sign{r}"]]
-        total = current + leak(v, p["k0"], terms, p["toward_zero"] if uses["toward_zero"] else None,
-                               p["at_least_one"] if uses["at_least_one"] else None)
+        terms = [
+            (p[f"sign{r}"], p[f"shift{r}"]) for r in range(self.chip.leak_terms) if uses[f"sign{r}"]
+        ]
+        total = current + leak(
+            v,
+            p["k0"],
+            terms,
+            p["toward_zero"] if uses["toward_zero"] else None,
+            p["at_least_one"] if uses["at_least_one"] else None,
+        )
         u = saturate(total, bits)
         clipped = u != total
         s = (u >= p["v_th"]) & (p["fire"] != 0)
@@ -177,7 +222,9 @@ class Core:
             s &= c == 0
         new = u
         if uses["bounded"]:
-            bounded = np.where(p["bounded"], low_bound(u, p["v_low"], p["low_value"], p["low_add"]), u)
+            bounded = np.where(
+                p["bounded"], low_bound(u, p["v_low"], p["low_value"], p["low_add"]), u
+            )
             new = saturate(bounded, bits)
             held = (p["hold"] != 0) & (c > 0)
             clipped |= (new != bounded) & ~s & ~held
@@ -199,14 +246,24 @@ class Core:
         """Neuron order to populations, raw figures to counters."""
         chip, d, image = self.chip, self.chip.derived, self.image
         samples, ticks = raw.events.shape
-        scan, events = (np.full_like(raw.scan, self.axons),) * 2 if dense else (raw.scan, raw.events)
+        scan, events = (
+            (np.full_like(raw.scan, self.axons),) * 2 if dense else (raw.scan, raw.events)
+        )
         counters = {name: np.zeros((samples, ticks), np.int64) for name in COUNTERS}
         slots = events * (chip.columns // image.placement.extension)
-        counters |= {"spikes_in": raw.events, "spikes_out": raw.fired, "sops": raw.sops, "slots": slots,
-                     "saturations": raw.saturations, "ticks": np.ones((samples, ticks), np.int64)}
+        counters |= {
+            "spikes_in": raw.events,
+            "spikes_out": raw.fired,
+            "sops": raw.sops,
+            "slots": slots,
+            "saturations": raw.saturations,
+            "ticks": np.ones((samples, ticks), np.int64),
+        }
         for tick in range(ticks):
             live = [join for start, join in self._words if 0 <= tick - start < image.steps]
-            counters["cycles"][:, tick] = cycles(scan[:, tick], events[:, tick], raw.emit[:, tick], len(live), sum(live), d.words)
+            counters["cycles"][:, tick] = cycles(
+                scan[:, tick], events[:, tick], raw.emit[:, tick], len(live), sum(live), d.words
+            )
         spikes, membranes, currents = {}, {}, {}
         order = np.full(d.words * chip.lanes, -1)
         order[self.neurons.place] = np.arange(self.neurons.place.size)
@@ -232,7 +289,9 @@ def _run(core: Core, events: np.ndarray, membranes: bool, drive: Drive | None) -
 class Running:
     """A run of the numpy engine on its way: tick after tick from CLEAR, all samples of ``events`` at once."""
 
-    def __init__(self, core: Core, events: np.ndarray, membranes: bool, drive: Drive | None = None) -> None:
+    def __init__(
+        self, core: Core, events: np.ndarray, membranes: bool, drive: Drive | None = None
+    ) -> None:
         n, d, samples = core.neurons, core.chip.derived, events.shape[0]
         self.core, self.events, self.drive = core, events, drive
         self.raw = Raw.zeros(samples, events.shape[1], core.image.steps, n.place.size, membranes)
@@ -240,7 +299,10 @@ class Running:
         self._c = np.zeros((samples, n.place.size), np.int64)
         self._ring = np.zeros((d.slots, samples, core.axons), np.uint8)
         local = np.flatnonzero(n.route["kind"] == ROUTE_LOCAL)
-        self._local = [(delay, local[n.route["delay"][local] == delay]) for delay in np.unique(n.route["delay"][local])]
+        self._local = [
+            (delay, local[n.route["delay"][local] == delay])
+            for delay in np.unique(n.route["delay"][local])
+        ]
         self._by_chunk = np.argsort(n.chunk, kind="stable")
         used_chunks, self._first_of_chunk = np.unique(n.chunk[self._by_chunk], return_index=True)
         self._silent_chunks = d.words * d.spike_chunks - used_chunks.size
@@ -262,16 +324,22 @@ class Running:
                 sums = (current @ core._weights[:, mine]).astype(np.int64)
                 if self.drive:
                     sums += self.drive.currents[:, self.drive.frame(tick), mine]
-                s, v[:, mine], c[:, mine], clipped = core._step(sums, v[:, mine], c[:, mine], mine, step)
+                s, v[:, mine], c[:, mine], clipped = core._step(
+                    sums, v[:, mine], c[:, mine], mine, step
+                )
                 fired[:, mine] = s
                 raw.saturations[:, tick] += clipped.sum(axis=1)
                 raw.spikes[:, step, mine] = s
                 if raw.membranes is not None:
                     raw.membranes[:, step, mine] = v[:, mine]
         for delay, to in self._local:
-            self._ring[(tick + delay) % slots][:, n.route["address"][to]] |= fired[:, n.route["neuron"][to]].astype(np.uint8)
+            self._ring[(tick + delay) % slots][:, n.route["address"][to]] |= fired[
+                :, n.route["neuron"][to]
+            ].astype(np.uint8)
         if fired.size:
-            per_chunk = np.add.reduceat((fired * n.entries)[:, self._by_chunk], self._first_of_chunk, axis=1, dtype=np.int64)
+            per_chunk = np.add.reduceat(
+                (fired * n.entries)[:, self._by_chunk], self._first_of_chunk, axis=1, dtype=np.int64
+            )
             raw.emit[:, tick] = np.maximum(per_chunk, 1).sum(axis=1)
         raw.emit[:, tick] += self._silent_chunks
         raw.fired[:, tick] = fired.sum(axis=1)

@@ -17,6 +17,7 @@ from spikeloop.pysim.model.state import Drive, Neurons, Raw
 
 try:
     import numba
+
     AVAILABLE = True
 except ImportError:
     AVAILABLE = False
@@ -24,8 +25,34 @@ except ImportError:
 __all__ = ["AVAILABLE", "Running", "Tables", "each", "run", "tables"]
 
 THREADS = 2
-PLAIN = ("v_init", "v_reset", "v_low", "low_value", "refractory", "fire", "hard", "soft", "bounded", "low_add", "hold")
-PAGED = ("bias", "v_th", "v_sub", "k0", "rectify", "toward_zero", "at_least_one", "sign0", "shift0", "sign1", "shift1", "sign2", "shift2")
+PLAIN = (
+    "v_init",
+    "v_reset",
+    "v_low",
+    "low_value",
+    "refractory",
+    "fire",
+    "hard",
+    "soft",
+    "bounded",
+    "low_add",
+    "hold",
+)
+PAGED = (
+    "bias",
+    "v_th",
+    "v_sub",
+    "k0",
+    "rectify",
+    "toward_zero",
+    "at_least_one",
+    "sign0",
+    "shift0",
+    "sign1",
+    "shift1",
+    "sign2",
+    "shift2",
+)
 
 
 def each(work: Callable[[Any], Any], parts: list[Any]) -> list[Any]:
@@ -46,14 +73,26 @@ def run(tables: "Tables", events: np.ndarray, membranes: bool, drive: Drive | No
 class Running:
     """A run on its way: tick after tick from CLEAR, all samples of ``events`` at once; or, not ``together``, one after the other."""
 
-    def __init__(self, tables: "Tables", events: np.ndarray, membranes: bool, drive: Drive | None = None, *, together: bool = True) -> None:
+    def __init__(
+        self,
+        tables: "Tables",
+        events: np.ndarray,
+        membranes: bool,
+        drive: Drive | None = None,
+        *,
+        together: bool = True,
+    ) -> None:
         samples, ticks, axons = events.shape
         count, states = tables.chunk.size, samples if together else 1
         self.tables, self.events = tables, events
         self.raw = Raw.zeros(samples, ticks, tables.steps, count, membranes)
         self._figures = np.zeros((samples, ticks, 6), np.int64)
         self._ring = np.zeros((states, tables.slots, axons), np.uint8)
-        self._drive = drive.currents.astype(tables.plain.dtype) if drive else np.zeros((1, 0, 0), tables.plain.dtype)
+        self._drive = (
+            drive.currents.astype(tables.plain.dtype)
+            if drive
+            else np.zeros((1, 0, 0), tables.plain.dtype)
+        )
         self._drive_start = drive.start if drive else 0
         self._v, self._c = (np.zeros((states, count), tables.plain.dtype) for _ in range(2))
 
@@ -65,13 +104,28 @@ class Running:
         """Run these ticks of each sample."""
         raw = self.raw
         v_out = raw.membranes if raw.membranes is not None else np.zeros((1, 1, 1), np.int32)
-        _samples(self.events, *self.tables, raw.spikes, v_out, raw.membranes is not None, self._figures, self._ring, self._v, self._c,
-                 begin, end, self._drive, self._drive_start)
+        _samples(
+            self.events,
+            *self.tables,
+            raw.spikes,
+            v_out,
+            raw.membranes is not None,
+            self._figures,
+            self._ring,
+            self._v,
+            self._c,
+            begin,
+            end,
+            self._drive,
+            self._drive_start,
+        )
 
     def finish(self) -> Raw:
         """What the ticks left."""
         raw, figures = self.raw, self._figures
-        raw.events, raw.scan, raw.sops, raw.fired, raw.emit, raw.saturations = (figures[:, :, i].copy() for i in range(6))
+        raw.events, raw.scan, raw.sops, raw.fired, raw.emit, raw.saturations = (
+            figures[:, :, i].copy() for i in range(6)
+        )
         return raw
 
 
@@ -98,25 +152,46 @@ class Tables(NamedTuple):
 def tables(image: Image, n: Neurons, fanout: np.ndarray) -> Tables:
     """The tables of the neurons ``n`` of an image; ``fanout`` int64 ``[axon]``."""
     chip, d = image.chip, image.chip.derived
-    most = int(np.abs(n.weights.astype(np.int64)).sum(axis=0).max(initial=0))  # of any sum, also of a part of one
+    most = int(
+        np.abs(n.weights.astype(np.int64)).sum(axis=0).max(initial=0)
+    )  # of any sum, also of a part of one
     # |L + I| <= 4 * 2^(P-1) + 2^(P-1) + most, and the current of a PIM layer
     driven = 1 << (chip.pim.macro.current_bits - 1) if chip.pim else 0
     kind = np.int32 if (5 << (chip.membrane_bits - 1)) + most + driven < 1 << 31 else np.int64
     byte = kind is np.int32 and n.weights.min(initial=0) >= -128 and n.weights.max(initial=0) < 128
-    short = byte and most < 1 << 15  # four combinations of types in all, each compiled when first met
+    short = (
+        byte and most < 1 << 15
+    )  # four combinations of types in all, each compiled when first met
     count, pages = n.place.size, n.p["bias"].shape[0]
     nothing = np.zeros(count, np.int64)
     plain = np.stack([n.p[name] for name in PLAIN]).astype(kind)
-    paged = np.stack([np.broadcast_to(n.p.get(name, nothing), (pages, count)) for name in PAGED], axis=1).astype(kind)
+    paged = np.stack(
+        [np.broadcast_to(n.p.get(name, nothing), (pages, count)) for name in PAGED], axis=1
+    ).astype(kind)
     own = np.flatnonzero(n.route["kind"] == ROUTE_LOCAL)
     local = np.searchsorted(n.route["neuron"][own], np.arange(count + 1))
-    return Tables(weights=n.weights.astype(np.int8) if byte else n.weights, fanout=fanout,
-                  sums=np.zeros(0, np.int16 if short else np.int32), groups=np.array(n.groups, np.int64).reshape(-1, 3),
-                  plain=plain, paged=paged, entries=n.entries, local=local, axon=n.route["address"][own], delay=n.route["delay"][own],
-                  chunk=n.chunk, chunks=d.words * d.spike_chunks, slots=d.slots, steps=image.steps, bits=chip.membrane_bits)
+    return Tables(
+        weights=n.weights.astype(np.int8) if byte else n.weights,
+        fanout=fanout,
+        sums=np.zeros(0, np.int16 if short else np.int32),
+        groups=np.array(n.groups, np.int64).reshape(-1, 3),
+        plain=plain,
+        paged=paged,
+        entries=n.entries,
+        local=local,
+        axon=n.route["address"][own],
+        delay=n.route["delay"][own],
+        chunk=n.chunk,
+        chunks=d.words * d.spike_chunks,
+        slots=d.slots,
+        steps=image.steps,
+        bits=chip.membrane_bits,
+    )
 
 
-def _accumulate(sums: np.ndarray, weights: np.ndarray, active: np.ndarray, n: int, first: int, last: int) -> None:
+def _accumulate(
+    sums: np.ndarray, weights: np.ndarray, active: np.ndarray, n: int, first: int, last: int
+) -> None:
     """Add the rows of the first ``n`` active axons, four in one pass over the sums."""
     kind = sums.dtype.type
     sums = sums[first:last]
@@ -132,25 +207,60 @@ def _accumulate(sums: np.ndarray, weights: np.ndarray, active: np.ndarray, n: in
             sums[i] = kind(sums[i] + a[i])
 
 
-def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: np.ndarray, q: np.ndarray, biases: np.ndarray,
-          bits: int, first: int, last: int) -> int:
+def _step(
+    sums: np.ndarray,
+    v: np.ndarray,
+    c: np.ndarray,
+    fired: np.ndarray,
+    p: np.ndarray,
+    q: np.ndarray,
+    biases: np.ndarray,
+    bits: int,
+    first: int,
+    last: int,
+) -> int:
     """One step of the neurons first..last-1, without branches so that it vectorises: updates v, c, fired; returns how many clipped.
 
     Slices of rows start at index 0: an index that might be negative would not vectorise. Every intermediate is cast to the type
     of ``v``, which holds it: numba would widen it to 64 bits.
     """
     kind = v.dtype.type
-    v_reset, v_low, low_value, refractory, fire = p[1][first:last], p[2][first:last], p[3][first:last], p[4][first:last], p[5][first:last]
-    hard, soft, bounded, low_add, hold = p[6][first:last], p[7][first:last], p[8][first:last], p[9][first:last], p[10][first:last]
-    bias, v_th, v_sub, k0, rectify = biases[first:last], q[1][first:last], q[2][first:last], q[3][first:last], q[4][first:last]
+    v_reset, v_low, low_value, refractory, fire = (
+        p[1][first:last],
+        p[2][first:last],
+        p[3][first:last],
+        p[4][first:last],
+        p[5][first:last],
+    )
+    hard, soft, bounded, low_add, hold = (
+        p[6][first:last],
+        p[7][first:last],
+        p[8][first:last],
+        p[9][first:last],
+        p[10][first:last],
+    )
+    bias, v_th, v_sub, k0, rectify = (
+        biases[first:last],
+        q[1][first:last],
+        q[2][first:last],
+        q[3][first:last],
+        q[4][first:last],
+    )
     toward_zero, at_least_one = q[5][first:last], q[6][first:last]
-    sign0, shift0, sign1, shift1 = q[7][first:last], q[8][first:last], q[9][first:last], q[10][first:last]
+    sign0, shift0, sign1, shift1 = (
+        q[7][first:last],
+        q[8][first:last],
+        q[9][first:last],
+        q[10][first:last],
+    )
     sign2, shift2 = q[11][first:last], q[12][first:last]
     sums, v, c, fired = sums[first:last], v[first:last], c[first:last], fired[first:last]
     high = kind((1 << (bits - 1)) - 1)
     low = kind(-(1 << (bits - 1)))
     zero, one = kind(0), kind(1)
-    most = 31 if v.itemsize == 4 else 63  # shifts are at most membrane_bits, far less: the mask only tells the compiler
+    most = (
+        31 if v.itemsize == 4 else 63
+    )  # shifts are at most membrane_bits, far less: the mask only tells the compiler
     clips = zero
     for i in range(v.size):
         current = kind(sums[i] + bias[i])
@@ -161,9 +271,18 @@ def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: 
         size = kind((x ^ flip) - flip)
         least = min(size, at_least_one[i])
         total = kind((x if k0[i] else zero) + current)
-        total = kind(total + kind(sign0[i] * kind((max(kind(size >> (shift0[i] & most)), least) ^ flip) - flip)))
-        total = kind(total + kind(sign1[i] * kind((max(kind(size >> (shift1[i] & most)), least) ^ flip) - flip)))
-        total = kind(total + kind(sign2[i] * kind((max(kind(size >> (shift2[i] & most)), least) ^ flip) - flip)))
+        total = kind(
+            total
+            + kind(sign0[i] * kind((max(kind(size >> (shift0[i] & most)), least) ^ flip) - flip))
+        )
+        total = kind(
+            total
+            + kind(sign1[i] * kind((max(kind(size >> (shift1[i] & most)), least) ^ flip) - flip))
+        )
+        total = kind(
+            total
+            + kind(sign2[i] * kind((max(kind(size >> (shift2[i] & most)), least) ^ flip) - flip))
+        )
         u = min(max(total, low), high)
         clip = u != total
         s = (fire[i] != 0) & (u >= v_th[i]) & (c[i] == 0)
@@ -175,7 +294,9 @@ def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: 
         less = kind(u - v_sub[i])
         less_u = min(max(less, low), high)
         after = v_reset[i] if hard[i] else (less_u if soft[i] else u)
-        clip |= (s & (soft[i] != 0) & (less_u != less)) | (~s & ~held & below & (raised_u != raised))
+        clip |= (s & (soft[i] != 0) & (less_u != less)) | (
+            ~s & ~held & below & (raised_u != raised)
+        )
         v[i] = after if s else rest
         c[i] = refractory[i] if s else max(kind(c[i] - one), zero)
         fired[i] = s
@@ -183,10 +304,35 @@ def _step(sums: np.ndarray, v: np.ndarray, c: np.ndarray, fired: np.ndarray, p: 
     return clips
 
 
-def _samples(events: np.ndarray, weights: np.ndarray, fanout: np.ndarray, no_sums: np.ndarray, groups: np.ndarray, plain: np.ndarray,
-             paged: np.ndarray, entries: np.ndarray, local: np.ndarray, axon: np.ndarray, delay: np.ndarray, chunk: np.ndarray, chunks: int,
-             slots: int, steps: int, bits: int, spikes: np.ndarray, v_out: np.ndarray, membranes: bool, figures: np.ndarray,
-             rings: np.ndarray, vs: np.ndarray, cs: np.ndarray, begin: int, end: int, drive: np.ndarray, drive_start: int) -> None:
+def _samples(
+    events: np.ndarray,
+    weights: np.ndarray,
+    fanout: np.ndarray,
+    no_sums: np.ndarray,
+    groups: np.ndarray,
+    plain: np.ndarray,
+    paged: np.ndarray,
+    entries: np.ndarray,
+    local: np.ndarray,
+    axon: np.ndarray,
+    delay: np.ndarray,
+    chunk: np.ndarray,
+    chunks: int,
+    slots: int,
+    steps: int,
+    bits: int,
+    spikes: np.ndarray,
+    v_out: np.ndarray,
+    membranes: bool,
+    figures: np.ndarray,
+    rings: np.ndarray,
+    vs: np.ndarray,
+    cs: np.ndarray,
+    begin: int,
+    end: int,
+    drive: np.ndarray,
+    drive_start: int,
+) -> None:
     """Ticks begin..end - 1 of every sample; the state of sample b is row b (mod their number) of ``rings``, ``vs``, ``cs``.
 
     ``drive``: currents ``[sample, frame, neuron]``, new before ticks drive_start + frame; no frame, no currents.

@@ -84,13 +84,16 @@ class Raw:
 
     @classmethod
     def zeros(cls, samples: int, ticks: int, steps: int, neurons: int, membranes: bool) -> "Raw":
-        return cls(np.zeros((samples, steps, neurons), np.uint8), np.zeros((samples, steps, neurons), np.int32) if membranes else None,
-                   *(np.zeros((samples, ticks), np.int64) for _ in range(6)))
+        return cls(
+            np.zeros((samples, steps, neurons), np.uint8),
+            np.zeros((samples, steps, neurons), np.int32) if membranes else None,
+            *(np.zeros((samples, ticks), np.int64) for _ in range(6)),
+        )
 
 
 def unpack_fanout(image: Image) -> np.ndarray:
     """The fanout memory: int64 ``[axon]``."""
-    bits = image.bits("fanout")[:image.placement.rows].astype(np.int64)
+    bits = image.bits("fanout")[: image.placement.rows].astype(np.int64)
     return (bits << np.arange(bits.shape[1])).sum(axis=1)
 
 
@@ -105,21 +108,42 @@ def unpack_neurons(image: Image) -> Neurons:
     order = np.lexsort((lane, word, words["start"][word]))
     word, lane = word[order], lane[order]
     starts, first = np.unique(words["start"][word], return_index=True)
-    groups = list(zip(starts.tolist(), first.tolist(), [*first[1:].tolist(), word.size], strict=True))
+    groups = list(
+        zip(starts.tolist(), first.tolist(), [*first[1:].tolist(), word.size], strict=True)
+    )
 
     p = {name: value[word, lane] for name, value in neuron.items() if name != "used"}
     pages = int(words["last_page"][word].max(initial=0)) + 1
     row = word * chip.pages + np.minimum(np.arange(pages)[:, None], words["last_page"][word])
     for name, record in (("leak", leak_record(chip)), ("fire", fire_record(chip))):
-        p |= {key: value[row, lane] for key, value in unpack_lanes(record, chip.lanes, image.bits(name)).items()}
+        p |= {
+            key: value[row, lane]
+            for key, value in unpack_lanes(record, chip.lanes, image.bits(name)).items()
+        }
     for r in range(chip.leak_terms):
         p[f"sign{r}"] = p.pop(f"on{r}") * (1 - 2 * p.pop(f"negative{r}"))
-    for name in ("toward_zero", "at_least_one", "bounded", "low_add", "v_low", "low_value", "refractory", "hold"):
+    for name in (
+        "toward_zero",
+        "at_least_one",
+        "bounded",
+        "low_add",
+        "v_low",
+        "low_value",
+        "refractory",
+        "hold",
+    ):
         p.setdefault(name, np.zeros(word.size, np.int64))
 
     route = _unpack_routes(image, (word << d.lane_bits) | lane)
-    return Neurons(word * chip.lanes + lane, word * d.spike_chunks + lane // SCAN_BITS, groups, _unpack_weights(image, words, word, lane),
-                   route, np.bincount(route["neuron"], minlength=word.size), p)
+    return Neurons(
+        word * chip.lanes + lane,
+        word * d.spike_chunks + lane // SCAN_BITS,
+        groups,
+        _unpack_weights(image, words, word, lane),
+        route,
+        np.bincount(route["neuron"], minlength=word.size),
+        p,
+    )
 
 
 def _unpack_routes(image: Image, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -127,15 +151,25 @@ def _unpack_routes(image: Image, rows: np.ndarray) -> dict[str, np.ndarray]:
     routes = unpack_plain(route_record(image.chip), image.bits("routes"))
     neuron, row = [np.arange(rows.size)], [rows]
     while "more" in routes and (further := routes["more"][row[-1]] == 1).any():
-        if len(row) > image.chip.derived.route_rows or routes["next"][row[-1]][further].max() >= image.chip.derived.route_rows:
-            raise InputError(f"chains of routes of image {image.name!r} must end within their memory, not outside: map the network again")
+        if (
+            len(row) > image.chip.derived.route_rows
+            or routes["next"][row[-1]][further].max() >= image.chip.derived.route_rows
+        ):
+            raise InputError(
+                f"chains of routes of image {image.name!r} must end within their memory, not outside: map the network again"
+            )
         neuron, row = [*neuron, neuron[-1][further]], [*row, routes["next"][row[-1]][further]]
     order = np.argsort(np.concatenate(neuron), kind="stable")
     at = np.concatenate(row)[order]
-    return {"neuron": np.concatenate(neuron)[order], **{key: value[at] for key, value in routes.items()}}
+    return {
+        "neuron": np.concatenate(neuron)[order],
+        **{key: value[at] for key, value in routes.items()},
+    }
 
 
-def _unpack_weights(image: Image, words: dict[str, np.ndarray], word: np.ndarray, lane: np.ndarray) -> np.ndarray:
+def _unpack_weights(
+    image: Image, words: dict[str, np.ndarray], word: np.ndarray, lane: np.ndarray
+) -> np.ndarray:
     """int16 ``[axon, neuron]``: digits joined by their strengths, less the excess."""
     chip = image.chip
     axons, used = image.placement.rows, len(image.placement.words)
@@ -144,7 +178,10 @@ def _unpack_weights(image: Image, words: dict[str, np.ndarray], word: np.ndarray
     for w in np.unique(word):
         mine = np.flatnonzero(word == w)
         bits = np.unpackbits(rows[w], axis=1, count=chip.lanes * chip.digit_bits, bitorder="little")
-        digits = (bits.reshape(axons, chip.digit_bits, -1).astype(np.int32) << np.arange(chip.digit_bits)[:, None]).sum(axis=1)
+        digits = (
+            bits.reshape(axons, chip.digit_bits, -1).astype(np.int32)
+            << np.arange(chip.digit_bits)[:, None]
+        ).sum(axis=1)
         total = np.zeros((axons, mine.size), np.int32)
         for j in range(int(words["last_digit"][w]) + 1):
             total += digits[:, lane[mine] + j] << (j * chip.digit_bits * int(words["shift"][w]))

@@ -14,8 +14,25 @@ from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 
-__all__ = ["ARRAYS", "Edge", "Input", "LeakRounding", "LowBound", "Population", "Reset", "WeightFormat", "check_population", "weight_range",
-           "within", "LEAK_TERMS", "MAX_DELAY", "MAX_PAGES", "MAX_REFRACTORY", "MAX_START", "MAX_WEIGHT_BITS"]
+__all__ = [
+    "ARRAYS",
+    "Edge",
+    "Input",
+    "LeakRounding",
+    "LowBound",
+    "Population",
+    "Reset",
+    "WeightFormat",
+    "check_population",
+    "weight_range",
+    "within",
+    "LEAK_TERMS",
+    "MAX_DELAY",
+    "MAX_PAGES",
+    "MAX_REFRACTORY",
+    "MAX_START",
+    "MAX_WEIGHT_BITS",
+]
 
 LEAK_TERMS = 3
 MAX_PAGES = 64
@@ -69,8 +86,18 @@ class Input:
 _PAGED = {"bias": np.int64, "v_th": np.int64, "v_sub": np.int64, "k0": np.bool_}
 _TERMS = {"leak_sign": np.int8, "leak_shift": np.uint8}
 _PLAIN = {
-    "rounding": np.uint8, "rectify": np.bool_, "fire": np.bool_, "reset": np.uint8, "v_reset": np.int64, "low": np.uint8,
-    "v_low": np.int64, "v_low_reset": np.int64, "v_low_add": np.int64, "refractory": np.uint8, "hold": np.bool_, "v_init": np.int64,
+    "rounding": np.uint8,
+    "rectify": np.bool_,
+    "fire": np.bool_,
+    "reset": np.uint8,
+    "v_reset": np.int64,
+    "low": np.uint8,
+    "v_low": np.int64,
+    "v_low_reset": np.int64,
+    "v_low_add": np.int64,
+    "refractory": np.uint8,
+    "hold": np.bool_,
+    "v_init": np.int64,
 }
 ARRAYS: dict[str, Any] = {**_PAGED, **_TERMS, **_PLAIN}
 """arrays of a population: their types"""
@@ -118,36 +145,77 @@ class Population:
         return self.bias.shape[0]
 
     @classmethod
-    def make(cls, name: str, size: int, *, pages: int = 1, start: int = 0, weight_bits: int = 8,
-             weight_format: WeightFormat = WeightFormat.SIGNED, **arrays: Any) -> "Population":
+    def make(
+        cls,
+        name: str,
+        size: int,
+        *,
+        pages: int = 1,
+        start: int = 0,
+        weight_bits: int = 8,
+        weight_format: WeightFormat = WeightFormat.SIGNED,
+        **arrays: Any,
+    ) -> "Population":
         """Build a population from scalars or arrays; what is not given is neutral.
 
         Defaults: bias 0, v_th 1, v_sub = v_th, no leak (k0 = 1), floor, fire, hard reset to 0, unbounded, no
         refractory, v_init 0. Arrays broadcast to their full shape.
         """
         given: dict[str, Any] = {
-            "bias": 0, "v_th": 1, "v_sub": arrays.get("v_th", 1), "k0": True, "leak_sign": 0, "leak_shift": 0, "rounding": 0,
-            "rectify": False, "fire": True, "reset": Reset.HARD, "v_reset": 0, "low": LowBound.NONE, "v_low": 0, "v_low_reset": 0,
-            "v_low_add": 0, "refractory": 0, "hold": False, "v_init": 0}
+            "bias": 0,
+            "v_th": 1,
+            "v_sub": arrays.get("v_th", 1),
+            "k0": True,
+            "leak_sign": 0,
+            "leak_shift": 0,
+            "rounding": 0,
+            "rectify": False,
+            "fire": True,
+            "reset": Reset.HARD,
+            "v_reset": 0,
+            "low": LowBound.NONE,
+            "v_low": 0,
+            "v_low_reset": 0,
+            "v_low_add": 0,
+            "refractory": 0,
+            "hold": False,
+            "v_init": 0,
+        }
         unknown = sorted(set(arrays) - set(given))
         if unknown:
-            raise InputError(f"parameter of population {name!r} must be one of {', '.join(given)}, not {unknown[0]!r}")
+            raise InputError(
+                f"parameter of population {name!r} must be one of {', '.join(given)}, not {unknown[0]!r}"
+            )
         given.update(arrays)
-        shapes = dict.fromkeys(_PAGED, (pages, size)) | dict.fromkeys(_TERMS, (pages, LEAK_TERMS, size)) | dict.fromkeys(_PLAIN, (size,))
+        shapes = (
+            dict.fromkeys(_PAGED, (pages, size))
+            | dict.fromkeys(_TERMS, (pages, LEAK_TERMS, size))
+            | dict.fromkeys(_PLAIN, (size,))
+        )
         full = {}
         for key, dtype in ARRAYS.items():
             value = np.asarray(given[key])
             try:
                 wide = np.broadcast_to(value, shapes[key])
             except ValueError:
-                raise InputError(f"{key} of population {name!r} must be of shape {shapes[key]}, not {value.shape}") from None
+                raise InputError(
+                    f"{key} of population {name!r} must be of shape {shapes[key]}, not {value.shape}"
+                ) from None
             full[key] = _cast(wide, dtype, f"{key} of population {name!r}")
-        return cls(name=name, size=size, start=start, weight_bits=weight_bits, weight_format=WeightFormat(weight_format), **full)
-
+        return cls(
+            name=name,
+            size=size,
+            start=start,
+            weight_bits=weight_bits,
+            weight_format=WeightFormat(weight_format),
+            **full,
+        )
 
     def take(self, neurons: np.ndarray) -> "Population":
         """A population of those ``neurons`` only, int64 ``[m]``: all parameters lie along the last axis."""
-        return replace(self, size=neurons.size, **{key: getattr(self, key)[..., neurons] for key in ARRAYS})
+        return replace(
+            self, size=neurons.size, **{key: getattr(self, key)[..., neurons] for key in ARRAYS}
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -171,11 +239,17 @@ class Edge:
 
     def block(self, lines: np.ndarray, neurons: np.ndarray) -> np.ndarray:
         """Weights of ``lines`` onto ``neurons``: int32 ``[m, n]``."""
-        return self.conv.block(self.weights, lines, neurons) if self.conv else self.weights[np.ix_(lines, neurons)]
+        return (
+            self.conv.block(self.weights, lines, neurons)
+            if self.conv
+            else self.weights[np.ix_(lines, neurons)]
+        )
 
     def fanout(self) -> np.ndarray:
         """Non-zero synapses of each line of the source: int64 ``[source size]``."""
-        return self.conv.fanout(self.weights) if self.conv else np.count_nonzero(self.weights, axis=1)
+        return (
+            self.conv.fanout(self.weights) if self.conv else np.count_nonzero(self.weights, axis=1)
+        )
 
 
 def weight_range(form: WeightFormat, bits: int) -> tuple[int, int]:
@@ -195,20 +269,37 @@ def check_population(p: Population, bits: int) -> None:
     within(f"start of {where}", p.start, 0, MAX_START)
     within(f"weight_bits of {where}", p.weight_bits, 1, MAX_WEIGHT_BITS)
     if p.weight_format is WeightFormat.BINARY and p.weight_bits != 1:
-        raise InputError(f"weight_bits of {where} must be 1 for binary weights, not {p.weight_bits}")
+        raise InputError(
+            f"weight_bits of {where} must be 1 for binary weights, not {p.weight_bits}"
+        )
     if p.weight_format is WeightFormat.TERNARY and p.weight_bits != 2:
-        raise InputError(f"weight_bits of {where} must be 2 for ternary weights, not {p.weight_bits}")
+        raise InputError(
+            f"weight_bits of {where} must be 2 for ternary weights, not {p.weight_bits}"
+        )
     pages = p.bias.shape[0] if p.bias.ndim == 2 else 0
     within(f"pages of {where}", pages, 1, MAX_PAGES)
-    shapes = dict.fromkeys(_PAGED, (pages, p.size)) | dict.fromkeys(_TERMS, (pages, LEAK_TERMS, p.size)) | dict.fromkeys(_PLAIN, (p.size,))
+    shapes = (
+        dict.fromkeys(_PAGED, (pages, p.size))
+        | dict.fromkeys(_TERMS, (pages, LEAK_TERMS, p.size))
+        | dict.fromkeys(_PLAIN, (p.size,))
+    )
     for key, shape in shapes.items():
         value = getattr(p, key)
         if value.shape != shape:
             raise InputError(f"{key} of {where} must be of shape {shape}, not {value.shape}")
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    ranges = dict.fromkeys(("bias", "v_th", "v_sub", "v_reset", "v_low", "v_low_reset", "v_low_add", "v_init"), (low, high))
-    ranges |= {"leak_sign": (-1, 1), "leak_shift": (0, bits), "rounding": (0, 2), "reset": (0, 2), "low": (0, 3),
-               "refractory": (0, MAX_REFRACTORY)}
+    ranges = dict.fromkeys(
+        ("bias", "v_th", "v_sub", "v_reset", "v_low", "v_low_reset", "v_low_add", "v_init"),
+        (low, high),
+    )
+    ranges |= {
+        "leak_sign": (-1, 1),
+        "leak_shift": (0, bits),
+        "rounding": (0, 2),
+        "reset": (0, 2),
+        "low": (0, 3),
+        "refractory": (0, MAX_REFRACTORY),
+    }
     for key, (least, most) in ranges.items():
         value = getattr(p, key)
         if value.min() < least or value.max() > most:

@@ -80,14 +80,18 @@ class Network:
         for population in self.populations:
             if population.name == name:
                 return population
-        raise InputError(f"population must be one of {', '.join(p.name for p in self.populations)}, not {name!r}")
+        raise InputError(
+            f"population must be one of {', '.join(p.name for p in self.populations)}, not {name!r}"
+        )
 
     def size_of(self, name: str) -> int:
         nodes: tuple[Input | Population, ...] = (*self.inputs, *self.populations)
         for node in nodes:
             if node.name == name:
                 return node.size
-        raise InputError(f"edge source must be an input or a population of the network, not {name!r}")
+        raise InputError(
+            f"edge source must be an input or a population of the network, not {name!r}"
+        )
 
     def is_input(self, name: str) -> bool:
         return any(node.name == name for node in self.inputs)
@@ -106,14 +110,22 @@ class Network:
 
     def order(self) -> list[Population]:
         """Populations such that every delay-0 edge points forward."""
-        pending = {p.name: {e.source for e in self.edges if e.target == p.name and e.delay == 0 and not self.is_input(e.source)}
-                   for p in self.populations}
+        pending = {
+            p.name: {
+                e.source
+                for e in self.edges
+                if e.target == p.name and e.delay == 0 and not self.is_input(e.source)
+            }
+            for p in self.populations
+        }
         done: list[str] = []
         while pending:
             ready = [name for name, needs in pending.items() if needs <= set(done)]
             if not ready:
-                raise InputError(f"edges of delay 0 must not form a cycle; populations {', '.join(sorted(pending))} do: "
-                                 "give one edge of the cycle delay 1")
+                raise InputError(
+                    f"edges of delay 0 must not form a cycle; populations {', '.join(sorted(pending))} do: "
+                    "give one edge of the cycle delay 1"
+                )
             for name in ready:
                 del pending[name]
             done += ready
@@ -130,12 +142,22 @@ class Network:
             raise InputError(f"readout must be 'spikes' or 'membrane', not {self.readout!r}")
         if not self.populations:
             raise InputError("network must have at least one population, not 0")
-        names = [n.name for n in self.inputs] + [p.name for p in self.populations] + ([self.pim.name] if self.pim else [])
+        names = (
+            [n.name for n in self.inputs]
+            + [p.name for p in self.populations]
+            + ([self.pim.name] if self.pim else [])
+        )
         for name in names:
-            if not (isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= 64):
-                raise InputError(f"name of an input or population must be an identifier of at most 64 ASCII letters, not {name!r}")
+            if not (
+                isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= 64
+            ):
+                raise InputError(
+                    f"name of an input or population must be an identifier of at most 64 ASCII letters, not {name!r}"
+                )
             if names.count(name) > 1:
-                raise InputError(f"name of an input or population must be unique, not {name!r} twice")
+                raise InputError(
+                    f"name of an input or population must be unique, not {name!r} twice"
+                )
         for node in self.inputs:
             within(f"size of input {node.name!r}", node.size, 1, 1 << 24)
         for population in self.populations:
@@ -155,21 +177,32 @@ class Network:
             edge.conv.check(where)
             maps = math.prod(edge.conv.source), math.prod(edge.conv.target)
             if maps != shape:
-                raise InputError(f"maps of the convolution of {where} must have {shape[0]} lines and {shape[1]} neurons, "
-                                 f"not {maps[0]} and {maps[1]}")
+                raise InputError(
+                    f"maps of the convolution of {where} must have {shape[0]} lines and {shape[1]} neurons, "
+                    f"not {maps[0]} and {maps[1]}"
+                )
             shape = edge.conv.weights_shape
         if edge.weights.shape != shape:
-            raise InputError(f"weights of {where} must be of shape {shape}, not {edge.weights.shape}")
+            raise InputError(
+                f"weights of {where} must be of shape {shape}, not {edge.weights.shape}"
+            )
         if edge.weights.dtype != np.int32:
             raise InputError(f"weights of {where} must be int32, not {edge.weights.dtype}")
         low, high = weight_range(target.weight_format, target.weight_bits)
         if edge.weights.size and (edge.weights.min() < low or edge.weights.max() > high):
             bad = edge.weights.min() if edge.weights.min() < low else edge.weights.max()
-            raise InputError(f"weights of {where} must be in {low}..{high} ({target.weight_bits} bits, "
-                             f"{target.weight_format.name.lower()}), not {bad}")
+            raise InputError(
+                f"weights of {where} must be in {low}..{high} ({target.weight_bits} bits, "
+                f"{target.weight_format.name.lower()}), not {bad}"
+            )
         within(f"delay of {where}", edge.delay, 0, MAX_DELAY)
         if not self.is_input(edge.source):
-            within(f"physical delay of {where} (delay + start of target - start of source)", self.physical_delay(edge), 1, MAX_DELAY)
+            within(
+                f"physical delay of {where} (delay + start of target - start of source)",
+                self.physical_delay(edge),
+                1,
+                MAX_DELAY,
+            )
 
     # -- file --------------------------------------------------------------------------------------------
 
@@ -177,17 +210,34 @@ class Network:
         """The file's content; the same network always gives the same bytes."""
         tensors: dict[str, np.ndarray] = {}
         header: dict[str, Any] = {
-            "version": VERSION, "name": self.name, "steps": self.steps, "membrane_bits": self.membrane_bits, "output": self.output,
-            "readout": self.readout, "metadata": self.metadata, "inputs": [{"name": n.name, "size": n.size} for n in self.inputs],
-            "populations": [], "edges": []}
+            "version": VERSION,
+            "name": self.name,
+            "steps": self.steps,
+            "membrane_bits": self.membrane_bits,
+            "output": self.output,
+            "readout": self.readout,
+            "metadata": self.metadata,
+            "inputs": [{"name": n.name, "size": n.size} for n in self.inputs],
+            "populations": [],
+            "edges": [],
+        }
         for p in self.populations:
-            header["populations"].append({"name": p.name, "size": p.size, "start": p.start, "weight_bits": p.weight_bits,
-                                          "weight_format": p.weight_format.name.lower()})
+            header["populations"].append(
+                {
+                    "name": p.name,
+                    "size": p.size,
+                    "start": p.start,
+                    "weight_bits": p.weight_bits,
+                    "weight_format": p.weight_format.name.lower(),
+                }
+            )
             for key in ARRAYS:
                 tensors[f"{p.name}.{key}"] = np.ascontiguousarray(getattr(p, key))
         for i, e in enumerate(self.edges):
             conv = {"conv": e.conv.to_dict()} if e.conv else {}
-            header["edges"].append({"source": e.source, "target": e.target, "delay": e.delay, **conv})
+            header["edges"].append(
+                {"source": e.source, "target": e.target, "delay": e.delay, **conv}
+            )
             tensors[f"edge{i}.weights"] = np.ascontiguousarray(e.weights)
         if self.pim:
             header["pim"] = self.pim.head.to_dict()
@@ -208,7 +258,9 @@ class Network:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise InputError(f"network file must be readable, not {str(path)!r} ({error.strerror})") from None
+            raise InputError(
+                f"network file must be readable, not {str(path)!r} ({error.strerror})"
+            ) from None
         return cls.from_bytes(data, str(path))
 
     @classmethod
@@ -218,37 +270,75 @@ class Network:
             (length,) = struct.unpack("<Q", data[:8])
             if length > MAX_HEADER:
                 raise ValueError
-            head = json.loads(data[8:8 + length])
+            head = json.loads(data[8 : 8 + length])
             text = head["__metadata__"]["spikeloop"]
             header = json.loads(text)
             tensors = load(data)
         except (ValueError, KeyError, TypeError, struct.error, SafetensorError, RecursionError):
-            raise InputError(f"{what} must be a safetensors file written by spikeloop, not this one "
-                             "(truncated, damaged or another format)") from None
+            raise InputError(
+                f"{what} must be a safetensors file written by spikeloop, not this one "
+                "(truncated, damaged or another format)"
+            ) from None
         if not isinstance(header, dict) or header.get("version") != VERSION:
             got = header.get("version") if isinstance(header, dict) else header
-            raise InputError(f"{what} must be of version {VERSION}, not {got!r}: write it again with this spikeloop")
+            raise InputError(
+                f"{what} must be of version {VERSION}, not {got!r}: write it again with this spikeloop"
+            )
         try:
             populations = []
             for p in header["populations"]:
                 arrays = {key: tensors.pop(f"{p['name']}.{key}") for key in ARRAYS}
                 for key, dtype in ARRAYS.items():
                     if arrays[key].dtype != dtype:
-                        raise InputError(f"{key} of population {p['name']!r} in {what} must be {np.dtype(dtype)}, not {arrays[key].dtype}")
+                        raise InputError(
+                            f"{key} of population {p['name']!r} in {what} must be {np.dtype(dtype)}, not {arrays[key].dtype}"
+                        )
                     if dtype is np.bool_ and (arrays[key].view(np.uint8) > 1).any():
-                        raise InputError(f"{key} of population {p['name']!r} in {what} must be 0 or 1, "
-                                         f"not {arrays[key].view(np.uint8).max()}")
-                populations.append(Population(name=p["name"], size=p["size"], start=p["start"], weight_bits=p["weight_bits"],
-                                              weight_format=_FORMATS[p["weight_format"]], **arrays))
-            edges = [Edge(source=e["source"], target=e["target"], delay=e["delay"], weights=tensors.pop(f"edge{i}.weights"),
-                          conv=Conv.from_dict(e["conv"]) if "conv" in e else None)
-                     for i, e in enumerate(header["edges"])]
-            pim = PimSource.from_file(PimHead.from_dict(header["pim"], what), tensors, what) if "pim" in header else None
+                        raise InputError(
+                            f"{key} of population {p['name']!r} in {what} must be 0 or 1, "
+                            f"not {arrays[key].view(np.uint8).max()}"
+                        )
+                populations.append(
+                    Population(
+                        name=p["name"],
+                        size=p["size"],
+                        start=p["start"],
+                        weight_bits=p["weight_bits"],
+                        weight_format=_FORMATS[p["weight_format"]],
+                        **arrays,
+                    )
+                )
+            edges = [
+                Edge(
+                    source=e["source"],
+                    target=e["target"],
+                    delay=e["delay"],
+                    weights=tensors.pop(f"edge{i}.weights"),
+                    conv=Conv.from_dict(e["conv"]) if "conv" in e else None,
+                )
+                for i, e in enumerate(header["edges"])
+            ]
+            pim = (
+                PimSource.from_file(PimHead.from_dict(header["pim"], what), tensors, what)
+                if "pim" in header
+                else None
+            )
             if tensors:
-                raise InputError(f"tensors of {what} must all belong to its graph, not {sorted(tensors)[0]!r}")
-            return cls(name=header["name"], inputs=tuple(Input(name=n["name"], size=n["size"]) for n in header["inputs"]),
-                       populations=tuple(populations), edges=tuple(edges), steps=header["steps"], output=header["output"],
-                       membrane_bits=header["membrane_bits"], readout=header["readout"], pim=pim, metadata=header["metadata"])
+                raise InputError(
+                    f"tensors of {what} must all belong to its graph, not {sorted(tensors)[0]!r}"
+                )
+            return cls(
+                name=header["name"],
+                inputs=tuple(Input(name=n["name"], size=n["size"]) for n in header["inputs"]),
+                populations=tuple(populations),
+                edges=tuple(edges),
+                steps=header["steps"],
+                output=header["output"],
+                membrane_bits=header["membrane_bits"],
+                readout=header["readout"],
+                pim=pim,
+                metadata=header["metadata"],
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"graph of {what} must be complete, not without {error}") from None
 
@@ -273,5 +363,7 @@ def start_ticks(names: Iterable[str], edges: Iterable[tuple[str, str, int]]) -> 
         if not changed:
             return depth
     if forward:
-        raise InputError("edges of delay 0 must not form a cycle: give one edge of the cycle delay 1")
+        raise InputError(
+            "edges of delay 0 must not form a cycle: give one edge of the cycle delay 1"
+        )
     return depth

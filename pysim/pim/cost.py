@@ -52,7 +52,7 @@ class Constants:
 
     def mac(self, bits: float) -> float:
         """pJ of a multiplication and addition of ``bits``; of 8-bit pixels and 6-bit weights take their geometric mean, 48^0.5."""
-        return self.e_mac * (bits / 32)**self.exponent
+        return self.e_mac * (bits / 32) ** self.exponent
 
     def ac(self, bits: float) -> float:
         """pJ of an addition of ``bits``."""
@@ -79,12 +79,23 @@ class Cost:
         return self.energy * self.delay
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(read=self.read + other.read, compute=self.compute + other.compute, leakage=self.leakage + other.leakage,
-                    delay=self.delay + other.delay)
+        return Cost(
+            read=self.read + other.read,
+            compute=self.compute + other.compute,
+            leakage=self.leakage + other.leakage,
+            delay=self.delay + other.delay,
+        )
 
 
-def digital(window: PimWindow, channels: int, *, bits: float, zeta: float | None = None, leakage: float = LEAKAGE,
-            constants: Constants = Constants()) -> Cost:
+def digital(
+    window: PimWindow,
+    channels: int,
+    *,
+    bits: float,
+    zeta: float | None = None,
+    leakage: float = LEAKAGE,
+    constants: Constants = Constants(),
+) -> Cost:
     """Eqs 22, 23 (``zeta`` None: a MAC per product) or 24, 25 (``zeta`` spikes per input neuron over all steps: an AC per spike).
 
     bits: of the arithmetic. Weights are read with Table 4's B_W whatever ``bits`` is, as in the paper. InputError for negative arguments.
@@ -92,20 +103,45 @@ def digital(window: PimWindow, channels: int, *, bits: float, zeta: float | None
     _check(bits=bits, zeta=zeta or 0.0, leakage=leakage)
     c, weights = constants, channels * window.rows
     each, time = (c.mac(bits), c.t_mac) if zeta is None else (zeta * c.ac(bits), c.t_ac)
-    delay = weights / (c.io_bits / c.weight_bits * c.banks) * c.t_read + weights / c.units * window.positions * time
-    return Cost(read=weights * c.e_read, compute=weights * window.positions * each, leakage=leakage * delay, delay=delay)
+    delay = (
+        weights / (c.io_bits / c.weight_bits * c.banks) * c.t_read
+        + weights / c.units * window.positions * time
+    )
+    return Cost(
+        read=weights * c.e_read,
+        compute=weights * window.positions * each,
+        leakage=leakage * delay,
+        delay=delay,
+    )
 
 
-def pim(window: PimWindow, channels: int, *, accumulations: float = ACCUMULATIONS, leakage: float = LEAKAGE, printed: bool = False,
-        constants: Constants = Constants()) -> Cost:
+def pim(
+    window: PimWindow,
+    channels: int,
+    *,
+    accumulations: float = ACCUMULATIONS,
+    leakage: float = LEAKAGE,
+    printed: bool = False,
+    constants: Constants = Constants(),
+) -> Cost:
     """Eqs 26, 27 with R = ``accumulations`` per conversion. printed: Eq 26 as it stands, without the map. InputError for R below 1."""
     _check(leakage=leakage)
     if accumulations < 1:
         raise InputError(f"accumulations per conversion must be at least 1, not {accumulations}")
     c, weights = constants, channels * window.rows
-    delay = weights / (c.columns / c.weight_bits * c.banks) * window.positions * (c.t_blp + c.t_adc / accumulations)
+    delay = (
+        weights
+        / (c.columns / c.weight_bits * c.banks)
+        * window.positions
+        * (c.t_blp + c.t_adc / accumulations)
+    )
     products = weights * (1 if printed else window.positions)
-    return Cost(read=0.0, compute=products * (c.e_blp + c.e_adc / accumulations), leakage=leakage * delay, delay=delay)
+    return Cost(
+        read=0.0,
+        compute=products * (c.e_blp + c.e_adc / accumulations),
+        leakage=leakage * delay,
+        delay=delay,
+    )
 
 
 def _check(**values: float) -> None:

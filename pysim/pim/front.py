@@ -20,7 +20,6 @@ from spikeloop.pysim.pim.window import PimWindow
 __all__ = ["PimFront", "front_cycles", "padded_rows", "tables"]
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class PimFront:
     """Chip parameters: the macro, and rows of the memories of pixels (of a padded map), windows (positions) and places (currents)."""
@@ -37,20 +36,34 @@ class PimFront:
     @classmethod
     def of(cls, head: PimHead) -> "PimFront":
         """The least that runs a layer, in powers of two."""
-        sizes = {"pixels": int(np.prod(padded(head.window))), "positions": head.window.positions, "currents": head.currents}
-        return cls(macro=head.params, **{name: 1 << (size - 1).bit_length() for name, size in sizes.items()})
+        sizes = {
+            "pixels": int(np.prod(padded(head.window))),
+            "positions": head.window.positions,
+            "currents": head.currents,
+        }
+        return cls(
+            macro=head.params,
+            **{name: 1 << (size - 1).bit_length() for name, size in sizes.items()},
+        )
 
     def check(self, head: PimHead) -> None:
         """InputError unless this runs the layer."""
         if self.macro != head.params:
-            wrong = [f"{key} {value}, not {getattr(self.macro, key)}" for key, value in head.params.to_dict().items()
-                     if getattr(self.macro, key) != value]
-            raise InputError(f"PIM macro of the chip must be the one layer {head.name!r} was made for ({', '.join(wrong)})")
+            wrong = [
+                f"{key} {value}, not {getattr(self.macro, key)}"
+                for key, value in head.params.to_dict().items()
+                if getattr(self.macro, key) != value
+            ]
+            raise InputError(
+                f"PIM macro of the chip must be the one layer {head.name!r} was made for ({', '.join(wrong)})"
+            )
         need = PimFront.of(head)
         for name in ("pixels", "positions", "currents"):
             if getattr(self, name) < getattr(need, name):
-                raise InputError(f"chip parameter pim.{name} must be at least {getattr(need, name)} for layer {head.name!r}, "
-                                 f"not {getattr(self, name)}")
+                raise InputError(
+                    f"chip parameter pim.{name} must be at least {getattr(need, name)} for layer {head.name!r}, "
+                    f"not {getattr(self, name)}"
+                )
 
     @property
     def pixel_address_bits(self) -> int:
@@ -68,14 +81,18 @@ class PimFront:
 
 def padded(window: PimWindow) -> tuple[int, ...]:
     """Channels and sizes of the map with its border."""
-    return window.source[0], *(n + 2 * p for n, p in zip(window.source[1:], window.padding, strict=True))
+    return window.source[0], *(
+        n + 2 * p for n, p in zip(window.source[1:], window.padding, strict=True)
+    )
 
 
 def padded_rows(window: PimWindow) -> np.ndarray:
     """Row of the pixel memory of each pixel: int64 ``[pixels]``."""
     place = np.unravel_index(np.arange(np.prod(window.source)), window.source)
     border = (0, *window.padding)
-    return np.ravel_multi_index(tuple(at + p for at, p in zip(place, border, strict=True)), padded(window)).astype(np.int64)
+    return np.ravel_multi_index(
+        tuple(at + p for at, p in zip(place, border, strict=True)), padded(window)
+    ).astype(np.int64)
 
 
 def tables(window: PimWindow) -> tuple[np.ndarray, np.ndarray]:
@@ -83,8 +100,13 @@ def tables(window: PimWindow) -> tuple[np.ndarray, np.ndarray]:
     size = padded(window)
     cell = np.unravel_index(np.arange(window.rows), (window.source[0], *window.kernel))
     at = np.unravel_index(np.arange(window.positions), window.target) if window.target else ()
-    corner = (np.zeros(window.positions, np.int64), *(a * s for a, s in zip(at, window.stride, strict=True)))
-    return np.ravel_multi_index(cell, size).astype(np.int64), np.ravel_multi_index(corner, size).astype(np.int64)
+    corner = (
+        np.zeros(window.positions, np.int64),
+        *(a * s for a, s in zip(at, window.stride, strict=True)),
+    )
+    return np.ravel_multi_index(cell, size).astype(np.int64), np.ravel_multi_index(
+        corner, size
+    ).astype(np.int64)
 
 
 @lru_cache
@@ -95,9 +117,16 @@ def front_cycles(head: PimHead) -> int:
     """
     p, rows = head.params, head.window.rows
     groups = [min(p.active_rows, rows - first) for first in range(0, rows, p.active_rows)]
-    words = [min(p.capacity, head.channels - first) for first in range(0, head.channels, p.capacity)]
+    words = [
+        min(p.capacity, head.channels - first) for first in range(0, head.channels, p.capacity)
+    ]
     evaluate = p.pulses * p.evaluation_cycles
-    collected, taken, decided, free = -1, 0, RESTART, 0  # last pixel asked for; group taken; macro at choice; currents may leave
+    collected, taken, decided, free = (
+        -1,
+        0,
+        RESTART,
+        0,
+    )  # last pixel asked for; group taken; macro at choice; currents may leave
     for _ in range(head.window.positions):
         for count in words:
             for n in groups:

@@ -20,11 +20,24 @@ from spikeloop.pysim.common.checks import check_int, from_exactly
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.window import PimWindow
 
-__all__ = ["COUNTERS", "LAYOUTS", "PHASES", "SEGMENTS", "UNIT_GAIN", "PimLayer", "PimParams", "PimWindow"]
+__all__ = [
+    "COUNTERS",
+    "LAYOUTS",
+    "PHASES",
+    "SEGMENTS",
+    "UNIT_GAIN",
+    "PimLayer",
+    "PimParams",
+    "PimWindow",
+]
 
 LAYOUTS = ("merged", "sliced")
 COUNTERS = ("n_read", "n_blp", "n_adc", "n_cycles", "n_sat", "n_clip")
-PHASES = {"read": 2, "blp": 2, "adc": 3}  # cycles of 2 ns: ACE-SNN Table 4, T_read = T_BLP = 4 ns, T_adc = 6 ns
+PHASES = {
+    "read": 2,
+    "blp": 2,
+    "adc": 3,
+}  # cycles of 2 ns: ACE-SNN Table 4, T_read = T_BLP = 4 ns, T_adc = 6 ns
 UNIT_GAIN = 4096  # gains are Q1.12
 MAX_GAIN = 8191
 OFFSETS = (-512, 511)  # in 1/16 LSB
@@ -55,21 +68,39 @@ class PimParams:
     ir_drop: bool = False
 
     def __post_init__(self) -> None:
-        for name, low, high in (("banks", 1, 16), ("columns", 16, 1024), ("rows", 8, 1024), ("weight_bits", 2, 8), ("pixel_bits", 1, 8),
-                                ("pulse_bits", 1, 8), ("active_rows", 1, self.rows), ("share", 1, 64), ("adc_bits", 3, 20),
-                                ("current_bits", 8, 32)):
+        for name, low, high in (
+            ("banks", 1, 16),
+            ("columns", 16, 1024),
+            ("rows", 8, 1024),
+            ("weight_bits", 2, 8),
+            ("pixel_bits", 1, 8),
+            ("pulse_bits", 1, 8),
+            ("active_rows", 1, self.rows),
+            ("share", 1, 64),
+            ("adc_bits", 3, 20),
+            ("current_bits", 8, 32),
+        ):
             check_int(f"PIM parameter {name}", getattr(self, name), low, high)
         if self.layout not in LAYOUTS:
-            raise InputError(f"PIM parameter layout must be {' or '.join(LAYOUTS)}, not {self.layout!r}")
+            raise InputError(
+                f"PIM parameter layout must be {' or '.join(LAYOUTS)}, not {self.layout!r}"
+            )
         if not isinstance(self.ir_drop, bool):
             raise InputError(f"PIM parameter ir_drop must be true or false, not {self.ir_drop!r}")
-        for name, whole, what in (("pulse_bits", self.pixel_bits, "pixel bits"), ("active_rows", self.rows, "rows"),
-                                  ("share", self.units, f"{'words' if self.merged else 'weight columns'} of a bank")):
+        for name, whole, what in (
+            ("pulse_bits", self.pixel_bits, "pixel bits"),
+            ("active_rows", self.rows, "rows"),
+            ("share", self.units, f"{'words' if self.merged else 'weight columns'} of a bank"),
+        ):
             if whole % getattr(self, name):
-                raise InputError(f"PIM parameter {name} must divide the {whole} {what}, not {getattr(self, name)}")
+                raise InputError(
+                    f"PIM parameter {name} must divide the {whole} {what}, not {getattr(self, name)}"
+                )
         if self.merged and self.pulse_bits != self.pixel_bits:
-            raise InputError(f"PIM parameter pulse_bits must be the {self.pixel_bits} pixel bits in the merged layout, "
-                             f"not {self.pulse_bits}")
+            raise InputError(
+                f"PIM parameter pulse_bits must be the {self.pixel_bits} pixel bits in the merged layout, "
+                f"not {self.pulse_bits}"
+            )
 
     @property
     def merged(self) -> bool:
@@ -128,7 +159,11 @@ class PimParams:
     @property
     def code_range(self) -> tuple[int, int]:
         """Least and greatest code: two's complement (merged) or unsigned (sliced) of adc_bits."""
-        return (-(1 << (self.adc_bits - 1)), (1 << (self.adc_bits - 1)) - 1) if self.merged else (0, (1 << self.adc_bits) - 1)
+        return (
+            (-(1 << (self.adc_bits - 1)), (1 << (self.adc_bits - 1)) - 1)
+            if self.merged
+            else (0, (1 << self.adc_bits) - 1)
+        )
 
     @property
     def sum_bits(self) -> int:
@@ -173,42 +208,89 @@ class PimLayer:
     seed: int
 
     @classmethod
-    def make(cls, params: PimParams, window: PimWindow, weights: np.ndarray, *, shift: int = 0, limit: int | None = None, sigma: int = 0,
-             seed: int = 0, **tables: Any) -> "PimLayer":
+    def make(
+        cls,
+        params: PimParams,
+        window: PimWindow,
+        weights: np.ndarray,
+        *,
+        shift: int = 0,
+        limit: int | None = None,
+        sigma: int = 0,
+        seed: int = 0,
+        **tables: Any,
+    ) -> "PimLayer":
         """A layer whose tables, where not given, are ideal: gain 1, offset 0, no stuck cell, no drop. weights: int ``[channels, ...]``."""
         p, weights = params, np.asarray(weights)
         rows = weights.reshape(len(weights), -1)
         channels = len(rows)
-        ranges = {"bias": (-(1 << (p.current_bits - 1)), (1 << (p.current_bits - 1)) - 1), "gain": (0, MAX_GAIN), "offset": OFFSETS,
-                  "stuck0": (0, 1), "stuck1": (0, 1), "keep": (0, WHOLE)}
-        shapes = {"bias": (channels,), "gain": (p.banks, p.units), "offset": (p.banks, p.units), "stuck0": (p.banks, p.rows, p.columns),
-                  "stuck1": (p.banks, p.rows, p.columns), "keep": (p.groups, SEGMENTS)}
+        ranges = {
+            "bias": (-(1 << (p.current_bits - 1)), (1 << (p.current_bits - 1)) - 1),
+            "gain": (0, MAX_GAIN),
+            "offset": OFFSETS,
+            "stuck0": (0, 1),
+            "stuck1": (0, 1),
+            "keep": (0, WHOLE),
+        }
+        shapes = {
+            "bias": (channels,),
+            "gain": (p.banks, p.units),
+            "offset": (p.banks, p.units),
+            "stuck0": (p.banks, p.rows, p.columns),
+            "stuck1": (p.banks, p.rows, p.columns),
+            "keep": (p.groups, SEGMENTS),
+        }
         ideal = {"gain": UNIT_GAIN, "keep": WHOLE}
         if unknown := sorted(set(tables) - set(ranges)):
-            raise InputError(f"table of a PIM layer must be one of {', '.join(ranges)}, not {unknown[0]!r}")
+            raise InputError(
+                f"table of a PIM layer must be one of {', '.join(ranges)}, not {unknown[0]!r}"
+            )
         full = {}
         for name, (low, high) in ranges.items():
             value = np.asarray(tables.get(name, ideal.get(name, 0)))
             try:
                 wide = np.broadcast_to(value, shapes[name])
             except ValueError:
-                raise InputError(f"{name} of a PIM layer must be of shape {shapes[name]}, not {value.shape}") from None
-            full[name] = _within(wide, low, high, f"{name} of a PIM layer").astype(np.bool_ if name.startswith("stuck") else np.int64)
+                raise InputError(
+                    f"{name} of a PIM layer must be of shape {shapes[name]}, not {value.shape}"
+                ) from None
+            full[name] = _within(wide, low, high, f"{name} of a PIM layer").astype(
+                np.bool_ if name.startswith("stuck") else np.int64
+            )
         half = 1 << (p.weight_bits - 1)
         if rows.shape[1] != window.rows:
-            raise InputError(f"weights of a PIM layer must have {window.rows} kernel rows, as the window has, not {rows.shape[1]}")
+            raise InputError(
+                f"weights of a PIM layer must have {window.rows} kernel rows, as the window has, not {rows.shape[1]}"
+            )
         _within(rows, -half, half - 1, f"weights of a PIM layer of {p.weight_bits} bits")
         limit = p.value_max if limit is None else limit
-        for name, number, high in (("shift", shift, MAX_SHIFT), ("limit", limit, p.value_max), ("sigma", sigma, MAX_SIGMA),
-                                   ("seed", seed, (1 << 64) - 1)):
+        for name, number, high in (
+            ("shift", shift, MAX_SHIFT),
+            ("limit", limit, p.value_max),
+            ("sigma", sigma, MAX_SIGMA),
+            ("seed", seed, (1 << 64) - 1),
+        ):
             check_int(f"{name} of a PIM layer", number, 0, high)
         if not p.ir_drop and (full["keep"] != WHOLE).any():
-            raise InputError("keep of a PIM layer must be 256 everywhere in a macro without ir_drop, not less")
-        layer = cls(params=params, window=window, weights=rows.astype(np.int64), shift=shift, limit=limit, sigma=sigma, seed=seed, **full)
+            raise InputError(
+                "keep of a PIM layer must be 256 everywhere in a macro without ir_drop, not less"
+            )
+        layer = cls(
+            params=params,
+            window=window,
+            weights=rows.astype(np.int64),
+            shift=shift,
+            limit=limit,
+            sigma=sigma,
+            seed=seed,
+            **full,
+        )
         need = layer.passes * layer.groups * p.active_rows
         if need > p.rows:
-            raise InputError(f"rows of a PIM layer must be at most {p.rows}, not {need}: {layer.passes} passes of {layer.groups} groups of "
-                             f"{p.active_rows} rows ({rows.shape[1]} kernel rows, {channels} channels); take more rows or banks")
+            raise InputError(
+                f"rows of a PIM layer must be at most {p.rows}, not {need}: {layer.passes} passes of {layer.groups} groups of "
+                f"{p.active_rows} rows ({rows.shape[1]} kernel rows, {channels} channels); take more rows or banks"
+            )
         return layer
 
     @property
@@ -231,7 +313,13 @@ class PimLayer:
     @property
     def conversions(self) -> int:
         """Conversions for one image."""
-        return self.window.positions * self.groups * self.params.pulses * self.channels * self.params.splits
+        return (
+            self.window.positions
+            * self.groups
+            * self.params.pulses
+            * self.channels
+            * self.params.splits
+        )
 
     def counters(self, images: int = 1) -> dict[str, int]:
         """The counters that do not depend on data, in closed form (docs/pim.md).
@@ -240,17 +328,34 @@ class PimLayer:
         """
         p, times = self.params, images * self.window.positions
         banks = sum(-(-self.words_of(n) // p.words) for n in range(self.passes))
-        return {"n_read": times * self.groups * p.pulses * banks, "n_blp": times * p.pulses * self.window.rows * self.channels,
-                "n_adc": images * self.conversions, "n_cycles": times * self.passes * (self.groups * p.pulses * p.evaluation_cycles + 1)}
+        return {
+            "n_read": times * self.groups * p.pulses * banks,
+            "n_blp": times * p.pulses * self.window.rows * self.channels,
+            "n_adc": images * self.conversions,
+            "n_cycles": times * self.passes * (self.groups * p.pulses * p.evaluation_cycles + 1),
+        }
 
     def check_images(self, images: np.ndarray) -> np.ndarray:
         """Images as int64 ``[sample, pixels]``; InputError for a wrong shape or a pixel out of range."""
         images = np.asarray(images)
-        if images.ndim < 2 or images.shape[1:] not in (self.window.source, (prod(self.window.source),)):
-            raise InputError(f"images of a PIM layer must be of shape (samples, {', '.join(map(str, self.window.source))}), "
-                             f"not {images.shape}")
-        return _within(images, 0, (1 << self.params.pixel_bits) - 1, f"pixels of a PIM layer of {self.params.pixel_bits} bits").reshape(
-            len(images), -1).astype(np.int64)
+        if images.ndim < 2 or images.shape[1:] not in (
+            self.window.source,
+            (prod(self.window.source),),
+        ):
+            raise InputError(
+                f"images of a PIM layer must be of shape (samples, {', '.join(map(str, self.window.source))}), "
+                f"not {images.shape}"
+            )
+        return (
+            _within(
+                images,
+                0,
+                (1 << self.params.pixel_bits) - 1,
+                f"pixels of a PIM layer of {self.params.pixel_bits} bits",
+            )
+            .reshape(len(images), -1)
+            .astype(np.int64)
+        )
 
 
 def _within(values: np.ndarray, low: int, high: int, what: str) -> np.ndarray:

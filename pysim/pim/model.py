@@ -32,7 +32,9 @@ class PimTrace:
     clips: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, *, codes: bool = True) -> PimTrace:
+def run(
+    layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, *, codes: bool = True
+) -> PimTrace:
     """Run images, int ``[sample, *source]``, each from its own restart of the generators with its stream number (default 0).
 
     InputError for images of another shape or pixels out of range.
@@ -41,25 +43,39 @@ def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, 
     x = layer.check_images(images)
     streams = np.zeros(len(x), np.int64) if streams is None else np.asarray(streams)
     if streams.shape != (len(x),):
-        raise InputError(f"streams of a PIM run must be one number per image, {len(x)}, not of shape {streams.shape}")
+        raise InputError(
+            f"streams of a PIM run must be one number per image, {len(x)}, not of shape {streams.shape}"
+        )
     cells = _cells(layer)
     addresses = window.address(np.arange(window.positions))
     noise = _noise(layer, streams)
     low, high = p.code_range
-    count, clips = dict.fromkeys(COUNTERS, 0), {name: np.zeros(len(x), np.int64) for name in ("n_sat", "n_clip")}
+    count, clips = (
+        dict.fromkeys(COUNTERS, 0),
+        {name: np.zeros(len(x), np.int64) for name in ("n_sat", "n_clip")},
+    )
     currents = np.zeros((len(x), layer.channels, window.positions), np.int64)
-    kept = np.zeros((len(x), window.positions, layer.groups, p.pulses, layer.channels, p.splits) if codes else 0, np.int32)
+    kept = np.zeros(
+        (len(x), window.positions, layer.groups, p.pulses, layer.channels, p.splits)
+        if codes
+        else 0,
+        np.int32,
+    )
     for pass_ in range(layer.passes):
         words = layer.words_of(pass_)
         channels = slice(pass_ * p.capacity, pass_ * p.capacity + words)
         total = np.zeros((len(x), window.positions, words * p.splits), np.int64)
-        gain, offset = (table.reshape(-1)[:total.shape[2]] for table in (layer.gain, layer.offset))
+        gain, offset = (table.reshape(-1)[: total.shape[2]] for table in (layer.gain, layer.offset))
         for group, pulse in product(range(layer.groups), range(p.pulses)):
-            units = _units(layer, cells, pass_ * layer.groups + group)[:, :total.shape[2]]
+            units = _units(layer, cells, pass_ * layer.groups + group)[:, : total.shape[2]]
             value, used = _bit_lines(layer, x, addresses, units, pass_, group, pulse)
             held = np.clip(value, -layer.limit, layer.limit)
-            n = noise[pass_, group, pulse].reshape(len(x), window.positions, -1)[:, :, :total.shape[2]]
-            raw = held * gain + ((offset + n) << (layer.shift + 8)) + (1 << (layer.shift + 11)) >> (layer.shift + 12)
+            n = noise[pass_, group, pulse].reshape(len(x), window.positions, -1)[
+                :, :, : total.shape[2]
+            ]
+            raw = held * gain + ((offset + n) << (layer.shift + 8)) + (1 << (layer.shift + 11)) >> (
+                layer.shift + 12
+            )
             code = np.clip(raw, low, high)
             total += code << pulse * p.pulse_bits
             if codes:
@@ -78,7 +94,9 @@ def run(layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, 
         currents[:, channels] = clipped.transpose(0, 2, 1)
         clips["n_sat"] += (clipped != result).sum((1, 2))
         count["n_cycles"] += len(x) * window.positions  # the sums leave
-    return PimTrace(currents, kept, count | {name: int(n.sum()) for name, n in clips.items()}, clips)
+    return PimTrace(
+        currents, kept, count | {name: int(n.sum()) for name, n in clips.items()}, clips
+    )
 
 
 def _cells(layer: PimLayer) -> np.ndarray:
@@ -90,22 +108,37 @@ def _cells(layer: PimLayer) -> np.ndarray:
         bank, word = divmod(place, p.words)
         first = pass_ * layer.groups * p.active_rows
         for bit in range(p.weight_bits):
-            cells[bank, first:first + weights.size, word * p.weight_bits + bit] = weights >> bit & 1
+            cells[bank, first : first + weights.size, word * p.weight_bits + bit] = (
+                weights >> bit & 1
+            )
     return cells & ~layer.stuck0 | layer.stuck1
 
 
 def _units(layer: PimLayer, cells: np.ndarray, group: int) -> np.ndarray:
     """Values of all units in one stored row group: int64 ``[active_rows, banks * units]``."""
     p = layer.params
-    some = cells[:, group * p.active_rows:(group + 1) * p.active_rows, :p.words * p.weight_bits].astype(np.int64)
+    some = cells[
+        :, group * p.active_rows : (group + 1) * p.active_rows, : p.words * p.weight_bits
+    ].astype(np.int64)
     strength = 1 << np.arange(p.unit_bits)
     if p.merged:
         strength[-1] *= -1
-    return (some.reshape(p.banks, p.active_rows, p.units, p.unit_bits) @ strength).transpose(1, 0, 2).reshape(p.active_rows, -1)
+    return (
+        (some.reshape(p.banks, p.active_rows, p.units, p.unit_bits) @ strength)
+        .transpose(1, 0, 2)
+        .reshape(p.active_rows, -1)
+    )
 
 
-def _bit_lines(layer: PimLayer, x: np.ndarray, addresses: np.ndarray, units: np.ndarray, pass_: int, group: int,
-               pulse: int) -> tuple[np.ndarray, int]:
+def _bit_lines(
+    layer: PimLayer,
+    x: np.ndarray,
+    addresses: np.ndarray,
+    units: np.ndarray,
+    pass_: int,
+    group: int,
+    pulse: int,
+) -> tuple[np.ndarray, int]:
     """v before the clip, int64 ``[sample, position, unit]``, row after row; and the rows in use."""
     p = layer.params
     parts = SEGMENTS if p.ir_drop else 1
@@ -125,10 +158,16 @@ def _bit_lines(layer: PimLayer, x: np.ndarray, addresses: np.ndarray, units: np.
 def _noise(layer: PimLayer, streams: np.ndarray) -> dict[tuple[int, int, int], np.ndarray]:
     """n of every conversion, int64 ``[sample, position, converter, round]`` by (pass, group, pulse); of idle converters 0."""
     p = layer.params
-    state = adc_seeds(p, layer.seed) ^ np.array([stream_word(int(s)) for s in streams], np.uint32)[:, None]
+    state = (
+        adc_seeds(p, layer.seed)
+        ^ np.array([stream_word(int(s)) for s in streams], np.uint32)[:, None]
+    )
     state[state == 0] = 1
     shape = (len(streams), layer.window.positions, p.banks * p.converters, p.share)
-    noise = {key: np.zeros(shape, np.int64) for key in product(range(layer.passes), range(layer.groups), range(p.pulses))}
+    noise = {
+        key: np.zeros(shape, np.int64)
+        for key in product(range(layer.passes), range(layer.groups), range(p.pulses))
+    }
     if not layer.sigma:
         return noise
     unit = np.arange(p.banks * p.units).reshape(-1, p.share)

@@ -20,8 +20,15 @@ from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["PimHead", "PimSource"]
 
-TENSORS = {"weights": np.int8, "bias": np.int64, "gain": np.int16, "offset": np.int16, "stuck0": np.bool_, "stuck1": np.bool_,
-           "keep": np.int16}
+TENSORS = {
+    "weights": np.int8,
+    "bias": np.int64,
+    "gain": np.int16,
+    "offset": np.int16,
+    "stuck0": np.bool_,
+    "stuck1": np.bool_,
+    "keep": np.int16,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +78,15 @@ class PimHead:
         window = values["window"]
         if not all(isinstance(n, int) for value in window.values() for n in value):
             raise InputError(f"window of the PIM layer in {what} must be whole numbers, not others")
-        return from_exactly(cls, {**values, "params": PimParams.from_dict(values["params"]),
-                                  "window": PimWindow(**{key: tuple(value) for key, value in window.items()})}, f"PIM layer of {what}")
+        return from_exactly(
+            cls,
+            {
+                **values,
+                "params": PimParams.from_dict(values["params"]),
+                "window": PimWindow(**{key: tuple(value) for key, value in window.items()}),
+            },
+            f"PIM layer of {what}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,31 +106,60 @@ class PimSource:
     @classmethod
     def make(cls, name: str, target: str, layer: PimLayer, *, held: bool = True) -> "PimSource":
         """A source whose target has one neuron for each of the layer's currents, in their order."""
-        return cls(name=name, target=target, layer=layer, held=held, currents=np.arange(layer.channels * layer.window.positions))
+        return cls(
+            name=name,
+            target=target,
+            layer=layer,
+            held=held,
+            currents=np.arange(layer.channels * layer.window.positions),
+        )
 
     @cached_property
     def head(self) -> PimHead:
         layer = self.layer
-        return PimHead(name=self.name, target=self.target, held=self.held, params=layer.params, window=layer.window,
-                       channels=layer.channels, shift=layer.shift, limit=layer.limit, sigma=layer.sigma, seed=layer.seed)
+        return PimHead(
+            name=self.name,
+            target=self.target,
+            held=self.held,
+            params=layer.params,
+            window=layer.window,
+            channels=layer.channels,
+            shift=layer.shift,
+            limit=layer.limit,
+            sigma=layer.sigma,
+            seed=layer.seed,
+        )
 
     def check(self, size: int) -> None:
         """InputError unless a target of ``size`` neurons can take the currents."""
         what, most = f"currents of PIM layer {self.name!r}", self.head.currents
         if not isinstance(self.held, bool):
-            raise InputError(f"held of PIM layer {self.name!r} must be true or false, not {self.held!r}")
+            raise InputError(
+                f"held of PIM layer {self.name!r} must be true or false, not {self.held!r}"
+            )
         if self.currents.dtype != np.int64 or self.currents.shape != (size,):
-            raise InputError(f"{what} must be {size} int64 numbers, one for each neuron of {self.target!r}, not {self.currents.dtype} of "
-                             f"shape {self.currents.shape} ({self.layer.channels} channels of {self.layer.window.positions} positions)")
-        if self.currents.min() < 0 or self.currents.max() >= most or np.unique(self.currents).size < size:
+            raise InputError(
+                f"{what} must be {size} int64 numbers, one for each neuron of {self.target!r}, not {self.currents.dtype} of "
+                f"shape {self.currents.shape} ({self.layer.channels} channels of {self.layer.window.positions} positions)"
+            )
+        if (
+            self.currents.min() < 0
+            or self.currents.max() >= most
+            or np.unique(self.currents).size < size
+        ):
             raise InputError(f"{what} must be different numbers in 0..{most - 1}, not others")
 
     # -- file --------------------------------------------------------------------------------------------
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The arrays, by their names in the file; the rest is the head's."""
-        return {**{f"pim.{key}": np.ascontiguousarray(getattr(self.layer, key).astype(dtype)) for key, dtype in TENSORS.items()},
-                "pim.currents": np.ascontiguousarray(self.currents)}
+        return {
+            **{
+                f"pim.{key}": np.ascontiguousarray(getattr(self.layer, key).astype(dtype))
+                for key, dtype in TENSORS.items()
+            },
+            "pim.currents": np.ascontiguousarray(self.currents),
+        }
 
     @classmethod
     def from_file(cls, head: PimHead, tensors: dict[str, np.ndarray], what: str) -> "PimSource":
@@ -124,12 +167,35 @@ class PimSource:
         arrays = {key: tensors.pop(f"pim.{key}") for key in TENSORS}
         for key, dtype in TENSORS.items():
             if arrays[key].dtype != dtype:
-                raise InputError(f"pim.{key} in {what} must be {np.dtype(dtype)}, not {arrays[key].dtype}")
+                raise InputError(
+                    f"pim.{key} in {what} must be {np.dtype(dtype)}, not {arrays[key].dtype}"
+                )
             if dtype is np.bool_ and (arrays[key].view(np.uint8) > 1).any():
-                raise InputError(f"pim.{key} in {what} must be 0 or 1, not {arrays[key].view(np.uint8).max()}")
-        weights, tables = arrays["weights"], {key: array for key, array in arrays.items() if key != "weights"}
+                raise InputError(
+                    f"pim.{key} in {what} must be 0 or 1, not {arrays[key].view(np.uint8).max()}"
+                )
+        weights, tables = (
+            arrays["weights"],
+            {key: array for key, array in arrays.items() if key != "weights"},
+        )
         if len(weights) != head.channels:
-            raise InputError(f"channels of the PIM layer in {what} must be those of its weights, {len(weights)}, not {head.channels}")
-        layer = PimLayer.make(head.params, head.window, weights, shift=head.shift, limit=head.limit, sigma=head.sigma, seed=head.seed,
-                              **tables)
-        return cls(name=head.name, target=head.target, layer=layer, held=head.held, currents=tensors.pop("pim.currents"))
+            raise InputError(
+                f"channels of the PIM layer in {what} must be those of its weights, {len(weights)}, not {head.channels}"
+            )
+        layer = PimLayer.make(
+            head.params,
+            head.window,
+            weights,
+            shift=head.shift,
+            limit=head.limit,
+            sigma=head.sigma,
+            seed=head.seed,
+            **tables,
+        )
+        return cls(
+            name=head.name,
+            target=head.target,
+            layer=layer,
+            held=head.held,
+            currents=tensors.pop("pim.currents"),
+        )

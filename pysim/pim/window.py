@@ -30,27 +30,48 @@ class PimWindow:
     padding: tuple[int, ...] = ()
 
     @classmethod
-    def make(cls, source: tuple[int, ...], kernel: tuple[int, ...] = (), *, stride: int | tuple[int, ...] = 1,
-             padding: int | tuple[int, ...] = 0) -> "PimWindow":
+    def make(
+        cls,
+        source: tuple[int, ...],
+        kernel: tuple[int, ...] = (),
+        *,
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] = 0,
+    ) -> "PimWindow":
         """The window with one number for all dimensions where only one is given."""
-        each = {name: (value,) * len(kernel) if isinstance(value, int) else tuple(value)
-                for name, value in (("stride", stride), ("padding", padding))}
+        each = {
+            name: (value,) * len(kernel) if isinstance(value, int) else tuple(value)
+            for name, value in (("stride", stride), ("padding", padding))
+        }
         return cls(source=tuple(source), kernel=tuple(kernel), **each)
 
     def __post_init__(self) -> None:
         if len(self.source) != len(self.kernel) + 1 or len(self.source) > 4:
-            raise InputError(f"source of a PIM layer must be channels and {len(self.kernel)} sizes of the map, not {self.source!r}")
+            raise InputError(
+                f"source of a PIM layer must be channels and {len(self.kernel)} sizes of the map, not {self.source!r}"
+            )
         for name, least in (("source", 1), ("kernel", 1), ("stride", 1), ("padding", 0)):
             value = getattr(self, name)
-            if (name != "source" and len(value) != len(self.kernel)) or any(n < least for n in value):
-                raise InputError(f"{name} of a PIM layer must be {len(self.kernel)} numbers of at least {least}, not {value!r}")
+            if (name != "source" and len(value) != len(self.kernel)) or any(
+                n < least for n in value
+            ):
+                raise InputError(
+                    f"{name} of a PIM layer must be {len(self.kernel)} numbers of at least {least}, not {value!r}"
+                )
         if min(self.target, default=1) < 1:
-            raise InputError(f"kernel of a PIM layer must fit into the padded map {self.source[1:]}, not be {self.kernel}")
+            raise InputError(
+                f"kernel of a PIM layer must fit into the padded map {self.source[1:]}, not be {self.kernel}"
+            )
 
     @property
     def target(self) -> tuple[int, ...]:
         """Sizes of the output map, () for a linear layer."""
-        return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(self.source[1:], self.kernel, self.stride, self.padding, strict=True))
+        return tuple(
+            (n + 2 * p - k) // s + 1
+            for n, k, s, p in zip(
+                self.source[1:], self.kernel, self.stride, self.padding, strict=True
+            )
+        )
 
     @property
     def positions(self) -> int:
@@ -63,10 +84,16 @@ class PimWindow:
 
     def address(self, positions: np.ndarray | int) -> np.ndarray:
         """Flat pixel of every kernel row at ``positions`` (int or int64 ``[m]``): int64 ``[..., rows]``, -1 outside the map."""
-        place = np.array(np.unravel_index(np.asarray(positions), self.target or (1,)))[:len(self.kernel), ..., None]
-        channel, *cell = np.array(np.unravel_index(np.arange(self.rows), (self.source[0], *self.kernel)))
+        place = np.array(np.unravel_index(np.asarray(positions), self.target or (1,)))[
+            : len(self.kernel), ..., None
+        ]
+        channel, *cell = np.array(
+            np.unravel_index(np.arange(self.rows), (self.source[0], *self.kernel))
+        )
         flat, inside = np.broadcast_to(channel, (*np.shape(positions), self.rows)), True
-        for at, c, n, s, p in zip(place, cell, self.source[1:], self.stride, self.padding, strict=True):
+        for at, c, n, s, p in zip(
+            place, cell, self.source[1:], self.stride, self.padding, strict=True
+        ):
             along = at * s + c - p
             flat, inside = flat * n + along, inside & (along >= 0) & (along < n)
         return np.where(inside, flat, -1)

@@ -38,19 +38,26 @@ class Expected:
         for name, packed in self.spikes.items():
             want = (samples, network.steps, -(-network.population(name).size // 8))
             if packed.dtype != np.uint8 or packed.shape != want:
-                raise InputError(f"expected spikes of population {name!r} must be uint8 of shape {want}, "
-                                 f"not {packed.dtype} of {packed.shape}")
+                raise InputError(
+                    f"expected spikes of population {name!r} must be uint8 of shape {want}, "
+                    f"not {packed.dtype} of {packed.shape}"
+                )
         if not 0 <= self.first < network.steps:
-            raise InputError(f"first step of the expected spikes must be in 0..{network.steps - 1}, not {self.first}")
+            raise InputError(
+                f"first step of the expected spikes must be in 0..{network.steps - 1}, not {self.first}"
+            )
 
     def wrong(self, name: str, size: int, got: np.ndarray) -> np.ndarray:
         """Where packed spikes of a population differ from the expected ones: bool ``[sample, step, size]``."""
         different = unpack(self.spikes[name] ^ got, size).astype(bool)
-        different[:, :self.first] = False
+        different[:, : self.first] = False
         return different
 
     def save(self, path: Path) -> Path:
-        return save_arrays(path, {"first": np.int64(self.first), **{f"spikes/{k}": v for k, v in self.spikes.items()}})
+        return save_arrays(
+            path,
+            {"first": np.int64(self.first), **{f"spikes/{k}": v for k, v in self.spikes.items()}},
+        )
 
     @classmethod
     def load(cls, path: Path) -> "Expected":
@@ -64,9 +71,17 @@ class Expected:
         except FileNotFoundError:
             raise InputError(f"{what} must be there, not missing") from None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            raise InputError(f"{what} must be an .npz archive without pickles, not this one") from None
+            raise InputError(
+                f"{what} must be an .npz archive without pickles, not this one"
+            ) from None
         first = arrays.pop("first", np.int64(0))
-        spikes = {key.removeprefix("spikes/"): value for key, value in arrays.items() if key.startswith("spikes/")}
+        spikes = {
+            key.removeprefix("spikes/"): value
+            for key, value in arrays.items()
+            if key.startswith("spikes/")
+        }
         if not spikes or len(spikes) != len(arrays) or first.shape != () or first.dtype.kind != "i":
-            raise InputError(f"{what} must hold arrays spikes/<population> and a number first, not {', '.join(arrays) or 'none'}")
+            raise InputError(
+                f"{what} must hold arrays spikes/<population> and a number first, not {', '.join(arrays) or 'none'}"
+            )
         return cls(spikes, int(first))

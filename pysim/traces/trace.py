@@ -62,14 +62,22 @@ class Stimulus:
         return next(iter((*self.spikes.values(), *self.pixels.values()))).shape[0]
 
     @classmethod
-    def pack(cls, spikes: dict[str, np.ndarray], labels: np.ndarray | None = None,
-             pixels: dict[str, np.ndarray] | None = None) -> "Stimulus":
+    def pack(
+        cls,
+        spikes: dict[str, np.ndarray],
+        labels: np.ndarray | None = None,
+        pixels: dict[str, np.ndarray] | None = None,
+    ) -> "Stimulus":
         """From binary arrays ``[sample, step, size]``, InputError for anything but 0 and 1, and ``pixels`` as they are."""
         for name, array in spikes.items():
             if array.ndim != 3:
-                raise InputError(f"stimulus of input {name!r} must be [sample, step, line], not of shape {array.shape}")
+                raise InputError(
+                    f"stimulus of input {name!r} must be [sample, step, line], not of shape {array.shape}"
+                )
             if array.size and not np.isin(array, (0, 1)).all():
-                raise InputError(f"stimulus of input {name!r} must be binary, not {array[~np.isin(array, (0, 1))].flat[0]}")
+                raise InputError(
+                    f"stimulus of input {name!r} must be binary, not {array[~np.isin(array, (0, 1))].flat[0]}"
+                )
         return cls({name: pack(array) for name, array in spikes.items()}, labels, pixels or {})
 
     def dense(self, network: HasInputs) -> dict[str, np.ndarray]:
@@ -77,39 +85,66 @@ class Stimulus:
         return {node.name: unpack(self.spikes[node.name], node.size) for node in network.inputs}
 
     def take(self, samples: slice | np.ndarray) -> "Stimulus":
-        return Stimulus({k: v[samples] for k, v in self.spikes.items()}, None if self.labels is None else self.labels[samples],
-                        {k: v[samples] for k, v in self.pixels.items()})
+        return Stimulus(
+            {k: v[samples] for k, v in self.spikes.items()},
+            None if self.labels is None else self.labels[samples],
+            {k: v[samples] for k, v in self.pixels.items()},
+        )
 
     def check(self, network: HasInputs) -> None:
         """Raise InputError unless every input of the network has its array of the right shape and padding, and a PIM layer its pixels."""
-        names, images = [node.name for node in network.inputs], [network.pim_head.name] if network.pim_head else []
+        names, images = (
+            [node.name for node in network.inputs],
+            [network.pim_head.name] if network.pim_head else [],
+        )
         if sorted(self.spikes) != sorted(names):
-            raise InputError(f"stimulus must hold exactly the inputs {', '.join(names) or 'none'}, not {', '.join(self.spikes) or 'none'}")
+            raise InputError(
+                f"stimulus must hold exactly the inputs {', '.join(names) or 'none'}, not {', '.join(self.spikes) or 'none'}"
+            )
         if list(self.pixels) != images:
-            raise InputError(f"pixels of the stimulus must be those of {', '.join(images) or 'no PIM layer'}, "
-                             f"not {', '.join(self.pixels) or 'missing'}")
+            raise InputError(
+                f"pixels of the stimulus must be those of {', '.join(images) or 'no PIM layer'}, "
+                f"not {', '.join(self.pixels) or 'missing'}"
+            )
         for node in network.inputs:
             array = self.spikes[node.name]
             if array.dtype != np.uint8 or array.ndim != 3:
-                raise InputError(f"stimulus of input {node.name!r} must be packed uint8 [sample, step, byte], "
-                                 f"not {array.dtype} of shape {array.shape}")
+                raise InputError(
+                    f"stimulus of input {node.name!r} must be packed uint8 [sample, step, byte], "
+                    f"not {array.dtype} of shape {array.shape}"
+                )
             want = (self.samples, network.steps, -(-node.size // 8))
             if array.shape != want:
-                raise InputError(f"stimulus of input {node.name!r} must be of shape {want} ({node.size} lines packed), not {array.shape}")
+                raise InputError(
+                    f"stimulus of input {node.name!r} must be of shape {want} ({node.size} lines packed), not {array.shape}"
+                )
             spare = -node.size % 8
             if spare and array.size and (array[..., -1] >> (8 - spare)).any():
                 raise InputError(f"padding bits of input {node.name!r} must be 0, not set")
         if network.pim_head:
-            array, wanted = self.pixels[network.pim_head.name], (self.samples, network.pim_head.pixels)
+            array, wanted = (
+                self.pixels[network.pim_head.name],
+                (self.samples, network.pim_head.pixels),
+            )
             if array.dtype != np.uint8 or array.shape != wanted:
-                raise InputError(f"pixels of {network.pim_head.name!r} must be uint8 of shape {wanted}, not {array.dtype} of {array.shape}")
+                raise InputError(
+                    f"pixels of {network.pim_head.name!r} must be uint8 of shape {wanted}, not {array.dtype} of {array.shape}"
+                )
             if array.size and array.max() > network.pim_head.pixel_max:
-                raise InputError(f"pixels of {network.pim_head.name!r} must be in 0..{network.pim_head.pixel_max}, not {array.max()}")
+                raise InputError(
+                    f"pixels of {network.pim_head.name!r} must be in 0..{network.pim_head.pixel_max}, not {array.max()}"
+                )
         if self.labels is not None and self.labels.shape != (self.samples,):
-            raise InputError(f"labels of the stimulus must be of shape {(self.samples,)}, not {self.labels.shape}")
+            raise InputError(
+                f"labels of the stimulus must be of shape {(self.samples,)}, not {self.labels.shape}"
+            )
 
     def save(self, path: str | Path) -> Path:
-        arrays = {f"{kind}/{k}": v for kind in ("spikes", "pixels") for k, v in getattr(self, kind).items()}
+        arrays = {
+            f"{kind}/{k}": v
+            for kind in ("spikes", "pixels")
+            for k, v in getattr(self, kind).items()
+        }
         if self.labels is not None:
             arrays["labels"] = self.labels
         return save_arrays(path, arrays)
@@ -117,10 +152,15 @@ class Stimulus:
     @classmethod
     def load(cls, path: str | Path) -> "Stimulus":
         arrays = _load(path, "stimulus")
-        labels, parts = arrays.pop("labels", None), {kind: _named(arrays, kind) for kind in ("spikes", "pixels")}
+        labels, parts = (
+            arrays.pop("labels", None),
+            {kind: _named(arrays, kind) for kind in ("spikes", "pixels")},
+        )
         if not arrays or sum(map(len, parts.values())) < len(arrays):
-            raise InputError(f"stimulus file {str(path)!r} must hold arrays spikes/<input> (and pixels/<name>, labels), "
-                             f"not {', '.join(arrays) or 'none'}")
+            raise InputError(
+                f"stimulus file {str(path)!r} must hold arrays spikes/<input> (and pixels/<name>, labels), "
+                f"not {', '.join(arrays) or 'none'}"
+            )
         return cls(parts["spikes"], labels, parts["pixels"])
 
 
@@ -143,7 +183,10 @@ class Trace:
     currents: dict[str, np.ndarray] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> Path:
-        return save_arrays(path, {f"{kind}/{k}": v for kind in _TRACE_PARTS for k, v in getattr(self, kind).items()})
+        return save_arrays(
+            path,
+            {f"{kind}/{k}": v for kind in _TRACE_PARTS for k, v in getattr(self, kind).items()},
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "Trace":
@@ -152,7 +195,9 @@ class Trace:
         for key, value in arrays.items():
             kind, _, name = key.partition("/")
             if kind not in parts or (kind == "counters" and name not in COUNTERS | PIM_COUNTERS):
-                raise InputError(f"trace file {str(path)!r} must hold spikes/, membranes/, counters/ and currents/, not {key!r}")
+                raise InputError(
+                    f"trace file {str(path)!r} must hold spikes/, membranes/, counters/ and currents/, not {key!r}"
+                )
             parts[kind][name] = value
         return cls(**parts)
 
@@ -160,13 +205,24 @@ class Trace:
     def concatenate(cls, traces: list["Trace"]) -> "Trace":
         """Join along the sample axis."""
         first = traces[0]
-        return cls(*({k: np.concatenate([getattr(t, part)[k] for t in traces]) for k in getattr(first, part)}
-                     for part in _TRACE_PARTS))
+        return cls(
+            *(
+                {
+                    k: np.concatenate([getattr(t, part)[k] for t in traces])
+                    for k in getattr(first, part)
+                }
+                for part in _TRACE_PARTS
+            )
+        )
 
 
 def _named(arrays: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
     """Those of ``arrays`` that lie under ``kind``/, by the name behind it."""
-    return {key.removeprefix(f"{kind}/"): value for key, value in arrays.items() if key.startswith(f"{kind}/")}
+    return {
+        key.removeprefix(f"{kind}/"): value
+        for key, value in arrays.items()
+        if key.startswith(f"{kind}/")
+    }
 
 
 def save_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> Path:
@@ -182,7 +238,13 @@ def _load(path: str | Path, what: str) -> dict[str, np.ndarray]:
             return {key: file[key] for key in file.files}
     except OSError as error:
         if isinstance(error, FileNotFoundError) or error.errno:
-            raise InputError(f"{what} file must be readable, not {str(path)!r} ({error.strerror})") from None
-        raise InputError(f"{what} file {str(path)!r} must be an .npz archive without pickles, not this one") from None
+            raise InputError(
+                f"{what} file must be readable, not {str(path)!r} ({error.strerror})"
+            ) from None
+        raise InputError(
+            f"{what} file {str(path)!r} must be an .npz archive without pickles, not this one"
+        ) from None
     except (ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile):
-        raise InputError(f"{what} file {str(path)!r} must be an .npz archive without pickles, not this one") from None
+        raise InputError(
+            f"{what} file {str(path)!r} must be an .npz archive without pickles, not this one"
+        ) from None

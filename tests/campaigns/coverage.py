@@ -31,7 +31,9 @@ NETWORKS = 240
 LINE, TOGGLE, HITS = 95.0, 90.0, 100
 COUNTED_BITS = 20  # of a 64-bit counter: the regression runs about 2^21 cycles
 MAP = MemoryMap(CHIP)
-WIDTHS = {name: memory.width for name, memory in MAP.memories.items()} | {"events": 1 + CHIP.derived.axon_bits}
+WIDTHS = {name: memory.width for name, memory in MAP.memories.items()} | {
+    "events": 1 + CHIP.derived.axon_bits
+}
 
 
 @dataclass(frozen=True)
@@ -62,32 +64,101 @@ class Exclusion:
 
 
 LOADED = [m.name for m in MAP.loaded]
-NARROW = {"stalls": 1, "spikes_in": 1, "spikes_out": 1, "dropped": 1, "ticks": 1, "saturations": CHIP.lanes.bit_length(),
-          "sops": CHIP.columns.bit_length(), "slots": 0}  # bits of what one cycle adds; slots: always 0 or columns / f
+NARROW = {
+    "stalls": 1,
+    "spikes_in": 1,
+    "spikes_out": 1,
+    "dropped": 1,
+    "ticks": 1,
+    "saturations": CHIP.lanes.bit_length(),
+    "sops": CHIP.columns.bit_length(),
+    "slots": 0,
+}  # bits of what one cycle adds; slots: always 0 or columns / f
 
 EXCLUSIONS = [
-    Exclusion("`if (constant) begin end` and its constant, which the Verilog writer puts into every always block: it never acts",
-              lambda p: p.name.startswith("$auto$verilog_backend") or (p.name == "if" and "$auto$verilog_backend" in p.text)),
-    Exclusion("memories filled from +NAME=FILE at time 0: Icarus and users' benches do that, the native harness fills them directly",
-              lambda p: (p.name == "if" and "$readmemh" in p.text) or (bool(p.memory) and p.name == "file")),
-    Exclusion(f"whole-word writes of memories that only the load port writes ({', '.join(LOADED)}): tied to 0",
-              lambda p: p.memory in LOADED and (p.name in ("wen", "waddr", "wdata") or (p.name == "elsif" and "if (wen)" in p.text))),
-    Exclusion("chunk writes of memories that the load port does not write (spikes, events): tied to 0",
-              lambda p: p.memory in ("spikes", "events") and (
-                  p.name in ("cen", "caddr", "cdata", "cindex") or (p.name == "if" and "(cen)" in p.text))),
-    Exclusion("reading 0 instead of a row (rzero) in memories other than synapse: tied to 0",
-              lambda p: bool(p.memory) and p.memory != "synapse" and (p.name == "rzero" or (p.name == "cond_then" and "rzero" in p.text))),
-    Exclusion("bits of a memory row beyond its width: padding to whole chunks",
-              lambda p: p.kind == "toggle" and p.memory in WIDTHS and p.name in ("mem", "q") and p.bit >= WIDTHS[p.memory]),
-    Exclusion(f"bits {COUNTED_BITS} to 63 of the counters: the regression runs some 2^{COUNTED_BITS} cycles",
-              lambda p: p.kind == "toggle" and p.bit >= COUNTED_BITS and (
-                  re.match(rf"count_({'|'.join(COUNTERS)})\b", p.name) is not None or p.where.endswith("core.counters"))),
-    Exclusion("bits of what one cycle adds to a counter that no cycle can add",
-              lambda p: p.kind == "toggle" and (m := re.match(r"add_(\w+?)(_\$\d+)?$", p.name)) is not None and p.bit >= NARROW[m[1]]
-              and not (m[1] == "slots" and CHIP.columns >> CHIP.derived.extensions <= 1 << p.bit <= CHIP.columns)),
-    Exclusion(f"positions {CHIP.lanes} to 63 of a chunk of spikes: this chip's words have {CHIP.lanes} lanes (70 in a chip of make faults)",
-              lambda p: p.kind == "toggle" and p.bit >= CHIP.lanes and (
-                  "spike_scanner" in p.where or (p.memory or p.where.rpartition(".")[2]) in ("spikes", "spikes_memory"))),
+    Exclusion(
+        "`if (constant) begin end` and its constant, which the Verilog writer puts into every always block: it never acts",
+        lambda p: (
+            p.name.startswith("$auto$verilog_backend")
+            or (p.name == "if" and "$auto$verilog_backend" in p.text)
+        ),
+    ),
+    Exclusion(
+        "memories filled from +NAME=FILE at time 0: Icarus and users' benches do that, the native harness fills them directly",
+        lambda p: (
+            (p.name == "if" and "$readmemh" in p.text) or (bool(p.memory) and p.name == "file")
+        ),
+    ),
+    Exclusion(
+        f"whole-word writes of memories that only the load port writes ({', '.join(LOADED)}): tied to 0",
+        lambda p: (
+            p.memory in LOADED
+            and (
+                p.name in ("wen", "waddr", "wdata") or (p.name == "elsif" and "if (wen)" in p.text)
+            )
+        ),
+    ),
+    Exclusion(
+        "chunk writes of memories that the load port does not write (spikes, events): tied to 0",
+        lambda p: (
+            p.memory in ("spikes", "events")
+            and (
+                p.name in ("cen", "caddr", "cdata", "cindex")
+                or (p.name == "if" and "(cen)" in p.text)
+            )
+        ),
+    ),
+    Exclusion(
+        "reading 0 instead of a row (rzero) in memories other than synapse: tied to 0",
+        lambda p: (
+            bool(p.memory)
+            and p.memory != "synapse"
+            and (p.name == "rzero" or (p.name == "cond_then" and "rzero" in p.text))
+        ),
+    ),
+    Exclusion(
+        "bits of a memory row beyond its width: padding to whole chunks",
+        lambda p: (
+            p.kind == "toggle"
+            and p.memory in WIDTHS
+            and p.name in ("mem", "q")
+            and p.bit >= WIDTHS[p.memory]
+        ),
+    ),
+    Exclusion(
+        f"bits {COUNTED_BITS} to 63 of the counters: the regression runs some 2^{COUNTED_BITS} cycles",
+        lambda p: (
+            p.kind == "toggle"
+            and p.bit >= COUNTED_BITS
+            and (
+                re.match(rf"count_({'|'.join(COUNTERS)})\b", p.name) is not None
+                or p.where.endswith("core.counters")
+            )
+        ),
+    ),
+    Exclusion(
+        "bits of what one cycle adds to a counter that no cycle can add",
+        lambda p: (
+            p.kind == "toggle"
+            and (m := re.match(r"add_(\w+?)(_\$\d+)?$", p.name)) is not None
+            and p.bit >= NARROW[m[1]]
+            and not (
+                m[1] == "slots"
+                and CHIP.columns >> CHIP.derived.extensions <= 1 << p.bit <= CHIP.columns
+            )
+        ),
+    ),
+    Exclusion(
+        f"positions {CHIP.lanes} to 63 of a chunk of spikes: this chip's words have {CHIP.lanes} lanes (70 in a chip of make faults)",
+        lambda p: (
+            p.kind == "toggle"
+            and p.bit >= CHIP.lanes
+            and (
+                "spike_scanner" in p.where
+                or (p.memory or p.where.rpartition(".")[2]) in ("spikes", "spikes_memory")
+            )
+        ),
+    ),
 ]
 
 
@@ -105,14 +176,24 @@ def points(data: Path, verilog: Path) -> Iterator[Point]:
             name = name.rpartition(":")[0]
             if index := re.search(r"\[(\d+)\]$", name):
                 name, bit = re.sub(r"(\[\d+\])+$", "", name), int(index[1])
-        yield Point(kind, fields["h"].removeprefix("chip."), name, bit, lines[int(fields["l"]) - 1].strip(), int(hits))
+        yield Point(
+            kind,
+            fields["h"].removeprefix("chip."),
+            name,
+            bit,
+            lines[int(fields["l"]) - 1].strip(),
+            int(hits),
+        )
 
 
 def _table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
     print(f"\n{title}")
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
     for row in rows:
-        print("  " + "  ".join([*(cell.rjust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]))
+        print(
+            "  "
+            + "  ".join([*(cell.rjust(w) for cell, w in zip(row, widths, strict=False)), row[-1]])
+        )
 
 
 def _of_regression(folder: Path) -> tuple[list[Point], list[str]]:
@@ -132,7 +213,10 @@ def main() -> int:
     for text in different[:5]:
         print(text, file=sys.stderr)
     if different:
-        print(f"the RTL differs from pysim in {len(different)} places: coverage of a wrong chip says nothing", file=sys.stderr)
+        print(
+            f"the RTL differs from pysim in {len(different)} places: coverage of a wrong chip says nothing",
+            file=sys.stderr,
+        )
         return 2
 
     excluded, kept = Counter[int](), []
@@ -144,8 +228,10 @@ def main() -> int:
         else:
             excluded[reason] += 1
             hit_anyway[reason] += point.hits > 0
-    _table("excluded points (of them hit all the same) and why",
-           [(f"{excluded[i]:,}", f"({hit_anyway[i]:,})", e.reason) for i, e in enumerate(EXCLUSIONS)])
+    _table(
+        "excluded points (of them hit all the same) and why",
+        [(f"{excluded[i]:,}", f"({hit_anyway[i]:,})", e.reason) for i, e in enumerate(EXCLUSIONS)],
+    )
 
     below = []
     rows = [("", "points", "hit", "share", "target", "")]
@@ -153,21 +239,40 @@ def main() -> int:
         mine = [p for p in kept if p.kind == kind]
         hit = sum(p.hits > 0 for p in mine)
         share = 100 * hit / len(mine)
-        rows.append((kind, f"{len(mine):,}", f"{hit:,}", f"{share:.1f} %", f"{target:.0f} %", "" if share >= target else "BELOW"))
+        rows.append(
+            (
+                kind,
+                f"{len(mine):,}",
+                f"{hit:,}",
+                f"{share:.1f} %",
+                f"{target:.0f} %",
+                "" if share >= target else "BELOW",
+            )
+        )
         below += [kind] if share < target else []
     _table(f"coverage of the generated Verilog, chip {CHIP}", rows)
-    missed = Counter((p.where, p.name if p.kind == "toggle" else p.text[:80], p.kind) for p in kept if not p.hits)
+    missed = Counter(
+        (p.where, p.name if p.kind == "toggle" else p.text[:80], p.kind) for p in kept if not p.hits
+    )
     if "-v" in sys.argv:
-        _table("not hit", [(f"{n:,}", kind, where, name) for (where, name, kind), n in missed.most_common(150)])
+        _table(
+            "not hit",
+            [(f"{n:,}", kind, where, name) for (where, name, kind), n in missed.most_common(150)],
+        )
 
     met = Counter[str]()
     for case in cases(CHIP, NETWORKS):
         met += functional_bins.count(case)
     names = functional_bins.bin_names(CHIP)
-    _table(f"functional bins, each to be met {HITS} times", [(f"{met[n]:,}", n + ("" if met[n] >= HITS else "  BELOW")) for n in names])
+    _table(
+        f"functional bins, each to be met {HITS} times",
+        [(f"{met[n]:,}", n + ("" if met[n] >= HITS else "  BELOW")) for n in names],
+    )
     below += [n for n in names if met[n] < HITS]
 
-    print(f"\n{NETWORKS} random networks, {time.monotonic() - start:.0f} s; the RTL shows no difference")
+    print(
+        f"\n{NETWORKS} random networks, {time.monotonic() - start:.0f} s; the RTL shows no difference"
+    )
     print(f"below target: {', '.join(below)}" if below else "all targets met")
     return 1 if below else 0
 

@@ -53,9 +53,13 @@ def stale(faults: list[Fault], root: Path = ROOT) -> list[str]:
     for fault in faults:
         count = (root / "hdl" / fault.file).read_text().count(fault.old)
         if count != 1:
-            reasons.append(f"fault {fault.name!r} must match hdl/{fault.file} exactly once, not {count} times: {fault.old!r}")
+            reasons.append(
+                f"fault {fault.name!r} must match hdl/{fault.file} exactly once, not {count} times: {fault.old!r}"
+            )
     names = [f.name for f in faults]
-    return reasons + [f"fault {name!r} must be listed once" for name in {n for n in names if names.count(n) > 1}]
+    return reasons + [
+        f"fault {name!r} must be listed once" for name in {n for n in names if names.count(n) > 1}
+    ]
 
 
 def plant(fault: Fault | None, tree: Path, base: Path = ROOT) -> Path:
@@ -73,7 +77,12 @@ def plant(fault: Fault | None, tree: Path, base: Path = ROOT) -> Path:
 
 def environment(tree: Path, *, own_cache: bool) -> dict[str, str]:
     """To run a module of ``tree``. own_cache: mutants stay out of the user's; the simulator's own runtime is the same for all."""
-    variables = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    variables = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
     if own_cache:
         cache = tree / "cache" / "spikeloop"
         cache.mkdir(parents=True)
@@ -89,8 +98,15 @@ def check(fault: Fault | None, chip: str, base: Path, work: Path) -> Outcome:
     start = time.monotonic()
     tree = plant(fault, work / (fault.name if fault else f"unmutated-{chip}"), base)
     try:
-        done = subprocess.run([sys.executable, "-m", "tests.campaigns.regression.chip", chip], cwd=tree, env=environment(tree, own_cache=bool(fault)),
-                              capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.campaigns.regression.chip", chip],
+            cwd=tree,
+            env=environment(tree, own_cache=bool(fault)),
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+            check=False,
+        )
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         found, error = None, None
         if done.returncode == -signal.SIGALRM and lines:
@@ -105,21 +121,32 @@ def check(fault: Fault | None, chip: str, base: Path, work: Path) -> Outcome:
     return Outcome(fault, chip, found, error, time.monotonic() - start)
 
 
-def run_faults(faults: list[Fault], tell: Callable[[str], None] = print, jobs: int = JOBS) -> list[Outcome]:
+def run_faults(
+    faults: list[Fault], tell: Callable[[str], None] = print, jobs: int = JOBS
+) -> list[Outcome]:
     """All faults, after the unmutated RTL of each of their chips. ValueError if the list is stale."""
     if reasons := stale(faults):
         raise ValueError("\n".join(reasons))
-    with tempfile.TemporaryDirectory(prefix="spikeloop-faults-") as name, ThreadPoolExecutor(jobs) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="spikeloop-faults-") as name,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
         work = Path(name)
         base = work / "base"  # one state of the sources for all, whoever edits meanwhile
         for package in ("hdl", "pysim", "cosim", "golden", "tests", "spikeloop"):
             shutil.copytree(ROOT / package, base / package, symlinks=True, ignore=PYCACHE)
-        outcomes = list(pool.map(lambda chip: check(None, chip, base, work), sorted({f.chip for f in faults})))
+        outcomes = list(
+            pool.map(lambda chip: check(None, chip, base, work), sorted({f.chip for f in faults}))
+        )
         for outcome in outcomes:
-            tell(f"unmutated RTL, chip {outcome.chip}: {outcome.error or outcome.found or 'no difference'} ({outcome.seconds:.0f} s)")
+            tell(
+                f"unmutated RTL, chip {outcome.chip}: {outcome.error or outcome.found or 'no difference'} ({outcome.seconds:.0f} s)"
+            )
         if any(o.found or o.error for o in outcomes):
             return outcomes
-        for number, (fault, outcome) in enumerate(zip(faults, pool.map(lambda f: check(f, f.chip, base, work), faults), strict=True), 1):
+        for number, (fault, outcome) in enumerate(
+            zip(faults, pool.map(lambda f: check(f, f.chip, base, work), faults), strict=True), 1
+        ):
             outcomes.append(outcome)
             tell(_line(number, fault, outcome))
     return outcomes
@@ -127,28 +154,42 @@ def run_faults(faults: list[Fault], tell: Callable[[str], None] = print, jobs: i
 
 def _line(number: int, fault: Fault, outcome: Outcome) -> str:
     verdict = "ERROR" if outcome.error else "caught" if outcome.found else "SURVIVED"
-    return (f"{number:3} {verdict:8} {fault.name} (hdl/{fault.file}, chip {outcome.chip}, {outcome.seconds:.0f} s): {fault.sentence}\n"
-            f"             {outcome.error or outcome.found or 'no difference'}")
+    return (
+        f"{number:3} {verdict:8} {fault.name} (hdl/{fault.file}, chip {outcome.chip}, {outcome.seconds:.0f} s): {fault.sentence}\n"
+        f"             {outcome.error or outcome.found or 'no difference'}"
+    )
 
 
 def main(names: list[str]) -> int:
     unknown = sorted(set(names) - {f.name for f in FAULTS})
     if unknown:
-        print(f"fault must be one of {', '.join(f.name for f in FAULTS)}, not {unknown[0]!r}", file=sys.stderr)
+        print(
+            f"fault must be one of {', '.join(f.name for f in FAULTS)}, not {unknown[0]!r}",
+            file=sys.stderr,
+        )
         return 2
     start = time.monotonic()
     try:
-        outcomes = run_faults([f for f in FAULTS if not names or f.name in names], tell=lambda text: print(text, flush=True))
+        outcomes = run_faults(
+            [f for f in FAULTS if not names or f.name in names],
+            tell=lambda text: print(text, flush=True),
+        )
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
     mutants = [o for o in outcomes if o.fault]
     if any(o.error for o in outcomes) or not mutants:
-        without = [o.fault.name if o.fault else f"unmutated {o.chip}" for o in outcomes if o.error or not (o.fault or mutants)]
+        without = [
+            o.fault.name if o.fault else f"unmutated {o.chip}"
+            for o in outcomes
+            if o.error or not (o.fault or mutants)
+        ]
         print(f"no verdict: {', '.join(without)}", file=sys.stderr)
         return 2
     caught = sum(o.found is not None for o in mutants)
-    print(f"{len(mutants)} faults, {time.monotonic() - start:.0f} s, {JOBS} at a time; the unmutated RTL shows no difference")
+    print(
+        f"{len(mutants)} faults, {time.monotonic() - start:.0f} s, {JOBS} at a time; the unmutated RTL shows no difference"
+    )
     print(f"caught {caught} of {len(mutants)}")
     return 0 if caught == len(mutants) else 1
 

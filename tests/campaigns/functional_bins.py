@@ -21,20 +21,47 @@ __all__ = ["bin_names", "count"]
 def bin_names(chip: Chip) -> list[str]:
     """Every bin that a chip must meet, in the order of the table."""
     return [
-        "u = v_th", "u = v_th - 1", "read-out with u >= v_th",
+        "u = v_th",
+        "u = v_th - 1",
+        "read-out with u >= v_th",
         *(f"spike, {r.name.lower()} reset" for r in Reset),
-        "clip 1, high", "clip 1, low", "clip 2, high", "clip 2, low", "clip 3, high", "clip 3, low",
-        *(f"below v_low, {b.name.lower()}" for b in LowBound), "u = v_low",
-        "refractory count masks a spike", "held at v_reset", "held with clip 1", "held below v_low", "refractory, not held",
-        *(f"{r.name.lower()} rounds a negative v" for r in LeakRounding), "at_least_one of v = 0",
-        "shift by 0", f"shift by P = {chip.membrane_bits}",
-        "leak term added", "leak term subtracted", "k0 = 1", "k0 = 0", "rectify acts",
-        *(f"page {p}" for p in range(chip.pages)), "last page held",
-        *(f"join of {n}" for n in range(1, chip.derived.join_max + 1)), *(f"weights {f.name.lower()}" for f in WeightFormat),
+        "clip 1, high",
+        "clip 1, low",
+        "clip 2, high",
+        "clip 2, low",
+        "clip 3, high",
+        "clip 3, low",
+        *(f"below v_low, {b.name.lower()}" for b in LowBound),
+        "u = v_low",
+        "refractory count masks a spike",
+        "held at v_reset",
+        "held with clip 1",
+        "held below v_low",
+        "refractory, not held",
+        *(f"{r.name.lower()} rounds a negative v" for r in LeakRounding),
+        "at_least_one of v = 0",
+        "shift by 0",
+        f"shift by P = {chip.membrane_bits}",
+        "leak term added",
+        "leak term subtracted",
+        "k0 = 1",
+        "k0 = 0",
+        "rectify acts",
+        *(f"page {p}" for p in range(chip.pages)),
+        "last page held",
+        *(f"join of {n}" for n in range(1, chip.derived.join_max + 1)),
+        *(f"weights {f.name.lower()}" for f in WeightFormat),
         *(f"spikes of delay {k}" for k in range(1, chip.delay_max + 1)),
         *(f"axon extension {1 << e}" for e in range(chip.derived.extensions + 1)),
-        *(["second word or later, extended", "axon beyond the unextended ones"] if chip.extension > 1 else []),
-        "spike of the last lane", "tick without an event", "tick with every input line active", "tick with a dead word",
+        *(
+            ["second word or later, extended", "axon beyond the unextended ones"]
+            if chip.extension > 1
+            else []
+        ),
+        "spike of the last lane",
+        "tick without an event",
+        "tick with every input line active",
+        "tick with a dead word",
     ]
 
 
@@ -47,10 +74,18 @@ def count(case: Case) -> Counter[str]:
     lines = [slice(i.first_axon, i.first_axon + i.size) for i in case.image.placement.inputs]
     met["tick without an event"] += int((trace.counters["spikes_in"] == 0).sum())
     if lines:
-        met["tick with every input line active"] += int(np.logical_and.reduce([events[:, :, at].all(axis=2) for at in lines]).sum())
-    met["axon beyond the unextended ones"] += int(events[:, :, case.image.chip.axons:].any(axis=2).sum())
+        met["tick with every input line active"] += int(
+            np.logical_and.reduce([events[:, :, at].all(axis=2) for at in lines]).sum()
+        )
+    met["axon beyond the unextended ones"] += int(
+        events[:, :, case.image.chip.axons :].any(axis=2).sum()
+    )
     starts = {p.start for p in case.image.placement.populations}
-    dead = [tick for tick in range(case.image.ticks) if any(not 0 <= tick - start < case.image.steps for start in starts)]
+    dead = [
+        tick
+        for tick in range(case.image.ticks)
+        if any(not 0 <= tick - start < case.image.steps for start in starts)
+    ]
     met["tick with a dead word"] += len(dead) * case.stimulus.samples
     return met
 
@@ -62,16 +97,27 @@ class _Watched(Core):
         super().__init__(image, "numpy")
         self.met: Counter[str] = Counter()
         words, word = image.placement.words, self.neurons.place // image.chip.lanes
-        self.last_page, self.join, shift, offset = (np.array([getattr(w, key) for w in words])[word]
-                                                    for key in ("last_page", "last_digit", "shift", "offset"))
+        self.last_page, self.join, shift, offset = (
+            np.array([getattr(w, key) for w in words])[word]
+            for key in ("last_page", "last_digit", "shift", "offset")
+        )
         self.join = self.join + 1
         self.extension, self.later = image.placement.extension, word > 0
         self.last_lane = self.neurons.place % image.chip.lanes == image.chip.lanes - 1
-        self.form = np.where(offset == 0, WeightFormat.BINARY, np.where(shift == 0, WeightFormat.TERNARY, WeightFormat.SIGNED))
+        self.form = np.where(
+            offset == 0,
+            WeightFormat.BINARY,
+            np.where(shift == 0, WeightFormat.TERNARY, WeightFormat.SIGNED),
+        )
 
-    def _step(self, sums: np.ndarray, v: np.ndarray, c: np.ndarray, mine: slice, step: int) -> tuple[np.ndarray, ...]:
+    def _step(
+        self, sums: np.ndarray, v: np.ndarray, c: np.ndarray, mine: slice, step: int
+    ) -> tuple[np.ndarray, ...]:
         s, after, counts, clipped = super()._step(sums, v, c, mine, step)
-        p = {name: (value[min(step, value.shape[0] - 1)] if value.ndim == 2 else value)[mine] for name, value in self.neurons.p.items()}
+        p = {
+            name: (value[min(step, value.shape[0] - 1)] if value.ndim == 2 else value)[mine]
+            for name, value in self.neurons.p.items()
+        }
         low, high = -(1 << self.chip.membrane_bits - 1), (1 << self.chip.membrane_bits - 1) - 1
 
         def met(name: str, where: np.ndarray) -> None:
@@ -93,7 +139,10 @@ class _Watched(Core):
             met("at_least_one rounds a negative v", lost & one & (size == 0))
             met("at_least_one of v = 0", on & one & (v == 0))
             met("shift by 0", on & (m == 0) & (v != 0))
-            met(f"shift by P = {self.chip.membrane_bits}", on & (m == self.chip.membrane_bits) & (v != 0))
+            met(
+                f"shift by P = {self.chip.membrane_bits}",
+                on & (m == self.chip.membrane_bits) & (v != 0),
+            )
             met("leak term added", (sign > 0) & (v != 0))
             met("leak term subtracted", (sign < 0) & (v != 0))
             whole = np.where(one | toward, np.sign(v) * np.maximum(size, one & (v != 0)), v >> m)

@@ -47,12 +47,12 @@ def _flip(rng: Rng, data: bytes) -> bytes:
 
 def _burst(rng: Rng, data: bytes) -> bytes:
     at, noise = int(rng.integers(len(data))), _noise(rng, 24)
-    return data[:at] + noise + data[at + len(noise):]
+    return data[:at] + noise + data[at + len(noise) :]
 
 
 def _drop(rng: Rng, data: bytes) -> bytes:
     at = int(rng.integers(len(data)))
-    return data[:at] + data[at + int(rng.integers(1, 9)):]
+    return data[:at] + data[at + int(rng.integers(1, 9)) :]
 
 
 def _insert(rng: Rng, data: bytes) -> bytes:
@@ -62,7 +62,7 @@ def _insert(rng: Rng, data: bytes) -> bytes:
 
 def _double(rng: Rng, data: bytes) -> bytes:
     at, count = int(rng.integers(len(data))), int(rng.integers(1, 9))
-    return data[:at + count] + data[at:]
+    return data[: at + count] + data[at:]
 
 
 def _zeros(rng: Rng, data: bytes) -> bytes:
@@ -71,9 +71,15 @@ def _zeros(rng: Rng, data: bytes) -> bytes:
 
 
 FAULTS: dict[str, Bytes] = {
-    "bits flipped": _flip, "burst": _burst, "bytes dropped": _drop, "bytes inserted": _insert, "bytes doubled": _double,
-    "frame doubled": lambda rng, data: data + data, "frame cut": lambda rng, data: data[:int(rng.integers(len(data)))],
-    "break": _zeros, "wrong baud": lambda rng, data: _noise(rng, 2 * len(data)),
+    "bits flipped": _flip,
+    "burst": _burst,
+    "bytes dropped": _drop,
+    "bytes inserted": _insert,
+    "bytes doubled": _double,
+    "frame doubled": lambda rng, data: data + data,
+    "frame cut": lambda rng, data: data[: int(rng.integers(len(data)))],
+    "break": _zeros,
+    "wrong baud": lambda rng, data: _noise(rng, 2 * len(data)),
 }
 STALL, RESET, KILL = "stall", "reset in a frame", "host killed"
 PIN_FAULTS = ("wrong baud", "break", "frame cut", "bits flipped")
@@ -99,7 +105,11 @@ class Campaign:
 
     @property
     def kept(self) -> bool:
-        return not (self.undetected or self.lost or self.doubled) and max(self.retries, default=0) < ATTEMPTS and self.longest < 5
+        return (
+            not (self.undetected or self.lost or self.doubled)
+            and max(self.retries, default=0) < ATTEMPTS
+            and self.longest < 5
+        )
 
 
 class FaultyWire(Wire):
@@ -129,14 +139,14 @@ class FaultyWire(Wire):
             sent, late = self._hit(data)
         elif kind < self.share + 0.01:
             self.log[RESET] += 1
-            self._in += data[:int(self.rng.integers(len(data)))]
+            self._in += data[: int(self.rng.integers(len(data)))]
             self._pass()
             self.model.reset()
             self.was_reset = True
             return len(data)
         elif kind < self.share + 0.02:
             self.log[KILL] += 1
-            self._in += data[:int(self.rng.integers(len(data) + 1))]
+            self._in += data[: int(self.rng.integers(len(data) + 1))]
             raise Killed
         self._in += sent
         if late:
@@ -172,7 +182,7 @@ class PinWire(FaultyWire):
             self._pass()
             self.model.baud(DIVISOR)
         elif name == "break":
-            self._in += data[:int(self.rng.integers(len(data)))]
+            self._in += data[: int(self.rng.integers(len(data)))]
             self._pass()
             self.model.hold(int(self.rng.integers(1, 40)) * DIVISOR)
         else:
@@ -203,12 +213,23 @@ class Host:
 
     def restart(self) -> None:
         """Known state, after what leaves it open."""
+
         def work() -> None:
             self.link.session.begin()
             control = self.map.registers["control"].address
             words = Command(WRITE, len(self.words), self.memory.base, self.words.tobytes())
-            self.link.execute([Command(RUN, 0), words, *(Command(WRITE, 1, control, bit.to_bytes(4, "little"))
-                                                         for bit in (CONTROL_CLEAR, CONTROL_ZERO)), Command(RUN, 0)])
+            self.link.execute(
+                [
+                    Command(RUN, 0),
+                    words,
+                    *(
+                        Command(WRITE, 1, control, bit.to_bytes(4, "little"))
+                        for bit in (CONTROL_CLEAR, CONTROL_ZERO)
+                    ),
+                    Command(RUN, 0),
+                ]
+            )
+
         self._calm(work)
         self.ticks = self.events = 0
         self.wire.was_reset = False
@@ -218,11 +239,15 @@ class Host:
         axons = np.unique(rng.integers(0, CHIP.axons, int(rng.integers(0, 6)))).astype("<u2")
         at, count = int(rng.integers(0, 56)), int(rng.integers(1, 9))
         fresh = rng.integers(0, 256, count, dtype=np.uint32)
-        commands = [Command(EVENTS, len(axons), 1 << 24, axons.tobytes()), Command(WRITE, count, self.memory.base + at, fresh.tobytes()),
-                    Command(RUN, 1), Command(READ, 2 * len(COUNTERS), self.map.registers["cycles"].address),
-                    Command(READ, 8, self.memory.base + 8 * int(rng.integers(0, 8)))]
+        commands = [
+            Command(EVENTS, len(axons), 1 << 24, axons.tobytes()),
+            Command(WRITE, count, self.memory.base + at, fresh.tobytes()),
+            Command(RUN, 1),
+            Command(READ, 2 * len(COUNTERS), self.map.registers["cycles"].address),
+            Command(READ, 8, self.memory.base + 8 * int(rng.integers(0, 8))),
+        ]
         want = self.words.copy()
-        want[at:at + count] = fresh
+        want[at : at + count] = fresh
         start = time.monotonic()
         try:
             results = self.link.execute(commands)
@@ -241,18 +266,28 @@ class Host:
         self.words, self.ticks, self.events = want, self.ticks + 1, self.events + len(axons)
         counters = dict(zip(COUNTERS, counts(results[3]), strict=True))
         row = commands[4].address - self.memory.base
-        result.undetected += not np.array_equal(results[4], want[row:row + 8]) or len(results[2]) != 1
+        result.undetected += (
+            not np.array_equal(results[4], want[row : row + 8]) or len(results[2]) != 1
+        )
         result.lost += counters["ticks"] < self.ticks or counters["spikes_in"] < self.events
         result.doubled += counters["ticks"] > self.ticks or counters["spikes_in"] > self.events
 
     def _judge_killed(self, want: np.ndarray, events: int) -> None:
         self._calm(self.link.session.begin)
-        counters, words = self._calm(lambda: (self.link.counters(), self.link.read_rows(self.memory, 64)[:, 0]))
+        counters, words = self._calm(
+            lambda: (self.link.counters(), self.link.read_rows(self.memory, 64)[:, 0])
+        )
         state = counters["ticks"], counters["spikes_in"], words.tobytes()
-        untouched, done = (self.ticks, self.events, self.words.tobytes()), (self.ticks + 1, self.events + events, want.tobytes())
+        untouched, done = (
+            (self.ticks, self.events, self.words.tobytes()),
+            (self.ticks + 1, self.events + events, want.tobytes()),
+        )
         self.result.lost += state[0] < untouched[0]
         self.result.doubled += state[0] > done[0]
-        self.result.undetected += self.ticks <= state[0] <= self.ticks + 1 and state not in (untouched, done)
+        self.result.undetected += self.ticks <= state[0] <= self.ticks + 1 and state not in (
+            untouched,
+            done,
+        )
 
 
 class _Calm:
@@ -266,7 +301,10 @@ def campaign(frames: int, seed: int, tell: Callable[[str], None] = lambda _: Non
     """Fault so many frames, or until a promise breaks. InputError never leaves: a board that cannot be greeted without faults is a
     failure of its own."""
     result, rng = Campaign(), np.random.default_rng(seed)
-    for divisor, share, wire in ((None, frames - frames // PINS, FaultyWire), (DIVISOR, frames, PinWire)):
+    for divisor, share, wire in (
+        (None, frames - frames // PINS, FaultyWire),
+        (DIVISOR, frames, PinWire),
+    ):
         model = BoardModel(CHIP, divisor, optimise=frames > 10_000)
         host = Host(wire(model, rng, result.faulted), rng, result)
         told = 0
@@ -274,27 +312,40 @@ def campaign(frames: int, seed: int, tell: Callable[[str], None] = lambda _: Non
             host.operate()
             if result.faulted.total() // 100_000 > told:
                 told = result.faulted.total() // 100_000
-                tell(f"{result.faulted.total():,} frames faulted, {result.operations:,} operations done")
+                tell(
+                    f"{result.faulted.total():,} frames faulted, {result.operations:,} operations done"
+                )
         model.close()
     return result
 
 
 def main(arguments: list[str]) -> int:
-    frames, seed = int((arguments[0] if arguments else "100000").replace(",", "")), int(arguments[1]) if len(arguments) > 1 else 0
+    frames, seed = (
+        int((arguments[0] if arguments else "100000").replace(",", "")),
+        int(arguments[1]) if len(arguments) > 1 else 0,
+    )
     start = time.monotonic()
     try:
         result = campaign(frames, seed, lambda text: print(text, file=sys.stderr))
     except InputError as error:
         print(error)
         return 1
-    rows = {**result.faulted, "frames faulted": result.faulted.total(), "operations done": result.operations,
-            **{f"  after {n} retries": count for n, count in sorted(result.retries.items())},
-            **{f"typed failure {name}": count for name, count in sorted(result.typed.items())},
-            "undetected": result.undetected, "lost": result.lost, "doubled": result.doubled}
+    rows = {
+        **result.faulted,
+        "frames faulted": result.faulted.total(),
+        "operations done": result.operations,
+        **{f"  after {n} retries": count for n, count in sorted(result.retries.items())},
+        **{f"typed failure {name}": count for name, count in sorted(result.typed.items())},
+        "undetected": result.undetected,
+        "lost": result.lost,
+        "doubled": result.doubled,
+    }
     for name, count in rows.items():
         print(f"{name:<32}{count:>12,}")
-    print(f"longest operation or failure {result.longest:.2f} s; seed {seed}; {time.monotonic() - start:.0f} s in all; "
-          f"{'every promise kept' if result.kept else 'BROKEN'}")
+    print(
+        f"longest operation or failure {result.longest:.2f} s; seed {seed}; {time.monotonic() - start:.0f} s in all; "
+        f"{'every promise kept' if result.kept else 'BROKEN'}"
+    )
     return 0 if result.kept else 1
 
 

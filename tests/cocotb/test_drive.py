@@ -19,7 +19,9 @@ def test_membranes_of_every_tick(way: str, rng: np.random.Generator) -> None:
     expected, did = Core(image).run(stimulus), drive(way, image, stimulus, optimize="-O0")
     assert did.ticks == 3 * image.ticks
     for p in image.placement.populations:
-        assert np.array_equal(did.membranes[:, p.start:p.start + image.steps, p.neurons], expected.membranes[p.name]), p.name
+        assert np.array_equal(
+            did.membranes[:, p.start : p.start + image.steps, p.neurons], expected.membranes[p.name]
+        ), p.name
     assert did.cycles > expected.counters["cycles"].sum()
     assert did.ticks_per_s > 0
 

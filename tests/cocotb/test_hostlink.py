@@ -14,20 +14,45 @@ from spikeloop.pysim.image.image import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 
-CHIP = PRESETS["tiny"].replace(columns=224)  # a tick of 224 events: more than the queue of the link holds
+CHIP = PRESETS["tiny"].replace(
+    columns=224
+)  # a tick of 224 events: more than the queue of the link holds
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)])
+@pytest.mark.parametrize(
+    "simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)]
+)
 def test_a_hostile_host_cannot_hang_the_chip(simulator: str, tmp_path: Path, seed: int) -> None:
     loud = Population.make("loud", 224, weight_bits=1, weight_format=1, v_th=0)
-    network = Network(name="loud", inputs=(Input(name="x", size=1),), populations=(loud,), steps=50, output="loud", membrane_bits=24,
-                      edges=(Edge(source="x", target="loud", weights=np.ones((1, 224), np.int32)),))
+    network = Network(
+        name="loud",
+        inputs=(Input(name="x", size=1),),
+        populations=(loud,),
+        steps=50,
+        output="loud",
+        membrane_bits=24,
+        edges=(Edge(source="x", target="loud", weights=np.ones((1, 224), np.int32)),),
+    )
     pack(network, chip=CHIP).save(tmp_path / "image")
     key = f"verilog-{hdl_key(f'board {CHIP!r}')[:24]}"
-    verilog = cached(key, lambda folder: (folder / "board.v").write_text(generate_board(CHIP, virtual=True))) / "board.v"
-    ran = run(build(simulator, [verilog], "board"), "tests.cocotb.benches.hostlink", folder=tmp_path,
-              plusargs=[f"+{m.name}={tmp_path / 'image' / 'core0' / m.name}.mem" for m in MemoryMap(CHIP).loaded],
-              environment={"SPIKELOOP_IMAGE": str(tmp_path / "image"), "SPIKELOOP_SEED": str(seed),
-                           "SPIKELOOP_WATCHDOG": str(int(simulator == "verilator"))})
+    verilog = (
+        cached(
+            key, lambda folder: (folder / "board.v").write_text(generate_board(CHIP, virtual=True))
+        )
+        / "board.v"
+    )
+    ran = run(
+        build(simulator, [verilog], "board"),
+        "tests.cocotb.benches.hostlink",
+        folder=tmp_path,
+        plusargs=[
+            f"+{m.name}={tmp_path / 'image' / 'core0' / m.name}.mem" for m in MemoryMap(CHIP).loaded
+        ],
+        environment={
+            "SPIKELOOP_IMAGE": str(tmp_path / "image"),
+            "SPIKELOOP_SEED": str(seed),
+            "SPIKELOOP_WATCHDOG": str(int(simulator == "verilator")),
+        },
+    )
     assert len(ran) == (5 if simulator == "verilator" else 4)

@@ -14,13 +14,23 @@ from tests.cocotb.benches.neuron_cases import FORMS, NeuronTop
 def verilog() -> Path:
     """The Verilog of all forms, kept like that of a chip."""
     key = hdl_key(Path(neuron_cases.__file__).read_text())[:24]
-    made = cached(f"verilog-{key}", lambda folder: (folder / "neuron_bench.v").write_text(convert(NeuronTop(), "neuron_bench")))
+    made = cached(
+        f"verilog-{key}",
+        lambda folder: (folder / "neuron_bench.v").write_text(convert(NeuronTop(), "neuron_bench")),
+    )
     return made / "neuron_bench.v"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("simulator", "share"), [("verilator", 1), pytest.param("icarus", 5, marks=pytest.mark.icarus)])
+@pytest.mark.parametrize(
+    ("simulator", "share"), [("verilator", 1), pytest.param("icarus", 5, marks=pytest.mark.icarus)]
+)
 def test_corners_of_the_neuron_step(simulator: str, share: int, tmp_path: Path, seed: int) -> None:
     built = build(simulator, [verilog()], "neuron_bench", optimize="-O0")
-    ran = run(built, "tests.cocotb.benches.neuron", environment={"SPIKELOOP_SEED": str(seed), "SPIKELOOP_SHARE": str(share)}, folder=tmp_path)
+    ran = run(
+        built,
+        "tests.cocotb.benches.neuron",
+        environment={"SPIKELOOP_SEED": str(seed), "SPIKELOOP_SHARE": str(share)},
+        folder=tmp_path,
+    )
     assert len(ran) == 2 * len(FORMS)

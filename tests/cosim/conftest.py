@@ -27,13 +27,40 @@ def small_network(name: str = "small", **hidden: object) -> Network:
     """12-9-3, 4-bit weights; ``hidden`` replaces parameters of the hidden population."""
     rng = np.random.default_rng(7)
     return Network(
-        name=name, inputs=(Input(name="pixels", size=12),), steps=5, output="output", membrane_bits=24,
+        name=name,
+        inputs=(Input(name="pixels", size=12),),
+        steps=5,
+        output="output",
+        membrane_bits=24,
         populations=(
-            Population.make("hidden1", 9, weight_bits=4, **{"v_th": 5, "bias": 1, "k0": False, "leak_sign": [[[1] * 9, [0] * 9, [0] * 9]],
-                                                            "leak_shift": 1, **hidden}),
-            Population.make("output", 3, start=1, weight_bits=4, v_th=3, refractory=1)),
-        edges=(Edge(source="pixels", target="hidden1", weights=rng.integers(-4, 8, (12, 9), dtype=np.int32)),
-               Edge(source="hidden1", target="output", weights=rng.integers(-6, 8, (9, 3), dtype=np.int32))))
+            Population.make(
+                "hidden1",
+                9,
+                weight_bits=4,
+                **{
+                    "v_th": 5,
+                    "bias": 1,
+                    "k0": False,
+                    "leak_sign": [[[1] * 9, [0] * 9, [0] * 9]],
+                    "leak_shift": 1,
+                    **hidden,
+                },
+            ),
+            Population.make("output", 3, start=1, weight_bits=4, v_th=3, refractory=1),
+        ),
+        edges=(
+            Edge(
+                source="pixels",
+                target="hidden1",
+                weights=rng.integers(-4, 8, (12, 9), dtype=np.int32),
+            ),
+            Edge(
+                source="hidden1",
+                target="output",
+                weights=rng.integers(-6, 8, (9, 3), dtype=np.int32),
+            ),
+        ),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +69,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     network = small_network()
     image = pack(network, chip=preset("tiny"))
     rng = np.random.default_rng(11)
-    stimulus = Stimulus.pack({"pixels": (rng.random((6, 5, 12)) < 0.4).astype(np.uint8)}, rng.integers(0, 3, 6))
+    stimulus = Stimulus.pack(
+        {"pixels": (rng.random((6, 5, 12)) < 0.4).astype(np.uint8)}, rng.integers(0, 3, 6)
+    )
     network.save(folder / "network.safetensors")
     image.save(folder / "image")
     stimulus.save(folder / "stimulus.npz")

@@ -83,8 +83,14 @@ class Fake(Link):
         return []
 
 
-@pytest.mark.parametrize("registers, message", [({"id": 5}, "register id of the chip must be 0x53504c50"), ({"version": 7}, "not 0x7"),
-                                                ({"fingerprint": 0}, "register fingerprint")])
+@pytest.mark.parametrize(
+    "registers, message",
+    [
+        ({"id": 5}, "register id of the chip must be 0x53504c50"),
+        ({"version": 7}, "not 0x7"),
+        ({"fingerprint": 0}, "register fingerprint"),
+    ],
+)
 def test_a_link_meets_its_own_chip(small: Small, registers: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         LinkBackend(Fake(small.image, **registers), small.image)
@@ -96,14 +102,20 @@ def test_a_link_reads_back_what_it_loads(small: Small) -> None:
     link = Fake(small.image)
     LinkBackend(link, small.image)
     link.stuck = MemoryMap(small.image.chip).memories["synapse"].address(9, 0)
-    with pytest.raises(InputError, match="row 9 of memory synapse must read back as it was written"):
+    with pytest.raises(
+        InputError, match="row 9 of memory synapse must read back as it was written"
+    ):
         LinkBackend(link, small.image)
 
 
 def test_images_of_one_network_differ_by_chip(small: Small) -> None:
     other = pack(small.network, chip=preset("default"))
     assert other.network["sha256"] == small.image.network["sha256"]
-    result = compare(small.network, small.stimulus, ["tiny", "default"],
-                     lambda name: open_backend("pysim", small.network, small.image if name == "tiny" else other))
+    result = compare(
+        small.network,
+        small.stimulus,
+        ["tiny", "default"],
+        lambda name: open_backend("pysim", small.network, small.image if name == "tiny" else other),
+    )
     assert result.pairs[0].neuron_ticks_different == 0  # the same membranes, in other cycles
     assert result.pairs[0].counters_different["cycles"] > 0

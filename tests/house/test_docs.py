@@ -23,9 +23,14 @@ def page(name: str) -> str:
 
 
 def small_network() -> Network:
-    return Network(name="small", inputs=(Input(name="x", size=4),), steps=2, output="out",
-                   populations=(Population.make("out", 3, v_th=2, start=1, weight_bits=4),),
-                   edges=(Edge(source="x", target="out", weights=np.ones((4, 3), np.int32)),))
+    return Network(
+        name="small",
+        inputs=(Input(name="x", size=4),),
+        steps=2,
+        output="out",
+        populations=(Population.make("out", 3, v_th=2, start=1, weight_bits=4),),
+        edges=(Edge(source="x", target="out", weights=np.ones((4, 3), np.int32)),),
+    )
 
 
 def test_memory_map_page_is_current() -> None:
@@ -41,7 +46,10 @@ def test_memory_map_page_has_every_register_memory_and_preset() -> None:
     for name, chip in PRESETS.items():
         _, _, section = text.partition(f"## Memories of preset `{name}`")
         table = MemoryMap(chip)
-        assert all(f"| {m.base:#x} | `{m.name}` | {m.rows:,} | {m.width:,} |" in section for m in table.memories.values())
+        assert all(
+            f"| {m.base:#x} | `{m.name}` | {m.rows:,} | {m.width:,} |" in section
+            for m in table.memories.values()
+        )
         assert all(f"| {r.address:#04x} | `{r.name}` |" in text for r in table.registers.values())
 
 
@@ -52,13 +60,18 @@ def test_formats_page_has_every_array_of_the_network_file() -> None:
     shapes = {"bool": "bool", "int8": "int8", "uint8": "uint8", "int32": "int32", "int64": "int64"}
     for key, array in load(small_network().to_bytes()).items():
         name = key.replace("out.", "POPULATION.").replace("edge0", "edgeN")
-        row = next((line for line in text.splitlines() if f"`{name}`" in line and line.startswith("|")), None)
+        row = next(
+            (line for line in text.splitlines() if f"`{name}`" in line and line.startswith("|")),
+            None,
+        )
         assert row is not None, f"{name} is not on the page"
         assert f"| {shapes[array.dtype.name]} |" in row, f"dtype of {name} is {array.dtype}"
 
 
 def test_formats_page_has_every_counter() -> None:
-    assert all(f"| `{name}` | {meaning} |" in page("formats.md") for name, meaning in COUNTERS.items())
+    assert all(
+        f"| `{name}` | {meaning} |" in page("formats.md") for name, meaning in COUNTERS.items()
+    )
 
 
 def test_formats_page_has_every_file_and_key_of_the_bundle(tmp_path: Path) -> None:
@@ -67,11 +80,21 @@ def test_formats_page_has_every_file_and_key_of_the_bundle(tmp_path: Path) -> No
     folder = pack(small_network(), chip=PRESETS["tiny"]).save(tmp_path / "image")
     text = page("formats.md")
     for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-        assert re.search(rf"^    {re.escape(str(file.relative_to(folder)))}\b", text, re.MULTILINE), file
+        assert re.search(
+            rf"^    {re.escape(str(file.relative_to(folder)))}\b", text, re.MULTILINE
+        ), file
     manifest = json.loads((folder / "manifest.json").read_text())
     core = manifest["cores"][0]
-    keys = {*manifest, *manifest["network"], *core, *core["placement"], *core["sections"][0], *core["placement"]["inputs"][0],
-            *core["placement"]["populations"][0], *core["placement"]["words"][0]}
+    keys = {
+        *manifest,
+        *manifest["network"],
+        *core,
+        *core["placement"],
+        *core["sections"][0],
+        *core["placement"]["inputs"][0],
+        *core["placement"]["populations"][0],
+        *core["placement"]["words"][0],
+    }
     named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`\n]+)`", text))))
     assert keys - named == set()
 
@@ -79,8 +102,11 @@ def test_formats_page_has_every_file_and_key_of_the_bundle(tmp_path: Path) -> No
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     text = re.sub(r"<!--.*?-->", "", path.read_text(), flags=re.DOTALL)
-    broken = [link for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
-              if "://" not in link and not (path.parent / link).exists()]
+    broken = [
+        link
+        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+        if "://" not in link and not (path.parent / link).exists()
+    ]
     assert broken == []
 
 
@@ -91,7 +117,9 @@ def test_make_targets_exist(path: Path) -> None:
     assert named - targets == set()
 
 
-@pytest.mark.parametrize("path", [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"], ids=lambda p: p.name
+)
 def test_files_named_exist(path: Path) -> None:
     named = re.findall(r"`((?:cosim|golden|hdl|pysim|docs|tests)/[\w/]+\.\w+)`", path.read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
@@ -99,5 +127,8 @@ def test_files_named_exist(path: Path) -> None:
 
 def test_makefile_describes_every_verb() -> None:
     text = (ROOT / "Makefile").read_text()
-    verbs = set(re.search(r"^\.PHONY: (help .*)$", text, re.MULTILINE)[1].split()) - {"check", "install"}
+    verbs = set(re.search(r"^\.PHONY: (help .*)$", text, re.MULTILINE)[1].split()) - {
+        "check",
+        "install",
+    }
     assert verbs == set(re.findall(r"^([a-z-]+):.*## \w", text, re.MULTILINE))

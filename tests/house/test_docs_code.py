@@ -23,8 +23,14 @@ def blocks(page: Path) -> list[str]:
 
 
 def run(folder: Path, *arguments: object) -> str:
-    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -37,9 +43,13 @@ def test_every_block_is_executed_somewhere() -> None:
 def test_blocks_of_the_page_run_with_the_fixture(tmp_path: Path) -> None:
     """As a user's test file with the conftest.py that the page names."""
     page = ROOT / "docs" / "api.md"
-    (tmp_path / "conftest.py").write_text(re.search(r"`(pytest_plugins = .*?)`", page.read_text())[1] + "\n")
+    (tmp_path / "conftest.py").write_text(
+        re.search(r"`(pytest_plugins = .*?)`", page.read_text())[1] + "\n"
+    )
     (tmp_path / "test_api.py").write_text("\n".join(blocks(page)))
-    assert "1 passed" in run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_api.py")
+    assert "1 passed" in run(
+        tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_api.py"
+    )
 
 
 def test_names_of_the_page_are_those_of_the_packages() -> None:
@@ -47,7 +57,9 @@ def test_names_of_the_page_are_those_of_the_packages() -> None:
 
     text = (ROOT / "docs" / "api.md").read_text()
     for package in (pysim, golden, hdl, cosim):
-        row = next(line for line in text.splitlines() if line.startswith(f"| `{package.__name__}` |"))
+        row = next(
+            line for line in text.splitlines() if line.startswith(f"| `{package.__name__}` |")
+        )
         assert set(re.findall(r"`(\w+)`", row)) - {package.__name__} == set(package.NAMES)
         assert all(getattr(package, name) is not None for name in package.NAMES)
         with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
@@ -61,29 +73,53 @@ def test_pysim_loads_neither_torch_nor_amaranth(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_example_goes_from_snntorch_to_equal_rtl(tmp_path: Path) -> None:
-    pytest.importorskip("snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'")
+    pytest.importorskip(
+        "snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'"
+    )
     out = run(tmp_path, ROOT / "examples" / "snntorch_to_rtl.py")
-    assert len(re.findall(r"neuron-ticks compared, 0 different; [\d,]+ counter values compared, 0 different", out)) == 2
+    assert (
+        len(
+            re.findall(
+                r"neuron-ticks compared, 0 different; [\d,]+ counter values compared, 0 different",
+                out,
+            )
+        )
+        == 2
+    )
     scores = re.search(r"snnTorch ([\d.]+)%, integer ([\d.]+)%, RTL ([\d.]+)%", out).groups()
-    assert float(scores[0]) > 50 and abs(float(scores[0]) - float(scores[1])) < 8 and scores[1] == scores[2]
+    assert (
+        float(scores[0]) > 50
+        and abs(float(scores[0]) - float(scores[1])) < 8
+        and scores[1] == scores[2]
+    )
 
 
 def commands() -> list[tuple[str, str]]:
     """Lines ``spikeloop ...`` of indented code blocks, with their page."""
-    return [(page.name, line) for page in PAGES for line in re.findall(r"^    spikeloop (.+)$", page.read_text(), re.MULTILINE)]
+    return [
+        (page.name, line)
+        for page in PAGES
+        for line in re.findall(r"^    spikeloop (.+)$", page.read_text(), re.MULTILINE)
+    ]
 
 
 def unknown(line: str) -> list[str]:
     """Words of a command that the command line does not know."""
     command: Any = typer.main.get_command(app)
     wrong: list[str] = []
-    for word in shlex.split(line.partition("  ")[0].replace("|", " ").replace("[", " ").replace("]", " "), comments=True):
+    for word in shlex.split(
+        line.partition("  ")[0].replace("|", " ").replace("[", " ").replace("]", " "), comments=True
+    ):
         if getattr(command, "commands", None):
             if word not in command.commands:
                 return [word]
             command = command.commands[word]
         elif word.startswith("-") and not re.fullmatch(r"-?[\d.]+", word):
-            known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+            known = {
+                option
+                for parameter in command.params
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            }
             wrong += [word] if word not in known | {"--help"} else []
     return wrong
 
@@ -93,9 +129,17 @@ def test_commands_in_the_docs_exist() -> None:
     assert {(page, line): words for page, line in commands() if (words := unknown(line))} == {}
 
 
-@pytest.mark.parametrize("line, words", [
-    ("compare IMAGE --resume -o RUN", []), ("compar IMAGE", ["compar"]), ("compare IMAGE --resum", ["--resum"]),
-    ("import nir x.nir --from norse", []), ("import tvm x", ["tvm"]), ("import nir x --grid 3", ["--grid"])])
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("compare IMAGE --resume -o RUN", []),
+        ("compar IMAGE", ["compar"]),
+        ("compare IMAGE --resum", ["--resum"]),
+        ("import nir x.nir --from norse", []),
+        ("import tvm x", ["tvm"]),
+        ("import nir x --grid 3", ["--grid"]),
+    ],
+)
 def test_a_wrong_command_is_seen(line: str, words: list[str]) -> None:
     assert unknown(line) == words
 
@@ -104,4 +148,6 @@ def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'spikeloop[docs]'")
     run(ROOT, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site")
     assert all((tmp_path / "site" / page.with_suffix(".html").name).is_file() for page in PAGES[1:])
-    assert not re.search(r"(src|href)=\"https?://[^\"]*\.(css|js)", (tmp_path / "site" / "index.html").read_text())
+    assert not re.search(
+        r"(src|href)=\"https?://[^\"]*\.(css|js)", (tmp_path / "site" / "index.html").read_text()
+    )

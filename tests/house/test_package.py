@@ -24,8 +24,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("package")]
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "VERILATOR", "PYTEST", "COV"))}
-    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True, env=clean | environment, check=False)
+    clean = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("PYTHON", "VIRTUAL_ENV", "VERILATOR", "PYTEST", "COV"))
+    }
+    done = subprocess.run(
+        [str(c) for c in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=clean | environment,
+        check=False,
+    )
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -33,7 +44,17 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.Compl
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
+    run(
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        folder,
+        ROOT,
+        cwd=folder,
+    )
     (file,) = folder.glob("*.whl")
     return file
 
@@ -44,9 +65,25 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("environment")
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
     python = folder / "bin" / "python"
-    run(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check", "--no-deps", "--no-index", wheel,
-        cwd=folder)
-    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).stdout.strip())
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-index",
+        wheel,
+        cwd=folder,
+    )
+    site = Path(
+        run(
+            python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder
+        ).stdout.strip()
+    )
     here = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     (site / "dependencies.pth").write_text("".join(f"{path}\n" for path in sorted(here)))
     return folder / "bin"
@@ -59,13 +96,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
-    listing = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=False)
+    listing = subprocess.run(
+        ["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if listing.returncode:
         pytest.skip("not a git checkout: no list of tracked files")
     tracked = {name for name in listing.stdout.splitlines() if (ROOT / name).is_file()}
     inside = set(zipfile.ZipFile(wheel).namelist())
     assert tracked - inside == set()
-    assert {name.split("/")[0] for name in inside} - set(PACKAGES) == {next(n for n in inside if n.endswith("/METADATA")).split("/")[0]}
+    assert {name.split("/")[0] for name in inside} - set(PACKAGES) == {
+        next(n for n in inside if n.endswith("/METADATA")).split("/")[0]
+    }
 
 
 def test_packages_come_from_the_wheel(environment: Path, tmp_path: Path) -> None:
@@ -77,20 +118,50 @@ def test_packages_come_from_the_wheel(environment: Path, tmp_path: Path) -> None
 
 def test_command_shows_its_help(environment: Path, tmp_path: Path) -> None:
     text = run(environment / "spikeloop", "--help", cwd=tmp_path).stdout
-    assert all(verb in text for verb in ("train", "quantize", "map", "verilog", "sim", "compare", "export", "bench"))
+    assert all(
+        verb in text
+        for verb in ("train", "quantize", "map", "verilog", "sim", "compare", "export", "bench")
+    )
 
 
 def test_small_sim_from_an_empty_folder(environment: Path, images: Path, tmp_path: Path) -> None:
     """Builds the RTL with its own sources: the cache is new, so nothing can come from an earlier build of the repository."""
     cache, work = tmp_path / "cache", tmp_path / "work"
     work.mkdir()
-    done = run(environment / "spikeloop", "sim", "--config", "16-6-2", "--bits", "4", "--chip", "tiny", "--data", images, "--samples", "8",
-               "--epochs", "6", "--backends", "golden,pysim,verilator", "--output", "out", "--json", cwd=work,
-               HOME=str(tmp_path), XDG_CACHE_HOME=str(cache))
+    done = run(
+        environment / "spikeloop",
+        "sim",
+        "--config",
+        "16-6-2",
+        "--bits",
+        "4",
+        "--chip",
+        "tiny",
+        "--data",
+        images,
+        "--samples",
+        "8",
+        "--epochs",
+        "6",
+        "--backends",
+        "golden,pysim,verilator",
+        "--output",
+        "out",
+        "--json",
+        cwd=work,
+        HOME=str(tmp_path),
+        XDG_CACHE_HOME=str(cache),
+    )
     summary = json.loads(done.stdout)
     assert summary["different"] == 0
     assert summary["samples"] == 8
     assert summary["neuron_ticks"] > 0
     assert summary["cycles_predicted"] == summary["cycles_measured"]
-    for name in ("network.safetensors", "image/manifest.json", "stimulus.npz", "report.html", "summary.json"):
+    for name in (
+        "network.safetensors",
+        "image/manifest.json",
+        "stimulus.npz",
+        "report.html",
+        "summary.json",
+    ):
         assert (work / "out" / name).stat().st_size > 0

@@ -16,7 +16,16 @@ def write_images(folder: Path, *, gzipped: bool = False) -> Path:
         pixels = rng.integers(0, 60, (count, 4, 4))
         pixels[labels == 0, :2] += 190
         pixels[labels == 1, 2:] += 190
-        for name, array in ((f"{part}-images-idx3-ubyte", pixels.astype(np.uint8)), (f"{part}-labels-idx1-ubyte", labels)):
-            data = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
-            (folder / (f"{name}.gz" if gzipped else name)).write_bytes(gzip.compress(data) if gzipped else data)
+        for name, array in (
+            (f"{part}-images-idx3-ubyte", pixels.astype(np.uint8)),
+            (f"{part}-labels-idx1-ubyte", labels),
+        ):
+            data = (
+                bytes([0, 0, 8, array.ndim])
+                + b"".join(n.to_bytes(4, "big") for n in array.shape)
+                + array.tobytes()
+            )
+            (folder / (f"{name}.gz" if gzipped else name)).write_bytes(
+                gzip.compress(data) if gzipped else data
+            )
     return folder

@@ -14,8 +14,12 @@ def random_delay(rng: np.random.Generator, longest: int, tick: int) -> int:
     return int(rng.integers(1, min(longest, tick + 1) + 1))
 
 
-def pressed_tick(model: ChipModel, rng: np.random.Generator, blocked: float,
-                 events: Iterable[tuple[int, ...]] | None) -> list[tuple[int, ...]]:
+def pressed_tick(
+    model: ChipModel,
+    rng: np.random.Generator,
+    blocked: float,
+    events: Iterable[tuple[int, ...]] | None,
+) -> list[tuple[int, ...]]:
     """Run a tick while the receiver is closed a share ``blocked`` of the time; what left.
 
     events: sent while the tick runs, for the ticks after it; None: nothing more comes.

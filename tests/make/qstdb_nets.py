@@ -15,7 +15,9 @@ def small(seed: int = 0, **options: object) -> QstdbNet:
     first = Layer(name="a", window=PimWindow.make((1, 8, 8), (3, 3), stride=2), channels=3)
     second = Layer(name="b", window=PimWindow.make(first.target, (2, 2)), channels=5)
     torch.manual_seed(seed)
-    net = QstdbNet((first, second, Layer(name="c", window=PimWindow.make((20,)), channels=4)), **options)  # type: ignore[arg-type]
+    net = QstdbNet(
+        (first, second, Layer(name="c", window=PimWindow.make((20,)), channels=4)), **options
+    )  # type: ignore[arg-type]
     with torch.no_grad():
         net.leak.uniform_(0.5, 1)
         net.threshold.uniform_(0.2, 0.6)

@@ -46,7 +46,9 @@ class RancSet:
         for tick, some in enumerate(self.packets):
             for place, axon, delay in some:
                 pending[tick + 1 + delay].add((place, axon))
-        potential = {(place, i): n.v for place, some in self.cores.items() for i, n in enumerate(some)}
+        potential = {
+            (place, i): n.v for place, some in self.cores.items() for i, n in enumerate(some)
+        }
         for tick in range(self.ticks):
             out, states = set(), {}
             for place, some in self.cores.items():
@@ -74,7 +76,11 @@ class RancSet:
     def write(self, folder: Path, first: int = 0, digits: int = 3) -> Path:
         """All files; expected outputs from tick ``first``."""
         folder.mkdir(parents=True, exist_ok=True)
-        width = max(1, self.axons).bit_length() if self.axons & (self.axons - 1) else self.axons.bit_length() - 1
+        width = (
+            max(1, self.axons).bit_length()
+            if self.axons & (self.axons - 1)
+            else self.axons.bit_length() - 1
+        )
 
         def bits(value: int, count: int) -> str:
             return format(value % (1 << count), f"0{count}b") if count else ""
@@ -84,21 +90,49 @@ class RancSet:
             lines = []
             for n in some:
                 fields = [n.v, n.reset, *n.weights, n.leak, n.threshold, n.low]
-                lines.append("".join(str(int(c)) for c in reversed(n.connected)) + "".join(bits(f, 9) for f in fields)
-                             + str(int(n.linear)) + bits(n.goes[0] - place[0], 9) + bits(n.goes[1] - place[1], 9)
-                             + bits(n.axon, width) + bits(n.delay, 4))
-            (folder / f"csram_{number:0{digits}d}.mem").write_text("/* a core\n 0101 */\n" + "\n".join(lines))
-            (folder / f"tc_{number:0{digits}d}.mem").write_text("\n".join(bits(t, 2) for t in self.types[place]) + "\n")
-        packets = [bits(p[0], 9) + bits(p[1], 9) + bits(a, width) + bits(d, 4) for some in self.packets for p, a, d in some]
+                lines.append(
+                    "".join(str(int(c)) for c in reversed(n.connected))
+                    + "".join(bits(f, 9) for f in fields)
+                    + str(int(n.linear))
+                    + bits(n.goes[0] - place[0], 9)
+                    + bits(n.goes[1] - place[1], 9)
+                    + bits(n.axon, width)
+                    + bits(n.delay, 4)
+                )
+            (folder / f"csram_{number:0{digits}d}.mem").write_text(
+                "/* a core\n 0101 */\n" + "\n".join(lines)
+            )
+            (folder / f"tc_{number:0{digits}d}.mem").write_text(
+                "\n".join(bits(t, 2) for t in self.types[place]) + "\n"
+            )
+        packets = [
+            bits(p[0], 9) + bits(p[1], 9) + bits(a, width) + bits(d, 4)
+            for some in self.packets
+            for p, a, d in some
+        ]
         (folder / "tb_input.txt").write_text("\n".join(packets) + "\n")
-        (folder / "tb_num_inputs.txt").write_text("\n".join(str(len(some)) for some in self.packets))
-        (folder / "tb_correct.txt").write_text("\n".join(bits(a, width) for some in self.outputs[first:] for a in sorted(some)))
-        (folder / "tb_num_outputs.txt").write_text("\n".join(str(len(some)) for some in self.outputs[first:]) + "\n")
+        (folder / "tb_num_inputs.txt").write_text(
+            "\n".join(str(len(some)) for some in self.packets)
+        )
+        (folder / "tb_correct.txt").write_text(
+            "\n".join(bits(a, width) for some in self.outputs[first:] for a in sorted(some))
+        )
+        (folder / "tb_num_outputs.txt").write_text(
+            "\n".join(str(len(some)) for some in self.outputs[first:]) + "\n"
+        )
         return folder
 
 
-def random_set(seed: int, *, axons: int = 12, neurons: int = 10, ticks: int = 24, delays: int = 3, loops: bool = True,
-               one_source: bool = False) -> RancSet:
+def random_set(
+    seed: int,
+    *,
+    axons: int = 12,
+    neurons: int = 10,
+    ticks: int = 24,
+    delays: int = 3,
+    loops: bool = True,
+    one_source: bool = False,
+) -> RancSet:
     """A random mesh of 3 x 2: spikes go to later cores, the output bus or, with ``loops`` and a delay, to the neuron's own core.
 
     Axons are shared by chance unless ``one_source``. Everything that a line can say is drawn.
@@ -113,7 +147,7 @@ def random_set(seed: int, *, axons: int = 12, neurons: int = 10, ticks: int = 24
         cores[place] = []
         for i in range(neurons):
             linear, threshold = rng.random() < 0.5, rng.randint(0, 12)
-            choices = [output, *places[k + 1:]] + [place] * loops
+            choices = [output, *places[k + 1 :]] + [place] * loops
             goes = rng.choice(choices)
             axon = i % axons if goes == output else rng.randrange(axons)
             if goes != output and one_source:
@@ -122,9 +156,26 @@ def random_set(seed: int, *, axons: int = 12, neurons: int = 10, ticks: int = 24
                 else:
                     goes, axon = output, i % axons
             delay = rng.randint(1, delays) if goes == place else rng.randint(0, delays)
-            cores[place].append(Neuron(
-                connected=[int(rng.random() < 0.5) for _ in range(axons)], weights=[rng.randint(-20, 30) for _ in range(4)], goes=goes,
-                axon=axon, v=rng.randint(-5, 10), reset=rng.randint(-4, 4), leak=rng.randint(-3, 3), threshold=threshold,
-                low=rng.randint(-30, 0), linear=linear, delay=delay if goes != output else 0))
-    packets = [[(rng.choice(places), rng.randrange(axons), rng.randrange(3)) for _ in range(rng.randrange(6))] for _ in range(ticks - 4)]
+            cores[place].append(
+                Neuron(
+                    connected=[int(rng.random() < 0.5) for _ in range(axons)],
+                    weights=[rng.randint(-20, 30) for _ in range(4)],
+                    goes=goes,
+                    axon=axon,
+                    v=rng.randint(-5, 10),
+                    reset=rng.randint(-4, 4),
+                    leak=rng.randint(-3, 3),
+                    threshold=threshold,
+                    low=rng.randint(-30, 0),
+                    linear=linear,
+                    delay=delay if goes != output else 0,
+                )
+            )
+    packets = [
+        [
+            (rng.choice(places), rng.randrange(axons), rng.randrange(3))
+            for _ in range(rng.randrange(6))
+        ]
+        for _ in range(ticks - 4)
+    ]
     return RancSet(axons, grid, output, types, cores, packets, ticks).run()

@@ -30,37 +30,76 @@ def small_mnist(side: int, factor: int, train: int = 2000, test: int = 500) -> D
     whole, edge = load_mnist(), (28 - side * factor) // 2
 
     def small(images: np.ndarray, count: int) -> np.ndarray:
-        inner = images[:count].reshape(-1, 28, 28)[:, edge:edge + side * factor, edge:edge + side * factor]
-        return inner.reshape(-1, side, factor, side, factor).mean((2, 4)).astype(np.uint8).reshape(-1, side**2)
+        inner = images[:count].reshape(-1, 28, 28)[
+            :, edge : edge + side * factor, edge : edge + side * factor
+        ]
+        return (
+            inner.reshape(-1, side, factor, side, factor)
+            .mean((2, 4))
+            .astype(np.uint8)
+            .reshape(-1, side**2)
+        )
 
-    return replace(whole, train_images=small(whole.train_images, train), train_labels=whole.train_labels[:train],
-                   test_images=small(whole.test_images, test), test_labels=whole.test_labels[:test])
+    return replace(
+        whole,
+        train_images=small(whole.train_images, train),
+        train_labels=whole.train_labels[:train],
+        test_images=small(whole.test_images, test),
+        test_labels=whole.test_labels[:test],
+    )
 
 
-def check_same_bits(train: Callable[..., Network], config: LoopConfig, data: Dataset, folder: Path) -> Network:
+def check_same_bits(
+    train: Callable[..., Network], config: LoopConfig, data: Dataset, folder: Path
+) -> Network:
     """Two trainings on 300 images, the second with a checkpoint, and one that starts from its end give one net; another seed another."""
-    few, kept = replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300]), folder / "kept"
-    nets = [train(config, few, checkpoint=checkpoint, progress=False) for checkpoint in (None, kept, kept)]
+    few, kept = (
+        replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300]),
+        folder / "kept",
+    )
+    nets = [
+        train(config, few, checkpoint=checkpoint, progress=False)
+        for checkpoint in (None, kept, kept)
+    ]
     assert len({net.sha256() for net in nets}) == 1
     assert train(replace(config, seed=1), few, progress=False).sha256() != nets[0].sha256()
     return nets[0]
 
 
-def check_refused(module: ModuleType, words: list[str], message: str, folder: Path, monkeypatch: pytest.MonkeyPatch,
-                  capsys: pytest.CaptureFixture[str]) -> None:
+def check_refused(
+    module: ModuleType,
+    words: list[str],
+    message: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """The command line of a rule exits 2 with a sentence that begins with ``message``, and writes nothing."""
     monkeypatch.setattr("sys.argv", ["train", "--out", str(folder / "net.safetensors"), *words])
     with pytest.raises(SystemExit) as stopped:
         module.main()
-    assert stopped.value.code == 2 and capsys.readouterr().err.startswith(message) and not list(folder.iterdir())
+    assert (
+        stopped.value.code == 2
+        and capsys.readouterr().err.startswith(message)
+        and not list(folder.iterdir())
+    )
 
 
 def compare_on_rtl(network: Network, images: np.ndarray) -> Result:
     """Golden, pysim and the Verilated chip on ``images``, encoded as the network's metadata say, which must be equal throughout."""
     spikes = Encoder(**network.metadata["encoder"])(images)
-    bundle, options = compile_program(network, CHIP), {"verilator": {"options": Options(optimise=False)}}
-    result = compare(network, Stimulus.pack({network.inputs[0].name: spikes}), ["golden", "pysim", "verilator"],
-                     lambda name: open_backend(name, network, bundle, **options.get(name, {})))
+    bundle, options = (
+        compile_program(network, CHIP),
+        {"verilator": {"options": Options(optimise=False)}},
+    )
+    result = compare(
+        network,
+        Stimulus.pack({network.inputs[0].name: spikes}),
+        ["golden", "pysim", "verilator"],
+        lambda name: open_backend(name, network, bundle, **options.get(name, {})),
+    )
     assert result.failures() == [] and result.cycles_measured == result.cycles_predicted > 0
-    assert result.neuron_ticks == len(images) * network.steps * sum(p.size for p in network.populations)
+    assert result.neuron_ticks == len(images) * network.steps * sum(
+        p.size for p in network.populations
+    )
     return result

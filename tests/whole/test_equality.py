@@ -22,7 +22,9 @@ CHIPS = {
     "digits8": PRESETS["tiny"].replace(digit_bits=8, columns=1024, lanes=70, axons=130),
     "one_word": PRESETS["tiny"].replace(digit_bits=4, columns=128, lanes=48, axons=64, delay_max=3),
     "extended": PRESETS["tiny"].replace(axons=20, extension=8, pages=2),
-    "poor": PRESETS["tiny"].replace(leak_terms=1, refractory_bits=0, roundings=False, bounded=False, pages=1, delay_max=1),
+    "poor": PRESETS["tiny"].replace(
+        leak_terms=1, refractory_bits=0, roundings=False, bounded=False, pages=1, delay_max=1
+    ),
 }
 NETWORKS = 30  # of each chip
 
@@ -31,16 +33,34 @@ def assert_same(network: Network, golden: IntegerTrace, pysim: Trace) -> None:
     saturations = np.zeros((golden.saturations[network.output].shape[0], network.ticks), np.int64)
     spikes_out = np.zeros_like(saturations)
     for p in network.populations:
-        np.testing.assert_array_equal(unpack(pysim.spikes[p.name], p.size), golden.spikes[p.name], err_msg=f"spikes of {p.name}")
-        np.testing.assert_array_equal(pysim.membranes[p.name], golden.membranes[p.name], err_msg=f"membranes of {p.name}")
-        saturations[:, p.start:p.start + network.steps] += golden.saturations[p.name]
-        spikes_out[:, p.start:p.start + network.steps] += golden.spikes[p.name].sum(axis=2, dtype=np.int64)
+        np.testing.assert_array_equal(
+            unpack(pysim.spikes[p.name], p.size),
+            golden.spikes[p.name],
+            err_msg=f"spikes of {p.name}",
+        )
+        np.testing.assert_array_equal(
+            pysim.membranes[p.name], golden.membranes[p.name], err_msg=f"membranes of {p.name}"
+        )
+        saturations[:, p.start : p.start + network.steps] += golden.saturations[p.name]
+        spikes_out[:, p.start : p.start + network.steps] += golden.spikes[p.name].sum(
+            axis=2, dtype=np.int64
+        )
     np.testing.assert_array_equal(pysim.counters["saturations"], saturations)
     np.testing.assert_array_equal(pysim.counters["spikes_out"], spikes_out)
 
 
-@pytest.mark.parametrize("engine", ["numpy", pytest.param("numba", marks=pytest.mark.skipif(
-    not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'"))])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "numpy",
+        pytest.param(
+            "numba",
+            marks=pytest.mark.skipif(
+                not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'"
+            ),
+        ),
+    ],
+)
 @pytest.mark.parametrize("chip", CHIPS.values(), ids=CHIPS)
 def test_random_networks(chip: Chip, engine: str, seed: int) -> None:
     seen: dict[str, int] = {}
@@ -57,8 +77,16 @@ def test_random_networks(chip: Chip, engine: str, seed: int) -> None:
             raise
         _count(seen, network, trace)
     # Equal silence proves nothing: every mode that the chip has was there, and active.
-    modes = {"spikes", "saturations", "paged", "recurrent", "delayed", "several", *(f"reset {r.name}" for r in Reset),
-             *(f"format {f.name}" for f in WeightFormat)}
+    modes = {
+        "spikes",
+        "saturations",
+        "paged",
+        "recurrent",
+        "delayed",
+        "several",
+        *(f"reset {r.name}" for r in Reset),
+        *(f"format {f.name}" for f in WeightFormat),
+    }
     modes |= {f"rounding {r.name}" for r in LeakRounding} if chip.roundings else set()
     modes |= {f"low {b.name}" for b in LowBound} if chip.bounded else set()
     modes |= {"refractory", "hold"} if chip.refractory_bits else set()
@@ -75,7 +103,12 @@ def _count(seen: dict[str, int], network: Network, trace: Trace) -> None:
         add(name.removesuffix("_out"), trace.counters[name].sum())
     add("several", len(network.populations) > 1)
     add("recurrent", any(e.source == e.target for e in network.edges))
-    add("delayed", any(not network.is_input(e.source) and network.physical_delay(e) > 1 for e in network.edges))
+    add(
+        "delayed",
+        any(
+            not network.is_input(e.source) and network.physical_delay(e) > 1 for e in network.edges
+        ),
+    )
     for p in network.populations:
         firing = unpack(trace.spikes[p.name], p.size).any(axis=(0, 1))
         add("paged", p.pages > 1)
@@ -83,7 +116,10 @@ def _count(seen: dict[str, int], network: Network, trace: Trace) -> None:
         for r in Reset:
             add(f"reset {r.name}", (firing & (p.reset == r)).sum())
         for q in LeakRounding:
-            add(f"rounding {q.name}", ((p.rounding == q) & (p.leak_sign != 0).any(axis=(0, 1))).sum())
+            add(
+                f"rounding {q.name}",
+                ((p.rounding == q) & (p.leak_sign != 0).any(axis=(0, 1))).sum(),
+            )
         for b in LowBound:
             add(f"low {b.name}", (p.low == b).sum())
         add("refractory", (firing & (p.refractory > 0)).sum())

@@ -11,7 +11,12 @@ from tests.campaigns.faults import run_faults, stale
 from tests.campaigns.regression.chip import CHIPS
 from tests.make.pim_cases import MACROS
 
-SAMPLE = ("threshold-strict", "forwarding-lost", "chunk-index", "pulse-weight")  # neuron step, events, load port, PIM macro
+SAMPLE = (
+    "threshold-strict",
+    "forwarding-lost",
+    "chunk-index",
+    "pulse-weight",
+)  # neuron step, events, load port, PIM macro
 
 
 def test_every_fault_applies_to_the_sources_as_they_are() -> None:
@@ -45,11 +50,28 @@ def test_an_edit_that_changes_nothing_survives() -> None:
 
 
 def test_coverage_points_are_read(tmp_path: Path) -> None:
-    (tmp_path / "chip.v").write_text("module chip;\nreg [3:0] count_dropped;\nif (wen) mem[waddr] <= 0;\n")
+    (tmp_path / "chip.v").write_text(
+        "module chip;\nreg [3:0] count_dropped;\nif (wen) mem[waddr] <= 0;\n"
+    )
     row = "C '\x01f\x02chip.v\x01l\x02{}\x01n\x021\x01t\x02x\x01page\x02{}/chip\x01o\x02{}\x01h\x02chip.chip.core' {}\n"
-    (tmp_path / "coverage.dat").write_text("# SystemC::Coverage-3\n" + row.format(2, "v_toggle", "count__024dropped[3]:0->1", 7)
-                                           + row.format(3, "v_branch", "if", 0), encoding="latin1")
+    (tmp_path / "coverage.dat").write_text(
+        "# SystemC::Coverage-3\n"
+        + row.format(2, "v_toggle", "count__024dropped[3]:0->1", 7)
+        + row.format(3, "v_branch", "if", 0),
+        encoding="latin1",
+    )
     toggle, branch = points(tmp_path / "coverage.dat", tmp_path / "chip.v")
-    assert (toggle.kind, toggle.where, toggle.name, toggle.bit, toggle.hits) == ("toggle", "chip.core", "count$dropped", 3, 7)
-    assert (branch.kind, branch.name, branch.text, branch.hits) == ("line", "if", "if (wen) mem[waddr] <= 0;", 0)
+    assert (toggle.kind, toggle.where, toggle.name, toggle.bit, toggle.hits) == (
+        "toggle",
+        "chip.core",
+        "count$dropped",
+        3,
+        7,
+    )
+    assert (branch.kind, branch.name, branch.text, branch.hits) == (
+        "line",
+        "if",
+        "if (wen) mem[waddr] <= 0;",
+        0,
+    )
     assert not any(e.excludes(branch) for e in EXCLUSIONS)

@@ -11,10 +11,27 @@ from tests.campaigns.faults import environment, plant, stale
 from tests.campaigns.hil_faults import FAULTS, KILL, RESET, STALL, campaign
 
 BROKEN = [
-    Fault("crc-unread", "link/framing.py", "~over & crc.match_detected &", "~over &", "frames are done whatever their CRC"),
-    Fault("done-twice", "link/hostlink.py", 'm.d.comb += writer.again.eq(1)\n                    m.next = "REST"', 'm.next = "REPLY"',
-          "a frame that comes twice is done twice"),
-    Fault("no-session", "link/hostlink.py", "with m.Elif(session & (number == (last + 1)[:8])):", "with m.Elif(1):", "any sequence is taken"),
+    Fault(
+        "crc-unread",
+        "link/framing.py",
+        "~over & crc.match_detected &",
+        "~over &",
+        "frames are done whatever their CRC",
+    ),
+    Fault(
+        "done-twice",
+        "link/hostlink.py",
+        'm.d.comb += writer.again.eq(1)\n                    m.next = "REST"',
+        'm.next = "REPLY"',
+        "a frame that comes twice is done twice",
+    ),
+    Fault(
+        "no-session",
+        "link/hostlink.py",
+        "with m.Elif(session & (number == (last + 1)[:8])):",
+        "with m.Elif(1):",
+        "any sequence is taken",
+    ),
 ]
 
 
@@ -41,7 +58,13 @@ def test_every_fault_applies_to_the_sources_as_they_are() -> None:
 @pytest.mark.parametrize("fault", BROKEN, ids=lambda fault: fault.name)
 def test_a_broken_link_breaks_a_promise(fault: Fault, tmp_path: Path) -> None:
     tree = plant(fault, tmp_path / "tree")
-    done = subprocess.run([sys.executable, "-m", "tests.campaigns.hil_faults", "6000"], cwd=tree, capture_output=True, text=True, check=False,
-                          env=environment(tree, own_cache=True))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.campaigns.hil_faults", "6000"],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(tree, own_cache=True),
+    )
     print(done.stdout, done.stderr[-2000:])
     assert done.returncode == 1 and "kept" not in done.stdout

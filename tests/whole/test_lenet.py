@@ -25,15 +25,19 @@ BANKED = "zou2021,banks=2"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("chip", "cores", "samples"), [("full,extension=4", 185, 1000), (BANKED, 225, 50)])
+@pytest.mark.parametrize(
+    ("chip", "cores", "samples"), [("full,extension=4", 185, 1000), (BANKED, 225, 50)]
+)
 def test_every_spike_and_membrane(chip: str, cores: int, samples: int, tmp_path: Path) -> None:
     network, stimulus = write_pretrained("zou-lenet:4", None, samples, tmp_path)
     program = compile_program(network, preset(chip))
     assert isinstance(program, Program) and len(program.parts) == cores
     names = ["golden", "pysim", "verilator"]
     result = compare(network, stimulus, names, lambda name: open_backend(name, network, program))
-    print(f"{chip}: {result.neuron_ticks:,} neuron-ticks compared in each of {len(result.pairs)} pairs, {result.different} different; "
-          f"cycles predicted {result.cycles_predicted:,}, measured {result.cycles_measured:,}; SOPs {result.sops:,}")
+    print(
+        f"{chip}: {result.neuron_ticks:,} neuron-ticks compared in each of {len(result.pairs)} pairs, {result.different} different; "
+        f"cycles predicted {result.cycles_predicted:,}, measured {result.cycles_measured:,}; SOPs {result.sops:,}"
+    )
     assert result.neuron_ticks == samples * sum(p.size for p in network.populations)
     assert not result.failures()
     assert result.cycles_predicted == result.cycles_measured > 0
@@ -46,8 +50,15 @@ def test_every_layer_on_the_chip() -> None:
     program = compile_program(network, preset("full,extension=4"))
     assert isinstance(program, Program) and len(program.parts) == 283
     stimulus = Stimulus.pack(scatter_gather_whole.encode(net, images[:samples]))
-    result = compare(network, stimulus, ["golden", "pysim", "verilator"], lambda name: open_backend(name, network, program))
-    print(f"{result.neuron_ticks:,} neuron-ticks compared in each of {len(result.pairs)} pairs, {result.different} different")
+    result = compare(
+        network,
+        stimulus,
+        ["golden", "pysim", "verilator"],
+        lambda name: open_backend(name, network, program),
+    )
+    print(
+        f"{result.neuron_ticks:,} neuron-ticks compared in each of {len(result.pairs)} pairs, {result.different} different"
+    )
     assert result.neuron_ticks == samples * sum(p.size for p in network.populations)
     assert not result.failures()
 
@@ -60,6 +71,8 @@ def test_the_clock_of_hundreds_of_loads_is_the_schedule_s(tmp_path: Path) -> Non
     plan = schedule(jobs(program, at_pins(program, measure(program, stimulus).cycles)), batch=10)
     with PingPong(program, batch=10) as chip:
         chip.run(stimulus)
-        print(f"{len(plan.turns)} turns of {len(program.parts)} parts, 10 samples a load: {chip.clock:,} cycles, "
-              f"{plan.total + pauses(program, plan):,} predicted; loads {plan.loading:,}, hidden {plan.hidden:,}")
+        print(
+            f"{len(plan.turns)} turns of {len(program.parts)} parts, 10 samples a load: {chip.clock:,} cycles, "
+            f"{plan.total + pauses(program, plan):,} predicted; loads {plan.loading:,}, hidden {plan.hidden:,}"
+        )
         assert chip.clock == plan.total + pauses(program, plan)

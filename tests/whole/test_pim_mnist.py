@@ -32,7 +32,9 @@ def test_every_code(net) -> None:
     model.close()
     assert ours.codes.size == IMAGES * layer.conversions
     for other in (chip, want):
-        assert np.array_equal(ours.codes, other.codes) and np.array_equal(ours.currents, other.currents)
+        assert np.array_equal(ours.codes, other.codes) and np.array_equal(
+            ours.currents, other.currents
+        )
 
 
 @pytest.mark.slow
@@ -40,8 +42,16 @@ def test_every_current_spike_and_membrane(net) -> None:
     """Parts of the net take turns on one Verilated core, whose macro runs its first layer."""
     network, stimulus = net
     bundle = compile_program(network, CHIP)
-    result = compare(network, stimulus, ["golden", "pysim", "verilator"], workers=1, opener=lambda name: open_backend(
-        name, network, bundle))
+    result = compare(
+        network,
+        stimulus,
+        ["golden", "pysim", "verilator"],
+        workers=1,
+        opener=lambda name: open_backend(name, network, bundle),
+    )
     assert result.failures() == []
     assert result.total("pim_cycles", "pysim") == result.total("pim_cycles", "verilator") > 0
-    assert result.pairs[1].currents == IMAGES * 1152 and result.pairs[1].neuron_ticks == IMAGES * 1674 * 5
+    assert (
+        result.pairs[1].currents == IMAGES * 1152
+        and result.pairs[1].neuron_ticks == IMAGES * 1674 * 5
+    )

@@ -44,7 +44,9 @@ def step(params: Params, k: int, v: int, c: int, s_sum: int) -> tuple[int, int, 
     saturated = u != leaked + current  # clip 1
 
     if params["fire"] and u >= params["v_th"][p] and c == 0:
-        exact = {"hard": params["v_reset"], "soft": u - params["v_sub"][p], "none": u}[params["reset"]]
+        exact = {"hard": params["v_reset"], "soft": u - params["v_sub"][p], "none": u}[
+            params["reset"]
+        ]
         v_next = sat(exact, P)  # clip 2: only the soft reset can leave the range
         return v_next, params["refractory"], True, saturated or v_next != exact
 
@@ -53,7 +55,11 @@ def step(params: Params, k: int, v: int, c: int, s_sum: int) -> tuple[int, int, 
         return params["v_reset"], c_next, False, saturated
     if params["low"] == "none" or u >= params["v_low"]:
         return u, c_next, False, saturated
-    exact = {"clip": params["v_low"], "reset": params["v_low_reset"], "add": u + params["v_low_add"]}[params["low"]]
+    exact = {
+        "clip": params["v_low"],
+        "reset": params["v_low_reset"],
+        "add": u + params["v_low_add"],
+    }[params["low"]]
     v_next = sat(exact, P)  # clip 3: only the addition can leave the range
     return v_next, c_next, False, saturated or v_next != exact
 
@@ -63,8 +69,14 @@ def order(network: dict) -> list[str]:
     done: list[str] = []
     waiting = list(network["populations"])
     while waiting:
-        ready = [name for name in waiting if not any(
-            e["target"] == name and e["delay"] == 0 and e["source"] in waiting for e in network["edges"])]
+        ready = [
+            name
+            for name in waiting
+            if not any(
+                e["target"] == name and e["delay"] == 0 and e["source"] in waiting
+                for e in network["edges"]
+            )
+        ]
         if not ready:
             raise ValueError(f"a cycle of delay 0 among {waiting}")
         done += ready
@@ -75,7 +87,9 @@ def order(network: dict) -> list[str]:
 def run(network: dict, inputs: dict[str, list[list[int]]]) -> dict[str, dict[str, list]]:
     """All steps of one sample: {population: {spikes: [step][neuron], membranes: [step][neuron], saturations: [step]}}."""
     populations, steps = network["populations"], network["steps"]
-    emitted = {name: [[int(x) for x in row] for row in inputs[name][:steps]] for name in network["inputs"]}
+    emitted = {
+        name: [[int(x) for x in row] for row in inputs[name][:steps]] for name in network["inputs"]
+    }
     for name, size in network["inputs"].items():
         if len(emitted[name]) != steps or any(len(row) != size for row in emitted[name]):
             raise ValueError(f"the stimulus of {name} is not {steps} steps of {size} lines")
@@ -87,10 +101,15 @@ def run(network: dict, inputs: dict[str, list[list[int]]]) -> dict[str, dict[str
                 raise ValueError(f"a neuron of {name} does not have {population['pages']} pages")
         emitted[name] = []
 
-    params = {name: [{**n, "P": network["P"]} for n in population["neurons"]] for name, population in populations.items()}
+    params = {
+        name: [{**n, "P": network["P"]} for n in population["neurons"]]
+        for name, population in populations.items()
+    }
     v = {name: [n["v_init"] for n in neurons] for name, neurons in params.items()}
     c = {name: [0] * len(neurons) for name, neurons in params.items()}
-    trace = {name: {"spikes": emitted[name], "membranes": [], "saturations": []} for name in populations}
+    trace = {
+        name: {"spikes": emitted[name], "membranes": [], "saturations": []} for name in populations
+    }
     sequence = order(network)
 
     for k in range(steps):
@@ -99,9 +118,14 @@ def run(network: dict, inputs: dict[str, list[list[int]]]) -> dict[str, dict[str
             for edge in network["edges"]:
                 if edge["target"] != name or k < edge["delay"]:
                     continue
-                for x, row in zip(emitted[edge["source"]][k - edge["delay"]], edge["weights"], strict=True):
+                for x, row in zip(
+                    emitted[edge["source"]][k - edge["delay"]], edge["weights"], strict=True
+                ):
                     sums = [s + x * w for s, w in zip(sums, row, strict=True)]
-            results = [step(*args) for args in zip(params[name], [k] * len(sums), v[name], c[name], sums, strict=True)]
+            results = [
+                step(*args)
+                for args in zip(params[name], [k] * len(sums), v[name], c[name], sums, strict=True)
+            ]
             v[name] = [r[0] for r in results]
             c[name] = [r[1] for r in results]
             trace[name]["spikes"].append([int(r[2]) for r in results])

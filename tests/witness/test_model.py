@@ -8,46 +8,82 @@ from .model import run, sat, shr, step
 def neuron(**changes) -> dict:
     """One page; keeps its membrane, no leak, fires at 127, hard reset to 0."""
     return {
-        "P": 8, "bias": [0], "rectify": False, "k0": [1], "leak_sign": [[0, 0, 0]], "leak_shift": [[0, 0, 0]],
-        "rounding": "floor", "fire": True, "v_th": [127], "reset": "hard", "v_reset": 0, "v_sub": [0], "low": "none",
-        "v_low": 0, "v_low_reset": 0, "v_low_add": 0, "refractory": 0, "hold": False, "v_init": 0, **changes}
+        "P": 8,
+        "bias": [0],
+        "rectify": False,
+        "k0": [1],
+        "leak_sign": [[0, 0, 0]],
+        "leak_shift": [[0, 0, 0]],
+        "rounding": "floor",
+        "fire": True,
+        "v_th": [127],
+        "reset": "hard",
+        "v_reset": 0,
+        "v_sub": [0],
+        "low": "none",
+        "v_low": 0,
+        "v_low_reset": 0,
+        "v_low_add": 0,
+        "refractory": 0,
+        "hold": False,
+        "v_init": 0,
+        **changes,
+    }
 
 
 def alone(params: dict, steps: int) -> dict:
     """One neuron without inputs."""
     pages = len(params["bias"])
-    return run({"P": 8, "steps": steps, "inputs": {}, "edges": [],
-                "populations": {"a": {"size": 1, "pages": pages, "neurons": [params]}}}, {})["a"]
+    return run(
+        {
+            "P": 8,
+            "steps": steps,
+            "inputs": {},
+            "edges": [],
+            "populations": {"a": {"size": 1, "pages": pages, "neurons": [params]}},
+        },
+        {},
+    )["a"]
 
 
-@pytest.mark.parametrize("v, m, floor, toward_zero, at_least_one", [
-    (-5, 1, -3, -2, -2),  # -2.5
-    (5, 1, 2, 2, 2),
-    (-8, 3, -1, -1, -1),  # exact
-    (-9, 3, -2, -1, -1),
-    (-1, 3, -1, 0, -1),
-    (1, 3, 0, 0, 1),
-    (0, 3, 0, 0, 0),
-    (-5, 0, -5, -5, -5),
-    (-128, 8, -1, 0, -1),  # m = P
-    (127, 8, 0, 0, 1),
-])
+@pytest.mark.parametrize(
+    "v, m, floor, toward_zero, at_least_one",
+    [
+        (-5, 1, -3, -2, -2),  # -2.5
+        (5, 1, 2, 2, 2),
+        (-8, 3, -1, -1, -1),  # exact
+        (-9, 3, -2, -1, -1),
+        (-1, 3, -1, 0, -1),
+        (1, 3, 0, 0, 1),
+        (0, 3, 0, 0, 0),
+        (-5, 0, -5, -5, -5),
+        (-128, 8, -1, 0, -1),  # m = P
+        (127, 8, 0, 0, 1),
+    ],
+)
 def test_shift(v, m, floor, toward_zero, at_least_one):
-    assert [shr(v, m, r) for r in ("floor", "toward_zero", "at_least_one")] == [floor, toward_zero, at_least_one]
+    assert [shr(v, m, r) for r in ("floor", "toward_zero", "at_least_one")] == [
+        floor,
+        toward_zero,
+        at_least_one,
+    ]
 
 
 def test_sat():
     assert [sat(x, 8) for x in (-129, -128, 127, 128)] == [-128, -128, 127, 127]
 
 
-@pytest.mark.parametrize("rounding, v, after", [
-    ("floor", 7, 5),  # 7 - 3 + 1 - 0
-    ("toward_zero", 7, 5),
-    ("at_least_one", 7, 4),  # 7 - 3 + 1 - 1
-    ("floor", -7, -4),  # -7 + 4 - 2 + 1
-    ("toward_zero", -7, -5),  # -7 + 3 - 1 + 0
-    ("at_least_one", -7, -4),  # -7 + 3 - 1 + 1
-])
+@pytest.mark.parametrize(
+    "rounding, v, after",
+    [
+        ("floor", 7, 5),  # 7 - 3 + 1 - 0
+        ("toward_zero", 7, 5),
+        ("at_least_one", 7, 4),  # 7 - 3 + 1 - 1
+        ("floor", -7, -4),  # -7 + 4 - 2 + 1
+        ("toward_zero", -7, -5),  # -7 + 3 - 1 + 0
+        ("at_least_one", -7, -4),  # -7 + 3 - 1 + 1
+    ],
+)
 def test_each_leak_term_is_rounded_alone(rounding, v, after):
     params = neuron(leak_sign=[[-1, 1, -1]], leak_shift=[[1, 2, 3]], rounding=rounding)
     assert step(params, 0, v, 0, 0) == (after, 0, False, False)
@@ -58,7 +94,9 @@ def test_leak_without_the_membrane():
     assert step(params, 0, -6, 0, 0)[0] == -2
     assert step(params | {"rounding": "toward_zero"}, 0, -6, 0, 0)[0] == -1
     assert step(params | {"rounding": "at_least_one"}, 0, 3, 0, 0)[0] == 1
-    assert step(neuron(k0=[0], rounding="at_least_one"), 0, 50, 0, 4)[0] == 4  # terms of sign 0 are off
+    assert (
+        step(neuron(k0=[0], rounding="at_least_one"), 0, 50, 0, 4)[0] == 4
+    )  # terms of sign 0 are off
 
 
 def test_rectify_acts_on_sum_plus_bias():
@@ -74,7 +112,9 @@ def test_clip_1():
     assert step(neuron(), 0, 100, 0, 28) == (0, 0, True, True)  # 128 -> 127, still the threshold
     assert step(neuron(), 0, -100, 0, -28) == (-128, 0, False, False)
     assert step(neuron(), 0, -100, 0, -29) == (-128, 0, False, True)
-    fourfold = neuron(leak_sign=[[1, 1, 1]])  # shifts of 0: L = -512 is exact, only L + I is clipped
+    fourfold = neuron(
+        leak_sign=[[1, 1, 1]]
+    )  # shifts of 0: L = -512 is exact, only L + I is clipped
     assert step(fourfold, 0, -128, 0, 500) == (-12, 0, False, False)
 
 
@@ -86,7 +126,12 @@ def test_soft_reset_and_clip_2():
     assert step(params | {"v_sub": [-100]}, 0, 100, 0, 0) == (127, 0, True, True)  # 200
     assert step(params, 0, -121, 0, 0) == (-121, 0, False, False)  # no spike, no clip 2
     assert step(params | {"reset": "none"}, 0, -79, 0, 0) == (-79, 0, True, False)
-    assert step(params | {"v_sub": [-50]}, 0, 120, 0, 20) == (127, 0, True, True)  # both clips, counted once
+    assert step(params | {"v_sub": [-50]}, 0, 120, 0, 20) == (
+        127,
+        0,
+        True,
+        True,
+    )  # both clips, counted once
 
 
 def test_lower_bound_and_clip_3():
@@ -94,10 +139,25 @@ def test_lower_bound_and_clip_3():
     assert step(params, 0, -50, 0, 0)[0] == -50
     assert step(params | {"low": "clip"}, 0, -50, 0, 0) == (-10, 0, False, False)
     assert step(params | {"low": "reset"}, 0, -50, 0, 0) == (3, 0, False, False)
-    assert step(params | {"low": "reset"}, 0, -10, 0, 0) == (-10, 0, False, False)  # at the bound is not below it
+    assert step(params | {"low": "reset"}, 0, -10, 0, 0) == (
+        -10,
+        0,
+        False,
+        False,
+    )  # at the bound is not below it
     assert step(params | {"low": "add"}, 0, -50, 0, 0) == (-128, 0, False, True)
-    assert step(params | {"low": "add", "v_low_add": 30}, 0, -50, 0, 0) == (-20, 0, False, False)  # added once
-    assert step(params | {"low": "clip"}, 0, -100, 0, -100) == (-10, 0, False, True)  # clip 1 came before
+    assert step(params | {"low": "add", "v_low_add": 30}, 0, -50, 0, 0) == (
+        -20,
+        0,
+        False,
+        False,
+    )  # added once
+    assert step(params | {"low": "clip"}, 0, -100, 0, -100) == (
+        -10,
+        0,
+        False,
+        True,
+    )  # clip 1 came before
 
 
 def test_a_spike_skips_the_lower_bound():
@@ -109,16 +169,24 @@ def test_a_spike_skips_the_lower_bound():
 
 def test_refractory_integrates():
     trace = alone(neuron(bias=[10], v_th=[10], refractory=2), 7)
-    assert [s for s, in trace["spikes"]] == [1, 0, 0, 1, 0, 0, 1]
-    assert [v for v, in trace["membranes"]] == [0, 10, 20, 0, 10, 20, 0]
+    assert [s for (s,) in trace["spikes"]] == [1, 0, 0, 1, 0, 0, 1]
+    assert [v for (v,) in trace["membranes"]] == [0, 10, 20, 0, 10, 20, 0]
 
 
 def test_refractory_holds():
     trace = alone(neuron(bias=[10], v_th=[10], refractory=2, hold=True, v_reset=-3), 6)
-    assert [s for s, in trace["spikes"]] == [1, 0, 0, 0, 1, 0]
-    assert [v for v, in trace["membranes"]] == [-3, -3, -3, 7, -3, -3]
-    trace = alone(neuron(bias=[10], v_th=[10], refractory=2, hold=True, v_reset=-3, reset="soft", v_sub=[4]), 4)
-    assert [v for v, in trace["membranes"]] == [6, -3, -3, 7]  # held at v_reset from the step after the spike
+    assert [s for (s,) in trace["spikes"]] == [1, 0, 0, 0, 1, 0]
+    assert [v for (v,) in trace["membranes"]] == [-3, -3, -3, 7, -3, -3]
+    trace = alone(
+        neuron(bias=[10], v_th=[10], refractory=2, hold=True, v_reset=-3, reset="soft", v_sub=[4]),
+        4,
+    )
+    assert [v for (v,) in trace["membranes"]] == [
+        6,
+        -3,
+        -3,
+        7,
+    ]  # held at v_reset from the step after the spike
 
 
 def test_hold_overrides_the_lower_bound():
@@ -137,13 +205,38 @@ def test_read_out():
 
 def test_pages():
     zeros = [[0, 0, 0]] * 3
-    trace = alone(neuron(bias=[1, 2, 4], v_th=[100, 100, 6], v_sub=[0, 0, 5], reset="soft", k0=[1, 1, 1],
-                         leak_sign=zeros, leak_shift=zeros), 5)
-    assert [v for v, in trace["membranes"]] == [1, 3, 2, 1, 5]  # 1; 3; 7 - 5; 6 - 5; 5
-    assert [s for s, in trace["spikes"]] == [0, 0, 1, 1, 0]
-    trace = alone(neuron(v_init=64, bias=[0] * 3, v_th=[127] * 3, v_sub=[0] * 3, k0=[1, 0, 0],
-                         leak_sign=[[-1, 0, 0], [1, 0, 0], [-1, 0, 0]], leak_shift=[[1, 0, 0], [2, 0, 0], [3, 0, 0]]), 4)
-    assert [v for v, in trace["membranes"]] == [32, 8, -1, 1]  # 64 - 32; 32 >> 2; -(8 >> 3); -(-1 >> 3)
+    trace = alone(
+        neuron(
+            bias=[1, 2, 4],
+            v_th=[100, 100, 6],
+            v_sub=[0, 0, 5],
+            reset="soft",
+            k0=[1, 1, 1],
+            leak_sign=zeros,
+            leak_shift=zeros,
+        ),
+        5,
+    )
+    assert [v for (v,) in trace["membranes"]] == [1, 3, 2, 1, 5]  # 1; 3; 7 - 5; 6 - 5; 5
+    assert [s for (s,) in trace["spikes"]] == [0, 0, 1, 1, 0]
+    trace = alone(
+        neuron(
+            v_init=64,
+            bias=[0] * 3,
+            v_th=[127] * 3,
+            v_sub=[0] * 3,
+            k0=[1, 0, 0],
+            leak_sign=[[-1, 0, 0], [1, 0, 0], [-1, 0, 0]],
+            leak_shift=[[1, 0, 0], [2, 0, 0], [3, 0, 0]],
+        ),
+        4,
+    )
+    assert [v for (v,) in trace["membranes"]] == [
+        32,
+        8,
+        -1,
+        1,
+    ]  # 64 - 32; 32 >> 2; -(8 >> 3); -(-1 >> 3)
 
 
 def relay(size: int = 1) -> dict:
@@ -152,33 +245,64 @@ def relay(size: int = 1) -> dict:
 
 
 def test_delays():
-    network = {"P": 8, "steps": 5, "inputs": {"x": 1}, "populations": {"c": relay(), "b": relay(), "a": relay()}, "edges": [
-        {"source": "a", "target": "c", "delay": 2, "weights": [[1]]},
-        {"source": "a", "target": "b", "delay": 0, "weights": [[1]]},
-        {"source": "x", "target": "a", "delay": 1, "weights": [[1]]}]}
+    network = {
+        "P": 8,
+        "steps": 5,
+        "inputs": {"x": 1},
+        "populations": {"c": relay(), "b": relay(), "a": relay()},
+        "edges": [
+            {"source": "a", "target": "c", "delay": 2, "weights": [[1]]},
+            {"source": "a", "target": "b", "delay": 0, "weights": [[1]]},
+            {"source": "x", "target": "a", "delay": 1, "weights": [[1]]},
+        ],
+    }
     trace = run(network, {"x": [[1], [0], [1], [0], [1]]})
-    assert [s for s, in trace["a"]["spikes"]] == [0, 1, 0, 1, 0]
-    assert [s for s, in trace["b"]["spikes"]] == [0, 1, 0, 1, 0]  # the same step
-    assert [s for s, in trace["c"]["spikes"]] == [0, 0, 0, 1, 0]  # the second would come at step 5
+    assert [s for (s,) in trace["a"]["spikes"]] == [0, 1, 0, 1, 0]
+    assert [s for (s,) in trace["b"]["spikes"]] == [0, 1, 0, 1, 0]  # the same step
+    assert [s for (s,) in trace["c"]["spikes"]] == [
+        0,
+        0,
+        0,
+        1,
+        0,
+    ]  # the second would come at step 5
 
 
 def test_recurrence():
-    network = {"P": 8, "steps": 4, "inputs": {"x": 1}, "populations": {"a": relay()}, "edges": [
-        {"source": "x", "target": "a", "delay": 0, "weights": [[1]]},
-        {"source": "a", "target": "a", "delay": 1, "weights": [[-2]]}]}
+    network = {
+        "P": 8,
+        "steps": 4,
+        "inputs": {"x": 1},
+        "populations": {"a": relay()},
+        "edges": [
+            {"source": "x", "target": "a", "delay": 0, "weights": [[1]]},
+            {"source": "a", "target": "a", "delay": 1, "weights": [[-2]]},
+        ],
+    }
     trace = run(network, {"x": [[1]] * 4})
-    assert [s for s, in trace["a"]["spikes"]] == [1, 0, 1, 0]
-    assert [v for v, in trace["a"]["membranes"]] == [0, -1, 0, -1]
+    assert [s for (s,) in trace["a"]["spikes"]] == [1, 0, 1, 0]
+    assert [v for (v,) in trace["a"]["membranes"]] == [0, -1, 0, -1]
     network["edges"][1]["delay"] = 0
     with pytest.raises(ValueError, match="cycle"):
         run(network, {"x": [[1]] * 4})
 
 
 def test_weights_add_over_lines_and_edges():
-    readout = {"size": 2, "pages": 1, "neurons": [neuron(fire=False), neuron(fire=False, v_init=-100)]}
-    network = {"P": 8, "steps": 3, "inputs": {"x": 2}, "populations": {"a": readout}, "edges": [
-        {"source": "x", "target": "a", "delay": 0, "weights": [[1, 2], [10, -30]]},
-        {"source": "x", "target": "a", "delay": 1, "weights": [[100, 5], [-100, 0]]}]}
+    readout = {
+        "size": 2,
+        "pages": 1,
+        "neurons": [neuron(fire=False), neuron(fire=False, v_init=-100)],
+    }
+    network = {
+        "P": 8,
+        "steps": 3,
+        "inputs": {"x": 2},
+        "populations": {"a": readout},
+        "edges": [
+            {"source": "x", "target": "a", "delay": 0, "weights": [[1, 2], [10, -30]]},
+            {"source": "x", "target": "a", "delay": 1, "weights": [[100, 5], [-100, 0]]},
+        ],
+    }
     trace = run(network, {"x": [[1, 0], [1, 1], [0, 1]]})["a"]
     # sums: (1, 2); (11, -28) + (100, 5); (10, -30) + (0, 5)
     assert trace["membranes"] == [[1, -98], [112, -121], [122, -128]]

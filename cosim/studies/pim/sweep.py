@@ -36,7 +36,9 @@ STUDIES: dict[str, tuple[str, tuple[float, ...]]] = {
     "noise": ("noise, LSB", (0, 0.25, 0.5, 1, 1.5, 2)),
 }
 """name: (label, values): standard deviations of gain and offset over units, of noise over conversions"""
-SIGMA_PER_LSB = 16 * 1024 / 147.8  # docs/pim.md, step 4: 147.8 is the standard deviation of the sum of four bytes
+SIGMA_PER_LSB = (
+    16 * 1024 / 147.8
+)  # docs/pim.md, step 4: 147.8 is the standard deviation of the sum of four bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,12 @@ def points(seeds: int, studies: tuple[str, ...] = tuple(STUDIES)) -> list[Point]
         raise InputError(f"study must be one of {', '.join(STUDIES)}, not {unknown[0]!r}")
     if seeds < 1:
         raise InputError(f"seeds of a sweep must be at least 1, not {seeds}")
-    return [Point(study=name, value=value, seed=seed) for name in studies for value in STUDIES[name][1] for seed in range(seeds)]
+    return [
+        Point(study=name, value=value, seed=seed)
+        for name in studies
+        for value in STUDIES[name][1]
+        for seed in range(seeds)
+    ]
 
 
 def device(net: QstdbNet, point: Point, images: np.ndarray) -> QstdbNet:
@@ -69,14 +76,25 @@ def device(net: QstdbNet, point: Point, images: np.ndarray) -> QstdbNet:
     units, cells = (params.banks, params.units), (params.banks, params.rows, params.columns)
     gain, offset, which = rng.normal(size=units), rng.normal(size=units), rng.random(cells) < 0.5
     stuck = rng.random(cells) < spread.get("stuck", 0) / 100
-    tables = {"gain": np.clip(np.rint(4096 * (1 + spread.get("gain", 0) / 100 * gain)), 0, 8191).astype(np.int64),
-              "offset": np.clip(np.rint(16 * spread.get("offset", 0) * offset), -512, 511).astype(np.int64),
-              "stuck0": stuck & ~which, "stuck1": stuck & which, "sigma": round(spread.get("noise", 0) * SIGMA_PER_LSB), "seed": point.seed}
+    tables = {
+        "gain": np.clip(np.rint(4096 * (1 + spread.get("gain", 0) / 100 * gain)), 0, 8191).astype(
+            np.int64
+        ),
+        "offset": np.clip(np.rint(16 * spread.get("offset", 0) * offset), -512, 511).astype(
+            np.int64
+        ),
+        "stuck0": stuck & ~which,
+        "stuck1": stuck & which,
+        "sigma": round(spread.get("noise", 0) * SIGMA_PER_LSB),
+        "seed": point.seed,
+    }
     made = QstdbNet(net.layers, bits=net.bits, steps=net.steps, unit=net.unit, pim=params, **tables)
     made.load_state_dict(net.state_dict())
     # what the macro is known to be (geometry, weights) sets the range, not what one device happens to have
     made.pim.tables |= {"stuck0": 0, "stuck1": 0}
-    made.pim.calibrate(images.reshape(len(images), *net.layers[0].window.source), CALIBRATION_PERCENTILE)
+    made.pim.calibrate(
+        images.reshape(len(images), *net.layers[0].window.source), CALIBRATION_PERCENTILE
+    )
     made.pim.tables |= {"stuck0": tables["stuck0"], "stuck1": tables["stuck1"]}
     return made.eval()
 
@@ -96,28 +114,45 @@ def measure(net: QstdbNet, data: Dataset, images: int, rtl_images: int) -> dict[
         model.close()
     want = golden.run(layer, x[:rtl_images], streams)
     different = int((ours.codes != want.codes).sum() + (ours.currents != want.currents).sum())
-    different += (ours.counters["n_sat"], ours.counters["n_clip"]) != (int(np.sum(want.saturated)), int(np.sum(want.clipped)))
+    different += (ours.counters["n_sat"], ours.counters["n_clip"]) != (
+        int(np.sum(want.saturated)),
+        int(np.sum(want.clipped)),
+    )
     return {"right": right, "conversions": ours.counters["n_adc"], "different": different}
 
 
-def sweep(net: QstdbNet, data: Dataset, wanted: list[Point], journal: Path, *, images: int = 2000, rtl_images: int = 10,
-          advance: Callable[[int], None] = lambda n: None) -> list[dict[str, Any]]:
+def sweep(
+    net: QstdbNet,
+    data: Dataset,
+    wanted: list[Point],
+    journal: Path,
+    *,
+    images: int = 2000,
+    rtl_images: int = 10,
+    advance: Callable[[int], None] = lambda n: None,
+) -> list[dict[str, Any]]:
     """The journal's line of each point, measured now or before. ``advance`` is told of points done.
 
     InputError for a net without a macro, image counts out of range, and a journal of another net, data set or count.
     """
     if net.pim is None:
-        raise InputError("net of a PIM sweep must have its first layer in a macro, not be exact: train it with one")
+        raise InputError(
+            "net of a PIM sweep must have its first layer in a macro, not be exact: train it with one"
+        )
     if not 1 <= rtl_images <= images <= len(data.test_labels):
-        raise InputError(f"images of a PIM sweep must be in {rtl_images}..{len(data.test_labels)} and those of the RTL in 1..images, "
-                         f"not {images} and {rtl_images}")
+        raise InputError(
+            f"images of a PIM sweep must be in {rtl_images}..{len(data.test_labels)} and those of the RTL in 1..images, "
+            f"not {images} and {rtl_images}"
+        )
     about = {"net": _digest(net), "data": data.source, "images": images, "rtl_images": rtl_images}
     kept, found = Journal.open(journal, about, "sweep"), []
     done = {(r["study"], r["value"], r["seed"]): r for r in kept.lines}
     for p in wanted:
         key = (p.study, p.value, p.seed)
         if key not in done:
-            result = measure(device(net, p, data.train_images[:CALIBRATION_IMAGES]), data, images, rtl_images)
+            result = measure(
+                device(net, p, data.train_images[:CALIBRATION_IMAGES]), data, images, rtl_images
+            )
             done[key] = {"study": p.study, "value": p.value, "seed": p.seed, **result}
             kept.append(done[key])
         found.append(done[key])
@@ -127,4 +162,6 @@ def sweep(net: QstdbNet, data: Dataset, wanted: list[Point], journal: Path, *, i
 
 def _digest(net: QstdbNet) -> str:
     arrays = b"".join(parameter.detach().numpy().tobytes() for parameter in net.parameters())
-    return hashlib.sha256(arrays + repr((net.layers, net.bits, net.steps, net.unit, net.pim.params)).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        arrays + repr((net.layers, net.bits, net.steps, net.unit, net.pim.params)).encode()
+    ).hexdigest()[:16]

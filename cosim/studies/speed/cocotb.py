@@ -58,22 +58,41 @@ def per_tick(image: Image, stimulus: Stimulus, *, compiler: str = "c++") -> floa
     return drive("per_tick", image, stimulus, compiler=compiler).ticks_per_s
 
 
-def drive(way: str, image: Image, stimulus: Stimulus, *, compiler: str = "c++", optimize: str = "-O3") -> Drive:
+def drive(
+    way: str, image: Image, stimulus: Stimulus, *, compiler: str = "c++", optimize: str = "-O3"
+) -> Drive:
     """Build and run the stimulus in one of the two ways. optimize: of the compiler; a build for few ticks wants less."""
     if way not in ("per_cycle", "per_tick"):
         raise InputError(f"way of a cocotb drive must be per_cycle or per_tick, not {way!r}")
     if way == "per_cycle":
-        return _drive(image, stimulus, build_chip(image.chip, "verilator", stock=True, compiler=compiler, optimize=optimize), way)
+        return _drive(
+            image,
+            stimulus,
+            build_chip(image.chip, "verilator", stock=True, compiler=compiler, optimize=optimize),
+            way,
+        )
     d = image.chip.derived
-    values = {"AXON_BITS": d.axon_bits, "DELAY_BITS": d.delay_bits, "REQUEST_BITS": MemoryMap(image.chip).address_bits + BUS_BITS + 1,
-              "OUTPUT_BITS": width(output_record(image.chip)), "DEPTH": DEPTH}
+    values = {
+        "AXON_BITS": d.axon_bits,
+        "DELAY_BITS": d.delay_bits,
+        "REQUEST_BITS": MemoryMap(image.chip).address_bits + BUS_BITS + 1,
+        "OUTPUT_BITS": width(output_record(image.chip)),
+        "DEPTH": DEPTH,
+    }
     text = Path(__file__).with_name("bulk.v").read_text()
     for name, value in values.items():  # written in, so that they are part of the build's key
         text = re.sub(rf"parameter {name} = \d+", f"parameter {name} = {value}", text)
     with tempfile.TemporaryDirectory(prefix="spikeloop-") as folder:
         wrapper = Path(folder) / "bulk.v"
         wrapper.write_text(text)
-        built = build("verilator", [verilog_of(image.chip), wrapper], "bulk", timing=True, compiler=compiler, optimize=optimize)
+        built = build(
+            "verilator",
+            [verilog_of(image.chip), wrapper],
+            "bulk",
+            timing=True,
+            compiler=compiler,
+            optimize=optimize,
+        )
         return _drive(image, stimulus, built, way)
 
 
@@ -83,22 +102,47 @@ def _drive(image: Image, stimulus: Stimulus, built: Build, way: str) -> Drive:
     lists = [np.append(np.flatnonzero(tick), END) for sample in events for tick in sample]
     words = np.concatenate(lists)
     if len(words) > DEPTH:
-        raise InputError(f"events of a cocotb drive must be at most {DEPTH}, not {len(words)}: take fewer samples")
+        raise InputError(
+            f"events of a cocotb drive must be at most {DEPTH}, not {len(words)}: take fewer samples"
+        )
     with tempfile.TemporaryDirectory(prefix="spikeloop-") as temporary:
         folder = Path(temporary)
         image.save(folder / "image")
         (folder / "events.mem").write_text("".join(f"{word:05x}\n" for word in words))
-        plusargs = [f"+{m.name}={folder / 'image' / 'core0' / m.name}.mem" for m in MemoryMap(image.chip).loaded]
-        task = {"way": way, "chip": image.chip.to_dict(), "samples": samples, "ticks": ticks, "settings": image.settings,
-                "folder": str(folder)}
+        plusargs = [
+            f"+{m.name}={folder / 'image' / 'core0' / m.name}.mem"
+            for m in MemoryMap(image.chip).loaded
+        ]
+        task = {
+            "way": way,
+            "chip": image.chip.to_dict(),
+            "samples": samples,
+            "ticks": ticks,
+            "settings": image.settings,
+            "folder": str(folder),
+        }
         (folder / "task.json").write_text(json.dumps(task))
-        run(built, "spikeloop.cosim.studies.speed.inside", environment={"SPIKELOOP_TASK": str(folder / "task.json")}, folder=folder,
-            plusargs=[*plusargs, f"+bulk={folder / 'events.mem'}"])
+        run(
+            built,
+            "spikeloop.cosim.studies.speed.inside",
+            environment={"SPIKELOOP_TASK": str(folder / "task.json")},
+            folder=folder,
+            plusargs=[*plusargs, f"+bulk={folder / 'events.mem'}"],
+        )
         result = json.loads((folder / "result.json").read_text())
         rows = np.fromfile(folder / "v.bin", np.uint8)
     chip = image.chip
     rows = rows.reshape(samples * ticks * chip.derived.words, -1)
     planes = np.unpackbits(rows, axis=1, count=chip.lanes * chip.membrane_bits, bitorder="little")
-    planes = planes.reshape(samples, ticks, chip.derived.words, chip.membrane_bits, chip.lanes).astype(np.int64)
-    v = (planes << np.arange(chip.membrane_bits)[:, None]).sum(axis=3) - (planes[..., -1, :] << chip.membrane_bits)
-    return Drive(samples * ticks, result["seconds"], result["cycles"], v.reshape(samples, ticks, -1).astype(np.int32))
+    planes = planes.reshape(
+        samples, ticks, chip.derived.words, chip.membrane_bits, chip.lanes
+    ).astype(np.int64)
+    v = (planes << np.arange(chip.membrane_bits)[:, None]).sum(axis=3) - (
+        planes[..., -1, :] << chip.membrane_bits
+    )
+    return Drive(
+        samples * ticks,
+        result["seconds"],
+        result["cycles"],
+        v.reshape(samples, ticks, -1).astype(np.int32),
+    )

@@ -98,5 +98,7 @@ async def drive(dut: Any) -> None:
 
     size = -(-chip.lanes * chip.membrane_bits // 8)
     mask = (1 << chip.lanes * chip.membrane_bits) - 1  # a row is padded to whole chunks
-    (folder / "v.bin").write_bytes(b"".join((int(value) & mask).to_bytes(size, "little") for value in recorded))
+    (folder / "v.bin").write_bytes(
+        b"".join((int(value) & mask).to_bytes(size, "little") for value in recorded)
+    )
     (folder / "result.json").write_text(json.dumps({"seconds": seconds, "cycles": cycles}))

@@ -40,31 +40,60 @@ class Way:
     rounds: int
 
 
-def workload(chip: Chip, *, neurons: int, bits: int, samples: int) -> tuple[Network, Image, Stimulus]:
+def workload(
+    chip: Chip, *, neurons: int, bits: int, samples: int
+) -> tuple[Network, Image, Stimulus]:
     """The bench's network on ``chip``, using all the contract that the chip has, and its stimulus."""
     rng = np.random.default_rng(SEED)
     scale = 1 << (bits - 1)
     shape = (chip.pages, neurons)
     threshold = rng.integers(8 * scale, 16 * scale, shape)
-    options: dict[str, Any] = {"bias": rng.integers(-scale, scale, shape), "v_th": threshold, "v_sub": threshold}
+    options: dict[str, Any] = {
+        "bias": rng.integers(-scale, scale, shape),
+        "v_th": threshold,
+        "v_sub": threshold,
+    }
     if chip.leak_terms == 3:
-        options |= {"leak_sign": np.array([-1, 1, -1])[:, None], "leak_shift": np.array([3, 5, 7])[:, None],
-                    "rounding": rng.integers(0, 3, neurons), "reset": rng.integers(0, 2, neurons), "low": rng.integers(0, 4, neurons),
-                    "v_low": -10 * scale, "v_low_reset": -5 * scale, "v_low_add": scale, "refractory": rng.integers(0, 3, neurons),
-                    "hold": rng.random(neurons) < 0.5, "v_init": rng.integers(-scale, scale, neurons)}
+        options |= {
+            "leak_sign": np.array([-1, 1, -1])[:, None],
+            "leak_shift": np.array([3, 5, 7])[:, None],
+            "rounding": rng.integers(0, 3, neurons),
+            "reset": rng.integers(0, 2, neurons),
+            "low": rng.integers(0, 4, neurons),
+            "v_low": -10 * scale,
+            "v_low_reset": -5 * scale,
+            "v_low_add": scale,
+            "refractory": rng.integers(0, 3, neurons),
+            "hold": rng.random(neurons) < 0.5,
+            "v_init": rng.integers(-scale, scale, neurons),
+        }
     else:
-        options |= {"leak_sign": np.array([-1, 0, 0])[:, None], "leak_shift": 4, "reset": Reset.SOFT}
+        options |= {
+            "leak_sign": np.array([-1, 0, 0])[:, None],
+            "leak_shift": 4,
+            "reset": Reset.SOFT,
+        }
     population = Population.make("neurons", neurons, pages=chip.pages, weight_bits=bits, **options)
     weights = rng.integers(-scale, scale, (chip.axons, neurons), dtype=np.int32)
-    network = Network(name="bench", inputs=(Input(name="axons", size=chip.axons),), populations=(population,), steps=STEPS,
-                      output="neurons", edges=(Edge(source="axons", target="neurons", weights=weights),), membrane_bits=chip.membrane_bits)
-    stimulus = Stimulus.pack({"axons": (rng.random((samples, STEPS, chip.axons)) < DENSITY).astype(np.uint8)})
+    network = Network(
+        name="bench",
+        inputs=(Input(name="axons", size=chip.axons),),
+        populations=(population,),
+        steps=STEPS,
+        output="neurons",
+        edges=(Edge(source="axons", target="neurons", weights=weights),),
+        membrane_bits=chip.membrane_bits,
+    )
+    stimulus = Stimulus.pack(
+        {"axons": (rng.random((samples, STEPS, chip.axons)) < DENSITY).astype(np.uint8)}
+    )
     return network, pack(network, chip=chip), stimulus
 
 
 def run(*, seconds: float = 3.0, tell: Callable[[str], None] = print) -> dict[str, Any]:
     """Measure every way this machine has. ``seconds``: about how long each is measured. Returns rows and ratios."""
     import torch
+
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     for title, chip, neurons, bits in _cases():
@@ -77,10 +106,14 @@ def run(*, seconds: float = 3.0, tell: Callable[[str], None] = print) -> dict[st
             _, trace = way.call(min(4, way.samples))
             same = reference if way.samples >= 4 else _first(reference, way.samples)
             if trace is not None and (found := diff(network, same, trace)).different:
-                raise InputError(f"trace of {way.name} must equal pysim's before it is timed, not differ: {found.first}")
+                raise InputError(
+                    f"trace of {way.name} must equal pysim's before it is timed, not differ: {found.first}"
+                )
             taken, _ = way.call(min(16, way.samples))
             probed = min(16, way.samples)
-            way.samples = min(way.samples, max(probed, int(seconds / way.rounds / max(taken, 1e-9) * probed)))
+            way.samples = min(
+                way.samples, max(probed, int(seconds / way.rounds / max(taken, 1e-9) * probed))
+            )
             ways.append(way)
         times: dict[str, list[float]] = {way.name: [] for way in ways}
         for turn in range(max(way.rounds for way in ways)):
@@ -89,10 +122,24 @@ def run(*, seconds: float = 3.0, tell: Callable[[str], None] = print) -> dict[st
                     times[way.name].append(way.call(way.samples)[0])
         for way in ways:
             rate = way.samples * STEPS / statistics.median(times[way.name])
-            rows.append({"way": way.name, "chip": title, "lanes": chip.lanes, "ticks_per_s": rate, "sops_per_s": rate * sops,
-                         "samples": way.samples, "rounds": way.rounds, "seconds": times[way.name]})
+            rows.append(
+                {
+                    "way": way.name,
+                    "chip": title,
+                    "lanes": chip.lanes,
+                    "ticks_per_s": rate,
+                    "sops_per_s": rate * sops,
+                    "samples": way.samples,
+                    "rounds": way.rounds,
+                    "seconds": times[way.name],
+                }
+            )
             tell(f"{way.name}: {rate:,.0f} ticks/s")
-    return {"work": {"axons_active": DENSITY, "steps": STEPS, "seed": SEED}, "rows": rows, "ratios": _ratios(rows)}
+    return {
+        "work": {"axons_active": DENSITY, "steps": STEPS, "seed": SEED},
+        "rows": rows,
+        "ratios": _ratios(rows),
+    }
 
 
 def _cases() -> Iterator[tuple[str, Chip, int, int]]:
@@ -106,14 +153,19 @@ def _cases() -> Iterator[tuple[str, Chip, int, int]]:
 
 
 def _ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Iterator[Way]:
-    compilers = [default_compiler(), *(["g++"] if default_compiler() != "g++" and "minimal" not in title else [])]
+    compilers = [
+        default_compiler(),
+        *(["g++"] if default_compiler() != "g++" and "minimal" not in title else []),
+    ]
     for compiler in compilers:
         options = Options(compiler=compiler)
         start = time.perf_counter()
         build(image.chip, options)
         if (taken := time.perf_counter() - start) > 2:
             print(f"built {title} with {compiler} in {taken:.0f} s")
-        yield Way(f"native, {compiler} ({title})", _timed(Verilated(image, options), stimulus), 512, 7)
+        yield Way(
+            f"native, {compiler} ({title})", _timed(Verilated(image, options), stimulus), 512, 7
+        )
     if title == "full, 128 lanes":
         pair = Verilated(image, Options(compiler=compilers[0]), workers=2)
         yield Way(f"native, {compilers[0]}, two workers ({title})", _timed(pair, stimulus), 512, 7)
@@ -127,6 +179,7 @@ def _software_ways(network: Network, image: Image, stimulus: Stimulus) -> Iterat
     import torch
 
     from spikeloop.golden.reference.integer import run as golden
+
     core = Core(image)
 
     def pysim(samples: int) -> tuple[float, Trace | None]:
@@ -158,16 +211,23 @@ def _software_ways(network: Network, image: Image, stimulus: Stimulus) -> Iterat
 def _slow_ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Iterator[Way]:
     """Icarus and cocotb, where they are installed."""
     import shutil
+
     if shutil.which("iverilog"):
         from spikeloop.cosim.icarus.backend import Icarus
+
         yield Way(f"Icarus ({title})", _timed(Icarus(image), stimulus), 1, 3)
     try:
         from spikeloop.cosim.studies.speed.cocotb import per_cycle, per_tick
     except ModuleNotFoundError:
         return
-    for name, drive in (("cocotb per cycle, stock", per_cycle), ("cocotb per tick, bulk", per_tick)):
+    for name, drive in (
+        ("cocotb per cycle, stock", per_cycle),
+        ("cocotb per tick, bulk", per_tick),
+    ):
+
         def call(samples: int, drive=drive) -> tuple[float, Trace | None]:
             return samples * STEPS / drive(image, stimulus.take(slice(0, samples))), None
+
         yield Way(f"{name} ({title})", call, 1 if drive is per_cycle else 16, 3)
 
 
@@ -177,11 +237,17 @@ def _timed(backend: Any, stimulus: Stimulus) -> Callable[[int], tuple[float, Tra
         start = time.perf_counter()
         trace = backend.run(part)
         return time.perf_counter() - start, trace
+
     return call
 
 
 def _first(trace: Trace, samples: int) -> Trace:
-    return Trace(*({k: v[:samples] for k, v in part.items()} for part in (trace.spikes, trace.membranes, trace.counters)))
+    return Trace(
+        *(
+            {k: v[:samples] for k, v in part.items()}
+            for part in (trace.spikes, trace.membranes, trace.counters)
+        )
+    )
 
 
 def _ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -192,12 +258,22 @@ def _ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
     pairs = {
         "native 128 lanes : cocotb per cycle": (lanes, "cocotb per cycle, stock (full, 128 lanes)"),
         "native full row : cocotb per cycle": (row, "cocotb per cycle, stock (full, 128 lanes)"),
-        "cocotb per tick : cocotb per cycle": ("cocotb per tick, bulk (full, 128 lanes)", "cocotb per cycle, stock (full, 128 lanes)"),
+        "cocotb per tick : cocotb per cycle": (
+            "cocotb per tick, bulk (full, 128 lanes)",
+            "cocotb per cycle, stock (full, 128 lanes)",
+        ),
         "native 128 lanes : Icarus": (lanes, "Icarus (full, 128 lanes)"),
         "torch f32 product : native 128 lanes": ("torch f32 product alone, one thread", lanes),
         "torch f32 product : native full row": ("torch f32 product alone, one thread", row),
         "golden : native 128 lanes": ("golden, torch, one thread", lanes),
-        "two workers : one": (f"native, {default_compiler()}, two workers (full, 128 lanes)", lanes),
+        "two workers : one": (
+            f"native, {default_compiler()}, two workers (full, 128 lanes)",
+            lanes,
+        ),
         "clang++ : g++, 128 lanes": (lanes, "native, g++ (full, 128 lanes)"),
     }
-    return {name: rate[a] / rate[b] for name, (a, b) in pairs.items() if a in rate and b in rate and a != b}
+    return {
+        name: rate[a] / rate[b]
+        for name, (a, b) in pairs.items()
+        if a in rate and b in rate and a != b
+    }

@@ -36,7 +36,9 @@ def read_nir(path: str | Path) -> tuple[dict[str, NirNode], list[tuple[str, str]
     try:
         import h5py
     except ImportError:
-        raise InputError("package nir must be installed to read NIR files, not be missing: pip install 'spikeloop[nir]'") from None
+        raise InputError(
+            "package nir must be installed to read NIR files, not be missing: pip install 'spikeloop[nir]'"
+        ) from None
     path = Path(path)
     data = read_bounded(path)
     if not data.startswith(MAGIC):
@@ -47,7 +49,9 @@ def read_nir(path: str | Path) -> tuple[dict[str, NirNode], list[tuple[str, str]
     except InputError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"NIR file {str(path)!r} must be sound HDF5, not damaged ({str(error).splitlines()[0][:80]})") from None
+        raise InputError(
+            f"NIR file {str(path)!r} must be sound HDF5, not damaged ({str(error).splitlines()[0][:80]})"
+        ) from None
     nodes: dict[str, NirNode] = {}
     edges: list[tuple[str, str]] = []
     _graph(tree.get("node"), "", nodes, edges, str(path))
@@ -63,71 +67,124 @@ class _Reader:
 
     def group(self, group: Any, where: str, depth: int) -> dict[str, Any]:
         if depth > MAX_DEPTH:
-            raise InputError(f"groups of {self.what} must be nested at most {MAX_DEPTH} deep, not deeper as in {where!r}")
+            raise InputError(
+                f"groups of {self.what} must be nested at most {MAX_DEPTH} deep, not deeper as in {where!r}"
+            )
         found: dict[str, Any] = {}
         for name in group:
             at = f"{where}/{name}"
             self.items -= 1
             if self.items < 0:
-                raise InputError(f"{self.what} must hold at most {MAX_ITEMS:,} groups and data sets, not more")
+                raise InputError(
+                    f"{self.what} must hold at most {MAX_ITEMS:,} groups and data sets, not more"
+                )
             if not isinstance(group.get(name, getlink=True), self.h5py.HardLink):
-                raise InputError(f"entries of {self.what} must lie in it, not behind the link {at!r}")
+                raise InputError(
+                    f"entries of {self.what} must lie in it, not behind the link {at!r}"
+                )
             item = group[name]
-            found[name] = self.group(item, at, depth + 1) if isinstance(item, self.h5py.Group) else self.dataset(item, at)
+            found[name] = (
+                self.group(item, at, depth + 1)
+                if isinstance(item, self.h5py.Group)
+                else self.dataset(item, at)
+            )
         return found
 
     def dataset(self, item: Any, at: str) -> Any:
         if not isinstance(item, self.h5py.Dataset):
             raise InputError(f"entries of {self.what} must be groups and data sets, not {at!r}")
         if item.is_virtual or item.external:
-            raise InputError(f"data sets of {self.what} must lie in it, not in other files as {at!r} does")
+            raise InputError(
+                f"data sets of {self.what} must lie in it, not in other files as {at!r} does"
+            )
         text = self.h5py.check_string_dtype(item.dtype)
         if text is None and item.dtype.kind not in "fiub":
-            raise InputError(f"data sets of {self.what} must hold numbers or texts, not {item.dtype} as {at!r} does")
+            raise InputError(
+                f"data sets of {self.what} must hold numbers or texts, not {item.dtype} as {at!r} does"
+            )
         if item.shape is None or len(item.shape) > 8:
-            raise InputError(f"data sets of {self.what} must have 0 to 8 axes, not others as {at!r} has")
+            raise InputError(
+                f"data sets of {self.what} must have 0 to 8 axes, not others as {at!r} has"
+            )
         self.values -= int(np.prod(item.shape, dtype=object))
         if self.values < 0:
-            raise InputError(f"{self.what} must hold at most {MAX_VALUES:,} values, not more (at {at!r})")
+            raise InputError(
+                f"{self.what} must hold at most {MAX_VALUES:,} values, not more (at {at!r})"
+            )
         value = item[()]
         if text is not None:
-            flat = [v.decode() if isinstance(v, bytes) else str(v) for v in np.asarray(value, object).ravel()]
+            flat = [
+                v.decode() if isinstance(v, bytes) else str(v)
+                for v in np.asarray(value, object).ravel()
+            ]
             return flat[0] if item.shape == () else np.array(flat, object).reshape(item.shape)
         array = np.asarray(value, np.float64 if item.dtype.kind == "f" else np.int64)
         if not np.isfinite(array).all():
-            raise InputError(f"numbers of {self.what} must be finite, not {array[~np.isfinite(array)].flat[0]} as in {at!r}")
+            raise InputError(
+                f"numbers of {self.what} must be finite, not {array[~np.isfinite(array)].flat[0]} as in {at!r}"
+            )
         return array
 
 
-def _graph(tree: Any, prefix: str, nodes: dict[str, NirNode], edges: list[tuple[str, str]], path: str) -> None:
-    if not isinstance(tree, dict) or tree.get("type") != "NIRGraph" or not isinstance(tree.get("nodes"), dict):
-        raise InputError(f"NIR file {path!r} must hold a NIRGraph with nodes, not {tree.get('type') if isinstance(tree, dict) else None!r}")
+def _graph(
+    tree: Any, prefix: str, nodes: dict[str, NirNode], edges: list[tuple[str, str]], path: str
+) -> None:
+    if (
+        not isinstance(tree, dict)
+        or tree.get("type") != "NIRGraph"
+        or not isinstance(tree.get("nodes"), dict)
+    ):
+        raise InputError(
+            f"NIR file {path!r} must hold a NIRGraph with nodes, not {tree.get('type') if isinstance(tree, dict) else None!r}"
+        )
     inner: dict[str, tuple[str, str]] = {}  # name of a nested graph: its input and output
     for name, item in tree["nodes"].items():
         kind = item.get("type") if isinstance(item, dict) else None
         if not isinstance(kind, str):
-            raise InputError(f"node {prefix + name!r} of NIR file {path!r} must have a type, not none")
+            raise InputError(
+                f"node {prefix + name!r} of NIR file {path!r} must have a type, not none"
+            )
         if kind == "NIRGraph":
             _graph(item, f"{prefix}{name}_", nodes, edges, path)
-            ends = [[n for n in nodes if n.startswith(f"{prefix}{name}_") and nodes[n].kind == end] for end in ("Input", "Output")]
+            ends = [
+                [n for n in nodes if n.startswith(f"{prefix}{name}_") and nodes[n].kind == end]
+                for end in ("Input", "Output")
+            ]
             if any(len(some) != 1 for some in ends):
-                raise InputError(f"graph {prefix + name!r} of NIR file {path!r} must have one Input and one Output, not "
-                                 f"{len(ends[0])} and {len(ends[1])}")
+                raise InputError(
+                    f"graph {prefix + name!r} of NIR file {path!r} must have one Input and one Output, not "
+                    f"{len(ends[0])} and {len(ends[1])}"
+                )
             inner[name] = ends[0][0], ends[1][0]
             for end in inner[name]:
                 nodes[end] = NirNode(end, "Pass", {}, {})
             continue
         metadata = item.get("metadata", {})
-        values = {key: value for key, value in item.items() if key not in ("type", "metadata") and not isinstance(value, dict)}
-        nodes[prefix + name] = NirNode(prefix + name, kind, values, metadata if isinstance(metadata, dict) else {})
+        values = {
+            key: value
+            for key, value in item.items()
+            if key not in ("type", "metadata") and not isinstance(value, dict)
+        }
+        nodes[prefix + name] = NirNode(
+            prefix + name, kind, values, metadata if isinstance(metadata, dict) else {}
+        )
     listed = np.asarray(tree.get("edges", np.zeros((0, 2))), object)
     if listed.ndim != 2 or listed.shape[1] != 2:
-        raise InputError(f"edges of NIR file {path!r} must be pairs of names, not of shape {listed.shape}")
+        raise InputError(
+            f"edges of NIR file {path!r} must be pairs of names, not of shape {listed.shape}"
+        )
     for source, target in listed.tolist():
         for end in (source, target):
             if end not in tree["nodes"]:
-                raise InputError(f"edge {source!r}->{target!r} of NIR file {path!r} must join nodes of the graph, not {end!r}")
-        edges.append((inner[source][1] if source in inner else prefix + source, inner[target][0] if target in inner else prefix + target))
+                raise InputError(
+                    f"edge {source!r}->{target!r} of NIR file {path!r} must join nodes of the graph, not {end!r}"
+                )
+        edges.append(
+            (
+                inner[source][1] if source in inner else prefix + source,
+                inner[target][0] if target in inner else prefix + target,
+            )
+        )
 
 
 def identifier(name: str) -> str:

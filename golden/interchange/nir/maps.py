@@ -35,8 +35,11 @@ class LinearMap:
     def one(cls, shape: Shape, factor: float | np.ndarray = 1.0) -> "LinearMap":
         """Each line to its own neuron, by a factor (of each channel)."""
         c, h, w = shape if len(shape) == 3 else (int(np.prod(shape)), 1, 1)
-        return cls(np.broadcast_to(factor, (c,)).reshape(c, 1, 1, 1).copy(), shape,
-                   Conv(source=(c, h, w), target=(c, h, w), kernel=(1, 1), groups=c))
+        return cls(
+            np.broadcast_to(factor, (c,)).reshape(c, 1, 1, 1).copy(),
+            shape,
+            Conv(source=(c, h, w), target=(c, h, w), kernel=(1, 1), groups=c),
+        )
 
     def dense(self, where: str) -> np.ndarray:
         if self.conv is None:
@@ -44,7 +47,9 @@ class LinearMap:
         lines, neurons = int(np.prod(self.conv.source)), int(np.prod(self.conv.target))
         _bound(lines * neurons, where)
         index = np.arange(1, self.weights.size + 1, dtype=np.int32).reshape(self.weights.shape)
-        return np.concatenate([[0.0], self.weights.ravel()])[self.conv.block(index, np.arange(lines), np.arange(neurons))]
+        return np.concatenate([[0.0], self.weights.ravel()])[
+            self.conv.block(index, np.arange(lines), np.arange(neurons))
+        ]
 
 
 def apply(node: NirNode, made: LinearMap, last: str, fresh: bool) -> LinearMap:
@@ -53,14 +58,18 @@ def apply(node: NirNode, made: LinearMap, last: str, fresh: bool) -> LinearMap:
     if node.kind == "Pass":
         return made
     if node.kind == "Flatten":
-        first, end = (int(node.values.get(key, usual)) for key, usual in (("start_dim", 0), ("end_dim", -1)))
+        first, end = (
+            int(node.values.get(key, usual)) for key, usual in (("start_dim", 0), ("end_dim", -1))
+        )
         first, end = first % max(1, len(shape)), end % max(1, len(shape))
-        flat = (*shape[:first], int(np.prod(shape[first:end + 1])), *shape[end + 1:])
+        flat = (*shape[:first], int(np.prod(shape[first : end + 1])), *shape[end + 1 :])
         return replace(made, shape=flat)
     if node.kind in ("Affine", "Linear"):
         weight = _values(node, "weight")
         if weight.ndim != 2 or shape != (weight.shape[1],):
-            raise InputError(f"{where} must carry the shape that {node.kind} takes, {weight.shape[1:]}, not {shape}")
+            raise InputError(
+                f"{where} must carry the shape that {node.kind} takes, {weight.shape[1:]}, not {shape}"
+            )
         _bound(weight.shape[0] * int(np.prod(shape)), where)
         return LinearMap(weight.T if fresh else made.dense(where) @ weight.T, (weight.shape[0],))
     conv, weight, result = _convolution(node, shape, where)
@@ -86,7 +95,9 @@ def merged(maps: list[tuple[str, int, LinearMap]], where: str) -> list[tuple[str
     found: dict[tuple[str, int], LinearMap] = {}
     for source, delay, made in maps:
         old = found.get((source, delay))
-        found[source, delay] = made if old is None else LinearMap(old.dense(where) + made.dense(where), made.shape)
+        found[source, delay] = (
+            made if old is None else LinearMap(old.dense(where) + made.dense(where), made.shape)
+        )
     return [(source, delay, made) for (source, delay), made in found.items()]
 
 
@@ -102,34 +113,60 @@ def _convolution(node: NirNode, shape: Shape, where: str) -> tuple[Conv, np.ndar
     """Geometry and kernel of a convolution or a pooling, and the shape of its result."""
     flat = node.kind == "Conv1d"
     if len(shape) != 2 + (not flat):
-        raise InputError(f"{where} must carry {'channels and length' if flat else 'channels, height and width'}, not the shape {shape}")
+        raise InputError(
+            f"{where} must carry {'channels and length' if flat else 'channels, height and width'}, not the shape {shape}"
+        )
     source = (shape[0], 1, shape[1]) if flat else (shape[0], shape[1], shape[2])
     axes = 1 if flat else 2
     stride, padding = _two(node, "stride", 1, axes), _two(node, "padding", 0, axes)
     if "Pool" in node.kind:
         kernel, groups = _two(node, "kernel_size", 1), source[0]
-        weight = np.full((source[0], 1, *kernel), 1.0 / (kernel[0] * kernel[1]) if node.kind == "AvgPool2d" else 1.0)
+        weight = np.full(
+            (source[0], 1, *kernel),
+            1.0 / (kernel[0] * kernel[1]) if node.kind == "AvgPool2d" else 1.0,
+        )
     else:
         weight, groups = _values(node, "weight"), int(np.ravel(node.values.get("groups", 1))[0])
         if weight.ndim != 3 + (not flat) or groups < 1:
-            raise InputError(f"weights of node {node.name!r} must have {3 + (not flat)} axes and groups >= 1, "
-                             f"not {weight.ndim} and {groups}")
+            raise InputError(
+                f"weights of node {node.name!r} must have {3 + (not flat)} axes and groups >= 1, "
+                f"not {weight.ndim} and {groups}"
+            )
         weight = weight[:, :, None] if flat else weight
         if source[0] != weight.shape[1] * groups:
             want = (weight.shape[1] * groups, *shape[1:])
-            raise InputError(f"{where} must carry the shape that {node.kind} takes, {want}, not {shape}")
+            raise InputError(
+                f"{where} must carry the shape that {node.kind} takes, {want}, not {shape}"
+            )
         given = node.values.get("input_shape")
-        if isinstance(given, np.ndarray) and given.size == axes and tuple(given.ravel().tolist()) != shape[1:]:
-            raise InputError(f"{where} must carry the shape that {node.kind} takes, {(shape[0], *given.ravel().tolist())}, not {shape}")
+        if (
+            isinstance(given, np.ndarray)
+            and given.size == axes
+            and tuple(given.ravel().tolist()) != shape[1:]
+        ):
+            raise InputError(
+                f"{where} must carry the shape that {node.kind} takes, {(shape[0], *given.ravel().tolist())}, not {shape}"
+            )
         dilation = _two(node, "dilation", 1, axes)
         if dilation != (1, 1):
-            wide: np.ndarray = np.zeros((*weight.shape[:2], *((k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilation, strict=True))))
-            wide[:, :, ::dilation[0], ::dilation[1]] = weight
+            wide: np.ndarray = np.zeros(
+                (
+                    *weight.shape[:2],
+                    *((k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilation, strict=True)),
+                )
+            )
+            wide[:, :, :: dilation[0], :: dilation[1]] = weight
             weight = wide
-    if min(stride) < 1 or any(n + 2 * p < k for n, p, k in zip(source[1:], padding, weight.shape[2:], strict=True)):
-        raise InputError(f"{where} must carry a map as large as the kernel {weight.shape[2:]} of {node.kind}, and strides be positive, "
-                         f"not {shape} and {stride}")
-    conv = Conv.make(source, weight.shape[0], weight.shape[2:], stride=stride, padding=padding, groups=groups)
+    if min(stride) < 1 or any(
+        n + 2 * p < k for n, p, k in zip(source[1:], padding, weight.shape[2:], strict=True)
+    ):
+        raise InputError(
+            f"{where} must carry a map as large as the kernel {weight.shape[2:]} of {node.kind}, and strides be positive, "
+            f"not {shape} and {stride}"
+        )
+    conv = Conv.make(
+        source, weight.shape[0], weight.shape[2:], stride=stride, padding=padding, groups=groups
+    )
     conv.check(where)
     return conv, weight, (conv.target[0], conv.target[2]) if flat else conv.target
 
@@ -137,13 +174,30 @@ def _convolution(node: NirNode, shape: Shape, where: str) -> tuple[Conv, np.ndar
 def _pool_then(pool: LinearMap, then: LinearMap) -> LinearMap | None:
     """A pooling of equal weights without overlap, then a convolution: one convolution; None where that is not the same."""
     p, c = pool.conv, then.conv
-    if p is None or c is None or p.groups != p.source[0] or p.target[0] != p.source[0] or p.kernel != p.stride or p.padding != (0, 0) \
-            or any(n != m * k for n, m, k in zip(p.source[1:], p.target[1:], p.kernel, strict=True)) or np.ptp(pool.weights):
+    if (
+        p is None
+        or c is None
+        or p.groups != p.source[0]
+        or p.target[0] != p.source[0]
+        or p.kernel != p.stride
+        or p.padding != (0, 0)
+        or any(n != m * k for n, m, k in zip(p.source[1:], p.target[1:], p.kernel, strict=True))
+        or np.ptp(pool.weights)
+    ):
         return None
     k = p.kernel
-    return LinearMap(np.kron(then.weights, np.ones((1, 1, *k))) * pool.weights.flat[0], then.shape, Conv(
-        source=p.source, target=c.target, kernel=(c.kernel[0] * k[0], c.kernel[1] * k[1]), groups=c.groups,
-        stride=(c.stride[0] * k[0], c.stride[1] * k[1]), padding=(c.padding[0] * k[0], c.padding[1] * k[1])))
+    return LinearMap(
+        np.kron(then.weights, np.ones((1, 1, *k))) * pool.weights.flat[0],
+        then.shape,
+        Conv(
+            source=p.source,
+            target=c.target,
+            kernel=(c.kernel[0] * k[0], c.kernel[1] * k[1]),
+            groups=c.groups,
+            stride=(c.stride[0] * k[0], c.stride[1] * k[1]),
+            padding=(c.padding[0] * k[0], c.padding[1] * k[1]),
+        ),
+    )
 
 
 def _two(node: NirNode, key: str, usual: int, axes: int = 2) -> tuple[int, int]:

@@ -17,11 +17,16 @@ SPIKING = ("IF", "LIF", "Leaky")
 RESETS = ("hard", "soft", "late", "none")
 COMPARES = (">", ">=")
 FRAMEWORKS: dict[str, dict[str, Any]] = {
-    "snntorch": {"dt": 1e-4, "compare": ">", "reset": "late"}, "spikingjelly": {"dt": 1e-4, "compare": ">=", "reset": "hard"},
-    "norse": {"dt": 1e-6, "compare": ">", "reset": "hard"},  # its export multiplies tau by its dt, 1e-3: a step is then dt^2
-    "sinabs": {"compare": ">=", "reset": "soft"}}
+    "snntorch": {"dt": 1e-4, "compare": ">", "reset": "late"},
+    "spikingjelly": {"dt": 1e-4, "compare": ">=", "reset": "hard"},
+    "norse": {
+        "dt": 1e-6,
+        "compare": ">",
+        "reset": "hard",
+    },  # its export multiplies tau by its dt, 1e-3: a step is then dt^2
+    "sinabs": {"compare": ">=", "reset": "soft"},
+}
 """what the files of these do not say, as it is unless their users changed it"""
-
 
 
 @dataclass(frozen=True)
@@ -45,19 +50,33 @@ class Settled:
         self.nodes, self.semantics, self.origin = nodes, semantics, origin
         self.assumed: list[Assumption] = []
         if semantics.framework not in (None, *FRAMEWORKS):
-            raise InputError(f"framework must be one of {', '.join(FRAMEWORKS)}, not {semantics.framework!r}")
+            raise InputError(
+                f"framework must be one of {', '.join(FRAMEWORKS)}, not {semantics.framework!r}"
+            )
         timed = any("tau" in node.values for node in nodes.values())
-        self.dt = float(self._choose("dt", semantics.dt, *((1e-4, "NIR writers' usual step") if timed else (1.0, "no time constants"))))
-        self.compare = self._choose_each("compare", semantics.compare, ">", "NIR's definition", COMPARES)
-        self.reset = self._choose_each("reset", semantics.reset, "hard", "NIR's definition: v := v_reset", RESETS)
+        self.dt = float(
+            self._choose(
+                "dt",
+                semantics.dt,
+                *((1e-4, "NIR writers' usual step") if timed else (1.0, "no time constants")),
+            )
+        )
+        self.compare = self._choose_each(
+            "compare", semantics.compare, ">", "NIR's definition", COMPARES
+        )
+        self.reset = self._choose_each(
+            "reset", semantics.reset, "hard", "NIR's definition: v := v_reset", RESETS
+        )
         if not 0 < self.dt < float("inf"):
             raise InputError(f"dt must be positive, not {self.dt}")
 
     def _choose(self, what: str, given: Any, usual: Any, why: str) -> Any:
         known = {str(node.metadata[what]) for node in self.nodes.values() if what in node.metadata}
         if given is None and len(known) > 1:
-            raise InputError(f"{what} in the metadata of the NIR nodes must be one value, not {', '.join(sorted(known))}: "
-                             "give it as an option")
+            raise InputError(
+                f"{what} in the metadata of the NIR nodes must be one value, not {', '.join(sorted(known))}: "
+                "give it as an option"
+            )
         default = FRAMEWORKS.get(self.semantics.framework or "", {})
         if what in default:
             usual, why = default[what], f"default of {self.semantics.framework}"
@@ -71,14 +90,20 @@ class Settled:
         self.assumed.append(Assumption(what, str(value), reason))
         return value
 
-    def _choose_each(self, what: str, given: str | None, usual: str, why: str, allowed: tuple[str, ...]) -> dict[str, str]:
+    def _choose_each(
+        self, what: str, given: str | None, usual: str, why: str, allowed: tuple[str, ...]
+    ) -> dict[str, str]:
         """Of each spiking node: as given, else of its own metadata, else of the metadata of others, if they are of one mind."""
         spiking = [n for n, node in self.nodes.items() if node.kind in SPIKING]
-        own = {n: str(self.nodes[n].metadata[what]) for n in spiking if what in self.nodes[n].metadata}
+        own = {
+            n: str(self.nodes[n].metadata[what]) for n in spiking if what in self.nodes[n].metadata
+        }
         if given is None and len(own) == len(spiking) and len({*own.values()}) > 1:
             for value in dict.fromkeys(own.values()):
                 which = ", ".join(n for n in spiking if own[n] == value)
-                self.assumed.append(Assumption(f"{what} of {which}", value, f"metadata of the {self.origin}"))
+                self.assumed.append(
+                    Assumption(f"{what} of {which}", value, f"metadata of the {self.origin}")
+                )
         else:
             own = dict.fromkeys(spiking, str(self._choose(what, given, usual, why)))
         if wrong := {*own.values(), *([given] if given else [])} - {*allowed}:

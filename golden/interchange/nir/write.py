@@ -23,13 +23,23 @@ def export_nir(network: Network, path: str | Path) -> Path:
     try:
         import nir
     except ImportError:
-        raise InputError("package nir must be installed to write NIR files, not be missing: pip install 'spikeloop[nir]'") from None
+        raise InputError(
+            "package nir must be installed to write NIR files, not be missing: pip install 'spikeloop[nir]'"
+        ) from None
     resets = {Reset(int(r)) for p in network.populations for r in np.unique(p.reset[p.fire])}
     if len(resets) > 1 or Reset.NONE in resets:
         used = ", ".join(r.name.lower() for r in sorted(resets))
-        raise InputError(f"reset of a network to export to NIR must be hard or soft throughout, not {used}")
-    strict = bool(resets) and all((p.v_th == p.v_sub + 1).all() for p in network.populations if p.fire.any())
-    metadata = {"dt": 1.0, "compare": ">" if strict else ">=", "reset": "soft" if Reset.SOFT in resets else "hard"}
+        raise InputError(
+            f"reset of a network to export to NIR must be hard or soft throughout, not {used}"
+        )
+    strict = bool(resets) and all(
+        (p.v_th == p.v_sub + 1).all() for p in network.populations if p.fire.any()
+    )
+    metadata = {
+        "dt": 1.0,
+        "compare": ">" if strict else ">=",
+        "reset": "soft" if Reset.SOFT in resets else "hard",
+    }
     order = [p.name for p in network.order()]
     shapes: dict[str, tuple[int, ...]] = {n.name: (n.size,) for n in network.inputs}
     shapes.update({p.name: (p.size,) for p in network.populations})
@@ -43,7 +53,9 @@ def export_nir(network: Network, path: str | Path) -> Path:
     for i, edge in enumerate(network.edges):
         closes = edge.source in order and order.index(edge.source) >= order.index(edge.target)
         if edge.delay != int(closes):
-            raise InputError(f"delay of edge {edge.source}->{edge.target} must be {int(closes)} in NIR, not {edge.delay}")
+            raise InputError(
+                f"delay of edge {edge.source}->{edge.target} must be {int(closes)} in NIR, not {edge.delay}"
+            )
         way = [edge.source, *_maps(nir, nodes, f"edge{i}", edge, shapes), edge.target]
         edges += list(zip(way, way[1:], strict=False))
     nodes["result"] = nir.Output(np.array(shapes[network.output]))
@@ -55,18 +67,36 @@ def export_nir(network: Network, path: str | Path) -> Path:
 
 def _neurons(nir: Any, p: Population, shape: tuple[int, ...], metadata: dict[str, Any]) -> Any:
     threshold = p.v_th[0] - (metadata["compare"] == ">")
-    wrong = next((what for what, there in (
-        ("pages", p.pages > 1), ("lower bounds", (p.low != LowBound.NONE).any()), ("refractory times", p.refractory.any()),
-        ("rectification", p.rectify.any()), ("initial membranes", p.v_init.any()),
-        ("read-out neurons among others", p.fire.any() != p.fire.all()),
-        ("v_sub other than v_th", ((p.reset == Reset.SOFT) & p.fire & (p.v_sub[0] != threshold)).any())) if there), None)
+    wrong = next(
+        (
+            what
+            for what, there in (
+                ("pages", p.pages > 1),
+                ("lower bounds", (p.low != LowBound.NONE).any()),
+                ("refractory times", p.refractory.any()),
+                ("rectification", p.rectify.any()),
+                ("initial membranes", p.v_init.any()),
+                ("read-out neurons among others", p.fire.any() != p.fire.all()),
+                (
+                    "v_sub other than v_th",
+                    ((p.reset == Reset.SOFT) & p.fire & (p.v_sub[0] != threshold)).any(),
+                ),
+            )
+            if there
+        ),
+        None,
+    )
     if wrong:
-        raise InputError(f"population {p.name!r} must be without {wrong} to be exported to NIR, not with")
-    decay = p.k0[0] + (p.leak_sign[0] * 2.0**-p.leak_shift[0].astype(np.float64)).sum(axis=0)
+        raise InputError(
+            f"population {p.name!r} must be without {wrong} to be exported to NIR, not with"
+        )
+    decay = p.k0[0] + (p.leak_sign[0] * 2.0 ** -p.leak_shift[0].astype(np.float64)).sum(axis=0)
     leaky = bool((decay != 1).any())
     if ((decay >= 1) | (decay < 0)).any() if leaky else p.bias.any():
-        raise InputError(f"population {p.name!r} must decay in all neurons, or in none and have no bias, to be exported to NIR, "
-                         "not otherwise")
+        raise InputError(
+            f"population {p.name!r} must decay in all neurons, or in none and have no bias, to be exported to NIR, "
+            "not otherwise"
+        )
 
     def full(value: np.ndarray) -> np.ndarray:
         return np.asarray(value, np.float64).reshape(shape)
@@ -76,22 +106,39 @@ def _neurons(nir: Any, p: Population, shape: tuple[int, ...], metadata: dict[str
     kind |= {"tau": 1 / rate, "v_leak": full(p.bias[0]) / rate} if leaky else {}
     if not p.fire.all():
         return (nir.LI if leaky else nir.I)(**kind)
-    return (nir.LIF if leaky else nir.IF)(**kind, v_threshold=full(threshold), v_reset=full(p.v_reset))
+    return (nir.LIF if leaky else nir.IF)(
+        **kind, v_threshold=full(threshold), v_reset=full(p.v_reset)
+    )
 
 
-def _maps(nir: Any, nodes: dict[str, Any], name: str, edge: Edge, shapes: dict[str, tuple[int, ...]]) -> list[str]:
+def _maps(
+    nir: Any, nodes: dict[str, Any], name: str, edge: Edge, shapes: dict[str, tuple[int, ...]]
+) -> list[str]:
     """The nodes of an edge; a map that is read as lines is flattened first."""
     if edge.conv:
         if shapes[edge.source] != edge.conv.source or shapes[edge.target] != edge.conv.target:
-            raise InputError(f"maps of edge {edge.source}->{edge.target} must be those of its ends in NIR, not others")
+            raise InputError(
+                f"maps of edge {edge.source}->{edge.target} must be those of its ends in NIR, not others"
+            )
         c = edge.conv
-        nodes[name] = nir.Conv2d(input_shape=c.source[1:], weight=edge.weights.astype(np.float64), stride=c.stride, padding=c.padding,
-                                 dilation=(1, 1), groups=c.groups, bias=np.zeros(c.target[0]))
+        nodes[name] = nir.Conv2d(
+            input_shape=c.source[1:],
+            weight=edge.weights.astype(np.float64),
+            stride=c.stride,
+            padding=c.padding,
+            dilation=(1, 1),
+            groups=c.groups,
+            bias=np.zeros(c.target[0]),
+        )
         return [name]
     if len(shapes[edge.target]) > 1:
-        raise InputError(f"edge {edge.source}->{edge.target} must be a convolution in NIR, as its target is a map, not dense")
+        raise InputError(
+            f"edge {edge.source}->{edge.target} must be a convolution in NIR, as its target is a map, not dense"
+        )
     nodes[name] = nir.Linear(edge.weights.T.astype(np.float64))
     if len(shapes[edge.source]) == 1:
         return [name]
-    nodes[f"{name}_flat"] = nir.Flatten(input_type={"input": np.array(shapes[edge.source])}, start_dim=0, end_dim=-1)
+    nodes[f"{name}_flat"] = nir.Flatten(
+        input_type={"input": np.array(shapes[edge.source])}, start_dim=0, end_dim=-1
+    )
     return [f"{name}_flat", name]

@@ -23,11 +23,22 @@ Place = tuple[int, int]
 """(x, y) of a core."""
 
 FIELD, MODE, DELAY = 9, 1, 4  # bits
-FIXED = 9 * FIELD + MODE + 2 * FIELD + DELAY  # bits of a neuron apart from its connections and its axon address
+FIXED = (
+    9 * FIELD + MODE + 2 * FIELD + DELAY
+)  # bits of a neuron apart from its connections and its axon address
 MAX_GRID, MAX_AXONS, MAX_FILE = 512, 4096, 64 << 20
 PARAMS = "tb_spikehard_params.json"
-WIDTHS = {"potential_width": 9, "weight_width": 9, "leak_width": 9, "threshold_width": 9, "num_weights": 4, "num_ticks": 16,
-          "num_reset_modes": 2, "max_dimension_x": 512, "max_dimension_y": 512}
+WIDTHS = {
+    "potential_width": 9,
+    "weight_width": 9,
+    "leak_width": 9,
+    "threshold_width": 9,
+    "num_weights": 4,
+    "num_ticks": 16,
+    "num_reset_modes": 2,
+    "max_dimension_x": 512,
+    "max_dimension_y": 512,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,23 +82,34 @@ class RancFiles:
     @cached_property
     def goes(self) -> dict[Place, list[Place]]:
         """Of each core, the core (or output bus, or nothing in the grid) that each of its neurons sends to."""
-        return {place: [(place[0] + int(dx), place[1] + int(dy)) for dx, dy in zip(core.dx, core.dy, strict=True)]
-                for place, core in self.cores.items()}
+        return {
+            place: [
+                (place[0] + int(dx), place[1] + int(dy))
+                for dx, dy in zip(core.dx, core.dy, strict=True)
+            ]
+            for place, core in self.cores.items()
+        }
 
     def holds(self, place: Place) -> bool:
         """Whether the place lies in the grid."""
         return _inside(place, self.grid)
 
 
-def read_ranc(folder: str | Path, grid: Place | None = None, output: Place | None = None) -> RancFiles:
+def read_ranc(
+    folder: str | Path, grid: Place | None = None, output: Place | None = None
+) -> RancFiles:
     """Read a folder. grid: width and height; output: where the bus sits; both where no parameters say them. InputError for all else."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"RANC network must be a folder of csram_*.mem and tc_*.mem, not {str(folder)!r}")
+        raise InputError(
+            f"RANC network must be a folder of csram_*.mem and tc_*.mem, not {str(folder)!r}"
+        )
     grid, output = _geometry(folder, grid, output)
     cores, axons = _cores(folder, grid)
     cores.pop(output, None)
-    return RancFiles(cores, axons, grid, output, _packets(folder, axons, grid, output), _outputs(folder, axons))
+    return RancFiles(
+        cores, axons, grid, output, _packets(folder, axons, grid, output), _outputs(folder, axons)
+    )
 
 
 def _cores(folder: Path, grid: Place) -> tuple[dict[Place, RancCore], int]:
@@ -97,14 +119,20 @@ def _cores(folder: Path, grid: Place) -> tuple[dict[Place, RancCore], int]:
     for path in sorted(folder.glob("csram_*.mem")):
         number = re.fullmatch(r"csram_(\d{1,6})\.mem", path.name)
         if not number:
-            raise InputError(f"name of a RANC core file must be csram_<number>.mem, not {path.name!r}")
+            raise InputError(
+                f"name of a RANC core file must be csram_<number>.mem, not {path.name!r}"
+            )
         y, x = divmod(int(number[1]), grid[0])
         if y >= grid[1]:
-            raise InputError(f"number of RANC core file {path.name!r} must be in 0..{grid[0] * grid[1] - 1} (grid {grid[0]}x{grid[1]}), "
-                             f"not {int(number[1])}: check --grid")
+            raise InputError(
+                f"number of RANC core file {path.name!r} must be in 0..{grid[0] * grid[1] - 1} (grid {grid[0]}x{grid[1]}), "
+                f"not {int(number[1])}: check --grid"
+            )
         core, here = _core(path, path.with_name(path.name.replace("csram", "tc")))
         if axons and here != axons:
-            raise InputError(f"lines of {path.name!r} must be for {axons} axons as those of the other cores, not for {here}")
+            raise InputError(
+                f"lines of {path.name!r} must be for {axons} axons as those of the other cores, not for {here}"
+            )
         cores[x, y], axons = core, here
     if not cores:
         raise InputError(f"RANC network {str(folder)!r} must hold csram_*.mem files, not none")
@@ -116,22 +144,30 @@ def _core(path: Path, types_path: Path) -> tuple[RancCore, int]:
     width = len(rows[0]) if rows else 0
     axons = next((a for a in range(1, MAX_AXONS + 1) if a + _address_bits(a) + FIXED == width), 0)
     if not axons:
-        raise InputError(f"lines of {path.name!r} must be of connections + address + {FIXED} bits (368 for 256 axons), not of {width}")
+        raise InputError(
+            f"lines of {path.name!r} must be of connections + address + {FIXED} bits (368 for 256 axons), not of {width}"
+        )
     for i, row in enumerate(rows):
         if len(row) != width:
-            raise InputError(f"line of neuron {i} in {path.name!r} must be of {width} bits as the first, not of {len(row)}")
+            raise InputError(
+                f"line of neuron {i} in {path.name!r} must be of {width} bits as the first, not of {len(row)}"
+            )
     bits = np.frombuffer("".join(rows).encode(), np.uint8).reshape(len(rows), width) - ord("0")
     types = np.array([int(row, 2) if len(row) == 2 else 4 for row in _lines(types_path)])
     if types.shape != (axons,) or (types > 3).any():
-        raise InputError(f"file {types_path.name!r} must hold {axons} lines of 2 bits, one for each axon, not {types.size} lines"
-                         + (" of which one has another width" if (types > 3).any() else ""))
+        raise InputError(
+            f"file {types_path.name!r} must hold {axons} lines of 2 bits, one for each axon, not {types.size} lines"
+            + (" of which one has another width" if (types > 3).any() else "")
+        )
     at = axons
 
     def number(length: int, *, signed: bool = True) -> np.ndarray:
         nonlocal at
-        some = bits[:, at:at + length].astype(np.int64)
+        some = bits[:, at : at + length].astype(np.int64)
         at += length
-        value = some @ (1 << np.arange(length - 1, -1, -1)) if length else np.zeros(len(rows), np.int64)
+        value = (
+            some @ (1 << np.arange(length - 1, -1, -1)) if length else np.zeros(len(rows), np.int64)
+        )
         return value - (some[:, 0] << length) if signed else value
 
     v_init, reset = number(FIELD), number(FIELD)
@@ -139,8 +175,10 @@ def _core(path: Path, types_path: Path) -> tuple[RancCore, int]:
     leak, threshold, low = number(FIELD), number(FIELD), number(FIELD)
     mode, dx, dy = number(MODE, signed=False), number(FIELD), number(FIELD)
     axon, delay = number(_address_bits(axons), signed=False), number(DELAY, signed=False)
-    weights = (bits[:, axons - 1::-1] if axons > 1 else bits[:, :1]).T * of_type[types]
-    return RancCore(weights.astype(np.int32), v_init, reset, leak, threshold, low, mode, dx, dy, axon, delay), axons
+    weights = (bits[:, axons - 1 :: -1] if axons > 1 else bits[:, :1]).T * of_type[types]
+    return RancCore(
+        weights.astype(np.int32), v_init, reset, leak, threshold, low, mode, dx, dy, axon, delay
+    ), axons
 
 
 def _geometry(folder: Path, grid: Place | None, output: Place | None) -> tuple[Place, Place]:
@@ -148,14 +186,18 @@ def _geometry(folder: Path, grid: Place | None, output: Place | None) -> tuple[P
     params = read_json(path) if path.is_file() else {}
     for key, want in WIDTHS.items():
         if params.get(key, want) != want:
-            raise InputError(f"{key} in {PARAMS} must be {want}, not {params[key]!r}: no other width is read")
+            raise InputError(
+                f"{key} in {PARAMS} must be {want}, not {params[key]!r}: no other width is read"
+            )
 
     def pair(given: Place | None, keys: tuple[str, str], option: str) -> Place:
         if given is not None:
             return given
         x, y = (params.get(key) for key in keys)
         if not (isinstance(x, int) and isinstance(y, int)):
-            raise InputError(f"{option} must be given (the RANC format does not store it, nor does a {PARAMS}), not left out")
+            raise InputError(
+                f"{option} must be given (the RANC format does not store it, nor does a {PARAMS}), not left out"
+            )
         return x, y
 
     grid = pair(grid, ("grid_dimension_x", "grid_dimension_y"), "--grid WxH")
@@ -163,25 +205,43 @@ def _geometry(folder: Path, grid: Place | None, output: Place | None) -> tuple[P
     if not all(1 <= n <= MAX_GRID for n in grid):
         raise InputError(f"grid must be 1..{MAX_GRID} cores wide and high, not {grid[0]}x{grid[1]}")
     if not _inside(output, grid):
-        raise InputError(f"output must lie in the grid of {grid[0]}x{grid[1]} cores, not at {output[0]},{output[1]}")
+        raise InputError(
+            f"output must lie in the grid of {grid[0]}x{grid[1]} cores, not at {output[0]},{output[1]}"
+        )
     return grid, output
 
 
-def _packets(folder: Path, axons: int, grid: Place, output: Place) -> list[list[tuple[Place, int, int]]] | None:
+def _packets(
+    folder: Path, axons: int, grid: Place, output: Place
+) -> list[list[tuple[Place, int, int]]] | None:
     """Of each tick the packets (core, axon, delay), or None."""
-    rows = _per_tick(folder, "tb_input.txt", "tb_num_inputs.txt", 2 * FIELD + _address_bits(axons) + DELAY)
+    rows = _per_tick(
+        folder, "tb_input.txt", "tb_num_inputs.txt", 2 * FIELD + _address_bits(axons) + DELAY
+    )
     if rows is None:
         return None
     found = []
     for some in rows:
-        found.append([((_signed(r[:FIELD]), _signed(r[FIELD:2 * FIELD])), int(r[2 * FIELD:-DELAY] or "0", 2), int(r[-DELAY:], 2))
-                      for r in some])
+        found.append(
+            [
+                (
+                    (_signed(r[:FIELD]), _signed(r[FIELD : 2 * FIELD])),
+                    int(r[2 * FIELD : -DELAY] or "0", 2),
+                    int(r[-DELAY:], 2),
+                )
+                for r in some
+            ]
+        )
         for place, axon, _ in found[-1]:
             if not _inside(place, grid) or axon >= axons:
-                raise InputError(f"address of a packet in tb_input.txt must be an axon of a core of the grid {grid[0]}x{grid[1]}, "
-                                 f"not axon {axon} of core {place}: check --grid")
+                raise InputError(
+                    f"address of a packet in tb_input.txt must be an axon of a core of the grid {grid[0]}x{grid[1]}, "
+                    f"not axon {axon} of core {place}: check --grid"
+                )
             if place == output:
-                raise InputError(f"packet in tb_input.txt must go to a core, not to the output bus at {place}: check --output")
+                raise InputError(
+                    f"packet in tb_input.txt must go to a core, not to the output bus at {place}: check --output"
+                )
     return found
 
 
@@ -197,15 +257,25 @@ def _per_tick(folder: Path, what: str, counts: str, width: int | None) -> list[l
     if not any(there):
         return None
     if not all(there):
-        raise InputError(f"files {what} and {counts} must be there both or not at all, not only {what if there[0] else counts}")
+        raise InputError(
+            f"files {what} and {counts} must be there both or not at all, not only {what if there[0] else counts}"
+        )
     rows = _lines(folder / what)
     width = width or (len(rows[0]) if rows else 0)
     wrong = next((row for row in rows if len(row) != width), None)
     if wrong is not None or width > 32:
-        raise InputError(f"lines of {what} must all be of {min(width, 32)} bits, not of {len(wrong or rows[0])}")
+        raise InputError(
+            f"lines of {what} must all be of {min(width, 32)} bits, not of {len(wrong or rows[0])}"
+        )
     text = read_bounded(folder / counts, MAX_FILE).decode("ascii", "replace").split()
-    if not all(n.isdecimal() and len(n) < 9 for n in text) or sum(map(int, text)) != len(rows) or not 0 < len(text) <= 1 << 16:
-        raise InputError(f"numbers in {counts} must add up to the {len(rows)} lines of {what}, not to something else")
+    if (
+        not all(n.isdecimal() and len(n) < 9 for n in text)
+        or sum(map(int, text)) != len(rows)
+        or not 0 < len(text) <= 1 << 16
+    ):
+        raise InputError(
+            f"numbers in {counts} must add up to the {len(rows)} lines of {what}, not to something else"
+        )
     ends = np.cumsum([0, *map(int, text)])
     return [rows[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 

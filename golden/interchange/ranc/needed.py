@@ -17,16 +17,36 @@ def needed(files: RancFiles, steps: int) -> dict[Place, np.ndarray]:
     for place, mask in live.items():
         core = files.cores[place]
         for i in np.flatnonzero(mask):
-            if not files.holds(files.goes[place][i]) or (core.axon[i] >= files.axons and files.goes[place][i] != files.output):
-                raise InputError(f"address of neuron {i} of RANC core {place} must be an axon of a core of the grid {files.grid[0]}x"
-                                 f"{files.grid[1]}, not axon {core.axon[i]} of core {files.goes[place][i]}: check --grid")
-    kept = {place: np.array([live[place][i] and goes == files.output for i, goes in enumerate(files.goes[place])], bool)
-              for place in files.cores}
+            if not files.holds(files.goes[place][i]) or (
+                core.axon[i] >= files.axons and files.goes[place][i] != files.output
+            ):
+                raise InputError(
+                    f"address of neuron {i} of RANC core {place} must be an axon of a core of the grid {files.grid[0]}x"
+                    f"{files.grid[1]}, not axon {core.axon[i]} of core {files.goes[place][i]}: check --grid"
+                )
+    kept = {
+        place: np.array(
+            [live[place][i] and goes == files.output for i, goes in enumerate(files.goes[place])],
+            bool,
+        )
+        for place in files.cores
+    }
     while True:
-        heard = {place: (core.weights[:, kept[place]] != 0).any(axis=1) for place, core in files.cores.items()}
-        new = {place: kept[place] | np.array([live[place][i] and goes in heard and heard[goes][core.axon[i]]
-                                                for i, goes in enumerate(files.goes[place])], bool)
-               for place, core in files.cores.items()}
+        heard = {
+            place: (core.weights[:, kept[place]] != 0).any(axis=1)
+            for place, core in files.cores.items()
+        }
+        new = {
+            place: kept[place]
+            | np.array(
+                [
+                    live[place][i] and goes in heard and heard[goes][core.axon[i]]
+                    for i, goes in enumerate(files.goes[place])
+                ],
+                bool,
+            )
+            for place, core in files.cores.items()
+        }
         if all(np.array_equal(new[place], kept[place]) for place in kept):
             return kept
         kept = new
@@ -40,7 +60,10 @@ def _live(files: RancFiles, steps: int) -> dict[Place, np.ndarray]:
         fed = {place: np.ones(files.axons, bool) for place in files.cores}
         for (place, axon), alive in _feeders(files, live).items():
             fed[place][axon] = alive or (place, axon) in files.packet_axons
-        new = {place: alone[place] | (core.weights[fed[place]] != 0).any(axis=0) for place, core in files.cores.items()}
+        new = {
+            place: alone[place] | (core.weights[fed[place]] != 0).any(axis=0)
+            for place, core in files.cores.items()
+        }
         if all(np.array_equal(new[place], live[place]) for place in live):
             return live
         live = new

@@ -50,8 +50,14 @@ Group = tuple[Place, np.ndarray, Place, int, bool]
 """Core, its neurons, where they send to, how late, whether onto shared axons."""
 
 
-def import_ranc(folder: str | Path, *, grid: Place | None = None, output: Place | None = None, first_tick: int | None = None,
-                steps: int | None = None) -> Imported:
+def import_ranc(
+    folder: str | Path,
+    *,
+    grid: Place | None = None,
+    output: Place | None = None,
+    first_tick: int | None = None,
+    steps: int | None = None,
+) -> Imported:
     """Read a RANC network and, where they are there, its test packets.
 
     grid: width and height; output: where the output bus sits; both may stand in tb_spikehard_params.json. first_tick: the tick to
@@ -60,8 +66,10 @@ def import_ranc(folder: str | Path, *, grid: Place | None = None, output: Place 
     """
     files = read_ranc(folder, grid, output)
     if files.outputs is not None and first_tick is None:
-        raise InputError("first tick must be given (--first-tick: to which tick the first line of tb_num_outputs.txt belongs; the layers "
-                         "that a spike passes), not left out")
+        raise InputError(
+            "first tick must be given (--first-tick: to which tick the first line of tb_num_outputs.txt belongs; the layers "
+            "that a spike passes), not left out"
+        )
     first = first_tick or 0
     if first < 0:
         raise InputError(f"first tick must be at least 0, not {first}")
@@ -69,7 +77,9 @@ def import_ranc(folder: str | Path, *, grid: Place | None = None, output: Place 
     known += [] if files.outputs is None else [len(files.outputs) + first]
     steps = steps or max(known, default=0)
     if not steps:
-        raise InputError("steps must be given (--steps) for a RANC network without tb_num_inputs.txt and tb_num_outputs.txt, not left out")
+        raise InputError(
+            "steps must be given (--steps) for a RANC network without tb_num_inputs.txt and tb_num_outputs.txt, not left out"
+        )
     return _Builder(files, steps, first, Path(folder).resolve().name).build()
 
 
@@ -87,24 +97,34 @@ class _Builder:
     def build(self) -> Imported:
         kept = needed(self.files, self.steps)
         if not any(mask.any() for mask in kept.values()):
-            raise InputError(f"RANC network must have a path to the output bus at {self.output[0]},{self.output[1]}, not none: "
-                             "check --output and --grid")
+            raise InputError(
+                f"RANC network must have a path to the output bus at {self.output[0]},{self.output[1]}, not none: "
+                "check --output and --grid"
+            )
         sources: dict[tuple[Place, int], list[tuple[Place, int]]] = defaultdict(list)
         for place, mask in kept.items():
             for i in np.flatnonzero(mask):
                 if self.goes[place][i] != self.output:
-                    sources[self.goes[place][i], int(self.cores[place].axon[i])].append((place, int(i)))
-        shared = {key for key, some in sources.items() if len(some) + (key in self.files.packet_axons) > 1}
+                    sources[self.goes[place][i], int(self.cores[place].axon[i])].append(
+                        (place, int(i))
+                    )
+        shared = {
+            key for key, some in sources.items() if len(some) + (key in self.files.packet_axons) > 1
+        }
         lines = self._lines(kept, set(sources))
         try:
             return self._assemble(kept, self._groups(kept, shared), lines, shared, set())
         except _Cycle:
             added = self._in_cycles(sources) & shared
-        made = self._assemble(kept, self._groups(kept, shared - added), lines, shared - added, added)
+        made = self._assemble(
+            kept, self._groups(kept, shared - added), lines, shared - added, added
+        )
         self._check_added(made, sources, added)
         return made
 
-    def _in_cycles(self, sources: dict[tuple[Place, int], list[tuple[Place, int]]]) -> set[tuple[Place, int]]:
+    def _in_cycles(
+        self, sources: dict[tuple[Place, int], list[tuple[Place, int]]]
+    ) -> set[tuple[Place, int]]:
         """Axons one of whose sources the axon's own core reaches."""
         places = list(self.cores)
         reach = np.eye(len(places), dtype=bool)
@@ -113,33 +133,49 @@ class _Builder:
                 reach[places.index(place), places.index(to)] = True
         for k in range(len(places)):  # Warshall's closure
             reach |= reach[:, k, None] & reach[k]
-        return {(to, axon) for (to, axon), some in sources.items() if any(reach[places.index(to), places.index(p)] for p, _ in some)}
+        return {
+            (to, axon)
+            for (to, axon), some in sources.items()
+            if any(reach[places.index(to), places.index(p)] for p, _ in some)
+        }
 
-    def _check_added(self, made: Imported, sources: dict[tuple[Place, int], list[tuple[Place, int]]],
-                     added: set[tuple[Place, int]]) -> None:
+    def _check_added(
+        self,
+        made: Imported,
+        sources: dict[tuple[Place, int], list[tuple[Place, int]]],
+        added: set[tuple[Place, int]],
+    ) -> None:
         """InputError if two sources of one axon spike for the same tick: then their weights would add up to something else."""
         if made.inputs is None:
-            raise InputError(f"axons with several sources in a cycle of delay 0 (axon {min(added)[1]} of core {min(added)[0]}) must come "
-                             "with test packets (tb_input.txt) on which they can be checked, not without: no relay has time to join them")
+            raise InputError(
+                f"axons with several sources in a cycle of delay 0 (axon {min(added)[1]} of core {min(added)[0]}) must come "
+                "with test packets (tb_input.txt) on which they can be checked, not without: no relay has time to join them"
+            )
         trace = run(made.network, made.inputs, membranes=False)
         spikes: dict[tuple[Place, int], np.ndarray] = {}
         for name, neurons in made.network.metadata["neurons"].items():
             x, y = map(int, name.split("_")[1:3])
-            spikes |= {((x, y), i): trace.spikes[name][0, :, column] for column, i in enumerate(neurons)}
+            spikes |= {
+                ((x, y), i): trace.spikes[name][0, :, column] for column, i in enumerate(neurons)
+            }
         for place, axon in sorted(added):
             arriving = np.zeros(self.steps + 16, np.int64)
             for source in sources[place, axon]:
                 late = int(self.cores[source[0]].delay[source[1]])
-                arriving[late:late + self.steps] += spikes[source]
+                arriving[late : late + self.steps] += spikes[source]
             name = f"input_{place[0]}_{place[1]}"
             if axon in (of := made.network.metadata["input_axons"].get(name, [])):
-                arriving[:self.steps] += made.inputs[name][0, :, of.index(axon)]
-            if (arriving[:self.steps] > 1).any():
-                raise InputError(f"sources of axon {axon} of core {place}, which lies in a cycle of delay 0, must not spike together (no "
-                                 f"relay has time to join them), not as for tick {1 + int(np.argmax(arriving > 1))}: give each an axon "
-                                 "of its own")
+                arriving[: self.steps] += made.inputs[name][0, :, of.index(axon)]
+            if (arriving[: self.steps] > 1).any():
+                raise InputError(
+                    f"sources of axon {axon} of core {place}, which lies in a cycle of delay 0, must not spike together (no "
+                    f"relay has time to join them), not as for tick {1 + int(np.argmax(arriving > 1))}: give each an axon "
+                    "of its own"
+                )
 
-    def _groups(self, kept: dict[Place, np.ndarray], shared: set[tuple[Place, int]]) -> dict[str, Group]:
+    def _groups(
+        self, kept: dict[Place, np.ndarray], shared: set[tuple[Place, int]]
+    ) -> dict[str, Group]:
         """Populations by name."""
         found: dict[tuple[Place, Place, int, bool], list[int]] = defaultdict(list)
         for place in sorted(kept, key=lambda p: (p[1], p[0])):
@@ -151,27 +187,56 @@ class _Builder:
         groups = {}
         for (place, goes, late, relayed), neurons in found.items():
             where = "output" if goes == self.output else f"{goes[0]}_{goes[1]}"
-            name = f"core_{place[0]}_{place[1]}_to_{where}" + (f"_late{late}" if late else "") + ("_shared" if relayed else "")
+            name = (
+                f"core_{place[0]}_{place[1]}_to_{where}"
+                + (f"_late{late}" if late else "")
+                + ("_shared" if relayed else "")
+            )
             groups[name] = (place, np.array(neurons), goes, late, relayed)
         return groups
 
-    def _lines(self, kept: dict[Place, np.ndarray], fed: set[tuple[Place, int]]) -> dict[Place, np.ndarray]:
+    def _lines(
+        self, kept: dict[Place, np.ndarray], fed: set[tuple[Place, int]]
+    ) -> dict[Place, np.ndarray]:
         """Axons of each core that the outside feeds: those with synapses that no neuron addresses, and those that packets address."""
         lines = {}
         for place, core in self.cores.items():
             heard = (core.weights[:, kept[place]] != 0).any(axis=1)
-            mine = [a for a in np.flatnonzero(heard).tolist() if (place, a) not in fed or (place, a) in self.files.packet_axons]
+            mine = [
+                a
+                for a in np.flatnonzero(heard).tolist()
+                if (place, a) not in fed or (place, a) in self.files.packet_axons
+            ]
             if mine:
                 lines[place] = np.array(mine)
         return lines
 
-    def _assemble(self, kept: dict[Place, np.ndarray], groups: dict[str, Group], lines: dict[Place, np.ndarray],
-                  shared: set[tuple[Place, int]], added: set[tuple[Place, int]]) -> Imported:
-        relays = {place: np.array(sorted(a for p, a in shared if p == place)) for place in {p for p, _ in shared}}
-        last = [self.cores[place].axon[neurons].max() for place, neurons, goes, _, _ in groups.values() if goes == self.output]
+    def _assemble(
+        self,
+        kept: dict[Place, np.ndarray],
+        groups: dict[str, Group],
+        lines: dict[Place, np.ndarray],
+        shared: set[tuple[Place, int]],
+        added: set[tuple[Place, int]],
+    ) -> Imported:
+        relays = {
+            place: np.array(sorted(a for p, a in shared if p == place))
+            for place in {p for p, _ in shared}
+        }
+        last = [
+            self.cores[place].axon[neurons].max()
+            for place, neurons, goes, _, _ in groups.values()
+            if goes == self.output
+        ]
         outputs = 1 + int(max([*last, *(a for some in self.files.outputs or () for a in some)]))
-        populations = {name: _population(name, self.cores[place], neurons) for name, (place, neurons, *_) in groups.items()}
-        populations |= {f"shared_{p[0]}_{p[1]}": _relay(f"shared_{p[0]}_{p[1]}", axons.size) for p, axons in relays.items()}
+        populations = {
+            name: _population(name, self.cores[place], neurons)
+            for name, (place, neurons, *_) in groups.items()
+        }
+        populations |= {
+            f"shared_{p[0]}_{p[1]}": _relay(f"shared_{p[0]}_{p[1]}", axons.size)
+            for p, axons in relays.items()
+        }
         populations["output"] = _relay("output", outputs)
 
         edges: list[tuple[str, str, int, np.ndarray]] = []
@@ -211,41 +276,111 @@ class _Builder:
         starts = _starts(list(populations), [(s, t, d) for s, t, d, _ in edges if s in populations])
         whole = []
         for name, population in populations.items():
-            arriving = np.concatenate([w.ravel() for _, t, _, w in edges if t == name] or [np.zeros(0, np.int32)])
+            arriving = np.concatenate(
+                [w.ravel() for _, t, _, w in edges if t == name] or [np.zeros(0, np.int32)]
+            )
             binary = not arriving.size or (arriving.min() >= 0 and arriving.max() <= 1)
-            whole.append(replace(population, start=starts[name], weight_bits=1 if binary else minimal_bits(arriving),
-                                 weight_format=WeightFormat.BINARY if binary else WeightFormat.SIGNED))
-        total, count = sum(core.size for core in self.cores.values()), sum(int(mask.sum()) for mask in kept.values())
+            whole.append(
+                replace(
+                    population,
+                    start=starts[name],
+                    weight_bits=1 if binary else minimal_bits(arriving),
+                    weight_format=WeightFormat.BINARY if binary else WeightFormat.SIGNED,
+                )
+            )
+        total, count = (
+            sum(core.size for core in self.cores.values()),
+            sum(int(mask.sum()) for mask in kept.values()),
+        )
         grid = self.files.grid
-        metadata = {"source": "RANC", "grid": list(grid), "output": list(self.output), "first_tick": self.first, "axons": self.files.axons,
-                    "input_axons": {f"input_{p[0]}_{p[1]}": a.tolist() for p, a in lines.items()},
-                    "neurons": {name: neurons.tolist() for name, (_, neurons, *_) in groups.items()}}
-        network = Network(name=re.sub(r"\W", "_", self.name)[:60] or "ranc", populations=tuple(whole), steps=self.steps, output="output",
-                          inputs=tuple(Input(name=f"input_{p[0]}_{p[1]}", size=a.size) for p, a in lines.items()), metadata=metadata,
-                          edges=tuple(Edge(source=s, target=t, delay=d, weights=np.ascontiguousarray(w, np.int32)) for s, t, d, w in edges))
+        metadata = {
+            "source": "RANC",
+            "grid": list(grid),
+            "output": list(self.output),
+            "first_tick": self.first,
+            "axons": self.files.axons,
+            "input_axons": {f"input_{p[0]}_{p[1]}": a.tolist() for p, a in lines.items()},
+            "neurons": {name: neurons.tolist() for name, (_, neurons, *_) in groups.items()},
+        }
+        network = Network(
+            name=re.sub(r"\W", "_", self.name)[:60] or "ranc",
+            populations=tuple(whole),
+            steps=self.steps,
+            output="output",
+            inputs=tuple(Input(name=f"input_{p[0]}_{p[1]}", size=a.size) for p, a in lines.items()),
+            metadata=metadata,
+            edges=tuple(
+                Edge(source=s, target=t, delay=d, weights=np.ascontiguousarray(w, np.int32))
+                for s, t, d, w in edges
+            ),
+        )
         assumed = [
-            Assumption("grid, output bus", f"{grid[0]}x{grid[1]} cores, at {self.output[0]},{self.output[1]}", "given"),
-            Assumption("first tick", str(self.first), "given: tick of the first line of tb_num_outputs.txt"),
+            Assumption(
+                "grid, output bus",
+                f"{grid[0]}x{grid[1]} cores, at {self.output[0]},{self.output[1]}",
+                "given",
+            ),
+            Assumption(
+                "first tick", str(self.first), "given: tick of the first line of tb_num_outputs.txt"
+            ),
             Assumption("order of a tick", "weights, leak, compare (>=), reset", "RANC"),
-            Assumption("reset", "in the tick of the spike: hard to the reset potential, linear subtracts the threshold", "mode bit"),
-            Assumption("below the negative threshold", "hard: minus the reset potential; linear: minus the (negative) threshold", "RANC"),
-            Assumption("potential", f"{network.membrane_bits} bits", "RANC's simulator does not bound it; its RTL wraps at 9 bits"),
+            Assumption(
+                "reset",
+                "in the tick of the spike: hard to the reset potential, linear subtracts the threshold",
+                "mode bit",
+            ),
+            Assumption(
+                "below the negative threshold",
+                "hard: minus the reset potential; linear: minus the (negative) threshold",
+                "RANC",
+            ),
+            Assumption(
+                "potential",
+                f"{network.membrane_bits} bits",
+                "RANC's simulator does not bound it; its RTL wraps at 9 bits",
+            ),
             Assumption("packets of tick t", "act in tick t + 1 + delay", "RANC"),
-            Assumption("neurons left out", f"{total - count} of {total}", "never spike, or have no path to the output bus"),
-            Assumption("axons with several sources", str(len(shared)), "a spike from any is one spike: relays" if shared else "none"),
+            Assumption(
+                "neurons left out",
+                f"{total - count} of {total}",
+                "never spike, or have no path to the output bus",
+            ),
+            Assumption(
+                "axons with several sources",
+                str(len(shared)),
+                "a spike from any is one spike: relays" if shared else "none",
+            ),
         ]
         if added:
-            assumed.append(Assumption("... and in cycles without time for a relay", str(len(added)),
-                                      "their sources' weights add up: checked, no two spike together on the test packets"))
-        return Imported(network, assumed, self._stimulus(lines), self._expected(outputs), self.first, self.files.axons)
+            assumed.append(
+                Assumption(
+                    "... and in cycles without time for a relay",
+                    str(len(added)),
+                    "their sources' weights add up: checked, no two spike together on the test packets",
+                )
+            )
+        return Imported(
+            network,
+            assumed,
+            self._stimulus(lines),
+            self._expected(outputs),
+            self.first,
+            self.files.axons,
+        )
 
     def _stimulus(self, lines: dict[Place, np.ndarray]) -> dict[str, np.ndarray] | None:
         if self.files.packets is None:
             return None
-        spikes = {place: np.zeros((1, self.steps, axons.size), np.uint8) for place, axons in lines.items()}
+        spikes = {
+            place: np.zeros((1, self.steps, axons.size), np.uint8) for place, axons in lines.items()
+        }
         for tick, some in enumerate(self.files.packets):
             for place, axon, delay in some:
-                if tick + delay < self.steps and place in lines and (hit := np.flatnonzero(lines[place] == axon)).size:
+                if (
+                    tick + delay < self.steps
+                    and place in lines
+                    and (hit := np.flatnonzero(lines[place] == axon)).size
+                ):
                     spikes[place][0, tick + delay, hit[0]] = 1
         return {f"input_{p[0]}_{p[1]}": array for p, array in spikes.items()}
 
@@ -253,7 +388,7 @@ class _Builder:
         if self.files.outputs is None:
             return None
         expected = np.zeros((1, self.steps, size), np.uint8)
-        for tick, some in enumerate(self.files.outputs[:self.steps - self.first]):
+        for tick, some in enumerate(self.files.outputs[: self.steps - self.first]):
             expected[0, self.first + tick, some] = 1
         return expected
 
@@ -262,14 +397,26 @@ def _population(name: str, core: RancCore, neurons: np.ndarray) -> Population:
     hard = core.mode[neurons] == 0
     reset, low = core.reset[neurons], core.low[neurons]
     return Population.make(
-        name, neurons.size, bias=core.leak[neurons], v_th=core.threshold[neurons], v_sub=core.threshold[neurons],
-        reset=np.where(hard, Reset.HARD, Reset.SOFT), v_reset=reset, low=np.where(hard, LowBound.RESET, LowBound.ADD), v_low=low,
-        v_low_reset=-reset, v_low_add=-low, v_init=core.v_init[neurons])
+        name,
+        neurons.size,
+        bias=core.leak[neurons],
+        v_th=core.threshold[neurons],
+        v_sub=core.threshold[neurons],
+        reset=np.where(hard, Reset.HARD, Reset.SOFT),
+        v_reset=reset,
+        low=np.where(hard, LowBound.RESET, LowBound.ADD),
+        v_low=low,
+        v_low_reset=-reset,
+        v_low_add=-low,
+        v_init=core.v_init[neurons],
+    )
 
 
 def _relay(name: str, size: int) -> Population:
     """Spikes when at least one of its sources did, and forgets."""
-    return Population.make(name, size, k0=False, v_th=1, weight_bits=1, weight_format=WeightFormat.BINARY)
+    return Population.make(
+        name, size, k0=False, v_th=1, weight_bits=1, weight_format=WeightFormat.BINARY
+    )
 
 
 def _one_hot(columns: np.ndarray, size: int) -> np.ndarray:
@@ -290,6 +437,10 @@ def _starts(names: list[str], edges: list[tuple[str, str, int]]) -> dict[str, in
                 starts[source], changed = starts[target] + delay - MAX_DELAY, [source]
         if not changed:
             if max(starts.values()) > MAX_START:
-                raise InputError(f"RANC network must be at most {MAX_START} shared axons deep, not {max(starts.values())}")
+                raise InputError(
+                    f"RANC network must be at most {MAX_START} shared axons deep, not {max(starts.values())}"
+                )
             return starts
-    raise _Cycle(f"start ticks must exist, not be forbidden by a cycle through {', '.join(changed)}")
+    raise _Cycle(
+        f"start ticks must exist, not be forbidden by a cycle through {', '.join(changed)}"
+    )

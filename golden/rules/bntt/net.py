@@ -48,7 +48,16 @@ from spikeloop.pysim.network.elements import (
 )
 from spikeloop.pysim.network.graph import Network, start_ticks
 
-__all__ = ["BnttLayer", "BnttNet", "Folded", "exit_step", "fold", "integrate", "spike", "to_network"]
+__all__ = [
+    "BnttLayer",
+    "BnttNet",
+    "Folded",
+    "exit_step",
+    "fold",
+    "integrate",
+    "spike",
+    "to_network",
+]
 
 SURROGATE = 0.3
 GAMMA_LEAST = 0.01  # gains stay positive: the rescaled membrane needs it
@@ -94,7 +103,9 @@ class BnttLayer(nn.Module):
     mean: Tensor
     var: Tensor
 
-    def __init__(self, inputs: int, size: int, steps: int, *, eps: float, momentum: float = 0.1) -> None:
+    def __init__(
+        self, inputs: int, size: int, steps: int, *, eps: float, momentum: float = 0.1
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(inputs, size) / inputs**0.5)
         self.gamma = nn.Parameter(torch.ones(steps, size))
@@ -108,8 +119,10 @@ class BnttLayer(nn.Module):
         Every pair of step and neuron is a feature of its own.
         """
         x = o @ self.weight
-        mean, var, gamma = (p[:x.shape[1]].view(-1) for p in (self.mean, self.var, self.gamma))
-        return F.batch_norm(x.flatten(1), mean, var, gamma, None, self.training, self.momentum, self.eps).view_as(x)
+        mean, var, gamma = (p[: x.shape[1]].view(-1) for p in (self.mean, self.var, self.gamma))
+        return F.batch_norm(
+            x.flatten(1), mean, var, gamma, None, self.training, self.momentum, self.eps
+        ).view_as(x)
 
     def gains(self) -> np.ndarray:
         """a, float64 ``[steps, size]``."""
@@ -120,11 +133,20 @@ class BnttNet(nn.Module):
     """Layers ``sizes[0]`` (input lines) - ... - ``sizes[-1]`` (classes) over ``steps`` steps; ``leak`` lambda, ``theta`` and ``eps`` of the
     normalisation are not printed in the paper."""
 
-    def __init__(self, sizes: Sequence[int], steps: int, *, leak: float = 0.95, theta: float = 1.0, eps: float = 0.1) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        steps: int,
+        *,
+        leak: float = 0.95,
+        theta: float = 1.0,
+        eps: float = 0.1,
+    ) -> None:
         super().__init__()
         self.leak, self.theta = leak, theta
         self.layers: Sequence[BnttLayer] = nn.ModuleList(  # type: ignore[assignment]
-            BnttLayer(m, n, steps, eps=eps) for m, n in pairwise(sizes))
+            BnttLayer(m, n, steps, eps=eps) for m, n in pairwise(sizes)
+        )
 
     def forward(self, o: Tensor) -> Tensor:
         """Input spikes ``[B, T, lines]`` to the membranes of the last layer, ``[B, T, classes]``."""
@@ -170,34 +192,56 @@ def fold(gains: np.ndarray, leak: float) -> Folded:
         above = values.searchsorted(wanted).clip(1, len(values) - 1)
         found[t] = above - (wanted - values[above - 1] < values[above] - wanted)
         chosen[t - 1] = values[found[t]] * chosen[t] / leak
-    return Folded(factor=values[found], gains=chosen, k0=signs[found, 0] == 1, sign=signs[found, 1:].transpose(0, 2, 1),
-                  shift=shifts[found].transpose(0, 2, 1))
+    return Folded(
+        factor=values[found],
+        gains=chosen,
+        k0=signs[found, 0] == 1,
+        sign=signs[found, 1:].transpose(0, 2, 1),
+        shift=shifts[found].transpose(0, 2, 1),
+    )
 
 
 @cache
 def _factors() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The factors above 0 (up to 4) that k0 and three terms of shifts 0..12 make, ascending; of each, as the sum of fewest terms, the signs
     int8 ``[n, 4]``, k0 first, and the shifts uint8 ``[n, 3]``."""
-    terms = [(0, 0), *((sign, shift) for shift in range(MAX_SHIFT + 1) for sign in (1, -1))]  # (0, 0): the term is off
+    terms = [
+        (0, 0),
+        *((sign, shift) for shift in range(MAX_SHIFT + 1) for sign in (1, -1)),
+    ]  # (0, 0): the term is off
     best: dict[float, tuple[int, tuple[tuple[int, int], ...]]] = {}
     for three in combinations_with_replacement(terms, LEAK_TERMS):
         for k0 in (1, 0):
             value = k0 + sum(sign * 2.0**-shift for sign, shift in three)
-            if value > 0 and (value not in best or three.count((0, 0)) > best[value][1].count((0, 0))):
+            if value > 0 and (
+                value not in best or three.count((0, 0)) > best[value][1].count((0, 0))
+            ):
                 best[value] = k0, three
     order = sorted(best)
-    return (np.array(order), np.array([[best[v][0], *(sign for sign, _ in best[v][1])] for v in order], np.int8),
-            np.array([[shift for _, shift in best[v][1]] for v in order], np.uint8))
+    return (
+        np.array(order),
+        np.array([[best[v][0], *(sign for sign, _ in best[v][1])] for v in order], np.int8),
+        np.array([[shift for _, shift in best[v][1]] for v in order], np.uint8),
+    )
 
 
-def to_network(net: BnttNet, *, steps: int | None = None, bits: int = 8, membrane_bits: int = 24, name: str = "bntt") -> Network:
+def to_network(
+    net: BnttNet,
+    *,
+    steps: int | None = None,
+    bits: int = 8,
+    membrane_bits: int = 24,
+    name: str = "bntt",
+) -> Network:
     """The integer network of the trained net: input ``input``, populations hidden1, hidden2, ..., ``output`` (read by membrane).
 
     steps: the first so many (T_exit) of the trained ones, default all, at most 64: a page each. bits: of the weights, 2..16.
     """
     steps = len(net.layers[0].gamma) if steps is None else steps
     if not 1 <= steps <= min(MAX_PAGES, len(net.layers[0].gamma)):
-        raise InputError(f"steps of a net with a page for each must be in 1..{min(MAX_PAGES, len(net.layers[0].gamma))}, not {steps}")
+        raise InputError(
+            f"steps of a net with a page for each must be in 1..{min(MAX_PAGES, len(net.layers[0].gamma))}, not {steps}"
+        )
     if not 2 <= bits <= 16:
         raise InputError(f"weight bits must be in 2..16, not {bits}")
     names = [f"hidden{i}" for i in range(1, len(net.layers))] + ["output"]
@@ -208,21 +252,61 @@ def to_network(net: BnttNet, *, steps: int | None = None, bits: int = 8, membran
         folded = fold(gains, 1.0 if last else net.leak)
         worst[target] = float(np.abs(folded.gains / gains - 1).max())
         weight, mu = _array(layer.weight), _array(layer.mean)[:steps]
-        scale = gains[-1] if last else np.ones(gains.shape[1])  # u is S v / a: one unit for all classes
+        scale = (
+            gains[-1] if last else np.ones(gains.shape[1])
+        )  # u is S v / a: one unit for all classes
         widest = np.abs(weight).max(0) * scale
         widest = widest.max() if last else widest
-        scale = scale * (2**(bits - 1) - 1) / np.where(widest > 0, widest, 1)
+        scale = scale * (2 ** (bits - 1) - 1) / np.where(widest > 0, widest, 1)
         theta = net.theta * scale / folded.gains
-        fires: dict[str, Any] = {} if last else {"v_sub": round_half_away(theta), "v_th": np.array(
-            [[integer_threshold(v, membrane_bits=membrane_bits) for v in row] for row in theta])}
-        populations.append(Population.make(
-            target, gains.shape[1], pages=steps, start=starts[target], weight_bits=bits, bias=round_half_away(-mu * scale),
-            k0=folded.k0, leak_sign=folded.sign, leak_shift=folded.shift, rounding=LeakRounding.TOWARD_ZERO, reset=Reset.SOFT,
-            fire=not last, **fires))
-        edges.append(Edge(source=source, target=target, weights=round_half_away(weight * scale).astype(np.int32)))
-    return Network(name=name, inputs=(Input(name="input", size=len(net.layers[0].weight)),), populations=tuple(populations),
-                   edges=tuple(edges), steps=steps, output="output", readout="membrane", membrane_bits=membrane_bits,
-                   metadata={"gain_error": worst})
+        fires: dict[str, Any] = (
+            {}
+            if last
+            else {
+                "v_sub": round_half_away(theta),
+                "v_th": np.array(
+                    [
+                        [integer_threshold(v, membrane_bits=membrane_bits) for v in row]
+                        for row in theta
+                    ]
+                ),
+            }
+        )
+        populations.append(
+            Population.make(
+                target,
+                gains.shape[1],
+                pages=steps,
+                start=starts[target],
+                weight_bits=bits,
+                bias=round_half_away(-mu * scale),
+                k0=folded.k0,
+                leak_sign=folded.sign,
+                leak_shift=folded.shift,
+                rounding=LeakRounding.TOWARD_ZERO,
+                reset=Reset.SOFT,
+                fire=not last,
+                **fires,
+            )
+        )
+        edges.append(
+            Edge(
+                source=source,
+                target=target,
+                weights=round_half_away(weight * scale).astype(np.int32),
+            )
+        )
+    return Network(
+        name=name,
+        inputs=(Input(name="input", size=len(net.layers[0].weight)),),
+        populations=tuple(populations),
+        edges=tuple(edges),
+        steps=steps,
+        output="output",
+        readout="membrane",
+        membrane_bits=membrane_bits,
+        metadata={"gain_error": worst},
+    )
 
 
 def _array(tensor: Tensor) -> np.ndarray:

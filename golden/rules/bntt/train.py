@@ -33,7 +33,10 @@ from spikeloop.pysim.network.graph import Network
 __all__ = ["NETS", "BnttConfig", "float_accuracy", "train", "train_net"]
 
 EPOCHS, MILESTONES = 4, (0.5, 0.7, 0.9)
-PUBLISHED = {"sequence": {"sequential MNIST, 784 steps": 0.966}, "rate": {"CIFAR-10, VGG9, T = 25": 0.905, "the same, exit at 20": 0.903}}
+PUBLISHED = {
+    "sequence": {"sequential MNIST, 784 steps": 0.966},
+    "rate": {"CIFAR-10, VGG9, T = 25": 0.905, "the same, exit at 20": 0.903},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,39 +62,81 @@ class BnttConfig(LoopConfig):
     REALS = ("lr", "leak", "theta", "eps", "exit_gamma", "momentum", "decay", "gamma_decay")
 
 
-NETS = {"sequence": BnttConfig(encoder=Encoder(name="sequence", steps=28), hidden=(256, 256), bits=10, epochs=EPOCHS),
-        "rate": BnttConfig(encoder=Encoder(name="rate", steps=25), hidden=(128,), epochs=EPOCHS)}
+NETS = {
+    "sequence": BnttConfig(
+        encoder=Encoder(name="sequence", steps=28), hidden=(256, 256), bits=10, epochs=EPOCHS
+    ),
+    "rate": BnttConfig(encoder=Encoder(name="rate", steps=25), hidden=(128,), epochs=EPOCHS),
+}
 
 
-def train_net(config: BnttConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> BnttNet:
+def train_net(
+    config: BnttConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True
+) -> BnttNet:
     """The trained float net, in evaluation. InputError if images and encoder do not fit, or if the training diverges."""
     count, lines = len(data.train_labels), config.encoder.lines(data.pixels)
     check_shift(config.shift, data.pixels)
     if config.encoder.steps > MAX_PAGES:
-        raise InputError(f"steps of the training must be at most {MAX_PAGES}, a page of the chip for each, not {config.encoder.steps}")
+        raise InputError(
+            f"steps of the training must be at most {MAX_PAGES}, a page of the chip for each, not {config.encoder.steps}"
+        )
     if count < config.batch:
-        raise InputError(f"batch of the training must be at most the {count} training images, not {config.batch}")
+        raise InputError(
+            f"batch of the training must be at most the {count} training images, not {config.batch}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        net = BnttNet((lines, *config.hidden, data.classes), config.encoder.steps, leak=config.leak, theta=config.theta, eps=config.eps)
+        net = BnttNet(
+            (lines, *config.hidden, data.classes),
+            config.encoder.steps,
+            leak=config.leak,
+            theta=config.theta,
+            eps=config.eps,
+        )
     groups: list[dict[str, Any]] = [
         {"params": [layer.weight for layer in net.layers]},
-        {"params": [layer.gamma for layer in net.layers], "weight_decay": config.gamma_decay}]
-    optimiser = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.decay)
+        {"params": [layer.gamma for layer in net.layers], "weight_decay": config.gamma_decay},
+    ]
+    optimiser = torch.optim.SGD(
+        groups, lr=config.lr, momentum=config.momentum, weight_decay=config.decay
+    )
     total = config.epochs * (count // config.batch)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [round(part * total) for part in MILESTONES], 0.1)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(
+        optimiser, [round(part * total) for part in MILESTONES], 0.1
+    )
     labels = torch.from_numpy(data.train_labels)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         spikes = drawn(config.encoder, data.train_images[chosen], config.shift, rng)
         return F.cross_entropy(net(torch.from_numpy(spikes).float())[:, -1], labels[chosen])
 
-    fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule, whole_batches=True,
-        after_update=net.clamp_, checkpoint=checkpoint, training=asdict(config) | {"source": data.source}, name="bntt", progress=progress)
+    fit(
+        net,
+        optimiser,
+        loss,
+        count,
+        epochs=config.epochs,
+        batch=config.batch,
+        seed=config.seed,
+        schedule=schedule,
+        whole_batches=True,
+        after_update=net.clamp_,
+        checkpoint=checkpoint,
+        training=asdict(config) | {"source": data.source},
+        name="bntt",
+        progress=progress,
+    )
     return net.eval()
 
 
-def train(config: BnttConfig, data: Dataset, *, name: str = "bntt", checkpoint: Path | None = None, progress: bool = True) -> Network:
+def train(
+    config: BnttConfig,
+    data: Dataset,
+    *,
+    name: str = "bntt",
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> Network:
     """Train, fold, quantise, leave early, score on all test images.
 
     The metadata: ``accuracy_float`` and ``accuracy_integer`` over the T_exit steps that the network has; of the float net the accuracy
@@ -108,29 +153,49 @@ def train(config: BnttConfig, data: Dataset, *, name: str = "bntt", checkpoint: 
     spikes = encoder(data.test_images)
     network = to_network(net, steps=steps, bits=config.bits, name=name)
     return network.with_metadata(
-        rule="bntt", encoder=asdict(encoder), training={**asdict(config), "hidden": list(config.hidden)}, dataset=about(data), curve=curve,
-        gammas=[gamma.mean(1).tolist() for gamma in gammas], accuracy_float=float_accuracy(net, spikes, data.test_labels)[-1],
-        accuracy_integer=right(network, {"input": spikes}, data.test_labels, batch=250) / len(data.test_labels),
-        published=PUBLISHED.get(config.encoder.name, {}))
+        rule="bntt",
+        encoder=asdict(encoder),
+        training={**asdict(config), "hidden": list(config.hidden)},
+        dataset=about(data),
+        curve=curve,
+        gammas=[gamma.mean(1).tolist() for gamma in gammas],
+        accuracy_float=float_accuracy(net, spikes, data.test_labels)[-1],
+        accuracy_integer=right(network, {"input": spikes}, data.test_labels, batch=250)
+        / len(data.test_labels),
+        published=PUBLISHED.get(config.encoder.name, {}),
+    )
 
 
 @torch.inference_mode()
-def float_accuracy(net: BnttNet, spikes: np.ndarray, labels: np.ndarray, batch: int = 500) -> list[float]:
+def float_accuracy(
+    net: BnttNet, spikes: np.ndarray, labels: np.ndarray, batch: int = 500
+) -> list[float]:
     """Share 0..1 of samples ``[n, step, line]`` that the float net gets right after each step."""
     correct = np.zeros(spikes.shape[1], np.int64)
     for at in range(0, len(labels), batch):
-        u = net(torch.from_numpy(spikes[at:at + batch]).float())
-        correct += (u.argmax(2).numpy() == labels[at:at + batch, None]).sum(0)
+        u = net(torch.from_numpy(spikes[at : at + batch]).float())
+        correct += (u.argmax(2).numpy() == labels[at : at + batch, None]).sum(0)
     return (correct / len(labels)).tolist()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="train a net with batch normalisation through time on MNIST")
-    parser.add_argument("--net", choices=sorted(NETS), required=True, help="the image row by row, or as spike rates")
-    parser.add_argument("--gamma-decay", type=float, default=BnttConfig.gamma_decay, help="weight decay of the gains")
+    parser = argparse.ArgumentParser(
+        description="train a net with batch normalisation through time on MNIST"
+    )
+    parser.add_argument(
+        "--net", choices=sorted(NETS), required=True, help="the image row by row, or as spike rates"
+    )
+    parser.add_argument(
+        "--gamma-decay",
+        type=float,
+        default=BnttConfig.gamma_decay,
+        help="weight decay of the gains",
+    )
 
     def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
-        config = replace(NETS[given.net], epochs=given.epochs, seed=given.seed, gamma_decay=given.gamma_decay)
+        config = replace(
+            NETS[given.net], epochs=given.epochs, seed=given.seed, gamma_decay=given.gamma_decay
+        )
         return train(config, data, name=f"bntt-{given.net}", checkpoint=checkpoint)
 
     command(parser, made, EPOCHS)

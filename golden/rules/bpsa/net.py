@@ -42,7 +42,10 @@ from spikeloop.pysim.network.graph import Network, start_ticks
 __all__ = ["ALPHA", "LAMBDA", "U_TH", "BpsaNet", "adjusted_lif", "energy_efficiency"]
 
 U_TH, LAMBDA, ALPHA = 0.5, 0.9, 0.2
-MAC, AC = 4.6, 0.1  # pJ of a floating-point multiply-accumulate and of an integer addition; not printed, but Table 5 follows from them
+MAC, AC = (
+    4.6,
+    0.1,
+)  # pJ of a floating-point multiply-accumulate and of an integer addition; not printed, but Table 5 follows from them
 MEMBRANE_BITS = 24
 LARGEST = 2.0**16  # of a scale: the norm of a dead map may be all but 0
 
@@ -70,7 +73,9 @@ class _AdjustedLif(torch.autograd.Function):
         membranes, spikes = ctx.saved_tensors
         du = torch.empty_like(membranes)
         for t in reversed(range(len(du))):
-            slope = spikes[t] / membranes[t].clamp(min=U_TH)  # 1 / u where there is a spike, and u > u_th
+            slope = spikes[t] / membranes[t].clamp(
+                min=U_TH
+            )  # 1 / u where there is a spike, and u > u_th
             torch.mul(grads[0][t], slope, out=du[t])
             if t < len(du) - 1:
                 through = slope.mul_(ctx.alpha).add_(1).sub_(spikes[t])
@@ -98,7 +103,9 @@ class BpsaLayer(nn.Module):
         """Spikes ``[T, B, inputs]`` to spikes ``[T, B, size]``."""
         flat = x.flatten(0, 1)
         if self.conv:
-            current = F.conv2d(flat.view(-1, *self.conv.source), self.weight, stride=self.conv.stride)
+            current = F.conv2d(
+                flat.view(-1, *self.conv.source), self.weight, stride=self.conv.stride
+            )
         else:
             current = flat @ self.weight.T
         return adjusted_lif(F.relu(self.norm(current)).view(*x.shape[:2], -1))
@@ -107,16 +114,35 @@ class BpsaLayer(nn.Module):
     def folded(self, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weights int32, shaped as the layer's, bias int64 and v_th int64 per map or neuron."""
         norm = self.norm
-        assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
-        weight, gamma, beta, mean, var = (part.double().numpy() for part in (self.weight, norm.weight, norm.bias, norm.running_mean,
-                                                                             norm.running_var))
-        weight, bias = fold_batch_norm(weight, np.zeros_like(beta), gamma, beta, mean, var, norm.eps)
+        assert (
+            isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+            and norm.running_mean is not None
+            and norm.running_var is not None
+        )
+        weight, gamma, beta, mean, var = (
+            part.double().numpy()
+            for part in (self.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        )
+        weight, bias = fold_batch_norm(
+            weight, np.zeros_like(beta), gamma, beta, mean, var, norm.eps
+        )
         flat = weight.reshape(len(weight), -1)
-        scale = np.minimum(((1 << (bits - 1)) - 1) / np.maximum(np.abs(flat).max(1), 1e-30), LARGEST)
+        scale = np.minimum(
+            ((1 << (bits - 1)) - 1) / np.maximum(np.abs(flat).max(1), 1e-30), LARGEST
+        )
         weights = round_half_away(flat * scale[:, None]).astype(np.int32).reshape(weight.shape)
         limit = 1 << (MEMBRANE_BITS - 1)
-        return weights, round_half_away(bias * scale).clip(-limit, limit - 1), np.array(
-            [integer_threshold(U_TH * s, strict=True, membrane_bits=MEMBRANE_BITS) for s in scale], np.int64)
+        return (
+            weights,
+            round_half_away(bias * scale).clip(-limit, limit - 1),
+            np.array(
+                [
+                    integer_threshold(U_TH * s, strict=True, membrane_bits=MEMBRANE_BITS)
+                    for s in scale
+                ],
+                np.int64,
+            ),
+        )
 
 
 class BpsaNet(nn.Module):
@@ -125,11 +151,15 @@ class BpsaNet(nn.Module):
     def __init__(self, layers: Sequence[Layer], classes: int = 10) -> None:
         super().__init__()
         if layers[-1].size % classes:
-            raise InputError(f"last layer of a net that votes must have as many neurons for each of {classes} classes, "
-                             f"not {layers[-1].size} in all")
+            raise InputError(
+                f"last layer of a net that votes must have as many neurons for each of {classes} classes, "
+                f"not {layers[-1].size} in all"
+            )
         self.structure, self.classes = tuple(layers), classes
         self.metadata: dict[str, Any] = {}
-        self.layers = nn.ModuleList(nn.Identity() if layer.pool else BpsaLayer(layer) for layer in layers)
+        self.layers = nn.ModuleList(
+            nn.Identity() if layer.pool else BpsaLayer(layer) for layer in layers
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Input spikes ``[T, B, inputs]`` to the spikes ``[T, B, size]`` of every layer, pools among them."""
@@ -150,7 +180,10 @@ class BpsaNet(nn.Module):
 
     def to_network(self, steps: int, *, bits: int = 8, name: str = "bpsa") -> Network:
         """The integer network of ``bits``-bit weights for samples of ``steps``, with the norm's running statistics."""
-        names = [f"{'pool' if layer.pool else 'hidden'}{i + 1}" for i, layer in enumerate(self.structure[:-1])] + ["output", "vote"]
+        names = [
+            f"{'pool' if layer.pool else 'hidden'}{i + 1}"
+            for i, layer in enumerate(self.structure[:-1])
+        ] + ["output", "vote"]
         chain = list(pairwise(["input", *names]))
         starts = start_ticks(names, [(*pair, 0) for pair in chain])
         leak = best_leak(LAMBDA)
@@ -158,23 +191,62 @@ class BpsaNet(nn.Module):
         for r, term in enumerate(leak.terms):
             sign[0, r], shift[0, r] = term
         populations, edges = [], []
-        for layer, module, (source, target) in zip(self.structure, self.layers, chain, strict=False):
+        for layer, module, (source, target) in zip(
+            self.structure, self.layers, chain, strict=False
+        ):
             if isinstance(module, BpsaLayer):
                 weights, bias, v_th = module.folded(bits)
-                populations.append(Population.make(
-                    target, layer.size, start=starts[target], weight_bits=bits, bias=per_neuron(bias, layer.conv),
-                    v_th=per_neuron(v_th, layer.conv), rectify=True, k0=leak.k0, leak_sign=sign, leak_shift=shift))
+                populations.append(
+                    Population.make(
+                        target,
+                        layer.size,
+                        start=starts[target],
+                        weight_bits=bits,
+                        bias=per_neuron(bias, layer.conv),
+                        v_th=per_neuron(v_th, layer.conv),
+                        rectify=True,
+                        k0=leak.k0,
+                        leak_sign=sign,
+                        leak_shift=shift,
+                    )
+                )
                 weights = weights if layer.conv else np.ascontiguousarray(weights.T)
             else:  # OR: no memory, one spike is enough
                 assert layer.conv
-                populations.append(Population.make(target, layer.size, start=starts[target], weight_bits=1, k0=False,
-                                                   weight_format=WeightFormat.BINARY))
+                populations.append(
+                    Population.make(
+                        target,
+                        layer.size,
+                        start=starts[target],
+                        weight_bits=1,
+                        k0=False,
+                        weight_format=WeightFormat.BINARY,
+                    )
+                )
                 weights = np.ones(layer.conv.weights_shape, np.int32)
             edges.append(Edge(source=source, target=target, weights=weights, conv=layer.conv))
-        populations.append(Population.make("vote", self.classes, start=starts["vote"], weight_bits=1, weight_format=WeightFormat.BINARY,
-                                           fire=False))
-        groups = np.eye(self.classes, dtype=np.int32).repeat(self.structure[-1].size // self.classes, 0)
+        populations.append(
+            Population.make(
+                "vote",
+                self.classes,
+                start=starts["vote"],
+                weight_bits=1,
+                weight_format=WeightFormat.BINARY,
+                fire=False,
+            )
+        )
+        groups = np.eye(self.classes, dtype=np.int32).repeat(
+            self.structure[-1].size // self.classes, 0
+        )
         edges.append(Edge(source="output", target="vote", weights=groups))
-        return Network(name=name, inputs=(Input(name="input", size=self.structure[0].inputs),), populations=tuple(populations),
-                       edges=tuple(edges), steps=steps, output="vote", readout="membrane", membrane_bits=MEMBRANE_BITS,
-                       metadata={**self.metadata, "bits": bits, "leak": leak.value, "leak_error": leak.error})
+        return Network(
+            name=name,
+            inputs=(Input(name="input", size=self.structure[0].inputs),),
+            populations=tuple(populations),
+            edges=tuple(edges),
+            steps=steps,
+            output="vote",
+            readout="membrane",
+            membrane_bits=MEMBRANE_BITS,
+            metadata={**self.metadata, "bits": bits, "leak": leak.value, "leak_error": leak.error},
+        )

@@ -30,7 +30,14 @@ from spikeloop.pysim.network.graph import Network
 
 __all__ = ["BpsaConfig", "integer_network", "train"]
 
-PUBLISHED = {"accuracy": 0.9967, "accuracy_table5": 0.9958, "baseline": 0.9942, "rate": 0.082, "baseline_rate": 0.183, "efficiency": 35.1}
+PUBLISHED = {
+    "accuracy": 0.9967,
+    "accuracy_table5": 0.9958,
+    "baseline": 0.9942,
+    "rate": 0.082,
+    "baseline_rate": 0.183,
+    "efficiency": 35.1,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +54,9 @@ class BpsaConfig(LoopConfig):
     shift: int = 1
 
 
-def train(config: BpsaConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> BpsaNet:
+def train(
+    config: BpsaConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True
+) -> BpsaNet:
     """Train a net and score it on the test images of ``data``; ``checkpoint``: file to resume from.
 
     The net's metadata: ``rule``, ``encoder``, ``training``, ``dataset``, ``curve``, ``synapses``, ``accuracy_float``, ``spikes`` (per test
@@ -56,7 +65,9 @@ def train(config: BpsaConfig, data: Dataset, *, checkpoint: Path | None = None, 
     """
     lines, side = config.encoder.lines(data.pixels), math.isqrt(data.pixels)
     if lines != side**2:
-        raise InputError(f"images for this net must be square and drive a line for each of {data.pixels} pixels, not {lines} lines")
+        raise InputError(
+            f"images for this net must be square and drive a line for each of {data.pixels} pixels, not {lines} lines"
+        )
     layers = structure(config.structure, (1, side, side), "c mp fc")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -64,7 +75,9 @@ def train(config: BpsaConfig, data: Dataset, *, checkpoint: Path | None = None, 
     count = len(data.train_labels)
     updates = count // config.batch
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * max(updates, 1))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, config.epochs * max(updates, 1)
+    )
     wanted = torch.eye(data.classes)[torch.from_numpy(data.train_labels)]
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
@@ -73,27 +86,51 @@ def train(config: BpsaConfig, data: Dataset, *, checkpoint: Path | None = None, 
 
     how = asdict(config)
     net.train()
-    curve = fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule,
-                whole_batches=True, checkpoint=checkpoint, training=how | {"source": data.source}, name="BPSA", progress=progress)
+    curve = fit(
+        net,
+        optimiser,
+        loss,
+        count,
+        epochs=config.epochs,
+        batch=config.batch,
+        seed=config.seed,
+        schedule=schedule,
+        whole_batches=True,
+        checkpoint=checkpoint,
+        training=how | {"source": data.source},
+        name="BPSA",
+        progress=progress,
+    )
     net.eval()
     score, counts = _score(net, config.encoder(data.test_images), data.test_labels)
     neurons = sum(layer.size for layer in layers if not layer.pool)
     fired = sum(n for n, layer in zip(counts, layers, strict=True) if not layer.pool)
     rate = fired / (neurons * config.encoder.steps)
     net.metadata = {
-        "rule": "bpsa", "encoder": how.pop("encoder"), "training": how, "dataset": about(data), "curve": curve, "published": PUBLISHED,
-        "synapses": synapses(layers), "accuracy_float": score, "spikes": sum(counts), "rate": rate,
-        "efficiency": energy_efficiency(rate, config.encoder.steps)}
+        "rule": "bpsa",
+        "encoder": how.pop("encoder"),
+        "training": how,
+        "dataset": about(data),
+        "curve": curve,
+        "published": PUBLISHED,
+        "synapses": synapses(layers),
+        "accuracy_float": score,
+        "spikes": sum(counts),
+        "rate": rate,
+        "efficiency": energy_efficiency(rate, config.encoder.steps),
+    }
     return net
 
 
 @torch.no_grad()
-def _score(net: BpsaNet, spikes: np.ndarray, labels: np.ndarray, batch: int = 500) -> tuple[float, list[float]]:
+def _score(
+    net: BpsaNet, spikes: np.ndarray, labels: np.ndarray, batch: int = 500
+) -> tuple[float, list[float]]:
     """Accuracy, and spikes of each layer per sample."""
     correct, counts = 0, np.zeros(len(net.structure))
     for at in range(0, len(labels), batch):
-        every = net(time_first(spikes[at:at + batch]))
-        correct += int((net.votes(every[-1]).argmax(1).numpy() == labels[at:at + batch]).sum())
+        every = net(time_first(spikes[at : at + batch]))
+        correct += int((net.votes(every[-1]).argmax(1).numpy() == labels[at : at + batch]).sum())
         counts += [float(s.sum()) for s in every]
     return correct / len(labels), (counts / len(labels)).tolist()
 
@@ -102,22 +139,33 @@ def integer_network(net: BpsaNet, data: Dataset, *, bits: int = 8) -> Network:
     """The integer network, with ``accuracy_integer`` on the test images of ``data`` in its metadata."""
     encoder = Encoder(**net.metadata["encoder"])
     network = net.to_network(encoder.steps, bits=bits)
-    score = right(network, {"input": encoder(data.test_images)}, data.test_labels, batch=250) / len(data.test_labels)
+    score = right(network, {"input": encoder(data.test_images)}, data.test_labels, batch=250) / len(
+        data.test_labels
+    )
     return network.with_metadata(accuracy_integer=score)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train a BPSA net on MNIST")
-    parser.add_argument("--structure", default=BpsaConfig.structure, help="layers, as in 12c5/2-24c3-mp2-fc100-fc50")
-    parser.add_argument("--encoder", choices=ENCODERS, default="rate", help="how images become spikes")
+    parser.add_argument(
+        "--structure", default=BpsaConfig.structure, help="layers, as in 12c5/2-24c3-mp2-fc100-fc50"
+    )
+    parser.add_argument(
+        "--encoder", choices=ENCODERS, default="rate", help="how images become spikes"
+    )
     parser.add_argument("--steps", type=int, default=8, help="steps of a sample")
     parser.add_argument("--lr", type=float, default=BpsaConfig.lr, help="first learning rate")
     parser.add_argument("--bits", type=int, default=8, help="bits of a weight")
 
     def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
         check_int("bits of a weight", given.bits, 2, 16)  # now, not after the training
-        config = BpsaConfig(structure=given.structure, encoder=Encoder(name=given.encoder, steps=given.steps), epochs=given.epochs,
-                            lr=given.lr, seed=given.seed)
+        config = BpsaConfig(
+            structure=given.structure,
+            encoder=Encoder(name=given.encoder, steps=given.steps),
+            epochs=given.epochs,
+            lr=given.lr,
+            seed=given.seed,
+        )
         return integer_network(train(config, data, checkpoint=checkpoint), data, bits=given.bits)
 
     command(parser, made, BpsaConfig.epochs)

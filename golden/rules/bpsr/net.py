@@ -37,15 +37,25 @@ class BpsrLayer(nn.Module):
         shape = layer.conv.weights_shape if layer.conv else (layer.inputs, layer.size)
         fan_in = math.prod(shape[1:]) if layer.conv else layer.inputs
         self.weight = nn.Parameter(torch.randn(shape) * (GAIN / fan_in**0.5))
-        self.recurrent = nn.Parameter(torch.randn(layer.size, layer.size) * (0.5 / layer.size**0.5)) if layer.recurrent else None
+        self.recurrent = (
+            nn.Parameter(torch.randn(layer.size, layer.size) * (0.5 / layer.size**0.5))
+            if layer.recurrent
+            else None
+        )
         self.bias = nn.Parameter(torch.zeros(shape[0] if layer.conv else layer.size))
         self.tau = nn.Parameter(torch.full((1,) if layer.conv else (layer.size,), 0.5))
         self.rewiring = nn.ModuleList()
         if rewiring:
-            apart = distances(shape[1], shape[0]).T[:, :, None, None] if layer.conv else distances(layer.inputs, layer.size)
+            apart = (
+                distances(shape[1], shape[0]).T[:, :, None, None]
+                if layer.conv
+                else distances(layer.inputs, layer.size)
+            )
             self.rewiring.append(Rewiring(self.weight, apart, rewiring))
             if self.recurrent is not None:
-                self.rewiring.append(Rewiring(self.recurrent, distances(layer.size, layer.size, same=True), rewiring))
+                self.rewiring.append(
+                    Rewiring(self.recurrent, distances(layer.size, layer.size, same=True), rewiring)
+                )
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -55,7 +65,9 @@ class BpsrLayer(nn.Module):
         """Input spikes ``[T, B, inputs]`` to spikes and membranes before reset, ``[T, B, size]``."""
         flat = x.flatten(0, 1)
         if self.conv:
-            current = F.conv2d(flat.view(-1, *self.conv.source), self.weight, self.bias, self.conv.stride).flatten(1)
+            current = F.conv2d(
+                flat.view(-1, *self.conv.source), self.weight, self.bias, self.conv.stride
+            ).flatten(1)
         else:
             current = torch.addmm(self.bias, flat, self.weight)
         return lif(current.view(*x.shape[:2], -1), self.tau, self.recurrent)

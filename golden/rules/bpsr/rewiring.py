@@ -33,7 +33,12 @@ class RewiringConfig:
     beta_m: float = 0.99
 
     def __post_init__(self) -> None:
-        for key, most in (("theta_w", math.inf), ("theta_m", math.inf), ("mu_m", math.inf), ("beta_m", 1)):
+        for key, most in (
+            ("theta_w", math.inf),
+            ("theta_m", math.inf),
+            ("mu_m", math.inf),
+            ("beta_m", 1),
+        ):
             value = getattr(self, key)
             if not 0 <= value <= most or value == math.inf:
                 limits = "in 0..1" if most == 1 else "a number of at least 0"
@@ -50,7 +55,9 @@ class Rewiring(nn.Module):
     def __init__(self, weight: nn.Parameter, distance: Tensor, config: RewiringConfig) -> None:
         super().__init__()
         self.config = config
-        self._weight = (weight,)  # in a tuple: the parameter belongs to the layer, not to this module
+        self._weight = (
+            weight,
+        )  # in a tuple: the parameter belongs to the layer, not to this module
         self.register_buffer("momentum", torch.zeros_like(weight.data))
         self.register_buffer("least", config.theta_m * (1 + config.mu_m * distance))
         self.register_buffer("mask", torch.ones_like(weight.data, dtype=torch.bool))

@@ -38,9 +38,16 @@ __all__ = ["BpsrConfig", "integer_network", "train"]
 CALIBRATION = 1000  # training images that PTQ sees
 THETA_M = 1.5e-4
 PUBLISHED = {  # Table 3 and section 4.4.1
-    "8c5/2-16c3/2-r100-fc10": {"accuracy": 0.9833, "synapses": 73_000, "spikes": 542, "unpruned_accuracy": 0.9843, "unpruned_spikes": 2600,
-                               "ptq_drop": [0.0022, 0.0061]},
-    "8c5/2-16c3/2-fc100-fc10": {"accuracy": 0.9756, "synapses": 98_000, "spikes": 859}}
+    "8c5/2-16c3/2-r100-fc10": {
+        "accuracy": 0.9833,
+        "synapses": 73_000,
+        "spikes": 542,
+        "unpruned_accuracy": 0.9843,
+        "unpruned_spikes": 2600,
+        "ptq_drop": [0.0022, 0.0061],
+    },
+    "8c5/2-16c3/2-fc100-fc10": {"accuracy": 0.9756, "synapses": 98_000, "spikes": 859},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +71,9 @@ class BpsrConfig(LoopConfig):
     REALS = (*LoopConfig.REALS, "weight_cost", "spike_cost")
 
 
-def train(config: BpsrConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> BpsrNet:
+def train(
+    config: BpsrConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True
+) -> BpsrNet:
     """Train a net and score it on the test images of ``data``; ``checkpoint``: file to resume from.
 
     The net's metadata: ``rule``, ``encoder``, ``training`` (the configuration), ``dataset``, ``curve`` (per epoch the loss and the synapses
@@ -76,13 +85,17 @@ def train(config: BpsrConfig, data: Dataset, *, checkpoint: Path | None = None, 
     check_shift(config.shift, data.pixels)
     layers = structure(config.structure, (1, side, side) if square else (lines, 1, 1), "c r fc")
     if layers[-1].size < data.classes:
-        raise InputError(f"structure of a net must end with at least fc{data.classes} (classes), not with fc{layers[-1].size}")
+        raise InputError(
+            f"structure of a net must end with at least fc{data.classes} (classes), not with fc{layers[-1].size}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = BpsrNet(layers, config.rewiring)
     count = len(data.train_labels)
     optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * -(-count // config.batch))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, config.epochs * -(-count // config.batch)
+    )
     optimiser.register_step_pre_hook(lambda *_: net.before_update(config.weight_cost))
     labels = torch.from_numpy(data.train_labels)
 
@@ -91,48 +104,98 @@ def train(config: BpsrConfig, data: Dataset, *, checkpoint: Path | None = None, 
         return count_loss(net(time_first(spikes)), labels[chosen], config.spike_cost)
 
     about_training = asdict(config)
-    curve = fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule,
-                after_update=net.after_update, after_epoch=lambda _: {"synapses": net.synapses}, checkpoint=checkpoint,
-                training=about_training | {"source": data.source}, name="BPSR", progress=progress)
+    curve = fit(
+        net,
+        optimiser,
+        loss,
+        count,
+        epochs=config.epochs,
+        batch=config.batch,
+        seed=config.seed,
+        schedule=schedule,
+        after_update=net.after_update,
+        after_epoch=lambda _: {"synapses": net.synapses},
+        checkpoint=checkpoint,
+        training=about_training | {"source": data.source},
+        name="BPSR",
+        progress=progress,
+    )
     net.settle()
     net.check_finite()
     spikes = config.encoder(data.test_images)
     net.metadata = {
-        "rule": "bpsr", "encoder": about_training.pop("encoder"), "training": about_training, "dataset": about(data), "curve": curve,
-        "synapses": net.synapses, "synapses_dense": synapses(layers), "accuracy_float": accuracy(net, spikes, data.test_labels),
-        "spikes": sum(float(layer.sum(dtype=np.int64)) for layer in float_spikes(net, spikes)) / len(spikes)}
+        "rule": "bpsr",
+        "encoder": about_training.pop("encoder"),
+        "training": about_training,
+        "dataset": about(data),
+        "curve": curve,
+        "synapses": net.synapses,
+        "synapses_dense": synapses(layers),
+        "accuracy_float": accuracy(net, spikes, data.test_labels),
+        "spikes": sum(float(layer.sum(dtype=np.int64)) for layer in float_spikes(net, spikes))
+        / len(spikes),
+    }
     if config.structure in PUBLISHED:
         net.metadata["published"] = PUBLISHED[config.structure]
     return net
 
 
-def integer_network(net: BpsrNet, data: Dataset, *, bits: int = 8, scale: str = "layer") -> tuple[Network, dict[str, Any]]:
+def integer_network(
+    net: BpsrNet, data: Dataset, *, bits: int = 8, scale: str = "layer"
+) -> tuple[Network, dict[str, Any]]:
     """PTQ on training images of ``data``, with ``accuracy_integer`` on its test images in the metadata, and quantize's report."""
     encoder = Encoder(**net.metadata["encoder"])
-    network, report = quantize(net, encoder(data.train_images[:CALIBRATION]), data.train_labels[:CALIBRATION], bits=bits, scale=scale,
-                               name=f"bpsr_{bits}bit")
-    score = right(network, {"input": encoder(data.test_images)}, data.test_labels) / len(data.test_labels)
+    network, report = quantize(
+        net,
+        encoder(data.train_images[:CALIBRATION]),
+        data.train_labels[:CALIBRATION],
+        bits=bits,
+        scale=scale,
+        name=f"bpsr_{bits}bit",
+    )
+    score = right(network, {"input": encoder(data.test_images)}, data.test_labels) / len(
+        data.test_labels
+    )
     return network.with_metadata(accuracy_integer=score), report
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train a BPSR net on MNIST")
-    parser.add_argument("--structure", default=BpsrConfig.structure, help="layers, as in 8c5/2-16c3/2-r100-fc10")
-    parser.add_argument("--encoder", choices=ENCODERS, default="rank_order", help="how images become spikes")
+    parser.add_argument(
+        "--structure", default=BpsrConfig.structure, help="layers, as in 8c5/2-16c3/2-r100-fc10"
+    )
+    parser.add_argument(
+        "--encoder", choices=ENCODERS, default="rank_order", help="how images become spikes"
+    )
     parser.add_argument("--steps", type=int, default=8, help="steps of a sample")
     parser.add_argument("--bits", type=int, default=8, help="bits of a weight after quantisation")
-    parser.add_argument("--scale", choices=SCALES, default="layer", help="plain: 2^(bits - 1), as in the paper; layer: one a layer")
-    parser.add_argument("--dense", action="store_true", help="no rewiring and no weight cost: every synapse stays")
+    parser.add_argument(
+        "--scale",
+        choices=SCALES,
+        default="layer",
+        help="plain: 2^(bits - 1), as in the paper; layer: one a layer",
+    )
+    parser.add_argument(
+        "--dense", action="store_true", help="no rewiring and no weight cost: every synapse stays"
+    )
     for name in ("weight_cost", "spike_cost", "theta_m"):
         default = THETA_M if name == "theta_m" else getattr(BpsrConfig, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default)
 
     def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
         check_int("bits of a weight", given.bits, 2, 16)  # now, not after the training
-        config = BpsrConfig(structure=given.structure, encoder=Encoder(name=given.encoder, steps=given.steps), epochs=given.epochs,
-                            seed=given.seed, spike_cost=given.spike_cost, weight_cost=0.0 if given.dense else given.weight_cost,
-                            rewiring=None if given.dense else RewiringConfig(theta_m=given.theta_m))
-        return integer_network(train(config, data, checkpoint=checkpoint), data, bits=given.bits, scale=given.scale)[0]
+        config = BpsrConfig(
+            structure=given.structure,
+            encoder=Encoder(name=given.encoder, steps=given.steps),
+            epochs=given.epochs,
+            seed=given.seed,
+            spike_cost=given.spike_cost,
+            weight_cost=0.0 if given.dense else given.weight_cost,
+            rewiring=None if given.dense else RewiringConfig(theta_m=given.theta_m),
+        )
+        return integer_network(
+            train(config, data, checkpoint=checkpoint), data, bits=given.bits, scale=given.scale
+        )[0]
 
     command(parser, made, BpsrConfig.epochs)
 

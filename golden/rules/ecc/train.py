@@ -83,16 +83,25 @@ class _Net(nn.Module):
         few, many = config.channels
         self.side, self.first, self.clip = side, (side - 5) // 2 + 1, config.clip
         if side < 5 or self.first % 4:
-            raise InputError(f"images of this net must have a side of 12, 20, 28, ... pixels, not {side}")
+            raise InputError(
+                f"images of this net must have a side of 12, 20, 28, ... pixels, not {side}"
+            )
         self.convs: Sequence[nn.Conv2d] = nn.ModuleList(  # type: ignore[assignment]
-            [nn.Conv2d(1, few, 5, stride=2), *(nn.Conv2d(n, many, 3, padding=1) for n in (few, many, many))])
+            [
+                nn.Conv2d(1, few, 5, stride=2),
+                *(nn.Conv2d(n, many, 3, padding=1) for n in (few, many, many)),
+            ]
+        )
         self.norms: Sequence[nn.BatchNorm2d] = nn.ModuleList(  # type: ignore[assignment]
-            [nn.BatchNorm2d(n, eps=EPS) for n in (few, many, many, many)])
+            [nn.BatchNorm2d(n, eps=EPS) for n in (few, many, many, many)]
+        )
         self.last = nn.Conv2d(many, classes, self.first // 4)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pixels ``[B, 1, side, side]`` to sums ``[B, classes]``."""
-        one, two, three, four = (lambda a, c=c, n=n: n(c(a)) for c, n in zip(self.convs, self.norms, strict=True))
+        one, two, three, four = (
+            lambda a, c=c, n=n: n(c(a)) for c, n in zip(self.convs, self.norms, strict=True)
+        )
         a = self._relu(two(F.avg_pool2d(self._relu(one(x)), 2)))
         a = self._relu(four(self._relu(three(a))) + a)
         out: Tensor = self.last(F.avg_pool2d(a, 2)).flatten(1)
@@ -106,22 +115,60 @@ class _Net(nn.Module):
         few, many = self.convs[0].out_channels, self.convs[1].out_channels
         inner = self.first // 2
         one = Conv.make((1, self.side, self.side), few, (5, 5), stride=(2, 2))
-        two, inside = (Conv.make((n, inner, inner), many, (3, 3), padding=(1, 1)) for n in (few, many))
-        last = Conv.make((many, inner // 2, inner // 2), self.last.out_channels, (inner // 2, inner // 2))
+        two, inside = (
+            Conv.make((n, inner, inner), many, (3, 3), padding=(1, 1)) for n in (few, many)
+        )
+        last = Conv.make(
+            (many, inner // 2, inner // 2), self.last.out_channels, (inner // 2, inner // 2)
+        )
         (w1, b1), (w2, b2), (w3, b3), (w4, b4) = (
-            fold_batch_norm(_array(c.weight), _array(c.bias), _array(n.weight), _array(n.bias), _array(n.running_mean),
-                            _array(n.running_var), EPS) for c, n in zip(self.convs, self.norms, strict=True))
+            fold_batch_norm(
+                _array(c.weight),
+                _array(c.bias),
+                _array(n.weight),
+                _array(n.bias),
+                _array(n.running_mean),
+                _array(n.running_var),
+                EPS,
+            )
+            for c, n in zip(self.convs, self.norms, strict=True)
+        )
         two, w2 = fold_pool(two, w2, 2)
         last, w5 = fold_pool(last, _array(self.last.weight), 2)
-        return Cnn(clip=self.clip, layers=(
-            Layer(name="conv1", branches=(Branch(source=IMAGE, conv=one, weights=w1),), bias=b1),
-            Layer(name="conv2", branches=(Branch(source="conv1", conv=two, weights=w2),), bias=b2),
-            Layer(name="conv3", branches=(Branch(source="conv2", conv=inside, weights=w3),), bias=b3),
-            Layer(name="conv4", branches=(Branch(source="conv3", conv=inside, weights=w4), identity("conv2", two.target)), bias=b4),
-            Layer(name="output", branches=(Branch(source="conv4", conv=last, weights=w5),), bias=_array(self.last.bias))))
+        return Cnn(
+            clip=self.clip,
+            layers=(
+                Layer(
+                    name="conv1", branches=(Branch(source=IMAGE, conv=one, weights=w1),), bias=b1
+                ),
+                Layer(
+                    name="conv2", branches=(Branch(source="conv1", conv=two, weights=w2),), bias=b2
+                ),
+                Layer(
+                    name="conv3",
+                    branches=(Branch(source="conv2", conv=inside, weights=w3),),
+                    bias=b3,
+                ),
+                Layer(
+                    name="conv4",
+                    branches=(
+                        Branch(source="conv3", conv=inside, weights=w4),
+                        identity("conv2", two.target),
+                    ),
+                    bias=b4,
+                ),
+                Layer(
+                    name="output",
+                    branches=(Branch(source="conv4", conv=last, weights=w5),),
+                    bias=_array(self.last.bias),
+                ),
+            ),
+        )
 
 
-def train_cnn(config: EccConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> Cnn:
+def train_cnn(
+    config: EccConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True
+) -> Cnn:
     """The trained CNN. InputError if images and net do not fit, or if the training diverges."""
     side, count = math.isqrt(data.pixels), len(data.train_labels)
     if side**2 != data.pixels:
@@ -130,19 +177,42 @@ def train_cnn(config: EccConfig, data: Dataset, *, checkpoint: Path | None = Non
         torch.manual_seed(config.seed)
         net = _Net(config, side, data.classes)
     optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * -(-count // config.batch))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, config.epochs * -(-count // config.batch)
+    )
     labels = torch.from_numpy(data.train_labels)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         images = shifted(data.train_images[chosen], config.shift, rng)
-        return F.cross_entropy(net(torch.from_numpy(pixels(images, config.planes)).float()), labels[chosen])
+        return F.cross_entropy(
+            net(torch.from_numpy(pixels(images, config.planes)).float()), labels[chosen]
+        )
 
-    fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule, checkpoint=checkpoint,
-        training=asdict(config) | {"source": data.source}, name="ecc", progress=progress)
+    fit(
+        net,
+        optimiser,
+        loss,
+        count,
+        epochs=config.epochs,
+        batch=config.batch,
+        seed=config.seed,
+        schedule=schedule,
+        checkpoint=checkpoint,
+        training=asdict(config) | {"source": data.source},
+        name="ecc",
+        progress=progress,
+    )
     return net.cnn()
 
 
-def train(config: EccConfig, data: Dataset, *, table: bool = False, checkpoint: Path | None = None, progress: bool = True) -> Network:
+def train(
+    config: EccConfig,
+    data: Dataset,
+    *,
+    table: bool = False,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> Network:
     """Train, convert, score on all test images.
 
     ``table``: the metadata also hold integer accuracies on the first TABLE_IMAGES of them (``table``): for other T, with and without
@@ -158,13 +228,33 @@ def train(config: EccConfig, data: Dataset, *, table: bool = False, checkpoint: 
         return accuracy(network, encoder, data.test_images[:images], data.test_labels[:images])
 
     network = convert(cnn, maxima, **given, name="ecc-mnist").with_metadata(  # type: ignore[arg-type]
-        rule="ecc", encoder=asdict(config.encoder), training=asdict(config), dataset=about(data), maxima=maxima, cnn_ops=mac_ops(cnn),
-        accuracy_float=cnn_accuracy(cnn, data, config.planes), accuracy_integer=score(len(data.test_labels)),
-        published={"CIFAR-10, VGG16, T = 128": {"float": 0.9276, "spiking": 0.9252}})
-    return network.with_metadata(table={
-        "images": TABLE_IMAGES, "steps": {str(eta): {str(steps): score(TABLE_IMAGES, steps=steps, eta=eta) for steps in TABLE_STEPS}
-                                          for eta in (config.eta, 0.0)},
-        "bits": {str(bits): score(TABLE_IMAGES, bits=bits) for bits in TABLE_BITS}}) if table else network
+        rule="ecc",
+        encoder=asdict(config.encoder),
+        training=asdict(config),
+        dataset=about(data),
+        maxima=maxima,
+        cnn_ops=mac_ops(cnn),
+        accuracy_float=cnn_accuracy(cnn, data, config.planes),
+        accuracy_integer=score(len(data.test_labels)),
+        published={"CIFAR-10, VGG16, T = 128": {"float": 0.9276, "spiking": 0.9252}},
+    )
+    return (
+        network.with_metadata(
+            table={
+                "images": TABLE_IMAGES,
+                "steps": {
+                    str(eta): {
+                        str(steps): score(TABLE_IMAGES, steps=steps, eta=eta)
+                        for steps in TABLE_STEPS
+                    }
+                    for eta in (config.eta, 0.0)
+                },
+                "bits": {str(bits): score(TABLE_IMAGES, bits=bits) for bits in TABLE_BITS},
+            }
+        )
+        if table
+        else network
+    )
 
 
 def pixels(images: np.ndarray, planes: int) -> np.ndarray:
@@ -177,15 +267,24 @@ def cnn_accuracy(cnn: Cnn, data: Dataset, planes: int, batch: int = 500) -> floa
     """Share 0..1 of test images that the CNN gets right."""
     correct = 0
     for at in range(0, len(data.test_labels), batch):
-        sums = cnn.activations(pixels(data.test_images[at:at + batch], planes))[cnn.layers[-1].name]
-        correct += int((sums.reshape(len(sums), -1).argmax(1) == data.test_labels[at:at + batch]).sum())
+        sums = cnn.activations(pixels(data.test_images[at : at + batch], planes))[
+            cnn.layers[-1].name
+        ]
+        correct += int(
+            (sums.reshape(len(sums), -1).argmax(1) == data.test_labels[at : at + batch]).sum()
+        )
     return correct / len(data.test_labels)
 
 
-def accuracy(network: Network, encoder: Encoder, images: np.ndarray, labels: np.ndarray, batch: int = 250) -> float:
+def accuracy(
+    network: Network, encoder: Encoder, images: np.ndarray, labels: np.ndarray, batch: int = 250
+) -> float:
     """Share 0..1 of ``images`` that the integer network gets right; they are encoded ``batch`` at a time."""
     parts = [slice(at, at + batch) for at in range(0, len(labels), batch)]
-    return sum(right(network, {network.inputs[0].name: encoder(images[part])}, labels[part]) for part in parts) / len(labels)
+    return sum(
+        right(network, {network.inputs[0].name: encoder(images[part])}, labels[part])
+        for part in parts
+    ) / len(labels)
 
 
 def _array(tensor: Tensor | None) -> np.ndarray:
@@ -194,13 +293,30 @@ def _array(tensor: Tensor | None) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="train a residual CNN on MNIST and convert it to integrate-and-fire neurons")
+    parser = argparse.ArgumentParser(
+        description="train a residual CNN on MNIST and convert it to integrate-and-fire neurons"
+    )
     for name in ("steps", "bits", "planes"):
         parser.add_argument(f"--{name}", type=int, default=getattr(EccConfig, name))
-    parser.add_argument("--table", action="store_true", help="also measure the accuracy for other T and other bits")
-    command(parser, lambda given, data, checkpoint: train(
-        EccConfig(epochs=given.epochs, seed=given.seed, steps=given.steps, bits=given.bits, planes=given.planes), data, table=given.table,
-        checkpoint=checkpoint), EccConfig.epochs)
+    parser.add_argument(
+        "--table", action="store_true", help="also measure the accuracy for other T and other bits"
+    )
+    command(
+        parser,
+        lambda given, data, checkpoint: train(
+            EccConfig(
+                epochs=given.epochs,
+                seed=given.seed,
+                steps=given.steps,
+                bits=given.bits,
+                planes=given.planes,
+            ),
+            data,
+            table=given.table,
+            checkpoint=checkpoint,
+        ),
+        EccConfig.epochs,
+    )
 
 
 if __name__ == "__main__":

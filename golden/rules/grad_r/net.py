@@ -38,7 +38,9 @@ LEAK, V_TH = torch.tensor(0.5), 2.0  # tau_m = 2: shift by one, doubled threshol
 def prior_mean(p: float, alpha: float) -> float:
     """mu of Eq 10 for a pruned share p in 0..1 (both excluded) and alpha > 0."""
     if not 0 < p < 1 or not 0 < alpha < math.inf:
-        raise InputError(f"p of the prior must be between 0 and 1 and alpha above 0, not {p} and {alpha}")
+        raise InputError(
+            f"p of the prior must be between 0 and 1 and alpha above 0, not {p} and {alpha}"
+        )
     return -math.log(2 * p) / alpha if p < 0.5 else math.log(2 - 2 * p) / alpha
 
 
@@ -73,19 +75,36 @@ class SparseNet(nn.Module):
     step is N(0, 2 lr temperature); gain: initial weights are N(0, gain^2 / inputs), of the active inputs with Deep R.
     """
 
-    def __init__(self, sizes: Sequence[int], *, alpha: float, p: float = 0.95, connectivity: float | None = None,
-                 temperature: float = 0.0, gain: float = 3.0) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        alpha: float,
+        p: float = 0.95,
+        connectivity: float | None = None,
+        temperature: float = 0.0,
+        gain: float = 3.0,
+    ) -> None:
         super().__init__()
-        self.sizes, self.alpha, self.temperature, self.deep = tuple(sizes), alpha, temperature, connectivity is not None
+        self.sizes, self.alpha, self.temperature, self.deep = (
+            tuple(sizes),
+            alpha,
+            temperature,
+            connectivity is not None,
+        )
         self.mu = prior_mean(p, alpha) if alpha and not self.deep else 0.0
         self.theta = nn.ParameterList()
         for i, (m, n) in enumerate(pairwise(sizes)):
-            w = torch.randn(m, n) * gain / (m * (1.0 if connectivity is None else connectivity))**0.5
+            w = (
+                torch.randn(m, n)
+                * gain
+                / (m * (1.0 if connectivity is None else connectivity)) ** 0.5
+            )
             self.theta.append(nn.Parameter(w.abs()))
             self.register_buffer(f"sign{i}", w.sign())
             if connectivity is not None:
                 active = torch.zeros(m * n)
-                active[torch.randperm(m * n)[:max(round(connectivity * m * n), 1)]] = 1
+                active[torch.randperm(m * n)[: max(round(connectivity * m * n), 1)]] = 1
                 self.register_buffer(f"active{i}", active.view(m, n))
                 self.theta[i].data.mul_(active.view(m, n))
 
@@ -119,12 +138,18 @@ class SparseNet(nn.Module):
             active = self.get_buffer(f"active{i}")
             theta.sub_(lr * self.alpha)
             if self.temperature:
-                theta.add_(torch.randn(theta.shape), alpha=(2 * lr * self.temperature)**0.5)
+                theta.add_(torch.randn(theta.shape), alpha=(2 * lr * self.temperature) ** 0.5)
             theta.mul_(active)
             gone = (theta < 0).view(-1).nonzero()[:, 0]
             dormant = (active == 0).view(-1).nonzero()[:, 0]
-            born = dormant[torch.randint(len(dormant), (len(gone),))].unique() if len(dormant) else dormant
-            gone = gone[torch.randperm(len(gone))[:len(born)]]  # a synapse that was drawn twice: one of those below 0 stays, at 0
+            born = (
+                dormant[torch.randint(len(dormant), (len(gone),))].unique()
+                if len(dormant)
+                else dormant
+            )
+            gone = gone[
+                torch.randperm(len(gone))[: len(born)]
+            ]  # a synapse that was drawn twice: one of those below 0 stays, at 0
             theta.clamp_(min=0)
             active.view(-1)[gone], active.view(-1)[born] = 0, 1
             moved = torch.cat((gone, born))

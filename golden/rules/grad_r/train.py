@@ -32,8 +32,10 @@ from spikeloop.pysim.network.graph import Network
 __all__ = ["PUBLISHED", "GradRConfig", "train"]
 
 # Tables 1 and 2 of Chen et al. 2021, MNIST: connectivity and accuracy, in percent
-PUBLISHED = {"grad-r": ((25.71, 98.59), (17.94, 98.48), (5.63, 96.90), (3.06, 95.37), (1.38, 90.84)),
-             "deep-r": ((37.14, 98.56), (13.30, 98.36), (4.18, 96.45), (1.10, 89.25))}
+PUBLISHED = {
+    "grad-r": ((25.71, 98.59), (17.94, 98.48), (5.63, 96.90), (3.06, 95.37), (1.38, 90.84)),
+    "deep-r": ((37.14, 98.56), (13.30, 98.36), (4.18, 96.45), (1.10, 89.25)),
+}
 SCALING = 2000  # training images on which the weights' scale is chosen
 
 
@@ -60,19 +62,31 @@ class GradRConfig(LoopConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.connectivity is not None and not 0 < self.connectivity < 1:
-            raise InputError(f"connectivity of Deep R must be between 0 and 1, not {self.connectivity!r}")
+            raise InputError(
+                f"connectivity of Deep R must be between 0 and 1, not {self.connectivity!r}"
+            )
 
 
-def train(config: GradRConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> Network:
+def train(
+    config: GradRConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True
+) -> Network:
     """The integer network, scored on the test images of ``data``; the metadata has ``connectivity`` and ``connectivity_integer`` too."""
     rule = "grad-r" if config.connectivity is None else "deep-r"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        net = SparseNet((data.pixels, config.hidden, data.classes), alpha=config.alpha, p=config.p, connectivity=config.connectivity,
-                        temperature=config.temperature, gain=config.gain)
+        net = SparseNet(
+            (data.pixels, config.hidden, data.classes),
+            alpha=config.alpha,
+            p=config.p,
+            connectivity=config.connectivity,
+            temperature=config.temperature,
+            gain=config.gain,
+        )
     labels, count = torch.from_numpy(data.train_labels), len(data.train_labels)
     optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * -(-count // config.batch))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, config.epochs * -(-count // config.batch)
+    )
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         spikes = drawn(config.encoder, data.train_images[chosen], config.shift, rng)
@@ -86,32 +100,78 @@ def train(config: GradRConfig, data: Dataset, *, checkpoint: Path | None = None,
             net.pull(lr)
 
     training: dict[str, Any] = asdict(config) | {"rule": rule}
-    fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule,
-        after_update=rewire, after_epoch=lambda epoch: {"connectivity": net.connectivity()},
-        checkpoint=checkpoint, training=training | {"source": data.source}, name=rule, progress=progress)
+    fit(
+        net,
+        optimiser,
+        loss,
+        count,
+        epochs=config.epochs,
+        batch=config.batch,
+        seed=config.seed,
+        schedule=schedule,
+        after_update=rewire,
+        after_epoch=lambda epoch: {"connectivity": net.connectivity()},
+        checkpoint=checkpoint,
+        training=training | {"source": data.source},
+        name=rule,
+        progress=progress,
+    )
 
     real = net.float_net()
     some = config.encoder(data.train_images[:SCALING])
-    network, report = quantize(real, some, data.train_labels[:SCALING], bits=config.bits, name=f"{rule}-mnist")
+    network, report = quantize(
+        real, some, data.train_labels[:SCALING], bits=config.bits, name=f"{rule}-mnist"
+    )
     spikes = config.encoder(data.test_images)
-    kept = sum(int((edge.weights != 0).sum()) for edge in network.edges) / sum(t.numel() for t in net.theta)
+    kept = sum(int((edge.weights != 0).sum()) for edge in network.edges) / sum(
+        t.numel() for t in net.theta
+    )
     return network.with_metadata(
-        rule=rule, encoder=asdict(config.encoder), training=training, dataset=about(data), connectivity=net.connectivity(),
-        connectivity_integer=kept, accuracy_float=accuracy(real, spikes, data.test_labels),
-        accuracy_integer=right(network, {"input": spikes}, data.test_labels) / len(data.test_labels), quantisation=report["layers"],
-        published={"connectivity, accuracy in %": PUBLISHED[rule]})
+        rule=rule,
+        encoder=asdict(config.encoder),
+        training=training,
+        dataset=about(data),
+        connectivity=net.connectivity(),
+        connectivity_integer=kept,
+        accuracy_float=accuracy(real, spikes, data.test_labels),
+        accuracy_integer=right(network, {"input": spikes}, data.test_labels)
+        / len(data.test_labels),
+        quantisation=report["layers"],
+        published={"connectivity, accuracy in %": PUBLISHED[rule]},
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train 784-800-10 by Grad R or Deep R on MNIST")
-    parser.add_argument("--alpha", type=float, help=f"prior of Grad R (default {GradRConfig.alpha}) or pull of Deep R (default 1e-4)")
-    parser.add_argument("--deep-r", type=float, metavar="SHARE", help="Deep R with this share of the synapses")
+    parser.add_argument(
+        "--alpha",
+        type=float,
+        help=f"prior of Grad R (default {GradRConfig.alpha}) or pull of Deep R (default 1e-4)",
+    )
+    parser.add_argument(
+        "--deep-r", type=float, metavar="SHARE", help="Deep R with this share of the synapses"
+    )
     parser.add_argument("--hidden", type=int, default=GradRConfig.hidden)
 
     def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
-        alpha = given.alpha if given.alpha is not None else GradRConfig.alpha if given.deep_r is None else 1e-4
-        return train(GradRConfig(alpha=alpha, connectivity=given.deep_r, hidden=given.hidden, epochs=given.epochs, seed=given.seed), data,
-                     checkpoint=checkpoint)
+        alpha = (
+            given.alpha
+            if given.alpha is not None
+            else GradRConfig.alpha
+            if given.deep_r is None
+            else 1e-4
+        )
+        return train(
+            GradRConfig(
+                alpha=alpha,
+                connectivity=given.deep_r,
+                hidden=given.hidden,
+                epochs=given.epochs,
+                seed=given.seed,
+            ),
+            data,
+            checkpoint=checkpoint,
+        )
 
     command(parser, made, GradRConfig.epochs)
 

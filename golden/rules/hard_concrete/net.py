@@ -32,7 +32,9 @@ LOG_ALPHA = 1.0  # mean of the initial log_alpha, N(1, 0.01)
 
 def gate(log_alpha: Tensor, x: Tensor | None = None) -> Tensor:
     """b in 0..1 from draws x in (0, 1), Eqs 17-19; without draws the gate of the test."""
-    s = torch.sigmoid(log_alpha if x is None else (torch.log(x) - torch.log1p(-x) + log_alpha) / BETA)
+    s = torch.sigmoid(
+        log_alpha if x is None else (torch.log(x) - torch.log1p(-x) + log_alpha) / BETA
+    )
     return (s * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
 
 
@@ -49,7 +51,14 @@ def surrogate(x: Tensor) -> Tensor:
 class GatedNet(nn.Module):
     """``layers`` of golden.rules.structure without biases; ``gated`` False: the plain net of the paper's comparison (all b = 1)."""
 
-    def __init__(self, layers: Sequence[Layer], *, gated: bool = True, k_tau: float = K_TAU, gain: float = 2.0) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        *,
+        gated: bool = True,
+        k_tau: float = K_TAU,
+        gain: float = 2.0,
+    ) -> None:
         super().__init__()
         self.structure, self.k_tau, self.gated = tuple(layers), k_tau, gated
         self.weight, self.log_alpha = nn.ParameterList(), nn.ParameterList()
@@ -66,7 +75,9 @@ class GatedNet(nn.Module):
         if not self.gated:
             return weight
         log_alpha = self.log_alpha[i]
-        return weight * gate(log_alpha, torch.rand_like(log_alpha).clamp_(1e-6, 1 - 1e-6) if self.training else None)
+        return weight * gate(
+            log_alpha, torch.rand_like(log_alpha).clamp_(1e-6, 1 - 1e-6) if self.training else None
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Input spikes ``[T, B, inputs]`` to the spikes ``[T, B, size]`` of every layer."""
@@ -74,10 +85,14 @@ class GatedNet(nn.Module):
         for i, layer in enumerate(self.structure):
             flat, weight = x.flatten(0, 1), self.effective(i)
             if layer.conv:
-                current = F.conv2d(flat.view(-1, *layer.conv.source), weight, stride=layer.conv.stride).flatten(1)
+                current = F.conv2d(
+                    flat.view(-1, *layer.conv.source), weight, stride=layer.conv.stride
+                ).flatten(1)
             else:
                 current = flat @ weight
-            x, _ = lif(current.view(*x.shape[:2], -1), torch.tensor(self.k_tau), v_th=V_TH, slope=surrogate)
+            x, _ = lif(
+                current.view(*x.shape[:2], -1), torch.tensor(self.k_tau), v_th=V_TH, slope=surrogate
+            )
             every.append(x)
         return every
 
@@ -88,7 +103,12 @@ class GatedNet(nn.Module):
     @torch.no_grad()
     def open_share(self) -> float:
         """Share of the weights whose gate of the test is above 0."""
-        return sum(int((gate(a) > 0).sum()) for a in self.log_alpha) / sum(w.numel() for w in self.weight) if self.gated else 1.0
+        return (
+            sum(int((gate(a) > 0).sum()) for a in self.log_alpha)
+            / sum(w.numel() for w in self.weight)
+            if self.gated
+            else 1.0
+        )
 
     @torch.no_grad()
     def float_net(self) -> BpsrNet:

@@ -32,7 +32,10 @@ from spikeloop.pysim.network.graph import Network
 
 __all__ = ["HardConcreteConfig", "train"]
 
-PUBLISHED = {"99.46 at 4.68 MFLOPs, 99.53 at 16.26 without gates": "60,000 training images", "92 against 69 without gates": "1,000"}
+PUBLISHED = {
+    "99.46 at 4.68 MFLOPs, 99.53 at 16.26 without gates": "60,000 training images",
+    "92 against 69 without gates": "1,000",
+}
 SCALING = 1000  # training images on which the weights' scale is chosen
 LEAK_IMAGES = 1000  # test images on which the leaks are compared
 
@@ -56,63 +59,128 @@ class HardConcreteConfig(LoopConfig):
     REALS = ("lr", "penalty", "k_tau")
 
 
-def train(config: HardConcreteConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True) -> Network:
+def train(
+    config: HardConcreteConfig,
+    data: Dataset,
+    *,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> Network:
     """The integer network, scored on the test images of ``data``.
 
     Its metadata: ``open`` (share of the weights whose gate is above 0), ``connectivity_integer`` (of the synapses that are not 0),
     ``leaks`` (error of k_tau and accuracy on LEAK_IMAGES for each number of shift-add terms).
     """
     side = math.isqrt(data.pixels)
-    layers = structure(config.layers, (1, side, side) if side**2 == data.pixels else (data.pixels, 1, 1), "c fc")
+    layers = structure(
+        config.layers, (1, side, side) if side**2 == data.pixels else (data.pixels, 1, 1), "c fc"
+    )
     if layers[-1].size != data.classes:
-        raise InputError(f"layers of the net must end with fc{data.classes} (classes), not fc{layers[-1].size}")
+        raise InputError(
+            f"layers of the net must end with fc{data.classes} (classes), not fc{layers[-1].size}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = GatedNet(layers, gated=config.gated, k_tau=config.k_tau)
     count = len(data.train_labels)
-    groups: list[dict[str, Any]] = [{"params": list(net.weight)}, {"params": list(net.log_alpha), "lr": 10 * config.lr}]
-    optimiser = torch.optim.Adam(groups[:1 + config.gated], lr=config.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * -(-count // config.batch))
+    groups: list[dict[str, Any]] = [
+        {"params": list(net.weight)},
+        {"params": list(net.log_alpha), "lr": 10 * config.lr},
+    ]
+    optimiser = torch.optim.Adam(groups[: 1 + config.gated], lr=config.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, config.epochs * -(-count // config.batch)
+    )
     wanted = F.one_hot(torch.from_numpy(data.train_labels), data.classes).float()
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-        rates = net(time_first(drawn(config.encoder, data.train_images[chosen], config.shift, rng)))[-1].mean(0)
-        return (wanted[chosen] - rates).square().sum(1).mean() + config.penalty / count * net.penalty()
+        rates = net(
+            time_first(drawn(config.encoder, data.train_images[chosen], config.shift, rng))
+        )[-1].mean(0)
+        return (wanted[chosen] - rates).square().sum(
+            1
+        ).mean() + config.penalty / count * net.penalty()
 
     training: dict[str, Any] = asdict(config)
-    curve = fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule,
-                after_epoch=lambda epoch: {"open": net.open_share()}, checkpoint=checkpoint, training=training | {"source": data.source},
-                name="hard-concrete" if config.gated else "plain", progress=progress)
+    curve = fit(
+        net,
+        optimiser,
+        loss,
+        count,
+        epochs=config.epochs,
+        batch=config.batch,
+        seed=config.seed,
+        schedule=schedule,
+        after_epoch=lambda epoch: {"open": net.open_share()},
+        checkpoint=checkpoint,
+        training=training | {"source": data.source},
+        name="hard-concrete" if config.gated else "plain",
+        progress=progress,
+    )
 
     real, spikes = net.float_net(), config.encoder(data.test_images)
     some = config.encoder(data.train_images[:SCALING])
 
     def integer(terms: int) -> Network:
-        return quantize(real, some, data.train_labels[:SCALING], bits=config.bits, leak_terms=terms, name="hard-concrete-mnist")[0]
+        return quantize(
+            real,
+            some,
+            data.train_labels[:SCALING],
+            bits=config.bits,
+            leak_terms=terms,
+            name="hard-concrete-mnist",
+        )[0]
 
     def score(network: Network, images: int) -> float:
         labels = data.test_labels[:images]
         return right(network, {"input": spikes[:images]}, labels) / len(labels)
 
-    leaks = [{"terms": terms, "error": best_leak(config.k_tau, terms).error, "accuracy": score(integer(terms), LEAK_IMAGES)}
-             for terms in range(LEAK_TERMS + 1)]
+    leaks = [
+        {
+            "terms": terms,
+            "error": best_leak(config.k_tau, terms).error,
+            "accuracy": score(integer(terms), LEAK_IMAGES),
+        }
+        for terms in range(LEAK_TERMS + 1)
+    ]
     network = integer(config.leak_terms)
     kept = sum(int(edge.fanout().sum()) for edge in network.edges) / synapses(layers)
     training.pop("encoder")
     return network.with_metadata(
-        rule="hard-concrete", encoder=asdict(config.encoder), training=training, dataset=about(data), open=net.open_share(),
-        connectivity_integer=kept, accuracy_float=accuracy(real, spikes, data.test_labels),
-        accuracy_integer=score(network, len(spikes)), leaks=leaks, curve=curve, published=PUBLISHED)
+        rule="hard-concrete",
+        encoder=asdict(config.encoder),
+        training=training,
+        dataset=about(data),
+        open=net.open_share(),
+        connectivity_integer=kept,
+        accuracy_float=accuracy(real, spikes, data.test_labels),
+        accuracy_integer=score(network, len(spikes)),
+        leaks=leaks,
+        curve=curve,
+        published=PUBLISHED,
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train a net with hard-concrete gates on MNIST")
-    parser.add_argument("--plain", action="store_true", help="no gates: what the paper compares with")
-    parser.add_argument("--penalty", type=float, default=HardConcreteConfig.penalty, help="lambda, per training image")
+    parser.add_argument(
+        "--plain", action="store_true", help="no gates: what the paper compares with"
+    )
+    parser.add_argument(
+        "--penalty",
+        type=float,
+        default=HardConcreteConfig.penalty,
+        help="lambda, per training image",
+    )
 
     def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
-        return train(HardConcreteConfig(gated=not given.plain, penalty=given.penalty, epochs=given.epochs, seed=given.seed), data,
-                     checkpoint=checkpoint)
+        return train(
+            HardConcreteConfig(
+                gated=not given.plain, penalty=given.penalty, epochs=given.epochs, seed=given.seed
+            ),
+            data,
+            checkpoint=checkpoint,
+        )
 
     command(parser, made, HardConcreteConfig.epochs)
 

@@ -42,8 +42,14 @@ __all__ = ["cnn3d", "evaluate", "scores"]
 BATCH = 16  # patches evaluated at once: their membranes stay in the cache
 EVERY = 5  # 50 steps take ten times as long as 5
 # filters, kernel, stride and padding, (height, width, depth); the paper prints paddings as (depth, height, width)
-TABLE1 = ((20, (3, 3, 3), (1, 1, 1), (0, 0, 0)), (40, (1, 1, 3), (1, 1, 2), (0, 0, 1)), (84, (3, 3, 3), (1, 1, 1), (0, 0, 1)),
-          (84, (1, 1, 3), (1, 1, 2), (0, 0, 1)), (84, (1, 1, 3), (1, 1, 1), (0, 0, 1)), (84, (1, 1, 2), (1, 1, 2), (0, 0, 1)))
+TABLE1 = (
+    (20, (3, 3, 3), (1, 1, 1), (0, 0, 0)),
+    (40, (1, 1, 3), (1, 1, 2), (0, 0, 1)),
+    (84, (3, 3, 3), (1, 1, 1), (0, 0, 1)),
+    (84, (1, 1, 3), (1, 1, 2), (0, 0, 1)),
+    (84, (1, 1, 3), (1, 1, 1), (0, 0, 1)),
+    (84, (1, 1, 2), (1, 1, 2), (0, 0, 1)),
+)
 
 
 def cnn3d(patch: int = PATCH, bands: int = BANDS, classes: int = 16) -> tuple[Layer, ...]:
@@ -53,7 +59,10 @@ def cnn3d(patch: int = PATCH, bands: int = BANDS, classes: int = 16) -> tuple[La
         window = PimWindow(source=source, kernel=kernel, stride=stride, padding=padding)
         layers.append(Layer(name=f"conv{i}", window=window, channels=channels))
         source = layers[-1].target  # type: ignore[assignment]
-    return (*layers, Layer(name="fc", window=PimWindow.make((int(np.prod(source)),)), channels=classes))
+    return (
+        *layers,
+        Layer(name="fc", window=PimWindow.make((int(np.prod(source)),)), channels=classes),
+    )
 
 
 def scores(classes: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -63,7 +72,11 @@ def scores(classes: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     total, true, said = confusion.sum(), confusion.sum(1), confusion.sum(0)
     right = confusion.diagonal()
     oa, chance = right.sum() / total, float(true @ said) / total**2
-    return {"OA": float(oa), "AA": float((right[true > 0] / true[true > 0]).mean()), "kappa": float((oa - chance) / (1 - chance))}
+    return {
+        "OA": float(oa),
+        "AA": float((right[true > 0] / true[true > 0]).mean()),
+        "kappa": float((oa - chance) / (1 - chance)),
+    }
 
 
 def evaluate(net: QstdbNet, data: Dataset, form: str, steps: int | None = None) -> dict[str, Any]:
@@ -78,6 +91,7 @@ def evaluate(net: QstdbNet, data: Dataset, form: str, steps: int | None = None) 
         out, spikes = net.run(x, form, steps)
         counts.append([float(s.sum()) / s[0, 0].numel() for s in spikes])
         return out
+
     found = scores(outputs(forward, data.test_images, BATCH), data.test_labels)
     return found | about | {"zeta": (np.sum(counts, 0) / len(data.test_labels)).tolist()}
 
@@ -86,15 +100,22 @@ def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset
     """All nets and their scores, written after each. ``config``: of the ANN and of the spiking net of full precision, ``few_bit``: of those
     of 6, 5 and 4 bits, each of which starts from the one before. ``data``: see :func:`load_indian_pines`."""
     path = folder / "results.json"
-    results: dict[str, Any] = {"training": {"full precision": asdict(config), "few bits": asdict(few_bit)}, "dataset": data.source,
-                               "test": len(data.test_labels)}
+    results: dict[str, Any] = {
+        "training": {"full precision": asdict(config), "few bits": asdict(few_bit)},
+        "dataset": data.source,
+        "test": len(data.test_labels),
+    }
     if path.is_file():
         try:
             known = json.loads(path.read_bytes())
         except ValueError:
             known = None
-        if not isinstance(known, dict) or any(known.get(key) != value for key, value in results.items()):
-            raise InputError(f"results in {str(folder)!r} must be of this training, not of another one or damaged: choose another folder")
+        if not isinstance(known, dict) or any(
+            known.get(key) != value for key, value in results.items()
+        ):
+            raise InputError(
+                f"results in {str(folder)!r} must be of this training, not of another one or damaged: choose another folder"
+            )
         results = known
 
     def keep(name: str, measure: Callable[[], dict[str, Any]]) -> None:
@@ -103,7 +124,9 @@ def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset
             write_atomic(path, json.dumps(results, indent=1).encode())
         print(name, results[name], flush=True)
 
-    def made(name: str, start: Callable[[], QstdbNet], make: Callable[[QstdbNet, Path], None]) -> QstdbNet:
+    def made(
+        name: str, start: Callable[[], QstdbNet], make: Callable[[QstdbNet, Path], None]
+    ) -> QstdbNet:
         file, checkpoint = folder / f"{name}.safetensors", folder / f"{name}.training"
         if file.is_file():
             return QstdbNet.load(file)
@@ -114,20 +137,42 @@ def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset
         return net
 
     torch.manual_seed(config.seed)
-    ann = made("ann", lambda: QstdbNet(cnn3d(), unit=UNIT), lambda net, checkpoint: train_ann(
-        net, config, data, augment=turned, checkpoint=checkpoint))
+    ann = made(
+        "ann",
+        lambda: QstdbNet(cnn3d(), unit=UNIT),
+        lambda net, checkpoint: train_ann(net, config, data, augment=turned, checkpoint=checkpoint),
+    )
     keep("ann", lambda: scores(outputs(ann.ann, data.test_images, BATCH), data.test_labels))
-    converted = made("converted", lambda: _same(ann, 6), lambda net, _: convert(net, data.train_images[:CONVERSION_IMAGES]))
-    last = full = made("snn32", lambda: _same(converted, 6), lambda net, checkpoint: train_spiking(
-        net, config, data, form="float", augment=turned, checkpoint=checkpoint))
+    converted = made(
+        "converted",
+        lambda: _same(ann, 6),
+        lambda net, _: convert(net, data.train_images[:CONVERSION_IMAGES]),
+    )
+    last = full = made(
+        "snn32",
+        lambda: _same(converted, 6),
+        lambda net, checkpoint: train_spiking(
+            net, config, data, form="float", augment=turned, checkpoint=checkpoint
+        ),
+    )
     few = dict[int, QstdbNet]()
     for bits in (6, 5, 4):
-        few[bits] = last = made(f"snn{bits}", partial(_same, last, bits), lambda net, checkpoint: train_spiking(
-            net, few_bit, data, augment=turned, checkpoint=checkpoint))
+        few[bits] = last = made(
+            f"snn{bits}",
+            partial(_same, last, bits),
+            lambda net, checkpoint: train_spiking(
+                net, few_bit, data, augment=turned, checkpoint=checkpoint
+            ),
+        )
     keep("32 bits, float", partial(evaluate, full, data, "float"))
     keep("converted, 5 steps", partial(evaluate, converted, data, "float"))
-    some = replace(data, test_images=data.test_images[::EVERY], test_labels=data.test_labels[::EVERY])
-    keep(f"converted, 50 steps, every {EVERY}th patch", partial(evaluate, converted, some, "float", 50))
+    some = replace(
+        data, test_images=data.test_images[::EVERY], test_labels=data.test_labels[::EVERY]
+    )
+    keep(
+        f"converted, 50 steps, every {EVERY}th patch",
+        partial(evaluate, converted, some, "float", 50),
+    )
     for form in ("scale", "integer", "shift", "affine"):
         for bits, net in few.items():
             keep(f"{bits} bits, {form}", partial(evaluate, net, data, form))
@@ -143,15 +188,36 @@ def _same(net: QstdbNet, bits: int) -> QstdbNet:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Table 2 of ACE-SNN: CNN-3D on Indian Pines")
-    parser.add_argument("--folder", type=Path, required=True, help="where nets and results.json are kept")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="where nets and results.json are kept"
+    )
     parser.add_argument("--ann-epochs", type=int, default=60)
-    parser.add_argument("--epochs", type=int, default=9, help="of the spiking net of full precision")
-    parser.add_argument("--few-bit-epochs", type=int, default=2, help="of each net of 6, 5 and 4 bits")
-    parser.add_argument("--seed", type=int, default=0, help="of split, weights, order and symmetries")
+    parser.add_argument(
+        "--epochs", type=int, default=9, help="of the spiking net of full precision"
+    )
+    parser.add_argument(
+        "--few-bit-epochs", type=int, default=2, help="of each net of 6, 5 and 4 bits"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of split, weights, order and symmetries"
+    )
     given = parser.parse_args()
     try:
-        config = QstdbConfig(ann_epochs=given.ann_epochs, ann_lr=0.01, epochs=given.epochs, lr=5e-4, batch=32, shift=0, seed=given.seed)
-        study(given.folder, config, replace(config, epochs=given.few_bit_epochs), load_indian_pines(given.seed))
+        config = QstdbConfig(
+            ann_epochs=given.ann_epochs,
+            ann_lr=0.01,
+            epochs=given.epochs,
+            lr=5e-4,
+            batch=32,
+            shift=0,
+            seed=given.seed,
+        )
+        study(
+            given.folder,
+            config,
+            replace(config, epochs=given.few_bit_epochs),
+            load_indian_pines(given.seed),
+        )
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -45,7 +45,10 @@ GAMMA = 0.3
 VERSION = 1
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 NAMES = ("pim-mnist", "digital-mnist")  # with the PIM macro, and the same net without
-_SUMS: dict[int, Any] = {2: (F.conv2d, torch.channels_last), 3: (F.conv3d, torch.channels_last_3d)}  # by dimensions of the map
+_SUMS: dict[int, Any] = {
+    2: (F.conv2d, torch.channels_last),
+    3: (F.conv3d, torch.channels_last_3d),
+}  # by dimensions of the map
 _PIM: dict[int, Any] = {0: PimLinear, 2: PimConv2d, 3: PimConv3d}
 
 
@@ -72,7 +75,12 @@ class Layer:
         if not self.window.kernel:
             return F.linear(maps, weight)
         sums, order = _SUMS[len(self.window.kernel)]  # channels last: half the time
-        summed: Tensor = sums(maps.contiguous(memory_format=order), weight, stride=self.window.stride, padding=self.window.padding)
+        summed: Tensor = sums(
+            maps.contiguous(memory_format=order),
+            weight,
+            stride=self.window.stride,
+            padding=self.window.padding,
+        )
         return summed
 
 
@@ -94,7 +102,9 @@ class _Lif(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, currents: Tensor, leak: Tensor, threshold: Tensor, steps: int, held: bool) -> Tensor:
+    def forward(
+        ctx: Any, currents: Tensor, leak: Tensor, threshold: Tensor, steps: int, held: bool
+    ) -> Tensor:
         v, keep = threshold.item(), leak.item()
         parts = [currents] * steps if held else currents.chunk(steps)
         before, spikes = [parts[0]], [(parts[0] > v).to(currents.dtype)]
@@ -109,11 +119,15 @@ class _Lif(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         leak, threshold, *kept = ctx.saved_tensors
-        before, spikes = kept[:len(kept) // 2], kept[len(kept) // 2:]
+        before, spikes = kept[: len(kept) // 2], kept[len(kept) // 2 :]
         v, keep, currents = threshold.item(), leak.item(), list[Tensor]()
         of_leak, of_threshold = torch.zeros_like(leak), torch.zeros_like(threshold)
-        for t, (u, o, out) in enumerate(reversed(list(zip(before, spikes, grad.chunk(len(before)), strict=True)))):
-            z = (1 - (u / v).sub_(1).abs_()).clamp_(min=0).mul_(GAMMA / v).mul_(out)  # dL/do do/dz dz/du
+        for t, (u, o, out) in enumerate(
+            reversed(list(zip(before, spikes, grad.chunk(len(before)), strict=True)))
+        ):
+            z = (
+                (1 - (u / v).sub_(1).abs_()).clamp_(min=0).mul_(GAMMA / v).mul_(out)
+            )  # dL/do do/dz dz/du
             of_threshold -= torch.sum(z * u) / v
             if t:  # through the reset and the leak of the step after
                 after = currents[-1] * keep
@@ -125,7 +139,9 @@ class _Lif(torch.autograd.Function):
         return whole, of_leak, of_threshold, None, None
 
 
-def fire(currents: Tensor, leak: Tensor, threshold: Tensor, steps: int, *, held: bool = False) -> Tensor:
+def fire(
+    currents: Tensor, leak: Tensor, threshold: Tensor, steps: int, *, held: bool = False
+) -> Tensor:
     """Spikes ``[T n, ...]`` (step by step) of one layer's currents, ``[T n, ...]`` or, if ``held``, ``[n, ...]`` in every step."""
     spikes: Tensor = _Lif.apply(currents, leak, threshold, steps, held)
     return spikes
@@ -138,28 +154,55 @@ class QstdbNet(nn.Module):
     (PimLayer.make). Inputs are whole numbers, float32 ``[n, ...]``. ``metadata`` is free JSON.
     """
 
-    def __init__(self, layers: Sequence[Layer], *, bits: int = 6, steps: int = 5, unit: float = 255.0, pim: PimParams | None = None,
-                 **tables: Any) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        *,
+        bits: int = 6,
+        steps: int = 5,
+        unit: float = 255.0,
+        pim: PimParams | None = None,
+        **tables: Any,
+    ) -> None:
         super().__init__()
-        if len(layers) < 2 or isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
-            raise InputError(f"a Q-STDB net must have two or more layers and 2..8 weight bits, not {len(layers)} layers and {bits!r} bits")
+        if (
+            len(layers) < 2
+            or isinstance(bits, bool)
+            or not isinstance(bits, int)
+            or not 2 <= bits <= 8
+        ):
+            raise InputError(
+                f"a Q-STDB net must have two or more layers and 2..8 weight bits, not {len(layers)} layers and {bits!r} bits"
+            )
         for before, after in pairwise(layers):
             if math.prod(after.window.source) != math.prod(before.target):
-                raise InputError(f"source of layer {after.name!r} must hold the map {before.target} before it, not {after.window.source}")
+                raise InputError(
+                    f"source of layer {after.name!r} must hold the map {before.target} before it, not {after.window.source}"
+                )
         if layers[-1].window.positions != 1:
-            raise InputError(f"last layer {layers[-1].name!r} must have one output per class, not a map {layers[-1].target}")
+            raise InputError(
+                f"last layer {layers[-1].name!r} must have one output per class, not a map {layers[-1].target}"
+            )
         if pim and pim.weight_bits != bits:
-            raise InputError(f"weight_bits of the PIM macro must be the net's {bits}, not {pim.weight_bits}")
+            raise InputError(
+                f"weight_bits of the PIM macro must be the net's {bits}, not {pim.weight_bits}"
+            )
         self.layers, self.bits, self.steps, self.unit = tuple(layers), bits, steps, unit
         self.metadata: dict[str, Any] = {}
-        self.weights = nn.ParameterList(torch.randn(x.weights_shape) * (2 / x.window.rows)**0.5 for x in layers)  # He et al. 2015: ReLU
+        self.weights = nn.ParameterList(
+            torch.randn(x.weights_shape) * (2 / x.window.rows) ** 0.5 for x in layers
+        )  # He et al. 2015: ReLU
         self.leak = nn.Parameter(torch.ones(len(layers) - 1))
         self.threshold = nn.Parameter(torch.ones(len(layers) - 1))
         self.pim: Any = None
         if pim:
             window = layers[0].window
             shape = {"stride": window.stride, "padding": window.padding} if window.kernel else {}
-            place = (window.source, layers[0].channels, window.kernel) if window.kernel else (window.source[0], layers[0].channels)
+            place = (
+                (window.source, layers[0].channels, window.kernel)
+                if window.kernel
+                else (window.source[0], layers[0].channels)
+            )
             self.pim = _PIM[len(window.kernel)](pim, *place, **shape, **tables)
             self.pim.weight = self.weights[0]
 
@@ -176,10 +219,14 @@ class QstdbNet(nn.Module):
         """U ``[n, classes]`` after the last step."""
         return self.run(x, form)[0]
 
-    def run(self, x: Tensor, form: str = "affine", steps: int | None = None) -> tuple[Tensor, list[Tensor]]:
+    def run(
+        self, x: Tensor, form: str = "affine", steps: int | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """U, and the spikes of every hidden layer ``[T, n, *target]``; ``steps`` in place of T."""
         if form not in FORMS:
-            raise InputError(f"form of a Q-STDB net must be one of {', '.join(FORMS)}, not {form!r}")
+            raise InputError(
+                f"form of a Q-STDB net must be one of {', '.join(FORMS)}, not {form!r}"
+            )
         leaks = self.leak.clamp(0, 1)
         if form == "shift":
             leaks = torch.tensor([best_leak(float(leak)).value for leak in leaks.detach().double()])
@@ -188,12 +235,16 @@ class QstdbNet(nn.Module):
             weight = self._weight(i, form)
             if i == 0:
                 maps = x.reshape(len(x), *layer.window.source)
-                currents = (self.pim(maps) if self.pim and form != "float" else layer.sum(maps, weight)) / self.unit
+                currents = (
+                    self.pim(maps) if self.pim and form != "float" else layer.sum(maps, weight)
+                ) / self.unit
             elif i < len(self.layers) - 1:
                 currents = layer.sum(spikes[-1], weight)
             else:  # sums commute: all steps' spikes at once
                 total = spikes[-1].unflatten(0, (steps, len(x))).sum(0)
-                return layer.sum(total, weight).flatten(1), [s.unflatten(0, (steps, len(x))) for s in spikes]
+                return layer.sum(total, weight).flatten(1), [
+                    s.unflatten(0, (steps, len(x))) for s in spikes
+                ]
             spikes.append(fire(currents, leaks[i], self.threshold[i], steps, held=i == 0))
         raise AssertionError("the last layer returns")
 
@@ -216,33 +267,79 @@ class QstdbNet(nn.Module):
 
     def save(self, path: str | Path) -> Path:
         """Write the file whole or not at all: safetensors, the geometry as JSON under ``spikeloop_qstdb``."""
-        windows = [{"name": x.name, "channels": x.channels, "source": x.window.source, "kernel": x.window.kernel, "stride": x.window.stride,
-                    "padding": x.window.padding} for x in self.layers]
-        header = {"version": VERSION, "layers": windows, "bits": self.bits, "steps": self.steps, "unit": self.unit,
-                  "metadata": self.metadata, "pim": self.pim and {"params": self.pim.params.to_dict(), "tables": self.pim.tables}}
+        windows = [
+            {
+                "name": x.name,
+                "channels": x.channels,
+                "source": x.window.source,
+                "kernel": x.window.kernel,
+                "stride": x.window.stride,
+                "padding": x.window.padding,
+            }
+            for x in self.layers
+        ]
+        header = {
+            "version": VERSION,
+            "layers": windows,
+            "bits": self.bits,
+            "steps": self.steps,
+            "unit": self.unit,
+            "metadata": self.metadata,
+            "pim": self.pim and {"params": self.pim.params.to_dict(), "tables": self.pim.tables},
+        }
         tensors = {"leak": self.leak.detach(), "threshold": self.threshold.detach()}
-        tensors |= {f"{x.name}.weights": w.detach().contiguous() for x, w in zip(self.layers, self.weights, strict=True)}
-        return write_atomic(path, save(tensors, {"spikeloop_qstdb": json.dumps(header, sort_keys=True)}))
+        tensors |= {
+            f"{x.name}.weights": w.detach().contiguous()
+            for x, w in zip(self.layers, self.weights, strict=True)
+        }
+        return write_atomic(
+            path, save(tensors, {"spikeloop_qstdb": json.dumps(header, sort_keys=True)})
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "QstdbNet":
         """Read and check; InputError for anything else than a sound file."""
         what = f"Q-STDB net {str(path)!r}"
-        header, tensors = read_safetensors(path, what=what, key="spikeloop_qstdb", version=VERSION, writer="spikeloop.golden.rules.qstdb.net",
-                                           framework="pt")
+        header, tensors = read_safetensors(
+            path,
+            what=what,
+            key="spikeloop_qstdb",
+            version=VERSION,
+            writer="spikeloop.golden.rules.qstdb.net",
+            framework="pt",
+        )
         try:
-            layers = [Layer(name=x["name"], channels=x["channels"], window=PimWindow(**{
-                key: tuple(x[key]) for key in ("source", "kernel", "stride", "padding")})) for x in header["layers"]]
+            layers = [
+                Layer(
+                    name=x["name"],
+                    channels=x["channels"],
+                    window=PimWindow(
+                        **{key: tuple(x[key]) for key in ("source", "kernel", "stride", "padding")}
+                    ),
+                )
+                for x in header["layers"]
+            ]
             pim = header["pim"] and PimParams.from_dict(header["pim"]["params"])
-            net = cls(layers, bits=header["bits"], steps=header["steps"], unit=header["unit"], pim=pim,
-                      **(header["pim"]["tables"] if pim else {}))
+            net = cls(
+                layers,
+                bits=header["bits"],
+                steps=header["steps"],
+                unit=header["unit"],
+                pim=pim,
+                **(header["pim"]["tables"] if pim else {}),
+            )
             net.metadata = header["metadata"]
             with torch.no_grad():
-                for name, parameter in [("leak", net.leak), ("threshold", net.threshold),
-                                        *((f"{x.name}.weights", w) for x, w in zip(layers, net.weights, strict=True))]:
+                for name, parameter in [
+                    ("leak", net.leak),
+                    ("threshold", net.threshold),
+                    *((f"{x.name}.weights", w) for x, w in zip(layers, net.weights, strict=True)),
+                ]:
                     if tensors[name].shape != parameter.shape or not tensors[name].isfinite().all():
-                        raise InputError(f"{name} of {what} must be finite and of shape {tuple(parameter.shape)}, "
-                                         f"not of shape {tuple(tensors[name].shape)}")
+                        raise InputError(
+                            f"{name} of {what} must be finite and of shape {tuple(parameter.shape)}, "
+                            f"not of shape {tuple(tensors[name].shape)}"
+                        )
                     parameter.copy_(tensors[name])
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"graph of {what} must be complete, not without {error}") from None

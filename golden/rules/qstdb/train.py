@@ -30,11 +30,24 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import PimParams
 from spikeloop.pysim.pim.window import PimWindow
 
-__all__ = ["MACRO", "QstdbConfig", "accuracy", "convert", "mnist_layers", "outputs", "stages", "train", "train_ann", "train_spiking"]
+__all__ = [
+    "MACRO",
+    "QstdbConfig",
+    "accuracy",
+    "convert",
+    "mnist_layers",
+    "outputs",
+    "stages",
+    "train",
+    "train_ann",
+    "train_spiking",
+]
 
 PERCENTILE, THRESHOLD_SCALE, CONVERSION_STEPS, CONVERSION_IMAGES = 0.997, 0.8, 100, 50
 CALIBRATION_IMAGES, CALIBRATION_PERCENTILE = 200, 99.9
-MACRO = PimParams(banks=1, columns=48, rows=32, share=4)  # 8 words: one for each channel of the MNIST net's first layer
+MACRO = PimParams(
+    banks=1, columns=48, rows=32, share=4
+)  # 8 words: one for each channel of the MNIST net's first layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +67,27 @@ def mnist_layers() -> tuple[Layer, ...]:
     """8C5s2-32C5s2-10FC: 28 x 28 -> 8 x 12 x 12 (in the macro: 25 rows, one row group) -> 32 x 4 x 4 -> 10."""
     first = Layer(name="conv1", window=PimWindow.make((1, 28, 28), (5, 5), stride=2), channels=8)
     second = Layer(name="conv2", window=PimWindow.make(first.target, (5, 5), stride=2), channels=32)
-    return first, second, Layer(name="fc", window=PimWindow.make((math.prod(second.target),)), channels=10)
+    return (
+        first,
+        second,
+        Layer(name="fc", window=PimWindow.make((math.prod(second.target),)), channels=10),
+    )
 
 
-def train(config: QstdbConfig, data: Dataset, layers: tuple[Layer, ...], *, checkpoint: Path | None = None, progress: bool = True,
-          **options: Any) -> QstdbNet:
+def train(
+    config: QstdbConfig,
+    data: Dataset,
+    layers: tuple[Layer, ...],
+    *,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> QstdbNet:
     """All three phases; ``options`` of :class:`QstdbNet`. The metadata: ``training``, ``dataset`` and ``accuracy`` (:func:`stages`)."""
     if math.prod(layers[0].window.source) != data.pixels:
-        raise InputError(f"images for this net must have {math.prod(layers[0].window.source)} pixels, not {data.pixels}")
+        raise InputError(
+            f"images for this net must have {math.prod(layers[0].window.source)} pixels, not {data.pixels}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = QstdbNet(layers, **options)
@@ -70,8 +96,11 @@ def train(config: QstdbConfig, data: Dataset, layers: tuple[Layer, ...], *, chec
     convert(net, data.train_images[:CONVERSION_IMAGES])
     scores["converted"] = accuracy(lambda x: net(x, "float"), data.test_images, data.test_labels)
     train_spiking(net, config, data, checkpoint=checkpoint, progress=progress)
-    net.metadata = {"training": asdict(config), "accuracy": scores | stages(net, data.test_images, data.test_labels),
-                    "dataset": about(data)}
+    net.metadata = {
+        "training": asdict(config),
+        "accuracy": scores | stages(net, data.test_images, data.test_labels),
+        "dataset": about(data),
+    }
     return net
 
 
@@ -93,27 +122,60 @@ def convert(net: QstdbNet, images: np.ndarray) -> None:
     net.threshold.mul_(THRESHOLD_SCALE)
 
 
-def train_spiking(net: QstdbNet, config: QstdbConfig, data: Dataset, *, form: str = "affine", **how: Any) -> None:
+def train_spiking(
+    net: QstdbNet, config: QstdbConfig, data: Dataset, *, form: str = "affine", **how: Any
+) -> None:
     """Phase 3 with the weights' ``form`` (float: the paper's "FP SNN")."""
+
     def before(epoch: int) -> None:
         if net.pim:
-            net.pim.calibrate(data.train_images[:CALIBRATION_IMAGES].reshape(-1, *net.layers[0].window.source), CALIBRATION_PERCENTILE)
+            net.pim.calibrate(
+                data.train_images[:CALIBRATION_IMAGES].reshape(-1, *net.layers[0].window.source),
+                CALIBRATION_PERCENTILE,
+            )
 
     net.train()
     optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
-    _epochs(net, lambda x: net(x, form), optimiser, 0.5, config.epochs, config, data, "SNN", before, **how)
+    _epochs(
+        net,
+        lambda x: net(x, form),
+        optimiser,
+        0.5,
+        config.epochs,
+        config,
+        data,
+        "SNN",
+        before,
+        **how,
+    )
     net.eval()
 
 
-def _epochs(net: QstdbNet, forward: Callable[[Tensor], Tensor], optimiser: torch.optim.Optimizer, decay: float, epochs: int,
-            config: QstdbConfig, data: Dataset, what: str, before: Callable[[int], None] | None = None, *,
-            augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None, checkpoint: Path | None = None,
-            progress: bool = True) -> None:
+def _epochs(
+    net: QstdbNet,
+    forward: Callable[[Tensor], Tensor],
+    optimiser: torch.optim.Optimizer,
+    decay: float,
+    epochs: int,
+    config: QstdbConfig,
+    data: Dataset,
+    what: str,
+    before: Callable[[int], None] | None = None,
+    *,
+    augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> None:
     """Epochs of cross entropy, the learning rate decaying after 60, 80 and 90 % of them. Each phase has a checkpoint of its own.
 
     augment: of the images of an update, what is shown in their place; default: moved by ``config.shift``."""
-    labels, updates = torch.from_numpy(data.train_labels), -(-len(data.train_labels) // config.batch)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [round(part * epochs * updates) for part in (0.6, 0.8, 0.9)], decay)
+    labels, updates = (
+        torch.from_numpy(data.train_labels),
+        -(-len(data.train_labels) // config.batch),
+    )
+    schedule = torch.optim.lr_scheduler.MultiStepLR(
+        optimiser, [round(part * epochs * updates) for part in (0.6, 0.8, 0.9)], decay
+    )
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         images = data.train_images[chosen]
@@ -121,15 +183,32 @@ def _epochs(net: QstdbNet, forward: Callable[[Tensor], Tensor], optimiser: torch
         return F.cross_entropy(forward(_pixels(shown)), labels[chosen])
 
     own = checkpoint and checkpoint.with_name(f"{checkpoint.name}.{what}")
-    fit(net, optimiser, loss, len(labels), epochs=epochs, batch=config.batch, seed=[config.seed, what == "SNN"], schedule=schedule,
-        before_epoch=before, after_update=net.clamp_, checkpoint=own, training=asdict(config) | {"source": data.source, "bits": net.bits},
-        name=what, progress=progress)
+    fit(
+        net,
+        optimiser,
+        loss,
+        len(labels),
+        epochs=epochs,
+        batch=config.batch,
+        seed=[config.seed, what == "SNN"],
+        schedule=schedule,
+        before_epoch=before,
+        after_update=net.clamp_,
+        checkpoint=own,
+        training=asdict(config) | {"source": data.source, "bits": net.bits},
+        name=what,
+        progress=progress,
+    )
 
 
 @torch.inference_mode()
-def outputs(forward: Callable[[Tensor], Tensor], images: np.ndarray, batch: int = 250) -> np.ndarray:
+def outputs(
+    forward: Callable[[Tensor], Tensor], images: np.ndarray, batch: int = 250
+) -> np.ndarray:
     """Classes int64 ``[n]`` of ``forward``."""
-    parts = [forward(_pixels(images[at:at + batch])).argmax(1) for at in range(0, len(images), batch)]
+    parts = [
+        forward(_pixels(images[at : at + batch])).argmax(1) for at in range(0, len(images), batch)
+    ]
     return torch.cat(parts).numpy()
 
 
@@ -140,8 +219,10 @@ def accuracy(forward: Callable[[Tensor], Tensor], images: np.ndarray, labels: np
 
 def stages(net: QstdbNet, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Accuracy from the trained form to the chip's: affine weights, scale weights, then shift-add leaks, then integers throughout."""
-    forms = {form: accuracy(lambda x, form=form: net(x, form), images, labels)  # type: ignore[misc]
-             for form in ("affine", "scale", "shift")}
+    forms = {
+        form: accuracy(lambda x, form=form: net(x, form), images, labels)  # type: ignore[misc]
+        for form in ("affine", "scale", "shift")
+    }
     return forms | {"integer": float((classes(net, images) == labels).mean())}
 
 
@@ -150,15 +231,27 @@ def _pixels(images: np.ndarray) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="train the MNIST net whose first layer is a PIM macro")
+    parser = argparse.ArgumentParser(
+        description="train the MNIST net whose first layer is a PIM macro"
+    )
     parser.add_argument("--bits", type=int, choices=(4, 5, 6), default=6, help="bits of a weight")
-    parser.add_argument("--digital", action="store_true", help="first layer exact, without macro and ADC")
+    parser.add_argument(
+        "--digital", action="store_true", help="first layer exact, without macro and ADC"
+    )
     parser.add_argument("--ann-epochs", type=int, default=QstdbConfig.ann_epochs)
 
     def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> QstdbNet:
         config = QstdbConfig(ann_epochs=given.ann_epochs, epochs=given.epochs, seed=given.seed)
-        macro = None if given.digital else PimParams.from_dict({**MACRO.to_dict(), "weight_bits": given.bits, "columns": 8 * given.bits})
-        return train(config, data, mnist_layers(), bits=given.bits, pim=macro, checkpoint=checkpoint)
+        macro = (
+            None
+            if given.digital
+            else PimParams.from_dict(
+                {**MACRO.to_dict(), "weight_bits": given.bits, "columns": 8 * given.bits}
+            )
+        )
+        return train(
+            config, data, mnist_layers(), bits=given.bits, pim=macro, checkpoint=checkpoint
+        )
 
     command(parser, made, QstdbConfig.epochs)
 

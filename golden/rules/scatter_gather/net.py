@@ -42,7 +42,17 @@ from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.graph import Network, start_ticks
 
-__all__ = ["Layer", "ScatterGather", "checkpoint", "gather", "load", "quantise", "reachable", "scatter", "silence"]
+__all__ = [
+    "Layer",
+    "ScatterGather",
+    "checkpoint",
+    "gather",
+    "load",
+    "quantise",
+    "reachable",
+    "scatter",
+    "silence",
+]
 
 VERSION = 1
 EPSILON = 1e-6  # of the batch norm (Eq 2)
@@ -64,15 +74,29 @@ class Layer:
 
     def normalised(self, x: Tensor) -> Tensor:
         """r from x, float64 ``[sample, channel, height, width]``."""
-        s = conv2d(x, torch.from_numpy(self.weights).double(), stride=self.conv.stride, padding=self.conv.padding)
-        mu, sigma, beta = (torch.from_numpy(a).double()[:, None, None] for a in (self.mu, self.sigma, self.beta))
+        s = conv2d(
+            x,
+            torch.from_numpy(self.weights).double(),
+            stride=self.conv.stride,
+            padding=self.conv.padding,
+        )
+        mu, sigma, beta = (
+            torch.from_numpy(a).double()[:, None, None] for a in (self.mu, self.sigma, self.beta)
+        )
         return (s - mu) / (sigma + EPSILON) + beta
 
     def thetas(self, k: int, bound: int) -> list[list[Fraction]]:
         """theta_1..theta_K of each channel, exact."""
         unit, eps = 1 << k, Fraction(EPSILON)
-        return [[unit * mu + (i - Fraction(1, 2) - beta * unit) * (sigma + eps) for i in range(1, bound * unit + 1)]
-                for mu, sigma, beta in zip(*(map(Fraction, a.tolist()) for a in (self.mu, self.sigma, self.beta)), strict=True)]
+        return [
+            [
+                unit * mu + (i - Fraction(1, 2) - beta * unit) * (sigma + eps)
+                for i in range(1, bound * unit + 1)
+            ]
+            for mu, sigma, beta in zip(
+                *(map(Fraction, a.tolist()) for a in (self.mu, self.sigma, self.beta)), strict=True
+            )
+        ]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,7 +128,9 @@ class ScatterGather:
         """2^k y of the first layer from images uint8 ``[n, pixels]``: uint8 ``[n, channels, height, width]``."""
         source = self.layers[0].conv.source
         if images.ndim != 2 or images.shape[1] != math.prod(source) or images.dtype != np.uint8:
-            raise InputError(f"images must be uint8 of shape (n, {math.prod(source)}), not {images.dtype} of shape {images.shape}")
+            raise InputError(
+                f"images must be uint8 of shape (n, {math.prod(source)}), not {images.dtype} of shape {images.shape}"
+            )
         x = torch.from_numpy(images.reshape(-1, *source) / 255)
         return quantise(self.layers[0].normalised(x), self.k, self.bound)
 
@@ -112,13 +138,22 @@ class ScatterGather:
         """2^k y of every layer on the chip from that of the first layer, each uint8 ``[n, channels, height, width]``, by layer name."""
         every = {}
         for layer in self.layers[1:]:
-            counts = quantise(layer.normalised(torch.from_numpy(counts).double() / (1 << self.k)), self.k, self.bound)
+            counts = quantise(
+                layer.normalised(torch.from_numpy(counts).double() / (1 << self.k)),
+                self.k,
+                self.bound,
+            )
             every[layer.name] = counts
         return every
 
     def margin(self) -> float:
         """Smallest distance of any theta to an integer: far above 1e-12 x |theta|, the float64 ANN decides as exact numbers do."""
-        every = [theta for layer in self.layers[1:] for group in layer.thetas(self.k, self.bound) for theta in group]
+        every = [
+            theta
+            for layer in self.layers[1:]
+            for group in layer.thetas(self.k, self.bound)
+            for theta in group
+        ]
         return float(min(abs(theta - round(theta)) for theta in every))
 
     # -- the spiking net ---------------------------------------------------------------------------------
@@ -138,45 +173,104 @@ class ScatterGather:
         chain = [(source, target, 0) for source, target in pairwise([host.name, *names])]
         starts = start_ticks(names, chain)
         populations, edges = [], []
-        for layer, (source, target, _) in zip(inside, chain, strict=False):  # the chain may end in the read-out
-            populations.append(self._population(target, starts[target], v_th=self._thresholds(layer)))
-            edges.append(Edge(source=source, target=target, conv=_copied(layer.conv, self.copies, self.copies),
-                              weights=layer.weights.repeat(self.copies, 0).repeat(self.copies, 1).astype(np.int32)))
+        for layer, (source, target, _) in zip(
+            inside, chain, strict=False
+        ):  # the chain may end in the read-out
+            populations.append(
+                self._population(target, starts[target], v_th=self._thresholds(layer))
+            )
+            edges.append(
+                Edge(
+                    source=source,
+                    target=target,
+                    conv=_copied(layer.conv, self.copies, self.copies),
+                    weights=layer.weights.repeat(self.copies, 0)
+                    .repeat(self.copies, 1)
+                    .astype(np.int32),
+                )
+            )
         if readout_on_chip:
             last = inside[-1].conv.target
             conv = Conv.make(last, len(self.readout), last[1:])
             weights = self.readout.reshape(-1, *last).repeat(self.copies, 1).astype(np.int32)
-            populations.append(self._population(READOUT, starts[READOUT], v_th=np.ones(len(weights), np.int64), fire=False))
-            edges.append(Edge(source=inside[-1].name, target=READOUT, weights=weights, conv=_copied(conv, self.copies, 1)))
-        about = {"rule": "scatter-gather", "k": self.k, "bound": self.bound, "copies": self.copies, **self.metadata}
+            populations.append(
+                self._population(
+                    READOUT, starts[READOUT], v_th=np.ones(len(weights), np.int64), fire=False
+                )
+            )
+            edges.append(
+                Edge(
+                    source=inside[-1].name,
+                    target=READOUT,
+                    weights=weights,
+                    conv=_copied(conv, self.copies, 1),
+                )
+            )
+        about = {
+            "rule": "scatter-gather",
+            "k": self.k,
+            "bound": self.bound,
+            "copies": self.copies,
+            **self.metadata,
+        }
         node = Input(name=host.name, size=math.prod(host.conv.target) * self.copies)
-        return Network(name=f"scatter-gather-{self.copies}", inputs=(node,), populations=tuple(populations), edges=tuple(edges), steps=1,
-                       output=names[-1], readout="membrane" if readout_on_chip else "spikes", metadata=about)
+        return Network(
+            name=f"scatter-gather-{self.copies}",
+            inputs=(node,),
+            populations=tuple(populations),
+            edges=tuple(edges),
+            steps=1,
+            output=names[-1],
+            readout="membrane" if readout_on_chip else "spikes",
+            metadata=about,
+        )
 
     def classify(self, spikes: np.ndarray) -> np.ndarray:
         """Class int64 ``[n]`` by the full-precision last layer on the host; ``spikes`` ``[n, 1, size]`` of the layer before it."""
-        features = gather(spikes, self.copies, self.layers[-1].conv.target).reshape(len(spikes), -1) / (1 << self.k)
+        features = gather(spikes, self.copies, self.layers[-1].conv.target).reshape(
+            len(spikes), -1
+        ) / (1 << self.k)
         return (features @ self.last_weights.T.astype(np.float64) + self.last_bias).argmax(1)
 
     def _population(self, name: str, start: int, **arrays: Any) -> Population:
-        return Population.make(name, len(arrays["v_th"]), start=start, weight_bits=2, weight_format=WeightFormat.TERNARY, k0=False,
-                               **arrays)
+        return Population.make(
+            name,
+            len(arrays["v_th"]),
+            start=start,
+            weight_bits=2,
+            weight_format=WeightFormat.TERNARY,
+            k0=False,
+            **arrays,
+        )
 
     def _thresholds(self, layer: Layer) -> np.ndarray:
         """v_th of every neuron."""
         most = self.copies * math.prod(layer.weights.shape[1:])  # |S| cannot be larger
-        ceilings = [reachable(theta, most) for group in layer.thetas(self.k, self.bound) for theta in group]
+        ceilings = [
+            reachable(theta, most) for group in layer.thetas(self.k, self.bound) for theta in group
+        ]
         return np.repeat(np.array(ceilings, np.int64), layer.conv.target[1] * layer.conv.target[2])
 
     # -- file --------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:
         """Write the file whole or not at all: safetensors, the graph as JSON under ``spikeloop_scatter_gather``."""
-        header = {"version": VERSION, "k": self.k, "bound": self.bound, "metadata": self.metadata,
-                  "layers": [{"name": layer.name, "conv": layer.conv.to_dict()} for layer in self.layers]}
+        header = {
+            "version": VERSION,
+            "k": self.k,
+            "bound": self.bound,
+            "metadata": self.metadata,
+            "layers": [{"name": layer.name, "conv": layer.conv.to_dict()} for layer in self.layers],
+        }
         tensors = {key: np.ascontiguousarray(getattr(self, key)) for key in _LAST}
-        tensors |= {f"{layer.name}.{key}": np.ascontiguousarray(getattr(layer, key)) for layer in self.layers for key in _OF_LAYER}
-        return write_atomic(path, save(tensors, {"spikeloop_scatter_gather": json.dumps(header, sort_keys=True)}))
+        tensors |= {
+            f"{layer.name}.{key}": np.ascontiguousarray(getattr(layer, key))
+            for layer in self.layers
+            for key in _OF_LAYER
+        }
+        return write_atomic(
+            path, save(tensors, {"spikeloop_scatter_gather": json.dumps(header, sort_keys=True)})
+        )
 
     def with_metadata(self, **entries: Any) -> "ScatterGather":
         return replace(self, metadata={**self.metadata, **entries})
@@ -189,13 +283,30 @@ _OF_LAYER = ("weights", "mu", "sigma", "beta")
 def load(path: str | Path) -> ScatterGather:
     """Read and check; InputError for anything else than a sound file."""
     what = f"scatter-and-gather net {str(path)!r}"
-    header, tensors = read_safetensors(path, what=what, key="spikeloop_scatter_gather", version=VERSION,
-                                       writer="spikeloop.golden.rules.scatter_gather.net", framework="np")
+    header, tensors = read_safetensors(
+        path,
+        what=what,
+        key="spikeloop_scatter_gather",
+        version=VERSION,
+        writer="spikeloop.golden.rules.scatter_gather.net",
+        framework="np",
+    )
     try:
-        layers = tuple(Layer(name=one["name"], conv=Conv.from_dict(one["conv"]),
-                             **{key: tensors[f"{one['name']}.{key}"] for key in _OF_LAYER}) for one in header["layers"])
-        return ScatterGather(k=header["k"], bound=header["bound"], layers=layers, metadata=header["metadata"],
-                             **{key: tensors[key] for key in _LAST})
+        layers = tuple(
+            Layer(
+                name=one["name"],
+                conv=Conv.from_dict(one["conv"]),
+                **{key: tensors[f"{one['name']}.{key}"] for key in _OF_LAYER},
+            )
+            for one in header["layers"]
+        )
+        return ScatterGather(
+            k=header["k"],
+            bound=header["bound"],
+            layers=layers,
+            metadata=header["metadata"],
+            **{key: tensors[key] for key in _LAST},
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"graph of {what} must be complete, not without {error}") from None
 
@@ -204,7 +315,9 @@ def checkpoint(name: str = "zou-lenet:4") -> ScatterGather:
     """A trained net that comes with the package: ``zou-lenet:K`` of K spikes (docs/scatter_gather.md)."""
     path = CHECKPOINTS / f"{name.replace(':', '-')}.safetensors"
     if not path.is_file():
-        have = ", ".join(sorted(":".join(p.stem.rsplit("-", 1)) for p in CHECKPOINTS.glob("zou-*.safetensors")))
+        have = ", ".join(
+            sorted(":".join(p.stem.rsplit("-", 1)) for p in CHECKPOINTS.glob("zou-*.safetensors"))
+        )
         raise InputError(f"checkpoint must be one of {have or 'none'}, not {name!r}")
     return load(path)
 
@@ -229,7 +342,9 @@ def silence(spikes: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
     """The noise of the paper's Table 4: ``share`` of the lines, the same for all samples, never spike."""
     if not 0 <= share <= 1:
         raise InputError(f"share of silent lines must be in 0..1, not {share}")
-    silent = np.random.default_rng(seed).permutation(spikes.shape[-1])[:round(share * spikes.shape[-1])]
+    silent = np.random.default_rng(seed).permutation(spikes.shape[-1])[
+        : round(share * spikes.shape[-1])
+    ]
     noisy = spikes.copy()
     noisy[..., silent] = 0
     return noisy
@@ -242,22 +357,34 @@ def reachable(theta: Fraction, most: int) -> int:
 
 def _copied(conv: Conv, source: int, target: int) -> Conv:
     """The geometry with each source and target channel that many times."""
-    return replace(conv, source=(conv.source[0] * source, *conv.source[1:]), target=(conv.target[0] * target, *conv.target[1:]))
+    return replace(
+        conv,
+        source=(conv.source[0] * source, *conv.source[1:]),
+        target=(conv.target[0] * target, *conv.target[1:]),
+    )
 
 
 def _check(net: ScatterGather) -> None:
     for key, low, high in (("k", 0, 4), ("bound", 1, 16)):
         value = getattr(net, key)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise InputError(f"{key} of a scatter-and-gather net must be in {low}..{high}, not {value!r}")
+            raise InputError(
+                f"{key} of a scatter-and-gather net must be in {low}..{high}, not {value!r}"
+            )
     if len(net.layers) < 2:
-        raise InputError(f"a scatter-and-gather net must have two or more layers before the last, not {len(net.layers)}")
+        raise InputError(
+            f"a scatter-and-gather net must have two or more layers before the last, not {len(net.layers)}"
+        )
     for i, layer in enumerate(net.layers):
         where, conv = f"layer {layer.name!r}", layer.conv
         conv.check(where)
         if (i and conv.source != net.layers[i - 1].conv.target) or conv.groups != 1:
-            raise InputError(f"source of {where} must be the whole map {net.layers[i - 1].conv.target} before it, not {conv.source}")
-        _check_array(f"weights of {where}", layer.weights, np.int8 if i else np.float32, conv.weights_shape)
+            raise InputError(
+                f"source of {where} must be the whole map {net.layers[i - 1].conv.target} before it, not {conv.source}"
+            )
+        _check_array(
+            f"weights of {where}", layer.weights, np.int8 if i else np.float32, conv.weights_shape
+        )
         for key in ("mu", "sigma", "beta"):
             _check_array(f"{key} of {where}", getattr(layer, key), np.float32, (conv.target[0],))
         if (layer.sigma < 0).any():
@@ -270,7 +397,9 @@ def _check(net: ScatterGather) -> None:
 
 def _check_array(what: str, array: np.ndarray, dtype: Any, shape: tuple[int, ...]) -> None:
     if array.dtype != dtype or array.shape != shape:
-        raise InputError(f"{what} must be {np.dtype(dtype)} of shape {shape}, not {array.dtype} of shape {array.shape}")
+        raise InputError(
+            f"{what} must be {np.dtype(dtype)} of shape {shape}, not {array.dtype} of shape {array.shape}"
+        )
     if dtype is np.int8 and array.size and (array.min() < -1 or array.max() > 1):
         raise InputError(f"{what} must be ternary (-1, 0, 1), not {array.min()}..{array.max()}")
     if dtype is np.float32 and not np.isfinite(array).all():

@@ -37,10 +37,18 @@ TINY = 1e-12  # variance: sqrt(var + 1e-12) is about sigma + 1e-6 where it matte
 
 def lenet(side: int = 28) -> dict[str, Conv]:
     """16C5-16C5-2P2-32C5-2P2-256FC of the LeNet of the paper, by name: 28 -> 28 (padded) -> 24 -> 12 -> 8 -> 4 -> 1."""
-    plan = (("conv1", 16, 5, 1, 2), ("conv2", 16, 5, 1, 0), ("pool1", 16, 2, 2, 0), ("conv3", 32, 5, 1, 0), ("pool2", 32, 2, 2, 0))
+    plan = (
+        ("conv1", 16, 5, 1, 2),
+        ("conv2", 16, 5, 1, 0),
+        ("pool1", 16, 2, 2, 0),
+        ("conv3", 32, 5, 1, 0),
+        ("pool2", 32, 2, 2, 0),
+    )
     layers, source = {}, (1, side, side)
     for name, channels, kernel, stride, padding in plan:
-        layers[name] = Conv.make(source, channels, (kernel, kernel), stride=(stride, stride), padding=(padding, padding))
+        layers[name] = Conv.make(
+            source, channels, (kernel, kernel), stride=(stride, stride), padding=(padding, padding)
+        )
         source = layers[name].target
     return layers | {"fc1": Conv.make(source, 256, source[1:])}
 
@@ -57,8 +65,14 @@ class ScatterGatherConfig(LoopConfig):
     INTS = LoopConfig.INTS | {"k": (0, 4), "bound": (1, 16), "batch": (2, 1 << 20)}
 
 
-def train(config: ScatterGatherConfig, data: Dataset, *, layers: dict[str, Conv] | None = None, checkpoint: Path | None = None,
-          progress: bool = True) -> ScatterGather:
+def train(
+    config: ScatterGatherConfig,
+    data: Dataset,
+    *,
+    layers: dict[str, Conv] | None = None,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> ScatterGather:
     """Train on the training images of ``data`` and score on its test images; ``layers`` (default: LeNet) lead from image to features.
 
     The metadata: ``training`` (configuration), ``dataset`` (source and counts), ``accuracy`` (of :func:`accuracy`), ``curve`` (test
@@ -67,11 +81,17 @@ def train(config: ScatterGatherConfig, data: Dataset, *, layers: dict[str, Conv]
     layers = layers or lenet()
     source = next(iter(layers.values())).source
     if math.prod(source) != data.pixels:
-        raise InputError(f"images for this net must have {math.prod(source)} pixels, not {data.pixels}")
+        raise InputError(
+            f"images for this net must have {math.prod(source)} pixels, not {data.pixels}"
+        )
     count = len(data.train_labels)
-    updates = count // config.batch  # the rest of an epoch is left out: a batch norm of a handful of images would jump
+    updates = (
+        count // config.batch
+    )  # the rest of an epoch is left out: a batch norm of a handful of images would jump
     if not updates:
-        raise InputError(f"batch of the training must be at most the {count} training images, not {config.batch}")
+        raise InputError(
+            f"batch of the training must be at most the {count} training images, not {config.batch}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = _Net(layers, data.classes, config.k, config.bound)
@@ -83,29 +103,56 @@ def train(config: ScatterGatherConfig, data: Dataset, *, layers: dict[str, Conv]
         host, chip = net(_pixels(shifted(data.train_images[chosen], config.shift, rng), source))
         return F.cross_entropy(host, labels[chosen]) + F.cross_entropy(chip, labels[chosen])
 
-    history = fit(net, optimiser, loss, count, epochs=config.epochs, batch=config.batch, seed=config.seed, schedule=schedule,
-                  whole_batches=True, after_epoch=lambda epoch: {"test": _score(net, data, source)}, checkpoint=checkpoint,
-                  training=asdict(config) | {"source": data.source}, progress=progress)
+    history = fit(
+        net,
+        optimiser,
+        loss,
+        count,
+        epochs=config.epochs,
+        batch=config.batch,
+        seed=config.seed,
+        schedule=schedule,
+        whole_batches=True,
+        after_epoch=lambda epoch: {"test": _score(net, data, source)},
+        checkpoint=checkpoint,
+        training=asdict(config) | {"source": data.source},
+        progress=progress,
+    )
     done = net.integer()
     scores = accuracy(done, data.test_images, data.test_labels)
-    return done.with_metadata(training=asdict(config), accuracy=scores, dataset=about(data),
-                              curve=[entry["test"] for entry in history])
+    return done.with_metadata(
+        training=asdict(config),
+        accuracy=scores,
+        dataset=about(data),
+        curve=[entry["test"] for entry in history],
+    )
 
 
-def accuracy(net: ScatterGather, images: np.ndarray, labels: np.ndarray, *, silent: float = 0.0, seed: int = 0,
-             batch: int = 500) -> dict[str, float]:
+def accuracy(
+    net: ScatterGather,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    silent: float = 0.0,
+    seed: int = 0,
+    batch: int = 500,
+) -> dict[str, float]:
     """Share 0..1 of right classes of the quantised ANN: ``host`` by the full-precision last layer, ``chip`` by the ternary one.
 
     ``silent``: share of the first layer's spiking neurons that never spike, drawn with ``seed`` (the noise of Table 4).
     """
     right = {"host": 0, "chip": 0}
     for at in range(0, len(images), batch):
-        some = labels[at:at + batch]
-        (spikes,) = net.encode(images[at:at + batch]).values()
+        some = labels[at : at + batch]
+        (spikes,) = net.encode(images[at : at + batch]).values()
         counts = gather(silence(spikes, silent, seed), net.copies, net.layers[0].conv.target)
         features = net.activations(counts)[net.layers[-1].name]
         right["host"] += int((net.classify(scatter(features, net.copies)) == some).sum())
-        right["chip"] += int(((features.reshape(len(some), -1) @ net.readout.T.astype(np.int64)).argmax(1) == some).sum())
+        right["chip"] += int(
+            (
+                (features.reshape(len(some), -1) @ net.readout.T.astype(np.int64)).argmax(1) == some
+            ).sum()
+        )
     return {key: value / len(labels) for key, value in right.items()}
 
 
@@ -139,7 +186,9 @@ class _Conv(nn.Module):
     def __init__(self, conv: Conv, ternary: bool, k: int, bound: int) -> None:
         super().__init__()
         self.conv, self.ternary, self.k, self.bound = conv, ternary, k, bound
-        self.weight = nn.Parameter(torch.randn(conv.weights_shape) / math.prod(conv.weights_shape[1:])**0.5)
+        self.weight = nn.Parameter(
+            torch.randn(conv.weights_shape) / math.prod(conv.weights_shape[1:]) ** 0.5
+        )
         self.beta = nn.Parameter(torch.zeros(conv.target[0]))
         self.register_buffer("mean", torch.zeros(conv.target[0]))
         self.register_buffer("var", torch.ones(conv.target[0]))
@@ -147,7 +196,15 @@ class _Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight = _ternary(self.weight) if self.ternary else self.weight
         s = F.conv2d(x, weight, stride=self.conv.stride, padding=self.conv.padding)
-        r = F.batch_norm(s, self.mean, self.var, bias=self.beta, training=self.training, momentum=MOMENTUM, eps=TINY)
+        r = F.batch_norm(
+            s,
+            self.mean,
+            self.var,
+            bias=self.beta,
+            training=self.training,
+            momentum=MOMENTUM,
+            eps=TINY,
+        )
         out: Tensor = _Quantise.apply(r, self.k, self.bound)
         return out
 
@@ -157,9 +214,13 @@ class _Net(nn.Module):
         super().__init__()
         for before, after in pairwise(layers.values()):
             if before.target != after.source:
-                raise InputError(f"layers must chain, source {after.source} to target {before.target} before it, not differ")
+                raise InputError(
+                    f"layers must chain, source {after.source} to target {before.target} before it, not differ"
+                )
         self.k, self.bound = k, bound
-        self.body = nn.ModuleDict({name: _Conv(conv, i > 0, k, bound) for i, (name, conv) in enumerate(layers.items())})
+        self.body = nn.ModuleDict(
+            {name: _Conv(conv, i > 0, k, bound) for i, (name, conv) in enumerate(layers.items())}
+        )
         features = math.prod(list(layers.values())[-1].target)
         self.last = nn.Linear(features, classes)
         self.chip = nn.Parameter(torch.randn(classes, features) / features**0.5)
@@ -178,11 +239,32 @@ class _Net(nn.Module):
         layers = []
         for name, module in self.body.items():
             assert isinstance(module, _Conv)
-            weights = _ternary(module.weight).round().to(torch.int8) if module.ternary else module.weight.detach()
-            mu, sigma, beta = (t.detach().clone().numpy() for t in (module.mean, module.var.sqrt(), module.beta))
-            layers.append(Layer(name=name, conv=module.conv, weights=weights.numpy(), mu=mu, sigma=sigma, beta=beta))
-        return ScatterGather(k=self.k, bound=self.bound, layers=tuple(layers), last_weights=self.last.weight.detach().numpy(),
-                             last_bias=self.last.bias.detach().numpy(), readout=_ternary(self.chip).round().to(torch.int8).numpy())
+            weights = (
+                _ternary(module.weight).round().to(torch.int8)
+                if module.ternary
+                else module.weight.detach()
+            )
+            mu, sigma, beta = (
+                t.detach().clone().numpy() for t in (module.mean, module.var.sqrt(), module.beta)
+            )
+            layers.append(
+                Layer(
+                    name=name,
+                    conv=module.conv,
+                    weights=weights.numpy(),
+                    mu=mu,
+                    sigma=sigma,
+                    beta=beta,
+                )
+            )
+        return ScatterGather(
+            k=self.k,
+            bound=self.bound,
+            layers=tuple(layers),
+            last_weights=self.last.weight.detach().numpy(),
+            last_bias=self.last.bias.detach().numpy(),
+            readout=_ternary(self.chip).round().to(torch.int8).numpy(),
+        )
 
 
 def _pixels(images: np.ndarray, source: tuple[int, int, int]) -> Tensor:
@@ -193,18 +275,27 @@ def _pixels(images: np.ndarray, source: tuple[int, int, int]) -> Tensor:
 def _score(net: _Net, data: Dataset, source: tuple[int, int, int], batch: int = 500) -> float:
     """Test accuracy in the float32 of the training, for the curve."""
     net.eval()
-    classes = [net(_pixels(data.test_images[at:at + batch], source))[0].argmax(1) for at in range(0, len(data.test_labels), batch)]
+    classes = [
+        net(_pixels(data.test_images[at : at + batch], source))[0].argmax(1)
+        for at in range(0, len(data.test_labels), batch)
+    ]
     net.train()
     return float((torch.cat(classes).numpy() == data.test_labels).mean())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train the LeNet of Zou et al. on MNIST")
-    parser.add_argument("--spikes", type=int, choices=sorted(MODELS), default=4, help="spikes per neuron")
+    parser.add_argument(
+        "--spikes", type=int, choices=sorted(MODELS), default=4, help="spikes per neuron"
+    )
 
     def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> ScatterGather:
         k, bound = MODELS[given.spikes]
-        return train(ScatterGatherConfig(k=k, bound=bound, epochs=given.epochs, seed=given.seed), data, checkpoint=checkpoint)
+        return train(
+            ScatterGatherConfig(k=k, bound=bound, epochs=given.epochs, seed=given.seed),
+            data,
+            checkpoint=checkpoint,
+        )
 
     command(parser, made, ScatterGatherConfig.epochs)
 

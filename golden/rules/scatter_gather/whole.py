@@ -33,7 +33,9 @@ PIXELS = "pixels"  # the input
 PLANES, BITS = 4, 4
 
 
-def encode(net: ScatterGather, images: np.ndarray, *, planes: int = PLANES) -> dict[str, np.ndarray]:
+def encode(
+    net: ScatterGather, images: np.ndarray, *, planes: int = PLANES
+) -> dict[str, np.ndarray]:
     """Input spikes of the chip from images uint8 ``[n, pixels]``: {"pixels": uint8 0/1 ``[n, 1, planes pixels]``}, lowest plane first."""
     net.host_counts(images[:0])  # refuses images of another shape
     return {PIXELS: bit_planes(images, planes).reshape(len(images), 1, -1)}
@@ -45,22 +47,45 @@ def to_network(net: ScatterGather, *, planes: int = PLANES, bits: int = BITS) ->
     weights, _ = _integer(net, planes, bits)
     stacked = np.concatenate([weights << b for b in range(planes)], axis=1).repeat(net.copies, 0)
     source, target = first.conv.source, first.conv.target
-    conv = replace(first.conv, source=(planes * source[0], *source[1:]), target=(net.copies * target[0], *target[1:]))
+    conv = replace(
+        first.conv,
+        source=(planes * source[0], *source[1:]),
+        target=(net.copies * target[0], *target[1:]),
+    )
     v_th = np.repeat(np.array(_thresholds(net, planes, bits)).ravel(), target[1] * target[2])
-    population = Population.make(first.name, math.prod(conv.target), weight_bits=planes + bits - 1, k0=False, v_th=v_th)
-    return replace(rest, name=f"{rest.name}-whole", inputs=(Input(name=PIXELS, size=math.prod(conv.source)),),
-                   populations=(population, *(replace(p, start=p.start + 1) for p in rest.populations)),
-                   edges=(Edge(source=PIXELS, target=first.name, conv=conv, weights=stacked.astype(np.int32)), *rest.edges))
+    population = Population.make(
+        first.name, math.prod(conv.target), weight_bits=planes + bits - 1, k0=False, v_th=v_th
+    )
+    return replace(
+        rest,
+        name=f"{rest.name}-whole",
+        inputs=(Input(name=PIXELS, size=math.prod(conv.source)),),
+        populations=(population, *(replace(p, start=p.start + 1) for p in rest.populations)),
+        edges=(
+            Edge(source=PIXELS, target=first.name, conv=conv, weights=stacked.astype(np.int32)),
+            *rest.edges,
+        ),
+    )
 
 
-def first_counts(net: ScatterGather, images: np.ndarray, *, planes: int = PLANES, bits: int = BITS) -> np.ndarray:
+def first_counts(
+    net: ScatterGather, images: np.ndarray, *, planes: int = PLANES, bits: int = BITS
+) -> np.ndarray:
     """2^k y of the quantised first layer, in float64 from its equation: uint8 ``[n, channels, height, width]``."""
     layer, (weights, unit) = net.layers[0], _integer(net, planes, bits)
     grey = (images >> (8 - planes)).reshape(-1, *layer.conv.source) / ((1 << planes) - 1)
-    s = conv2d(torch.from_numpy(grey), torch.from_numpy(weights * np.array(unit, float)[:, None, None, None]), stride=layer.conv.stride,
-               padding=layer.conv.padding).numpy()
-    mu, sigma, beta = (a.astype(np.float64)[:, None, None] for a in (layer.mu, layer.sigma, layer.beta))
-    return np.clip(np.floor(((s - mu) / (sigma + EPSILON) + beta) * (1 << net.k) + 0.5), 0, net.copies).astype(np.uint8)
+    s = conv2d(
+        torch.from_numpy(grey),
+        torch.from_numpy(weights * np.array(unit, float)[:, None, None, None]),
+        stride=layer.conv.stride,
+        padding=layer.conv.padding,
+    ).numpy()
+    mu, sigma, beta = (
+        a.astype(np.float64)[:, None, None] for a in (layer.mu, layer.sigma, layer.beta)
+    )
+    return np.clip(
+        np.floor(((s - mu) / (sigma + EPSILON) + beta) * (1 << net.k) + 0.5), 0, net.copies
+    ).astype(np.uint8)
 
 
 def _integer(net: ScatterGather, planes: int, bits: int) -> tuple[np.ndarray, list[Fraction]]:
@@ -78,4 +103,7 @@ def _thresholds(net: ScatterGather, planes: int, bits: int) -> list[list[int]]:
     levels = (1 << planes) - 1
     groups = net.layers[0].thetas(net.k, net.bound)
     most = [int(np.abs(w).sum()) * levels for w in weights]
-    return [[reachable(theta * levels / (u * (1 << net.k)), m) for theta in group] for group, u, m in zip(groups, unit, most, strict=True)]
+    return [
+        [reachable(theta * levels / (u * (1 << net.k)), m) for theta in group]
+        for group, u, m in zip(groups, unit, most, strict=True)
+    ]

@@ -32,15 +32,9 @@ from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import WeightFormat
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus, Trace
-from tests.campaigns.regression import (
-    mesh as mesh_regression,
-)
-from tests.campaigns.regression import (
-    pim as pim_regression,
-)
-from tests.campaigns.regression import (
-    pim_chip as pim_chip_regression,
-)
+from tests.campaigns.regression import mesh as mesh_regression
+from tests.campaigns.regression import pim as pim_regression
+from tests.campaigns.regression import pim_chip as pim_chip_regression
 from tests.campaigns.regression.pim_chip import FRONT
 from tests.make.networks import random_network, random_stimulus
 from tests.make.pim_cases import MACROS
@@ -48,20 +42,72 @@ from tests.make.pins import pressed_tick, random_delay
 
 __all__ = ["CHIPS", "Case", "cases", "differences"]
 
-MESH = Chip(axons=130, columns=64, lanes=8, membrane_bits=10, delay_max=16, leak_terms=1, refractory_bits=1, roundings=False,
-            bounded=False, mesh_width=3, mesh_height=2, chain=256)
+MESH = Chip(
+    axons=130,
+    columns=64,
+    lanes=8,
+    membrane_bits=10,
+    delay_max=16,
+    leak_terms=1,
+    refractory_bits=1,
+    roundings=False,
+    bounded=False,
+    mesh_width=3,
+    mesh_height=2,
+    chain=256,
+)
 CHIPS = {
     # two axon chunks of which the second is short, five ring slots, weights of up to 16 one-bit digits
-    "base": Chip(axons=70, columns=48, lanes=16, pages=4, membrane_bits=10, delay_max=4, refractory_bits=3),
+    "base": Chip(
+        axons=70, columns=48, lanes=16, pages=4, membrane_bits=10, delay_max=4, refractory_bits=3
+    ),
     # lanes as integers, enables instead of gated clocks, an odd number of lanes, two-bit digits
-    "scalar": Chip(axons=24, columns=42, lanes=7, digit_bits=2, pages=2, membrane_bits=9, delay_max=3, refractory_bits=2, sliced=False,
-                   clock_gates=False),
+    "scalar": Chip(
+        axons=24,
+        columns=42,
+        lanes=7,
+        digit_bits=2,
+        pages=2,
+        membrane_bits=9,
+        delay_max=3,
+        refractory_bits=2,
+        sliced=False,
+        clock_gates=False,
+    ),
     # axon extensions of 1 to 8, with 1 to 3 axon chunks, of 16 to 2 words
-    "extended": Chip(axons=20, columns=256, lanes=16, extension=8, pages=2, membrane_bits=9, delay_max=2, leak_terms=1, refractory_bits=1),
+    "extended": Chip(
+        axons=20,
+        columns=256,
+        lanes=16,
+        extension=8,
+        pages=2,
+        membrane_bits=9,
+        delay_max=2,
+        leak_terms=1,
+        refractory_bits=1,
+    ),
     # for coverage: memories whose rows are powers of two, so that every bit of an address can move
-    "cover": Chip(axons=64, columns=256, lanes=16, extension=4, pages=4, membrane_bits=10, delay_max=7, refractory_bits=3),
+    "cover": Chip(
+        axons=64,
+        columns=256,
+        lanes=16,
+        extension=4,
+        pages=4,
+        membrane_bits=10,
+        delay_max=7,
+        refractory_bits=3,
+    ),
     # two chunks of spikes per word, the second short
-    "long": Chip(axons=130, columns=140, lanes=70, pages=1, membrane_bits=9, delay_max=2, leak_terms=1, refractory_bits=2),
+    "long": Chip(
+        axons=130,
+        columns=140,
+        lanes=70,
+        pages=1,
+        membrane_bits=9,
+        delay_max=2,
+        leak_terms=1,
+        refractory_bits=2,
+    ),
     # six cores (tests/campaigns/regression/mesh.py)
     "mesh": MESH,
     # the same in a row: packets fly when no core is busy
@@ -69,15 +115,36 @@ CHIPS = {
     # two image banks, axon extensions of 1 to 4
     "banked": PRESETS["tiny"].replace(extension=4, banks=2),
     # a PIM macro in front of a core (tests/campaigns/regression/pim_chip.py)
-    "pim": Chip(axons=80, columns=272, lanes=8, membrane_bits=14, delay_max=2, leak_terms=1, refractory_bits=1, pim=FRONT),
+    "pim": Chip(
+        axons=80,
+        columns=272,
+        lanes=8,
+        membrane_bits=14,
+        delay_max=2,
+        leak_terms=1,
+        refractory_bits=1,
+        pim=FRONT,
+    ),
     # a neuron step of two slices
-    "slices": Chip(axons=24, columns=512, lanes=512, pages=2, membrane_bits=8, delay_max=2, leak_terms=1, refractory_bits=1),
+    "slices": Chip(
+        axons=24,
+        columns=512,
+        lanes=512,
+        pages=2,
+        membrane_bits=8,
+        delay_max=2,
+        leak_terms=1,
+        refractory_bits=1,
+    ),
 }
 NETWORKS = 6  # of each chip
 MACRO_LAYERS = 12  # of each PIM macro
 SAMPLES = 6
 DENSITY = 0.25
-CORNERS = (0.15, 1.0)  # share of neurons at the ends of the membrane range, one network after the other
+CORNERS = (
+    0.15,
+    1.0,
+)  # share of neurons at the ends of the membrane range, one network after the other
 CYCLE_LIMIT = 20_000  # cycles of one tick; the longest one here takes some 600
 SECONDS = 60  # after which a run that does not return counts as hung
 
@@ -93,21 +160,31 @@ class Case:
     trace: Trace
 
 
-def cases(chip: Chip, count: int = NETWORKS, *, seed: int = 0, samples: int = SAMPLES) -> Iterator[Case]:
+def cases(
+    chip: Chip, count: int = NETWORKS, *, seed: int = 0, samples: int = SAMPLES
+) -> Iterator[Case]:
     """The stimuli of the regression: the same for the same arguments."""
     for i in range(count):
         rng = np.random.default_rng([seed, i])
         whole: dict[str, Any] = {}
         if i % 3 == 2:  # words full to the last lane
-            whole = {"fill": 1.0, "populations": min(3, chip.derived.words), "weight_format": WeightFormat.BINARY if i % 2 else None}
-        network = random_network(rng, chip, density=DENSITY, corners=CORNERS[i % len(CORNERS)], **whole)
+            whole = {
+                "fill": 1.0,
+                "populations": min(3, chip.derived.words),
+                "weight_format": WeightFormat.BINARY if i % 2 else None,
+            }
+        network = random_network(
+            rng, chip, density=DENSITY, corners=CORNERS[i % len(CORNERS)], **whole
+        )
         stimulus = random_stimulus(rng, network, samples, DENSITY)
         image = pack(network, chip=chip)
         core = Core(image, "numpy")
         yield Case(network, image, stimulus, core, core.run(stimulus))
 
 
-def differences(model: ChipModel, chip: Chip, count: int = NETWORKS, *, seed: int = 0, samples: int = SAMPLES) -> Iterator[str]:
+def differences(
+    model: ChipModel, chip: Chip, count: int = NETWORKS, *, seed: int = 0, samples: int = SAMPLES
+) -> Iterator[str]:
     """Everything in which the chip departs from pysim, the first of each part and case; nothing for a right chip."""
     yield from _commands(model)
     stalls, seen = 0, []
@@ -121,7 +198,9 @@ def differences(model: ChipModel, chip: Chip, count: int = NETWORKS, *, seed: in
         for dense in (False, True):
             model.write(MemoryMap(chip).registers["dense"].address, dense)
             expected = case.core.run(case.stimulus, dense=True) if dense else case.trace
-            pair = diff(case.network, expected, model.run(case.image, case.stimulus), ("pysim", "RTL"))
+            pair = diff(
+                case.network, expected, model.run(case.image, case.stimulus), ("pysim", "RTL")
+            )
             if pair.first:
                 yield f"network {i}{', dense' if dense else ''}, {pair.first}"
         model.write(MemoryMap(chip).registers["dense"].address, 0)
@@ -145,11 +224,15 @@ def _banks(model: ChipModel, cases: list[Case]) -> Iterator[str]:
         model.switch(case.image, bank)
         coming = cases[(i + 1) % len(cases)].image
         model.feed(coming, 1 - bank)
-        pair = diff(case.network, case.trace, model.run(case.image, case.stimulus), ("pysim", "RTL"))
+        pair = diff(
+            case.network, case.trace, model.run(case.image, case.stimulus), ("pysim", "RTL")
+        )
         if pair.first:
             yield f"network {i}, bank {bank} while the other is loaded, {pair.first}"
         room = int(at_pins(case.image, case.trace.counters["cycles"].sum(axis=1)[None]).sum())
-        if (words := load_words(coming) - model.feeding) != (expected := min(load_words(coming), room)):
+        if (words := load_words(coming) - model.feeding) != (
+            expected := min(load_words(coming), room)
+        ):
             yield f"network {i}: words loaded while it ran are {expected} in the contract, {words} in RTL"
 
 
@@ -157,7 +240,7 @@ def _unmoved(model: ChipModel, case: Case, bank: int) -> Iterator[str]:
     """During a tick the host asks for the other bank and spoils the thresholds of the one that runs: neither shows before it is over."""
     map_ = MemoryMap(model.chip)
     fire = map_.memories["fire"]
-    inside = model.memory("fire")[bank << fire.row_bits:][:fire.rows]
+    inside = model.memory("fire")[bank << fire.row_bits :][: fire.rows]
     kept = inside.copy()
     model.clear()
     before = model.counters()
@@ -170,9 +253,11 @@ def _unmoved(model: ChipModel, case: Case, bank: int) -> Iterator[str]:
     model.idle(CYCLE_LIMIT)
     after = model.counters()
     for name in ("cycles", "spikes_out", "sops", "saturations"):
-        if (got := after[name] - before[name]) != (expected := int(case.trace.counters[name][0, 0])):
+        if (got := after[name] - before[name]) != (
+            expected := int(case.trace.counters[name][0, 0])
+        ):
             yield f"a tick while the other bank is asked for: {name} is {expected} in pysim, {got} in RTL"
-    if not (inside.view("<u4")[:, :fire.chunks] == 0xFFFFFFFF).all():
+    if not (inside.view("<u4")[:, : fire.chunks] == 0xFFFFFFFF).all():
         yield "what was written to the bank that ran must be there when the tick is over, is not in RTL"
     inside[:] = kept
 
@@ -185,7 +270,11 @@ def _commands(model: ChipModel) -> Iterator[str]:
             yield f"reset: register {register.name} is {register.reset} in the map, {got} in RTL"
     model.clear()
     bad = [(0, 0), (chip.axons, 1), (0, chip.delay_max + 1)]
-    fits = [(axon, delay) for axon, delay in bad if axon < 1 << chip.derived.axon_bits and delay < 1 << chip.derived.delay_bits]
+    fits = [
+        (axon, delay)
+        for axon, delay in bad
+        if axon < 1 << chip.derived.axon_bits and delay < 1 << chip.derived.delay_bits
+    ]
     model.send(fits)
     model.tick()
     expected = {"dropped": len(fits), "ticks": 1, "spikes_in": 0}
@@ -207,7 +296,7 @@ def _load_port(model: ChipModel, image: Image, rng: np.random.Generator) -> Iter
         rows = image.placement.used_rows(memory) if memory.loaded else memory.rows
         words = np.zeros((rows, memory.chunks * 4), np.uint8)
         if memory.loaded:
-            words[:, :image.rows(memory.name).shape[1]] = image.rows(memory.name)
+            words[:, : image.rows(memory.name).shape[1]] = image.rows(memory.name)
         else:
             words = rng.integers(0, 256, words.shape, np.uint8)
         written[memory.name] = words.view("<u4")
@@ -218,7 +307,11 @@ def _load_port(model: ChipModel, image: Image, rng: np.random.Generator) -> Iter
         if map_.memories[name].writable:
             yield from _read_back(model, name, words)
     spikes = map_.memories["spikes"]
-    yield from _read_back(model, "spikes", model.memory("spikes")[:spikes.rows, :spikes.chunks * 4].copy().view("<u4"))
+    yield from _read_back(
+        model,
+        "spikes",
+        model.memory("spikes")[: spikes.rows, : spikes.chunks * 4].copy().view("<u4"),
+    )
     nowhere = len(map_.registers)
     if nowhere < min(m.base for m in map_.memories.values()):
         model.write(nowhere, 1)
@@ -244,7 +337,9 @@ def _streams(model: ChipModel, case: Case, rng: np.random.Generator) -> tuple[li
     stalls = 0
     for sample in range(case.stimulus.samples):
         blocked = (0.0, 0.5, 0.9)[sample % 3]
-        plan: list[list[tuple[int, int]]] = [[] for _ in range(image.ticks)]  # events to send before each tick
+        plan: list[list[tuple[int, int]]] = [
+            [] for _ in range(image.ticks)
+        ]  # events to send before each tick
         for tick, axon in np.argwhere(inputs[sample]):
             delay = random_delay(rng, chip.delay_max, tick)
             plan[tick + 1 - delay].append((int(axon), delay))
@@ -253,13 +348,22 @@ def _streams(model: ChipModel, case: Case, rng: np.random.Generator) -> tuple[li
         model.receive()
         for name, value in model.counters().items():
             if value != before[name]:
-                return [f"sample {sample}, CLEAR: {name} is {before[name]} in the contract, {value} in RTL"], stalls
+                return [
+                    f"sample {sample}, CLEAR: {name} is {before[name]} in the contract, {value} in RTL"
+                ], stalls
         model.send(plan[0])
         for tick in range(image.ticks):
-            left = pressed_tick(model, rng, blocked, plan[tick + 1] if tick + 1 < image.ticks else None)
-            due = [(int(address), 0) for address in outputs[(outputs[:, 0] == sample) & (outputs[:, 1] == tick), 2]]
+            left = pressed_tick(
+                model, rng, blocked, plan[tick + 1] if tick + 1 < image.ticks else None
+            )
+            due = [
+                (int(address), 0)
+                for address in outputs[(outputs[:, 0] == sample) & (outputs[:, 1] == tick), 2]
+            ]
             if left != due:
-                return [f"sample {sample}, tick {tick}: events out are {due} in pysim, {left} in RTL"], stalls
+                return [
+                    f"sample {sample}, tick {tick}: events out are {due} in pysim, {left} in RTL"
+                ], stalls
         after = model.counters()
         now = {name: after[name] - before[name] for name in after}
         stalls += now["stalls"]
@@ -282,9 +386,11 @@ def _while_busy(model: ChipModel) -> list[str]:
         if model.read(map_.registers["status"].address) & 1:
             found.append("load port: a memory was read while the core was busy")
         elif got != expected:
-            found.append(f"load port, memory v, row {v.rows - 1}, while a tick ran: word must be {expected:#x}, is {got:#x} in RTL")
+            found.append(
+                f"load port, memory v, row {v.rows - 1}, while a tick ran: word must be {expected:#x}, is {got:#x} in RTL"
+            )
     for memory in (m for m in map_.memories.values() if not m.loaded):
-        words = model.memory(memory.name)[:memory.rows, :memory.chunks * 4].copy().view("<u4")
+        words = model.memory(memory.name)[: memory.rows, : memory.chunks * 4].copy().view("<u4")
         found += _read_back(model, memory.name, words)
     return found
 
@@ -295,13 +401,19 @@ def main() -> None:
         build_pim(MACROS[name], optimise=False)
     else:
         build(CHIPS[name], options)
-    result: dict[str, Any] = {"built": round(time.monotonic() - start, 1), "different": None, "differences": 0}
+    result: dict[str, Any] = {
+        "built": round(time.monotonic() - start, 1),
+        "different": None,
+        "differences": 0,
+    }
     native.CYCLE_LIMIT = CYCLE_LIMIT
     print(json.dumps(result), flush=True)  # from here on the process may be ended by its alarm
     signal.alarm(SECONDS)
     try:
         if name in MACROS:
-            first, _ = pim_regression.first_difference(MACROS[name], [[0, n] for n in range(MACRO_LAYERS)])
+            first, _ = pim_regression.first_difference(
+                MACROS[name], [[0, n] for n in range(MACRO_LAYERS)]
+            )
             found = [first] if first else []
         elif (chip := CHIPS[name]).derived.cores > 1:
             found = list(mesh_regression.differences(MeshChipModel(chip, options), chip))

@@ -38,7 +38,9 @@ class Case:
     traces: list[Trace]
 
 
-def mesh_case(rng: np.random.Generator, chip: Chip, samples: int = SAMPLES, engine: str | None = "numpy") -> Case:
+def mesh_case(
+    rng: np.random.Generator, chip: Chip, samples: int = SAMPLES, engine: str | None = "numpy"
+) -> Case:
     """A random network that the mesh of ``chip`` holds, spread over its cores at random."""
     for _ in range(100):
         try:
@@ -54,12 +56,29 @@ def mesh_case(rng: np.random.Generator, chip: Chip, samples: int = SAMPLES, engi
 def distant_case(chip: Chip) -> Case:
     """The first core alone fires, at the last alone: on a way of ten hops its packets fly when no core has anything to do."""
     network = Network(
-        name="distant", inputs=(Input(name="x", size=1),), steps=4, output="heard", membrane_bits=chip.membrane_bits,
-        populations=(Population.make("told", 1, weight_bits=2), Population.make("heard", 1, start=1, weight_bits=2)),
-        edges=tuple(Edge(source=source, target=target, weights=np.ones((1, 1), np.int32))
-                    for source, target in (("x", "told"), ("told", "heard"))))
-    shares = [{"told": np.arange(1)}, *({} for _ in range(chip.derived.cores - 2)), {"heard": np.arange(1)}]
-    image, stimulus = map_mesh(network, chip, shares), Stimulus.pack({"x": np.ones((1, network.steps, 1), np.uint8)})
+        name="distant",
+        inputs=(Input(name="x", size=1),),
+        steps=4,
+        output="heard",
+        membrane_bits=chip.membrane_bits,
+        populations=(
+            Population.make("told", 1, weight_bits=2),
+            Population.make("heard", 1, start=1, weight_bits=2),
+        ),
+        edges=tuple(
+            Edge(source=source, target=target, weights=np.ones((1, 1), np.int32))
+            for source, target in (("x", "told"), ("told", "heard"))
+        ),
+    )
+    shares = [
+        {"told": np.arange(1)},
+        *({} for _ in range(chip.derived.cores - 2)),
+        {"heard": np.arange(1)},
+    ]
+    image, stimulus = (
+        map_mesh(network, chip, shares),
+        Stimulus.pack({"x": np.ones((1, network.steps, 1), np.uint8)}),
+    )
     model = MeshModel(image, "numpy")
     return Case(network, image, stimulus, model, model.run(stimulus))
 
@@ -73,7 +92,17 @@ def mesh_cases(chip: Chip, count: int = NETWORKS, *, seed: int = 0) -> Iterator[
 
 def features(case: Case) -> dict[str, int]:
     """How many route entries of each kind the case has: a list of what it can find."""
-    found = dict.fromkeys(("own axons", "packets", "multicasts", "packets to the sender", "further entries", "delays above 3"), 0)
+    found = dict.fromkeys(
+        (
+            "own axons",
+            "packets",
+            "multicasts",
+            "packets to the sender",
+            "further entries",
+            "delays above 3",
+        ),
+        0,
+    )
     for n, core in case.model.cores.items():
         x, y = case.model.mesh.core(n)
         r = core.neurons.route
@@ -81,7 +110,9 @@ def features(case: Case) -> dict[str, int]:
         found["own axons"] += int((r["kind"] == ROUTE_LOCAL).sum())
         found["packets"] += int(packet.sum())
         found["multicasts"] += int((packet & ((r["x0"] != r["x1"]) | (r["y0"] != r["y1"]))).sum())
-        found["packets to the sender"] += int((packet & (r["x0"] <= x) & (x <= r["x1"]) & (r["y0"] <= y) & (y <= r["y1"])).sum())
+        found["packets to the sender"] += int(
+            (packet & (r["x0"] <= x) & (x <= r["x1"]) & (r["y0"] <= y) & (y <= r["y1"])).sum()
+        )
         found["further entries"] += int((core.neurons.entries - 1).sum())
         found["delays above 3"] += int((packet & (r["delay"] > 3)).sum())
     return found
@@ -91,14 +122,25 @@ def core_differences(expected: list[Trace], got: list[Trace]) -> Iterator[str]:
     """Counters of each core that differ, stalls left out; the first of each."""
     for n, (a, b) in enumerate(zip(expected, got, strict=True)):
         for name in COUNTERS:
-            values = b.counters[name] - (b.counters["stalls"] if name in ("cycles", "stalls") else 0)
+            values = b.counters[name] - (
+                b.counters["stalls"] if name in ("cycles", "stalls") else 0
+            )
             if (where := np.argwhere(a.counters[name] != values)).size:
                 sample, tick = where[0]
-                yield (f"core {n}, sample {sample}, tick {tick}: {name} is {a.counters[name][sample, tick]} in pysim, "
-                       f"{values[sample, tick]} in RTL")
+                yield (
+                    f"core {n}, sample {sample}, tick {tick}: {name} is {a.counters[name][sample, tick]} in pysim, "
+                    f"{values[sample, tick]} in RTL"
+                )
 
 
-def differences(model: MeshChipModel, chip: Chip, count: int = NETWORKS, *, seed: int = 0, contended: bool = True) -> Iterator[str]:
+def differences(
+    model: MeshChipModel,
+    chip: Chip,
+    count: int = NETWORKS,
+    *,
+    seed: int = 0,
+    contended: bool = True,
+) -> Iterator[str]:
     """Everything in which the mesh departs from pysim; nothing for a right one. ``contended``: the stimuli are known to stall cores."""
     yield from _load_port(model, np.random.default_rng([seed, chip.derived.cores, 1]))
     fabric_stalls = output_stalls = 0
@@ -106,19 +148,38 @@ def differences(model: MeshChipModel, chip: Chip, count: int = NETWORKS, *, seed
         rng = np.random.default_rng([seed, i, 2])
         model.fill_mesh(case.image)
         dense = case.model.run(case.stimulus, dense=True)
-        for slow in (False, True):  # every other core visits silent axons too: packets of the others meet its long scan
+        for slow in (
+            False,
+            True,
+        ):  # every other core visits silent axons too: packets of the others meet its long scan
             for n in range(1, chip.derived.cores, 2):
-                model.write(MemoryMap(chip).core_base(n) + MemoryMap(chip).registers["dense"].address, slow)
-            expected = [dense[n] if slow and n % 2 else trace for n, trace in enumerate(case.traces)]
+                model.write(
+                    MemoryMap(chip).core_base(n) + MemoryMap(chip).registers["dense"].address, slow
+                )
+            expected = [
+                dense[n] if slow and n % 2 else trace for n, trace in enumerate(case.traces)
+            ]
             traces = model.run_mesh(case.image, case.stimulus)
             fabric_stalls += sum(int(trace.counters["stalls"].sum()) for trace in traces)
-            pair = diff(case.network, case.image.gather(expected), case.image.gather(traces), ("pysim", "RTL"))
+            pair = diff(
+                case.network,
+                case.image.gather(expected),
+                case.image.gather(traces),
+                ("pysim", "RTL"),
+            )
             if pair.first:
                 yield f"network {i}{', some cores dense' if slow else ''}, {pair.first}"
-            yield from (f"network {i}{', some cores dense' if slow else ''}, {text}" for text in core_differences(expected, traces))
+            yield from (
+                f"network {i}{', some cores dense' if slow else ''}, {text}"
+                for text in core_differences(expected, traces)
+            )
         for n in range(1, chip.derived.cores, 2):
-            model.write(MemoryMap(chip).core_base(n) + MemoryMap(chip).registers["dense"].address, 0)
-        yield from (f"network {i}, ticks back to back, {text}" for text in _back_to_back(model, case))
+            model.write(
+                MemoryMap(chip).core_base(n) + MemoryMap(chip).registers["dense"].address, 0
+            )
+        yield from (
+            f"network {i}, ticks back to back, {text}" for text in _back_to_back(model, case)
+        )
         found, stalls = _streams(model, case, rng)
         output_stalls += stalls
         yield from (f"network {i}, streams, {text}" for text in found)
@@ -135,28 +196,42 @@ def _load_port(model: MeshChipModel, rng: np.random.Generator) -> Iterator[str]:
     for n in range(chip.derived.cores):
         for name in ("words", "routes", "ring"):
             memory = map_.memories[name]
-            row, value = int(rng.integers(memory.rows)), int(rng.integers(1 << min(32, memory.width)))
+            row, value = (
+                int(rng.integers(memory.rows)),
+                int(rng.integers(1 << min(32, memory.width))),
+            )
             model.write(map_.core_base(n) + memory.address(row), value)
             wanted[n, name, row] = value
     for (n, name, row), value in wanted.items():
         memory = map_.memories[name]
-        got, inside = model.read(map_.core_base(n) + memory.address(row)), int(model.memory(name, n)[row].view("<u4")[0])
+        got, inside = (
+            model.read(map_.core_base(n) + memory.address(row)),
+            int(model.memory(name, n)[row].view("<u4")[0]),
+        )
         if got != value or inside != value:
             yield f"load port, core {n}, memory {name}, row {row}: word must be {value:#x}, is {got:#x} ({inside:#x} inside) in RTL"
     fingerprint = map_.registers["fingerprint"].address
     for n in range(1 << chip.derived.core_bits):
-        got, value = model.read(map_.core_base(n) + fingerprint), chip.fingerprint() if n < chip.derived.cores else 0
+        got, value = (
+            model.read(map_.core_base(n) + fingerprint),
+            chip.fingerprint() if n < chip.derived.cores else 0,
+        )
         if got != value:
             yield f"load port, core {n}: fingerprint is {value:#x} in the contract, {got:#x} in RTL"
 
 
 def _counters(model: MeshChipModel, n: int) -> dict[str, int]:
     map_ = MemoryMap(model.chip)
-    return {name: model.read(map_.core_base(n) + map_.registers[name].address)
-            | model.read(map_.core_base(n) + map_.registers[f"{name}_high"].address) << 32 for name in COUNTERS}
+    return {
+        name: model.read(map_.core_base(n) + map_.registers[name].address)
+        | model.read(map_.core_base(n) + map_.registers[f"{name}_high"].address) << 32
+        for name in COUNTERS
+    }
 
 
-def _totals(model: MeshChipModel, case: Case, sample: int, before: list[dict[str, int]]) -> Iterator[str]:
+def _totals(
+    model: MeshChipModel, case: Case, sample: int, before: list[dict[str, int]]
+) -> Iterator[str]:
     for n, trace in enumerate(case.traces):
         now = {name: value - before[n][name] for name, value in _counters(model, n).items()}
         now["cycles"] -= now.pop("stalls")
@@ -169,12 +244,21 @@ def _back_to_back(model: MeshChipModel, case: Case) -> Iterator[str]:
     """Each tick is asked for while the one before runs, so that nothing but the barrier lies between them."""
     chip, ring = model.chip, case.image.chip.derived
     number = MemoryMap(chip).registers["tick"].address
-    events = {n: core.events(case.image.stimuli(case.stimulus)[n], case.image.ticks) for n, core in case.model.cores.items()}
-    ticks = min(case.image.ticks, ring.slots)  # the inputs of that many ticks fit into the ring at once
+    events = {
+        n: core.events(case.image.stimuli(case.stimulus)[n], case.image.ticks)
+        for n, core in case.model.cores.items()
+    }
+    ticks = min(
+        case.image.ticks, ring.slots
+    )  # the inputs of that many ticks fit into the ring at once
     for sample in range(case.stimulus.samples):
         model.clear()
         before = [_counters(model, n) for n in range(ring.cores)]
-        model.send((n, int(axon), int(tick) + 1) for n, core in events.items() for tick, axon in np.argwhere(core[sample, :ticks - 1]))
+        model.send(
+            (n, int(axon), int(tick) + 1)
+            for n, core in events.items()
+            for tick, axon in np.argwhere(core[sample, : ticks - 1])
+        )
         for tick in range(ticks - 1):
             model.start()
             while model.read(number) <= tick:
@@ -183,7 +267,9 @@ def _back_to_back(model: MeshChipModel, case: Case) -> Iterator[str]:
         for n, trace in enumerate(case.traces):
             got = _counters(model, n)
             for name in ("spikes_in", "spikes_out", "sops", "saturations", "dropped", "ticks"):
-                if (value := got[name] - before[n][name]) != (expected := int(trace.counters[name][sample, :ticks - 1].sum())):
+                if (value := got[name] - before[n][name]) != (
+                    expected := int(trace.counters[name][sample, : ticks - 1].sum())
+                ):
                     yield f"sample {sample}, core {n}: {name} is {expected} in pysim, {value} in RTL"
                     return
 
@@ -191,7 +277,10 @@ def _back_to_back(model: MeshChipModel, case: Case) -> Iterator[str]:
 def _streams(model: MeshChipModel, case: Case, rng: np.random.Generator) -> tuple[list[str], int]:
     """All samples through the pins: the first difference, and the cycles stalled."""
     chip, image = case.image.chip, case.image
-    events = {n: core.events(image.stimuli(case.stimulus)[n], image.ticks) for n, core in case.model.cores.items()}
+    events = {
+        n: core.events(image.stimuli(case.stimulus)[n], image.ticks)
+        for n, core in case.model.cores.items()
+    }
     stalls = 0
     for sample in range(case.stimulus.samples):
         blocked = (0.5, 0.95)[sample % 2]
@@ -205,11 +294,19 @@ def _streams(model: MeshChipModel, case: Case, rng: np.random.Generator) -> tupl
         model.receive()
         model.send(plan[0])
         for tick in range(image.ticks):
-            left = pressed_tick(model, rng, blocked, plan[tick + 1] if tick + 1 < image.ticks else None)
+            left = pressed_tick(
+                model, rng, blocked, plan[tick + 1] if tick + 1 < image.ticks else None
+            )
             for n in range(chip.derived.cores):
-                if [event[1:] for event in left if event[0] == n] != (due := _due(case, n, sample, tick)):
-                    return [f"sample {sample}, tick {tick}: events out of core {n} are {due} in pysim, of all {left} in RTL"], stalls
-        stalls += sum(_counters(model, n)["stalls"] - before[n]["stalls"] for n in range(chip.derived.cores))
+                if [event[1:] for event in left if event[0] == n] != (
+                    due := _due(case, n, sample, tick)
+                ):
+                    return [
+                        f"sample {sample}, tick {tick}: events out of core {n} are {due} in pysim, of all {left} in RTL"
+                    ], stalls
+        stalls += sum(
+            _counters(model, n)["stalls"] - before[n]["stalls"] for n in range(chip.derived.cores)
+        )
         if found := list(_totals(model, case, sample, before)):
             return found, stalls
     return [], stalls
@@ -219,7 +316,16 @@ def _due(case: Case, n: int, sample: int, tick: int) -> list[tuple[int, int]]:
     """Events of the output population that leave core ``n`` in a tick, in their order: (neuron of the whole, 0)."""
     network = case.network
     step = tick - network.population(network.output).start
-    if n not in case.image.cores or network.output not in case.image.cores[n].neurons or not 0 <= step < network.steps:
+    if (
+        n not in case.image.cores
+        or network.output not in case.image.cores[n].neurons
+        or not 0 <= step < network.steps
+    ):
         return []
     neurons = case.image.cores[n].neurons[network.output]
-    return [(int(neurons[i]), 0) for i in np.flatnonzero(unpack(case.traces[n].spikes[network.output][sample, step], neurons.size))]
+    return [
+        (int(neurons[i]), 0)
+        for i in np.flatnonzero(
+            unpack(case.traces[n].spikes[network.output][sample, step], neurons.size)
+        )
+    ]

@@ -1,6 +1,6 @@
 """The Verilated PIM macro against pysim: every code, current and counter of random layers; a part of tests/campaigns/regression/chip.py.
 
-    python -m tests.campaigns.regression.pim [CONVERSIONS [GEOMETRIES]]      10,000,000 in 50 random macros, all effects on, golden too
+python -m tests.campaigns.regression.pim [CONVERSIONS [GEOMETRIES]]      10,000,000 in 50 random macros, all effects on, golden too
 """
 
 import sys
@@ -16,8 +16,14 @@ from tests.make.pim_cases import random_images, random_layer, random_params
 __all__ = ["first_difference"]
 
 
-def first_difference(params: PimParams, seeds: list[list[int]], images: int = 2, *, optimise: bool = False,
-                     also: Callable[[PimLayer, np.ndarray, np.ndarray], object] | None = None) -> tuple[str | None, int]:
+def first_difference(
+    params: PimParams,
+    seeds: list[list[int]],
+    images: int = 2,
+    *,
+    optimise: bool = False,
+    also: Callable[[PimLayer, np.ndarray, np.ndarray], object] | None = None,
+) -> tuple[str | None, int]:
     """What differs first between RTL and pysim over one random layer per seed, or None; and how many conversions were compared.
 
     also: a further reference, whose codes and currents must be the same."""
@@ -39,31 +45,54 @@ def first_difference(params: PimParams, seeds: list[list[int]], images: int = 2,
             for other in (want, *([also(layer, x, streams)] if also else [])):
                 for name in ("codes", "currents"):
                     if not np.array_equal(getattr(ours, name), getattr(other, name)):
-                        at = tuple(np.argwhere(getattr(ours, name) != getattr(other, name))[0].tolist())
-                        return f"{name}{at} is {getattr(ours, name)[at]}, not {getattr(other, name)[at]}: {where}", count
+                        at = tuple(
+                            np.argwhere(getattr(ours, name) != getattr(other, name))[0].tolist()
+                        )
+                        return (
+                            f"{name}{at} is {getattr(ours, name)[at]}, not {getattr(other, name)[at]}: {where}",
+                            count,
+                        )
             if ours.counters != want.counters:
                 return f"counters are {ours.counters}, not {want.counters}: {where}", count
-            if seed[-1] % 2 == 0 and set(model.cycles.tolist()) != {layer.counters()["n_cycles"] + 2}:
-                return f"cycles are {model.cycles}, not {layer.counters()['n_cycles'] + 2}: {where}", count
+            if seed[-1] % 2 == 0 and set(model.cycles.tolist()) != {
+                layer.counters()["n_cycles"] + 2
+            }:
+                return (
+                    f"cycles are {model.cycles}, not {layer.counters()['n_cycles'] + 2}: {where}",
+                    count,
+                )
     finally:
         model.close()
     return None, count
 
 
 def main(conversions: int = 10_000_000, geometries: int = 50) -> int:
-    from spikeloop.golden.reference import pim as golden  # torch, which the faults of `make faults` do without
+    from spikeloop.golden.reference import (
+        pim as golden,
+    )  # torch, which the faults of `make faults` do without
 
     done, layers = 0, 0
     for geometry in range(geometries):
-        params, share = random_params(np.random.default_rng([0, geometry]), columns=40, rows=32), done + -(-conversions // geometries)
+        params, share = (
+            random_params(np.random.default_rng([0, geometry]), columns=40, rows=32),
+            done + -(-conversions // geometries),
+        )
         while done < share:
             layers += 4
-            found, count = first_difference(params, [[0, geometry, layers + n] for n in range(4)], 200, optimise=True, also=golden.run)
+            found, count = first_difference(
+                params,
+                [[0, geometry, layers + n] for n in range(4)],
+                200,
+                optimise=True,
+                also=golden.run,
+            )
             done += count
             if found:
                 print(found)
                 return 1
-    print(f"{done:,} conversions of {layers} random layers in {geometries} random macros: RTL = pysim = golden, 0 different")
+    print(
+        f"{done:,} conversions of {layers} random layers in {geometries} random macros: RTL = pysim = golden, 0 different"
+    )
     return 0
 
 

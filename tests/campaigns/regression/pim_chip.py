@@ -25,8 +25,22 @@ from tests.make.pim_cases import random_images, random_layer, random_window
 __all__ = ["FRONT", "differences"]
 
 # Each stage is the slowest for some layer: collecting for full row groups, the macro for short ones, currents for many channels.
-FRONT = PimFront(macro=PimParams(banks=2, columns=16, rows=32, weight_bits=4, active_rows=8, share=1, adc_bits=6, current_bits=12,
-                                 ir_drop=True), pixels=512, positions=64, currents=64)
+FRONT = PimFront(
+    macro=PimParams(
+        banks=2,
+        columns=16,
+        rows=32,
+        weight_bits=4,
+        active_rows=8,
+        share=1,
+        adc_bits=6,
+        current_bits=12,
+        ir_drop=True,
+    ),
+    pixels=512,
+    positions=64,
+    currents=64,
+)
 NETWORKS, SAMPLES = 12, 4
 
 
@@ -36,26 +50,61 @@ def random_case(rng: np.random.Generator, chip: Chip, *, held: bool) -> tuple[Ne
     while True:
         window = random_window(rng, int(rng.choice([3, 9, 16])))
         channels = int(rng.integers(1, 25))
-        fits = channels * window.positions <= chip.pim.currents and (window.positions > 1 or rng.random() < 0.1)
-        if fits and -(-channels // chip.pim.macro.capacity) * -(-window.rows // chip.pim.macro.active_rows) <= chip.pim.macro.groups:
+        fits = channels * window.positions <= chip.pim.currents and (
+            window.positions > 1 or rng.random() < 0.1
+        )
+        if (
+            fits
+            and -(-channels // chip.pim.macro.capacity)
+            * -(-window.rows // chip.pim.macro.active_rows)
+            <= chip.pim.macro.groups
+        ):
             break
     layer = random_layer(rng, chip.pim.macro, window, channels=channels, stuck=0.05)
     size, start = layer.channels * layer.window.positions, int(rng.integers(0, 3))
     spread = max(4, int(np.abs(layer.bias).mean()) + 20)
     v_th = rng.integers(1, 2 * spread, size)
-    driven = Population.make("driven", size, start=start, weight_bits=4, v_th=v_th, v_sub=v_th, bias=rng.integers(-9, 10, size),
-                             rectify=rng.random(size) < 0.5, reset=rng.choice([Reset.SOFT, Reset.HARD], size),
-                             leak_sign=[[[-1], [0], [0]]], leak_shift=[[[2], [0], [0]]])
+    driven = Population.make(
+        "driven",
+        size,
+        start=start,
+        weight_bits=4,
+        v_th=v_th,
+        v_sub=v_th,
+        bias=rng.integers(-9, 10, size),
+        rectify=rng.random(size) < 0.5,
+        reset=rng.choice([Reset.SOFT, Reset.HARD], size),
+        leak_sign=[[[-1], [0], [0]]],
+        leak_shift=[[[2], [0], [0]]],
+    )
     out = Population.make("out", 3, start=start + 1, weight_bits=4, v_th=4)
-    edges = (Edge(source="lines", target="driven", weights=rng.integers(-8, 8, (5, size)).astype(np.int32)),
-             Edge(source="driven", target="out", weights=rng.integers(-4, 8, (size, 3)).astype(np.int32)))
-    network = Network(name="driven", inputs=(Input(name="lines", size=5),), populations=(driven, out), edges=edges, steps=4, output="out",
-                      membrane_bits=chip.membrane_bits, pim=PimSource.make("pixels", "driven", layer, held=held))
+    edges = (
+        Edge(
+            source="lines", target="driven", weights=rng.integers(-8, 8, (5, size)).astype(np.int32)
+        ),
+        Edge(
+            source="driven", target="out", weights=rng.integers(-4, 8, (size, 3)).astype(np.int32)
+        ),
+    )
+    network = Network(
+        name="driven",
+        inputs=(Input(name="lines", size=5),),
+        populations=(driven, out),
+        edges=edges,
+        steps=4,
+        output="out",
+        membrane_bits=chip.membrane_bits,
+        pim=PimSource.make("pixels", "driven", layer, held=held),
+    )
     images = random_images(rng, layer, SAMPLES).reshape(SAMPLES, -1).astype(np.uint8)
-    return network, Stimulus.pack({"lines": rng.integers(0, 2, (SAMPLES, 4, 5))}, None, {"pixels": images})
+    return network, Stimulus.pack(
+        {"lines": rng.integers(0, 2, (SAMPLES, 4, 5))}, None, {"pixels": images}
+    )
 
 
-def differences(model: ChipModel, chip: Chip, count: int = NETWORKS, *, seed: int = 0) -> Iterator[str]:
+def differences(
+    model: ChipModel, chip: Chip, count: int = NETWORKS, *, seed: int = 0
+) -> Iterator[str]:
     """The first difference of each network; nothing for a right chip."""
     for i in range(count):
         network, stimulus = random_case(np.random.default_rng([seed, i]), chip, held=i % 2 == 0)

@@ -29,17 +29,30 @@ def talkative(seed: int, samples: int = 1) -> tuple[Image, Stimulus, Core]:
     """A network whose every neuron spikes at about half of its steps, straight out of the chip: much to hold up."""
     rng = np.random.default_rng(seed)
     lines = min(CHIP.axons, 24)
-    network = Network(name="talkative", inputs=(Input(name="x", size=lines),), steps=6, output="out", membrane_bits=CHIP.membrane_bits,
-                      populations=(Population.make("out", SIZE, v_th=3, weight_bits=1, weight_format=1),),
-                      edges=(Edge(source="x", target="out", weights=rng.integers(0, 2, (lines, SIZE), dtype=np.int32)),))
+    network = Network(
+        name="talkative",
+        inputs=(Input(name="x", size=lines),),
+        steps=6,
+        output="out",
+        membrane_bits=CHIP.membrane_bits,
+        populations=(Population.make("out", SIZE, v_th=3, weight_bits=1, weight_format=1),),
+        edges=(
+            Edge(
+                source="x", target="out", weights=rng.integers(0, 2, (lines, SIZE), dtype=np.int32)
+            ),
+        ),
+    )
     image = pack(network, chip=CHIP)
     stimulus = Stimulus.pack({"x": (rng.random((samples, 6, lines)) < 0.3).astype(np.uint8)})
     return image, stimulus, Core(image, engine="numpy")
 
 
 PATTERNS = {
-    "always": lambda: always, "one in 3": lambda: one_in(3), "one in 7": lambda: one_in(7),
-    "blocked, then one in 2": lambda: one_in(2, first=300), "random tenth": lambda: randomly(np.random.default_rng(SEED), 0.1),
+    "always": lambda: always,
+    "one in 3": lambda: one_in(3),
+    "one in 7": lambda: one_in(7),
+    "blocked, then one in 2": lambda: one_in(2, first=300),
+    "random tenth": lambda: randomly(np.random.default_rng(SEED), 0.1),
     "random half": lambda: randomly(np.random.default_rng(SEED), 0.5),
 }
 
@@ -76,8 +89,16 @@ async def slow_answers(dut, pattern: str) -> None:
     await bench.write_memory("words", rows)
     bench.responses.pattern = PATTERNS[pattern]()
     order = rng.integers(0, memory.rows, 40)
-    values = await bench.read_all(address for row in order for address in (memory.address(int(row)), bench.map.registers["id"].address))
-    expected = [value for row in order for value in (int(rows[row].view("<u4")[0]), bench.map.registers["id"].reset)]
+    values = await bench.read_all(
+        address
+        for row in order
+        for address in (memory.address(int(row)), bench.map.registers["id"].address)
+    )
+    expected = [
+        value
+        for row in order
+        for value in (int(rows[row].view("<u4")[0]), bench.map.registers["id"].reset)
+    ]
     assert values == expected
 
 
@@ -91,20 +112,30 @@ async def registers(dut) -> None:
         if register.access == "r":
             await bench.set(name, 0xFFFF_FFFF)
     for name, register in bench.map.registers.items():
-        assert await bench.get(name) == register.reset, f"{name} after writes to read-only registers"
+        assert await bench.get(name) == register.reset, (
+            f"{name} after writes to read-only registers"
+        )
     for steps, dense in ((1, 1), (0xFFFF, 0), (0x5555, 1), (0, 0)):
         await bench.set("steps", steps)
         await bench.set("dense", dense)
         assert (await bench.get("steps"), await bench.get("dense")) == (steps, dense)
     used = {r.address for r in bench.map.registers.values()} | {
-        m.address(row, chunk) for m in bench.map.memories.values() for row in range(m.rows) for chunk in range(m.chunks)}
+        m.address(row, chunk)
+        for m in bench.map.memories.values()
+        for row in range(m.rows)
+        for chunk in range(m.chunks)
+    }
     free = [address for address in range(1 << bench.map.address_bits) if address not in used]
-    some = sorted({free[0], free[-1], *(int(a) for a in np.random.default_rng(SEED).choice(free, 60))})
+    some = sorted(
+        {free[0], free[-1], *(int(a) for a in np.random.default_rng(SEED).choice(free, 60))}
+    )
     for address in some:
         await bench.write(address, 0xDEAD_BEEF)
     assert await bench.read_all(some) == [0] * len(some)
     for name, register in bench.map.registers.items():
-        assert await bench.get(name) == register.reset, f"{name} after writes to addresses of nothing"
+        assert await bench.get(name) == register.reset, (
+            f"{name} after writes to addresses of nothing"
+        )
 
 
 @cocotb.test()
@@ -121,7 +152,9 @@ async def memories(dut) -> None:
     for name, rows in wrote.items():
         got = await bench.read_memory(name)
         wrong = np.argwhere((got != rows).any(axis=1))[:, 0]
-        assert wrong.size == 0, f"{name}: {wrong.size} of {len(rows)} rows, first {wrong[0]}: {got[wrong[0]]}, not {rows[wrong[0]]}"
+        assert wrong.size == 0, (
+            f"{name}: {wrong.size} of {len(rows)} rows, first {wrong[0]}: {got[wrong[0]]}, not {rows[wrong[0]]}"
+        )
 
 
 @cocotb.test()
@@ -149,13 +182,17 @@ async def activity(dut, kind: str) -> None:
     image, stimulus, core = random_image(SEED + 100)
     if not kind.endswith("some"):
         ones = kind.endswith("every")
-        stimulus = Stimulus.pack({i.name: np.full((1, image.steps, i.size), int(ones), np.uint8) for i in image.inputs})
+        stimulus = Stimulus.pack(
+            {i.name: np.full((1, image.steps, i.size), int(ones), np.uint8) for i in image.inputs}
+        )
     bench = await ChipBench.start(dut, CHIP)
     await bench.load(image)
     dense = kind.startswith("dense")
     trace = await bench.run(image, stimulus, dense=dense)
     assert differences(core.run(stimulus, dense=dense), trace) == []
-    assert kind.endswith("some") or bool(trace.counters["spikes_in"].any()) >= kind.endswith("every")
+    assert kind.endswith("some") or bool(trace.counters["spikes_in"].any()) >= kind.endswith(
+        "every"
+    )
 
 
 @cocotb.test()
@@ -187,7 +224,10 @@ async def clear(dut) -> None:
     assert initial[core.neurons.place[order]].tolist() == core.neurons.p["v_init"][order].tolist()
     rng = np.random.default_rng(SEED)
     for _ in range(3):
-        axons, delays = rng.integers(0, CHIP.axons, 40).tolist(), rng.integers(1, CHIP.delay_max + 1, 40).tolist()
+        axons, delays = (
+            rng.integers(0, CHIP.axons, 40).tolist(),
+            rng.integers(1, CHIP.delay_max + 1, 40).tolist(),
+        )
         await bench.send(zip(axons, delays, strict=True))
         await bench.tick()
     assert (await bench.membranes()).tolist() != initial.tolist(), "nothing happened"
@@ -246,14 +286,21 @@ async def back_to_back(dut, by: str) -> None:
             else:
                 await bench.set("control", CONTROL_TICK)
             asked += 1
-            while await bench.get("tick") < asked:  # registers answer while the core runs; once a tick runs, delay 1 means the next
+            while (
+                await bench.get("tick") < asked
+            ):  # registers answer while the core runs; once a tick runs, delay 1 means the next
                 pass
             await bench.send(following)
     await bench.idle()
-    assert await bench.counters() == {name: int(array.sum()) for name, array in expected.counters.items()}
+    assert await bench.counters() == {
+        name: int(array.sum()) for name, array in expected.counters.items()
+    }
     assert [address for address, _ in bench.received()] == leaving(core, expected)
     v = await bench.membranes()
-    assert v[image.placement.populations[0].neurons].tolist() == expected.membranes["out"][0, -1].tolist()
+    assert (
+        v[image.placement.populations[0].neurons].tolist()
+        == expected.membranes["out"][0, -1].tolist()
+    )
 
 
 @cocotb.test()
@@ -277,11 +324,18 @@ async def events_to_nowhere_are_counted(dut) -> None:
     image, _, _ = talkative(SEED + 4)
     bench = await ChipBench.start(dut, CHIP)
     await bench.load(image)
-    delays = [delay for delay in range(1 << CHIP.derived.delay_bits) if not 1 <= delay <= CHIP.delay_max]
+    delays = [
+        delay for delay in range(1 << CHIP.derived.delay_bits) if not 1 <= delay <= CHIP.delay_max
+    ]
     axons = range(CHIP.axons, min(1 << CHIP.derived.axon_bits, CHIP.axons + 5))
     bad = [(3, delay) for delay in delays] + [(axon, 1) for axon in axons]
-    good = [(axon, delay) for axon, delay in itertools.product((0, 5, CHIP.axons - 1), (1, CHIP.delay_max))]
-    await bench.send([event for pair in itertools.zip_longest(bad, good) for event in pair if event is not None])
+    good = [
+        (axon, delay)
+        for axon, delay in itertools.product((0, 5, CHIP.axons - 1), (1, CHIP.delay_max))
+    ]
+    await bench.send(
+        [event for pair in itertools.zip_longest(bad, good) for event in pair if event is not None]
+    )
     await bench.wait(4)
     await bench.idle()
     assert await bench.get("dropped") == len(bad) > 0

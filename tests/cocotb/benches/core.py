@@ -17,7 +17,10 @@ from spikeloop.pysim.traces.trace import Stimulus, Trace
 from tests.make.networks import random_network, random_stimulus
 
 CHIP = Chip.from_dict(json.loads(os.environ["SPIKELOOP_CHIP"]))
-SEED, NETWORKS = int(os.environ.get("SPIKELOOP_SEED", "0")), int(os.environ.get("SPIKELOOP_NETWORKS", "3"))
+SEED, NETWORKS = (
+    int(os.environ.get("SPIKELOOP_SEED", "0")),
+    int(os.environ.get("SPIKELOOP_NETWORKS", "3")),
+)
 
 
 def random_image(seed: int, samples: int = 1, **options: object) -> tuple[Image, Stimulus, Core]:
@@ -40,7 +43,9 @@ def differences(expected: Trace, got: Trace, *, stalled: bool = False) -> list[s
                 other = other - got.counters["stalls"]
             if not np.array_equal(array, other):
                 at = tuple(int(i) for i in np.argwhere(array != other)[0])
-                found.append(f"{kind} {name}{list(at)}: {other[at]}, not {array[at]} ({int((array != other).sum())} of {array.size})")
+                found.append(
+                    f"{kind} {name}{list(at)}: {other[at]}, not {array[at]} ({int((array != other).sum())} of {array.size})"
+                )
     return found
 
 

@@ -32,7 +32,10 @@ from spikeloop.pysim.chip.fabric import Mesh, Rectangle, hops, latency, path
 from spikeloop.pysim.chip.records import pack_plain, packet_record
 
 MESH = Mesh(*json.loads(os.environ["SPIKELOOP_MESH"]))
-SEED, SEEDS = int(os.environ.get("SPIKELOOP_SEED", "0")), int(os.environ.get("SPIKELOOP_SEEDS", "3"))
+SEED, SEEDS = (
+    int(os.environ.get("SPIKELOOP_SEED", "0")),
+    int(os.environ.get("SPIKELOOP_SEEDS", "3")),
+)
 CORES = list(MESH)
 WHOLE = Rectangle(0, 0, MESH.width - 1, MESH.height - 1)
 STEPS = {(1, 0): "east", (-1, 0): "west", (0, 1): "north", (0, -1): "south"}
@@ -53,8 +56,17 @@ def random_core(rng: np.random.Generator) -> Rectangle:
 
 def patterns(rng: np.random.Generator) -> list[Pattern]:
     """A way to be ready for each core, with a generator of its own: the same on every simulator."""
-    return [[always, one_in(2), one_in(5), one_in(3, first=80), randomly(own, 0.5), randomly(own, 0.15)][own.integers(6)]
-            for own in rng.spawn(len(CORES))]
+    return [
+        [
+            always,
+            one_in(2),
+            one_in(5),
+            one_in(3, first=80),
+            randomly(own, 0.5),
+            randomly(own, 0.15),
+        ][own.integers(6)]
+        for own in rng.spawn(len(CORES))
+    ]
 
 
 def pauses(rng: np.random.Generator) -> Iterator[int]:
@@ -70,12 +82,25 @@ class FabricBench:
     def __init__(self, dut) -> None:
         self.dut = dut
         self.drivers = [StreamDriver(dut, f"i__{number}") for number in range(len(MESH))]
-        self.monitors = [StreamMonitor(dut, f"o__{number}", check=partial(self._arrived, number)) for number in range(len(MESH))]
-        self.boards = {(source, to): Scoreboard(f"core {CORES[to]}, packets from {CORES[source]}")
-                       for source in range(len(MESH)) for to in range(len(MESH))}
-        self.announced: list[deque[Rectangle]] = [deque() for _ in CORES]  # still to enter the fabric
+        self.monitors = [
+            StreamMonitor(dut, f"o__{number}", check=partial(self._arrived, number))
+            for number in range(len(MESH))
+        ]
+        self.boards = {
+            (source, to): Scoreboard(f"core {CORES[to]}, packets from {CORES[source]}")
+            for source in range(len(MESH))
+            for to in range(len(MESH))
+        }
+        self.announced: list[deque[Rectangle]] = [
+            deque() for _ in CORES
+        ]  # still to enter the fabric
         self.numbers, self.under_way, self.most = [0] * len(CORES), 0, 0
-        self.cycle, self.sent, self.delivered, self.fired = 0, [], [], []  # (cycle, core), of fired (cycle, core, port)
+        self.cycle, self.sent, self.delivered, self.fired = (
+            0,
+            [],
+            [],
+            [],
+        )  # (cycle, core), of fired (cycle, core, port)
         self.look_inside = False
         self.tasks = [cocotb.start_soon(self._observe())]
 
@@ -110,17 +135,27 @@ class FabricBench:
         record, words = packet_record(MESH.width, MESH.height), []
         for rectangle in rectangles:
             number, self.numbers[source] = self.numbers[source], self.numbers[source] + 1
-            bits = pack_plain(record, {f.name: np.array([getattr(MESH.check(rectangle), f.name)]) for f in record})[0]
-            words.append(int("".join(map(str, bits[::-1])), 2) | (source << 16 | number) << len(bits))
+            bits = pack_plain(
+                record, {f.name: np.array([getattr(MESH.check(rectangle), f.name)]) for f in record}
+            )[0]
+            words.append(
+                int("".join(map(str, bits[::-1])), 2) | (source << 16 | number) << len(bits)
+            )
             self.announced[source].append(rectangle)
             for core in rectangle:
                 self.boards[source, MESH.number(core)].expect([number])
         return words
 
-    async def traffic(self, lists: dict[int, list[Rectangle]], gaps: dict[int, Iterator[int]] | None = None) -> None:
+    async def traffic(
+        self, lists: dict[int, list[Rectangle]], gaps: dict[int, Iterator[int]] | None = None
+    ) -> None:
         """Send the packets of each source, and wait until all have arrived and the fabric is empty."""
-        senders = [cocotb.start_soon(self.drivers[source].send(self.announce(source, rectangles), gaps and gaps[source]))
-                   for source, rectangles in lists.items()]
+        senders = [
+            cocotb.start_soon(
+                self.drivers[source].send(self.announce(source, rectangles), gaps and gaps[source])
+            )
+            for source, rectangles in lists.items()
+        ]
         self.tasks += senders
         for sender in senders:
             await sender
@@ -140,8 +175,12 @@ class FabricBench:
         while True:
             await FallingEdge(self.dut.clk)
             await Timer(PERIOD // 4, "ns")
-            busy, sent, delivered = (int(signal.value) for signal in (self.dut.busy, self.dut.sent, self.dut.delivered))
-            assert busy == (self.under_way > 0), f"cycle {self.cycle}: busy is {busy} with {self.under_way} copies under way"
+            busy, sent, delivered = (
+                int(signal.value) for signal in (self.dut.busy, self.dut.sent, self.dut.delivered)
+            )
+            assert busy == (self.under_way > 0), (
+                f"cycle {self.cycle}: busy is {busy} with {self.under_way} copies under way"
+            )
             for number in range(len(CORES)):
                 if sent >> number & 1:
                     self.sent.append((self.cycle, number))
@@ -151,8 +190,12 @@ class FabricBench:
                     self.under_way -= 1
             if self.look_inside:
                 fired = int(self.dut.fired.value)
-                self.fired += [(self.cycle, core, port) for core in range(len(CORES)) for i, port in enumerate(PORTS)
-                               if fired >> core * len(PORTS) + i & 1]
+                self.fired += [
+                    (self.cycle, core, port)
+                    for core in range(len(CORES))
+                    for i, port in enumerate(PORTS)
+                    if fired >> core * len(PORTS) + i & 1
+                ]
             self.most = max(self.most, self.under_way)
             self.cycle += 1
 
@@ -162,7 +205,9 @@ async def latency_and_path_of_a_lone_packet(dut) -> None:
     """Every source to every destination, and a hundred multicasts: the cycles and the routers that pysim says, port by port."""
     bench, rng = await FabricBench.start(dut), np.random.default_rng(SEED)
     bench.look_inside = True
-    cases = [(source, at(to)) for source in CORES for to in CORES] + [(source, WHOLE) for source in CORES]
+    cases = [(source, at(to)) for source in CORES for to in CORES] + [
+        (source, WHOLE) for source in CORES
+    ]
     cases += [(CORES[rng.integers(len(CORES))], random_rectangle(rng)) for _ in range(100)]
     measured: dict[int, Counter] = {}
     for source, rectangle in cases:
@@ -178,7 +223,9 @@ async def latency_and_path_of_a_lone_packet(dut) -> None:
             for a, b in zip((way := path(source, to)), [*way[1:], None], strict=True):
                 port = STEPS[b[0] - a[0], b[1] - a[1]] if b else "local"
                 expected.add((start + 1 + hops(source, a), MESH.number(a), port))
-            measured.setdefault(hops(source, to), Counter())[next(c for c, n in bench.delivered if n == MESH.number(to)) - start] += 1
+            measured.setdefault(hops(source, to), Counter())[
+                next(c for c, n in bench.delivered if n == MESH.number(to)) - start
+            ] += 1
         assert sorted(bench.fired) == sorted(expected), f"{source} to {rectangle}"
     bench.finish()
     cocotb.log.info(f"cycles by hops: { {h: dict(c) for h, c in sorted(measured.items())} }")
@@ -205,13 +252,19 @@ async def random_traffic(dut, kind: str, seed: int) -> None:
     for monitor, pattern in zip(bench.monitors, patterns(rng), strict=True):
         monitor.pattern = pattern
     share = {"unicast": 0.0, "multicast": 1.0, "mixed": 0.3}[kind]
-    lists = {source: [random_rectangle(rng) if rng.random() < share else random_core(rng) for _ in range(40)]
-             for source in range(len(CORES))}
+    lists = {
+        source: [
+            random_rectangle(rng) if rng.random() < share else random_core(rng) for _ in range(40)
+        ]
+        for source in range(len(CORES))
+    }
     with watchdog(f"{kind} traffic of seed {seed}", 20_000):
         await bench.traffic(lists, dict(enumerate(map(pauses, rng.spawn(len(CORES))))))
     bench.finish()
-    cocotb.log.info(f"{kind}, seed {seed}: {len(bench.sent)} packets, {len(bench.delivered)} copies, "
-                    f"at most {bench.most} under way, {bench.cycle} cycles")
+    cocotb.log.info(
+        f"{kind}, seed {seed}: {len(bench.sent)} packets, {len(bench.delivered)} copies, "
+        f"at most {bench.most} under way, {bench.cycle} cycles"
+    )
 
 
 @cocotb.test()
@@ -222,7 +275,10 @@ async def all_flood_all(dut, sinks: str, seed: int) -> None:
     for monitor, own in zip(bench.monitors, rng.spawn(len(CORES)), strict=True):
         monitor.pattern = randomly(own, 0.4) if sinks == "slow" else never
     targets = [*map(at, CORES), WHOLE, WHOLE]
-    lists = {source: [targets[i] for i in rng.permutation(len(targets))] * 2 for source in range(len(CORES))}
+    lists = {
+        source: [targets[i] for i in rng.permutation(len(targets))] * 2
+        for source in range(len(CORES))
+    }
     with watchdog(f"flood of seed {seed}", 20_000):
         task = cocotb.start_soon(bench.traffic(lists))
         if sinks == "shut":
@@ -235,7 +291,9 @@ async def all_flood_all(dut, sinks: str, seed: int) -> None:
                 monitor.pattern = always
         await task
     bench.finish()
-    cocotb.log.info(f"{sinks}, seed {seed}: {len(bench.sent)} packets, at most {bench.most} copies under way, {bench.cycle} cycles")
+    cocotb.log.info(
+        f"{sinks}, seed {seed}: {len(bench.sent)} packets, at most {bench.most} copies under way, {bench.cycle} cycles"
+    )
 
 
 @cocotb.test()
@@ -249,7 +307,9 @@ async def ports_take_turns(dut) -> None:
     order = [ports[word >> 16] for word in bench.monitors[MESH.number(sink)].received]
     count = len(set(ports))
     for start in range(25 * count):
-        assert len(set(order[start:start + count])) == count, f"deliveries {start}..: {order[start:start + count]}"
+        assert len(set(order[start : start + count])) == count, (
+            f"deliveries {start}..: {order[start : start + count]}"
+        )
     bench.finish()
 
 

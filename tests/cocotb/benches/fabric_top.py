@@ -1,6 +1,6 @@
 """The fabric as it is benched: behind one register per source, as a core has one, and with what happens inside in sight.
 
-    python -m tests.cocotb.benches.fabric_top WIDTH HEIGHT {gated,free} FILE        writes the Verilog
+python -m tests.cocotb.benches.fabric_top WIDTH HEIGHT {gated,free} FILE        writes the Verilog
 """
 
 import sys
@@ -27,9 +27,21 @@ class FabricTop(wiring.Component):
     """
 
     def __init__(self, mesh: Mesh, *, clock_gates: bool):
-        self.mesh, self.fabric, self.packet = mesh, Fabric(mesh, EVENT_BITS, clock_gates=clock_gates), packet_layout(mesh, EVENT_BITS)
-        super().__init__({"i": In(stream.Signature(self.packet)).array(len(mesh)), "o": Out(stream.Signature(EVENT_BITS)).array(len(mesh)),
-                          "busy": Out(1), "sent": Out(len(mesh)), "delivered": Out(len(mesh)), "fired": Out(len(mesh) * len(PORTS))})
+        self.mesh, self.fabric, self.packet = (
+            mesh,
+            Fabric(mesh, EVENT_BITS, clock_gates=clock_gates),
+            packet_layout(mesh, EVENT_BITS),
+        )
+        super().__init__(
+            {
+                "i": In(stream.Signature(self.packet)).array(len(mesh)),
+                "o": Out(stream.Signature(EVENT_BITS)).array(len(mesh)),
+                "busy": Out(1),
+                "sent": Out(len(mesh)),
+                "delivered": Out(len(mesh)),
+                "fired": Out(len(mesh) * len(PORTS)),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -40,16 +52,25 @@ class FabricTop(wiring.Component):
             wiring.connect(m, register.o, fabric.i[number])
             wiring.connect(m, fabric.o[number], wiring.flipped(self.o[number]))
         ports = [router.o.get(port) for router in fabric.routers.values() for port in PORTS]
-        m.d.comb += [self.busy.eq(fabric.busy), self.sent.eq(Cat(i.valid & i.ready for i in fabric.i)),
-                     self.delivered.eq(Cat(o.valid & o.ready for o in fabric.o)),
-                     self.fired.eq(Cat(o.valid & o.ready if o else 0 for o in ports))]
+        m.d.comb += [
+            self.busy.eq(fabric.busy),
+            self.sent.eq(Cat(i.valid & i.ready for i in fabric.i)),
+            self.delivered.eq(Cat(o.valid & o.ready for o in fabric.o)),
+            self.fired.eq(Cat(o.valid & o.ready if o else 0 for o in ports)),
+        ]
         return m
 
 
 def write(mesh: Mesh, file: Path, *, clock_gates: bool) -> None:
     """The Verilog of the top, ``fabric_bench``."""
-    file.write_text("\n".join((convert(FabricTop(mesh, clock_gates=clock_gates), "fabric_bench"), primitives())))
+    file.write_text(
+        "\n".join((convert(FabricTop(mesh, clock_gates=clock_gates), "fabric_bench"), primitives()))
+    )
 
 
 if __name__ == "__main__":
-    write(Mesh(int(sys.argv[1]), int(sys.argv[2])), Path(sys.argv[4]), clock_gates=sys.argv[3] == "gated")
+    write(
+        Mesh(int(sys.argv[1]), int(sys.argv[2])),
+        Path(sys.argv[4]),
+        clock_gates=sys.argv[3] == "gated",
+    )

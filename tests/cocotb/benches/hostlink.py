@@ -50,7 +50,13 @@ class Host:
     """One end of the byte streams."""
 
     def __init__(self, dut) -> None:
-        self.dut, self.driver, self.monitor, self.sequence, self.read = dut, StreamDriver(dut, "i"), StreamMonitor(dut, "o"), 0, 0
+        self.dut, self.driver, self.monitor, self.sequence, self.read = (
+            dut,
+            StreamDriver(dut, "i"),
+            StreamMonitor(dut, "o"),
+            0,
+            0,
+        )
 
     @classmethod
     async def start(cls, dut) -> "Host":
@@ -72,9 +78,9 @@ class Host:
     async def hear(self, what: str, cycles: int = ANSWER) -> bytes | None:
         """The body of the next frame, None if it is damaged."""
         with watchdog(what, cycles):
-            while 0 not in self.monitor.received[self.read:]:
+            while 0 not in self.monitor.received[self.read :]:
                 await FallingEdge(self.dut.clk)
-        wire = bytes(self.monitor.received[self.read:])
+        wire = bytes(self.monitor.received[self.read :])
         end = wire.index(0)
         self.read += end + 1
         return open_frame(wire[:end])
@@ -83,16 +89,27 @@ class Host:
         """A session, whatever was before: the first 0 ends what a frame left open, which is done or refused."""
         self.sequence = sequence
         await self.say(b"\0" + seal(bytes((HELLO, sequence))))
-        while (got := await self.hear("greeting")) is not None and got[0] in (NAK | REPLY, BATCH | REPLY):
+        while (got := await self.hear("greeting")) is not None and got[0] in (
+            NAK | REPLY,
+            BATCH | REPLY,
+        ):
             pass
-        assert got is not None and got[:2] == bytes((HELLO | REPLY, sequence)), f"{got} is no greeting"
+        assert got is not None and got[:2] == bytes((HELLO | REPLY, sequence)), (
+            f"{got} is no greeting"
+        )
 
     async def ask(self, *commands: Command, cycles: int = ANSWER) -> tuple[bytes, int, int]:
         """Results, commands done, status of a batch."""
         self.sequence = self.sequence % 255 + 1
-        await self.say(seal(bytes((BATCH, self.sequence)) + b"".join(command.to_bytes() for command in commands)))
+        await self.say(
+            seal(
+                bytes((BATCH, self.sequence)) + b"".join(command.to_bytes() for command in commands)
+            )
+        )
         got = await self.hear("reply", cycles)
-        assert got is not None and got[:2] == bytes((BATCH | REPLY, self.sequence)), f"{got} is no reply to {self.sequence}"
+        assert got is not None and got[:2] == bytes((BATCH | REPLY, self.sequence)), (
+            f"{got} is no reply to {self.sequence}"
+        )
         return got[2:-2], got[-2], got[-1]
 
     async def alive(self) -> None:
@@ -105,10 +122,16 @@ class Host:
         for memory in MAP.memories.values():
             if not memory.loaded and memory.writable:
                 for row in range(memory.rows):
-                    await self.ask(Command(WRITE, memory.chunks, memory.address(row), bytes(4 * memory.chunks)))
+                    await self.ask(
+                        Command(WRITE, memory.chunks, memory.address(row), bytes(4 * memory.chunks))
+                    )
         registers = {MAP.registers[name].address: value for name, value in IMAGE.settings.items()}
-        for address, value in (registers | {MAP.registers["control"].address: CONTROL_CLEAR}).items():
-            _, done, status = await self.ask(Command(WRITE, 1, address, int(value).to_bytes(4, "little")))
+        for address, value in (
+            registers | {MAP.registers["control"].address: CONTROL_CLEAR}
+        ).items():
+            _, done, status = await self.ask(
+                Command(WRITE, 1, address, int(value).to_bytes(4, "little"))
+            )
             assert (done, status) == (1, frames.OK)
 
 
@@ -165,7 +188,9 @@ async def a_host_that_does_not_read(dut) -> None:
     assert not sending.done() and len(host.monitor.received) == host.read
     host.monitor.pattern = always
     for number in (8, 9):
-        assert await host.hear("reply") == bytes((BATCH | REPLY, number)) + HERE + bytes((1, frames.OK))
+        assert await host.hear("reply") == bytes((BATCH | REPLY, number)) + HERE + bytes(
+            (1, frames.OK)
+        )
     with watchdog("bytes into the chip", ANSWER):
         await sending
     await host.alive()
@@ -182,11 +207,19 @@ async def a_run_left_alone_ends_a_wait_by_the_watchdog(dut) -> None:
     assert status == frames.PAUSED, (status, len(results))
     assert (await host.ask(VERSION))[2] == frames.OK  # a register does not wait
     began = cocotb.utils.get_sim_time("ns")
-    _, done, status = await host.ask(Command(READ, 1, MAP.memories["v"].address(0)), cycles=2 * WAIT_CYCLES)
+    _, done, status = await host.ask(
+        Command(READ, 1, MAP.memories["v"].address(0)), cycles=2 * WAIT_CYCLES
+    )
     waited = (cocotb.utils.get_sim_time("ns") - began) / PERIOD
-    assert (done, status) == (0, frames.BUSY) and WAIT_CYCLES <= waited < WAIT_CYCLES + ANSWER, (done, status, waited)
+    assert (done, status) == (0, frames.BUSY) and WAIT_CYCLES <= waited < WAIT_CYCLES + ANSWER, (
+        done,
+        status,
+        waited,
+    )
     while True:
-        items += [int.from_bytes(results[at:at + 4], "little") for at in range(0, len(results), 4)]
+        items += [
+            int.from_bytes(results[at : at + 4], "little") for at in range(0, len(results), 4)
+        ]
         finished = sum(item >> 24 == frames.ITEM_DONE for item in items)
         if finished == ticks:
             break

@@ -21,8 +21,8 @@ async def corners(dut, form: str, clear: bool) -> None:
     rng, lanes = np.random.default_rng(SEED), FORMS[form].lanes
     every = list(cases(form, rng))[::SHARE]
     if clear:
-        every = [every[i] for i in rng.permutation(len(every))[:20 * lanes]]
-    rows = [every[at:at + lanes] for at in range(0, len(every), lanes)]
+        every = [every[i] for i in rng.permutation(len(every))[: 20 * lanes]]
+    rows = [every[at : at + lanes] for at in range(0, len(every), lanes)]
     inputs = stimuli(form, rows)
     port = {name: getattr(dut, f"{form}__{name}") for name in (*inputs, *OUTPUTS, "clear")}
     for name in (*inputs, "clear"):
@@ -37,9 +37,15 @@ async def corners(dut, form: str, clear: bool) -> None:
             port["clear"].value = int(clear)
             await FallingEdge(dut.clk)
             await FallingEdge(dut.clk)
-            outputs = {name: port[name].value for name in OUTPUTS if name != "refractory_next" or FORMS[form].refractory_bits}
+            outputs = {
+                name: port[name].value
+                for name in OUTPUTS
+                if name != "refractory_next" or FORMS[form].refractory_bits
+            }
             got = results(form, {name: int(value) for name, value in outputs.items()})
-            assert all(spike == saturated == 0 for _, _, spike, saturated in got[len(row):]), f"{form}: an unused lane speaks"
+            assert all(spike == saturated == 0 for _, _, spike, saturated in got[len(row) :]), (
+                f"{form}: an unused lane speaks"
+            )
             for case, is_ in zip(row, got, strict=False):
                 should = expected(case, clear)
                 seen["spikes"] += should[2]

@@ -29,10 +29,23 @@ FORMS = {  # name: chip whose neuron step is benched; many lanes cost planes lit
     "lanes24": Chip(axons=32, columns=64, lanes=4, sliced=False),
     "planes8": Chip(axons=1152, columns=64, lanes=64, membrane_bits=8, refractory_bits=3),
     "planes32": Chip(axons=32, columns=64, lanes=64, membrane_bits=32),
-    "bare16": Chip(axons=7, columns=64, lanes=4, membrane_bits=16, leak_terms=0, refractory_bits=0, roundings=False, bounded=False,
-                   sliced=False),
+    "bare16": Chip(
+        axons=7,
+        columns=64,
+        lanes=4,
+        membrane_bits=16,
+        leak_terms=0,
+        refractory_bits=0,
+        roundings=False,
+        bounded=False,
+        sliced=False,
+    ),
 }
-ROUNDINGS, RESETS, LOWS = ("floor", "toward_zero", "at_least_one"), ("hard", "soft", "none"), ("none", "clip", "reset", "add")
+ROUNDINGS, RESETS, LOWS = (
+    ("floor", "toward_zero", "at_least_one"),
+    ("hard", "soft", "none"),
+    ("none", "clip", "reset", "add"),
+)
 
 
 class NeuronTop(wiring.Component):
@@ -48,7 +61,9 @@ class NeuronTop(wiring.Component):
             m.submodules[name] = DomainRenamer({"leak": "sync", "fire": "sync"})(one)
             for member, description in one.signature.members.items():
                 inside, outside = getattr(one, member), getattr(getattr(self, name), member)
-                m.d.comb += inside.eq(outside) if description.flow is wiring.In else outside.eq(inside)
+                m.d.comb += (
+                    inside.eq(outside) if description.flow is wiring.In else outside.eq(inside)
+                )
         return m
 
 
@@ -70,13 +85,37 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
     full = chip.axons << 15  # largest sum
     ends = (low, low + 1, low // 2, -2, -1, 0, 1, 2, high // 2, high - 1, high)
     counts = (0, 1, (1 << chip.refractory_bits) - 1) if chip.refractory_bits else (0,)
-    roundings, lows = ROUNDINGS if chip.roundings else ("floor",), LOWS if chip.bounded else ("none",)
+    roundings, lows = (
+        ROUNDINGS if chip.roundings else ("floor",),
+        LOWS if chip.bounded else ("none",),
+    )
 
     def case(v: int = 0, c: int = 0, s: int = 0, **changes: Any) -> Case:
-        base = {"P": p, "bias": 0, "rectify": False, "k0": False, "leak_sign": (0, 0, 0), "leak_shift": (0, 0, 0), "rounding": "floor",
-                "fire": True, "v_th": high, "reset": "none", "v_reset": 0, "v_sub": 0, "low": "none", "v_low": low, "v_low_reset": 0,
-                "v_low_add": 0, "refractory": 0, "hold": False, "v_init": 0, **changes}
-        return Case({key: (value,) if key in PAGED else value for key, value in base.items()}, v, c, s)
+        base = {
+            "P": p,
+            "bias": 0,
+            "rectify": False,
+            "k0": False,
+            "leak_sign": (0, 0, 0),
+            "leak_shift": (0, 0, 0),
+            "rounding": "floor",
+            "fire": True,
+            "v_th": high,
+            "reset": "none",
+            "v_reset": 0,
+            "v_sub": 0,
+            "low": "none",
+            "v_low": low,
+            "v_low_reset": 0,
+            "v_low_add": 0,
+            "refractory": 0,
+            "hold": False,
+            "v_init": 0,
+            **changes,
+        }
+        return Case(
+            {key: (value,) if key in PAGED else value for key, value in base.items()}, v, c, s
+        )
 
     def clip(x: int) -> int:
         return min(max(x, low), high)
@@ -90,43 +129,121 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
     if chip.leak_terms:
         for m, rounding, sign in itertools.product(range(p + 1), roundings, (1, -1)):
             edge = 1 << m
-            values = range(low, high + 1) if p == 8 else {*ends, *(clip(x) for x in (edge, edge - 1, edge + 1, -edge, -edge - 1, 1 - edge))}
+            values = (
+                range(low, high + 1)
+                if p == 8
+                else {
+                    *ends,
+                    *(clip(x) for x in (edge, edge - 1, edge + 1, -edge, -edge - 1, 1 - edge)),
+                }
+            )
             for v in values:
                 where = int(rng.integers(chip.leak_terms))
-                yield case(v, fire=False, k0=bool(rng.integers(2)), rounding=rounding,
-                           leak_sign=tuple(sign * (r == where) for r in range(3)), leak_shift=tuple(m * (r == where) for r in range(3)))
+                yield case(
+                    v,
+                    fire=False,
+                    k0=bool(rng.integers(2)),
+                    rounding=rounding,
+                    leak_sign=tuple(sign * (r == where) for r in range(3)),
+                    leak_shift=tuple(m * (r == where) for r in range(3)),
+                )
         # three terms at once: L as far out as it can go, on both sides
-        for v, signs, k0, rounding in itertools.product(ends, itertools.product((-1, 1), repeat=3), (False, True), roundings):
+        for v, signs, k0, rounding in itertools.product(
+            ends, itertools.product((-1, 1), repeat=3), (False, True), roundings
+        ):
             signs = tuple(sign * (r < chip.leak_terms) for r, sign in enumerate(signs))
             shifts = tuple(int(x) for x in rng.choice([0, 0, 1, p], 3))
-            yield case(v, fire=False, k0=k0, rounding=rounding, leak_sign=signs, leak_shift=shifts,
-                       s=int(rng.choice([0, full, -full])), bias=int(rng.choice([0, low, high])))
+            yield case(
+                v,
+                fire=False,
+                k0=k0,
+                rounding=rounding,
+                leak_sign=signs,
+                leak_shift=shifts,
+                s=int(rng.choice([0, full, -full])),
+                bias=int(rng.choice([0, low, high])),
+            )
     # u = v_th - 1, v_th, v_th + 1, by each reset and count; v_sub at the ends: clip 2 on both sides
     for u, above, reset, c in itertools.product(ends, (-1, 0, 1), RESETS, counts):
-        yield case(high, c, **total(u), v_th=clip(u + above), reset=reset, v_reset=int(rng.choice(ends)), v_sub=int(rng.choice(ends)),
-                   refractory=int(rng.choice(counts)), hold=bool(rng.integers(2)), fire=bool(rng.random() < 0.9))
+        yield case(
+            high,
+            c,
+            **total(u),
+            v_th=clip(u + above),
+            reset=reset,
+            v_reset=int(rng.choice(ends)),
+            v_sub=int(rng.choice(ends)),
+            refractory=int(rng.choice(counts)),
+            hold=bool(rng.integers(2)),
+            fire=bool(rng.random() < 0.9),
+        )
     # clip 1 on both sides, from the sum, the bias and the membrane; rectified or not
     sums = [s for s in (-full, low - 1, low, -1, 0, 1, high, high + 1, full) if abs(s) <= full]
-    for s, bias, rectify, k0 in itertools.product(sums, (low, -1, 0, 1, high), (False, True), (False, True)):
-        yield case(int(rng.choice(ends)), s=s, bias=bias, rectify=rectify, k0=k0, v_th=int(rng.choice(ends)),
-                   reset=str(rng.choice(RESETS)), v_sub=int(rng.choice(ends)), v_reset=int(rng.choice(ends)))
+    for s, bias, rectify, k0 in itertools.product(
+        sums, (low, -1, 0, 1, high), (False, True), (False, True)
+    ):
+        yield case(
+            int(rng.choice(ends)),
+            s=s,
+            bias=bias,
+            rectify=rectify,
+            k0=k0,
+            v_th=int(rng.choice(ends)),
+            reset=str(rng.choice(RESETS)),
+            v_sub=int(rng.choice(ends)),
+            v_reset=int(rng.choice(ends)),
+        )
     # u = v_low - 1, v_low, v_low + 1; what is added at the ends: clip 3 on both sides, held or not
-    for kind, bound, beside, c, hold in itertools.product(lows, ends, (-1, 0, 1), counts, (False, True)):
-        yield case(c=c, **total(clip(bound + beside)), fire=bool(rng.integers(2)), v_th=int(rng.choice(ends)), low=kind, v_low=bound,
-                   v_low_reset=int(rng.choice(ends)), v_low_add=int(rng.choice(ends)), hold=hold, v_reset=int(rng.choice(ends)),
-                   refractory=int(rng.choice(counts)), reset=str(rng.choice(RESETS)), v_sub=int(rng.choice(ends)))
+    for kind, bound, beside, c, hold in itertools.product(
+        lows, ends, (-1, 0, 1), counts, (False, True)
+    ):
+        yield case(
+            c=c,
+            **total(clip(bound + beside)),
+            fire=bool(rng.integers(2)),
+            v_th=int(rng.choice(ends)),
+            low=kind,
+            v_low=bound,
+            v_low_reset=int(rng.choice(ends)),
+            v_low_add=int(rng.choice(ends)),
+            hold=hold,
+            v_reset=int(rng.choice(ends)),
+            refractory=int(rng.choice(counts)),
+            reset=str(rng.choice(RESETS)),
+            v_sub=int(rng.choice(ends)),
+        )
     # anything
     for _ in range(randoms):
+
         def value() -> int:
             return int(rng.choice(ends) if rng.random() < 0.4 else rng.integers(low, high + 1))
+
         signs = tuple(int(rng.integers(-1, 2)) * (r < chip.leak_terms) for r in range(3))
         shifts = tuple(int(x) for x in rng.integers(0, p + 1, 3))
         s = int(rng.integers(-full, full + 1) if rng.random() < 0.5 else rng.integers(-99, 99))
-        yield case(value(), int(rng.choice(counts)), s=s, bias=value(), rectify=bool(rng.integers(2)), k0=bool(rng.integers(2)),
-                   leak_sign=signs, leak_shift=shifts, rounding=str(rng.choice(roundings)), fire=bool(rng.random() < 0.9), v_th=value(),
-                   reset=str(rng.choice(RESETS)), v_reset=value(), v_sub=value(), low=str(rng.choice(lows)), v_low=value(),
-                   v_low_reset=value(), v_low_add=value(), refractory=int(rng.choice(counts)),
-                   hold=bool(rng.integers(2)) and chip.refractory_bits > 0, v_init=value())
+        yield case(
+            value(),
+            int(rng.choice(counts)),
+            s=s,
+            bias=value(),
+            rectify=bool(rng.integers(2)),
+            k0=bool(rng.integers(2)),
+            leak_sign=signs,
+            leak_shift=shifts,
+            rounding=str(rng.choice(roundings)),
+            fire=bool(rng.random() < 0.9),
+            v_th=value(),
+            reset=str(rng.choice(RESETS)),
+            v_reset=value(),
+            v_sub=value(),
+            low=str(rng.choice(lows)),
+            v_low=value(),
+            v_low_reset=value(),
+            v_low_add=value(),
+            refractory=int(rng.choice(counts)),
+            hold=bool(rng.integers(2)) and chip.refractory_bits > 0,
+            v_init=value(),
+        )
 
 
 def stimuli(name: str, rows: list[list[Case]]) -> dict[str, list[int]]:
@@ -134,14 +251,19 @@ def stimuli(name: str, rows: list[list[Case]]) -> dict[str, list[int]]:
     chip = FORMS[name]
 
     def grid(get: Any) -> np.ndarray:
-        return np.array([[int(get(case)) for case in row] + [0] * (chip.lanes - len(row)) for row in rows], np.int64)
+        return np.array(
+            [[int(get(case)) for case in row] + [0] * (chip.lanes - len(row)) for row in rows],
+            np.int64,
+        )
 
     def planes(bits: int, get: Any) -> list[int]:
         value = grid(get)
         return _numbers(np.concatenate([(value >> b) & 1 for b in range(bits)], axis=1))
 
     def fields(record: list, values: dict[str, Any]) -> list[int]:
-        return _numbers(pack_lanes(record, chip.lanes, {f.name: grid(values[f.name]) for f in record}))
+        return _numbers(
+            pack_lanes(record, chip.lanes, {f.name: grid(values[f.name]) for f in record})
+        )
 
     def of(key: str) -> Any:
         return lambda case: case.params[key][0] if key in PAGED else case.params[key]
@@ -152,27 +274,56 @@ def stimuli(name: str, rows: list[list[Case]]) -> dict[str, list[int]]:
     def term(r: int, key: str) -> Any:
         return lambda case: case.params[key][0][r]
 
-    leak = {"bias": of("bias"), "rectify": of("rectify"), "k0": of("k0"), "toward_zero": is_("rounding", "toward_zero", "at_least_one"),
-            "at_least_one": is_("rounding", "at_least_one")}
+    leak = {
+        "bias": of("bias"),
+        "rectify": of("rectify"),
+        "k0": of("k0"),
+        "toward_zero": is_("rounding", "toward_zero", "at_least_one"),
+        "at_least_one": is_("rounding", "at_least_one"),
+    }
     for r in range(3):
         sign = term(r, "leak_sign")
-        leak |= {f"on{r}": lambda case, sign=sign: sign(case) != 0, f"negative{r}": lambda case, sign=sign: sign(case) < 0,
-                 f"shift{r}": term(r, "leak_shift")}
-    neuron = {"used": lambda case: 1, "fire": of("fire"), "hard": is_("reset", "hard"), "soft": is_("reset", "soft"),
-              "v_reset": of("v_reset"), "v_init": of("v_init"), "refractory": of("refractory"), "hold": of("hold")}
+        leak |= {
+            f"on{r}": lambda case, sign=sign: sign(case) != 0,
+            f"negative{r}": lambda case, sign=sign: sign(case) < 0,
+            f"shift{r}": term(r, "leak_shift"),
+        }
+    neuron = {
+        "used": lambda case: 1,
+        "fire": of("fire"),
+        "hard": is_("reset", "hard"),
+        "soft": is_("reset", "soft"),
+        "v_reset": of("v_reset"),
+        "v_init": of("v_init"),
+        "refractory": of("refractory"),
+        "hold": of("hold"),
+    }
     low_value = {"none": "v_low", "clip": "v_low", "reset": "v_low_reset", "add": "v_low_add"}
-    bound = {"bounded": is_("low", "clip", "reset", "add"), "low_add": is_("low", "add"), "v_low": of("v_low"),
-             "low_value": lambda case: case.params[low_value[case.params["low"]]]}
-    inputs = {"sum": planes(chip.derived.sum_bits, lambda case: case.s), "v": planes(chip.membrane_bits, lambda case: case.v),
-              "refractory": planes(max(1, chip.refractory_bits), lambda case: case.c), "leak": fields(leak_record(chip), leak),
-              "fire": fields(fire_record(chip), {"v_th": of("v_th"), "v_sub": of("v_sub")}), "neuron": fields(neuron_record(chip), neuron)}
+    bound = {
+        "bounded": is_("low", "clip", "reset", "add"),
+        "low_add": is_("low", "add"),
+        "v_low": of("v_low"),
+        "low_value": lambda case: case.params[low_value[case.params["low"]]],
+    }
+    inputs = {
+        "sum": planes(chip.derived.sum_bits, lambda case: case.s),
+        "v": planes(chip.membrane_bits, lambda case: case.v),
+        "refractory": planes(max(1, chip.refractory_bits), lambda case: case.c),
+        "leak": fields(leak_record(chip), leak),
+        "fire": fields(fire_record(chip), {"v_th": of("v_th"), "v_sub": of("v_sub")}),
+        "neuron": fields(neuron_record(chip), neuron),
+    }
     return inputs | ({"bound": fields(bound_record(chip), bound)} if chip.bounded else {})
 
 
 def expected(case: Case, clear: bool) -> tuple[int, int, int, int]:
     """(membrane, refractory count, spike, saturated); a spike and a saturation that CLEAR passes by are nobody's concern: as stepped."""
     v, c, spike, saturated = step(case.params, 0, case.v, case.c, case.s)
-    return (case.params["v_init"], 0, int(spike), int(saturated)) if clear else (v, c, int(spike), int(saturated))
+    return (
+        (case.params["v_init"], 0, int(spike), int(saturated))
+        if clear
+        else (v, c, int(spike), int(saturated))
+    )
 
 
 def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int]]:
@@ -181,14 +332,30 @@ def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int
 
     def lanes(number: int, bits: int, signed: bool) -> list[int]:
         data = np.frombuffer(number.to_bytes(-(-bits * chip.lanes // 8), "little"), np.uint8)
-        raw = np.unpackbits(data, count=bits * chip.lanes, bitorder="little").reshape(bits, chip.lanes)
+        raw = np.unpackbits(data, count=bits * chip.lanes, bitorder="little").reshape(
+            bits, chip.lanes
+        )
         value = sum(plane.astype(np.int64) << b for b, plane in enumerate(raw))
         return (value - (raw[-1].astype(np.int64) << bits) * signed).tolist()
 
-    count = lanes(outputs["refractory_next"], max(1, chip.refractory_bits), False) if chip.refractory_bits else [0] * chip.lanes
-    return list(zip(lanes(outputs["v_next"], chip.membrane_bits, True), count, lanes(outputs["spikes"], 1, False),
-                    lanes(outputs["saturated"], 1, False), strict=True))
+    count = (
+        lanes(outputs["refractory_next"], max(1, chip.refractory_bits), False)
+        if chip.refractory_bits
+        else [0] * chip.lanes
+    )
+    return list(
+        zip(
+            lanes(outputs["v_next"], chip.membrane_bits, True),
+            count,
+            lanes(outputs["spikes"], 1, False),
+            lanes(outputs["saturated"], 1, False),
+            strict=True,
+        )
+    )
 
 
 def _numbers(bits: np.ndarray) -> list[int]:
-    return [int.from_bytes(row.tobytes(), "little") for row in np.packbits(bits, axis=1, bitorder="little")]
+    return [
+        int.from_bytes(row.tobytes(), "little")
+        for row in np.packbits(bits, axis=1, bitorder="little")
+    ]

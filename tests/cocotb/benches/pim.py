@@ -25,7 +25,11 @@ from spikeloop.pysim.pim.model import run
 from tests.make.pim_cases import random_images, random_layer
 
 SEED = int(os.environ.get("SPIKELOOP_SEED", "0"))
-PARAMS = PimParams.from_dict(json.loads(os.environ["SPIKELOOP_PIM"])) if "SPIKELOOP_PIM" in os.environ else PimParams()
+PARAMS = (
+    PimParams.from_dict(json.loads(os.environ["SPIKELOOP_PIM"]))
+    if "SPIKELOOP_PIM" in os.environ
+    else PimParams()
+)
 
 
 class PimBench:
@@ -61,13 +65,18 @@ class PimBench:
 
     async def load(self) -> None:
         table, words = memories(self.p), contents(self.layer)
-        bits = [(len(table) - 1).bit_length(), max(1, *((n.rows - 1).bit_length() for n in table)),
-                max(1, *((n.chunks - 1).bit_length() for n in table))]
+        bits = [
+            (len(table) - 1).bit_length(),
+            max(1, *((n.rows - 1).bit_length() for n in table)),
+            max(1, *((n.chunks - 1).bit_length() for n in table)),
+        ]
         for number, memory in enumerate(table):
             for row, chunks in enumerate(words[memory.name]):
                 for index, chunk in enumerate(chunks):
                     value, at = 1, 1
-                    for part, width in zip((number, row, index, int(chunk)), (*bits, 32), strict=True):
+                    for part, width in zip(
+                        (number, row, index, int(chunk)), (*bits, 32), strict=True
+                    ):
                         value, at = value | part << at, at + width
                     self.dut.load.value = value
                     await self.wait(1)
@@ -87,7 +96,11 @@ class PimBench:
             at = window.address(position)
             for _ in range(self.layer.passes):
                 for first in range(0, window.rows, p.active_rows):
-                    yield sum(int(flat[a]) << n * p.pixel_bits for n, a in enumerate(at[first:first + p.active_rows]) if a >= 0)
+                    yield sum(
+                        int(flat[a]) << n * p.pixel_bits
+                        for n, a in enumerate(at[first : first + p.active_rows])
+                        if a >= 0
+                    )
 
     def results(self) -> np.ndarray:
         """Currents received so far as int64 ``[position, channel]``; they are forgotten then."""
@@ -95,7 +108,9 @@ class PimBench:
         out = []
         for number, word in enumerate(self.currents.received):
             used = self.layer.words_of(number % self.layer.passes)
-            out += [(((word >> n * bits) & mask) ^ 1 << bits - 1) - (1 << bits - 1) for n in range(used)]
+            out += [
+                (((word >> n * bits) & mask) ^ 1 << bits - 1) - (1 << bits - 1) for n in range(used)
+            ]
         self.currents.received.clear()
         return np.array(out, np.int64).reshape(-1, self.layer.channels)
 
@@ -134,7 +149,9 @@ async def pauses_do_not_matter(dut: Any, number: int) -> None:
             await bench.begin(streams[n])
             await bench.pixels.send(bench.beats(image), gaps)
             await bench.idle()
-        assert np.array_equal(bench.results(), want.currents[n].T), f"seed {SEED}, case {number}, image {n}: {layer.params}"
+        assert np.array_equal(bench.results(), want.currents[n].T), (
+            f"seed {SEED}, case {number}, image {n}: {layer.params}"
+        )
     assert bench.counters() == want.counters
     bench.currents.stop()
 
@@ -145,7 +162,11 @@ async def latency_knows_no_data(dut: Any) -> None:
     layer, images = case(9)
     bench, cycles = await PimBench.start(dut, layer), []
     await bench.load()
-    for image in (np.zeros_like(images[0]), np.full_like(images[0], (1 << layer.params.pixel_bits) - 1), images[0]):
+    for image in (
+        np.zeros_like(images[0]),
+        np.full_like(images[0], (1 << layer.params.pixel_bits) - 1),
+        images[0],
+    ):
         await bench.begin()
         bench.results()
         task, count = cocotb.start_soon(bench.pixels.send(bench.beats(image))), 0
@@ -170,7 +191,7 @@ async def an_image_broken_off_leaves_no_trace(dut: Any) -> None:
     beats = list(bench.beats(images[0]))
     for reset in (False, True):
         await bench.begin()
-        await bench.pixels.send(beats[:max(1, len(beats) // 2)])
+        await bench.pixels.send(beats[: max(1, len(beats) // 2)])
         if reset:
             await bench.wait(3)
             bench.currents.stop()

@@ -12,16 +12,24 @@ from spikeloop.hdl.verilog import generate
 from spikeloop.pysim.chip.params import PRESETS
 
 TINY = PRESETS["tiny"]
-CHIPS = {"tiny": TINY, "integers and enables": TINY.replace(clock_gates=False, sliced=False),
-         "bare": TINY.replace(refractory_bits=0, bounded=False, digit_bits=2),
-         "slices": TINY.replace(lanes=16),  # of 8 lanes, below
-         "zou2021": PRESETS["zou2021"]}
+CHIPS = {
+    "tiny": TINY,
+    "integers and enables": TINY.replace(clock_gates=False, sliced=False),
+    "bare": TINY.replace(refractory_bits=0, bounded=False, digit_bits=2),
+    "slices": TINY.replace(lanes=16),  # of 8 lanes, below
+    "zou2021": PRESETS["zou2021"],
+}
 ACCUMULATORS = r"^(module \\chip\.core\.accumulators [^;]*;)"
 COUNTS = r"^(  always @\(posedge acc_clk\)\n    counts <= )([^;]+);"
 
 
 def findings(checks: list[Check], what: str, tool: str = "") -> list[str]:
-    return [f for check in checks if check.what.startswith(what) and tool in check.tool for f in check.findings]
+    return [
+        f
+        for check in checks
+        if check.what.startswith(what) and tool in check.tool
+        for f in check.findings
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +45,9 @@ def planted(verilog: str, pattern: str, replacement: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHIPS)
-def test_what_is_generated_is_what_the_parameters_say(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_generated_is_what_the_parameters_say(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if name == "slices":
         monkeypatch.setattr(neuron, "SLICE", 8)
     checks = audit(CHIPS[name])
@@ -72,21 +82,34 @@ def test_ports_and_registers_of_another_chip_are_found(verilog: str) -> None:
 
 @pytest.mark.slow
 def test_a_wide_register_in_no_inventory_is_found(verilog: str) -> None:
-    wrong = planted(verilog, ACCUMULATORS, r"\1\n  reg [99:0] stowaway;\n"
-                    r"  always @(posedge acc_clk) stowaway <= row;")
-    assert any("register of 100 bits in core.accumulators" in f for f in findings(audit(TINY, wrong), "registers"))
+    wrong = planted(
+        verilog,
+        ACCUMULATORS,
+        r"\1\n  reg [99:0] stowaway;\n"
+        r"  always @(posedge acc_clk) stowaway <= row;",
+    )
+    assert any(
+        "register of 100 bits in core.accumulators" in f
+        for f in findings(audit(TINY, wrong), "registers")
+    )
 
 
 @pytest.mark.slow
 def test_a_combinational_loop_is_found(verilog: str) -> None:
-    wrong = planted(verilog, ACCUMULATORS, r"\1\n  wire ring, ring2;\n  assign ring = ~ring2;\n"
-                    r"  assign ring2 = ring ^ row[0];")
+    wrong = planted(
+        verilog,
+        ACCUMULATORS,
+        r"\1\n  wire ring, ring2;\n  assign ring = ~ring2;\n"
+        r"  assign ring2 = ring ^ row[0];",
+    )
     wrong = planted(wrong, COUNTS, r"\g<1>\2 ^ ring;")
     assert any("loop" in f for f in findings(audit(TINY, wrong), "no combinational loop"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments, status", [("--chip tiny", 0), ("--chip nothing", 2), ("--verilog /nowhere.v", 2)])
+@pytest.mark.parametrize(
+    "arguments, status", [("--chip tiny", 0), ("--chip nothing", 2), ("--verilog /nowhere.v", 2)]
+)
 def test_the_command(arguments: str, status: int, capsys) -> None:
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(module.main)

@@ -23,9 +23,13 @@ def noisy(samples: int = 1, steps: int = 40) -> tuple[Network, Image, Stimulus]:
     """8-64 on ``tiny``, binary weights: all outputs spike in nearly every step, so that events fill queue and replies."""
     rng = np.random.default_rng(3)
     network = Network(
-        name="noisy", inputs=(Input(name="x", size=8),), steps=steps, output="out",
+        name="noisy",
+        inputs=(Input(name="x", size=8),),
+        steps=steps,
+        output="out",
         populations=(Population.make("out", 64, weight_bits=1, weight_format=1, v_th=1, k0=False),),
-        edges=(Edge(source="x", target="out", weights=np.ones((8, 64), np.int32)),))
+        edges=(Edge(source="x", target="out", weights=np.ones((8, 64), np.int32)),),
+    )
     spikes = (rng.random((samples, steps, 8)) < 0.9).astype(np.uint8)
     return network, pack(network, chip=preset("tiny")), Stimulus.pack({"x": spikes})
 

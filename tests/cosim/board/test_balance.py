@@ -42,4 +42,9 @@ def test_the_command(capfd: pytest.CaptureFixture[str]) -> None:
         main(["board", "balance", "--steps", "20", "--json"])
     said = json.loads(capfd.readouterr().out)
     assert end.value.code == 0
-    assert (said["nature"], said["steps"], said["equal"], said["fallen"]) == ("virtual board", 20, True, False)
+    assert (said["nature"], said["steps"], said["equal"], said["fallen"]) == (
+        "virtual board",
+        20,
+        True,
+        False,
+    )

@@ -21,8 +21,13 @@ from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus
 
-SMALL = preset("hx8k").replace(axons=49, columns=10, lanes=1)  # what digits() needs: synthesis takes two thirds of the preset's time
-PREAMBLES = {"ulx3s-85f": b"\xff\xff\xbd\xb3", "hx8k": b"\x7e\xaa\x99\x7e"}  # of a bitstream of the family
+SMALL = preset("hx8k").replace(
+    axons=49, columns=10, lanes=1
+)  # what digits() needs: synthesis takes two thirds of the preset's time
+PREAMBLES = {
+    "ulx3s-85f": b"\xff\xff\xbd\xb3",
+    "hx8k": b"\x7e\xaa\x99\x7e",
+}  # of a bitstream of the family
 
 
 def digits(samples: int) -> tuple[Network, Stimulus]:
@@ -31,18 +36,36 @@ def digits(samples: int) -> tuple[Network, Stimulus]:
     from spikeloop.golden.data.datasets import load_mnist
 
     data = load_mnist(None)
-    small = {name: np.asarray(images, np.float64).reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4)).reshape(-1, 49)
-             for name, images in (("train", data.train_images), ("test", data.test_images))}
+    small = {
+        name: np.asarray(images, np.float64)
+        .reshape(-1, 7, 4, 7, 4)
+        .mean(axis=(2, 4))
+        .reshape(-1, 49)
+        for name, images in (("train", data.train_images), ("test", data.test_images))
+    }
     labels = np.asarray(data.train_labels)
     means = np.stack([small["train"][labels == digit].mean(axis=0) for digit in range(10)])
     network = Network(
-        name="digits", inputs=(Input(name="pixels", size=49),), steps=4, output="digit",
+        name="digits",
+        inputs=(Input(name="pixels", size=49),),
+        steps=4,
+        output="digit",
         populations=(Population.make("digit", 10, weight_bits=1, weight_format=1, v_th=14),),
-        edges=(Edge(source="pixels", target="digit", weights=(means > means.mean(axis=0)).T.astype(np.int32)),), membrane_bits=8)
+        edges=(
+            Edge(
+                source="pixels",
+                target="digit",
+                weights=(means > means.mean(axis=0)).T.astype(np.int32),
+            ),
+        ),
+        membrane_bits=8,
+    )
     scale = small["test"].max()
     level = np.minimum((small["test"][:samples] / scale * 8).astype(int), 4)
     spikes = np.stack([level >= 4 - step for step in range(4)], axis=1).astype(np.uint8)
-    return network, Stimulus.pack({"pixels": spikes}, np.asarray(data.test_labels)[:samples].astype(np.int64))
+    return network, Stimulus.pack(
+        {"pixels": spikes}, np.asarray(data.test_labels)[:samples].astype(np.int64)
+    )
 
 
 @pytest.mark.slow
@@ -53,7 +76,11 @@ def test_the_netlist_after_synthesis_is_the_golden_on_real_images() -> None:
     model = BoardModel(image.chip, library=fpga.netlist_board(image.chip))
 
     def opener(name: str):
-        return Board(Session(Wire(model)), image) if name == "board" else open_backend(name, network, image)
+        return (
+            Board(Session(Wire(model)), image)
+            if name == "board"
+            else open_backend(name, network, image)
+        )
 
     result = compare(network, stimulus, ["golden", "pysim", "board"], opener)
     assert result.failures() == []
@@ -76,10 +103,16 @@ def test_a_bitstream_of_a_small_chip(target: str, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "summary.json").read_text())["fingerprint"] == SMALL.fingerprint()
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--target", "de10"], "target must be one of ulx3s-85f, hx8k, not 'de10'"),
-    (["--chip", "tiny"], "chip for an FPGA must have clock_gates=false and sliced=false")])
-def test_what_no_board_can_be_made_of(capfd: pytest.CaptureFixture[str], arguments: list[str], sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--target", "de10"], "target must be one of ulx3s-85f, hx8k, not 'de10'"),
+        (["--chip", "tiny"], "chip for an FPGA must have clock_gates=false and sliced=false"),
+    ],
+)
+def test_what_no_board_can_be_made_of(
+    capfd: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
     with pytest.raises(SystemExit) as end:
         main(["board", "build", *arguments])
     assert end.value.code == 2 and sentence in capfd.readouterr().err

@@ -74,13 +74,20 @@ def same(a: Trace, b: Trace) -> None:
 # -- verbs -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("divisor", [None, pytest.param(4, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "divisor",
+    [None, pytest.param(4, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)],
+)
 def test_a_board_passes_the_comparison_of_the_others(small: Small, divisor: int | None) -> None:
     """Bytes on streams and bits on pins."""
     from spikeloop.cosim.backends import open_backend
 
     def opener(name: str):
-        return Board(session(TINY, divisor)[1], small.image) if name == "board" else open_backend(name, small.network, small.image)
+        return (
+            Board(session(TINY, divisor)[1], small.image)
+            if name == "board"
+            else open_backend(name, small.network, small.image)
+        )
 
     result = compare(small.network, small.stimulus, ["golden", "pysim", "board"], opener)
     assert result.failures() == []
@@ -93,7 +100,10 @@ def test_every_memory_and_every_register(link: BoardLink, rng: np.random.Generat
     for name, register in MAP.registers.items():
         if register.access == "r" and name != "tick":
             assert link.read(register.address) == register.reset
-        elif register.access == "rw" and name not in ("extension", "bank"):  # fixed at 0 in this chip
+        elif register.access == "rw" and name not in (
+            "extension",
+            "bank",
+        ):  # fixed at 0 in this chip
             link.write(register.address, 1)
             assert link.read(register.address) == 1
     contents = {}
@@ -127,21 +137,27 @@ def test_events_leave_in_their_order_however_slow_the_host(model: BoardModel) ->
     link.zero()
     got = []
     for tick in range(20):
-        link.send((axon, 1) for axon in np.flatnonzero(unpack(stimulus.spikes["x"], 8)[0, tick]).tolist())
+        link.send(
+            (axon, 1) for axon in np.flatnonzero(unpack(stimulus.spikes["x"], 8)[0, tick]).tolist()
+        )
         link.tick()
         got.append([line for line, _ in link.receive()])
     assert [np.flatnonzero(row).tolist() for row in want[:20]] == got
     # all in one command, the inputs in the ring ahead
     link.clear()
     for tick in range(12):
-        link.send((axon, tick + 1) for axon in np.flatnonzero(unpack(stimulus.spikes["x"], 8)[0, tick]).tolist())
+        link.send(
+            (axon, tick + 1)
+            for axon in np.flatnonzero(unpack(stimulus.spikes["x"], 8)[0, tick]).tolist()
+        )
     retries = board.session.retries
     items = link.execute([Command(frames.RUN, 14)])[0]
     kinds = items >> 24
     assert (kinds == frames.ITEM_DONE).sum() == 14 and (kinds == frames.ITEM_PAUSED).any()
     events = np.split(items, np.flatnonzero(kinds == frames.ITEM_DONE))
-    assert [[int(e) & 0xFFFF for e in part if e >> 24 == frames.ITEM_EVENT] for part in events[:12]] == \
-        [np.flatnonzero(row).tolist() for row in want[:12]]
+    assert [
+        [int(e) & 0xFFFF for e in part if e >> 24 == frames.ITEM_EVENT] for part in events[:12]
+    ] == [np.flatnonzero(row).tolist() for row in want[:12]]
     assert board.session.retries == retries
 
 
@@ -171,11 +187,15 @@ def test_a_frame_that_comes_twice_is_done_once(link: BoardLink, model: BoardMode
     run, ask = Command(frames.RUN, 1), Command(frames.READ, 2, TICKS)
     said(model, frame(HELLO, 77))
     first = said(model, frame(BATCH, 78, run, ask))
-    assert first[0][2:] == bytes((0, 0, 0, frames.ITEM_DONE)) + (1).to_bytes(8, "little") + bytes((2, frames.OK))
+    assert first[0][2:] == bytes((0, 0, 0, frames.ITEM_DONE)) + (1).to_bytes(8, "little") + bytes(
+        (2, frames.OK)
+    )
     assert said(model, frame(BATCH, 78, run, ask)) == first
     assert said(model, frame(BATCH, 78, run) * 3) == first * 3
     assert said(model, frame(BATCH, 79, ask))[0][2:10] == (1).to_bytes(8, "little")
-    assert said(model, frame(BATCH, 79, ask)[:-2] + b"\0") == refusal(1)  # the reply is kept over a refusal
+    assert said(model, frame(BATCH, 79, ask)[:-2] + b"\0") == refusal(
+        1
+    )  # the reply is kept over a refusal
     assert said(model, frame(BATCH, 79))[0][2:10] == (1).to_bytes(8, "little")
 
 
@@ -188,7 +208,9 @@ def test_other_sequences_are_refused(link: BoardLink, model: BoardModel, step: i
 
 
 def test_sequences_wrap(link: BoardLink) -> None:
-    assert [link.read(MAP.registers["id"].address) for _ in range(600)] == [MAP.registers["id"].reset] * 600
+    assert [link.read(MAP.registers["id"].address) for _ in range(600)] == [
+        MAP.registers["id"].reset
+    ] * 600
 
 
 def test_no_session_after_reset(link: BoardLink, model: BoardModel) -> None:
@@ -201,12 +223,22 @@ def test_no_session_after_reset(link: BoardLink, model: BoardModel) -> None:
     assert link.counters()["ticks"] == 1
 
 
-@pytest.mark.parametrize(("commands", "status", "done"), [
-    ([Command(frames.READ, 600)], frames.ROOM, 0), ([Command(frames.RUN, 0), Command(9, 0)], frames.UNKNOWN, 1),
-    ([Command(frames.WRITE, 2, 8, bytes(4))], frames.MALFORMED, 0), ([Command(frames.EVENTS, 65535)], frames.MALFORMED, 0),
-    ([Command(frames.BITMAP, 2, 0, b"x")], frames.MALFORMED, 0), ([Command(frames.READ, 1), Command(frames.READ, 65535)], frames.ROOM, 1),
-    ([], frames.OK, 0), ([Command(frames.READ, 0), Command(frames.WRITE, 0)], frames.OK, 2)])
-def test_commands_that_do_not_fit(link: BoardLink, model: BoardModel, commands: list[Command], status: int, done: int) -> None:
+@pytest.mark.parametrize(
+    ("commands", "status", "done"),
+    [
+        ([Command(frames.READ, 600)], frames.ROOM, 0),
+        ([Command(frames.RUN, 0), Command(9, 0)], frames.UNKNOWN, 1),
+        ([Command(frames.WRITE, 2, 8, bytes(4))], frames.MALFORMED, 0),
+        ([Command(frames.EVENTS, 65535)], frames.MALFORMED, 0),
+        ([Command(frames.BITMAP, 2, 0, b"x")], frames.MALFORMED, 0),
+        ([Command(frames.READ, 1), Command(frames.READ, 65535)], frames.ROOM, 1),
+        ([], frames.OK, 0),
+        ([Command(frames.READ, 0), Command(frames.WRITE, 0)], frames.OK, 2),
+    ],
+)
+def test_commands_that_do_not_fit(
+    link: BoardLink, model: BoardModel, commands: list[Command], status: int, done: int
+) -> None:
     said(model, frame(HELLO, 1))
     assert said(model, frame(BATCH, 2, *commands))[0][-2:] == bytes((done, status))
     assert said(model, seal(bytes((BATCH, 3)) + b"\x01\x02"))[0][-1] == frames.MALFORMED
@@ -216,10 +248,15 @@ def test_commands_that_do_not_fit(link: BoardLink, model: BoardModel, commands: 
 # -- hostile hosts -------------------------------------------------------------------------------------------------
 
 
-KINDS = {"hello": frame(HELLO, 8), "empty": frame(BATCH, 8), "read": frame(BATCH, 8, Command(frames.READ, 3)),
-         "write": frame(BATCH, 8, Command(frames.WRITE, 2, 8, bytes(8))),
-         "events": frame(BATCH, 8, Command(frames.EVENTS, 2, 1 << 24, bytes(4))),
-         "bitmap": frame(BATCH, 8, Command(frames.BITMAP, 4, 1 << 24, b"\1\2\3\4")), "run": frame(BATCH, 8, Command(frames.RUN, 1))}
+KINDS = {
+    "hello": frame(HELLO, 8),
+    "empty": frame(BATCH, 8),
+    "read": frame(BATCH, 8, Command(frames.READ, 3)),
+    "write": frame(BATCH, 8, Command(frames.WRITE, 2, 8, bytes(8))),
+    "events": frame(BATCH, 8, Command(frames.EVENTS, 2, 1 << 24, bytes(4))),
+    "bitmap": frame(BATCH, 8, Command(frames.BITMAP, 4, 1 << 24, b"\1\2\3\4")),
+    "run": frame(BATCH, 8, Command(frames.RUN, 1)),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -230,10 +267,14 @@ def test_cut_at_every_byte(link: BoardLink, model: BoardModel, kind: str) -> Non
         assert said(model, frame(HELLO, 7))[0][:2] == bytes((HELLO | REPLY, 7))
         assert said(model, whole[:cut] + b"\0") == (refusal(1) if cut else [])
         reply = said(model, whole)[0]
-        assert reply[:2] == bytes((whole[1] | REPLY, 8)) if kind == "hello" else reply[1:2] == b"\x08"
+        assert (
+            reply[:2] == bytes((whole[1] | REPLY, 8)) if kind == "hello" else reply[1:2] == b"\x08"
+        )
 
 
-def test_noise_of_any_kind_leaves_a_chip_that_answers(link: BoardLink, model: BoardModel, rng: np.random.Generator) -> None:
+def test_noise_of_any_kind_leaves_a_chip_that_answers(
+    link: BoardLink, model: BoardModel, rng: np.random.Generator
+) -> None:
     """Random bytes, good frames of random commands, frames without end: after each the link greets and reads at once."""
     for trial in range(300):
         kind = trial % 3
@@ -252,7 +293,9 @@ def test_noise_of_any_kind_leaves_a_chip_that_answers(link: BoardLink, model: Bo
         model.run(b"\0")
         reply = said(model, frame(HELLO, 9))
         assert reply[-1][:2] == bytes((HELLO | REPLY, 9))
-        assert said(model, frame(BATCH, 10, Command(frames.READ, 1)))[-1][2:6] == MAP.registers["id"].reset.to_bytes(4, "little")
+        assert said(model, frame(BATCH, 10, Command(frames.READ, 1)))[-1][2:6] == MAP.registers[
+            "id"
+        ].reset.to_bytes(4, "little")
 
 
 def test_a_reply_waits_for_a_host_that_does_not_read(link: BoardLink, model: BoardModel) -> None:
@@ -281,6 +324,7 @@ def test_a_device_that_never_stops(endless: bool, seed: int) -> None:
 
 def test_old_damage_before_a_reply_costs_one_attempt(link: BoardLink, model: BoardModel) -> None:
     """Noise that looks like six frames lies before the reply (found by the campaign: each once cost an attempt)."""
+
     class Late(Wire):
         noise = b"\x07\x08\x00" * 6
 
@@ -312,8 +356,14 @@ def test_a_port_that_fails_says_so(model: BoardModel) -> None:
         one.batch(b"")
 
 
-@pytest.mark.parametrize(("greeting", "message"), [(bytes((9, 1, 0, 8)), "must be version 1, not 9"), (b"", "not unsaid"),
-                                                   (bytes((1, 5, 0, 8)), "must greet as one of spikeloop")])
+@pytest.mark.parametrize(
+    ("greeting", "message"),
+    [
+        (bytes((9, 1, 0, 8)), "must be version 1, not 9"),
+        (b"", "not unsaid"),
+        (bytes((1, 5, 0, 8)), "must greet as one of spikeloop"),
+    ],
+)
 def test_another_protocol_is_refused(greeting: bytes, message: str) -> None:
     class Other(Mute):
         def read(self, size: int = 1) -> bytes:
@@ -358,12 +408,24 @@ def test_a_session_replays(small: Small, tmp_path: Path) -> None:
         same(want, replay.run(small.stimulus))
         with pytest.raises(InputError, match="must be what was recorded"):
             replay.run(small.stimulus)
-    with open_replay(str(record), small.image) as replay, pytest.raises(InputError, match="must be what was recorded"):
+    with (
+        open_replay(str(record), small.image) as replay,
+        pytest.raises(InputError, match="must be what was recorded"),
+    ):
         replay.run(small.stimulus.take(slice(1, 3)))
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", "no json", '{"format": "spikeloop session", "version": 2}',
-                                  '{"format": "spikeloop session", "version": 1}\n{"commands": "zz", "reply": ""}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        "no json",
+        '{"format": "spikeloop session", "version": 2}',
+        '{"format": "spikeloop session", "version": 1}\n{"commands": "zz", "reply": ""}',
+    ],
+)
 def test_what_is_no_record_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "r").write_text(text)
     with pytest.raises(InputError, match="record must be one of a session"):
@@ -379,7 +441,9 @@ def test_a_served_board(small: Small, model: BoardModel, port: int | None) -> No
     model.reset()
     told: list[str] = []
     stop = threading.Event()
-    thread = threading.Thread(target=serve, args=(model, port, told.append), kwargs={"stop": stop.is_set})
+    thread = threading.Thread(
+        target=serve, args=(model, port, told.append), kwargs={"stop": stop.is_set}
+    )
     thread.start()
     try:
         while not told:
@@ -404,22 +468,45 @@ def test_bad_ports(tmp_path: Path) -> None:
         taken = listener.getsockname()[1]
         with pytest.raises(InputError, match=f"port must be free on this machine, not {taken}"):
             serve(None, taken, print)  # type: ignore[arg-type]
-    for url, message in (("", "PORT or PORT@BAUD"), ("/dev/x@fast", "PORT or PORT@BAUD"), ("/dev/tty-none", "there is no such port"),
-                         (f"socket://127.0.0.1:{taken}", "nobody listens"), (str(tmp_path), "must be free and there"),
-                         ("nonsense://x", "must be free and there")):
+    for url, message in (
+        ("", "PORT or PORT@BAUD"),
+        ("/dev/x@fast", "PORT or PORT@BAUD"),
+        ("/dev/tty-none", "there is no such port"),
+        (f"socket://127.0.0.1:{taken}", "nobody listens"),
+        (str(tmp_path), "must be free and there"),
+        ("nonsense://x", "must be free and there"),
+    ):
         with pytest.raises(InputError, match=message):
             open_port(url)
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), [
-    (["compare", "{image}", "--backends", "golden,board:/dev/tty-none"], "port of the board must be free and there, not '/dev/tty-none'"),
-    (["compare", "{image}", "--backends", "golden,board"], "board must be given as PORT"),
-    (["compare", "{image}", "--backends", "golden,replay:/none"], "record must be a readable file, not '/none'"),
-    (["compare", "{image}", "--backends", "golden,pysim", "--record", "r"], "backends of a session to record must hold board:PORT"),
-    (["board", "serve", "huge"], "chip preset must be one of"),
-    (["board", "serve", "tiny", "--pins", "3"], "cycles of a bit must be at least 4"),
-    (["board", "serve", "tiny,mesh_width=2"], "chip behind a host link must have one core, not 2")])
-def test_bad_input_is_one_sentence(small: Small, capfd: pytest.CaptureFixture[str], arguments: list[str], sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["compare", "{image}", "--backends", "golden,board:/dev/tty-none"],
+            "port of the board must be free and there, not '/dev/tty-none'",
+        ),
+        (["compare", "{image}", "--backends", "golden,board"], "board must be given as PORT"),
+        (
+            ["compare", "{image}", "--backends", "golden,replay:/none"],
+            "record must be a readable file, not '/none'",
+        ),
+        (
+            ["compare", "{image}", "--backends", "golden,pysim", "--record", "r"],
+            "backends of a session to record must hold board:PORT",
+        ),
+        (["board", "serve", "huge"], "chip preset must be one of"),
+        (["board", "serve", "tiny", "--pins", "3"], "cycles of a bit must be at least 4"),
+        (
+            ["board", "serve", "tiny,mesh_width=2"],
+            "chip behind a host link must have one core, not 2",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    small: Small, capfd: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
     with pytest.raises(SystemExit) as end:
         main([a.format(image=small.folder / "image") for a in arguments])
     err = capfd.readouterr().err.strip()
@@ -430,7 +517,9 @@ def test_bad_input_is_one_sentence(small: Small, capfd: pytest.CaptureFixture[st
 def test_another_chip_is_refused(small: Small) -> None:
     other = pack(small.network, chip=preset("default"))
     wanted, got = (preset(name).fingerprint() for name in ("default", "tiny"))
-    with pytest.raises(InputError, match=f"register fingerprint of the chip must be {wanted:#x} .* not {got:#x}"):
+    with pytest.raises(
+        InputError, match=f"register fingerprint of the chip must be {wanted:#x} .* not {got:#x}"
+    ):
         Board(session(TINY)[1], other)
 
 

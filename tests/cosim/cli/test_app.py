@@ -42,7 +42,9 @@ def spikeloop(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[in
 
 
 def listing(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
 
 
 def refused(capfd: pytest.CaptureFixture[str], work: Path, *arguments: object) -> str:
@@ -59,13 +61,25 @@ def refused(capfd: pytest.CaptureFixture[str], work: Path, *arguments: object) -
 
 
 def compare_arguments(work: Path, backends: str = "golden,pysim", *more: object) -> list[object]:
-    return ["compare", work / "image", "--stimulus", work / "stimulus.npz", "--backends", backends, "-o", work / "difference", *more]
+    return [
+        "compare",
+        work / "image",
+        "--stimulus",
+        work / "stimulus.npz",
+        "--backends",
+        backends,
+        "-o",
+        work / "difference",
+        *more,
+    ]
 
 
 # -- equal, different ----------------------------------------------------------------------------------------
 
 
-def test_equal_is_0_and_the_table_shows_the_denominators(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_equal_is_0_and_the_table_shows_the_denominators(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     status, out, _ = spikeloop(capfd, *compare_arguments(folder))
     assert status == 0
     words = " ".join(out.split())
@@ -75,21 +89,39 @@ def test_equal_is_0_and_the_table_shows_the_denominators(folder: Path, capfd: py
 
 
 def test_json_stands_alone_on_stdout(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    status, out, err = spikeloop(capfd, *compare_arguments(folder, "golden,pysim", "--samples", 4, "--json"))
+    status, out, err = spikeloop(
+        capfd, *compare_arguments(folder, "golden,pysim", "--samples", 4, "--json")
+    )
     summary = json.loads(out)
     assert status == 0
     assert "neuron-ticks" in err
-    assert {"samples", "ticks", "neuron_ticks", "different", "backends", "accuracy", "cycles_predicted", "cycles_measured", "sops",
-            "seconds"} <= set(summary)
-    assert (summary["samples"], summary["ticks"], summary["neuron_ticks"], summary["different"]) == (4, 24, 240, 0)
+    assert {
+        "samples",
+        "ticks",
+        "neuron_ticks",
+        "different",
+        "backends",
+        "accuracy",
+        "cycles_predicted",
+        "cycles_measured",
+        "sops",
+        "seconds",
+    } <= set(summary)
+    assert (
+        summary["samples"],
+        summary["ticks"],
+        summary["neuron_ticks"],
+        summary["different"],
+    ) == (4, 24, 240, 0)
     assert summary["backends"] == ["golden", "pysim"]
     assert set(summary["accuracy"]) == {"float", "integer", "rtl"}
     assert summary["cycles_predicted"] > 0 < summary["sops"]
     assert summary["cycles_measured"] is None
 
 
-def test_different_is_1_with_the_evidence(small: Small, folder: Path, capfd: pytest.CaptureFixture[str],
-                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_different_is_1_with_the_evidence(
+    small: Small, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """pysim with a wrong threshold: the first difference is named, the command that shows it again does so."""
     import spikeloop.cosim.backends
 
@@ -104,9 +136,29 @@ def test_different_is_1_with_the_evidence(small: Small, folder: Path, capfd: pyt
     assert status == 1
     assert summary["different"] > 0
     first = summary["pairs"][0]["first"]
-    assert first.keys() == {"reference", "backend", "sample", "tick", "step", "core", "population", "neuron", "field", "expected", "got"}
-    assert (first["reference"], first["backend"], first["population"], first["neuron"]) == ("golden", "pysim", "hidden1", 0)
-    assert re.search(r"first difference: sample \d+, tick \d+ \(step \d+\), core 0, population hidden1, neuron 0: ", err)
+    assert first.keys() == {
+        "reference",
+        "backend",
+        "sample",
+        "tick",
+        "step",
+        "core",
+        "population",
+        "neuron",
+        "field",
+        "expected",
+        "got",
+    }
+    assert (first["reference"], first["backend"], first["population"], first["neuron"]) == (
+        "golden",
+        "pysim",
+        "hidden1",
+        0,
+    )
+    assert re.search(
+        r"first difference: sample \d+, tick \d+ \(step \d+\), core 0, population hidden1, neuron 0: ",
+        err,
+    )
     command = re.search(r"again: spikeloop (.*)", err).group(1).split()
     assert Stimulus.load(folder / "difference" / "difference.npz").samples == 1
     assert spikeloop(capfd, *command, "-o", folder / "second")[0] == 1
@@ -120,18 +172,36 @@ def test_silence_is_1(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert status in (0, 1)
     quiet = small_network(v_th=100)
     quiet.save(folder / "network.safetensors")
-    assert spikeloop(capfd, "map", folder / "network.safetensors", "--chip", "tiny", "-o", folder / "image")[0] == 0
+    assert (
+        spikeloop(
+            capfd, "map", folder / "network.safetensors", "--chip", "tiny", "-o", folder / "image"
+        )[0]
+        == 0
+    )
     status, _, err = spikeloop(capfd, *compare_arguments(folder))
     assert status == 1
     assert "population 'hidden1' must spike at least once in the run, not stay silent" in err
 
 
-def test_map_export_and_verilog_write_their_files(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = spikeloop(capfd, "map", folder / "network.safetensors", "--chip", "tiny", "-o", folder / "again", "--json")
+def test_map_export_and_verilog_write_their_files(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = spikeloop(
+        capfd,
+        "map",
+        folder / "network.safetensors",
+        "--chip",
+        "tiny",
+        "-o",
+        folder / "again",
+        "--json",
+    )
     assert status == 0
     assert json.loads(out)["axons"] == 21
     assert listing(folder / "again") == listing(folder / "image")
-    status, out, _ = spikeloop(capfd, "export", folder / "image", "--format", "hex", "-o", folder / "export", "--json")
+    status, out, _ = spikeloop(
+        capfd, "export", folder / "image", "--format", "hex", "-o", folder / "export", "--json"
+    )
     assert status == 0
     assert all(Path(f).is_file() for f in json.loads(out)["files"])
     status, out, _ = spikeloop(capfd, "verilog", "--chip", "tiny", "-o", folder / "rtl", "--json")
@@ -139,30 +209,59 @@ def test_map_export_and_verilog_write_their_files(folder: Path, capfd: pytest.Ca
     assert "module chip" in Path(json.loads(out)["files"][0]).read_text()
 
 
-def test_export_and_verilog_take_a_network_of_many_cores(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_export_and_verilog_take_a_network_of_many_cores(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     chip = "tiny,columns=16"
-    status, out, _ = spikeloop(capfd, "map", folder / "network.safetensors", "--chip", chip, "-o", folder / "program", "--json")
+    status, out, _ = spikeloop(
+        capfd,
+        "map",
+        folder / "network.safetensors",
+        "--chip",
+        chip,
+        "-o",
+        folder / "program",
+        "--json",
+    )
     assert status == 0 and (cores := json.loads(out)["cores"]) > 1
-    status, out, _ = spikeloop(capfd, "export", folder / "program", "--format", "mem", "-o", folder / "parts", "--json")
+    status, out, _ = spikeloop(
+        capfd, "export", folder / "program", "--format", "mem", "-o", folder / "parts", "--json"
+    )
     files = [Path(f) for f in json.loads(out)["files"]]
     assert status == 0 and {f.parent.name for f in files} == {f"part{i}" for i in range(cores)}
-    assert all(f.read_bytes() == (folder / "program" / f.parent.name / "core0" / f.name).read_bytes() for f in files)
+    assert all(
+        f.read_bytes() == (folder / "program" / f.parent.name / "core0" / f.name).read_bytes()
+        for f in files
+    )
     status, out, _ = spikeloop(capfd, "verilog", folder / "program", "-o", folder / "rtl", "--json")
     assert status == 0 and json.loads(out)["chip"]["columns"] == 16
 
 
 def test_help_is_quick_to_import_and_names_every_verb() -> None:
     code = "import sys, spikeloop.cosim.cli.app; print([m for m in ('torch', 'amaranth', 'matplotlib', 'numba') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
     for verb in ("train", "quantize", "map", "verilog", "sim", "compare", "export", "bench"):
-        done = subprocess.run([sys.executable, "-m", "spikeloop.cosim.cli.app", verb, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "spikeloop.cosim.cli.app", verb, "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert "Usage: spikeloop" in done.stdout
 
 
 def test_usage_errors_are_2(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["frobnicate"], ["compare"], ["map", folder / "network.safetensors", "--chp", "tiny"],
-                      ["sim", "--bits", "x"]):
+    for arguments in (
+        [],
+        ["frobnicate"],
+        ["compare"],
+        ["map", folder / "network.safetensors", "--chp", "tiny"],
+        ["sim", "--bits", "x"],
+    ):
         status, _, err = spikeloop(capfd, *arguments)
         assert status == 2
         assert "Traceback" not in err
@@ -176,7 +275,7 @@ def spoil_network(work: Path, **tensors: Callable[[np.ndarray], object]) -> Path
     path = work / "network.safetensors"
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
-    metadata = json.loads(data[8:8 + length])["__metadata__"]
+    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
     arrays = {name: array.copy() for name, array in load_tensors(data).items()}
     for name, change in tensors.items():
         change(arrays[name.replace("__", ".")])
@@ -187,19 +286,41 @@ def spoil_network(work: Path, **tensors: Callable[[np.ndarray], object]) -> Path
 def put(value: int) -> Callable[[np.ndarray], None]:
     def change(array: np.ndarray) -> None:
         array.flat[1] = value
+
     return change
 
 
-@pytest.mark.parametrize("tensor, value, message", [
-    ("edge0__weights", 8, "weights of edge pixels->hidden1 must be in -8..7 (4 bits, signed), not 8"),
-    ("edge1__weights", -9, "weights of edge hidden1->output must be in -8..7 (4 bits, signed), not -9"),
-    ("hidden1__bias", 1 << 23, "bias of population 'hidden1' must be in -8388608..8388607, not 8388608"),
-    ("output__v_th", -(1 << 23) - 1, "v_th of population 'output' must be in -8388608..8388607, not -8388609"),
-    ("hidden1__leak_shift", 25, "leak_shift of population 'hidden1' must be in 0..24, not 25"),
-    ("hidden1__refractory", 64, "refractory of population 'hidden1' must be in 0..63, not 64"),
-    ("hidden1__reset", 3, "reset of population 'hidden1' must be in 0..2, not 3"),
-])
-def test_values_out_of_range(folder: Path, capfd: pytest.CaptureFixture[str], tensor: str, value: int, message: str) -> None:
+@pytest.mark.parametrize(
+    "tensor, value, message",
+    [
+        (
+            "edge0__weights",
+            8,
+            "weights of edge pixels->hidden1 must be in -8..7 (4 bits, signed), not 8",
+        ),
+        (
+            "edge1__weights",
+            -9,
+            "weights of edge hidden1->output must be in -8..7 (4 bits, signed), not -9",
+        ),
+        (
+            "hidden1__bias",
+            1 << 23,
+            "bias of population 'hidden1' must be in -8388608..8388607, not 8388608",
+        ),
+        (
+            "output__v_th",
+            -(1 << 23) - 1,
+            "v_th of population 'output' must be in -8388608..8388607, not -8388609",
+        ),
+        ("hidden1__leak_shift", 25, "leak_shift of population 'hidden1' must be in 0..24, not 25"),
+        ("hidden1__refractory", 64, "refractory of population 'hidden1' must be in 0..63, not 64"),
+        ("hidden1__reset", 3, "reset of population 'hidden1' must be in 0..2, not 3"),
+    ],
+)
+def test_values_out_of_range(
+    folder: Path, capfd: pytest.CaptureFixture[str], tensor: str, value: int, message: str
+) -> None:
     path = spoil_network(folder, **{tensor: put(value)})
     assert refused(capfd, folder, "map", path, "--chip", "tiny", "-o", folder / "new") == message
     assert refused(capfd, folder, *compare_arguments(folder)) == message
@@ -220,28 +341,62 @@ def _flip(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (lambda w: _edit_manifest(w, lambda m: m.update(version=99)), "must be of version 1, not 99"),
-    (lambda w: _edit_manifest(w, lambda m: m["chip"].update(axons=64)), "section"),
-    (lambda w: _edit_manifest(w, lambda m: m["chip"].update(lanes=0)), "chip parameter lanes must be in 1.."),
-    (lambda w: _edit_manifest(w, lambda m: m["cores"].append(m["cores"][0])), "must have 1 core, not 2"),
-    (lambda w: _edit_manifest(w, lambda m: m["network"].update(sha256="0" * 64)), "network must be the one image"),
-    (lambda w: _flip(w / "image" / "manifest.json", 200), "must be as spikeloop wrote it, not damaged or edited"),
-    (lambda w: _flip(w / "image" / "core0" / "synapse.mem", 77), "must have the SHA-256 of its manifest, not another (damaged)"),
-    (lambda w: _flip(w / "image" / "core0" / "fire.mem", 0), "must have the SHA-256 of its manifest, not another (damaged)"),
-    (lambda w: os.truncate(w / "image" / "core0" / "leak.mem", 100), "(truncated)"),
-    (lambda w: (w / "image" / "core0" / "routes.mem").unlink(), "must be a readable file, not missing"),
-    (lambda w: shutil.rmtree(w / "image"), "must be a readable file, not missing"),
-    (lambda w: (w / "image" / "manifest.json").write_text("{}"), "not damaged or edited"),
-])
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (
+            lambda w: _edit_manifest(w, lambda m: m.update(version=99)),
+            "must be of version 1, not 99",
+        ),
+        (lambda w: _edit_manifest(w, lambda m: m["chip"].update(axons=64)), "section"),
+        (
+            lambda w: _edit_manifest(w, lambda m: m["chip"].update(lanes=0)),
+            "chip parameter lanes must be in 1..",
+        ),
+        (
+            lambda w: _edit_manifest(w, lambda m: m["cores"].append(m["cores"][0])),
+            "must have 1 core, not 2",
+        ),
+        (
+            lambda w: _edit_manifest(w, lambda m: m["network"].update(sha256="0" * 64)),
+            "network must be the one image",
+        ),
+        (
+            lambda w: _flip(w / "image" / "manifest.json", 200),
+            "must be as spikeloop wrote it, not damaged or edited",
+        ),
+        (
+            lambda w: _flip(w / "image" / "core0" / "synapse.mem", 77),
+            "must have the SHA-256 of its manifest, not another (damaged)",
+        ),
+        (
+            lambda w: _flip(w / "image" / "core0" / "fire.mem", 0),
+            "must have the SHA-256 of its manifest, not another (damaged)",
+        ),
+        (lambda w: os.truncate(w / "image" / "core0" / "leak.mem", 100), "(truncated)"),
+        (
+            lambda w: (w / "image" / "core0" / "routes.mem").unlink(),
+            "must be a readable file, not missing",
+        ),
+        (lambda w: shutil.rmtree(w / "image"), "must be a readable file, not missing"),
+        (lambda w: (w / "image" / "manifest.json").write_text("{}"), "not damaged or edited"),
+    ],
+)
 @pytest.mark.parametrize("verb", ["compare", "export"])
-def test_images_that_are_not_sound(folder: Path, capfd: pytest.CaptureFixture[str], spoil: Callable[[Path], object], message: str,
-                                   verb: str) -> None:
+def test_images_that_are_not_sound(
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], object],
+    message: str,
+    verb: str,
+) -> None:
     if verb == "export" and "network must be" in message:
         return  # export does not see the network
     spoil(folder)
     export = ["export", folder / "image", "--format", "bin", "-o", folder / "out"]
-    assert message in refused(capfd, folder, *(export if verb == "export" else compare_arguments(folder)))
+    assert message in refused(
+        capfd, folder, *(export if verb == "export" else compare_arguments(folder))
+    )
 
 
 class _Evil:
@@ -251,17 +406,31 @@ class _Evil:
 
 def _not_networks(work: Path) -> dict[str, bytes]:
     data = (work / "network.safetensors").read_bytes()
-    return {"truncated": data[:-20], "cut in the header": data[:50], "empty": b"", "text": b"hello", "pickle": pickle.dumps(_Evil()),
-            "zip": b"PK\x03\x04" + bytes(100), "foreign": save_tensors({"a": np.zeros(3)}),
-            "huge header": struct.pack("<Q", 1 << 60) + b"{}"}
+    return {
+        "truncated": data[:-20],
+        "cut in the header": data[:50],
+        "empty": b"",
+        "text": b"hello",
+        "pickle": pickle.dumps(_Evil()),
+        "zip": b"PK\x03\x04" + bytes(100),
+        "foreign": save_tensors({"a": np.zeros(3)}),
+        "huge header": struct.pack("<Q", 1 << 60) + b"{}",
+    }
 
 
-@pytest.mark.parametrize("kind", ["truncated", "cut in the header", "empty", "text", "pickle", "zip", "foreign", "huge header"])
-def test_files_that_are_no_networks(folder: Path, capfd: pytest.CaptureFixture[str], kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    ["truncated", "cut in the header", "empty", "text", "pickle", "zip", "foreign", "huge header"],
+)
+def test_files_that_are_no_networks(
+    folder: Path, capfd: pytest.CaptureFixture[str], kind: str
+) -> None:
     path = folder / "network.safetensors"
     path.write_bytes(_not_networks(folder)[kind])
     for arguments in (["map", path, "-o", folder / "new"], compare_arguments(folder)):
-        assert "must be a safetensors file written by spikeloop, not this one" in refused(capfd, folder, *arguments)
+        assert "must be a safetensors file written by spikeloop, not this one" in refused(
+            capfd, folder, *arguments
+        )
     sentence = refused(capfd, folder, "quantize", path, "-o", folder / "q")
     assert "must be a safetensors file written by spikeloop train, not this one" in sentence
     assert not Path("/tmp/spikeloop_was_unpickled").exists()
@@ -276,7 +445,9 @@ def test_files_that_are_missing(folder: Path, capfd: pytest.CaptureFixture[str],
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_float_net_that_is_not_finite(folder: Path, capfd: pytest.CaptureFixture[str], bad: float) -> None:
+def test_a_float_net_that_is_not_finite(
+    folder: Path, capfd: pytest.CaptureFixture[str], bad: float
+) -> None:
     import torch
 
     from spikeloop.golden.nets.layers import FloatNet
@@ -286,9 +457,13 @@ def test_a_float_net_that_is_not_finite(folder: Path, capfd: pytest.CaptureFixtu
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     arrays = load_tensors(data)
-    arrays["layers.0.weight"] = np.where(np.arange(4) == 2, bad, arrays["layers.0.weight"]).astype(np.float32)
-    path.write_bytes(save_tensors(arrays, json.loads(data[8:8 + length])["__metadata__"]))
-    assert "must be finite, not " in refused(capfd, folder, "quantize", path, "-o", folder / "q.safetensors")
+    arrays["layers.0.weight"] = np.where(np.arange(4) == 2, bad, arrays["layers.0.weight"]).astype(
+        np.float32
+    )
+    path.write_bytes(save_tensors(arrays, json.loads(data[8 : 8 + length])["__metadata__"]))
+    assert "must be finite, not " in refused(
+        capfd, folder, "quantize", path, "-o", folder / "q.safetensors"
+    )
     assert torch is not None
 
 
@@ -299,36 +474,87 @@ def _stimulus(**arrays: np.ndarray) -> Callable[[Path], object]:
 GOOD = np.zeros((6, 5, 2), np.uint8)
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (_stimulus(**{"spikes/pixels": GOOD[:, :4]}), "must be of shape (6, 5, 2) (12 lines packed), not (6, 4, 2)"),
-    (_stimulus(**{"spikes/pixels": np.zeros((6, 5, 12), np.uint8)}), "must be of shape (6, 5, 2) (12 lines packed), not (6, 5, 12)"),
-    (_stimulus(**{"spikes/pixels": GOOD[0]}), "must be packed uint8 [sample, step, byte], not uint8 of shape (5, 2)"),
-    (_stimulus(**{"spikes/pixels": GOOD.astype(np.float32) + 0.5}), "must be packed uint8 [sample, step, byte], not float32"),
-    (_stimulus(**{"spikes/pixels": GOOD + np.uint8(255)}), "padding bits of input 'pixels' must be 0, not set"),
-    (_stimulus(**{"spikes/others": GOOD}), "stimulus must hold exactly the inputs pixels, not others"),
-    (_stimulus(pixels=GOOD), "must hold arrays spikes/<input> (and pixels/<name>, labels), not pixels"),
-    (_stimulus(**{"spikes/pixels": GOOD, "labels": np.zeros(5, np.int64)}), "labels of the stimulus must be of shape (6,), not (5,)"),
-    (_stimulus(**{"spikes/pixels": GOOD[:0]}), "samples to compare must be at least 1, not 0"),
-    (_stimulus(**{"spikes/pixels": np.array([_Evil()], object)}), "must be an .npz archive without pickles, not this one"),
-    (lambda w: (w / "stimulus.npz").write_bytes(pickle.dumps(_Evil())), "must be an .npz archive without pickles, not this one"),
-    (lambda w: os.truncate(w / "stimulus.npz", 60), "must be an .npz archive without pickles, not this one"),
-    (lambda w: (w / "stimulus.npz").unlink(), "stimulus file must be readable, not"),
-])
-def test_stimuli_that_do_not_fit(folder: Path, capfd: pytest.CaptureFixture[str], spoil: Callable[[Path], object], message: str) -> None:
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (
+            _stimulus(**{"spikes/pixels": GOOD[:, :4]}),
+            "must be of shape (6, 5, 2) (12 lines packed), not (6, 4, 2)",
+        ),
+        (
+            _stimulus(**{"spikes/pixels": np.zeros((6, 5, 12), np.uint8)}),
+            "must be of shape (6, 5, 2) (12 lines packed), not (6, 5, 12)",
+        ),
+        (
+            _stimulus(**{"spikes/pixels": GOOD[0]}),
+            "must be packed uint8 [sample, step, byte], not uint8 of shape (5, 2)",
+        ),
+        (
+            _stimulus(**{"spikes/pixels": GOOD.astype(np.float32) + 0.5}),
+            "must be packed uint8 [sample, step, byte], not float32",
+        ),
+        (
+            _stimulus(**{"spikes/pixels": GOOD + np.uint8(255)}),
+            "padding bits of input 'pixels' must be 0, not set",
+        ),
+        (
+            _stimulus(**{"spikes/others": GOOD}),
+            "stimulus must hold exactly the inputs pixels, not others",
+        ),
+        (
+            _stimulus(pixels=GOOD),
+            "must hold arrays spikes/<input> (and pixels/<name>, labels), not pixels",
+        ),
+        (
+            _stimulus(**{"spikes/pixels": GOOD, "labels": np.zeros(5, np.int64)}),
+            "labels of the stimulus must be of shape (6,), not (5,)",
+        ),
+        (_stimulus(**{"spikes/pixels": GOOD[:0]}), "samples to compare must be at least 1, not 0"),
+        (
+            _stimulus(**{"spikes/pixels": np.array([_Evil()], object)}),
+            "must be an .npz archive without pickles, not this one",
+        ),
+        (
+            lambda w: (w / "stimulus.npz").write_bytes(pickle.dumps(_Evil())),
+            "must be an .npz archive without pickles, not this one",
+        ),
+        (
+            lambda w: os.truncate(w / "stimulus.npz", 60),
+            "must be an .npz archive without pickles, not this one",
+        ),
+        (lambda w: (w / "stimulus.npz").unlink(), "stimulus file must be readable, not"),
+    ],
+)
+def test_stimuli_that_do_not_fit(
+    folder: Path, capfd: pytest.CaptureFixture[str], spoil: Callable[[Path], object], message: str
+) -> None:
     spoil(folder)
     assert message in refused(capfd, folder, *compare_arguments(folder))
     assert not Path("/tmp/spikeloop_was_unpickled").exists()
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: small_network(pages=8), "pages of population 'hidden1' must be at most 4 on this chip, not 8"),
-    (lambda: _wide_network(40, 3), "fan-in of layer 'hidden1' must be at most 32 lines"),
-    (lambda: _wide_network(30, 9, lateral=True),
-     "(hidden1) must lie on one core together, because cores that take turns run one after the other; but axons of network 'wide' must be "
-     "at most 32 on this chip, not 39 (pixels 30, hidden1 9)"),
-    (lambda: _wide_network(12, 17, lateral=True), "but words of network 'wide' must be at most 8"),
-])
-def test_networks_that_do_not_fit(folder: Path, capfd: pytest.CaptureFixture[str], make: Callable[[], Network], message: str) -> None:
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda: small_network(pages=8),
+            "pages of population 'hidden1' must be at most 4 on this chip, not 8",
+        ),
+        (lambda: _wide_network(40, 3), "fan-in of layer 'hidden1' must be at most 32 lines"),
+        (
+            lambda: _wide_network(30, 9, lateral=True),
+            "(hidden1) must lie on one core together, because cores that take turns run one after the other; but axons of network 'wide' must be "
+            "at most 32 on this chip, not 39 (pixels 30, hidden1 9)",
+        ),
+        (
+            lambda: _wide_network(12, 17, lateral=True),
+            "but words of network 'wide' must be at most 8",
+        ),
+    ],
+)
+def test_networks_that_do_not_fit(
+    folder: Path, capfd: pytest.CaptureFixture[str], make: Callable[[], Network], message: str
+) -> None:
     path = make().save(folder / "network.safetensors")
     assert message in refused(capfd, folder, "map", path, "--chip", "tiny", "-o", folder / "new")
 
@@ -336,86 +562,171 @@ def test_networks_that_do_not_fit(folder: Path, capfd: pytest.CaptureFixture[str
 def _wide_network(inputs: int, hidden: int, lateral: bool = False) -> Network:
     from spikeloop.pysim.network.elements import Edge, Input, Population
 
-    edges = [Edge(source="pixels", target="hidden1", weights=np.ones((inputs, hidden), np.int32)),
-             Edge(source="hidden1", target="output", weights=np.ones((hidden, 3), np.int32))]
+    edges = [
+        Edge(source="pixels", target="hidden1", weights=np.ones((inputs, hidden), np.int32)),
+        Edge(source="hidden1", target="output", weights=np.ones((hidden, 3), np.int32)),
+    ]
     if lateral:
-        edges.append(Edge(source="hidden1", target="hidden1", delay=1, weights=np.ones((hidden, hidden), np.int32)))
-    return Network(name="wide", inputs=(Input(name="pixels", size=inputs),), steps=2, output="output", edges=tuple(edges),
-                   populations=(Population.make("hidden1", hidden, weight_bits=4), Population.make("output", 3, start=1, weight_bits=4)))
+        edges.append(
+            Edge(
+                source="hidden1",
+                target="hidden1",
+                delay=1,
+                weights=np.ones((hidden, hidden), np.int32),
+            )
+        )
+    return Network(
+        name="wide",
+        inputs=(Input(name="pixels", size=inputs),),
+        steps=2,
+        output="output",
+        edges=tuple(edges),
+        populations=(
+            Population.make("hidden1", hidden, weight_bits=4),
+            Population.make("output", 3, start=1, weight_bits=4),
+        ),
+    )
 
 
-@pytest.mark.parametrize("arguments", [
-    ["map", "network.safetensors", "--chip", "tiny", "-o", "file/image"], ["export", "image", "--format", "mif", "-o", "file/out"],
-    ["verilog", "--chip", "tiny", "-o", "file/rtl"], ["sim", "-o", "file/sim"], ["train", "-o", "file/float.safetensors"],
-])
-def test_output_folders_that_cannot_be_written(folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-                                               arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["map", "network.safetensors", "--chip", "tiny", "-o", "file/image"],
+        ["export", "image", "--format", "mif", "-o", "file/out"],
+        ["verilog", "--chip", "tiny", "-o", "file/rtl"],
+        ["sim", "-o", "file/sim"],
+        ["train", "-o", "file/float.safetensors"],
+    ],
+)
+def test_output_folders_that_cannot_be_written(
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+) -> None:
     """Below a file nobody can make a folder, not even root."""
     monkeypatch.chdir(folder)
     (folder / "file").write_text("")
     assert "must be writable, not 'file/" in refused(capfd, folder, *arguments)
 
 
-def test_an_image_does_not_overwrite_other_files(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    sentence = refused(capfd, folder, "map", folder / "network.safetensors", "--chip", "tiny", "-o", folder)
+def test_an_image_does_not_overwrite_other_files(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sentence = refused(
+        capfd, folder, "map", folder / "network.safetensors", "--chip", "tiny", "-o", folder
+    )
     assert "must be new, empty or an earlier image" in sentence
 
 
 @pytest.mark.parametrize("backend, package", [("verilator", "g++"), ("icarus", "iverilog")])
-def test_a_missing_tool_is_named_with_its_apt_line(folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-                                                   backend: str, package: str) -> None:
+def test_a_missing_tool_is_named_with_its_apt_line(
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,
+    package: str,
+) -> None:
     monkeypatch.setenv("PATH", str(folder))
     sentence = refused(capfd, folder, *compare_arguments(folder, f"golden,{backend}"))
     assert sentence.endswith(f"sudo apt-get install -y {package}")
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--backends", "golden"], "backends to compare must be at least 2, not 1 (golden)"),
-    (["--backends", ""], "backends to compare must be at least 2, not 0 (none)"),
-    (["--backends", "golden,golden"], "backends to compare must be different ones"),
-    (["--backends", "golden,modelsim"], "backend must be one of golden, pysim, verilator, icarus"),
-    (["--samples", "0"], "samples must be in 1..6 (the stimulus holds as many), not 0"),
-    (["--samples", "7"], "samples must be in 1..6 (the stimulus holds as many), not 7"),
-    (["--samples", "-1"], "samples must be in 1..6 (the stimulus holds as many), not -1"),
-])
-def test_comparisons_that_prove_nothing(folder: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--backends", "golden"], "backends to compare must be at least 2, not 1 (golden)"),
+        (["--backends", ""], "backends to compare must be at least 2, not 0 (none)"),
+        (["--backends", "golden,golden"], "backends to compare must be different ones"),
+        (
+            ["--backends", "golden,modelsim"],
+            "backend must be one of golden, pysim, verilator, icarus",
+        ),
+        (["--samples", "0"], "samples must be in 1..6 (the stimulus holds as many), not 0"),
+        (["--samples", "7"], "samples must be in 1..6 (the stimulus holds as many), not 7"),
+        (["--samples", "-1"], "samples must be in 1..6 (the stimulus holds as many), not -1"),
+    ],
+)
+def test_comparisons_that_prove_nothing(
+    folder: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
     assert message in refused(capfd, folder, *compare_arguments(folder), *arguments)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["map", "network.safetensors", "--chip", "huge"],
-     "chip preset must be one of tiny, default, zou2021, full, ulx3s-85f, hx8k, not 'huge'"),
-    (["export", "image", "--format", "elf"], "must be one of"),
-    (["verilog"], "chip must be given once, by an image folder or by --chip, not never"),
-    (["verilog", "image", "--chip", "tiny"], "chip must be given once, by an image folder or by --chip, not twice"),
-    (["sim", "--config", "784"], "config must be two or more layer sizes such as 784-100-10, not '784'"),
-    (["sim", "--config", "784-x-10"], "config must be two or more layer sizes"),
-    (["sim", "--chip", "huge"], "chip preset must be one of"),
-    (["sim", "--backends", "golden"], "backends to compare must be at least 2"),
-    (["sim", "--backends", "golden,nothing"], "backend must be one of golden, pysim, verilator, icarus"),
-    (["sim", "--samples", "0"], "samples to compare must be at least 1, not 0"),
-    (["sim", "--bits", "99"], "must be in 2..16, not 99"),
-    (["sim", "--data", "nowhere"], "data folder must be a folder with the four MNIST IDX files"),
-    (["sim", "--config", "784-2000-10"], "words of network '784-2000-10' must be at most 3 (256 columns in words of 88 lanes, with axon "
-                                         "extension 4) on this chip, not 183"),
-    (["sim", "--config", "784-80000-10"], "axons of network '784-80000-10' must be at most 73728 on this chip, not 80784"),
-    (["sim", "--encoder", "morse"], "encoder must be one of rank_order, rate, level_crossing, bit_planes, sequence, not 'morse'"),
-    (["train", "--epochs", "0"], "epochs of the training must be in"),
-    (["train", "--steps", "0"], "steps of the encoder must be in"),
-])
-def test_choices_that_do_not_exist(folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str],
-                                   message: str) -> None:
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            ["map", "network.safetensors", "--chip", "huge"],
+            "chip preset must be one of tiny, default, zou2021, full, ulx3s-85f, hx8k, not 'huge'",
+        ),
+        (["export", "image", "--format", "elf"], "must be one of"),
+        (["verilog"], "chip must be given once, by an image folder or by --chip, not never"),
+        (
+            ["verilog", "image", "--chip", "tiny"],
+            "chip must be given once, by an image folder or by --chip, not twice",
+        ),
+        (
+            ["sim", "--config", "784"],
+            "config must be two or more layer sizes such as 784-100-10, not '784'",
+        ),
+        (["sim", "--config", "784-x-10"], "config must be two or more layer sizes"),
+        (["sim", "--chip", "huge"], "chip preset must be one of"),
+        (["sim", "--backends", "golden"], "backends to compare must be at least 2"),
+        (
+            ["sim", "--backends", "golden,nothing"],
+            "backend must be one of golden, pysim, verilator, icarus",
+        ),
+        (["sim", "--samples", "0"], "samples to compare must be at least 1, not 0"),
+        (["sim", "--bits", "99"], "must be in 2..16, not 99"),
+        (
+            ["sim", "--data", "nowhere"],
+            "data folder must be a folder with the four MNIST IDX files",
+        ),
+        (
+            ["sim", "--config", "784-2000-10"],
+            "words of network '784-2000-10' must be at most 3 (256 columns in words of 88 lanes, with axon "
+            "extension 4) on this chip, not 183",
+        ),
+        (
+            ["sim", "--config", "784-80000-10"],
+            "axons of network '784-80000-10' must be at most 73728 on this chip, not 80784",
+        ),
+        (
+            ["sim", "--encoder", "morse"],
+            "encoder must be one of rank_order, rate, level_crossing, bit_planes, sequence, not 'morse'",
+        ),
+        (["train", "--epochs", "0"], "epochs of the training must be in"),
+        (["train", "--steps", "0"], "steps of the encoder must be in"),
+    ],
+)
+def test_choices_that_do_not_exist(
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
     monkeypatch.chdir(folder)
     output = [] if arguments[0] in ("verilog",) else ["-o", "new"]
     assert message in refused(capfd, folder, *arguments, *output)
     assert not (folder / "new").exists()
 
 
-def test_a_net_trained_on_the_60000_is_not_scored_on_the_embedded_images(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_net_trained_on_the_60000_is_not_scored_on_the_embedded_images(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     from spikeloop.golden.nets.layers import FloatNet
 
-    net = FloatNet((784, 4, 10), metadata={"dataset": {"source": "idx-60000-10000-00000000"},
-                                           "encoder": {"name": "rank_order", "steps": 8, "threshold": 64, "seed": 0}})
+    net = FloatNet(
+        (784, 4, 10),
+        metadata={
+            "dataset": {"source": "idx-60000-10000-00000000"},
+            "encoder": {"name": "rank_order", "steps": 8, "threshold": 64, "seed": 0},
+        },
+    )
     path = net.save(folder / "float.safetensors")
     sentence = refused(capfd, folder, "quantize", path, "-o", folder / "q.safetensors")
-    assert "must be trained on 'mnist-embedded-seed0', not on 'idx-60000-10000-00000000'" in sentence
+    assert (
+        "must be trained on 'mnist-embedded-seed0', not on 'idx-60000-10000-00000000'" in sentence
+    )

@@ -14,10 +14,19 @@ from tests.cosim.cli.test_app import spikeloop
 
 def dense(*sizes: int) -> Network:
     names = ["x", *(f"p{i}" for i in range(1, len(sizes)))]
-    return Network(name="net", inputs=(Input(name="x", size=sizes[0]),), steps=3, output=names[-1],
-                   populations=tuple(Population.make(names[i], sizes[i], start=i - 1) for i in range(1, len(sizes))),
-                   edges=tuple(Edge(source=s, target=t, weights=np.zeros((a, b), np.int32))
-                               for s, t, a, b in zip(names, names[1:], sizes, sizes[1:], strict=False)))
+    return Network(
+        name="net",
+        inputs=(Input(name="x", size=sizes[0]),),
+        steps=3,
+        output=names[-1],
+        populations=tuple(
+            Population.make(names[i], sizes[i], start=i - 1) for i in range(1, len(sizes))
+        ),
+        edges=tuple(
+            Edge(source=s, target=t, weights=np.zeros((a, b), np.int32))
+            for s, t, a, b in zip(names, names[1:], sizes, sizes[1:], strict=False)
+        ),
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -26,10 +35,24 @@ def test_a_net_by_name_as_json(name: str, capfd: pytest.CaptureFixture[str]) -> 
     document = json.loads(out)
     assert status == 0 and document["lacks"] is None
     for row in document["layers"]:
-        assert {"name", "patch_in", "patch_out", "f", "cores", "axons", "columns", "density_axon", "density_neuron", "density_synapse",
-                "periods", "latency_ms"} <= set(row)
+        assert {
+            "name",
+            "patch_in",
+            "patch_out",
+            "f",
+            "cores",
+            "axons",
+            "columns",
+            "density_axon",
+            "density_neuron",
+            "density_synapse",
+            "periods",
+            "latency_ms",
+        } <= set(row)
         assert row["name"] in err  # the table
-    assert document["totals"]["cores"] == sum(row["cores"] for row in document["layers"] if row["on_chip"])
+    assert document["totals"]["cores"] == sum(
+        row["cores"] for row in document["layers"] if row["on_chip"]
+    )
 
 
 def test_the_table_for_people(capfd: pytest.CaptureFixture[str]) -> None:
@@ -38,8 +61,11 @@ def test_the_table_for_people(capfd: pytest.CaptureFixture[str]) -> None:
     words = [" ".join(line.split()) for line in out.splitlines()]
     assert "1 16C5 6*6*16 2*2*16 2 144 2,304 1,024 1.00 1.00 0.69 3 0.1646" in words
     assert "6 10FC 1*1*256 1*1*10 1 1 1,024 80 0.89 0.08 0.07 off chip" in words
-    assert words[-3:] == ["cores 224 of 1,152 axons x 1,024 columns, the layers on chip",
-                          "latency 0.3840 ms a sample (2,604.2/s), 7 periods a tick", "ticks 5 a sample, as a pipeline"]
+    assert words[-3:] == [
+        "cores 224 of 1,152 axons x 1,024 columns, the layers on chip",
+        "latency 0.3840 ms a sample (2,604.2/s), 7 periods a tick",
+        "ticks 5 a sample, as a pipeline",
+    ]
     assert max(map(len, out.splitlines())) <= 140
 
 
@@ -48,25 +74,49 @@ def test_a_network_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
     status, out, _ = spikeloop(capfd, "fit", file, "--json")
     assert status == 0
     first, second = json.loads(out)["layers"]
-    assert (first["patch_in"], first["patch_out"], first["f"], first["cores"]) == ([1, 1, 1500], [1, 1, 64], 2, 5)  # 8 bits: 1024 / 16
+    assert (first["patch_in"], first["patch_out"], first["f"], first["cores"]) == (
+        [1, 1, 1500],
+        [1, 1, 64],
+        2,
+        5,
+    )  # 8 bits: 1024 / 16
     assert (second["axons"], second["columns"], second["ticks"]) == (300, 80, 3)
 
 
-def test_what_does_not_fit_is_one_sentence_after_the_layers_that_do(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_fit_is_one_sentence_after_the_layers_that_do(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     file = dense(73729, 2, 3).save(tmp_path / "net.safetensors")
     status, out, err = spikeloop(capfd, "fit", file, "--json")
     document = json.loads(out)
     assert status == 2
     assert [row["name"] for row in document["layers"]] == ["p2"]
     assert err.strip().splitlines()[-1] == f"spikeloop: {document['lacks']}"
-    assert document["lacks"].startswith("fan-in of layer 'p1' must be at most 73,728 lines (1,152 axons, extended 64 times), not 73,729 ")
+    assert document["lacks"].startswith(
+        "fan-in of layer 'p1' must be at most 73,728 lines (1,152 axons, extended 64 times), not 73,729 "
+    )
 
 
-@pytest.mark.parametrize(("name", "sentence"), [
-    ("zou-lenet:3", f"network must be a network file or one of {', '.join(NAMES)}, not 'zou-lenet:3'"),
-    ("missing.safetensors", "network file must be readable, not 'missing.safetensors' (No such file or directory)"),
-])
-def test_bad_input(name: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "zou-lenet:3",
+            f"network must be a network file or one of {', '.join(NAMES)}, not 'zou-lenet:3'",
+        ),
+        (
+            "missing.safetensors",
+            "network file must be readable, not 'missing.safetensors' (No such file or directory)",
+        ),
+    ],
+)
+def test_bad_input(
+    name: str,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert spikeloop(capfd, "fit", name, "--json") == (2, "", f"spikeloop: {sentence}\n")
 

@@ -12,7 +12,9 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus, unpack
 from tests.cosim.cli.test_app import spikeloop
 
-pytest.importorskip("snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'")
+pytest.importorskip(
+    "snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'"
+)
 
 NET = """
 import snntorch as snn
@@ -44,43 +46,89 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["net", "whole"])
-def test_from_a_python_file_to_equal_rtl(file: Path, name: str, rng: np.random.Generator, capfd: pytest.CaptureFixture[str]) -> None:
+def test_from_a_python_file_to_equal_rtl(
+    file: Path, name: str, rng: np.random.Generator, capfd: pytest.CaptureFixture[str]
+) -> None:
     import runpy
 
     import torch
 
     folder = file.parent / "out"
-    status, out, _ = spikeloop(capfd, "import", "snntorch", f"{file}:{name}", "--steps", 5, "--bits", 8, "--chip", "tiny", "-o",
-                         folder)
+    status, out, _ = spikeloop(
+        capfd,
+        "import",
+        "snntorch",
+        f"{file}:{name}",
+        "--steps",
+        5,
+        "--bits",
+        8,
+        "--chip",
+        "tiny",
+        "-o",
+        folder,
+    )
     assert status == 0
     table = re.sub(r"\s+", " ", out)
-    assert "reset of 1 late (metadata of the module)" in table and "reset of 3 hard (metadata of the module)" in table
+    assert (
+        "reset of 1 late (metadata of the module)" in table
+        and "reset of 3 hard (metadata of the module)" in table
+    )
     spikes = (rng.random((20, 5, 8)) < 0.5).astype(np.uint8)
     Stimulus.pack({"input": spikes}).save(folder / "stimulus.npz")
-    status, out, _ = spikeloop(capfd, "compare", folder, "--backends", "golden,pysim,verilator", "-o", folder / "run", "--json")
+    status, out, _ = spikeloop(
+        capfd,
+        "compare",
+        folder,
+        "--backends",
+        "golden,pysim,verilator",
+        "-o",
+        folder / "run",
+        "--json",
+    )
     assert status == 0 and json.loads(out)["different"] == 0
     module = runpy.run_path(str(file))["whole"]
     module.eval()
     with torch.no_grad():
         for layer in (module[1], module[3]):
             layer.mem = torch.zeros(0)
-        want = np.stack([module(torch.as_tensor(spikes[:, t], dtype=torch.float32)).numpy() for t in range(5)], axis=1)
+        want = np.stack(
+            [module(torch.as_tensor(spikes[:, t], dtype=torch.float32)).numpy() for t in range(5)],
+            axis=1,
+        )
     network = Network.load(folder / "network.safetensors")
     if name == "whole":  # the function draws other weights at its second call
-        np.testing.assert_array_equal(golden_run(network, {"input": spikes}).spikes[network.output], want)
-        assert unpack(Stimulus.load(folder / "stimulus.npz").spikes["input"], 8).sum() == spikes.sum() and 0 < want.mean() < 1
+        np.testing.assert_array_equal(
+            golden_run(network, {"input": spikes}).spikes[network.output], want
+        )
+        assert (
+            unpack(Stimulus.load(folder / "stimulus.npz").spikes["input"], 8).sum() == spikes.sum()
+            and 0 < want.mean() < 1
+        )
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (("net.py",), "must be named as FILE.py:NAME"), (("none.py:net",), "must be there, not missing"),
-    (("net.py:number",), "must be a torch module or a function that makes one, not int"),
-    (("net.py:missing",), "must be a torch module or a function that makes one, not NoneType"),
-    (("net.py:broken",), "must run and make the net, not end with ValueError: no net"), (("net.py:other",), "layer '1' must be Linear"),
-    (("net.py:convolution",), "input shape must be given"), (("net.py:convolution", "--shape", "1,a"), "--shape must be"),
-    (("net.py:convolution", "--shape", "2,5,5"), "must carry the shape that Conv2d takes"),
-    (("net.py:whole", "--bits", 17), "weight bits must be in 2..16, not 17")])
-def test_refused(file: Path, arguments: tuple[object, ...], words: str, capfd: pytest.CaptureFixture[str],
-                 monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("net.py",), "must be named as FILE.py:NAME"),
+        (("none.py:net",), "must be there, not missing"),
+        (("net.py:number",), "must be a torch module or a function that makes one, not int"),
+        (("net.py:missing",), "must be a torch module or a function that makes one, not NoneType"),
+        (("net.py:broken",), "must run and make the net, not end with ValueError: no net"),
+        (("net.py:other",), "layer '1' must be Linear"),
+        (("net.py:convolution",), "input shape must be given"),
+        (("net.py:convolution", "--shape", "1,a"), "--shape must be"),
+        (("net.py:convolution", "--shape", "2,5,5"), "must carry the shape that Conv2d takes"),
+        (("net.py:whole", "--bits", 17), "weight bits must be in 2..16, not 17"),
+    ],
+)
+def test_refused(
+    file: Path,
+    arguments: tuple[object, ...],
+    words: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(file.parent)
     status, out, err = spikeloop(capfd, "import", "snntorch", *arguments, "-o", "out")
     assert (status, out) == (2, "") and words in err and "\n" not in err.strip()
@@ -89,8 +137,18 @@ def test_refused(file: Path, arguments: tuple[object, ...], words: str, capfd: p
 
 def test_unknown_framework(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     nir = pytest.importorskip("nir")
-    nir.write(tmp_path / "net.nir", nir.NIRGraph.from_list(nir.Linear(np.ones((2, 3))), nir.IF(np.ones(2), np.ones(2))))
-    status, _, err = spikeloop(capfd, "import", "nir", tmp_path / "net.nir", "--from", "brian", "-o", tmp_path / "out")
-    assert status == 2 and "framework must be one of snntorch, spikingjelly, norse, sinabs, not 'brian'" in err
-    status, out, _ = spikeloop(capfd, "import", "nir", tmp_path / "net.nir", "--from", "sinabs", "-o", tmp_path / "out")
+    nir.write(
+        tmp_path / "net.nir",
+        nir.NIRGraph.from_list(nir.Linear(np.ones((2, 3))), nir.IF(np.ones(2), np.ones(2))),
+    )
+    status, _, err = spikeloop(
+        capfd, "import", "nir", tmp_path / "net.nir", "--from", "brian", "-o", tmp_path / "out"
+    )
+    assert (
+        status == 2
+        and "framework must be one of snntorch, spikingjelly, norse, sinabs, not 'brian'" in err
+    )
+    status, out, _ = spikeloop(
+        capfd, "import", "nir", tmp_path / "net.nir", "--from", "sinabs", "-o", tmp_path / "out"
+    )
     assert status == 0 and "default of sinabs" in out

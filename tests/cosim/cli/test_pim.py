@@ -34,70 +34,175 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["network", "pixels"])
-def test_map_and_compare(name: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    network, stimulus = folder / f"{name}.safetensors", folder / ("stimulus.npz" if name == "network" else "pixels.npz")
+def test_map_and_compare(
+    name: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    network, stimulus = (
+        folder / f"{name}.safetensors",
+        folder / ("stimulus.npz" if name == "network" else "pixels.npz"),
+    )
     for chip, what in ((CHIP, "core"), (CHIP.replace("256", "96"), "cores")):
         image = tmp_path / what
         assert spikeloop(capfd, "map", network, "--chip", chip, "-o", image)[0] == 0
-        status, out, err = spikeloop(capfd, "compare", image, "--network", network, "--stimulus", stimulus, "--backends", "golden,pysim",
-                                     "-o", tmp_path, "--json")
+        status, out, err = spikeloop(
+            capfd,
+            "compare",
+            image,
+            "--network",
+            network,
+            "--stimulus",
+            stimulus,
+            "--backends",
+            "golden,pysim",
+            "-o",
+            tmp_path,
+            "--json",
+        )
         summary = json.loads(out)
-        assert (status, summary["equal"], summary["different"], summary["pairs"][0]["currents"]) == (0, True, 0, 6 * 32)
+        assert (
+            status,
+            summary["equal"],
+            summary["different"],
+            summary["pairs"][0]["currents"],
+        ) == (0, True, 0, 6 * 32)
         assert "192 currents compared, 0 different" in " ".join(err.split())
 
 
 @pytest.mark.parametrize("name", ["network", "pixels"])
-def test_a_wrong_current_is_1_and_is_shown_again(name: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str],
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_current_is_1_and_is_shown_again(
+    name: str,
+    folder: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Wrong(spikeloop.cosim.backends.Pysim):
         def __init__(self, image: Image) -> None:
             super().__init__(image)
             self.core._layer.bias[1] += 1
 
     monkeypatch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
-    network, stimulus = folder / f"{name}.safetensors", folder / ("stimulus.npz" if name == "network" else "pixels.npz")
+    network, stimulus = (
+        folder / f"{name}.safetensors",
+        folder / ("stimulus.npz" if name == "network" else "pixels.npz"),
+    )
     assert spikeloop(capfd, "map", network, "--chip", CHIP, "-o", tmp_path / "image")[0] == 0
-    status, out, _ = spikeloop(capfd, "compare", tmp_path / "image", "--network", network, "--stimulus", stimulus, "--backends",
-                               "golden,pysim", "-o", tmp_path, "--json")
+    status, out, _ = spikeloop(
+        capfd,
+        "compare",
+        tmp_path / "image",
+        "--network",
+        network,
+        "--stimulus",
+        stimulus,
+        "--backends",
+        "golden,pysim",
+        "-o",
+        tmp_path,
+        "--json",
+    )
     first = json.loads(out)["pairs"][0]["first"]
-    assert (status, first["field"], first["population"], first["neuron"], first["tick"]) == (1, "current", "first", 16, 0)
+    assert (status, first["field"], first["population"], first["neuron"], first["tick"]) == (
+        1,
+        "current",
+        "first",
+        16,
+        0,
+    )
     again = Stimulus.load(tmp_path / "difference.npz")
     again.check(Network.load(network))
-    assert again.samples == 1 and not any(spikes.any() for spikes in again.spikes.values()), "currents need no spike"
+    assert again.samples == 1 and not any(spikes.any() for spikes in again.spikes.values()), (
+        "currents need no spike"
+    )
 
 
 def other(network: Network, head: dict | None = None, **tensors: np.ndarray) -> bytes:
     """The network's file with other entries of its PIM layer, which PimLayer would not make."""
     data = network.to_bytes()
-    graph = json.loads(json.loads(data[8:8 + int.from_bytes(data[:8], "little")])["__metadata__"]["spikeloop"])
+    graph = json.loads(
+        json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["spikeloop"]
+    )
     for key, value in (head or {}).items():
         graph["pim"][key] = {**graph["pim"][key], **value} if isinstance(value, dict) else value
-    return save({**load(data), **{f"pim.{k}": v for k, v in tensors.items()}}, metadata={"spikeloop": json.dumps(graph)})
+    return save(
+        {**load(data), **{f"pim.{k}": v for k, v in tensors.items()}},
+        metadata={"spikeloop": json.dumps(graph)},
+    )
 
 
-@pytest.mark.parametrize("head, tensors, sentence", [
-    (None, {"weights": np.full((2, 9), 8, np.int8)}, r"weights of a PIM layer of 4 bits must be in -8\.\.7, not 8"),
-    ({"params": {"rows": 8}}, {"stuck0": np.zeros((1, 8, 16), bool), "stuck1": np.zeros((1, 8, 16), bool),
-                               "keep": np.full((1, 8), 256, np.int16)}, r"rows of a PIM layer must be at most 8, not 16"),
-    ({"params": {"share": 3}}, {}, "PIM parameter share must divide the 4 words of a bank, not 3"),
-    ({"window": {"kernel": [9, 9]}}, {}, "kernel of a PIM layer must fit"),
-])
-def test_bad_layers(head: dict | None, tensors: dict, sentence: str, folder: Path, tmp_path: Path,
-                    capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "head, tensors, sentence",
+    [
+        (
+            None,
+            {"weights": np.full((2, 9), 8, np.int8)},
+            r"weights of a PIM layer of 4 bits must be in -8\.\.7, not 8",
+        ),
+        (
+            {"params": {"rows": 8}},
+            {
+                "stuck0": np.zeros((1, 8, 16), bool),
+                "stuck1": np.zeros((1, 8, 16), bool),
+                "keep": np.full((1, 8), 256, np.int16),
+            },
+            r"rows of a PIM layer must be at most 8, not 16",
+        ),
+        (
+            {"params": {"share": 3}},
+            {},
+            "PIM parameter share must divide the 4 words of a bank, not 3",
+        ),
+        ({"window": {"kernel": [9, 9]}}, {}, "kernel of a PIM layer must fit"),
+    ],
+)
+def test_bad_layers(
+    head: dict | None,
+    tensors: dict,
+    sentence: str,
+    folder: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes(other(Network.load(folder / "network.safetensors"), head, **tensors))
-    assert re.search(sentence, refused(capfd, tmp_path, "map", bad, "--chip", CHIP, "-o", tmp_path / "image"))
+    assert re.search(
+        sentence, refused(capfd, tmp_path, "map", bad, "--chip", CHIP, "-o", tmp_path / "image")
+    )
 
 
 def test_bad_pixels(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     network = Network.load(folder / "network.safetensors")
     head: PimHead = network.pim.head
-    layer = replace(network.pim.layer, params=replace(head.params, pixel_bits=4, pulse_bits=4), limit=100)
+    layer = replace(
+        network.pim.layer, params=replace(head.params, pixel_bits=4, pulse_bits=4), limit=100
+    )
     few = replace(network, pim=replace(network.pim, layer=layer))
     few.save(tmp_path / "few.safetensors")
-    assert spikeloop(capfd, "map", tmp_path / "few.safetensors", "--chip", CHIP, "-o", tmp_path / "image")[0] == 0
+    assert (
+        spikeloop(
+            capfd, "map", tmp_path / "few.safetensors", "--chip", CHIP, "-o", tmp_path / "image"
+        )[0]
+        == 0
+    )
     plain = Stimulus(Stimulus.load(folder / "stimulus.npz").spikes).save(tmp_path / "plain.npz")
-    for stimulus, sentence in ((folder / "stimulus.npz", r"pixels of 'pixels' must be in 0\.\.15, not \d+"),
-                               (plain, "pixels of the stimulus must be those of pixels, not missing")):
-        assert re.search(sentence, refused(capfd, tmp_path, "compare", tmp_path / "image", "--network", tmp_path / "few.safetensors",
-                                           "--stimulus", stimulus, "--backends", "golden,pysim", "-o", tmp_path / "difference"))
+    for stimulus, sentence in (
+        (folder / "stimulus.npz", r"pixels of 'pixels' must be in 0\.\.15, not \d+"),
+        (plain, "pixels of the stimulus must be those of pixels, not missing"),
+    ):
+        assert re.search(
+            sentence,
+            refused(
+                capfd,
+                tmp_path,
+                "compare",
+                tmp_path / "image",
+                "--network",
+                tmp_path / "few.safetensors",
+                "--stimulus",
+                stimulus,
+                "--backends",
+                "golden,pysim",
+                "-o",
+                tmp_path / "difference",
+            ),
+        )

@@ -34,7 +34,12 @@ class Planted(Backend):
 
 
 def copy(trace: Trace) -> Trace:
-    return Trace(*({k: v.copy() for k, v in part.items()} for part in (trace.spikes, trace.membranes, trace.counters)))
+    return Trace(
+        *(
+            {k: v.copy() for k, v in part.items()}
+            for part in (trace.spikes, trace.membranes, trace.counters)
+        )
+    )
 
 
 def flip(trace: Trace, sample: int, step: int, population: str, neuron: int) -> None:
@@ -42,10 +47,19 @@ def flip(trace: Trace, sample: int, step: int, population: str, neuron: int) -> 
 
 
 def run_pair(small: Small, edit: Callable[[Trace, int], None], **options: object):
-    openers = {"golden": lambda: Golden(small.network), "pysim": lambda: Pysim(small.image),
-               "planted": lambda: Planted(Pysim(small.image), edit)}
+    openers = {
+        "golden": lambda: Golden(small.network),
+        "pysim": lambda: Pysim(small.image),
+        "planted": lambda: Planted(Pysim(small.image), edit),
+    }
     names = options.pop("names", ("pysim", "planted"))
-    return compare(small.network, small.stimulus, names, lambda name: openers[name](), **{"workers": 1, **options})
+    return compare(
+        small.network,
+        small.stimulus,
+        names,
+        lambda name: openers[name](),
+        **{"workers": 1, **options},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,33 +68,71 @@ def truth(small: Small) -> Trace:
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 6])
-@pytest.mark.parametrize("population, start, neuron", [("hidden1", 0, 8), ("hidden1", 0, 0), ("output", 1, 2)])
+@pytest.mark.parametrize(
+    "population, start, neuron", [("hidden1", 0, 8), ("hidden1", 0, 0), ("output", 1, 2)]
+)
 @pytest.mark.parametrize("sample, step", [(0, 0), (3, 2), (5, 4)])
-def test_one_spike_is_found_and_named(small: Small, truth: Trace, chunk: int, population: str, start: int, neuron: int,
-                                      sample: int, step: int) -> None:
+def test_one_spike_is_found_and_named(
+    small: Small,
+    truth: Trace,
+    chunk: int,
+    population: str,
+    start: int,
+    neuron: int,
+    sample: int,
+    step: int,
+) -> None:
     def edit(trace: Trace, base: int) -> None:
         if base <= sample < base + chunk:
             flip(trace, sample - base, step, population, neuron)
 
     result = run_pair(small, edit, chunk=chunk)
-    expected = int(unpack(truth.spikes[population][sample, step], small.network.population(population).size)[neuron])
-    assert result.first == Difference("pysim", "planted", sample, step + start, step, 0, population, neuron, "spike",
-                                      expected, 1 - expected)
-    assert result.different == result.pairs[0].neuron_ticks_different == result.pairs[0].spikes_different == 1
+    expected = int(
+        unpack(truth.spikes[population][sample, step], small.network.population(population).size)[
+            neuron
+        ]
+    )
+    assert result.first == Difference(
+        "pysim",
+        "planted",
+        sample,
+        step + start,
+        step,
+        0,
+        population,
+        neuron,
+        "spike",
+        expected,
+        1 - expected,
+    )
+    assert (
+        result.different
+        == result.pairs[0].neuron_ticks_different
+        == result.pairs[0].spikes_different
+        == 1
+    )
     assert result.pairs[0].membranes_different == 0
     assert not result.equal
 
 
 @pytest.mark.parametrize("by", [1, -1, 1 << 23])
 @pytest.mark.parametrize("population, start, neuron", [("hidden1", 0, 4), ("output", 1, 0)])
-def test_one_membrane_is_found_and_named(small: Small, truth: Trace, population: str, start: int, neuron: int, by: int) -> None:
+def test_one_membrane_is_found_and_named(
+    small: Small, truth: Trace, population: str, start: int, neuron: int, by: int
+) -> None:
     def edit(trace: Trace, base: int) -> None:
         trace.membranes[population][4, 3, neuron] += by
 
     result = run_pair(small, edit, chunk=6)
     value = int(truth.membranes[population][4, 3, neuron])
-    assert result.first == Difference("pysim", "planted", 4, 3 + start, 3, 0, population, neuron, "membrane", value, value + by)
-    assert (result.different, result.pairs[0].spikes_different, result.pairs[0].membranes_different) == (1, 0, 1)
+    assert result.first == Difference(
+        "pysim", "planted", 4, 3 + start, 3, 0, population, neuron, "membrane", value, value + by
+    )
+    assert (
+        result.different,
+        result.pairs[0].spikes_different,
+        result.pairs[0].membranes_different,
+    ) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("counter", [name for name in COUNTERS if name != "stalls"])
@@ -90,7 +142,9 @@ def test_one_counter_is_found_and_named(small: Small, truth: Trace, counter: str
 
     result = run_pair(small, edit, chunk=6)
     value = int(truth.counters[counter][2, 5])
-    assert result.first == Difference("pysim", "planted", 2, 5, None, 0, None, None, counter, value, value + 7)
+    assert result.first == Difference(
+        "pysim", "planted", 2, 5, None, 0, None, None, counter, value, value + 7
+    )
     assert result.different == result.pairs[0].counters_different[counter] == 1
     assert result.pairs[0].neuron_ticks_different == 0
 
@@ -108,8 +162,12 @@ def test_stalls_are_the_environments_and_cycles_are_compared_without_them(small:
 def test_golden_saturations_stand_at_the_ticks_of_the_chip(small: Small) -> None:
     """A population that saturates at every step, one tick late: the sum per tick is the same in golden and pysim."""
     limit = (1 << 23) - 1
-    output = replace(small.network.populations[1], bias=np.full((1, 3), limit), fire=np.array([True, False, True]),
-                     v_th=np.full((1, 3), 1))
+    output = replace(
+        small.network.populations[1],
+        bias=np.full((1, 3), limit),
+        fire=np.array([True, False, True]),
+        v_th=np.full((1, 3), 1),
+    )
     network = replace(small.network, populations=(small.network.populations[0], output))
     from spikeloop.pysim.image.image import pack as pack_image
 
@@ -132,31 +190,48 @@ def test_the_first_difference_is_the_earliest(small: Small) -> None:
 
     result = run_pair(small, edit, chunk=6)
     first = result.first
-    assert (first.sample, first.tick, first.population, first.neuron, first.field) == (2, 3, "hidden1", 2, "spike")
+    assert (first.sample, first.tick, first.population, first.neuron, first.field) == (
+        2,
+        3,
+        "hidden1",
+        2,
+        "spike",
+    )
     assert result.pairs[0].neuron_ticks_different == 4
     assert result.different == 5
 
 
-def test_a_counter_that_the_reference_does_not_know_is_compared_with_the_first_that_does(small: Small) -> None:
+def test_a_counter_that_the_reference_does_not_know_is_compared_with_the_first_that_does(
+    small: Small,
+) -> None:
     """Golden counts no cycles: those that a chip measures are compared with those that pysim predicts."""
+
     def edit(trace: Trace, base: int) -> None:
         trace.counters["cycles"][1, 1] += 1
 
     result = run_pair(small, edit, names=("golden", "pysim", "planted"), chunk=6)
-    assert (result.first.reference, result.first.backend, result.first.field) == ("pysim", "planted", "cycles")
+    assert (result.first.reference, result.first.backend, result.first.field) == (
+        "pysim",
+        "planted",
+        "cycles",
+    )
     assert (result.first.sample, result.first.tick) == (1, 1)
     assert [pair.different for pair in result.pairs] == [0, 1]
     assert len(result.pairs[1].counters_different) == len(COUNTERS) - 1
 
 
 def test_denominators(small: Small) -> None:
-    result = run_pair(small, lambda trace, base: None, names=("golden", "pysim", "planted"), chunk=4, workers=2)
+    result = run_pair(
+        small, lambda trace, base: None, names=("golden", "pysim", "planted"), chunk=4, workers=2
+    )
     assert result.neuron_ticks == 6 * 5 * (9 + 3)
     assert [pair.neuron_ticks for pair in result.pairs] == [360, 360]
     assert result.pairs[0].counter_values == 2 * 6 * 6  # golden knows two counters, at six ticks
     assert "360 neuron-ticks compared, 0 different" in str(result.pairs[0])
     assert (result.samples, result.ticks, result.different, result.equal) == (6, 36, 0, True)
-    assert result.cycles_predicted == int(Pysim(small.image).run(small.stimulus).counters["cycles"].sum())
+    assert result.cycles_predicted == int(
+        Pysim(small.image).run(small.stimulus).counters["cycles"].sum()
+    )
     assert result.cycles_measured is None
     assert result.accuracy["golden"] == result.accuracy["pysim"] is not None
 
@@ -165,7 +240,10 @@ def test_chunks_and_workers_change_nothing(small: Small) -> None:
     def edit(trace: Trace, base: int) -> None:
         trace.counters["sops"] += 1
 
-    results = [run_pair(small, edit, chunk=chunk, workers=workers).to_dict() for chunk, workers in ((6, 1), (1, 1), (1, 3), (4, 2))]
+    results = [
+        run_pair(small, edit, chunk=chunk, workers=workers).to_dict()
+        for chunk, workers in ((6, 1), (1, 1), (1, 3), (4, 2))
+    ]
     for result in results:
         del result["seconds"], result["busy_seconds"]
     assert results[0]["different"] == 36
@@ -187,7 +265,10 @@ def test_a_silent_population_fails(small: Small) -> None:
     assert result.different == 0
     assert result.silent == ["hidden1", "output"]
     assert not result.equal
-    assert "population 'hidden1' must spike at least once in the run, not stay silent" in result.failures()[0]
+    assert (
+        "population 'hidden1' must spike at least once in the run, not stay silent"
+        in result.failures()[0]
+    )
 
 
 def test_a_population_that_may_not_fire_may_be_silent(small: Small) -> None:
@@ -201,13 +282,21 @@ def test_dropped_events_fail(small: Small) -> None:
     def edit(trace: Trace, base: int) -> None:
         trace.counters["dropped"] += 1
 
-    result = run_pair(small, edit, names=("golden", "planted"))  # golden does not know the counter: still no pass
+    result = run_pair(
+        small, edit, names=("golden", "planted")
+    )  # golden does not know the counter: still no pass
     assert result.different == 0
     assert not result.equal
 
 
-@pytest.mark.parametrize("names, message", [((), "at least 2, not 0"), (("golden",), "at least 2, not 1 (golden)"),
-                                            (("golden", "golden"), "must be different ones, not golden, golden")])
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        ((), "at least 2, not 0"),
+        (("golden",), "at least 2, not 1 (golden)"),
+        (("golden", "golden"), "must be different ones, not golden, golden"),
+    ],
+)
 def test_too_few_backends(small: Small, names: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError) as error:
         run_pair(small, lambda trace, base: None, names=names)
@@ -216,18 +305,46 @@ def test_too_few_backends(small: Small, names: tuple[str, ...], message: str) ->
 
 def test_no_samples(small: Small) -> None:
     with pytest.raises(InputError, match=r"samples to compare must be at least 1, not 0"):
-        compare(small.network, small.stimulus.take(slice(0)), ["a", "b"], lambda name: Golden(small.network))
+        compare(
+            small.network,
+            small.stimulus.take(slice(0)),
+            ["a", "b"],
+            lambda name: Golden(small.network),
+        )
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (lambda t: t.membranes.pop("output"), "trace of planted must hold the membranes of population 'output', not only hidden1"),
-    (lambda t: t.spikes.pop("hidden1"), "trace of planted must hold the spikes of population 'hidden1', not only output"),
-    (lambda t: t.spikes.update(output=t.spikes["output"][:, :4]), "must be of shape (6, 5, 1), not (6, 4, 1)"),
-    (lambda t: t.membranes.update(output=t.membranes["output"][:, :4]), "must be of one shape in pysim and planted"),
-    (lambda t: t.counters.update(sops=t.counters["sops"][:, 1:]), "counter 'sops' in the trace of planted must be of shape (6, 6)"),
-    (lambda t: flip(t, 0, 0, "output", 7), "padding bits of the spikes of population 'output' must be 0"),
-])
-def test_less_than_asked_for_is_no_pass(small: Small, spoil: Callable[[Trace], object], message: str) -> None:
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (
+            lambda t: t.membranes.pop("output"),
+            "trace of planted must hold the membranes of population 'output', not only hidden1",
+        ),
+        (
+            lambda t: t.spikes.pop("hidden1"),
+            "trace of planted must hold the spikes of population 'hidden1', not only output",
+        ),
+        (
+            lambda t: t.spikes.update(output=t.spikes["output"][:, :4]),
+            "must be of shape (6, 5, 1), not (6, 4, 1)",
+        ),
+        (
+            lambda t: t.membranes.update(output=t.membranes["output"][:, :4]),
+            "must be of one shape in pysim and planted",
+        ),
+        (
+            lambda t: t.counters.update(sops=t.counters["sops"][:, 1:]),
+            "counter 'sops' in the trace of planted must be of shape (6, 6)",
+        ),
+        (
+            lambda t: flip(t, 0, 0, "output", 7),
+            "padding bits of the spikes of population 'output' must be 0",
+        ),
+    ],
+)
+def test_less_than_asked_for_is_no_pass(
+    small: Small, spoil: Callable[[Trace], object], message: str
+) -> None:
     with pytest.raises(InputError) as error:
         run_pair(small, lambda trace, base: spoil(trace), chunk=6)
     assert message in str(error.value)

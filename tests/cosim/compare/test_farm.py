@@ -17,7 +17,9 @@ from spikeloop.pysim.traces.trace import Stimulus
 from tests.conftest import ROOT
 from tests.cosim.conftest import Small
 
-distributed = pytest.importorskip("distributed", reason="package distributed is not installed: pip install 'spikeloop[farm]'")
+distributed = pytest.importorskip(
+    "distributed", reason="package distributed is not installed: pip install 'spikeloop[farm]'"
+)
 
 pytestmark = pytest.mark.slow
 SAMPLES = 4_000
@@ -28,7 +30,9 @@ def cluster() -> Iterator[Any]:
     """Two processes of one thread."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
-        with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as made:
+        with distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as made:
             yield made
 
 
@@ -38,8 +42,10 @@ def work(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("farm")
     shutil.copytree(small.folder, folder, dirs_exist_ok=True)
     rng = np.random.default_rng(4)
-    Stimulus.pack({"pixels": (rng.random((SAMPLES, 5, 12)) < 0.4).astype(np.uint8)}, rng.integers(0, 3, SAMPLES)).save(
-        folder / "stimulus.npz")
+    Stimulus.pack(
+        {"pixels": (rng.random((SAMPLES, 5, 12)) < 0.4).astype(np.uint8)},
+        rng.integers(0, 3, SAMPLES),
+    ).save(folder / "stimulus.npz")
     assert run(folder) == 0
     (folder / "run").rename(folder / "here")
     return folder
@@ -48,7 +54,20 @@ def work(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, *more: object) -> int:
     shutil.rmtree(folder / "run", ignore_errors=True)
     with pytest.raises(SystemExit) as end:
-        main([str(a) for a in ("compare", folder / "image", "--backends", "golden,pysim", "-o", folder / "run", *more)])
+        main(
+            [
+                str(a)
+                for a in (
+                    "compare",
+                    folder / "image",
+                    "--backends",
+                    "golden,pysim",
+                    "-o",
+                    folder / "run",
+                    *more,
+                )
+            ]
+        )
     return int(str(end.value))
 
 
@@ -57,7 +76,9 @@ def test_the_bytes_of_one_process(cluster: Any, work: Path) -> None:
     assert (work / "run" / SUMMARY).read_bytes() == (work / "here" / SUMMARY).read_bytes()
 
 
-def test_a_lost_worker_costs_its_jobs_a_second_try(cluster: Any, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_worker_costs_its_jobs_a_second_try(
+    cluster: Any, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from spikeloop.cosim.runs.folder import Run
 
     before, killed = Run.add, []
@@ -74,12 +95,19 @@ def test_a_lost_worker_costs_its_jobs_a_second_try(cluster: Any, work: Path, mon
     assert (work / "run" / SUMMARY).read_bytes() == (work / "here" / SUMMARY).read_bytes()
 
 
-def test_refused(cluster: Any, work: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused(
+    cluster: Any, work: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("spikeloop.cosim.compare.farm.SECONDS", 1)
     address = cluster.scheduler_address
-    for arguments, words in ((("--scheduler", "tcp://127.0.0.1:9"), "dask scheduler must answer at 'tcp://127.0.0.1:9'"),
-                             (("--scheduler", "nonsense://x"), "must be such as tcp://HOST:8786, not 'nonsense://x'"),
-                             (("--scheduler", address, "--backends", "golden,board:/dev/null"), "must be simulators or models, not")):
+    for arguments, words in (
+        (("--scheduler", "tcp://127.0.0.1:9"), "dask scheduler must answer at 'tcp://127.0.0.1:9'"),
+        (("--scheduler", "nonsense://x"), "must be such as tcp://HOST:8786, not 'nonsense://x'"),
+        (
+            ("--scheduler", address, "--backends", "golden,board:/dev/null"),
+            "must be simulators or models, not",
+        ),
+    ):
         capfd.readouterr()
         assert run(work, *arguments) == 2
         err = capfd.readouterr().err.strip().splitlines()

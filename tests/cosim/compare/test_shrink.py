@@ -21,7 +21,13 @@ def broken(network: Network, source: int, target: int) -> Network:
     weights = network.edges[0].weights.copy()
     weights[source, target] -= 1
     edge = network.edges[0]
-    return replace(network, edges=(Edge(source=edge.source, target=edge.target, weights=weights, delay=edge.delay), *network.edges[1:]))
+    return replace(
+        network,
+        edges=(
+            Edge(source=edge.source, target=edge.target, weights=weights, delay=edge.delay),
+            *network.edges[1:],
+        ),
+    )
 
 
 class Sticky(Backend):
@@ -42,12 +48,19 @@ class Sticky(Backend):
 @pytest.mark.parametrize("source, target", [(0, 0), (5, 3), (11, 8)])
 def test_one_wrong_weight_needs_a_spike_or_two(small: Small, source: int, target: int) -> None:
     wrong = broken(small.network, source, target)
-    result = compare(small.network, small.stimulus, ["right", "wrong"], lambda name: Golden(small.network if name == "right" else wrong))
+    result = compare(
+        small.network,
+        small.stimulus,
+        ["right", "wrong"],
+        lambda name: Golden(small.network if name == "right" else wrong),
+    )
     with Golden(small.network) as right, Golden(wrong) as other:
         minimal = minimise(small.network, small.stimulus, (right, other), result.first)
         assert minimal.stimulus.samples == 1
         assert minimal.history == 0
-        assert 1 <= minimal.spikes <= 2  # two where the neuron must be held below its threshold to show it
+        assert (
+            1 <= minimal.spikes <= 2
+        )  # two where the neuron must be held below its threshold to show it
         assert minimal.steps <= result.first.step + 1
         dense = minimal.stimulus.dense(small.network)["pixels"]
         assert source in np.argwhere(dense)[:, 2]
@@ -57,8 +70,14 @@ def test_one_wrong_weight_needs_a_spike_or_two(small: Small, source: int, target
 
 def test_state_that_outlives_clear_keeps_its_history(small: Small) -> None:
     with Golden(small.network) as right, Sticky(small.network) as sticky:
-        result = compare(small.network, small.stimulus, ["right", "sticky"],
-                         lambda name: right if name == "right" else sticky, workers=1, chunk=6)
+        result = compare(
+            small.network,
+            small.stimulus,
+            ["right", "sticky"],
+            lambda name: right if name == "right" else sticky,
+            workers=1,
+            chunk=6,
+        )
         minimal = minimise(small.network, small.stimulus, (right, sticky), result.first)
     assert minimal.history == 2
     assert minimal.stimulus.samples == 3
@@ -67,7 +86,12 @@ def test_state_that_outlives_clear_keeps_its_history(small: Small) -> None:
 
 def test_a_difference_that_does_not_come_again(small: Small) -> None:
     wrong = broken(small.network, 0, 0)
-    result = compare(small.network, small.stimulus, ["right", "wrong"], lambda name: Golden(small.network if name == "right" else wrong))
+    result = compare(
+        small.network,
+        small.stimulus,
+        ["right", "wrong"],
+        lambda name: Golden(small.network if name == "right" else wrong),
+    )
     with Golden(small.network) as one, Golden(small.network) as other:
         assert minimise(small.network, small.stimulus, (one, other), result.first) is None
 
@@ -81,7 +105,12 @@ def test_the_search_is_bounded(small: Small) -> None:
             runs += 1
             return super().run(stimulus, membranes=membranes)
 
-    result = compare(small.network, small.stimulus, ["right", "wrong"], lambda name: Golden(small.network if name == "right" else wrong))
+    result = compare(
+        small.network,
+        small.stimulus,
+        ["right", "wrong"],
+        lambda name: Golden(small.network if name == "right" else wrong),
+    )
     with Golden(small.network) as right, Counting(wrong) as other:
         minimal = minimise(small.network, small.stimulus, (right, other), result.first, runs=3)
     assert runs <= 3
@@ -100,12 +129,22 @@ def test_evidence_is_left_and_told(small: Small, tmp_path: Path) -> None:
         return Golden(small.network) if name == "golden" else Waving(wrong)
 
     result = compare(small.network, small.stimulus, ["golden", "verilator"], opener)
-    evidence = keep_evidence(small.network, small.stimulus, result.first, opener, tmp_path, image=Path("my image"),
-                             network_file=Path("n.safetensors"))
+    evidence = keep_evidence(
+        small.network,
+        small.stimulus,
+        result.first,
+        opener,
+        tmp_path,
+        image=Path("my image"),
+        network_file=Path("n.safetensors"),
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["difference.npz", "difference.vcd"]
     again = Stimulus.load(evidence.stimulus)
     assert compare(small.network, again, ["golden", "verilator"], opener).different > 0
     text = str(evidence)
     assert f"first difference: {result.first}" in text
     assert "hidden1, neuron 3" in text
-    assert f"spikeloop compare 'my image' --network n.safetensors --stimulus {tmp_path}/difference.npz --backends golden,verilator" in text
+    assert (
+        f"spikeloop compare 'my image' --network n.safetensors --stimulus {tmp_path}/difference.npz --backends golden,verilator"
+        in text
+    )

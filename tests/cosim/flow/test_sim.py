@@ -28,8 +28,27 @@ def sim(images: Path, output: Path, *more: str) -> tuple[int, str, str]:
     """Exit status, stdout, stderr."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
-        main(["sim", "--config", "16-10-2", "--bits", "4", "--chip", "tiny", "--data", str(images), "--backends", "golden,pysim",
-              "--epochs", "100", "-o", str(output), "--json", *more])
+        main(
+            [
+                "sim",
+                "--config",
+                "16-10-2",
+                "--bits",
+                "4",
+                "--chip",
+                "tiny",
+                "--data",
+                str(images),
+                "--backends",
+                "golden,pysim",
+                "--epochs",
+                "100",
+                "-o",
+                str(output),
+                "--json",
+                *more,
+            ]
+        )
     return end.value.code, out.getvalue(), err.getvalue()
 
 
@@ -50,8 +69,18 @@ def output(first: Path, tmp_path: Path) -> Path:
 
 def test_a_small_walk_leaves_its_files(output: Path) -> None:
     s = json.loads((output / "summary.json").read_text())
-    assert {"samples", "ticks", "neuron_ticks", "different", "backends", "accuracy", "cycles_predicted", "cycles_measured", "sops",
-            "seconds"} <= set(s)
+    assert {
+        "samples",
+        "ticks",
+        "neuron_ticks",
+        "different",
+        "backends",
+        "accuracy",
+        "cycles_predicted",
+        "cycles_measured",
+        "sops",
+        "seconds",
+    } <= set(s)
     assert (s["samples"], s["neuron_ticks"], s["different"]) == (40, 40 * 8 * 12, 0)
     assert s["accuracy"]["float"] > 0.8
     assert s["accuracy"]["integer"] == s["accuracy_of"]["golden"] == s["accuracy_of"]["pysim"]
@@ -59,8 +88,16 @@ def test_a_small_walk_leaves_its_files(output: Path) -> None:
     network, image = Network.load(output / "network.safetensors"), Image.load(output / "image")
     assert image.network["sha256"] == network.sha256()
     Stimulus.load(output / "stimulus.npz").check(network)
-    assert {p.name for p in output.iterdir()} == {"float.safetensors", "network.safetensors", "image", "stimulus.npz", "report.html",
-                                                  "summary.json", "stages.json", "journal.jsonl"}
+    assert {p.name for p in output.iterdir()} == {
+        "float.safetensors",
+        "network.safetensors",
+        "image",
+        "stimulus.npz",
+        "report.html",
+        "summary.json",
+        "stages.json",
+        "journal.jsonl",
+    }
 
 
 def test_the_report_is_one_page_that_stands_alone(output: Path) -> None:
@@ -73,13 +110,18 @@ def test_the_report_is_one_page_that_stands_alone(output: Path) -> None:
     assert (output / "again.html").read_text() == page
 
 
-@pytest.mark.parametrize("more, kept, made", [
-    ([], {"train", "quantize", "map", "encode"}, set()),
-    (["--samples", "8"], {"train", "quantize", "map"}, {"encode"}),
-    (["--bits", "3"], {"train"}, {"quantize", "map", "encode"}),
-    (["--seed", "1"], set(), {"train", "quantize", "map", "encode"}),
-])
-def test_only_what_has_changed_is_made_again(images: Path, output: Path, more: list[str], kept: set[str], made: set[str]) -> None:
+@pytest.mark.parametrize(
+    "more, kept, made",
+    [
+        ([], {"train", "quantize", "map", "encode"}, set()),
+        (["--samples", "8"], {"train", "quantize", "map"}, {"encode"}),
+        (["--bits", "3"], {"train"}, {"quantize", "map", "encode"}),
+        (["--seed", "1"], set(), {"train", "quantize", "map", "encode"}),
+    ],
+)
+def test_only_what_has_changed_is_made_again(
+    images: Path, output: Path, more: list[str], kept: set[str], made: set[str]
+) -> None:
     status, out, err = sim(images, output, *more)
     assert status == 0, err
     s = json.loads(out)
@@ -108,7 +150,9 @@ def test_layers(config: str, layers: tuple[int, ...]) -> None:
     assert parse_layers(config) == layers
 
 
-@pytest.mark.parametrize("config", ["", "10", "10-", "-10", "10--5", "1e3-4", "0-4", "ten-4", "4-²"])
+@pytest.mark.parametrize(
+    "config", ["", "10", "10-", "-10", "10--5", "1e3-4", "0-4", "ten-4", "4-²"]
+)
 def test_layers_that_are_none(config: str) -> None:
     with pytest.raises(InputError, match="config must be two or more layer sizes"):
         parse_layers(config)

@@ -17,6 +17,7 @@ def test_stages_forget_nothing_that_matters(tmp_path: Path) -> None:
             (tmp_path / "file").write_text(text)
             done.append(text)
             return text.upper()
+
         return Stages(tmp_path, lambda _: None).run("step", {"in": inputs}, ["file"], work)
 
     assert [run(1), run(1), len(done)] == ["X", "X", 1]
@@ -34,5 +35,9 @@ def test_stages_forget_nothing_that_matters(tmp_path: Path) -> None:
 
 def test_sources_are_told_apart_by_what_is_in_them() -> None:
     one = sources("pysim", "network.py", "elements.py")
-    assert list(one) == ["pysim/network/graph.py", "pysim/network/elements.py"] and None not in one.values() and len({*one.values()}) == 2
+    assert (
+        list(one) == ["pysim/network/graph.py", "pysim/network/elements.py"]
+        and None not in one.values()
+        and len({*one.values()}) == 2
+    )
     assert one.items() <= sources("pysim").items()

@@ -57,11 +57,18 @@ def test_both_simulators_read_the_mem_files_themselves(seed: int, tmp_path) -> N
     """Icarus always does (no other way in); Verilator with the same +NAME=FILE: every bit of every loaded memory."""
     _, image, stimulus = draw(seed)
     image.save(tmp_path / "image")
-    model = ChipModel(TINY, memories={m.name: tmp_path / "image" / "core0" / f"{m.name}.mem" for m in MemoryMap(TINY).loaded})
+    model = ChipModel(
+        TINY,
+        memories={
+            m.name: tmp_path / "image" / "core0" / f"{m.name}.mem" for m in MemoryMap(TINY).loaded
+        },
+    )
     try:
         for memory in MemoryMap(TINY).loaded:
             rows = image.rows(memory.name)
-            np.testing.assert_array_equal(model.memory(memory.name)[:len(rows), :rows.shape[1]], rows, err_msg=memory.name)
+            np.testing.assert_array_equal(
+                model.memory(memory.name)[: len(rows), : rows.shape[1]], rows, err_msg=memory.name
+            )
         model.write(MemoryMap(TINY).registers["steps"].address, image.steps)
         trace = model.run(image, stimulus)
     finally:
@@ -83,14 +90,19 @@ def test_without_membranes(small: Small) -> None:
     with Icarus(small.image) as simulator:
         trace = simulator.run(small.stimulus.take(slice(0, 1)), membranes=False)
         assert trace.membranes == {}
-        np.testing.assert_array_equal(trace.spikes["output"], Core(small.image).run(small.stimulus.take(slice(0, 1))).spikes["output"])
+        np.testing.assert_array_equal(
+            trace.spikes["output"],
+            Core(small.image).run(small.stimulus.take(slice(0, 1))).spikes["output"],
+        )
 
 
 @pytest.mark.icarus
 @pytest.mark.parametrize("suffix, start", [("fst", b"\0"), ("vcd", b"$date")])
 def test_waves(small: Small, tmp_path, suffix: str, start: bytes) -> None:
     with Icarus(small.image) as simulator:
-        path = simulator.waves(small.stimulus.take(slice(0, 1)), tmp_path / "new" / f"waves.{suffix}")
+        path = simulator.waves(
+            small.stimulus.take(slice(0, 1)), tmp_path / "new" / f"waves.{suffix}"
+        )
     assert path.name == f"waves.{suffix}"
     data = path.read_bytes()
     assert data.startswith(start)
@@ -102,20 +114,31 @@ def test_waves(small: Small, tmp_path, suffix: str, start: bytes) -> None:
 @pytest.mark.icarus
 def test_waves_into_a_place_that_is_none(small: Small, tmp_path) -> None:
     (tmp_path / "file").write_text("")
-    with Icarus(small.image) as simulator, pytest.raises(InputError, match="wave file must be writable"):
+    with (
+        Icarus(small.image) as simulator,
+        pytest.raises(InputError, match="wave file must be writable"),
+    ):
         simulator.waves(small.stimulus, tmp_path / "file" / "waves.fst")
 
 
 @pytest.mark.icarus
 def test_a_chip_that_hangs_is_named_with_its_sample_and_tick(small: Small, monkeypatch) -> None:
-    monkeypatch.setattr(icarus, "cycle_limit", lambda chip: 45)  # CLEAR of the tiny chip fits, a tick does not
-    with Icarus(small.image) as simulator, pytest.raises(TimeoutError, match=r"sample 0, tick \d+, not idle after 45 cycles"):
+    monkeypatch.setattr(
+        icarus, "cycle_limit", lambda chip: 45
+    )  # CLEAR of the tiny chip fits, a tick does not
+    with (
+        Icarus(small.image) as simulator,
+        pytest.raises(TimeoutError, match=r"sample 0, tick \d+, not idle after 45 cycles"),
+    ):
         simulator.run(small.stimulus)
 
 
 @pytest.mark.icarus
 def test_a_run_that_takes_too_long_is_ended(small: Small) -> None:
-    with Icarus(small.image, timeout=0.001) as simulator, pytest.raises(TimeoutError, match=r"6 samples within 0\.001 s"):
+    with (
+        Icarus(small.image, timeout=0.001) as simulator,
+        pytest.raises(TimeoutError, match=r"6 samples within 0\.001 s"),
+    ):
         simulator.run(small.stimulus)
 
 
@@ -125,7 +148,9 @@ def test_state_that_is_not_defined_is_no_trace(small: Small) -> None:
         text = simulator._simulate(small.stimulus)
         line = text.index(b"\n") + 1
         with pytest.raises(RuntimeError, match=r"undefined \(x\) in Icarus at sample 0, tick 2"):
-            simulator._traces(text[:3 * line + 40] + b"x" + text[3 * line + 41:], small.stimulus.samples, True)
+            simulator._traces(
+                text[: 3 * line + 40] + b"x" + text[3 * line + 41 :], small.stimulus.samples, True
+            )
 
 
 def test_the_limit_is_more_than_any_tick_takes(seed: int) -> None:
@@ -142,8 +167,10 @@ def test_without_icarus_the_sentence_says_how_to_get_it(small: Small, monkeypatc
 
 def test_processes_wake_at_time_0() -> None:
     text = "  reg \\$auto$verilog_backend.cc:2355:dump_module$63  = 0;\n  reg \\$28  = 1'h0;\n"
-    assert awake(text) == ("  reg \\$auto$verilog_backend.cc:2355:dump_module$63 ;\n"
-                           "  initial #0 \\$auto$verilog_backend.cc:2355:dump_module$63  = 0;\n  reg \\$28  = 1'h0;\n")
+    assert awake(text) == (
+        "  reg \\$auto$verilog_backend.cc:2355:dump_module$63 ;\n"
+        "  initial #0 \\$auto$verilog_backend.cc:2355:dump_module$63  = 0;\n  reg \\$28  = 1'h0;\n"
+    )
 
 
 def test_it_is_a_backend() -> None:

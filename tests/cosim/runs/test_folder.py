@@ -33,8 +33,10 @@ def work(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(small.folder, folder, dirs_exist_ok=True)
     rng = np.random.default_rng(3)
     print("seed 3")
-    Stimulus.pack({"pixels": (rng.random((SAMPLES, 5, 12)) < 0.4).astype(np.uint8)}, rng.integers(0, 3, SAMPLES)).save(
-        folder / "stimulus.npz")
+    Stimulus.pack(
+        {"pixels": (rng.random((SAMPLES, 5, 12)) < 0.4).astype(np.uint8)},
+        rng.integers(0, 3, SAMPLES),
+    ).save(folder / "stimulus.npz")
     with pytest.raises(SystemExit) as end:
         main(arguments(folder))
     assert end.value.code == 0
@@ -43,20 +45,42 @@ def work(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def arguments(folder: Path, *more: object) -> list[str]:
-    return [str(a) for a in ("compare", folder / "image", "--backends", "golden,pysim", "-o", folder / "run", "--json", *more)]
+    return [
+        str(a)
+        for a in (
+            "compare",
+            folder / "image",
+            "--backends",
+            "golden,pysim",
+            "-o",
+            folder / "run",
+            "--json",
+            *more,
+        )
+    ]
 
 
 def broken_off(folder: Path, how: int) -> tuple[subprocess.CompletedProcess[str], int]:
     """Run in a process of its own and send it the signal as soon as three chunks are in the journal; how many lines it then had."""
     shutil.rmtree(folder / "run", ignore_errors=True)
-    process = subprocess.Popen([sys.executable, "-c", HEARING, *arguments(folder)], cwd=ROOT, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    process = subprocess.Popen(
+        [sys.executable, "-c", HEARING, *arguments(folder)],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
     journal = folder / "run" / JOURNAL
-    while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
+    while process.poll() is None and not (
+        journal.exists() and journal.read_bytes().count(b"\n") > 3
+    ):
         time.sleep(0.002)
     process.send_signal(how)
     out, err = process.communicate()
-    return subprocess.CompletedProcess([], process.returncode, out, err), journal.read_bytes().count(b"\n")
+    return subprocess.CompletedProcess(
+        [], process.returncode, out, err
+    ), journal.read_bytes().count(b"\n")
 
 
 @pytest.mark.slow
@@ -71,27 +95,36 @@ def test_kill_9_in_the_middle_is_resumed(work: Path, capfd: pytest.CaptureFixtur
     assert status == 0 and json.loads(out)["samples"] == SAMPLES
     assert (work / "run" / SUMMARY).read_bytes() == (work / "whole" / SUMMARY).read_bytes()
     resumed, whole = (Run.load(work / name)[0] for name in ("run", "whole"))
-    assert all(np.array_equal(a.counters[1]["cycles"], b.counters[1]["cycles"]) and np.array_equal(a.neurons["output"], b.neurons["output"])
-               for a, b in zip(resumed.chunks, whole.chunks, strict=True))
+    assert all(
+        np.array_equal(a.counters[1]["cycles"], b.counters[1]["cycles"])
+        and np.array_equal(a.neurons["output"], b.neurons["output"])
+        for a, b in zip(resumed.chunks, whole.chunks, strict=True)
+    )
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_what_was_found_and_says_how_to_go_on(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_leaves_what_was_found_and_says_how_to_go_on(
+    work: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     ended, _ = broken_off(work, signal.SIGINT)
     assert ended.returncode == 130 and ended.stdout == ""
     partial = json.loads((work / "run" / SUMMARY).read_text())
     assert not partial["complete"] and 0 < partial["samples"] < partial["samples_of"] == SAMPLES
     assert partial["neuron_ticks"] == partial["samples"] * 60 and partial["different"] == 0
     sentence = ended.stderr.strip().splitlines()[-1]
-    assert f"interrupted after {partial['samples']:,} of {SAMPLES:,} samples, 0 different so far" in sentence
+    assert (
+        f"interrupted after {partial['samples']:,} of {SAMPLES:,} samples, 0 different so far"
+        in sentence
+    )
     command = sentence.partition("go on: spikeloop ")[2].split()
     assert command[-1] == "--resume"
     assert spikeloop(capfd, *command)[0] == 0
     assert (work / "run" / SUMMARY).read_bytes() == (work / "whole" / SUMMARY).read_bytes()
 
 
-def test_a_run_with_differences_cut_anywhere(small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str],
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_differences_cut_anywhere(
+    small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first difference, and what is counted, do not depend on where a run was broken off; what is in the journal is not run again."""
     monkeypatch.setattr("spikeloop.cosim.compare.compare.CHUNK_SAMPLES", 1)
     ran: list[int] = []
@@ -106,7 +139,14 @@ def test_a_run_with_differences_cut_anywhere(small: Small, tmp_path: Path, capfd
             return super().run(stimulus, membranes=membranes)
 
     monkeypatch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
-    command = ["compare", small.folder / "image", "--backends", "golden,pysim", "-o", tmp_path / "run"]
+    command = [
+        "compare",
+        small.folder / "image",
+        "--backends",
+        "golden,pysim",
+        "-o",
+        tmp_path / "run",
+    ]
     assert spikeloop(capfd, *command)[0] == 1
     summary, journal = ((tmp_path / "run" / name).read_bytes() for name in (SUMMARY, JOURNAL))
     assert json.loads(summary)["different"] > 0 and journal.count(b"\n") == 7
@@ -122,18 +162,37 @@ def test_a_run_with_differences_cut_anywhere(small: Small, tmp_path: Path, capfd
     assert spikeloop(capfd, *command, "--resume", "--samples", 5)[0] == 2
     kept = Run.load(tmp_path / "run")[0]
     assert [chunk.start for chunk in kept.chunks] == list(range(6))
-    assert kept.chunks[0].kept.keys() == {0} and all(chunk.start in chunk.kept for chunk in kept.chunks if chunk.pairs[0].different)
+    assert kept.chunks[0].kept.keys() == {0} and all(
+        chunk.start in chunk.kept for chunk in kept.chunks if chunk.pairs[0].different
+    )
 
 
-@pytest.mark.parametrize("more, words", [
-    (("--samples", "5"), "must be of this run (samples 5"), (("--no-membranes",), "must be of this run (membranes False"),
-    (("--backends", "pysim,golden"), "must be of this run (backends ['pysim', 'golden']"),
-    (("--backends", "golden,replay:session.bin"), "must not record or replay"),
-    (("--keep", "1,6"), "must be numbers in 0..5 such as 0,3, not '1,6'"),
-    (("--keep", "one"), "must be numbers in 0..5")])
-def test_only_the_same_run_is_gone_on_with(small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str], more: tuple[str, ...],
-                                           words: str) -> None:
-    command = ["compare", small.folder / "image", "-o", tmp_path / "run", "--backends", "golden,pysim"]
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (("--samples", "5"), "must be of this run (samples 5"),
+        (("--no-membranes",), "must be of this run (membranes False"),
+        (("--backends", "pysim,golden"), "must be of this run (backends ['pysim', 'golden']"),
+        (("--backends", "golden,replay:session.bin"), "must not record or replay"),
+        (("--keep", "1,6"), "must be numbers in 0..5 such as 0,3, not '1,6'"),
+        (("--keep", "one"), "must be numbers in 0..5"),
+    ],
+)
+def test_only_the_same_run_is_gone_on_with(
+    small: Small,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    words: str,
+) -> None:
+    command = [
+        "compare",
+        small.folder / "image",
+        "-o",
+        tmp_path / "run",
+        "--backends",
+        "golden,pysim",
+    ]
     assert spikeloop(capfd, *command)[0] == 0
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
     status, out, err = spikeloop(capfd, *command, "--resume", *more)
@@ -141,14 +200,28 @@ def test_only_the_same_run_is_gone_on_with(small: Small, tmp_path: Path, capfd: 
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
 
 
-def test_damaged_journals_are_refused(small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    command = ["compare", small.folder / "image", "-o", tmp_path / "run", "--backends", "golden,pysim"]
+def test_damaged_journals_are_refused(
+    small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "compare",
+        small.folder / "image",
+        "-o",
+        tmp_path / "run",
+        "--backends",
+        "golden,pysim",
+    ]
     assert spikeloop(capfd, *command)[0] == 0
     head, first, *_ = (tmp_path / "run" / JOURNAL).read_bytes().splitlines(keepends=True)
     line = json.loads(first)
-    for lines, words in ((head + b'{"start": 0}\n', "must be as spikeloop compare wrote it"),
-                         (head + json.dumps(line | {"arrays": "AAAA"}).encode() + b"\n", "must be as spikeloop compare wrote it"),
-                         (head + json.dumps(line | {"start": 1}).encode() + b"\n", "must follow each other")):
+    for lines, words in (
+        (head + b'{"start": 0}\n', "must be as spikeloop compare wrote it"),
+        (
+            head + json.dumps(line | {"arrays": "AAAA"}).encode() + b"\n",
+            "must be as spikeloop compare wrote it",
+        ),
+        (head + json.dumps(line | {"start": 1}).encode() + b"\n", "must follow each other"),
+    ):
         (tmp_path / "run" / JOURNAL).write_bytes(lines)
         status, out, err = spikeloop(capfd, *command, "--resume")
         assert (status, out) == (2, "") and words in err and err.strip().count("\n") == 0

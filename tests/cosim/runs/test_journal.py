@@ -27,9 +27,15 @@ def test_goes_on_after_a_cut_at_any_byte(tmp_path: Path) -> None:
         assert path.read_bytes() == text
 
 
-@pytest.mark.parametrize("text, words", [
-    (b'{"of": "that"}\n', "must be of this run"), (b"no journal\n", "must be lines of JSON"), (b"[1]\n", "must be lines of JSON"),
-    (b'{"of": "this"}\n3\n', "must be lines of JSON")])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (b'{"of": "that"}\n', "must be of this run"),
+        (b"no journal\n", "must be lines of JSON"),
+        (b"[1]\n", "must be lines of JSON"),
+        (b'{"of": "this"}\n3\n', "must be lines of JSON"),
+    ],
+)
 def test_refused(tmp_path: Path, text: bytes, words: str) -> None:
     (tmp_path / "journal.jsonl").write_bytes(text)
     with pytest.raises(InputError, match=words):

@@ -19,12 +19,20 @@ from spikeloop.pysim.bundle.open import map_network
 from spikeloop.pysim.chip.params import preset
 from tests.cosim.conftest import Small
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
+)
 
 
 @pytest.fixture(scope="module")
 def runs(small: Small, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two runs of the small net, with their pages: one equal, one in which a chip has a wrong threshold."""
+
     class Wrong(spikeloop.cosim.backends.Pysim):
         def __init__(self, image) -> None:
             super().__init__(image)
@@ -35,8 +43,22 @@ def runs(small: Small, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
         for name, status in (("equal", 0), ("different", 1)):
             if status:
                 patch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
-            for arguments, expected in ((["compare", small.folder / "image", "--backends", "golden,pysim", "--keep", "1,5", "-o",
-                                          folder / name], status), (["report", folder / name], 0)):
+            for arguments, expected in (
+                (
+                    [
+                        "compare",
+                        small.folder / "image",
+                        "--backends",
+                        "golden,pysim",
+                        "--keep",
+                        "1,5",
+                        "-o",
+                        folder / name,
+                    ],
+                    status,
+                ),
+                (["report", folder / name], 0),
+            ):
                 with pytest.raises(SystemExit) as end:
                     main([str(a) for a in arguments])
                 assert end.value.code == expected
@@ -48,7 +70,9 @@ def runs(small: Small, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no browser is installed: sudo apt-get install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'spikeloop[test]'")
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install 'spikeloop[test]'"
+    )
     with sync_api.sync_playwright() as player:
         opened = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened
@@ -60,7 +84,10 @@ def page(browser: Any) -> Iterator[Any]:
     """A page that fails the test if a script of it fails, or if it asks anybody for anything."""
     opened, wrong = browser.new_page(), []
     opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("request", lambda request: None if request.url.startswith("file:") else wrong.append(request.url))
+    opened.on(
+        "request",
+        lambda request: None if request.url.startswith("file:") else wrong.append(request.url),
+    )
     yield opened
     opened.close()
     assert not wrong
@@ -68,7 +95,9 @@ def page(browser: Any) -> Iterator[Any]:
 
 def tab(page: Any, name: str) -> None:
     page.click(f"#tab-{name}")
-    assert [view.get_attribute("id") for view in page.query_selector_all(".view") if view.is_visible()] == [f"view-{name}"]
+    assert [
+        view.get_attribute("id") for view in page.query_selector_all(".view") if view.is_visible()
+    ] == [f"view-{name}"]
 
 
 def test_an_equal_run_clicked_through(page: Any, runs: dict[str, Path], small: Small) -> None:
@@ -81,17 +110,26 @@ def test_an_equal_run_clicked_through(page: Any, runs: dict[str, Path], small: S
     assert row[:3] == ["hidden1", "9", f"{truth.spikes['hidden1'].sum() / 6:.1f}"]
     assert row[4] == str(int((truth.spikes["hidden1"].sum(axis=(0, 1)) == 0).sum()))
     tab(page, "samples")
-    assert [b.inner_text() for b in page.query_selector_all("#sample-bar button")] == ["sample 1", "sample 5"]
+    assert [b.inner_text() for b in page.query_selector_all("#sample-bar button")] == [
+        "sample 1",
+        "sample 5",
+    ]
     page.click("#sample-bar button[data-sample='5']")
     assert f"Sample 5: a {small.stimulus.labels[5]}" in page.inner_text("#sample-about")
     for population, neuron, step in (("hidden1", 7, 3), ("output", 2, 4)):
         page.select_option("#population", population)
         page.select_option("#neuron", str(neuron))
         page.hover(f"#membrane rect[data-step='{step}']")
-        v, fired = truth.membranes[population][5, step, neuron], truth.spikes[population][5, step, neuron]
+        v, fired = (
+            truth.membranes[population][5, step, neuron],
+            truth.spikes[population][5, step, neuron],
+        )
         for name in ("golden", "pysim"):
             assert f"{name} {v}{' (spike)' if fired else ''}," in page.inner_text("#readout")
-        assert f"threshold {small.network.population(population).v_th[0, neuron]}" in page.inner_text("#readout")
+        assert (
+            f"threshold {small.network.population(population).v_th[0, neuron]}"
+            in page.inner_text("#readout")
+        )
     assert "pysim: the same marks" in page.inner_text("#raster-keys")
     tab(page, "mapping")
     page.click(".core[data-core='0']")
@@ -101,10 +139,16 @@ def test_an_equal_run_clicked_through(page: Any, runs: dict[str, Path], small: S
     assert "pysim (predicted)" in page.inner_text("#cycles-keys")
     assert page.query_selector_all("#cycles-plot circle")
     tab(page, "answers")
-    cells = {cell.get_attribute("data-at"): int(cell.get_attribute("data-n")) for cell in page.query_selector_all("#confusion td[data-n]")}
+    cells = {
+        cell.get_attribute("data-at"): int(cell.get_attribute("data-n"))
+        for cell in page.query_selector_all("#confusion td[data-n]")
+    }
     answers = truth.spikes["output"].sum(axis=1).argmax(axis=1)
     assert sum(cells.values()) == 6
-    assert all(n == int(((small.stimulus.labels == int(at[0])) & (answers == int(at[2]))).sum()) for at, n in cells.items())
+    assert all(
+        n == int(((small.stimulus.labels == int(at[0])) & (answers == int(at[2]))).sum())
+        for at, n in cells.items()
+    )
     at = next(at for at, n in cells.items() if n)
     page.click(f"#confusion td[data-at='{at}']")
     assert re.search(r": \d+ samples?: \d", page.inner_text("#answers-of"))
@@ -118,12 +162,20 @@ def test_a_difference_is_shown_where_it_is(page: Any, runs: dict[str, Path]) -> 
     assert page.inner_text("#verdict") != "0 differences"
     text = page.inner_text("#view-differences")
     assert f"sample {first['sample']}, tick {first['tick']} (step {first['step']})" in text
-    assert f"population {first['population']}, neuron {first['neuron']}" in text and "minimal stimulus" in text
+    assert (
+        f"population {first['population']}, neuron {first['neuron']}" in text
+        and "minimal stimulus" in text
+    )
     page.click("button.show")
     assert page.is_visible("#view-samples")
-    assert (page.input_value("#population"), page.input_value("#neuron")) == (first["population"], str(first["neuron"]))
+    assert (page.input_value("#population"), page.input_value("#neuron")) == (
+        first["population"],
+        str(first["neuron"]),
+    )
     page.hover(f"#membrane rect[data-step='{first['step']}']")
-    golden, pysim = re.search(r"golden (.*?), pysim (.*?), threshold", page.inner_text("#readout")).groups()
+    golden, pysim = re.search(
+        r"golden (.*?), pysim (.*?), threshold", page.inner_text("#readout")
+    ).groups()
     assert golden != pysim
     assert page.query_selector_all("#raster circle")
 
@@ -141,15 +193,26 @@ def test_the_page_is_the_run_and_nothing_else(runs: dict[str, Path], tmp_path: P
     sample = next(s for s in data["samples"] if s["different"])
     kept = chunk.kept[sample["n"]]
     rows = sample["different"]["pysim"]["hidden1"]
-    assert {(step, neuron) for step, neuron, *_ in rows} >= set(map(tuple, np.argwhere(
-        kept.membranes[0]["hidden1"] != kept.membranes[1]["hidden1"]).tolist()))
+    assert {(step, neuron) for step, neuron, *_ in rows} >= set(
+        map(
+            tuple,
+            np.argwhere(kept.membranes[0]["hidden1"] != kept.membranes[1]["hidden1"]).tolist(),
+        )
+    )
     assert all(v == kept.membranes[1]["hidden1"][step, neuron] for step, neuron, _, v in rows)
 
 
-def test_what_is_too_large_is_left_out(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_large_is_left_out(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, summary = Run.load(runs["equal"])
     samples = page_data(run, summary)["samples"]
-    size = sum(len(text) for sample in samples for kind in ("inputs", "spikes", "membranes") for text in sample[kind].values())
+    size = sum(
+        len(text)
+        for sample in samples
+        for kind in ("inputs", "spikes", "membranes")
+        for text in sample[kind].values()
+    )
     monkeypatch.setattr("spikeloop.cosim.runs.page.MOST_BYTES", size)
     data = page_data(run, summary)
     assert [s["n"] for s in data["samples"]] == [1] and data["left_out"] == [5]
@@ -158,23 +221,42 @@ def test_what_is_too_large_is_left_out(runs: dict[str, Path], monkeypatch: pytes
 def test_texts_of_a_network_cannot_break_out(small: Small, tmp_path: Path) -> None:
     """Names are identifiers, but a journal may be anybody's."""
     with pytest.raises(SystemExit):
-        main(["compare", str(small.folder / "image"), "--backends", "golden,pysim", "-o", str(tmp_path)])
+        main(
+            [
+                "compare",
+                str(small.folder / "image"),
+                "--backends",
+                "golden,pysim",
+                "-o",
+                str(tmp_path),
+            ]
+        )
     head, *rest = (tmp_path / JOURNAL).read_text().splitlines()
-    (tmp_path / JOURNAL).write_text("\n".join([head.replace('"name": "small"', '"name": "</script><script>x"'), *rest]) + "\n")
+    (tmp_path / JOURNAL).write_text(
+        "\n".join([head.replace('"name": "small"', '"name": "</script><script>x"'), *rest]) + "\n"
+    )
     with pytest.raises(SystemExit) as end:
         main(["report", str(tmp_path)])
     assert end.value.code == 0
     assert "</script><script>x" not in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize("spoil, words", [
-    (shutil.rmtree, "must be a folder that spikeloop compare or sim wrote"),
-    (lambda folder: (folder / SUMMARY).unlink(), "must be ended"),
-    (lambda folder: (folder / SUMMARY).write_text("[]"), "must be ended"),
-    (lambda folder: (folder / JOURNAL).write_text('{"format": "other"}\n{}\n'), "must be of a spikeloop run"),
-    (lambda folder: (folder / JOURNAL).write_text("no journal\n"), "must be lines of JSON")])
-def test_what_is_no_run_is_refused(runs: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str], spoil: Any,
-                                   words: str) -> None:
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (shutil.rmtree, "must be a folder that spikeloop compare or sim wrote"),
+        (lambda folder: (folder / SUMMARY).unlink(), "must be ended"),
+        (lambda folder: (folder / SUMMARY).write_text("[]"), "must be ended"),
+        (
+            lambda folder: (folder / JOURNAL).write_text('{"format": "other"}\n{}\n'),
+            "must be of a spikeloop run",
+        ),
+        (lambda folder: (folder / JOURNAL).write_text("no journal\n"), "must be lines of JSON"),
+    ],
+)
+def test_what_is_no_run_is_refused(
+    runs: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str], spoil: Any, words: str
+) -> None:
     copy = Path(shutil.copytree(runs["equal"], tmp_path / "copy"))
     (copy / "report.html").unlink()
     spoil(copy)
@@ -192,4 +274,7 @@ def test_cores_are_those_of_the_mapping(small: Small) -> None:
     assert core["holds"] == {"hidden1": [9, 36], "output": [3, 12]}
     mesh = map_network(small.network, preset("tiny,mesh_width=2,mesh_height=2"))
     held = [some for core in cores(mesh) for some in core["holds"].items()]
-    assert {name: sum(size for other, (size, _) in held if other == name) for name, _ in held} == {"hidden1": 9, "output": 3}
+    assert {name: sum(size for other, (size, _) in held if other == name) for name, _ in held} == {
+        "hidden1": 9,
+        "output": 3,
+    }

@@ -17,11 +17,15 @@ def test_the_mlp_from_silence_to_dense() -> None:
     network = mlp()
     stim = spread(network, DENSITIES, 2)
     active = stim.dense(network)["pixels"].mean(axis=2)
-    np.testing.assert_allclose(active, np.repeat(DENSITIES, 2)[:, None].repeat(8, axis=1), atol=1 / 784)
+    np.testing.assert_allclose(
+        active, np.repeat(DENSITIES, 2)[:, None].repeat(8, axis=1), atol=1 / 784
+    )
     work = measure(compile_program(network, PRESETS["zou2021"]), stim)
     assert (np.diff(work.cycles[0][::2]) > 0).all() and (work.cycles < work.dense_cycles).all()
     assert work.sops[0, 0] == 0 and (work.slots[0][::2][1:] > 0).all()
-    assert (work.dense_cycles[0] == pytest.approx(work.dense_cycles[0, 0], rel=0.01))  # but for the spikes that leave
+    assert work.dense_cycles[0] == pytest.approx(
+        work.dense_cycles[0, 0], rel=0.01
+    )  # but for the spikes that leave
 
 
 @pytest.mark.slow

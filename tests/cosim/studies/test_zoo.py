@@ -25,7 +25,11 @@ ON_RTL = ("grad-r-mnist", "bpsr-mnist-4bit")
 @pytest.mark.parametrize("name", kept())
 def test_every_kept_net_says_what_it_is(name: str) -> None:
     net = load(name)
-    assert net.command[0].startswith("golden.rules.") and net.rule and 0.5 < net.accuracy["integer"] <= 1
+    assert (
+        net.command[0].startswith("golden.rules.")
+        and net.rule
+        and 0.5 < net.accuracy["integer"] <= 1
+    )
     assert net.metadata["dataset"]["test"] == 10_000
     stimulus = net.stimulus(load_mnist(), 2)
     stimulus.check(net.network)
@@ -38,7 +42,13 @@ def test_every_kept_net_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in kept() if name not in ELSEWHERE])
 def test_every_kept_net_runs(name: str, tmp_path: Path) -> None:
     """All of them on the RTL: spikeloop zoo (docs/results.md)."""
-    r = row(load(name), load_mnist(), 20, ["golden", "pysim", *(["verilator"] if name in ON_RTL else [])], tmp_path)
+    r = row(
+        load(name),
+        load_mnist(),
+        20,
+        ["golden", "pysim", *(["verilator"] if name in ON_RTL else [])],
+        tmp_path,
+    )
     assert not r["failures"] and r["neuron_ticks"] == 20 * r["steps"] * r["neurons"]
 
 
@@ -57,20 +67,44 @@ def test_names_and_zipped_files(tmp_path: Path) -> None:
 
 
 def zoo(capfd: pytest.CaptureFixture[str], folder: Path, *more: object) -> tuple[int, dict, str]:
-    status, out, err = spikeloop(capfd, "zoo", "pim-mnist", "--backend", "pysim", "--samples", 6, "-o", folder, "--json", *more)
+    status, out, err = spikeloop(
+        capfd,
+        "zoo",
+        "pim-mnist",
+        "--backend",
+        "pysim",
+        "--samples",
+        6,
+        "-o",
+        folder,
+        "--json",
+        *more,
+    )
     return status, json.loads(out), " ".join(err.split())
 
 
-def test_a_zoo_and_one_that_was_killed(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zoo_and_one_that_was_killed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     status, found, err = zoo(capfd, tmp_path)
     (r,) = found["rows"]
     assert status == 0 and r["different"] == 0 and not r["failures"]
-    assert r["neuron_ticks"] == 6 * 1674 * 5 and r["synapses"] > 10_000 and min(r["spikes"], r["sops"], r["cycles"]) > 0
+    assert (
+        r["neuron_ticks"] == 6 * 1674 * 5
+        and r["synapses"] > 10_000
+        and min(r["spikes"], r["sops"], r["cycles"]) > 0
+    )
     assert r["energy"] == pytest.approx(0.57e-12 * r["sops"])
-    assert sum(r["rates"][p.name] * p.size * 5 for p in load("pim-mnist").network.populations) == pytest.approx(r["spikes"])
+    assert sum(
+        r["rates"][p.name] * p.size * 5 for p in load("pim-mnist").network.populations
+    ) == pytest.approx(r["spikes"])
     assert "pim-mnist q-stdb 99.10% 99.04%" in err
     page = (tmp_path / "zoo.html").read_text()
-    assert page.count("<svg") == 2 and "pim-mnist" in page and not re.search(r"(src|href)=", page.replace("xlink:href=\"#", ""))
+    assert (
+        page.count("<svg") == 2
+        and "pim-mnist" in page
+        and not re.search(r"(src|href)=", page.replace('xlink:href="#', ""))
+    )
 
     (journal,) = tmp_path.glob("pim-mnist-*/journal.jsonl")
     lines = journal.read_bytes().splitlines(keepends=True)
@@ -78,13 +112,20 @@ def test_a_zoo_and_one_that_was_killed(tmp_path: Path, capfd: pytest.CaptureFixt
     journal.write_bytes(b"".join(lines[:2]) + lines[2][:40])  # killed while the second was written
     ran: list[int] = []
     whole = spikeloop.cosim.studies.zoo.compare
-    monkeypatch.setattr(spikeloop.cosim.studies.zoo, "compare", lambda *given, record, **more: whole(
-        *given, record=lambda chunk: (ran.append(chunk.start), record(chunk)), **more))
+    monkeypatch.setattr(
+        spikeloop.cosim.studies.zoo,
+        "compare",
+        lambda *given, record, **more: whole(
+            *given, record=lambda chunk: (ran.append(chunk.start), record(chunk)), **more
+        ),
+    )
     assert zoo(capfd, tmp_path)[1]["rows"] == [r] and ran == [3]
     assert zoo(capfd, tmp_path)[1]["rows"] == [r] and ran == [3]
 
 
-def test_a_difference_is_1(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_difference_is_1(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Wrong(spikeloop.cosim.backends.Pysim):
         def run(self, stimulus, *, membranes: bool = True) -> Trace:  # type: ignore[no-untyped-def]
             trace = super().run(stimulus, membranes=membranes)
@@ -95,32 +136,66 @@ def test_a_difference_is_1(tmp_path: Path, capfd: pytest.CaptureFixture[str], mo
     first = load_mnist().test_images[0].tobytes()
     monkeypatch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
     status, found, err = zoo(capfd, tmp_path)
-    assert status == 1 and found["rows"][0]["different"] == 2 and "pim-mnist: golden against pysim" in err, err
+    assert (
+        status == 1
+        and found["rows"][0]["different"] == 2
+        and "pim-mnist: golden against pysim" in err
+    ), err
     assert 'class="bad">2<' in (tmp_path / "zoo.html").read_text()
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["zoo", "lenet"], "net must be one of .*, not 'lenet'"), (["zoo", "--backend", "golden"], "backend of the zoo must be verilator"),
-    (["zoo", "pim-mnist", "--samples", "0"], r"samples must be in 1\.\.1000"), (["zoo", "--data", "nowhere"], "data folder must be"),
-    (["zoo", "pim-mnist", "--backend", "pysim", "--chip", "huge"], "chip preset must be one of"),
-    (["pretrained", "lenet"], "net must be one of .*, not 'lenet'")])
-def test_bad_input(arguments: list[str], words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["zoo", "lenet"], "net must be one of .*, not 'lenet'"),
+        (["zoo", "--backend", "golden"], "backend of the zoo must be verilator"),
+        (["zoo", "pim-mnist", "--samples", "0"], r"samples must be in 1\.\.1000"),
+        (["zoo", "--data", "nowhere"], "data folder must be"),
+        (
+            ["zoo", "pim-mnist", "--backend", "pysim", "--chip", "huge"],
+            "chip preset must be one of",
+        ),
+        (["pretrained", "lenet"], "net must be one of .*, not 'lenet'"),
+    ],
+)
+def test_bad_input(
+    arguments: list[str], words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert re.search(words, refused(capfd, tmp_path, *arguments, "-o", tmp_path / "out"))
 
 
 def test_a_net_is_trained_anew(tmp_path: Path) -> None:
     """By the command of its metadata, on the images there are; what is there is not trained again."""
-    net = replace(load("pim-mnist"), name="small", metadata={
-        "command": "python -m spikeloop.golden.rules.grad_r.train --alpha 0.05 --data FOLDER --epochs 1 --hidden 4 --seed 3"})
+    net = replace(
+        load("pim-mnist"),
+        name="small",
+        metadata={
+            "command": "python -m spikeloop.golden.rules.grad_r.train --alpha 0.05 --data FOLDER --epochs 1 --hidden 4 --seed 3"
+        },
+    )
     file = train(net, None, tmp_path)
     made = load("small", file)
-    assert made.rule == "grad-r" and made.metadata["training"]["seed"] == 3 and [p.size for p in made.network.populations] == [4, 10]
+    assert (
+        made.rule == "grad-r"
+        and made.metadata["training"]["seed"] == 3
+        and [p.size for p in made.network.populations] == [4, 10]
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["small.safetensors"]
     before = file.stat().st_mtime_ns
     assert train(net, None, tmp_path) == file and file.stat().st_mtime_ns == before
     r = row(made, load_mnist(), 4, ["golden", "pysim"], tmp_path / "runs")
     assert r["different"] == 0 and r["accuracy"]["integer"] is not None  # these images are its own
-    assert r["synapses"] == np.count_nonzero(made.network.edges[0].weights) + np.count_nonzero(made.network.edges[1].weights)
+    assert r["synapses"] == np.count_nonzero(made.network.edges[0].weights) + np.count_nonzero(
+        made.network.edges[1].weights
+    )
     write_page([r, r], tmp_path / "page.html")
-    with pytest.raises(InputError, match="training of 'other' must end with a net, not with exit status 1"):
-        train(replace(net, name="other", metadata={"command": "python -m spikeloop.golden.rules.nothing"}), None, tmp_path)
+    with pytest.raises(
+        InputError, match="training of 'other' must end with a net, not with exit status 1"
+    ):
+        train(
+            replace(
+                net, name="other", metadata={"command": "python -m spikeloop.golden.rules.nothing"}
+            ),
+            None,
+            tmp_path,
+        )

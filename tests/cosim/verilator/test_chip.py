@@ -36,13 +36,24 @@ def test_the_forms_of_the_chip_are_the_same_chip(seed: int, variant: str) -> Non
         rng = np.random.default_rng(100 * seed + number)
         network = random_network(rng, TINY)
         stimulus = random_stimulus(rng, network, 4, density=0.2)
-        with Verilated(pack(network, chip=TINY)) as default, Verilated(pack(network, chip=VARIANTS[variant]), FAST_BUILD) as other:
+        with (
+            Verilated(pack(network, chip=TINY)) as default,
+            Verilated(pack(network, chip=VARIANTS[variant]), FAST_BUILD) as other,
+        ):
             same(default.run(stimulus), other.run(stimulus))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [replace(FAST_BUILD, direct=False), replace(FAST_BUILD, compiler="g++", direct=False),
-                                     Options(compiler="g++"), Options(compiler="clang++")], ids=repr)
+@pytest.mark.parametrize(
+    "options",
+    [
+        replace(FAST_BUILD, direct=False),
+        replace(FAST_BUILD, compiler="g++", direct=False),
+        Options(compiler="g++"),
+        Options(compiler="clang++"),
+    ],
+    ids=repr,
+)
 def test_builds_agree(seed: int, options: Options) -> None:
     """Each compiler, with and without the model's evaluation wrapper, against pysim."""
     if options.compiler and not shutil.which(options.compiler):
@@ -59,7 +70,9 @@ def test_workers_share_the_samples_and_keep_their_order(seed: int, workers: int)
     _, image, stimulus = draw(seed, samples=7)
     with Verilated(image) as one, Verilated(image, workers=workers) as many:
         same(one.run(stimulus), many.run(stimulus))
-        same(one.run(stimulus.take(slice(0, 1))), many.run(stimulus.take(slice(0, 1))))  # fewer samples than workers
+        same(
+            one.run(stimulus.take(slice(0, 1))), many.run(stimulus.take(slice(0, 1)))
+        )  # fewer samples than workers
 
 
 def load_and_read_back(image: Image, stimulus: Stimulus) -> None:
@@ -71,9 +84,14 @@ def load_and_read_back(image: Image, stimulus: Stimulus) -> None:
         for memory in MemoryMap(image.chip).loaded:
             rows = image.rows(memory.name)
             words = np.zeros((len(rows), memory.chunks * 4), np.uint8)
-            words[:, :rows.shape[1]] = rows
-            back = [[loaded.read(memory.address(row, chunk)) for chunk in range(memory.chunks)] for row in range(len(rows))]
-            np.testing.assert_array_equal(np.array(back, np.uint32), words.view("<u4"), err_msg=memory.name)
+            words[:, : rows.shape[1]] = rows
+            back = [
+                [loaded.read(memory.address(row, chunk)) for chunk in range(memory.chunks)]
+                for row in range(len(rows))
+            ]
+            np.testing.assert_array_equal(
+                np.array(back, np.uint32), words.view("<u4"), err_msg=memory.name
+            )
         same(filled.run(image, stimulus), loaded.run(image, stimulus))
         same(Core(image).run(stimulus), loaded.run(image, stimulus))
     finally:
@@ -82,7 +100,9 @@ def load_and_read_back(image: Image, stimulus: Stimulus) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chip, samples", [(TINY, 3), (PRESETS["zou2021"], 1)], ids=["tiny", "zou2021"])
+@pytest.mark.parametrize(
+    "chip, samples", [(TINY, 3), (PRESETS["zou2021"], 1)], ids=["tiny", "zou2021"]
+)
 def test_an_image_through_the_load_port(seed: int, chip: Chip, samples: int) -> None:
     _, image, stimulus = draw(seed, chip, samples)
     load_and_read_back(image, stimulus)

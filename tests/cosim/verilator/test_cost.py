@@ -34,16 +34,21 @@ def test_counters_of_the_rtl_equal_the_model(dense: bool, rng: np.random.Generat
         for memory in map_.loaded:
             view, rows = model.memory(memory.name), load_rows(image, memory)
             noise = rng.integers(0, 256, view.shape, dtype=np.uint8)
-            noise[:, memory.width // 8:] = 0
+            noise[:, memory.width // 8 :] = 0
             view[:] = noise
-            view[:rows, :image.rows(memory.name).shape[1]] = image.rows(memory.name)[:rows]
-            view[:rows, image.rows(memory.name).shape[1]:] = 0
+            view[:rows, : image.rows(memory.name).shape[1]] = image.rows(memory.name)[:rows]
+            view[:rows, image.rows(memory.name).shape[1] :] = 0
         model._set(image)
         trace = model.run(image, part)
         found = breakdown(image, part, trace, dense=dense)
-        np.testing.assert_array_equal(found.total, trace.counters["cycles"] - trace.counters["stalls"], err_msg=f"part {i}")
+        np.testing.assert_array_equal(
+            found.total, trace.counters["cycles"] - trace.counters["stalls"], err_msg=f"part {i}"
+        )
         if dense:
-            assert (trace.counters["slots"] == image.placement.rows * (CHIP.columns // image.placement.extension)).all()
+            assert (
+                trace.counters["slots"]
+                == image.placement.rows * (CHIP.columns // image.placement.extension)
+            ).all()
         compared += found.total.size
         return trace
 
@@ -54,7 +59,9 @@ def test_counters_of_the_rtl_equal_the_model(dense: bool, rng: np.random.Generat
     assert compared == len(program.parts) * stim.samples * network.steps > 100
     golden = run(network, stim.dense(network))
     for p in network.populations:
-        np.testing.assert_array_equal(trace.membranes[p.name], golden.membranes[p.name], err_msg=p.name)
+        np.testing.assert_array_equal(
+            trace.membranes[p.name], golden.membranes[p.name], err_msg=p.name
+        )
 
 
 @pytest.mark.slow

@@ -32,7 +32,9 @@ def same(a: Trace, b: Trace) -> None:
     for kind in ("spikes", "membranes", "counters"):
         assert getattr(a, kind).keys() == getattr(b, kind).keys()
         for name, array in getattr(a, kind).items():
-            np.testing.assert_array_equal(array, getattr(b, kind)[name], err_msg=f"{kind} of {name}")
+            np.testing.assert_array_equal(
+                array, getattr(b, kind)[name], err_msg=f"{kind} of {name}"
+            )
 
 
 def test_the_words_of_the_stream_are_the_image(rng: np.random.Generator) -> None:
@@ -44,31 +46,50 @@ def test_the_words_of_the_stream_are_the_image(rng: np.random.Generator) -> None
         assert len(addresses) == len(words) == load_words(image) == len(np.unique(addresses))
         found = dict(zip(addresses.tolist(), words.tolist(), strict=True))
         for memory in map_.loaded:
-            rows = np.array([[found[memory.address(row, chunk) + (bank << map_.address_bits - 1)] for chunk in range(memory.chunks)]
-                             for row in range(load_rows(image, memory))], "<u4").view(np.uint8)
-            np.testing.assert_array_equal(rows[:, :image.rows(memory.name).shape[1]], image.rows(memory.name)[:len(rows)])
+            rows = np.array(
+                [
+                    [
+                        found[memory.address(row, chunk) + (bank << map_.address_bits - 1)]
+                        for chunk in range(memory.chunks)
+                    ]
+                    for row in range(load_rows(image, memory))
+                ],
+                "<u4",
+            ).view(np.uint8)
+            np.testing.assert_array_equal(
+                rows[:, : image.rows(memory.name).shape[1]], image.rows(memory.name)[: len(rows)]
+            )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recurrent", [False, True])
-def test_a_program_through_the_load_port_takes_the_cycles_of_its_schedule(recurrent: bool, rng: np.random.Generator) -> None:
+def test_a_program_through_the_load_port_takes_the_cycles_of_its_schedule(
+    recurrent: bool, rng: np.random.Generator
+) -> None:
     """Hundreds of loads of a dozen parts: one sample a load, where the port is what runs wait for; and all samples, where it is hidden."""
     network = conv_network(rng, recurrent=recurrent)
     program, stim = compile_program(network, BANKED), stimulus(rng, network, SAMPLES)
     assert isinstance(program, Program) and len(program.parts) > 10
-    with VerilatedParts(program, options=FAST_BUILD) as direct:  # memories filled by the back door, bank 0 alone
+    with VerilatedParts(
+        program, options=FAST_BUILD
+    ) as direct:  # memories filled by the back door, bank 0 alone
         expected = direct.run(stim)
     works = jobs(program, at_pins(program, measure(program, stim).cycles))
     for batch in (1, 5, SAMPLES):
         plan = schedule(works, batch=batch)
         with PingPong(program, batch=batch, options=FAST_BUILD) as chip:
             same(expected, chip.run(stim))
-            print(f"{len(program.parts)} parts, {batch} samples a load: {chip.clock:,} cycles, {plan.total + pauses(program, plan):,} "
-                  f"predicted; loads {plan.loading:,}, hidden {plan.hidden:,}")
+            print(
+                f"{len(program.parts)} parts, {batch} samples a load: {chip.clock:,} cycles, {plan.total + pauses(program, plan):,} "
+                f"predicted; loads {plan.loading:,}, hidden {plan.hidden:,}"
+            )
             assert chip.clock == plan.total + pauses(program, plan)
         hidden = plan.hidden / plan.loading
         assert plan.total == plan.running + plan.loading - plan.hidden
-        assert 0 < hidden < 0.5 if batch == 1 else hidden > 0.9 if batch == SAMPLES else True, (batch, hidden)
+        assert 0 < hidden < 0.5 if batch == 1 else hidden > 0.9 if batch == SAMPLES else True, (
+            batch,
+            hidden,
+        )
 
 
 @pytest.mark.slow
@@ -82,8 +103,14 @@ def test_the_command_line_takes_turns_on_two_banks(rng: np.random.Generator) -> 
     network = conv_network(rng)
     program, stim = compile_program(network, BANKED), stimulus(rng, network)
     assert isinstance(program, Program)
-    result = compare(network, stim, ["golden", "pysim", "verilator"],
-                     lambda name: open_backend(name, network, program, **({"options": FAST_BUILD} if name == "verilator" else {})))
+    result = compare(
+        network,
+        stim,
+        ["golden", "pysim", "verilator"],
+        lambda name: open_backend(
+            name, network, program, **({"options": FAST_BUILD} if name == "verilator" else {})
+        ),
+    )
     assert result.failures() == [] and result.cycles_measured == result.cycles_predicted
     with open_backend("verilator", network, program, options=FAST_BUILD) as backend:
         assert isinstance(backend, PingPong)

@@ -24,10 +24,13 @@ from tests.cosim.conftest import Small
 def counted(path: Path) -> tuple[set[int], dict[int, int]]:
     """Read anew, from the text alone: ticks of the window, and how many spikes were scanned in each."""
     text = path.read_text()
-    ids = {name: re.search(rf"\$var wire \d+ (\S+) {name} ", text).group(1) for name in ("clk", "number", "scan_valid")}
+    ids = {
+        name: re.search(rf"\$var wire \d+ (\S+) {name} ", text).group(1)
+        for name in ("clk", "number", "scan_valid")
+    }
     now, ticks, scanned = dict.fromkeys(ids, ""), set(), {}
     for line in text.partition("$dumpvars")[2].splitlines():
-        value, key = (line[1:].split() if line.startswith("b") else (line[:1], line[1:]))
+        value, key = line[1:].split() if line.startswith("b") else (line[:1], line[1:])
         name = next((n for n, i in ids.items() if i == key), None)
         if name == "clk" and value == "1" and now["number"]:
             tick = int(now["number"], 2) - 1
@@ -39,18 +42,34 @@ def counted(path: Path) -> tuple[set[int], dict[int, int]]:
 
 
 @pytest.mark.parametrize("sample, tick, before, after", [(0, 2, 1, 1), (3, 0, 1, 0), (5, 5, 0, 3)])
-@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)])
-def test_the_window_holds_what_the_model_says(small: Small, tmp_path: Path, sample: int, tick: int, before: int, after: int,
-                                              simulator: str) -> None:
-    made = record(small.folder / "image", small.stimulus, tmp_path, core=0, tick=tick, sample=sample, before=before, after=after,
-                  simulator=simulator)
+@pytest.mark.parametrize(
+    "simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)]
+)
+def test_the_window_holds_what_the_model_says(
+    small: Small, tmp_path: Path, sample: int, tick: int, before: int, after: int, simulator: str
+) -> None:
+    made = record(
+        small.folder / "image",
+        small.stimulus,
+        tmp_path,
+        core=0,
+        tick=tick,
+        sample=sample,
+        before=before,
+        after=after,
+        simulator=simulator,
+    )
     low, high = made["ticks"]
     assert (low, high) == (max(0, tick - before), min(5, tick + after))
     ticks, scanned = counted(tmp_path / "waves.vcd")
-    want = Core(small.image).run(small.stimulus.take(slice(sample, sample + 1))).counters["spikes_in"][0]
+    want = (
+        Core(small.image)
+        .run(small.stimulus.take(slice(sample, sample + 1)))
+        .counters["spikes_in"][0]
+    )
     assert ticks - {low - 1} == set(range(low, high + 1))
-    assert [scanned[t] for t in range(low, high + 1)] == want[low:high + 1].tolist()
-    assert want[low:high + 1].sum() > 0
+    assert [scanned[t] for t in range(low, high + 1)] == want[low : high + 1].tolist()
+    assert want[low : high + 1].sum() > 0
 
 
 def test_save_files_name_every_signal_once(small: Small, tmp_path: Path) -> None:
@@ -64,12 +83,16 @@ def test_save_files_name_every_signal_once(small: Small, tmp_path: Path) -> None
             case ["$upscope", *_]:
                 scope.pop()
             case ["$var", _, width, _, name, *_]:
-                found.add(".".join((*scope, name)) + (f"[{int(width) - 1}:0]" if width != "1" else ""))
+                found.add(
+                    ".".join((*scope, name)) + (f"[{int(width) - 1}:0]" if width != "1" else "")
+                )
     lines = (tmp_path / "waves.gtkw").read_text().splitlines()
     assert lines[0] == '[dumpfile] "waves.vcd"'
     assert sorted(line for line in lines if line.startswith("core.")) == sorted(found)
     commands = (tmp_path / "waves.sucl").read_text().splitlines()
-    assert {line.split()[1] for line in commands if line.startswith("variable_add")} == {name.partition("[")[0] for name in found}
+    assert {line.split()[1] for line in commands if line.startswith("variable_add")} == {
+        name.partition("[")[0] for name in found
+    }
 
 
 @pytest.mark.slow
@@ -82,7 +105,16 @@ def test_one_core_of_a_mesh(small: Small, tmp_path: Path) -> None:
     traces = MeshModel(image).run(small.stimulus.take(slice(0, 1)))
     wants = []
     for core, trace in zip(image.shares, traces, strict=False):
-        record(tmp_path / "image", small.stimulus, tmp_path / str(core), core=core, tick=2, before=2, after=3, simulator="icarus")
+        record(
+            tmp_path / "image",
+            small.stimulus,
+            tmp_path / str(core),
+            core=core,
+            tick=2,
+            before=2,
+            after=3,
+            simulator="icarus",
+        )
         _, scanned = counted(tmp_path / str(core) / "waves.vcd")
         wants.append(trace.counters["spikes_in"][0].tolist())
         assert [scanned[t] for t in range(6)] == wants[-1]
@@ -95,7 +127,14 @@ def test_a_part_that_takes_turns(small: Small, tmp_path: Path) -> None:
     program = map_network(small.network, preset("tiny,columns=32"))
     assert not isinstance(program, Image) and len(program.shares) > 1
     program.save(tmp_path / "image")
-    made = record(tmp_path / "image", small.stimulus, tmp_path, core=len(program.shares) - 1, tick=2, simulator="icarus")
+    made = record(
+        tmp_path / "image",
+        small.stimulus,
+        tmp_path,
+        core=len(program.shares) - 1,
+        tick=2,
+        simulator="icarus",
+    )
     assert made["ticks"] == [1, 3]
     _, scanned = counted(tmp_path / "waves.vcd")
     want: list[int] = []
@@ -123,22 +162,51 @@ def test_the_diagram_in_the_docs_is_of_this_rtl(tmp_path: Path) -> None:
     lane = next(lane for lane in diagram["signal"] if lane["name"] == "axon that spiked")
     assert len(lane["data"]) == trace.counters["spikes_in"][0, timing.TICK]
     assert all(len(lane["wave"]) == len(rows) for lane in diagram["signal"])
-    assert json.loads((ROOT / "docs" / "images" / "tick.json").read_text()) == diagram, "run `python -m spikeloop.cosim.waves.timing`"
+    assert json.loads((ROOT / "docs" / "images" / "tick.json").read_text()) == diagram, (
+        "run `python -m spikeloop.cosim.waves.timing`"
+    )
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (("--around", "core=0"), "--around must be such as core=3,tick=17"), (("--around", "tick=x"), "--around must be"),
-    (("--around", "core=0,tick=2,lane=1"), "--around must be"), (("--around", "core=1,tick=2"), "core of the waves must be in 0..0, not 1"),
-    (("--around", "tick=6"), "tick of the waves must be in 0..5, not 6"),
-    (("--around", "tick=1", "--sample", 6), "sample of the waves must be in 0..5, not 6"),
-    (("--around", "tick=1", "--backend", "pysim"), "simulator of waves must be one of verilator, icarus, not 'pysim'"),
-    (("--around", "tick=1", "--backend", "questa"), "backend must be one of")])
-def test_refused(small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[object, ...], words: str) -> None:
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("--around", "core=0"), "--around must be such as core=3,tick=17"),
+        (("--around", "tick=x"), "--around must be"),
+        (("--around", "core=0,tick=2,lane=1"), "--around must be"),
+        (("--around", "core=1,tick=2"), "core of the waves must be in 0..0, not 1"),
+        (("--around", "tick=6"), "tick of the waves must be in 0..5, not 6"),
+        (("--around", "tick=1", "--sample", 6), "sample of the waves must be in 0..5, not 6"),
+        (
+            ("--around", "tick=1", "--backend", "pysim"),
+            "simulator of waves must be one of verilator, icarus, not 'pysim'",
+        ),
+        (("--around", "tick=1", "--backend", "questa"), "backend must be one of"),
+    ],
+)
+def test_refused(
+    small: Small,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    arguments: tuple[object, ...],
+    words: str,
+) -> None:
     capfd.readouterr()
     with pytest.raises(SystemExit) as end:
-        main(["waves", str(small.folder / "image"), "-o", str(tmp_path / "waves"), *map(str, arguments)])
+        main(
+            [
+                "waves",
+                str(small.folder / "image"),
+                "-o",
+                str(tmp_path / "waves"),
+                *map(str, arguments),
+            ]
+        )
     captured = capfd.readouterr()
-    assert (end.value.code, captured.out) == (2, "") and words in captured.err and "\n" not in captured.err.strip()
+    assert (
+        (end.value.code, captured.out) == (2, "")
+        and words in captured.err
+        and "\n" not in captured.err.strip()
+    )
     assert not (tmp_path / "waves").exists()
 
 
@@ -150,7 +218,17 @@ def test_around() -> None:
 def test_the_command(small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     capfd.readouterr()
     with pytest.raises(SystemExit) as end:
-        main(["waves", str(small.folder / "image"), "--around", "core=0,tick=2", "-o", str(tmp_path), "--json"])
+        main(
+            [
+                "waves",
+                str(small.folder / "image"),
+                "--around",
+                "core=0,tick=2",
+                "-o",
+                str(tmp_path),
+                "--json",
+            ]
+        )
     made = json.loads(capfd.readouterr().out)
     assert end.value.code == 0 and made["ticks"] == [1, 3]
     assert all(Path(made[name]).is_file() for name in ("waves", "gtkwave", "surfer"))

@@ -14,7 +14,10 @@ SIZES = {"train": 12, "t10k": 5}
 
 
 def write_idx(path: Path, array: np.ndarray, *, packed: bool = False) -> None:
-    data = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+    data = (
+        struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+        + array.astype(np.uint8).tobytes()
+    )
     path.write_bytes(gzip.compress(data) if packed else data)
 
 
@@ -23,8 +26,16 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     rng = np.random.default_rng(0)
     ending = ".gz" if request.param else ""
     for part, count in SIZES.items():
-        write_idx(tmp_path / f"{part}-images-idx3-ubyte{ending}", rng.integers(0, 256, (count, 4, 3)), packed=request.param)
-        write_idx(tmp_path / f"{part}-labels-idx1-ubyte{ending}", np.arange(count) % 10, packed=request.param)
+        write_idx(
+            tmp_path / f"{part}-images-idx3-ubyte{ending}",
+            rng.integers(0, 256, (count, 4, 3)),
+            packed=request.param,
+        )
+        write_idx(
+            tmp_path / f"{part}-labels-idx1-ubyte{ending}",
+            np.arange(count) % 10,
+            packed=request.param,
+        )
     return tmp_path
 
 
@@ -32,7 +43,9 @@ def test_embedded_split_is_stratified_and_disjoint():
     data = load_mnist()
     assert (data.train_images.shape, data.test_images.shape) == ((4000, 784), (1000, 784))
     assert data.train_images.dtype == np.uint8 and data.train_labels.dtype == np.int64
-    assert (np.bincount(data.train_labels) == 400).all() and (np.bincount(data.test_labels) == 100).all()
+    assert (np.bincount(data.train_labels) == 400).all() and (
+        np.bincount(data.test_labels) == 100
+    ).all()
     assert not {x.tobytes() for x in data.train_images} & {x.tobytes() for x in data.test_images}
     assert len(set(data.test_labels[:50].tolist())) == 10  # shuffled: a prefix holds every class
     assert (data.pixels, data.classes) == (784, 10)
@@ -60,16 +73,19 @@ def test_source_names_the_images(folder: Path):
     assert load_mnist(folder).source != before
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (lambda d: d[:-1], r"must be 76 bytes long for shape \(5, 4, 3\), not 75"),
-    (lambda d: d + b"x", r"must be 76 bytes long .*, not 77"),
-    (lambda d: d[:10], "must be at least 16 bytes long, not 10"),
-    (lambda d: b"", "must begin with 00000803 .*, not nothing"),
-    (lambda d: b"\0\0\x08\x01" + d[4:], "must begin with 00000803 .*, not 00000801"),
-    (lambda d: b"\x80\x04K\x01." + d, "must begin with 00000803 .*, not 80044b01"),
-    (lambda d: gzip.compress(d)[:-9], "must be readable and whole"),
-    (lambda d: b"\x1f\x8b" + d, "must be readable and whole"),
-])
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda d: d[:-1], r"must be 76 bytes long for shape \(5, 4, 3\), not 75"),
+        (lambda d: d + b"x", r"must be 76 bytes long .*, not 77"),
+        (lambda d: d[:10], "must be at least 16 bytes long, not 10"),
+        (lambda d: b"", "must begin with 00000803 .*, not nothing"),
+        (lambda d: b"\0\0\x08\x01" + d[4:], "must begin with 00000803 .*, not 00000801"),
+        (lambda d: b"\x80\x04K\x01." + d, "must begin with 00000803 .*, not 80044b01"),
+        (lambda d: gzip.compress(d)[:-9], "must be readable and whole"),
+        (lambda d: b"\x1f\x8b" + d, "must be readable and whole"),
+    ],
+)
 def test_damaged_idx_is_refused(tmp_path: Path, spoil, message: str):
     path = tmp_path / "images"
     write_idx(path, np.zeros((5, 4, 3)))
@@ -84,7 +100,10 @@ def test_missing_parts_are_refused(folder: Path, tmp_path: Path):
     victim = next(folder.glob("t10k-labels*"))
     kept = victim.read_bytes()
     victim.unlink()
-    with pytest.raises(InputError, match=r"must hold t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz, not neither"):
+    with pytest.raises(
+        InputError,
+        match=r"must hold t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz, not neither",
+    ):
         load_mnist(folder)
     victim.write_bytes(kept)
     write_idx(folder / victim.name.removesuffix(".gz"), np.arange(4))

@@ -24,7 +24,9 @@ def test_rank_order_follows_its_definition(steps: int, threshold: int):
             # part of the range threshold..255, counted from the top, that the grey value lies in
             assert when == [(255 - grey) * steps // (256 - threshold)]
             times += when
-    assert times == sorted(times, reverse=True) and times[-1] == 0  # brighter is never later; the brightest comes first
+    assert (
+        times == sorted(times, reverse=True) and times[-1] == 0
+    )  # brighter is never later; the brightest comes first
 
 
 def test_rate_has_the_pixel_as_probability():
@@ -57,15 +59,16 @@ def test_level_crossing_follows_the_signal(signal: list[int], level: int):
 
 def test_level_crossing_reads_images_by_columns():
     images = np.zeros((2, 9), np.uint8)
-    images[1] = [0, 200, 200,
-                 90, 90, 0,
-                 200, 90, 200]
+    images[1] = [0, 200, 200, 90, 90, 0, 200, 90, 200]
     spikes = Encoder(name="level_crossing", steps=3, threshold=100)(images)
     assert spikes.shape == (2, 3, 6) and not spikes[0].any()
     # levels held: row 0: 0 2 2, row 1: none, row 2: 2 1 2
     assert spikes[1].tolist() == [[0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 1], [0, 0, 1, 0, 0, 0]]
     assert Encoder(name="level_crossing", steps=28).lines(784) == 56 and Encoder().lines(783) == 783
-    with pytest.raises(InputError, match="steps of the encoder must be the side of the square images it reads by columns, not 8 for 784"):
+    with pytest.raises(
+        InputError,
+        match="steps of the encoder must be the side of the square images it reads by columns, not 8 for 784",
+    ):
         Encoder(name="level_crossing")(np.zeros((1, 784), np.uint8))
 
 
@@ -75,16 +78,27 @@ def test_bit_planes_add_up_to_the_upper_bits_in_every_step(planes: int):
     spikes = encoder(GREYS).reshape(3, planes, 256)
     assert encoder.lines(256) == planes * 256
     for step in spikes:
-        assert np.array_equal((step << np.arange(planes)[:, None]).sum(0), GREYS[0] // 2**(8 - planes))
+        assert np.array_equal(
+            (step << np.arange(planes)[:, None]).sum(0), GREYS[0] // 2 ** (8 - planes)
+        )
 
 
 def test_sequence_shows_one_part_a_step():
     image = np.array([[0x10, 0x20, 0x30, 0x40, 0xFF, 0x00]], np.uint8)
-    spikes = Encoder(name="sequence", steps=3, planes=4)(image)  # lines: bit 0 of the two pixels of the part, bit 1, ...
-    assert spikes.tolist() == [[[1, 0, 0, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 1, 0, 0], [1, 0, 1, 0, 1, 0, 1, 0]]]
-    assert Encoder(name="sequence", steps=6, planes=1)(image).tolist() == [[[0], [0], [0], [0], [1], [0]]]  # pixel by pixel
+    spikes = Encoder(name="sequence", steps=3, planes=4)(
+        image
+    )  # lines: bit 0 of the two pixels of the part, bit 1, ...
+    assert spikes.tolist() == [
+        [[1, 0, 0, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 1, 0, 0], [1, 0, 1, 0, 1, 0, 1, 0]]
+    ]
+    assert Encoder(name="sequence", steps=6, planes=1)(image).tolist() == [
+        [[0], [0], [0], [0], [1], [0]]
+    ]  # pixel by pixel
     assert Encoder(name="sequence", steps=28).lines(784) == 112
-    with pytest.raises(InputError, match="steps of the encoder must divide the 6 pixels that it reads in equal parts, not be 4"):
+    with pytest.raises(
+        InputError,
+        match="steps of the encoder must divide the 6 pixels that it reads in equal parts, not be 4",
+    ):
         Encoder(name="sequence", steps=4)(image)
 
 
@@ -100,21 +114,29 @@ def test_encoding_is_repeatable_and_prefix_true(name: str):
         assert not np.array_equal(whole, Encoder(name=name, steps=6, seed=8)(images))
 
 
-@pytest.mark.parametrize("fields, message", [
-    ({"name": "latency"}, "encoder must be one of rank_order, rate, level_crossing, bit_planes, sequence, not 'latency'"),
-    ({"steps": 0}, r"steps of the encoder must be in 1\.\.65536, not 0"),
-    ({"steps": 2.0}, r"steps of the encoder must be in 1\.\.65536, not 2\.0"),
-    ({"threshold": 0}, r"threshold of the encoder must be in 1\.\.255, not 0"),
-    ({"threshold": 256}, r"threshold of the encoder must be in 1\.\.255, not 256"),
-    ({"planes": 0}, r"planes of the encoder must be in 1\.\.8, not 0"),
-    ({"planes": 9}, r"planes of the encoder must be in 1\.\.8, not 9"),
-    ({"seed": -1}, "seed of the encoder must be in .*, not -1"),
-])
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        (
+            {"name": "latency"},
+            "encoder must be one of rank_order, rate, level_crossing, bit_planes, sequence, not 'latency'",
+        ),
+        ({"steps": 0}, r"steps of the encoder must be in 1\.\.65536, not 0"),
+        ({"steps": 2.0}, r"steps of the encoder must be in 1\.\.65536, not 2\.0"),
+        ({"threshold": 0}, r"threshold of the encoder must be in 1\.\.255, not 0"),
+        ({"threshold": 256}, r"threshold of the encoder must be in 1\.\.255, not 256"),
+        ({"planes": 0}, r"planes of the encoder must be in 1\.\.8, not 0"),
+        ({"planes": 9}, r"planes of the encoder must be in 1\.\.8, not 9"),
+        ({"seed": -1}, "seed of the encoder must be in .*, not -1"),
+    ],
+)
 def test_bad_choices_are_refused(fields: dict, message: str):
     with pytest.raises(InputError, match=message):
         Encoder(**fields)
 
 
 def test_bad_images_are_refused():
-    with pytest.raises(InputError, match=r"images must be uint8 \[image, pixel\], not float64 of shape \(2, 3\)"):
+    with pytest.raises(
+        InputError, match=r"images must be uint8 \[image, pixel\], not float64 of shape \(2, 3\)"
+    ):
         Encoder()(np.zeros((2, 3)))

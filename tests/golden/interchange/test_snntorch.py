@@ -12,16 +12,22 @@ from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 
-snn = pytest.importorskip("snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'")
+snn = pytest.importorskip(
+    "snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'"
+)
 
 STEPS = {0.0: 20, 0.5: 9, 0.75: 5, 1.0: 20}
 """decays whose shifts are exact, and for how many steps the bits below the point suffice: 1 or 2 a step, 12 of them"""
-RESETS = [(mechanism, delay) for mechanism in ("subtract", "zero", "none") for delay in (True, False)]
+RESETS = [
+    (mechanism, delay) for mechanism in ("subtract", "zero", "none") for delay in (True, False)
+]
 
 
 def forward(net: nn.Sequential, spikes: np.ndarray) -> dict[str, np.ndarray]:
     """Spikes of every Leaky, uint8 ``[sample, step, neuron]``, by snnTorch's own forward pass."""
-    made: dict[str, list[np.ndarray]] = {name: [] for name, layer in net.named_children() if isinstance(layer, snn.Leaky)}
+    made: dict[str, list[np.ndarray]] = {
+        name: [] for name, layer in net.named_children() if isinstance(layer, snn.Leaky)
+    }
     for layer in net:
         if isinstance(layer, snn.Leaky):
             layer.mem = torch.zeros(0)
@@ -43,7 +49,9 @@ def integers(layer: Any, low: int, high: int, rng: np.random.Generator) -> Any:
     """The layer with whole weights (and biases)."""
     with torch.no_grad():
         for parameter in layer.parameters():
-            parameter.copy_(torch.as_tensor(rng.integers(low, high + 1, parameter.shape), dtype=torch.float32))
+            parameter.copy_(
+                torch.as_tensor(rng.integers(low, high + 1, parameter.shape), dtype=torch.float32)
+            )
     return layer
 
 
@@ -59,17 +67,31 @@ def check(net: nn.Sequential, spikes: np.ndarray, **options: Any) -> Network:
 
 @pytest.mark.parametrize("beta", STEPS)
 @pytest.mark.parametrize("mechanism, delay", RESETS)
-def test_spike_for_spike_as_snntorch(mechanism: str, delay: bool, beta: float, rng: np.random.Generator) -> None:
+def test_spike_for_spike_as_snntorch(
+    mechanism: str, delay: bool, beta: float, rng: np.random.Generator
+) -> None:
     options = {"beta": beta, "reset_mechanism": mechanism, "reset_delay": delay}
-    net = nn.Sequential(integers(nn.Linear(12, 9), -2, 3, rng), leaky(threshold=4.0, **options), nn.Dropout(),
-                        integers(nn.Linear(9, 4, bias=False), -2, 4, rng), leaky(threshold=3.5, **options)).eval()
+    net = nn.Sequential(
+        integers(nn.Linear(12, 9), -2, 3, rng),
+        leaky(threshold=4.0, **options),
+        nn.Dropout(),
+        integers(nn.Linear(9, 4, bias=False), -2, 4, rng),
+        leaky(threshold=3.5, **options),
+    ).eval()
     if mechanism == "subtract" and not delay:
         assert sum(a.what.startswith("double resets") for a in import_snntorch(net).assumed) == 2
-        for linear, neurons in ((net[0], net[1]), (net[3], net[4])):  # thresholds that no membrane exceeds twice
+        for linear, neurons in (
+            (net[0], net[1]),
+            (net[3], net[4]),
+        ):  # thresholds that no membrane exceeds twice
             with torch.no_grad():
-                most = linear.weight.clamp(min=0).sum(dim=1) + (0 if linear.bias is None else linear.bias)
+                most = linear.weight.clamp(min=0).sum(dim=1) + (
+                    0 if linear.bias is None else linear.bias
+                )
                 neurons.threshold.fill_(float(np.ceil(float(most.max()) / (2 - beta))))
-        assert not any(a.what.startswith("double resets") for a in import_snntorch(net, bits=16).assumed)
+        assert not any(
+            a.what.startswith("double resets") for a in import_snntorch(net, bits=16).assumed
+        )
     check(net, (rng.random((40, STEPS[beta], 12)) < 0.6).astype(np.uint8))
 
 
@@ -84,7 +106,9 @@ def test_trained_here_and_rounded(rng: np.random.Generator) -> None:
     for _ in range(30):
         for layer in (net[1], net[3]):
             layer.mem = torch.zeros(0)
-        counts = sum(net(torch.as_tensor(spikes[:, step], dtype=torch.float32)) for step in range(8))
+        counts = sum(
+            net(torch.as_tensor(spikes[:, step], dtype=torch.float32)) for step in range(8)
+        )
         loss = nn.functional.cross_entropy(counts, torch.as_tensor(labels))
         optimiser.zero_grad()
         loss.backward()
@@ -98,39 +122,77 @@ def test_trained_here_and_rounded(rng: np.random.Generator) -> None:
 
 
 def test_convolutions(rng: np.random.Generator) -> None:
-    net = nn.Sequential(integers(nn.Conv2d(1, 3, 3, padding=1), -2, 3, rng), leaky(beta=1.0, threshold=8.0), nn.AvgPool2d(2), nn.Flatten(),
-                        integers(nn.Linear(12, 5), -3, 6, rng), leaky(beta=1.0, threshold=9.0, reset_mechanism="zero"))
+    net = nn.Sequential(
+        integers(nn.Conv2d(1, 3, 3, padding=1), -2, 3, rng),
+        leaky(beta=1.0, threshold=8.0),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        integers(nn.Linear(12, 5), -3, 6, rng),
+        leaky(beta=1.0, threshold=9.0, reset_mechanism="zero"),
+    )
     check(net, (rng.random((6, 10, 1, 4, 4)) < 0.4).astype(np.uint8), shape=(1, 4, 4))
 
 
 def test_double_resets_are_told_and_real(rng: np.random.Generator) -> None:
     """Far above the threshold snnTorch without delay goes its own way; the import says that it may."""
-    net = nn.Sequential(nn.Linear(1, 1, bias=False), leaky(beta=1.0, threshold=1.0, reset_delay=False))
+    net = nn.Sequential(
+        nn.Linear(1, 1, bias=False), leaky(beta=1.0, threshold=1.0, reset_delay=False)
+    )
     net[0].weight.data.fill_(3.0)
     spikes = np.zeros((1, 6, 1), np.uint8)
     spikes[0, 0] = 1
     made = import_snntorch(net, steps=6)
-    assert next(a.value for a in made.assumed if a.what == "double resets of '1'") == "1 neurons may depart"
-    assert not np.array_equal(run(made.network, {"input": spikes}).spikes["n1"], forward(net, spikes)["1"])
+    assert (
+        next(a.value for a in made.assumed if a.what == "double resets of '1'")
+        == "1 neurons may depart"
+    )
+    assert not np.array_equal(
+        run(made.network, {"input": spikes}).spikes["n1"], forward(net, spikes)["1"]
+    )
 
 
 def test_the_table_names_what_differs_between_layers() -> None:
-    net = nn.Sequential(nn.Linear(3, 3), leaky(reset_mechanism="zero"), nn.Linear(3, 2), leaky(reset_delay=False))
+    net = nn.Sequential(
+        nn.Linear(3, 3), leaky(reset_mechanism="zero"), nn.Linear(3, 2), leaky(reset_delay=False)
+    )
     table = [(a.what, a.value, a.why) for a in import_snntorch(net).assumed]
-    assert ("reset of 1", "hard", "metadata of the module") in table and ("reset of 3", "soft", "metadata of the module") in table
+    assert ("reset of 1", "hard", "metadata of the module") in table and (
+        "reset of 3",
+        "soft",
+        "metadata of the module",
+    ) in table
     assert ("compare", ">", "metadata of the module") in table
-    assert any(what == "order of the layers" and value == "0 -> 1 -> 2 -> 3" for what, value, _ in table)
+    assert any(
+        what == "order of the layers" and value == "0 -> 1 -> 2 -> 3" for what, value, _ in table
+    )
 
 
-@pytest.mark.parametrize("make, words", [
-    (nn.Sequential, "must have layers"), (lambda: nn.Sequential(nn.Linear(3, 3), nn.ReLU()), "layer '1' must be Linear"),
-    (lambda: nn.Sequential(nn.Conv2d(1, 1, 2), leaky()), "input shape must be given"),
-    (lambda: nn.Sequential(nn.Linear(3, 3), snn.Synaptic(0.5, 0.5)), "layer '1' must be"),
-    (lambda: nn.Sequential(nn.Linear(3, 3), leaky(inhibition=True)), "must be without inhibition"),
-    (lambda: nn.Sequential(nn.Linear(3, 3), leaky(graded_spikes_factor=2.0)), "must be of graded_spikes_factor 1"),
-    (lambda: nn.Sequential(nn.Linear(3, 3), leaky(threshold=0.0)), "the threshold positive, not 0.5 and 0"),
-    (lambda: nn.Sequential(nn.Linear(3, 3), leaky(beta=float("nan"))), "must be finite"),
-    (lambda: nn.Sequential(nn.Linear(3, 3), leaky(), nn.Linear(4, 2), leaky()), "must carry the shape that Affine takes")])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (nn.Sequential, "must have layers"),
+        (lambda: nn.Sequential(nn.Linear(3, 3), nn.ReLU()), "layer '1' must be Linear"),
+        (lambda: nn.Sequential(nn.Conv2d(1, 1, 2), leaky()), "input shape must be given"),
+        (lambda: nn.Sequential(nn.Linear(3, 3), snn.Synaptic(0.5, 0.5)), "layer '1' must be"),
+        (
+            lambda: nn.Sequential(nn.Linear(3, 3), leaky(inhibition=True)),
+            "must be without inhibition",
+        ),
+        (
+            lambda: nn.Sequential(nn.Linear(3, 3), leaky(graded_spikes_factor=2.0)),
+            "must be of graded_spikes_factor 1",
+        ),
+        (
+            lambda: nn.Sequential(nn.Linear(3, 3), leaky(threshold=0.0)),
+            "the threshold positive, not 0.5 and 0",
+        ),
+        (lambda: nn.Sequential(nn.Linear(3, 3), leaky(beta=float("nan"))), "must be finite"),
+        (
+            lambda: nn.Sequential(nn.Linear(3, 3), leaky(), nn.Linear(4, 2), leaky()),
+            "must carry the shape that Affine takes",
+        ),
+    ],
+)
 def test_refused(make: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         import_snntorch(make())

@@ -24,14 +24,23 @@ def random_layer(rng: np.random.Generator, inputs: int, size: int, recurrent: bo
     return layer
 
 
-def by_hand(layer: SpikingLayer, x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+def by_hand(
+    layer: SpikingLayer, x: np.ndarray, grad: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Eqs 1-2 forwards and Eqs 8-13 backwards for one sample, x ``[T, m]``, grad dL/ds ``[T, n]``: spikes, membranes, gradients."""
     p = {name: value.detach().numpy() for name, value in layer.named_parameters()}
     steps, (inputs, size) = len(x), p["weight"].shape
-    u, s = np.zeros((steps + 1, size)), np.zeros((steps + 1, size))  # index t + 1; [0] is the state before the first step
+    u, s = (
+        np.zeros((steps + 1, size)),
+        np.zeros((steps + 1, size)),
+    )  # index t + 1; [0] is the state before the first step
     for t in range(steps):
         for i in range(size):
-            u[t + 1, i] = u[t, i] * p["tau"][i] * (1 - s[t, i]) + sum(p["weight"][j, i] * x[t, j] for j in range(inputs)) + p["bias"][i]
+            u[t + 1, i] = (
+                u[t, i] * p["tau"][i] * (1 - s[t, i])
+                + sum(p["weight"][j, i] * x[t, j] for j in range(inputs))
+                + p["bias"][i]
+            )
             if "recurrent" in p:
                 u[t + 1, i] += sum(p["recurrent"][k, i] * s[t, k] for k in range(size))
             s[t + 1, i] = 1.0 if u[t + 1, i] - 1.0 >= 0 else 0.0
@@ -56,7 +65,9 @@ def by_hand(layer: SpikingLayer, x: np.ndarray, grad: np.ndarray) -> tuple[np.nd
 
 
 @pytest.mark.parametrize("recurrent", [False, True])
-def test_layer_equals_the_equations_forwards_and_backwards(rng: np.random.Generator, recurrent: bool):
+def test_layer_equals_the_equations_forwards_and_backwards(
+    rng: np.random.Generator, recurrent: bool
+):
     layer = random_layer(rng, 5, 4, recurrent)
     x, grad = (rng.random((9, 5)) < 0.4).astype(float), rng.normal(size=(9, 4))
     spikes, membranes = layer(torch.from_numpy(x)[:, None])
@@ -66,7 +77,9 @@ def test_layer_equals_the_equations_forwards_and_backwards(rng: np.random.Genera
     np.testing.assert_array_equal(spikes[:, 0].detach().numpy(), want_spikes)
     np.testing.assert_allclose(membranes[:, 0].detach().numpy(), want_membranes, atol=1e-12)
     for name, parameter in layer.named_parameters():
-        np.testing.assert_allclose(parameter.grad.numpy(), want_grads[name], atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(
+            parameter.grad.numpy(), want_grads[name], atol=1e-12, err_msg=name
+        )
 
 
 def test_batch_runs_samples_apart(rng: np.random.Generator):
@@ -74,7 +87,7 @@ def test_batch_runs_samples_apart(rng: np.random.Generator):
     x = torch.from_numpy((rng.random((6, 3, 5)) < 0.5).astype(float))
     whole, _ = layer(x)
     for i in range(3):
-        assert torch.equal(whole[:, i:i + 1], layer(x[:, i:i + 1])[0])
+        assert torch.equal(whole[:, i : i + 1], layer(x[:, i : i + 1])[0])
 
 
 def test_threshold_is_reached_from_exactly_below_and_resets_hard():
@@ -82,7 +95,10 @@ def test_threshold_is_reached_from_exactly_below_and_resets_hard():
     u, s = lif_step(zero, zero, torch.tensor([U_TH, U_TH - 2**-20]), tau)
     assert s.tolist() == [1, 0]
     u, s = lif_step(u, s, torch.tensor([0.25, 0.25]), tau)
-    assert u.tolist() == [0.25, 0.5 * (1 - 2**-20) + 0.25]  # the neuron that spiked has forgotten its membrane
+    assert u.tolist() == [
+        0.25,
+        0.5 * (1 - 2**-20) + 0.25,
+    ]  # the neuron that spiked has forgotten its membrane
 
 
 def test_surrogate_is_the_gaussian_bump():
@@ -93,7 +109,9 @@ def test_surrogate_is_the_gaussian_bump():
     fire(x).sum().backward()
     np.testing.assert_allclose(x.grad.numpy(), want, rtol=1e-12)
     wide = torch.linspace(-20, 20, 40001, dtype=torch.float64)
-    assert abs(torch.trapezoid(surrogate(wide), wide).item() - 1) < 1e-9  # the bump's area is the height of the step
+    assert (
+        abs(torch.trapezoid(surrogate(wide), wide).item() - 1) < 1e-9
+    )  # the bump's area is the height of the step
 
 
 def test_net_file_round_trip_and_clamp(tmp_path):
@@ -105,10 +123,18 @@ def test_net_file_round_trip_and_clamp(tmp_path):
             parameter.add_(torch.randn_like(parameter) * 3)
     for layer in net.layers:
         layer.clamp_()
-        assert layer.weight.abs().max() <= 1 and layer.bias.abs().max() <= 1 and 0 <= layer.tau.min() <= layer.tau.max() <= 1
+        assert (
+            layer.weight.abs().max() <= 1
+            and layer.bias.abs().max() <= 1
+            and 0 <= layer.tau.min() <= layer.tau.max() <= 1
+        )
     path = net.save(tmp_path / "net.safetensors")
     again = FloatNet.load(path)
-    assert (again.sizes, again.recurrent, again.metadata) == (net.sizes, net.recurrent, net.metadata)
+    assert (again.sizes, again.recurrent, again.metadata) == (
+        net.sizes,
+        net.recurrent,
+        net.metadata,
+    )
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
     assert path.read_bytes() == again.save(tmp_path / "again.safetensors").read_bytes()
 
@@ -118,12 +144,16 @@ def test_net_that_is_not_finite_is_refused_both_ways(tmp_path, value: float):
     net = FloatNet((3, 2))
     with torch.no_grad():
         net.layers[0].bias[1] = value
-    with pytest.raises(InputError, match=rf"layers.0.bias of the float net must be finite, not {value}"):
+    with pytest.raises(
+        InputError, match=rf"layers.0.bias of the float net must be finite, not {value}"
+    ):
         net.save(tmp_path / "net.safetensors")
     assert not list(tmp_path.iterdir())
     net.check_finite = lambda: None  # type: ignore[method-assign]
     net.save(tmp_path / "net.safetensors")
-    with pytest.raises(InputError, match=rf"layers.0.bias of the float net must be finite, not {value}"):
+    with pytest.raises(
+        InputError, match=rf"layers.0.bias of the float net must be finite, not {value}"
+    ):
         FloatNet.load(tmp_path / "net.safetensors")
 
 
@@ -131,7 +161,9 @@ def test_net_that_is_not_finite_is_refused_both_ways(tmp_path, value: float):
 def test_files_of_another_kind_are_refused(tmp_path, content: bytes):
     path = tmp_path / "net.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="must be a safetensors file written by spikeloop train, not this one"):
+    with pytest.raises(
+        InputError, match="must be a safetensors file written by spikeloop train, not this one"
+    ):
         FloatNet.load(path)
 
 

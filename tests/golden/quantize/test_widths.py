@@ -25,7 +25,9 @@ def made() -> Quantizer:
 def accuracy(bits: list[int]) -> float:
     """By quantize, which knows nothing of the sweep."""
     network, report = quantize(made().net, made().spikes, made().labels, bits=bits)
-    assert [p.weight_bits for p in network.order()] == bits and network.metadata["bits"] == (bits if bits[0] != bits[1] else bits[0])
+    assert [p.weight_bits for p in network.order()] == bits and network.metadata["bits"] == (
+        bits if bits[0] != bits[1] else bits[0]
+    )
     return report["accuracy"]["integer"]
 
 
@@ -34,7 +36,9 @@ def test_rows_are_the_nets_they_say() -> None:
     found = sweep(made(), (2, 3, 6), told.append)
     assert found["float"] == 1.0 and sum(told) == len(found["rows"]) == 9
     for row in found["rows"]:
-        bits = [row["bits"] if row["layer"] in (None, name) else 6 for name in ("hidden1", "output")]
+        bits = [
+            row["bits"] if row["layer"] in (None, name) else 6 for name in ("hidden1", "output")
+        ]
         assert (row["accuracy"], row["columns"]) == (accuracy(bits), 12 * bits[0] + 4 * bits[1])
     alone = {(row["layer"], row["bits"]): row["accuracy"] for row in found["rows"]}
     assert alone["hidden1", 2] < alone["hidden1", 6] == alone[None, 6]
@@ -56,9 +60,20 @@ def test_a_larger_drop_takes_fewer_columns() -> None:
 
 
 def test_refused() -> None:
-    for make, words in ((lambda: narrowest(made(), -1), r"--target-drop must be in 0\.\.100 points of accuracy, not -1"),
-                        (lambda: narrowest(made(), 0.0, most=2), "accuracy of 2-bit weights must be within 0 points"),
-                        (lambda: made().network([8, 8, 8]), r"weight bits must be one number or 2 \(one for each layer\), not 3"),
-                        (lambda: made().network([8, 1]), r"weight bits must be in 2\.\.16, not 1")):
+    for make, words in (
+        (
+            lambda: narrowest(made(), -1),
+            r"--target-drop must be in 0\.\.100 points of accuracy, not -1",
+        ),
+        (
+            lambda: narrowest(made(), 0.0, most=2),
+            "accuracy of 2-bit weights must be within 0 points",
+        ),
+        (
+            lambda: made().network([8, 8, 8]),
+            r"weight bits must be one number or 2 \(one for each layer\), not 3",
+        ),
+        (lambda: made().network([8, 1]), r"weight bits must be in 2\.\.16, not 1"),
+    ):
         with pytest.raises(InputError, match=words):
             make()

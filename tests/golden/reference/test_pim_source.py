@@ -15,30 +15,48 @@ from tests.make.pim_cases import pim_network
 def with_bias(network: Network, currents: np.ndarray) -> Network:
     """The network without its PIM layer, whose currents ``[step, neuron]`` are in the bias, page after page."""
     first = network.population("first")
-    paged = {key: np.repeat(getattr(first, key), len(currents), axis=0) for key in ("v_th", "v_sub", "k0", "leak_sign", "leak_shift")}
-    return replace(network, pim=None, populations=(replace(first, bias=first.bias + currents, **paged), *network.populations[1:]))
+    paged = {
+        key: np.repeat(getattr(first, key), len(currents), axis=0)
+        for key in ("v_th", "v_sub", "k0", "leak_sign", "leak_shift")
+    }
+    return replace(
+        network,
+        pim=None,
+        populations=(replace(first, bias=first.bias + currents, **paged), *network.populations[1:]),
+    )
 
 
 @pytest.mark.parametrize("held", [True, False])
 def test_currents_are_a_bias(held: bool) -> None:
     rng = np.random.default_rng(3)
     network = pim_network(rng, held=held)
-    lines, images = rng.integers(0, 2, (5, 4, 5)).astype(np.uint8), rng.integers(0, 256, (5, 36)).astype(np.uint8)
+    lines, images = (
+        rng.integers(0, 2, (5, 4, 5)).astype(np.uint8),
+        rng.integers(0, 256, (5, 36)).astype(np.uint8),
+    )
     trace = run(network, {"lines": lines, "pixels": images}, batch=2)
     assert trace.spikes["first"].any() and trace.spikes["out"].any()
     frames = 1 if held else 4
-    assert trace.currents["first"].shape == (5, frames, 32) and trace.clips["n_clip"].shape == (5, frames)
+    assert trace.currents["first"].shape == (5, frames, 32) and trace.clips["n_clip"].shape == (
+        5,
+        frames,
+    )
     steps = []
     for sample, image in enumerate(images):
         made = [pim.run(network.pim.layer, image[None], np.array([k])) for k in range(frames)]
         steps.append([m.currents.reshape(-1) for m in made])
         assert np.array_equal(trace.currents["first"][sample], steps[-1])
         assert trace.clips["n_clip"][sample].tolist() == [m.counters["n_clip"] for m in made]
-        alone = run(with_bias(network, np.broadcast_to(steps[-1], (4, 32))), {"lines": lines[sample:sample + 1]})
+        alone = run(
+            with_bias(network, np.broadcast_to(steps[-1], (4, 32))),
+            {"lines": lines[sample : sample + 1]},
+        )
         for name in ("first", "out"):
             assert np.array_equal(alone.spikes[name][0], trace.spikes[name][sample])
             assert np.array_equal(alone.membranes[name][0], trace.membranes[name][sample])
-    assert held or any(np.ptp(sample, axis=0).any() for sample in steps), "noise differs from step to step"
+    assert held or any(np.ptp(sample, axis=0).any() for sample in steps), (
+        "noise differs from step to step"
+    )
 
 
 def test_part_of_the_currents_in_another_order() -> None:

@@ -19,13 +19,21 @@ IMAGES = 300
 def test_kept_nets_are_what_their_metadata_say(name: str, shared_data: Path):
     network = load(name).network
     about = network.metadata
-    assert about["rule"] == name.partition("-")[0] and about["training"]["epochs"] == len(about["curve"])
+    assert about["rule"] == name.partition("-")[0] and about["training"]["epochs"] == len(
+        about["curve"]
+    )
     layers = structure(about["training"]["structure"], (1, 28, 28))
-    assert [p.size for p in network.populations][:len(layers)] == [layer.size for layer in layers]
+    assert [p.size for p in network.populations][: len(layers)] == [layer.size for layer in layers]
     left = sum(int(edge.fanout().sum()) for edge in network.edges if edge.target != "vote")
     if about["rule"] == "bpsr":
-        assert synapses(layers) == about["synapses_dense"] == (98600 if name == "bpsr-flat" else 108600)
-        assert 0.7 * about["synapses"] < left <= about["synapses"] < 80000  # PTQ rounds some to 0 as well, more with 4 bits
+        assert (
+            synapses(layers)
+            == about["synapses_dense"]
+            == (98600 if name == "bpsr-flat" else 108600)
+        )
+        assert (
+            0.7 * about["synapses"] < left <= about["synapses"] < 80000
+        )  # PTQ rounds some to 0 as well, more with 4 bits
     else:
         assert 0.99 * about["synapses"] < left <= about["synapses"] == synapses(layers)
     data = load_mnist(shared_data / "mnist")

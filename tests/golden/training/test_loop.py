@@ -23,15 +23,28 @@ EPOCHS = 4
 OPTIMISERS = ("adam", "sgd")
 
 
-def training(which: str, checkpoint: Path | None, kill_at: int | None = None, progress: bool = False, **options) -> tuple[nn.Module, list]:
+def training(
+    which: str,
+    checkpoint: Path | None,
+    kill_at: int | None = None,
+    progress: bool = False,
+    **options,
+) -> tuple[nn.Module, list]:
     """A small net with dropout (torch's generator) and a buffer, on drawn images (numpy's); killed by SIGKILL after ``kill_at`` updates."""
     draw = np.random.default_rng(7)
-    images, labels = draw.normal(size=(50, 12)).astype(np.float32), torch.from_numpy(draw.integers(0, 3, 50))
+    images, labels = (
+        draw.normal(size=(50, 12)).astype(np.float32),
+        torch.from_numpy(draw.integers(0, 3, 50)),
+    )
     torch.manual_seed(1)
-    net = nn.Sequential(nn.Linear(12, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+    net = nn.Sequential(
+        nn.Linear(12, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3)
+    )
     if which == "adam":
         optimiser: torch.optim.Optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
-        schedule: torch.optim.lr_scheduler.LRScheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 5 * EPOCHS)
+        schedule: torch.optim.lr_scheduler.LRScheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
+            optimiser, 5 * EPOCHS
+        )
     else:
         optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [3, 12, 17], 0.5)
@@ -48,9 +61,24 @@ def training(which: str, checkpoint: Path | None, kill_at: int | None = None, pr
         if done == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    history = fit(net, optimiser, loss, 50, **{"epochs": EPOCHS, "batch": 11, "seed": [3, 1], "schedule": schedule, "after_update": after,
-                                               "after_epoch": lambda epoch: {"number": epoch}, "checkpoint": checkpoint,
-                                               "training": {"net": which}, "progress": progress} | options)
+    history = fit(
+        net,
+        optimiser,
+        loss,
+        50,
+        **{
+            "epochs": EPOCHS,
+            "batch": 11,
+            "seed": [3, 1],
+            "schedule": schedule,
+            "after_update": after,
+            "after_epoch": lambda epoch: {"number": epoch},
+            "checkpoint": checkpoint,
+            "training": {"net": which},
+            "progress": progress,
+        }
+        | options,
+    )
     return net, history
 
 
@@ -65,7 +93,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path):
         if which == "adam":
             code = f"from pathlib import Path; from {__name__} import training; training({which!r}, Path({str(file)!r}), 13)"
             root = ROOT
-            killed = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+            killed = subprocess.run(
+                [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
+            )
             assert killed.returncode == -signal.SIGKILL and file.exists(), killed.stderr
         else:
             stopped(which, file)
@@ -81,6 +111,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path):
 
 def stopped(which: str, file: Path) -> None:
     """A training that an exception ends before its third epoch."""
+
     def before(epoch: int) -> None:
         if epoch == 2:
             raise KeyboardInterrupt
@@ -95,12 +126,20 @@ def test_every_part_of_a_checkpoint_matters(lost: str, tmp_path: Path, monkeypat
     whole, _ = training("adam", None)
     file = tmp_path / "net.training"
     stopped("adam", file)
-    for owner, name in {"optimiser": [(torch.optim.Optimizer, "load_state_dict")], "torch": [(torch, "set_rng_state")],
-                        "schedule": [(torch.optim.lr_scheduler.CosineAnnealingLR, "load_state_dict")], "rng": []}[lost]:
+    for owner, name in {
+        "optimiser": [(torch.optim.Optimizer, "load_state_dict")],
+        "torch": [(torch, "set_rng_state")],
+        "schedule": [(torch.optim.lr_scheduler.CosineAnnealingLR, "load_state_dict")],
+        "rng": [],
+    }[lost]:
         monkeypatch.setattr(owner, name, lambda *state: None)
     if lost == "rng":
         fresh = np.random.default_rng
-        monkeypatch.setattr(np.random, "default_rng", lambda seed: _Deaf(fresh(seed)) if seed == [3, 1] else fresh(seed))
+        monkeypatch.setattr(
+            np.random,
+            "default_rng",
+            lambda seed: _Deaf(fresh(seed)) if seed == [3, 1] else fresh(seed),
+        )
     resumed, _ = training("adam", file)
     assert bits(resumed) != bits(whole)
 
@@ -119,26 +158,50 @@ def test_progress_tells_rate_and_time_left(capsys: pytest.CaptureFixture[str]):
     training("adam", None, progress=True)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == EPOCHS
-    assert all(re.match(rf"train epoch {i + 1}/4  loss \d\.\d{{4}}  number {i}  [\d,]+ images/s  \d+ s left$", line)
-               for i, line in enumerate(lines)), lines
+    assert all(
+        re.match(
+            rf"train epoch {i + 1}/4  loss \d\.\d{{4}}  number {i}  [\d,]+ images/s  \d+ s left$",
+            line,
+        )
+        for i, line in enumerate(lines)
+    ), lines
 
 
 def test_foreign_and_damaged_checkpoints_are_refused(tmp_path: Path):
     file = tmp_path / "net.training"
     training("adam", file)
-    for change, key in (({"training": {"net": "other"}}, "training"), ({"batch": 10}, "batch"), ({"seed": [3, 2]}, "seed")):
-        with pytest.raises(InputError, match=rf"must be of this training, not of one that differs in {key}: delete it to begin anew"):
+    for change, key in (
+        ({"training": {"net": "other"}}, "training"),
+        ({"batch": 10}, "batch"),
+        ({"seed": [3, 2]}, "seed"),
+    ):
+        with pytest.raises(
+            InputError,
+            match=rf"must be of this training, not of one that differs in {key}: delete it to begin anew",
+        ):
             training("adam", file, **change)
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(InputError, match="must be a safetensors file written by a training, not this one"):
+    with pytest.raises(
+        InputError, match="must be a safetensors file written by a training, not this one"
+    ):
         training("adam", file)
 
 
 def test_training_that_diverges_is_refused():
     net = nn.Linear(1, 1)
-    with pytest.raises(InputError, match=r"loss of the training must be finite, not -?inf \(train, epoch 1\): choose a smaller lr"):
-        fit(net, torch.optim.SGD(net.parameters(), lr=1.0), lambda chosen, rng: net(torch.full((1, 1), torch.inf)).sum(), 1,
-            epochs=1, batch=1, seed=0)
+    with pytest.raises(
+        InputError,
+        match=r"loss of the training must be finite, not -?inf \(train, epoch 1\): choose a smaller lr",
+    ):
+        fit(
+            net,
+            torch.optim.SGD(net.parameters(), lr=1.0),
+            lambda chosen, rng: net(torch.full((1, 1), torch.inf)).sum(),
+            1,
+            epochs=1,
+            batch=1,
+            seed=0,
+        )
 
 
 def test_shift_moves_whole_images(rng: np.random.Generator):
@@ -147,16 +210,26 @@ def test_shift_moves_whole_images(rng: np.random.Generator):
     seen = set()
     for image, result in zip(images.reshape(-1, 4, 4), moved, strict=True):
         padded = np.pad(image, 1)
-        hits = [(r, c) for r in range(3) for c in range(3) if np.array_equal(padded[r:r + 4, c:c + 4], result)]
+        hits = [
+            (r, c)
+            for r in range(3)
+            for c in range(3)
+            if np.array_equal(padded[r : r + 4, c : c + 4], result)
+        ]
         assert len(hits) == 1
         seen |= set(hits)
     assert len(seen) == 9
     assert shifted(images, 0, rng) is images
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"epochs": 0}, "epochs of the training must be in .*, not 0"), ({"batch": 1.5}, r"batch of the training must be in .*, not 1\.5"),
-    ({"lr": float("inf")}, "lr of the training must be a number of at least 0, not inf")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"epochs": 0}, "epochs of the training must be in .*, not 0"),
+        ({"batch": 1.5}, r"batch of the training must be in .*, not 1\.5"),
+        ({"lr": float("inf")}, "lr of the training must be a number of at least 0, not inf"),
+    ],
+)
 def test_bad_settings_are_refused(change: dict, message: str):
     with pytest.raises(InputError, match=message):
         LoopConfig(**change)
@@ -174,7 +247,9 @@ class _Made:
 def test_the_command_line_of_a_rule(tmp_path: Path, monkeypatch, capsys):
     """The result names the command that makes it; checkpoints go once it is written, and stay where it fails."""
     out = tmp_path / "net.safetensors"
-    monkeypatch.setattr(sys, "argv", ["rule", "--out", str(out), "--p", "0.5", "--epochs", "3", "--flag"])
+    monkeypatch.setattr(
+        sys, "argv", ["rule", "--out", str(out), "--p", "0.5", "--epochs", "3", "--flag"]
+    )
 
     def parser() -> argparse.ArgumentParser:
         made = argparse.ArgumentParser()
@@ -191,10 +266,18 @@ def test_the_command_line_of_a_rule(tmp_path: Path, monkeypatch, capsys):
     assert stop.value.code == 2 and "p must be another, not this" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors.training"]
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--images", "7"])
-    command(parser(), lambda given, data, checkpoint: _Made({"accuracy": [given.epochs, len(data.train_labels), len(data.train_images)]}),
-            9)
+    command(
+        parser(),
+        lambda given, data, checkpoint: _Made(
+            {"accuracy": [given.epochs, len(data.train_labels), len(data.train_images)]}
+        ),
+        9,
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
-    assert "--epochs 3 --flag --images 7 --p 0.5 --seed 0" in out.read_text() and "{'accuracy': [3, 7, 7]}" in capsys.readouterr().out
+    assert (
+        "--epochs 3 --flag --images 7 --p 0.5 --seed 0" in out.read_text()
+        and "{'accuracy': [3, 7, 7]}" in capsys.readouterr().out
+    )
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--images", "4001"])
     with pytest.raises(SystemExit):
         command(parser(), lambda given, data, checkpoint: _Made({}), 9)

@@ -18,19 +18,35 @@ SHORT = TrainConfig(layers=(784, 40, 10), encoder=Encoder(steps=6), epochs=4)
 @pytest.fixture(scope="module")
 def data() -> Dataset:
     whole = load_mnist()
-    return replace(whole, train_images=whole.train_images[:1500], train_labels=whole.train_labels[:1500],
-                   test_images=whole.test_images[:500], test_labels=whole.test_labels[:500])
+    return replace(
+        whole,
+        train_images=whole.train_images[:1500],
+        train_labels=whole.train_labels[:1500],
+        test_images=whole.test_images[:500],
+        test_labels=whole.test_labels[:500],
+    )
 
 
-@pytest.mark.parametrize("config", [
-    pytest.param(SHORT, id="rank_order"), pytest.param(replace(SHORT, recurrent=True), id="recurrent"),
-    pytest.param(replace(SHORT, encoder=Encoder(name="rate", steps=6), spike_cost=1e-4), id="rate")])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(SHORT, id="rank_order"),
+        pytest.param(replace(SHORT, recurrent=True), id="recurrent"),
+        pytest.param(
+            replace(SHORT, encoder=Encoder(name="rate", steps=6), spike_cost=1e-4), id="rate"
+        ),
+    ],
+)
 def test_short_training_learns_and_survives_quantisation(data: Dataset, config: TrainConfig):
     net = train(config, data, progress=False)
     assert net.metadata["accuracy_float"] > 0.7  # chance is 0.1
     assert net.metadata["encoder"] == asdict(config.encoder)
     assert net.metadata["dataset"] == {"source": data.source, "train": 1500, "test": 500}
-    assert net.metadata["training"]["epochs"] == 4 and net.metadata["training"]["layers"] == [784, 40, 10]
+    assert net.metadata["training"]["epochs"] == 4 and net.metadata["training"]["layers"] == [
+        784,
+        40,
+        10,
+    ]
     spikes = Encoder(**net.metadata["encoder"])(data.test_images)
     assert accuracy(net, spikes, data.test_labels) == net.metadata["accuracy_float"]
     network, report = quantize(net, spikes, data.test_labels)
@@ -46,23 +62,35 @@ def test_one_seed_gives_the_same_bits_whatever_the_threads(data: Dataset, tmp_pa
             torch.set_num_threads(run_threads)
             torch.manual_seed(run_threads)  # the caller's generator neither matters nor is touched
             before = torch.random.get_rng_state()
-            files.append(train(config, data, progress=False).save(tmp_path / f"{run_threads}").read_bytes())
-            assert torch.get_num_threads() == run_threads and torch.equal(before, torch.random.get_rng_state())
+            files.append(
+                train(config, data, progress=False).save(tmp_path / f"{run_threads}").read_bytes()
+            )
+            assert torch.get_num_threads() == run_threads and torch.equal(
+                before, torch.random.get_rng_state()
+            )
     finally:
         torch.set_num_threads(threads)
     assert files[0] == files[1]
-    other = train(replace(config, seed=1), data, progress=False).save(tmp_path / "other").read_bytes()
+    other = (
+        train(replace(config, seed=1), data, progress=False).save(tmp_path / "other").read_bytes()
+    )
     assert other != files[0]
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"epochs": 0}, "epochs of the training must be in .*, not 0"),
-    ({"batch": 1.5}, r"batch of the training must be in .*, not 1\.5"),
-    ({"shift": 9}, r"shift of the training must be in 0\.\.8, not 9"),
-    ({"seed": -1}, "seed of the training must be in .*, not -1"),
-    ({"lr": float("nan")}, "lr of the training must be a number of at least 0, not nan"),
-    ({"spike_cost": -1.0}, r"spike_cost of the training must be a number of at least 0, not -1\.0"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"epochs": 0}, "epochs of the training must be in .*, not 0"),
+        ({"batch": 1.5}, r"batch of the training must be in .*, not 1\.5"),
+        ({"shift": 9}, r"shift of the training must be in 0\.\.8, not 9"),
+        ({"seed": -1}, "seed of the training must be in .*, not -1"),
+        ({"lr": float("nan")}, "lr of the training must be a number of at least 0, not nan"),
+        (
+            {"spike_cost": -1.0},
+            r"spike_cost of the training must be a number of at least 0, not -1\.0",
+        ),
+    ],
+)
 def test_bad_settings_are_refused(change: dict, message: str):
     with pytest.raises(InputError, match=message):
         TrainConfig(**change)
@@ -70,13 +98,21 @@ def test_bad_settings_are_refused(change: dict, message: str):
 
 def test_layers_that_do_not_fit_the_images_are_refused(data: Dataset):
     for layers in ((783, 10), (784, 9)):
-        with pytest.raises(InputError, match=r"layers must begin with 784 \(pixels\) and end with at least 10 \(classes\), not be"):
+        with pytest.raises(
+            InputError,
+            match=r"layers must begin with 784 \(pixels\) and end with at least 10 \(classes\), not be",
+        ):
             train(replace(SHORT, layers=layers), data, progress=False)
 
 
 def test_images_that_are_not_square_cannot_be_shifted(data: Dataset):
-    flat = replace(data, train_images=data.train_images[:, :783], test_images=data.test_images[:, :783])
-    with pytest.raises(InputError, match="shift of the training must be 0 for images of 783 pixels, which are not square, not 1"):
+    flat = replace(
+        data, train_images=data.train_images[:, :783], test_images=data.test_images[:, :783]
+    )
+    with pytest.raises(
+        InputError,
+        match="shift of the training must be 0 for images of 783 pixels, which are not square, not 1",
+    ):
         train(replace(SHORT, layers=(783, 10)), flat, progress=False)
 
 

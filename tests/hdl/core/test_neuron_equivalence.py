@@ -14,7 +14,16 @@ from spikeloop.hdl.core.neuron import FireStage, NeuronStep
 from spikeloop.hdl.lib.lanes import everywhere
 from spikeloop.pysim.chip.params import Chip
 
-SMALL = Chip(axons=1, columns=16, lanes=2, membrane_bits=8, leak_terms=0, refractory_bits=2, roundings=False, bounded=False)
+SMALL = Chip(
+    axons=1,
+    columns=16,
+    lanes=2,
+    membrane_bits=8,
+    leak_terms=0,
+    refractory_bits=2,
+    roundings=False,
+    bounded=False,
+)
 GEOMETRIES = {
     "fire": SMALL,
     "lower bound": SMALL.replace(bounded=True),
@@ -37,7 +46,13 @@ def same(*steps: NeuronStep | FireStage) -> bool:
     m, inputs, outputs = Module(), [], []
     for number, step in enumerate(steps):
         m.submodules[f"step{number}"] = DomainRenamer({"leak": "sync", "fire": "sync"})(step)
-        outputs.append([getattr(step, name) for name, member in step.signature.members.items() if member.flow is wiring.Out])
+        outputs.append(
+            [
+                getattr(step, name)
+                for name, member in step.signature.members.items()
+                if member.flow is wiring.Out
+            ]
+        )
     for name, member in steps[0].signature.members.items():
         if member.flow is wiring.In:
             inputs.append(pin := Signal(member.shape, name=name))

@@ -10,7 +10,14 @@ from spikeloop.hdl.core.scanner import Scanner
 from spikeloop.pysim.chip.params import SCAN_BITS
 
 
-def scan(rows: list[list[int]], bits: int, *, dense: bool = False, hold: list[int] | None = None, again: bool = False) -> tuple:
+def scan(
+    rows: list[list[int]],
+    bits: int,
+    *,
+    dense: bool = False,
+    hold: list[int] | None = None,
+    again: bool = False,
+) -> tuple:
     """Scan rows of 64-bit chunks: ((row, index, hit) of each position, cycles from start to last). hold: cycles in which ``step`` is 0."""
     dut = Scanner(rows=len(rows), bits=bits)
     found, taken = [], []
@@ -44,8 +51,13 @@ def scan(rows: list[list[int]], bits: int, *, dense: bool = False, hold: list[in
 
 
 def set_bits(rows: list[list[int]]) -> list[tuple[int, int, int]]:
-    return [(r, c * SCAN_BITS + b, 1) for r, chunks in enumerate(rows) for c, chunk in enumerate(chunks)
-            for b in range(SCAN_BITS) if chunk >> b & 1]
+    return [
+        (r, c * SCAN_BITS + b, 1)
+        for r, chunks in enumerate(rows)
+        for c, chunk in enumerate(chunks)
+        for b in range(SCAN_BITS)
+        if chunk >> b & 1
+    ]
 
 
 def popcounts(rows: list[list[int]]) -> list[int]:
@@ -55,8 +67,19 @@ def popcounts(rows: list[list[int]]) -> list[int]:
 ALL = (1 << SCAN_BITS) - 1
 
 
-@pytest.mark.parametrize("rows", [[[0]], [[1]], [[1 << 63]], [[ALL]], [[0, 0, 0]], [[0, ALL, 0]], [[1], [0], [3]],
-                                  [[5, 0], [0, 1 << 63], [0, 0]]])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[0]],
+        [[1]],
+        [[1 << 63]],
+        [[ALL]],
+        [[0, 0, 0]],
+        [[0, ALL, 0]],
+        [[1], [0], [3]],
+        [[5, 0], [0, 1 << 63], [0, 0]],
+    ],
+)
 @pytest.mark.parametrize("again", [False, True])
 def test_positions_and_cycles(rows: list[list[int]], again: bool) -> None:
     found, cycles = scan(rows, len(rows[0]) * SCAN_BITS, again=again)
@@ -65,8 +88,19 @@ def test_positions_and_cycles(rows: list[list[int]], again: bool) -> None:
 
 
 @settings(max_examples=25)
-@given(st.integers(1, 3).flatmap(lambda chunks: st.lists(st.lists(st.one_of(st.integers(0, ALL), st.sampled_from([0, 1, ALL])),
-                                                                     min_size=chunks, max_size=chunks), min_size=1, max_size=3)))
+@given(
+    st.integers(1, 3).flatmap(
+        lambda chunks: st.lists(
+            st.lists(
+                st.one_of(st.integers(0, ALL), st.sampled_from([0, 1, ALL])),
+                min_size=chunks,
+                max_size=chunks,
+            ),
+            min_size=1,
+            max_size=3,
+        )
+    )
+)
 def test_any_rows(rows: list[list[int]]) -> None:
     found, cycles = scan(rows, len(rows[0]) * SCAN_BITS)
     assert found == set_bits(rows)
@@ -77,14 +111,19 @@ def test_any_rows(rows: list[list[int]]) -> None:
 def test_dense_visits_what_exists(bits: int) -> None:
     chunks = -(-bits // SCAN_BITS)
     rng = np.random.default_rng(bits)
-    row = [int(rng.integers(0, 1 << 63)) & ((1 << min(SCAN_BITS, bits - c * SCAN_BITS)) - 1) for c in range(chunks)]
+    row = [
+        int(rng.integers(0, 1 << 63)) & ((1 << min(SCAN_BITS, bits - c * SCAN_BITS)) - 1)
+        for c in range(chunks)
+    ]
     found, cycles = scan([row], bits, dense=True)
     assert found == [(0, i, row[i // SCAN_BITS] >> i % SCAN_BITS & 1) for i in range(bits)]
     assert cycles == 2 + bits
 
 
 @settings(max_examples=25)
-@given(st.lists(st.integers(0, 255), min_size=2, max_size=2), st.sets(st.integers(0, 40), max_size=25))
+@given(
+    st.lists(st.integers(0, 255), min_size=2, max_size=2), st.sets(st.integers(0, 40), max_size=25)
+)
 def test_holding_costs_its_cycles_and_loses_nothing(row: list[int], hold: set[int]) -> None:
     rows = [row]
     free = scan(rows, 2 * SCAN_BITS)[1]

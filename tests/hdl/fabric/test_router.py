@@ -42,7 +42,9 @@ def ways(here: tuple[int, int]) -> dict[tuple[str, Rectangle], set[str]]:
                 if here in way:
                     at = way.index(here)
                     arrival = side(here, way[at - 1]) if at else "local"
-                    found.setdefault((arrival, rectangle), set()).add(side(here, way[at + 1]) if here != to else "local")
+                    found.setdefault((arrival, rectangle), set()).add(
+                        side(here, way[at + 1]) if here != to else "local"
+                    )
     return found
 
 
@@ -76,7 +78,9 @@ def test_a_fork_serves_each_output_once_whenever_it_is_ready(readiness: list[set
         for ready in [*readiness, set(PORTS), set()]:
             for port in PORTS:
                 ctx.set(dut.o[port].ready, port in ready)
-            assert {port for port in PORTS if ctx.get(dut.o[port].valid)} == set(PORTS) - set(served), "each is offered until it is served"
+            assert {port for port in PORTS if ctx.get(dut.o[port].valid)} == set(PORTS) - set(
+                served
+            ), "each is offered until it is served"
             served.extend(port for port in PORTS if port in ready and ctx.get(dut.o[port].valid))
             assert ctx.get(dut.i["local"].ready) == (len(served) == len(PORTS))
             if ctx.get(dut.i["local"].ready):
@@ -88,7 +92,9 @@ def test_a_fork_serves_each_output_once_whenever_it_is_ready(readiness: list[set
 
 
 @settings(max_examples=30)
-@given(st.lists(st.tuples(st.booleans(), st.sets(st.sampled_from(PORTS))), min_size=20, max_size=60))
+@given(
+    st.lists(st.tuples(st.booleans(), st.sets(st.sampled_from(PORTS))), min_size=20, max_size=60)
+)
 def test_an_output_keeps_its_offer_and_serves_in_turn(cycles: list[tuple[bool, set[str]]]) -> None:
     """Ports come to the local output when they like and stay until served: none waits for more than one packet of each other port."""
     dut, waiting = Crossbar(MESH, 1, 1, 8), {}
@@ -105,9 +111,13 @@ def test_an_output_keeps_its_offer_and_serves_in_turn(cycles: list[tuple[bool, s
             assert ctx.get(dut.o["local"].valid) == bool(waiting)
             if waiting:
                 port = PORTS[ctx.get(dut.o["local"].p.payload)]
-                assert port in waiting and offered in (None, port), "the offer changed before it was taken"
+                assert port in waiting and offered in (None, port), (
+                    "the offer changed before it was taken"
+                )
                 offered = None if ready else port
-                assert [p for p in PORTS if p in waiting and ctx.get(dut.i[p].ready)] == [port] * ready
+                assert [p for p in PORTS if p in waiting and ctx.get(dut.i[p].ready)] == [
+                    port
+                ] * ready
                 if ready:
                     taken.append(port)
                     del waiting[port]
@@ -122,11 +132,19 @@ def test_an_output_keeps_its_offer_and_serves_in_turn(cycles: list[tuple[bool, s
     assert most <= len(PORTS) - 1
 
 
-@pytest.mark.parametrize(("sides", "core", "ports"), [
-    ((1, 1), (0, 0), ["local"]), ((1, 5), (0, 2), ["local", "north", "south"]), ((4, 4), (0, 0), ["local", "east", "north"]),
-    ((4, 4), (3, 3), ["local", "west", "south"]), ((3, 3), (1, 1), list(PORTS)),
-])
-def test_ports_at_the_edge_are_not_built(sides: tuple[int, int], core: tuple[int, int], ports: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("sides", "core", "ports"),
+    [
+        ((1, 1), (0, 0), ["local"]),
+        ((1, 5), (0, 2), ["local", "north", "south"]),
+        ((4, 4), (0, 0), ["local", "east", "north"]),
+        ((4, 4), (3, 3), ["local", "west", "south"]),
+        ((3, 3), (1, 1), list(PORTS)),
+    ],
+)
+def test_ports_at_the_edge_are_not_built(
+    sides: tuple[int, int], core: tuple[int, int], ports: list[str]
+) -> None:
     assert ports_at(Mesh(*sides), *core) == ports
 
 

@@ -26,16 +26,23 @@ class Inputs:
 
     def __init__(self, width: int, other: int, amount: int, lanes: int = LANES):
         self.width, self.other, self.lanes = width, other, lanes
-        self.raw = {"a": Signal(width * lanes, name="a"), "b": Signal(other * lanes, name="b"), "mask": Signal(lanes, name="mask"),
-                    "sign": Signal(lanes, name="sign"), "amount": Signal(amount * lanes, name="amount")}
+        self.raw = {
+            "a": Signal(width * lanes, name="a"),
+            "b": Signal(other * lanes, name="b"),
+            "mask": Signal(lanes, name="mask"),
+            "sign": Signal(lanes, name="sign"),
+            "amount": Signal(amount * lanes, name="amount"),
+        }
 
     def planes(self, name: str) -> list[Value]:
         raw = self.raw[name]
-        return [raw[i:i + self.lanes] for i in range(0, len(raw), self.lanes)]
+        return [raw[i : i + self.lanes] for i in range(0, len(raw), self.lanes)]
 
     def vector(self, m: Module, name: str, sliced: bool, is_signed: bool = True) -> Lanes:
         raw = self.raw[name]
-        return lanes_from_bits(m, raw, self.lanes, len(raw) // self.lanes, is_signed=is_signed, sliced=sliced)
+        return lanes_from_bits(
+            m, raw, self.lanes, len(raw) // self.lanes, is_signed=is_signed, sliced=sliced
+        )
 
 
 # name: (a, b, c unsigned, inputs) -> what the operation gives
@@ -49,15 +56,21 @@ OPERATIONS: dict[str, Callable[[Lanes, Lanes, Lanes, Inputs], Sequence[Lanes | V
     "select": lambda a, b, c, i: [a.select(i.raw["mask"], b), b.select(i.raw["mask"], a)],
     "plus": lambda a, b, c, i: [a.plus(b), b.plus(a), a.plus(c)],
     "plus carry": lambda a, b, c, i: [a.plus(b, i.raw["mask"])],
-    "plus width": lambda a, b, c, i: [a.plus(b, width=3), a.plus(b, i.raw["mask"], width=3), a.plus(b, width=9)],
+    "plus width": lambda a, b, c, i: [
+        a.plus(b, width=3),
+        a.plus(b, i.raw["mask"], width=3),
+        a.plus(b, width=9),
+    ],
     "negate": lambda a, b, c, i: [a.flip(i.raw["mask"]).plus(b, i.raw["mask"])],
-    "plus_small": lambda a, b, c, i: [a.plus_small(i.planes("b")[:a.width - 1], a.width)],
+    "plus_small": lambda a, b, c, i: [a.plus_small(i.planes("b")[: a.width - 1], a.width)],
     "below": lambda a, b, c, i: [a.below(b), b.below(a), a.below(c)],
     "nonzero": lambda a, b, c, i: [a.nonzero(), c.nonzero()],
     "shift_right": lambda a, b, c, i: [a.shift_right(i.planes("amount"), sticky=False)[0]],
     "shift_right sticky": lambda a, b, c, i: a.shift_right(i.planes("amount"), sticky=True),
     # only where the lane is 0, as its description asks
-    "one_away_from_zero": lambda a, b, c, i: [a.one_away_from_zero(i.raw["mask"] & ~a.nonzero(), i.raw["sign"])],
+    "one_away_from_zero": lambda a, b, c, i: [
+        a.one_away_from_zero(i.raw["mask"] & ~a.nonzero(), i.raw["sign"])
+    ],
     "increment": lambda a, b, c, i: [a.increment(i.raw["mask"])],
     "decrement": lambda a, b, c, i: [a.decrement(i.raw["mask"])],
     "saturate": lambda a, b, c, i: a.saturate(3),
@@ -67,10 +80,19 @@ OPERATIONS: dict[str, Callable[[Lanes, Lanes, Lanes, Inputs], Sequence[Lanes | V
 
 def build(operation: str, inputs: Inputs, m: Module, sliced: bool) -> Value:
     a, b = (inputs.vector(m, name, sliced) for name in ("a", "b"))
-    return Cat(*(_bits(r) for r in OPERATIONS[operation](a, b, inputs.vector(m, "b", sliced, is_signed=False), inputs)))
+    return Cat(
+        *(
+            _bits(r)
+            for r in OPERATIONS[operation](
+                a, b, inputs.vector(m, "b", sliced, is_signed=False), inputs
+            )
+        )
+    )
 
 
-@pytest.mark.parametrize("width, other, amount", [(8, 8, 4), (7, 4, 3), (4, 7, 3), (24, 17, 5)], ids=str)
+@pytest.mark.parametrize(
+    "width, other, amount", [(8, 8, 4), (7, 4, 3), (4, 7, 3), (24, 17, 5)], ids=str
+)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_planes_are_integers(operation: str, width: int, other: int, amount: int) -> None:
     """Yosys' SAT solver: no input on which the two forms differ."""
@@ -83,22 +105,36 @@ def test_planes_are_integers(operation: str, width: int, other: int, amount: int
 def test_the_proof_sees_a_difference() -> None:
     m, inputs = Module(), Inputs(8, 8, 4)
     a, b = (inputs.vector(m, name, True) for name in ("a", "b"))
-    wrong = inputs.vector(m, "a", False).plus(inputs.vector(m, "b", False), Const(1, LANES), width=8)
+    wrong = inputs.vector(m, "a", False).plus(
+        inputs.vector(m, "b", False), Const(1, LANES), width=8
+    )
     assert not equivalent(m, list(inputs.raw.values()), [a.plus(b, width=8).bits()], [wrong.bits()])
 
 
-def reference(operation: str, a: int, b: int, c: int, mask: int, sign: int, amount: int, w: int) -> list[int]:
+def reference(
+    operation: str, a: int, b: int, c: int, mask: int, sign: int, amount: int, w: int
+) -> list[int]:
     """The operation in Python's integers, on lane 0."""
+
     def clip(x: int, bits: int) -> int:
         return min(max(x, -(1 << bits - 1)), (1 << bits - 1) - 1)
 
     return {
-        "sign": lambda: [a < 0], "flip": lambda: [~a if mask else a], "keep": lambda: [a if mask else 0],
-        "select": lambda: [a if mask else b, b if mask else a], "plus": lambda: [a + b, b + a, a + c], "plus carry": lambda: [a + b + mask],
-        "negate": lambda: [b - a if mask else b + a], "below": lambda: [a < b, b < a, a < c], "nonzero": lambda: [a != 0, c != 0],
-        "shift_right": lambda: [a >> amount], "shift_right sticky": lambda: [a >> amount, a & ((1 << amount) - 1) != 0],
+        "sign": lambda: [a < 0],
+        "flip": lambda: [~a if mask else a],
+        "keep": lambda: [a if mask else 0],
+        "select": lambda: [a if mask else b, b if mask else a],
+        "plus": lambda: [a + b, b + a, a + c],
+        "plus carry": lambda: [a + b + mask],
+        "negate": lambda: [b - a if mask else b + a],
+        "below": lambda: [a < b, b < a, a < c],
+        "nonzero": lambda: [a != 0, c != 0],
+        "shift_right": lambda: [a >> amount],
+        "shift_right sticky": lambda: [a >> amount, a & ((1 << amount) - 1) != 0],
         "one_away_from_zero": lambda: [(-1 if sign else 1) if mask and a == 0 else a],
-        "increment": lambda: [a + mask], "decrement": lambda: [a - mask], "saturate": lambda: [clip(a, 3), clip(a, 3) != a],
+        "increment": lambda: [a + mask],
+        "decrement": lambda: [a - mask],
+        "saturate": lambda: [clip(a, 3), clip(a, 3) != a],
     }[operation]()
 
 
@@ -106,11 +142,30 @@ def reference(operation: str, a: int, b: int, c: int, mask: int, sign: int, amou
 def test_operations_against_python(sliced: bool) -> None:
     """All pairs of 4-bit operands under all masks, in Amaranth's simulator; one lane; each shift amount many times."""
     inputs, m = Inputs(4, 4, 3, lanes=1), Module()
-    names = ["sign", "flip", "keep", "select", "plus", "plus carry", "negate", "below", "nonzero", "shift_right", "shift_right sticky",
-             "one_away_from_zero", "increment", "decrement", "saturate"]
+    names = [
+        "sign",
+        "flip",
+        "keep",
+        "select",
+        "plus",
+        "plus carry",
+        "negate",
+        "below",
+        "nonzero",
+        "shift_right",
+        "shift_right sticky",
+        "one_away_from_zero",
+        "increment",
+        "decrement",
+        "saturate",
+    ]
     outputs = {}
     for name in names:
-        a, b, c = inputs.vector(m, "a", sliced), inputs.vector(m, "b", sliced), inputs.vector(m, "b", sliced, is_signed=False)
+        a, b, c = (
+            inputs.vector(m, "a", sliced),
+            inputs.vector(m, "b", sliced),
+            inputs.vector(m, "b", sliced, is_signed=False),
+        )
         for index, result in enumerate(OPERATIONS[name](a, b, c, inputs)):
             bits = _bits(result)
             wire = Signal(len(bits), name=f"out_{len(outputs)}")
@@ -120,14 +175,30 @@ def test_operations_against_python(sliced: bool) -> None:
     async def process(ctx) -> None:
         for a, b, mask, sign in itertools.product(range(16), range(16), range(2), range(2)):
             amount = (a + 3 * b + mask) % 8 if b != a else (b >> 1)
-            for name, value in (("a", a), ("b", b), ("mask", mask), ("sign", sign), ("amount", amount)):
+            for name, value in (
+                ("a", a),
+                ("b", b),
+                ("mask", mask),
+                ("sign", sign),
+                ("amount", amount),
+            ):
                 ctx.set(inputs.raw[name], value)
             await ctx.delay(1e-9)
             signed_a, signed_b = (x - 16 * (x > 7) for x in (a, b))
             for name in names:
-                for index, value in enumerate(reference(name, signed_a, signed_b, b, mask, sign, amount, 4)):
+                for index, value in enumerate(
+                    reference(name, signed_a, signed_b, b, mask, sign, amount, 4)
+                ):
                     wire = outputs[name, index]
-                    assert ctx.get(wire) == value % (1 << len(wire)), (name, index, a, b, mask, sign, amount)
+                    assert ctx.get(wire) == value % (1 << len(wire)), (
+                        name,
+                        index,
+                        a,
+                        b,
+                        mask,
+                        sign,
+                        amount,
+                    )
 
     simulator = Simulator(m)
     simulator.add_testbench(process)

@@ -49,7 +49,9 @@ def test_every_byte_through_both(divisor: int) -> None:
         await ctx.tick().repeat(12 * divisor)
 
     async def take(ctx) -> None:
-        async for _, reset, valid, payload in ctx.tick().sample(receiver.o.valid, receiver.o.payload):
+        async for _, reset, valid, payload in ctx.tick().sample(
+            receiver.o.valid, receiver.o.payload
+        ):
             if valid and not reset:
                 got.append(payload)
 

@@ -34,8 +34,13 @@ def test_rtl_is_the_golden(seed: int) -> None:
         images, streams = random_images(rng, layer, 2), rng.integers(0, 1 << 40, 2)
         model.load(layer)
         ours, want = model.run(images, streams), golden.run(layer, images, streams)
-        assert np.array_equal(ours.codes, want.codes) and np.array_equal(ours.currents, want.currents), f"seed {seed}, {number}"
-        assert (ours.counters["n_sat"], ours.counters["n_clip"]) == (want.saturated.sum(), want.clipped.sum())
+        assert np.array_equal(ours.codes, want.codes) and np.array_equal(
+            ours.currents, want.currents
+        ), f"seed {seed}, {number}"
+        assert (ours.counters["n_sat"], ours.counters["n_clip"]) == (
+            want.saturated.sum(),
+            want.clipped.sum(),
+        )
     model.close()
 
 
@@ -56,8 +61,21 @@ def test_rtl_is_chip_model_and_golden_on_many_geometries(geometry: int, seed: in
 
 def test_ideal_settings_are_the_exact_product_for_all_inputs() -> None:
     """All 256 images of 4 pixels of 2 bits times all 256 rows of 4 weights of 2 bits, 2 rows at a time."""
-    p = PimParams(banks=4, columns=16, rows=32, weight_bits=2, pixel_bits=2, pulse_bits=2, active_rows=2, share=4, adc_bits=5)
-    images, weights = np.array(list(product(range(4), repeat=4))), np.array(list(product(range(-2, 2), repeat=4)))
+    p = PimParams(
+        banks=4,
+        columns=16,
+        rows=32,
+        weight_bits=2,
+        pixel_bits=2,
+        pulse_bits=2,
+        active_rows=2,
+        share=4,
+        adc_bits=5,
+    )
+    images, weights = (
+        np.array(list(product(range(4), repeat=4))),
+        np.array(list(product(range(-2, 2), repeat=4))),
+    )
     layer = PimLayer.make(p, PimWindow.make((4,)), weights)
     model = PimModel(p, optimise=False)
     model.load(layer)

@@ -36,11 +36,21 @@ def test_golden_equals_the_model(width: int, height: int, engine: str | None, se
         network, trace = case.network, case.image.gather(case.traces)
         golden = integer.run(network, case.stimulus.dense(network))
         for p in network.populations:
-            assert np.array_equal(unpack(trace.spikes[p.name], p.size), golden.spikes[p.name]), (seed, i, p.name)
-            assert np.array_equal(trace.membranes[p.name], golden.membranes[p.name]), (seed, i, p.name)
+            assert np.array_equal(unpack(trace.spikes[p.name], p.size), golden.spikes[p.name]), (
+                seed,
+                i,
+                p.name,
+            )
+            assert np.array_equal(trace.membranes[p.name], golden.membranes[p.name]), (
+                seed,
+                i,
+                p.name,
+            )
             compared += golden.spikes[p.name].size
         spikes += int(trace.counters["spikes_out"].sum())
-        assert trace.counters["saturations"].sum() == sum(s.sum() for s in golden.saturations.values())
+        assert trace.counters["saturations"].sum() == sum(
+            s.sum() for s in golden.saturations.values()
+        )
     print(f"{compared:,} neuron-steps compared, {spikes:,} spikes")
     assert spikes
 
@@ -51,45 +61,82 @@ def test_the_cases_of_the_regression_have_every_feature() -> None:
 
 
 def test_samples_are_independent_of_their_company(seed: int) -> None:
-    case = mesh_case(np.random.default_rng(seed), CHIP.replace(mesh_width=2, mesh_height=2), samples=4, engine=None)
+    case = mesh_case(
+        np.random.default_rng(seed),
+        CHIP.replace(mesh_width=2, mesh_height=2),
+        samples=4,
+        engine=None,
+    )
     alone = [case.model.run(case.stimulus.take(slice(i, i + 1))) for i in range(4)]
     for n, trace in enumerate(case.traces):
         for name in trace.counters:
-            assert np.array_equal(trace.counters[name], np.concatenate([t[n].counters[name] for t in alone]))
+            assert np.array_equal(
+                trace.counters[name], np.concatenate([t[n].counters[name] for t in alone])
+            )
 
 
 def star(*, targets: int, delay: int = 1) -> Network:
     """One neuron a that always spikes, and ``targets`` neurons that listen to it, ahead of the output."""
     listeners = [Population.make(f"t{i}", 1, weight_bits=4, start=1) for i in range(targets)]
     populations = [Population.make("a", 1, weight_bits=4, v_th=0), *listeners]
-    edges = [Edge(source="x", target="a", weights=np.ones((1, 1), np.int32)),
-             *(Edge(source="a", target=f"t{i}", weights=np.ones((1, 1), np.int32), delay=delay - 1) for i in range(targets))]
-    return Network(name="star", inputs=(Input(name="x", size=1),), populations=tuple(populations), edges=tuple(edges), steps=3,
-                   output="t0", membrane_bits=12)
+    edges = [
+        Edge(source="x", target="a", weights=np.ones((1, 1), np.int32)),
+        *(
+            Edge(source="a", target=f"t{i}", weights=np.ones((1, 1), np.int32), delay=delay - 1)
+            for i in range(targets)
+        ),
+    ]
+    return Network(
+        name="star",
+        inputs=(Input(name="x", size=1),),
+        populations=tuple(populations),
+        edges=tuple(edges),
+        steps=3,
+        output="t0",
+        membrane_bits=12,
+    )
 
 
 def test_a_spike_takes_a_cycle_per_entry() -> None:
     """Neuron a spikes in three ticks: to its own core; or also to two others, which form no rectangle with each other."""
     alone, joined = star(targets=1), star(targets=3)
     near = map_mesh(alone, LEAN, [everything(alone)])
-    far = map_mesh(joined, LEAN, [{"a": np.arange(1), "t0": np.arange(1)}, {"t1": np.arange(1)}, {"t2": np.arange(1)}])
+    far = map_mesh(
+        joined,
+        LEAN,
+        [{"a": np.arange(1), "t0": np.arange(1)}, {"t1": np.arange(1)}, {"t2": np.arange(1)}],
+    )
     routes = [Core(image.cores[0].image).neurons.route for image in (near, far)]
-    assert [r["kind"][r["neuron"] == 0].tolist() for r in routes] == [[ROUTE_LOCAL], [ROUTE_PACKET, ROUTE_PACKET, ROUTE_LOCAL]]
+    assert [r["kind"][r["neuron"] == 0].tolist() for r in routes] == [
+        [ROUTE_LOCAL],
+        [ROUTE_PACKET, ROUTE_PACKET, ROUTE_LOCAL],
+    ]
     stimulus = Stimulus.pack({"x": np.zeros((1, 3, 1), np.uint8)})
     for engine in ("numpy", None):
-        near_cycles, far_cycles = (MeshModel(image, engine).run(stimulus)[0].counters["cycles"] for image in (near, far))
+        near_cycles, far_cycles = (
+            MeshModel(image, engine).run(stimulus)[0].counters["cycles"] for image in (near, far)
+        )
         assert (far_cycles - near_cycles).tolist() == [[2, 2, 2, 0]]
 
 
 def test_the_output_leaves_beside_its_packets() -> None:
     network = replace(star(targets=2), output="a")
-    image = map_mesh(network, LEAN, [{"a": np.arange(1)}, {"t0": np.arange(1)}, {}, {"t1": np.arange(1)}])
+    image = map_mesh(
+        network, LEAN, [{"a": np.arange(1)}, {"t0": np.arange(1)}, {}, {"t1": np.arange(1)}]
+    )
     route = Core(image.cores[0].image).neurons.route
     assert sorted(route["kind"].tolist()) == [ROUTE_OUT, ROUTE_PACKET]
     packet = int(np.flatnonzero(route["kind"] == ROUTE_PACKET)[0])
-    assert [int(route[side][packet]) for side in ("x0", "y0", "x1", "y1")] == [1, 0, 1, 1]  # one packet for both cores
+    assert [int(route[side][packet]) for side in ("x0", "y0", "x1", "y1")] == [
+        1,
+        0,
+        1,
+        1,
+    ]  # one packet for both cores
     spikes = MeshModel(image).run(Stimulus.pack({"x": np.zeros((1, 3, 1), np.uint8)}))
-    assert [unpack(spikes[n].spikes[name], 1).ravel().tolist() for n, name in ((1, "t0"), (3, "t1"))] == [[1, 1, 1]] * 2
+    assert [
+        unpack(spikes[n].spikes[name], 1).ravel().tolist() for n, name in ((1, "t0"), (3, "t1"))
+    ] == [[1, 1, 1]] * 2
 
 
 def test_a_core_without_neurons_walks_its_words() -> None:
@@ -97,18 +144,28 @@ def test_a_core_without_neurons_walks_its_words() -> None:
     image = map_mesh(network, LEAN, [everything(network)])
     traces = MeshModel(image).run(Stimulus.pack({"x": np.ones((1, 4, 3), np.uint8)}))
     d = LEAN.derived
-    assert set(traces[3].counters["cycles"].ravel().tolist()) == {1 + 2 * d.words + 1 + 1 + 4 + d.words}
+    assert set(traces[3].counters["cycles"].ravel().tolist()) == {
+        1 + 2 * d.words + 1 + 1 + 4 + d.words
+    }
     assert not traces[3].spikes
-    single = Core(replace(image.cores[0].image)).run(Stimulus.pack({"x": np.ones((1, 4, 3), np.uint8)}))
+    single = Core(replace(image.cores[0].image)).run(
+        Stimulus.pack({"x": np.ones((1, 4, 3), np.uint8)})
+    )
     assert np.array_equal(traces[0].counters["cycles"], single.counters["cycles"])
 
 
-@pytest.mark.parametrize(("shares", "message"), [
-    ([{}] * 5, r"cores for network 'small' must be at most 4 \(2 x 2 mesh\), not 5"),
-    ([{"hid": np.arange(3)}], "neuron 0 of population 'out' must lie on one core, not on 0"),
-    ([{"hid": np.arange(3), "out": np.arange(2)}, {"out": np.array([1])}], "neuron 1 of population 'out' must lie on one core, not on 2"),
-    ([{"his": np.arange(3)}], "population of a core must be one of hid, out, not 'his'"),
-])
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ([{}] * 5, r"cores for network 'small' must be at most 4 \(2 x 2 mesh\), not 5"),
+        ([{"hid": np.arange(3)}], "neuron 0 of population 'out' must lie on one core, not on 0"),
+        (
+            [{"hid": np.arange(3), "out": np.arange(2)}, {"out": np.array([1])}],
+            "neuron 1 of population 'out' must lie on one core, not on 2",
+        ),
+        ([{"his": np.arange(3)}], "population of a core must be one of hid, out, not 'his'"),
+    ],
+)
 def test_shares_are_checked(shares: list[dict[str, np.ndarray]], message: str) -> None:
     with pytest.raises(InputError, match=message):
         map_mesh(small.network(), LEAN, shares)
@@ -116,14 +173,18 @@ def test_shares_are_checked(shares: list[dict[str, np.ndarray]], message: str) -
 
 def test_what_no_mesh_can_do_is_refused() -> None:
     late = star(targets=1, delay=5)
-    with pytest.raises(InputError, match=r"population 'a' must be in 1..3 on this chip \(delay_max\), not 5"):
+    with pytest.raises(
+        InputError, match=r"population 'a' must be in 1..3 on this chip \(delay_max\), not 5"
+    ):
         map_mesh(late, LEAN, [{"a": np.arange(1)}, {"t0": np.arange(1)}])
     wide = star(targets=3)
     shares = [{"a": np.arange(1)}, {"t0": np.arange(1)}, {"t1": np.arange(1)}, {"t2": np.arange(1)}]
     with pytest.raises(InputError, match=r"must be at most 0 in a core of this chip \(chain\)"):
         map_mesh(wide, LEAN.replace(chain=0), shares)
     with pytest.raises(InputError, match=r"at most \d+ cores \(31 address bits in all\), not 4096"):
-        MemoryMap(Chip(axons=1152, columns=4096, lanes=128, digit_bits=4, mesh_width=64, mesh_height=64))
+        MemoryMap(
+            Chip(axons=1152, columns=4096, lanes=128, digit_bits=4, mesh_width=64, mesh_height=64)
+        )
 
 
 def test_without_shares_the_parts_of_the_partition_lie_core_after_core() -> None:

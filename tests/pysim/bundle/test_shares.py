@@ -16,7 +16,9 @@ from spikeloop.pysim.image.image import Image, row_bytes
 from tests.campaigns.regression.mesh import mesh_case
 from tests.make import small
 
-CHIP = Chip(axons=130, columns=64, lanes=8, membrane_bits=10, chain=256, mesh_width=3, mesh_height=2)
+CHIP = Chip(
+    axons=130, columns=64, lanes=8, membrane_bits=10, chain=256, mesh_width=3, mesh_height=2
+)
 
 
 def test_a_mesh_comes_back_as_it_was(tmp_path: Path, seed: int) -> None:
@@ -25,14 +27,25 @@ def test_a_mesh_comes_back_as_it_was(tmp_path: Path, seed: int) -> None:
         case.image.save(tmp_path / "mesh")  # an earlier one is replaced
         again = load_bundle(tmp_path / "mesh")
         assert isinstance(again, MeshImage)
-        assert (again.chip, again.network, again.populations) == (case.image.chip, case.image.network, case.image.populations)
+        assert (again.chip, again.network, again.populations) == (
+            case.image.chip,
+            case.image.network,
+            case.image.populations,
+        )
         assert again.cores.keys() == case.image.cores.keys()
         for a, b in zip(case.image.cores.values(), again.cores.values(), strict=True):
             assert a.lines.keys() == b.lines.keys() and a.neurons.keys() == b.neurons.keys()
-            assert all(np.array_equal(a.image.memories[n], b.image.memories[n]) for n in a.image.memories)
-        for expected, got in zip(case.traces, MeshModel(again, "numpy").run(case.stimulus), strict=True):
+            assert all(
+                np.array_equal(a.image.memories[n], b.image.memories[n]) for n in a.image.memories
+            )
+        for expected, got in zip(
+            case.traces, MeshModel(again, "numpy").run(case.stimulus), strict=True
+        ):
             for kind in ("spikes", "membranes", "counters"):
-                assert all(np.array_equal(array, getattr(got, kind)[name]) for name, array in getattr(expected, kind).items())
+                assert all(
+                    np.array_equal(array, getattr(got, kind)[name])
+                    for name, array in getattr(expected, kind).items()
+                )
     assert [p.name for p in tmp_path.iterdir()] == ["mesh"]
 
 
@@ -51,23 +64,45 @@ def saved(tmp_path: Path, seed: int) -> Path:
     return mesh_case(np.random.default_rng(seed), CHIP).image.save(tmp_path / "mesh")
 
 
-@pytest.mark.parametrize(("spoil", "says"), [
-    (lambda f: (f / "cores.safetensors").write_bytes((f / "cores.safetensors").read_bytes()[:-8]), "must be a safetensors file"),
-    (lambda f: (f / "cores.safetensors").unlink(), "must hold mesh.json and cores.safetensors, not miss one"),
-    (lambda f: (f / "mesh.json").write_text((f / "mesh.json").read_text().replace('"mesh_width": 3', '"mesh_width": 2')),
-     "not damaged or edited"),
-    (lambda f: next(f.glob("core*/manifest.json")).unlink(), "manifest.json of image"),
-    (lambda f: next(f.glob("core*/core0/synapse.mem")).write_text("0"), "truncated"),
-])
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (
+            lambda f: (f / "cores.safetensors").write_bytes(
+                (f / "cores.safetensors").read_bytes()[:-8]
+            ),
+            "must be a safetensors file",
+        ),
+        (
+            lambda f: (f / "cores.safetensors").unlink(),
+            "must hold mesh.json and cores.safetensors, not miss one",
+        ),
+        (
+            lambda f: (f / "mesh.json").write_text(
+                (f / "mesh.json").read_text().replace('"mesh_width": 3', '"mesh_width": 2')
+            ),
+            "not damaged or edited",
+        ),
+        (lambda f: next(f.glob("core*/manifest.json")).unlink(), "manifest.json of image"),
+        (lambda f: next(f.glob("core*/core0/synapse.mem")).write_text("0"), "truncated"),
+    ],
+)
 def test_damage_is_found(saved: Path, spoil, says: str) -> None:
     spoil(saved)
     with pytest.raises(InputError, match=says):
         load_bundle(saved)
 
 
-@pytest.mark.parametrize(("corner", "says"), [
-    ((3, 0, 3, 0), "core must lie in the 3 x 2 mesh, not at x = 3, y = 0"),
-    ((2, 1, 2, 1), "destination of spikes of core 0 in mesh .* must be a core with neurons, not core 5")])
+@pytest.mark.parametrize(
+    ("corner", "says"),
+    [
+        ((3, 0, 3, 0), "core must lie in the 3 x 2 mesh, not at x = 3, y = 0"),
+        (
+            (2, 1, 2, 1),
+            "destination of spikes of core 0 in mesh .* must be a core with neurons, not core 5",
+        ),
+    ],
+)
 def test_a_destination_out_of_reach(tmp_path: Path, corner: tuple[int, ...], says: str) -> None:
     """Routes of a sound folder that name a core which is none."""
     network = small.network()
@@ -77,15 +112,28 @@ def test_a_destination_out_of_reach(tmp_path: Path, corner: tuple[int, ...], say
     routes = unpack_plain(record, image.bits("routes"))
     for side, value in zip(("x0", "y0", "x1", "y1"), corner, strict=True):
         routes[side][routes["kind"] == ROUTE_PACKET] = value
-    astray = replace(image, memories={**image.memories, "routes": row_bytes(pack_plain(record, routes))})
-    replace(mesh, cores={**mesh.cores, 0: replace(mesh.cores[0], image=astray)}).save(tmp_path / "mesh")
+    astray = replace(
+        image, memories={**image.memories, "routes": row_bytes(pack_plain(record, routes))}
+    )
+    replace(mesh, cores={**mesh.cores, 0: replace(mesh.cores[0], image=astray)}).save(
+        tmp_path / "mesh"
+    )
     with pytest.raises(InputError, match=says):
         load_bundle(tmp_path / "mesh")
 
 
 def test_names_of_inputs_that_mean_neurons_elsewhere() -> None:
     network = small.network()
-    renamed = replace(network, inputs=tuple(replace(n, name=f"lines_{n.name}") for n in network.inputs),
-                      edges=tuple(replace(e, source=f"lines_{e.source}") if network.is_input(e.source) else e for e in network.edges))
-    with pytest.raises(InputError, match="name of an input on a mesh must not begin with 'lines_', not be 'lines_x'"):
+    renamed = replace(
+        network,
+        inputs=tuple(replace(n, name=f"lines_{n.name}") for n in network.inputs),
+        edges=tuple(
+            replace(e, source=f"lines_{e.source}") if network.is_input(e.source) else e
+            for e in network.edges
+        ),
+    )
+    with pytest.raises(
+        InputError,
+        match="name of an input on a mesh must not begin with 'lines_', not be 'lines_x'",
+    ):
         map_network(renamed, small.CHIP.replace(mesh_width=2))

@@ -60,7 +60,7 @@ def test_no_flipped_bit_and_no_missing_byte_is_taken() -> None:
     for at in range(len(wire)):
         assert open_frame(wire[:at]) is None
         for bit in range(8):
-            damaged = wire[:at] + bytes((wire[at] ^ 1 << bit,)) + wire[at + 1:]
+            damaged = wire[:at] + bytes((wire[at] ^ 1 << bit,)) + wire[at + 1 :]
             assert all(open_frame(part) is None for part in damaged.split(b"\0"))
 
 

@@ -34,8 +34,16 @@ def test_memories_hold_the_core(chip: Chip) -> None:
     assert chip.columns < 1 << m["fanout"].width and m["fanout"].rows == chip.axons
     assert m["v"].rows * m["v"].width == d.words * chip.lanes * chip.membrane_bits
     assert ("refractory" in m) == bool(chip.refractory_bits)
-    assert [memory.name for memory in MemoryMap(chip).loaded] == ["words", "fanout", "routes", "synapse", "leak", "fire", "neuron",
-                                                                      *(["bound"] if chip.bounded else [])]
+    assert [memory.name for memory in MemoryMap(chip).loaded] == [
+        "words",
+        "fanout",
+        "routes",
+        "synapse",
+        "leak",
+        "fire",
+        "neuron",
+        *(["bound"] if chip.bounded else []),
+    ]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -50,6 +58,10 @@ def test_a_second_bank_is_one_address_bit_on_top(name: str) -> None:
 def test_registers(name: str) -> None:
     chip, registers = PRESETS[name], MemoryMap(PRESETS[name]).registers
     assert registers["id"].reset == CHIP_ID and registers["fingerprint"].reset == chip.fingerprint()
-    assert (registers["axons"].reset, registers["columns"].reset, registers["lanes"].reset) == (chip.axons, chip.columns, chip.lanes)
+    assert (registers["axons"].reset, registers["columns"].reset, registers["lanes"].reset) == (
+        chip.axons,
+        chip.columns,
+        chip.lanes,
+    )
     for counter in COUNTERS:
         assert registers[f"{counter}_high"].address == registers[counter].address + 1

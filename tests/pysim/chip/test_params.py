@@ -10,17 +10,30 @@ from spikeloop.pysim.chip.params import PRESETS, SCAN_BITS, Chip, preset
 from spikeloop.pysim.common.errors import InputError
 
 chips = st.builds(
-    lambda digit_bits, digits, **rest: Chip(digit_bits=digit_bits, columns=digit_bits * digits, **rest),
-    digit_bits=st.sampled_from([1, 2, 4, 8]), digits=st.integers(1, 8192), axons=st.integers(1, 65536), lanes=st.integers(1, 1024),
-    membrane_bits=st.integers(8, 32), delay_max=st.integers(1, 16), pages=st.sampled_from([1, 2, 4, 8, 16, 32, 64]),
-    leak_terms=st.integers(0, 3), refractory_bits=st.integers(0, 6), roundings=st.booleans(), bounded=st.booleans())
+    lambda digit_bits, digits, **rest: Chip(
+        digit_bits=digit_bits, columns=digit_bits * digits, **rest
+    ),
+    digit_bits=st.sampled_from([1, 2, 4, 8]),
+    digits=st.integers(1, 8192),
+    axons=st.integers(1, 65536),
+    lanes=st.integers(1, 1024),
+    membrane_bits=st.integers(8, 32),
+    delay_max=st.integers(1, 16),
+    pages=st.sampled_from([1, 2, 4, 8, 16, 32, 64]),
+    leak_terms=st.integers(0, 3),
+    refractory_bits=st.integers(0, 6),
+    roundings=st.booleans(),
+    bounded=st.booleans(),
+)
 
 
 def test_presets() -> None:
     assert set(PRESETS) == {"tiny", "default", "zou2021", "full", "ulx3s-85f", "hx8k"}
     assert preset("zou2021").derived.words == 12
     assert preset("full").derived.digits == 1024
-    with pytest.raises(InputError, match="must be one of tiny, default, zou2021, full, ulx3s-85f, hx8k, not 'huge'"):
+    with pytest.raises(
+        InputError, match="must be one of tiny, default, zou2021, full, ulx3s-85f, hx8k, not 'huge'"
+    ):
         preset("huge")
 
 
@@ -34,9 +47,17 @@ def test_widths_hold_the_extremes(chip: Chip) -> None:
     assert chip.axons << 15 <= 1 << (d.sum_bits - 1)
     assert (chip.axons << 15) + (1 << (p - 1)) <= 1 << (d.current_bits - 1)
     assert (chip.axons << 15) + (5 << (p - 1)) <= 1 << (d.total_bits - 1)
-    assert chip.axons < 1 << d.count_bits and p < 1 << d.shift_bits and chip.delay_max < 1 << d.delay_bits
+    assert (
+        chip.axons < 1 << d.count_bits
+        and p < 1 << d.shift_bits
+        and chip.delay_max < 1 << d.delay_bits
+    )
     assert d.join_max * chip.digit_bits == 16
-    assert chip.axons - 1 < 1 << d.axon_bits and d.words - 1 < 1 << d.word_bits and chip.pages - 1 < 1 << d.page_bits
+    assert (
+        chip.axons - 1 < 1 << d.axon_bits
+        and d.words - 1 < 1 << d.word_bits
+        and chip.pages - 1 < 1 << d.page_bits
+    )
 
 
 @given(chips)
@@ -46,10 +67,30 @@ def test_dictionary_and_fingerprint(chip: Chip) -> None:
     assert other.fingerprint() != chip.fingerprint() == Chip.from_dict(chip.to_dict()).fingerprint()
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("axons", 0), ("axons", 65537), ("axons", "8"), ("axons", True), ("columns", 0), ("lanes", 0), ("lanes", 4097), ("membrane_bits", 7),
-    ("membrane_bits", 33), ("delay_max", 0), ("delay_max", 17), ("pages", 0), ("pages", 3), ("pages", 128), ("leak_terms", 4),
-    ("refractory_bits", 7), ("digit_bits", 3), ("roundings", 1), ("bounded", None)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("axons", 0),
+        ("axons", 65537),
+        ("axons", "8"),
+        ("axons", True),
+        ("columns", 0),
+        ("lanes", 0),
+        ("lanes", 4097),
+        ("membrane_bits", 7),
+        ("membrane_bits", 33),
+        ("delay_max", 0),
+        ("delay_max", 17),
+        ("pages", 0),
+        ("pages", 3),
+        ("pages", 128),
+        ("leak_terms", 4),
+        ("refractory_bits", 7),
+        ("digit_bits", 3),
+        ("roundings", 1),
+        ("bounded", None),
+    ],
+)
 def test_refused(field: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"chip parameter {field} must be .*, not "):
         PRESETS["tiny"].replace(**{field: value})
@@ -60,7 +101,9 @@ def test_columns_of_whole_digits() -> None:
         Chip(axons=8, columns=30, lanes=4, digit_bits=4)
 
 
-@pytest.mark.parametrize("values", [{}, None, [], {"axons": 1}, {**PRESETS["tiny"].to_dict(), "more": 1}])
+@pytest.mark.parametrize(
+    "values", [{}, None, [], {"axons": 1}, {**PRESETS["tiny"].to_dict(), "more": 1}]
+)
 def test_dictionary_refused(values: Any) -> None:
     with pytest.raises(InputError, match="chip parameters must be exactly"):
         Chip.from_dict(values)

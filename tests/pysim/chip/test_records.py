@@ -23,9 +23,19 @@ from spikeloop.pysim.chip.records import (
     word_record,
 )
 
-RECORDS = (leak_record, fire_record, neuron_record, bound_record, word_record, route_record, event_record, output_record)
+RECORDS = (
+    leak_record,
+    fire_record,
+    neuron_record,
+    bound_record,
+    word_record,
+    route_record,
+    event_record,
+    output_record,
+)
 fields = st.lists(st.tuples(st.integers(1, 33), st.booleans()), min_size=1, max_size=8).map(
-    lambda pairs: [Field(f"f{i}", bits, signed, "") for i, (bits, signed) in enumerate(pairs)])
+    lambda pairs: [Field(f"f{i}", bits, signed, "") for i, (bits, signed) in enumerate(pairs)]
+)
 
 
 def values(record: list[Field], shape: tuple[int, ...], seed: int) -> dict[str, np.ndarray]:
@@ -33,7 +43,11 @@ def values(record: list[Field], shape: tuple[int, ...], seed: int) -> dict[str, 
     drawn = {}
     for f in record:
         low, high = (-(1 << (f.bits - 1)), 1 << (f.bits - 1)) if f.signed else (0, 1 << f.bits)
-        drawn[f.name] = np.where(rng.random(shape) < 0.3, rng.choice([low, high - 1], shape), rng.integers(low, high, shape))
+        drawn[f.name] = np.where(
+            rng.random(shape) < 0.3,
+            rng.choice([low, high - 1], shape),
+            rng.integers(low, high, shape),
+        )
     return drawn
 
 
@@ -41,7 +55,9 @@ def values(record: list[Field], shape: tuple[int, ...], seed: int) -> dict[str, 
 def test_round_trip(record: list[Field], rows: int, lanes: int, seed: int) -> None:
     lane_values, plain_values = values(record, (rows, lanes), seed), values(record, (rows,), seed)
     bits = pack_lanes(record, lanes, lane_values)
-    assert bits.shape == (rows, width(record) * lanes) and bits.dtype == np.uint8 and bits.max() <= 1
+    assert (
+        bits.shape == (rows, width(record) * lanes) and bits.dtype == np.uint8 and bits.max() <= 1
+    )
     for name, value in unpack_lanes(record, lanes, bits).items():
         np.testing.assert_array_equal(value, lane_values[name])
     bits = pack_plain(record, plain_values)
@@ -66,7 +82,9 @@ POOR = PRESETS["tiny"].replace(leak_terms=0, refractory_bits=0, roundings=False,
 @pytest.mark.parametrize("make", RECORDS)
 def test_records_of_chips(make: object, chip: Chip) -> None:
     record = make(chip)  # type: ignore[operator]
-    assert len({f.name for f in record}) == len(record) and all(f.bits >= 1 and f.meaning for f in record)
+    assert len({f.name for f in record}) == len(record) and all(
+        f.bits >= 1 and f.meaning for f in record
+    )
     names = {f.name for f in record}
     if make is leak_record:
         assert ("toward_zero" in names) == chip.roundings

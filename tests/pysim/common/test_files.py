@@ -37,7 +37,9 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     (folder / "mark").write_text("old")
     with pytest.raises(InputError, match=r"image folder must be writable, not .*No space"):
         write_folder(folder, "image", ("mark",), fill)
-    assert (folder / "mark").read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["folder"]
+    assert (folder / "mark").read_text() == "old" and [p.name for p in tmp_path.iterdir()] == [
+        "folder"
+    ]
 
 
 def test_a_seal_holds_until_a_byte_changes() -> None:

@@ -28,7 +28,12 @@ def job_lists(draw: st.DrawFn) -> list[Job]:
         sources = draw(st.sets(st.integers(0, i - 1), max_size=3)) if i else set()
         run = draw(st.lists(st.integers(1, 40), min_size=samples, max_size=samples))
         load = draw(st.integers(1, 60))
-        found[place[i]] = Job(name=f"job{i}", load=load, run=np.array(run), sources=frozenset(place[s] for s in sources))
+        found[place[i]] = Job(
+            name=f"job{i}",
+            load=load,
+            run=np.array(run),
+            sources=frozenset(place[s] for s in sources),
+        )
     return [found[i] for i in range(count)]
 
 
@@ -39,12 +44,18 @@ def check(s: Schedule) -> None:
     assert len(s.turns) == len(ended) == batches * len(s.jobs)
     for t in s.turns:
         job = s.jobs[t.part]
-        assert t.end - t.begin == job.run[t.batch * s.batch:(t.batch + 1) * s.batch].sum()
-        assert all(ended[t.batch, source] <= t.begin for source in job.sources), "run before its sources"
-        assert t.load is None or (t.load[1] - t.load[0] == job.load and t.load[1] <= t.begin), "run before its image is there"
+        assert t.end - t.begin == job.run[t.batch * s.batch : (t.batch + 1) * s.batch].sum()
+        assert all(ended[t.batch, source] <= t.begin for source in job.sources), (
+            "run before its sources"
+        )
+        assert t.load is None or (t.load[1] - t.load[0] == job.load and t.load[1] <= t.begin), (
+            "run before its image is there"
+        )
     for core in range(s.cores):
         runs = sorted((t.begin, t.end) for t in s.turns if t.core == core)
-        assert all(a[1] <= b[0] for a, b in zip(runs, runs[1:], strict=False)), "two runs at once on a core"
+        assert all(a[1] <= b[0] for a, b in zip(runs, runs[1:], strict=False)), (
+            "two runs at once on a core"
+        )
         for bank in (0, 1):
             here = [t for t in s.turns if (t.core, t.bank) == (core, bank)]
             assert not here or here[0].load is not None
@@ -55,7 +66,9 @@ def check(s: Schedule) -> None:
                     assert b.load[0] >= a.end, "bank overwritten while in use"
     for port in range(s.ports):
         loads = sorted(t.load for t in s.turns if t.load and t.core % s.ports == port)
-        assert all(a[1] <= b[0] for a, b in zip(loads, loads[1:], strict=False)), "two loads at once on a port"
+        assert all(a[1] <= b[0] for a, b in zip(loads, loads[1:], strict=False)), (
+            "two loads at once on a port"
+        )
 
 
 def least(s: Schedule) -> int:
@@ -65,8 +78,10 @@ def least(s: Schedule) -> int:
         longest = [0] * len(s.jobs)
         for i in order(s.jobs):
             job = s.jobs[i]
-            run = int(job.run[batch * s.batch:(batch + 1) * s.batch].sum())
-            longest[i] = run + max((longest[source] for source in job.sources), default=0 if batch else job.load)
+            run = int(job.run[batch * s.batch : (batch + 1) * s.batch].sum())
+            longest[i] = run + max(
+                (longest[source] for source in job.sources), default=0 if batch else job.load
+            )
         chains.append(max(longest))
     return max(-(-s.running // s.cores), -(-s.loading // s.ports), *chains)
 
@@ -90,19 +105,37 @@ def test_all_samples_on_one_load_are_never_slower_on_one_core(given_jobs: list[J
 
 
 def test_ping_pong_by_hand() -> None:
-    three = [Job(name=n, load=load, run=np.array(run), sources=frozenset(sources))
-             for n, load, run, sources in (("a", 10, [4, 4], []), ("b", 5, [20, 20], [0]), ("c", 30, [6, 6], [1]))]
+    three = [
+        Job(name=n, load=load, run=np.array(run), sources=frozenset(sources))
+        for n, load, run, sources in (
+            ("a", 10, [4, 4], []),
+            ("b", 5, [20, 20], [0]),
+            ("c", 30, [6, 6], [1]),
+        )
+    ]
     s = schedule(three, batch=2)
     assert [(t.core, t.bank, t.load, t.begin, t.end) for t in s.turns] == [
-        (0, 0, (0, 10), 10, 18), (0, 1, (10, 15), 18, 58), (0, 0, (18, 48), 58, 70)]
+        (0, 0, (0, 10), 10, 18),
+        (0, 1, (10, 15), 18, 58),
+        (0, 0, (18, 48), 58, 70),
+    ]
     assert (s.total, s.running, s.loading, s.hidden) == (70, 60, 45, 35)
     # sample by sample: c's bank is free of a's run only when that has ended, and so on around
     assert [(t.load, t.begin, t.end) for t in schedule(three).turns] == [
-        ((0, 10), 10, 14), ((10, 15), 15, 35), ((15, 45), 45, 51), ((45, 55), 55, 59), ((55, 60), 60, 80), ((60, 90), 90, 96)]
+        ((0, 10), 10, 14),
+        ((10, 15), 15, 35),
+        ((15, 45), 45, 51),
+        ((45, 55), 55, 59),
+        ((55, 60), 60, 80),
+        ((60, 90), 90, 96),
+    ]
 
 
 def test_two_images_stay_in_two_banks() -> None:
-    two = [Job(name="a", load=100, run=np.ones(50, np.int64)), Job(name="b", load=100, run=np.ones(50, np.int64), sources=frozenset({0}))]
+    two = [
+        Job(name="a", load=100, run=np.ones(50, np.int64)),
+        Job(name="b", load=100, run=np.ones(50, np.int64), sources=frozenset({0})),
+    ]
     s = schedule(two)
     assert s.loading == 200 and sum(t.load is None for t in s.turns) == 98
 
@@ -118,7 +151,9 @@ def test_circle_is_refused() -> None:
     def job(name: str, *sources: int) -> Job:
         return Job(name=name, load=1, run=np.ones(1, np.int64), sources=frozenset(sources))
 
-    with pytest.raises(InputError, match=r"must not listen to each other in a circle, as 'b', 'c' do"):
+    with pytest.raises(
+        InputError, match=r"must not listen to each other in a circle, as 'b', 'c' do"
+    ):
         schedule([job("a"), job("b", 0, 2), job("c", 1)])
     with pytest.raises(InputError, match=r"in a circle, as 'a' do"):
         schedule([job("a", 0)])
@@ -126,8 +161,14 @@ def test_circle_is_refused() -> None:
         schedule([job("a", 3)])
 
 
-@pytest.mark.parametrize(("change", "says"), [({"cores": 0}, "cores of a schedule must be at least 1, not 0"),
-                                              ({"batch": 0}, "batch of a schedule"), ({"ports": -1}, "load ports of a schedule")])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"cores": 0}, "cores of a schedule must be at least 1, not 0"),
+        ({"batch": 0}, "batch of a schedule"),
+        ({"ports": -1}, "load ports of a schedule"),
+    ],
+)
 def test_bad_numbers_are_refused(change: dict[str, int], says: str) -> None:
     with pytest.raises(InputError, match=says):
         schedule([Job(name="a", load=1, run=np.ones(1, np.int64))], **change)
@@ -155,8 +196,17 @@ def test_jobs_of_a_program(program: Program, rng: np.random.Generator) -> None:
     found = jobs(program, work.cycles)
     assert order(found) == list(range(len(found)))  # partition gives them in such an order
     for job, part in zip(found, program.parts, strict=True):
-        for name, lines in part.lines.items():  # the parts listened to hold the lines, and each of them one at least
-            holders = [i for i, other in enumerate(program.parts) if name in other.neurons and np.isin(lines, other.neurons[name]).any()]
+        for (
+            name,
+            lines,
+        ) in (
+            part.lines.items()
+        ):  # the parts listened to hold the lines, and each of them one at least
+            holders = [
+                i
+                for i, other in enumerate(program.parts)
+                if name in other.neurons and np.isin(lines, other.neurons[name]).any()
+            ]
             assert set(holders) <= job.sources
             held = [program.parts[i].neurons[name] for i in holders]
             assert name == "image" or np.isin(lines, np.concatenate(held)).all()
@@ -171,12 +221,14 @@ def test_a_circle_of_parts_is_refused(program: Program) -> None:
     first = next(i for i, part in enumerate(program.parts) if "image" in part.lines)
     part = program.parts[first]
     spoilt = replace(part, lines={**part.lines, "out": np.arange(3)})
-    parts = (*program.parts[:first], spoilt, *program.parts[first + 1:])
+    parts = (*program.parts[:first], spoilt, *program.parts[first + 1 :])
     with pytest.raises(InputError, match="must not listen to each other in a circle"):
         schedule(jobs(replace(program, parts=parts), np.ones((len(parts), 1), np.int64)))
 
 
-def test_words_to_load_are_those_that_a_run_reads(program: Program, rng: np.random.Generator) -> None:
+def test_words_to_load_are_those_that_a_run_reads(
+    program: Program, rng: np.random.Generator
+) -> None:
     """Behind the rows that are loaded lies garbage, and the chip model does not see it."""
     network = conv_network(np.random.default_rng(3))
     stim = stimulus(rng, network)
@@ -185,12 +237,18 @@ def test_words_to_load_are_those_that_a_run_reads(program: Program, rng: np.rand
         image, memories = part.image, {}
         for memory in MemoryMap(image.chip).loaded:
             rows = image.rows(memory.name).copy()
-            rows[load_rows(image, memory):] = rng.integers(0, 256, rows[load_rows(image, memory):].shape, dtype=np.uint8)
+            rows[load_rows(image, memory) :] = rng.integers(
+                0, 256, rows[load_rows(image, memory) :].shape, dtype=np.uint8
+            )
             memories[memory.name] = rows
-        assert load_words(image) < sum(len(image.rows(m.name)) * m.chunks for m in MemoryMap(image.chip).loaded)
+        assert load_words(image) < sum(
+            len(image.rows(m.name)) * m.chunks for m in MemoryMap(image.chip).loaded
+        )
         spoilt.append(replace(part, image=replace(image, memories=memories)))
     garbage = replace(program, parts=tuple(spoilt))
-    a, b = (p.run(stim, lambda i, part: Core(p.parts[i].image).run(part)) for p in (program, garbage))  # noqa: B023
+    a, b = (
+        p.run(stim, lambda i, part: Core(p.parts[i].image).run(part)) for p in (program, garbage)
+    )  # noqa: B023
     for name in a.membranes:
         np.testing.assert_array_equal(a.spikes[name], b.spikes[name])
         np.testing.assert_array_equal(a.membranes[name], b.membranes[name])

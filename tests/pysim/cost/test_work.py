@@ -24,16 +24,29 @@ def full_core(rng: np.random.Generator, extension: int) -> Network:
     """A ternary layer that leaves no axon and no column of a zou2021 core unused."""
     lines, neurons = ZOU.axons * extension, ZOU.columns // (2 * extension)
     weights = rng.integers(-1, 2, (lines, neurons), dtype=np.int32)
-    return Network(name="full", inputs=(Input(name="x", size=lines),), steps=1, output="p",
-                   edges=(Edge(source="x", target="p", weights=weights),),
-                   populations=(Population.make("p", neurons, weight_bits=2, weight_format=WeightFormat.TERNARY, k0=False),))
+    return Network(
+        name="full",
+        inputs=(Input(name="x", size=lines),),
+        steps=1,
+        output="p",
+        edges=(Edge(source="x", target="p", weights=weights),),
+        populations=(
+            Population.make(
+                "p", neurons, weight_bits=2, weight_format=WeightFormat.TERNARY, k0=False
+            ),
+        ),
+    )
 
 
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("number", range(6))
 def test_formula_equals_the_chip_model(number: int, dense: bool, seed: int) -> None:
     rng = np.random.default_rng([seed, number])
-    chip = (PRESETS["tiny"], PRESETS["default"].replace(pages=2), Chip(axons=150, columns=512, lanes=96, digit_bits=2, pages=2))[number % 3]
+    chip = (
+        PRESETS["tiny"],
+        PRESETS["default"].replace(pages=2),
+        Chip(axons=150, columns=512, lanes=96, digit_bits=2, pages=2),
+    )[number % 3]
     network = random_network(rng, chip)
     image, stim = pack(network, chip=chip), random_stimulus(rng, network, 5)
     trace = Core(image).run(stim, dense=dense)
@@ -43,19 +56,33 @@ def test_formula_equals_the_chip_model(number: int, dense: bool, seed: int) -> N
     assert (found.sweep > 0).all() and (found.emission > 0).all()
 
 
-@pytest.mark.parametrize(("extension", "accumulate"), [(1, 13_824), (2, 13_824), (4, 13_824), (8, 18_432), (16, 18_432)])
-def test_a_dense_tick_of_a_full_core(extension: int, accumulate: int, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(
+    ("extension", "accumulate"), [(1, 13_824), (2, 13_824), (4, 13_824), (8, 18_432), (16, 18_432)]
+)
+def test_a_dense_tick_of_a_full_core(
+    extension: int, accumulate: int, rng: np.random.Generator
+) -> None:
     """12 words x 1,152 axons. From f = 8 on the 1/f of the columns do not end with a word of 88 lanes: 2 x 9,216, 1 x 18,432."""
     image = pack(full_core(rng, extension), chip=ZOU)
-    assert image.placement.extension == extension and image.placement.columns * extension == ZOU.columns
+    assert (
+        image.placement.extension == extension
+        and image.placement.columns * extension == ZOU.columns
+    )
     stim = Stimulus.pack({"x": (rng.random((3, 1, image.placement.rows)) < 0.1).astype(np.uint8)})
     trace = Core(image).run(stim, dense=True)
     found = breakdown(image, stim, trace, dense=True)
     assert np.unique(found.accumulate).tolist() == [accumulate]
     np.testing.assert_array_equal(found.total, trace.counters["cycles"])
-    words, spikes = len(image.placement.words), unpack(trace.spikes["p"], image.placement.populations[0].size).sum(axis=2)
-    assert np.unique(found.scan).tolist() == [2 * words] and np.unique(found.start).tolist() == [1]  # each pass begins and drains
-    assert np.unique(found.sweep).tolist() == [2 * 12 + (2 + 2 + 3) * words]  # fetch all; join 2 + 2 digits, leak, fire, write back
+    words, spikes = (
+        len(image.placement.words),
+        unpack(trace.spikes["p"], image.placement.populations[0].size).sum(axis=2),
+    )
+    assert np.unique(found.scan).tolist() == [2 * words] and np.unique(found.start).tolist() == [
+        1
+    ]  # each pass begins and drains
+    assert np.unique(found.sweep).tolist() == [
+        2 * 12 + (2 + 2 + 3) * words
+    ]  # fetch all; join 2 + 2 digits, leak, fire, write back
     assert (found.emission <= 4 + spikes + 2 * 12).all() and (found.emission >= 4 + 2 * 12).all()
     if extension <= 4:
         assert accumulate == period_cycles(ZOU)
@@ -66,8 +93,13 @@ def test_a_dense_tick_of_a_full_core(extension: int, accumulate: int, rng: np.ra
 
 
 PRINTED = {  # Table 11: frames per second, mJ per frame; Tables 9 and 10: ms, a sum of rounded cells
-    "zou-lenet:1": (3642, 0.1897, 0.2745), "zou-lenet:2": (3036, 0.2293, 0.3293), "zou-lenet:4": (2602, 0.2751, 0.3842),
-    "zou-vgg:1": (1138, 0.6148, 0.8781), "zou-vgg:2": (650, 1.0854, 1.5362), "zou-vgg:4": (308, 2.3013, 3.2366)}
+    "zou-lenet:1": (3642, 0.1897, 0.2745),
+    "zou-lenet:2": (3036, 0.2293, 0.3293),
+    "zou-lenet:4": (2602, 0.2751, 0.3842),
+    "zou-vgg:1": (1138, 0.6148, 0.8781),
+    "zou-vgg:2": (650, 1.0854, 1.5362),
+    "zou-vgg:4": (308, 2.3013, 3.2366),
+}
 
 
 @pytest.mark.parametrize("name", PRINTED)
@@ -89,21 +121,32 @@ def test_program_is_measured_part_by_part(rng: np.random.Generator) -> None:
     trace = program.run(stim, lambda i, part: Core(program.parts[i].image).run(part))
     dense = program.run(stim, lambda i, part: Core(program.parts[i].image).run(part, dense=True))
     for name in ("cycles", "sops", "slots"):
-        np.testing.assert_array_equal(getattr(work, name).sum(axis=0), trace.counters[name].sum(axis=1))
-    np.testing.assert_array_equal(work.dense_cycles.sum(axis=0), dense.counters["cycles"].sum(axis=1))
+        np.testing.assert_array_equal(
+            getattr(work, name).sum(axis=0), trace.counters[name].sum(axis=1)
+        )
+    np.testing.assert_array_equal(
+        work.dense_cycles.sum(axis=0), dense.counters["cycles"].sum(axis=1)
+    )
     np.testing.assert_array_equal(work.dense_slots.sum(axis=0), dense.counters["slots"].sum(axis=1))
     assert (work.accumulate < work.cycles).all() and (work.cycles <= work.dense_cycles).all()
     rows, constants = work.rows(), Constants(energy_per_sop=2e-12)
     assert {row["layer"]: row["cores"] for row in rows} == program.cores_of()
     assert sum(row["sops"] for row in rows) == pytest.approx(work.sops.sum(axis=0).mean())
-    assert work.to_dict(constants)["total"]["energy_sops"] == pytest.approx(work.sops.sum(axis=0).mean() * 2e-12)
+    assert work.to_dict(constants)["total"]["energy_sops"] == pytest.approx(
+        work.sops.sum(axis=0).mean() * 2e-12
+    )
 
 
 def test_one_core_is_measured_too(rng: np.random.Generator) -> None:
     network = conv_network(rng)
-    image, stim = compile_program(network, CHIP.replace(axons=1024, columns=1024, lanes=64)), stimulus(rng, network)
+    image, stim = (
+        compile_program(network, CHIP.replace(axons=1024, columns=1024, lanes=64)),
+        stimulus(rng, network),
+    )
     assert isinstance(image, Image)
-    np.testing.assert_array_equal(measure(image, stim).cycles[0], Core(image).predict_cycles(stim).sum(axis=1))
+    np.testing.assert_array_equal(
+        measure(image, stim).cycles[0], Core(image).predict_cycles(stim).sum(axis=1)
+    )
 
 
 def test_energy_is_sops_and_leakage() -> None:
@@ -111,9 +154,15 @@ def test_energy_is_sops_and_leakage() -> None:
     assert constants.energy(5e6, 2e-3, cores=4) == pytest.approx(5e-6 + 0.01 * 4 * 2e-3)
 
 
-@pytest.mark.parametrize(("values", "says"), [
-    ({"energy_per_sop": -1e-12}, "energy per sop must be at least 0 J, not -1e-12"), ({"leakage": float("nan")}, "at least 0 W, not nan"),
-    ({"clock": 0.0}, "clock must be above 0 Hz, not 0.0"), ({"clock": float("inf")}, "clock must be above 0 Hz, not inf")])
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"energy_per_sop": -1e-12}, "energy per sop must be at least 0 J, not -1e-12"),
+        ({"leakage": float("nan")}, "at least 0 W, not nan"),
+        ({"clock": 0.0}, "clock must be above 0 Hz, not 0.0"),
+        ({"clock": float("inf")}, "clock must be above 0 Hz, not inf"),
+    ],
+)
 def test_constants_out_of_range_are_refused(values: dict[str, float], says: str) -> None:
     with pytest.raises(InputError, match=says):
         Constants(**values)

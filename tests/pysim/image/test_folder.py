@@ -37,13 +37,25 @@ def test_round_trip(tmp_path: Path, rng: np.random.Generator) -> None:
         net = random_network(rng, chip).with_metadata(scale=[0.25, 1e-9], note="ü")
         image = pack(net, chip=chip)
         again = Image.load(image.save(tmp_path / name), chip)
-        assert again.chip == chip and again.network == image.network and again.placement.to_dict() == image.placement.to_dict()
+        assert (
+            again.chip == chip
+            and again.network == image.network
+            and again.placement.to_dict() == image.placement.to_dict()
+        )
         assert again.network["sha256"] == net.sha256()
-        assert (again.name, again.steps, again.ticks, again.output) == (net.name, net.steps, net.ticks, net.output)
+        assert (again.name, again.steps, again.ticks, again.output) == (
+            net.name,
+            net.steps,
+            net.ticks,
+            net.output,
+        )
         assert [(i.name, i.size) for i in again.inputs] == [(i.name, i.size) for i in net.inputs]
         for memory in MemoryMap(chip).loaded:
             rows = again.rows(memory.name)
-            assert rows.shape == (image.placement.used_rows(memory), -(-memory.width // 8)) and rows.dtype == np.uint8
+            assert (
+                rows.shape == (image.placement.used_rows(memory), -(-memory.width // 8))
+                and rows.dtype == np.uint8
+            )
             np.testing.assert_array_equal(rows, image.rows(memory.name))
             np.testing.assert_array_equal(row_bytes(again.bits(memory.name)), rows)
 
@@ -51,7 +63,9 @@ def test_round_trip(tmp_path: Path, rng: np.random.Generator) -> None:
 def test_the_same_network_gives_the_same_bundle(tmp_path: Path, saved: Path) -> None:
     again = pack(network(), chip=CHIP).save(tmp_path / "again")
     files = sorted(str(p.relative_to(saved)) for p in saved.rglob("*") if p.is_file())
-    assert files == sorted(["manifest.json", *(f"core0/{m.name}.mem" for m in MemoryMap(CHIP).loaded)])
+    assert files == sorted(
+        ["manifest.json", *(f"core0/{m.name}.mem" for m in MemoryMap(CHIP).loaded)]
+    )
     for file in files:
         assert (again / file).read_bytes() == (saved / file).read_bytes()
 
@@ -66,7 +80,18 @@ def test_readmemh(rows: int, width: int, seed: int) -> None:
     np.testing.assert_array_equal(from_readmemh(text, rows, width), row_bytes(bits))
 
 
-@pytest.mark.parametrize("text", [b"0ff\n1ff", b"0FF\n1ff\n", b"0ff 1ff\n", b"0ff\n3ff\n", b"0xf\n1ff\n", b"0ff\n", b"0ff\n1ff\n000\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"0ff\n1ff",
+        b"0FF\n1ff\n",
+        b"0ff 1ff\n",
+        b"0ff\n3ff\n",
+        b"0xf\n1ff\n",
+        b"0ff\n",
+        b"0ff\n1ff\n000\n",
+    ],
+)
 def test_readmemh_refuses(text: bytes) -> None:
     assert from_readmemh(b"0ff\n1ff\n", 2, 9).tolist() == [[255, 0], [255, 1]]
     with pytest.raises(ValueError, match=r"not|rows"):
@@ -84,11 +109,18 @@ def test_saving_replaces_an_image_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     (tmp_path / "file").write_text("x")
     for taken in ("mine", "file"):
-        with pytest.raises(InputError, match="image folder must be new, empty or an earlier image, not"):
+        with pytest.raises(
+            InputError, match="image folder must be new, empty or an earlier image, not"
+        ):
             image.save(tmp_path / taken)
     with pytest.raises(InputError, match="image folder must be writable, not"):
         image.save(tmp_path / "file" / "below")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "empty", "file", "mine"]  # nothing half-written
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "a",
+        "empty",
+        "file",
+        "mine",
+    ]  # nothing half-written
 
 
 # -- damage ----------------------------------------------------------------------------------------------------
@@ -105,12 +137,21 @@ def test_flipped_bits(folder: Path, rng: np.random.Generator) -> None:
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         data = path.read_bytes()
         smallest = path.name == "words.mem"
-        bits = range(8 * len(data)) if smallest else 8 * np.arange(rng.integers(8), len(data), 8) + rng.integers(8)
+        bits = (
+            range(8 * len(data))
+            if smallest
+            else 8 * np.arange(rng.integers(8), len(data), 8) + rng.integers(8)
+        )
         for at in bits:
             flipped = bytearray(data)
             flipped[at // 8] ^= 1 << at % 8
             path.write_bytes(flipped)
-            assert_refused(folder, "must be as spikeloop wrote it" if path.suffix == ".json" else "must have the SHA-256 of its manifest")
+            assert_refused(
+                folder,
+                "must be as spikeloop wrote it"
+                if path.suffix == ".json"
+                else "must have the SHA-256 of its manifest",
+            )
         path.write_bytes(data)
     Image.load(folder)
 
@@ -150,18 +191,37 @@ SPOILED = {
     "a chip parameter": (lambda m: m["chip"].pop("lanes"), "chip parameters must be exactly"),
     "two cores": (lambda m: m.update(cores=m["cores"] * 2), "must have 1 core, not 2"),
     "no steps": (lambda m: m["network"].pop("steps"), "must be complete, not without 'steps'"),
-    "no section": (lambda m: m["cores"][0]["sections"].pop(), "sections of .* must be words, fanout"),
-    "other order": (lambda m: m["cores"][0]["sections"].reverse(), "sections of .* must be words, fanout"),
-    "rows": (lambda m: section(m, rows=1), "section synapse of .* must be 24 rows of 8 bits, not 1 of 8"),
+    "no section": (
+        lambda m: m["cores"][0]["sections"].pop(),
+        "sections of .* must be words, fanout",
+    ),
+    "other order": (
+        lambda m: m["cores"][0]["sections"].reverse(),
+        "sections of .* must be words, fanout",
+    ),
+    "rows": (
+        lambda m: section(m, rows=1),
+        "section synapse of .* must be 24 rows of 8 bits, not 1 of 8",
+    ),
     "width": (lambda m: section(m, width=9), "must be 24 rows of 8 bits, not 24 of 9"),
-    "escaping path": (lambda m: section(m, file="../../secret"),
-                      "file of section synapse .* must be 'core0/synapse.mem', not '../../secret'"),
-    "absolute path": (lambda m: section(m, file="/etc/passwd"), "must be 'core0/synapse.mem', not '/etc/passwd'"),
+    "escaping path": (
+        lambda m: section(m, file="../../secret"),
+        "file of section synapse .* must be 'core0/synapse.mem', not '../../secret'",
+    ),
+    "absolute path": (
+        lambda m: section(m, file="/etc/passwd"),
+        "must be 'core0/synapse.mem', not '/etc/passwd'",
+    ),
     "sha": (lambda m: section(m, sha256="0" * 64), "must have the SHA-256 of its manifest"),
     "crc": (lambda m: section(m, crc32=1), "CRC-32 of core0/synapse.mem .* must be 1, not"),
-    "two on one axon": (lambda m: m["cores"][0]["placement"]["populations"][0].update(first_axon=1),
-                        r"axons of 'x' and 'hid' must be different ones, not both 1"),
-    "placement": (lambda m: m["cores"][0]["placement"]["inputs"][0].update(first_axon=99), "placement of the image must lie on its chip"),
+    "two on one axon": (
+        lambda m: m["cores"][0]["placement"]["populations"][0].update(first_axon=1),
+        r"axons of 'x' and 'hid' must be different ones, not both 1",
+    ),
+    "placement": (
+        lambda m: m["cores"][0]["placement"]["inputs"][0].update(first_axon=99),
+        "placement of the image must lie on its chip",
+    ),
     "cores null": (lambda m: m.update(cores=None), "must be complete"),
 }
 
@@ -177,7 +237,9 @@ def test_resealing_alone_spoils_nothing(folder: Path) -> None:
     Image.load(folder)
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"null", b"{}", b"[" * 100000, b"\xff\xfe", b"\x80\x04\x95"])
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"null", b"{}", b"[" * 100000, b"\xff\xfe", b"\x80\x04\x95"]
+)
 def test_no_manifest(folder: Path, text: bytes) -> None:
     (folder / "manifest.json").write_bytes(text)
     assert_refused(folder, "manifest of .* must be as spikeloop wrote it")
@@ -193,7 +255,9 @@ def test_symbolic_links(folder: Path, tmp_path: Path) -> None:
     path = folder / "core0" / "words.mem"
     shutil.move(path, tmp_path / "words.mem")
     os.symlink(tmp_path / "words.mem", path)
-    assert_refused(folder, "core0/words.mem of .* must be a file of its folder, not a symbolic link")
+    assert_refused(
+        folder, "core0/words.mem of .* must be a file of its folder, not a symbolic link"
+    )
     path.unlink()
     shutil.move(tmp_path / "words.mem", path)
     Image.load(folder)
@@ -203,7 +267,11 @@ def test_symbolic_links(folder: Path, tmp_path: Path) -> None:
 
 
 def test_another_chip(folder: Path) -> None:
-    assert_refused(folder, r"must be packed for the chip at hand \(lanes 16, not 8\)", chip=CHIP.replace(lanes=16))
+    assert_refused(
+        folder,
+        r"must be packed for the chip at hand \(lanes 16, not 8\)",
+        chip=CHIP.replace(lanes=16),
+    )
     assert_refused(folder, "must be packed for the chip at hand", chip=PRESETS["tiny"])
 
 

@@ -29,13 +29,40 @@ def conv_network(**changes: int) -> Network:
     pool = Conv.make(conv.target, 8, (2, 2), stride=(2, 2), groups=8)
     sizes = [math.prod(conv.target), math.prod(pool.target)]
     return Network(
-        name="net", inputs=(Input(name="x", size=288),), steps=4, output="out", **changes,
-        populations=(Population.make("out", 10, start=2, weight_bits=5), Population.make("pool", sizes[1], start=1, weight_bits=2),
-                     Population.make("conv", sizes[0], weight_bits=2, weight_format=WeightFormat.TERNARY)),
-        edges=(Edge(source="x", target="conv", weights=rng.integers(-1, 2, conv.weights_shape, np.int32), conv=conv),
-               Edge(source="conv", target="conv", weights=rng.integers(-1, 2, (sizes[0],) * 2, np.int32), delay=1),
-               Edge(source="conv", target="pool", weights=np.ones(pool.weights_shape, np.int32), conv=pool),
-               Edge(source="pool", target="out", weights=rng.integers(-16, 16, (sizes[1], 10), np.int32))))
+        name="net",
+        inputs=(Input(name="x", size=288),),
+        steps=4,
+        output="out",
+        **changes,
+        populations=(
+            Population.make("out", 10, start=2, weight_bits=5),
+            Population.make("pool", sizes[1], start=1, weight_bits=2),
+            Population.make("conv", sizes[0], weight_bits=2, weight_format=WeightFormat.TERNARY),
+        ),
+        edges=(
+            Edge(
+                source="x",
+                target="conv",
+                weights=rng.integers(-1, 2, conv.weights_shape, np.int32),
+                conv=conv,
+            ),
+            Edge(
+                source="conv",
+                target="conv",
+                weights=rng.integers(-1, 2, (sizes[0],) * 2, np.int32),
+                delay=1,
+            ),
+            Edge(
+                source="conv",
+                target="pool",
+                weights=np.ones(pool.weights_shape, np.int32),
+                conv=pool,
+            ),
+            Edge(
+                source="pool", target="out", weights=rng.integers(-16, 16, (sizes[1], 10), np.int32)
+            ),
+        ),
+    )
 
 
 def test_a_period_of_the_paper_has_13824_cycles() -> None:
@@ -48,7 +75,9 @@ def test_latency_is_whole_periods_of_64_cores(name: str) -> None:
     result = fit(zoo.layers(name), CHIP)
     assert result.lacks is None
     for row in result.rows:
-        assert Fraction(row.latency_ms).limit_denominator(10**6) == Fraction(-(-row.cores // 64) * 13824, 252000)
+        assert Fraction(row.latency_ms).limit_denominator(10**6) == Fraction(
+            -(-row.cores // 64) * 13824, 252000
+        )
         assert 64 * (row.periods - 1) < row.cores <= 64 * row.periods
     inside = [row for row in result.rows if row.on_chip]
     assert len(inside) == len(result.rows) - 1
@@ -70,12 +99,19 @@ def test_a_network_is_mapped_population_by_population() -> None:
         lines = 0
         for edge in net.edges:
             if edge.target == row.name:
-                lines += max(edge.lines(index[:c, y:y + h, x:x + w].reshape(-1)).size
-                                    for y in range(0, layer.target[1], h) for x in range(0, layer.target[2], w))
+                lines += max(
+                    edge.lines(index[:c, y : y + h, x : x + w].reshape(-1)).size
+                    for y in range(0, layer.target[1], h)
+                    for x in range(0, layer.target[2], w)
+                )
         assert lines <= row.axons <= CHIP.axons * row.f
         assert lines == row.axons or row.name == "conv"  # whose tiles all touch the padding
     conv, pool, out = result.rows
-    assert len(conv.patches_in) == 2 and conv.patches_in[1] == (12, 12, 8)  # recurrent: all lines of the map
+    assert len(conv.patches_in) == 2 and conv.patches_in[1] == (
+        12,
+        12,
+        8,
+    )  # recurrent: all lines of the map
     assert pool.columns == math.prod(pool.patch_out) * 2 * pool.f
     assert (out.patch_in, out.patch_out, out.columns) == ((6, 6, 8), (1, 1, 10), 50)
     assert {row.ticks for row in result.rows} == {4}
@@ -92,27 +128,54 @@ def test_the_report_is_json() -> None:
 def test_the_first_resource_that_does_not_suffice() -> None:
     wide = Layer(name="wide", target=(1, 1, 1), sources=(Layer.dense((80000, 1, 1), (1, 1, 1)),))
     wider = Layer(name="wider", target=(1, 1, 1), sources=(Layer.dense((90000, 1, 1), (1, 1, 1)),))
-    result = fit([*zoo.layers("zou-lenet:1")[:2], wide, wider, *zoo.layers("zou-lenet:1")[2:]], CHIP)
+    result = fit(
+        [*zoo.layers("zou-lenet:1")[:2], wide, wider, *zoo.layers("zou-lenet:1")[2:]], CHIP
+    )
     assert len(result.rows) == 6  # those that fit are reported
-    assert result.lacks and result.lacks.startswith("fan-in of layer 'wide' must be at most 73,728 lines")
+    assert result.lacks and result.lacks.startswith(
+        "fan-in of layer 'wide' must be at most 73,728 lines"
+    )
 
 
-@pytest.mark.parametrize(("changes", "chip", "sentence"), [
-    ({"membrane_bits": 16}, CHIP, "membrane_bits of network 'net' must be 24 on this chip, not 16"),
-    ({}, CHIP.replace(lanes=4), "columns of a weight of layer 'out' must be at most 4 on this chip (one word of 4 lanes), not 5"),
-], ids=["membrane_bits", "word"])
+@pytest.mark.parametrize(
+    ("changes", "chip", "sentence"),
+    [
+        (
+            {"membrane_bits": 16},
+            CHIP,
+            "membrane_bits of network 'net' must be 24 on this chip, not 16",
+        ),
+        (
+            {},
+            CHIP.replace(lanes=4),
+            "columns of a weight of layer 'out' must be at most 4 on this chip (one word of 4 lanes), not 5",
+        ),
+    ],
+    ids=["membrane_bits", "word"],
+)
 def test_what_this_chip_cannot_do(changes: dict[str, int], chip: Chip, sentence: str) -> None:
     assert (fit(conv_network(**changes), chip).lacks or "").startswith(sentence)
 
 
 def test_a_delay_that_the_chip_does_not_have() -> None:
-    net = Network(name="net", inputs=(Input(name="x", size=2),), steps=2, output="out", populations=(Population.make("out", 2),),
-                  edges=(Edge(source="x", target="out", weights=np.ones((2, 2), np.int32), delay=4),))
-    assert fit(net, PRESETS["full"]).lacks == "physical delay of edge x->out must be at most 3 on this chip (delay_max), not 4"
+    net = Network(
+        name="net",
+        inputs=(Input(name="x", size=2),),
+        steps=2,
+        output="out",
+        populations=(Population.make("out", 2),),
+        edges=(Edge(source="x", target="out", weights=np.ones((2, 2), np.int32), delay=4),),
+    )
+    assert (
+        fit(net, PRESETS["full"]).lacks
+        == "physical delay of edge x->out must be at most 3 on this chip (delay_max), not 4"
+    )
 
 
 @given(st.integers(1, 16), st.integers(1, 40), st.integers(1, 12), st.sampled_from([1, 2, 4]))
-def test_usable_columns_are_those_that_the_placement_fills(bits: int, digits: int, lanes: int, digit_bits: int) -> None:
+def test_usable_columns_are_those_that_the_placement_fills(
+    bits: int, digits: int, lanes: int, digit_bits: int
+) -> None:
     """As many neurons as usable_columns promises can be placed on one core, and not one more."""
     chip = Chip(axons=8, columns=digits * digit_bits, lanes=lanes, digit_bits=digit_bits)
     k_wei = -(-bits // digit_bits) * digit_bits
@@ -120,9 +183,19 @@ def test_usable_columns_are_those_that_the_placement_fills(bits: int, digits: in
 
     def placed(neurons: int) -> bool:
         try:
-            place(Network(name="net", inputs=(Input(name="x", size=1),), steps=1, output="out",
-                          populations=(Population.make("out", neurons, weight_bits=bits),),
-                          edges=(Edge(source="x", target="out", weights=np.zeros((1, neurons), np.int32)),)), chip)
+            place(
+                Network(
+                    name="net",
+                    inputs=(Input(name="x", size=1),),
+                    steps=1,
+                    output="out",
+                    populations=(Population.make("out", neurons, weight_bits=bits),),
+                    edges=(
+                        Edge(source="x", target="out", weights=np.zeros((1, neurons), np.int32)),
+                    ),
+                ),
+                chip,
+            )
         except InputError:
             return False
         return True
@@ -132,12 +205,22 @@ def test_usable_columns_are_those_that_the_placement_fills(bits: int, digits: in
 
 
 def test_a_population_without_edges_takes_no_axons() -> None:
-    net = Network(name="net", inputs=(), steps=2, output="out", populations=(Population.make("out", 3, bias=1),), edges=())
+    net = Network(
+        name="net",
+        inputs=(),
+        steps=2,
+        output="out",
+        populations=(Population.make("out", 3, bias=1),),
+        edges=(),
+    )
     (row,) = fit(net, CHIP).rows
     assert (row.patch_in, row.axons, row.f, row.cores) == ((0, 0, 0), 0, 1, 1)
 
 
 @pytest.mark.parametrize("name", ["zou-lenet", "zou-lenet:3", "lenet:1", ""])
 def test_an_unknown_name_is_told_the_names(name: str) -> None:
-    with pytest.raises(InputError, match=r"one of zou-lenet:1, zou-lenet:2, zou-lenet:4, zou-vgg:1, zou-vgg:2, zou-vgg:4, not"):
+    with pytest.raises(
+        InputError,
+        match=r"one of zou-lenet:1, zou-lenet:2, zou-lenet:4, zou-vgg:1, zou-vgg:2, zou-vgg:4, not",
+    ):
         zoo.layers(name)

@@ -33,31 +33,66 @@ def conv_network(rng: np.random.Generator, *, recurrent: bool = False, steps: in
     pool = Conv.make((4, 6, 6), 4, (2, 2), stride=(2, 2), groups=4)
 
     def population(name: str, size: int, start: int, **arrays) -> Population:
-        return Population.make(name, size, start=start, weight_bits=2, v_th=rng.integers(1, 4, size), bias=rng.integers(-1, 2, size),
-                               leak_sign=[[[-1], [0], [0]]], leak_shift=2, v_init=rng.integers(-2, 3, size), **arrays)
+        return Population.make(
+            name,
+            size,
+            start=start,
+            weight_bits=2,
+            v_th=rng.integers(1, 4, size),
+            bias=rng.integers(-1, 2, size),
+            leak_sign=[[[-1], [0], [0]]],
+            leak_shift=2,
+            v_init=rng.integers(-2, 3, size),
+            **arrays,
+        )
 
     def weights(*shape: int) -> np.ndarray:
         return rng.choice([-2, -1, 0, 1], shape, p=[0.1, 0.1, 0.2, 0.6]).astype(np.int32)
 
-    edges = [Edge(source="image", target="conv", conv=conv, weights=weights(*conv.weights_shape)),
-             Edge(source="conv", target="pool", conv=pool, weights=np.ones(pool.weights_shape, np.int32)),
-             Edge(source="pool", target="dense", weights=weights(36, 6)),
-             Edge(source="image", target="dense", weights=weights(72, 6), delay=1),
-             Edge(source="dense", target="out", weights=weights(6, 3))]
+    edges = [
+        Edge(source="image", target="conv", conv=conv, weights=weights(*conv.weights_shape)),
+        Edge(
+            source="conv", target="pool", conv=pool, weights=np.ones(pool.weights_shape, np.int32)
+        ),
+        Edge(source="pool", target="dense", weights=weights(36, 6)),
+        Edge(source="image", target="dense", weights=weights(72, 6), delay=1),
+        Edge(source="dense", target="out", weights=weights(6, 3)),
+    ]
     if recurrent:
         edges.append(Edge(source="dense", target="dense", weights=weights(6, 6), delay=1))
-    return Network(name="conv", inputs=(Input(name="image", size=72),), edges=tuple(edges), steps=steps, output="out", populations=(
-        population("conv", 144, 0), population("pool", 36, 1), population("dense", 6, 2),
-        population("out", 3, 3, weight_format=WeightFormat.SIGNED)))
+    return Network(
+        name="conv",
+        inputs=(Input(name="image", size=72),),
+        edges=tuple(edges),
+        steps=steps,
+        output="out",
+        populations=(
+            population("conv", 144, 0),
+            population("pool", 36, 1),
+            population("dense", 6, 2),
+            population("out", 3, 3, weight_format=WeightFormat.SIGNED),
+        ),
+    )
 
 
-def stimulus(rng: np.random.Generator, network: Network, samples: int = 4, density: float = 0.3) -> Stimulus:
-    return Stimulus.pack({n.name: (rng.random((samples, network.steps, n.size)) < density).astype(np.uint8) for n in network.inputs})
+def stimulus(
+    rng: np.random.Generator, network: Network, samples: int = 4, density: float = 0.3
+) -> Stimulus:
+    return Stimulus.pack(
+        {
+            n.name: (rng.random((samples, network.steps, n.size)) < density).astype(np.uint8)
+            for n in network.inputs
+        }
+    )
 
 
-@pytest.mark.parametrize("chip", [CHIP, CHIP.replace(digit_bits=2, columns=64, extension=8)], ids=["bits", "digits"])
+@pytest.mark.parametrize(
+    "chip", [CHIP, CHIP.replace(digit_bits=2, columns=64, extension=8)], ids=["bits", "digits"]
+)
 @pytest.mark.parametrize("recurrent", [False, True])
-def test_program_does_what_the_network_does(chip: Chip, recurrent: bool, rng: np.random.Generator) -> None:
+def test_program_does_what_the_network_does(
+    chip: Chip, recurrent: bool, rng: np.random.Generator
+) -> None:
     network = conv_network(rng, recurrent=recurrent)
     program = compile_program(network, chip)
     assert isinstance(program, Program) and len(program.parts) > 10
@@ -65,12 +100,18 @@ def test_program_does_what_the_network_does(chip: Chip, recurrent: bool, rng: np
     golden = run(network, stim.dense(network))
     trace = program.run(stim, lambda i, part: Core(program.parts[i].image).run(part))
     for p in network.populations:
-        np.testing.assert_array_equal(unpack(trace.spikes[p.name], p.size), golden.spikes[p.name], err_msg=p.name)
-        np.testing.assert_array_equal(trace.membranes[p.name], golden.membranes[p.name], err_msg=p.name)
+        np.testing.assert_array_equal(
+            unpack(trace.spikes[p.name], p.size), golden.spikes[p.name], err_msg=p.name
+        )
+        np.testing.assert_array_equal(
+            trace.membranes[p.name], golden.membranes[p.name], err_msg=p.name
+        )
         assert golden.spikes[p.name].any(), p.name
     expected = np.zeros((stim.samples, network.ticks), np.int64)
     for p in network.populations:
-        expected[:, p.start:p.start + network.steps] += golden.spikes[p.name].sum(axis=2, dtype=np.int64)
+        expected[:, p.start : p.start + network.steps] += golden.spikes[p.name].sum(
+            axis=2, dtype=np.int64
+        )
     np.testing.assert_array_equal(trace.counters["spikes_out"], expected)
     assert sum(program.cores_of().values()) == len(program.parts)
 
@@ -82,12 +123,17 @@ def test_synaptic_operations_do_not_depend_on_the_cut(rng: np.random.Generator) 
     assert isinstance(whole, Image)
     program = compile_program(network, CHIP)
     assert isinstance(program, Program)
-    parts = program.run(stim, lambda i, part: Core(program.parts[i].image).run(part), membranes=False)
+    parts = program.run(
+        stim, lambda i, part: Core(program.parts[i].image).run(part), membranes=False
+    )
     # The last ticks of a pipeline bring a single core events that no step uses any more; a part does not even receive those.
     dense = stim.dense(network)
     golden = run(network, dense)
     sent = {**dense, **golden.spikes}
-    sops = sum(int((sent[e.source][:, :network.steps - e.delay].sum(axis=(0, 1)) * e.fanout()).sum()) for e in network.edges)
+    sops = sum(
+        int((sent[e.source][:, : network.steps - e.delay].sum(axis=(0, 1)) * e.fanout()).sum())
+        for e in network.edges
+    )
     assert parts.counters["sops"].sum() == sops <= Core(whole).run(stim).counters["sops"].sum()
 
 
@@ -107,28 +153,60 @@ def test_every_neuron_lies_in_one_part(rng: np.random.Generator) -> None:
 def test_groups_are_ordered_and_hold_cycles_together() -> None:
     one = np.ones((2, 2), np.int32)
     names = ["d", "b", "a", "c"]
-    links = [("x", "a", 0), ("a", "b", 0), ("b", "c", 0), ("c", "b", 2), ("c", "d", 1), ("d", "d", 1)]
-    net = Network(name="n", inputs=(Input(name="x", size=2),), populations=tuple(Population.make(n, 2, start=i) for n, i in
-                                                                                   zip(names, (3, 1, 0, 2), strict=True)),
-                  edges=tuple(Edge(source=s, target=t, delay=d, weights=one) for s, t, d in links), steps=1, output="d")
+    links = [
+        ("x", "a", 0),
+        ("a", "b", 0),
+        ("b", "c", 0),
+        ("c", "b", 2),
+        ("c", "d", 1),
+        ("d", "d", 1),
+    ]
+    net = Network(
+        name="n",
+        inputs=(Input(name="x", size=2),),
+        populations=tuple(
+            Population.make(n, 2, start=i) for n, i in zip(names, (3, 1, 0, 2), strict=True)
+        ),
+        edges=tuple(Edge(source=s, target=t, delay=d, weights=one) for s, t, d in links),
+        steps=1,
+        output="d",
+    )
     assert groups(net) == [["a"], ["b", "c"], ["d"]]
 
 
 def test_a_loop_larger_than_a_core_is_refused(rng: np.random.Generator) -> None:
-    net = Network(name="n", inputs=(Input(name="x", size=2),),
-                  populations=(Population.make("a", 40, weight_bits=2), Population.make("b", 3)),
-                  edges=(Edge(source="x", target="a", weights=np.ones((2, 40), np.int32)),
-                         Edge(source="a", target="a", delay=1, weights=np.ones((40, 40), np.int32)),
-                         Edge(source="a", target="b", delay=1, weights=np.ones((40, 3), np.int32))), steps=1, output="b")
-    with pytest.raises(InputError, match=r"populations that feed each other \(a\) must lie on one core together.*; but words of network"):
+    net = Network(
+        name="n",
+        inputs=(Input(name="x", size=2),),
+        populations=(Population.make("a", 40, weight_bits=2), Population.make("b", 3)),
+        edges=(
+            Edge(source="x", target="a", weights=np.ones((2, 40), np.int32)),
+            Edge(source="a", target="a", delay=1, weights=np.ones((40, 40), np.int32)),
+            Edge(source="a", target="b", delay=1, weights=np.ones((40, 3), np.int32)),
+        ),
+        steps=1,
+        output="b",
+    )
+    with pytest.raises(
+        InputError,
+        match=r"populations that feed each other \(a\) must lie on one core together.*; but words of network",
+    ):
         compile_program(net, CHIP)
 
 
 def test_fan_in_beyond_every_extension_is_refused() -> None:
     size = CHIP.axons * CHIP.extension + 1
-    net = Network(name="n", inputs=(Input(name="x", size=size),), populations=(Population.make("a", 1, weight_bits=2),),
-                  steps=1, output="a", edges=(Edge(source="x", target="a", weights=np.ones((size, 1), np.int32)),))
-    with pytest.raises(InputError, match=f"fan-in of layer 'a' must be at most 128 lines .*, not {size}"):
+    net = Network(
+        name="n",
+        inputs=(Input(name="x", size=size),),
+        populations=(Population.make("a", 1, weight_bits=2),),
+        steps=1,
+        output="a",
+        edges=(Edge(source="x", target="a", weights=np.ones((size, 1), np.int32)),),
+    )
+    with pytest.raises(
+        InputError, match=f"fan-in of layer 'a' must be at most 128 lines .*, not {size}"
+    ):
         compile_program(net, CHIP)
 
 
@@ -137,27 +215,52 @@ def test_a_cut_begins_time_anew(rng: np.random.Generator) -> None:
     part = cut(network, {"dense": np.array([1, 4, 5])})
     assert part.network.populations[0].start == 0 and part.network.ticks == network.steps
     assert {n.name: n.size for n in part.network.inputs} == {"pool": 36, "image": 72}
-    np.testing.assert_array_equal(part.network.edges[0].weights, network.edges[2].weights[:, [1, 4, 5]])
-    np.testing.assert_array_equal(part.network.populations[0].v_th, network.population("dense").v_th[:, [1, 4, 5]])
+    np.testing.assert_array_equal(
+        part.network.edges[0].weights, network.edges[2].weights[:, [1, 4, 5]]
+    )
+    np.testing.assert_array_equal(
+        part.network.populations[0].v_th, network.population("dense").v_th[:, [1, 4, 5]]
+    )
 
 
 @pytest.mark.slow
-def test_vgg_is_packed_part_by_part(rng: np.random.Generator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_vgg_is_packed_part_by_part(
+    rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
     """3,520 cores of ``zou-vgg:4`` with random ternary weights: what they are, and (printed) what every fourth of them takes."""
     copies, chip, every = 4, PRESETS["zou2021"], 4
 
     def copied(conv: Conv) -> Conv:
-        return replace(conv, source=(conv.source[0] * copies, *conv.source[1:]), target=(conv.target[0] * copies, *conv.target[1:]))
+        return replace(
+            conv,
+            source=(conv.source[0] * copies, *conv.source[1:]),
+            target=(conv.target[0] * copies, *conv.target[1:]),
+        )
 
     inside = [layer for layer in zoo.layers("zou-vgg:4") if layer.on_chip]
     convs = [copied(layer.sources[0]) for layer in inside]
     names = ["image", *(f"layer{i}" for i in range(len(convs)))]
     network = Network(
-        name="vgg", inputs=(Input(name="image", size=prod(convs[0].source)),), steps=1, output=names[-1],
-        populations=tuple(Population.make(name, prod(conv.target), start=i, weight_bits=2, weight_format=WeightFormat.TERNARY)
-                          for i, (name, conv) in enumerate(zip(names[1:], convs, strict=True))),
-        edges=tuple(Edge(source=source, target=target, conv=conv, weights=rng.integers(-1, 2, conv.weights_shape, dtype=np.int32))
-                    for source, target, conv in zip(names, names[1:], convs, strict=False)))
+        name="vgg",
+        inputs=(Input(name="image", size=prod(convs[0].source)),),
+        steps=1,
+        output=names[-1],
+        populations=tuple(
+            Population.make(
+                name, prod(conv.target), start=i, weight_bits=2, weight_format=WeightFormat.TERNARY
+            )
+            for i, (name, conv) in enumerate(zip(names[1:], convs, strict=True))
+        ),
+        edges=tuple(
+            Edge(
+                source=source,
+                target=target,
+                conv=conv,
+                weights=rng.integers(-1, 2, conv.weights_shape, dtype=np.int32),
+            )
+            for source, target, conv in zip(names, names[1:], convs, strict=False)
+        ),
+    )
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     cores: Counter[str] = Counter()
     neurons: Counter[str] = Counter()
@@ -172,11 +275,15 @@ def test_vgg_is_packed_part_by_part(rng: np.random.Generator, capsys: pytest.Cap
         image_bytes += every * sum(rows.nbytes for rows in image.memories.values())
     seconds, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with capsys.disabled():
-        print(f"\n{cores.total():,} cores cut, every {every}th packed, in {seconds:.1f} s of processor time; about "
-              f"{image_bytes / 2**30:.2f} GiB of images if all were kept; peak memory {before / 2**20:.2f} GiB before (the network), "
-              f"{after / 2**20:.2f} GiB after")
+        print(
+            f"\n{cores.total():,} cores cut, every {every}th packed, in {seconds:.1f} s of processor time; about "
+            f"{image_bytes / 2**30:.2f} GiB of images if all were kept; peak memory {before / 2**20:.2f} GiB before (the network), "
+            f"{after / 2**20:.2f} GiB after"
+        )
     assert cores.total() == 3520
-    assert list(cores.values()) == [row.cores for row in fit(zoo.layers("zou-vgg:4"), chip).rows if row.on_chip]
+    assert list(cores.values()) == [
+        row.cores for row in fit(zoo.layers("zou-vgg:4"), chip).rows if row.on_chip
+    ]
     assert neurons == {p.name: p.size for p in network.populations}
 
 
@@ -194,24 +301,54 @@ def test_round_trip(saved) -> None:
     program, folder = saved
     again = load_bundle(folder)
     assert isinstance(again, Program)
-    assert (again.chip, again.network, again.populations) == (program.chip, program.network, program.populations)
+    assert (again.chip, again.network, again.populations) == (
+        program.chip,
+        program.network,
+        program.populations,
+    )
     for a, b in zip(program.parts, again.parts, strict=True):
-        assert all(np.array_equal(a.lines[n], b.lines[n]) for n in a.lines) and a.lines.keys() == b.lines.keys()
-        assert all(np.array_equal(a.neurons[n], b.neurons[n]) for n in a.neurons) and a.neurons.keys() == b.neurons.keys()
-        assert all(np.array_equal(a.image.memories[n], b.image.memories[n]) for n in a.image.memories)
+        assert (
+            all(np.array_equal(a.lines[n], b.lines[n]) for n in a.lines)
+            and a.lines.keys() == b.lines.keys()
+        )
+        assert (
+            all(np.array_equal(a.neurons[n], b.neurons[n]) for n in a.neurons)
+            and a.neurons.keys() == b.neurons.keys()
+        )
+        assert all(
+            np.array_equal(a.image.memories[n], b.image.memories[n]) for n in a.image.memories
+        )
     program.save(folder)  # an earlier program is replaced
     assert [p.name for p in folder.parent.iterdir()] == ["program"]
 
 
-@pytest.mark.parametrize(("spoil", "says"), [
-    (lambda f: (f / "parts.safetensors").write_bytes((f / "parts.safetensors").read_bytes()[:-8]), "must be a safetensors file"),
-    (lambda f: flip(f / "parts.safetensors"), "must have the SHA-256 of program.json, not another"),
-    (lambda f: (f / "parts.safetensors").unlink(), "must hold program.json and parts.safetensors, not miss one"),
-    (lambda f: (f / "program.json").write_text((f / "program.json").read_text().replace('"parts": ', '"parts": 1')),
-     "not damaged or edited"),
-    (lambda f: (f / "part3" / "manifest.json").unlink(), "manifest.json of image"),
-    (lambda f: (f / "part0").rename(f / "part-"), "manifest.json of image"),
-])
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (
+            lambda f: (f / "parts.safetensors").write_bytes(
+                (f / "parts.safetensors").read_bytes()[:-8]
+            ),
+            "must be a safetensors file",
+        ),
+        (
+            lambda f: flip(f / "parts.safetensors"),
+            "must have the SHA-256 of program.json, not another",
+        ),
+        (
+            lambda f: (f / "parts.safetensors").unlink(),
+            "must hold program.json and parts.safetensors, not miss one",
+        ),
+        (
+            lambda f: (f / "program.json").write_text(
+                (f / "program.json").read_text().replace('"parts": ', '"parts": 1')
+            ),
+            "not damaged or edited",
+        ),
+        (lambda f: (f / "part3" / "manifest.json").unlink(), "manifest.json of image"),
+        (lambda f: (f / "part0").rename(f / "part-"), "manifest.json of image"),
+    ],
+)
 def test_damage_is_found(saved, spoil, says: str) -> None:
     _, folder = saved
     spoil(folder)
@@ -228,7 +365,9 @@ def flip(file) -> None:
 def test_a_part_listens_to_those_before_it(saved, tmp_path) -> None:
     program, _ = saved
     folder = replace(program, parts=program.parts[::-1]).save(tmp_path / "backwards")
-    with pytest.raises(InputError, match=r"part 0 of program .* must listen to parts before it, not to part \d+"):
+    with pytest.raises(
+        InputError, match=r"part 0 of program .* must listen to parts before it, not to part \d+"
+    ):
         load_bundle(folder)
 
 
@@ -236,7 +375,9 @@ def test_tables_must_hold_every_neuron_once(saved, tmp_path) -> None:
     program, _ = saved
     twice = replace(program.parts[1], neurons=program.parts[0].neurons)
     if twice.neurons["conv"].size == program.parts[1].neurons["conv"].size:
-        folder = replace(program, parts=(program.parts[0], twice, *program.parts[2:])).save(tmp_path / "twice")
+        folder = replace(program, parts=(program.parts[0], twice, *program.parts[2:])).save(
+            tmp_path / "twice"
+        )
         with pytest.raises(InputError, match=r"neurons of 'conv' in .* must be in one part each"):
             load_bundle(folder)
 

@@ -17,7 +17,10 @@ from spikeloop.pysim.mapping.published import layers
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "mapping.md"
-BEGIN, END = "<!-- tables: written by `python -m tests.pysim.mapping.zou_tables`, do not edit -->", "<!-- end of tables -->"
+BEGIN, END = (
+    "<!-- tables: written by `python -m tests.pysim.mapping.zou_tables`, do not edit -->",
+    "<!-- end of tables -->",
+)
 
 # Each row of Tables 7 and 8: layer, then input patch, output patch, f, A, N, S of the single-, two- and four-spike model.
 TABLE_7 = """\
@@ -79,25 +82,61 @@ TABLE_2 = "No. 1 | 4 | 4 | 128 | 2 | 2 | 64 | 2 | 4\nNo. 2 | 4 | 2 | 128 | 2 | 1
 TABLE_3 = "No. 1 | 100% | 89% | 22%\nNo. 2 | 100% | 89% | 44%\n"
 
 SPIKES = (1, 2, 4)
-NETS = {"zou-lenet": ("LeNet", TABLE_7, TABLE_9, "7 and 9"), "zou-vgg": ("VGG-Net", TABLE_8, TABLE_10, "8 and 10")}
+NETS = {
+    "zou-lenet": ("LeNet", TABLE_7, TABLE_9, "7 and 9"),
+    "zou-vgg": ("VGG-Net", TABLE_8, TABLE_10, "8 and 10"),
+}
 KINDS = ("patch", "A", "N", "S", "cores", "ms")
-WORDS = {"patch": "patch", "A": "axon density", "N": "neuron density", "S": "synapse density", "cores": "cores", "ms": "latency"}
+WORDS = {
+    "patch": "patch",
+    "A": "axon density",
+    "N": "neuron density",
+    "S": "synapse density",
+    "cores": "cores",
+    "ms": "latency",
+}
 
 COPIED = "misprint: Eq 16 of the printed patch; the paper prints the value of the pooling layer two rows above"
 WHY = {  # cell of the paper that FEWEST does not give (net, spikes, row, kind) -> why
-    ("zou-lenet", 1, 0, "cores"): "Table 7's own patch of 5*4 covers the 24*24 map in 5 * 6 = 30 cores; the 36 of Table 9 belong to a "
-                                  "patch of 4*4, which WALK chooses: the two tables disagree",
-    ("zou-lenet", 4, 4, "cores"): "Table 7 puts 64 of the 256 outputs on a core, which makes 4; one period either way",
+    (
+        "zou-lenet",
+        1,
+        0,
+        "cores",
+    ): "Table 7's own patch of 5*4 covers the 24*24 map in 5 * 6 = 30 cores; the 36 of Table 9 belong to a "
+    "patch of 4*4, which WALK chooses: the two tables disagree",
+    (
+        "zou-lenet",
+        4,
+        4,
+        "cores",
+    ): "Table 7 puts 64 of the 256 outputs on a core, which makes 4; one period either way",
     ("zou-lenet", 1, 3, "S"): COPIED,
     ("zou-lenet", 2, 3, "S"): COPIED,
-    ("zou-lenet", 1, 5, "S"): "misprint: Eq 16 of the printed patch is 10 * 256 * 2 / (1,152 * 1,024) = 0.0043",
-    ("zou-vgg", 2, 4, "S"): "misprint: Eq 16 of the printed patch; every axon and every neuron of the core is in use, and each neuron "
-                            "sees all axons of its f passes",
-    ("zou-vgg", 4, 8, "S"): "misprint: Eq 16 of the printed patch; no more synapses than axons can be in use, and A is 0.89",
+    (
+        "zou-lenet",
+        1,
+        5,
+        "S",
+    ): "misprint: Eq 16 of the printed patch is 10 * 256 * 2 / (1,152 * 1,024) = 0.0043",
+    (
+        "zou-vgg",
+        2,
+        4,
+        "S",
+    ): "misprint: Eq 16 of the printed patch; every axon and every neuron of the core is in use, and each neuron "
+    "sees all axons of its f passes",
+    (
+        "zou-vgg",
+        4,
+        8,
+        "S",
+    ): "misprint: Eq 16 of the printed patch; no more synapses than axons can be in use, and A is 0.89",
 }
 LITERAL = "WALK keeps the f = 2 of the overflown 5*5 square while it shrinks it, finds no patch of fewer cores and returns to 4*4"
 WHY_WALK = {key: why for key, why in WHY.items() if key != ("zou-lenet", 1, 0, "cores")} | {
-    ("zou-lenet", 1, 0, kind): LITERAL for kind in ("patch", "A", "N", "S")}
+    ("zou-lenet", 1, 0, kind): LITERAL for kind in ("patch", "A", "N", "S")
+}
 
 
 @dataclass(frozen=True)
@@ -140,30 +179,52 @@ def cells(reading: Reading = Reading.FEWEST) -> Iterator[Cell]:
         for i, spikes in enumerate(SPIKES):
             rows = ours(net, spikes, reading).rows
             for r, (printed, row) in enumerate(zip(table(patches), rows, strict=True)):
-                patch_in, patch_out, f, *densities = printed[1 + 6 * i:7 + 6 * i]
-                here = patch_text("*".join(map(str, row.patch_in)), "*".join(map(str, row.patch_out)), str(row.f))
+                patch_in, patch_out, f, *densities = printed[1 + 6 * i : 7 + 6 * i]
+                here = patch_text(
+                    "*".join(map(str, row.patch_in)), "*".join(map(str, row.patch_out)), str(row.f)
+                )
                 yield Cell(net, spikes, r, "patch", patch_text(patch_in, patch_out, f), here)
-                for kind, value, density in zip("ANS", densities, (row.density_axon, row.density_neuron, row.density_synapse), strict=True):
-                    yield Cell(net, spikes, r, kind, decimals(float(value), 2), decimals(density, 2))
+                for kind, value, density in zip(
+                    "ANS",
+                    densities,
+                    (row.density_axon, row.density_neuron, row.density_synapse),
+                    strict=True,
+                ):
+                    yield Cell(
+                        net, spikes, r, kind, decimals(float(value), 2), decimals(density, 2)
+                    )
             inside = [row for row in rows if row.on_chip]
             for r, (printed, row) in enumerate(zip(table(cores)[:-1], inside, strict=True)):
                 yield Cell(net, spikes, r, "cores", printed[1 + 2 * i], str(row.cores))
                 yield Cell(net, spikes, r, "ms", printed[2 + 2 * i], decimals(row.latency_ms, 4))
 
 
-def totals(reading: Reading = Reading.FEWEST) -> Iterator[tuple[str, int, tuple[str, str, str], tuple[str, str, str]]]:
+def totals(
+    reading: Reading = Reading.FEWEST,
+) -> Iterator[tuple[str, int, tuple[str, str, str], tuple[str, str, str]]]:
     """Net, spikes; cores, latency (the paper's sum of its ROUNDED cells) and whole frames per second: printed, ours."""
     for n, (net, (_, _, cores, _)) in enumerate(NETS.items()):
         for i, spikes in enumerate(SPIKES):
             result, printed = ours(net, spikes, reading), table(cores)[-1]
             total = sum(Decimal(decimals(row.latency_ms, 4)) for row in result.rows if row.on_chip)
-            yield (net, spikes, (printed[1 + 2 * i], printed[2 + 2 * i], table(TABLE_11)[3 * n + i][1]),
-                   (str(result.totals.cores), str(total), str(int(1000 / total))))
+            yield (
+                net,
+                spikes,
+                (printed[1 + 2 * i], printed[2 + 2 * i], table(TABLE_11)[3 * n + i][1]),
+                (str(result.totals.cores), str(total), str(int(1000 / total))),
+            )
 
 
 def counts(reading: Reading) -> dict[str, tuple[int, int]]:
     """Equal cells and all cells of each group."""
-    groups = {"patch": "patches", "A": "densities", "N": "densities", "S": "densities", "cores": "cores", "ms": "latencies"}
+    groups = {
+        "patch": "patches",
+        "A": "densities",
+        "N": "densities",
+        "S": "densities",
+        "cores": "cores",
+        "ms": "latencies",
+    }
     every, equal = Counter(), Counter()
     for cell in cells(reading):
         every[groups[cell.kind]] += 1
@@ -211,17 +272,33 @@ def section() -> str:
     """The generated part of the page, between its marks."""
     tallies = {reading: counts(reading) for reading in Reading}
     lines = ["| cells equal to the paper's | `FEWEST` (ours) | `WALK` |", "|---|---|---|"]
-    lines += [f"| {group} | {' | '.join(f'{tallies[r][group][0]} of {tallies[r][group][1]}' for r in Reading)} |"
-              for group in tallies[Reading.FEWEST]]
-    lines += [f"| cores of {_model(net, spikes)} (paper {paper[0]}) | {here[0]} | {walk[0]} |"
-              for (net, spikes, paper, here), (_, _, _, walk) in zip(totals(), totals(Reading.WALK), strict=True)]
-    lines += ["", *_tables(), "### Cells that differ\n", *_differences(Reading.FEWEST, WHY),
-              "With `WALK`, these instead of the first 16C5's cores:\n",
-              *_differences(Reading.WALK, {key: why for key, why in WHY_WALK.items() if key not in WHY})]
+    lines += [
+        f"| {group} | {' | '.join(f'{tallies[r][group][0]} of {tallies[r][group][1]}' for r in Reading)} |"
+        for group in tallies[Reading.FEWEST]
+    ]
+    lines += [
+        f"| cores of {_model(net, spikes)} (paper {paper[0]}) | {here[0]} | {walk[0]} |"
+        for (net, spikes, paper, here), (_, _, _, walk) in zip(
+            totals(), totals(Reading.WALK), strict=True
+        )
+    ]
+    lines += [
+        "",
+        *_tables(),
+        "### Cells that differ\n",
+        *_differences(Reading.FEWEST, WHY),
+        "With `WALK`, these instead of the first 16C5's cores:\n",
+        *_differences(Reading.WALK, {key: why for key, why in WHY_WALK.items() if key not in WHY}),
+    ]
     lines += ["### Frames per second (Table 11)\n"]
-    lines += ["| model | latency, ms | printed | ours | latency not rounded |", "|---|---|---|---|---|"]
-    lines += [f"| {_model(net, spikes)} | {here[1]} | {paper[2]} | {here[2]} | {ours(net, spikes, Reading.FEWEST).totals.fps:.1f} |"
-              for net, spikes, paper, here in totals()]
+    lines += [
+        "| model | latency, ms | printed | ours | latency not rounded |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {_model(net, spikes)} | {here[1]} | {paper[2]} | {here[2]} | {ours(net, spikes, Reading.FEWEST).totals.fps:.1f} |"
+        for net, spikes, paper, here in totals()
+    ]
     return "\n".join([BEGIN, "", *lines, "", END])
 
 

@@ -33,7 +33,9 @@ def test_shift_right(v: int, m: int) -> None:
     assert shift_right(array(v), array(m), yes, yes)[0] == least
 
 
-@given(words, flag, st.lists(st.tuples(st.sampled_from([-1, 0, 1]), st.integers(0, 32)), max_size=3))
+@given(
+    words, flag, st.lists(st.tuples(st.sampled_from([-1, 0, 1]), st.integers(0, 32)), max_size=3)
+)
 def test_leak_rounds_each_term_alone(v: int, k0: bool, terms: list[tuple[int, int]]) -> None:
     got = leak(array(v), np.array([k0]), [(array(s), array(m)) for s, m in terms], None, None)
     assert got[0] == (v if k0 else 0) + sum(s * math.floor(Fraction(v, 2**m)) for s, m in terms)
@@ -41,4 +43,6 @@ def test_leak_rounds_each_term_alone(v: int, k0: bool, terms: list[tuple[int, in
 
 @given(words, words, words, flag)
 def test_low_bound(u: int, v_low: int, value: int, add: bool) -> None:
-    assert low_bound(array(u), array(v_low), array(value), np.array([add]))[0] == (u if u >= v_low else u + value if add else value)
+    assert low_bound(array(u), array(v_low), array(value), np.array([add]))[0] == (
+        u if u >= v_low else u + value if add else value
+    )

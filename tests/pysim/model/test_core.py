@@ -18,8 +18,15 @@ from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
 from tests.make.networks import random_network, random_stimulus
 from tests.make.small import CHIP, network
 
-ENGINES = ["numpy", pytest.param("numba", marks=pytest.mark.skipif(
-    not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'"))]
+ENGINES = [
+    "numpy",
+    pytest.param(
+        "numba",
+        marks=pytest.mark.skipif(
+            not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'"
+        ),
+    ),
+]
 
 
 def stimulus(*steps: list[int]) -> Stimulus:
@@ -48,7 +55,9 @@ def scalar_shift(v: int, m: int, rounding: int) -> int:
     return -size if v < 0 else size
 
 
-def scalar_step(p: Population, i: int, k: int, total: int, v: int, c: int, bits: int) -> tuple[bool, int, int, bool]:
+def scalar_step(
+    p: Population, i: int, k: int, total: int, v: int, c: int, bits: int
+) -> tuple[bool, int, int, bool]:
     high, page = (1 << (bits - 1)) - 1, min(k, p.pages - 1)
     acted = []
 
@@ -62,22 +71,33 @@ def scalar_step(p: Population, i: int, k: int, total: int, v: int, c: int, bits:
         current = 0
     kept = v if p.k0[page, i] else 0
     for r in range(3):
-        kept += int(p.leak_sign[page, r, i]) * scalar_shift(v, int(p.leak_shift[page, r, i]), int(p.rounding[i]))
+        kept += int(p.leak_sign[page, r, i]) * scalar_shift(
+            v, int(p.leak_shift[page, r, i]), int(p.rounding[i])
+        )
     u = sat(kept + current)
     if p.fire[i] and u >= p.v_th[page, i] and c == 0:
-        after = {Reset.HARD: lambda: int(p.v_reset[i]), Reset.SOFT: lambda: sat(u - int(p.v_sub[page, i])), Reset.NONE: lambda: u}
+        after = {
+            Reset.HARD: lambda: int(p.v_reset[i]),
+            Reset.SOFT: lambda: sat(u - int(p.v_sub[page, i])),
+            Reset.NONE: lambda: u,
+        }
         return True, after[Reset(p.reset[i])](), int(p.refractory[i]), any(acted)
     new = u
     if p.hold[i] and c > 0:
         new = int(p.v_reset[i])
     elif p.low[i] != LowBound.NONE and u < p.v_low[i]:
-        below = {LowBound.CLIP: lambda: int(p.v_low[i]), LowBound.RESET: lambda: int(p.v_low_reset[i]),
-                 LowBound.ADD: lambda: sat(u + int(p.v_low_add[i]))}
+        below = {
+            LowBound.CLIP: lambda: int(p.v_low[i]),
+            LowBound.RESET: lambda: int(p.v_low_reset[i]),
+            LowBound.ADD: lambda: sat(u + int(p.v_low_add[i])),
+        }
         new = below[LowBound(p.low[i])]()
     return False, new, max(c - 1, 0), any(acted)
 
 
-def scalar_run(net: Network, spikes: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], int]:
+def scalar_run(
+    net: Network, spikes: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], int]:
     """Spikes and membranes [step, neuron] of one sample, saturations in all, in logical steps: no ring, no ticks."""
     done = {name: array.astype(np.int64) for name, array in spikes.items()}
     done |= {p.name: np.zeros((net.steps, p.size), np.int64) for p in net.populations}
@@ -87,7 +107,11 @@ def scalar_run(net: Network, spikes: dict[str, np.ndarray]) -> tuple[dict[str, n
     for k in range(net.steps):
         for p in net.order():
             for i in range(p.size):
-                total = sum(int(done[e.source][k - e.delay] @ e.weights[:, i]) for e in net.edges if e.target == p.name and k >= e.delay)
+                total = sum(
+                    int(done[e.source][k - e.delay] @ e.weights[:, i])
+                    for e in net.edges
+                    if e.target == p.name and k >= e.delay
+                )
                 s, v, c, clipped = scalar_step(p, i, k, total, *state[p.name][i], net.membrane_bits)
                 state[p.name][i] = v, c
                 done[p.name][k, i], membranes[p.name][k, i] = s, v
@@ -103,36 +127,69 @@ def test_scalar_loop(engine: str, bits: int, seed: int) -> None:
         rng = np.random.default_rng([seed, bits, i])
         net = random_network(rng, chip, steps=6, corners=0.3)
         stim = random_stimulus(rng, net, 1)
-        done, membranes, saturations = scalar_run(net, {name: array[0] for name, array in stim.dense(net).items()})
+        done, membranes, saturations = scalar_run(
+            net, {name: array[0] for name, array in stim.dense(net).items()}
+        )
         trace = Core(pack(net, chip=chip), engine).run(stim)
         for p in net.populations:
-            np.testing.assert_array_equal(unpack(trace.spikes[p.name], p.size)[0], done[p.name], err_msg=f"network {i} of seed {seed}")
-            np.testing.assert_array_equal(trace.membranes[p.name][0], membranes[p.name], err_msg=f"network {i} of seed {seed}")
+            np.testing.assert_array_equal(
+                unpack(trace.spikes[p.name], p.size)[0],
+                done[p.name],
+                err_msg=f"network {i} of seed {seed}",
+            )
+            np.testing.assert_array_equal(
+                trace.membranes[p.name][0], membranes[p.name], err_msg=f"network {i} of seed {seed}"
+            )
             assert trace.membranes[p.name].dtype == np.int32
         assert trace.counters["saturations"].sum() == saturations
-        spiked, saturated = spiked + int(trace.counters["spikes_out"].sum()), saturated + saturations
+        spiked, saturated = (
+            spiked + int(trace.counters["spikes_out"].sum()),
+            saturated + saturations,
+        )
     assert spiked > 100 and saturated > 30
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_which_clip_counts(engine: str) -> None:
     """12-bit neurons, no input: clip 1 of a held neuron counts, clip 3 of a held one, or clip 2 without a spike, does not."""
+
     def saturations(**parameters: Any) -> list[int]:
-        net = Network(name="n", inputs=(Input(name="x", size=1),), edges=(), steps=3, output="a", membrane_bits=12,
-                      populations=(Population.make("a", 1, weight_bits=1, **parameters),))
-        trace = Core(pack(net, chip=CHIP), engine).run(Stimulus.pack({"x": np.zeros((1, 3, 1), np.uint8)}))
+        net = Network(
+            name="n",
+            inputs=(Input(name="x", size=1),),
+            edges=(),
+            steps=3,
+            output="a",
+            membrane_bits=12,
+            populations=(Population.make("a", 1, weight_bits=1, **parameters),),
+        )
+        trace = Core(pack(net, chip=CHIP), engine).run(
+            Stimulus.pack({"x": np.zeros((1, 3, 1), np.uint8)})
+        )
         return [int(n) for n in trace.counters["saturations"][0]]
 
     assert saturations(bias=2000, v_init=2000, v_th=2047, fire=False) == [1, 1, 1]
-    assert saturations(bias=2000, v_init=2000, v_th=0, refractory=9, hold=True, v_reset=2000) == [1, 1, 1]  # held, clip 1
-    assert saturations(v_th=0, v_sub=2047, v_init=-1, reset=Reset.SOFT) == [0, 0, 0]  # no spike, no clip 2
+    assert saturations(bias=2000, v_init=2000, v_th=0, refractory=9, hold=True, v_reset=2000) == [
+        1,
+        1,
+        1,
+    ]  # held, clip 1
+    assert saturations(v_th=0, v_sub=2047, v_init=-1, reset=Reset.SOFT) == [
+        0,
+        0,
+        0,
+    ]  # no spike, no clip 2
     assert saturations(v_th=-9, v_sub=2047, v_init=-5, reset=Reset.SOFT) == [1, 0, 0]
     assert saturations(v_th=-9, v_sub=2047, v_init=-5, reset=Reset.HARD) == [0, 0, 0]
     add = {"low": LowBound.ADD, "v_low": 2047, "v_low_add": -2048, "v_reset": -5}
     assert saturations(**add, v_init=-5, fire=False) == [1, 1, 1]
     assert saturations(**add, v_th=-9, v_init=-5) == [0, 0, 0]  # spikes every step
     assert saturations(**add, v_th=-9, v_init=-5, refractory=9) == [0, 1, 1]
-    assert saturations(**add, v_th=-9, v_init=-5, refractory=9, hold=True) == [0, 0, 0]  # held, clip 3
+    assert saturations(**add, v_th=-9, v_init=-5, refractory=9, hold=True) == [
+        0,
+        0,
+        0,
+    ]  # held, clip 3
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -140,12 +197,22 @@ def test_which_clip_counts(engine: str) -> None:
 def test_largest_sums(engine: str, bits: int) -> None:
     """All of 1,152 axons active with the largest weights: beyond 16 bits, and beyond what float32 holds exactly."""
     chip = PRESETS["zou2021"].replace(membrane_bits=32 if bits == 16 else 24)
-    weights = np.repeat(np.array([[-(1 << (bits - 1)), (1 << (bits - 1)) - 1]], np.int32), 1152, axis=0)
+    weights = np.repeat(
+        np.array([[-(1 << (bits - 1)), (1 << (bits - 1)) - 1]], np.int32), 1152, axis=0
+    )
     weights[0] += [1, 0]  # an odd sum
-    net = Network(name="n", inputs=(Input(name="x", size=1152),), steps=2, output="a", membrane_bits=chip.membrane_bits,
-                  populations=(Population.make("a", 2, weight_bits=bits, fire=False),),
-                  edges=(Edge(source="x", target="a", weights=weights),))
-    trace = Core(pack(net, chip=chip), engine).run(Stimulus.pack({"x": np.ones((1, 2, 1152), np.uint8)}))
+    net = Network(
+        name="n",
+        inputs=(Input(name="x", size=1152),),
+        steps=2,
+        output="a",
+        membrane_bits=chip.membrane_bits,
+        populations=(Population.make("a", 2, weight_bits=bits, fire=False),),
+        edges=(Edge(source="x", target="a", weights=weights),),
+    )
+    trace = Core(pack(net, chip=chip), engine).run(
+        Stimulus.pack({"x": np.ones((1, 2, 1152), np.uint8)})
+    )
     sums = weights.astype(np.int64).sum(axis=0)
     assert trace.membranes["a"][0].tolist() == [sums.tolist(), (2 * sums).tolist()]
 
@@ -155,7 +222,9 @@ def test_largest_sums(engine: str, bits: int) -> None:
 
 def small_run(**options: Any) -> Trace:
     """All lines at step 0, then silence; 5 ticks of 4 words (2 of hid, 1 of out, 1 unused), joins of 4."""
-    return Core(pack(network(), chip=CHIP), "numpy").run(stimulus([1, 1, 1], *[[0, 0, 0]] * 3), **options)
+    return Core(pack(network(), chip=CHIP), "numpy").run(
+        stimulus([1, 1, 1], *[[0, 0, 0]] * 3), **options
+    )
 
 
 def test_small_by_hand() -> None:
@@ -169,7 +238,13 @@ def test_small_by_hand() -> None:
     counters = {name: values[0].tolist() for name, values in trace.counters.items()}
     assert counters["spikes_in"] == [3, 2, 0, 0, 0]
     assert counters["spikes_out"] == [2, 1, 0, 0, 0]
-    assert counters["sops"] == [3 + 2 + 2 - 0, 1 + 2 + 1 - 1, 0, 0, 0]  # rows of x: 3, 2, 2 synapses; of hid 1 and 2: 2, 1
+    assert counters["sops"] == [
+        3 + 2 + 2 - 0,
+        1 + 2 + 1 - 1,
+        0,
+        0,
+        0,
+    ]  # rows of x: 3, 2, 2 synapses; of hid 1 and 2: 2, 1
     assert counters["slots"] == [3 * 32, 2 * 32, 0, 0, 0]
     assert counters["saturations"] == counters["stalls"] == counters["dropped"] == [0] * 5
     assert counters["ticks"] == [1] * 5
@@ -180,9 +255,15 @@ def test_cycles_by_hand() -> None:
     word, idle, emit = 2 + 1 + (4 + 2) + 3, 2, 4 + 4
     first = 1 + (word + 1 + 3) + (word + 3 + 1) + 2 * idle + emit
     second = 1 + (word + 1 + 2) + 2 * (word + 2 + 1) + idle + emit
-    third = 1 + (word + 1 + 1) + 2 * (word + 0 + 1) + idle + emit  # an empty chunk still takes its cycle
+    third = (
+        1 + (word + 1 + 1) + 2 * (word + 0 + 1) + idle + emit
+    )  # an empty chunk still takes its cycle
     last = 1 + (word + 1 + 1) + 3 * idle + emit  # only out is live
-    assert small_run().counters["cycles"][0].tolist() == [first, second, third, third, last] == [45, 56, 51, 51, 29]
+    assert (
+        small_run().counters["cycles"][0].tolist()
+        == [first, second, third, third, last]
+        == [45, 56, 51, 51, 29]
+    )
 
 
 def test_cycles_in_dense_mode() -> None:
@@ -194,24 +275,42 @@ def test_cycles_in_dense_mode() -> None:
 
 
 def test_cycles_without_a_live_word() -> None:
-    net = network(populations=(Population.make("hid", 3, weight_bits=4, start=2),), output="hid", steps=1, edges=network().edges[:1])
+    net = network(
+        populations=(Population.make("hid", 3, weight_bits=4, start=2),),
+        output="hid",
+        steps=1,
+        edges=network().edges[:1],
+    )
     trace = Core(pack(net, chip=CHIP), "numpy").run(stimulus([1, 0, 0]))
     # the scan still empties the ring's slot; at tick 2 two neurons of the first word spike
-    assert trace.counters["cycles"][0].tolist() == [1 + 4 * 2 + 2 + 8] * 2 + [1 + (12 + 2) + (12 + 2) + 2 * 2 + 9]
+    assert trace.counters["cycles"][0].tolist() == [1 + 4 * 2 + 2 + 8] * 2 + [
+        1 + (12 + 2) + (12 + 2) + 2 * 2 + 9
+    ]
     assert trace.counters["spikes_in"][0].tolist() == [0, 0, 1]
 
 
 def test_cycles_of_chunks_and_spikes() -> None:
     """130 axons are 3 chunks (64, 64, 2); 70 lanes are 2 chunks of spikes a word."""
     chip = CHIP.replace(axons=130, columns=140, lanes=70)
-    net = Network(name="n", inputs=(Input(name="x", size=130),), steps=1, output="a", membrane_bits=12,
-                  populations=(Population.make("a", 100, weight_bits=1, v_th=np.where(np.arange(100) < 67, 0, 5)),),
-                  edges=(Edge(source="x", target="a", weights=np.zeros((130, 100), np.int32)),))
+    net = Network(
+        name="n",
+        inputs=(Input(name="x", size=130),),
+        steps=1,
+        output="a",
+        membrane_bits=12,
+        populations=(
+            Population.make("a", 100, weight_bits=1, v_th=np.where(np.arange(100) < 67, 0, 5)),
+        ),
+        edges=(Edge(source="x", target="a", weights=np.zeros((130, 100), np.int32)),),
+    )
     lines = np.zeros((1, 1, 130), np.uint8)
     lines[0, 0, [0, 63, 128]] = 1  # chunks of 2, 0 and 1 events
     trace = Core(pack(net, chip=chip), "numpy").run(Stimulus.pack({"x": lines}))
     scan, emit = 1 + (2 + 1 + 1), 4 + (64 + 3) + (1 + 1)
-    assert trace.counters["cycles"][0, 0] == 1 + (2 + scan + 1 + (1 + 2) + 3) + (2 + (3 + 1) + 1 + (1 + 2) + 3) + emit
+    assert (
+        trace.counters["cycles"][0, 0]
+        == 1 + (2 + scan + 1 + (1 + 2) + 3) + (2 + (3 + 1) + 1 + (1 + 2) + 3) + emit
+    )
 
 
 def test_events_that_reach_no_live_population_count_and_are_lost() -> None:
@@ -220,7 +319,13 @@ def test_events_that_reach_no_live_population_count_and_are_lost() -> None:
     net = network(edges=(late, network().edges[1]))
     core = Core(pack(net, chip=CHIP), "numpy")
     trace = core.run(stimulus(*[[1, 0, 0]] * 4))
-    assert trace.counters["spikes_in"][0].tolist() == [0, 0, 0, 1, 1 + 3]  # tick 4: line of step 1, lost on hid, and hid's own spikes
+    assert trace.counters["spikes_in"][0].tolist() == [
+        0,
+        0,
+        0,
+        1,
+        1 + 3,
+    ]  # tick 4: line of step 1, lost on hid, and hid's own spikes
     assert unpack(trace.spikes["hid"], 3)[0].sum(axis=1).tolist() == [0, 0, 0, 3]
     assert core.events(stimulus(*[[1, 0, 0]] * 4)).sum() == 2
 
@@ -229,7 +334,9 @@ def test_sops_count_synapses(rng: np.random.Generator) -> None:
     net = random_network(rng, PRESETS["default"], recurrent=False)
     stim = random_stimulus(rng, net, 4)
     trace = Core(pack(net, chip=PRESETS["default"])).run(stim)
-    spikes = stim.dense(net) | {p.name: unpack(trace.spikes[p.name], p.size) for p in net.populations}
+    spikes = stim.dense(net) | {
+        p.name: unpack(trace.spikes[p.name], p.size) for p in net.populations
+    }
     sops = np.zeros((4, net.ticks), np.int64)
     for e in net.edges:
         for k in range(net.steps):
@@ -249,7 +356,9 @@ def test_samples_do_not_know_each_other(engine: str, rng: np.random.Generator) -
     stim = random_stimulus(rng, net, 150)  # several parts
     core = Core(pack(net, chip=PRESETS["tiny"]), engine)
     whole = core.run(stim)
-    assert_equal(whole, Trace.concatenate([core.run(stim.take(slice(i, i + 1))) for i in range(150)]))
+    assert_equal(
+        whole, Trace.concatenate([core.run(stim.take(slice(i, i + 1))) for i in range(150)])
+    )
     assert_equal(whole, core.run(stim))
     np.testing.assert_array_equal(core.predict_cycles(stim), whole.counters["cycles"])
     bare = core.run(stim, membranes=False)
@@ -257,7 +366,9 @@ def test_samples_do_not_know_each_other(engine: str, rng: np.random.Generator) -
     assert_equal(bare, Trace(whole.spikes, {}, whole.counters))
 
 
-@pytest.mark.skipif(not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'")
+@pytest.mark.skipif(
+    not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'"
+)
 @pytest.mark.parametrize("name", ["zou2021", "full", "default"])
 def test_engines_agree_at_size(name: str, rng: np.random.Generator) -> None:
     net = random_network(rng, PRESETS[name], steps=5, corners=0.5)
@@ -270,7 +381,9 @@ def test_engines_agree_at_size(name: str, rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_no_samples(engine: str) -> None:
-    trace = Core(pack(network(), chip=CHIP), engine).run(Stimulus.pack({"x": np.zeros((0, 4, 3), np.uint8)}))
+    trace = Core(pack(network(), chip=CHIP), engine).run(
+        Stimulus.pack({"x": np.zeros((0, 4, 3), np.uint8)})
+    )
     assert trace.spikes["hid"].shape == (0, 4, 1) and trace.counters["cycles"].shape == (0, 5)
 
 
@@ -278,14 +391,23 @@ def test_output_events_in_order() -> None:
     net = network(out={"v_th": 0})
     core = Core(pack(net, chip=CHIP))
     events = core.output_events(core.run(Stimulus.pack({"x": np.zeros((2, 4, 3), np.uint8)})))
-    assert events.tolist() == [[sample, tick, address] for sample in range(2) for tick in range(1, 5) for address in range(2)]
+    assert events.tolist() == [
+        [sample, tick, address]
+        for sample in range(2)
+        for tick in range(1, 5)
+        for address in range(2)
+    ]
 
 
-@pytest.mark.parametrize(("spikes", "message"), [
-    ({"y": np.zeros((1, 4, 1), np.uint8)}, "must hold exactly the inputs x, not y"),
-    ({"x": np.zeros((1, 5, 1), np.uint8)}, r"must be of shape \(1, 4, 1\) .*, not \(1, 5, 1\)"),
-    ({"x": np.zeros((1, 4, 1), np.int64)}, "must be packed uint8"),
-    ({"x": np.full((1, 4, 1), 8, np.uint8)}, "padding bits of input 'x' must be 0")])
+@pytest.mark.parametrize(
+    ("spikes", "message"),
+    [
+        ({"y": np.zeros((1, 4, 1), np.uint8)}, "must hold exactly the inputs x, not y"),
+        ({"x": np.zeros((1, 5, 1), np.uint8)}, r"must be of shape \(1, 4, 1\) .*, not \(1, 5, 1\)"),
+        ({"x": np.zeros((1, 4, 1), np.int64)}, "must be packed uint8"),
+        ({"x": np.full((1, 4, 1), 8, np.uint8)}, "padding bits of input 'x' must be 0"),
+    ],
+)
 def test_stimulus_of_another_network(spikes: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Core(pack(network(), chip=CHIP)).run(Stimulus(spikes))
@@ -297,11 +419,16 @@ def test_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast, "AVAILABLE", False)
     assert Core(image).engine == "numpy"
     for engine in ("numba", "cuda"):
-        with pytest.raises(InputError, match=f"engine must be numpy, or numba where numba is installed .*, not '{engine}'"):
+        with pytest.raises(
+            InputError,
+            match=f"engine must be numpy, or numba where numba is installed .*, not '{engine}'",
+        ):
             Core(image, engine)
 
 
 def test_without_numba() -> None:
     code = "import sys; sys.modules['numba'] = None; from pysim import core, fast; print(fast.AVAILABLE)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert result.stdout == "False\n", result.stderr

@@ -14,9 +14,18 @@ def convolutions(draw):
     groups = draw(st.integers(1, 3))
     source = (groups * draw(st.integers(1, 2)), draw(st.integers(1, 6)), draw(st.integers(1, 6)))
     padding = (draw(st.integers(0, 2)), draw(st.integers(0, 2)))
-    kernel = tuple(draw(st.integers(1, min(4, n + 2 * p))) for n, p in zip(source[1:], padding, strict=True))
+    kernel = tuple(
+        draw(st.integers(1, min(4, n + 2 * p))) for n, p in zip(source[1:], padding, strict=True)
+    )
     stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    return Conv.make(source, groups * draw(st.integers(1, 2)), kernel, stride=stride, padding=padding, groups=groups)
+    return Conv.make(
+        source,
+        groups * draw(st.integers(1, 2)),
+        kernel,
+        stride=stride,
+        padding=padding,
+        groups=groups,
+    )
 
 
 def matrix(conv: Conv, weights: np.ndarray) -> np.ndarray:
@@ -30,7 +39,10 @@ def matrix(conv: Conv, weights: np.ndarray) -> np.ndarray:
                 for c in range(per_group):
                     for i in range(conv.kernel[0]):
                         for j in range(conv.kernel[1]):
-                            y, x = v * conv.stride[0] + i - conv.padding[0], u * conv.stride[1] + j - conv.padding[1]
+                            y, x = (
+                                v * conv.stride[0] + i - conv.padding[0],
+                                u * conv.stride[1] + j - conv.padding[1],
+                            )
                             if 0 <= y < conv.source[1] and 0 <= x < conv.source[2]:
                                 out[first + c, y, x, o, v, u] = weights[o, c, i, j]
     return out.reshape(np.prod(conv.source), -1)
@@ -52,12 +64,18 @@ def test_equals_the_definition(conv, seed):
     assert Conv.from_dict(conv.to_dict()) == conv
 
 
-@pytest.mark.parametrize(("change", "says"), [
-    ({"target": (2, 3, 4)}, "target height of the convolution of here must be 4"),
-    ({"groups": 2}, "groups of the convolution of here must divide 1 and 2 channels, not 2"),
-    ({"stride": (0, 1)}, r"stride of the convolution of here must be 2 sizes of 1..65536, not \(0, 1\)"),
-    ({"kernel": (9, 1)}, "target height of the convolution of here must be 0"),
-])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"target": (2, 3, 4)}, "target height of the convolution of here must be 4"),
+        ({"groups": 2}, "groups of the convolution of here must divide 1 and 2 channels, not 2"),
+        (
+            {"stride": (0, 1)},
+            r"stride of the convolution of here must be 2 sizes of 1..65536, not \(0, 1\)",
+        ),
+        ({"kernel": (9, 1)}, "target height of the convolution of here must be 0"),
+    ],
+)
 def test_refuses(change, says):
     good = {"source": (1, 6, 6), "target": (2, 4, 4), "kernel": (3, 3)}
     with pytest.raises(InputError, match=says):

@@ -34,7 +34,9 @@ def assert_equal(a: Network, b: Network) -> None:
 
 @given(st.integers(0, 2**32))
 def test_round_trip(seed: int) -> None:
-    net = random_network(np.random.default_rng(seed), PRESETS["tiny"]).with_metadata(scale=0.5, note="ü")
+    net = random_network(np.random.default_rng(seed), PRESETS["tiny"]).with_metadata(
+        scale=0.5, note="ü"
+    )
     data = net.to_bytes()
     assert_equal(Network.from_bytes(data), net)
     assert Network.from_bytes(data).to_bytes() == data
@@ -44,15 +46,24 @@ def test_round_trip(seed: int) -> None:
 def test_file(tmp_path: Path) -> None:
     path = network().save(tmp_path / "deep" / "net.safetensors")
     assert_equal(Network.load(path), network())
-    assert [p.name for p in path.parent.iterdir()] == ["net.safetensors"]  # nothing temporary left behind
+    assert [p.name for p in path.parent.iterdir()] == [
+        "net.safetensors"
+    ]  # nothing temporary left behind
 
 
 HOSTILE = {
-    "empty": b"", "short": b"\x01\x02", "text": b"hello, this is no network at all",
-    "pickle": pickle.dumps({"weights": [1, 2, 3]}), "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(2000), "zip": b"PK\x03\x04" + bytes(100),
-    "huge header": struct.pack("<Q", 1 << 62) + b"{}", "no metadata": struct.pack("<Q", 2) + b"{}",
-    "header of wrong type": struct.pack("<Q", 4) + b"[12]", "deep json": struct.pack("<Q", 100000) + b"[" * 100000,
-    "not utf-8": struct.pack("<Q", 4) + b"\xff\xfe\xfd\xfc", "null": struct.pack("<Q", 4) + b"null",
+    "empty": b"",
+    "short": b"\x01\x02",
+    "text": b"hello, this is no network at all",
+    "pickle": pickle.dumps({"weights": [1, 2, 3]}),
+    "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(2000),
+    "zip": b"PK\x03\x04" + bytes(100),
+    "huge header": struct.pack("<Q", 1 << 62) + b"{}",
+    "no metadata": struct.pack("<Q", 2) + b"{}",
+    "header of wrong type": struct.pack("<Q", 4) + b"[12]",
+    "deep json": struct.pack("<Q", 100000) + b"[" * 100000,
+    "not utf-8": struct.pack("<Q", 4) + b"\xff\xfe\xfd\xfc",
+    "null": struct.pack("<Q", 4) + b"null",
 }
 
 
@@ -77,7 +88,9 @@ def test_every_truncation_is_refused() -> None:
         Network.from_bytes(data + b"\0")
 
 
-def test_a_flipped_bit_gives_another_sound_network_or_an_input_error(rng: np.random.Generator) -> None:
+def test_a_flipped_bit_gives_another_sound_network_or_an_input_error(
+    rng: np.random.Generator,
+) -> None:
     """Never another exception. (That the network is the one an image was packed from, its SHA-256 in the image tells.)"""
     data, refused = network().to_bytes(), 0
     for at in rng.integers(0, 8 * len(data), 1500):
@@ -94,13 +107,13 @@ def _edited(change: Any) -> bytes:
     """The small network's file with its graph edited."""
     data = network().to_bytes()
     (length,) = struct.unpack("<Q", data[:8])
-    head = json.loads(data[8:8 + length])
+    head = json.loads(data[8 : 8 + length])
     graph = json.loads(head["__metadata__"]["spikeloop"])
     graph = change(graph) or graph
     head["__metadata__"]["spikeloop"] = json.dumps(graph)
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + data[8 + length:]
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
 
 
 EDITS = {
@@ -113,8 +126,14 @@ EDITS = {
     "name as number": (lambda g: g["inputs"][0].update(name=3), "must be an identifier"),
     "path as name": (lambda g: g["inputs"][0].update(name="../x"), "must be an identifier"),
     "one edge less": (lambda g: g["edges"].pop() and None, "must all belong to its graph"),
-    "target": (lambda g: g["edges"][0].update(target="nobody"), "population must be one of hid, out, not 'nobody'"),
-    "source": (lambda g: g["edges"][0].update(source="nobody"), "edge source must be an input or a population"),
+    "target": (
+        lambda g: g["edges"][0].update(target="nobody"),
+        "population must be one of hid, out, not 'nobody'",
+    ),
+    "source": (
+        lambda g: g["edges"][0].update(source="nobody"),
+        "edge source must be an input or a population",
+    ),
     "size as text": (lambda g: g["inputs"][0].update(size="3"), "size of input 'x' must be in"),
     "populations null": (lambda g: g.update(populations=None), "must be complete"),
 }
@@ -131,37 +150,83 @@ def test_the_editor_edits_nothing_else() -> None:
 
 
 def edges(weight: int = 1, delay: int = 0) -> tuple[Edge, ...]:
-    return Edge(source="x", target="hid", weights=np.full((3, 3), weight, np.int32), delay=delay),
+    return (Edge(source="x", target="hid", weights=np.full((3, 3), weight, np.int32), delay=delay),)
 
 
 BAD = {
-    "weight too large": (lambda: network(edges=edges(8)), r"weights of edge x->hid must be in -8..7 \(4 bits, signed\), not 8"),
+    "weight too large": (
+        lambda: network(edges=edges(8)),
+        r"weights of edge x->hid must be in -8..7 \(4 bits, signed\), not 8",
+    ),
     "weight too small": (lambda: network(edges=edges(-9)), "must be in -8..7 .* not -9"),
-    "delay": (lambda: network(edges=edges(delay=17)), "delay of edge x->hid must be in 0..16, not 17"),
-    "weights of another shape": (lambda: network(edges=(Edge(source="x", target="out", weights=np.zeros((3, 3), np.int32)),)),
-                                 r"must be of shape \(3, 2\), not \(3, 3\)"),
-    "float weights": (lambda: network(edges=(Edge(source="x", target="hid", weights=np.zeros((3, 3))),)), "must be int32, not float64"),
-    "bias": (lambda: network(hidden={"bias": 2048}), "bias of population 'hid' must be in -2048..2047, not 2048"),
-    "threshold": (lambda: network(hidden={"v_th": [0, 0, -2049]}), "v_th .* must be in -2048..2047, not -2049"),
+    "delay": (
+        lambda: network(edges=edges(delay=17)),
+        "delay of edge x->hid must be in 0..16, not 17",
+    ),
+    "weights of another shape": (
+        lambda: network(
+            edges=(Edge(source="x", target="out", weights=np.zeros((3, 3), np.int32)),)
+        ),
+        r"must be of shape \(3, 2\), not \(3, 3\)",
+    ),
+    "float weights": (
+        lambda: network(edges=(Edge(source="x", target="hid", weights=np.zeros((3, 3))),)),
+        "must be int32, not float64",
+    ),
+    "bias": (
+        lambda: network(hidden={"bias": 2048}),
+        "bias of population 'hid' must be in -2048..2047, not 2048",
+    ),
+    "threshold": (
+        lambda: network(hidden={"v_th": [0, 0, -2049]}),
+        "v_th .* must be in -2048..2047, not -2049",
+    ),
     "shift": (lambda: network(hidden={"leak_shift": 13}), "leak_shift .* must be in 0..12, not 13"),
     "sign": (lambda: network(hidden={"leak_sign": 2}), "leak_sign .* must be in -1..1, not 2"),
-    "refractory": (lambda: network(hidden={"refractory": 64}), "refractory .* must be in 0..63, not 64"),
-    "shape": (lambda: network(hidden={"bias": [1, 2]}), r"bias of population 'hid' must be of shape \(1, 3\), not \(2,\)"),
+    "refractory": (
+        lambda: network(hidden={"refractory": 64}),
+        "refractory .* must be in 0..63, not 64",
+    ),
+    "shape": (
+        lambda: network(hidden={"bias": [1, 2]}),
+        r"bias of population 'hid' must be of shape \(1, 3\), not \(2,\)",
+    ),
     "real bias": (lambda: network(hidden={"bias": 0.5}), "must be integers, not float64"),
     "nan": (lambda: network(hidden={"v_th": float("nan")}), "must be integers"),
     "unknown parameter": (lambda: network(hidden={"tau": 1}), "must be one of .* not 'tau'"),
-    "pages": (lambda: network(hidden={"pages": 65}), "pages of population 'hid' must be in 1..64, not 65"),
+    "pages": (
+        lambda: network(hidden={"pages": 65}),
+        "pages of population 'hid' must be in 1..64, not 65",
+    ),
     "start": (lambda: network(out={"start": 256}), "start .* must be in 0..255, not 256"),
-    "physical delay 0": (lambda: network(out={"start": 0}), r"physical delay of edge hid->out .* must be in 1..16, not 0"),
-    "weight bits": (lambda: network(hidden={"weight_bits": 17}), "weight_bits .* must be in 1..16, not 17"),
-    "binary bits": (lambda: network(hidden={"weight_format": WeightFormat.BINARY}), "must be 1 for binary weights, not 4"),
-    "ternary bits": (lambda: network(hidden={"weight_format": WeightFormat.TERNARY}), "must be 2 for ternary weights, not 4"),
+    "physical delay 0": (
+        lambda: network(out={"start": 0}),
+        r"physical delay of edge hid->out .* must be in 1..16, not 0",
+    ),
+    "weight bits": (
+        lambda: network(hidden={"weight_bits": 17}),
+        "weight_bits .* must be in 1..16, not 17",
+    ),
+    "binary bits": (
+        lambda: network(hidden={"weight_format": WeightFormat.BINARY}),
+        "must be 1 for binary weights, not 4",
+    ),
+    "ternary bits": (
+        lambda: network(hidden={"weight_format": WeightFormat.TERNARY}),
+        "must be 2 for ternary weights, not 4",
+    ),
     "membrane bits": (lambda: network(membrane_bits=33), "membrane_bits must be in 8..32, not 33"),
     "steps": (lambda: network(steps=0), "steps must be in 1..65536, not 0"),
-    "readout": (lambda: network(readout="guess"), "readout must be 'spikes' or 'membrane', not 'guess'"),
+    "readout": (
+        lambda: network(readout="guess"),
+        "readout must be 'spikes' or 'membrane', not 'guess'",
+    ),
     "output": (lambda: network(output="x"), "population must be one of hid, out, not 'x'"),
     "no populations": (lambda: network(populations=()), "must have at least one population"),
-    "twice the same name": (lambda: network(inputs=(Input(name="hid", size=3),)), "must be unique, not 'hid' twice"),
+    "twice the same name": (
+        lambda: network(inputs=(Input(name="hid", size=3),)),
+        "must be unique, not 'hid' twice",
+    ),
 }
 
 
@@ -175,12 +240,28 @@ def test_a_cycle_of_delay_0() -> None:
     both = [Population.make(name, 1, start=start) for name, start in (("a", 0), ("b", 1))]
     one = np.ones((1, 1), np.int32)
     with pytest.raises(InputError, match=r"physical delay|cycle"):
-        Network(name="n", inputs=(), populations=tuple(both), output="b", steps=1,
-                edges=(Edge(source="a", target="b", weights=one), Edge(source="b", target="a", weights=one)))
+        Network(
+            name="n",
+            inputs=(),
+            populations=tuple(both),
+            output="b",
+            steps=1,
+            edges=(
+                Edge(source="a", target="b", weights=one),
+                Edge(source="b", target="a", weights=one),
+            ),
+        )
 
 
 def test_start_ticks() -> None:
-    links = [("x", "a", 0), ("a", "b", 0), ("x", "c", 0), ("b", "c", 0), ("c", "a", 1), ("c", "d", 2)]
+    links = [
+        ("x", "a", 0),
+        ("a", "b", 0),
+        ("x", "c", 0),
+        ("b", "c", 0),
+        ("c", "a", 1),
+        ("c", "d", 2),
+    ]
     assert start_ticks("abcd", links) == {"a": 0, "b": 1, "c": 2, "d": 0}
     with pytest.raises(InputError, match="must not form a cycle"):
         start_ticks("ab", [("a", "b", 0), ("b", "a", 0)])
@@ -193,8 +274,14 @@ def test_ticks_and_delays() -> None:
     assert [p.name for p in net.order()] == ["hid", "out"]
 
 
-@pytest.mark.parametrize(("form", "bits", "expected"), [
-    (WeightFormat.SIGNED, 1, (-1, 0)), (WeightFormat.SIGNED, 16, (-32768, 32767)), (WeightFormat.BINARY, 1, (0, 1)),
-    (WeightFormat.TERNARY, 2, (-1, 1))])
+@pytest.mark.parametrize(
+    ("form", "bits", "expected"),
+    [
+        (WeightFormat.SIGNED, 1, (-1, 0)),
+        (WeightFormat.SIGNED, 16, (-32768, 32767)),
+        (WeightFormat.BINARY, 1, (0, 1)),
+        (WeightFormat.TERNARY, 2, (-1, 1)),
+    ],
+)
 def test_weight_range(form: WeightFormat, bits: int, expected: tuple[int, int]) -> None:
     assert weight_range(form, bits) == expected

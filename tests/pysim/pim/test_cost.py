@@ -9,10 +9,17 @@ from spikeloop.pysim.pim.cost import Constants, Cost, digital, pim
 from spikeloop.pysim.pim.window import PimWindow
 
 # CNN-3D, Table 1: source (channels, height, width, depth), filters, kernel, stride, padding
-CNN3D = [(PimWindow(source=source, kernel=kernel, stride=stride, padding=pad), filters) for source, filters, kernel, stride, pad in (
-    ((1, 5, 5, 200), 20, (3, 3, 3), (1, 1, 1), (0, 0, 0)), ((20, 3, 3, 198), 40, (1, 1, 3), (1, 1, 2), (0, 0, 1)),
-    ((40, 3, 3, 99), 84, (3, 3, 3), (1, 1, 1), (0, 0, 1)), ((84, 1, 1, 99), 84, (1, 1, 3), (1, 1, 2), (0, 0, 1)),
-    ((84, 1, 1, 50), 84, (1, 1, 3), (1, 1, 1), (0, 0, 1)), ((84, 1, 1, 50), 84, (1, 1, 2), (1, 1, 2), (0, 0, 1)))]
+CNN3D = [
+    (PimWindow(source=source, kernel=kernel, stride=stride, padding=pad), filters)
+    for source, filters, kernel, stride, pad in (
+        ((1, 5, 5, 200), 20, (3, 3, 3), (1, 1, 1), (0, 0, 0)),
+        ((20, 3, 3, 198), 40, (1, 1, 3), (1, 1, 2), (0, 0, 1)),
+        ((40, 3, 3, 99), 84, (3, 3, 3), (1, 1, 1), (0, 0, 1)),
+        ((84, 1, 1, 99), 84, (1, 1, 3), (1, 1, 2), (0, 0, 1)),
+        ((84, 1, 1, 50), 84, (1, 1, 3), (1, 1, 1), (0, 0, 1)),
+        ((84, 1, 1, 50), 84, (1, 1, 2), (1, 1, 2), (0, 0, 1)),
+    )
+]
 PIXEL_MAC = 48**0.5  # bits of an 8 x 6 bit product
 
 
@@ -26,36 +33,49 @@ def ann(bits: float) -> Cost:
 
 def snn(zeta: float) -> list[Cost]:
     first, *others = CNN3D
-    return [digital(*first, bits=PIXEL_MAC), *(digital(window, filters, bits=6, zeta=zeta) for window, filters in others)]
+    return [
+        digital(*first, bits=PIXEL_MAC),
+        *(digital(window, filters, bits=6, zeta=zeta) for window, filters in others),
+    ]
 
 
 def test_equations() -> None:
     """One layer, every term by hand: 2 -> 3 channels, 3 x 3 of 6 x 6."""
     window, weights, positions = PimWindow.make((2, 6, 6), (3, 3)), 2 * 3 * 9, 16
-    cnn, spiking, macro = (digital(window, 3, bits=6, leakage=2.0), digital(window, 3, bits=6, zeta=0.5, leakage=2.0),
-                           pim(window, 3, accumulations=9, leakage=2.0))
+    cnn, spiking, macro = (
+        digital(window, 3, bits=6, leakage=2.0),
+        digital(window, 3, bits=6, zeta=0.5, leakage=2.0),
+        pim(window, 3, accumulations=9, leakage=2.0),
+    )
     read = weights / (64 / 6 * 4) * 4
     assert cnn.delay == pytest.approx(read + weights / 175 * positions * 4)
     assert spiking.delay == pytest.approx(read + weights / 175 * positions * 0.4)
     assert macro.delay == pytest.approx(weights / (256 / 6 * 4) * positions * (4 + 6 / 9))
-    assert cnn.compute == pytest.approx(weights * positions * 3.1 * (6 / 32)**1.25)
+    assert cnn.compute == pytest.approx(weights * positions * 3.1 * (6 / 32) ** 1.25)
     assert spiking.compute == pytest.approx(weights * positions * 0.5 * 0.1 * 6 / 32)
     assert macro.compute == pytest.approx(weights * positions * (0.08 + 0.268 / 9))
     assert cnn.read == spiking.read == pytest.approx(weights * 5.2) and macro.read == 0
     for cost in (cnn, spiking, macro):
         assert cost.leakage == pytest.approx(2 * cost.delay)
         assert cost.edp == pytest.approx((cost.read + cost.compute + cost.leakage) * cost.delay)
-    assert macro.compute == pytest.approx(16 * pim(window, 3, accumulations=9, printed=True).compute)
+    assert macro.compute == pytest.approx(
+        16 * pim(window, 3, accumulations=9, printed=True).compute
+    )
 
 
 def test_geometry_that_the_paper_prints() -> None:
     """Section 3: a third dimension of 100 multiplies FLOPs by 300; 4.5 x the weights in the second layer."""
-    flat, deep = PimWindow.make((64, 100, 100), (3, 3), padding=1), PimWindow.make((64, 100, 100, 100), (3, 3, 3), padding=1)
+    flat, deep = (
+        PimWindow.make((64, 100, 100), (3, 3), padding=1),
+        PimWindow.make((64, 100, 100, 100), (3, 3, 3), padding=1),
+    )
     assert deep.rows * deep.positions / (flat.rows * flat.positions) == 300
     weights = [filters * window.rows for window, filters in CNN3D]
     assert weights == [540, 2_400, 90_720, 21_168, 21_168, 14_112]
     assert weights[1] / weights[0] == pytest.approx(4.5, abs=0.06)
-    assert weights[5] / weights[0] == pytest.approx(26.13, abs=0.01)  # printed: 352.8, which is 84 * 84 * 27 / 540
+    assert weights[5] / weights[0] == pytest.approx(
+        26.13, abs=0.01
+    )  # printed: 352.8, which is 84 * 84 * 27 / 540
 
 
 def test_what_follows_from_the_print() -> None:
@@ -72,7 +92,9 @@ def test_what_does_not_follow() -> None:
     assert constants.mac(32) / constants.mac(6) == pytest.approx(8.1, abs=0.02)
     assert constants.mac(6) / constants.ac(6) == pytest.approx(20.4, abs=0.02)
     silent = total(snn(0.0))
-    assert ann(32).energy / silent.energy < 199.3 / 4 and ann(6).energy / silent.energy < 33.8 / 4  # printed for CNN-3D
+    assert (
+        ann(32).energy / silent.energy < 199.3 / 4 and ann(6).energy / silent.energy < 33.8 / 4
+    )  # printed for CNN-3D
     digital_first = snn(0.568)[0]
     for accumulations in (1, 4, 27, 10**6):
         macro = pim(*CNN3D[0], accumulations=accumulations)
@@ -87,11 +109,20 @@ def test_more_of_anything_costs_more() -> None:
     assert all(a < b for row in (spikes, shared) for a, b in pairwise(row))
 
 
-@pytest.mark.parametrize(("make", "words"), [
-    (lambda: pim(*CNN3D[0], accumulations=0), "accumulations per conversion must be at least 1, not 0"),
-    (lambda: digital(*CNN3D[0], bits=6, zeta=-1), "zeta of the cost model must be at least 0, not -1"),
-    (lambda: digital(*CNN3D[0], bits=6, leakage=float("nan")), "leakage"),
-])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: pim(*CNN3D[0], accumulations=0),
+            "accumulations per conversion must be at least 1, not 0",
+        ),
+        (
+            lambda: digital(*CNN3D[0], bits=6, zeta=-1),
+            "zeta of the cost model must be at least 0, not -1",
+        ),
+        (lambda: digital(*CNN3D[0], bits=6, leakage=float("nan")), "leakage"),
+    ],
+)
 def test_refused(make, words) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=words):
         make()

@@ -27,9 +27,13 @@ def test_tables_address_the_pixels_of_the_window() -> None:
     for _ in range(40):
         window = random_window(rng, 40)
         taps, windows = tables(window)
-        pixel = np.full(int(np.prod(padded(window))), -1)  # what lies in the padded map: -1 in the border
+        pixel = np.full(
+            int(np.prod(padded(window))), -1
+        )  # what lies in the padded map: -1 in the border
         pixel[padded_rows(window)] = np.arange(np.prod(window.source))
-        assert np.array_equal(pixel[windows[:, None] + taps], window.address(np.arange(window.positions)))
+        assert np.array_equal(
+            pixel[windows[:, None] + taps], window.address(np.arange(window.positions))
+        )
 
 
 def test_memories_hold_the_layer() -> None:
@@ -38,11 +42,16 @@ def test_memories_hold_the_layer() -> None:
         layer = random_layer(rng)
         network = pim_network(rng, layer=layer)
         chip = CHIP.replace(pim=PimFront.of(network.pim.head))
-        again = unpack_layer(network.pim.head, pack_pim(network, chip, np.arange(network.populations[0].size)))
+        again = unpack_layer(
+            network.pim.head, pack_pim(network, chip, np.arange(network.populations[0].size))
+        )
         for name in ("weights", "bias", "gain", "offset", "keep"):
             assert np.array_equal(getattr(again, name), getattr(layer, name)), name
         used = layer.params.words * layer.params.weight_bits
-        assert all(np.array_equal(getattr(again, name)[..., :used], getattr(layer, name)[..., :used]) for name in ("stuck0", "stuck1"))
+        assert all(
+            np.array_equal(getattr(again, name)[..., :used], getattr(layer, name)[..., :used])
+            for name in ("stuck0", "stuck1")
+        )
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -57,7 +66,11 @@ def test_chip_model_equals_golden(held: bool, tmp_path: Path) -> None:
     assert again.chip == image.chip and Chip.from_dict(image.chip.to_dict()) == image.chip
     for engine in ("numpy", "numba") if fast.AVAILABLE else ("numpy",):
         pair = diff(network, want, Core(again, engine).run(stimulus))
-        assert not pair.different and pair.currents == 7 * 32 * (1 if held else 4) and pair.counter_values, pair.first
+        assert (
+            not pair.different
+            and pair.currents == 7 * 32 * (1 if held else 4)
+            and pair.counter_values
+        ), pair.first
 
 
 def test_parts_take_their_currents(tmp_path: Path) -> None:
@@ -71,17 +84,29 @@ def test_parts_take_their_currents(tmp_path: Path) -> None:
         trace = parts.run(stimulus)
     pair = diff(network, Golden(network).run(stimulus), trace)
     assert not pair.different and pair.currents == 5 * 32, pair.first
-    assert trace.counters["n_adc"].sum() == 5 * program.cores_of()["first"] * network.pim.layer.conversions
+    assert (
+        trace.counters["n_adc"].sum()
+        == 5 * program.cores_of()["first"] * network.pim.layer.conversions
+    )
 
 
 def test_chip_and_layer_must_agree() -> None:
     network = pim_network(np.random.default_rng(5))
     front = PimFront.of(network.pim.head)
-    other = network.pim.layer.params.__class__(**{**network.pim.layer.params.to_dict(), "adc_bits": 7})
-    with pytest.raises(InputError, match=r"macro of the chip must be the one .* \(adc_bits 6, not 7\)"):
-        compile_program(network, CHIP.replace(pim=PimFront(macro=other, pixels=64, positions=16, currents=32)))
+    other = network.pim.layer.params.__class__(
+        **{**network.pim.layer.params.to_dict(), "adc_bits": 7}
+    )
+    with pytest.raises(
+        InputError, match=r"macro of the chip must be the one .* \(adc_bits 6, not 7\)"
+    ):
+        compile_program(
+            network, CHIP.replace(pim=PimFront(macro=other, pixels=64, positions=16, currents=32))
+        )
     with pytest.raises(InputError, match=r"pim\.pixels must be at least 64 .* not 32"):
-        compile_program(network, CHIP.replace(pim=PimFront(macro=front.macro, pixels=32, positions=16, currents=32)))
+        compile_program(
+            network,
+            CHIP.replace(pim=PimFront(macro=front.macro, pixels=32, positions=16, currents=32)),
+        )
     for change in ({"mesh_width": 2}, {"clock_gates": False}, {"banks": 2}):
         with pytest.raises(InputError, match="single core of one bank with clock_gates"):
             PRESETS["tiny"].replace(pim=front, **change)
@@ -93,7 +118,10 @@ def test_chip_and_layer_must_agree() -> None:
 
 def test_a_chip_without_macro_is_what_it_was() -> None:
     """No trace of it in manifests, and so in the fingerprint that the chip's register holds."""
-    assert "pim" not in PRESETS["tiny"].to_dict() and Chip.from_dict(PRESETS["tiny"].to_dict()) == PRESETS["tiny"]
+    assert (
+        "pim" not in PRESETS["tiny"].to_dict()
+        and Chip.from_dict(PRESETS["tiny"].to_dict()) == PRESETS["tiny"]
+    )
 
 
 def test_a_network_without_pixels_runs_on_a_chip_with_a_macro() -> None:
@@ -102,4 +130,6 @@ def test_a_network_without_pixels_runs_on_a_chip_with_a_macro() -> None:
     chip = CHIP.replace(pim=PimFront.of(network.pim.head))
     plain = replace(network, pim=None)
     stimulus = Stimulus(pim_stimulus(rng, network, 3).spikes)
-    assert not diff(plain, Golden(plain).run(stimulus), Core(compile_program(plain, chip)).run(stimulus)).different
+    assert not diff(
+        plain, Golden(plain).run(stimulus), Core(compile_program(plain, chip)).run(stimulus)
+    ).different

@@ -40,8 +40,11 @@ def test_stimulus_file(tmp_path: Path, labels: bool) -> None:
 
 def test_trace_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    trace = Trace({"a": rng.integers(0, 255, (2, 3, 1), np.uint8)}, {"a": rng.integers(-9, 9, (2, 3, 5), np.int32)},
-                  {"cycles": rng.integers(0, 99, (2, 3))})
+    trace = Trace(
+        {"a": rng.integers(0, 255, (2, 3, 1), np.uint8)},
+        {"a": rng.integers(-9, 9, (2, 3, 5), np.int32)},
+        {"cycles": rng.integers(0, 99, (2, 3))},
+    )
     again = Trace.load(trace.save(tmp_path / "t.npz"))
     for part in ("spikes", "membranes", "counters"):
         for name, value in getattr(trace, part).items():
@@ -57,14 +60,36 @@ def test_not_binary(value: float) -> None:
         Stimulus.pack({"x": np.array([[[0, 1, value]]])})
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: Stimulus.pack({"x": np.zeros((4, 3))}), r"must be \[sample, step, line\], not of shape \(4, 3\)"),
-    (lambda: Stimulus({}).check(network()), "must hold exactly the inputs x"),
-    (lambda: Stimulus({**example().spikes, "z": example().spikes["x"]}).check(network()), "must hold exactly the inputs x, not x, z"),
-    (lambda: Stimulus({"x": np.zeros((2, 3, 1), np.uint8)}).check(network()), r"must be of shape \(2, 4, 1\)"),
-    (lambda: Stimulus({"x": np.zeros((2, 4, 2), np.uint8)}).check(network()), r"must be of shape \(2, 4, 1\)"),
-    (lambda: Stimulus({"x": np.full((2, 4, 1), 255, np.uint8)}).check(network()), "padding bits of input 'x' must be 0"),
-    (lambda: Stimulus(example().spikes, np.arange(4)).check(network()), r"labels of the stimulus must be of shape \(5,\), not \(4,\)")])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: Stimulus.pack({"x": np.zeros((4, 3))}),
+            r"must be \[sample, step, line\], not of shape \(4, 3\)",
+        ),
+        (lambda: Stimulus({}).check(network()), "must hold exactly the inputs x"),
+        (
+            lambda: Stimulus({**example().spikes, "z": example().spikes["x"]}).check(network()),
+            "must hold exactly the inputs x, not x, z",
+        ),
+        (
+            lambda: Stimulus({"x": np.zeros((2, 3, 1), np.uint8)}).check(network()),
+            r"must be of shape \(2, 4, 1\)",
+        ),
+        (
+            lambda: Stimulus({"x": np.zeros((2, 4, 2), np.uint8)}).check(network()),
+            r"must be of shape \(2, 4, 1\)",
+        ),
+        (
+            lambda: Stimulus({"x": np.full((2, 4, 1), 255, np.uint8)}).check(network()),
+            "padding bits of input 'x' must be 0",
+        ),
+        (
+            lambda: Stimulus(example().spikes, np.arange(4)).check(network()),
+            r"labels of the stimulus must be of shape \(5,\), not \(4,\)",
+        ),
+    ],
+)
 def test_wrong_shapes(make: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()
@@ -73,10 +98,19 @@ def test_wrong_shapes(make: Any, message: str) -> None:
 def test_hostile_files(tmp_path: Path) -> None:
     good = example().save(tmp_path / "good.npz").read_bytes()
     path = tmp_path / "bad.npz"
-    for data in (b"", b"hello", pickle.dumps({"spikes/x": 1}), good[:len(good) // 2], good[:-1], b"\x89HDF\r\n\x1a\n" + bytes(99)):
+    for data in (
+        b"",
+        b"hello",
+        pickle.dumps({"spikes/x": 1}),
+        good[: len(good) // 2],
+        good[:-1],
+        b"\x89HDF\r\n\x1a\n" + bytes(99),
+    ):
         path.write_bytes(data)
         for kind in (Stimulus, Trace):
-            with pytest.raises(InputError, match=r"must be an \.npz archive without pickles, not this one"):
+            with pytest.raises(
+                InputError, match=r"must be an \.npz archive without pickles, not this one"
+            ):
                 kind.load(path)
     np.savez(path, **{"spikes/x": np.array([{"a": 1}], dtype=object)})
     with pytest.raises(InputError, match="without pickles"):
@@ -84,7 +118,9 @@ def test_hostile_files(tmp_path: Path) -> None:
     np.savez(path, other=np.zeros(1))
     with pytest.raises(InputError, match=r"must hold arrays spikes/<input> .*, not other"):
         Stimulus.load(path)
-    with pytest.raises(InputError, match="must hold spikes/, membranes/, counters/ and currents/, not 'other'"):
+    with pytest.raises(
+        InputError, match="must hold spikes/, membranes/, counters/ and currents/, not 'other'"
+    ):
         Trace.load(path)
     np.savez(path, **{"counters/luck": np.zeros(1)})
     with pytest.raises(InputError, match="not 'counters/luck'"):

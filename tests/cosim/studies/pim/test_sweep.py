@@ -33,8 +33,13 @@ def net() -> QstdbNet:
 @pytest.fixture
 def data() -> Dataset:
     labels = np.arange(30) % 4
-    return Dataset(source="random", train_images=images(40, 1), train_labels=np.zeros(40, np.int64), test_images=images(30, 2),
-                   test_labels=labels)
+    return Dataset(
+        source="random",
+        train_images=images(40, 1),
+        train_labels=np.zeros(40, np.int64),
+        test_images=images(30, 2),
+        test_labels=labels,
+    )
 
 
 def tables(net: QstdbNet, **point: Any) -> dict[str, Any]:
@@ -52,17 +57,27 @@ def test_only_one_thing_varies(net: QstdbNet, study: str) -> None:
     assert layer["params"].adc_bits == (value if study == "adc_bits" else 8)
     if value:
         other = tables(net, study=study, value=value, seed=1)
-        assert any(np.any(layer[key] != other[key]) for key in ("gain", "offset", "stuck0", "stuck1", "seed"))
+        assert any(
+            np.any(layer[key] != other[key])
+            for key in ("gain", "offset", "stuck0", "stuck1", "seed")
+        )
 
 
 def test_sizes_of_what_is_drawn(net: QstdbNet) -> None:
     many = [tables(net, study="stuck", value=1, seed=seed) for seed in range(200)]
-    cells = np.concatenate([np.ravel(m["stuck0"]) for m in many]), np.concatenate([np.ravel(m["stuck1"]) for m in many])
+    cells = (
+        np.concatenate([np.ravel(m["stuck0"]) for m in many]),
+        np.concatenate([np.ravel(m["stuck1"]) for m in many]),
+    )
     assert not (cells[0] & cells[1]).any()
     assert all(0.003 < share.mean() < 0.007 for share in cells)
-    gains = np.concatenate([np.ravel(tables(net, study="gain", value=5, seed=seed)["gain"]) for seed in range(200)])
+    gains = np.concatenate(
+        [np.ravel(tables(net, study="gain", value=5, seed=seed)["gain"]) for seed in range(200)]
+    )
     assert math.isclose(gains.std() / 4096, 0.05, rel_tol=0.1)
-    offsets = np.concatenate([np.ravel(tables(net, study="offset", value=2, seed=seed)["offset"]) for seed in range(200)])
+    offsets = np.concatenate(
+        [np.ravel(tables(net, study="offset", value=2, seed=seed)["offset"]) for seed in range(200)]
+    )
     assert math.isclose(offsets.std() / 16, 2, rel_tol=0.1)
 
 
@@ -73,9 +88,13 @@ def test_noise_is_as_wide_as_it_says(net: QstdbNet) -> None:
     from spikeloop.golden.reference import pim
 
     layer = device(net, Point(study="noise", value=1, seed=0), images(20)).pim.layer()
-    wide = replace(layer, shift=0, params=replace(layer.params, adc_bits=20), limit=layer.params.value_max)
+    wide = replace(
+        layer, shift=0, params=replace(layer.params, adc_bits=20), limit=layer.params.value_max
+    )
     codes = pim.run(wide, np.repeat(images(1), 400, 0), np.arange(400)).codes
-    assert math.isclose(codes.std(0).mean(), math.hypot(1, 12**-0.5), rel_tol=0.05)  # of the noise and of its rounding
+    assert math.isclose(
+        codes.std(0).mean(), math.hypot(1, 12**-0.5), rel_tol=0.05
+    )  # of the noise and of its rounding
 
 
 def test_rtl_is_compared(net: QstdbNet, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,9 +109,11 @@ def test_rtl_is_compared(net: QstdbNet, data: Dataset, monkeypatch: pytest.Monke
 
     def damaged(self: PimModel, layer: Any) -> None:
         from dataclasses import replace
+
         stuck = np.array(layer.stuck1)
         stuck[0, 0] = True
         load(self, replace(layer, stuck1=stuck, stuck0=layer.stuck0 & ~stuck))
+
     monkeypatch.setattr(PimModel, "load", damaged)
     assert measure(made, data, 30, 5)["different"] > 0
 
@@ -105,11 +126,14 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
     def stand_in(net: QstdbNet, data: Dataset, images: int, rtl_images: int) -> dict[str, int]:
         calls.append(net)
         return {"right": len(calls), "conversions": 1, "different": 0}
+
     monkeypatch.setattr(pim_sweep, "measure", stand_in)
     return calls
 
 
-def test_goes_on_after_any_end(net: QstdbNet, data: Dataset, tmp_path: Path, counted: list[Point]) -> None:
+def test_goes_on_after_any_end(
+    net: QstdbNet, data: Dataset, tmp_path: Path, counted: list[Point]
+) -> None:
     """A journal cut at any byte loses at most the line that was being written."""
     wanted, journal = points(2, ("gain", "noise")), tmp_path / "whole.jsonl"
     whole = sweep(net, data, wanted, journal, images=30, rtl_images=2)
@@ -132,11 +156,17 @@ def test_goes_on_after_any_end(net: QstdbNet, data: Dataset, tmp_path: Path, cou
 def test_refused(net: QstdbNet, data: Dataset, tmp_path: Path, counted: list[Point]) -> None:
     journal = tmp_path / "journal.jsonl"
     sweep(net, data, points(1, ("gain",)), journal, images=30, rtl_images=2)
-    for make, words in ((lambda: sweep(net, data, [], journal, images=20, rtl_images=2), "must be of this sweep"),
-                        (lambda: sweep(small(7, pim=MACRO), data, [], journal, images=30, rtl_images=2), "must be of this sweep"),
-                        (lambda: sweep(small(), data, [], journal), "must have its first layer in a macro"),
-                        (lambda: sweep(net, data, [], journal, images=31), "images of a PIM sweep"),
-                        (lambda: points(1, ("gains",)), "study must be one of"), (lambda: points(0), "seeds")):
+    for make, words in (
+        (lambda: sweep(net, data, [], journal, images=20, rtl_images=2), "must be of this sweep"),
+        (
+            lambda: sweep(small(7, pim=MACRO), data, [], journal, images=30, rtl_images=2),
+            "must be of this sweep",
+        ),
+        (lambda: sweep(small(), data, [], journal), "must have its first layer in a macro"),
+        (lambda: sweep(net, data, [], journal, images=31), "images of a PIM sweep"),
+        (lambda: points(1, ("gains",)), "study must be one of"),
+        (lambda: points(0), "seeds"),
+    ):
         with pytest.raises(InputError, match=words):
             make()
     journal.write_bytes(b"no journal\n")
@@ -145,8 +175,11 @@ def test_refused(net: QstdbNet, data: Dataset, tmp_path: Path, counted: list[Poi
 
 
 def test_summary_and_picture() -> None:
-    found = [{"study": "gain", "value": value, "seed": seed, "right": right} for value, rights in ((0, (90, 92)), (1, (80, 86)))
-             for seed, right in enumerate(rights)]
+    found = [
+        {"study": "gain", "value": value, "seed": seed, "right": right}
+        for value, rights in ((0, (90, 92)), (1, (80, 86)))
+        for seed, right in enumerate(rights)
+    ]
     table = summary(found, 100)
     assert table == {"gain": {0: (91.0, math.sqrt(2), 2), 1: (83.0, math.sqrt(18), 2)}}
     assert json.loads(json.dumps(table))
@@ -154,8 +187,14 @@ def test_summary_and_picture() -> None:
     assert STUDIES["gain"][0] in picture and "2 devices a point, 100 test images" in picture
 
 
-def test_command(net: QstdbNet, data: Dataset, tmp_path: Path, counted: list[Point], monkeypatch: pytest.MonkeyPatch,
-                 capfd: pytest.CaptureFixture[str]) -> None:
+def test_command(
+    net: QstdbNet,
+    data: Dataset,
+    tmp_path: Path,
+    counted: list[Point],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     """``spikeloop pim-sweep``: JSON, files and exit status; refusals in one sentence."""
     from spikeloop.cosim.cli.app import main
     from spikeloop.golden.data import datasets
@@ -166,16 +205,36 @@ def test_command(net: QstdbNet, data: Dataset, tmp_path: Path, counted: list[Poi
 
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as end:
-            main(["pim-sweep", "--net", str(tmp_path / "net.safetensors"), "--images", "30", "-o", str(tmp_path / "out"), "--json",
-                  *arguments])
+            main(
+                [
+                    "pim-sweep",
+                    "--net",
+                    str(tmp_path / "net.safetensors"),
+                    "--images",
+                    "30",
+                    "-o",
+                    str(tmp_path / "out"),
+                    "--json",
+                    *arguments,
+                ]
+            )
         captured = capfd.readouterr()
         return int(str(end.value)), captured.out, captured.err
 
     status, out, _ = run("--study", "gain,stuck", "--seeds", "2")
     document = json.loads(out)
-    assert status == 0 and document["conversions"] == len(counted) == 22 and set(document["accuracy"]) == {"gain", "stuck"}
-    assert (tmp_path / "out" / "pim-sweep.svg").is_file() and json.loads((tmp_path / "out" / "pim-sweep.json").read_text())["seeds"] == 2
-    for arguments, words in ((("--study", "gains"), "study must be one of"), (("--images", "31"), "images of a PIM sweep"),
-                             (("--net", str(tmp_path / "none")), "must be readable")):
+    assert (
+        status == 0
+        and document["conversions"] == len(counted) == 22
+        and set(document["accuracy"]) == {"gain", "stuck"}
+    )
+    assert (tmp_path / "out" / "pim-sweep.svg").is_file() and json.loads(
+        (tmp_path / "out" / "pim-sweep.json").read_text()
+    )["seeds"] == 2
+    for arguments, words in (
+        (("--study", "gains"), "study must be one of"),
+        (("--images", "31"), "images of a PIM sweep"),
+        (("--net", str(tmp_path / "none")), "must be readable"),
+    ):
         status, out, err = run(*arguments)
         assert status == 2 and not out and words in err and "\n" not in err.strip()

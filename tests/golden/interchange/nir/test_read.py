@@ -19,25 +19,36 @@ from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
 from spikeloop.pysim.network.graph import Network
 
-nir = pytest.importorskip("nir", reason="package nir is not installed: pip install 'spikeloop[nir]'")
+nir = pytest.importorskip(
+    "nir", reason="package nir is not installed: pip install 'spikeloop[nir]'"
+)
 h5py = pytest.importorskip("h5py")
 
 
-def simulate(graph: Any, spikes: np.ndarray, *, strict: bool, reset: str, order: list[str]) -> dict[str, np.ndarray]:
+def simulate(
+    graph: Any, spikes: np.ndarray, *, strict: bool, reset: str, order: list[str]
+) -> dict[str, np.ndarray]:
     """Float64, one step and one node at a time, dt 1; edges that point backwards in ``order`` carry the step before."""
     before = {n: [a for a, b in graph.edges if b == n] for n in order}
     state: dict[str, Any] = {n: torch.zeros(()) for n in order}
     late: dict[str, Any] = {n: torch.zeros(()) for n in order}
     value: dict[str, Any] = {n: torch.zeros((), dtype=torch.float64) for n in order}
-    made: dict[str, list[np.ndarray]] = {n: [] for n in order if type(graph.nodes[n]).__name__ in ("IF", "LIF")}
+    made: dict[str, list[np.ndarray]] = {
+        n: [] for n in order if type(graph.nodes[n]).__name__ in ("IF", "LIF")
+    }
 
     def t(array: Any) -> torch.Tensor:
         return torch.as_tensor(np.asarray(array, np.float64))
 
     for step in spikes:
         for n in order:
-            node, x = graph.nodes[n], sum((value[b] for b in before[n]), torch.zeros((), dtype=torch.float64))
-            if type(node).__name__ in ("Linear", "Affine") and x.ndim == 0:  # what comes later in the order, in the first step
+            node, x = (
+                graph.nodes[n],
+                sum((value[b] for b in before[n]), torch.zeros((), dtype=torch.float64)),
+            )
+            if (
+                type(node).__name__ in ("Linear", "Affine") and x.ndim == 0
+            ):  # what comes later in the order, in the first step
                 x = torch.zeros(node.weight.shape[1], dtype=torch.float64)
             match type(node).__name__:
                 case "Input":
@@ -47,23 +58,47 @@ def simulate(graph: Any, spikes: np.ndarray, *, strict: bool, reset: str, order:
                 case "Affine":
                     value[n] = t(node.weight) @ x + t(node.bias)
                 case "Conv2d":
-                    value[n] = functional.conv2d(x[None], t(node.weight), t(node.bias), tuple(node.stride), tuple(node.padding),
-                                                 tuple(node.dilation), int(node.groups))[0]
+                    value[n] = functional.conv2d(
+                        x[None],
+                        t(node.weight),
+                        t(node.bias),
+                        tuple(node.stride),
+                        tuple(node.padding),
+                        tuple(node.dilation),
+                        int(node.groups),
+                    )[0]
                 case "Conv1d":
-                    value[n] = functional.conv1d(x[None], t(node.weight), t(node.bias), int(node.stride), int(node.padding))[0]
+                    value[n] = functional.conv1d(
+                        x[None], t(node.weight), t(node.bias), int(node.stride), int(node.padding)
+                    )[0]
                 case "SumPool2d" | "AvgPool2d" as kind:
                     size = tuple(int(i) for i in node.kernel_size)
-                    value[n] = functional.avg_pool2d(x[None], size, tuple(int(i) for i in node.stride))[0]
+                    value[n] = functional.avg_pool2d(
+                        x[None], size, tuple(int(i) for i in node.stride)
+                    )[0]
                     value[n] = value[n] * (size[0] * size[1] if kind == "SumPool2d" else 1)
                 case "Flatten":
                     value[n] = x.reshape(-1)
                 case "IF" | "LIF" as kind:
                     share = 1 / t(node.tau) if kind == "LIF" else 1.0
-                    keep, leak = (1 - share, share * t(node.v_leak)) if kind == "LIF" else (1.0, 0.0)
-                    u = keep * state[n] + leak + t(node.r) * share * x - (late[n] if reset == "late" else 0)
+                    keep, leak = (
+                        (1 - share, share * t(node.v_leak)) if kind == "LIF" else (1.0, 0.0)
+                    )
+                    u = (
+                        keep * state[n]
+                        + leak
+                        + t(node.r) * share * x
+                        - (late[n] if reset == "late" else 0)
+                    )
                     s = (u > t(node.v_threshold) if strict else u >= t(node.v_threshold)).double()
                     late[n] = s * t(node.v_threshold)
-                    state[n] = u if reset == "late" else u - late[n] if reset == "soft" else u * (1 - s) + t(node.v_reset) * s
+                    state[n] = (
+                        u
+                        if reset == "late"
+                        else u - late[n]
+                        if reset == "soft"
+                        else u * (1 - s) + t(node.v_reset) * s
+                    )
                     value[n] = s
                     made[n].append(s.numpy().ravel())
                 case _:
@@ -79,15 +114,21 @@ def convolutional(rng: np.random.Generator) -> tuple[Any, list[str]]:
     """Conv, IF, pooling, conv, IF, average pooling, flatten, affine, IF: every weight a quarter, in sum exact in 8 bits."""
     nodes = {
         "input": nir.Input(np.array([2, 8, 6])),
-        "1.conv": nir.Conv2d((8, 6), quarters(rng, 4, 2, 3, 3), (1, 1), (1, 1), (1, 1), 1, quarters(rng, 4)),
+        "1.conv": nir.Conv2d(
+            (8, 6), quarters(rng, 4, 2, 3, 3), (1, 1), (1, 1), (1, 1), 1, quarters(rng, 4)
+        ),
         "if1": nir.IF(np.ones((4, 8, 6)), np.full((4, 8, 6), 1.25)),
         "pool": nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
-        "conv2": nir.Conv2d((4, 3), quarters(rng, 4, 2, 3, 3), (1, 1), (1, 1), (1, 1), 2, np.zeros(4)),
+        "conv2": nir.Conv2d(
+            (4, 3), quarters(rng, 4, 2, 3, 3), (1, 1), (1, 1), (1, 1), 2, np.zeros(4)
+        ),
         "if2": nir.IF(np.ones((4, 4, 3)), np.full((4, 4, 3), 2.0)),
         "avg": nir.AvgPool2d(np.array([2, 1]), np.array([2, 1]), np.array([0, 0])),
         "flat": nir.Flatten({"input": np.array([4, 2, 3])}, 0, -1),
         "fc": nir.Affine(quarters(rng, 5, 24), quarters(rng, 5)),
-        "if3": nir.IF(np.ones(5), np.full(5, 1.5)), "output": nir.Output(np.array([5]))}
+        "if3": nir.IF(np.ones(5), np.full(5, 1.5)),
+        "output": nir.Output(np.array([5])),
+    }
     order = list(nodes)
     return nir.NIRGraph(nodes, list(zip(order, order[1:], strict=False)), type_check=False), order
 
@@ -95,22 +136,39 @@ def convolutional(rng: np.random.Generator) -> tuple[Any, list[str]]:
 def recurrent(rng: np.random.Generator) -> tuple[Any, list[str]]:
     """Two ways into a recurrent layer, and Conv1d before it."""
     nodes = {
-        "input": nir.Input(np.array([2, 9])), "conv": nir.Conv1d(9, quarters(rng, 3, 2, 3), 2, 1, 1, 1, np.zeros(3)),
-        "a": nir.IF(np.ones((3, 5)), np.full((3, 5), 1.0)), "flat": nir.Flatten({"input": np.array([3, 5])}, 0, -1),
-        "in": nir.Linear(quarters(rng, 7, 15)), "again": nir.Linear(quarters(rng, 7, 7)),
-        "b": nir.LIF(np.full(7, 1.0), np.ones(7), np.zeros(7), np.full(7, 1.75)), "output": nir.Output(np.array([7]))}
-    edges = [("input", "conv"), ("conv", "a"), ("a", "flat"), ("flat", "in"), ("in", "b"), ("b", "again"), ("again", "b"), ("b", "output")]
+        "input": nir.Input(np.array([2, 9])),
+        "conv": nir.Conv1d(9, quarters(rng, 3, 2, 3), 2, 1, 1, 1, np.zeros(3)),
+        "a": nir.IF(np.ones((3, 5)), np.full((3, 5), 1.0)),
+        "flat": nir.Flatten({"input": np.array([3, 5])}, 0, -1),
+        "in": nir.Linear(quarters(rng, 7, 15)),
+        "again": nir.Linear(quarters(rng, 7, 7)),
+        "b": nir.LIF(np.full(7, 1.0), np.ones(7), np.zeros(7), np.full(7, 1.75)),
+        "output": nir.Output(np.array([7])),
+    }
+    edges = [
+        ("input", "conv"),
+        ("conv", "a"),
+        ("a", "flat"),
+        ("flat", "in"),
+        ("in", "b"),
+        ("b", "again"),
+        ("again", "b"),
+        ("b", "output"),
+    ]
     return nir.NIRGraph(nodes, edges, type_check=False), list(nodes)
 
 
 @pytest.mark.parametrize("reset", ["hard", "soft", "late"])
 @pytest.mark.parametrize("compare", [">", ">="])
 @pytest.mark.parametrize("make", [convolutional, recurrent])
-def test_spike_for_spike_as_the_float_model(make: Callable[..., Any], compare: str, reset: str, rng: np.random.Generator,
-                                            tmp_path: Path) -> None:
+def test_spike_for_spike_as_the_float_model(
+    make: Callable[..., Any], compare: str, reset: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
     graph, order = make(rng)
     nir.write(tmp_path / "net.nir", graph)
-    made = import_nir(tmp_path / "net.nir", Semantics(dt=1.0, compare=compare, reset=reset), steps=20, bits=8)
+    made = import_nir(
+        tmp_path / "net.nir", Semantics(dt=1.0, compare=compare, reset=reset), steps=20, bits=8
+    )
     lines = made.network.inputs[0].size
     spikes = (rng.random((20, lines)) < 0.3).astype(np.uint8)
     want = simulate(graph, spikes, strict=compare == ">", reset=reset, order=order)
@@ -126,10 +184,16 @@ def test_spike_for_spike_as_the_float_model(make: Callable[..., Any], compare: s
 def test_the_papers_lif(shared_data: Path) -> None:
     """Spikes in the steps in which NIR's exact solution and every platform of the paper have them; membrane as Norse's."""
     made = import_nir(shared_data / "nir" / "lif_norse.nir", steps=1000, bits=16)
-    exact, norse, snntorch = (np.loadtxt(shared_data / "nir" / f"lif_{n}.csv", delimiter=",") for n in ("exact", "norse", "snntorch"))
+    exact, norse, snntorch = (
+        np.loadtxt(shared_data / "nir" / f"lif_{n}.csv", delimiter=",")
+        for n in ("exact", "norse", "snntorch")
+    )
     name, output = made.network.inputs[0].name, made.network.output
     trace = run(made.network, {name: exact[None, :, :1].astype(np.uint8)})
-    spikes, v = trace.spikes[output][0, :, 0], trace.membranes[output][0, :, 0] / made.network.metadata["scales"][output]
+    spikes, v = (
+        trace.spikes[output][0, :, 0],
+        trace.membranes[output][0, :, 0] / made.network.metadata["scales"][output],
+    )
     assert spikes.sum() == 4
     for other in (exact, norse, snntorch):
         assert np.array_equal(spikes, other[:, 2])
@@ -144,11 +208,15 @@ def test_the_papers_convolutional_net(shared_data: Path, rng: np.random.Generato
     made = import_nir(path, Semantics(compare=">=", reset="soft"), steps=8, bits=16)
     graph = nir.read(path)
     spikes = (rng.random((8, 2 * 34 * 34)) < 0.15).astype(np.uint8)
-    want = simulate(graph, spikes, strict=False, reset="soft", order=["input", *map(str, range(13)), "output"])
+    want = simulate(
+        graph, spikes, strict=False, reset="soft", order=["input", *map(str, range(13)), "output"]
+    )
     trace = run(made.network, {"input": spikes[None]}, membranes=False)
     for name, key in made.network.metadata["nodes"].items():
         if key in want:
-            assert int(trace.spikes[name].sum()) == pytest.approx(int(want[key].sum()), rel=0.01, abs=2), key
+            assert int(trace.spikes[name].sum()) == pytest.approx(
+                int(want[key].sum()), rel=0.01, abs=2
+            ), key
             assert (trace.spikes[name][0] != want[key]).sum() <= max(2, 0.005 * want[key].size)
 
 
@@ -157,35 +225,84 @@ def test_the_papers_convolutional_net(shared_data: Path, rng: np.random.Generato
 
 @pytest.mark.parametrize("strict", [0, 1])
 @pytest.mark.parametrize("reset", [Reset.HARD, Reset.SOFT])
-def test_export_and_back(reset: Reset, strict: int, rng: np.random.Generator, tmp_path: Path) -> None:
+def test_export_and_back(
+    reset: Reset, strict: int, rng: np.random.Generator, tmp_path: Path
+) -> None:
     conv = Conv.make((2, 6, 6), 3, (3, 3), stride=(2, 2))
     size = int(np.prod(conv.target))
-    net = Network(name="mine", inputs=(Input(name="x", size=72),), steps=12, output="c", edges=(
-        Edge(source="x", target="a", weights=rng.integers(-40, 100, conv.weights_shape, dtype=np.int32), conv=conv),
-        Edge(source="a", target="b", weights=rng.integers(-60, 127, (size, 6), dtype=np.int32)),
-        Edge(source="b", target="b", weights=rng.integers(-60, 127, (6, 6), dtype=np.int32), delay=1),
-        Edge(source="b", target="c", weights=rng.integers(-60, 127, (6, 4), dtype=np.int32), delay=0)), populations=(
-        Population.make("a", size, v_th=90 + strict, v_sub=90, reset=reset),
-        Population.make("c", 4, start=2, v_th=40 + strict, v_sub=40, reset=reset),
-        Population.make("b", 6, start=1, v_th=70 + strict, v_sub=70, reset=reset, v_reset=3)))
+    net = Network(
+        name="mine",
+        inputs=(Input(name="x", size=72),),
+        steps=12,
+        output="c",
+        edges=(
+            Edge(
+                source="x",
+                target="a",
+                weights=rng.integers(-40, 100, conv.weights_shape, dtype=np.int32),
+                conv=conv,
+            ),
+            Edge(source="a", target="b", weights=rng.integers(-60, 127, (size, 6), dtype=np.int32)),
+            Edge(
+                source="b",
+                target="b",
+                weights=rng.integers(-60, 127, (6, 6), dtype=np.int32),
+                delay=1,
+            ),
+            Edge(
+                source="b",
+                target="c",
+                weights=rng.integers(-60, 127, (6, 4), dtype=np.int32),
+                delay=0,
+            ),
+        ),
+        populations=(
+            Population.make("a", size, v_th=90 + strict, v_sub=90, reset=reset),
+            Population.make("c", 4, start=2, v_th=40 + strict, v_sub=40, reset=reset),
+            Population.make("b", 6, start=1, v_th=70 + strict, v_sub=70, reset=reset, v_reset=3),
+        ),
+    )
     made = import_nir(export_nir(net, tmp_path / "mine.nir"), steps=12, bits=8)
     assert {a.what: a.why for a in made.assumed}["dt"] == "metadata of the file"
     spikes = (rng.random((3, 12, 72)) < 0.3).astype(np.uint8)
     one, two = run(net, {"x": spikes}), run(made.network, {"x": spikes})
     for name in ("a", "b", "c"):
-        assert np.array_equal(one.spikes[name], two.spikes[name]) and np.array_equal(one.membranes[name], two.membranes[name])
+        assert np.array_equal(one.spikes[name], two.spikes[name]) and np.array_equal(
+            one.membranes[name], two.membranes[name]
+        )
         assert one.spikes[name].any()
 
 
 def test_export_of_leaks(tmp_path: Path) -> None:
     leak = best_leak(0.75)
-    net = Network(name="leaky", inputs=(Input(name="x", size=2),), steps=4, output="a", populations=(
-        Population.make("a", 3, v_th=9, k0=leak.k0, leak_sign=[[[s] * 3 for s, _ in leak.terms] + [[0] * 3] * (3 - len(leak.terms))],
-                        leak_shift=[[[m] * 3 for _, m in leak.terms] + [[0] * 3] * (3 - len(leak.terms))], bias=2),),
-        edges=(Edge(source="x", target="a", weights=np.ones((2, 3), np.int32)),))
+    net = Network(
+        name="leaky",
+        inputs=(Input(name="x", size=2),),
+        steps=4,
+        output="a",
+        populations=(
+            Population.make(
+                "a",
+                3,
+                v_th=9,
+                k0=leak.k0,
+                leak_sign=[[[s] * 3 for s, _ in leak.terms] + [[0] * 3] * (3 - len(leak.terms))],
+                leak_shift=[[[m] * 3 for _, m in leak.terms] + [[0] * 3] * (3 - len(leak.terms))],
+                bias=2,
+            ),
+        ),
+        edges=(Edge(source="x", target="a", weights=np.ones((2, 3), np.int32)),),
+    )
     graph = nir.read(export_nir(net, tmp_path / "leaky.nir"))
     assert graph.nodes["a"].tau == pytest.approx(4) and graph.nodes["a"].v_leak == pytest.approx(8)
-    tired = Network(name="n", inputs=(), edges=(), steps=1, output="a", populations=(Population.make("a", 1, refractory=2),))
+    tired = Network(
+        name="n",
+        inputs=(),
+        edges=(),
+        steps=1,
+        output="a",
+        populations=(Population.make("a", 1, refractory=2),),
+    )
     with pytest.raises(InputError, match="refractory"):
         export_nir(tired, tmp_path / "x.nir")
 
@@ -194,7 +311,17 @@ def test_export_of_leaks(tmp_path: Path) -> None:
 
 
 def lif(**changes: Any) -> Any:
-    return nir.LIF(**({"tau": np.full(3, 2.0), "r": np.ones(3), "v_leak": np.zeros(3), "v_threshold": np.ones(3)} | changes))
+    return nir.LIF(
+        **(
+            {
+                "tau": np.full(3, 2.0),
+                "r": np.ones(3),
+                "v_leak": np.zeros(3),
+                "v_threshold": np.ones(3),
+            }
+            | changes
+        )
+    )
 
 
 def chain(*nodes: Any, size: int = 2, out: int = 3, back: bool = False) -> Any:
@@ -207,20 +334,56 @@ def chain(*nodes: Any, size: int = 2, out: int = 3, back: bool = False) -> Any:
 WEIGHT = np.ones((3, 2))
 
 
-@pytest.mark.parametrize(("graph", "message"), [
-    (lambda: chain(nir.Threshold(np.ones(2))), "type of node 'n0' must be one of Affine|type of node 'n0' must be one of IF"),
-    (lambda: chain(nir.Linear(WEIGHT), nir.CubaLIF(*[np.ones(3)] * 5)), "'n1'.*'CubaLIF': its synaptic current"),
-    (lambda: chain(nir.Linear(np.ones((3, 4))), lif()), r"edge 'input'->'n0' must carry the shape that Linear takes, \(4,\), not \(2,\)"),
-    (lambda: chain(nir.Linear(np.ones((5, 2))), lif()), r"edge 'n0'->'n1' must carry the shape of its target, \(3,\), not \(5,\)"),
-    (lambda: chain(nir.Linear(WEIGHT), lif(tau=np.zeros(3))), "tau of node 'n1' must be positive, not 0"),
-    (lambda: chain(nir.Linear(WEIGHT), lif(tau=np.full(3, 0.5))), "dt must be at most tau"),
-    (lambda: chain(nir.Linear(WEIGHT), lif(v_reset=np.ones(3))), "must lie above v_reset"),
-    (lambda: chain(nir.Linear(WEIGHT), lif(r=np.array([1, np.nan, 1]))), "must be finite, not nan"),
-    (lambda: chain(nir.Linear(np.ones((2, 2))), nir.Linear(np.ones((2, 2))), back=True), "cycle n0->n1 must hold a spiking node"),
-    (lambda: chain(nir.Conv2d((4, 4), np.ones((1, 1, 3, 3)), 1, 0, 1, 1, np.zeros(1)), lif()), "channels, height and width"),
-    (lambda: chain(nir.Linear(WEIGHT), nir.LI(np.full(3, 2.0), np.ones(3), np.zeros(3)), nir.Linear(np.ones((3, 3))), lif()),
-     "must come from a spiking node, not from LI"),
-])
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        (
+            lambda: chain(nir.Threshold(np.ones(2))),
+            "type of node 'n0' must be one of Affine|type of node 'n0' must be one of IF",
+        ),
+        (
+            lambda: chain(nir.Linear(WEIGHT), nir.CubaLIF(*[np.ones(3)] * 5)),
+            "'n1'.*'CubaLIF': its synaptic current",
+        ),
+        (
+            lambda: chain(nir.Linear(np.ones((3, 4))), lif()),
+            r"edge 'input'->'n0' must carry the shape that Linear takes, \(4,\), not \(2,\)",
+        ),
+        (
+            lambda: chain(nir.Linear(np.ones((5, 2))), lif()),
+            r"edge 'n0'->'n1' must carry the shape of its target, \(3,\), not \(5,\)",
+        ),
+        (
+            lambda: chain(nir.Linear(WEIGHT), lif(tau=np.zeros(3))),
+            "tau of node 'n1' must be positive, not 0",
+        ),
+        (lambda: chain(nir.Linear(WEIGHT), lif(tau=np.full(3, 0.5))), "dt must be at most tau"),
+        (lambda: chain(nir.Linear(WEIGHT), lif(v_reset=np.ones(3))), "must lie above v_reset"),
+        (
+            lambda: chain(nir.Linear(WEIGHT), lif(r=np.array([1, np.nan, 1]))),
+            "must be finite, not nan",
+        ),
+        (
+            lambda: chain(nir.Linear(np.ones((2, 2))), nir.Linear(np.ones((2, 2))), back=True),
+            "cycle n0->n1 must hold a spiking node",
+        ),
+        (
+            lambda: chain(
+                nir.Conv2d((4, 4), np.ones((1, 1, 3, 3)), 1, 0, 1, 1, np.zeros(1)), lif()
+            ),
+            "channels, height and width",
+        ),
+        (
+            lambda: chain(
+                nir.Linear(WEIGHT),
+                nir.LI(np.full(3, 2.0), np.ones(3), np.zeros(3)),
+                nir.Linear(np.ones((3, 3))),
+                lif(),
+            ),
+            "must come from a spiking node, not from LI",
+        ),
+    ],
+)
 def test_graphs_that_are_refused(graph: Callable[[], Any], message: str, tmp_path: Path) -> None:
     nir.write(tmp_path / "net.nir", graph())
     with pytest.raises(InputError, match=message):
@@ -231,6 +394,7 @@ def hdf5(change: Callable[[Any], object]) -> Callable[[Path], object]:
     def damage(path: Path) -> None:
         with h5py.File(path, "r+") as file:
             change(file)
+
     return damage
 
 
@@ -242,23 +406,74 @@ def _replace(file: Any, name: str, **options: Any) -> None:
 WEIGHTS = "node/nodes/n0/weight"
 
 
-@pytest.mark.parametrize(("damage", "message"), [
-    (lambda p: p.write_bytes(b"not HDF5"), "must be HDF5"),
-    (lambda p: p.write_bytes(b"PK\x03\x04" + bytes(64)), "not an archive"),
-    (lambda p: p.write_bytes(p.read_bytes()[:600]), "must be sound HDF5"),
-    (lambda p: p.unlink(), "must be there"),
-    (hdf5(lambda f: f["node/nodes"].__setitem__("n9", h5py.ExternalLink("other.h5", "/"))), "not behind the link '/node/nodes/n9'"),
-    (hdf5(lambda f: f["node"].__setitem__("soft", h5py.SoftLink("/node/nodes"))), "not behind the link"),
-    (hdf5(lambda f: f["node/nodes/n0"].__setitem__("loop", f["node"])), "nested at most"),
-    (hdf5(lambda f: _replace(f, WEIGHTS, shape=(1 << 15, 1 << 15), dtype="f4", compression="gzip", chunks=(1024, 1024))), "at most"),
-    (hdf5(lambda f: _replace(f, WEIGHTS, shape=(3, 2), dtype="f4", external=[("/etc/hostname", 0, 24)])), "not in other files"),
-    (hdf5(lambda f: (f.__delitem__(WEIGHTS), f.create_virtual_dataset(WEIGHTS, h5py.VirtualLayout((3, 2), "f4")))), "not in other files"),
-    (hdf5(lambda f: _replace(f, WEIGHTS, data=np.zeros((3, 2), np.complex64))), "numbers or texts"),
-    (hdf5(lambda f: _replace(f, "node/nodes/n1/type", data="Frobnicator")), "'n1' must be one of.*'Frobnicator'"),
-    (hdf5(lambda f: f.__delitem__(WEIGHTS)), "node 'n0' must have numbers weight"),
-    (hdf5(lambda f: _replace(f, "node/edges", data=[["input", "nowhere"]], dtype=h5py.string_dtype())), "not 'nowhere'"),
-])
-def test_files_that_are_refused(damage: Callable[[Path], object], message: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.write_bytes(b"not HDF5"), "must be HDF5"),
+        (lambda p: p.write_bytes(b"PK\x03\x04" + bytes(64)), "not an archive"),
+        (lambda p: p.write_bytes(p.read_bytes()[:600]), "must be sound HDF5"),
+        (lambda p: p.unlink(), "must be there"),
+        (
+            hdf5(lambda f: f["node/nodes"].__setitem__("n9", h5py.ExternalLink("other.h5", "/"))),
+            "not behind the link '/node/nodes/n9'",
+        ),
+        (
+            hdf5(lambda f: f["node"].__setitem__("soft", h5py.SoftLink("/node/nodes"))),
+            "not behind the link",
+        ),
+        (hdf5(lambda f: f["node/nodes/n0"].__setitem__("loop", f["node"])), "nested at most"),
+        (
+            hdf5(
+                lambda f: _replace(
+                    f,
+                    WEIGHTS,
+                    shape=(1 << 15, 1 << 15),
+                    dtype="f4",
+                    compression="gzip",
+                    chunks=(1024, 1024),
+                )
+            ),
+            "at most",
+        ),
+        (
+            hdf5(
+                lambda f: _replace(
+                    f, WEIGHTS, shape=(3, 2), dtype="f4", external=[("/etc/hostname", 0, 24)]
+                )
+            ),
+            "not in other files",
+        ),
+        (
+            hdf5(
+                lambda f: (
+                    f.__delitem__(WEIGHTS),
+                    f.create_virtual_dataset(WEIGHTS, h5py.VirtualLayout((3, 2), "f4")),
+                )
+            ),
+            "not in other files",
+        ),
+        (
+            hdf5(lambda f: _replace(f, WEIGHTS, data=np.zeros((3, 2), np.complex64))),
+            "numbers or texts",
+        ),
+        (
+            hdf5(lambda f: _replace(f, "node/nodes/n1/type", data="Frobnicator")),
+            "'n1' must be one of.*'Frobnicator'",
+        ),
+        (hdf5(lambda f: f.__delitem__(WEIGHTS)), "node 'n0' must have numbers weight"),
+        (
+            hdf5(
+                lambda f: _replace(
+                    f, "node/edges", data=[["input", "nowhere"]], dtype=h5py.string_dtype()
+                )
+            ),
+            "not 'nowhere'",
+        ),
+    ],
+)
+def test_files_that_are_refused(
+    damage: Callable[[Path], object], message: str, tmp_path: Path
+) -> None:
     path = tmp_path / "net.nir"
     nir.write(path, chain(nir.Linear(WEIGHT), lif()))
     import_nir(path, Semantics(dt=1.0))

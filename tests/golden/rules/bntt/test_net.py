@@ -30,7 +30,9 @@ from spikeloop.pysim.network.elements import LeakRounding, Population
 LEAK, THETA = 0.95, 1.0
 
 
-def unfolded(x: np.ndarray, gains: np.ndarray, mu: np.ndarray, leak: float) -> tuple[np.ndarray, np.ndarray]:
+def unfolded(
+    x: np.ndarray, gains: np.ndarray, mu: np.ndarray, leak: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Eq 9 as it stands: spikes and membranes u (after the reset) ``[T, n]`` of currents ``x``."""
     u, spikes, membranes = np.zeros(x.shape[1]), [], []
     for t in range(len(x)):
@@ -42,7 +44,9 @@ def unfolded(x: np.ndarray, gains: np.ndarray, mu: np.ndarray, leak: float) -> t
     return np.array(spikes), np.array(membranes)
 
 
-def rescaled(x: np.ndarray, factor: np.ndarray, gains: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rescaled(
+    x: np.ndarray, factor: np.ndarray, gains: np.ndarray, mu: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The same in units of v: leak factor, threshold and bias of each step, no gain."""
     v, spikes, membranes = np.zeros(x.shape[1]), [], []
     for t in range(len(x)):
@@ -54,7 +58,9 @@ def rescaled(x: np.ndarray, factor: np.ndarray, gains: np.ndarray, mu: np.ndarra
     return np.array(spikes), np.array(membranes)
 
 
-def case(rng: np.random.Generator, steps: int = 30, size: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def case(
+    rng: np.random.Generator, steps: int = 30, size: int = 400
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Currents, gains that swing by up to four from step to step, means."""
     gains = np.exp(rng.uniform(-1, 1, (steps, size)).cumsum(0) * 0.7)
     mu = rng.normal(0, 0.5, (steps, size))
@@ -62,7 +68,7 @@ def case(rng: np.random.Generator, steps: int = 30, size: int = 400) -> tuple[np
 
 
 def shifted_factor(folded: Folded) -> np.ndarray:
-    return folded.k0 + (folded.sign * 0.5**folded.shift.astype(float)).sum(1)
+    return folded.k0 + (folded.sign * 0.5 ** folded.shift.astype(float)).sum(1)
 
 
 def test_rescaled_membrane_is_the_same_net(rng: np.random.Generator):
@@ -78,12 +84,16 @@ def test_rescaled_membrane_is_the_same_net(rng: np.random.Generator):
 def test_folding_is_the_net_of_gains_that_are_close_to_the_wanted_ones(rng: np.random.Generator):
     x, gains, mu = case(rng)
     folded = fold(gains, LEAK)
-    assert np.array_equal(folded.factor[1:], shifted_factor(folded)[1:])  # what the pages say is what was computed with
+    assert np.array_equal(
+        folded.factor[1:], shifted_factor(folded)[1:]
+    )  # what the pages say is what was computed with
     wanted, got = unfolded(x, folded.gains, mu, LEAK), rescaled(x, folded.factor, folded.gains, mu)
     assert np.array_equal(got[0], wanted[0])
     np.testing.assert_allclose(got[1] * folded.gains, wanted[1], atol=1e-9)
     assert np.array_equal(folded.gains[-1], gains[-1])
-    within = (LEAK * gains[:-1] / gains[1:]).max(0) < 1.8  # neurons whose factors lie where they are dense
+    within = (LEAK * gains[:-1] / gains[1:]).max(
+        0
+    ) < 1.8  # neurons whose factors lie where they are dense
     error = np.abs(folded.gains / gains - 1)
     assert within.mean() > 0.2 and error[:, within].max() < 0.02 and error[:, within].mean() < 2e-3
 
@@ -98,14 +108,22 @@ def test_the_papers_equation_15_is_another_net(rng: np.random.Generator):
 def test_factors_are_all_sums_and_their_shortest():
     values, signs, shifts = _factors()
     assert (np.diff(values) > 0).all() and values[0] == 2.0**-12 and values[-1] == 4
-    assert np.array_equal(values, signs[:, 0] + (signs[:, 1:] * 0.5**shifts.astype(float)).sum(1))
+    assert np.array_equal(values, signs[:, 0] + (signs[:, 1:] * 0.5 ** shifts.astype(float)).sum(1))
     some = np.random.default_rng(0).choice(len(values), 40, replace=False)
     short = [k0 + s * 0.5**m for k0, s, m in product((0, 1), (-1, 1), range(13))]
     for i in some:
         assert (np.count_nonzero(signs[i, 1:]) <= 1) == (values[i] in [*short, 1.0])
-    for wanted in (LEAK, 0.013, 1.7, 3.9):  # the nearest of all sums of three, by another enumeration
-        nearest = min(abs(k0 + sum(s * 0.5**m for s, m in three) - wanted)
-                      for k0 in (0, 1) for three in product([(s, m) for s in (-1, 0, 1) for m in range(9)], repeat=3))
+    for wanted in (
+        LEAK,
+        0.013,
+        1.7,
+        3.9,
+    ):  # the nearest of all sums of three, by another enumeration
+        nearest = min(
+            abs(k0 + sum(s * 0.5**m for s, m in three) - wanted)
+            for k0 in (0, 1)
+            for three in product([(s, m) for s in (-1, 0, 1) for m in range(9)], repeat=3)
+        )
         assert np.abs(values - wanted).min() <= nearest
 
 
@@ -114,7 +132,7 @@ def test_integers_are_the_unfolded_net_where_nothing_is_rounded(rng: np.random.G
     every membrane of a hidden layer, and in the last membranes."""
     steps, size, unit = 6, 8, 1 << 10  # v stays a multiple of 1: at most ten halvings
     net = BnttNet((12, size, 3), steps, leak=0.5, theta=1.0, eps=0.0).eval()
-    a = [0.5**rng.integers(0, 3, (steps, n)) for n in (size, 3)]
+    a = [0.5 ** rng.integers(0, 3, (steps, n)) for n in (size, 3)]
     a[1][-1] = 1
     with torch.no_grad():
         for layer, gains in zip(net.layers, a, strict=True):
@@ -129,8 +147,18 @@ def test_integers_are_the_unfolded_net_where_nothing_is_rounded(rng: np.random.G
     spikes[:, :, 0] = rng.random((5, steps)) < 0.2
     # shr rounds at odd v: scale all integers of the network up, which changes nothing else
     p, q = network.populations
-    scaled = replace(network, edges=tuple(replace(e, weights=e.weights * (unit // 16)) for e in network.edges), populations=tuple(
-        replace(one, weight_bits=16, **{key: getattr(one, key) * (unit // 16) for key in ("bias", "v_th", "v_sub")}) for one in (p, q)))
+    scaled = replace(
+        network,
+        edges=tuple(replace(e, weights=e.weights * (unit // 16)) for e in network.edges),
+        populations=tuple(
+            replace(
+                one,
+                weight_bits=16,
+                **{key: getattr(one, key) * (unit // 16) for key in ("bias", "v_th", "v_sub")},
+            )
+            for one in (p, q)
+        ),
+    )
     trace = run(scaled, {"input": spikes})
     seen = 0
     for sample in range(5):
@@ -138,10 +166,19 @@ def test_integers_are_the_unfolded_net_where_nothing_is_rounded(rng: np.random.G
         for layer, gains, name in zip(net.layers, a, ("hidden1", "output"), strict=True):
             weight = [[Fraction(float(w)) for w in row] for row in layer.weight.detach()]
             mean = [[Fraction(float(m)) for m in row] for row in layer.mean]
-            u, emitted, leak = [Fraction(0)] * len(mean[0]), [], Fraction(1, 2) if name == "hidden1" else Fraction(1)
+            u, emitted, leak = (
+                [Fraction(0)] * len(mean[0]),
+                [],
+                Fraction(1, 2) if name == "hidden1" else Fraction(1),
+            )
             for t in range(steps):
-                x = [sum(row[i] * n for row, n in zip(weight, o[t], strict=True)) for i in range(len(u))]
-                u = [leak * u[i] + Fraction(gains[t, i]) * (x[i] - mean[t][i]) for i in range(len(u))]
+                x = [
+                    sum(row[i] * n for row, n in zip(weight, o[t], strict=True))
+                    for i in range(len(u))
+                ]
+                u = [
+                    leak * u[i] + Fraction(gains[t, i]) * (x[i] - mean[t][i]) for i in range(len(u))
+                ]
                 fires = [name == "hidden1" and value >= 1 for value in u]
                 u = [value - s for value, s in zip(u, fires, strict=True)]
                 emitted.append([int(s) for s in fires])
@@ -161,12 +198,20 @@ def test_normalisation_is_algorithm_1_of_each_step_apart(rng: np.random.Generato
     y, x = layer(o).detach().numpy(), (o.numpy() @ layer.weight.detach().numpy())
     for t in range(4):
         mu, var = x[:, t].mean(0), x[:, t].var(0)
-        np.testing.assert_allclose(y[:, t], layer.gamma[t].detach().numpy() * (x[:, t] - mu) / np.sqrt(var + 0.1), atol=1e-5)
+        np.testing.assert_allclose(
+            y[:, t],
+            layer.gamma[t].detach().numpy() * (x[:, t] - mu) / np.sqrt(var + 0.1),
+            atol=1e-5,
+        )
         np.testing.assert_allclose(layer.mean[t], 0.25 * mu, atol=1e-6)
         np.testing.assert_allclose(layer.var[t], 0.75 + 0.25 * var * 20 / 19, atol=1e-5)
     layer.eval()
-    np.testing.assert_allclose(layer(o).detach().numpy(), layer.gains() * (x - layer.mean.numpy()), atol=1e-5)
-    np.testing.assert_allclose(layer(o[:, :2]).detach(), layer(o)[:, :2].detach())  # the first steps alone: early exit
+    np.testing.assert_allclose(
+        layer(o).detach().numpy(), layer.gains() * (x - layer.mean.numpy()), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        layer(o[:, :2]).detach(), layer(o)[:, :2].detach()
+    )  # the first steps alone: early exit
 
 
 def test_spikes_and_their_gradient_are_the_graph_step_by_step(rng: np.random.Generator):
@@ -199,10 +244,21 @@ def test_spikes_and_their_gradient_are_the_graph_step_by_step(rng: np.random.Gen
     torch.testing.assert_close(got_grad, wanted_grad)
 
 
-@pytest.mark.parametrize(("means", "steps"), [
-    ([[0.9, 0.05, 0.2, 0.01, 0.01], [0.5, 0.5, 0.05, 0.02, 0.01]], 3),  # after step 2 both are below 0.1
-    ([[0.5, 0.5, 0.5], [0.01, 0.01, 0.01]], 3), ([[0.01, 0.02], [0.03, 0.04]], 1), ([[0.1, 0.09]], 1)])
-def test_early_exit_is_after_the_last_step_with_a_large_mean_gamma(means: list[list[float]], steps: int):
+@pytest.mark.parametrize(
+    ("means", "steps"),
+    [
+        (
+            [[0.9, 0.05, 0.2, 0.01, 0.01], [0.5, 0.5, 0.05, 0.02, 0.01]],
+            3,
+        ),  # after step 2 both are below 0.1
+        ([[0.5, 0.5, 0.5], [0.01, 0.01, 0.01]], 3),
+        ([[0.01, 0.02], [0.03, 0.04]], 1),
+        ([[0.1, 0.09]], 1),
+    ],
+)
+def test_early_exit_is_after_the_last_step_with_a_large_mean_gamma(
+    means: list[list[float]], steps: int
+):
     spread = np.array([-0.005, 0.005])  # neurons differ; their mean counts
     assert exit_step([np.array(layer)[:, None] + spread for layer in means]) == steps
 
@@ -221,12 +277,16 @@ def test_early_exit_shortens_the_network(rng: np.random.Generator):
     got = trace.membranes["output"][:, -1]
     ratio = (got * u).sum() / (u * u).sum()
     assert np.abs(got / ratio - u).max() < 0.02 * np.abs(u).max()
-    assert short.population("hidden1").reset.any() and (short.population("hidden1").rounding == LeakRounding.TOWARD_ZERO).all()
+    assert (
+        short.population("hidden1").reset.any()
+        and (short.population("hidden1").rounding == LeakRounding.TOWARD_ZERO).all()
+    )
     assert trace.spikes["hidden1"].any() and not trace.spikes["output"].any()
 
 
 def test_a_gain_of_a_step_reaches_its_page_alone(rng: np.random.Generator):
     """Seeded fault: one gamma of one step changed changes that neuron's threshold there and its leak there and after, nothing else's."""
+
     def pages(gamma: float) -> Population:
         net = BnttNet((4, 3, 2), 6, leak=0.5, eps=0.0).eval()
         with torch.no_grad():
@@ -235,16 +295,22 @@ def test_a_gain_of_a_step_reaches_its_page_alone(rng: np.random.Generator):
         return to_network(net).population("hidden1")
 
     one, two = pages(1.0), pages(2.0)
-    assert np.argwhere(one.v_th != two.v_th).tolist() == [[2, 1]] and two.v_sub[2, 1] == round(one.v_sub[2, 1] / 2)
-    assert sorted({(t, i) for t, _, i in np.argwhere(one.leak_shift != two.leak_shift).tolist()} | {
-        (t, i) for t, i in np.argwhere(one.k0 != two.k0).tolist()}) == [(2, 1), (3, 1)]
+    assert np.argwhere(one.v_th != two.v_th).tolist() == [[2, 1]] and two.v_sub[2, 1] == round(
+        one.v_sub[2, 1] / 2
+    )
+    assert sorted(
+        {(t, i) for t, _, i in np.argwhere(one.leak_shift != two.leak_shift).tolist()}
+        | {(t, i) for t, i in np.argwhere(one.k0 != two.k0).tolist()}
+    ) == [(2, 1), (3, 1)]
     assert np.array_equal(one.bias, two.bias)
 
 
 def test_bad_nets_are_refused():
     net = BnttNet((4, 3, 2), 6).eval()
     for steps in (0, 7):
-        with pytest.raises(InputError, match=rf"steps of a net with a page for each must be in 1\.\.6, not {steps}"):
+        with pytest.raises(
+            InputError, match=rf"steps of a net with a page for each must be in 1\.\.6, not {steps}"
+        ):
             to_network(net, steps=steps)
     with pytest.raises(InputError, match=r"must be in 1\.\.64, not 70"):
         to_network(BnttNet((4, 3, 2), 70).eval())

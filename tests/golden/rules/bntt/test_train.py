@@ -18,7 +18,14 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from tests.make.rule_nets import check_refused, check_same_bits, compare_on_rtl, small_mnist
 
-SMALL = BnttConfig(encoder=Encoder(name="sequence", steps=7, planes=2), hidden=(24,), epochs=4, batch=50, shift=0, lr=0.05)
+SMALL = BnttConfig(
+    encoder=Encoder(name="sequence", steps=7, planes=2),
+    hidden=(24,),
+    epochs=4,
+    batch=50,
+    shift=0,
+    lr=0.05,
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +40,16 @@ def network(data: Dataset) -> Network:
 
 def test_it_learns_row_by_row_and_the_chip_has_a_page_for_each(network: Network, data: Dataset):
     about = network.metadata
-    assert about["accuracy_float"] > 0.5 and about["accuracy_integer"] > about["accuracy_float"] - 0.1  # chance is 0.1
+    assert (
+        about["accuracy_float"] > 0.5 and about["accuracy_integer"] > about["accuracy_float"] - 0.1
+    )  # chance is 0.1
     assert about["curve"][-1] == about["accuracy_float"] > about["curve"][2]
     assert network.inputs[0].size == 14 and [p.pages for p in network.populations] == [7, 7]
     hidden = network.population("hidden1")
     assert all(len(np.unique(pages, axis=0)) == 7 for pages in (hidden.bias, hidden.v_th))
-    assert about["gain_error"]["hidden1"] < 0.05  # of the output, step 0 (an almost empty row) alone is far off: no factor exceeds 4
+    assert (
+        about["gain_error"]["hidden1"] < 0.05
+    )  # of the output, step 0 (an almost empty row) alone is far off: no factor exceeds 4
     trace = run(network, {"input": Encoder(**about["encoder"])(data.test_images)})
     assert (predict(network, trace) == data.test_labels).mean() == about["accuracy_integer"]
 
@@ -61,10 +72,17 @@ def test_rate_coded_net_leaves_early_on_the_rtl_too(data: Dataset):
     assert whole.steps == 8
     cut = replace(config, exit_gamma=float(np.sort(gammas)[-1]))  # the largest alone reaches it
     short = train(cut, data, progress=False)
-    assert short.steps == 1 + int(gammas.argmax()) and short.metadata["encoder"]["steps"] == short.steps
+    assert (
+        short.steps == 1 + int(gammas.argmax())
+        and short.metadata["encoder"]["steps"] == short.steps
+    )
     compare_on_rtl(short, data.test_images[:10])
-    decayed = np.array(train(replace(config, gamma_decay=0.3), data, progress=False).metadata["gammas"])
-    assert (decayed < whole.metadata["gammas"]).all()  # what lets a longer training leave early by itself
+    decayed = np.array(
+        train(replace(config, gamma_decay=0.3), data, progress=False).metadata["gammas"]
+    )
+    assert (
+        decayed < whole.metadata["gammas"]
+    ).all()  # what lets a longer training leave early by itself
 
 
 def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):
@@ -72,21 +90,45 @@ def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_p
 
 
 def test_wrong_settings_are_refused(data: Dataset):
-    with pytest.raises(InputError, match=r"leak of the training must be a number of at least 0, not -1\.0"):
+    with pytest.raises(
+        InputError, match=r"leak of the training must be a number of at least 0, not -1\.0"
+    ):
         replace(SMALL, leak=-1.0)
-    with pytest.raises(InputError, match="batch of the training must be at most the 2000 training images, not 5000"):
+    with pytest.raises(
+        InputError, match="batch of the training must be at most the 2000 training images, not 5000"
+    ):
         train(replace(SMALL, batch=5000), data, progress=False)
-    with pytest.raises(InputError, match="steps of the training must be at most 64, a page of the chip for each, not 65"):
+    with pytest.raises(
+        InputError,
+        match="steps of the training must be at most 64, a page of the chip for each, not 65",
+    ):
         train(replace(SMALL, encoder=Encoder(name="rate", steps=65)), data, progress=False)
-    with pytest.raises(InputError, match="steps of the encoder must divide the 49 pixels that it reads in equal parts, not be 8"):
+    with pytest.raises(
+        InputError,
+        match="steps of the encoder must divide the 49 pixels that it reads in equal parts, not be 8",
+    ):
         train(replace(SMALL, encoder=Encoder(name="sequence", steps=8)), data, progress=False)
 
 
-@pytest.mark.parametrize(("module", "words", "message"), [
-    (bntt_train, ["--net", "rate", "--data", "nowhere"], "data folder must be a folder"),
-    (bntt_train, ["--net", "sequence", "--epochs", "0"], "epochs of the training must be in 1..1048576, not 0"),
-    (ecc_train, ["--bits", "14"], "weight bits must be in 2..13 for 4 bits of a pixel, not 14"),
-    (ecc_train, ["--steps", "0"], "steps of the training must be in 1..65536, not 0")])
-def test_command_lines_that_cannot_work_exit_2(module: ModuleType, words: list[str], message: str, tmp_path: Path,
-                                               monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize(
+    ("module", "words", "message"),
+    [
+        (bntt_train, ["--net", "rate", "--data", "nowhere"], "data folder must be a folder"),
+        (
+            bntt_train,
+            ["--net", "sequence", "--epochs", "0"],
+            "epochs of the training must be in 1..1048576, not 0",
+        ),
+        (ecc_train, ["--bits", "14"], "weight bits must be in 2..13 for 4 bits of a pixel, not 14"),
+        (ecc_train, ["--steps", "0"], "steps of the training must be in 1..65536, not 0"),
+    ],
+)
+def test_command_lines_that_cannot_work_exit_2(
+    module: ModuleType,
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     check_refused(module, words, message, tmp_path, monkeypatch, capsys)

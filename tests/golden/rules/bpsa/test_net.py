@@ -33,18 +33,33 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus
 from tests.make.rule_nets import check_same_bits
 
-SMALL = BpsaConfig(structure="3c2-mp2-fc16-fc20", encoder=Encoder(name="rate", steps=6), epochs=8, batch=32, shift=0, lr=2e-2)
+SMALL = BpsaConfig(
+    structure="3c2-mp2-fc16-fc20",
+    encoder=Encoder(name="rate", steps=6),
+    epochs=8,
+    batch=32,
+    shift=0,
+    lr=2e-2,
+)
 SAMPLES = 20
 
 
 def test_table_5():
     """Energy efficiency from the printed rates, ours first (the caption has it the other way round): nine of ten values to the digit."""
-    table = {"MNIST": ((0.082, 35.1), (0.183, 15.7)), "N-MNIST": ((0.097, 29.6), (0.176, 16.3)), "CIFAR10": ((0.108, 26.6), (0.214, 13.4)),
-             "DVS-Gesture": ((0.083, 34.6), (0.165, 17.4)), "DVS-CIFAR10": ((0.097, 29.5), (0.177, 16.2))}
+    table = {
+        "MNIST": ((0.082, 35.1), (0.183, 15.7)),
+        "N-MNIST": ((0.097, 29.6), (0.176, 16.3)),
+        "CIFAR10": ((0.108, 26.6), (0.214, 13.4)),
+        "DVS-Gesture": ((0.083, 34.6), (0.165, 17.4)),
+        "DVS-CIFAR10": ((0.097, 29.5), (0.177, 16.2)),
+    }
     equal = 0
     for rate, printed in (cell for row in table.values() for cell in row):
         equal += round(energy_efficiency(rate), 1) == printed
-        low, high = energy_efficiency(rate + 5e-4), energy_efficiency(rate - 5e-4)  # the rate is rounded too
+        low, high = (
+            energy_efficiency(rate + 5e-4),
+            energy_efficiency(rate - 5e-4),
+        )  # the rate is rounded too
         assert low - 0.05 <= printed <= high + 0.05
     assert equal == 9
     assert energy_efficiency(0.1, steps=8) == pytest.approx(57.5)
@@ -79,7 +94,11 @@ def unfused(current: Tensor, leak: float, alpha: float) -> Tensor:
 @pytest.mark.parametrize(("leak", "alpha"), [(LAMBDA, ALPHA), (0.5, 0.0), (0.8, 1.0)])
 def test_gradient_is_that_of_autograd_of_the_same_graph(leak: float, alpha: float, seed: int):
     torch.manual_seed(seed)
-    values, weights, grads = torch.rand(12, 5, 7, dtype=torch.float64) * 0.5, torch.randn(12, 5, 7, dtype=torch.float64), []
+    values, weights, grads = (
+        torch.rand(12, 5, 7, dtype=torch.float64) * 0.5,
+        torch.randn(12, 5, 7, dtype=torch.float64),
+        [],
+    )
     for function in (adjusted_lif, unfused):
         current = values.clone().requires_grad_()
         spikes = function(current, leak, alpha)
@@ -110,7 +129,7 @@ def test_rectified_currents_and_or_pools(seed: int):
     conv, pool, _ = net(spikes)
     squares = conv.view(5, 4, 3, 6, 6)
     for y, x in product(range(3), repeat=2):
-        expected = squares[..., 2 * y:2 * y + 2, 2 * x:2 * x + 2].amax((3, 4))
+        expected = squares[..., 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].amax((3, 4))
         assert torch.equal(pool.view(5, 4, 3, 3, 3)[..., y, x], expected)
     assert 0 < pool.mean() < 1
     with pytest.raises(InputError, match="as many neurons for each of 10 classes, not 25 in all"):
@@ -152,7 +171,12 @@ def test_integer_network_is_the_float_net_with_rounded_numbers(seed: int):
     for name in ("hidden1", "hidden3", "output"):
         population = network.population(name)
         assert population.rectify.all() and not population.v_reset.any()
-        terms = {(int(s), int(m)) for s, m in zip(population.leak_sign[0, :, 0], population.leak_shift[0, :, 0], strict=True)}
+        terms = {
+            (int(s), int(m))
+            for s, m in zip(
+                population.leak_sign[0, :, 0], population.leak_shift[0, :, 0], strict=True
+            )
+        }
         assert population.k0.all() and terms == {(-1, 3), (1, 5), (-1, 7)}
     assert network.metadata["leak_error"] == pytest.approx(0.9 - 0.8984375)
     assert network.population("pool2").weight_format is WeightFormat.BINARY
@@ -169,7 +193,11 @@ def test_thresholds_and_weights_of_one_map():
         layer.norm.running_var.fill_(0.25)  # type: ignore[union-attr, operator]
         layer.norm.eps = 0  # type: ignore[assignment]
     weights, bias, v_th = layer.folded(8)
-    assert weights.ravel().tolist() == [127, -64, 25, 0] and bias.tolist() == [20] and v_th.tolist() == [128]
+    assert (
+        weights.ravel().tolist() == [127, -64, 25, 0]
+        and bias.tolist() == [20]
+        and v_th.tolist() == [128]
+    )
 
 
 # -- training and RTL ------------------------------------------------------------------------------------
@@ -183,8 +211,13 @@ def data() -> Dataset:
     def small(images: np.ndarray, count: int) -> np.ndarray:
         return images[:count].reshape(-1, 7, 4, 7, 4).mean((2, 4)).astype(np.uint8).reshape(-1, 49)
 
-    return replace(whole, train_images=small(whole.train_images, 1500), train_labels=whole.train_labels[:1500],
-                   test_images=small(whole.test_images, 500), test_labels=whole.test_labels[:500])
+    return replace(
+        whole,
+        train_images=small(whole.train_images, 1500),
+        train_labels=whole.train_labels[:1500],
+        test_images=small(whole.test_images, 500),
+        test_labels=whole.test_labels[:500],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -194,26 +227,47 @@ def network(data: Dataset) -> Network:
 
 def test_it_learns_and_the_rtl_runs_it(network: Network, data: Dataset):
     about = network.metadata
-    assert about["rule"] == "bpsa" and about["accuracy_float"] > 0.4 and about["accuracy_integer"] > about["accuracy_float"] - 0.15
-    assert 0 < about["rate"] < 0.5 and about["efficiency"] == pytest.approx(energy_efficiency(about["rate"], 6))
+    assert (
+        about["rule"] == "bpsa"
+        and about["accuracy_float"] > 0.4
+        and about["accuracy_integer"] > about["accuracy_float"] - 0.15
+    )
+    assert 0 < about["rate"] < 0.5 and about["efficiency"] == pytest.approx(
+        energy_efficiency(about["rate"], 6)
+    )
     spikes = Encoder(**about["encoder"])(data.test_images)
-    assert (predict(network, run(network, {"input": spikes})) == data.test_labels).mean() == about["accuracy_integer"]
+    assert (predict(network, run(network, {"input": spikes})) == data.test_labels).mean() == about[
+        "accuracy_integer"
+    ]
     program = compile_program(network, PRESETS["tiny"])
     assert isinstance(program, Program)
     options = {"verilator": {"options": Options(optimise=False)}}
-    result = compare(network, Stimulus.pack({"input": spikes[:SAMPLES]}), ["golden", "pysim", "verilator"],
-                     lambda name: open_backend(name, network, program, **options.get(name, {})))
+    result = compare(
+        network,
+        Stimulus.pack({"input": spikes[:SAMPLES]}),
+        ["golden", "pysim", "verilator"],
+        lambda name: open_backend(name, network, program, **options.get(name, {})),
+    )
     assert result.failures() == [] and result.cycles_measured == result.cycles_predicted
 
 
 def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):
-    check_same_bits(lambda config, few, **options: integer_network(train(config, few, **options), few), replace(SMALL, epochs=1), data,
-                    tmp_path)
+    check_same_bits(
+        lambda config, few, **options: integer_network(train(config, few, **options), few),
+        replace(SMALL, epochs=1),
+        data,
+        tmp_path,
+    )
 
 
 def test_wrong_settings_are_refused(data: Dataset):
-    for change, message in (({"structure": "2c2-r20-fc20"}, "structure of a net must be layers c, mp, fc"),
-                            ({"structure": "fc25"}, "as many neurons for each of 10 classes, not 25"),
-                            ({"encoder": Encoder(name="level_crossing", steps=7)}, "must be square and drive a line for each of 49")):
+    for change, message in (
+        ({"structure": "2c2-r20-fc20"}, "structure of a net must be layers c, mp, fc"),
+        ({"structure": "fc25"}, "as many neurons for each of 10 classes, not 25"),
+        (
+            {"encoder": Encoder(name="level_crossing", steps=7)},
+            "must be square and drive a line for each of 49",
+        ),
+    ):
         with pytest.raises(InputError, match=message):
             train(replace(SMALL, **change), data, progress=False)

@@ -18,9 +18,15 @@ MNIST = (1, 28, 28)
 def test_synapses_of_the_papers_nets():
     """Table 3: 98K and 0.1M. The flat net has its hundred neurons without lateral synapses."""
     flat, recurrent = (structure(f"8c5/2-16c3/2-{kind}100-fc10", MNIST) for kind in ("fc", "r"))
-    assert [layer.synapses for layer in flat] == [28800, 28800, 40000, 1000] and synapses(flat) == 98600
-    assert [layer.synapses for layer in recurrent] == [28800, 28800, 50000, 1000] and synapses(recurrent) == 108600
-    assert synapses(structure("4c5/2-16c3/2-32c3-fc100-fc10", (2, 34, 34))) == 269424  # N-MNIST, 0.26M
+    assert [layer.synapses for layer in flat] == [28800, 28800, 40000, 1000] and synapses(
+        flat
+    ) == 98600
+    assert [layer.synapses for layer in recurrent] == [28800, 28800, 50000, 1000] and synapses(
+        recurrent
+    ) == 108600
+    assert (
+        synapses(structure("4c5/2-16c3/2-32c3-fc100-fc10", (2, 34, 34))) == 269424
+    )  # N-MNIST, 0.26M
     net = BpsrNet(recurrent)
     assert net.synapses == 108600  # no initial weight is 0
     with torch.no_grad():
@@ -35,7 +41,9 @@ def unfused(layer: BpsrLayer, x: Tensor) -> Tensor:
     spikes = []
     for step in x:
         if conv := layer.layer.conv:
-            current = F.conv2d(step.view(-1, *conv.source), layer.weight, layer.bias, conv.stride).flatten(1)
+            current = F.conv2d(
+                step.view(-1, *conv.source), layer.weight, layer.bias, conv.stride
+            ).flatten(1)
         else:
             current = step @ layer.weight + layer.bias
         if layer.recurrent is not None:
@@ -45,7 +53,9 @@ def unfused(layer: BpsrLayer, x: Tensor) -> Tensor:
     return torch.stack(spikes)
 
 
-def regularised(spikes: list[Tensor], net: BpsrNet, labels: Tensor, spike_cost: float, weight_cost: float) -> Tensor:
+def regularised(
+    spikes: list[Tensor], net: BpsrNet, labels: Tensor, spike_cost: float, weight_cost: float
+) -> Tensor:
     """Eq 4, of a batch of one or more, its spike term summed over the hidden layers."""
     loss = F.cross_entropy(spikes[-1].sum(0) * (10 / len(spikes[-1])), labels)
     loss = loss + spike_cost / 2 * sum((s**2).sum() for s in spikes[:-1]) / len(labels)
@@ -93,14 +103,20 @@ def test_gradient_by_hand_of_one_neuron():
     current = torch.tensor([1.2, 0.7], dtype=torch.float64).view(2, 1, 1).requires_grad_()
     tau = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
     spikes, membranes = lif(current, tau)
-    assert spikes.flatten().tolist() == [1, 0] and membranes.flatten().tolist() == [1.2, 0.7] and not membranes.requires_grad
+    assert (
+        spikes.flatten().tolist() == [1, 0]
+        and membranes.flatten().tolist() == [1.2, 0.7]
+        and not membranes.requires_grad
+    )
     (spikes * torch.tensor([2.0, 3.0]).view(2, 1, 1)).sum().backward()
-    slope = [0.7 / math.sqrt(math.pi) * math.exp(-(0.7 * (u - 1))**2) for u in (1.2, 0.7)]
+    slope = [0.7 / math.sqrt(math.pi) * math.exp(-((0.7 * (u - 1)) ** 2)) for u in (1.2, 0.7)]
     assert current.grad.flatten().tolist() == pytest.approx([2 * slope[0], 3 * slope[1]], abs=1e-12)  # type: ignore[union-attr]
     assert tau.grad.item() == 0  # type: ignore[union-attr]
-    current = torch.tensor([0.8, 0.7], dtype=torch.float64).view(2, 1, 1).requires_grad_()  # u = 0.8, 1.1: what was held leaks
+    current = (
+        torch.tensor([0.8, 0.7], dtype=torch.float64).view(2, 1, 1).requires_grad_()
+    )  # u = 0.8, 1.1: what was held leaks
     lif(current, tau)[0][1].sum().backward()
-    slope = [0.7 / math.sqrt(math.pi) * math.exp(-(0.7 * 0.1)**2)]
+    slope = [0.7 / math.sqrt(math.pi) * math.exp(-((0.7 * 0.1) ** 2))]
     assert current.grad.flatten().tolist() == pytest.approx([0.5 * slope[0], slope[0]], abs=1e-12)  # type: ignore[union-attr]
     assert tau.grad.item() == pytest.approx(0.8 * slope[0], abs=1e-12)  # type: ignore[union-attr]
 
@@ -109,7 +125,9 @@ def test_rewiring_is_equations_14_and_15():
     """Each synapse by Algorithm 1: kept, pruned, kept by growth though weak, grown anew, left out."""
     weight = torch.nn.Parameter(torch.tensor([[0.5, 0.009, 0.009, 0.0, 0.0, -0.02]]))
     distance = torch.tensor([[0.0, 0.0, 0.0, 0.0, 1.0, 0.5]])
-    rewiring = Rewiring(weight, distance, RewiringConfig(theta_w=0.01, theta_m=1.0, mu_m=5.0, beta_m=0.75))
+    rewiring = Rewiring(
+        weight, distance, RewiringConfig(theta_w=0.01, theta_m=1.0, mu_m=5.0, beta_m=0.75)
+    )
     grad = torch.tensor([[1.0, 1.0, 8.0, 8.0, 8.0, 1.0]])
     weight.grad = grad.clone()
     rewiring.before()
@@ -159,7 +177,9 @@ def test_update_clamps_and_keeps_what_is_pruned(seed: int):
         pruned = [weight == 0 for layer in net.layers for weight in layer.weights]
         optimiser.step()
         net.after_update()
-        for was, weight in zip(pruned, (w for layer in net.layers for w in layer.weights), strict=True):
+        for was, weight in zip(
+            pruned, (w for layer in net.layers for w in layer.weights), strict=True
+        ):
             assert was.any() and (weight[was] == 0).all() and weight.abs().max() <= 1
         for layer in net.layers:
             assert layer.bias.abs().max() <= 1 and layer.tau.min() >= 0 and layer.tau.max() <= 1

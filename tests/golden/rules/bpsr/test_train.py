@@ -25,8 +25,17 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
 from tests.make.rule_nets import check_refused, check_same_bits
 
-SMALL = BpsrConfig(structure="2c3/2-r12-fc10", encoder=Encoder(steps=6, threshold=32), epochs=6, batch=32, shift=0, lr=2e-2,
-                   spike_cost=1e-4, weight_cost=3e-4, rewiring=RewiringConfig(theta_m=1e-3, theta_w=3e-2))
+SMALL = BpsrConfig(
+    structure="2c3/2-r12-fc10",
+    encoder=Encoder(steps=6, threshold=32),
+    epochs=6,
+    batch=32,
+    shift=0,
+    lr=2e-2,
+    spike_cost=1e-4,
+    weight_cost=3e-4,
+    rewiring=RewiringConfig(theta_m=1e-3, theta_w=3e-2),
+)
 SAMPLES = 20
 
 
@@ -38,8 +47,13 @@ def data() -> Dataset:
     def small(images: np.ndarray, count: int) -> np.ndarray:
         return images[:count].reshape(-1, 7, 4, 7, 4).mean((2, 4)).astype(np.uint8).reshape(-1, 49)
 
-    return replace(whole, train_images=small(whole.train_images, 2000), train_labels=whole.train_labels[:2000],
-                   test_images=small(whole.test_images, 500), test_labels=whole.test_labels[:500])
+    return replace(
+        whole,
+        train_images=small(whole.train_images, 2000),
+        train_labels=whole.train_labels[:2000],
+        test_images=small(whole.test_images, 500),
+        test_labels=whole.test_labels[:500],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +68,12 @@ def network(trained: BpsrNet, data: Dataset) -> Network:
 
 def test_it_learns_prunes_and_says_so(trained: BpsrNet, network: Network, data: Dataset):
     about = network.metadata
-    assert about["rule"] == "bpsr" and about["synapses_dense"] == 18 * 9 + 18 * 12 + 12 * 12 + 12 * 10
-    assert about["accuracy_float"] > 0.45 and about["accuracy_integer"] > about["accuracy_float"] - 0.1  # chance is 0.1
+    assert (
+        about["rule"] == "bpsr" and about["synapses_dense"] == 18 * 9 + 18 * 12 + 12 * 12 + 12 * 10
+    )
+    assert (
+        about["accuracy_float"] > 0.45 and about["accuracy_integer"] > about["accuracy_float"] - 0.1
+    )  # chance is 0.1
     assert 200 < about["synapses"] == trained.synapses < 0.8 * about["synapses_dense"]
     assert [entry["synapses"] > 0 for entry in about["curve"]] == [True] * 6
     for layer in trained.layers:
@@ -63,8 +81,12 @@ def test_it_learns_prunes_and_says_so(trained: BpsrNet, network: Network, data: 
             left = weight[weight != 0].abs()
             assert left.min() >= SMALL.rewiring.theta_w and weight.abs().max() <= 1  # type: ignore[union-attr]
     spikes = Encoder(**about["encoder"])(data.test_images)
-    assert (predict(network, run(network, {"input": spikes})) == data.test_labels).mean() == about["accuracy_integer"]
-    assert sum(int((e.fanout()).sum()) for e in network.edges) <= trained.synapses  # PTQ may round more to 0, never less
+    assert (predict(network, run(network, {"input": spikes})) == data.test_labels).mean() == about[
+        "accuracy_integer"
+    ]
+    assert (
+        sum(int((e.fanout()).sum()) for e in network.edges) <= trained.synapses
+    )  # PTQ may round more to 0, never less
 
 
 def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):
@@ -89,8 +111,12 @@ def sops(network: Network, stimulus: Stimulus) -> tuple[int, Trace]:
     program = compile_program(network, PRESETS["tiny"])
     assert isinstance(program, Program)
     options = {"verilator": {"options": Options(optimise=False)}}
-    result = compare(network, stimulus, ["golden", "pysim", "verilator"],
-                     lambda name: open_backend(name, network, program, **options.get(name, {})))
+    result = compare(
+        network,
+        stimulus,
+        ["golden", "pysim", "verilator"],
+        lambda name: open_backend(name, network, program, **options.get(name, {})),
+    )
     assert result.failures() == [] and result.cycles_measured == result.cycles_predicted
     with open_backend("verilator", network, program, **options["verilator"]) as chip:
         trace = chip.run(stimulus)
@@ -102,10 +128,12 @@ def test_the_rtl_runs_it_and_pruned_synapses_cost_nothing(network: Network, data
     spikes = Encoder(**network.metadata["encoder"])(data.test_images[:SAMPLES])
     stimulus = Stimulus.pack({"input": spikes})
     counted, trace = sops(network, stimulus)
-    sent = {"input": spikes} | {p.name: unpack(trace.spikes[p.name], p.size) for p in network.populations}
+    sent = {"input": spikes} | {
+        p.name: unpack(trace.spikes[p.name], p.size) for p in network.populations
+    }
     left = dense = 0
     for edge in network.edges:
-        arrived = sent[edge.source][:, :network.steps - edge.delay].sum((0, 1), dtype=np.int64)
+        arrived = sent[edge.source][:, : network.steps - edge.delay].sum((0, 1), dtype=np.int64)
         left += int(arrived @ edge.fanout())
         full = replace(edge, weights=np.ones_like(edge.weights))
         dense += int(arrived @ full.fanout())
@@ -116,29 +144,53 @@ def test_the_rtl_runs_it_and_pruned_synapses_cost_nothing(network: Network, data
     filled = np.where(last.weights == 0, 1, last.weights).astype(np.int32)
     whole = replace(network, edges=(*network.edges[:-1], replace(last, weights=filled)))
     more, _ = sops(whole, stimulus)  # the layers before it spike as ever
-    assert more - counted == int(sent[last.source].sum((0, 1), dtype=np.int64) @ (last.weights == 0).sum(1)) > 0
+    assert (
+        more - counted
+        == int(sent[last.source].sum((0, 1), dtype=np.int64) @ (last.weights == 0).sum(1))
+        > 0
+    )
 
 
-@pytest.mark.parametrize("encoder", [Encoder(name="rate", steps=6), Encoder(name="level_crossing", steps=7, threshold=48)],
-                         ids=lambda encoder: encoder.name)
+@pytest.mark.parametrize(
+    "encoder",
+    [Encoder(name="rate", steps=6), Encoder(name="level_crossing", steps=7, threshold=48)],
+    ids=lambda encoder: encoder.name,
+)
 def test_other_encoders_reach_the_rtl(encoder: Encoder, data: Dataset):
     """Rate on the image; level crossing on its columns, 14 lines, to a recurrent net."""
     structure = "2c3/2-r12-fc10" if encoder.name == "rate" else "r16-fc10"
-    net = train(replace(SMALL, encoder=encoder, structure=structure, epochs=3), data, progress=False)
-    assert net.metadata["accuracy_float"] > 0.4 and net.sizes[0] == (49 if encoder.name == "rate" else 14)
+    net = train(
+        replace(SMALL, encoder=encoder, structure=structure, epochs=3), data, progress=False
+    )
+    assert net.metadata["accuracy_float"] > 0.4 and net.sizes[0] == (
+        49 if encoder.name == "rate" else 14
+    )
     network = integer_network(net, data, bits=4)[0]
     assert network.metadata["accuracy_integer"] > net.metadata["accuracy_float"] - 0.1
     counted, trace = sops(network, Stimulus.pack({"input": encoder(data.test_images[:SAMPLES])}))
     assert counted > 0 and all(trace.spikes[p.name].any() for p in network.populations)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"structure": "2c3/2-fc9"}, "structure of a net must end with at least fc10"),
-    ({"structure": "fc10-2c3"}, "structure of a net must be layers c, r, fc"),
-    ({"rewiring": {"theta_m": -1.0}}, r"theta_m of the rewiring must be a number of at least 0, not -1\.0"),
-    ({"rewiring": {"beta_m": 1.5}}, r"beta_m of the rewiring must be in 0\.\.1, not 1\.5"),
-    ({"weight_cost": -1.0}, r"weight_cost of the training must be a number of at least 0, not -1\.0"),
-    ({"encoder": Encoder(name="level_crossing", steps=8)}, "steps of the encoder must be the side of the square images")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"structure": "2c3/2-fc9"}, "structure of a net must end with at least fc10"),
+        ({"structure": "fc10-2c3"}, "structure of a net must be layers c, r, fc"),
+        (
+            {"rewiring": {"theta_m": -1.0}},
+            r"theta_m of the rewiring must be a number of at least 0, not -1\.0",
+        ),
+        ({"rewiring": {"beta_m": 1.5}}, r"beta_m of the rewiring must be in 0\.\.1, not 1\.5"),
+        (
+            {"weight_cost": -1.0},
+            r"weight_cost of the training must be a number of at least 0, not -1\.0",
+        ),
+        (
+            {"encoder": Encoder(name="level_crossing", steps=8)},
+            "steps of the encoder must be the side of the square images",
+        ),
+    ],
+)
 def test_wrong_settings_are_refused(change: dict, message: str, data: Dataset):
     with pytest.raises(InputError, match=message):
         if "rewiring" in change:
@@ -147,11 +199,21 @@ def test_wrong_settings_are_refused(change: dict, message: str, data: Dataset):
 
 
 @pytest.mark.parametrize("module", [bpsr_train, bpsa_train], ids=["bpsr", "bpsa"])
-@pytest.mark.parametrize("words, message", [
-    (["--bits", "1"], "bits of a weight must be in 2..16, not 1"),
-    (["--structure", "fc10-8c5"], "structure of a net must be layers"),
-    (["--steps", "0"], "steps of the encoder must be in 1..65536, not 0"),
-    (["--data", "nowhere"], "data folder must be a folder")])
-def test_command_lines_that_cannot_work_exit_2(module: ModuleType, words: list[str], message: str, tmp_path: Path,
-                                               monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--bits", "1"], "bits of a weight must be in 2..16, not 1"),
+        (["--structure", "fc10-8c5"], "structure of a net must be layers"),
+        (["--steps", "0"], "steps of the encoder must be in 1..65536, not 0"),
+        (["--data", "nowhere"], "data folder must be a folder"),
+    ],
+)
+def test_command_lines_that_cannot_work_exit_2(
+    module: ModuleType,
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     check_refused(module, words, message, tmp_path, monkeypatch, capsys)

@@ -29,12 +29,20 @@ def network(data: Dataset) -> Network:
 
 def test_it_learns_and_the_conversion_keeps_it(network: Network, data: Dataset):
     about = network.metadata
-    assert about["accuracy_float"] > 0.6 and about["accuracy_integer"] > about["accuracy_float"] - 0.1  # chance is 0.1
+    assert (
+        about["accuracy_float"] > 0.6 and about["accuracy_integer"] > about["accuracy_float"] - 0.1
+    )  # chance is 0.1
     assert Encoder(**about["encoder"]) == SMALL.encoder and about["rule"] == "ecc"
     trace = run(network, {IMAGE: SMALL.encoder(data.test_images)})
     assert (predict(network, trace) == data.test_labels).mean() == about["accuracy_integer"]
     assert [(e.source, e.target) for e in network.edges] == [
-        (IMAGE, "conv1"), ("conv1", "conv2"), ("conv2", "conv3"), ("conv3", "conv4"), ("conv2", "conv4"), ("conv4", "output")]
+        (IMAGE, "conv1"),
+        ("conv1", "conv2"),
+        ("conv2", "conv3"),
+        ("conv3", "conv4"),
+        ("conv2", "conv4"),
+        ("conv4", "output"),
+    ]
     assert network.edges[1].conv.kernel == (6, 6)  # 3 x 3 behind a folded pooling of 2 x 2
 
 
@@ -47,12 +55,18 @@ def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_p
 
 
 def test_wrong_settings_are_refused(data: Dataset):
-    for change, message in (({"clip": -1.0}, "clip of the training must be a number of at least 0"),
-                            ({"planes": 9}, r"bits of a pixel must be in 1\.\.8, not 9")):
+    for change, message in (
+        ({"clip": -1.0}, "clip of the training must be a number of at least 0"),
+        ({"planes": 9}, r"bits of a pixel must be in 1\.\.8, not 9"),
+    ):
         with pytest.raises(InputError, match=message):
             replace(SMALL, **change)
-    odd = replace(data, train_images=np.zeros((5, 48), np.uint8), train_labels=data.train_labels[:5])
+    odd = replace(
+        data, train_images=np.zeros((5, 48), np.uint8), train_labels=data.train_labels[:5]
+    )
     with pytest.raises(InputError, match="images of this net must be square, not of 48 pixels"):
         train(SMALL, odd, progress=False)
-    with pytest.raises(InputError, match=r"images of this net must have a side of 12, 20, 28, \.\.\. pixels, not 7"):
+    with pytest.raises(
+        InputError, match=r"images of this net must have a side of 12, 20, 28, \.\.\. pixels, not 7"
+    ):
         train(SMALL, replace(odd, train_images=np.zeros((5, 49), np.uint8)), progress=False)

@@ -29,25 +29,43 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus
 from tests.make.rule_nets import check_same_bits
 
-SMALL = GradRConfig(hidden=24, encoder=Encoder(name="rate", steps=6), epochs=8, batch=32, shift=0, lr=2e-2, alpha=0.1)
+SMALL = GradRConfig(
+    hidden=24,
+    encoder=Encoder(name="rate", steps=6),
+    epochs=8,
+    batch=32,
+    shift=0,
+    lr=2e-2,
+    alpha=0.1,
+)
 
 
 # -- equations -------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("alpha", [5e-3, 0.2, 3.0])
 @pytest.mark.parametrize("p", [0.05, 0.3, 0.5, 0.7, 0.95])
-def test_equations_9_and_10_are_each_others_inverse(p: float, alpha: float, rng: np.random.Generator):
+def test_equations_9_and_10_are_each_others_inverse(
+    p: float, alpha: float, rng: np.random.Generator
+):
     mu = prior_mean(p, alpha)
     assert pruned_share(mu, alpha) == pytest.approx(p, rel=1e-12)
     assert (mu > 0) == (p < 0.5)
-    assert (rng.laplace(mu, 1 / alpha, 200_000) < 0).mean() == pytest.approx(p, abs=0.005)  # 4.5 sigma
+    assert (rng.laplace(mu, 1 / alpha, 200_000) < 0).mean() == pytest.approx(
+        p, abs=0.005
+    )  # 4.5 sigma
 
 
 def test_means_of_the_paper():
-    assert prior_mean(0.95, 5e-3) == pytest.approx(math.log(0.1) / 5e-3) and round(prior_mean(0.95, 5e-3), 1) == -460.5
+    assert (
+        prior_mean(0.95, 5e-3) == pytest.approx(math.log(0.1) / 5e-3)
+        and round(prior_mean(0.95, 5e-3), 1) == -460.5
+    )
     assert round(prior_mean(0.95, 0.2), 2) == -11.51
     for p, alpha in ((0.0, 1.0), (1.0, 1.0), (0.5, 0.0), (0.5, math.inf)):
-        with pytest.raises(InputError, match="p of the prior must be between 0 and 1 and alpha above 0"):
+        with pytest.raises(
+            InputError, match="p of the prior must be between 0 and 1 and alpha above 0"
+        ):
             prior_mean(p, alpha)
 
 
@@ -66,7 +84,9 @@ def test_an_update_is_equation_5():
     (w * g).sum().backward()
     torch.optim.SGD(net.parameters(), lr=eta).step()
     net.pull(eta)
-    torch.testing.assert_close(net.theta[0].detach(), theta - eta * (s * g + 0.1 * torch.sign(theta - net.mu)))
+    torch.testing.assert_close(
+        net.theta[0].detach(), theta - eta * (s * g + 0.1 * torch.sign(theta - net.mu))
+    )
     assert (net.theta[0].detach() > 0)[pruned].any()  # some grow again
 
 
@@ -74,7 +94,9 @@ def test_time_constant_2_is_one_shift(rng: np.random.Generator):
     """Eq 2 and its doubled form spike alike, for sums of which every membrane is exact in binary."""
     currents = rng.integers(-3, 6, (8, 500)) / 4
     u, m2 = np.zeros(500), torch.zeros(500)
-    doubled = lif(torch.from_numpy(currents)[:, None], LEAK, v_th=V_TH, slope=surrogate)[0][:, 0].numpy()
+    doubled = lif(torch.from_numpy(currents)[:, None], LEAK, v_th=V_TH, slope=surrogate)[0][
+        :, 0
+    ].numpy()
     for current, spikes in zip(currents, doubled, strict=True):
         m = u + (-u + current) / 2
         assert np.array_equal(m >= 1, spikes == 1)
@@ -91,7 +113,7 @@ def test_fused_gradient_is_the_tapes(rng: np.random.Generator):
 
         @staticmethod
         def backward(ctx, grad):
-            h = 1 / (1 + (math.pi * ctx.saved_tensors[0] / 2)**2)  # H'(x / 2) of the paper
+            h = 1 / (1 + (math.pi * ctx.saved_tensors[0] / 2) ** 2)  # H'(x / 2) of the paper
             return grad * h / 2
 
     currents = torch.from_numpy(rng.normal(0.7, 1.2, (7, 9, 11))).requires_grad_()
@@ -101,7 +123,11 @@ def test_fused_gradient_is_the_tapes(rng: np.random.Generator):
         m = LEAK * u + current
         spikes.append(Step.apply(m - V_TH))
         u = m * (1 - spikes[-1].detach())
-    out, want, pull = lif(currents, LEAK, v_th=V_TH, slope=surrogate)[0], torch.stack(spikes), torch.from_numpy(rng.normal(size=(7, 9, 11)))
+    out, want, pull = (
+        lif(currents, LEAK, v_th=V_TH, slope=surrogate)[0],
+        torch.stack(spikes),
+        torch.from_numpy(rng.normal(size=(7, 9, 11))),
+    )
     assert torch.equal(out, want) and 0.05 < out.mean() < 0.9
     (out * pull).sum().backward()
     (want * pull).sum().backward()
@@ -126,15 +152,22 @@ def test_deep_r_keeps_the_number_of_synapses():
     assert not torch.equal(active, first) and torch.equal(net.get_buffer("sign0"), signs)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"connectivity": 1.0}, "connectivity of Deep R must be between 0 and 1, not 1.0"), ({"bits": 1}, "bits of the training must be in 2"),
-    ({"alpha": -1.0}, "alpha of the training must be a number of at least 0"), ({"p": 1.5}, "p of the prior must be between 0 and 1")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"connectivity": 1.0}, "connectivity of Deep R must be between 0 and 1, not 1.0"),
+        ({"bits": 1}, "bits of the training must be in 2"),
+        ({"alpha": -1.0}, "alpha of the training must be a number of at least 0"),
+        ({"p": 1.5}, "p of the prior must be between 0 and 1"),
+    ],
+)
 def test_bad_settings_are_refused(change: dict, message: str, data: Dataset):
     with pytest.raises(InputError, match=message):
         train(replace(SMALL, **change), data, progress=False)
 
 
 # -- small nets ------------------------------------------------------------------------------------------
+
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
@@ -144,8 +177,13 @@ def data() -> Dataset:
     def small(images: np.ndarray, count: int) -> np.ndarray:
         return images[:count].reshape(-1, 7, 4, 4, 7).mean((2, 4)).astype(np.uint8).reshape(-1, 28)
 
-    return replace(whole, train_images=small(whole.train_images, 2000), train_labels=whole.train_labels[:2000],
-                   test_images=small(whole.test_images, 500), test_labels=whole.test_labels[:500])
+    return replace(
+        whole,
+        train_images=small(whole.train_images, 2000),
+        train_labels=whole.train_labels[:2000],
+        test_images=small(whole.test_images, 500),
+        test_labels=whole.test_labels[:500],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -154,34 +192,59 @@ def grad_r(data: Dataset) -> Network:
 
 
 def check_on_rtl(network: Network, data: Dataset) -> None:
-    stimulus = Stimulus.pack({"input": Encoder(**network.metadata["encoder"])(data.test_images[:20])})
-    bundle, options = compile_program(network, PRESETS["tiny"]), {"verilator": {"options": Options(optimise=False)}}
-    result = compare(network, stimulus, ["golden", "pysim", "verilator"],
-                     lambda name: open_backend(name, network, bundle, **options.get(name, {})))
-    assert result.failures() == [] and result.neuron_ticks == 20 * 6 * 34 and result.cycles_measured == result.cycles_predicted
+    stimulus = Stimulus.pack(
+        {"input": Encoder(**network.metadata["encoder"])(data.test_images[:20])}
+    )
+    bundle, options = (
+        compile_program(network, PRESETS["tiny"]),
+        {"verilator": {"options": Options(optimise=False)}},
+    )
+    result = compare(
+        network,
+        stimulus,
+        ["golden", "pysim", "verilator"],
+        lambda name: open_backend(name, network, bundle, **options.get(name, {})),
+    )
+    assert (
+        result.failures() == []
+        and result.neuron_ticks == 20 * 6 * 34
+        and result.cycles_measured == result.cycles_predicted
+    )
 
 
 def test_grad_r_prunes_and_learns_and_the_rtl_runs_it(grad_r: Network, data: Dataset):
     about = grad_r.metadata
-    assert about["accuracy_float"] > 0.4 and about["accuracy_integer"] > about["accuracy_float"] - 0.05, about  # chance is 0.1
+    assert (
+        about["accuracy_float"] > 0.4 and about["accuracy_integer"] > about["accuracy_float"] - 0.05
+    ), about  # chance is 0.1
     assert about["connectivity_integer"] <= about["connectivity"] < 0.6
-    assert all(p.leak_shift[0, 0].tolist() == [1] * p.size and not p.k0.any() for p in grad_r.populations)  # one-bit shift, no error
+    assert all(
+        p.leak_shift[0, 0].tolist() == [1] * p.size and not p.k0.any() for p in grad_r.populations
+    )  # one-bit shift, no error
     check_on_rtl(grad_r, data)
 
 
 def test_a_stronger_prior_leaves_less(grad_r: Network, data: Dataset):
     few = replace(data, train_images=data.train_images[:500], train_labels=data.train_labels[:500])
-    left = [train(replace(SMALL, alpha=alpha), few, progress=False).metadata["connectivity"] for alpha in (0.0, 0.05, 0.5)]
+    left = [
+        train(replace(SMALL, alpha=alpha), few, progress=False).metadata["connectivity"]
+        for alpha in (0.0, 0.05, 0.5)
+    ]
     assert left[0] > left[1] > left[2], left
 
 
 def test_deep_r_learns_and_the_rtl_runs_it(data: Dataset):
     network = train(replace(SMALL, connectivity=0.3, alpha=1e-4), data, progress=False)
-    assert abs(network.metadata["connectivity"] - 0.3) < 1e-3 and network.metadata["accuracy_float"] > 0.25, network.metadata
+    assert (
+        abs(network.metadata["connectivity"] - 0.3) < 1e-3
+        and network.metadata["accuracy_float"] > 0.25
+    ), network.metadata
     assert network.metadata["rule"] == "deep-r"
     check_on_rtl(network, data)
 
 
 @pytest.mark.parametrize("connectivity", [None, 0.3], ids=["grad-r", "deep-r"])
 def test_two_trainings_give_the_same_bits(connectivity: float | None, data: Dataset, tmp_path):
-    check_same_bits(train, replace(SMALL, epochs=2, connectivity=connectivity, temperature=1e-4), data, tmp_path)
+    check_same_bits(
+        train, replace(SMALL, epochs=2, connectivity=connectivity, temperature=1e-4), data, tmp_path
+    )

@@ -32,7 +32,9 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus
 from tests.make.rule_nets import check_same_bits
 
-SMALL = HardConcreteConfig(layers="fc16-fc10", encoder=Encoder(name="rate", steps=6), epochs=10, lr=2e-2, penalty=0.3)
+SMALL = HardConcreteConfig(
+    layers="fc16-fc10", encoder=Encoder(name="rate", steps=6), epochs=10, lr=2e-2, penalty=0.3
+)
 
 
 def test_an_open_gate_has_the_printed_probability():
@@ -41,7 +43,9 @@ def test_an_open_gate_has_the_printed_probability():
     torch.manual_seed(0)
     for log_alpha in (-2.0, 0.0, 1.0):
         b = gate(torch.full((400_000,), log_alpha), torch.rand(400_000).clamp(1e-6, 1 - 1e-6))
-        assert (b > 0).double().mean() == pytest.approx(float(open_probability(torch.tensor(log_alpha))), abs=4e-3)  # 5 sigma
+        assert (b > 0).double().mean() == pytest.approx(
+            float(open_probability(torch.tensor(log_alpha))), abs=4e-3
+        )  # 5 sigma
         assert (b == 0).any() and (b == 1).any() and b.min() == 0 and b.max() == 1
 
 
@@ -58,7 +62,10 @@ def test_gates_are_drawn_once_a_batch_and_have_a_gradient():
     assert not torch.equal(first, second)
     net.eval()
     assert torch.equal(net.effective(0), net.effective(0))
-    log_alpha, x = torch.randn(50, dtype=torch.float64, requires_grad=True), torch.rand(50, dtype=torch.float64)
+    log_alpha, x = (
+        torch.randn(50, dtype=torch.float64, requires_grad=True),
+        torch.rand(50, dtype=torch.float64),
+    )
     gate(log_alpha, x).sum().backward()
     s = torch.sigmoid((torch.log(x) - torch.log(1 - x) + log_alpha) / BETA)
     inside = (s * (ZETA - GAMMA) + GAMMA > 0) & (s * (ZETA - GAMMA) + GAMMA < 1)
@@ -70,8 +77,14 @@ def test_surrogate_is_the_rectangle():
     assert surrogate(torch.tensor([-0.6, -0.4, 0.0, 0.4, 0.6])).tolist() == [0, 1, 1, 1, 0]
 
 
-@pytest.mark.parametrize("k_tau, errors", [(0.1, (0.1, 0.025, 0.00625, 0.0016)), (0.2, (0.2, 0.05, 0.0125, 0.0032)),
-                                           (0.3, (0.3, 0.05, 0.0125, 0.0032))])
+@pytest.mark.parametrize(
+    "k_tau, errors",
+    [
+        (0.1, (0.1, 0.025, 0.00625, 0.0016)),
+        (0.2, (0.2, 0.05, 0.0125, 0.0032)),
+        (0.3, (0.3, 0.05, 0.0125, 0.0032)),
+    ],
+)
 def test_leaks_of_the_paper_as_sums_of_shifts(k_tau: float, errors: tuple[float, ...]):
     assert [best_leak(k_tau, terms).error for terms in range(4)] == pytest.approx(errors, abs=2e-4)
 
@@ -84,8 +97,13 @@ def data() -> Dataset:
     def small(images: np.ndarray, count: int) -> np.ndarray:
         return images[:count].reshape(-1, 7, 4, 4, 7).mean((2, 4)).astype(np.uint8).reshape(-1, 28)
 
-    return replace(whole, train_images=small(whole.train_images, 1000), train_labels=whole.train_labels[:1000],
-                   test_images=small(whole.test_images, 300), test_labels=whole.test_labels[:300])
+    return replace(
+        whole,
+        train_images=small(whole.train_images, 1000),
+        train_labels=whole.train_labels[:1000],
+        test_images=small(whole.test_images, 300),
+        test_labels=whole.test_labels[:300],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +113,21 @@ def network(data: Dataset) -> Network:
 
 def test_it_learns_and_closes_gates(network: Network, data: Dataset):
     about = network.metadata
-    assert about["accuracy_float"] > 0.3 and about["accuracy_integer"] > about["accuracy_float"] - 0.05, about  # chance is 0.1
+    assert (
+        about["accuracy_float"] > 0.3 and about["accuracy_integer"] > about["accuracy_float"] - 0.05
+    ), about  # chance is 0.1
     assert about["open"] < 0.95 and about["connectivity_integer"] <= about["open"], about
     assert about["curve"][0]["open"] > about["open"] == about["curve"][-1]["open"]
-    assert about["leaks"][3]["accuracy"] == about["accuracy_integer"] and about["leaks"][3]["error"] < 0.002  # 300 images are all
+    assert (
+        about["leaks"][3]["accuracy"] == about["accuracy_integer"]
+        and about["leaks"][3]["error"] < 0.002
+    )  # 300 images are all
     p = network.populations[0]
-    assert p.leak_shift[0, :, 0].tolist() == [3, 5, 7] and p.leak_sign[0, :, 0].tolist() == [1, -1, 1] and not p.k0.any()
+    assert (
+        p.leak_shift[0, :, 0].tolist() == [3, 5, 7]
+        and p.leak_sign[0, :, 0].tolist() == [1, -1, 1]
+        and not p.k0.any()
+    )
     harder = train(replace(SMALL, penalty=3.0), data, progress=False).metadata
     assert harder["open"] < about["open"]
     plain = train(replace(SMALL, gated=False, epochs=1), data, progress=False).metadata
@@ -108,11 +135,24 @@ def test_it_learns_and_closes_gates(network: Network, data: Dataset):
 
 
 def test_the_rtl_runs_it(network: Network, data: Dataset):
-    stimulus = Stimulus.pack({"input": Encoder(**network.metadata["encoder"])(data.test_images[:20])})
-    bundle, options = compile_program(network, PRESETS["tiny"]), {"verilator": {"options": Options(optimise=False)}}
-    result = compare(network, stimulus, ["golden", "pysim", "verilator"],
-                     lambda name: open_backend(name, network, bundle, **options.get(name, {})))
-    assert result.failures() == [] and result.neuron_ticks == 20 * 6 * 26 and result.cycles_measured == result.cycles_predicted
+    stimulus = Stimulus.pack(
+        {"input": Encoder(**network.metadata["encoder"])(data.test_images[:20])}
+    )
+    bundle, options = (
+        compile_program(network, PRESETS["tiny"]),
+        {"verilator": {"options": Options(optimise=False)}},
+    )
+    result = compare(
+        network,
+        stimulus,
+        ["golden", "pysim", "verilator"],
+        lambda name: open_backend(name, network, bundle, **options.get(name, {})),
+    )
+    assert (
+        result.failures() == []
+        and result.neuron_ticks == 20 * 6 * 26
+        and result.cycles_measured == result.cycles_predicted
+    )
 
 
 def test_two_trainings_give_the_same_bits(data: Dataset, tmp_path):
@@ -125,15 +165,21 @@ def test_convolutions_are_gated_as_they_are_laid(data: Dataset):
     net = GatedNet(structure("3c3/2-fc10", (1, 7, 7)), gain=4.0).eval()
     x = (torch.rand(5, 6, 49) < 0.4).float()
     ours, theirs = net(x), net.float_net()(x)
-    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)) and 0 < ours[0].mean() < 1
+    assert (
+        all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)) and 0 < ours[0].mean() < 1
+    )
     assert V_TH == 0.5
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"leak_terms": 4}, r"leak_terms of the training must be in 0\.\.3, not 4"),
-    ({"penalty": -1.0}, "penalty of the training must be a number"),
-    ({"layers": "fc16-fc9"}, r"layers of the net must end with fc10 \(classes\), not fc9"),
-    ({"layers": "r16-fc10"}, "structure of a net must")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"leak_terms": 4}, r"leak_terms of the training must be in 0\.\.3, not 4"),
+        ({"penalty": -1.0}, "penalty of the training must be a number"),
+        ({"layers": "fc16-fc9"}, r"layers of the net must end with fc10 \(classes\), not fc9"),
+        ({"layers": "r16-fc10"}, "structure of a net must"),
+    ],
+)
 def test_bad_settings_are_refused(change: dict, message: str, data: Dataset):
     with pytest.raises(InputError, match=message):
         train(replace(SMALL, **change), data, progress=False)

@@ -17,12 +17,19 @@ from spikeloop.golden.rules.qstdb.train import QstdbConfig
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.window import PimWindow
 
-needs_tensorly = pytest.mark.skipif(importlib.util.find_spec("tensorly") is None, reason="tensorly is not installed: pip install "
-                                    "'spikeloop[indian-pines]'")
+needs_tensorly = pytest.mark.skipif(
+    importlib.util.find_spec("tensorly") is None,
+    reason="tensorly is not installed: pip install 'spikeloop[indian-pines]'",
+)
 
 TABLE1 = (  # size of the input, filters, size of the output: (height, width, depth, channels)
-    ((5, 5, 200, 1), 20, (3, 3, 198, 20)), ((3, 3, 198, 20), 40, (3, 3, 99, 40)), ((3, 3, 99, 40), 84, (1, 1, 99, 84)),
-    ((1, 1, 99, 84), 84, (1, 1, 50, 84)), ((1, 1, 50, 84), 84, (1, 1, 50, 84)), ((1, 1, 50, 84), 84, (1, 1, 26, 84)))
+    ((5, 5, 200, 1), 20, (3, 3, 198, 20)),
+    ((3, 3, 198, 20), 40, (3, 3, 99, 40)),
+    ((3, 3, 99, 40), 84, (1, 1, 99, 84)),
+    ((1, 1, 99, 84), 84, (1, 1, 50, 84)),
+    ((1, 1, 50, 84), 84, (1, 1, 50, 84)),
+    ((1, 1, 50, 84), 84, (1, 1, 26, 84)),
+)
 
 
 def test_cnn3d_is_table_1() -> None:
@@ -64,8 +71,14 @@ def test_patches() -> None:
     spec = importlib.util.find_spec("tensorly")
     assert spec is not None and spec.submodule_search_locations
     folder = Path(spec.submodule_search_locations[0], "datasets", "data")
-    cube, truth = np.load(folder / "Indian_pines_corrected.npy").astype(float), np.load(folder / "Indian_pines_gt.npy")
-    assert cube.shape == (145, 145, 200) and (len(data.train_labels), len(data.test_labels)) == (4_099, 6_150)
+    cube, truth = (
+        np.load(folder / "Indian_pines_corrected.npy").astype(float),
+        np.load(folder / "Indian_pines_gt.npy"),
+    )
+    assert cube.shape == (145, 145, 200) and (len(data.train_labels), len(data.test_labels)) == (
+        4_099,
+        6_150,
+    )
     labels = np.concatenate([data.train_labels, data.test_labels])
     assert np.array_equal(np.bincount(labels), np.bincount(truth.ravel())[1:])
     patches = np.concatenate([data.train_images, data.test_images]).reshape(-1, 5, 5, 200)
@@ -73,8 +86,14 @@ def test_patches() -> None:
     centres = np.clip(np.round(normal[truth > 0] * UNIT), -128, 127)
     order = np.lexsort(centres.T), np.lexsort(patches[:, 2, 2].T)
     assert np.array_equal(centres[order[0]], patches[order[1], 2, 2])
-    corner = next(patch for patch in patches if np.array_equal(patch[2, 2], np.clip(np.round(normal[0, 0] * UNIT), -128, 127)))
-    assert truth[0, 0] and not corner[:2].any() and not corner[:, :2].any()  # the image's corner: zeros above and to the left
+    corner = next(
+        patch
+        for patch in patches
+        if np.array_equal(patch[2, 2], np.clip(np.round(normal[0, 0] * UNIT), -128, 127))
+    )
+    assert (
+        truth[0, 0] and not corner[:2].any() and not corner[:, :2].any()
+    )  # the image's corner: zeros above and to the left
     assert np.array_equal(corner[3, 4], np.clip(np.round(normal[1, 2] * UNIT), -128, 127))
     assert np.array_equal(load_indian_pines(3).test_images, data.test_images)
     assert not np.array_equal(load_indian_pines(4).test_labels, data.test_labels)
@@ -83,7 +102,11 @@ def test_patches() -> None:
 def test_turned_patches_are_the_eight_symmetries(rng: np.random.Generator) -> None:
     patch = np.arange(5 * 5 * 3).reshape(5, 5, 3)
     made = turned(np.repeat(patch.reshape(1, -1), 400, 0), rng)
-    want = {np.ascontiguousarray(np.rot90(p, turns)).tobytes() for p in (patch, patch[::-1]) for turns in range(4)}
+    want = {
+        np.ascontiguousarray(np.rot90(p, turns)).tobytes()
+        for p in (patch, patch[::-1])
+        for turns in range(4)
+    }
     assert {p.tobytes() for p in made} == want and len(want) == 8
     both = np.stack([patch.ravel(), -patch.ravel()])
     assert (np.sign(turned(both, rng).sum(1)) == [1, -1]).all()  # each stays in its place
@@ -91,17 +114,30 @@ def test_turned_patches_are_the_eight_symmetries(rng: np.random.Generator) -> No
 
 
 @pytest.mark.slow
-def test_the_study_makes_every_row_and_trains_nothing_twice(tmp_path: Path, rng: np.random.Generator,
-                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_study_makes_every_row_and_trains_nothing_twice(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     patches, labels = rng.integers(-128, 128, (4, 5 * 5 * 200)).astype(np.int8), np.arange(4)
-    data = Dataset(source="noise", train_images=patches[:2], train_labels=labels[:2], test_images=patches[2:], test_labels=labels[2:])
+    data = Dataset(
+        source="noise",
+        train_images=patches[:2],
+        train_labels=labels[:2],
+        test_images=patches[2:],
+        test_labels=labels[2:],
+    )
     config = QstdbConfig(ann_epochs=1, ann_lr=0.01, epochs=1, lr=5e-4, batch=2, shift=0)
     monkeypatch.setattr(qstdb_train, "CONVERSION_STEPS", 10)
     found = study(tmp_path, config, config, data)
     assert json.loads((tmp_path / "results.json").read_text()) == found
-    rows = {f"{bits} bits, {form}" for bits in (6, 5, 4) for form in ("affine", "scale", "shift", "integer")}
+    rows = {
+        f"{bits} bits, {form}"
+        for bits in (6, 5, 4)
+        for form in ("affine", "scale", "shift", "integer")
+    }
     rows |= {"ann", "32 bits, float", "converted, 5 steps", "converted, 50 steps, every 5th patch"}
-    assert rows == set(found) - {"training", "dataset", "test"} and all("kappa" in found[row] for row in rows)
+    assert rows == set(found) - {"training", "dataset", "test"} and all(
+        "kappa" in found[row] for row in rows
+    )
     assert not list(tmp_path.glob("*.training*"))
     monkeypatch.setattr(qstdb_train, "fit", None)
     assert study(tmp_path, config, config, data) == found

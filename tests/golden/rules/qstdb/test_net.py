@@ -53,7 +53,9 @@ def test_affine_as_torch_does(bits: int) -> None:
     w = torch.randn(400) + 0.3
     s = ((1 << bits) - 1) / float(w.max() - w.min())
     low, high = -(1 << bits - 1), (1 << bits - 1) - 1
-    want = torch.fake_quantize_per_tensor_affine(w, 1 / s, low - round(s * float(w.min())), low, high)
+    want = torch.fake_quantize_per_tensor_affine(
+        w, 1 / s, low - round(s * float(w.min())), low, high
+    )
     assert torch.allclose(affine(w, bits), want, atol=1e-6)
 
 
@@ -62,12 +64,19 @@ def test_affine_as_torch_does(bits: int) -> None:
 
 def _plain(net: QstdbNet, x: np.ndarray) -> tuple[np.ndarray, list[list[np.ndarray]]]:
     """Eqs 2, 3, 15 step by step in float64 with torch.nn modules; full-precision weights."""
-    modules = [nn.Conv2d(1, 3, 3, 2, bias=False), nn.Conv2d(3, 5, 2, bias=False), nn.Linear(20, 4, bias=False)]
+    modules = [
+        nn.Conv2d(1, 3, 3, 2, bias=False),
+        nn.Conv2d(3, 5, 2, bias=False),
+        nn.Linear(20, 4, bias=False),
+    ]
     for module, weight in zip(modules, net.weights, strict=True):
         module.weight = nn.Parameter(weight.detach().double())
         module.double()
     u: list[torch.Tensor] = [torch.zeros(()), torch.zeros(())]
-    total, fired = torch.zeros(len(x), 4, dtype=torch.float64), [list[np.ndarray](), list[np.ndarray]()]
+    total, fired = (
+        torch.zeros(len(x), 4, dtype=torch.float64),
+        [list[np.ndarray](), list[np.ndarray]()],
+    )
     with torch.no_grad():
         for _ in range(net.steps):
             o = torch.from_numpy(x.astype(np.float64) / net.unit).view(-1, 1, 8, 8)
@@ -93,20 +102,40 @@ def test_forward() -> None:
 
 def test_gradients() -> None:
     """Two steps of one neuron, derived by hand."""
-    net = QstdbNet((Layer(name="a", window=PimWindow.make((1,)), channels=1), Layer(name="b", window=PimWindow.make((1,)), channels=1)),
-                   steps=2, unit=1.0).double()
+    net = QstdbNet(
+        (
+            Layer(name="a", window=PimWindow.make((1,)), channels=1),
+            Layer(name="b", window=PimWindow.make((1,)), channels=1),
+        ),
+        steps=2,
+        unit=1.0,
+    ).double()
     w, q, leak, v, x = 0.7, 1.3, 0.9, 0.6, 1.0
     with torch.no_grad():
-        for parameter, value in ((net.weights[0], w), (net.weights[1], q), (net.leak, leak), (net.threshold, v)):
+        for parameter, value in (
+            (net.weights[0], w),
+            (net.weights[1], q),
+            (net.leak, leak),
+            (net.threshold, v),
+        ):
             parameter.fill_(value)
     net(torch.full((1, 1), x, dtype=torch.float64), "float").sum().backward()
     u1 = w * x
     assert u1 > v
     u2 = leak * (u1 - v) + w * x
     g1, g2 = (GAMMA * max(0, 1 - abs(u / v - 1)) for u in (u1, u2))
-    want = {"w": q * (g1 * x / v + g2 * (leak * x + x) / v), "q": 2.0, "leak": q * g2 * (u1 - v) / v,
-            "v": q * (g1 * -u1 / v**2 + g2 * (-u2 / v**2 - leak / v))}  # the reset takes v away: du2/dv = -leak
-    got = {"w": net.weights[0].grad, "q": net.weights[1].grad, "leak": net.leak.grad, "v": net.threshold.grad}
+    want = {
+        "w": q * (g1 * x / v + g2 * (leak * x + x) / v),
+        "q": 2.0,
+        "leak": q * g2 * (u1 - v) / v,
+        "v": q * (g1 * -u1 / v**2 + g2 * (-u2 / v**2 - leak / v)),
+    }  # the reset takes v away: du2/dv = -leak
+    got = {
+        "w": net.weights[0].grad,
+        "q": net.weights[1].grad,
+        "leak": net.leak.grad,
+        "v": net.threshold.grad,
+    }
     for key, value in want.items():
         assert math.isclose(float(got[key]), value, rel_tol=1e-12), key
 
@@ -126,15 +155,18 @@ class _Spike(torch.autograd.Function):
 def test_gradients_as_the_tape_has_them(held: bool) -> None:
     """Five steps of twenty neurons, against autograd of the single operations."""
     torch.manual_seed(held)
-    given = [(0.4 * torch.randn(3 if held else 15, 20, dtype=torch.float64) + 0.3).requires_grad_(),
-             torch.tensor(0.9, dtype=torch.float64, requires_grad=True), torch.tensor(0.6, dtype=torch.float64, requires_grad=True)]
+    given = [
+        (0.4 * torch.randn(3 if held else 15, 20, dtype=torch.float64) + 0.3).requires_grad_(),
+        torch.tensor(0.9, dtype=torch.float64, requires_grad=True),
+        torch.tensor(0.6, dtype=torch.float64, requires_grad=True),
+    ]
     currents, leak, v = given
     weigh = torch.randn(15, 20, dtype=torch.float64)
     spikes = fire(currents, leak, v, 5, held=held)
     got = torch.autograd.grad((spikes * weigh).sum(), given)
     u, tape = torch.zeros(3, 20, dtype=torch.float64), []
     for t in range(5):
-        u = leak * u + (currents if held else currents[3 * t:3 * t + 3])
+        u = leak * u + (currents if held else currents[3 * t : 3 * t + 3])
         tape.append(_Spike.apply(u / v - 1))
         u = u - v * tape[-1].detach()
     want = torch.autograd.grad((torch.cat(tape) * weigh).sum(), given)
@@ -150,7 +182,9 @@ def test_conversion() -> None:
     net, x = small(), images(50)
     convert(net, x)
     assert torch.equal(net.leak, torch.ones(2))
-    current = torch.nn.functional.conv2d(torch.from_numpy(x / 255.0).view(-1, 1, 8, 8), net.weights[0].detach().double(), stride=2)
+    current = torch.nn.functional.conv2d(
+        torch.from_numpy(x / 255.0).view(-1, 1, 8, 8), net.weights[0].detach().double(), stride=2
+    )
     v = np.quantile(current.numpy(), 0.997)
     assert math.isclose(float(net.threshold[0].detach()), 0.8 * v, rel_tol=1e-5)
     u, sums = torch.zeros(()), []
@@ -159,7 +193,9 @@ def test_conversion() -> None:
         o = (u > v).double()
         u = u - v * o
         sums.append(torch.nn.functional.conv2d(o, net.weights[1].detach().double()).numpy())
-    assert math.isclose(float(net.threshold[1].detach()), 0.8 * np.quantile(np.stack(sums), 0.997), rel_tol=1e-4)
+    assert math.isclose(
+        float(net.threshold[1].detach()), 0.8 * np.quantile(np.stack(sums), 0.997), rel_tol=1e-4
+    )
 
 
 # -- integers --------------------------------------------------------------------------------------------------
@@ -186,11 +222,15 @@ def test_integers_follow_the_scale_form() -> None:
         net.leak.fill_(1)
         for i in range(2):
             s = scale(net.weights[i], net.bits) * (net.unit if i == 0 else 1)
-            net.threshold[i] = (round(float(net.threshold[i]) * s) + 1e-9) / s  # just above: sums of equal size do not fire
+            net.threshold[i] = (
+                round(float(net.threshold[i]) * s) + 1e-9
+            ) / s  # just above: sums of equal size do not fire
     _, want = net.run(torch.from_numpy(x.astype(np.float64)), "scale")
     _, got = run_integers(net, x)
     for spikes, reference in zip(got, want, strict=True):
-        assert np.array_equal(spikes, reference.detach().transpose(0, 1).flatten(2).numpy().astype(np.uint8))
+        assert np.array_equal(
+            spikes, reference.detach().transpose(0, 1).flatten(2).numpy().astype(np.uint8)
+        )
 
 
 def test_the_chip_s_leak_is_the_shift_form_s() -> None:
@@ -199,7 +239,10 @@ def test_the_chip_s_leak_is_the_shift_form_s() -> None:
     for own, leak in zip(made, net.leak, strict=False):
         assert own.leak.error < 2e-3
         assert math.isclose(own.leak.value, float(leak.detach()), abs_tol=own.leak.error + 1e-9)
-    assert [own.weights.max() <= 31 and own.weights.min() >= -31 and abs(own.weights).max() == 31 for own in made] == [True] * 3
+    assert [
+        own.weights.max() <= 31 and own.weights.min() >= -31 and abs(own.weights).max() == 31
+        for own in made
+    ] == [True] * 3
 
 
 # -- file and errors -------------------------------------------------------------------------------------------
@@ -210,24 +253,31 @@ def test_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
     net.metadata = {"made": "here"}
     net.save(tmp_path / "net.safetensors")
     again = QstdbNet.load(tmp_path / "net.safetensors")
-    assert again.metadata == net.metadata and again.layers == net.layers and again.pim.tables == net.pim.tables
+    assert (
+        again.metadata == net.metadata
+        and again.layers == net.layers
+        and again.pim.tables == net.pim.tables
+    )
     assert np.array_equal(run_integers(net, images(9))[0], run_integers(again, images(9))[0])
     (tmp_path / "bad.safetensors").write_bytes((tmp_path / "net.safetensors").read_bytes()[:-9])
     with pytest.raises(InputError, match="truncated"):
         QstdbNet.load(tmp_path / "bad.safetensors")
 
 
-@pytest.mark.parametrize(("make", "words"), [
-    (lambda: small(bits=9), "2..8 weight bits"),
-    (lambda: small(bits=5, pim=MACRO), "weight_bits of the PIM macro must be the net's 5"),
-    (lambda: QstdbNet(mnist_layers()[:1] * 2), "source of layer"),
-    (lambda: QstdbNet(mnist_layers()[:2]), "one output per class"),
-    (lambda: small()(pixels(1), "ternary"), "form"),
-    (lambda: to_network(small()), "must be a PIM macro"),
-    (lambda: QstdbConfig(epochs=-1), "epochs"),
-    (lambda: QstdbConfig(lr=float("nan")), "lr"),
-    (lambda: checkpoint("none"), "checkpoint must be one of pim-mnist"),
-])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: small(bits=9), "2..8 weight bits"),
+        (lambda: small(bits=5, pim=MACRO), "weight_bits of the PIM macro must be the net's 5"),
+        (lambda: QstdbNet(mnist_layers()[:1] * 2), "source of layer"),
+        (lambda: QstdbNet(mnist_layers()[:2]), "one output per class"),
+        (lambda: small()(pixels(1), "ternary"), "form"),
+        (lambda: to_network(small()), "must be a PIM macro"),
+        (lambda: QstdbConfig(epochs=-1), "epochs"),
+        (lambda: QstdbConfig(lr=float("nan")), "lr"),
+        (lambda: checkpoint("none"), "checkpoint must be one of pim-mnist"),
+    ],
+)
 def test_refused(make, words) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=words):
         make()
@@ -239,18 +289,27 @@ def test_refused(make, words) -> None:  # type: ignore[no-untyped-def]
 @pytest.fixture(scope="module")
 def few() -> Dataset:
     data = load_mnist()
-    return Dataset(source="mnist-few", train_images=data.train_images[:600], train_labels=data.train_labels[:600],
-                   test_images=data.test_images[:300], test_labels=data.test_labels[:300])
+    return Dataset(
+        source="mnist-few",
+        train_images=data.train_images[:600],
+        train_labels=data.train_labels[:600],
+        test_images=data.test_images[:300],
+        test_labels=data.test_labels[:300],
+    )
 
 
 def test_training(few: Dataset) -> None:
     """Learns, trains leaks and thresholds, and gives the same bits again."""
     config = QstdbConfig(ann_epochs=6, epochs=3, batch=32)
-    nets = [train(config, few, mnist_layers(), pim=qstdb_train.MACRO, progress=False) for _ in range(2)]
+    nets = [
+        train(config, few, mnist_layers(), pim=qstdb_train.MACRO, progress=False) for _ in range(2)
+    ]
     scores = nets[0].metadata["accuracy"]
     assert scores["ann"] > 0.8 and scores["integer"] > 0.8, scores
     assert (nets[0].leak < 1).any() and scores == nets[1].metadata["accuracy"]
-    assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True)
+    )
 
 
 def test_kept_net() -> None:
@@ -258,7 +317,10 @@ def test_kept_net() -> None:
     out, spikes = run_integers(net, x)
     trace = integer.run(to_network(net), {"pixels": x})
     assert np.array_equal(trace.membranes["fc"][:, -1], out)
-    assert all(np.array_equal(trace.spikes[name], own) for name, own in zip(("conv1", "conv2"), spikes, strict=True))
+    assert all(
+        np.array_equal(trace.spikes[name], own)
+        for name, own in zip(("conv1", "conv2"), spikes, strict=True)
+    )
     assert net.metadata["dataset"]["test"] == 10_000
     assert all(path.stat().st_size < 1 << 20 for path in qstdb.CHECKPOINTS.glob("*.safetensors"))
 
@@ -277,4 +339,6 @@ def test_adc_costs_half_a_point_at_most() -> None:
     """After training with it in the loop; that these are the scores, the slow test above shows."""
     pim, digital = (checkpoint(name).metadata["accuracy"] for name in qstdb.NAMES)
     assert pim["ann"] == digital["ann"]  # the same training up to there
-    assert all(digital[form] - pim[form] <= 0.005 for form in ("affine", "scale", "shift", "integer"))
+    assert all(
+        digital[form] - pim[form] <= 0.005 for form in ("affine", "scale", "shift", "integer")
+    )
