@@ -16,18 +16,16 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.backend import Backend, check_tools
-from spikeloop.cosim.compare.compare import compare
-from spikeloop.cosim.compare.result import Result
 from spikeloop.cosim.verilator.parts import Parts, PingPong, VerilatedParts
-from spikeloop.pysim.bundle.mesh import MeshImage, MeshModel
+from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.program import Program
-from spikeloop.pysim.bundle.shares import Shared
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Bundle, Image
+from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus, Trace, pack
 
-__all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "open_backend", "verify"]
+__all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "open_backend"]
 
 
 class Golden(Backend):
@@ -195,24 +193,3 @@ def open_backend(spec: str, network: Network, bundle: Bundle, **options: Any) ->
             f"network {network.name!r} with a PIM layer must be run by {', '.join(SEE_PIXELS)}, not {name}"
         )
     return BACKENDS[name](rest, network, bundle, **options)
-
-
-def verify(
-    network: Network,
-    bundle: Bundle,
-    stimulus: Stimulus,
-    names: Sequence[str] = ("golden", "pysim", "verilator"),
-    **options: Any,
-) -> Result:
-    """Run ``stimulus`` through the named backends and compare every spike, membrane and counter with the first; options as of
-    :func:`cosim.compare.compare.compare`. ``result.equal`` is the verdict, ``result.failures()`` says why not."""
-    check_names(names)
-    holders = bundle.holders() if isinstance(bundle, Shared) else {}
-    return compare(
-        network,
-        stimulus,
-        names,
-        lambda name: open_backend(name, network, bundle),
-        holders=holders,
-        **options,
-    )

@@ -1,8 +1,9 @@
 """The public names and the modules they live in: read by type checkers, by completion and at import."""
 
 from .cosim.backend import Backend
-from .cosim.backends import open_backend, verify
+from .cosim.backends import open_backend
 from .cosim.compare.result import Result
+from .cosim.flow.verify import verify
 from .cosim.runs.folder import Run
 from .golden.data.datasets import load_mnist
 from .golden.data.encoders import Encoder

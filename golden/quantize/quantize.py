@@ -24,8 +24,9 @@ from spikeloop.golden.nets.neurons import U_TH
 from spikeloop.golden.reference.integer import IntegerTrace, predict, run
 from spikeloop.golden.training.train import accuracy, float_spikes
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.convolution import Conv
-from spikeloop.pysim.network.elements import LEAK_TERMS, Edge, Input, Population
+from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network, start_ticks
 
 __all__ = [

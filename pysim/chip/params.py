@@ -14,7 +14,7 @@ from typing import Any
 
 from spikeloop.pysim.common.checks import check_int, from_exactly
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import (
+from spikeloop.pysim.common.limits import (
     LEAK_TERMS,
     MAX_DELAY,
     MAX_PAGES,

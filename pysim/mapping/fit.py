@@ -11,23 +11,12 @@ from typing import Any
 
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.layers import network_layers, usable_columns
 from spikeloop.pysim.mapping.patches import Layer, Patch, Reading, search
-from spikeloop.pysim.mapping.place import check_features, word_of
-from spikeloop.pysim.network.elements import Population
+from spikeloop.pysim.mapping.place import check_features
 from spikeloop.pysim.network.graph import Network
 
-__all__ = [
-    "CLOCK_HZ",
-    "MESH_CORES",
-    "Fit",
-    "Row",
-    "Totals",
-    "fit",
-    "core_columns",
-    "network_layers",
-    "period_cycles",
-    "usable_columns",
-]
+__all__ = ["CLOCK_HZ", "MESH_CORES", "Fit", "Row", "Totals", "fit", "period_cycles"]
 
 CLOCK_HZ = 252_000_000
 MESH_CORES = 8 * 8
@@ -119,55 +108,6 @@ def fit(net: Sequence[Layer] | Network, chip: Chip, *, reading: Reading = Readin
 def period_cycles(chip: Chip) -> int:
     """Cycles in which a core visits every synapse it could have: axons times words."""
     return chip.axons * chip.derived.words
-
-
-def usable_columns(chip: Chip, k_wei: int, extension: int = 1) -> int:
-    """Columns that whole neurons of ``k_wei`` columns can take on a core of axon extension f: no neuron lies across two words."""
-    join = -(-k_wei // chip.digit_bits)
-    words, rest = divmod(chip.derived.digits // extension, chip.lanes)
-    return (words * (chip.lanes // join) + rest // join) * join * chip.digit_bits
-
-
-def core_columns(chip: Chip, k_wei: int) -> int:
-    """Columns that whole neurons can take at every axon extension: the least of f times those that are left."""
-    usable = [usable_columns(chip, k_wei, 1 << e) << e for e in range(chip.derived.extensions + 1)]
-    return min([n for n in usable if n], default=0)
-
-
-def network_layers(net: Network, chip: Chip) -> list[Layer]:
-    """One layer per population, in the order of computation, with one source per edge.
-
-    The map of a population is the target of its first convolution, or of its PIM layer, otherwise (size, 1, 1). An edge whose target map is
-    another one counts as dense: its lines all reach every core.
-    """
-    maps = {n.name: (n.size, 1, 1) for n in net.inputs} | {
-        p.name: (p.size, 1, 1) for p in net.populations
-    }
-    if (
-        net.pim
-        and len(net.pim.layer.window.target) == 2
-        and net.pim.head.currents == net.population(net.pim.target).size
-    ):
-        maps[net.pim.target] = net.pim.layer.channels, *net.pim.layer.window.target
-    for edge in reversed(net.edges):
-        if edge.conv:
-            maps[edge.target] = edge.conv.target
-    layers = []
-    for p in net.order():
-        target = maps[p.name]
-        sources = tuple(
-            edge.conv
-            if edge.conv and edge.conv.target == target
-            else Layer.dense(maps[edge.source], target)
-            for edge in net.edges
-            if edge.target == p.name
-        )
-        layers.append(Layer(name=p.name, target=target, sources=sources, k_wei=_columns(p, chip)))
-    return layers
-
-
-def _columns(p: Population, chip: Chip) -> int:
-    return word_of(p, chip).join * chip.digit_bits
 
 
 def _search(layer: Layer, chip: Chip, reading: Reading) -> Patch:

@@ -14,7 +14,7 @@ import numpy as np
 
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.mapping.fit import core_columns, network_layers
+from spikeloop.pysim.mapping.layers import core_columns, network_layers
 from spikeloop.pysim.mapping.patches import Layer, search
 from spikeloop.pysim.mapping.place import check_features, place
 from spikeloop.pysim.network.elements import Edge, Input

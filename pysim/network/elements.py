@@ -12,6 +12,13 @@ import numpy as np
 
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.limits import (
+    LEAK_TERMS,
+    MAX_PAGES,
+    MAX_REFRACTORY,
+    MAX_START,
+    MAX_WEIGHT_BITS,
+)
 from spikeloop.pysim.network.convolution import Conv
 
 __all__ = [
@@ -26,20 +33,7 @@ __all__ = [
     "check_population",
     "weight_range",
     "within",
-    "LEAK_TERMS",
-    "MAX_DELAY",
-    "MAX_PAGES",
-    "MAX_REFRACTORY",
-    "MAX_START",
-    "MAX_WEIGHT_BITS",
 ]
-
-LEAK_TERMS = 3
-MAX_PAGES = 64
-MAX_DELAY = 16
-MAX_START = 255
-MAX_REFRACTORY = 63
-MAX_WEIGHT_BITS = 16
 
 
 class Reset(IntEnum):

@@ -23,10 +23,10 @@ from safetensors.numpy import load, save
 
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.limits import MAX_DELAY
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import (
     ARRAYS,
-    MAX_DELAY,
     Edge,
     Input,
     Population,

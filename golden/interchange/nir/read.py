@@ -34,8 +34,9 @@ from spikeloop.golden.interchange.nir.maps import (
 from spikeloop.golden.interchange.nir.semantics import SPIKING, Semantics, Settled
 from spikeloop.golden.quantize.quantize import best_leak, round_half_away
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.convolution import Conv
-from spikeloop.pysim.network.elements import LEAK_TERMS, Edge, Input, Population, Reset
+from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
 from spikeloop.pysim.network.graph import Network, start_ticks
 
 __all__ = ["Importer", "import_nir"]

@@ -32,16 +32,8 @@ from spikeloop.golden.interchange.ranc.file import Place, RancCore, RancFiles, r
 from spikeloop.golden.interchange.ranc.needed import needed
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import (
-    MAX_DELAY,
-    MAX_START,
-    Edge,
-    Input,
-    LowBound,
-    Population,
-    Reset,
-    WeightFormat,
-)
+from spikeloop.pysim.common.limits import MAX_DELAY, MAX_START
+from spikeloop.pysim.network.elements import Edge, Input, LowBound, Population, Reset, WeightFormat
 from spikeloop.pysim.network.graph import Network
 
 __all__ = ["import_ranc"]

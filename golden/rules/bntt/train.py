@@ -27,7 +27,7 @@ from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.bntt.net import BnttNet, exit_step, to_network
 from spikeloop.golden.training.loop import LoopConfig, about, check_shift, command, drawn, fit
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import MAX_PAGES
+from spikeloop.pysim.common.limits import MAX_PAGES
 from spikeloop.pysim.network.graph import Network
 
 __all__ = ["NETS", "BnttConfig", "float_accuracy", "train", "train_net"]

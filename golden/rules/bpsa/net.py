@@ -36,7 +36,8 @@ from spikeloop.golden.quantize.quantize import (
 from spikeloop.golden.rules.ecc.net import fold_batch_norm
 from spikeloop.golden.rules.structure import Layer
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import LEAK_TERMS, Edge, Input, Population, WeightFormat
+from spikeloop.pysim.common.limits import LEAK_TERMS
+from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.graph import Network, start_ticks
 
 __all__ = ["ALPHA", "LAMBDA", "U_TH", "BpsaNet", "adjusted_lif", "energy_efficiency"]

@@ -27,7 +27,7 @@ from spikeloop.golden.rules.structure import structure, synapses
 from spikeloop.golden.training.loop import LoopConfig, about, command, drawn, fit
 from spikeloop.golden.training.train import accuracy, time_first
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import LEAK_TERMS
+from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.graph import Network
 
 __all__ = ["HardConcreteConfig", "train"]

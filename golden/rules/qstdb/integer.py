@@ -18,8 +18,9 @@ from spikeloop.golden.quantize.quantize import Leak, best_leak
 from spikeloop.golden.reference.pim import run
 from spikeloop.golden.rules.qstdb.net import QstdbNet
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.convolution import Conv
-from spikeloop.pysim.network.elements import LEAK_TERMS, Edge, LeakRounding, Population, Reset
+from spikeloop.pysim.network.elements import Edge, LeakRounding, Population, Reset
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.source import PimSource
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from spikeloop.cosim.compare.diff import diff
 from spikeloop.cosim.verilator.mesh import MeshChipModel
-from spikeloop.pysim.bundle.mesh import MeshImage, MeshModel, map_mesh
+from spikeloop.pysim.bundle.mesh import MeshImage, map_mesh
 from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_PACKET
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack

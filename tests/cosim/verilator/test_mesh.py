@@ -13,8 +13,9 @@ from spikeloop.golden.quantize.quantize import quantize
 from spikeloop.golden.reference import integer
 from spikeloop.golden.training.train import TrainConfig, train
 from spikeloop.hdl.verilog import generate
-from spikeloop.pysim.bundle.mesh import MeshModel, map_mesh
+from spikeloop.pysim.bundle.mesh import map_mesh
 from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus, unpack

@@ -10,12 +10,13 @@ import pytest
 from spikeloop.cosim.cli.app import main
 from spikeloop.cosim.waves import timing
 from spikeloop.cosim.waves.window import SIGNALS, around, record
-from spikeloop.pysim.bundle.mesh import MeshImage, MeshModel
+from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.open import map_network
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.traces.trace import Stimulus, Trace
 from tests.conftest import ROOT
 from tests.cosim.conftest import Small

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from spikeloop.golden.reference import integer
-from spikeloop.pysim.bundle.mesh import MeshModel, map_mesh
+from spikeloop.pysim.bundle.mesh import map_mesh
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Stimulus, unpack

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeloop.pysim.bundle.mesh import MeshImage, MeshModel, map_mesh
+from spikeloop.pysim.bundle.mesh import MeshImage, map_mesh
 from spikeloop.pysim.bundle.open import load_bundle, map_network
 from spikeloop.pysim.bundle.program import Program
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import ROUTE_PACKET, pack_plain, route_record, unpack_plain
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image, row_bytes
+from spikeloop.pysim.model.mesh import MeshModel
 from tests.campaigns.regression.mesh import mesh_case
 from tests.make import small
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.mapping import published as zoo
-from spikeloop.pysim.mapping.fit import fit, network_layers, period_cycles, usable_columns
+from spikeloop.pysim.mapping.fit import fit, period_cycles
+from spikeloop.pysim.mapping.layers import network_layers, usable_columns
 from spikeloop.pysim.mapping.patches import Layer
 from spikeloop.pysim.mapping.place import place
 from spikeloop.pysim.network.convolution import Conv

@@ -1,0 +1,58 @@
+"""A network as the layers that the mapping search places, and the columns a core has for them."""
+
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.mapping.patches import Layer
+from spikeloop.pysim.mapping.place import word_of
+from spikeloop.pysim.network.elements import Population
+from spikeloop.pysim.network.graph import Network
+
+__all__ = ["core_columns", "network_layers", "usable_columns"]
+
+
+def network_layers(net: Network, chip: Chip) -> list[Layer]:
+    """One layer per population, in the order of computation, with one source per edge.
+
+    The map of a population is the target of its first convolution, or of its PIM layer, otherwise (size, 1, 1). An edge whose target map is
+    another one counts as dense: its lines all reach every core.
+    """
+    maps = {n.name: (n.size, 1, 1) for n in net.inputs} | {
+        p.name: (p.size, 1, 1) for p in net.populations
+    }
+    if (
+        net.pim
+        and len(net.pim.layer.window.target) == 2
+        and net.pim.head.currents == net.population(net.pim.target).size
+    ):
+        maps[net.pim.target] = net.pim.layer.channels, *net.pim.layer.window.target
+    for edge in reversed(net.edges):
+        if edge.conv:
+            maps[edge.target] = edge.conv.target
+    layers = []
+    for p in net.order():
+        target = maps[p.name]
+        sources = tuple(
+            edge.conv
+            if edge.conv and edge.conv.target == target
+            else Layer.dense(maps[edge.source], target)
+            for edge in net.edges
+            if edge.target == p.name
+        )
+        layers.append(Layer(name=p.name, target=target, sources=sources, k_wei=_columns(p, chip)))
+    return layers
+
+
+def usable_columns(chip: Chip, k_wei: int, extension: int = 1) -> int:
+    """Columns that whole neurons of ``k_wei`` columns can take on a core of axon extension f: no neuron lies across two words."""
+    join = -(-k_wei // chip.digit_bits)
+    words, rest = divmod(chip.derived.digits // extension, chip.lanes)
+    return (words * (chip.lanes // join) + rest // join) * join * chip.digit_bits
+
+
+def core_columns(chip: Chip, k_wei: int) -> int:
+    """Columns that whole neurons can take at every axon extension: the least of f times those that are left."""
+    usable = [usable_columns(chip, k_wei, 1 << e) << e for e in range(chip.derived.extensions + 1)]
+    return min([n for n in usable if n], default=0)
+
+
+def _columns(p: Population, chip: Chip) -> int:
+    return word_of(p, chip).join * chip.digit_bits
