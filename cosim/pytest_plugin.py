@@ -1,4 +1,4 @@
-"""A Verilated chip for tests of your own: ``pytest_plugins = ["cosim.pytest_plugin"]`` in your conftest.py (docs/api.md)."""
+"""A Verilated chip for tests of your own: ``pytest_plugins = ["spikeloop.cosim.pytest_plugin"]`` in your conftest.py (docs/api.md)."""
 
 from collections.abc import Callable, Iterator
 

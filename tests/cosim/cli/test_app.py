@@ -123,14 +123,14 @@ def test_different_is_1_with_the_evidence(
     small: Small, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """pysim with a wrong threshold: the first difference is named, the command that shows it again does so."""
-    import spikeloop.cosim.backends
+    from spikeloop.cosim import backends
 
-    class Wrong(spikeloop.cosim.backends.Pysim):
+    class Wrong(backends.Pysim):
         def __init__(self, image) -> None:
             super().__init__(image)
             self.core.neurons.p["v_th"][:, 0] += 2
 
-    monkeypatch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
+    monkeypatch.setattr(backends, "Pysim", Wrong)
     status, out, err = spikeloop(capfd, *compare_arguments(folder, "golden,pysim", "--json"))
     summary = json.loads(out)
     assert status == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import spikeloop.cosim.backends
+from spikeloop.cosim import backends
 from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.backends import open_backend
 from spikeloop.cosim.compare.compare import compare
@@ -80,12 +80,12 @@ def test_compare_of_a_mesh(mapped: Path, capfd: pytest.CaptureFixture[str]) -> N
 def test_a_difference_is_1_and_names_its_core(
     mapped: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    class Wrong(spikeloop.cosim.backends.PysimMesh):
+    class Wrong(backends.PysimMesh):
         def __init__(self, image: MeshImage) -> None:
             super().__init__(image)
             self.model.cores[2].neurons.p["v_th"][:, 0] += 2  # neuron 8 of the hidden population
 
-    monkeypatch.setattr(spikeloop.cosim.backends, "PysimMesh", Wrong)
+    monkeypatch.setattr(backends, "PysimMesh", Wrong)
     status, out, err = spikeloop(
         capfd, "compare", mapped, "--backends", "golden,pysim", "-o", tmp_path, "--json"
     )

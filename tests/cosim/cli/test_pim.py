@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-import spikeloop.cosim.backends
+from spikeloop.cosim import backends
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.source import PimHead
@@ -76,12 +76,12 @@ def test_a_wrong_current_is_1_and_is_shown_again(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Wrong(spikeloop.cosim.backends.Pysim):
+    class Wrong(backends.Pysim):
         def __init__(self, image: Image) -> None:
             super().__init__(image)
             self.core._layer.bias[1] += 1
 
-    monkeypatch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
+    monkeypatch.setattr(backends, "Pysim", Wrong)
     network, stimulus = (
         folder / f"{name}.safetensors",
         folder / ("stimulus.npz" if name == "network" else "pixels.npz"),

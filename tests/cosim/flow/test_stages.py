@@ -1,11 +1,11 @@
-"""cosim/provenance.py: a step is done again if what it was made of, or what it left, has changed."""
+"""cosim/flow/stages.py: a step is done again if what it was made of, or what it left, has changed."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from spikeloop.cosim.provenance import Stages, sources
+from spikeloop.cosim.flow.stages import Stages
 
 
 def test_stages_forget_nothing_that_matters(tmp_path: Path) -> None:
@@ -31,13 +31,3 @@ def test_stages_forget_nothing_that_matters(tmp_path: Path) -> None:
     assert "bad" not in json.loads((tmp_path / "stages.json").read_text())
     (tmp_path / "stages.json").write_text("not json")
     assert [run(2, "z"), len(done)] == ["Z", 5]
-
-
-def test_sources_are_told_apart_by_what_is_in_them() -> None:
-    one = sources("pysim", "network.py", "elements.py")
-    assert (
-        list(one) == ["pysim/network/graph.py", "pysim/network/elements.py"]
-        and None not in one.values()
-        and len({*one.values()}) == 2
-    )
-    assert one.items() <= sources("pysim").items()

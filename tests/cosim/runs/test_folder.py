@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import spikeloop.cosim.backends
+from spikeloop.cosim import backends
 from spikeloop.cosim.cli.app import main
 from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY, Run
 from spikeloop.pysim.common.errors import InputError
@@ -129,7 +129,7 @@ def test_a_run_with_differences_cut_anywhere(
     monkeypatch.setattr("spikeloop.cosim.compare.compare.CHUNK_SAMPLES", 1)
     ran: list[int] = []
 
-    class Wrong(spikeloop.cosim.backends.Pysim):
+    class Wrong(backends.Pysim):
         def __init__(self, image) -> None:
             super().__init__(image)
             self.core.neurons.p["v_th"][:, 0] += 2
@@ -138,7 +138,7 @@ def test_a_run_with_differences_cut_anywhere(
             ran.append(stimulus.samples)
             return super().run(stimulus, membranes=membranes)
 
-    monkeypatch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
+    monkeypatch.setattr(backends, "Pysim", Wrong)
     command = [
         "compare",
         small.folder / "image",

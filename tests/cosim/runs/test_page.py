@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import spikeloop.cosim.backends
+from spikeloop.cosim import backends
 from spikeloop.cosim.cli.app import main
 from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY, Run, cores
 from spikeloop.cosim.runs.page import page_data
@@ -33,7 +33,7 @@ CHROMIUM = next(
 def runs(small: Small, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two runs of the small net, with their pages: one equal, one in which a chip has a wrong threshold."""
 
-    class Wrong(spikeloop.cosim.backends.Pysim):
+    class Wrong(backends.Pysim):
         def __init__(self, image) -> None:
             super().__init__(image)
             self.core.neurons.p["v_th"][:, 0] += 2
@@ -42,7 +42,7 @@ def runs(small: Small, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     with pytest.MonkeyPatch.context() as patch:
         for name, status in (("equal", 0), ("different", 1)):
             if status:
-                patch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
+                patch.setattr(backends, "Pysim", Wrong)
             for arguments, expected in (
                 (
                     [

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import spikeloop.cosim.backends
-import spikeloop.cosim.studies.zoo
+from spikeloop.cosim import backends
 from spikeloop.cosim.flow.pretrained import FOLDER, kept, load
+from spikeloop.cosim.studies import zoo as module
 from spikeloop.cosim.studies.zoo import chip_for, row, train, write_page
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.pysim.common.errors import InputError
@@ -26,7 +26,7 @@ ON_RTL = ("grad-r-mnist", "bpsr-mnist-4bit")
 def test_every_kept_net_says_what_it_is(name: str) -> None:
     net = load(name)
     assert (
-        net.command[0].startswith("golden.rules.")
+        net.command[0].startswith("spikeloop.golden.rules.")
         and net.rule
         and 0.5 < net.accuracy["integer"] <= 1
     )
@@ -111,9 +111,9 @@ def test_a_zoo_and_one_that_was_killed(
     assert len(lines) == 3  # the head, a chunk for each of two workers
     journal.write_bytes(b"".join(lines[:2]) + lines[2][:40])  # killed while the second was written
     ran: list[int] = []
-    whole = spikeloop.cosim.studies.zoo.compare
+    whole = module.compare
     monkeypatch.setattr(
-        spikeloop.cosim.studies.zoo,
+        module,
         "compare",
         lambda *given, record, **more: whole(
             *given, record=lambda chunk: (ran.append(chunk.start), record(chunk)), **more
@@ -126,7 +126,7 @@ def test_a_zoo_and_one_that_was_killed(
 def test_a_difference_is_1(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Wrong(spikeloop.cosim.backends.Pysim):
+    class Wrong(backends.Pysim):
         def run(self, stimulus, *, membranes: bool = True) -> Trace:  # type: ignore[no-untyped-def]
             trace = super().run(stimulus, membranes=membranes)
             if stimulus.pixels and stimulus.pixels["pixels"][0].tobytes() == first:
@@ -134,7 +134,7 @@ def test_a_difference_is_1(
             return trace
 
     first = load_mnist().test_images[0].tobytes()
-    monkeypatch.setattr(spikeloop.cosim.backends, "Pysim", Wrong)
+    monkeypatch.setattr(backends, "Pysim", Wrong)
     status, found, err = zoo(capfd, tmp_path)
     assert (
         status == 1

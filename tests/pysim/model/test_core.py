@@ -427,7 +427,7 @@ def test_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_numba() -> None:
-    code = "import sys; sys.modules['numba'] = None; from pysim import core, fast; print(fast.AVAILABLE)"
+    code = "import sys; sys.modules['numba'] = None; from spikeloop.pysim.model import core, numba_engine; print(numba_engine.AVAILABLE)"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
