@@ -9,117 +9,22 @@ error of the layer's currents, sum_ij rate_j (q_ij / scale - w_ij)^2, rate_j bei
 """
 
 import copy
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 import torch
 
-from spikeloop.golden.nets.layers import FloatLayer, LayeredNet
-from spikeloop.golden.nets.neurons import U_TH
+from spikeloop.golden.nets.layers import LayeredNet
+from spikeloop.golden.quantize.layer import SCALES, QuantizedLayer, line_rates, per_neuron
 from spikeloop.golden.reference.integer import IntegerTrace, predict, run
 from spikeloop.golden.training.train import accuracy, float_spikes
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.limits import LEAK_TERMS
-from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network, start_ticks
 
-__all__ = [
-    "SCALES",
-    "Leak",
-    "Quantizer",
-    "best_leak",
-    "integer_threshold",
-    "per_neuron",
-    "quantize",
-    "round_half_away",
-    "shift_leak",
-]
-
-SCALES = ("plain", "layer")
-CANDIDATES = np.geomspace(
-    1.0, 0.2, 60
-)  # parts of the largest weight that the clipped range is tried to cover
-
-
-def round_half_away(x: np.ndarray) -> np.ndarray:
-    """Nearest integers int64, halves away from zero, exact for every float64 (no 0.5 is added, which could round up by itself)."""
-    whole = np.trunc(x)
-    return (whole + np.sign(x) * (np.abs(x - whole) >= 0.5)).astype(np.int64)
-
-
-def integer_threshold(theta: float, *, strict: bool = False, membrane_bits: int = 24) -> int:
-    """v_th such that for integers u: u >= v_th is u >= theta, or u > theta if ``strict``. Out of the membrane range is an InputError."""
-    if not math.isfinite(theta):
-        raise InputError(f"threshold must be finite, not {theta}")
-    v_th = math.floor(theta) + 1 if strict else math.ceil(theta)
-    limit = 1 << (membrane_bits - 1)
-    if not -limit <= v_th < limit:
-        raise InputError(
-            f"threshold must be in {-limit}..{limit - 1} ({membrane_bits} bits), not {v_th}: "
-            "use fewer weight bits or a wider membrane"
-        )
-    return v_th
-
-
-@dataclass(frozen=True)
-class Leak:
-    """k0 + sum of sign * 2^-shift: the factor ``value``, off the wanted one by ``error`` (absolute)."""
-
-    k0: bool
-    terms: tuple[tuple[int, int], ...]  # (sign, shift)
-    error: float
-
-    @property
-    def value(self) -> float:
-        return self.k0 + math.fsum(sign * 2.0**-shift for sign, shift in self.terms)
-
-
-def shift_leak(tau: float, membrane_bits: int = 24) -> Leak:
-    """The nearest of 0 (clear), 1 (none) and 2^-m, m = 1..membrane_bits; a tie takes the smaller, that is the larger m."""
-    _check_tau(tau)
-    choices = [0.0] + [2.0**-m for m in range(membrane_bits, -1, -1)]
-    best = min(choices, key=lambda value: (abs(value - tau), value))
-    k0 = best == 1.0
-    return Leak(k0, () if k0 or best == 0.0 else ((1, round(-math.log2(best))),), abs(best - tau))
-
-
-def best_leak(tau: float, terms: int = LEAK_TERMS, max_shift: int = 12) -> Leak:
-    """The best k0 + up to ``terms`` (0..3) shifts of 1..max_shift for a factor tau in 0..1.
-
-    Of equal errors the one of fewer terms, then of smaller shifts: 0.9 becomes 1 - 2^-3 + 2^-5 - 2^-7 (error 0.0016).
-    """
-    _check_tau(tau)
-    if not 0 <= terms <= LEAK_TERMS:
-        raise InputError(f"terms of a leak must be in 0..{LEAK_TERMS}, not {terms}")
-    values, sums = _leak_sums(terms, max_shift)
-    best = int(np.abs(values - tau).argmin())  # the first of equals
-    return Leak(*sums[best], abs(float(values[best]) - tau))
-
-
-@cache
-def _leak_sums(
-    terms: int, max_shift: int
-) -> tuple[np.ndarray, list[tuple[bool, tuple[tuple[int, int], ...]]]]:
-    """Every sum with its value, the preferred ones first. Shifts differ: equal ones would make another shift or cancel."""
-    sums = [
-        (k0, tuple(zip(signs, shifts, strict=True)))
-        for count in range(terms + 1)
-        for shifts in sorted(combinations(range(1, max_shift + 1), count), key=sum)
-        for k0 in (False, True)
-        for signs in product((-1, 1), repeat=count)
-    ]
-    return np.array([Leak(*s, 0.0).value for s in sums]), sums
-
-
-def _check_tau(tau: float) -> None:
-    if not 0 <= tau <= 1:
-        raise InputError(f"tau must be in 0..1, not {tau}")
+__all__ = ["Quantizer", "quantize"]
 
 
 class Quantizer:
@@ -156,9 +61,9 @@ class Quantizer:
         self.net, self.spikes, self.labels = net, spikes, labels
         self.scale, self.membrane_bits, self.leak_terms = scale, membrane_bits, leak_terms
         self.wanted = float_spikes(net, spikes)
-        self._made: dict[tuple[int, int], _Layer] = {}
+        self._made: dict[tuple[int, int], QuantizedLayer] = {}
 
-    def layers(self, bits: Sequence[int]) -> "list[_Layer]":
+    def layers(self, bits: Sequence[int]) -> list[QuantizedLayer]:
         """The layers with weights of so many bits each, 2..16."""
         if wrong := [
             b for b in bits if isinstance(b, bool) or not isinstance(b, int) or not 2 <= b <= 16
@@ -171,10 +76,10 @@ class Quantizer:
         for i, layer in enumerate(self.net.layers):
             if (i, bits[i]) not in self._made:
                 rates = [
-                    _rates(self.spikes if i == 0 else self.wanted[i - 1], layer.conv),
+                    line_rates(self.spikes if i == 0 else self.wanted[i - 1], layer.conv),
                     self.wanted[i].mean((0, 1)),
                 ]
-                self._made[i, bits[i]] = _Layer(
+                self._made[i, bits[i]] = QuantizedLayer(
                     self.net.names[i],
                     layer,
                     rates,
@@ -257,75 +162,13 @@ def quantize(
     return network.with_metadata(accuracy_integer=report["accuracy"]["integer"]), report
 
 
-class _Layer:
-    """Integers of one layer: ``weights`` (one array per source), ``bias``, ``v_th``, ``leaks``, the ``scale``, and what was lost.
-
-    Arrays are those of the float layer; :func:`per_neuron` gives every neuron of a convolution what its map has.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        layer: FloatLayer,
-        rates: list[np.ndarray],
-        bits: int,
-        scale: str,
-        membrane_bits: int,
-        leak_terms: int | None,
-    ) -> None:
-        self.name, self.conv, self.bits = name, layer.conv, bits
-        real = [_array(layer.weight)] + (
-            [] if layer.recurrent is None else [_array(layer.recurrent)]
-        )
-        self.low, self.high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-        if scale == "plain":
-            self.scale = 2.0 ** (bits - 1)
-        else:
-            fan_in = [w.reshape(len(w), -1).T if self.conv else w for w in real]
-            self.scale = self._choose(np.concatenate(fan_in), np.concatenate(rates[: len(real)]))
-        rounded = [round_half_away(w * self.scale) for w in real]
-        self.weights = [np.clip(q, self.low, self.high).astype(np.int32) for q in rounded]
-        whole_bias = round_half_away(_array(layer.bias) * self.scale)
-        limit = 1 << (membrane_bits - 1)
-        low, high = (self.low, self.high) if scale == "plain" else (-limit, limit - 1)
-        self.bias = np.clip(whole_bias, low, high)
-        self.v_th = integer_threshold(U_TH * self.scale, membrane_bits=membrane_bits)
-        taus = _array(layer.tau)
-        self.leaks = [
-            shift_leak(t, membrane_bits) if leak_terms is None else best_leak(t, leak_terms)
-            for t in taus
-        ]
-        self.report: dict[str, Any] = {
-            "neurons": per_neuron(taus, self.conv).size,
-            "weights": sum(w.size for w in real),
-            "clipped": int(
-                sum((q != r).sum() for q, r in zip(self.weights, rounded, strict=True))
-                + (self.bias != whole_bias).sum()
-            ),
-            "zeroed": int(
-                sum(((q == 0) & (w != 0)).sum() for q, w in zip(self.weights, real, strict=True))
-            ),
-            "scale": self.scale,
-            "v_th": self.v_th,
-            "tau_error": float(max(leak.error for leak in self.leaks)),
-        }
-
-    def _choose(self, weights: np.ndarray, rates: np.ndarray) -> float:
-        """The scale of least weighted squared error."""
-        largest = np.abs(weights).max() or 1.0
-        scales = self.high / (largest * CANDIDATES)
-        errors = [
-            (
-                rates
-                @ (np.clip(round_half_away(weights * s), self.low, self.high) / s - weights) ** 2
-            ).sum()
-            for s in scales
-        ]
-        return float(scales[int(np.argmin(errors))])
-
-
 def _assemble(
-    net: LayeredNet, layers: list[_Layer], steps: int, scale: str, membrane_bits: int, name: str
+    net: LayeredNet,
+    layers: list[QuantizedLayer],
+    steps: int,
+    scale: str,
+    membrane_bits: int,
+    name: str,
 ) -> Network:
     edges = []
     for source, layer in zip(["input", *(x.name for x in layers)], layers, strict=False):
@@ -379,7 +222,7 @@ def _assemble(
 
 
 @torch.no_grad()
-def _with_layer(net: LayeredNet, index: int, layer: _Layer) -> LayeredNet:
+def _with_layer(net: LayeredNet, index: int, layer: QuantizedLayer) -> LayeredNet:
     """The float net with the integers of one layer, scaled back."""
     mixed = copy.deepcopy(net)
     target = mixed.layers[index]
@@ -393,29 +236,3 @@ def _with_layer(net: LayeredNet, index: int, layer: _Layer) -> LayeredNet:
     for parameter, value in values:
         parameter.copy_(torch.from_numpy(value))
     return mixed
-
-
-def per_neuron(values: np.ndarray, conv: Conv | None) -> np.ndarray:
-    """Values per neuron, ``[..., size]``, of those per neuron, per map or of the whole layer ``[..., 1]``."""
-    if not conv:
-        return values
-    return np.broadcast_to(values, (*values.shape[:-1], conv.target[0])).repeat(
-        math.prod(conv.target[1:]), -1
-    )
-
-
-def _rates(spikes: np.ndarray, conv: Conv | None) -> np.ndarray:
-    """How often the source of each weight of a neuron spikes, ``[fan-in]``; of a convolution on average over its places."""
-    rates: np.ndarray = spikes.mean((0, 1))
-    if conv is None:
-        return rates
-    maps = torch.from_numpy(rates).view(1, *conv.source)
-    return (
-        torch.nn.functional.unfold(maps, conv.kernel, stride=conv.stride, padding=conv.padding)[0]
-        .mean(1)
-        .numpy()
-    )
-
-
-def _array(parameter: torch.Tensor) -> np.ndarray:
-    return parameter.detach().numpy().astype(np.float64)

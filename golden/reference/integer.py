@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.nn.functional import unfold
 
 from spikeloop.golden.reference import pim
+from spikeloop.golden.reference.neuron import Neurons
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import Edge, LeakRounding, LowBound, Population, Reset
+from spikeloop.pysim.network.elements import Edge
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.source import PimSource
 
@@ -80,7 +81,7 @@ def run_chunks(
     samples = _check(network, inputs)
     if batch < 1:
         raise InputError(f"batch must be at least 1, not {batch}")
-    order = [_Neurons(p, network.membrane_bits) for p in network.order()]
+    order = [Neurons(p, network.membrane_bits) for p in network.order()]
     synapses = {
         p.name: [_Synapses(e) for e in network.edges if e.target == p.name]
         for p in network.populations
@@ -94,7 +95,7 @@ def run_chunks(
 @torch.inference_mode()
 def _run_batch(
     network: Network,
-    order: "list[_Neurons]",
+    order: list[Neurons],
     synapses: "dict[str, list[_Synapses]]",
     inputs: dict[str, np.ndarray],
     membranes: bool,
@@ -227,135 +228,6 @@ class _Synapses:
                 )
             )
         return torch.cat(sums).to(torch.int64)
-
-
-class _Neurons:
-    """One population's parameters as tensors, and its step."""
-
-    def __init__(self, p: Population, bits: int) -> None:
-        self.name, self.size, self.pages = p.name, p.size, p.pages
-        self.low_limit, self.high_limit = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-        for key in (
-            "bias",
-            "v_th",
-            "v_sub",
-            "k0",
-            "leak_sign",
-            "leak_shift",
-            "rectify",
-            "fire",
-            "v_reset",
-            "v_low",
-            "v_low_reset",
-            "v_low_add",
-            "refractory",
-            "hold",
-            "v_init",
-        ):
-            array = getattr(p, key)
-            setattr(
-                self,
-                key,
-                torch.from_numpy(array if array.dtype == np.bool_ else array.astype(np.int64)),
-            )
-        # Per neuron, which of the alternatives it has. Alternatives that no neuron has are left out of the step.
-        self.rounding = {
-            mode: torch.from_numpy(p.rounding == mode)
-            for mode in LeakRounding
-            if (p.rounding == mode).any()
-        }
-        self.reset = {
-            mode: torch.from_numpy(p.reset == mode) for mode in Reset if (p.reset == mode).any()
-        }
-        self.low = {
-            mode: torch.from_numpy(p.low == mode) for mode in LowBound if (p.low == mode).any()
-        }
-
-    bias: Tensor
-    v_th: Tensor
-    v_sub: Tensor
-    k0: Tensor
-    leak_sign: Tensor
-    leak_shift: Tensor
-    rectify: Tensor
-    fire: Tensor
-    v_reset: Tensor
-    v_low: Tensor
-    v_low_reset: Tensor
-    v_low_add: Tensor
-    refractory: Tensor
-    hold: Tensor
-    v_init: Tensor
-
-    def state(self, count: int) -> tuple[Tensor, Tensor]:
-        """Membrane and refractory count before step 0, ``[count, size]``."""
-        return self.v_init.expand(count, self.size), torch.zeros(
-            count, self.size, dtype=torch.int64
-        )
-
-    def step(
-        self, k: int, state: tuple[Tensor, Tensor], total: Tensor
-    ) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
-        """Step k with the sums S: new (v', c'), spikes (bool) and where a clip acted (bool), each ``[sample, size]``."""
-        v, c = state
-        page = min(k, self.pages - 1)
-
-        current = total + self.bias[page]
-        if self.rectify.any():
-            current = torch.where(self.rectify, current.clamp(min=0), current)
-        u, saturated = self._sat(self._leak(v, page) + current)  # clip 1
-        spikes = self.fire & (u >= self.v_th[page]) & (c == 0)
-
-        after = u  # v' of a neuron that spikes
-        if Reset.HARD in self.reset:
-            after = torch.where(self.reset[Reset.HARD], self.v_reset, after)
-        if Reset.SOFT in self.reset:
-            lowered, clip = self._sat(u - self.v_sub[page])  # clip 2
-            soft = self.reset[Reset.SOFT]
-            after = torch.where(soft, lowered, after)
-            saturated = saturated | (spikes & soft & clip)
-
-        rest = u  # v' of a neuron that does not
-        held = self.hold & (c > 0)
-        below = ~spikes & (u < self.v_low)
-        if LowBound.CLIP in self.low:
-            rest = torch.where(below & self.low[LowBound.CLIP], self.v_low, rest)
-        if LowBound.RESET in self.low:
-            rest = torch.where(below & self.low[LowBound.RESET], self.v_low_reset, rest)
-        if LowBound.ADD in self.low:
-            added, clip = self._sat(u + self.v_low_add)  # clip 3; a held neuron does not add
-            acts = below & self.low[LowBound.ADD]
-            rest = torch.where(acts, added, rest)
-            saturated = saturated | (acts & ~held & clip)
-        rest = torch.where(held, self.v_reset, rest)
-
-        count = torch.where(spikes, self.refractory, (c - 1).clamp(min=0))
-        return (torch.where(spikes, after, rest), count), spikes, saturated
-
-    def _sat(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Clipped to the membrane range, and where that changed it."""
-        clipped = x.clamp(self.low_limit, self.high_limit)
-        return clipped, clipped != x
-
-    def _leak(self, v: Tensor, page: int) -> Tensor:
-        """L: the kept membrane and up to three shifted terms, each rounded alone."""
-        leaked = torch.where(self.k0[page], v, 0)
-        for sign, shift in zip(self.leak_sign[page], self.leak_shift[page], strict=True):
-            if sign.any():
-                leaked = leaked + sign * self._shr(v, shift)
-        return leaked
-
-    def _shr(self, v: Tensor, shift: Tensor) -> Tensor:
-        magnitude, result = v.abs() >> shift, v >> shift  # torch shifts int64 arithmetically: floor
-        if LeakRounding.TOWARD_ZERO in self.rounding:
-            result = torch.where(
-                self.rounding[LeakRounding.TOWARD_ZERO], v.sign() * magnitude, result
-            )
-        if LeakRounding.AT_LEAST_ONE in self.rounding:
-            result = torch.where(
-                self.rounding[LeakRounding.AT_LEAST_ONE], v.sign() * magnitude.clamp(min=1), result
-            )
-        return result
 
 
 def _sample_first(x: Tensor) -> np.ndarray:

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.nets.layers import FloatNet, LayeredNet
-from spikeloop.golden.training.loop import LoopConfig, about, check_shift, drawn, fit
+from spikeloop.golden.training.images import about, check_shift, drawn
+from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["TrainConfig", "accuracy", "count_loss", "float_spikes", "time_first", "train"]

@@ -32,7 +32,7 @@ from spikeloop.golden.interchange.nir.maps import (
     with_gain,
 )
 from spikeloop.golden.interchange.nir.semantics import SPIKING, Semantics, Settled
-from spikeloop.golden.quantize.quantize import best_leak, round_half_away
+from spikeloop.golden.quantize.leak import best_leak, round_half_away
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.convolution import Conv

@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikeloop.golden.quantize.quantize import integer_threshold, round_half_away
+from spikeloop.golden.quantize.leak import integer_threshold, round_half_away
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.limits import LEAK_TERMS, MAX_PAGES
 from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, Population, Reset

@@ -25,7 +25,9 @@ from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.bntt.net import BnttNet, exit_step, to_network
-from spikeloop.golden.training.loop import LoopConfig, about, check_shift, command, drawn, fit
+from spikeloop.golden.training.command import command
+from spikeloop.golden.training.images import about, check_shift, drawn
+from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.limits import MAX_PAGES
 from spikeloop.pysim.network.graph import Network

@@ -27,12 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikeloop.golden.quantize.quantize import (
-    best_leak,
-    integer_threshold,
-    per_neuron,
-    round_half_away,
-)
+from spikeloop.golden.quantize.layer import per_neuron
+from spikeloop.golden.quantize.leak import best_leak, integer_threshold, round_half_away
 from spikeloop.golden.rules.ecc.net import fold_batch_norm
 from spikeloop.golden.rules.structure import Layer
 from spikeloop.pysim.common.errors import InputError

@@ -22,7 +22,9 @@ from spikeloop.golden.data.encoders import ENCODERS, Encoder
 from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.bpsa.net import BpsaNet, energy_efficiency
 from spikeloop.golden.rules.structure import structure, synapses
-from spikeloop.golden.training.loop import LoopConfig, about, command, drawn, fit
+from spikeloop.golden.training.command import command
+from spikeloop.golden.training.images import about, drawn
+from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.golden.training.train import time_first
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError

@@ -22,12 +22,15 @@ from torch import Tensor
 
 from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import ENCODERS, Encoder
-from spikeloop.golden.quantize.quantize import SCALES, quantize
+from spikeloop.golden.quantize.layer import SCALES
+from spikeloop.golden.quantize.quantize import quantize
 from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.bpsr.net import BpsrNet
 from spikeloop.golden.rules.bpsr.rewiring import RewiringConfig
 from spikeloop.golden.rules.structure import structure, synapses
-from spikeloop.golden.training.loop import LoopConfig, about, check_shift, command, drawn, fit
+from spikeloop.golden.training.command import command
+from spikeloop.golden.training.images import about, check_shift, drawn
+from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.golden.training.train import accuracy, count_loss, float_spikes, time_first
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch.nn.functional import conv2d
 
-from spikeloop.golden.quantize.quantize import round_half_away
+from spikeloop.golden.quantize.leak import round_half_away
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, Reset

@@ -36,7 +36,9 @@ from spikeloop.golden.rules.ecc.net import (
     identity,
     mac_ops,
 )
-from spikeloop.golden.training.loop import LoopConfig, about, command, fit, shifted
+from spikeloop.golden.training.command import command
+from spikeloop.golden.training.images import about, shifted
+from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.graph import Network

@@ -24,7 +24,9 @@ from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.quantize.quantize import quantize
 from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.grad_r.net import SparseNet
-from spikeloop.golden.training.loop import LoopConfig, about, command, drawn, fit
+from spikeloop.golden.training.command import command
+from spikeloop.golden.training.images import about, drawn
+from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.golden.training.train import accuracy, count_loss, time_first
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network

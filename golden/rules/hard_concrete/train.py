@@ -20,11 +20,14 @@ from torch.nn import functional as F
 
 from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
-from spikeloop.golden.quantize.quantize import best_leak, quantize
+from spikeloop.golden.quantize.leak import best_leak
+from spikeloop.golden.quantize.quantize import quantize
 from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.hard_concrete.net import K_TAU, GatedNet
 from spikeloop.golden.rules.structure import structure, synapses
-from spikeloop.golden.training.loop import LoopConfig, about, command, drawn, fit
+from spikeloop.golden.training.command import command
+from spikeloop.golden.training.images import about, drawn
+from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.golden.training.train import accuracy, time_first
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.limits import LEAK_TERMS

@@ -32,7 +32,7 @@ from spikeloop.golden.rules.qstdb.train import (
     train_ann,
     train_spiking,
 )
-from spikeloop.golden.training.loop import forget
+from spikeloop.golden.training.command import forget
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.pim.window import PimWindow

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from spikeloop.golden.nets.pim_layers import scale
-from spikeloop.golden.quantize.quantize import Leak, best_leak
+from spikeloop.golden.quantize.leak import Leak, best_leak
 from spikeloop.golden.reference.pim import run
 from spikeloop.golden.rules.qstdb.net import QstdbNet
 from spikeloop.pysim.common.errors import InputError

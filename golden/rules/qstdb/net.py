@@ -32,7 +32,7 @@ from torch.nn import functional as F
 
 from spikeloop.golden.nets.files import read_safetensors
 from spikeloop.golden.nets.pim_layers import PimConv2d, PimConv3d, PimLinear, scale
-from spikeloop.golden.quantize.quantize import best_leak
+from spikeloop.golden.quantize.leak import best_leak
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.pim.layer import PimParams

@@ -25,7 +25,9 @@ from torch.nn import functional as F
 from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.rules.qstdb.integer import classes
 from spikeloop.golden.rules.qstdb.net import Layer, QstdbNet, fire
-from spikeloop.golden.training.loop import LoopConfig, about, command, fit, shifted
+from spikeloop.golden.training.command import command
+from spikeloop.golden.training.images import about, shifted
+from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import PimParams
 from spikeloop.pysim.pim.window import PimWindow

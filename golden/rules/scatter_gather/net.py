@@ -24,7 +24,6 @@ Order of neurons: channel c K + (i - 1), then row, then column, flat.
 import json
 import math
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,71 +31,21 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.numpy import save
-from torch import Tensor
-from torch.nn.functional import conv2d
 
 from spikeloop.golden.nets.files import read_safetensors
+from spikeloop.golden.rules.scatter_gather.counts import gather, quantise, scatter
+from spikeloop.golden.rules.scatter_gather.layer import Layer, reachable
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.graph import Network, start_ticks
 
-__all__ = [
-    "Layer",
-    "ScatterGather",
-    "checkpoint",
-    "gather",
-    "load",
-    "quantise",
-    "reachable",
-    "scatter",
-    "silence",
-]
+__all__ = ["ScatterGather", "checkpoint", "load"]
 
 VERSION = 1
-EPSILON = 1e-6  # of the batch norm (Eq 2)
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 READOUT = "fc2"  # population of the last layer on the chip
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Layer:
-    """One layer of the ANN: ``conv`` its geometry, ``weights`` ``[channels, source channels, height, width]`` float32 (first layer) or
-    int8 in {-1, 0, 1}; ``mu``, ``sigma`` >= 0, ``beta`` float32 ``[channels]``, the batch norm in units of s."""
-
-    name: str
-    conv: Conv
-    weights: np.ndarray
-    mu: np.ndarray
-    sigma: np.ndarray
-    beta: np.ndarray
-
-    def normalised(self, x: Tensor) -> Tensor:
-        """r from x, float64 ``[sample, channel, height, width]``."""
-        s = conv2d(
-            x,
-            torch.from_numpy(self.weights).double(),
-            stride=self.conv.stride,
-            padding=self.conv.padding,
-        )
-        mu, sigma, beta = (
-            torch.from_numpy(a).double()[:, None, None] for a in (self.mu, self.sigma, self.beta)
-        )
-        return (s - mu) / (sigma + EPSILON) + beta
-
-    def thetas(self, k: int, bound: int) -> list[list[Fraction]]:
-        """theta_1..theta_K of each channel, exact."""
-        unit, eps = 1 << k, Fraction(EPSILON)
-        return [
-            [
-                unit * mu + (i - Fraction(1, 2) - beta * unit) * (sigma + eps)
-                for i in range(1, bound * unit + 1)
-            ]
-            for mu, sigma, beta in zip(
-                *(map(Fraction, a.tolist()) for a in (self.mu, self.sigma, self.beta)), strict=True
-            )
-        ]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -320,39 +269,6 @@ def checkpoint(name: str = "zou-lenet:4") -> ScatterGather:
         )
         raise InputError(f"checkpoint must be one of {have or 'none'}, not {name!r}")
     return load(path)
-
-
-def quantise(r: Tensor, k: int, bound: int) -> np.ndarray:
-    """2^k y = clip(round(r 2^k), 0, B 2^k), halves up (Eq 6): uint8, the number of spikes."""
-    return torch.floor(r * (1 << k) + 0.5).clamp(0, bound << k).to(torch.uint8).numpy()
-
-
-def scatter(counts: np.ndarray, copies: int) -> np.ndarray:
-    """Spikes uint8 0/1 ``[n, 1, lines]`` of counts ``[n, channels, height, width]``: of a group the first ``count`` neurons fire."""
-    fires = counts[:, :, None] > np.arange(copies)[:, None, None]
-    return fires.astype(np.uint8).reshape(len(counts), 1, -1)
-
-
-def gather(spikes: np.ndarray, copies: int, target: tuple[int, int, int]) -> np.ndarray:
-    """Counts int64 ``[n, channels, height, width]`` of spikes ``[n, 1, lines]``; ``target`` is the map of the ANN."""
-    return spikes.reshape(len(spikes), target[0], copies, *target[1:]).sum(2, dtype=np.int64)
-
-
-def silence(spikes: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
-    """The noise of the paper's Table 4: ``share`` of the lines, the same for all samples, never spike."""
-    if not 0 <= share <= 1:
-        raise InputError(f"share of silent lines must be in 0..1, not {share}")
-    silent = np.random.default_rng(seed).permutation(spikes.shape[-1])[
-        : round(share * spikes.shape[-1])
-    ]
-    noisy = spikes.copy()
-    noisy[..., silent] = 0
-    return noisy
-
-
-def reachable(theta: Fraction, most: int) -> int:
-    """v_th of a neuron whose sums are within -most..most: ceil(theta); what none can reach, or all reach, is clipped to just that."""
-    return min(max(math.ceil(theta), -most), most + 1)
 
 
 def _copied(conv: Conv, source: int, target: int) -> Conv:

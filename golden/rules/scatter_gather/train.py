@@ -23,8 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikeloop.golden.data.datasets import Dataset
-from spikeloop.golden.rules.scatter_gather.net import Layer, ScatterGather, gather, scatter, silence
-from spikeloop.golden.training.loop import LoopConfig, about, command, fit, shifted
+from spikeloop.golden.rules.scatter_gather.counts import gather, scatter, silence
+from spikeloop.golden.rules.scatter_gather.layer import Layer
+from spikeloop.golden.rules.scatter_gather.net import ScatterGather
+from spikeloop.golden.training.command import command
+from spikeloop.golden.training.images import about, shifted
+from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 

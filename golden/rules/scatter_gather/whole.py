@@ -22,7 +22,8 @@ import torch
 from torch.nn.functional import conv2d
 
 from spikeloop.golden.data.encoders import bit_planes
-from spikeloop.golden.rules.scatter_gather.net import EPSILON, ScatterGather, reachable
+from spikeloop.golden.rules.scatter_gather.layer import EPSILON, reachable
+from spikeloop.golden.rules.scatter_gather.net import ScatterGather
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network

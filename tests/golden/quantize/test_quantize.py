@@ -12,14 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeloop.golden.nets.layers import FloatNet
-from spikeloop.golden.quantize.quantize import (
-    _rates,
-    best_leak,
-    integer_threshold,
-    quantize,
-    round_half_away,
-    shift_leak,
-)
+from spikeloop.golden.quantize.leak import best_leak, integer_threshold, round_half_away, shift_leak
+from spikeloop.golden.quantize.quantize import _rates, quantize
 from spikeloop.golden.reference.integer import run
 from spikeloop.golden.rules.bpsr.net import BpsrNet
 from spikeloop.golden.rules.structure import structure

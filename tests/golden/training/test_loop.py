@@ -15,7 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from spikeloop.golden.training.loop import LoopConfig, command, fit, shifted
+from spikeloop.golden.training.command import command
+from spikeloop.golden.training.images import shifted
+from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
 from tests.conftest import ROOT
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from spikeloop.golden.interchange.nir.read import import_nir
 from spikeloop.golden.interchange.nir.semantics import Semantics
 from spikeloop.golden.interchange.nir.write import export_nir
-from spikeloop.golden.quantize.quantize import best_leak
+from spikeloop.golden.quantize.leak import best_leak
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv

@@ -12,7 +12,7 @@ from spikeloop.cosim.compare.compare import compare
 from spikeloop.cosim.verilator.build import Options
 from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.data.encoders import Encoder
-from spikeloop.golden.quantize.quantize import best_leak
+from spikeloop.golden.quantize.leak import best_leak
 from spikeloop.golden.rules.hard_concrete.net import (
     BETA,
     GAMMA,

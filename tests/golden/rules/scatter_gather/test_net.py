@@ -15,18 +15,9 @@ import torch
 
 from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.reference.integer import predict, run, run_chunks
-from spikeloop.golden.rules.scatter_gather.net import (
-    CHECKPOINTS,
-    EPSILON,
-    Layer,
-    ScatterGather,
-    checkpoint,
-    gather,
-    load,
-    quantise,
-    scatter,
-    silence,
-)
+from spikeloop.golden.rules.scatter_gather.counts import gather, quantise, scatter, silence
+from spikeloop.golden.rules.scatter_gather.layer import EPSILON, Layer
+from spikeloop.golden.rules.scatter_gather.net import CHECKPOINTS, ScatterGather, checkpoint, load
 from spikeloop.golden.rules.scatter_gather.train import (
     MODELS,
     ScatterGatherConfig,

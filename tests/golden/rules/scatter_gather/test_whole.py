@@ -7,7 +7,8 @@ import pytest
 
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.golden.reference.integer import predict, run
-from spikeloop.golden.rules.scatter_gather.net import checkpoint, gather
+from spikeloop.golden.rules.scatter_gather.counts import gather
+from spikeloop.golden.rules.scatter_gather.net import checkpoint
 from spikeloop.golden.rules.scatter_gather.whole import encode, first_counts, to_network
 from spikeloop.pysim.common.errors import InputError
 from tests.golden.rules.scatter_gather.test_net import random_net
