@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeloop.golden.nets.layers import FloatNet
+from spikeloop.golden.quantize.layer import line_rates
 from spikeloop.golden.quantize.leak import best_leak, integer_threshold, round_half_away, shift_leak
-from spikeloop.golden.quantize.quantize import _rates, quantize
+from spikeloop.golden.quantize.quantize import quantize
 from spikeloop.golden.reference.integer import run
 from spikeloop.golden.rules.bpsr.net import BpsrNet
 from spikeloop.golden.rules.structure import structure
@@ -215,7 +216,7 @@ def test_rates_of_a_convolution_are_those_of_its_patches():
         for i in range(2)
         for j in range(3)
     ]
-    np.testing.assert_allclose(_rates(spikes, conv), want)
+    np.testing.assert_allclose(line_rates(spikes, conv), want)
 
 
 def test_network_has_the_graph_and_the_metadata(tmp_path):
