@@ -100,11 +100,9 @@ class LeakStage(wiring.Component):
                     p["at_least_one"] & v_nonzero & ~shifted.nonzero(), v.sign
                 )
             minus = p[f"on{r}"] & p[f"negative{r}"]
-            leak = leak.plus(
-                shifted.keep(p[f"on{r}"]).flip(minus),
-                minus,
-                width=min(leak.width + 1, chip.membrane_bits + 2),
-            )
+            term = shifted.keep(p[f"on{r}"]).flip(minus)
+            bits = min(leak.width + 1, chip.membrane_bits + 2)
+            leak = leak.plus(term, minus, width=bits)
         return leak.plus(current)
 
 

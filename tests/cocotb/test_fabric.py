@@ -133,15 +133,15 @@ FAULTS = [
     Fault(
         "sleeps-too-deep",
         "fabric/router.py",
-        "self.active.eq(self.busy | Cat(i.valid for i in self.i.values()).any())",
-        "self.active.eq(Cat(i.valid for i in self.i.values()).any())",
+        "self.busy | Cat(i.valid for i in self.i.values()).any()",
+        "Cat(i.valid for i in self.i.values()).any()",
         "the clock rests while a packet waits inside",
     ),
     Fault(
         "sleeps-while-they-knock",
         "fabric/router.py",
-        "Cat(i.valid for i in self.i.values()).any())]",
-        "0)]",
+        "self.busy | Cat(i.valid for i in self.i.values()).any()",
+        "self.busy",
         "the clock rests while a packet comes",
     ),
     Fault(
