@@ -446,8 +446,8 @@ FAULTS = [
     Fault(
         "bad-delay-accepted",
         "core/axons.py",
-        "(self.i.p.delay == 0)",
-        "Const(0)",
+        "| (self.i.p.delay == 0)",
+        "",
         "an event of delay 0 is not refused",
     ),
     Fault(
@@ -968,7 +968,7 @@ FAULTS = [
         "pass-address",
         "pim/macro.py",
         "self.address.eq(self.address + 1),\n                self.pass_.eq",
-        "self.pass_.eq",
+        "self.address.eq(self.address),\n                self.pass_.eq",
         "a pass begins in the last row group of the one before",
         "merged",
     ),
