@@ -25,11 +25,13 @@ from spikeloop.pysim.chip.memory_map import (
     MemoryMap,
 )
 from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.pim.front import padded_rows
 from spikeloop.pysim.pim.memories import stream_word
-from spikeloop.pysim.traces.trace import Stimulus, Trace, pack, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["Backend", "Link", "LinkBackend", "check_tools"]
 

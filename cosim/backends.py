@@ -19,11 +19,13 @@ from spikeloop.cosim.backend import Backend, check_tools
 from spikeloop.cosim.verilator.parts import Parts, PingPong, VerilatedParts
 from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.program import Program
+from spikeloop.pysim.common.bits import pack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Bundle, Image
 from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, Trace, pack
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "open_backend"]
 
@@ -42,7 +44,10 @@ class Golden(Backend):
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         stimulus.check(self.network)
         result = self._run(
-            self.network, stimulus.dense(self.network) | stimulus.pixels, membranes=membranes
+            self.network,
+            stimulus.dense(self.network) | stimulus.pixels,
+            membranes=membranes,
+            samples=stimulus.samples,
         )
         shape = (stimulus.samples, self.network.ticks)
         counters = {name: np.zeros(shape, np.int64) for name in ("saturations", "spikes_out")}

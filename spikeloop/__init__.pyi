@@ -22,7 +22,8 @@ from .pysim.model.core import Core
 from .pysim.network.convolution import Conv
 from .pysim.network.elements import Edge, Input, Population
 from .pysim.network.graph import Network
-from .pysim.traces.trace import Stimulus, Trace
+from .pysim.traces.stimulus import Stimulus
+from .pysim.traces.trace import Trace
 
 __version__: str
 

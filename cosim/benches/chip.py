@@ -30,8 +30,10 @@ from spikeloop.pysim.chip.memory_map import (
     MemoryMap,
 )
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
+from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.image.image import Image
-from spikeloop.pysim.traces.trace import Stimulus, Trace, pack, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = [
     "ChipBench",

@@ -15,10 +15,10 @@ import numpy as np
 from spikeloop.cosim.board.link import BoardLink, input_commands
 from spikeloop.pysim.chip.frames import ITEM_EVENT, RUN, Command
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR
+from spikeloop.pysim.common.bits import pack
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import pack
 
 __all__ = ["Episode", "Plant", "balance", "by_board", "by_golden", "controller"]
 

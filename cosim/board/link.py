@@ -31,7 +31,7 @@ from spikeloop.pysim.chip.frames import (
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_ZERO, Memory
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.image.image import Image
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["Board", "BoardLink", "input_commands", "open_board", "open_replay"]
 

@@ -118,7 +118,7 @@ def compare(
         from spikeloop.pysim.bundle.shares import Shared
         from spikeloop.pysim.network.graph import Network
         from spikeloop.pysim.traces.expected import Expected
-        from spikeloop.pysim.traces.trace import Stimulus
+        from spikeloop.pysim.traces.stimulus import Stimulus
 
         who = names(backends)
         check_names(who)
@@ -311,7 +311,7 @@ def waves(
         from spikeloop.cosim.backends import check_names
         from spikeloop.cosim.waves.window import around as place
         from spikeloop.cosim.waves.window import record
-        from spikeloop.pysim.traces.trace import Stimulus
+        from spikeloop.pysim.traces.stimulus import Stimulus
 
         check_names([backend])
         spikes = Stimulus.load(stimulus or beside(image, "stimulus.npz", "--stimulus"))

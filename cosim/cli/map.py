@@ -120,7 +120,7 @@ def cost(
         from spikeloop.pysim.cost.turns import jobs, schedule
         from spikeloop.pysim.cost.work import Constants, measure
         from spikeloop.pysim.mapping.fit import MESH_CORES
-        from spikeloop.pysim.traces.trace import Stimulus
+        from spikeloop.pysim.traces.stimulus import Stimulus
 
         constants = Constants(energy_per_sop=energy_per_sop, leakage=leakage, clock=clock)
         bundle, spikes = load_bundle(image), Stimulus.load(stimulus)

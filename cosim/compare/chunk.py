@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.compare.diff import Difference, Pair
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["Chunk", "Kept", "decisions", "pack_arrays", "unpack_arrays"]
 

@@ -22,7 +22,8 @@ from spikeloop.cosim.compare.result import Result
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
-from spikeloop.pysim.traces.trace import Stimulus, Trace
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["SINGLE", "Crew", "Job", "Opener", "Workforce", "compare"]
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from spikeloop.pysim.chip.memory_map import COUNTERS, PIM_COUNTERS
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
-from spikeloop.pysim.traces.trace import Trace, unpack
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["Difference", "Holders", "Pair", "against", "array_of", "busy", "diff"]
 

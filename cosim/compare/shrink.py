@@ -19,7 +19,7 @@ from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.compare.compare import Opener
 from spikeloop.cosim.compare.diff import Difference, Holders, diff
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["Minimal", "Evidence", "minimise", "keep_evidence"]
 

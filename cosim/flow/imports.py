@@ -11,12 +11,13 @@ from spikeloop.golden.interchange.common import Imported
 from spikeloop.pysim.bundle.open import map_network
 from spikeloop.pysim.bundle.shares import Shared
 from spikeloop.pysim.chip.params import MAX_EXTENSION, PRESETS, preset
+from spikeloop.pysim.common.bits import pack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.mapping.partition import groups
 from spikeloop.pysim.mapping.place import word_of
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
-from spikeloop.pysim.traces.trace import Stimulus, pack
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["chip_for", "module_of", "pair", "sizes", "write_import"]
 

@@ -23,7 +23,7 @@ from spikeloop.golden.rules.qstdb.integer import PIXELS, to_network
 from spikeloop.golden.rules.scatter_gather import net as scatter_gather
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["Net", "kept", "load", "write_pretrained"]
 

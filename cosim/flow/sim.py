@@ -30,7 +30,7 @@ from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.mapping.place import place
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = [
     "Outcome",
@@ -368,7 +368,7 @@ def _make_stimulus(
         "samples": plan.samples,
         "data": data.key,
         "network": network.sha256(),
-        "code": code("spikeloop.golden.training.train", "spikeloop.pysim.traces.trace"),
+        "code": code("spikeloop.golden.training.train", "spikeloop.pysim.traces.stimulus"),
     }
     note = stages.run("encode", inputs, ["stimulus.npz"], encode)
     return Stimulus.load(stages.folder / "stimulus.npz"), note

@@ -9,7 +9,7 @@ from spikeloop.cosim.compare.result import Result
 from spikeloop.pysim.bundle.shares import Shared
 from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["verify"]
 

@@ -21,8 +21,10 @@ from spikeloop.pysim.chip.fabric import Mesh
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
 from spikeloop.pysim.chip.records import event_record, width
+from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.image.image import Image
-from spikeloop.pysim.traces.trace import Stimulus, Trace, pack, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["Icarus", "awake", "compile_bench", "cycle_limit"]
 

@@ -24,7 +24,7 @@ from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.image.image import Bundle, Image
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["KEPT", "Run", "cores"]
 

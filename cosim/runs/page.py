@@ -17,8 +17,8 @@ from spikeloop.cosim.compare.chunk import Chunk, Kept, unpack_arrays
 from spikeloop.cosim.compare.diff import busy
 from spikeloop.cosim.compare.result import CHIPS
 from spikeloop.cosim.runs.folder import REPORT, Run
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.files import write_atomic
-from spikeloop.pysim.traces.trace import unpack
 
 __all__ = ["page_data", "write"]
 

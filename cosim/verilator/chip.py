@@ -23,7 +23,8 @@ from spikeloop.pysim.cost.turns import load_stream
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.pim.front import padded_rows
 from spikeloop.pysim.pim.memories import stream_word
-from spikeloop.pysim.traces.trace import Stimulus, Trace
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["ChipModel", "Verilated", "claim", "side_by_side"]
 

@@ -9,7 +9,8 @@ from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.verilator.build import Options
 from spikeloop.cosim.verilator.chip import ChipModel, side_by_side
 from spikeloop.pysim.bundle.mesh import MeshImage
-from spikeloop.pysim.traces.trace import Stimulus, Trace
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["MeshChipModel", "VerilatedMesh"]
 

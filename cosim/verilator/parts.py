@@ -13,7 +13,8 @@ from spikeloop.cosim.backend import Backend
 from spikeloop.pysim.bundle.program import Program
 from spikeloop.pysim.cost.turns import jobs, schedule
 from spikeloop.pysim.image.image import Image
-from spikeloop.pysim.traces.trace import Stimulus, Trace
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["Parts", "PingPong", "VerilatedParts"]
 

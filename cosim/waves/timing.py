@@ -18,7 +18,7 @@ from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.image.image import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["FOLDER", "cycles", "network", "stimulus", "wave_json", "write"]
 

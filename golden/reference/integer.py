@@ -61,24 +61,35 @@ class IntegerTrace:
 
 
 def run(
-    network: Network, inputs: dict[str, np.ndarray], *, batch: int = 500, membranes: bool = True
+    network: Network,
+    inputs: dict[str, np.ndarray],
+    *,
+    batch: int = 500,
+    membranes: bool = True,
+    samples: int = 1,
 ) -> IntegerTrace:
     """Run all samples from the initial state.
 
     inputs: for every input its spikes, uint8 or bool 0/1 ``[sample, step, size]``, step = network.steps, and for a PIM layer its pixels,
-    uint8 ``[sample, pixel]``; batch: samples worked on at once; membranes: record them. Raises InputError for missing, unknown, wrongly
+    uint8 ``[sample, pixel]``; batch: samples worked on at once; membranes: record them;
+    samples: how many of them, for a network that has neither inputs nor pixels. Raises InputError for missing, unknown, wrongly
     shaped or non-binary inputs, and for pixels out of range.
     """
     return IntegerTrace.concatenate(
-        list(run_chunks(network, inputs, batch=batch, membranes=membranes))
+        list(run_chunks(network, inputs, batch=batch, membranes=membranes, samples=samples))
     )
 
 
 def run_chunks(
-    network: Network, inputs: dict[str, np.ndarray], *, batch: int = 500, membranes: bool = True
+    network: Network,
+    inputs: dict[str, np.ndarray],
+    *,
+    batch: int = 500,
+    membranes: bool = True,
+    samples: int = 1,
 ) -> Iterator[IntegerTrace]:
     """As :func:`run`, ``batch`` samples after another, so that a long run needs the memory of one batch. At least one chunk comes."""
-    samples = _check(network, inputs)
+    samples = _check(network, inputs, samples)
     if batch < 1:
         raise InputError(f"batch must be at least 1, not {batch}")
     order = [Neurons(p, network.membrane_bits) for p in network.order()]
@@ -87,9 +98,9 @@ def run_chunks(
         for p in network.populations
     }
     for at in range(0, max(samples, 1), batch):
-        yield _run_batch(
-            network, order, synapses, {k: v[at : at + batch] for k, v in inputs.items()}, membranes
-        )
+        part = {name: array[at : at + batch] for name, array in inputs.items()}
+        count = min(batch, samples - at)
+        yield _run_batch(network, order, synapses, part, count, membranes)
 
 
 @torch.inference_mode()
@@ -98,9 +109,9 @@ def _run_batch(
     order: list[Neurons],
     synapses: "dict[str, list[_Synapses]]",
     inputs: dict[str, np.ndarray],
+    count: int,
     membranes: bool,
 ) -> IntegerTrace:
-    count = len(next(iter(inputs.values()))) if inputs else 1
     inputs = dict(inputs)
     drive = (
         _drive(network.pim, inputs.pop(network.pim.name), network.steps) if network.pim else None
@@ -234,14 +245,14 @@ def _sample_first(x: Tensor) -> np.ndarray:
     return np.ascontiguousarray(x.transpose(0, 1).numpy())
 
 
-def _check(network: Network, inputs: dict[str, np.ndarray]) -> int:
-    """Number of samples; InputError unless every input of the network has its spikes."""
+def _check(network: Network, inputs: dict[str, np.ndarray], silent: int) -> int:
+    """Number of samples (``silent`` where nothing goes in); InputError unless every input has its spikes."""
     names = [node.name for node in network.inputs] + ([network.pim.name] if network.pim else [])
     if sorted(inputs) != sorted(names):
         raise InputError(
             f"stimulus must hold exactly the inputs {', '.join(names) or 'none'}, not {', '.join(inputs) or 'none'}"
         )
-    samples = len(inputs[names[0]]) if names else 1
+    samples = len(inputs[names[0]]) if names else silent
     for node in network.inputs:
         array = inputs[node.name]
         want = (samples, network.steps, node.size)

@@ -25,6 +25,8 @@ from spikeloop.pysim.chip.records import (
     route_record,
     unpack_plain,
 )
+from spikeloop.pysim.common.bits import pack as pack_bits
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image, pack, row_bytes, summary
 from spikeloop.pysim.mapping.layers import network_layers
@@ -32,8 +34,8 @@ from spikeloop.pysim.mapping.partition import tiles
 from spikeloop.pysim.mapping.place import check_features, place
 from spikeloop.pysim.network.elements import Edge, Input
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
-from spikeloop.pysim.traces.trace import pack as pack_bits
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["MeshImage", "map_mesh", "split", "spread"]
 
@@ -85,17 +87,14 @@ class MeshImage(Shared):
         """What each core gets from outside."""
         stimulus.check(self)
         dense = stimulus.dense(self)
-        none = {
-            "": np.zeros((stimulus.samples, self.steps, 0), np.uint8)
-        }  # of a core without inputs: says how many samples
         return {
             n: Stimulus(
                 {
                     name: pack_bits(dense[name][:, :, rows])
                     for name, rows in core.lines.items()
                     if name in dense
-                }
-                or none
+                },
+                count=stimulus.samples,
             )
             for n, core in self.cores.items()
         }

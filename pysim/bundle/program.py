@@ -13,13 +13,15 @@ import numpy as np
 from spikeloop.pysim.bundle.shares import Nodes, Share, Shared
 from spikeloop.pysim.chip.memory_map import COUNTERS, PIM_COUNTERS
 from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.bits import pack as pack_bits
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image, pack, summary
 from spikeloop.pysim.mapping.partition import partition
 from spikeloop.pysim.mapping.place import place, with_macro
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
-from spikeloop.pysim.traces.trace import pack as pack_bits
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["Program", "compile_program"]
 
@@ -84,6 +86,7 @@ class Program(Shared):
                         for name, lines in part.lines.items()
                     },
                     pixels=stimulus.pixels if part.image.pim_head else {},
+                    count=samples,
                 ),
             )
             for name, neurons in part.neurons.items():

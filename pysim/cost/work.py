@@ -16,11 +16,13 @@ import numpy as np
 
 from spikeloop.pysim.bundle.program import Program
 from spikeloop.pysim.chip.params import SCAN_BITS, Chip
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.mapping.fit import CLOCK_HZ, MESH_CORES, period_cycles
 from spikeloop.pysim.model.core import DRAIN, EMIT, JOIN, REPLAY, SCAN, START, UPDATE, WORD, Core
-from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = [
     "ENERGY_PER_SOP",

@@ -11,6 +11,7 @@ import numpy as np
 from spikeloop.pysim.chip.memory_map import COUNTERS, PIM, PIM_COUNTERS
 from spikeloop.pysim.chip.params import SCAN_BITS
 from spikeloop.pysim.chip.records import ROUTE_LOCAL, unpack_plain, word_record
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pim import initial_currents, places, unpack_layer
@@ -20,7 +21,8 @@ from spikeloop.pysim.model.state import Drive, Raw, unpack_fanout, unpack_neuron
 from spikeloop.pysim.pim.front import front_cycles
 from spikeloop.pysim.pim.layer import PimLayer
 from spikeloop.pysim.pim.model import run as run_pim
-from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["Core", "cycles"]
 

@@ -8,11 +8,15 @@ import pytest
 from spikeloop.cosim.backend import Link, LinkBackend
 from spikeloop.cosim.backends import BACKENDS, check_names, open_backend
 from spikeloop.cosim.compare.compare import compare
-from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.bundle.open import load_bundle, map_network
+from spikeloop.pysim.bundle.program import Program
+from spikeloop.pysim.chip.params import PRESETS, preset
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.conftest import ICARUS
 from tests.cosim.conftest import Small, small_network
+from tests.make.small import spontaneous_network, spontaneous_stimulus
 
 
 @pytest.mark.parametrize("name", ["", "modelsim", "Golden", "golden ", ":x"])
@@ -41,6 +45,32 @@ def test_models_repeat_themselves(small: Small, name: str) -> None:
             for key, array in getattr(whole, kind).items():
                 np.testing.assert_array_equal(getattr(part, kind)[key], array[order])
         assert backend.run(small.stimulus, membranes=False).membranes == {}
+
+
+@pytest.mark.icarus
+@pytest.mark.parametrize("inputs", [True, False])
+@pytest.mark.parametrize("size", [4, 25])
+def test_parts_without_inputs_are_legal(
+    rng: np.random.Generator, tmp_path: Path, size: int, inputs: bool
+) -> None:
+    """Neurons that fire by their bias alone, on every way to run one core; bundle and stimulus come from their files."""
+    network = spontaneous_network(rng, size, inputs)
+    bundle = load_bundle(map_network(network, PRESETS["tiny"]).save(tmp_path / "bundle"))
+    stimulus = Stimulus.load(
+        spontaneous_stimulus(rng, inputs, samples=3).save(tmp_path / "stimulus.npz")
+    )
+    if size > 4:
+        assert isinstance(bundle, Program) and any(not part.lines for part in bundle.parts)
+    names = ["golden", "pysim", "verilator", "icarus"]
+    result = compare(
+        network, stimulus, names, lambda name: open_backend(name, network, bundle), workers=1
+    )
+    assert result.failures() == []
+    assert (result.samples, result.different) == (3, 0)
+    assert result.cycles_measured == result.cycles_predicted
+    with open_backend("golden", network, bundle) as golden:
+        spikes = golden.run(stimulus).spikes
+    assert all(packed.any() for packed in spikes.values())
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from spikeloop.pysim.network.elements import (
     weight_range,
 )
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = [
     "random_mesh_network",

@@ -10,7 +10,7 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.layer import LAYOUTS, SEGMENTS, PimLayer, PimParams
 from spikeloop.pysim.pim.source import PimSource
 from spikeloop.pysim.pim.window import PimWindow
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = [
     "CHIP",

@@ -18,7 +18,7 @@ from spikeloop.golden.training.loop import LoopConfig
 from spikeloop.pysim.bundle.program import compile_program
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["check_refused", "check_same_bits", "compare_on_rtl", "small_mnist"]
 

@@ -1,12 +1,13 @@
-"""A network of five neurons by hand, for tests that need to see every value."""
+"""Small networks by hand: five neurons whose every value a test can see, and neurons that fire without any input."""
 
 from typing import Any
 
 import numpy as np
 
-from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 CHIP = Chip(axons=8, columns=32, lanes=8, membrane_bits=12, delay_max=3, pages=2)
 
@@ -47,3 +48,44 @@ def network(
             **changes,
         }
     )
+
+
+SPONTANEOUS_STEPS = 6
+
+
+def spontaneous_network(rng: np.random.Generator, size: int, inputs: bool) -> Network:
+    """A network whose first population fires by its bias alone: on a small chip some parts have no input.
+
+    ``size`` clock neurons feed as many hidden ones, and these the output; an input of 5 lines, if any, feeds the hidden ones.
+    """
+
+    def edge(source: str, target: str, lines: int) -> Edge:
+        weights = rng.integers(-3, 7, (lines, size), dtype=np.int32)
+        return Edge(source=source, target=target, weights=weights)
+
+    bias, v_th = rng.integers(1, 5, size), rng.integers(3, 9, size)
+    return Network(
+        name="spontaneous",
+        inputs=(Input(name="x", size=5),) if inputs else (),
+        steps=SPONTANEOUS_STEPS,
+        output="out",
+        membrane_bits=PRESETS["tiny"].membrane_bits,
+        populations=(
+            Population.make("clock", size, weight_bits=4, bias=bias, v_th=v_th),
+            Population.make("hid", size, weight_bits=4, v_th=5, start=1),
+            Population.make("out", size, weight_bits=4, v_th=5, start=2),
+        ),
+        edges=(
+            edge("clock", "hid", size),
+            *((edge("x", "hid", 5),) if inputs else ()),
+            edge("hid", "out", size),
+        ),
+    )
+
+
+def spontaneous_stimulus(rng: np.random.Generator, inputs: bool, samples: int) -> Stimulus:
+    """Random spikes, or none where the network has no input."""
+    spikes = (
+        {"x": rng.integers(0, 2, (samples, SPONTANEOUS_STEPS, 5), dtype=np.uint8)} if inputs else {}
+    )
+    return Stimulus.pack(spikes, count=samples)

@@ -5,12 +5,13 @@ import pytest
 
 from spikeloop.golden.reference.integer import IntegerTrace, run
 from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.image.image import pack
 from spikeloop.pysim.model import numba_engine as fast
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Reset, WeightFormat
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Trace, unpack
+from spikeloop.pysim.traces.trace import Trace
 from tests.make.networks import random_network, random_stimulus
 
 CHIPS = {

@@ -19,7 +19,7 @@ from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.cost.turns import at_pins, jobs, pauses, schedule
 from spikeloop.pysim.cost.work import measure
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 BANKED = "zou2021,banks=2"
 

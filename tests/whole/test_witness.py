@@ -10,11 +10,11 @@ import pytest
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.image.image import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset, WeightFormat
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import unpack
 from tests.make.networks import random_network, random_stimulus
 from tests.witness import model as witness
 

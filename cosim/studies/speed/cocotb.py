@@ -23,7 +23,7 @@ from spikeloop.pysim.chip.records import output_record, width
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.model.core import Core
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["Drive", "drive", "per_cycle", "per_tick"]
 

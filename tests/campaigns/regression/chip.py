@@ -31,7 +31,8 @@ from spikeloop.pysim.image.image import Image, pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import WeightFormat
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, Trace
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.campaigns.regression import mesh as mesh_regression
 from tests.campaigns.regression import pim as pim_regression
 from tests.campaigns.regression import pim_chip as pim_chip_regression

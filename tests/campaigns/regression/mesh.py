@@ -15,11 +15,13 @@ from spikeloop.pysim.bundle.mesh import MeshImage, map_mesh
 from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_PACKET
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.make.networks import random_mesh_network, random_shares, random_stimulus
 from tests.make.pins import pressed_tick, random_delay
 

@@ -19,7 +19,7 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.front import PimFront
 from spikeloop.pysim.pim.layer import PimParams
 from spikeloop.pysim.pim.source import PimSource
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.make.pim_cases import random_images, random_layer, random_window
 
 __all__ = ["FRONT", "differences"]

@@ -15,11 +15,12 @@ from spikeloop.cosim.benches.streams import (
     watchdog,
 )
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_TICK, COUNTERS
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.image.image import Image, pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.cocotb.benches.core import CHIP, SEED, differences, leaving, random_image
 
 SIZE = 20  # neurons of the talkative network

@@ -13,7 +13,8 @@ from spikeloop.cosim.benches.chip import ChipBench
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.image.image import Image, pack
 from spikeloop.pysim.model.core import Core
-from spikeloop.pysim.traces.trace import Stimulus, Trace
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.make.networks import random_network, random_stimulus
 
 CHIP = Chip.from_dict(json.loads(os.environ["SPIKELOOP_CHIP"]))

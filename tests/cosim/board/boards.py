@@ -8,7 +8,7 @@ from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.image.image import Image, pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["Flood", "Mute", "noisy", "session"]
 

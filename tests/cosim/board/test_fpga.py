@@ -19,7 +19,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 SMALL = preset("hx8k").replace(
     axons=49, columns=10, lanes=1

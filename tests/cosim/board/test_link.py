@@ -28,9 +28,10 @@ from spikeloop.pysim.chip import frames
 from spikeloop.pysim.chip.frames import BATCH, HELLO, NAK, REPLY, Command, open_frame, seal
 from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import pack
-from spikeloop.pysim.traces.trace import Trace, unpack
+from spikeloop.pysim.traces.trace import Trace
 from tests.cosim.board.boards import Flood, Mute, noisy, session
 from tests.cosim.conftest import Small
 

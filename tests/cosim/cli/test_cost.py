@@ -8,7 +8,7 @@ import pytest
 
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.cost.work import measure
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.cosim.cli.test_app import spikeloop
 from tests.cosim.conftest import Small
 from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus

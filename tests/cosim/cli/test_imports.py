@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from spikeloop.golden.reference.integer import run as golden_run
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.cosim.cli.test_app import spikeloop
 
 pytest.importorskip(

@@ -18,7 +18,7 @@ from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.network.elements import Edge
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.conftest import ICARUS
 from tests.cosim import FAST_BUILD
 from tests.cosim.cli.test_app import refused, spikeloop

@@ -13,7 +13,7 @@ from spikeloop.cosim import backends
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.source import PimHead
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.cosim.cli.test_app import refused, spikeloop
 from tests.make.pim_cases import pim_network, pim_stimulus
 

@@ -12,9 +12,11 @@ from spikeloop.cosim.compare.chunk import decisions
 from spikeloop.cosim.compare.compare import compare
 from spikeloop.cosim.compare.diff import Difference, diff
 from spikeloop.pysim.chip.memory_map import COUNTERS
+from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, Trace, pack, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.cosim.conftest import Small, small_network
 
 

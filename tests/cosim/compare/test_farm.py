@@ -13,7 +13,7 @@ import pytest
 
 from spikeloop.cosim.cli.app import main
 from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.conftest import ROOT
 from tests.cosim.conftest import Small
 

@@ -12,7 +12,8 @@ from spikeloop.cosim.compare.compare import compare
 from spikeloop.cosim.compare.shrink import keep_evidence, minimise
 from spikeloop.pysim.network.elements import Edge
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, Trace
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.cosim.conftest import Small
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from spikeloop.cosim.cli.app import main
 from spikeloop.pysim.traces.expected import Expected
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.make.ranc_sets import RancSet, random_set
 
 RANC = [("vmm", "3x3", "2,2", "4", 107, 16), ("tea_512_128", "2x3", "0,2", "2", 10, 120)]

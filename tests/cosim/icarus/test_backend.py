@@ -15,7 +15,8 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image, pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, Trace
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.cosim.conftest import Small
 from tests.make.networks import random_network, random_stimulus
 

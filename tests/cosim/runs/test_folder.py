@@ -16,7 +16,8 @@ from spikeloop.cosim import backends
 from spikeloop.cosim.cli.app import main
 from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY, Run
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.traces.trace import Stimulus, Trace
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.conftest import ROOT
 from tests.cosim.cli.test_app import spikeloop
 from tests.cosim.conftest import Small

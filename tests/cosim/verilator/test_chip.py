@@ -14,7 +14,7 @@ from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image, pack
 from spikeloop.pysim.model.core import Core
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.cosim import FAST_BUILD
 from tests.cosim.conftest import Small
 from tests.cosim.icarus.test_backend import draw, same

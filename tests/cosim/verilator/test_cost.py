@@ -10,7 +10,8 @@ from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.cost.turns import load_rows
 from spikeloop.pysim.cost.work import breakdown
 from spikeloop.pysim.image.image import pack
-from spikeloop.pysim.traces.trace import Stimulus, Trace
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.cosim import FAST_BUILD
 from tests.pysim.cost.test_work import ZOU, full_core
 from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus

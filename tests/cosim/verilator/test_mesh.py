@@ -15,10 +15,11 @@ from spikeloop.golden.training.train import TrainConfig, train
 from spikeloop.hdl.verilog import generate
 from spikeloop.pysim.bundle.mesh import map_mesh
 from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.campaigns.regression.chip import CHIPS
 from tests.campaigns.regression.mesh import core_differences, differences, mesh_case
 from tests.cosim import FAST_BUILD

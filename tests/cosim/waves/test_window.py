@@ -17,7 +17,8 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.model.mesh import MeshModel
-from spikeloop.pysim.traces.trace import Stimulus, Trace
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.conftest import ROOT
 from tests.cosim.conftest import Small
 

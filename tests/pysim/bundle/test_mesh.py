@@ -8,16 +8,18 @@ import pytest
 from spikeloop.golden.reference import integer
 from spikeloop.pysim.bundle.mesh import map_mesh
 from spikeloop.pysim.chip.memory_map import MemoryMap
-from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_OUT, ROUTE_PACKET
+from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.campaigns.regression.mesh import features, mesh_case, mesh_cases
 from tests.make import small
+from tests.make.small import spontaneous_network, spontaneous_stimulus
 
 CHIP = Chip(axons=130, columns=64, lanes=8, membrane_bits=10, chain=256)
 SIDES = [(2, 2), (3, 2), (4, 4), (1, 5)]
@@ -59,6 +61,24 @@ def test_golden_equals_the_model(width: int, height: int, engine: str | None, se
 def test_the_cases_of_the_regression_have_every_feature() -> None:
     found = [features(case) for case in mesh_cases(CHIP.replace(mesh_width=3, mesh_height=2))]
     assert all(sum(f[name] for f in found) for name in found[0]), found
+
+
+@pytest.mark.parametrize("inputs", [True, False])
+def test_cores_without_inputs_are_legal(rng: np.random.Generator, inputs: bool) -> None:
+    """The clock neurons of core 0 hear nobody; in one of the two networks no core hears the outside."""
+    network = spontaneous_network(rng, 6, inputs)
+    whole = {p.name: np.arange(p.size) for p in network.populations}
+    shares = [{name: neurons} for name, neurons in whole.items()]
+    image = map_mesh(network, PRESETS["tiny"].replace(mesh_width=2, mesh_height=2), shares)
+    assert not image.cores[0].lines
+    stimulus = spontaneous_stimulus(rng, inputs, samples=3)
+    golden = integer.run(network, stimulus.dense(network), samples=3)
+    for engine in ("numpy", None):
+        trace = image.gather(MeshModel(image, engine).run(stimulus))
+        for name, spikes in golden.spikes.items():
+            np.testing.assert_array_equal(trace.spikes[name], pack(spikes), err_msg=name)
+            np.testing.assert_array_equal(trace.membranes[name], golden.membranes[name])
+            assert spikes.any()
 
 
 def test_samples_are_independent_of_their_company(seed: int) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.cost.work import Constants, breakdown, measure, paper_bound, peak_sops
 from spikeloop.pysim.image.image import Image, pack
@@ -13,7 +14,7 @@ from spikeloop.pysim.mapping.fit import CLOCK_HZ, fit, period_cycles
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.make.networks import random_network, random_stimulus
 from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus
 

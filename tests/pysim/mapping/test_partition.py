@@ -13,6 +13,7 @@ from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image, pack
 from spikeloop.pysim.mapping import published as zoo
@@ -22,7 +23,7 @@ from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
 
 CHIP = PRESETS["tiny"].replace(extension=4)
 

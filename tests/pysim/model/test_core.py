@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import pack
 from spikeloop.pysim.model import numba_engine as fast
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, LowBound, Population, Reset
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.make.networks import random_network, random_stimulus
 from tests.make.small import CHIP, network
 

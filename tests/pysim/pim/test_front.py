@@ -18,7 +18,7 @@ from spikeloop.pysim.image.pim import pack_pim, unpack_layer
 from spikeloop.pysim.model import numba_engine as fast
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.pim.front import PimFront, padded, padded_rows, tables
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.make.pim_cases import CHIP, pim_network, pim_stimulus, random_layer, random_window
 
 

@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.source import PimSource
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.make.pim_cases import pim_network
 
 

@@ -30,7 +30,7 @@ from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import WeightFormat
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.make.rule_nets import check_same_bits
 
 SMALL = BpsaConfig(

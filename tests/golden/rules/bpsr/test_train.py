@@ -20,9 +20,11 @@ from spikeloop.golden.rules.bpsr.rewiring import RewiringConfig
 from spikeloop.golden.rules.bpsr.train import BpsrConfig, integer_network, train
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus, Trace, unpack
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.make.rule_nets import check_refused, check_same_bits
 
 SMALL = BpsrConfig(

@@ -29,7 +29,7 @@ from spikeloop.pysim.bundle.program import compile_program
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Stimulus
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.make.rule_nets import check_same_bits
 
 SMALL = HardConcreteConfig(

@@ -1,0 +1,162 @@
+"""The one reader and writer of ``.npz`` archives: stimulus, trace, expected spikes and lines of a journal.
+
+Nothing in an archive is trusted. The reader knows every member's name and dtype beforehand, bounds the
+sizes before it unpacks anything, and never runs a pickle. Whatever is wrong is one InputError sentence.
+"""
+
+import io
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import write_atomic
+
+__all__ = ["MAX_BYTES", "Arrays", "Members", "decode", "encode", "load", "save", "under"]
+
+Arrays = dict[str, np.ndarray]
+Members = Mapping[str, type[np.generic]]
+"""Dtype of each member. A name that ends in "/" stands for all members below it."""
+
+MAX_BYTES = 1 << 30
+"""Bytes that a file, and all its arrays unpacked, may take."""
+
+END = 22
+"""Bytes of the record at the end of an archive; its number of entries stands at byte 10."""
+MAGIC = b"\x93NUMPY\x01\x00"
+HEADER = re.compile(
+    rb"\{'descr': ?'([|<>][A-Za-z]\d{0,4})', ?'fortran_order': ?(True|False), ?"
+    rb"'shape': ?\(((?:\d{1,12},? ?)*)\),? ?\} *\n"
+)
+DAMAGE = (
+    EOFError,
+    NotImplementedError,  # a compression or a version that zipfile does not know
+    OSError,
+    OverflowError,
+    RuntimeError,  # encrypted
+    TypeError,  # a dtype that numpy does not know
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,  # a wrong CRC among others
+    zlib.error,
+)
+
+
+def save(path: str | Path, arrays: Arrays) -> Path:
+    """Write the arrays to ``path``, whole or not at all. InputError if they take more than MAX_BYTES."""
+    size = sum(array.nbytes for array in arrays.values())
+    if size > MAX_BYTES:
+        raise InputError(
+            f"arrays of {str(path)!r} must take at most {MAX_BYTES:,} bytes, not {size:,}: "
+            "take fewer samples"
+        )
+    return write_atomic(path, encode(arrays))
+
+
+def load(path: str | Path, what: str, members: Members) -> Arrays:
+    """Read the arrays of a ``what`` file ("stimulus"): those of ``members`` and no other.
+
+    InputError for a path that is no regular file, for more than MAX_BYTES, and as :func:`decode` says.
+    """
+    name = f"{what} file {str(path)!r}"
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"{name} must be a regular file, not a folder, pipe or device")
+            if status.st_size > MAX_BYTES:
+                raise InputError(
+                    f"{name} must be at most {MAX_BYTES:,} bytes, not {status.st_size:,}"
+                )
+            data = file.read()
+    except OSError as error:
+        raise InputError(
+            f"{what} file must be readable, not {str(path)!r} ({error.strerror})"
+        ) from None
+    return decode(data, name, members)
+
+
+def encode(arrays: Arrays) -> bytes:
+    """The arrays as a compressed archive."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def decode(data: bytes, what: str, members: Members) -> Arrays:
+    """Inverse of :func:`encode`: the arrays of ``members``, each of its dtype, in the archive's order.
+
+    ``what`` names the archive in errors. InputError for damage, another member, another dtype, or arrays of more
+    than MAX_BYTES in all; their sizes are summed from the directory before any is unpacked.
+    """
+    arrays: Arrays = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            if struct.unpack_from("<H", data, len(data) - END + 10) != (len(entries),):
+                raise ValueError("a damaged directory hides entries")
+            size = sum(entry.file_size for entry in entries)
+            if size > MAX_BYTES:
+                raise InputError(f"{what} must unpack to at most {MAX_BYTES:,} bytes, not {size:,}")
+            for entry in entries:
+                key = entry.filename.removesuffix(".npy")
+                if key in arrays:
+                    raise InputError(f"array {key!r} of {what} must be there once, not twice")
+                dtype = _dtype(key, members)
+                if dtype is None:
+                    raise InputError(
+                        f"{what} must hold arrays {', '.join(map(_readable, members))}, not {key!r}"
+                    )
+                arrays[key] = _array(archive.read(entry), f"array {key!r} of {what}", dtype)
+    except InputError:
+        raise
+    except DAMAGE:
+        raise InputError(f"{what} is damaged or no .npz archive: write it again") from None
+    return arrays
+
+
+def under(arrays: Arrays, folder: str) -> Arrays:
+    """The arrays below ``folder`` ("spikes/"), by the rest of their names."""
+    return {
+        key.removeprefix(folder): array for key, array in arrays.items() if key.startswith(folder)
+    }
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe without waiting for somebody to write into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _dtype(key: str, members: Members) -> type[np.generic] | None:
+    for name, dtype in members.items():
+        if key == name or (name.endswith("/") and key.startswith(name) and key != name):
+            return dtype
+    return None
+
+
+def _readable(member: str) -> str:
+    return f"{member}NAME" if member.endswith("/") else member
+
+
+def _array(data: bytes, what: str, dtype: type[np.generic]) -> np.ndarray:
+    """The array of a ``.npy`` member; ValueError unless it is one, whole and without bytes behind it."""
+    (length,) = struct.unpack_from("<H", data, len(MAGIC))
+    start = len(MAGIC) + 2 + length
+    header = HEADER.fullmatch(data[len(MAGIC) + 2 : start])
+    if not data.startswith(MAGIC) or not header:
+        raise ValueError("no header of numpy")
+    if (given := np.dtype(header[1].decode())) != dtype:
+        raise InputError(f"{what} must be {np.dtype(dtype)}, not {given}")
+    shape = tuple(int(n) for n in re.findall(rb"\d+", header[3]))
+    if prod(shape) * given.itemsize != len(data) - start:
+        raise ValueError("too few or too many bytes")
+    flat = np.frombuffer(bytearray(memoryview(data)[start:]), given)
+    return flat.reshape(shape, order="F" if header[2] == b"True" else "C")

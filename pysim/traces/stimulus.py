@@ -1,0 +1,185 @@
+"""Stimulus: what goes into a run, on every backend, and its ``.npz`` file."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from spikeloop.pysim.common.bits import pack, unpack
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import Input
+from spikeloop.pysim.pim.source import PimHead
+from spikeloop.pysim.traces import npz
+
+__all__ = ["HasInputs", "Stimulus"]
+
+MEMBERS = {"spikes/": np.uint8, "pixels/": np.uint8, "labels": np.int64, "samples": np.int64}
+
+
+class HasInputs(Protocol):
+    """What a stimulus is made for: a network, or an image of one."""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def pim_head(self) -> PimHead | None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Stimulus:
+    """Spikes of the logical inputs, and the pixels of a PIM layer.
+
+    spikes:  uint8 ``[sample, step, ceil(size / 8)]`` by input, packed (pysim.common.bits)
+    labels:  int64 ``[sample]``, or None
+    pixels:  uint8 ``[sample, pixel]`` by layer: one image for all steps of a sample
+    count:   number of samples; needed only where there is no array, since a network may have no inputs
+    """
+
+    spikes: dict[str, np.ndarray]
+    labels: np.ndarray | None = None
+    pixels: dict[str, np.ndarray] = field(default_factory=dict)
+    count: int | None = None
+
+    @property
+    def samples(self) -> int:
+        """Number of samples; InputError if neither an array nor ``count`` says it."""
+        for array in (*self.spikes.values(), *self.pixels.values()):
+            return len(array)
+        if self.count is None:
+            raise InputError("count of a stimulus without inputs is missing: give its samples")
+        return self.count
+
+    @classmethod
+    def pack(
+        cls,
+        spikes: dict[str, np.ndarray],
+        labels: np.ndarray | None = None,
+        pixels: dict[str, np.ndarray] | None = None,
+        count: int | None = None,
+    ) -> "Stimulus":
+        """From binary arrays ``[sample, step, size]``; InputError for anything but 0 and 1. The rest is taken as it is."""
+        for name, array in spikes.items():
+            if array.ndim != 3:
+                raise InputError(
+                    f"stimulus of input {name!r} must be [sample, step, line], "
+                    f"not of shape {array.shape}"
+                )
+            other = array[~np.isin(array, (0, 1))]
+            if other.size:
+                raise InputError(f"stimulus of input {name!r} must be binary, not {other[0]}")
+        return cls(
+            {name: pack(array) for name, array in spikes.items()}, labels, pixels or {}, count
+        )
+
+    def dense(self, network: HasInputs) -> dict[str, np.ndarray]:
+        """uint8 0/1 ``[sample, step, size]`` per input."""
+        return {node.name: unpack(self.spikes[node.name], node.size) for node in network.inputs}
+
+    def take(self, samples: slice | np.ndarray) -> "Stimulus":
+        """The stimulus of some of the samples, in the order given."""
+        return Stimulus(
+            {name: array[samples] for name, array in self.spikes.items()},
+            None if self.labels is None else self.labels[samples],
+            {name: array[samples] for name, array in self.pixels.items()},
+            len(np.arange(self.samples)[samples]),
+        )
+
+    def check(self, network: HasInputs) -> None:
+        """InputError unless this is a stimulus of ``network``.
+
+        Every input has its array, of the right shape and padding; a PIM layer has its pixels; labels and ``count``
+        agree with the arrays.
+        """
+        names = [node.name for node in network.inputs]
+        layers = [network.pim_head.name] if network.pim_head else []
+        if sorted(self.spikes) != sorted(names):
+            raise InputError(
+                f"stimulus must hold exactly the inputs {', '.join(names) or 'none'}, "
+                f"not {', '.join(self.spikes) or 'none'}"
+            )
+        if list(self.pixels) != layers:
+            raise InputError(
+                f"pixels of the stimulus must be those of {', '.join(layers) or 'no PIM layer'}, "
+                f"not {', '.join(self.pixels) or 'missing'}"
+            )
+        for node in network.inputs:
+            self._check_spikes(node, network.steps)
+        if network.pim_head:
+            self._check_pixels(network.pim_head)
+        if self.count not in (None, self.samples):
+            raise InputError(
+                f"count of the stimulus must be that of its arrays, {self.samples}, not {self.count}"
+            )
+        if self.labels is None:
+            return
+        _check_labels(self.labels)
+        if self.labels.shape != (self.samples,):
+            raise InputError(
+                f"labels of the stimulus must be of shape {(self.samples,)}, not {self.labels.shape}"
+            )
+
+    def _check_spikes(self, node: Input, steps: int) -> None:
+        array, spare = self.spikes[node.name], -node.size % 8
+        if array.dtype != np.uint8 or array.ndim != 3:
+            raise InputError(
+                f"stimulus of input {node.name!r} must be packed uint8 [sample, step, byte], "
+                f"not {array.dtype} of shape {array.shape}"
+            )
+        want = (self.samples, steps, -(-node.size // 8))
+        if array.shape != want:
+            raise InputError(
+                f"stimulus of input {node.name!r} must be of shape {want} "
+                f"({node.size} lines packed), not {array.shape}"
+            )
+        if spare and array.size and (array[..., -1] >> (8 - spare)).any():
+            raise InputError(f"padding bits of input {node.name!r} must be 0, not set")
+
+    def _check_pixels(self, head: PimHead) -> None:
+        array, want = self.pixels[head.name], (self.samples, head.pixels)
+        if array.dtype != np.uint8 or array.shape != want:
+            raise InputError(
+                f"pixels of {head.name!r} must be uint8 of shape {want}, "
+                f"not {array.dtype} of {array.shape}"
+            )
+        if array.size and array.max() > head.pixel_max:
+            raise InputError(
+                f"pixels of {head.name!r} must be in 0..{head.pixel_max}, not {array.max()}"
+            )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the stimulus to ``path``, whole or not at all."""
+        arrays = {f"spikes/{name}": array for name, array in self.spikes.items()}
+        arrays |= {f"pixels/{name}": array for name, array in self.pixels.items()}
+        if not arrays:
+            arrays["samples"] = np.int64(self.samples)
+        if self.labels is not None:
+            _check_labels(self.labels)
+            arrays["labels"] = self.labels.astype(np.int64)
+        return npz.save(path, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Stimulus":
+        """Inverse of :meth:`save`; InputError for any other file."""
+        arrays = npz.load(path, "stimulus", MEMBERS)
+        samples, labels = arrays.pop("samples", None), arrays.pop("labels", None)
+        if samples is not None and (arrays or samples.shape != () or samples < 0):
+            raise InputError(
+                f"samples of stimulus file {str(path)!r} must be one number of a network without inputs, "
+                f"not {', '.join(arrays) or samples.tolist()}"
+            )
+        if samples is None and not arrays:
+            raise InputError(
+                f"stimulus file {str(path)!r} must hold arrays spikes/NAME or pixels/NAME, not none"
+            )
+        count = None if samples is None else int(samples)
+        return cls(npz.under(arrays, "spikes/"), labels, npz.under(arrays, "pixels/"), count)
+
+
+def _check_labels(labels: np.ndarray) -> None:
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"labels of the stimulus must be integers, not {labels.dtype}")
