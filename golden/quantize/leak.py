@@ -3,6 +3,7 @@
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, product
@@ -12,7 +13,7 @@ import numpy as np
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.limits import LEAK_TERMS
 
-__all__ = ["Leak", "best_leak", "integer_threshold", "round_half_away", "shift_leak"]
+__all__ = ["Leak", "best_leak", "integer_threshold", "leak_arrays", "round_half_away", "shift_leak"]
 
 
 def round_half_away(x: np.ndarray) -> np.ndarray:
@@ -68,6 +69,16 @@ def best_leak(tau: float, terms: int = LEAK_TERMS, max_shift: int = 12) -> Leak:
     values, sums = _leak_sums(terms, max_shift)
     best = int(np.abs(values - tau).argmin())  # the first of equals
     return Leak(*sums[best], abs(float(values[best]) - tau))
+
+
+def leak_arrays(leaks: Sequence[Leak]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """k0 bool ``[n]``, leak_sign int8 and leak_shift uint8 ``[1, LEAK_TERMS, n]`` of ``n`` leaks."""
+    sign = np.zeros((1, LEAK_TERMS, len(leaks)), np.int8)
+    shift = np.zeros((1, LEAK_TERMS, len(leaks)), np.uint8)
+    for i, leak in enumerate(leaks):
+        for r, (s, m) in enumerate(leak.terms):
+            sign[0, r, i], shift[0, r, i] = s, m
+    return np.array([leak.k0 for leak in leaks]), sign, shift
 
 
 @cache

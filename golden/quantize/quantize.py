@@ -17,10 +17,10 @@ import torch
 
 from spikeloop.golden.nets.layers import LayeredNet
 from spikeloop.golden.quantize.layer import SCALES, QuantizedLayer, line_rates, per_neuron
+from spikeloop.golden.quantize.leak import leak_arrays
 from spikeloop.golden.reference.integer import IntegerTrace, predict, run
 from spikeloop.golden.training.train import accuracy, float_spikes
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network, start_ticks
 
@@ -182,13 +182,7 @@ def _assemble(
     starts = start_ticks([x.name for x in layers], [(e.source, e.target, e.delay) for e in edges])
     populations = []
     for layer, size in zip(layers, net.sizes[1:], strict=True):
-        sign, shift = (
-            np.zeros((1, LEAK_TERMS, len(layer.leaks)), np.int8),
-            np.zeros((1, LEAK_TERMS, len(layer.leaks)), np.uint8),
-        )
-        for i, leak in enumerate(layer.leaks):
-            for r, (s, m) in enumerate(leak.terms):
-                sign[0, r, i], shift[0, r, i] = s, m
+        k0, sign, shift = (per_neuron(a, layer.conv) for a in leak_arrays(layer.leaks))
         populations.append(
             Population.make(
                 layer.name,
@@ -197,9 +191,9 @@ def _assemble(
                 weight_bits=layer.bits,
                 bias=per_neuron(layer.bias, layer.conv),
                 v_th=layer.v_th,
-                k0=per_neuron(np.array([leak.k0 for leak in layer.leaks]), layer.conv),
-                leak_sign=per_neuron(sign, layer.conv),
-                leak_shift=per_neuron(shift, layer.conv),
+                k0=k0,
+                leak_sign=sign,
+                leak_shift=shift,
             )
         )
     bits = [layer.bits for layer in layers]

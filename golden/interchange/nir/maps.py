@@ -8,6 +8,7 @@ stride. Biases are not part of a map (golden/interchange/nir/read.py adds them u
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from spikeloop.golden.interchange.nir.file import NirNode
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 
-__all__ = ["LinearMap", "Shape", "apply", "merged", "node_shape", "with_gain"]
+__all__ = ["LinearMap", "Route", "Shape", "apply", "merged", "node_shape", "with_gain"]
 
 Shape = tuple[int, ...]
 
@@ -90,15 +91,23 @@ def with_gain(made: LinearMap, gain: np.ndarray, shape: Shape, where: str) -> Li
     return LinearMap(made.dense(where) * gain, shape)
 
 
-def merged(maps: list[tuple[str, int, LinearMap]], where: str) -> list[tuple[str, int, LinearMap]]:
-    """Ways of one source and delay become one: an axon has one weight per neuron."""
-    found: dict[tuple[str, int], LinearMap] = {}
-    for source, delay, made in maps:
-        old = found.get((source, delay))
-        found[source, delay] = (
-            made if old is None else LinearMap(old.dense(where) + made.dense(where), made.shape)
-        )
-    return [(source, delay, made) for (source, delay), made in found.items()]
+class Route(NamedTuple):
+    """What leads from a spiking node or an input to a node of neurons."""
+
+    source: str
+    delay: int
+    map: LinearMap
+
+
+def merged(routes: list[Route], where: str) -> list[Route]:
+    """The routes with those of one source and delay added up: an axon has one weight a neuron."""
+    maps: dict[tuple[str, int], LinearMap] = {}
+    for source, delay, linear in routes:
+        old = maps.get((source, delay))
+        if old is not None:
+            linear = LinearMap(old.dense(where) + linear.dense(where), linear.shape)
+        maps[source, delay] = linear
+    return [Route(source, delay, linear) for (source, delay), linear in maps.items()]
 
 
 def node_shape(node: NirNode, key: str) -> Shape:

@@ -17,10 +17,12 @@ import numpy as np
 from spikeloop.golden.interchange.common import read_bounded, read_json
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["Place", "RancCore", "RancFiles", "read_ranc"]
+__all__ = ["Axon", "Place", "RancCore", "RancFiles", "read_ranc"]
 
 Place = tuple[int, int]
 """(x, y) of a core."""
+Axon = tuple[Place, int]
+"""An axon: its core and its number there."""
 
 FIELD, MODE, DELAY = 9, 1, 4  # bits
 FIXED = (
@@ -75,7 +77,7 @@ class RancFiles:
     outputs: list[list[int]] | None
 
     @cached_property
-    def packet_axons(self) -> set[tuple[Place, int]]:
+    def packet_axons(self) -> set[Axon]:
         """Core and axon of every packet."""
         return {(place, axon) for some in self.packets or () for place, axon, _ in some}
 

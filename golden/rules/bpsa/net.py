@@ -28,11 +28,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikeloop.golden.quantize.layer import per_neuron
-from spikeloop.golden.quantize.leak import best_leak, integer_threshold, round_half_away
+from spikeloop.golden.quantize.leak import (
+    best_leak,
+    integer_threshold,
+    leak_arrays,
+    round_half_away,
+)
 from spikeloop.golden.rules.ecc.net import fold_batch_norm
 from spikeloop.golden.rules.structure import Layer
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.graph import Network, start_ticks
 
@@ -184,9 +188,7 @@ class BpsaNet(nn.Module):
         chain = list(pairwise(["input", *names]))
         starts = start_ticks(names, [(*pair, 0) for pair in chain])
         leak = best_leak(LAMBDA)
-        sign, shift = np.zeros((2, 1, LEAK_TERMS, 1), np.int64)
-        for r, term in enumerate(leak.terms):
-            sign[0, r], shift[0, r] = term
+        k0, sign, shift = leak_arrays([leak])
         populations, edges = [], []
         for layer, module, (source, target) in zip(
             self.structure, self.layers, chain, strict=False
@@ -202,7 +204,7 @@ class BpsaNet(nn.Module):
                         bias=per_neuron(bias, layer.conv),
                         v_th=per_neuron(v_th, layer.conv),
                         rectify=True,
-                        k0=leak.k0,
+                        k0=k0,
                         leak_sign=sign,
                         leak_shift=shift,
                     )

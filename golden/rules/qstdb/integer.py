@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 
 from spikeloop.golden.nets.pim_layers import scale
-from spikeloop.golden.quantize.leak import Leak, best_leak
+from spikeloop.golden.quantize.leak import Leak, best_leak, leak_arrays
 from spikeloop.golden.reference.pim import run
 from spikeloop.golden.rules.qstdb.net import QstdbNet
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, LeakRounding, Population, Reset
 from spikeloop.pysim.network.graph import Network
@@ -133,9 +132,7 @@ def to_network(net: QstdbNet) -> Network:
         size = (
             layer.channels * window.positions
         )  # no edge enters the first: a column each is enough
-        sign, shift = np.zeros((2, 1, LEAK_TERMS, 1), np.int64)
-        for r, term in enumerate(own.leak.terms):
-            sign[0, r], shift[0, r] = term
+        k0, sign, shift = leak_arrays([own.leak])
         populations.append(
             Population.make(
                 layer.name,
@@ -144,7 +141,7 @@ def to_network(net: QstdbNet) -> Network:
                 weight_bits=net.bits if i else 1,
                 v_th=own.threshold + 1,
                 v_sub=own.threshold,
-                k0=own.leak.k0,
+                k0=k0,
                 leak_sign=sign,
                 leak_shift=shift,
                 rounding=LeakRounding.TOWARD_ZERO,
