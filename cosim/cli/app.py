@@ -232,7 +232,7 @@ def map_(
         from spikeloop.pysim.bundle.program import Program
         from spikeloop.pysim.bundle.shares import Shared
         from spikeloop.pysim.chip.params import preset
-        from spikeloop.pysim.mapping.place import describe
+        from spikeloop.pysim.mapping.placement import describe
         from spikeloop.pysim.network.graph import Network
 
         target = preset(chip)
@@ -251,11 +251,12 @@ def map_(
                     "chip": target.to_dict(),
                     "cores": sum(cores.values()),
                     "cores_of": cores,
+                    "reason": image.reason,
                 },
                 {
                     image.kind: output,
                     "chip": chip,
-                    "cores": how,
+                    "cores": how + (f", because {image.reason}" if image.reason else ""),
                     **{f"  {name}": f"{count:,} cores" for name, count in cores.items()},
                 },
             )

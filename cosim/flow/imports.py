@@ -14,7 +14,7 @@ from spikeloop.pysim.chip.params import MAX_EXTENSION, PRESETS, preset
 from spikeloop.pysim.common.bits import pack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.mapping.partition import groups
-from spikeloop.pysim.mapping.place import word_of
+from spikeloop.pysim.mapping.placement import word_of
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus

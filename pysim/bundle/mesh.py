@@ -29,9 +29,10 @@ from spikeloop.pysim.common.bits import pack as pack_bits
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image, pack, row_bytes, summary
+from spikeloop.pysim.mapping.features import Reason
 from spikeloop.pysim.mapping.layers import network_layers
 from spikeloop.pysim.mapping.partition import tiles
-from spikeloop.pysim.mapping.place import check_features, place
+from spikeloop.pysim.mapping.place import fits
 from spikeloop.pysim.network.elements import Edge, Input
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -56,13 +57,18 @@ class MeshImage(Shared):
 
     @classmethod
     def of(
-        cls, chip: Chip, network: dict[str, Any], populations: Nodes, shares: dict[int, Share]
+        cls,
+        chip: Chip,
+        network: dict[str, Any],
+        populations: Nodes,
+        reason: str | None,
+        shares: dict[int, Share],
     ) -> "MeshImage":
         if beyond := [n for n in shares if n >= chip.derived.cores]:
             raise InputError(
                 f"core of a mesh must be in 0..{chip.derived.cores - 1}, not {beyond[0]}"
             )
-        return cls(chip, network, populations, shares)
+        return cls(chip, network, populations, reason, shares)
 
     def source(self, line: str) -> str:
         return line if any(line == node.name for node in self.inputs) else line.removeprefix(NOBODY)
@@ -138,8 +144,9 @@ def map_mesh(
         raise InputError(
             f"name of an input on a mesh must not begin with {NOBODY!r}, not be {taken[0]!r}"
         )
+    reason = None
     if shares is None:
-        shares = spread(network, chip)
+        shares, reason = spread(network, chip)
     if len(shares) > len(mesh):
         raise InputError(
             f"cores for network {network.name!r} must be at most {len(mesh)} ({chip.mesh_width} x {chip.mesh_height} mesh), "
@@ -155,9 +162,8 @@ def map_mesh(
                 lines,
                 {name: np.asarray(neurons, np.int64) for name, neurons in share.items()},
             )
-    whole = MeshImage(
-        chip, summary(network), tuple((p.name, p.size, p.start) for p in network.populations), cores
-    )
+    populations = tuple((p.name, p.size, p.start) for p in network.populations)
+    whole = MeshImage(chip, summary(network), populations, reason, cores)
     links = _links(network, whole)
     return replace(
         whole,
@@ -168,19 +174,22 @@ def map_mesh(
     )
 
 
-def spread(network: Network, chip: Chip) -> list[dict[str, np.ndarray]]:
-    """Neurons of each core: all on the first if it holds them, otherwise population after population, cut by the mapping search
-    (pysim.mapping.partition.tiles), recurrent ones as well. InputError names what no core holds."""
-    check_features(network, chip)
-    try:
-        place(network, chip)
-    except InputError:
-        return [
-            {layer.name: neurons}
-            for layer in network_layers(network, chip)
-            for neurons in tiles(layer, chip)
-        ]
-    return [{p.name: np.arange(p.size) for p in network.populations}]
+def spread(network: Network, chip: Chip) -> tuple[list[dict[str, np.ndarray]], str | None]:
+    """Neurons of each core, and the sentence that says why it takes several (None: one holds all).
+
+    If one core holds the network, all neurons lie on the first. Otherwise the mapping search cuts
+    population after population (pysim.mapping.partition.tiles), recurrent ones as well.
+    InputError names what no core holds.
+    """
+    placement = fits(network, chip)
+    if not isinstance(placement, Reason):
+        return [{p.name: np.arange(p.size) for p in network.populations}], None
+    shares = [
+        {layer.name: neurons}
+        for layer in network_layers(network, chip)
+        for neurons in tiles(layer, chip)
+    ]
+    return shares, placement.sentence
 
 
 def split(

@@ -17,8 +17,9 @@ from spikeloop.pysim.common.bits import pack as pack_bits
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image, pack, summary
+from spikeloop.pysim.mapping.features import Reason
 from spikeloop.pysim.mapping.partition import partition
-from spikeloop.pysim.mapping.place import place, with_macro
+from spikeloop.pysim.mapping.place import fits, with_macro
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
@@ -40,9 +41,14 @@ class Program(Shared):
 
     @classmethod
     def of(
-        cls, chip: Chip, network: dict[str, Any], populations: Nodes, shares: dict[int, Share]
+        cls,
+        chip: Chip,
+        network: dict[str, Any],
+        populations: Nodes,
+        reason: str | None,
+        shares: dict[int, Share],
     ) -> "Program":
-        return cls(chip, network, populations, tuple(shares.values()))
+        return cls(chip, network, populations, reason, tuple(shares.values()))
 
     def _check(self, what: str, left: dict[str, np.ndarray]) -> None:
         super()._check(what, left)
@@ -115,15 +121,12 @@ class Program(Shared):
 def compile_program(network: Network, chip: Chip) -> Program | Image:
     """The image of a network that one core holds, else the program of its parts; InputError names what does not fit."""
     chip = with_macro(network, chip)
-    try:
-        placement = place(network, chip)
-    except InputError:
-        parts = tuple(
-            Share(pack(part.network, chip=chip), part.lines, part.neurons)
-            for part in partition(network, chip)
-        )
-    else:
+    placement = fits(network, chip)
+    if not isinstance(placement, Reason):
         return pack(network, placement)
-    return Program(
-        chip, summary(network), tuple((p.name, p.size, p.start) for p in network.populations), parts
+    parts = tuple(
+        Share(pack(part.network, chip=chip), part.lines, part.neurons)
+        for part in partition(network, chip)
     )
+    populations = tuple((p.name, p.size, p.start) for p in network.populations)
+    return Program(chip, summary(network), populations, placement.sentence, parts)

@@ -1,7 +1,7 @@
 """A network shared out over several cores: which lines and neurons each of them has, its image, and the folder of it all.
 
-    HEAD                    format, version, chip, network (as in an image's manifest, and its populations), number of shares, SHA-256 of
-                            the tables and of itself
+    HEAD                    format, version, chip, network (as in an image's manifest), populations,
+                            reason, number of shares, SHA-256 of the tables and of itself
     EACHs.safetensors       int64: EACH<n>.lines.<input> and EACH<n>.neurons.<population>, lines and neurons of the whole
     EACH<n>/                the image bundle of share n
 
@@ -30,7 +30,7 @@ __all__ = ["HEADS", "Nodes", "Share", "Shared"]
 S = TypeVar("S", bound="Shared")
 Nodes = tuple[tuple[str, int, int], ...]  # (name, size, start) of each population
 
-VERSION = 1
+VERSION = 2
 HEADS = {"program": "program.json", "mesh": "mesh.json"}
 """file that says what a folder holds, by kind; an image has none of them"""
 
@@ -47,7 +47,11 @@ class Share:
 
 @dataclass(frozen=True, eq=False)
 class Shared(Bundle):
-    """A packed network of several shares. ``network`` is what an image's manifest says of it."""
+    """A packed network of several shares.
+
+    ``network`` is what an image's manifest says of it. ``reason``: the sentence that says why one
+    core does not hold the network; None if it does, or if the caller chose the shares.
+    """
 
     kind: ClassVar[str]
     each: ClassVar[str]
@@ -55,6 +59,7 @@ class Shared(Bundle):
     chip: Chip
     network: dict[str, Any]
     populations: Nodes
+    reason: str | None
 
     @property
     @abstractmethod
@@ -68,6 +73,7 @@ class Shared(Bundle):
         chip: Chip,
         network: dict[str, Any],
         populations: Nodes,
+        reason: str | None,
         shares: dict[int, Share],
     ) -> S:
         """From its shares by number."""
@@ -121,6 +127,7 @@ class Shared(Bundle):
                         "chip": self.chip.to_dict(),
                         "network": self.network,
                         "populations": [list(p) for p in self.populations],
+                        "reason": self.reason,
                         f"{self.each}s": len(self.shares),
                         "tables": hashlib.sha256(data).hexdigest(),
                     }
@@ -172,7 +179,7 @@ class Shared(Bundle):
                         for p in image.placement.populations
                     },
                 )
-            bundle = cls.of(chip, head["network"], populations, shares)
+            bundle = cls.of(chip, head["network"], populations, head["reason"], shares)
             bundle._check(what, tables)
         except InputError:  # of a share: says itself what is wrong
             raise

@@ -24,7 +24,18 @@ from spikeloop.pysim.common.limits import (
 )
 from spikeloop.pysim.pim.front import PimFront
 
-__all__ = ["Chip", "Derived", "PRESETS", "SCAN_BITS", "BUS_BITS", "MAX_SIDE", "preset"]
+__all__ = [
+    "BUS_BITS",
+    "MAX_SIDE",
+    "PRESETS",
+    "PRESET_TABLE",
+    "SCAN_BITS",
+    "Chip",
+    "Derived",
+    "Preset",
+    "clock_of",
+    "preset",
+]
 
 SCAN_BITS = 64  # axons (and spikes) the scanner looks at in one cycle
 BUS_BITS = 32  # width of the load port
@@ -215,42 +226,104 @@ def _index_bits(count: int) -> int:
     return max(1, (count - 1).bit_length())
 
 
-PRESETS = {
-    "tiny": Chip(axons=32, columns=64, lanes=8, pages=4),
-    "default": Chip(axons=256, columns=1024, lanes=64, pages=4),
-    "zou2021": Chip(axons=1152, columns=1024, lanes=88, extension=64, pages=4),
-    "full": Chip(axons=1152, columns=4096, lanes=128, digit_bits=4, delay_max=3, pages=4),
-    # of the boards of cosim/board/fpga.py, placed and routed (docs/board.md)
-    "ulx3s-85f": Chip(
-        axons=896,
-        columns=448,
-        lanes=4,
-        membrane_bits=16,
-        delay_max=1,
-        leak_terms=1,
-        refractory_bits=0,
-        bounded=False,
-        sliced=False,
-        clock_gates=False,
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A chip with a name: its parameters, the clock in Hz that turns its cycles into time, and what
+    it is, in one sentence.
+
+    The clock is no parameter of the chip: neither the Verilog nor the fingerprint depends on it.
+    """
+
+    chip: Chip
+    clock: int
+    meaning: str
+
+
+PAPER_CLOCK = 252_000_000
+"""Hz: the clock of Zou et al. 2021, taken for every preset that was never placed and routed"""
+
+PRESET_TABLE = {
+    "tiny": Preset(
+        chip=Chip(axons=32, columns=64, lanes=8, pages=4),
+        clock=PAPER_CLOCK,
+        meaning="a core for tests: 32 axons, 64 columns",
     ),
-    "hx8k": Chip(
-        axons=64,
-        columns=16,
-        lanes=2,
-        membrane_bits=8,
-        delay_max=1,
-        leak_terms=1,
-        refractory_bits=0,
-        roundings=False,
-        bounded=False,
-        sliced=False,
-        clock_gates=False,
+    "default": Preset(
+        chip=Chip(axons=256, columns=1024, lanes=64, pages=4),
+        clock=PAPER_CLOCK,
+        meaning="a core of 256 axons and 1,024 columns",
+    ),
+    "zou2021": Preset(
+        chip=Chip(axons=1152, columns=1024, lanes=88, extension=64, pages=4),
+        clock=PAPER_CLOCK,
+        meaning="the core of Zou et al. 2021: 1,152 axons, 1,024 columns, axon extension up to 64",
+    ),
+    "full": Preset(
+        chip=Chip(axons=1152, columns=4096, lanes=128, digit_bits=4, delay_max=3, pages=4),
+        clock=PAPER_CLOCK,
+        meaning="a core of 1,152 axons and 1,024 neurons with weights of 4 bits (4,096 columns)",
+    ),
+    "ulx3s-85f": Preset(
+        chip=Chip(
+            axons=896,
+            columns=448,
+            lanes=4,
+            membrane_bits=16,
+            delay_max=1,
+            leak_terms=1,
+            refractory_bits=0,
+            bounded=False,
+            sliced=False,
+            clock_gates=False,
+        ),
+        clock=25_000_000,
+        meaning="the board ULX3S with an ECP5 85F, placed and routed: 896 axons, 448 columns",
+    ),
+    "hx8k": Preset(
+        chip=Chip(
+            axons=64,
+            columns=16,
+            lanes=2,
+            membrane_bits=8,
+            delay_max=1,
+            leak_terms=1,
+            refractory_bits=0,
+            roundings=False,
+            bounded=False,
+            sliced=False,
+            clock_gates=False,
+        ),
+        clock=12_000_000,
+        meaning="the iCE40-HX8K board, placed and routed: 64 axons, 16 columns",
     ),
 }
+"""every preset by name: help, docs and boards are written from this table"""
+
+PRESETS = {name: row.chip for name, row in PRESET_TABLE.items()}
+"""the chips alone"""
+
+
+def clock_of(chip: Chip) -> int:
+    """The clock in Hz of the preset that ``chip`` was made from.
+
+    A chip carries no preset's name. It is the preset with the same ``clock_gates`` (simulation and
+    ASIC, or FPGA) from which the chip differs in the fewest parameters; the first of equals.
+    """
+    values = chip.to_dict()
+
+    def differences(row: Preset) -> tuple[bool, int]:
+        other = row.chip.to_dict()
+        changed = sum(other.get(key) != value for key, value in values.items())
+        return row.chip.clock_gates != chip.clock_gates, changed
+
+    return min(PRESET_TABLE.values(), key=differences).clock
 
 
 def preset(name: str) -> Chip:
-    """The chip of a preset name, with changes if any follow: "full,lanes=256,extension=2". InputError lists the names."""
+    """The chip of a preset's name, with changes if any follow: "full,lanes=256,extension=2".
+
+    InputError lists the names.
+    """
     name, *changes = name.split(",")
     if name not in PRESETS:
         raise InputError(f"chip preset must be one of {', '.join(PRESETS)}, not {name!r}")

@@ -19,7 +19,7 @@ from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import open_seal, seal, write_folder
-from spikeloop.pysim.mapping.place import Placement
+from spikeloop.pysim.mapping.placement import Placement
 
 __all__ = ["IMAGE_VERSION", "MANIFEST", "from_readmemh", "read_image", "to_readmemh", "write_image"]
 

@@ -28,7 +28,8 @@ from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.image.folder import read_image, write_image
 from spikeloop.pysim.image.pim import pack_pim
 from spikeloop.pysim.image.pim import settings as pim_settings
-from spikeloop.pysim.mapping.place import Placement, place
+from spikeloop.pysim.mapping.place import place
+from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.network.convolution import strided
 from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, LowBound, Reset
 from spikeloop.pysim.network.graph import Network

@@ -11,9 +11,9 @@ from typing import Any
 
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.features import check_features
 from spikeloop.pysim.mapping.layers import network_layers, usable_columns
 from spikeloop.pysim.mapping.patches import Layer, Patch, Reading, search
-from spikeloop.pysim.mapping.place import check_features
 from spikeloop.pysim.network.graph import Network
 
 __all__ = ["CLOCK_HZ", "MESH_CORES", "Fit", "Row", "Totals", "fit", "period_cycles"]

@@ -2,7 +2,7 @@
 
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.mapping.patches import Layer
-from spikeloop.pysim.mapping.place import word_of
+from spikeloop.pysim.mapping.placement import word_of
 from spikeloop.pysim.network.elements import Population
 from spikeloop.pysim.network.graph import Network
 

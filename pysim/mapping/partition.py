@@ -14,9 +14,10 @@ import numpy as np
 
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.features import Reason
 from spikeloop.pysim.mapping.layers import core_columns, network_layers
 from spikeloop.pysim.mapping.patches import Layer, search
-from spikeloop.pysim.mapping.place import check_features, place
+from spikeloop.pysim.mapping.place import fits
 from spikeloop.pysim.network.elements import Edge, Input
 from spikeloop.pysim.network.graph import Network
 
@@ -38,14 +39,6 @@ def partition(network: Network, chip: Chip) -> Iterator[Part]:
 
     They come one at a time, so that thousands of cores need the memory of one.
     """
-    check_features(network, chip)
-    try:
-        place(network, chip)
-    except InputError:
-        pass
-    else:
-        yield cut(network, {p.name: np.arange(p.size) for p in network.populations})
-        return
     layers = {layer.name: layer for layer in network_layers(network, chip)}
     for group in groups(network):
         if len(group) > 1 or any(e.source == e.target == group[0] for e in network.edges):
@@ -128,13 +121,13 @@ def groups(network: Network) -> list[list[str]]:
 
 
 def _together(network: Network, group: list[str], chip: Chip) -> Part:
+    """All populations of the group on one core; InputError with the reason if it has no room."""
     part = cut(network, {p.name: np.arange(p.size) for p in network.populations if p.name in group})
-    try:
-        place(part.network, chip)
-    except InputError as error:
-        names = ", ".join(group)
+    placement = fits(part.network, chip)
+    if isinstance(placement, Reason):
         raise InputError(
-            f"populations that feed each other ({names}) must lie on one core together, because cores that take turns run "
-            f"one after the other; but {error}"
-        ) from None
+            f"populations that feed each other ({', '.join(group)}) must lie on one core together, "
+            "because cores that take turns run one after the other; "
+            f"but {placement.sentence}"
+        )
     return part

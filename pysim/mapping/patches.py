@@ -20,9 +20,10 @@ from enum import Enum
 from typing import NamedTuple
 
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.features import Reason
 from spikeloop.pysim.network.convolution import Conv
 
-__all__ = ["EXTENSION_MAX", "Layer", "Patch", "Reading", "Tile", "search"]
+__all__ = ["EXTENSION_MAX", "Layer", "Patch", "Reading", "Tile", "find", "search"]
 
 EXTENSION_MAX = 64
 
@@ -189,13 +190,29 @@ def search(
     extension_max: int = EXTENSION_MAX,
     reading: Reading = Reading.FEWEST,
 ) -> Patch:
-    """The patch of ``layer`` for cores of ``axons`` x ``columns`` by Algorithms 1 and 2; InputError when not even one neuron fits.
+    """The patch that :func:`find` finds; InputError when not even one neuron fits."""
+    patch = find(layer, axons=axons, columns=columns, extension_max=extension_max, reading=reading)
+    if isinstance(patch, Reason):
+        raise InputError(patch.sentence)
+    return patch
 
-    ``extension_max`` is the largest axon extension f, a power of two. Pure and deterministic.
+
+def find(
+    layer: Layer,
+    *,
+    axons: int,
+    columns: int,
+    extension_max: int = EXTENSION_MAX,
+    reading: Reading = Reading.FEWEST,
+) -> Patch | Reason:
+    """The patch of ``layer`` for cores of ``axons`` x ``columns`` by Algorithms 1 and 2.
+
+    The reason, if not even one neuron fits. ``extension_max`` is the largest axon extension f, a
+    power of two. Pure and deterministic.
     """
     core = _Core(layer, axons, columns, extension_max)
     first = core.channel_major()
-    if first.channels < layer.target[0]:
+    if isinstance(first, Reason) or first.channels < layer.target[0]:
         return first
     marks = core.every() if reading is Reading.FEWEST else core.walk()
     return min([first, *marks], key=_preference)
@@ -249,11 +266,15 @@ class _Core:
             extension=f,
         )
 
-    def channel_major(self) -> Patch:
+    def channel_major(self) -> Patch | Reason:
         """Algorithm 1: one output pixel, as many of its channels as fit."""
         for channels in range(min(self.depth, self.room), 0, -1):
             if patch := self.patch(1, 1, channels):
                 return patch
+        return self._too_large()
+
+    def _too_large(self) -> Reason:
+        """Why no core holds even one neuron: its lines, or its columns."""
         layer, most = self.layer, self.axons * self.extension_max
         f = self.extension(1, 1, 1)
         if f > self.extension_max:
@@ -262,15 +283,17 @@ class _Core:
                 for c, h, w in (layer.input_patch(conv, 1, 1, 1) for conv in layer.sources)
             )
             copies = f", {layer.k_rep_in} spikes each" if layer.k_rep_in > 1 else ""
-            raise InputError(
-                f"fan-in of layer {layer.name!r} must be at most {most:,} lines ({self.axons:,} axons, extended "
-                f"{self.extension_max} times), not {layer.lines(1, 1, 1):,} ({sizes}{copies}): take a smaller kernel, "
+            return Reason(
+                f"fan-in of layer {layer.name!r} must be at most {most:,} lines "
+                f"({self.axons:,} axons, extended {self.extension_max} times), "
+                f"not {layer.lines(1, 1, 1):,} ({sizes}{copies}): take a smaller kernel, "
                 "fewer channels or groups"
             )
-        raise InputError(
-            f"columns of one neuron of layer {layer.name!r} must be at most {self.columns:,} on this chip, not "
-            f"{f * layer.k_wei * layer.k_rep_out:,} (axon extension {f} x {layer.k_wei} columns a weight x "
-            f"{layer.k_rep_out} copies): take a smaller fan-in, or fewer bits or spikes"
+        return Reason(
+            f"columns of one neuron of layer {layer.name!r} must be at most {self.columns:,} "
+            f"on this chip, not {f * layer.k_wei * layer.k_rep_out:,} (axon extension {f} x "
+            f"{layer.k_wei} columns a weight x {layer.k_rep_out} copies): take a smaller fan-in, "
+            "or fewer bits or spikes"
         )
 
     def every(self) -> Iterator[Patch]:

@@ -13,7 +13,8 @@ import numpy as np
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.limits import LEAK_TERMS
-from spikeloop.pysim.mapping.place import place, word_of
+from spikeloop.pysim.mapping.place import place
+from spikeloop.pysim.mapping.placement import word_of
 from spikeloop.pysim.network.elements import (
     Edge,
     Input,

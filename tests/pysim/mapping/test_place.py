@@ -8,7 +8,8 @@ import pytest
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_NONE, ROUTE_OUT
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.mapping.place import Placement, describe, place
+from spikeloop.pysim.mapping.place import place
+from spikeloop.pysim.mapping.placement import Placement, describe
 from spikeloop.pysim.network.elements import (
     Edge,
     Input,

@@ -1,0 +1,204 @@
+"""The record of a placement: which axons and lanes of one core carry which lines and neurons.
+
+The placement is made by pysim/mapping/place.py and kept in the image's manifest (docs/formats.md).
+"""
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from spikeloop.pysim.chip.memory_map import Memory
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_NONE, ROUTE_OUT
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import Population, WeightFormat
+
+__all__ = ["InputPlace", "Placement", "PopulationPlace", "WordPlace", "describe", "word_of"]
+
+
+@dataclass(frozen=True)
+class InputPlace:
+    """One axon group of an input: line i sits on axon ``first_axon + i``, its spikes of step k arrive at tick k + ``delay``.
+
+    ``delay`` is the edge's logical delay + the target's start tick (0 = the tick of the same number). An input that reaches
+    populations at different delays has one group for each.
+    """
+
+    name: str
+    size: int
+    delay: int
+    first_axon: int
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationPlace:
+    """Where the neurons of a population sit.
+
+    ``neurons`` int64 ``[size]``: word * lanes + lane (the first of a neuron's lanes). ``first_axon`` and ``delay`` (physical,
+    ticks) describe its own axon group, None without targets on the core. ``output``: spikes leave by the output stream with the
+    neuron's index as address. (An output population with targets on the core has its one route there, and no such events.)
+    """
+
+    name: str
+    size: int
+    start: int
+    neurons: np.ndarray
+    first_axon: int | None
+    delay: int | None
+    output: bool
+
+    @property
+    def route(self) -> int:
+        """Kind of the route record of its neurons."""
+        return ROUTE_OUT if self.output else ROUTE_NONE if self.first_axon is None else ROUTE_LOCAL
+
+
+@dataclass(frozen=True, order=True)
+class WordPlace:
+    """The record of a word in use (records.word_record); populations with equal ones may share a word."""
+
+    start: int
+    last_page: int
+    last_digit: int
+    shift: int
+    offset: int
+    offset_shift: int
+
+    @property
+    def join(self) -> int:
+        """Lanes, and digits, of one neuron."""
+        return self.last_digit + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """A network on one core of ``chip``: ``words[w]`` is the record of word w; later words are unused.
+
+    ``axons`` and ``columns`` count what is in use, ``extension`` is the axon extension f: the core has f times its axons and
+    1/f of its columns. Neuron numbers are word * lanes + lane.
+    """
+
+    chip: Chip
+    inputs: tuple[InputPlace, ...]
+    populations: tuple[PopulationPlace, ...]
+    words: tuple[WordPlace, ...]
+    axons: int
+    columns: int
+    extension: int = 1
+
+    @property
+    def rows(self) -> int:
+        """Synapse rows of a word."""
+        return self.chip.axons * self.extension
+
+    def used_rows(self, memory: Memory) -> int:
+        """Rows of a loaded memory that an image holds."""
+        return len(self.words) * self.rows if memory.name == "synapse" else memory.rows
+
+    def population(self, name: str) -> PopulationPlace:
+        for population in self.populations:
+            if population.name == name:
+                return population
+        raise InputError(
+            f"population must be one of {', '.join(p.name for p in self.populations)}, not {name!r}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, without the chip."""
+        return {
+            "inputs": [asdict(i) for i in self.inputs],
+            "words": [asdict(w) for w in self.words],
+            "populations": [{**vars(p), "neurons": p.neurons.tolist()} for p in self.populations],
+            "axons": self.axons,
+            "columns": self.columns,
+            "extension": self.extension,
+        }
+
+    @classmethod
+    def from_dict(cls, chip: Chip, values: dict[str, Any]) -> "Placement":
+        """Inverse of :meth:`to_dict`; InputError for what cannot be a placement on this chip."""
+        try:
+            inputs = tuple(InputPlace(**i) for i in values["inputs"])
+            words = tuple(WordPlace(**w) for w in values["words"])
+            populations = tuple(
+                PopulationPlace(**{**p, "neurons": np.array(p["neurons"], dtype=np.int64)})
+                for p in values["populations"]
+            )
+            lanes = [p.neurons for p in populations]
+            extension = values["extension"]
+            rows = chip.axons * extension
+            sound = (
+                extension in (1 << e for e in range(chip.derived.extensions + 1))
+                and all(0 <= i.first_axon <= rows - i.size for i in inputs)
+                and len(words) <= chip.derived.words_at(extension)
+                and all(p.neurons.shape == (p.size,) for p in populations)
+                and all(
+                    p.first_axon is None or 0 <= p.first_axon <= rows - p.size for p in populations
+                )
+                and all(a.min() >= 0 and a.max() < len(words) * chip.lanes for a in lanes)
+                and np.unique(np.concatenate(lanes)).size == sum(a.size for a in lanes)
+            )
+        except (KeyError, TypeError, ValueError, OverflowError):
+            sound = False
+        if not sound:
+            raise InputError(
+                "placement of the image must lie on its chip, not outside: map the network again"
+            )
+        placement = cls(
+            chip, inputs, populations, words, values["axons"], values["columns"], extension
+        )
+        placement._check_axons()
+        return placement
+
+    def _check_axons(self) -> None:
+        """InputError if two inputs or populations lie on one axon."""
+        held = sorted(
+            [(i.first_axon, i.size, i.name) for i in self.inputs]
+            + [(p.first_axon, p.size, p.name) for p in self.populations if p.first_axon is not None]
+        )
+        for (first, size, name), (after, _, other) in pairwise(held):
+            if after < first + size:
+                raise InputError(
+                    f"axons of {name!r} and {other!r} must be different ones, not both {after}: map the network again"
+                )
+
+
+def word_of(p: Population, chip: Chip) -> WordPlace:
+    """The word record that the neurons of ``p`` need."""
+    signed_digits = -(-p.weight_bits // chip.digit_bits)
+    match p.weight_format:
+        case WeightFormat.BINARY:
+            join, shift, offset, offset_shift = 1, 1, 0, 0
+        case WeightFormat.TERNARY if chip.digit_bits == 1:
+            join, shift, offset, offset_shift = 2, 0, 1, 0
+        case _:
+            join, shift, offset, offset_shift = (
+                signed_digits,
+                1,
+                1,
+                signed_digits * chip.digit_bits - 1,
+            )
+    return WordPlace(p.start, p.pages - 1, join - 1, shift, offset, offset_shift)
+
+
+def describe(placement: Placement) -> list[dict[str, Any]]:
+    """One row per input group and population: layer, neurons, axons, columns, words (a shared word counts in each)."""
+    chip = placement.chip
+    rows = [
+        {"layer": i.name, "neurons": 0, "axons": i.size, "columns": 0, "words": 0}
+        for i in placement.inputs
+    ]
+    for p in placement.populations:
+        used = np.unique(p.neurons // chip.lanes)
+        rows.append(
+            {
+                "layer": p.name,
+                "neurons": p.size,
+                "axons": 0 if p.first_axon is None else p.size,
+                "words": len(used),
+                "columns": p.size * placement.words[used[0]].join * chip.digit_bits,
+            }
+        )
+    return rows
