@@ -30,7 +30,7 @@ def fit(
     with output_of(json) as out:
         from spikeloop.pysim.chip.params import preset
         from spikeloop.pysim.mapping import published as zoo
-        from spikeloop.pysim.mapping.fit import fit as run
+        from spikeloop.pysim.mapping.periods import dense_periods as run
         from spikeloop.pysim.network.graph import Network
 
         target = preset(chip)
@@ -119,7 +119,7 @@ def cost(
         from spikeloop.pysim.common.files import write_atomic
         from spikeloop.pysim.cost.turns import jobs, schedule
         from spikeloop.pysim.cost.work import Constants, measure
-        from spikeloop.pysim.mapping.fit import MESH_CORES
+        from spikeloop.pysim.mapping.periods import MESH_CORES
         from spikeloop.pysim.traces.stimulus import Stimulus
 
         constants = Constants(energy_per_sop=energy_per_sop, leakage=leakage, clock=clock)

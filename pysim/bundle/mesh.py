@@ -32,7 +32,7 @@ from spikeloop.pysim.image.image import Image, pack, row_bytes, summary
 from spikeloop.pysim.mapping.features import Reason
 from spikeloop.pysim.mapping.layers import network_layers
 from spikeloop.pysim.mapping.partition import tiles
-from spikeloop.pysim.mapping.place import fits
+from spikeloop.pysim.mapping.place import MOST_OUTPUTS, fits
 from spikeloop.pysim.network.elements import Edge, Input
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -153,6 +153,12 @@ def map_mesh(
             f"not {len(shares)}: choose a larger mesh"
         )
     _check_shares(network, shares)
+    outputs = network.size_of(network.output)
+    if outputs > MOST_OUTPUTS:
+        raise InputError(
+            f"output population {network.output!r} must have at most {MOST_OUTPUTS} neurons "
+            f"(16-bit addresses), not {outputs}"
+        )
     cores = {}
     for n, share in enumerate(shares):
         if share:

@@ -27,6 +27,7 @@ from spikeloop.pysim.pim.front import PimFront
 __all__ = [
     "BUS_BITS",
     "MAX_SIDE",
+    "PAPER_CLOCK",
     "PRESETS",
     "PRESET_TABLE",
     "SCAN_BITS",

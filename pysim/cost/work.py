@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from spikeloop.pysim.bundle.program import Program
-from spikeloop.pysim.chip.params import SCAN_BITS, Chip
+from spikeloop.pysim.chip.params import PAPER_CLOCK, SCAN_BITS, Chip, clock_of
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
-from spikeloop.pysim.mapping.fit import CLOCK_HZ, MESH_CORES, period_cycles
+from spikeloop.pysim.mapping.periods import MESH_CORES, period_cycles
 from spikeloop.pysim.model.core import DRAIN, EMIT, JOIN, REPLAY, SCAN, START, UPDATE, WORD, Core
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
@@ -46,7 +46,7 @@ class Constants:
 
     energy_per_sop: float = ENERGY_PER_SOP
     leakage: float = 0.0
-    clock: float = CLOCK_HZ
+    clock: float = PAPER_CLOCK
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -111,9 +111,12 @@ def breakdown(image: Image, stimulus: Stimulus, trace: Trace, *, dense: bool = F
     return Cycles(accumulate, scan, sweep, emission, np.full_like(accumulate, START))
 
 
-def peak_sops(chip: Chip, clock: float = CLOCK_HZ) -> float:
-    """Synapse slots per second of one core in dense mode, sweep and emission overlapped: 21.504e9 on ``zou2021``."""
-    return chip.axons * chip.columns / period_cycles(chip) * clock
+def peak_sops(chip: Chip) -> float:
+    """Synapse slots per second of one core in dense mode, at the clock of the chip's preset.
+
+    Sweep and emission are taken as overlapped: 21.504e9 on ``zou2021``.
+    """
+    return chip.axons * chip.columns / period_cycles(chip) * clock_of(chip)
 
 
 def paper_bound(chip: Chip, periods: int, constants: Constants = Constants()) -> float:

@@ -1,33 +1,38 @@
-"""What a network costs on many cores, before any training: patches, cores, densities, periods, latency (Zou et al. 2021, section 4.4).
+"""Dense periods of the paper: patches, cores, densities, periods and latency of a net's layers.
 
-Each layer lies on cores of its own, layer after layer on a mesh of 8 x 8 cores; one pass of all cores is a period. A layer of N cores
-takes ceil(N / 64) periods a tick (the mesh is reloaded between them), each of ``axons x words`` cycles: 1,152 x 12 = 13,824 on
-``zou2021``. The paper does not print that number; it follows from its latencies at 252 MHz and from its 21.5 GSOPs.
+This is the reading of Zou et al. 2021, section 4.4, and not what the mapper does. Each layer lies
+on cores of its own, layer after layer on a mesh of 8 x 8 cores; one pass of all cores is a period.
+A layer of N cores takes ceil(N / 64) periods a tick (the mesh is reloaded between them), each of
+``axons x words`` cycles: 1,152 x 12 = 13,824 on ``zou2021``. The paper does not print that number;
+it follows from its latencies at 252 MHz and from its 21.5 GSOPs.
+
+What the mapper does with a network is counted by pysim/cost/figures.py.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from spikeloop.pysim.chip.params import Chip
-from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.mapping.features import check_features
+from spikeloop.pysim.chip.params import Chip, clock_of
+from spikeloop.pysim.mapping.features import Reason, check_features
 from spikeloop.pysim.mapping.layers import network_layers, usable_columns
-from spikeloop.pysim.mapping.patches import Layer, Patch, Reading, search
+from spikeloop.pysim.mapping.patches import Layer, Patch, Reading, find
 from spikeloop.pysim.network.graph import Network
 
-__all__ = ["CLOCK_HZ", "MESH_CORES", "Fit", "Row", "Totals", "fit", "period_cycles"]
+__all__ = ["MESH_CORES", "Periods", "Row", "Totals", "dense_periods", "period_cycles"]
 
-CLOCK_HZ = 252_000_000
 MESH_CORES = 8 * 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One layer. Patches are (width, height, channels) as the paper prints them; ``axons`` and ``columns`` are those in use on one core.
+    """One layer.
 
-    ``patch_in`` is the patch of the first source, ``patches_in`` of all of them; ``axons`` counts the lines of all f passes. ``ticks``
-    are the steps of one sample, ``periods`` those of one tick; ``latency_ms`` is ticks * periods. ``on_chip`` False: in no total.
+    Patches are (width, height, channels), as the paper prints them: ``patch_in`` of the first
+    source, ``patches_in`` of every source. ``f`` is the axon extension. ``axons`` (lines of all f
+    passes) and ``columns`` are those in use on one core. The densities are shares, 0..1 (Eqs 14 to
+    16). ``ticks`` are the steps of one sample, ``periods`` those of one tick, ``latency_ms`` is of
+    ticks * periods. A layer that is not ``on_chip`` belongs to no total.
     """
 
     name: str
@@ -49,7 +54,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """Sums over the rows on chip. ``ticks`` is the length of a pipeline of all layers for one sample, ``fps`` = 1 / latency."""
+    """Sums over the rows on chip.
+
+    ``ticks`` is the length of a pipeline of all layers for one sample, ``fps`` = 1 / latency.
+    """
 
     cores: int
     ticks: int
@@ -59,14 +67,18 @@ class Totals:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
-    """A row for each layer that fits, in order. ``lacks`` is a sentence on the first resource that does not suffice, else None."""
+class Periods:
+    """A row for each layer that fits, in order.
+
+    ``lacks`` is a sentence on the first layer that no core holds, None if there is none.
+    """
 
     rows: list[Row]
     totals: Totals
     lacks: str | None
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON form: layers, totals, lacks."""
         return {
             "layers": [asdict(row) for row in self.rows],
             "totals": asdict(self.totals),
@@ -74,24 +86,21 @@ class Fit:
         }
 
 
-def fit(net: Sequence[Layer] | Network, chip: Chip, *, reading: Reading = Reading.FEWEST) -> Fit:
-    """Map every layer of ``net`` onto cores of ``chip`` of their own. A network is mapped population by population."""
-    rows: list[Row] = []
-    lacks: list[str] = []
+def dense_periods(
+    net: Sequence[Layer] | Network, chip: Chip, *, reading: Reading = Reading.FEWEST
+) -> Periods:
+    """Every layer of ``net`` on cores of ``chip`` of its own; of a network every population.
+
+    InputError for a network that needs a feature that ``chip`` lacks.
+    """
     if isinstance(net, Network):
+        check_features(net, chip)
         steps, depth, layers = net.steps, net.ticks - net.steps, network_layers(net, chip)
-        try:
-            check_features(net, chip)
-            _check_delays(net, chip)
-        except InputError as error:
-            lacks.append(str(error))
     else:
         steps, depth, layers = 1, sum(layer.on_chip for layer in net) - 1, list(net)
-    for layer in layers:
-        try:
-            rows.append(_row(_search(layer, chip, reading), chip, steps))
-        except InputError as error:
-            lacks.append(str(error))
+    patches = [_patch(layer, chip, reading) for layer in layers]
+    rows = [_row(patch, chip, steps) for patch in patches if isinstance(patch, Patch)]
+    lacks = [patch.sentence for patch in patches if isinstance(patch, Reason)]
     inside = [row for row in rows if row.on_chip]
     periods = sum(row.periods for row in inside)
     latency = _milliseconds(steps * periods, chip)
@@ -102,7 +111,7 @@ def fit(net: Sequence[Layer] | Network, chip: Chip, *, reading: Reading = Readin
         latency_ms=latency,
         fps=1e3 / latency if latency else 0.0,
     )
-    return Fit(rows=rows, totals=totals, lacks=lacks[0] if lacks else None)
+    return Periods(rows=rows, totals=totals, lacks=lacks[0] if lacks else None)
 
 
 def period_cycles(chip: Chip) -> int:
@@ -110,16 +119,25 @@ def period_cycles(chip: Chip) -> int:
     return chip.axons * chip.derived.words
 
 
-def _search(layer: Layer, chip: Chip, reading: Reading) -> Patch:
+def _patch(layer: Layer, chip: Chip, reading: Reading) -> Patch | Reason:
     k_wei = -(-layer.k_wei // chip.digit_bits) * chip.digit_bits
     columns = usable_columns(chip, k_wei)
     if not columns:
-        raise InputError(
-            f"columns of a weight of layer {layer.name!r} must be at most {min(chip.lanes * chip.digit_bits, chip.columns)} "
-            f"on this chip (one word of {chip.lanes} lanes), not {k_wei}: take fewer bits"
+        most = min(chip.lanes * chip.digit_bits, chip.columns)
+        return Reason(
+            f"columns of a weight of layer {layer.name!r} must be at most {most} on this chip "
+            f"(one word of {chip.lanes} lanes), not {k_wei}: take fewer bits"
         )
-    patch = search(replace(layer, k_wei=k_wei), axons=chip.axons, columns=columns, reading=reading)
-    return replace(patch, columns=chip.columns)  # densities are of the whole core
+    patch = find(
+        replace(layer, k_wei=k_wei),
+        axons=chip.axons,
+        columns=columns,
+        extension_max=chip.extension,
+        reading=reading,
+    )
+    if isinstance(patch, Reason):
+        return patch
+    return replace(patch, columns=chip.columns)  # densities are shares of the whole core
 
 
 def _row(patch: Patch, chip: Chip, steps: int) -> Row:
@@ -145,14 +163,4 @@ def _row(patch: Patch, chip: Chip, steps: int) -> Row:
 
 
 def _milliseconds(periods: int, chip: Chip) -> float:
-    return periods * period_cycles(chip) * 1e3 / CLOCK_HZ
-
-
-def _check_delays(net: Network, chip: Chip) -> None:
-    for edge in net.edges:
-        delay = net.physical_delay(edge)
-        if delay > chip.delay_max:
-            raise InputError(
-                f"physical delay of edge {edge.source}->{edge.target} must be at most {chip.delay_max} on this chip "
-                f"(delay_max), not {delay}"
-            )
+    return periods * period_cycles(chip) * 1e3 / clock_of(chip)

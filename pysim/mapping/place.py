@@ -24,7 +24,7 @@ from spikeloop.pysim.network.elements import Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.front import PimFront
 
-__all__ = ["fits", "place", "with_macro"]
+__all__ = ["MOST_OUTPUTS", "fits", "place", "with_macro"]
 
 MOST_OUTPUTS = 1 << 16
 """Neurons that the 16-bit address of an output event can name."""

@@ -61,7 +61,12 @@ def mapped(folder: Path, capfd: pytest.CaptureFixture[str]) -> Path:
         "--json",
     )
     assert status == 0
-    assert json.loads(out)["cores_of"] == {"hidden1": 3, "output": 1}
+    document = json.loads(out)
+    assert document["cores_of"] == {"hidden1": 3, "output": 1}
+    assert document["reason"].startswith(
+        "words of network 'recurrent' must be at most 2 (16 columns "
+    )
+    assert json.loads((folder / "mesh" / "mesh.json").read_text())["reason"] == document["reason"]
     return folder / "mesh"
 
 
@@ -148,8 +153,8 @@ def late(delay: int) -> Network:
         (
             late(5),
             "tiny,delay_max=3",
-            "populations that feed each other (hidden1) must lie on one core together, because cores that take turns run "
-            "one after the other; but physical delay of the edges from population 'hidden1' must be at most 3 on this chip (delay_max), not 5",
+            "physical delay of the edges from population 'hidden1' must be at most 3 on this chip "
+            "(delay_max), not 5",
         ),
         (
             late(5),

@@ -96,6 +96,13 @@ def test_samples_are_independent_of_their_company(seed: int) -> None:
             )
 
 
+def test_one_core_that_holds_all_needs_no_reason() -> None:
+    chip = small.CHIP.replace(mesh_width=2)
+    assert map_mesh(star(targets=1), chip).reason is None
+    reason = map_mesh(star(targets=3), chip.replace(mesh_height=3, columns=8)).reason
+    assert reason and reason.startswith("words of network 'star' must be at most 1 (8 columns")
+
+
 def star(*, targets: int, delay: int = 1) -> Network:
     """One neuron a that always spikes, and ``targets`` neurons that listen to it, ahead of the output."""
     listeners = [Population.make(f"t{i}", 1, weight_bits=4, start=1) for i in range(targets)]

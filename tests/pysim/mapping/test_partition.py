@@ -17,8 +17,8 @@ from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image, pack
 from spikeloop.pysim.mapping import published as zoo
-from spikeloop.pysim.mapping.fit import fit
 from spikeloop.pysim.mapping.partition import cut, groups, partition
+from spikeloop.pysim.mapping.periods import dense_periods
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
@@ -283,7 +283,7 @@ def test_vgg_is_packed_part_by_part(
         )
     assert cores.total() == 3520
     assert list(cores.values()) == [
-        row.cores for row in fit(zoo.layers("zou-vgg:4"), chip).rows if row.on_chip
+        row.cores for row in dense_periods(zoo.layers("zou-vgg:4"), chip).rows if row.on_chip
     ]
     assert neurons == {p.name: p.size for p in network.populations}
 
@@ -302,11 +302,13 @@ def test_round_trip(saved) -> None:
     program, folder = saved
     again = load_bundle(folder)
     assert isinstance(again, Program)
-    assert (again.chip, again.network, again.populations) == (
+    assert (again.chip, again.network, again.populations, again.reason) == (
         program.chip,
         program.network,
         program.populations,
+        program.reason,
     )
+    assert program.reason and program.reason.startswith("axons of network 'conv' must be at most")
     for a, b in zip(program.parts, again.parts, strict=True):
         assert (
             all(np.array_equal(a.lines[n], b.lines[n]) for n in a.lines)

@@ -1,4 +1,4 @@
-"""What `fit` reports: the latency formula, networks from files, the first resource that does not suffice."""
+"""Dense periods of the paper: the latency formula, networks from files, the first resource that does not suffice."""
 
 import json
 import math
@@ -12,9 +12,9 @@ from hypothesis import given
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.mapping import published as zoo
-from spikeloop.pysim.mapping.fit import fit, period_cycles
 from spikeloop.pysim.mapping.layers import network_layers, usable_columns
 from spikeloop.pysim.mapping.patches import Layer
+from spikeloop.pysim.mapping.periods import dense_periods, period_cycles
 from spikeloop.pysim.mapping.place import place
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
@@ -68,12 +68,14 @@ def conv_network(**changes: int) -> Network:
 
 def test_a_period_of_the_paper_has_13824_cycles() -> None:
     assert period_cycles(CHIP) == 13824
-    assert fit(zoo.layers("zou-lenet:1"), CHIP).rows[0].latency_ms == pytest.approx(13824 / 252e3)
+    assert dense_periods(zoo.layers("zou-lenet:1"), CHIP).rows[0].latency_ms == pytest.approx(
+        13824 / 252e3
+    )
 
 
 @pytest.mark.parametrize("name", zoo.NAMES)
 def test_latency_is_whole_periods_of_64_cores(name: str) -> None:
-    result = fit(zoo.layers(name), CHIP)
+    result = dense_periods(zoo.layers(name), CHIP)
     assert result.lacks is None
     for row in result.rows:
         assert Fraction(row.latency_ms).limit_denominator(10**6) == Fraction(
@@ -90,7 +92,7 @@ def test_latency_is_whole_periods_of_64_cores(name: str) -> None:
 
 def test_a_network_is_mapped_population_by_population() -> None:
     net = conv_network()
-    result = fit(net, CHIP)
+    result = dense_periods(net, CHIP)
     assert result.lacks is None
     assert [row.name for row in result.rows] == ["conv", "pool", "out"]
     for row, layer in zip(result.rows, network_layers(net, CHIP), strict=True):
@@ -121,7 +123,7 @@ def test_a_network_is_mapped_population_by_population() -> None:
 
 
 def test_the_report_is_json() -> None:
-    document = json.loads(json.dumps(fit(zoo.layers("zou-vgg:2"), CHIP).to_dict()))
+    document = json.loads(json.dumps(dense_periods(zoo.layers("zou-vgg:2"), CHIP).to_dict()))
     assert document["layers"][0]["patch_in"] == [4, 3, 64]
     assert set(document) == {"layers", "totals", "lacks"}
 
@@ -129,7 +131,7 @@ def test_the_report_is_json() -> None:
 def test_the_first_resource_that_does_not_suffice() -> None:
     wide = Layer(name="wide", target=(1, 1, 1), sources=(Layer.dense((80000, 1, 1), (1, 1, 1)),))
     wider = Layer(name="wider", target=(1, 1, 1), sources=(Layer.dense((90000, 1, 1), (1, 1, 1)),))
-    result = fit(
+    result = dense_periods(
         [*zoo.layers("zou-lenet:1")[:2], wide, wider, *zoo.layers("zou-lenet:1")[2:]], CHIP
     )
     assert len(result.rows) == 6  # those that fit are reported
@@ -149,28 +151,35 @@ def test_the_first_resource_that_does_not_suffice() -> None:
         (
             {},
             CHIP.replace(lanes=4),
-            "columns of a weight of layer 'out' must be at most 4 on this chip (one word of 4 lanes), not 5",
+            "weight_bits of population 'out' must be at most 4 (one word of 4 lanes of 1 bits) on this chip, not 5",
         ),
     ],
     ids=["membrane_bits", "word"],
 )
 def test_what_this_chip_cannot_do(changes: dict[str, int], chip: Chip, sentence: str) -> None:
-    assert (fit(conv_network(**changes), chip).lacks or "").startswith(sentence)
+    with pytest.raises(InputError) as error:
+        dense_periods(conv_network(**changes), chip)
+    assert str(error.value) == sentence
 
 
-def test_a_delay_that_the_chip_does_not_have() -> None:
-    net = Network(
-        name="net",
-        inputs=(Input(name="x", size=2),),
-        steps=2,
-        output="out",
-        populations=(Population.make("out", 2),),
-        edges=(Edge(source="x", target="out", weights=np.ones((2, 2), np.int32), delay=4),),
+def test_a_weight_wider_than_a_word() -> None:
+    result = dense_periods(zoo.layers("zou-lenet:1"), CHIP.replace(lanes=1))
+    assert not result.rows and result.lacks == (
+        "columns of a weight of layer '16C5' must be at most 1 on this chip (one word of 1 lanes), "
+        "not 2: take fewer bits"
     )
-    assert (
-        fit(net, PRESETS["full"]).lacks
-        == "physical delay of edge x->out must be at most 3 on this chip (delay_max), not 4"
-    )
+
+
+def test_a_chip_without_axon_extension_holds_less() -> None:
+    lacks = dense_periods(zoo.layers("zou-lenet:4"), CHIP.replace(extension=1)).lacks
+    assert lacks and "1,152 lines (1,152 axons, extended 1 times), not 1,600" in lacks
+
+
+@pytest.mark.parametrize(("name", "clock"), [("zou2021", 252e6), ("ulx3s-85f", 25e6)])
+def test_latency_is_at_the_clock_of_the_preset(name: str, clock: float) -> None:
+    chip = PRESETS[name]
+    (row,) = dense_periods(zoo.layers("zou-lenet:1")[:1], chip).rows
+    assert row.latency_ms == pytest.approx(row.periods * period_cycles(chip) / clock * 1e3)
 
 
 @given(st.integers(1, 16), st.integers(1, 40), st.integers(1, 12), st.sampled_from([1, 2, 4]))
@@ -214,7 +223,7 @@ def test_a_population_without_edges_takes_no_axons() -> None:
         populations=(Population.make("out", 3, bias=1),),
         edges=(),
     )
-    (row,) = fit(net, CHIP).rows
+    (row,) = dense_periods(net, CHIP).rows
     assert (row.patch_in, row.axons, row.f, row.cores) == ((0, 0, 0), 0, 1, 1)
 
 

@@ -1,14 +1,18 @@
 """pysim/mapping/place.py: what goes where, what shares a word, and what does not fit for want of what."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+from spikeloop.pysim.bundle.mesh import MeshImage, map_mesh
+from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_NONE, ROUTE_OUT
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.mapping.place import place
+from spikeloop.pysim.mapping.features import Reason
+from spikeloop.pysim.mapping.place import fits, place
 from spikeloop.pysim.mapping.placement import Placement, describe
 from spikeloop.pysim.network.elements import (
     Edge,
@@ -191,6 +195,25 @@ REFUSED: dict[str, tuple[Any, Chip, str]] = {
         CHIP,
         r"weight_bits of population 'hid' must be at most 8 \(one word of 8 lanes of 1 bits\) on this chip, not 16",
     ),
+    "digits": (
+        lambda: network(
+            inputs=(Input(name="x", size=8),),
+            edges=(
+                Edge(source="x", target="hid", weights=np.zeros((8, 3), np.int32)),
+                edge("hid", "out"),
+            ),
+            hidden={"weight_bits": 8},
+        ),
+        CHIP.replace(columns=8, extension=2),
+        "weight_bits of population 'hid' must be at most 4 .* axon extension 2.*, not 8",
+    ),
+    "outputs": (
+        lambda: network(
+            populations=(Population.make("out", 65537, weight_bits=1),), edges=(), inputs=()
+        ),
+        CHIP.replace(columns=1024),
+        r"output population 'out' must have at most 65536 neurons \(16-bit addresses\), not 65537",
+    ),
     "pages": (
         lambda: network(out={"pages": 4}),
         CHIP,
@@ -246,10 +269,31 @@ REFUSED: dict[str, tuple[Any, Chip, str]] = {
 }
 
 
+MENDED_BY_MORE_CORES = ("axons", "words", "words with extension", "two delays", "outputs", "digits")
+
+
 @pytest.mark.parametrize(("make", "chip", "message"), REFUSED.values(), ids=REFUSED)
 def test_refused_for_want_of(make: Any, chip: Chip, message: str) -> None:
     with pytest.raises(InputError, match=message):
         place(make(), chip)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_only_what_more_cores_mend_is_a_reason(name: str) -> None:
+    make, chip, message = REFUSED[name]
+    if name in MENDED_BY_MORE_CORES:
+        reason = fits(make(), chip)
+        assert isinstance(reason, Reason) and re.match(message, reason.sentence)
+        program = compile_program(make(), chip)
+        assert isinstance(program, Program) and program.reason == reason.sentence
+    else:
+        for refuses in (fits, compile_program, map_on_mesh):
+            with pytest.raises(InputError, match=message):
+                refuses(make(), chip)
+
+
+def map_on_mesh(network: Network, chip: Chip) -> MeshImage:
+    return map_mesh(network, chip.replace(mesh_width=4, mesh_height=4))
 
 
 def test_an_output_with_targets_keeps_its_local_route() -> None:

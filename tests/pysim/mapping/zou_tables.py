@@ -1,6 +1,6 @@
 """Tables 2, 3 and 7 to 11 of Zou et al. 2021 as printed, ours beside them, and the part of docs/mapping.md that shows both.
 
-``python -m tests.pysim.mapping.zou_tables`` writes that part. A cell of ours is computed by pysim.mapping.fit; nothing here feeds it.
+``python -m tests.pysim.mapping.zou_tables`` writes that part. A cell of ours is computed by pysim.mapping.periods; nothing here feeds it.
 """
 
 from collections import Counter
@@ -11,8 +11,8 @@ from functools import cache
 
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.common.files import write_atomic
-from spikeloop.pysim.mapping.fit import Fit, fit
 from spikeloop.pysim.mapping.patches import Reading
+from spikeloop.pysim.mapping.periods import Periods, dense_periods
 from spikeloop.pysim.mapping.published import layers
 from tests.conftest import ROOT
 
@@ -169,8 +169,8 @@ def patch_text(patch_in: str, patch_out: str, f: str) -> str:
 
 
 @cache
-def ours(net: str, spikes: int, reading: Reading) -> Fit:
-    return fit(layers(f"{net}:{spikes}"), preset("zou2021"), reading=reading)
+def ours(net: str, spikes: int, reading: Reading) -> Periods:
+    return dense_periods(layers(f"{net}:{spikes}"), preset("zou2021"), reading=reading)
 
 
 def cells(reading: Reading = Reading.FEWEST) -> Iterator[Cell]:
