@@ -57,11 +57,13 @@ hil-faults: install ## a million faulted frames between driver and host link; th
 coverage: install ## line, toggle and functional coverage of the RTL
 	$(BIN)/python -m tests.campaigns.coverage
 
-lint: install ## style and likely mistakes
+lint: install ## style, format and likely mistakes
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 format: install ## mend what lint can mend
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 typecheck: install ## types
 	$(BIN)/mypy

@@ -1,4 +1,4 @@
-"""The public names and the modules they live in: read by type checkers, by completion and at import."""
+"""The public names and their modules: read by type checkers, by completion and at import."""
 
 from .cosim.backend import Backend
 from .cosim.backends import open_backend

@@ -1,8 +1,9 @@
-"""The built wheel alone is a working spikeloop: harness sources, Verilog primitives and templates are inside.
+"""Each form of the package is a working spikeloop, and gives one top-level name.
 
-The wheel goes into an empty environment outside the repository. So that this takes seconds, its dependencies are those
-already installed here (the versions of requirements.lock), seen through one ``.pth`` line; of our own packages nothing comes
-through it, because editable installs work by ``.pth`` files of their own, which such a line does not follow. The test checks that.
+The forms are the wheel, the wheel made from the source archive, and an editable install. Each goes
+into an empty environment outside the repository. Its dependencies are those already installed here
+(the versions of requirements.lock), seen through one ``.pth`` line: no download. Nothing of ours
+comes through that line, because Python does not follow the ``.pth`` files of a folder it adds.
 """
 
 import json
@@ -10,11 +11,13 @@ import os
 import subprocess
 import sys
 import sysconfig
-import zipfile
+import tarfile
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
+import spikeloop
 from tests.conftest import ROOT
 from tests.make.images import write_images
 
@@ -22,15 +25,50 @@ PACKAGES = ("cosim", "golden", "hdl", "pysim")
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("package")]
 
+PROBE = """
+import importlib, importlib.metadata, json, os, sysconfig
+from pathlib import Path
+import spikeloop
 
-def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {
-        k: v
-        for k, v in os.environ.items()
-        if not k.startswith(("PYTHON", "VIRTUAL_ENV", "VERILATOR", "PYTEST", "COV"))
-    }
+def file_of(name):
+    try:
+        return str(importlib.import_module(name).__file__)
+    except ImportError as error:
+        return type(error).__name__
+
+folder = Path(spikeloop.__file__).parent
+beside = {*folder.parent.iterdir(), *Path(sysconfig.get_path("purelib")).iterdir()}
+print(json.dumps({
+    "folder": str(folder),
+    "beside": sorted({p.stem for p in beside if p.stem.isidentifier() and p.suffix != ".pth"}),
+    "files": [os.path.relpath(os.path.join(root, file), folder)
+              for root, _, files in os.walk(folder, followlinks=True) for file in files],
+    "metadata": str(importlib.metadata.distribution("spikeloop").locate_file("")),
+    "versions": [spikeloop.__version__, importlib.metadata.version("spikeloop")],
+    "names": {name: getattr(spikeloop, name).__module__ for name in spikeloop.__all__},
+    "dir": dir(spikeloop),
+    "bare": {name: file_of(name) for name in ("cosim", "golden", "hdl", "pysim")},
+}))
+"""
+
+
+class Installed(NamedTuple):
+    """One form, installed into an environment of its own."""
+
+    form: str
+    home: Path
+    """The folder that ``spikeloop`` must come from: the environment, or the tree if editable."""
+    bin: Path
+    cache: Path
+    """Where compiled models are kept: one new folder for all forms, so one build serves all."""
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """What a command prints, without the variables of this environment."""
+    foreign = ("PYTHON", "VIRTUAL_ENV", "VERILATOR", "PYTEST", "COV")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     done = subprocess.run(
-        [str(c) for c in command],
+        [str(word) for word in command],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -38,130 +76,134 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.Compl
         check=False,
     )
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
-    return done
+    return done.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run(
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        folder,
-        ROOT,
-        cwd=folder,
-    )
-    (file,) = folder.glob("*.whl")
-    return file
+def build(form: str, source: Path, folder: Path) -> Path:
+    """The archive of a form ("wheel", "sdist", "editable"): made by the backend, as pip asks it."""
+    code = f"import build; print(build.ProjectBuilder('.').build({form!r}, {str(folder)!r}))"
+    return Path(run(sys.executable, "-c", code, cwd=source).splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel in it; returns its bin folder."""
-    folder = tmp_path_factory.mktemp("environment")
-    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
+def environment(wheel: Path, folder: Path) -> Path:
+    """A new environment with the wheel in it and the dependencies in sight; returns its ``bin``."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     python = folder / "bin" / "python"
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        python,
-        "install",
-        "-q",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--no-index",
-        wheel,
-        cwd=folder,
-    )
-    site = Path(
-        run(
-            python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder
-        ).stdout.strip()
-    )
-    here = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    (site / "dependencies.pth").write_text("".join(f"{path}\n" for path in sorted(here)))
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    run(*pip, "install", "-q", "--no-deps", "--no-index", wheel, cwd=folder)
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(run(python, "-c", code, cwd=folder).strip())
+    here = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    (site / "dependencies.pth").write_text("".join(f"{path}\n" for path in here))
     return folder / "bin"
 
 
 @pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source archive, unpacked."""
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(build("sdist", ROOT, folder)) as archive:
+        archive.extractall(folder, filter="data")
+    (source,) = (path for path in folder.iterdir() if path.is_dir())
+    return source
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", params=["wheel", "sdist", "editable"])
+def installed(
+    request: pytest.FixtureRequest,
+    unpacked: Path,
+    cache: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Installed:
+    folder = tmp_path_factory.mktemp(request.param)
+    source = unpacked if request.param == "sdist" else ROOT
+    wheel = build("editable" if request.param == "editable" else "wheel", source, folder)
+    binaries = environment(wheel, folder / "environment")
+    home = ROOT if request.param == "editable" else binaries.parent
+    return Installed(request.param, home, binaries, cache)
+
+
+@pytest.fixture(scope="module")
+def probe(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a program in the environment sees."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    seen: dict[str, Any] = json.loads(run(installed.bin / "python", "-c", PROBE, cwd=folder))
+    return seen
+
+
+@pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MNIST's four files with 4 x 4 images of two classes, bright above or bright below: a net of 16-6-2 tells them apart."""
+    """MNIST's four files with images of 4 x 4 and two classes: a net of 16-6-2 tells them apart."""
     return write_images(tmp_path_factory.mktemp("images"), gzipped=True)
 
 
-def test_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+def test_spikeloop_is_the_one_name(installed: Installed, probe: dict[str, Any]) -> None:
+    assert probe["beside"] == ["spikeloop"]
+    assert Path(probe["folder"]).is_relative_to(installed.home)
+    assert probe["bare"] == dict.fromkeys(PACKAGES, "ModuleNotFoundError")
+
+
+def test_the_version_is_that_of_the_metadata(installed: Installed, probe: dict[str, Any]) -> None:
+    assert Path(probe["metadata"]).is_relative_to(installed.bin.parent)
+    assert probe["versions"] == [spikeloop.__version__] * 2
+
+
+def test_public_names_load(probe: dict[str, Any]) -> None:
+    assert set(probe["names"]) == set(spikeloop.__all__) <= set(probe["dir"])
+    assert all(module.startswith("spikeloop.") for module in probe["names"].values())
+
+
+def test_every_file_is_inside(probe: dict[str, Any]) -> None:
     listing = subprocess.run(
         ["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if listing.returncode:
         pytest.skip("not a git checkout: no list of tracked files")
     tracked = {name for name in listing.stdout.splitlines() if (ROOT / name).is_file()}
-    inside = set(zipfile.ZipFile(wheel).namelist())
-    assert tracked - inside == set()
-    assert {name.split("/")[0] for name in inside} - set(PACKAGES) == {
-        next(n for n in inside if n.endswith("/METADATA")).split("/")[0]
-    }
+    assert {name.rpartition(".")[2] for name in tracked} >= {"py", "v", "cpp", "html", "js", "gz"}
+    assert tracked | {"py.typed", "__init__.pyi"} <= set(probe["files"])
 
 
-def test_packages_come_from_the_wheel(environment: Path, tmp_path: Path) -> None:
-    code = f"import {', '.join(PACKAGES)}; print(*(p.__file__ for p in ({', '.join(PACKAGES)})), sep='\\n')"
-    files = run(environment / "python", "-c", code, cwd=tmp_path).stdout.split()
-    assert len(files) == len(PACKAGES)
-    assert all(Path(file).is_relative_to(environment.parent) for file in files)
-
-
-def test_command_shows_its_help(environment: Path, tmp_path: Path) -> None:
-    text = run(environment / "spikeloop", "--help", cwd=tmp_path).stdout
-    assert all(
-        verb in text
-        for verb in ("train", "quantize", "map", "verilog", "sim", "compare", "export", "bench")
+def test_type_checkers_see_the_classes(installed: Installed, tmp_path: Path) -> None:
+    pytest.importorskip("mypy", reason="mypy is not installed: pip install 'spikeloop[dev]'")
+    (tmp_path / "user.py").write_text(
+        "from spikeloop import Network, verify\nreveal_type(Network)\nreveal_type(verify)\n"
     )
+    foreign = ("torch", "numpy", "amaranth", "matplotlib", "rich", "typer", "jinja2")
+    skipped = "".join(f"[mypy-{name}.*]\nfollow_imports = skip\n" for name in foreign)
+    (tmp_path / "mypy.ini").write_text(f"[mypy]\nignore_missing_imports = true\n{skipped}")
+    python = f"--python-executable={installed.bin / 'python'}"
+    printed = run(sys.executable, "-m", "mypy", python, "user.py", cwd=tmp_path)
+    assert "spikeloop.pysim.network.graph.Network" in printed
+    assert "spikeloop.cosim.compare.result.Result" in printed
 
 
-def test_small_sim_from_an_empty_folder(environment: Path, images: Path, tmp_path: Path) -> None:
-    """Builds the RTL with its own sources: the cache is new, so nothing can come from an earlier build of the repository."""
-    cache, work = tmp_path / "cache", tmp_path / "work"
-    work.mkdir()
-    done = run(
-        environment / "spikeloop",
-        "sim",
-        "--config",
-        "16-6-2",
-        "--bits",
-        "4",
-        "--chip",
-        "tiny",
-        "--data",
-        images,
-        "--samples",
-        "8",
-        "--epochs",
-        "6",
-        "--backends",
-        "golden,pysim,verilator",
-        "--output",
-        "out",
-        "--json",
-        cwd=work,
+def test_small_sim_from_an_empty_folder(installed: Installed, images: Path, tmp_path: Path) -> None:
+    """The RTL is built from the installed sources: the cache began empty, its keys hold them."""
+    net = ["--config", "16-6-2", "--bits", "4", "--chip", "tiny", "--epochs", "6"]
+    rest = ["--backends", "golden,pysim,verilator", "--samples", "8", "--output", "out", "--json"]
+    printed = run(
+        installed.bin / "spikeloop",
+        *("sim", "--data", images, *net, *rest),
+        cwd=tmp_path,
         HOME=str(tmp_path),
-        XDG_CACHE_HOME=str(cache),
+        XDG_CACHE_HOME=str(installed.cache),
     )
-    summary = json.loads(done.stdout)
-    assert summary["different"] == 0
-    assert summary["samples"] == 8
+    summary = json.loads(printed)
+    assert (summary["different"], summary["samples"]) == (0, 8)
     assert summary["neuron_ticks"] > 0
     assert summary["cycles_predicted"] == summary["cycles_measured"]
-    for name in (
-        "network.safetensors",
-        "image/manifest.json",
-        "stimulus.npz",
-        "report.html",
-        "summary.json",
-    ):
-        assert (work / "out" / name).stat().st_size > 0
+    for name in ("network.safetensors", "image/manifest.json", "stimulus.npz", "report.html"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
+
+
+def test_an_unpacked_archive_can_be_edited(unpacked: Path, tmp_path: Path) -> None:
+    """It holds no links; the hook of hatch_build.py makes them."""
+    python = environment(build("editable", unpacked, tmp_path), tmp_path / "environment") / "python"
+    code = "import spikeloop.pysim.chip.params as module; print(module.__file__)"
+    assert Path(run(python, "-c", code, cwd=tmp_path).strip()).is_relative_to(unpacked)
