@@ -107,11 +107,12 @@ def train(
     A training that was killed goes on from OUTPUT.training when it is started again.
     """
     with _output(json) as out:
-        from spikeloop.cosim.flow.sim import parse_layers, writable
+        from spikeloop.cosim.flow.plan import parse_layers
         from spikeloop.golden.data.datasets import load_mnist
         from spikeloop.golden.data.encoders import Encoder
         from spikeloop.golden.training.train import TrainConfig
         from spikeloop.golden.training.train import train as fit
+        from spikeloop.pysim.common.files import writable
 
         settings = TrainConfig(
             layers=parse_layers(config),
@@ -187,9 +188,10 @@ def quantize(
 ) -> None:
     """Round a float net to integers and shift leaks, and say per layer what that did to it."""
     with _output(json) as out:
-        from spikeloop.cosim.flow.sim import quantize_net, writable
+        from spikeloop.cosim.stages.quantize import quantize_net
         from spikeloop.golden.data.datasets import load_mnist
         from spikeloop.golden.nets.layers import FloatNet
+        from spikeloop.pysim.common.files import writable
 
         net, images = FloatNet.load(float_net), load_mnist(data)
         writable(output.parent)
@@ -311,7 +313,7 @@ def verilog(
 ) -> None:
     """Write the Verilog of a chip."""
     with _output(json) as out:
-        from spikeloop.cosim.flow.sim import write_verilog
+        from spikeloop.cosim.stages.verilog import write_verilog
         from spikeloop.pysim.bundle.open import load_bundle
         from spikeloop.pysim.chip.params import preset
 
@@ -347,7 +349,8 @@ def sim(
 ) -> None:
     """Train, quantize, map, generate, simulate and compare, in one folder; what is unchanged is kept."""
     with _output(json) as out:
-        from spikeloop.cosim.flow.sim import Plan, parse_layers, simulate
+        from spikeloop.cosim.flow.plan import Plan, parse_layers
+        from spikeloop.cosim.flow.sim import simulate
 
         plan = Plan(
             layers=parse_layers(config),

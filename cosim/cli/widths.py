@@ -36,7 +36,7 @@ def widths(
 ) -> None:
     """Quantise a float net to 2 to 10 bits, all layers and each alone: accuracy, columns, silent and always firing neurons."""
     with output(json) as out:
-        from spikeloop.cosim.flow.sim import calibration
+        from spikeloop.cosim.stages.quantize import calibration
         from spikeloop.golden.data.datasets import load_mnist
         from spikeloop.golden.nets.layers import FloatNet
         from spikeloop.golden.quantize.quantize import Quantizer

@@ -52,7 +52,7 @@ def pretrained(
     """Write a trained net that comes with the package, and test images encoded as its stimulus."""
     with output(json) as out:
         from spikeloop.cosim.flow.pretrained import write_pretrained
-        from spikeloop.cosim.flow.sim import writable
+        from spikeloop.pysim.common.files import writable
 
         writable(folder)
         network, stimulus = write_pretrained(net, data, samples, folder)
@@ -130,9 +130,9 @@ def zoo(
     """Run the nets of all learning rules through one backend, compare every spike and membrane with golden, print one table."""
     with output(json) as out:
         from spikeloop.cosim.flow.pretrained import kept, load
-        from spikeloop.cosim.flow.sim import writable
         from spikeloop.cosim.studies.zoo import CHIP, check_backend, row, train, write_page
         from spikeloop.golden.data.datasets import load_mnist
+        from spikeloop.pysim.common.files import writable
 
         names, images = check_backend(backend), load_mnist(data)
         found = [load(name) for name in nets or kept()]

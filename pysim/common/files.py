@@ -11,7 +11,7 @@ from typing import Any
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["open_seal", "seal", "write_atomic", "write_folder"]
+__all__ = ["open_seal", "seal", "writable", "write_atomic", "write_folder"]
 
 
 def write_atomic(path: str | Path, data: bytes) -> Path:
@@ -33,6 +33,12 @@ def write_atomic(path: str | Path, data: bytes) -> Path:
             f"output file must be writable, not {str(path)!r} ({error.strerror})"
         ) from None
     return path
+
+
+def writable(folder: Path) -> Path:
+    """Make ``folder``; InputError unless files can be written there."""
+    write_atomic(folder / ".writable", b"").unlink()
+    return folder
 
 
 def write_folder(

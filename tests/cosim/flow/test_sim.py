@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spikeloop.cosim.cli.app import main
-from spikeloop.cosim.flow.sim import parse_layers
+from spikeloop.cosim.flow.plan import parse_layers
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.network.graph import Network

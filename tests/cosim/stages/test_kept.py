@@ -1,0 +1,61 @@
+"""cosim/stages/kept.py: a stage is redone if what it is made from, or left, has changed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spikeloop.cosim.stages.kept import Stages
+
+calls: list[str] = []
+
+
+def make(*, output: Path, text: str, source: Path) -> str:
+    output.write_text(text + source.read_text())
+    calls.append(text)
+    if text == "bad":
+        raise ZeroDivisionError
+    return text.upper()
+
+
+make.__module__ = "spikeloop.pysim.common.errors"  # a key is that of a module of ours
+
+
+def run(folder: Path, text: str) -> tuple[str, int]:
+    """What the stage returned, and how often it was called in all."""
+    stages = Stages(folder, lambda _: None)
+    note = stages.run(make, "file", settings={"text": text}, inputs={"source": folder / "source"})
+    return note, len(calls)
+
+
+def test_stages_forget_nothing_that_matters(tmp_path: Path) -> None:
+    """Kept only with the same settings, inputs and output; a stage that fails is not remembered."""
+    calls.clear()
+    (tmp_path / "source").write_text("1")
+    assert run(tmp_path, "x") == ("X", 1)
+    assert run(tmp_path, "x") == ("X", 1)
+    assert run(tmp_path, "y") == ("Y", 2)
+    (tmp_path / "source").write_text("2")
+    assert run(tmp_path, "y") == ("Y", 3)
+    (tmp_path / "file").write_text("edited")
+    assert run(tmp_path, "y") == ("Y", 4)
+    (tmp_path / "file").unlink()
+    assert run(tmp_path, "y") == ("Y", 5)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, "bad")
+    assert json.loads((tmp_path / "stages.json").read_text())["errors"]["note"] == "Y"
+    assert run(tmp_path, "y") == ("Y", 7)
+    for damaged in ("not json", "[]", '{"errors": 1}'):
+        (tmp_path / "stages.json").write_text(damaged)
+        before = len(calls)
+        assert run(tmp_path, "y") == ("Y", before + 1)
+
+
+def test_a_stage_that_sees_more_than_its_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="more than its key"):
+        Stages(tmp_path, lambda _: None).run(lambda output: None, "file", settings={}, inputs={})
+
+
+def test_a_setting_that_is_not_json_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="JSON"):
+        Stages(tmp_path, lambda _: None).run(make, "file", settings={"text": {1}}, inputs={})
