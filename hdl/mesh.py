@@ -23,14 +23,13 @@ from spikeloop.hdl.fabric.fabric import Fabric
 from spikeloop.hdl.fabric.router import in_turn
 from spikeloop.hdl.lib.layout import layout
 from spikeloop.hdl.lib.skid import Skid
+from spikeloop.hdl.names import CORE_MODULE
 from spikeloop.pysim.chip.fabric import Mesh
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.chip.records import event_record, numbered, output_record
 
-__all__ = ["CORE_MODULE", "MeshTop"]
-
-CORE_MODULE = "spikeloop_core"
+__all__ = ["MeshTop"]
 
 
 class MeshTop(wiring.Component):

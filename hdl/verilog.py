@@ -10,10 +10,11 @@ from spikeloop.hdl.board import BoardTop
 from spikeloop.hdl.chip import ChipTop
 from spikeloop.hdl.core.core import Core
 from spikeloop.hdl.core.neuron import SLICE_MODULES, slice_of
-from spikeloop.hdl.mesh import CORE_MODULE, MeshTop
-from spikeloop.hdl.pim.adc import ADC_MODULE, PimAdc
+from spikeloop.hdl.mesh import MeshTop
+from spikeloop.hdl.names import ADC_MODULE, BOARD_TOP, CHIP_TOP, CORE_MODULE, PIM_TOP, UNIT_MODULE
+from spikeloop.hdl.pim.adc import PimAdc
 from spikeloop.hdl.pim.macro import PimMacro
-from spikeloop.hdl.pim.unit import UNIT_MODULE, PimUnit
+from spikeloop.hdl.pim.unit import PimUnit
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import PimParams
@@ -51,15 +52,15 @@ def convert(component: wiring.Component, name: str) -> str:
 def generate(chip: Chip) -> str:
     """The Verilog of a chip; its top module is ``chip``. The same parameters always give the same text."""
     if chip.derived.cores > 1:
-        return _whole(chip, convert(MeshTop(chip), "chip"), convert(Core(chip), CORE_MODULE))
-    return _whole(chip, convert(ChipTop(chip), "chip"))
+        return _whole(chip, convert(MeshTop(chip), CHIP_TOP), convert(Core(chip), CORE_MODULE))
+    return _whole(chip, convert(ChipTop(chip), CHIP_TOP))
 
 
 def generate_board(chip: Chip, *, divisor: int | None = None, virtual: bool = False) -> str:
     """The Verilog of a chip of one core behind its host link; its top module is ``board``. Arguments as in hdl.board."""
     if chip.derived.cores > 1:
         raise InputError(f"chip behind a host link must have one core, not {chip.derived.cores}")
-    return _whole(chip, convert(BoardTop(chip, divisor=divisor, virtual=virtual), "board"))
+    return _whole(chip, convert(BoardTop(chip, divisor=divisor, virtual=virtual), BOARD_TOP))
 
 
 def _whole(chip: Chip, *parts: str) -> str:
@@ -74,7 +75,7 @@ def _whole(chip: Chip, *parts: str) -> str:
 
 def generate_macro(p: PimParams) -> str:
     """The Verilog of a PIM macro alone; its top module is ``pim``."""
-    return "\n".join((convert(PimMacro(p), "pim"), *_macro_parts(p), primitives()))
+    return "\n".join((convert(PimMacro(p), PIM_TOP), *_macro_parts(p), primitives()))
 
 
 def _macro_parts(p: PimParams) -> list[str]:

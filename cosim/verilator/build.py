@@ -23,6 +23,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from spikeloop.cosim.provenance import code, cpu, packages
+from spikeloop.hdl.names import APART_MODULES, CORE_MODULE
 from spikeloop.pysim.chip.fabric import Mesh
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_PIM, PIM, MemoryMap
 from spikeloop.pysim.chip.params import Chip
@@ -45,18 +46,8 @@ __all__ = [
 ]
 
 TOP = "chip"
-CORE_MODULE = "spikeloop_core"  # as in hdl.mesh
-# compiled once, whatever their number: as in hdl.mesh, hdl.core.neuron, hdl.pim.unit and hdl.pim.adc, which load slowly
-APART = "`verilator_config\n" + "".join(
-    f'no_inline -module "{name}"\n'
-    for name in (
-        CORE_MODULE,
-        "spikeloop_leak_slice",
-        "spikeloop_fire_slice",
-        "spikeloop_pim_unit",
-        "spikeloop_pim_adc",
-    )
-)
+# compiled once, whatever their number
+APART = "`verilator_config\n" + "".join(f'no_inline -module "{name}"\n' for name in APART_MODULES)
 VERILATOR_FLAGS = (
     "--cc",
     "-O3",

@@ -18,6 +18,7 @@ from spikeloop.cosim.verilator.build import (
     hdl_key,
     recipe,
 )
+from spikeloop.hdl.names import UNIT_MODULE
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import COUNTERS, PimLayer, PimParams
 from spikeloop.pysim.pim.memories import contents, memories, stream_word
@@ -87,7 +88,7 @@ def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
 
 # Ports that are not looked through, so that there is one function for all units instead of one for each; no names of the simulator's own.
 PUBLIC = "".join(
-    f'public_flat_rd -module "spikeloop_pim_unit" -var "{port}"\n'
+    f'public_flat_rd -module "{UNIT_MODULE}" -var "{port}"\n'
     for port in ("cells", "stuck0", "stuck1")
 )
 FLAGS = (*VERILATOR_FLAGS, "-fno-dfg")

@@ -1,1 +1,1 @@
-"""One crossbar core: axon ring, scanner, accumulators, neuron step, control, load port."""
+"""One crossbar core: accumulators, neuron step, control, memories, load port."""

@@ -27,17 +27,18 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeloop.hdl.core.accumulate import Accumulators, Join
-from spikeloop.hdl.core.axons import AxonRing
 from spikeloop.hdl.core.control import Controller
-from spikeloop.hdl.core.events import EventList
 from spikeloop.hdl.core.loadport import LoadPort, request_layout
 from spikeloop.hdl.core.neuron import NeuronStep
-from spikeloop.hdl.core.scanner import Scanner
+from spikeloop.hdl.events.list import EventList
+from spikeloop.hdl.events.ring import AxonRing
+from spikeloop.hdl.events.scanner import Scanner
 from spikeloop.hdl.fabric.router import packet_layout
 from spikeloop.hdl.lib.lanes import total
 from spikeloop.hdl.lib.layout import layout
 from spikeloop.hdl.lib.ram import RAM
 from spikeloop.hdl.lib.skid import Skid
+from spikeloop.hdl.names import CLOCK_GATE_MODULE
 from spikeloop.hdl.pim.driver import SETTINGS, PimDriver
 from spikeloop.pysim.chip.fabric import Mesh
 from spikeloop.pysim.chip.memory_map import COUNTERS, PIM, PIM_COUNTERS, MemoryMap
@@ -520,7 +521,7 @@ class Core(wiring.Component):
         if self.chip.clock_gates:
             enable = self.enable[stage] | ResetSignal() | domain.rst
             m.submodules[f"{stage}_gate"] = Instance(
-                "spikeloop_clock_gate", i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk
+                CLOCK_GATE_MODULE, i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk
             )
         else:
             m.d.comb += domain.clk.eq(ClockSignal())

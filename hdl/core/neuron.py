@@ -17,6 +17,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeloop.hdl.lib.lanes import Lanes, everywhere, lanes_from_bits
+from spikeloop.hdl.names import FIRE_MODULE, LEAK_MODULE
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import (
     Field,
@@ -197,7 +198,7 @@ class FireStage(wiring.Component):
 
 
 STAGES = {LeakStage: "leak", FireStage: "fire"}  # and their domains
-SLICE_MODULES = {stage: f"spikeloop_{domain}_slice" for stage, domain in STAGES.items()}
+SLICE_MODULES = {LeakStage: LEAK_MODULE, FireStage: FIRE_MODULE}
 
 
 class NeuronStep(wiring.Component):

@@ -10,7 +10,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeloop.hdl.core.scanner import Scanner
+from spikeloop.hdl.events.scanner import Scanner
 from spikeloop.hdl.lib.layout import layout
 from spikeloop.hdl.lib.ram import RAM
 from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip

@@ -9,6 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeloop.hdl.fabric.router import Router, packet_layout
+from spikeloop.hdl.names import CLOCK_GATE_MODULE
 from spikeloop.pysim.chip.fabric import Mesh
 
 __all__ = ["Fabric"]
@@ -43,7 +44,7 @@ class Fabric(wiring.Component):
         if self.clock_gates:
             enable = Cat(router.active for router in routers).any() | ResetSignal()
             m.submodules.gate = Instance(
-                "spikeloop_clock_gate", i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk
+                CLOCK_GATE_MODULE, i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk
             )
         else:
             m.d.comb += domain.clk.eq(ClockSignal())

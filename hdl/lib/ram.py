@@ -9,6 +9,7 @@ from amaranth.hdl import ClockSignal, Instance, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeloop.hdl.names import RAM_MODULE
 from spikeloop.pysim.chip.params import BUS_BITS
 
 __all__ = ["RAM"]
@@ -64,7 +65,7 @@ class RAM(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.ram = Instance(
-            "spikeloop_ram",
+            RAM_MODULE,
             p_NAME=self.name,
             p_WIDTH=self.width,
             p_ROWS=self.rows,

@@ -4,6 +4,8 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeloop.hdl.names import SKID_MODULE
+
 __all__ = ["Skid"]
 
 
@@ -17,7 +19,7 @@ class Skid(wiring.Component):
         m = Module()
         into, out = Value.cast(self.i.payload), Value.cast(self.o.payload)
         m.submodules.skid = Instance(
-            "spikeloop_skid",
+            SKID_MODULE,
             p_WIDTH=len(into),
             i_clk=ClockSignal(),
             i_rst=ResetSignal(),

@@ -16,9 +16,7 @@ from amaranth.lib.wiring import In, Out
 from spikeloop.pysim.pim.layer import MAX_SHIFT, PimParams
 from spikeloop.pysim.pim.memories import GAIN_BITS, OFFSET_BITS, SEED_BITS
 
-__all__ = ["ADC_MODULE", "PimAdc"]
-
-ADC_MODULE = "spikeloop_pim_adc"
+__all__ = ["PimAdc", "table_fields"]
 
 
 class PimAdc(wiring.Component):

@@ -26,8 +26,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeloop.hdl.lib.ram import RAM
-from spikeloop.hdl.pim.adc import ADC_MODULE, table_fields
-from spikeloop.hdl.pim.unit import UNIT_MODULE
+from spikeloop.hdl.names import ADC_MODULE, CLOCK_GATE_MODULE, UNIT_MODULE
+from spikeloop.hdl.pim.adc import table_fields
 from spikeloop.pysim.pim.layer import COUNTERS, PimParams
 from spikeloop.pysim.pim.memories import SEED_BITS, memories
 
@@ -104,7 +104,7 @@ class PimMacro(wiring.Component):
         m.d.comb += domain.rst.eq(ResetSignal())
         enable = self._enable[stage] | ResetSignal()
         m.submodules[f"{stage}_gate"] = Instance(
-            "spikeloop_clock_gate", i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk
+            CLOCK_GATE_MODULE, i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk
         )
 
     def _control(self, m: Module) -> None:

@@ -13,9 +13,7 @@ from amaranth.lib.wiring import In, Out
 from spikeloop.pysim.pim.layer import SEGMENTS, PimParams
 from spikeloop.pysim.pim.memories import KEEP_BITS
 
-__all__ = ["UNIT_MODULE", "PimUnit"]
-
-UNIT_MODULE = "spikeloop_pim_unit"
+__all__ = ["PimUnit"]
 
 
 class PimUnit(wiring.Component):

@@ -6,7 +6,7 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeloop.hdl.core.scanner import Scanner
+from spikeloop.hdl.events.scanner import Scanner
 from spikeloop.pysim.chip.params import SCAN_BITS
 
 

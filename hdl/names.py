@@ -1,0 +1,34 @@
+"""Names of the RTL's modules. Needs no Amaranth: what builds or audits the Verilog reads them here."""
+
+__all__ = [
+    "ADC_MODULE",
+    "APART_MODULES",
+    "BOARD_TOP",
+    "CHIP_TOP",
+    "CLOCK_GATE_MODULE",
+    "CORE_MODULE",
+    "FIRE_MODULE",
+    "LEAK_MODULE",
+    "PIM_TOP",
+    "RAM_MODULE",
+    "SKID_MODULE",
+    "UNIT_MODULE",
+]
+
+# tops of the generated texts (hdl/verilog.py)
+CHIP_TOP = "chip"
+BOARD_TOP = "board"
+PIM_TOP = "pim"
+
+# modules generated once and instantiated many times
+CORE_MODULE = "spikeloop_core"  # a core of a mesh
+LEAK_MODULE = "spikeloop_leak_slice"  # lanes of a wide core's neuron step
+FIRE_MODULE = "spikeloop_fire_slice"
+UNIT_MODULE = "spikeloop_pim_unit"
+ADC_MODULE = "spikeloop_pim_adc"
+APART_MODULES = (CORE_MODULE, LEAK_MODULE, FIRE_MODULE, UNIT_MODULE, ADC_MODULE)
+
+# modules written by hand (hdl/lib/*.v)
+RAM_MODULE = "spikeloop_ram"
+CLOCK_GATE_MODULE = "spikeloop_clock_gate"
+SKID_MODULE = "spikeloop_skid"
