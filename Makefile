@@ -35,7 +35,7 @@ sim: install ## the main job: train, quantise, map, build the RTL, run it on MNI
 	  $(call option,--backends,BACKENDS) $(call option,--chip,CHIP) $(call option,--samples,SAMPLES)
 
 lenet: install ## the four-spike LeNet on many cores: encode images, map, run the RTL, compare every spike and membrane
-	$(BIN)/spikeloop pretrained zou-lenet:4 -o build/lenet $(call option,--data,DATA) $(call option,--samples,SAMPLES)
+	$(BIN)/spikeloop pretrained zou-lenet-4 -o build/lenet $(call option,--data,DATA) $(call option,--samples,SAMPLES)
 	$(BIN)/spikeloop map build/lenet/network.safetensors -o build/lenet/program --chip "$(or $(CHIP),full,extension=4)"
 	$(BIN)/spikeloop compare build/lenet/program --stimulus build/lenet/stimulus.npz $(call option,--backends,BACKENDS)
 

@@ -20,7 +20,7 @@ def fit(
         typer.Argument(
             metavar="NET",
             help="Network file, or a net of Zou et al. with its spikes per value: "
-            "zou-lenet:1, zou-lenet:2, zou-lenet:4, zou-vgg:1, ...",
+            "zou-lenet-1, zou-lenet-2, zou-lenet-4, zou-vgg-1, ...",
         ),
     ],
     chip: ChipName = "zou2021",

@@ -28,11 +28,11 @@ def pretrained(
         str,
         typer.Argument(
             metavar="NET",
-            help="zou-lenet:4, zou-lenet:2 or zou-lenet:1: the LeNet of Zou et al. "
+            help="zou-lenet-4, zou-lenet-2 or zou-lenet-1: the LeNet of Zou et al. "
             "with so many spikes per value; pim-mnist: a net whose first layer is a PIM macro; "
             "or another net of spikeloop zoo.",
         ),
-    ] = "zou-lenet:4",
+    ] = "zou-lenet-4",
     folder: Annotated[
         Path,
         typer.Option("--output", "-o", help="Folder for network.safetensors and stimulus.npz."),

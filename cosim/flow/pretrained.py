@@ -79,8 +79,8 @@ def kept() -> dict[str, Path]:
 
 
 def load(name: str, path: Path | None = None) -> Net:
-    """The kept net ``name`` ("zou-lenet:4" is zou-lenet-4), or the one trained into ``path``; InputError lists the names."""
-    name, files = name.replace(":", "-"), kept()
+    """The kept net ``name``, or the one trained into ``path``; InputError lists the names."""
+    files = kept()
     if path is None and name not in files:
         raise InputError(f"net must be one of {', '.join(files)}, not {name!r}")
     path = path or files[name]

@@ -76,7 +76,7 @@ def write(
     from spikeloop.golden.data.datasets import load_mnist
     from spikeloop.golden.rules.scatter_gather.net import checkpoint
 
-    chip, net = preset("zou2021"), checkpoint("zou-lenet:4")
+    chip, net = preset("zou2021"), checkpoint("zou-lenet-4")
     network = net.to_network(readout_on_chip=True)
     real = Stimulus.pack(net.encode(load_mnist(None).test_images[:images]))
     name = network.inputs[0].name

@@ -1,4 +1,4 @@
-"""Layer descriptions of the paper's networks, by name: ``zou-lenet:1`` .. ``zou-vgg:4`` (Zou et al. 2021, sections 4.1 and 4.3).
+"""Layer descriptions of the paper's networks, by name: ``zou-lenet-1`` .. ``zou-vgg-4`` (Zou et al. 2021, sections 4.1 and 4.3).
 
     LeNet    16C5-16C5-2P2-32C5-2P2-256FC-10FC on 28 x 28                              maps 28, 28, 24, 12, 8, 4, 1
     VGG-Net  64C3 x 3-2P2-128C3 x 2-2P2-256C3 x 2-2P2-512C3 x 2-10FC on 24 x 24        maps 24, 12, 6, 3, 1
@@ -41,7 +41,7 @@ _VGG = (
 # with the map that the first layer hands over (channels, height, width)
 _NETS = {"zou-lenet": ((16, 28, 28), _LENET), "zou-vgg": ((64, 24, 24), _VGG)}
 
-NAMES = tuple(f"{net}:{spikes}" for net in _NETS for spikes in (1, 2, 4))
+NAMES = tuple(f"{net}-{spikes}" for net in _NETS for spikes in (1, 2, 4))
 
 
 def layers(name: str) -> list[Layer]:
@@ -50,7 +50,7 @@ def layers(name: str) -> list[Layer]:
         raise InputError(
             f"network must be a network file or one of {', '.join(NAMES)}, not {name!r}"
         )
-    net, spikes = name.split(":")
+    net, _, spikes = name.rpartition("-")
     source, shapes = _NETS[net]
     found: list[Layer] = []
     for title, channels, kernel, stride, padding in shapes:

@@ -29,7 +29,7 @@ BANKED = "zou2021,banks=2"
     ("chip", "cores", "samples"), [("full,extension=4", 185, 1000), (BANKED, 225, 50)]
 )
 def test_every_spike_and_membrane(chip: str, cores: int, samples: int, tmp_path: Path) -> None:
-    network, stimulus = write_pretrained("zou-lenet:4", None, samples, tmp_path)
+    network, stimulus = write_pretrained("zou-lenet-4", None, samples, tmp_path)
     program = compile_program(network, preset(chip))
     assert isinstance(program, Program) and len(program.parts) == cores
     names = ["golden", "pysim", "verilator"]
@@ -45,7 +45,7 @@ def test_every_spike_and_membrane(chip: str, cores: int, samples: int, tmp_path:
 
 @pytest.mark.slow
 def test_every_layer_on_the_chip() -> None:
-    net, images, samples = checkpoint("zou-lenet:4"), load_mnist(None).test_images, 40
+    net, images, samples = checkpoint("zou-lenet-4"), load_mnist(None).test_images, 40
     network = scatter_gather_whole.to_network(net)
     program = compile_program(network, preset("full,extension=4"))
     assert isinstance(program, Program) and len(program.parts) == 283
@@ -65,7 +65,7 @@ def test_every_layer_on_the_chip() -> None:
 
 @pytest.mark.slow
 def test_the_clock_of_hundreds_of_loads_is_the_schedule_s(tmp_path: Path) -> None:
-    network, stimulus = write_pretrained("zou-lenet:4", None, 20, tmp_path)
+    network, stimulus = write_pretrained("zou-lenet-4", None, 20, tmp_path)
     program = compile_program(network, preset(BANKED))
     assert isinstance(program, Program) and len(program.parts) == 225
     plan = schedule(jobs(program, at_pins(program, measure(program, stimulus).cycles)), batch=10)

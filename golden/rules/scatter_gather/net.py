@@ -260,15 +260,15 @@ def load(path: str | Path) -> ScatterGather:
         raise InputError(f"graph of {what} must be complete, not without {error}") from None
 
 
-def checkpoint(name: str = "zou-lenet:4") -> ScatterGather:
-    """A trained net that comes with the package: ``zou-lenet:K`` of K spikes (docs/scatter_gather.md)."""
-    path = CHECKPOINTS / f"{name.replace(':', '-')}.safetensors"
-    if not path.is_file():
-        have = ", ".join(
-            sorted(":".join(p.stem.rsplit("-", 1)) for p in CHECKPOINTS.glob("zou-*.safetensors"))
-        )
-        raise InputError(f"checkpoint must be one of {have or 'none'}, not {name!r}")
-    return load(path)
+def checkpoint(name: str = "zou-lenet-4") -> ScatterGather:
+    """A trained net that comes with the package.
+
+    ``zou-lenet-K`` has K spikes a neuron (docs/scatter_gather.md).
+    """
+    files = {path.stem: path for path in sorted(CHECKPOINTS.glob("zou-*.safetensors"))}
+    if name not in files:
+        raise InputError(f"checkpoint must be one of {', '.join(files) or 'none'}, not {name!r}")
+    return load(files[name])
 
 
 def _copied(conv: Conv, source: int, target: int) -> Conv:

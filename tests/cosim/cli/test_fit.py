@@ -56,7 +56,7 @@ def test_a_net_by_name_as_json(name: str, capfd: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_table_for_people(capfd: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = spikeloop(capfd, "fit", "zou-lenet:4")
+    status, out, _ = spikeloop(capfd, "fit", "zou-lenet-4")
     assert status == 0
     words = [" ".join(line.split()) for line in out.splitlines()]
     assert "1 16C5 6*6*16 2*2*16 2 144 2,304 1,024 1.00 1.00 0.69 3 0.1646" in words
@@ -101,8 +101,8 @@ def test_what_does_not_fit_is_one_sentence_after_the_layers_that_do(
     ("name", "sentence"),
     [
         (
-            "zou-lenet:3",
-            f"network must be a network file or one of {', '.join(NAMES)}, not 'zou-lenet:3'",
+            "zou-lenet-3",
+            f"network must be a network file or one of {', '.join(NAMES)}, not 'zou-lenet-3'",
         ),
         (
             "missing.safetensors",
@@ -129,5 +129,5 @@ def test_a_file_that_is_none_of_ours(tmp_path: Path, capfd: pytest.CaptureFixtur
 
 
 def test_an_unknown_chip(capfd: pytest.CaptureFixture[str]) -> None:
-    status, out, err = spikeloop(capfd, "fit", "zou-lenet:1", "--chip", "zou")
+    status, out, err = spikeloop(capfd, "fit", "zou-lenet-1", "--chip", "zou")
     assert (status, out) == (2, "") and "chip preset must be one of tiny" in err

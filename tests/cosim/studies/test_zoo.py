@@ -57,7 +57,7 @@ def test_kept_nets_are_small() -> None:
 
 
 def test_names_and_zipped_files(tmp_path: Path) -> None:
-    assert load("zou-lenet:4").name == "zou-lenet-4"
+    assert load("zou-lenet-4").name == "zou-lenet-4"
     with pytest.raises(InputError, match=r"net must be one of .*pim-mnist.*, not 'lenet'"):
         load("lenet")
     file = tmp_path / "net.safetensors.gz"

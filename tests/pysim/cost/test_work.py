@@ -94,12 +94,12 @@ def test_a_dense_tick_of_a_full_core(
 
 
 PRINTED = {  # Table 11: frames per second, mJ per frame; Tables 9 and 10: ms, a sum of rounded cells
-    "zou-lenet:1": (3642, 0.1897, 0.2745),
-    "zou-lenet:2": (3036, 0.2293, 0.3293),
-    "zou-lenet:4": (2602, 0.2751, 0.3842),
-    "zou-vgg:1": (1138, 0.6148, 0.8781),
-    "zou-vgg:2": (650, 1.0854, 1.5362),
-    "zou-vgg:4": (308, 2.3013, 3.2366),
+    "zou-lenet-1": (3642, 0.1897, 0.2745),
+    "zou-lenet-2": (3036, 0.2293, 0.3293),
+    "zou-lenet-4": (2602, 0.2751, 0.3842),
+    "zou-vgg-1": (1138, 0.6148, 0.8781),
+    "zou-vgg-2": (650, 1.0854, 1.5362),
+    "zou-vgg-4": (308, 2.3013, 3.2366),
 }
 
 

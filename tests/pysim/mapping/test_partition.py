@@ -228,7 +228,7 @@ def test_a_cut_begins_time_anew(rng: np.random.Generator) -> None:
 def test_vgg_is_packed_part_by_part(
     rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """3,520 cores of ``zou-vgg:4`` with random ternary weights: what they are, and (printed) what every fourth of them takes."""
+    """3,520 cores of ``zou-vgg-4`` with random ternary weights: what they are, and (printed) what every fourth of them takes."""
     copies, chip, every = 4, PRESETS["zou2021"], 4
 
     def copied(conv: Conv) -> Conv:
@@ -238,7 +238,7 @@ def test_vgg_is_packed_part_by_part(
             target=(conv.target[0] * copies, *conv.target[1:]),
         )
 
-    inside = [layer for layer in zoo.layers("zou-vgg:4") if layer.on_chip]
+    inside = [layer for layer in zoo.layers("zou-vgg-4") if layer.on_chip]
     convs = [copied(layer.sources[0]) for layer in inside]
     names = ["image", *(f"layer{i}" for i in range(len(convs)))]
     network = Network(
@@ -283,7 +283,11 @@ def test_vgg_is_packed_part_by_part(
         )
     assert cores.total() == 3520
     assert list(cores.values()) == [
+<<<<<<< HEAD
         row.cores for row in dense_periods(zoo.layers("zou-vgg:4"), chip).rows if row.on_chip
+=======
+        row.cores for row in fit(zoo.layers("zou-vgg-4"), chip).rows if row.on_chip
+>>>>>>> e388c9a (golden, pysim.mapping: zou-lenet-4 is the one spelling of a net's name.)
     ]
     assert neurons == {p.name: p.size for p in network.populations}
 

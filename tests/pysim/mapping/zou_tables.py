@@ -170,7 +170,7 @@ def patch_text(patch_in: str, patch_out: str, f: str) -> str:
 
 @cache
 def ours(net: str, spikes: int, reading: Reading) -> Periods:
-    return dense_periods(layers(f"{net}:{spikes}"), preset("zou2021"), reading=reading)
+    return dense_periods(layers(f"{net}-{spikes}"), preset("zou2021"), reading=reading)
 
 
 def cells(reading: Reading = Reading.FEWEST) -> Iterator[Cell]:
@@ -244,7 +244,7 @@ def _tables() -> Iterator[str]:
     sums = {(net, spikes): (paper, here) for net, spikes, paper, here in totals()}
     for net, (_, _, _, numbers) in NETS.items():
         for spikes in SPIKES:
-            yield f"### {_model(net, spikes)} (`{net}:{spikes}`; Tables {numbers})\n"
+            yield f"### {_model(net, spikes)} (`{net}-{spikes}`; Tables {numbers})\n"
             yield "| layer | w*h*d → w'*h'*d', f | A | N | S | cores | ms |"
             yield "|---|---|---|---|---|---|---|"
             for r, row in enumerate(ours(net, spikes, Reading.FEWEST).rows):
@@ -263,7 +263,7 @@ def _differences(reading: Reading, why: dict[tuple[str, int, int, str], str]) ->
     yield "|---|---|---|---|"
     for cell in cells(reading):
         if cell.paper != cell.ours and cell.key in why:
-            where = f"{_model(cell.net, cell.spikes)}, row {cell.row + 1} ({layers(f'{cell.net}:{cell.spikes}')[cell.row].name})"
+            where = f"{_model(cell.net, cell.spikes)}, row {cell.row + 1} ({layers(f'{cell.net}-{cell.spikes}')[cell.row].name})"
             yield f"| {where}, {WORDS[cell.kind]} | {cell.paper} | {cell.ours} | {why[cell.key]} |"
     yield ""
 

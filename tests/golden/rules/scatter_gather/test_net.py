@@ -522,7 +522,7 @@ def test_impossible_trainings_are_refused(data: Dataset):
 
 @pytest.mark.parametrize("spikes", KEPT)
 def test_kept_lenet_is_lossless(spikes: int, data: Dataset):
-    net = checkpoint(f"zou-lenet:{spikes}")
+    net = checkpoint(f"zou-lenet-{spikes}")
     assert (net.k, net.bound) == MODELS[
         spikes
     ] and net.margin() > 1e-9  # float64 then decides as exact numbers do
@@ -535,9 +535,9 @@ def test_kept_lenet_is_lossless(spikes: int, data: Dataset):
 
 def test_unknown_checkpoint_is_refused():
     with pytest.raises(
-        InputError, match=r"checkpoint must be one of .*zou-lenet:4.*, not 'zou-lenet:3'"
+        InputError, match=r"checkpoint must be one of .*zou-lenet-4.*, not 'zou-lenet-3'"
     ):
-        checkpoint("zou-lenet:3")
+        checkpoint("zou-lenet-3")
 
 
 @pytest.mark.slow
@@ -545,7 +545,7 @@ def test_unknown_checkpoint_is_refused():
 @pytest.mark.parametrize("spikes", KEPT)
 def test_kept_lenet_on_all_of_mnist(spikes: int, shared_data: Path):
     """All 10,000 test images: every activation a spike count, and the accuracy that the file states, within 0.3 points of the paper's."""
-    mnist, net = load_mnist(shared_data / "mnist"), checkpoint(f"zou-lenet:{spikes}")
+    mnist, net = load_mnist(shared_data / "mnist"), checkpoint(f"zou-lenet-{spikes}")
     network, right = net.to_network(readout_on_chip=True), {"host": 0, "chip": 0}
     for at in range(0, len(mnist.test_labels), 250):
         images, labels = mnist.test_images[at : at + 250], mnist.test_labels[at : at + 250]

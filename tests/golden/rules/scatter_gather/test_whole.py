@@ -42,7 +42,7 @@ def test_every_layer_equals_the_ann(
 
 
 def test_the_kept_net_is_lossless_on_the_embedded_images() -> None:
-    net, images = checkpoint("zou-lenet:4"), load_mnist(None).test_images[:200]
+    net, images = checkpoint("zou-lenet-4"), load_mnist(None).test_images[:200]
     trace = run(to_network(net), encode(net, images))
     counts = first_counts(net, images)
     np.testing.assert_array_equal(
@@ -58,7 +58,7 @@ def test_the_kept_net_is_lossless_on_the_embedded_images() -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize(("planes", "bits", "least"), [(4, 4, 0.994), (3, 3, 0.988)])
 def test_accuracy_on_all_of_mnist(planes: int, bits: int, least: float, shared_data: Path) -> None:
-    net, data, right = checkpoint("zou-lenet:4"), load_mnist(shared_data / "mnist"), 0
+    net, data, right = checkpoint("zou-lenet-4"), load_mnist(shared_data / "mnist"), 0
     for at in range(0, len(data.test_images), 500):
         images, labels = data.test_images[at : at + 500], data.test_labels[at : at + 500]
         features = (
