@@ -283,11 +283,7 @@ def test_vgg_is_packed_part_by_part(
         )
     assert cores.total() == 3520
     assert list(cores.values()) == [
-<<<<<<< HEAD
-        row.cores for row in dense_periods(zoo.layers("zou-vgg:4"), chip).rows if row.on_chip
-=======
-        row.cores for row in fit(zoo.layers("zou-vgg-4"), chip).rows if row.on_chip
->>>>>>> e388c9a (golden, pysim.mapping: zou-lenet-4 is the one spelling of a net's name.)
+        row.cores for row in dense_periods(zoo.layers("zou-vgg-4"), chip).rows if row.on_chip
     ]
     assert neurons == {p.name: p.size for p in network.populations}
 

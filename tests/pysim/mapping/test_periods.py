@@ -68,13 +68,9 @@ def conv_network(**changes: int) -> Network:
 
 def test_a_period_of_the_paper_has_13824_cycles() -> None:
     assert period_cycles(CHIP) == 13824
-<<<<<<< HEAD:tests/pysim/mapping/test_periods.py
-    assert dense_periods(zoo.layers("zou-lenet:1"), CHIP).rows[0].latency_ms == pytest.approx(
+    assert dense_periods(zoo.layers("zou-lenet-1"), CHIP).rows[0].latency_ms == pytest.approx(
         13824 / 252e3
     )
-=======
-    assert fit(zoo.layers("zou-lenet-1"), CHIP).rows[0].latency_ms == pytest.approx(13824 / 252e3)
->>>>>>> e388c9a (golden, pysim.mapping: zou-lenet-4 is the one spelling of a net's name.):tests/pysim/mapping/test_fit.py
 
 
 @pytest.mark.parametrize("name", zoo.NAMES)
@@ -127,11 +123,7 @@ def test_a_network_is_mapped_population_by_population() -> None:
 
 
 def test_the_report_is_json() -> None:
-<<<<<<< HEAD:tests/pysim/mapping/test_periods.py
-    document = json.loads(json.dumps(dense_periods(zoo.layers("zou-vgg:2"), CHIP).to_dict()))
-=======
-    document = json.loads(json.dumps(fit(zoo.layers("zou-vgg-2"), CHIP).to_dict()))
->>>>>>> e388c9a (golden, pysim.mapping: zou-lenet-4 is the one spelling of a net's name.):tests/pysim/mapping/test_fit.py
+    document = json.loads(json.dumps(dense_periods(zoo.layers("zou-vgg-2"), CHIP).to_dict()))
     assert document["layers"][0]["patch_in"] == [4, 3, 64]
     assert set(document) == {"layers", "totals", "lacks"}
 
@@ -139,13 +131,8 @@ def test_the_report_is_json() -> None:
 def test_the_first_resource_that_does_not_suffice() -> None:
     wide = Layer(name="wide", target=(1, 1, 1), sources=(Layer.dense((80000, 1, 1), (1, 1, 1)),))
     wider = Layer(name="wider", target=(1, 1, 1), sources=(Layer.dense((90000, 1, 1), (1, 1, 1)),))
-<<<<<<< HEAD:tests/pysim/mapping/test_periods.py
     result = dense_periods(
-        [*zoo.layers("zou-lenet:1")[:2], wide, wider, *zoo.layers("zou-lenet:1")[2:]], CHIP
-=======
-    result = fit(
         [*zoo.layers("zou-lenet-1")[:2], wide, wider, *zoo.layers("zou-lenet-1")[2:]], CHIP
->>>>>>> e388c9a (golden, pysim.mapping: zou-lenet-4 is the one spelling of a net's name.):tests/pysim/mapping/test_fit.py
     )
     assert len(result.rows) == 6  # those that fit are reported
     assert result.lacks and result.lacks.startswith(
@@ -176,7 +163,7 @@ def test_what_this_chip_cannot_do(changes: dict[str, int], chip: Chip, sentence:
 
 
 def test_a_weight_wider_than_a_word() -> None:
-    result = dense_periods(zoo.layers("zou-lenet:1"), CHIP.replace(lanes=1))
+    result = dense_periods(zoo.layers("zou-lenet-1"), CHIP.replace(lanes=1))
     assert not result.rows and result.lacks == (
         "columns of a weight of layer '16C5' must be at most 1 on this chip (one word of 1 lanes), "
         "not 2: take fewer bits"
@@ -184,14 +171,14 @@ def test_a_weight_wider_than_a_word() -> None:
 
 
 def test_a_chip_without_axon_extension_holds_less() -> None:
-    lacks = dense_periods(zoo.layers("zou-lenet:4"), CHIP.replace(extension=1)).lacks
+    lacks = dense_periods(zoo.layers("zou-lenet-4"), CHIP.replace(extension=1)).lacks
     assert lacks and "1,152 lines (1,152 axons, extended 1 times), not 1,600" in lacks
 
 
 @pytest.mark.parametrize(("name", "clock"), [("zou2021", 252e6), ("ulx3s-85f", 25e6)])
 def test_latency_is_at_the_clock_of_the_preset(name: str, clock: float) -> None:
     chip = PRESETS[name]
-    (row,) = dense_periods(zoo.layers("zou-lenet:1")[:1], chip).rows
+    (row,) = dense_periods(zoo.layers("zou-lenet-1")[:1], chip).rows
     assert row.latency_ms == pytest.approx(row.periods * period_cycles(chip) / clock * 1e3)
 
 
