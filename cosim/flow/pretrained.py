@@ -6,7 +6,6 @@ it was trained, what it scored and the command that trains it again are in its m
 
 import gzip
 import json
-import shlex
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.rules.qstdb import net as qstdb
 from spikeloop.golden.rules.qstdb.integer import PIXELS, to_network
 from spikeloop.golden.rules.scatter_gather import net as scatter_gather
+from spikeloop.golden.training.command import training_command
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -49,7 +49,7 @@ class Net:
 
     @property
     def command(self) -> list[str]:
-        return shlex.split(self.metadata["command"])[2:]  # without python -m
+        return training_command(self.metadata["command"])
 
     def stimulus(self, data: Dataset, samples: int | None = None) -> Stimulus:
         """The first ``samples`` test images (None: all). Without labels if the net may have been trained on them: then they serve a

@@ -1,4 +1,9 @@
-"""The command line that all rules share: ``python -m spikeloop.golden.rules.RULE.train``."""
+"""The command line that all rules share: ``python -m spikeloop.golden.rules.RULE.train``.
+
+A trained net holds the rule and the arguments that trained it, not a command:
+``{"rule": "bntt", "arguments": ["--net", "rate"]}``. :func:`training_command` makes the command
+from them, so that no kept file depends on where the modules lie.
+"""
 
 import argparse
 import sys
@@ -13,16 +18,24 @@ from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["Result", "forget", "command"]
+__all__ = ["DATA", "Result", "command", "forget", "training_command"]
+
+DATA = "FOLDER"  # stands for the folder of images in the arguments of a kept net
 
 
 class Result(Protocol):
-    """What a training makes: the integer network, or the rule's own net."""
+    """The result of a training: the integer network, or the rule's own net."""
 
     @property
     def metadata(self) -> dict[str, Any]: ...
 
     def save(self, path: str | Path) -> Path: ...
+
+
+def training_command(trained_by: dict[str, Any]) -> list[str]:
+    """Module and arguments, to be run by ``python -m``, of the entry ``command`` of a net's
+    metadata."""
+    return [f"spikeloop.golden.rules.{trained_by['rule']}.train", *trained_by["arguments"]]
 
 
 def forget(checkpoint: Path) -> None:
@@ -32,15 +45,22 @@ def forget(checkpoint: Path) -> None:
 
 
 def command(
+    rule: str,
     parser: argparse.ArgumentParser,
     train: Callable[[argparse.Namespace, Dataset, Path], Result],
     epochs: int,
 ) -> None:
-    """Parse the rule's own arguments and --data, --images, --epochs, --seed, --out; train; save with ``command`` and ``torch`` in the
-    metadata.
+    """Parse the command line, train, and save the net with ``command`` and ``torch`` (its version)
+    in the metadata.
 
-    ``train`` is given the arguments, the images and a file name for its checkpoint, beside --out; one command line of a killed training
-    goes on where it was. The checkpoint goes once the result is written. Exits 2 with one sentence for what the user can mend.
+    rule:   folder of golden/rules.
+    parser: with the rule's own arguments; --data, --images, --epochs, --seed and --out are added.
+    train:  called with the arguments, the images and a file beside --out for the checkpoint.
+    epochs: default of --epochs.
+
+    The same command line continues a training that was killed. The checkpoint is removed once the
+    net is written. For an error that the user can mend, the process prints one sentence and exits
+    with status 2.
     """
     parser.add_argument(
         "--data", help="folder of the four MNIST IDX files (default: the embedded 5,000 images)"
@@ -52,7 +72,7 @@ def command(
         "--epochs", type=int, default=epochs, help="passes over the training images"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the weights, the order of the images and all draws"
+        "--seed", type=int, default=0, help="seed of weights, order of the images and all draws"
     )
     parser.add_argument("--out", type=Path, required=True, help="file of the trained net")
     given = parser.parse_args()
@@ -66,26 +86,25 @@ def command(
                 train_images=data.train_images[: given.images],
                 train_labels=data.train_labels[: given.images],
             )
-        made = train(given, data, checkpoint)
-        words = [
-            part
-            for key, value in sorted(vars(given).items())
-            if key != "out" and value is not None and value is not False
-            for part in (
-                [f"--{key.replace('_', '-')}"]
-                + ([] if value is True else ["FOLDER" if key == "data" else str(value)])
-            )
-        ]
-        module = sys.modules["__main__"].__spec__
-        made.metadata.update(
-            torch=torch.__version__,
-            command=" ".join(["python -m", module.name if module else sys.argv[0], *words]),
-        )
-        made.save(given.out)
+        net = train(given, data, checkpoint)
+        trained_by = {"rule": rule, "arguments": _arguments(given)}
+        net.metadata.update(torch=torch.__version__, command=trained_by)
+        net.save(given.out)
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     forget(checkpoint)
-    print(
-        f"{ {key: value for key, value in made.metadata.items() if key.startswith('accuracy')} } -> {given.out}"
-    )
+    accuracy = {k: value for k, value in net.metadata.items() if k.startswith("accuracy")}
+    print(f"{accuracy} -> {given.out}")
+
+
+def _arguments(given: argparse.Namespace) -> list[str]:
+    """The arguments as words, by name; --out is left out and ``DATA`` stands for the folder."""
+    words = []
+    for key, value in sorted(vars(given).items()):
+        if key == "out" or value is None or value is False:
+            continue
+        words.append(f"--{key.replace('_', '-')}")
+        if value is not True:
+            words.append(DATA if key == "data" else str(value))
+    return words

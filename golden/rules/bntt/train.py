@@ -200,7 +200,7 @@ def main() -> None:
         )
         return train(config, data, name=f"bntt-{given.net}", checkpoint=checkpoint)
 
-    command(parser, made, EPOCHS)
+    command("bntt", parser, made, EPOCHS)
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def main() -> None:
         )
         return integer_network(train(config, data, checkpoint=checkpoint), data, bits=given.bits)
 
-    command(parser, made, BpsaConfig.epochs)
+    command("bpsa", parser, made, BpsaConfig.epochs)
 
 
 if __name__ == "__main__":

@@ -200,7 +200,7 @@ def main() -> None:
             train(config, data, checkpoint=checkpoint), data, bits=given.bits, scale=given.scale
         )[0]
 
-    command(parser, made, BpsrConfig.epochs)
+    command("bpsr", parser, made, BpsrConfig.epochs)
 
 
 if __name__ == "__main__":

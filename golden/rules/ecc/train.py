@@ -304,6 +304,7 @@ def main() -> None:
         "--table", action="store_true", help="also measure the accuracy for other T and other bits"
     )
     command(
+        "ecc",
         parser,
         lambda given, data, checkpoint: train(
             EccConfig(

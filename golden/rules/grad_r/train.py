@@ -175,7 +175,7 @@ def main() -> None:
             checkpoint=checkpoint,
         )
 
-    command(parser, made, GradRConfig.epochs)
+    command("grad_r", parser, made, GradRConfig.epochs)
 
 
 if __name__ == "__main__":

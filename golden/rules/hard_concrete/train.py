@@ -185,7 +185,7 @@ def main() -> None:
             checkpoint=checkpoint,
         )
 
-    command(parser, made, HardConcreteConfig.epochs)
+    command("hard_concrete", parser, made, HardConcreteConfig.epochs)
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def main() -> None:
             config, data, mnist_layers(), bits=given.bits, pim=macro, checkpoint=checkpoint
         )
 
-    command(parser, made, QstdbConfig.epochs)
+    command("qstdb", parser, made, QstdbConfig.epochs)
 
 
 if __name__ == "__main__":

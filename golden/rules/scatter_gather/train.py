@@ -301,7 +301,7 @@ def main() -> None:
             checkpoint=checkpoint,
         )
 
-    command(parser, made, ScatterGatherConfig.epochs)
+    command("scatter_gather", parser, made, ScatterGatherConfig.epochs)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The shared training loop: killed and resumed it gives the same bits; moves images; refuses what is damaged, foreign or diverges."""
 
 import argparse
+import ast
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from spikeloop.golden.training.command import command
+from spikeloop.golden.training.command import command, training_command
 from spikeloop.golden.training.images import shifted
 from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
@@ -264,11 +265,12 @@ def test_the_command_line_of_a_rule(tmp_path: Path, monkeypatch, capsys):
         raise InputError("p must be another, not this")
 
     with pytest.raises(SystemExit) as stop:
-        command(parser(), fails, 9)
+        command("bntt", parser(), fails, 9)
     assert stop.value.code == 2 and "p must be another, not this" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors.training"]
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--images", "7"])
     command(
+        "bntt",
         parser(),
         lambda given, data, checkpoint: _Made(
             {"accuracy": [given.epochs, len(data.train_labels), len(data.train_images)]}
@@ -276,11 +278,12 @@ def test_the_command_line_of_a_rule(tmp_path: Path, monkeypatch, capsys):
         9,
     )
     assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
-    assert (
-        "--epochs 3 --flag --images 7 --p 0.5 --seed 0" in out.read_text()
-        and "{'accuracy': [3, 7, 7]}" in capsys.readouterr().out
-    )
+    assert "{'accuracy': [3, 7, 7]}" in capsys.readouterr().out
+    trained_by = ast.literal_eval(out.read_text())["command"]
+    words = "--epochs 3 --flag --images 7 --p 0.5 --seed 0".split()
+    assert trained_by == {"rule": "bntt", "arguments": words}
+    assert training_command(trained_by) == ["spikeloop.golden.rules.bntt.train", *words]
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--images", "4001"])
     with pytest.raises(SystemExit):
-        command(parser(), lambda given, data, checkpoint: _Made({}), 9)
+        command("bntt", parser(), lambda given, data, checkpoint: _Made({}), 9)
     assert re.search(r"images to train on must be in 1\.\.4000, not 4001", capsys.readouterr().err)
