@@ -231,60 +231,30 @@ def map_(
     cores of a mesh (--chip tiny,mesh_width=2,mesh_height=2)."""
     with _output(json) as out:
         from spikeloop.pysim.bundle.open import map_network
-        from spikeloop.pysim.bundle.program import Program
-        from spikeloop.pysim.bundle.shares import Shared
         from spikeloop.pysim.chip.params import preset
+        from spikeloop.pysim.cost.figures import figures
+        from spikeloop.pysim.image.image import Image
         from spikeloop.pysim.mapping.placement import describe
         from spikeloop.pysim.network.graph import Network
 
         target = preset(chip)
-        image = map_network(Network.load(network), target)
-        image.save(output)
-        if isinstance(image, Shared):
-            cores, many = image.cores_of(), f"{len(image.shares):,}"
-            how = (
-                f"{many}, which take turns"
-                if isinstance(image, Program)
-                else f"{many} of {target.derived.cores:,} on the mesh"
-            )
-            out(
-                {
-                    "image": str(output),
-                    "chip": target.to_dict(),
-                    "cores": sum(cores.values()),
-                    "cores_of": cores,
-                    "reason": image.reason,
-                },
-                {
-                    image.kind: output,
-                    "chip": chip,
-                    "cores": how + (f", because {image.reason}" if image.reason else ""),
-                    **{f"  {name}": f"{count:,} cores" for name, count in cores.items()},
-                },
-            )
-            return
-        place, layers = image.placement, describe(image.placement)
-        words = len(place.words)
+        bundle = map_network(Network.load(network), target)
+        bundle.save(output)
+        result = figures(bundle)
+        document = {"image": str(output), "chip": target.to_dict(), **result.to_dict()}
+        if isinstance(bundle, Image):
+            document["layers"] = layers = describe(bundle.placement)
+            more = {
+                row["layer"]: f"{row['neurons']:,} neurons, {row['axons']:,} axons, "
+                f"{row['columns']:,} columns, {row['words']:,} words"
+                for row in layers
+            }
+        else:
+            more = {name: f"{count:,} cores" for name, count in result.cores_of.items()}
         out(
-            {
-                "image": str(output),
-                "chip": target.to_dict(),
-                "axons": place.axons,
-                "columns": place.columns,
-                "words": words,
-                "layers": layers,
-            },
-            {
-                "image": output,
-                "chip": chip,
-                "axons": f"{place.axons:,} of {target.axons:,}",
-                "columns": f"{place.columns:,} of {target.columns:,}",
-                "words": f"{words} of {target.derived.words}",
-                **{
-                    f"  {row['layer']}": f"{row['neurons']} neurons, {row['axons']} axons, {row['columns']} columns"
-                    for row in layers
-                },
-            },
+            document,
+            {"image": output, "chip": chip, **result.text()}
+            | {f"  {name}": text for name, text in more.items()},
         )
 
 

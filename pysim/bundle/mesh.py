@@ -147,11 +147,8 @@ def map_mesh(
     reason = None
     if shares is None:
         shares, reason = spread(network, chip)
-    if len(shares) > len(mesh):
-        raise InputError(
-            f"cores for network {network.name!r} must be at most {len(mesh)} ({chip.mesh_width} x {chip.mesh_height} mesh), "
-            f"not {len(shares)}: choose a larger mesh"
-        )
+    else:
+        _check_count(network, chip, len(shares))
     _check_shares(network, shares)
     outputs = network.size_of(network.output)
     if outputs > MOST_OUTPUTS:
@@ -195,6 +192,7 @@ def spread(network: Network, chip: Chip) -> tuple[list[dict[str, np.ndarray]], s
         for layer in network_layers(network, chip)
         for neurons in tiles(layer, chip)
     ]
+    _check_count(network, chip, len(shares))
     return shares, placement.sentence
 
 
@@ -317,6 +315,14 @@ def _entries(places: list[tuple[int, int, int]], mesh: Mesh) -> list[dict[str, A
         for (axon, delay), members in cores.items()
         for rectangle in chain(members)
     ]
+
+
+def _check_count(network: Network, chip: Chip, cores: int) -> None:
+    if cores > chip.derived.cores:
+        raise InputError(
+            f"cores for network {network.name!r} must be at most {chip.derived.cores} "
+            f"({chip.mesh_width} x {chip.mesh_height} mesh), not {cores}: choose a larger mesh"
+        )
 
 
 def _check_shares(network: Network, shares: Sequence[Mapping[str, np.ndarray]]) -> None:

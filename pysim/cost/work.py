@@ -15,25 +15,16 @@ from typing import Any
 import numpy as np
 
 from spikeloop.pysim.bundle.program import Program
-from spikeloop.pysim.chip.params import PAPER_CLOCK, SCAN_BITS, Chip, clock_of
-from spikeloop.pysim.common.bits import unpack
+from spikeloop.pysim.chip.params import PAPER_CLOCK, Chip, clock_of
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.cost.cycles import breakdown
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.mapping.periods import MESH_CORES, period_cycles
-from spikeloop.pysim.model.core import DRAIN, EMIT, JOIN, REPLAY, SCAN, START, UPDATE, WORD, Core
+from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
-__all__ = [
-    "ENERGY_PER_SOP",
-    "Constants",
-    "Cycles",
-    "Work",
-    "breakdown",
-    "measure",
-    "paper_bound",
-    "peak_sops",
-]
+__all__ = ["ENERGY_PER_SOP", "Constants", "Work", "measure", "paper_bound", "peak_sops"]
 
 ENERGY_PER_SOP = 0.57e-12
 """J, idle power included, at 0.9 V and 252 MHz: a figure of the paper (Zou et al. 2021, section 4.4, after Kuang et al. 2021)"""
@@ -60,55 +51,6 @@ class Constants:
     def energy(self, sops: float, seconds: float, cores: int = 1) -> float:
         """J of so many synaptic operations, on ``cores`` cores that are powered for ``seconds``."""
         return float(sops * self.energy_per_sop + self.leakage * cores * seconds)
-
-
-# -- cycles --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Cycles:
-    """Cycles of each tick, int64 ``[sample, tick]``, by what they are for; together the RTL's cycle counter less its stalls.
-
-    ``accumulate``: a synapse row is added to the accumulators, events (dense: axons) x live words. ``scan``: the other cycles of reading
-    the events: empty chunks of axons, beginning each pass, its last row. ``sweep``: fetch, join, leak, fire and write back of all
-    words. ``emission``: the walk over the spikes. ``start``: the beginning of the tick.
-    """
-
-    accumulate: np.ndarray
-    scan: np.ndarray
-    sweep: np.ndarray
-    emission: np.ndarray
-    start: np.ndarray
-
-    @property
-    def total(self) -> np.ndarray:
-        return self.accumulate + self.scan + self.sweep + self.emission + self.start
-
-
-def breakdown(image: Image, stimulus: Stimulus, trace: Trace, *, dense: bool = False) -> Cycles:
-    """The cycles of docs/architecture.md for a run of one core that left ``trace`` (its spikes are read, no counter)."""
-    if image.chip.derived.cores > 1:
-        raise InputError(
-            f"chip of a breakdown must have one core (others would feed it), not {image.chip.derived.cores}"
-        )
-    place, d = image.placement, image.chip.derived
-    x = _axon_events(image, stimulus, trace)
-    chunks = np.add.reduceat(x, np.arange(0, place.rows, SCAN_BITS), axis=2, dtype=np.int64)
-    events = np.full(x.shape[:2], place.rows) if dense else chunks.sum(axis=2)
-    first = np.full(x.shape[:2], place.rows) if dense else np.maximum(chunks, 1).sum(axis=2)
-    ticks = np.arange(image.ticks)
-    live = np.array(
-        [[w.start <= tick < w.start + image.steps for w in place.words] for tick in ticks]
-    )
-    passes, joins = live.sum(axis=1), live @ np.array([w.join for w in place.words])
-    accumulate = events * passes
-    # Of the first pass the events are accumulated, if a word listens; each pass begins, and each that listens ends, in a cycle.
-    scan = (
-        first - events * (passes > 0) + SCAN + REPLAY * np.maximum(passes - 1, 0) + DRAIN * passes
-    )
-    sweep = np.broadcast_to(WORD * d.words + (JOIN + UPDATE) * passes + joins, accumulate.shape)
-    emission = EMIT + np.maximum(_spikes_by_chunk(image, trace), 1).sum(axis=2)
-    return Cycles(accumulate, scan, sweep, emission, np.full_like(accumulate, START))
 
 
 def peak_sops(chip: Chip) -> float:
@@ -221,39 +163,3 @@ def measure(bundle: Program | Image, stimulus: Stimulus, engine: str | None = No
         bundle.run(stimulus, lambda i, part: one(parts[i].image, part), membranes=False)
         layers = tuple(next(iter(part.neurons)) for part in parts)
     return Work(layers, **{name: np.array(values) for name, values in found.items()})
-
-
-# -- what a run did, from its spikes -------------------------------------------------------------------------
-
-
-def _axon_events(image: Image, stimulus: Stimulus, trace: Trace) -> np.ndarray:
-    """Axon events by the tick in which they are scanned: uint8 0/1 ``[sample, tick, axon]``."""
-    events = np.zeros((stimulus.samples, image.ticks, image.placement.rows), np.uint8)
-    sources = [
-        (i.first_axon, i.size, i.delay, stimulus.spikes[i.name]) for i in image.placement.inputs
-    ]
-    sources += [
-        (p.first_axon, p.size, p.start + p.delay, trace.spikes[p.name])
-        for p in image.placement.populations
-        if p.first_axon is not None and p.delay is not None
-    ]
-    for first, size, delay, packed in sources:
-        steps = max(0, min(image.steps, image.ticks - delay))
-        events[:, delay : delay + steps, first : first + size] |= unpack(packed[:, :steps], size)
-    return events
-
-
-def _spikes_by_chunk(image: Image, trace: Trace) -> np.ndarray:
-    """Spikes of each chunk of lanes of each word: int64 ``[sample, tick, chunk]``."""
-    d, lanes = image.chip.derived, image.chip.lanes
-    samples = next(iter(trace.spikes.values())).shape[0]
-    fired = np.zeros((samples, image.ticks, d.words * d.spike_chunks), np.int64)
-    for p in image.placement.populations:
-        chunk = p.neurons // lanes * d.spike_chunks + p.neurons % lanes // SCAN_BITS
-        by_chunk = np.argsort(chunk, kind="stable")
-        held, first = np.unique(chunk[by_chunk], return_index=True)
-        spikes = unpack(trace.spikes[p.name], p.size)[:, :, by_chunk]
-        fired[:, p.start : p.start + image.steps, held] += np.add.reduceat(
-            spikes, first, axis=2, dtype=np.int64
-        )
-    return fired

@@ -23,7 +23,7 @@ from spikeloop.pysim.mapping.placement import Placement
 
 __all__ = ["IMAGE_VERSION", "MANIFEST", "from_readmemh", "read_image", "to_readmemh", "write_image"]
 
-IMAGE_VERSION = 1
+IMAGE_VERSION = 2
 FORMAT = "spikeloop image"
 MANIFEST = "manifest.json"
 MAX_MANIFEST = 64 << 20

@@ -9,7 +9,7 @@ it follows from its latencies at 252 MHz and from its 21.5 GSOPs.
 What the mapper does with a network is counted by pysim/cost/figures.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -51,6 +51,22 @@ class Row:
     latency_ms: float
     on_chip: bool
 
+    def cells(self) -> list[str]:
+        """The row of the table for people."""
+        return [
+            "*".join(map(str, self.patch_in)),
+            "*".join(map(str, self.patch_out)),
+            str(self.f),
+            f"{self.cores:,}",
+            f"{self.axons:,}",
+            f"{self.columns:,}",
+            f"{self.density_axon:.2f}",
+            f"{self.density_neuron:.2f}",
+            f"{self.density_synapse:.2f}",
+            f"{self.periods:,}" if self.on_chip else "off chip",
+            f"{self.latency_ms:.4f}" if self.on_chip else "",
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
@@ -84,6 +100,41 @@ class Periods:
             "totals": asdict(self.totals),
             "lacks": self.lacks,
         }
+
+    def text(self) -> dict[str, str]:
+        """Rows for people: a line for each layer, then the totals."""
+        total = self.totals
+        of = "the layers that fit" if self.lacks else "the layers on chip"
+        return {
+            "dense periods of the paper": "each layer on cores of its own, 64 cores a period",
+            "layer": _line(_COLUMNS),
+            **{f"{i} {row.name}": _line(row.cells()) for i, row in enumerate(self.rows, 1)},
+            "cores (paper)": f"{total.cores:,}, {of}",
+            "latency (paper)": f"{total.latency_ms:.4f} ms a sample ({total.fps:,.1f}/s), "
+            f"{total.periods:,} periods a tick",
+            "ticks (paper)": f"{total.ticks:,} a sample, as a pipeline",
+        }
+
+
+_COLUMNS = {
+    "w*h*d in": 13,
+    "w*h*d out": 12,
+    "f": 4,
+    "cores": 8,
+    "axons": 8,
+    "columns": 9,
+    "d axon": 8,
+    "d neuron": 10,
+    "d synapse": 11,
+    "periods": 10,
+    "ms": 10,
+}
+"""columns of the table for people, and their widths"""
+
+
+def _line(cells: Iterable[str]) -> str:
+    widths = _COLUMNS.values()
+    return "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
 def dense_periods(

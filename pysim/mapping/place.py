@@ -70,6 +70,7 @@ def fits(network: Network, chip: Chip) -> Placement | Reason:
             axons.populations.get(p.name),
             delays[p.name],
             p.name == network.output and delays[p.name] is None,
+            sum(network.size_of(e.source) for e in network.edges if e.target == p.name),
         )
         for p in network.populations
     )

@@ -3,7 +3,8 @@
 The placement is made by pysim/mapping/place.py and kept in the image's manifest (docs/formats.md).
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, dataclass, fields
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ from spikeloop.pysim.chip.records import ROUTE_LOCAL, ROUTE_NONE, ROUTE_OUT
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import Population, WeightFormat
 
-__all__ = ["InputPlace", "Placement", "PopulationPlace", "WordPlace", "describe", "word_of"]
+__all__ = ["InputPlace", "Placement", "PopulationPlace", "Use", "WordPlace", "describe", "word_of"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,11 @@ class InputPlace:
 class PopulationPlace:
     """Where the neurons of a population sit.
 
-    ``neurons`` int64 ``[size]``: word * lanes + lane (the first of a neuron's lanes). ``first_axon`` and ``delay`` (physical,
-    ticks) describe its own axon group, None without targets on the core. ``output``: spikes leave by the output stream with the
-    neuron's index as address. (An output population with targets on the core has its one route there, and no such events.)
+    ``neurons`` int64 ``[size]``: word * lanes + lane, the first of a neuron's lanes. ``first_axon``
+    and ``delay`` (physical, in ticks) describe its own axon group; both are None without targets on
+    the core. ``output``: spikes leave by the output stream, the neuron's index is the address.
+    (An output population with targets on the core has its one route there, and no such events.)
+    ``reach``: axons whose rows hold its synapses, the lines of all its edges.
     """
 
     name: str
@@ -48,6 +51,7 @@ class PopulationPlace:
     first_axon: int | None
     delay: int | None
     output: bool
+    reach: int
 
     @property
     def route(self) -> int:
@@ -72,12 +76,41 @@ class WordPlace:
         return self.last_digit + 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What is in use of one core, or of several together, and of how many.
+
+    ``axons`` counts the lines of all f passes of an axon extension, ``columns`` the physical columns
+    (a neuron takes f times those of its weight), ``synapses`` the bits of the crossbar at which an
+    edge meets a neuron: sum of reach x columns.
+    """
+
+    axons: int
+    axons_of: int
+    columns: int
+    columns_of: int
+    synapses: int
+    synapses_of: int
+
+    @property
+    def share(self) -> float:
+        """Share of the crossbar that is in use, 0..1."""
+        return self.synapses / self.synapses_of
+
+    @staticmethod
+    def total(uses: Iterable["Use"]) -> "Use":
+        """The sum over several cores."""
+        rows = [astuple(use) for use in uses]
+        sums = map(sum, zip(*rows, strict=True))
+        return Use(**dict(zip([f.name for f in fields(Use)], sums, strict=True)))
+
+
 @dataclass(frozen=True, eq=False)
 class Placement:
     """A network on one core of ``chip``: ``words[w]`` is the record of word w; later words are unused.
 
-    ``axons`` and ``columns`` count what is in use, ``extension`` is the axon extension f: the core has f times its axons and
-    1/f of its columns. Neuron numbers are word * lanes + lane.
+    ``axons`` and ``columns`` count what is in use, ``extension`` is the axon extension f: the core
+    has f times its axons and 1/f of its columns. Neuron numbers are word * lanes + lane.
     """
 
     chip: Chip
@@ -92,6 +125,23 @@ class Placement:
     def rows(self) -> int:
         """Synapse rows of a word."""
         return self.chip.axons * self.extension
+
+    def columns_of(self, p: PopulationPlace) -> int:
+        """Columns that the neurons of ``p`` take, of the 1/f that the core has."""
+        word = self.words[int(p.neurons[0]) // self.chip.lanes]
+        return p.size * word.join * self.chip.digit_bits
+
+    @property
+    def use(self) -> Use:
+        """What the network takes of the core."""
+        return Use(
+            axons=self.axons,
+            axons_of=self.rows,
+            columns=self.columns * self.extension,
+            columns_of=self.chip.columns,
+            synapses=sum(p.reach * self.columns_of(p) for p in self.populations),
+            synapses_of=self.chip.axons * self.chip.columns,
+        )
 
     def used_rows(self, memory: Memory) -> int:
         """Rows of a loaded memory that an image holds."""
@@ -134,6 +184,7 @@ class Placement:
                 and all(0 <= i.first_axon <= rows - i.size for i in inputs)
                 and len(words) <= chip.derived.words_at(extension)
                 and all(p.neurons.shape == (p.size,) for p in populations)
+                and all(0 <= p.reach <= rows for p in populations)
                 and all(
                     p.first_axon is None or 0 <= p.first_axon <= rows - p.size for p in populations
                 )
@@ -184,7 +235,10 @@ def word_of(p: Population, chip: Chip) -> WordPlace:
 
 
 def describe(placement: Placement) -> list[dict[str, Any]]:
-    """One row per input group and population: layer, neurons, axons, columns, words (a shared word counts in each)."""
+    """One row per input group and population: layer, neurons, axons, columns, words.
+
+    ``columns`` are physical ones, as in :class:`Use`. A word that populations share counts in each.
+    """
     chip = placement.chip
     rows = [
         {"layer": i.name, "neurons": 0, "axons": i.size, "columns": 0, "words": 0}
@@ -198,7 +252,7 @@ def describe(placement: Placement) -> list[dict[str, Any]]:
                 "neurons": p.size,
                 "axons": 0 if p.first_axon is None else p.size,
                 "words": len(used),
-                "columns": p.size * placement.words[used[0]].join * chip.digit_bits,
+                "columns": placement.columns_of(p) * placement.extension,
             }
         )
     return rows

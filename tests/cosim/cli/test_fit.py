@@ -33,8 +33,9 @@ def dense(*sizes: int) -> Network:
 def test_a_net_by_name_as_json(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     status, out, err = spikeloop(capfd, "fit", name, "--chip", "zou2021", "--json")
     document = json.loads(out)
-    assert status == 0 and document["lacks"] is None
-    for row in document["layers"]:
+    view = document["dense_periods"]
+    assert status == 0 and view["lacks"] is None and document["mapped"] is None
+    for row in view["layers"]:
         assert {
             "name",
             "patch_in",
@@ -50,9 +51,7 @@ def test_a_net_by_name_as_json(name: str, capfd: pytest.CaptureFixture[str]) -> 
             "latency_ms",
         } <= set(row)
         assert row["name"] in err  # the table
-    assert document["totals"]["cores"] == sum(
-        row["cores"] for row in document["layers"] if row["on_chip"]
-    )
+    assert view["totals"]["cores"] == sum(row["cores"] for row in view["layers"] if row["on_chip"])
 
 
 def test_the_table_for_people(capfd: pytest.CaptureFixture[str]) -> None:
@@ -62,9 +61,9 @@ def test_the_table_for_people(capfd: pytest.CaptureFixture[str]) -> None:
     assert "1 16C5 6*6*16 2*2*16 2 144 2,304 1,024 1.00 1.00 0.69 3 0.1646" in words
     assert "6 10FC 1*1*256 1*1*10 1 1 1,024 80 0.89 0.08 0.07 off chip" in words
     assert words[-3:] == [
-        "cores 224 of 1,152 axons x 1,024 columns, the layers on chip",
-        "latency 0.3840 ms a sample (2,604.2/s), 7 periods a tick",
-        "ticks 5 a sample, as a pipeline",
+        "cores (paper) 224, the layers on chip",
+        "latency (paper) 0.3840 ms a sample (2,604.2/s), 7 periods a tick",
+        "ticks (paper) 5 a sample, as a pipeline",
     ]
     assert max(map(len, out.splitlines())) <= 140
 
@@ -73,7 +72,8 @@ def test_a_network_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
     file = dense(1500, 300, 10).save(tmp_path / "net.safetensors")
     status, out, _ = spikeloop(capfd, "fit", file, "--json")
     assert status == 0
-    first, second = json.loads(out)["layers"]
+    document = json.loads(out)
+    first, second = document["dense_periods"]["layers"]
     assert (first["patch_in"], first["patch_out"], first["f"], first["cores"]) == (
         [1, 1, 1500],
         [1, 1, 64],
@@ -90,9 +90,10 @@ def test_what_does_not_fit_is_one_sentence_after_the_layers_that_do(
     status, out, err = spikeloop(capfd, "fit", file, "--json")
     document = json.loads(out)
     assert status == 2
-    assert [row["name"] for row in document["layers"]] == ["p2"]
-    assert err.strip().splitlines()[-1] == f"spikeloop: {document['lacks']}"
-    assert document["lacks"].startswith(
+    view = document["dense_periods"]
+    assert [row["name"] for row in view["layers"]] == ["p2"]
+    assert err.strip().splitlines()[-1] == f"spikeloop: {view['lacks']}"
+    assert view["lacks"].startswith(
         "fan-in of layer 'p1' must be at most 73,728 lines (1,152 axons, extended 64 times), not 73,729 "
     )
 

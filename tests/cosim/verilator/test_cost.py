@@ -7,8 +7,8 @@ from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.cost.cycles import breakdown
 from spikeloop.pysim.cost.turns import load_rows
-from spikeloop.pysim.cost.work import breakdown
 from spikeloop.pysim.image.image import pack
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace

@@ -7,7 +7,8 @@ from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.params import PAPER_CLOCK, PRESETS, Chip
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.cost.work import Constants, breakdown, measure, paper_bound, peak_sops
+from spikeloop.pysim.cost.cycles import breakdown
+from spikeloop.pysim.cost.work import Constants, measure, paper_bound, peak_sops
 from spikeloop.pysim.image.image import Image, pack
 from spikeloop.pysim.mapping import published as zoo
 from spikeloop.pysim.mapping.periods import dense_periods, period_cycles

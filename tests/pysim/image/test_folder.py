@@ -184,8 +184,8 @@ def section(manifest: dict[str, Any], **changes: Any) -> None:
 
 
 SPOILED = {
-    "version": (lambda m: m.update(version=2), "must be of version 1, not 2"),
-    "format": (lambda m: m.update(format="zip"), "must be of version 1"),
+    "version": (lambda m: m.update(version=1), "must be of version 2, not 1"),
+    "format": (lambda m: m.update(format="zip"), "must be of version 2"),
     "chip": (lambda m: m["chip"].update(lanes=9), "must be"),
     "no chip": (lambda m: m.pop("chip"), "must be complete, not without 'chip'"),
     "a chip parameter": (lambda m: m["chip"].pop("lanes"), "chip parameters must be exactly"),
