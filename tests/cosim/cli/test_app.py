@@ -197,7 +197,7 @@ def test_map_export_and_verilog_write_their_files(
         "--json",
     )
     assert status == 0
-    assert json.loads(out)["axons"] == 21
+    assert json.loads(out)["use"]["axons"] == 21
     assert listing(folder / "again") == listing(folder / "image")
     status, out, _ = spikeloop(
         capfd, "export", folder / "image", "--format", "hex", "-o", folder / "export", "--json"
