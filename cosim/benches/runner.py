@@ -13,13 +13,14 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from unittest.mock import patch
 from xml.etree import ElementTree
 
-from spikeloop.cosim.provenance import code
-from spikeloop.cosim.verilator.build import cached, simulator_root, verilog_of
+from spikeloop.cosim.icarus.backend import icarus_version
+from spikeloop.cosim.provenance import code, packages
+from spikeloop.cosim.verilator.build import simulator_root, toolchain, verilog_of
+from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
 
@@ -97,27 +98,23 @@ def build(
             **({"LDLIBS": "-latomic"} if "clang" in compiler else {}),
         }
     texts = [source.read_bytes() for source in sources]
-    versions = [metadata.version(package) for package in ("cocotb", "verilator")]
-    key = hashlib.sha256(
-        repr((simulator, top, texts, arguments, settings, versions, code(__name__))).encode()
-    ).hexdigest()[:24]
+    versions = packages("cocotb", "verilator")
+    tools = toolchain(compiler) if simulator == "verilator" else icarus_version()
+    what = (simulator, top, texts, arguments, settings, versions, tools, code(__name__))
+    key = hashlib.sha256(repr(what).encode()).hexdigest()[:24]
 
     def make(folder: Path) -> None:
         log, files = folder / "build.log", list(sources)
         if simulator == "verilator" and not stock:
             files.insert(0, folder / "public.vlt")
             files[0].write_text(_public_ports(top, b"\n".join(texts).decode()))
-        root = simulator_root() if simulator == "verilator" else Path()
-        tools = (
-            {
-                "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
-                "MAKEFLAGS": " ".join(f"{k}={v}" for k, v in settings.items()),
-                **({"OBJCACHE": "ccache"} if shutil.which("ccache") else {}),
-            }
-            if simulator == "verilator"
-            else {}
-        )
-        with patch.dict(os.environ, tools):
+        variables = {}
+        if simulator == "verilator":
+            variables["PATH"] = f"{simulator_root() / 'bin'}{os.pathsep}{os.environ['PATH']}"
+            variables["MAKEFLAGS"] = " ".join(f"{k}={v}" for k, v in settings.items())
+            if shutil.which("ccache"):
+                variables["OBJCACHE"] = "ccache"
+        with stage(f"build {top} for cocotb on {simulator}"), patch.dict(os.environ, variables):
             try:
                 get_runner(simulator).build(
                     sources=files,

@@ -23,7 +23,8 @@ from typing import Any
 from spikeloop.cosim.audit.verilog import yosys
 from spikeloop.cosim.board.virtual import compile_board
 from spikeloop.cosim.provenance import code
-from spikeloop.cosim.verilator.build import cached, hdl_key, recipe
+from spikeloop.cosim.verilator.build import hdl_key, recipe
+from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.hdl.verilog import generate_board
 from spikeloop.pysim.chip.params import Chip, preset
 from spikeloop.pysim.common.errors import InputError
@@ -109,20 +110,17 @@ def synthesise(
 ) -> dict[str, int]:
     """Verilog to ``folder``/netlist.json; cells by type. more: further Yosys commands."""
     (folder / "design.v").write_text(verilog)
-    done, log = yosys(
-        "\n".join(
-            (
-                f"read_verilog -DSYNTHESIS {folder}/design.v",
-                f"synth_{family} -top {top}",
-                "delete */t:$scopeinfo",
-                f"write_json {folder}/netlist.json",
-                f"tee -q -o {folder}/cells.json stat -json",
-                *more,
-                "",
-            )
-        ),
-        timeout,
+    script = (
+        f"read_verilog -DSYNTHESIS {folder}/design.v",
+        f"synth_{family} -top {top}",
+        "delete */t:$scopeinfo",
+        f"write_json {folder}/netlist.json",
+        f"tee -q -o {folder}/cells.json stat -json",
+        *more,
+        "",
     )
+    with stage(f"synthesise {top} for {family}"):
+        done, log = yosys("\n".join(script), timeout)
     (folder / "yosys.log").write_text(log)
     if not done:
         raise RuntimeError(f"Yosys failed:\n{log[-3000:]}")
@@ -141,25 +139,15 @@ def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
     family = FAMILIES[target.family]
     place, pack = _command(family.place), _command(family.pack)
     folder.mkdir(parents=True, exist_ok=True)
-    cells = synthesise(
-        generate_board(chip, divisor=target.divisor) + WRAPPER, "top", target.family, folder
-    )
-    (folder / "pins").write_text(
-        "".join(family.pin.format(port=port, site=site) for port, site in target.pins.items())
-        + family.clock.format(mhz=target.clock / 1e6)
-    )
-    done = _run(
-        folder,
-        *place,
-        *target.device.split(),
-        "--json",
-        "netlist.json",
-        "--freq",
-        str(target.clock / 1e6),
-        "--report",
-        "report.json",
-        "--quiet",
-    )
+    with stage("generate Verilog of the board"):
+        verilog = generate_board(chip, divisor=target.divisor) + WRAPPER
+    cells = synthesise(verilog, "top", target.family, folder)
+    pins = [family.pin.format(port=port, site=site) for port, site in target.pins.items()]
+    mhz = target.clock / 1e6
+    (folder / "pins").write_text("".join(pins) + family.clock.format(mhz=mhz))
+    wanted = ["--json", "netlist.json", "--freq", str(mhz), "--report", "report.json", "--quiet"]
+    with stage(f"place and route {sum(cells.values()):,} cells"):
+        done = _run(folder, *place, *target.device.split(), *wanted)
     (folder / "nextpnr.log").write_text(said := done.stdout + done.stderr)
     if done.returncode:
         if "nable to place" in said or "nable to find" in said:
@@ -167,7 +155,8 @@ def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
                 f"chip must fit {name}, not be larger ({sum(cells.values()):,} cells): take fewer columns, lanes or axons"
             )
         raise RuntimeError(f"{place[0]} failed:\n{said[-3000:]}")
-    _run(folder, *pack).check_returncode()
+    with stage("pack the bitstream"):
+        _run(folder, *pack).check_returncode()
     file = folder / "board.bit"
     found = json.loads((folder / "report.json").read_text())
     fmax = min(clock["achieved"] for clock in found["fmax"].values())
@@ -219,12 +208,8 @@ def netlist_board(chip: Chip) -> Path:
             folder, [folder / "cells.v", folder / "netlist.v"], harness, None, optimise=False
         )
 
-    return (
-        cached(
-            f"netlist-{hdl_key(repr((chip, cells, harness, recipe(), code(__name__))))[:24]}", make
-        )
-        / "board.so"
-    )
+    key = hdl_key(repr((chip, cells, harness, recipe(), code(__name__))))[:24]
+    return cached(f"netlist-{key}", make) / "board.so"
 
 
 def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

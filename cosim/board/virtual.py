@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spikeloop.cosim.provenance import code
-from spikeloop.cosim.verilator.build import APART, cached, compile_whole, hdl_key, recipe
+from spikeloop.cosim.verilator.build import APART, compile_whole, hdl_key, recipe
+from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.pysim.chip.frames import WAIT_CYCLES, WIRE_BYTES
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
@@ -34,7 +35,9 @@ def build_board(chip: Chip, divisor: int | None = None, *, optimise: bool = True
     def make(folder: Path) -> None:
         from spikeloop.hdl.verilog import generate_board
 
-        (folder / "board.v").write_text(generate_board(chip, divisor=divisor, virtual=True))
+        with stage("generate Verilog of the board"):
+            verilog = generate_board(chip, divisor=divisor, virtual=True)
+            (folder / "board.v").write_text(verilog)
         (folder / "apart.vlt").write_text(APART)
         compile_board(
             folder, [folder / "apart.vlt", folder / "board.v"], harness, divisor, optimise=optimise

@@ -14,7 +14,8 @@ import numpy as np
 
 from spikeloop.cosim.backend import Backend, check_tools
 from spikeloop.cosim.provenance import code
-from spikeloop.cosim.verilator.build import cached, call, hdl_key, verilog_of
+from spikeloop.cosim.verilator.build import call, hdl_key, verilog_of
+from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.cosim.verilator.chip import claim
 from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.chip.fabric import Mesh
@@ -26,7 +27,7 @@ from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
-__all__ = ["Icarus", "awake", "compile_bench", "cycle_limit"]
+__all__ = ["Icarus", "awake", "compile_bench", "cycle_limit", "icarus_version"]
 
 BENCH = "spikeloop_bench"
 
@@ -178,33 +179,24 @@ def compile_bench(chip: Chip) -> Path:
     """The chip and its bench compiled for vvp; cached by content. InputError if Icarus is missing."""
     check_tools("icarus")
     bench, header = Path(__file__).with_name("bench.v").read_text(), _header(chip)
-    version = subprocess.run(
-        ["iverilog", "-V"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()[0]
 
     def make(folder: Path) -> None:
         (folder / "chip.vh").write_text(header)
         (folder / "bench.v").write_text(bench)
         (folder / "chip.v").write_text(awake(verilog_of(chip).read_text()))
-        call(
-            [
-                "iverilog",
-                "-g2012",
-                "-I",
-                str(folder),
-                "-s",
-                BENCH,
-                "-o",
-                str(folder / "chip.vvp"),
-                str(folder / "bench.v"),
-                str(folder / "chip.v"),
-            ],
-            {},
-            folder / "iverilog.log",
-        )
+        options = ["-g2012", "-I", str(folder), "-s", BENCH, "-o", str(folder / "chip.vvp")]
+        sources = [str(folder / "bench.v"), str(folder / "chip.v")]
+        with stage("compile the chip with Icarus"):
+            call(["iverilog", *options, *sources], {}, folder / "iverilog.log")
 
-    key = hdl_key("\0".join((repr(chip), bench, header, version, code(__name__))))[:24]
+    key = hdl_key(repr((chip, bench, header, icarus_version(), code(__name__))))[:24]
     return cached(f"icarus-{key}", make) / "chip.vvp"
+
+
+def icarus_version() -> str:
+    """The line of ``iverilog -V`` that names the version."""
+    done = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0]
 
 
 def awake(verilog: str) -> str:

@@ -1,23 +1,15 @@
-"""The Verilated PIM macro alone in this process: built and cached like a chip, loaded through its port, driven by cosim/verilator/pim.cpp.
+"""The Verilated PIM macro alone in this process: built and cached like a chip, loaded through its port.
 
-python -m spikeloop.cosim.verilator.pim [CONVERSIONS]       how fast the default macro converts, and whether as pysim and golden do (10,000,000)
+Its native driver is cosim/macros/pim.cpp.
 """
 
 import ctypes
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.verilator.build import (
-    APART,
-    VERILATOR_FLAGS,
-    cached,
-    compile_whole,
-    hdl_key,
-    recipe,
-)
+from spikeloop.cosim.verilator.build import APART, VERILATOR_FLAGS, compile_whole, hdl_key, recipe
+from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.hdl.names import UNIT_MODULE
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import COUNTERS, PimLayer, PimParams
@@ -61,7 +53,8 @@ def verilog_of(params: PimParams) -> Path:
     def make(folder: Path) -> None:
         from spikeloop.hdl.verilog import generate_macro
 
-        (folder / "pim.v").write_text(generate_macro(params))
+        with stage("generate Verilog of the PIM macro"):
+            (folder / "pim.v").write_text(generate_macro(params))
 
     return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "pim.v"
 
@@ -243,57 +236,3 @@ def _by_channel(layer: PimLayer, raw: np.ndarray) -> np.ndarray:
     return np.concatenate(
         [units[:, :, n, :, :, : layer.words_of(n)] for n in range(layer.passes)], axis=4
     )
-
-
-def main(conversions: int) -> int:
-    """Random layers on the default macro with all effects on: RTL against pysim and golden, until ``conversions`` are made."""
-    from spikeloop.golden.reference import pim as golden
-    from spikeloop.pysim.pim import model as pim
-
-    params = PimParams(ir_drop=True)
-    model, rng = PimModel(params), np.random.default_rng(0)
-    done, different, seconds, products, golden_seconds = 0, 0, 0.0, 0, 0.0
-    while done < conversions:
-        cells = rng.random((2, params.banks, params.rows, params.columns)) < 0.01
-        layer = PimLayer.make(
-            params,
-            PimWindow.make((3, 12, 12), (3, 3), padding=1),
-            rng.integers(-32, 32, (168, 27)),
-            shift=int(rng.integers(3, 9)),
-            gain=rng.integers(3800, 4400, (4, 42)),
-            offset=rng.integers(-30, 31, (4, 42)),
-            stuck0=cells[0],
-            stuck1=cells[1],
-            keep=rng.integers(230, 257, (4, 8)),
-            limit=int(rng.integers(20_000, params.value_max)),
-            sigma=int(rng.integers(0, 256)),
-            seed=int(rng.integers(1 << 62)),
-        )
-        images, streams = rng.integers(0, 256, (20, 3, 12, 12)), rng.integers(0, 1 << 40, 20)
-        model.load(layer)
-        start = time.process_time()
-        ours = model.run(images, streams)
-        seconds += time.process_time() - start
-        chip, start = pim.run(layer, images, streams), time.process_time()
-        reference = golden.run(layer, images, streams)
-        golden_seconds += time.process_time() - start
-        products += ours.counters["n_blp"]
-        for want in (chip, reference):
-            different += int(
-                (ours.codes != want.codes).sum() + (ours.currents != want.currents).sum()
-            )
-        different += ours.counters != chip.counters
-        different += (ours.counters["n_sat"], ours.counters["n_clip"]) != (
-            reference.saturated.sum(),
-            reference.clipped.sum(),
-        )
-        done += ours.counters["n_adc"]
-    print(
-        f"{done:,} conversions in {seconds:.1f} s of processor time: {done / seconds:,.0f} per second; "
-        f"{different} different from pysim or golden\ngolden: {products / golden_seconds / 1e6:,.0f} million products per second"
-    )
-    return 1 if different else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1].replace(",", "")) if len(sys.argv) > 1 else 10_000_000))

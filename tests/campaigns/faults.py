@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikeloop.cosim.verilator.build import cache_folder
+from spikeloop.cosim.verilator.cache import cache_folder
 from tests.campaigns.fault_list import FAULTS, Fault
 from tests.conftest import ROOT
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from spikeloop.cosim.benches.runner import Build, build, run
-from spikeloop.cosim.verilator.build import cached, hdl_key
+from spikeloop.cosim.verilator.build import hdl_key
+from spikeloop.cosim.verilator.cache import cached
 from spikeloop.pysim.chip.fabric import Mesh
 from tests.campaigns.fault_list import Fault
 from tests.campaigns.faults import environment, plant, stale

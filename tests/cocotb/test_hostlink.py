@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.benches.runner import build, run
-from spikeloop.cosim.verilator.build import cached, hdl_key
+from spikeloop.cosim.verilator.build import hdl_key
+from spikeloop.cosim.verilator.cache import cached
 from spikeloop.hdl.verilog import generate_board
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import PRESETS

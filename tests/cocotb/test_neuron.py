@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from spikeloop.cosim.benches.runner import build, run
-from spikeloop.cosim.verilator.build import cached, hdl_key
+from spikeloop.cosim.verilator.build import hdl_key
+from spikeloop.cosim.verilator.cache import cached
 from spikeloop.hdl.verilog import convert
 from tests.cocotb.benches import neuron_cases
 from tests.cocotb.benches.neuron_cases import FORMS, NeuronTop

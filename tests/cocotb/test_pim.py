@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spikeloop.cosim.benches.runner import build, run
-from spikeloop.cosim.verilator.pim import verilog_of
+from spikeloop.cosim.macros.pim import verilog_of
 from tests.make.pim_cases import MACROS
 
 

@@ -6,7 +6,7 @@ import pytest
 from spikeloop.cosim.backends import open_backend
 from spikeloop.cosim.compare.compare import compare
 from spikeloop.cosim.flow.pretrained import write_pretrained
-from spikeloop.cosim.verilator.pim import PimModel
+from spikeloop.cosim.macros.pim import PimModel
 from spikeloop.golden.reference import pim as golden
 from spikeloop.pysim.bundle.program import compile_program
 from spikeloop.pysim.chip.params import Chip

@@ -101,7 +101,7 @@ def device(net: QstdbNet, point: Point, images: np.ndarray) -> QstdbNet:
 
 def measure(net: QstdbNet, data: Dataset, images: int, rtl_images: int) -> dict[str, int]:
     """Right classes of the first ``images`` test images, and of the first ``rtl_images`` codes, currents and counts that differ in RTL."""
-    from spikeloop.cosim.verilator.pim import PimModel
+    from spikeloop.cosim.macros.pim import PimModel
 
     x = data.test_images[:images]
     right = int((classes(net, x, np.arange(len(x))) == data.test_labels[:images]).sum())

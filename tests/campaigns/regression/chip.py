@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.macros.pim import build_pim
 from spikeloop.cosim.verilator import chip as native
 from spikeloop.cosim.verilator.build import Options, build
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.cosim.verilator.mesh import MeshChipModel
-from spikeloop.cosim.verilator.pim import build_pim
 from spikeloop.pysim.chip.memory_map import CONTROL_TICK, MemoryMap
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.cost.turns import at_pins, load_words

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from spikeloop.cosim.verilator.pim import PimModel
+from spikeloop.cosim.macros.pim import PimModel
 from spikeloop.pysim.pim.layer import PimLayer, PimParams
 from spikeloop.pysim.pim.model import run
 from tests.make.pim_cases import random_images, random_layer, random_params

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from spikeloop.cosim.verilator.pim import PimModel
+from spikeloop.cosim.macros.pim import PimModel
 from spikeloop.golden.reference import pim as golden
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import PimLayer, PimParams

@@ -99,7 +99,7 @@ def test_noise_is_as_wide_as_it_says(net: QstdbNet) -> None:
 
 def test_rtl_is_compared(net: QstdbNet, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal on the device; not equal if a row of the macro sticks and golden does not know."""
-    from spikeloop.cosim.verilator.pim import PimModel
+    from spikeloop.cosim.macros.pim import PimModel
 
     made = device(net, Point(study="stuck", value=1, seed=3), images(20))
     result = measure(made, data, 30, 5)
