@@ -15,7 +15,6 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import COUNTERS, PimLayer, PimParams
 from spikeloop.pysim.pim.memories import contents, memories, stream_word
 from spikeloop.pysim.pim.model import PimTrace
-from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["PimModel", "build_pim"]
 

@@ -32,7 +32,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 Report = Callable[[str, float | None], None]
 
-_report: Report | None = None
+_reports: list[Report] = []  # at most one
 _verified: dict[Path, dict[str, tuple[int, int, int]]] = {}  # entry to inode, size, time of files
 
 
@@ -55,18 +55,17 @@ def on_progress(report: Report | None) -> None:
     ``report(stage, None)`` is called when a stage begins, ``report(stage, seconds)`` when it ended.
     Stages nest, and threads may report side by side.
     """
-    global _report
-    _report = report
+    _reports[:] = [report] if report else []
 
 
 @contextmanager
 def stage(text: str) -> Iterator[None]:
     """Report the beginning and the end of a stage."""
-    report, start = _report, time.monotonic()
-    if report:
+    reports, start = tuple(_reports), time.monotonic()
+    for report in reports:
         report(text, None)
     yield
-    if report:
+    for report in reports:
         report(text, time.monotonic() - start)
 
 

@@ -1,4 +1,4 @@
-"""The build cache: what is damaged is made again and never loaded; what was killed leaves nothing."""
+"""The build cache: what is damaged is made again, never loaded; what was killed leaves nothing."""
 
 import errno
 import os
@@ -335,7 +335,7 @@ def test_a_read_only_cache_gives_its_entries_and_takes_no_other(
         monkeypatch.setattr(os, name, refuse)
     monkeypatch.setattr(cache, "_lock_file", refuse)
     assert cached(NAME, refuse).name == NAME
-    with pytest.raises(InputError, match="cache folder must be .*Read-only file system"):
+    with pytest.raises(InputError, match=r"cache folder must be .*Read-only file system"):
         cached("other-4567", refuse)
 
 
@@ -345,7 +345,7 @@ def test_a_cache_of_another_user_is_one_sentence(folder: Path) -> None:
     folder.chmod(0o555)
     try:
         assert cached(NAME, Maker()).name == NAME
-        with pytest.raises(InputError, match="cache folder must be .*Permission denied"):
+        with pytest.raises(InputError, match=r"cache folder must be .*Permission denied"):
             cached("other-4567", Maker())
     finally:
         folder.chmod(0o755)
