@@ -22,7 +22,7 @@ from pathlib import Path
 from spikeloop.cosim.provenance import code, cpu, packages
 from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.cosim.verilator.model_header import model_header, named_only, whole_words
-from spikeloop.hdl.names import APART_MODULES, CORE_MODULE
+from spikeloop.hdl.names import APART_MODULES, CHIP_TOP, CORE_MODULE
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
 
@@ -41,7 +41,6 @@ __all__ = [
     "verilog_of",
 ]
 
-TOP = "chip"
 APART = "`verilator_config\n" + "".join(f'no_inline -module "{name}"\n' for name in APART_MODULES)
 """Control file for Verilator: one C++ class for all instances of a module."""
 
@@ -171,7 +170,7 @@ def build(chip: Chip, options: Options = Options()) -> Path:
             source = folder / "chip.v"
         public = f'{APART}public_flat_rd -module "*core" -var "count_*"\n'
         (folder / "public.vlt").write_text(public)
-        _verilate(folder, TOP, [folder / "public.vlt", source], flags)
+        _verilate(folder, CHIP_TOP, [folder / "public.vlt", source], flags)
         _write_harness(folder, chip, harness)
         sources = sorted(folder.glob("*.cpp"), key=lambda path: -path.stat().st_size)
         if not options.optimise:  # most of the time goes into the headers: read them once

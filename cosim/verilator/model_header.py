@@ -6,14 +6,12 @@ one chip's model are, and how wide its records are.
 
 import re
 
-from spikeloop.hdl.names import CORE_MODULE
+from spikeloop.hdl.names import CHIP_TOP, CORE_MODULE
 from spikeloop.pysim.chip.fabric import Mesh
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_PIM, PIM, MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
 
 __all__ = ["model_header", "named_only", "whole_words"]
-
-TOP = "chip"
 
 
 def named_only(verilog: str) -> str:
@@ -38,10 +36,10 @@ def model_header(chip: Chip, root_header: str, core_header: str | None = None) -
     objects of a class of their own, which ``core_header`` declares.
     """
     map_, d = MemoryMap(chip), chip.derived
-    cores, prefix = ["root->"], f"{TOP}__DOT__core__DOT__"
+    cores, prefix = ["root->"], f"{CHIP_TOP}__DOT__core__DOT__"
     if core_header is not None:
         mesh = Mesh(chip.mesh_width, chip.mesh_height)
-        cores = [f"root->__PVT__{TOP}__DOT__core_{x}_{y}__DOT__core->" for x, y in mesh]
+        cores = [f"root->__PVT__{CHIP_TOP}__DOT__core_{x}_{y}__DOT__core->" for x, y in mesh]
         prefix = ""
     control = map_.registers["control"].address
     bits = map_.address_bits + d.core_bits
@@ -65,7 +63,7 @@ def model_header(chip: Chip, root_header: str, core_header: str | None = None) -
         "#define OUTPUT_CORE(payload) ((payload) >> 16 >> DELAY_BITS)",
     ]
     if core_header is not None:
-        lines.append(f'#include "V{TOP}_{CORE_MODULE}.h"')
+        lines.append(f'#include "V{CHIP_TOP}_{CORE_MODULE}.h"')
     if "__VicoFirstIteration" in root_header:
         lines.append("#define INPUT_REGION")
     if chip.pim:
