@@ -1,5 +1,5 @@
 """``python -m spikeloop`` is the command line."""
 
-from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.cli import main
 
 main()

@@ -9,18 +9,24 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.board.link import BoardLink, input_commands
+from spikeloop.cosim.board.link import Board, BoardLink, input_commands, open_board
+from spikeloop.cosim.board.session import Session
+from spikeloop.cosim.board.virtual import BoardModel, Wire
 from spikeloop.pysim.chip.frames import ITEM_EVENT, RUN, Command
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR
 from spikeloop.pysim.common.bits import pack
+from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.image import pack as pack_image
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 
-__all__ = ["Episode", "Plant", "balance", "by_board", "by_golden", "controller"]
+__all__ = ["Episode", "Plant", "balance", "by_board", "by_golden", "closed_loop", "controller"]
 
 BINS = 8
 RANGES = (
@@ -136,3 +142,33 @@ def by_board(link: BoardLink, image: Image) -> Decide:
         return 0 in fired, 1 in fired
 
     return decide
+
+
+def closed_loop(port: str | None, steps: int, seed: int) -> dict[str, Any]:
+    """One episode on the board at ``port`` (None: a virtual one in this process) and by golden.
+
+    ``same``: steps whose spikes agree. ``equal``: all do, and the states too. ``latency_ms``:
+    least, median and most of a step on the board. InputError for steps out of 1..65536.
+    """
+    check_int("steps of the closed loop", steps, 1, 65536)
+    check_int("seed of the closed loop", seed, 0, (1 << 63) - 1)
+    network = controller(steps)
+    image = pack_image(network, chip=preset("tiny"))
+    if port:
+        board = open_board(port, image)
+    else:
+        board = Board(Session(Wire(BoardModel(image.chip))), image)
+    with board:
+        got = balance(by_board(board.link, image), steps, seed)
+    want = balance(by_golden(network), steps, seed)
+    same = sum(a == b for a, b in zip(got.spikes, want.spikes, strict=False))
+    equal = same == len(got.spikes) == len(want.spikes)
+    low, middle, high = (1e3 * float(np.quantile(got.seconds, q)) for q in (0, 0.5, 1))
+    return {
+        "nature": board.nature,
+        "steps": len(got.spikes),
+        "same": same,
+        "fallen": len(got.spikes) < steps,
+        "equal": equal and np.array_equal(got.states, want.states),
+        "latency_ms": {"least": low, "median": middle, "most": high},
+    }

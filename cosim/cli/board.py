@@ -1,11 +1,12 @@
-"""The command ``spikeloop board``: serve a virtual board, build a real one."""
+"""The commands ``spikeloop board``: serve a virtual board, build a real one, balance a pole."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from spikeloop.cosim.cli.console import Json, output, tell
+from spikeloop.cosim.cli.console import complain, open_console
+from spikeloop.cosim.cli.options import Command, Json, OtherChip, Verbose, argument, option, output
 
 __all__ = ["app"]
 
@@ -13,87 +14,82 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="Hardware in the loop: a chip behind a serial port, real or virtual. "
-    "Then: spikeloop compare IMAGE --stimulus S.npz --backends golden,board:PORT",
+    "Compare it by: spikeloop compare IMAGE --backends golden,board:PORT",
 )
 
 
-@app.command()
+@app.command(cls=Command)
 def serve(
     chip: Annotated[
-        str,
-        typer.Argument(
-            metavar="IMAGE|PRESET", help="Image folder whose chip is wanted, or a chip preset."
-        ),
+        str, argument("CHIP", "Image folder whose chip is wanted, or a chip preset: {presets}.")
     ],
     port: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--port",
             metavar="N",
-            min=0,
-            max=65535,
-            help="TCP port of this machine, 0 for any free one. [dim]default: a pty[/dim]",
-            show_default=False,
+            within=(0, 65535),
+            help="TCP port of this machine, 0 for any free one.",
+            default="a pty",
         ),
     ] = None,
     pins: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--pins",
             metavar="N",
-            help="Simulate the pins of the UART too, N clock cycles a bit "
-            "(4 at least). [dim]default: bytes straight into the host link, many times faster[/dim]",
-            show_default=False,
+            help="Simulate the pins of the UART too, N clock cycles a bit (at least 4).",
+            default="bytes straight into the host link, many times faster",
         ),
     ] = None,
+    verbose: Verbose = None,
     json: Json = False,
 ) -> None:
-    """Be a virtual board: the Verilated RTL behind a serial port, until interrupted. The first line says its address."""
-    with output(json) as out:
+    """Be a virtual board: the Verilated RTL behind a serial port, until interrupted.
+
+    The first line says its address.
+    """
+    with open_console(json, verbose) as console:
         from spikeloop.cosim.board.virtual import BoardModel
         from spikeloop.cosim.board.virtual import serve as run
+        from spikeloop.pysim.bundle.open import load_bundle
         from spikeloop.pysim.chip.params import preset
-        from spikeloop.pysim.image.image import Image
 
-        target = Image.load(chip).chip if Path(chip).is_dir() else preset(chip)
-        tell("building the virtual board ...")
-        model = BoardModel(target, pins)
+        target = load_bundle(chip).chip if Path(chip).is_dir() else preset(chip)
+        console.tell("building the virtual board ...")
         run(
-            model,
+            BoardModel(target, pins),
             port,
-            lambda address: out({"board": address, "chip": target.to_dict()}, {"board": address}),
+            lambda address: console.result(
+                {"board": address, "chip": target.to_dict()}, {"board": address}
+            ),
         )
 
 
-@app.command()
+@app.command(cls=Command)
 def build(
     target: Annotated[
-        str, typer.Option("--target", metavar="NAME", help="ulx3s-85f or hx8k.")
+        str, option("--target", metavar="NAME", help="Board to build for: {targets}.")
     ] = "ulx3s-85f",
-    chip: Annotated[
-        str | None,
-        typer.Option(
-            "--chip",
-            metavar="PRESET",
-            help="Chip preset with changes. [dim]default: the preset named like the target[/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path(
-        "build/board"
-    ),
+    chip: OtherChip = None,
+    folder: Annotated[Path, output("Folder to write.")] = Path("build/board"),
+    verbose: Verbose = None,
     json: Json = False,
 ) -> None:
-    """Make a bitstream of a chip behind its host link, and say what it takes of the device and how fast it is."""
-    with output(json) as out:
+    """Make a bitstream of a chip behind its host link; say what it takes and how fast it is.
+
+    The chip is the preset of the target's name unless --chip names another.
+    """
+    with open_console(json, verbose) as console:
         from spikeloop.cosim.board.fpga import build as run
         from spikeloop.cosim.board.fpga import target_of
         from spikeloop.pysim.chip.params import preset
 
         board = target_of(target)
-        tell("synthesis, placement and routing: minutes ...")
+        console.tell("synthesis, placement and routing: minutes ...")
         s = run(target, preset(chip) if chip else None, folder)
-        out(
+        device = f"golden,board:/dev/ttyUSB0@{s['baud']}"
+        console.result(
             s,
             {
                 "bitstream": f"{s['bitstream']} ({s['bytes']:,} bytes)",
@@ -101,68 +97,38 @@ def build(
                 "fmax": f"{s['fmax_mhz']} MHz (needed: {s['clock_mhz']:g})",
                 "program": f"{board.program} {s['bitstream']}",
                 "map for it": f"spikeloop map network.safetensors --chip {chip or target}",
-                "run on it": f"spikeloop compare image --backends golden,board:/dev/ttyUSB0@{s['baud']}",
+                "run on it": f"spikeloop compare image --backends {device}",
             },
         )
 
 
-@app.command("balance")
-def balance_(
+@app.command(cls=Command)
+def balance(
     port: Annotated[
         str | None,
-        typer.Argument(
-            metavar="PORT",
-            help="Board that runs preset tiny. [dim]default: a virtual one in this process[/dim]",
-            show_default=False,
-        ),
+        argument("PORT", "Board that runs preset tiny.", default="a virtual one in this process"),
     ] = None,
-    steps: Annotated[
-        int, typer.Option("--steps", metavar="T", min=1, max=65536, help="Steps of 20 ms.")
-    ] = 300,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the first state.")] = 0,
+    steps: Annotated[int, option("--steps", metavar="T", help="Steps of 20 ms.")] = 300,
+    seed: Annotated[int, option("--seed", metavar="N", help="Seed of the first state.")] = 0,
+    verbose: Verbose = None,
     json: Json = False,
 ) -> None:
-    """Closed loop: balance a pole by the chip, step for step as by the golden; the latency of a step."""
-    with output(json) as out:
-        import numpy as np
+    """Balance a pole by the chip in a closed loop, step for step as by the golden model."""
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.board.balance import closed_loop
 
-        from spikeloop.cosim.board.balance import balance, by_board, by_golden, controller
-        from spikeloop.cosim.board.link import Board, open_board
-        from spikeloop.cosim.board.session import Session
-        from spikeloop.cosim.board.virtual import BoardModel, Wire
-        from spikeloop.pysim.chip.params import preset
-        from spikeloop.pysim.image.image import pack
-
-        network = controller(steps)
-        image = pack(network, chip=preset("tiny"))
-        board = (
-            open_board(port, image) if port else Board(Session(Wire(BoardModel(image.chip))), image)
-        )
-        with board:
-            got, want = (
-                balance(by_board(board.link, image), steps, seed),
-                balance(by_golden(network), steps, seed),
-            )
-        same = sum(a == b for a, b in zip(got.spikes, want.spikes, strict=False))
-        equal = same == len(got.spikes) == len(want.spikes) and np.array_equal(
-            got.states, want.states
-        )
-        low, middle, high = (1e3 * float(np.quantile(got.seconds, q)) for q in (0, 0.5, 1))
-        document = {
-            "nature": board.nature,
-            "steps": len(got.spikes),
-            "fallen": len(got.spikes) < steps,
-            "equal": equal,
-            "latency_ms": {"least": low, "median": middle, "most": high},
-        }
-        out(
-            document,
+        console.tell("building the virtual board ..." if port is None else f"opening {port} ...")
+        loop = closed_loop(port, steps, seed)
+        latency = loop["latency_ms"]
+        console.result(
+            loop,
             {
-                "board": board.nature,
-                "steps": f"{len(got.spikes):,} of {steps:,}, {same:,} as by golden",
-                "latency": f"{middle:.2f} ms a step (least {low:.2f}, most {high:.2f})",
+                "board": loop["nature"],
+                "steps": f"{loop['steps']:,} of {steps:,}, {loop['same']:,} as by golden",
+                "latency": f"{latency['median']:.2f} ms a step "
+                f"(least {latency['least']:.2f}, most {latency['most']:.2f})",
             },
         )
-        if not equal:
-            tell("spikeloop: closed loop must go the same way on golden and board, not apart")
+        if not loop["equal"]:
+            complain("spikeloop: closed loop must go the same way on golden and board, not apart")
             raise typer.Exit(1)

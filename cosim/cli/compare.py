@@ -1,4 +1,4 @@
-"""The commands ``spikeloop compare``, ``report`` and ``waves``: the verdict of a run, its page, and a closer look."""
+"""The commands ``spikeloop sim``, ``compare``, ``report`` and ``waves``: run it, and look at it."""
 
 import shlex
 from pathlib import Path
@@ -6,67 +6,118 @@ from typing import Annotated, Any
 
 import typer
 
-from spikeloop.cosim.cli.console import Json, bar, names, output, tell
+from spikeloop.cosim.cli.console import complain, open_console
+from spikeloop.cosim.cli.options import (
+    Backends,
+    Bits,
+    ChipName,
+    Config,
+    Data,
+    Encoding,
+    Epochs,
+    Json,
+    Recurrent,
+    Samples,
+    Seed,
+    Steps,
+    StimulusFile,
+    Verbose,
+    argument,
+    names,
+    option,
+    output,
+)
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["Backends", "Samples", "beside", "compare", "report", "rows", "verdict", "waves"]
+__all__ = ["compare", "report", "sim", "waves"]
 
-Backends = Annotated[
-    str,
-    typer.Option(
-        "--backends",
-        metavar="A,B,...",
-        help="Backends, the reference first: golden, pysim, verilator, icarus, board:PORT, replay:FILE.",
-    ),
-]
-Samples = Annotated[
-    int | None,
-    typer.Option(
-        "--samples",
-        metavar="N",
-        help="Only the first N samples. [dim]default: all[/dim]",
-        show_default=False,
-    ),
-]
+IMAGE = argument("IMAGE", "Image folder.")
+
+
+def sim(
+    config: Config = "784-100-10",
+    bits: Bits = 8,
+    chip: ChipName = "zou2021",
+    data: Data = None,
+    backends: Backends = "golden,pysim,verilator",
+    samples: Samples = None,
+    encoder: Encoding = "rank_order",
+    steps: Steps = 8,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    recurrent: Recurrent = False,
+    folder: Annotated[Path, output("Folder of all that is made.")] = Path("build/sim"),
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Train, quantize, map, generate, simulate and compare, in one folder.
+
+    Steps whose inputs have not changed are kept from the last time.
+    """
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.flow.plan import Plan, parse_layers
+        from spikeloop.cosim.flow.sim import simulate
+
+        plan = Plan(
+            layers=parse_layers(config),
+            bits=bits,
+            chip=chip,
+            data=data,
+            backends=names(backends),
+            samples=samples,
+            folder=folder,
+            encoder=encoder,
+            steps=steps,
+            epochs=epochs,
+            seed=seed,
+            recurrent=recurrent,
+        )
+        with console.bar("compare", "samples") as (start, advance):
+            outcome = simulate(
+                plan,
+                tell=console.tell,
+                progress=advance,
+                started=start,
+                quiet=json or console.quiet,
+            )
+        s = outcome.summary
+        times = (
+            f"{name} {stage['seconds']:.1f} s{' (kept)' if stage['reused'] else ''}"
+            for name, stage in s["stages"].items()
+        )
+        console.result(
+            s, {**rows(s), "wall time": ", ".join(times), "report": folder / "report.html"}
+        )
+        verdict(outcome.result, outcome.evidence)
 
 
 def compare(
-    image: Annotated[Path, typer.Argument(help="Image folder.")],
-    stimulus: Annotated[
-        Path | None,
-        typer.Option(
-            "--stimulus",
-            metavar="S.npz",
-            help="Input spikes (and labels). "
-            "[dim]default: stimulus.npz in the image folder or beside it[/dim]",
-            show_default=False,
-        ),
-    ] = None,
+    image: Annotated[Path, IMAGE],
+    stimulus: StimulusFile = None,
     backends: Backends = "golden,pysim,verilator",
     samples: Samples = None,
     network: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--network",
             metavar="FILE",
-            help="Integer network, for golden. "
-            "[dim]default: network.safetensors in the image folder or beside it[/dim]",
-            show_default=False,
+            help="Integer network, for golden.",
+            default="network.safetensors in the image folder or beside it",
         ),
     ] = None,
     expected: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--expected",
             metavar="E.npz",
             help="Output spikes that every backend must give (of spikeloop import).",
             show_default=False,
         ),
     ] = None,
-    membranes: Annotated[bool, typer.Option(help="Compare membranes too.")] = True,
+    membranes: Annotated[bool, option(help="Compare membranes too.")] = True,
     record: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--record",
             metavar="FILE",
             help="Take down what is said with the board, for backend replay:FILE.",
@@ -75,29 +126,22 @@ def compare(
     ] = None,
     keep: Annotated[
         str,
-        typer.Option(
+        option(
             "--keep",
             metavar="N,M,...",
-            help="Samples that spikeloop report draws. [dim]default: the first four[/dim]",
-            show_default=False,
+            help="Samples that spikeloop report draws.",
+            default="the first four",
         ),
     ] = "",
     folder: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="RUN",
-            help="Folder of the run: journal, summary, what shows a difference.",
-        ),
+        Path, output("Folder of the run: journal, summary, what shows a difference.", "RUN")
     ] = Path("build/run"),
     resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with the run in RUN, wherever it was broken off."),
+        bool, option("--resume", help="Go on with the run in RUN, wherever it was broken off.")
     ] = False,
     scheduler: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--scheduler",
             metavar="ADDRESS",
             help="Spread the samples over the workers of a "
@@ -105,14 +149,16 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    verbose: Verbose = None,
     json: Json = False,
 ) -> None:
     """Run a stimulus through two or more backends and compare every spike, membrane and counter with the first."""
-    with output(json) as out:
+    with open_console(json, verbose) as console:
         from spikeloop.cosim.backends import check_names, open_backend
         from spikeloop.cosim.compare.compare import compare as run
         from spikeloop.cosim.compare.result import Result
         from spikeloop.cosim.compare.shrink import keep_evidence
+        from spikeloop.cosim.flow.export import beside
         from spikeloop.cosim.runs.folder import SUMMARY, Run
         from spikeloop.pysim.bundle.open import load_bundle
         from spikeloop.pysim.bundle.shares import Shared
@@ -123,8 +169,8 @@ def compare(
         who = names(backends)
         check_names(who)
         bundle = load_bundle(image)
-        file = network or beside(image, "network.safetensors", "--network")
-        stimulus = stimulus or beside(image, "stimulus.npz", "--stimulus")
+        file = network or beside(image, "network.safetensors", "name it with --network")
+        stimulus = stimulus or beside(image, "stimulus.npz", "name it with --stimulus")
         net, spikes = Network.load(file), Stimulus.load(stimulus)
         spikes.check(net)
         wanted = Expected.load(expected) if expected else None
@@ -176,7 +222,7 @@ def compare(
             farm = Farm(scheduler, net, image, who)
         about = {"image": str(image), "network": str(file), "stimulus": str(stimulus)}
         try:
-            with bar() as (start, advance):
+            with console.bar("compare", "samples") as (start, advance):
                 start(spikes.samples)
                 result = run(
                     net,
@@ -210,7 +256,7 @@ def compare(
             ]
             again += [
                 part
-                for option, value in (
+                for flag, value in (
                     ("--samples", samples),
                     ("--expected", expected),
                     ("--keep", keep or None),
@@ -218,17 +264,17 @@ def compare(
                     ("-o", folder),
                 )
                 if value is not None
-                for part in (option, str(value))
+                for part in (flag, str(value))
             ]
             again += ["--resume"] if membranes else ["--no-membranes", "--resume"]
-            tell(
+            complain(
                 f"spikeloop: interrupted after {result.samples:,} of {spikes.samples:,} samples, {result.different:,} different so far "
                 f"({folder / SUMMARY}); go on: {shlex.join(again)}"
             )
             raise typer.Exit(130) from None
         evidence = None
         if result.first and result.first.reference != "expected":
-            tell("first difference: looking for a minimal stimulus ...")
+            console.tell("first difference: looking for a minimal stimulus ...")
             evidence = keep_evidence(
                 net,
                 spikes,
@@ -242,79 +288,64 @@ def compare(
             )
         summary = kept_run.finish(result, **about, evidence=str(evidence) if evidence else None)
         summary |= result.to_dict()  # with times
-        out(summary, rows(summary) | {"page": f"spikeloop report {folder}"})
+        console.result(summary, rows(summary) | {"page": f"spikeloop report {folder}"})
         verdict(result, evidence)
 
 
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder of a run, of spikeloop compare or sim.")
+        Path, argument("RUN", "Folder of a run, of spikeloop compare or sim.")
     ] = Path("build/run"),
     file: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Page to write. [dim]default: report.html in RUN[/dim]",
-            show_default=False,
-        ),
+        Path | None, output("Page to write.", "FILE", default="report.html in RUN")
     ] = None,
     json: Json = False,
 ) -> None:
     """Write the page of a run: verdict, activity, rasters and membranes, mapping, cycles, confusion, differences."""
-    with output(json) as out:
+    with open_console(json) as console:
         from spikeloop.cosim.runs.folder import Run
         from spikeloop.cosim.runs.page import write
 
         path = write(*Run.load(folder), file)
-        out(
+        console.result(
             {"report": str(path), "bytes": path.stat().st_size},
             {"page": f"{path} ({path.stat().st_size:,} bytes)"},
         )
 
 
 def waves(
-    image: Annotated[Path, typer.Argument(help="Image folder.")],
+    image: Annotated[Path, IMAGE],
     around: Annotated[
         str,
-        typer.Option(
+        option(
             "--around", metavar="core=C,tick=T", help="Where to look; core 0 if it is not named."
         ),
     ],
-    stimulus: Annotated[
-        Path | None,
-        typer.Option(
-            "--stimulus",
-            metavar="S.npz",
-            help="Input spikes. [dim]default: stimulus.npz in the image folder or beside it[/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    sample: Annotated[
-        int, typer.Option("--sample", metavar="N", help="Sample of the stimulus.")
-    ] = 0,
+    stimulus: StimulusFile = None,
+    sample: Annotated[int, option("--sample", metavar="N", help="Sample of the stimulus.")] = 0,
     before: Annotated[
-        int, typer.Option("--before", metavar="N", min=0, help="Ticks before it.")
+        int, option("--before", metavar="N", within=(0, 65536), help="Ticks before it.")
     ] = 1,
-    after: Annotated[int, typer.Option("--after", metavar="N", min=0, help="Ticks after it.")] = 1,
+    after: Annotated[
+        int, option("--after", metavar="N", within=(0, 65536), help="Ticks after it.")
+    ] = 1,
     backend: Annotated[
-        str, typer.Option("--backend", metavar="NAME", help="verilator or icarus.")
+        str, option("--backend", metavar="NAME", help="One of {wave_simulators}.")
     ] = "verilator",
-    folder: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")
-    ] = Path("build/waves"),
+    folder: Annotated[Path, output("Folder to write.")] = Path("build/waves"),
+    verbose: Verbose = None,
     json: Json = False,
 ) -> None:
     """Record the ticks around one of a core as named signals (VCD), with save files for GTKWave and Surfer."""
-    with output(json) as out:
+    with open_console(json, verbose) as console:
         from spikeloop.cosim.backends import check_names
+        from spikeloop.cosim.flow.export import beside
         from spikeloop.cosim.waves.window import around as place
         from spikeloop.cosim.waves.window import record
         from spikeloop.pysim.traces.stimulus import Stimulus
 
         check_names([backend])
-        spikes = Stimulus.load(stimulus or beside(image, "stimulus.npz", "--stimulus"))
+        spikes = Stimulus.load(stimulus or beside(image, "stimulus.npz", "name it with --stimulus"))
         found = record(
             image,
             spikes,
@@ -325,7 +356,7 @@ def waves(
             after=after,
             simulator=backend,
         )
-        out(
+        console.result(
             found,
             {
                 "waves": f"{found['waves']}: {found['signals']} signals of core {found['core']}, ticks {found['ticks'][0]} to "
@@ -389,19 +420,8 @@ def rows(s: dict[str, Any]) -> dict[str, Any]:
 def verdict(result: Any, evidence: Any) -> None:
     """Exit status 1, with every reason and the evidence on stderr, unless all is equal."""
     for reason in result.failures():
-        tell(f"spikeloop: {reason}")
+        complain(f"spikeloop: {reason}")
     if evidence:
-        tell(str(evidence))
+        complain(str(evidence))
     if not result.equal:
         raise typer.Exit(1)
-
-
-def beside(image: Path, name: str, option: str) -> Path:
-    """File ``name`` in the image folder or beside it."""
-    for folder in (image, image.resolve().parent):
-        if (folder / name).is_file():
-            return folder / name
-    what = name.partition(".")[0]
-    raise InputError(
-        f"{what} of image {str(image)!r} must lie in it or beside it as {name}, not be missing: name it with {option}"
-    )

@@ -2,12 +2,13 @@
 
 import contextlib
 import json as json_text
+import os
 import sys
-from collections.abc import Iterator
-from typing import Annotated, Any
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
-import typer
-from rich.console import Console
+from rich.console import Console as Rich
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,49 +22,109 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Bits", "ChipName", "Json", "bar", "names", "output", "tell"]
+__all__ = ["Console", "complain", "open_console", "open_streams", "write"]
 
-Json = Annotated[
-    bool, typer.Option("--json", help="One JSON document on stdout; tables and progress on stderr.")
-]
-ChipName = Annotated[
-    str,
-    typer.Option(
-        "--chip",
-        metavar="PRESET",
-        help="Chip preset: tiny, default, zou2021, full, ulx3s-85f or hx8k.",
-    ),
-]
-Bits = Annotated[int, typer.Option("--bits", metavar="N", help="Bits of a weight, 2 to 16.")]
+WIDTH = 140  # columns of a table that no terminal shows
+PIPE_GONE = 141  # exit status: who read our stdout has gone, as the shell has it (128 + SIGPIPE)
 
 
-@contextlib.contextmanager
-def output(json: bool) -> Iterator[Any]:
-    """Gives ``out(document, rows)``. With ``json``, whatever else is printed meanwhile goes to stderr."""
-    stdout = sys.stdout
+class Console:
+    """The two streams of one command.
 
-    def out(document: dict[str, Any], rows: dict[str, Any]) -> None:
-        if json:
-            print(json_text.dumps(document), file=stdout, flush=True)
+    ``verbose``: True for more progress, with times; False for none; None for the usual.
+    """
+
+    def __init__(self, json: bool, verbose: bool | None, stdout: Any) -> None:
+        self.json, self.verbose, self.stdout = json, verbose, stdout
+        self.quiet = verbose is False
+        self.started = time.monotonic()
+
+    def result(self, document: dict[str, Any], rows: dict[str, Any]) -> None:
+        """The answer of the command: ``document`` for ``--json``, else ``rows`` as a table."""
         table = Table(show_header=False, box=None, pad_edge=False)
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in rows.items():
-            table.add_row(name, str(value))
-        file = sys.stderr if json else stdout
-        Console(file=file, highlight=False, width=None if file.isatty() else 140).print(table)
+            table.add_row(Text(name), Text(str(value)))
+        self.table(table)
+        if self.json:
+            write(json_text.dumps(document), self.stdout)
 
+    def table(self, table: Table) -> None:
+        """A table on stdout; on stderr with ``--json``, unless ``--quiet``."""
+        if self.json and self.quiet:
+            return
+        file = sys.stderr if self.json else self.stdout
+        width = None if file.isatty() else WIDTH
+        Rich(file=file, highlight=False, markup=False, width=width).print(table)
+
+    def tell(self, text: str) -> None:
+        """A line of progress."""
+        if not self.quiet:
+            elapsed = f"[{time.monotonic() - self.started:7.1f} s] " if self.verbose else ""
+            complain(elapsed + text)
+
+    def detail(self, text: str) -> None:
+        """A line of progress that only ``--verbose`` shows."""
+        if self.verbose:
+            self.tell(text)
+
+    @contextlib.contextmanager
+    def bar(self, what: str, unit: str) -> Iterator[tuple[Callable[[int], None], ...]]:
+        """Gives ``start(total)`` and ``advance(n)`` of a progress bar on stderr, with rate and
+        times."""
+        columns = (
+            TextColumn(what, markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            _Rate(unit),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        stderr = Rich(stderr=True)
+        with Progress(*columns, console=stderr, transient=True, disable=self.quiet) as progress:
+            task = progress.add_task("", total=None, visible=False)
+            yield (
+                (lambda total: progress.update(task, total=total, visible=True)),
+                (lambda n: progress.advance(task, n)),
+            )
+
+
+@contextlib.contextmanager
+def open_console(json: bool, verbose: bool | None = None) -> Iterator[Console]:
+    """The console of a command. With ``json``, what others print meanwhile goes to stderr."""
+    console = Console(json, verbose, sys.stdout)
     with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
-        yield out
+        yield console
 
 
-def tell(text: str) -> None:
+def write(text: str, file: Any = None) -> None:
+    """A line on stdout, at once."""
+    try:
+        print(text, file=file or sys.stdout, flush=True)
+    except BrokenPipeError:
+        raise SystemExit(PIPE_GONE) from None
+
+
+def complain(text: str) -> None:
     """A line on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # nobody is there to read it
+        print(text, file=sys.stderr, flush=True)
+
+
+def open_streams() -> None:
+    """Streams that the shell closed (``>&-``) lead nowhere, rather than into the next file."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+            setattr(sys, name, os.fdopen(number, "w", closefd=False))
 
 
 class _Rate(ProgressColumn):
-    """Units a second, of the last while."""
+    """Units a second, over the last while."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -71,28 +132,3 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:,.1f} {self.unit}/s")
-
-
-@contextlib.contextmanager
-def bar(what: str = "compare", unit: str = "samples") -> Iterator[Any]:
-    """Gives ``start(total)`` and ``advance(n)`` of a progress bar with rate, time gone and time to come, on stderr."""
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        _Rate(unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=None, visible=False)
-        yield (
-            (lambda total: progress.update(task, total=total, visible=True)),
-            (lambda n: progress.advance(task, n)),
-        )
-
-
-def names(text: str) -> list[str]:
-    """ "a, b" to its parts."""
-    return [name for part in text.split(",") if (name := part.strip())]

@@ -5,198 +5,188 @@ from typing import Annotated, Any
 
 import typer
 
-from spikeloop.cosim.cli.console import Bits, ChipName, Json
-from spikeloop.cosim.cli.console import output as _output
+from spikeloop.cosim.cli.console import open_console
+from spikeloop.cosim.cli.options import (
+    Bits,
+    ChipName,
+    Command,
+    ImportSteps,
+    Json,
+    OtherChip,
+    argument,
+    option,
+    output,
+)
 
 __all__ = ["app"]
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Networks from elsewhere: network, image, stimulus and expected "
-    "spikes in one folder, for spikeloop compare.",
+    help="Convert a network of another tool: RANC, NIR, snnTorch. "
+    "Writes all that spikeloop compare needs into one folder.",
 )
 
-Folder = Annotated[Path, typer.Option("-o", "--folder", metavar="OUT", help="Folder to write.")]
-Steps = Annotated[
-    int, typer.Option("--steps", metavar="T", min=1, max=65536, help="Steps of one sample.")
-]
 
-
-@app.command()
+@app.command(cls=Command)
 def ranc(
     source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR", help="Folder of csram_*.mem, tc_*.mem and, for a test, tb_*.txt."
-        ),
+        Path, argument("DIR", "Folder of csram_*.mem, tc_*.mem and, for a test, tb_*.txt.")
     ],
     grid: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--grid",
             metavar="WxH",
-            help="Cores of the mesh. [dim]default: of tb_spikehard_params.json[/dim]",
-            show_default=False,
+            help="Cores of the mesh.",
+            default="from tb_spikehard_params.json",
         ),
     ] = None,
-    output: Annotated[
+    bus: Annotated[
         str | None,
-        typer.Option(
-            "--output",
+        option(
+            "--bus",
             metavar="X,Y",
-            help="Where the output bus is. [dim]default: of tb_spikehard_params.json[/dim]",
-            show_default=False,
+            help="Where the output bus is.",
+            default="from tb_spikehard_params.json",
         ),
     ] = None,
     first_tick: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--first-tick",
             metavar="N",
+            within=(0, 65535),
             help="Tick of the first expected outputs.",
-            show_default=False,
+            default="the first that has any",
         ),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--steps",
             metavar="T",
-            min=1,
-            max=65536,
-            help="Ticks of a sample. [dim]default: what the test packets take[/dim]",
-            show_default=False,
+            within=(1, 65536),
+            help="Ticks of a sample.",
+            default="as the test packets need",
         ),
     ] = None,
-    chip: Annotated[
-        str | None,
-        typer.Option(
-            "--chip",
-            metavar="PRESET",
-            help="Chip preset, with changes if any. [dim]default: one that holds a RANC core[/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    folder: Folder = Path("build/ranc"),
+    chip: OtherChip = None,
+    folder: Annotated[Path, output("Folder to write.")] = Path("build/ranc"),
     json: Json = False,
 ) -> None:
-    """RANC networks, with their test packets if they are there."""
-    with _output(json) as out:
+    """RANC networks, with their test packets if there are any.
+
+    The chip is one that holds a RANC core unless --chip names another.
+    """
+    with open_console(json) as console:
         from spikeloop.cosim.flow.imports import chip_for, pair, write_import
         from spikeloop.golden.interchange.ranc.read import import_ranc
 
-        made = import_ranc(
+        imported = import_ranc(
             source,
             grid=pair(grid, "x", "--grid"),
-            output=pair(output, ",", "--output"),
+            output=pair(bus, ",", "--bus"),
             first_tick=first_tick,
             steps=steps,
         )
-        summary = write_import(made, chip or chip_for(made.network, made.axons), folder)
-        out(summary, _imported(summary))
+        chosen = chip or chip_for(imported.network, imported.axons)
+        summary = write_import(imported, chosen, folder)
+        console.result(summary, _imported(summary))
 
 
-@app.command()
+@app.command(cls=Command)
 def nir(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="NIR file (HDF5).")],
+    source: Annotated[Path, argument("FILE", "NIR file (HDF5).")],
     dt: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--dt",
             metavar="S",
-            help="Time of a step. [dim]default: of the metadata, else "
-            "1e-4 with time constants, 1 without[/dim]",
-            show_default=False,
+            help="Time of a step.",
+            default="from the metadata, else 1e-4 with time constants and 1 without",
         ),
     ] = None,
     compare: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--compare",
             metavar="OP",
-            help="'>' or '>='. [dim]default: of the metadata, else >[/dim]",
-            show_default=False,
+            help="How membrane and threshold are compared: {comparisons}.",
+            default="from the metadata, else >",
         ),
     ] = None,
     reset: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--reset",
             metavar="NAME",
-            help="hard, soft, late (soft, one step later) or none. "
-            "[dim]default: of the metadata, else hard[/dim]",
-            show_default=False,
+            help="What a spike does to the membrane: {resets} (late: soft, one step later).",
+            default="from the metadata, else hard",
         ),
     ] = None,
     framework: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--from",
             metavar="NAME",
-            help="What the file does not say is as in snntorch, spikingjelly, norse or sinabs.",
-            show_default=False,
+            help="Framework whose conventions hold where the file is silent: {frameworks}.",
+            default="those of NIR",
         ),
     ] = None,
-    steps: Steps = 32,
+    steps: ImportSteps = 32,
     bits: Bits = 8,
     chip: ChipName = "zou2021",
-    folder: Folder = Path("build/nir"),
+    folder: Annotated[Path, output("Folder to write.")] = Path("build/nir"),
     json: Json = False,
 ) -> None:
-    """NIR graphs: Affine, Linear, Conv1d, Conv2d, SumPool2d, AvgPool2d, Flatten, IF, LIF, I, LI, recurrent ones too."""
-    with _output(json) as out:
+    """NIR graphs of Affine, Linear, convolution, pooling, IF, LIF, I and LI, recurrent or not."""
+    with open_console(json) as console:
         from spikeloop.cosim.flow.imports import write_import
-        from spikeloop.golden.interchange.nir.read import import_nir as read
+        from spikeloop.golden.interchange.nir.read import import_nir
         from spikeloop.golden.interchange.nir.semantics import Semantics
 
-        summary = write_import(
-            read(source, Semantics(dt, compare, reset, framework), steps=steps, bits=bits),
-            chip,
-            folder,
-        )
-        out(summary, _imported(summary))
+        semantics = Semantics(dt, compare, reset, framework)
+        imported = import_nir(source, semantics, steps=steps, bits=bits)
+        summary = write_import(imported, chip, folder)
+        console.result(summary, _imported(summary))
 
 
-@app.command()
+@app.command(cls=Command)
 def snntorch(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="FILE.py:NAME",
-            help="Python file, which is run, and what it calls the net or "
-            "the function that makes it.",
+        argument(
+            "FILE.py:NAME",
+            "Python file, which is run, and the name in it of the net or of a function that "
+            "makes it.",
         ),
     ],
     shape: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--shape",
             metavar="C,H,W",
-            help="Of one input. [dim]default: of the first Linear[/dim]",
-            show_default=False,
+            help="Shape of one input.",
+            default="that of the first Linear",
         ),
     ] = None,
-    steps: Steps = 32,
+    steps: ImportSteps = 32,
     bits: Bits = 8,
     chip: ChipName = "zou2021",
-    folder: Folder = Path("build/snntorch"),
+    folder: Annotated[Path, output("Folder to write.")] = Path("build/snntorch"),
     json: Json = False,
 ) -> None:
-    """snnTorch nets: Linear, Conv1d, Conv2d, AvgPool2d, Flatten and Leaky, one after the other; every reset and both reset delays."""
-    with _output(json) as out:
+    """snnTorch nets: Linear, Conv1d, Conv2d, AvgPool2d, Flatten and Leaky in a row, every reset."""
+    with open_console(json) as console:
         from spikeloop.cosim.flow.imports import module_of, sizes, write_import
         from spikeloop.golden.interchange.snntorch import import_snntorch
 
-        made = import_snntorch(
-            module_of(source),
-            sizes(shape),
-            steps=steps,
-            bits=bits,
-            name=Path(source.rpartition(":")[0]).stem,
-        )
-        summary = write_import(made, chip, folder)
-        out(summary, _imported(summary))
+        name = Path(source.rpartition(":")[0]).stem
+        module = module_of(source)
+        imported = import_snntorch(module, sizes(shape), steps=steps, bits=bits, name=name)
+        summary = write_import(imported, chip, folder)
+        console.result(summary, _imported(summary))
 
 
 def _imported(s: dict[str, Any]) -> dict[str, Any]:

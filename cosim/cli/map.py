@@ -1,35 +1,28 @@
-"""``spikeloop fit`` and ``spikeloop cost``: what a network takes, and what a run of it costs."""
+"""The commands that put a network on a chip: fit, map, cost, verilog and export."""
 
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from spikeloop.cosim.cli.compare import Samples
-from spikeloop.cosim.cli.console import ChipName, Json
-from spikeloop.cosim.cli.console import output as output_of
+from spikeloop.cosim.cli.console import open_console
+from spikeloop.cosim.cli.options import ChipName, Json, OtherChip, Samples, argument, option, output
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["cost", "fit"]
+__all__ = ["cost", "export", "fit", "map_", "verilog"]
 
 
 def fit(
     net: Annotated[
-        str,
-        typer.Argument(
-            metavar="NET",
-            help="Network file, or a net of Zou et al. with its spikes per value: "
-            "zou-lenet-1, zou-lenet-2, zou-lenet-4, zou-vgg-1, ...",
-        ),
+        str, argument("NET", "Network file, or a net of Zou et al. 2021 by name: {published}.")
     ],
     chip: ChipName = "zou2021",
     json: Json = False,
 ) -> None:
     """Say what a network takes on a chip: cores, use, latency, and what does not fit.
 
-    Beside what the mapper does stand the dense periods of the paper: each layer on cores of its own.
+    The mapper's figures stand first. The dense periods of the paper follow: there each layer has
+    cores of its own.
     """
-    with output_of(json) as out:
+    with open_console(json) as console:
         from spikeloop.pysim.chip.params import preset
         from spikeloop.pysim.cost.figures import predict
         from spikeloop.pysim.mapping import published
@@ -37,13 +30,12 @@ def fit(
         from spikeloop.pysim.network.graph import Network
 
         target = preset(chip)
-        from_file = net not in published.NAMES and (
-            net.endswith(".safetensors") or Path(net).is_file()
-        )
+        named = net in published.NAMES
+        from_file = not named and (net.endswith(".safetensors") or Path(net).is_file())
         network = Network.load(net) if from_file else None
         view = dense_periods(network or published.layers(net), target)
         mapped = predict(network, target) if network and not view.lacks else None
-        out(
+        console.result(
             {
                 "network": net,
                 "chip": target.to_dict(),
@@ -56,42 +48,82 @@ def fit(
             raise InputError(view.lacks)
 
 
+def map_(
+    network: Annotated[
+        Path, argument("NETWORK", "Integer network, of spikeloop quantize or import.")
+    ],
+    folder: Annotated[Path, output("Image folder to write.")] = Path("image"),
+    chip: ChipName = "zou2021",
+    json: Json = False,
+) -> None:
+    """Place a network on the chip and pack its image.
+
+    A network that one core does not hold goes onto many cores that take turns, or onto the cores
+    of a mesh (--chip tiny,mesh_width=2,mesh_height=2).
+    """
+    with open_console(json) as console:
+        from spikeloop.pysim.bundle.open import map_network
+        from spikeloop.pysim.chip.params import preset
+        from spikeloop.pysim.cost.figures import figures
+        from spikeloop.pysim.image.image import Image
+        from spikeloop.pysim.mapping.placement import describe
+        from spikeloop.pysim.network.graph import Network
+
+        target = preset(chip)
+        bundle = map_network(Network.load(network), target)
+        bundle.save(folder)
+        result = figures(bundle)
+        document = {"image": str(folder), "chip": target.to_dict(), **result.to_dict()}
+        if isinstance(bundle, Image):
+            document["layers"] = layers = describe(bundle.placement)
+            more = {
+                row["layer"]: f"{row['neurons']:,} neurons, {row['axons']:,} axons, "
+                f"{row['columns']:,} columns, {row['words']:,} words"
+                for row in layers
+            }
+        else:
+            more = {name: f"{count:,} cores" for name, count in result.cores_of.items()}
+        console.result(
+            document,
+            {"image": folder, "chip": chip, **result.text()}
+            | {f"  {name}": text for name, text in more.items()},
+        )
+
+
 def cost(
-    image: Annotated[Path, typer.Argument(help="Image or program folder.")],
-    stimulus: Annotated[Path, typer.Option("--stimulus", metavar="S.npz", help="Input spikes.")],
+    image: Annotated[Path, argument("IMAGE", "Image or program folder.")],
+    stimulus: Annotated[Path, option("--stimulus", metavar="S.npz", help="Input spikes.")],
     samples: Samples = None,
     energy_per_sop: Annotated[
         float,
-        typer.Option(
+        option(
             "--energy-per-sop",
             metavar="J",
-            help="Model: energy of a synaptic operation, idle "
-            "power included (a figure of Zou et al.).",
+            help="Model: energy of a synaptic operation, idle power included (Zou et al.).",
         ),
     ] = 0.57e-12,
     leakage: Annotated[
-        float,
-        typer.Option("--leakage", metavar="W", help="Model: leakage of one core, on top of that."),
+        float, option("--leakage", metavar="W", help="Model: leakage of one core, on top of that.")
     ] = 0.0,
     clock: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--clock",
             metavar="HZ",
-            help="Clock that turns cycles into time; without it that of the chip's preset.",
-            show_default=False,
+            help="Clock that turns cycles into time.",
+            default="that of the chip's preset",
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Folder for cost.json and the schedules.", show_default=False
-        ),
+    folder: Annotated[
+        Path | None, output("Folder for cost.json and the schedules.", default="none")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Count cycles and synaptic operations layer by layer; model time, energy and turns on few cores."""
-    with output_of(json) as out:
+    """Count cycles and synaptic operations layer by layer; model time, energy and turns.
+
+    Turns are those of the parts of a program on a few cores.
+    """
+    with open_console(json) as console:
         from spikeloop.pysim.bundle.open import load_bundle
         from spikeloop.pysim.cost.summary import summarise
         from spikeloop.pysim.traces.stimulus import Stimulus
@@ -100,13 +132,64 @@ def cost(
         if samples is not None:
             if not 0 < samples <= spikes.samples:
                 raise InputError(
-                    f"samples must be in 1..{spikes.samples} (the stimulus holds as many), not {samples}"
+                    f"samples must be in 1..{spikes.samples} (the stimulus holds as many), "
+                    f"not {samples}"
                 )
             spikes = spikes.take(slice(samples))
         summary = summarise(
             bundle, spikes, energy_per_sop=energy_per_sop, leakage=leakage, clock=clock
         )
         document = {"image": str(image), "stimulus": str(stimulus), **summary.to_dict()}
-        if output is not None:
-            summary.save(output, document)
-        out(document, summary.text())
+        if folder is not None:
+            summary.save(folder, document)
+        console.result(document, summary.text())
+
+
+def verilog(
+    image: Annotated[
+        Path | None, argument("IMAGE", "Image folder whose chip is wanted; or name --chip.")
+    ] = None,
+    folder: Annotated[Path, output("Folder to write.")] = Path("rtl"),
+    chip: OtherChip = None,
+    json: Json = False,
+) -> None:
+    """Write the Verilog of a chip."""
+    with open_console(json) as console:
+        from spikeloop.cosim.stages.verilog import write_verilog
+        from spikeloop.pysim.bundle.open import load_bundle
+        from spikeloop.pysim.chip.params import preset
+
+        if (image is None) == (chip is None):
+            times = "twice" if chip else "never"
+            raise InputError(f"chip must be given once, by IMAGE or by --chip, not {times}")
+        target = preset(chip) if chip else load_bundle(image or "").chip
+        files = write_verilog(target, folder)
+        console.result(
+            {"files": [str(f) for f in files], "chip": target.to_dict()},
+            {"Verilog": ", ".join(map(str, files))},
+        )
+
+
+def export(
+    image: Annotated[Path, argument("IMAGE", "Image folder.")],
+    form: Annotated[
+        str,
+        option(
+            "--format",
+            metavar="NAME",
+            help="One of {forms}. hex is Intel HEX; nir is the network in or beside the image "
+            "folder, for other tools.",
+        ),
+    ],
+    folder: Annotated[Path, output("Folder to write.")] = Path("export"),
+    json: Json = False,
+) -> None:
+    """Write the image's memories in another form, or its network as NIR."""
+    with open_console(json) as console:
+        from spikeloop.cosim.flow.export import export as run
+
+        files = run(image, form, folder)
+        console.result(
+            {"files": [str(f) for f in files], "format": form},
+            {"written": f"{len(files)} files to {folder}"},
+        )

@@ -51,14 +51,19 @@ class Net:
     def command(self) -> list[str]:
         return training_command(self.metadata["command"])
 
+    def check_samples(self, data: Dataset, samples: int) -> None:
+        """InputError unless ``data`` has this many test images."""
+        count = len(data.test_images)
+        if not 0 < samples <= count:
+            raise InputError(
+                f"samples must be in 1..{count} (the test images there are), not {samples}"
+            )
+
     def stimulus(self, data: Dataset, samples: int | None = None) -> Stimulus:
         """The first ``samples`` test images (None: all). Without labels if the net may have been trained on them: then they serve a
         comparison, and no score."""
         count = len(data.test_images) if samples is None else samples
-        if not 0 < count <= len(data.test_images):
-            raise InputError(
-                f"samples must be in 1..{len(data.test_images)} (the test images there are), not {samples}"
-            )
+        self.check_samples(data, count)
         try:
             check_scoring(self.metadata["dataset"]["source"], data)
             labels = data.test_labels[:count]

@@ -155,7 +155,7 @@ def simulate(
         bits=plan.bits,
         chip=plan.chip,
         encoder=plan.encoder,
-        dataset=made.notes["train"]["source"],
+        dataset=made.notes["train"]["dataset"]["source"],
         network_sha256=network.sha256(),
         quantize=made.notes["quantize"],
         evidence=str(evidence) if evidence else None,

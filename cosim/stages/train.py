@@ -15,11 +15,21 @@ def config(*, encoder: str, steps: int, **settings: Any) -> TrainConfig:
     return TrainConfig(encoder=Encoder(name=encoder, steps=steps), **settings)
 
 
-def make(*, output: Path, images: Images, progress: bool = True, **settings: Any) -> dict[str, Any]:
+def make(
+    *,
+    output: Path,
+    images: Images,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> dict[str, Any]:
     """Train a net and save it.
 
-    Returns ``accuracy`` (a fraction, on the test images) and ``source`` (name of the data set).
+    ``checkpoint``: file that a killed training goes on from; removed at its end.
+    Returns ``accuracy`` (a fraction, on the test images) and ``dataset`` (source and counts).
     """
-    net = train(config(**settings), images.load(), progress=progress)
+    net = train(config(**settings), images.load(), checkpoint=checkpoint, progress=progress)
     net.save(output)
-    return {"accuracy": net.metadata["accuracy_float"], "source": net.metadata["dataset"]["source"]}
+    if checkpoint:
+        checkpoint.unlink()
+    return {"accuracy": net.metadata["accuracy_float"], "dataset": net.metadata["dataset"]}

@@ -10,7 +10,8 @@ SOPs, cycles and spikes are counters of the backend (of pysim if it has none). E
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ import numpy as np
 from spikeloop.cosim.backends import check_names, open_backend
 from spikeloop.cosim.compare.compare import compare
 from spikeloop.cosim.compare.result import CHIPS
-from spikeloop.cosim.flow.pretrained import Net
+from spikeloop.cosim.flow.pretrained import Net, kept, load
 from spikeloop.cosim.runs.folder import Run
 from spikeloop.cosim.studies.figures import LINES, figure, svg
-from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.bundle.shares import Shared
 from spikeloop.pysim.chip.params import Chip, preset
@@ -33,15 +34,51 @@ from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.cost.work import Constants
 from spikeloop.pysim.network.graph import Network
 
-__all__ = ["CHIP", "check_backend", "chip_for", "row", "train", "write_page"]
+__all__ = ["BACKENDS", "CHIP", "check_backend", "chip_for", "row", "run", "train", "write_page"]
 
 CHIP = "full,extension=4"  # the LeNet's fan-in is 1,600 lines
 
 
+BACKENDS = ("verilator", "icarus", "pysim")
+
+
+def run(
+    names: Sequence[str] | None,
+    backend: str,
+    samples: int,
+    data: Path | None,
+    folder: Path,
+    *,
+    chip: str | None,
+    anew: bool,
+    tell: Callable[[str], None],
+    bar: Callable[[str], AbstractContextManager[tuple[Callable[[int], None], ...]]],
+) -> list[dict[str, Any]]:
+    """The rows of the nets ``names`` (None: all kept ones); ``folder``/zoo.html grows with each.
+
+    ``anew``: train each net first. ``bar`` opens a progress bar and gives its start and advance.
+    """
+    backends, images, target = check_backend(backend), load_mnist(data), chip or CHIP
+    nets = [load(name) for name in names or kept()]
+    preset(target)
+    for net in nets:
+        net.check_samples(images, samples)
+    rows = []
+    for net in nets:
+        if anew:
+            tell(f"{net.name}: training ...")
+            net = load(net.name, train(net, data, folder / "nets"))
+        with bar(net.name) as (start, advance):
+            start(samples)
+            rows.append(row(net, images, samples, backends, folder, chip=target, progress=advance))
+        write_page(rows, folder / "zoo.html")
+    return rows
+
+
 def check_backend(name: str) -> list[str]:
     """The backends of a row: golden, pysim and ``name``; InputError unless it is one that runs here."""
-    if name.partition(":")[0] not in ("pysim", "verilator", "icarus"):
-        raise InputError(f"backend of the zoo must be verilator, icarus or pysim, not {name!r}")
+    if name not in BACKENDS:
+        raise InputError(f"backend of the zoo must be one of {', '.join(BACKENDS)}, not {name!r}")
     check_names([name])
     return list(dict.fromkeys(("golden", "pysim", name)))
 

@@ -1,5 +1,6 @@
 """Files and folders that are written whole or not at all, and the seal of a manifest that is then not edited."""
 
+import errno
 import hashlib
 import json
 import os
@@ -11,7 +12,30 @@ from typing import Any
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["open_seal", "seal", "writable", "write_atomic", "write_folder"]
+__all__ = ["check_output", "open_seal", "seal", "writable", "write_atomic", "write_folder"]
+
+
+def check_output(path: str | Path, *, file: bool = False) -> None:
+    """InputError unless files can be written into folder ``path``, which need not exist.
+
+    ``file``: unless ``path`` itself can be written. Makes nothing.
+    """
+    path = Path(path)
+    place = path.parent if file else path
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    reason = None
+    if file and path.is_dir():
+        reason = errno.EISDIR
+    elif not place.is_dir():
+        reason = errno.ENOTDIR
+    elif not os.access(place, os.W_OK | os.X_OK):
+        reason = errno.EACCES
+    if reason:
+        what = "file" if file else "folder"
+        raise InputError(
+            f"output {what} must be writable, not {str(path)!r} ({os.strerror(reason)})"
+        )
 
 
 def write_atomic(path: str | Path, data: bytes) -> Path:

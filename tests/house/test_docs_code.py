@@ -12,7 +12,7 @@ import pytest
 import typer.main
 
 import spikeloop
-from spikeloop.cosim.cli.app import app
+from spikeloop.cosim.cli import app
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

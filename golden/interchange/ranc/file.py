@@ -203,7 +203,7 @@ def _geometry(folder: Path, grid: Place | None, output: Place | None) -> tuple[P
         return x, y
 
     grid = pair(grid, ("grid_dimension_x", "grid_dimension_y"), "--grid WxH")
-    output = pair(output, ("output_core_x_coordinate", "output_core_y_coordinate"), "--output X,Y")
+    output = pair(output, ("output_core_x_coordinate", "output_core_y_coordinate"), "--bus X,Y")
     if not all(1 <= n <= MAX_GRID for n in grid):
         raise InputError(f"grid must be 1..{MAX_GRID} cores wide and high, not {grid[0]}x{grid[1]}")
     if not _inside(output, grid):
@@ -242,7 +242,8 @@ def _packets(
                 )
             if place == output:
                 raise InputError(
-                    f"packet in tb_input.txt must go to a core, not to the output bus at {place}: check --output"
+                    "packet in tb_input.txt must go to a core, not to the output bus at "
+                    f"{place}: check --bus"
                 )
     return found
 

@@ -93,7 +93,7 @@ class _Builder:
         if not any(mask.any() for mask in self.kept.values()):
             raise InputError(
                 f"RANC network must have a path to the output bus at {files.output[0]},"
-                f"{files.output[1]}, not none: check --output and --grid"
+                f"{files.output[1]}, not none: check --bus and --grid"
             )
         self.sources = self._sources()
         self.lines = self._lines()

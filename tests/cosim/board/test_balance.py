@@ -7,7 +7,7 @@ import pytest
 
 from spikeloop.cosim.board.balance import Plant, balance, by_board, by_golden, controller
 from spikeloop.cosim.board.link import Board
-from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.cli import main
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.image.image import pack
 from tests.cosim.board.boards import session

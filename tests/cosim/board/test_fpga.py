@@ -12,7 +12,7 @@ from spikeloop.cosim.board import fpga
 from spikeloop.cosim.board.link import Board
 from spikeloop.cosim.board.session import Session
 from spikeloop.cosim.board.virtual import BoardModel, Wire
-from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.cli import main
 from spikeloop.cosim.compare.compare import compare
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.common.errors import InputError

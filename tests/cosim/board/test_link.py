@@ -22,7 +22,7 @@ from spikeloop.cosim.board.session import (
     open_port,
 )
 from spikeloop.cosim.board.virtual import BoardModel, Wire, serve
-from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.cli import main
 from spikeloop.cosim.compare.compare import compare
 from spikeloop.pysim.chip import frames
 from spikeloop.pysim.chip.frames import BATCH, HELLO, NAK, REPLY, Command, open_frame, seal

@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.cli import main
 from spikeloop.pysim.common.files import seal
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -238,14 +238,14 @@ def test_export_and_verilog_take_a_network_of_many_cores(
 
 
 def test_help_is_quick_to_import_and_names_every_verb() -> None:
-    code = "import sys, spikeloop.cosim.cli.app; print([m for m in ('torch', 'amaranth', 'matplotlib', 'numba') if m in sys.modules])"
+    code = "import sys, spikeloop.cosim.cli; print([m for m in ('torch', 'amaranth', 'matplotlib', 'numba') if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
     for verb in ("train", "quantize", "map", "verilog", "sim", "compare", "export", "bench"):
         done = subprocess.run(
-            [sys.executable, "-m", "spikeloop.cosim.cli.app", verb, "--help"],
+            [sys.executable, "-m", "spikeloop", verb, "--help"],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -658,10 +658,10 @@ def test_comparisons_that_prove_nothing(
             "chip preset must be one of tiny, default, zou2021, full, ulx3s-85f, hx8k, not 'huge'",
         ),
         (["export", "image", "--format", "elf"], "must be one of"),
-        (["verilog"], "chip must be given once, by an image folder or by --chip, not never"),
+        (["verilog"], "chip must be given once, by IMAGE or by --chip, not never"),
         (
             ["verilog", "image", "--chip", "tiny"],
-            "chip must be given once, by an image folder or by --chip, not twice",
+            "chip must be given once, by IMAGE or by --chip, not twice",
         ),
         (
             ["sim", "--config", "784"],

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.cli import main
 from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.conftest import ROOT

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.cli import main
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.make.ranc_sets import RancSet, random_set
@@ -32,7 +32,7 @@ def import_set(
         want.write(folder / "set"),
         "--grid",
         grid,
-        "--output",
+        "--bus",
         output,
         "--first-tick",
         0,
@@ -126,7 +126,7 @@ def test_bad_expected_file(
     ("options", "message"),
     [
         (("--grid", "3by2"), "--grid must be two numbers"),
-        (("--grid", "1x1", "--output", "0,0"), "check --grid"),
+        (("--grid", "1x1", "--bus", "0,0"), "check --grid"),
         (("--chip", "tiny,axons=2"), "must be at most"),
         (("--steps", "0"), "steps"),
     ],
@@ -205,7 +205,7 @@ def own_sets(
         shared_data / "ranc" / name,
         "--grid",
         grid,
-        "--output",
+        "--bus",
         output,
         "--first-tick",
         first,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.cli import main
 from spikeloop.cosim.flow.plan import parse_layers
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image

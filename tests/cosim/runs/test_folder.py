@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim import backends
-from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.cli import main
 from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY, Run
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -23,7 +23,7 @@ from tests.cosim.cli.test_app import spikeloop
 from tests.cosim.conftest import Small
 
 # a job in the background ignores Ctrl-C, and so do its children unless they say otherwise
-HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from spikeloop.cosim.cli.app import main; main()"
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from spikeloop.cosim.cli import main; main()"
 SAMPLES = 20_000  # enough that a run is still under way when its first chunks have been seen
 
 

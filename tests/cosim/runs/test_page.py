@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim import backends
-from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.cli import main
 from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY, Run, cores
 from spikeloop.cosim.runs.page import page_data
 from spikeloop.golden.reference import integer

@@ -134,7 +134,7 @@ def test_an_edit_has_every_stage_made_from_it_done_again(
 
 
 UNRELATED = (
-    "cosim/cli/app.py",
+    "cosim/cli/nets.py",
     "cosim/compare/diff.py",
     "cosim/flow/sim.py",
     "cosim/provenance.py",

@@ -146,7 +146,10 @@ def test_a_difference_is_1(
     ("arguments", "words"),
     [
         (["zoo", "lenet"], "net must be one of .*, not 'lenet'"),
-        (["zoo", "--backend", "golden"], "backend of the zoo must be verilator"),
+        (
+            ["zoo", "--backend", "golden"],
+            "backend of the zoo must be one of verilator, icarus, pysim, not 'golden'",
+        ),
         (["zoo", "pim-mnist", "--samples", "0"], r"samples must be in 1\.\.1000"),
         (["zoo", "--data", "nowhere"], "data folder must be"),
         (

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeloop.cosim.cli.app import main
+from spikeloop.cosim.cli import main
 from spikeloop.cosim.waves import timing
 from spikeloop.cosim.waves.window import SIGNALS, around, record
 from spikeloop.pysim.bundle.mesh import MeshImage

@@ -196,7 +196,7 @@ def test_command(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """``spikeloop pim-sweep``: JSON, files and exit status; refusals in one sentence."""
-    from spikeloop.cosim.cli.app import main
+    from spikeloop.cosim.cli import main
     from spikeloop.golden.data import datasets
 
     net.metadata = {"dataset": {"source": "random"}}

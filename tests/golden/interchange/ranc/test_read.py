@@ -204,7 +204,7 @@ def test_bad_sets(damage: Callable[[Path], object], message: str, tmp_path: Path
     ("options", "message"),
     [
         ({"grid": None}, "--grid"),
-        ({"output": None}, "--output"),
+        ({"output": None}, "--bus"),
         ({"first_tick": None}, "--first-tick"),
         ({"output": (3, 0)}, "must lie in"),
         ({"grid": (0, 2)}, "grid must be"),

@@ -1,0 +1,219 @@
+"""The commands that give a network: train, quantize, widths and pretrained."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from spikeloop.cosim.cli.console import open_console
+from spikeloop.cosim.cli.options import (
+    Bits,
+    Config,
+    Data,
+    Encoding,
+    Epochs,
+    Json,
+    Recurrent,
+    Samples,
+    Seed,
+    Steps,
+    Verbose,
+    argument,
+    option,
+    output,
+)
+
+__all__ = ["pretrained", "quantize", "train", "widths"]
+
+FloatNetFile = Annotated[Path, argument("FLOAT", "Float net of spikeloop train.")]
+Scale = Annotated[
+    str,
+    option(
+        "--scale",
+        metavar="NAME",
+        help="How weights are scaled: {scales}. layer takes the best scale of each layer, "
+        "plain takes 2^(bits-1).",
+    ),
+]
+
+
+def train(
+    file: Annotated[Path, output("Float net to write.", "FILE")] = Path("float.safetensors"),
+    config: Config = "784-100-10",
+    data: Data = None,
+    encoder: Encoding = "rank_order",
+    steps: Steps = 8,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    recurrent: Recurrent = False,
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Train a float net on MNIST with the surrogate gradient and score it on the test images.
+
+    A training that was killed goes on from FILE.training when it is started again.
+    """
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.flow.plan import parse_layers
+        from spikeloop.cosim.stages.images import Images
+        from spikeloop.cosim.stages.train import make
+
+        note = make(
+            output=file,
+            images=Images(data),
+            checkpoint=file.with_name(f"{file.name}.training"),
+            progress=not (json or console.quiet),
+            layers=parse_layers(config),
+            encoder=encoder,
+            steps=steps,
+            epochs=epochs,
+            seed=seed,
+            recurrent=recurrent,
+        )
+        score, dataset = note["accuracy"], note["dataset"]
+        console.result(
+            {"float_net": str(file), "accuracy": {"float": score}, "dataset": dataset},
+            {"float net": file, "trained on": dataset["source"], "accuracy": f"{score:.2%}"},
+        )
+
+
+def quantize(
+    float_net: FloatNetFile,
+    file: Annotated[Path, output("Integer network to write.", "FILE")] = Path(
+        "network.safetensors"
+    ),
+    bits: Bits = 8,
+    data: Data = None,
+    scale: Scale = "layer",
+    leak_terms: Annotated[
+        int | None,
+        option(
+            "--leak-terms",
+            metavar="N",
+            help="Shift-add terms of a leak, 0 to 3.",
+            default="the nearest 2^-m",
+        ),
+    ] = None,
+    membrane_bits: Annotated[
+        int,
+        option(
+            "--membrane-bits",
+            metavar="N",
+            help="Bits of a membrane on the chip, 8 to 32 (ulx3s-85f: 16).",
+        ),
+    ] = 24,
+    target_drop: Annotated[
+        float | None,
+        option(
+            "--target-drop",
+            metavar="POINTS",
+            help="For each layer, take the narrowest weights that lose at most this much accuracy. "
+            "--bits is then the widest.",
+            default="--bits in every layer",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Round a float net to integers and shift leaks, and say per layer what that did to it."""
+    with open_console(json) as console:
+        from spikeloop.cosim.stages.quantize import quantize_net
+        from spikeloop.golden.data.datasets import load_mnist
+        from spikeloop.golden.nets.layers import FloatNet
+
+        report = quantize_net(
+            FloatNet.load(float_net),
+            load_mnist(data),
+            file,
+            bits=bits,
+            target_drop=target_drop,
+            scale=scale,
+            leak_terms=leak_terms,
+            membrane_bits=membrane_bits,
+        )
+        scores = report["accuracy"]
+        console.result(
+            {"network": str(file), "report": report},
+            {
+                "network": file,
+                "on": report["samples"],
+                "bits": report["bits"],
+                "accuracy": f"float {scores['float']:.2%}, integer {scores['integer']:.2%}",
+                **{f"  {row['name']}": _rounding(row) for row in report["layers"]},
+            },
+        )
+
+
+def _rounding(row: dict[str, Any]) -> str:
+    """What quantisation did to a layer."""
+    return (
+        f"{row['weights']:,} weights: {row['clipped']:,} clipped, {row['zeroed']:,} zeroed; "
+        f"{row['neurons']:,} neurons: {row['silent']:,} silent, {row['always']:,} always firing, "
+        f"{row['saturations']:,} saturations; "
+        f"{row['spikes_float']:.1f} -> {row['spikes']:.1f} spikes a sample"
+    )
+
+
+def widths(
+    float_net: FloatNetFile,
+    data: Data = None,
+    scale: Scale = "layer",
+    folder: Annotated[Path, output("Folder for widths.json and widths.svg.")] = Path(
+        "build/widths"
+    ),
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Quantise a float net to 2 to 10 bits, all layers at once and each alone.
+
+    The table shows accuracy, columns and silent neurons of each width.
+    """
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.studies.widths import run
+
+        with console.bar("widths", "nets") as (start, advance):
+            study = run(float_net, data, scale, folder, start=start, advance=advance)
+        curves: dict[str, list[str]] = {}
+        for row in study["rows"]:
+            silent = f" ({sum(row['silent'])} silent)" if any(row["silent"]) else ""
+            text = f"{row['bits']}: {row['accuracy']:.1%}, {row['columns']:,}{silent}"
+            curves.setdefault(row["layer"] or "all layers", []).append(text)
+        console.result(
+            study,
+            {
+                "on": study["samples"],
+                "float": f"{study['float']:.2%}",
+                "bits": "accuracy, columns",
+                **{f"  {name}": "; ".join(texts) for name, texts in curves.items()},
+                "picture": folder / "widths.svg",
+            },
+        )
+
+
+def pretrained(
+    net: Annotated[str, argument("NET", "One of {nets}.")] = "zou-lenet-4",
+    folder: Annotated[Path, output("Folder for network.safetensors and stimulus.npz.")] = Path(
+        "build/lenet"
+    ),
+    data: Data = None,
+    samples: Samples = None,
+    json: Json = False,
+) -> None:
+    """Write a trained net that comes with the package, and test images encoded as its stimulus.
+
+    The stimulus has no labels where the net may have been trained on those images.
+    """
+    with open_console(json) as console:
+        from spikeloop.cosim.flow.pretrained import write_pretrained
+
+        network, stimulus = write_pretrained(net, data, samples, folder)
+        files = {name: folder / name for name in ("network.safetensors", "stimulus.npz")}
+        labels = "labelled" if stimulus.labels is not None else "without labels"
+        head = network.pim_head
+        sizes = {head.name: head.pixels} if head else {}
+        sizes |= {node.name: node.size for node in network.inputs}
+        sizes |= {node.name: node.size for node in network.populations}
+        console.result(
+            {Path(name).stem: str(path) for name, path in files.items()}
+            | {"samples": stimulus.samples, "sizes": sizes},
+            {Path(name).stem: path for name, path in files.items()}
+            | {"samples": f"{stimulus.samples:,} ({labels})"}
+            | {f"  {name}": f"{size:,}" for name, size in sizes.items()},
+        )

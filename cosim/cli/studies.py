@@ -1,0 +1,180 @@
+"""The commands that measure: bench, zoo and pim-sweep."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from spikeloop.cosim.cli.console import complain, open_console
+from spikeloop.cosim.cli.options import Data, Json, Verbose, argument, names, option, output
+
+__all__ = ["bench", "pim_sweep", "zoo"]
+
+RIGHT = ("float", "integer", "RTL", "synapses", "spikes", "SOPs", "cycles", "nJ", "neuron-ticks")
+
+
+def bench(
+    seconds: Annotated[
+        float, option("--seconds", metavar="S", help="About how long each way is measured.")
+    ] = 3.0,
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Measure ticks per second of every way to run the same work."""
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.studies.speed.ways import run
+
+        result = run(seconds=seconds, tell=console.tell)
+        ways = {
+            row["way"]: f"{row['ticks_per_s']:,.0f} ticks/s, {row['sops_per_s']:,.0f} SOPs/s"
+            for row in result["rows"]
+        }
+        ratios = {name: f"{ratio:,.2f} x" for name, ratio in result["ratios"].items()}
+        console.result(result, ways | ratios)
+
+
+def zoo(
+    nets: Annotated[
+        list[str] | None, argument("NET", "Nets to run: {nets}.", default="all")
+    ] = None,
+    backend: Annotated[
+        str,
+        option(
+            "--backend",
+            metavar="NAME",
+            help="What runs them, compared with golden: {zoo_backends}.",
+        ),
+    ] = "verilator",
+    samples: Annotated[
+        int, option("--samples", metavar="N", help="Test images for each net.")
+    ] = 1000,
+    data: Data = None,
+    anew: Annotated[
+        bool, option("--train", help="Train each net anew by its own command first (hours in all).")
+    ] = False,
+    chip: Annotated[
+        str | None,
+        option(
+            "--chip",
+            metavar="PRESET",
+            help="Chip preset ({presets}), with changes if any.",
+            default="{zoo_chip}",
+        ),
+    ] = None,
+    folder: Annotated[
+        Path, output("Folder of runs, trained nets and page. A zoo that was killed goes on there.")
+    ] = Path("build/zoo"),
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Run the nets of all learning rules through one backend and print one table.
+
+    Every spike and membrane is compared with golden.
+    """
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.studies.zoo import run
+
+        rows = run(
+            nets,
+            backend,
+            samples,
+            data,
+            folder,
+            chip=chip,
+            anew=anew,
+            tell=console.tell,
+            bar=lambda name: console.bar(name, "images"),
+        )
+        page = folder / "zoo.html"
+        console.table(_table(rows))
+        console.result({"rows": rows, "page": str(page)}, {"page": page})
+        failures = [f"{row['name']}: {reason}" for row in rows for reason in row["failures"]]
+        for failure in failures:
+            complain(f"spikeloop: {failure}")
+        if failures:
+            raise typer.Exit(1)
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("net", "rule"):
+        table.add_column(name, no_wrap=True)
+    for name in (*RIGHT, "different"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        scores = [row["accuracy"][key] for key in ("float", "all", "rtl")]
+        table.add_row(
+            Text(row["name"]),
+            Text(row["rule"]),
+            *("-" if score is None else f"{score:.2%}" for score in scores),
+            *(f"{row[key]:,.0f}" for key in ("synapses", "spikes", "sops", "cycles")),
+            f"{1e9 * row['energy']:,.1f}",
+            f"{row['neuron_ticks']:,}",
+            f"{row['different']:,}",
+        )
+    return table
+
+
+def pim_sweep(
+    net: Annotated[
+        Path | None,
+        option(
+            "--net",
+            metavar="FILE",
+            help="Q-STDB net with a PIM first layer.",
+            default="the kept pim-mnist",
+        ),
+    ] = None,
+    data: Data = None,
+    study: Annotated[
+        str, option("--study", metavar="A,B,...", help="What varies: {studies}.", default="all")
+    ] = "",
+    seeds: Annotated[int, option("--seeds", metavar="N", help="Devices drawn for each value.")] = 5,
+    images: Annotated[
+        int, option("--images", metavar="N", help="Test images for each device.")
+    ] = 2000,
+    rtl_images: Annotated[
+        int, option("--rtl-images", metavar="N", help="How many of them run on the RTL too.")
+    ] = 10,
+    folder: Annotated[
+        Path,
+        output("Folder of journal, table and picture. What the journal has is not measured again."),
+    ] = Path("build/pim-sweep"),
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Measure accuracy against the parameters of the PIM macro, on golden and RTL.
+
+    They are ADC bits, rows at once, gain, offset, stuck cells and noise.
+    """
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.studies.pim.run import run
+        from spikeloop.cosim.studies.pim.sweep import STUDIES
+
+        with console.bar("pim-sweep", "devices") as (start, advance):
+            document = run(
+                net,
+                data,
+                names(study),
+                folder,
+                seeds=seeds,
+                images=images,
+                rtl_images=rtl_images,
+                start=start,
+                advance=advance,
+            )
+        curves = {
+            STUDIES[name][0]: ", ".join(
+                f"{value}: {mean:.2f} ± {sd:.2f}" for value, (mean, sd, _) in points.items()
+            )
+            for name, points in document["accuracy"].items()
+        }
+        counts = (
+            f"{document['conversions']:,} conversions compared, "
+            f"{document['different']:,} differences"
+        )
+        console.result(document, curves | {"RTL = golden?": counts, "picture": document["picture"]})
+        if document["different"]:
+            raise typer.Exit(1)
