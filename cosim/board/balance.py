@@ -18,8 +18,8 @@ from spikeloop.cosim.board.session import Session
 from spikeloop.cosim.board.virtual import BoardModel, Wire
 from spikeloop.pysim.chip.frames import ITEM_EVENT, RUN, Command
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR
-from spikeloop.pysim.common.bits import pack
 from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.common.bits import pack
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.image import pack as pack_image

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-import spikeloop
 from spikeloop.cosim.cli import board, compare, imports, map, nets, studies
 from spikeloop.cosim.cli.console import PIPE_GONE, complain, open_streams, write
 from spikeloop.cosim.cli.options import Command
@@ -68,7 +67,7 @@ for panel, commands in PANELS.items():
 
 def _version(asked: bool) -> None:
     if asked:
-        write(f"spikeloop {spikeloop.__version__}")
+        write(f"spikeloop {sys.modules['spikeloop'].__version__}")
         raise typer.Exit
 
 
