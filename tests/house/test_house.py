@@ -123,6 +123,26 @@ def test_a_file_drops_the_word_of_its_folder() -> None:
     assert stuttering == []
 
 
+def repeated(paths: list[str]) -> list[str]:
+    """Stems that two files of one package share though their folders have one name too."""
+    seen: dict[tuple[str, str, str], str] = {}
+    wrong = []
+    for path in paths:
+        *folders, file = path.split("/")
+        key = (folders[0], folders[-1], file)
+        if file != "__init__.py" and key in seen:
+            wrong.append(f"{seen[key]}, {path}")
+        seen[key] = path
+    return wrong
+
+
+def test_a_stem_stands_twice_only_if_its_folder_says_the_difference() -> None:
+    assert repeated([name_of(path) for _, path in SOURCES]) == []
+    assert repeated(["golden/rules/bntt/net.py", "golden/rules/bpsa/net.py"]) == []
+    assert repeated(["pysim/pim/cost.py", "golden/pim/cost.py"]) == []
+    assert repeated(["cosim/pim/cost.py", "cosim/studies/pim/cost.py"])
+
+
 def test_tests_mirror_the_packages() -> None:
     """Every folder of tests/PACKAGE is one of the package."""
     ours = {name_of(path.parent) for _, path in SOURCES}

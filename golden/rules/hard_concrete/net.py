@@ -9,7 +9,7 @@ for a batch. For the test the paper prints no gate; here b = min(1, max(0, sigmo
 log_alpha below log(-gamma / zeta) is exactly 0: that synapse is gone. Surrogate: 1 / delta where |u - V_th| < delta / 2, else 0.
 
 lambda is per training image here, since a sum over all weights next to one image's error would leave nothing of the net; the paper prints
-1e-3 and not what it multiplies. On the chip k_tau is a sum of shifts (golden.quantize.quantize.best_leak), W b an integer weight.
+1e-3 and not what it multiplies. On the chip k_tau is a sum of shifts (golden.quantize.leak.best_leak), W b an integer weight.
 """
 
 import math
