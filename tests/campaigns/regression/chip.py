@@ -37,9 +37,9 @@ from tests.campaigns.regression import mesh as mesh_regression
 from tests.campaigns.regression import pim as pim_regression
 from tests.campaigns.regression import pim_chip as pim_chip_regression
 from tests.campaigns.regression.pim_chip import FRONT
+from tests.campaigns.regression.pins import pressed_tick, random_delay
 from tests.make.networks import random_network, random_stimulus
 from tests.make.pim_cases import MACROS
-from tests.make.pins import pressed_tick, random_delay
 
 __all__ = ["CHIPS", "Case", "cases", "differences"]
 
