@@ -1,40 +1,50 @@
-"""Random integer networks over every mode of the contract that fit a given chip, and random stimuli for them.
+"""Random integer networks over every mode of the contract that fit a given chip, and their stimuli.
 
     rng = np.random.default_rng(seed)
     network = random_network(rng, PRESETS["tiny"])
     stimulus = random_stimulus(rng, network, samples=4)
 
-Most neurons have thresholds near the spread of their sums, so that they spike and rest; a share of ``corners`` has
-values at the ends of the membrane range, so that every clip acts. The same generator state gives the same network.
+A network is drawn in five steps: populations, edges between them, edges from the inputs, weights,
+neurons. The same generator state gives the same network, so a seed in a test or a report names one
+network. A new order of the draws, here or in populations.py, gives each seed another network.
 """
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS
-from spikeloop.pysim.mapping.place import place
-from spikeloop.pysim.mapping.placement import word_of
-from spikeloop.pysim.network.elements import (
-    Edge,
-    Input,
-    LeakRounding,
-    LowBound,
-    Population,
-    Reset,
-    WeightFormat,
-    weight_range,
-)
+from spikeloop.pysim.mapping.place import place, word_of
+from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
+from tests.make.populations import Node, random_population
 
-__all__ = [
-    "random_mesh_network",
-    "random_network",
-    "random_population",
-    "random_shares",
-    "random_stimulus",
-]
+__all__ = ["Link", "random_network", "random_stimulus"]
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """The options of :func:`random_network`, which explains them."""
+
+    steps: int | None
+    populations: int | None
+    weight_format: WeightFormat | None
+    weight_bits: int | None
+    pages: int | None
+    recurrent: bool
+    corners: float
+    density: float
+
+
+class Link(NamedTuple):
+    """An edge before its weights are drawn."""
+
+    source: str
+    target: str
+    delay: int
 
 
 def random_network(
@@ -53,26 +63,19 @@ def random_network(
 ) -> Network:
     """A network that ``place`` accepts on ``chip``. What is None is drawn.
 
-    ``populations`` 1.. at random starts, some of them in the words of the one before; each source has one physical delay, its
-    targets any start that this delay reaches, so edges are feed-forward, lateral or recurrent. ``recurrent=False`` keeps edges to
-    later starts only. ``fill``: share of the chip's words and axons aimed at. ``density``: expected share of active lines, from
-    which thresholds are drawn.
+    Populations begin at random start ticks. Each source has one physical delay, and its targets are
+    those whose start this delay reaches: edges are feed-forward, lateral or recurrent.
+
+    Args:
+        recurrent: False keeps only the edges to populations with a later start.
+        corners: Share of neurons with values at the ends of the membrane range.
+        fill: Share of the chip's words and axons to aim at. It shrinks until the network fits.
+        density: Expected share of active lines, from which the thresholds are drawn.
     """
+    wish = _Wish(steps, populations, weight_format, weight_bits, pages, recurrent, corners, density)
     for _ in range(60):
         try:
-            network = _draw(
-                rng,
-                chip,
-                steps,
-                populations,
-                weight_format,
-                weight_bits,
-                pages,
-                recurrent,
-                corners,
-                fill,
-                density,
-            )
+            network = _draw(rng, chip, wish, fill)
             place(network, chip)
             return network
         except InputError as error:
@@ -83,7 +86,7 @@ def random_network(
 def random_stimulus(
     rng: np.random.Generator, network: Network, samples: int, density: float = 0.1
 ) -> Stimulus:
-    """Lines active with probability ``density``; one step in 16 is empty and one in 16 has every line active."""
+    """Lines active with probability ``density``; a step in 16 has none active, a step in 16 all."""
     spikes = {}
     kind = rng.integers(0, 16, (samples, network.steps, 1))
     for node in network.inputs:
@@ -92,306 +95,141 @@ def random_stimulus(
     return Stimulus.pack(spikes)
 
 
-def random_population(
-    rng: np.random.Generator,
-    chip: Chip,
-    name: str,
-    size: int,
-    *,
-    start: int,
-    pages: int,
-    weight_bits: int,
-    weight_format: WeightFormat,
-    spread: float,
-    corners: float,
-) -> Population:
-    """Every parameter drawn per neuron; ``spread``: about the standard deviation of its sums."""
-    bits = chip.membrane_bits
-    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    ends = np.array([low, low + 1, low // 2, -1, 0, 1, high // 2, high - 1, high])
-    corner = rng.random(size) < corners
-
-    def value(least: float, most: float, shape: tuple[int, ...] = (size,)) -> np.ndarray:
-        """Between least and most spreads; at corner neurons an end of the range, or anything."""
-        usual = np.clip(np.rint(rng.uniform(least, most, shape) * spread), low, high).astype(
-            np.int64
-        )
-        extreme = np.where(
-            rng.random(shape) < 0.7, rng.choice(ends, shape), rng.integers(low, high + 1, shape)
-        )
-        return np.where(corner & (rng.random(shape) < 0.5), extreme, usual)
-
-    def flag(share: float) -> np.ndarray:
-        return rng.random(size) < share
-
-    terms = np.zeros((pages, LEAK_TERMS, size), np.int8)
-    for page in range(pages):
-        for i in range(size):
-            on = rng.permutation(LEAK_TERMS)[: rng.integers(0, chip.leak_terms + 1)]
-            terms[page, on, i] = rng.choice([-1, 1], on.size)
-    shifts = np.where(
-        rng.random(terms.shape) < 0.8,
-        rng.integers(1, min(8, bits) + 1, terms.shape),
-        rng.integers(0, bits + 1, terms.shape),
-    )
-    low_modes = (
-        rng.choice([int(b) for b in LowBound], size) if chip.bounded else np.zeros(size, np.int64)
-    )
-    refractory = np.where(flag(0.3), rng.integers(0, np.where(flag(0.8), 4, 64)), 0) % (
-        1 << chip.refractory_bits
-    )
-    hold, v_th, v_low, v_low_add = (
-        flag(0.3),
-        value(0.2, 2.0, (pages, size)),
-        value(-1.5, 0.1),
-        value(0.0, 2.0),
-    )
-    if (
-        chip.bounded and chip.refractory_bits
-    ):  # neurons whose third clip would act in every step, and must not while they are held
-        trap = corner & flag(0.3)
-        low_modes[trap], v_low[trap], v_low_add[trap] = LowBound.ADD, high, low
-        v_th[:, trap], hold[trap], refractory[trap] = low // 2, True, 1
-    return Population.make(
-        name,
-        size,
-        pages=pages,
-        start=start,
-        weight_bits=weight_bits,
-        weight_format=weight_format,
-        bias=value(-0.3, 0.8, (pages, size)),
-        v_th=v_th,
-        v_sub=value(0.2, 2.0, (pages, size)),
-        k0=rng.random((pages, size)) < 0.7,
-        leak_sign=terms,
-        leak_shift=shifts.astype(np.uint8),
-        rounding=rng.choice([int(r) for r in LeakRounding], size) if chip.roundings else 0,
-        rectify=flag(0.2),
-        fire=flag(0.95),
-        reset=rng.choice([int(r) for r in Reset], size),
-        v_reset=value(-0.5, 0.2),
-        low=low_modes,
-        v_low=v_low,
-        v_low_reset=value(-1.0, 0.5),
-        v_low_add=v_low_add,
-        refractory=refractory,
-        hold=hold,
-        v_init=value(-0.5, 0.5),
-    )
-
-
-def random_mesh_network(rng: np.random.Generator, chip: Chip, *, density: float = 0.15) -> Network:
-    """A recurrent network for all cores of a mesh: populations that feed each other and themselves, every edge with a delay of its own.
-
-    Small enough that any core can listen to much of it: its axons bound the sum of all sources' lines.
-    """
-    count, bits = (
-        int(rng.integers(3, 6)),
-        int(rng.integers(2, min(6, chip.lanes * chip.digit_bits) + 1)),
-    )
-    most = min(
-        chip.axons // 2,
-        chip.derived.cores * chip.derived.words * (chip.lanes * chip.digit_bits // bits) // 2,
-    )
-    names, starts = [f"p{i}" for i in range(count)], rng.integers(0, 3, count)
-    sizes = [max(2, most // count - int(rng.integers(0, 4))) for _ in names]
-    lines = int(rng.integers(4, 13))
-    links: list[tuple[str, str, int]] = [
-        ("x", name, int(rng.integers(0, 3))) for name in names if name == "p0" or rng.random() < 0.4
-    ]
-    room = chip.axons - lines * 3
-    for s in rng.permutation(count):
-        one = rng.random() < 0.5  # all its edges have one physical delay
-        for k, t in enumerate(rng.permutation(count)):
-            if not (one and k):
-                physical = (
-                    int(rng.integers(1, 4))
-                    if rng.random() < 0.6
-                    else int(rng.integers(1, chip.delay_max + 1))
-                )
-            logical = physical + int(starts[s] - starts[t])
-            if (
-                0 <= logical <= 16
-                and (logical or starts[t] > starts[s])
-                and room >= sizes[s]
-                and rng.random() < 0.7
-            ):
-                links.append((names[s], names[t], logical))
-                room -= sizes[s]
-    size_of, edges, nodes = dict(zip(names, sizes, strict=True)) | {"x": lines}, [], []
-    low, high = weight_range(WeightFormat.SIGNED, bits)
-    for source, target, delay in links:
-        weights = rng.integers(low, high + 1, (size_of[source], size_of[target]), dtype=np.int32)
-        edges.append(Edge(source=source, target=target, delay=delay, weights=weights))
-    for name, size, start in zip(names, sizes, starts, strict=True):
-        fan_in = sum(size_of[source] for source, target, _ in links if target == name)
-        spread = high * 0.6 * float(np.sqrt(density * fan_in)) + 1
-        nodes.append(
-            random_population(
-                rng,
-                chip,
-                name,
-                size,
-                start=int(start),
-                pages=1,
-                weight_bits=bits,
-                weight_format=WeightFormat.SIGNED,
-                spread=spread,
-                corners=0.1,
-            )
-        )
-    return Network(
-        name="mesh",
-        inputs=(Input(name="x", size=lines),),
-        populations=tuple(nodes),
-        edges=tuple(edges),
-        steps=int(rng.integers(6, 20)),
-        output=names[int(rng.integers(count))],
-        membrane_bits=chip.membrane_bits,
-    )
-
-
-def random_shares(
-    rng: np.random.Generator, network: Network, cores: int
-) -> list[dict[str, np.ndarray]]:
-    """Neurons of each core: some populations whole on one, the others over several, some cores without any."""
-    shares: list[dict[str, np.ndarray]] = [{} for _ in range(cores)]
-    home = rng.permutation(cores)[:1]  # of those on one core
-    for p in network.populations:
-        chosen = (
-            home
-            if rng.random() < 0.4
-            else rng.permutation(cores)[: int(rng.integers(1, cores + 1))]
-        )
-        owner = rng.choice(chosen, p.size)
-        for n in np.unique(owner):
-            shares[n][p.name] = np.flatnonzero(owner == n)
-    return shares
-
-
-def _draw(
-    rng: np.random.Generator,
-    chip: Chip,
-    steps: int | None,
-    populations: int | None,
-    weight_format: WeightFormat | None,
-    weight_bits: int | None,
-    pages: int | None,
-    recurrent: bool,
-    corners: float,
-    fill: float,
-    density: float,
-) -> Network:
-    if (
-        chip.extension > 1
-    ):  # one of its extensions: a chip of f times the axons and 1/f of the columns
-        f = 1 << int(rng.integers(0, chip.derived.extensions + 1))
-        chip = chip.replace(
-            axons=f * chip.axons,
-            columns=max(1, chip.derived.digits // f) * chip.digit_bits,
-            extension=1,
-        )
-    d = chip.derived
-    count = populations or int(rng.integers(1, 5))
+def _draw(rng: np.random.Generator, chip: Chip, wish: _Wish, fill: float) -> Network:
+    """A network of about ``fill`` of the chip; it may be too large."""
+    if chip.extension > 1:
+        chip = _one_extension(rng, chip)
+    count = wish.populations or int(rng.integers(1, 5))
     starts = rng.integers(0, min(count, 3), count)
-    steps = steps or int(rng.integers(3, 11))
-    names = [f"p{i}" for i in range(count)]
-    forms, sizes, used_pages = [], [], []
-    for i in range(count):
-        if i and (d.words == 1 or rng.random() < 0.3):  # shares the words of the one before
-            starts[i] = starts[i - 1]
-            forms.append(forms[-1])
-            used_pages.append(used_pages[-1])
-            sizes.append(sizes[-1])
-            continue
-        form = (
-            weight_format
-            if weight_format is not None
-            else rng.choice([0, 0, 0, WeightFormat.BINARY, WeightFormat.TERNARY])
-        )
-        most = min(16, min(chip.lanes, d.digits) * chip.digit_bits)
-        bits = {WeightFormat.BINARY: 1, WeightFormat.TERNARY: 2}.get(
-            form, weight_bits or int(rng.integers(1, most + 1))
-        )
-        forms.append((WeightFormat(form), bits))
-        used_pages.append(pages or int(rng.integers(1, min(chip.pages, 4) + 1)))
-        probe = Population.make("probe", 1, weight_bits=bits, weight_format=form)
-        room = fill * d.words / count * (min(chip.lanes, d.digits) // word_of(probe, chip).join)
-        sizes.append(max(1, int(room * (1 if populations else rng.uniform(0.5, 1)))))
-
-    # Edges: the last population is the output and feeds nothing; each other has one physical delay.
-    links: list[tuple[str, str, int]] = []
-    for s in range(count - 1):
-        physical = (
-            int(rng.integers(1, min(chip.delay_max, 4) + 1))
-            if rng.random() < 0.8
-            else int(rng.integers(1, chip.delay_max + 1))
-        )
-        for t in range(count):
-            logical = physical - int(starts[t] - starts[s])
-            if 0 <= logical <= 16 and (recurrent or starts[t] > starts[s]) and rng.random() < 0.6:
-                links.append((names[s], names[t], logical))
+    steps = wish.steps or int(rng.integers(3, 11))
+    nodes = _draw_nodes(rng, chip, wish, starts, fill)
+    links = _links_between(rng, chip, nodes, wish.recurrent)
     inputs = [f"i{i}" for i in range(int(rng.integers(1, 3)))]
-    fed = {t for _, t, _ in links}
-    for i, t in enumerate(names):
-        if t not in fed or rng.random() < 0.4:
-            links.append((inputs[i % len(inputs)], t, int(rng.choice([0, 0, 0, 1, 2]))))
-    links += [(name, names[0], 0) for name in inputs if all(s != name for s, _, _ in links)]
+    links += _links_from_inputs(rng, inputs, nodes, links)
 
-    # Input lines: what is left of the axons.
-    groups = sum(
-        len({(delay + starts[names.index(t)]) for s, t, delay in links if s == name})
-        for name in inputs
-    )
-    sources = {s for s, _, _ in links}
-    left = int(chip.axons * fill) - sum(
-        n for name, n in zip(names, sizes, strict=True) if name in sources
-    )
-    line_count = max(1, left // groups)
-    size_of = dict(zip(names, sizes, strict=True)) | dict.fromkeys(inputs, line_count)
-    edges, nodes = [], []
-    for source, target, delay in links:
-        form, bits = forms[names.index(target)]
-        low, high = weight_range(form, bits)
-        weights = rng.integers(low, high + 1, (size_of[source], size_of[target]), dtype=np.int32)
-        weights[rng.random(weights.shape) < 0.2] = 0
-        if rng.random() < 0.3:  # lines at the ends of the range
-            weights[rng.integers(size_of[source])] = rng.choice([low, high], size_of[target])
-        edges.append(Edge(source=source, target=target, delay=delay, weights=weights))
-    for i, name in enumerate(names):
-        mine = [e for e in edges if e.target == name]
-        spread = (
-            float(
-                np.sqrt(
-                    sum(
-                        density * (e.weights.astype(np.float64) ** 2).sum(axis=0).mean()
-                        for e in mine
-                    )
-                )
-            )
-            + 1.0
-        )
-        form, bits = forms[i]
-        nodes.append(
-            random_population(
-                rng,
-                chip,
-                name,
-                sizes[i],
-                start=int(starts[i]),
-                pages=used_pages[i],
-                weight_bits=bits,
-                weight_format=form,
-                spread=spread,
-                corners=corners,
-            )
-        )
+    lines = _lines_per_input(chip, inputs, nodes, links, fill)
+    sizes = {node.name: node.size for node in nodes} | dict.fromkeys(inputs, lines)
+    by_name = {node.name: node for node in nodes}
+    edges = [_draw_edge(rng, link, sizes[link.source], by_name[link.target]) for link in links]
     return Network(
         name="random",
-        inputs=tuple(Input(name=n, size=line_count) for n in inputs),
-        populations=tuple(nodes),
+        inputs=tuple(Input(name=name, size=lines) for name in inputs),
+        populations=tuple(
+            random_population(
+                rng, chip, node, spread=_spread(node, edges, wish.density), corners=wish.corners
+            )
+            for node in nodes
+        ),
         edges=tuple(edges),
         steps=steps,
-        output=names[-1],
+        output=nodes[-1].name,
         membrane_bits=chip.membrane_bits,
     )
+
+
+def _one_extension(rng: np.random.Generator, chip: Chip) -> Chip:
+    """One way to run the chip: f times its axons and 1/f of its columns."""
+    f = 1 << int(rng.integers(0, chip.derived.extensions + 1))
+    columns = max(1, chip.derived.digits // f) * chip.digit_bits
+    return chip.replace(axons=f * chip.axons, columns=columns, extension=1)
+
+
+# -- populations -------------------------------------------------------------------------------
+
+
+def _draw_nodes(
+    rng: np.random.Generator, chip: Chip, wish: _Wish, starts: np.ndarray, fill: float
+) -> list[Node]:
+    """One population per start. Some agree with the one before, so that they may share words."""
+    room = fill * chip.derived.words / len(starts)
+    nodes: list[Node] = []
+    for i, start in enumerate(starts):
+        if nodes and (chip.derived.words == 1 or rng.random() < 0.3):
+            nodes.append(nodes[-1]._replace(name=f"p{i}"))
+        else:
+            nodes.append(_draw_node(rng, chip, wish, f"p{i}", int(start), room))
+    return nodes
+
+
+def _draw_node(
+    rng: np.random.Generator, chip: Chip, wish: _Wish, name: str, start: int, room: float
+) -> Node:
+    """A population for ``room`` words."""
+    lanes = min(chip.lanes, chip.derived.digits)
+    form = wish.weight_format
+    if form is None:
+        signed = [WeightFormat.SIGNED] * 3
+        form = WeightFormat(rng.choice([*signed, WeightFormat.BINARY, WeightFormat.TERNARY]))
+    bits = wish.weight_bits or int(rng.integers(1, min(16, lanes * chip.digit_bits) + 1))
+    bits = {WeightFormat.BINARY: 1, WeightFormat.TERNARY: 2}.get(form, bits)
+    pages = wish.pages or int(rng.integers(1, min(chip.pages, 4) + 1))
+
+    one = Population.make("one", 1, weight_bits=bits, weight_format=form)
+    share = 1 if wish.populations else rng.uniform(0.5, 1)
+    size = max(1, int(room * (lanes // word_of(one, chip).join) * share))
+    return Node(name, size, start, pages, form, bits)
+
+
+def _spread(node: Node, edges: list[Edge], density: float) -> float:
+    """About the standard deviation of a neuron's sum, lines being active with ``density``."""
+    weights = [edge.weights.astype(np.float64) for edge in edges if edge.target == node.name]
+    variance = sum(density * (w**2).sum(axis=0).mean() for w in weights)
+    return float(np.sqrt(variance)) + 1.0
+
+
+# -- edges -------------------------------------------------------------------------------------
+
+
+def _links_between(
+    rng: np.random.Generator, chip: Chip, nodes: list[Node], recurrent: bool
+) -> list[Link]:
+    """Edges of each source with one physical delay. The last population is the output: no source."""
+    links = []
+    for source in nodes[:-1]:
+        short = rng.random() < 0.8
+        most = min(chip.delay_max, 4) if short else chip.delay_max
+        physical = int(rng.integers(1, most + 1))
+        for target in nodes:
+            delay = physical - (target.start - source.start)
+            allowed = recurrent or target.start > source.start
+            if 0 <= delay <= 16 and allowed and rng.random() < 0.6:
+                links.append(Link(source.name, target.name, delay))
+    return links
+
+
+def _links_from_inputs(
+    rng: np.random.Generator, inputs: list[str], nodes: list[Node], links: list[Link]
+) -> list[Link]:
+    """Every population that nothing feeds yet gets an input, others perhaps; no input is idle."""
+    fed = {link.target for link in links}
+    new = []
+    for i, node in enumerate(nodes):
+        if node.name not in fed or rng.random() < 0.4:
+            delay = int(rng.choice([0, 0, 0, 1, 2]))
+            new.append(Link(inputs[i % len(inputs)], node.name, delay))
+    used = {link.source for link in new}
+    return new + [Link(name, nodes[0].name, 0) for name in inputs if name not in used]
+
+
+def _lines_per_input(
+    chip: Chip, inputs: list[str], nodes: list[Node], links: list[Link], fill: float
+) -> int:
+    """Lines of each input: they share the axons that the populations leave.
+
+    An input line takes one axon for each (input, arrival tick).
+    """
+    sources = {link.source for link in links}
+    starts = {node.name: node.start for node in nodes}
+    arrivals = {(k.source, k.delay + starts[k.target]) for k in links if k.source in inputs}
+    taken = sum(node.size for node in nodes if node.name in sources)
+    return max(1, (int(chip.axons * fill) - taken) // len(arrivals))
+
+
+def _draw_edge(rng: np.random.Generator, link: Link, lines: int, target: Node) -> Edge:
+    """Weights over the whole range, a fifth of them 0; on some edges one line is all extremes."""
+    low, high = target.weight_range
+    weights = rng.integers(low, high + 1, (lines, target.size), dtype=np.int32)
+    weights[rng.random(weights.shape) < 0.2] = 0
+    if rng.random() < 0.3:
+        weights[rng.integers(lines)] = rng.choice([low, high], target.size)
+    return Edge(source=link.source, target=link.target, delay=link.delay, weights=weights)

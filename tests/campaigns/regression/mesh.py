@@ -22,8 +22,9 @@ from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
+from tests.campaigns.regression.mesh_networks import random_mesh_network, random_shares
 from tests.campaigns.regression.pins import pressed_tick, random_delay
-from tests.make.networks import random_mesh_network, random_shares, random_stimulus
+from tests.make.networks import random_stimulus
 
 __all__ = ["Case", "differences", "mesh_case", "mesh_cases"]
 

@@ -1,4 +1,4 @@
-"""pysim/model/core.py: the arithmetic against a scalar loop on Python's integers, cycles and counters against hand-made cases."""
+"""pysim/model/core.py: arithmetic against the witness, cycles and counters against cases by hand."""
 
 import subprocess
 import sys
@@ -13,12 +13,13 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import pack
 from spikeloop.pysim.model import numba_engine as fast
 from spikeloop.pysim.model.core import Core
-from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, LowBound, Population, Reset
+from spikeloop.pysim.network.elements import Edge, Input, LowBound, Population, Reset
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 from tests.make.networks import random_network, random_stimulus
 from tests.make.small import CHIP, network
+from tests.witness.network import witness
 
 ENGINES = [
     "numpy",
@@ -45,109 +46,29 @@ def assert_equal(a: Trace, b: Trace) -> None:
             np.testing.assert_array_equal(x[name], y[name], err_msg=f"{part} of {name}")
 
 
-# -- arithmetic: one neuron at a time, on Python's integers ------------------------------------------------------
-
-
-def scalar_shift(v: int, m: int, rounding: int) -> int:
-    if rounding == LeakRounding.FLOOR or v == 0:
-        return v >> m
-    size = abs(v) >> m
-    if rounding == LeakRounding.AT_LEAST_ONE:
-        size = max(size, 1)
-    return -size if v < 0 else size
-
-
-def scalar_step(
-    p: Population, i: int, k: int, total: int, v: int, c: int, bits: int
-) -> tuple[bool, int, int, bool]:
-    high, page = (1 << (bits - 1)) - 1, min(k, p.pages - 1)
-    acted = []
-
-    def sat(x: int) -> int:
-        clipped = min(max(x, -high - 1), high)
-        acted.append(clipped != x)
-        return clipped
-
-    current = total + int(p.bias[page, i])
-    if p.rectify[i] and current < 0:
-        current = 0
-    kept = v if p.k0[page, i] else 0
-    for r in range(3):
-        kept += int(p.leak_sign[page, r, i]) * scalar_shift(
-            v, int(p.leak_shift[page, r, i]), int(p.rounding[i])
-        )
-    u = sat(kept + current)
-    if p.fire[i] and u >= p.v_th[page, i] and c == 0:
-        after = {
-            Reset.HARD: lambda: int(p.v_reset[i]),
-            Reset.SOFT: lambda: sat(u - int(p.v_sub[page, i])),
-            Reset.NONE: lambda: u,
-        }
-        return True, after[Reset(p.reset[i])](), int(p.refractory[i]), any(acted)
-    new = u
-    if p.hold[i] and c > 0:
-        new = int(p.v_reset[i])
-    elif p.low[i] != LowBound.NONE and u < p.v_low[i]:
-        below = {
-            LowBound.CLIP: lambda: int(p.v_low[i]),
-            LowBound.RESET: lambda: int(p.v_low_reset[i]),
-            LowBound.ADD: lambda: sat(u + int(p.v_low_add[i])),
-        }
-        new = below[LowBound(p.low[i])]()
-    return False, new, max(c - 1, 0), any(acted)
-
-
-def scalar_run(
-    net: Network, spikes: dict[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], int]:
-    """Spikes and membranes [step, neuron] of one sample, saturations in all, in logical steps: no ring, no ticks."""
-    done = {name: array.astype(np.int64) for name, array in spikes.items()}
-    done |= {p.name: np.zeros((net.steps, p.size), np.int64) for p in net.populations}
-    membranes = {p.name: np.zeros((net.steps, p.size), np.int64) for p in net.populations}
-    state = {p.name: [(int(v), 0) for v in p.v_init] for p in net.populations}
-    saturations = 0
-    for k in range(net.steps):
-        for p in net.order():
-            for i in range(p.size):
-                total = sum(
-                    int(done[e.source][k - e.delay] @ e.weights[:, i])
-                    for e in net.edges
-                    if e.target == p.name and k >= e.delay
-                )
-                s, v, c, clipped = scalar_step(p, i, k, total, *state[p.name][i], net.membrane_bits)
-                state[p.name][i] = v, c
-                done[p.name][k, i], membranes[p.name][k, i] = s, v
-                saturations += clipped
-    return done, membranes, saturations
+# -- arithmetic: against the witness, one neuron at a time on Python's integers -----------------
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("bits", [8, 24, 32])
-def test_scalar_loop(engine: str, bits: int, seed: int) -> None:
+def test_the_witness_agrees(engine: str, bits: int, seed: int) -> None:
     chip, spiked, saturated = PRESETS["tiny"].replace(membrane_bits=bits), 0, 0
     for i in range(15):
         rng = np.random.default_rng([seed, bits, i])
         net = random_network(rng, chip, steps=6, corners=0.3)
         stim = random_stimulus(rng, net, 1)
-        done, membranes, saturations = scalar_run(
-            net, {name: array[0] for name, array in stim.dense(net).items()}
-        )
+        seen = witness(net, stim.dense(net))
         trace = Core(pack(net, chip=chip), engine).run(stim)
+        where = f"network {i} of seed {seed}"
         for p in net.populations:
-            np.testing.assert_array_equal(
-                unpack(trace.spikes[p.name], p.size)[0],
-                done[p.name],
-                err_msg=f"network {i} of seed {seed}",
-            )
-            np.testing.assert_array_equal(
-                trace.membranes[p.name][0], membranes[p.name], err_msg=f"network {i} of seed {seed}"
-            )
-            assert trace.membranes[p.name].dtype == np.int32
+            spikes, membranes = unpack(trace.spikes[p.name], p.size), trace.membranes[p.name]
+            np.testing.assert_array_equal(spikes, seen[p.name].spikes, err_msg=where)
+            np.testing.assert_array_equal(membranes, seen[p.name].membranes, err_msg=where)
+            assert membranes.dtype == np.int32
+        saturations = sum(int(of.saturations.sum()) for of in seen.values())
         assert trace.counters["saturations"].sum() == saturations
-        spiked, saturated = (
-            spiked + int(trace.counters["spikes_out"].sum()),
-            saturated + saturations,
-        )
+        spiked += int(trace.counters["spikes_out"].sum())
+        saturated += saturations
     assert spiked > 100 and saturated > 30
 
 
