@@ -26,7 +26,7 @@ from spikeloop.cosim.provenance import code
 from spikeloop.cosim.verilator.build import hdl_key, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.hdl.verilog import generate_board
-from spikeloop.pysim.chip.params import Chip, preset
+from spikeloop.pysim.chip.params import PRESET_TABLE, Chip, preset
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 
@@ -84,14 +84,14 @@ TARGETS = {
     "ulx3s-85f": Target(
         family="ecp5",
         device="--85k --package CABGA381",
-        clock=25_000_000,
+        clock=PRESET_TABLE["ulx3s-85f"].clock,
         program="openFPGALoader --board ulx3s",
         pins={"clk": "G2", "rx": "M1", "tx": "L4", "led": "B2"},
     ),
     "hx8k": Target(
         family="ice40",
         device="--hx8k --package ct256",
-        clock=12_000_000,
+        clock=PRESET_TABLE["hx8k"].clock,
         program="iceprog",
         pins={"clk": "J3", "rx": "B10", "tx": "B12", "led": "B5"},
     ),

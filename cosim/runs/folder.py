@@ -10,6 +10,7 @@ A run that is killed loses the chunks under way; one that is interrupted leaves 
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from spikeloop.cosim.runs.journal import Journal
 from spikeloop.pysim.bundle.shares import Shared
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.cost.figures import figures
 from spikeloop.pysim.image.image import Bundle, Image
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
@@ -28,7 +30,7 @@ from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["KEPT", "Run", "cores"]
 
-FORMAT, VERSION = "spikeloop run", 1
+FORMAT, VERSION = "spikeloop run", 2
 KEPT = 4  # samples kept for the report unless others are asked for
 JOURNAL, SUMMARY, REPORT = "journal.jsonl", "summary.json", "report.html"
 
@@ -65,6 +67,7 @@ class Run:
     ) -> "Run":
         """A run into ``folder``; nothing is written before the first chunk. ``resume``: go on with the one there, InputError if it is of
         another network, image, stimulus, ... ``keep``: samples whose traces are kept for the report."""
+        result = figures(bundle)
         head = {
             "format": FORMAT,
             "version": VERSION,
@@ -86,6 +89,7 @@ class Run:
                 "populations": [[p.name, p.size, p.start] for p in network.order()],
             },
             "cores": cores(bundle),
+            "figures": result.to_dict() | {"text": result.text()},
             "arrays": pack_arrays(
                 {
                     f"{kind}/{p.name}": a
@@ -144,8 +148,10 @@ class Run:
 
 
 def cores(bundle: Bundle) -> list[dict[str, Any]]:
-    """What each core (or part, which takes turns) holds: its number, axons and columns used and of how many, and by population neurons,
-    columns and axons."""
+    """What each core (or part, which takes turns) holds: its number, its use, and its populations.
+
+    ``holds``: of each population [neurons, columns, axons that reach them].
+    """
     if isinstance(bundle, Shared):
         images = {n: share.image for n, share in bundle.shares.items()}
     else:
@@ -154,24 +160,10 @@ def cores(bundle: Bundle) -> list[dict[str, Any]]:
     for n, image in images.items():
         place = image.placement
         holds = {
-            p.name: [
-                p.size,
-                p.size
-                * place.words[int(p.neurons[0]) // place.chip.lanes].join
-                * place.chip.digit_bits,
-            ]
+            p.name: [p.size, place.columns_of(p) * place.extension, p.reach]
             for p in place.populations
         }
-        found.append(
-            {
-                "core": n,
-                "axons": place.axons,
-                "axons_of": place.chip.axons * place.extension,
-                "columns": place.columns,
-                "columns_of": place.chip.columns // place.extension,
-                "holds": holds,
-            }
-        )
+        found.append({"core": n, **asdict(place.use), "holds": holds})
     return found
 
 

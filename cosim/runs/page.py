@@ -55,6 +55,7 @@ def page_data(run: Run, summary: dict[str, Any]) -> dict[str, Any]:
         "network": head["network"],
         "backends": head["backends"],
         "cores": head["cores"],
+        "figures": head["figures"],
         "each": "part" if _parts(head) else "core",
         "mesh": [head["chip"]["mesh_width"], head["chip"]["mesh_height"]],
         "samples": samples,

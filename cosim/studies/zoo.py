@@ -197,7 +197,7 @@ def row(
         "spikes": (result.total("spikes_out", "golden") or 0) / samples,
         "sops": sops / samples,
         "cycles": cycles / samples,
-        "energy": Constants().energy(sops, cycles / Constants().clock) / samples,
+        "energy": Constants().energy(sops, 0.0) / samples,
         "rates": rates,
         "neuron_ticks": result.neuron_ticks,
         "different": result.different,

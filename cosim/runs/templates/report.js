@@ -165,16 +165,16 @@ function samples() {
 // -- mapping: a core is its crossbar, axons across and columns down; what is used is filled -----------------------
 function mapping() {
   const of = Object.fromEntries(layers.map(l => [l.name, l.colour])), n = D.cores.length;
-  const taken = D.cores.reduce((t, c) => t + c.axons * c.columns, 0) / D.cores.reduce((t, c) => t + c.axons_of * c.columns_of, 0);
-  $("mapping-title").textContent = `${count(n)} ${D.each}${n === 1 ? "" : "s"}, ${(100 * taken).toFixed(1)} % of the crossbar${n === 1 ? "" : "s"} used (axons across, columns down)`;
+  $("mapping-title").textContent = `${count(n)} ${D.each}${n === 1 ? "" : "s"}, ${(100 * D.figures.use.share).toFixed(1)} % of the crossbar${n === 1 ? "" : "s"} used (axons across, columns down)`;
+  $("mapping-about").textContent = `Latency: ${D.figures.text.latency}.` + (D.figures.reason ? ` Several, because ${D.figures.reason}.` : "");
   $("mapping-keys").innerHTML = layers.map(l => key(l.colour, l.name, 10)).join("");
   const [across] = D.mesh, onMesh = D.each === "core" && n > 1;
   if (onMesh) $("cores").style.gridTemplateColumns = `repeat(${across}, minmax(90px, 1fr))`;
   else if (n === 1) $("cores").style.setProperty("--cell", "320px");
   $("cores").innerHTML = D.cores.map((c, i) => {
     let y = 0, parts = "";
-    for (const [name, [, columns]] of Object.entries(c.holds)) { const h = 100 * columns / c.columns_of;
-      parts += `<rect x="0" y="${y}" width="${100 * c.axons / c.axons_of}" height="${h}" fill="${of[name]}"/>`; y += h; }
+    for (const [name, [, columns, reach]] of Object.entries(c.holds)) { const h = 100 * columns / c.columns_of;
+      parts += `<rect x="0" y="${y}" width="${100 * reach / c.axons_of}" height="${h}" fill="${of[name]}"/>`; y += h; }
     const place = onMesh ? `;grid-column:${c.core % across + 1};grid-row:${Math.floor(c.core / across) + 1}` : "";
     return `<button class="core" data-core="${i}" style="max-width:340px${place}"><svg viewBox="-1 -1 102 102"><rect width="100" height="100" fill="var(--page)" stroke="var(--line)"/>${parts}</svg>${D.each} ${c.core}: ${Math.round(100 * c.axons / c.axons_of)} % axons, ${Math.round(100 * c.columns / c.columns_of)} % columns</button>`;
   }).join("");

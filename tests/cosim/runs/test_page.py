@@ -271,10 +271,11 @@ def test_what_is_no_run_is_refused(
 def test_cores_are_those_of_the_mapping(small: Small) -> None:
     (core,) = cores(small.image)
     assert (core["axons"], core["axons_of"], core["columns_of"]) == (21, 32, 64)
-    assert core["holds"] == {"hidden1": [9, 36], "output": [3, 12]}
+    assert core["holds"] == {"hidden1": [9, 36, 12], "output": [3, 12, 9]}
+    assert (core["synapses"], core["synapses_of"]) == (36 * 12 + 12 * 9, 32 * 64)
     mesh = map_network(small.network, preset("tiny,mesh_width=2,mesh_height=2"))
     held = [some for core in cores(mesh) for some in core["holds"].items()]
-    assert {name: sum(size for other, (size, _) in held if other == name) for name, _ in held} == {
+    assert {name: sum(size for other, (size, *_) in held if other == name) for name, _ in held} == {
         "hidden1": 9,
         "output": 3,
     }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloop.pysim.chip.params import PRESETS, SCAN_BITS, Chip, preset
+from spikeloop.pysim.chip.params import PRESET_TABLE, PRESETS, SCAN_BITS, Chip, clock_of, preset
 from spikeloop.pysim.common.errors import InputError
 
 chips = st.builds(
@@ -107,3 +107,28 @@ def test_columns_of_whole_digits() -> None:
 def test_dictionary_refused(values: Any) -> None:
     with pytest.raises(InputError, match="chip parameters must be exactly"):
         Chip.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "clock"),
+    [
+        *((name, row.clock) for name, row in PRESET_TABLE.items()),
+        ("full,lanes=256,extension=4", 252_000_000),
+        ("tiny,mesh_width=4,mesh_height=4,banks=2", 252_000_000),
+        ("ulx3s-85f,columns=64,axons=96", 25_000_000),
+        ("hx8k,columns=32,axons=128,membrane_bits=12", 12_000_000),
+        ("tiny,clock_gates=false,sliced=false", 25_000_000),
+    ],
+)
+def test_the_clock_is_that_of_the_nearest_preset(name: str, clock: int) -> None:
+    assert clock_of(preset(name)) == clock
+
+
+def test_the_clock_is_no_parameter_of_the_chip() -> None:
+    assert not [key for key in PRESETS["hx8k"].to_dict() if "clock" in key and key != "clock_gates"]
+
+
+def test_every_preset_says_what_it_is() -> None:
+    assert list(PRESET_TABLE) == list(PRESETS)
+    for name, row in PRESET_TABLE.items():
+        assert row.chip is PRESETS[name] and row.clock > 0 and 10 < len(row.meaning) < 100
