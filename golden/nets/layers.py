@@ -1,8 +1,9 @@
-"""Float nets: layers of spiking neurons one after another; the fully connected one, optionally recurrent, and its file.
+"""Float nets: layers of spiking neurons one after another, and the fully connected net's file.
 
-A layer of n neurons with m inputs has ``weight [m, n]``, ``bias [n]``, ``tau [n]`` and, if recurrent, ``recurrent [n, n]`` (source first).
-Spikes pass from layer to layer within one step; recurrent spikes arrive one step later. The file is safetensors with a JSON header
-under the key ``spikeloop_float``. Never pickle.
+A layer of n neurons with m inputs has ``weight [m, n]``, ``bias [n]``, ``tau [n]`` and, if
+recurrent, ``recurrent [n, n]`` (source first). Spikes pass from layer to layer within one step.
+Recurrent spikes arrive one step later. The file is safetensors with a JSON header under the key
+``spikeloop_float``. It is never pickle.
 """
 
 import json
@@ -24,11 +25,16 @@ from spikeloop.pysim.network.convolution import Conv
 __all__ = ["FloatLayer", "FloatNet", "LayeredNet", "SpikingLayer"]
 
 VERSION = 1
-GAIN = 3.0  # initial weights ~ N(0, GAIN / sqrt(inputs)): few inputs are active at once, and the layer must spike from the first batch on
+# Initial weights ~ N(0, GAIN / sqrt(inputs)): few inputs are active at once, and the layer must
+# spike from the first batch on.
+GAIN = 3.0
 
 
 class FloatLayer(Protocol):
-    """What a layer is made of; with ``conv``: ``weight [maps, maps before, height, width]``, ``bias [maps]``, ``tau [1]``."""
+    """The parameters of a layer.
+
+    With ``conv``: ``weight [maps, maps before, height, width]``, ``bias [maps]``, ``tau [1]``.
+    """
 
     conv: Conv | None
     weight: nn.Parameter
@@ -54,7 +60,7 @@ class SpikingLayer(nn.Module):
         self.tau = nn.Parameter(torch.full((size,), 0.5))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Input spikes ``[T, B, inputs]`` to spikes and membranes before reset, ``[T, B, size]``."""
+        """Spikes and membranes before reset, ``[T, B, size]``, of spikes ``[T, B, inputs]``."""
         steps, batch, _ = x.shape
         currents = (x.reshape(steps * batch, -1) @ self.weight + self.bias).view(steps, batch, -1)
         u = s = torch.zeros_like(currents[0])
@@ -69,15 +75,17 @@ class SpikingLayer(nn.Module):
 
     @torch.no_grad()
     def clamp_(self) -> None:
-        """Back into the ranges the fixed point has: weights and biases in -1..1 (= U_th), tau in 0..1."""
+        """Clamp to the ranges of the fixed point: weights and biases -1..1 (= U_th), tau 0..1."""
         for name, parameter in self.named_parameters():
             parameter.clamp_(0.0 if name == "tau" else -1.0, 1.0)
 
 
 class LayeredNet(nn.Module):
-    """``layers`` one after another; ``sizes``: of the input, then of each layer. What golden/quantize/quantize.py takes.
+    """Layers one after another; golden/quantize/quantize.py takes such nets.
 
-    ``metadata`` is free JSON: encoder, data source, training settings, accuracy (see :func:`golden.training.train.train`).
+    sizes:    of the input, then of each layer.
+    metadata: free JSON: encoder, data source, training settings, accuracy
+              (see :func:`golden.training.train.train`).
     """
 
     layers: Sequence[FloatLayer]
@@ -90,7 +98,7 @@ class LayeredNet(nn.Module):
         return [f"hidden{i + 1}" for i in range(len(self.layers) - 1)] + ["output"]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Input spikes ``[T, B, inputs]`` to the spikes ``[T, B, size]`` of every layer."""
+        """Spikes of every layer, ``[T, B, size]``, from input spikes ``[T, B, inputs]``."""
         every = []
         for layer in self.layers:
             x, _ = layer(x)
@@ -103,12 +111,18 @@ class LayeredNet(nn.Module):
             if not torch.isfinite(parameter).all():
                 bad = parameter.detach()[~torch.isfinite(parameter)][0]
                 raise InputError(
-                    f"{name} of the float net must be finite, not {bad.item()}: train it again, with a smaller learning rate"
+                    f"{name} of the float net must be finite, not {bad.item()}: train it again, "
+                    "with a smaller learning rate"
                 )
 
 
 class FloatNet(LayeredNet):
-    """Layers ``sizes[0]`` (inputs) - ... - ``sizes[-1]`` (outputs); ``recurrent`` gives every hidden layer lateral synapses."""
+    """Fully connected layers.
+
+    sizes:     of the input, then of each layer.
+    recurrent: give every hidden layer lateral synapses.
+    InputError for sizes that are not two or more integers of 1..2^20.
+    """
 
     layers: Sequence[SpikingLayer]
 
@@ -133,7 +147,7 @@ class FloatNet(LayeredNet):
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the file whole or not at all."""
+        """Write the file whole or not at all; InputError for a net that is not finite."""
         self.check_finite()
         header = {
             "version": VERSION,
@@ -148,7 +162,7 @@ class FloatNet(LayeredNet):
 
     @classmethod
     def load(cls, path: str | Path) -> "FloatNet":
-        """Read and check; InputError for anything else than a sound file."""
+        """Read and check; InputError for anything but a sound file."""
         what = f"float net {str(path)!r}"
         header, tensors = read_safetensors(
             path,
@@ -163,7 +177,8 @@ class FloatNet(LayeredNet):
             net.load_state_dict(tensors)
         except (KeyError, TypeError, RuntimeError) as error:
             raise InputError(
-                f"tensors of {what} must match its header, not differ ({' '.join(str(error).split())})"
+                f"tensors of {what} must match its header, not differ "
+                f"({' '.join(str(error).split())})"
             ) from None
         net.check_finite()
         return net

@@ -1,14 +1,19 @@
-"""The float neuron: leaky integrate-and-fire with hard reset and a surrogate gradient (BPSR, Yan et al. 2022, Eqs 1-2).
+"""The float neuron: leaky integrate-and-fire with hard reset and a surrogate gradient.
+
+Source: BPSR, Yan et al. 2022, Eqs 1-2.
 
     u[t] = tau * u[t-1] * (1 - s[t-1]) + x[t]        x: feed-forward + recurrent current + bias
     s[t] = 1 if u[t] - U_th >= 0 else 0
     ds/du = alpha / sqrt(pi) * exp(-alpha^2 (u - U_th)^2)          alpha = 0.7
 
-The reset carries no gradient (du[t]/ds[t-1] is left out, as in the paper's Eqs 7-13). :func:`lif_step` is one step, differentiated by
-autograd; :func:`lif` runs all steps of a layer, fused, its gradient written out:
+The reset carries no gradient: du[t]/ds[t-1] is left out, as in the paper's Eqs 7-13.
+:func:`lif_step` is one step, differentiated by autograd. :func:`lif` runs all steps of a layer at
+once with its gradient written out:
 
-    dL/du[t] = (dL/ds[t] + dL/du[t+1] W_rec^T) ds/du[t] + tau dL/du[t+1] (1 - s[t])                                    Eqs 7, 12
-    dL/dtau = sum_t dL/du[t] u[t-1] (1 - s[t-1]),   dL/dW_rec = sum_t s[t-1]^T dL/du[t],   dL/dx[t] = dL/du[t]         Eqs 11, 13
+    dL/du[t]   = (dL/ds[t] + dL/du[t+1] W_rec^T) ds/du[t] + tau dL/du[t+1] (1 - s[t])   Eqs 7, 12
+    dL/dtau    = sum_t dL/du[t] u[t-1] (1 - s[t-1])                                    Eqs 11, 13
+    dL/dW_rec  = sum_t s[t-1]^T dL/du[t]
+    dL/dx[t]   = dL/du[t]
 """
 
 import math
@@ -25,7 +30,7 @@ ALPHA = 0.7
 
 
 def surrogate(x: Tensor) -> Tensor:
-    """Derivative that stands in for the step function's at x = u - U_th."""
+    """The derivative that replaces that of the step function, at x = u - U_th."""
     return ALPHA / math.sqrt(math.pi) * torch.exp(-(ALPHA * ALPHA) * x * x)
 
 
@@ -50,7 +55,12 @@ def fire(x: Tensor) -> Tensor:
 
 
 def lif_step(u: Tensor, s: Tensor, current: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
-    """One step. (membrane, spikes) of the step before, ``[..., n]``, to those of this one; tau ``[n]`` in 0..1."""
+    """Membrane before reset and spikes of one step, ``[..., n]``.
+
+    u, s:    membrane and spikes of the step before.
+    current: of this step.
+    tau:     ``[n]``, 0..1.
+    """
     u = tau * u * (1 - s.detach()) + current
     return u, fire(u - U_TH)
 
@@ -106,10 +116,15 @@ def lif(
     v_th: float = U_TH,
     slope: Slope = surrogate,
 ) -> tuple[Tensor, Tensor]:
-    """Spikes and membranes before reset, ``[T, B, ...]``, of a layer from its feed-forward currents with bias, of the same shape.
+    """Spikes and membranes before reset, ``[T, B, ...]``, of all steps of a layer.
 
-    ``tau`` broadcasts to a step's currents; ``recurrent`` ``[n, n]`` (source first) adds last step's own spikes to currents ``[T, B, n]``.
-    The spikes are differentiable in all three; ``slope`` is the step's derivative at u - ``v_th``. All steps are one node of the graph, of
-    few passes over ``[B, ...]`` each.
+    current:   feed-forward currents with bias, ``[T, B, ...]``.
+    tau:       broadcasts to the currents of a step.
+    recurrent: ``[n, n]`` (source first); adds the spikes of the last step to currents
+               ``[T, B, n]``.
+    slope:     derivative of the step function at u - ``v_th``.
+
+    The spikes are differentiable in ``current``, ``tau`` and ``recurrent``. All steps are one node
+    of the graph, with few passes over ``[B, ...]`` each.
     """
     return _Lif.apply(current, tau, recurrent, v_th, slope)

@@ -1,9 +1,13 @@
-"""PIM layers as torch modules: the forward pass is the macro's own integer arithmetic, the backward pass that of the ideal layer.
+"""PIM layers as torch modules.
 
-    forward:  y = 2^shift * current / scale,     weights round(scale * w), scale = (2^(weight_bits-1) - 1) / max|w|
-    backward: of sum over k of x_k * w_k         (straight through rounding, converter, stuck cells and noise)
+The forward pass is the macro's own integer arithmetic; the backward pass is that of the ideal
+layer. So training sees what the macro does.
 
-so that training sees what the macro does (ACE-SNN, section 4: symmetric weights, one scale per layer, no bias).
+    forward:  y = 2^shift * current / scale
+              weights round(scale * w),  scale = (2^(weight_bits-1) - 1) / max|w|
+    backward: of sum over k of x_k * w_k, straight through rounding, converter, stuck cells, noise
+
+Source: ACE-SNN (Datta et al. 2022), section 4: symmetric weights, one scale per layer, no bias.
 """
 
 from typing import Any
@@ -22,14 +26,17 @@ __all__ = ["PimConv2d", "PimConv3d", "PimLinear", "scale"]
 
 
 def scale(w: Tensor, bits: int) -> float:
-    """Integer weights of so many bits per unit of weight."""
+    """Integer units per unit of weight, for weights of ``bits`` bits."""
     return ((1 << bits - 1) - 1) / max(float(w.detach().abs().max()), 1e-12)
 
 
 class _PimModule(nn.Module):
-    """``weight`` float ``[channels, source channels, *kernel]``. Further arguments: tables and settings of :meth:`PimLayer.make`.
+    """A layer with ``weight``, float ``[channels, source channels, *kernel]``.
 
-    In training every image has a stream of noise of its own, counted on; in evaluation all have stream 0, so that results repeat.
+    tables: tables and settings of :meth:`PimLayer.make`.
+
+    In training every image has a noise stream of its own, numbered in order. In evaluation all
+    images have stream 0, so that results repeat.
     """
 
     def __init__(self, params: PimParams, window: PimWindow, channels: int, **tables: Any) -> None:
@@ -41,25 +48,32 @@ class _PimModule(nn.Module):
 
     @property
     def scale(self) -> float:
-        """Integer weights per unit of weight."""
+        """Integer units per unit of weight."""
         return scale(self.weight, self.params.weight_bits)
 
     def layer(self) -> PimLayer:
-        """The layer as the macro is loaded with it."""
+        """The layer as it is loaded into the macro."""
         weights = torch.round(self.weight.detach().double() * self.scale).long().numpy()
         return PimLayer.make(self.params, self.window, weights, **self.tables)
 
     def calibrate(self, images: np.ndarray, percentile: float = 100.0) -> tuple[int, int]:
-        """Set range shift and discharge clip from a sample of the training set, and return them; see golden.reference.pim.calibrate."""
+        """Set range shift and discharge clip from a sample of the training set; return both.
+
+        See :func:`golden.reference.pim.calibrate`.
+        """
         self.tables["shift"], self.tables["limit"] = calibrate(self.layer(), images, percentile)
         return self.tables["shift"], self.tables["limit"]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pixels, whole numbers ``[sample, *source]``, to sums in units of pixel * weight, float32 ``[sample, channels, *target]``."""
+        """Sums in units of pixel * weight, float32 ``[sample, channels, *target]``.
+
+        x: pixels, whole numbers ``[sample, *source]``. InputError for fractions.
+        """
         pixels = x.detach().cpu().numpy()
         if not np.array_equal(pixels, np.rint(pixels)):
             raise InputError(
-                "pixels of a PIM layer must be whole numbers, not fractions: scale them to 0..2^pixel_bits - 1"
+                "pixels of a PIM layer must be whole numbers, not fractions: scale them to "
+                "0..2^pixel_bits - 1"
             )
         streams = self.images + np.arange(len(x)) if self.training else None
         if self.training:
@@ -114,7 +128,7 @@ class PimConv2d(_PimModule):
 
 
 class PimConv3d(_PimModule):
-    """A convolution of cubes (channels, depth, height, width), say of hyperspectral patches."""
+    """A convolution of cubes (channels, depth, height, width), such as hyperspectral patches."""
 
     def __init__(
         self,

@@ -15,17 +15,23 @@ __all__ = ["SCALES", "QuantizedLayer", "line_rates", "per_neuron"]
 
 
 SCALES = ("plain", "layer")
-
-
-CANDIDATES = np.geomspace(
-    1.0, 0.2, 60
-)  # parts of the largest weight that the clipped range is tried to cover
+COVERED = np.geomspace(1.0, 0.2, 60)  # parts of the largest weight that the n bits may cover
 
 
 class QuantizedLayer:
-    """Integers of one layer: ``weights`` (one array per source), ``bias``, ``v_th``, ``leaks``, the ``scale``, and what was lost.
+    """One layer as integers.
 
-    Arrays are those of the float layer; :func:`per_neuron` gives every neuron of a convolution what its map has.
+    The arrays have the shapes of the float layer's. :func:`per_neuron` spreads the values of a
+    convolution's maps over their neurons.
+
+    weights: int32, one array per source (the layer before; the layer itself if it is recurrent).
+    bias:    int64.
+    v_th:    the threshold, the same for all neurons.
+    leaks:   one Leak for each tau.
+    scale:   integer units per unit of the float layer.
+    report:  what rounding did, JSON.
+
+    rates:   how often each source line spikes, one array per source, 0..1.
     """
 
     def __init__(
@@ -39,9 +45,9 @@ class QuantizedLayer:
         leak_terms: int | None,
     ) -> None:
         self.name, self.conv, self.bits = name, layer.conv, bits
-        real = [_array(layer.weight)] + (
-            [] if layer.recurrent is None else [_array(layer.recurrent)]
-        )
+        real = [_array(layer.weight)]
+        if layer.recurrent is not None:
+            real.append(_array(layer.recurrent))
         self.low, self.high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
         if scale == "plain":
             self.scale = 2.0 ** (bits - 1)
@@ -76,21 +82,21 @@ class QuantizedLayer:
         }
 
     def _choose(self, weights: np.ndarray, rates: np.ndarray) -> float:
-        """The scale of least weighted squared error."""
+        """The scale with the least squared error of the currents; ``rates`` weigh the lines."""
         largest = np.abs(weights).max() or 1.0
-        scales = self.high / (largest * CANDIDATES)
-        errors = [
-            (
-                rates
-                @ (np.clip(round_half_away(weights * s), self.low, self.high) / s - weights) ** 2
-            ).sum()
-            for s in scales
-        ]
+        scales = self.high / (largest * COVERED)
+        errors = []
+        for scale in scales:
+            clipped = np.clip(round_half_away(weights * scale), self.low, self.high)
+            errors.append((rates @ (clipped / scale - weights) ** 2).sum())
         return float(scales[int(np.argmin(errors))])
 
 
 def per_neuron(values: np.ndarray, conv: Conv | None) -> np.ndarray:
-    """Values per neuron, ``[..., size]``, of those per neuron, per map or of the whole layer ``[..., 1]``."""
+    """Values of each neuron, ``[..., size]``.
+
+    With ``conv``, ``values`` has one value for each map or one for the layer (``[..., 1]``).
+    """
     if not conv:
         return values
     return np.broadcast_to(values, (*values.shape[:-1], conv.target[0])).repeat(
@@ -99,7 +105,10 @@ def per_neuron(values: np.ndarray, conv: Conv | None) -> np.ndarray:
 
 
 def line_rates(spikes: np.ndarray, conv: Conv | None) -> np.ndarray:
-    """How often the source of each weight of a neuron spikes, ``[fan-in]``; of a convolution on average over its places."""
+    """How often the line behind each weight of a neuron spikes, ``[fan-in]``, 0..1.
+
+    A weight of a convolution has many lines, one at each place: their mean counts.
+    """
     rates: np.ndarray = spikes.mean((0, 1))
     if conv is None:
         return rates

@@ -1,4 +1,4 @@
-"""Leak factors as sums of shifts, and the rounding of weights and thresholds
+"""Leaks as sums of shifts, and the rounding of weights and thresholds
 (docs/arithmetic.md, "Real numbers to integers").
 """
 
@@ -17,13 +17,20 @@ __all__ = ["Leak", "best_leak", "integer_threshold", "leak_arrays", "round_half_
 
 
 def round_half_away(x: np.ndarray) -> np.ndarray:
-    """Nearest integers int64, halves away from zero, exact for every float64 (no 0.5 is added, which could round up by itself)."""
+    """The nearest integers, int64, with halves away from zero; exact for every float64.
+
+    Adding 0.5 first would not be exact: that sum may itself be rounded up.
+    """
     whole = np.trunc(x)
     return (whole + np.sign(x) * (np.abs(x - whole) >= 0.5)).astype(np.int64)
 
 
 def integer_threshold(theta: float, *, strict: bool = False, membrane_bits: int = 24) -> int:
-    """v_th such that for integers u: u >= v_th is u >= theta, or u > theta if ``strict``. Out of the membrane range is an InputError."""
+    """The integer threshold v_th that decides as ``theta`` does, for every integer membrane u.
+
+    u >= v_th holds exactly when u >= theta, or when u > theta if ``strict``. InputError if v_th
+    does not fit ``membrane_bits``.
+    """
     if not math.isfinite(theta):
         raise InputError(f"threshold must be finite, not {theta}")
     v_th = math.floor(theta) + 1 if strict else math.ceil(theta)
@@ -38,10 +45,14 @@ def integer_threshold(theta: float, *, strict: bool = False, membrane_bits: int 
 
 @dataclass(frozen=True)
 class Leak:
-    """k0 + sum of sign * 2^-shift: the factor ``value``, off the wanted one by ``error`` (absolute)."""
+    """The factor k0 + sum of sign * 2^-shift.
+
+    terms: (sign, shift) of each shift.
+    error: distance from the factor that was asked for.
+    """
 
     k0: bool
-    terms: tuple[tuple[int, int], ...]  # (sign, shift)
+    terms: tuple[tuple[int, int], ...]
     error: float
 
     @property
@@ -50,7 +61,10 @@ class Leak:
 
 
 def shift_leak(tau: float, membrane_bits: int = 24) -> Leak:
-    """The nearest of 0 (clear), 1 (none) and 2^-m, m = 1..membrane_bits; a tie takes the smaller, that is the larger m."""
+    """The nearest of 0 (clear), 1 (none) and 2^-m for m = 1..membrane_bits.
+
+    A tie takes the smaller value, which has the larger m. InputError for tau outside 0..1.
+    """
     _check_tau(tau)
     choices = [0.0] + [2.0**-m for m in range(membrane_bits, -1, -1)]
     best = min(choices, key=lambda value: (abs(value - tau), value))
@@ -59,9 +73,10 @@ def shift_leak(tau: float, membrane_bits: int = 24) -> Leak:
 
 
 def best_leak(tau: float, terms: int = LEAK_TERMS, max_shift: int = 12) -> Leak:
-    """The best k0 + up to ``terms`` (0..3) shifts of 1..max_shift for a factor tau in 0..1.
+    """The best sum of k0 and up to ``terms`` (0..3) shifts of 1..max_shift for tau in 0..1.
 
-    Of equal errors the one of fewer terms, then of smaller shifts: 0.9 becomes 1 - 2^-3 + 2^-5 - 2^-7 (error 0.0016).
+    Among equal errors, fewer terms win, then smaller shifts. 0.9 becomes 1 - 2^-3 + 2^-5 - 2^-7
+    with an error of 0.0016. InputError for tau or ``terms`` out of range.
     """
     _check_tau(tau)
     if not 0 <= terms <= LEAK_TERMS:
@@ -72,7 +87,7 @@ def best_leak(tau: float, terms: int = LEAK_TERMS, max_shift: int = 12) -> Leak:
 
 
 def leak_arrays(leaks: Sequence[Leak]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """k0 bool ``[n]``, leak_sign int8 and leak_shift uint8 ``[1, LEAK_TERMS, n]`` of ``n`` leaks."""
+    """k0 bool ``[n]``, leak_sign int8 and leak_shift uint8 ``[1, LEAK_TERMS, n]`` of n leaks."""
     sign = np.zeros((1, LEAK_TERMS, len(leaks)), np.int8)
     shift = np.zeros((1, LEAK_TERMS, len(leaks)), np.uint8)
     for i, leak in enumerate(leaks):
@@ -85,7 +100,10 @@ def leak_arrays(leaks: Sequence[Leak]) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def _leak_sums(
     terms: int, max_shift: int
 ) -> tuple[np.ndarray, list[tuple[bool, tuple[tuple[int, int], ...]]]]:
-    """Every sum with its value, the preferred ones first. Shifts differ: equal ones would make another shift or cancel."""
+    """The value of every sum, and its (k0, terms); the preferred sums come first.
+
+    The shifts of a sum differ: two equal ones would make another shift or cancel.
+    """
     sums = [
         (k0, tuple(zip(signs, shifts, strict=True)))
         for count in range(terms + 1)

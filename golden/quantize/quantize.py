@@ -1,11 +1,20 @@
-"""Post-training quantisation: the float net to integers of n bits and shift leaks (docs/arithmetic.md, "Real numbers to integers").
+"""Post-training quantisation: a float net becomes integers of n bits and shift leaks
+(docs/arithmetic.md, "Real numbers to integers").
 
-    weight, bias -> round(x * scale), halves away from zero, weights clipped to n bits;   U_th -> ceil(U_th * scale);   tau -> 2^-m
+    weight, bias -> round(x * scale), halves away from zero, weights clipped to n bits
+    U_th         -> ceil(U_th * scale)
+    tau          -> 2^-m
 
-``scale`` is 2^(n-1) in the plain form (BPSR, Yan et al. 2022, section 2.5; biases are then clipped to n bits too). A positive scale may be
-chosen freely for each layer instead: it multiplies weights, bias and threshold alike and changes nothing but how well the n bits are used.
-Biases then keep the membrane's width, which is what the chip holds them in. The scale that is chosen minimises the expected squared
-error of the layer's currents, sum_ij rate_j (q_ij / scale - w_ij)^2, rate_j being how often line j spikes in the given data.
+In the plain form ``scale`` is 2^(n-1), and biases are clipped to n bits too (BPSR, Yan et al. 2022,
+section 2.5). Otherwise each layer has a positive scale of its own. The scale multiplies weights,
+bias and threshold alike, so that it changes only how well the n bits are used. Biases then keep the
+membrane's width, in which the chip stores them.
+
+The chosen scale minimises the expected squared error of the layer's currents,
+
+    sum over i, j of rate_j (q_ij / scale - w_ij)^2,
+
+where rate_j is how often line j spikes in the given samples.
 """
 
 import copy
@@ -28,11 +37,13 @@ __all__ = ["Quantizer", "quantize"]
 
 
 class Quantizer:
-    """A float net with samples to quantise it with; a layer of one width is made once.
+    """Quantises one float net, on samples of its data; each layer is made once for each width.
 
-    spikes: encoded samples uint8 ``[sample, step, line]`` on which scales are chosen and nets are compared; labels int64 ``[sample]``.
-    scale: one of SCALES. leak_terms: None for tau -> 2^-m, else the best sum of up to so many terms. InputError for a net that is not
-    finite and for samples of another shape.
+    spikes:     encoded samples, uint8 ``[sample, step, line]``; scales are chosen on them.
+    labels:     int64 ``[sample]``.
+    scale:      "plain" or "layer".
+    leak_terms: None for tau -> 2^-m; else the most shifts in the sum that replaces tau.
+    InputError for a net that is not finite and for samples of another shape.
     """
 
     def __init__(
@@ -54,49 +65,51 @@ class Quantizer:
             or not len(spikes)
         ):
             raise InputError(
-                f"samples to quantise with must be spikes [sample, step, {net.sizes[0]}] and as many labels, "
-                f"not of shape {spikes.shape} and {len(labels)}"
+                f"samples to quantise with must be spikes [sample, step, {net.sizes[0]}] and as "
+                f"many labels, not of shape {spikes.shape} and {len(labels)}"
             )
         net.check_finite()
         self.net, self.spikes, self.labels = net, spikes, labels
         self.scale, self.membrane_bits, self.leak_terms = scale, membrane_bits, leak_terms
-        self.wanted = float_spikes(net, spikes)
-        self._made: dict[tuple[int, int], QuantizedLayer] = {}
+        self.float_spikes = float_spikes(net, spikes)
+        self._layers: dict[tuple[int, int], QuantizedLayer] = {}
 
     def layers(self, bits: Sequence[int]) -> list[QuantizedLayer]:
-        """The layers with weights of so many bits each, 2..16."""
-        if wrong := [
-            b for b in bits if isinstance(b, bool) or not isinstance(b, int) or not 2 <= b <= 16
-        ]:
-            raise InputError(f"weight bits must be in 2..16, not {wrong[0]!r}")
+        """The layers, each with weights of its number of ``bits``, 2..16."""
+        for width in bits:
+            if isinstance(width, bool) or not isinstance(width, int) or not 2 <= width <= 16:
+                raise InputError(f"weight bits must be in 2..16, not {width!r}")
         if len(bits) != len(self.net.layers):
             raise InputError(
-                f"weight bits must be one number or {len(self.net.layers)} (one for each layer), not {len(bits)}"
+                f"weight bits must be one number or {len(self.net.layers)} (one for each layer), "
+                f"not {len(bits)}"
             )
-        for i, layer in enumerate(self.net.layers):
-            if (i, bits[i]) not in self._made:
-                rates = [
-                    line_rates(self.spikes if i == 0 else self.wanted[i - 1], layer.conv),
-                    self.wanted[i].mean((0, 1)),
-                ]
-                self._made[i, bits[i]] = QuantizedLayer(
-                    self.net.names[i],
-                    layer,
-                    rates,
-                    bits[i],
-                    self.scale,
-                    self.membrane_bits,
-                    self.leak_terms,
-                )
-        return [self._made[key] for key in enumerate(bits)]
+        return [self._layer(i, width) for i, width in enumerate(bits)]
+
+    def _layer(self, i: int, bits: int) -> QuantizedLayer:
+        if (i, bits) not in self._layers:
+            layer = self.net.layers[i]
+            before = self.spikes if i == 0 else self.float_spikes[i - 1]
+            rates = [line_rates(before, layer.conv), self.float_spikes[i].mean((0, 1))]
+            self._layers[i, bits] = QuantizedLayer(
+                self.net.names[i],
+                layer,
+                rates,
+                bits,
+                self.scale,
+                self.membrane_bits,
+                self.leak_terms,
+            )
+        return self._layers[i, bits]
 
     def network(self, bits: Sequence[int], name: str = "network") -> Network:
+        """The integer network with weights of ``bits`` in each layer."""
         return _assemble(
             self.net, self.layers(bits), self.spikes.shape[1], self.scale, self.membrane_bits, name
         )
 
     def score(self, network: Network, trace: IntegerTrace) -> float:
-        """Share of the samples that are read out as their label."""
+        """Share of the samples whose label ``network`` gives, 0..1; ``trace`` is of its run."""
         return float((predict(network, trace) == self.labels).mean())
 
 
@@ -111,18 +124,23 @@ def quantize(
     leak_terms: int | None = None,
     name: str = "network",
 ) -> tuple[Network, dict[str, Any]]:
-    """The integer network, and what quantisation did to the net.
+    """The integer network, and a report of what quantisation did to the net.
 
-    bits: of the weights, 2..16, of all layers or of each; all else as in :class:`Quantizer`.
-    The report is JSON: accuracies, and per layer clipped and zeroed weights, silent and ever-firing neurons, drift of the spike count
-    and the accuracy of the float net with this layer alone quantised. InputError for a net that is not finite, values out of range,
-    and a layer that does not spike at all any more.
+    bits: of the weights, 2..16: one number for all layers, or one for each.
+    The other arguments are those of :class:`Quantizer`.
+
+    The report is JSON. It holds the accuracies and, for each layer, clipped and zeroed weights,
+    silent neurons and neurons that always fire, the drift of the spike count, and the accuracy of
+    the float net with this layer alone quantised.
+
+    InputError for a net that is not finite, for values out of range, and for a layer that does not
+    spike any more.
     """
     widths = list(bits) if isinstance(bits, Sequence) else [bits] * len(net.layers)
-    made_by = Quantizer(
+    quantizer = Quantizer(
         net, spikes, labels, scale=scale, membrane_bits=membrane_bits, leak_terms=leak_terms
     )
-    layers, network = made_by.layers(widths), made_by.network(widths, name)
+    layers, network = quantizer.layers(widths), quantizer.network(widths, name)
 
     trace = run(network, {"input": spikes}, membranes=False)
     report: dict[str, Any] = {
@@ -132,34 +150,39 @@ def quantize(
         "samples": len(labels),
         "accuracy": {
             "float": accuracy(net, spikes, labels),
-            "integer": made_by.score(network, trace),
+            "integer": quantizer.score(network, trace),
         },
         "layers": [],
     }
-    for i, (made, float_layer) in enumerate(zip(layers, made_by.wanted, strict=True)):
-        got = trace.spikes[made.name]
-        if not got.any():
+    for i, layer in enumerate(layers):
+        before, after = quantizer.float_spikes[i], trace.spikes[layer.name]
+        if not after.any():
             raise InputError(
-                f"population {made.name!r} must spike after quantisation to {made.bits} bits, not be silent on all "
-                f"{len(labels)} samples: use more bits or another scale, or train longer"
+                f"population {layer.name!r} must spike after quantisation to {layer.bits} bits, "
+                f"not be silent on all {len(labels)} samples: use more bits or another scale, or "
+                "train longer"
             )
-        counts = [s.sum(1, dtype=np.int64) for s in (float_layer, got)]
-        report["layers"].append(
-            {
-                "name": made.name,
-                **made.report,
-                "silent": int((~got.any((0, 1))).sum()),
-                "silent_float": int((~float_layer.any((0, 1))).sum()),
-                "always": int(got.all((0, 1)).sum()),
-                "saturations": int(trace.saturations[made.name].sum()),
-                "spikes": counts[1].sum() / len(labels),
-                "spikes_float": counts[0].sum() / len(labels),
-                "drift": float(counts[1].sum() / counts[0].sum() - 1) if counts[0].any() else None,
-                "count_error": float(np.abs(counts[1] - counts[0]).mean()),
-                "accuracy_alone": accuracy(_with_layer(net, i, made), spikes, labels),
-            }
-        )
+        row = _layer_report(layer, before, after)
+        row["saturations"] = int(trace.saturations[layer.name].sum())
+        row["accuracy_alone"] = accuracy(_with_layer(net, i, layer), spikes, labels)
+        report["layers"].append(row)
     return network.with_metadata(accuracy_integer=report["accuracy"]["integer"]), report
+
+
+def _layer_report(layer: QuantizedLayer, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    """Spikes of a layer ``before`` and ``after`` quantisation, uint8 ``[sample, step, size]``."""
+    counts = [spikes.sum(1, dtype=np.int64) for spikes in (before, after)]
+    return {
+        "name": layer.name,
+        **layer.report,
+        "silent": int((~after.any((0, 1))).sum()),
+        "silent_float": int((~before.any((0, 1))).sum()),
+        "always": int(after.all((0, 1)).sum()),
+        "spikes": counts[1].sum() / len(after),
+        "spikes_float": counts[0].sum() / len(after),
+        "drift": float(counts[1].sum() / counts[0].sum() - 1) if before.any() else None,
+        "count_error": float(np.abs(counts[1] - counts[0]).mean()),
+    }
 
 
 def _assemble(
@@ -217,7 +240,7 @@ def _assemble(
 
 @torch.no_grad()
 def _with_layer(net: LayeredNet, index: int, layer: QuantizedLayer) -> LayeredNet:
-    """The float net with the integers of one layer, scaled back."""
+    """The float net with one layer replaced by its integers, scaled back."""
     mixed = copy.deepcopy(net)
     target = mixed.layers[index]
     values = [

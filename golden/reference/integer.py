@@ -1,11 +1,15 @@
-"""THE reference: the integer network, step by step, in torch int64, written from docs/arithmetic.md alone.
+"""The reference: the integer network, step by step, in torch int64.
 
-Per population and step, over a batch of samples: sum the weights of the arriving spikes, add the current of a PIM layer (golden/reference/pim.py)
-and the bias, rectify, add the leak, saturate, compare, reset, bound, count the refractory steps. pysim contributes the description of
-the network and no arithmetic.
+It is written from docs/arithmetic.md alone. pysim contributes the description of the network and no
+arithmetic.
 
-Sums are matrix products. They run in float32 or float64 only where the sum of a neuron's |weights| stays below 2^24 or 2^53: then every
-partial sum, in whatever order, is an integer that the format holds, and the product is exact. Otherwise they run in int64.
+For each population and step, over a batch of samples: sum the weights of the arriving spikes, add
+the current of a PIM layer (golden/reference/pim.py), and step the neurons
+(golden/reference/neuron.py).
+
+Sums are matrix products. They run in float32 only where the sum of a neuron's |weights| stays below
+2^24, and in float64 only where it stays below 2^53. Every partial sum is then an integer that the
+format holds, in whatever order, so the product is exact. Otherwise they run in int64.
 """
 
 from collections.abc import Iterator
@@ -26,18 +30,20 @@ from spikeloop.pysim.pim.source import PimSource
 
 __all__ = ["IntegerTrace", "predict", "right", "run", "run_chunks"]
 
-PATCHES = 1 << 24  # numbers in the patches of a convolution held at once
+PATCHES = 1 << 24  # most numbers in the patches of a convolution that memory holds at once
 
 
 @dataclass(frozen=True, eq=False)
 class IntegerTrace:
-    """What every population did, in its own steps.
+    """What every population did in its own steps.
 
-    spikes[name]:      uint8 0/1 ``[sample, step, size]``
-    membranes[name]:   int32 ``[sample, step, size]``, v' (what memory holds at the end of the step); empty if not recorded
-    saturations[name]: int64 ``[sample, step]``, neurons in which a clip acted
-    currents[name]:    int32 ``[sample, frame, size]``, what a PIM layer drives its target with: one frame for all steps, or one for each
-    clips:             of that layer n_sat and n_clip (docs/pim.md), int64 ``[sample, frame]``
+    spikes[name]:      uint8 0/1 ``[sample, step, size]``.
+    membranes[name]:   int32 ``[sample, step, size]``, v' at the end of the step; empty if not
+                       recorded.
+    saturations[name]: int64 ``[sample, step]``, number of neurons in which a clip acted.
+    currents[name]:    int32 ``[sample, frame, size]``, the currents of a PIM layer into its
+                       target; one frame for all steps, or one frame a step.
+    clips:             n_sat and n_clip of that layer (docs/pim.md), int64 ``[sample, frame]``.
     """
 
     spikes: dict[str, np.ndarray]
@@ -70,10 +76,13 @@ def run(
 ) -> IntegerTrace:
     """Run all samples from the initial state.
 
-    inputs: for every input its spikes, uint8 or bool 0/1 ``[sample, step, size]``, step = network.steps, and for a PIM layer its pixels,
-    uint8 ``[sample, pixel]``; batch: samples worked on at once; membranes: record them;
-    samples: how many of them, for a network that has neither inputs nor pixels. Raises InputError for missing, unknown, wrongly
-    shaped or non-binary inputs, and for pixels out of range.
+    inputs:    for every input its spikes, uint8 or bool 0/1 ``[sample, step, size]`` for all
+               network.steps; for a PIM layer its pixels, uint8 ``[sample, pixel]``.
+    batch:     samples worked on at once.
+    membranes: record them.
+    samples:   how many to run, for a network that has neither inputs nor pixels.
+    InputError for inputs that are missing, unknown, of a wrong shape or not binary, and for pixels
+    out of range.
     """
     return IntegerTrace.concatenate(
         list(run_chunks(network, inputs, batch=batch, membranes=membranes, samples=samples))
@@ -88,7 +97,10 @@ def run_chunks(
     membranes: bool = True,
     samples: int = 1,
 ) -> Iterator[IntegerTrace]:
-    """As :func:`run`, ``batch`` samples after another, so that a long run needs the memory of one batch. At least one chunk comes."""
+    """Like :func:`run`, but in chunks of ``batch`` samples, so memory holds only one of them.
+
+    There is at least one chunk.
+    """
     samples = _check(network, inputs, samples)
     if batch < 1:
         raise InputError(f"batch must be at least 1, not {batch}")
@@ -113,9 +125,9 @@ def _run_batch(
     membranes: bool,
 ) -> IntegerTrace:
     inputs = dict(inputs)
-    drive = (
-        _drive(network.pim, inputs.pop(network.pim.name), network.steps) if network.pim else None
-    )
+    drive = None
+    if network.pim:
+        drive = _drive(network.pim, inputs.pop(network.pim.name), network.steps)
     # emitted[name][k]: what an input or a population sent at its step k
     emitted = {
         name: torch.from_numpy(np.ascontiguousarray(array.transpose(1, 0, 2), np.uint8))
@@ -123,11 +135,10 @@ def _run_batch(
     }
     for neurons in order:
         emitted[neurons.name] = torch.zeros(network.steps, count, neurons.size, dtype=torch.uint8)
-    kept = (
-        {n.name: torch.empty(network.steps, count, n.size, dtype=torch.int32) for n in order}
-        if membranes
-        else {}
-    )
+    recorded = {}
+    if membranes:
+        for n in order:
+            recorded[n.name] = torch.empty(network.steps, count, n.size, dtype=torch.int32)
     clipped = {n.name: torch.empty(network.steps, count, dtype=torch.int64) for n in order}
     states = {n.name: n.state(count) for n in order}
     for k in range(network.steps):
@@ -143,19 +154,21 @@ def _run_batch(
             emitted[name][k] = spikes
             clipped[name][k] = saturated.sum(1)
             if membranes:
-                kept[name][k] = states[name][0]
+                recorded[name][k] = states[name][0]
     names = [p.name for p in network.populations]
-    traced = (
-        {n: _sample_first(part[n]) for n in names if n in part} for part in (emitted, kept, clipped)
+    fired, potentials, saturations = (
+        {n: _sample_first(part[n]) for n in names if n in part}
+        for part in (emitted, recorded, clipped)
     )
-    return IntegerTrace(
-        *traced, *(({drive.target: drive.currents.astype(np.int32)}, drive.clips) if drive else ())
-    )
+    if drive is None:
+        return IntegerTrace(fired, potentials, saturations)
+    currents = {drive.target: drive.currents.astype(np.int32)}
+    return IntegerTrace(fired, potentials, saturations, currents, drive.clips)
 
 
 @dataclass(frozen=True, eq=False)
 class _Drive:
-    """Currents int64 ``[sample, frame, neuron]`` into ``target``; ``clips`` as in IntegerTrace."""
+    """Currents int64 ``[sample, frame, neuron]`` into ``target``; ``clips`` as in a trace."""
 
     target: str
     currents: np.ndarray
@@ -163,10 +176,11 @@ class _Drive:
 
 
 def _drive(source: PimSource, pixels: np.ndarray, steps: int) -> _Drive:
-    """What the PIM layer makes of the images: of stream k for step k, or of stream 0 for all."""
-    streams = (
-        range(source.head.frames(steps)) if source.layer.sigma else (0,)
-    )  # without noise all steps are alike
+    """The currents of the images: with noise one frame a step, drawn from stream k at step k.
+
+    Without noise all steps are alike, and stream 0 serves for all.
+    """
+    streams = range(source.head.frames(steps)) if source.layer.sigma else (0,)
     frames = [pim.run(source.layer, pixels, np.full(len(pixels), k), codes=False) for k in streams]
     frames *= source.head.frames(steps) // len(frames)
     return _Drive(
@@ -182,32 +196,39 @@ def _drive(source: PimSource, pixels: np.ndarray, steps: int) -> _Drive:
 def right(
     network: Network, inputs: dict[str, np.ndarray], labels: np.ndarray, *, batch: int = 500
 ) -> int:
-    """How many samples are read out as their label, int64 ``[sample]``; ``inputs`` and ``batch`` as of :func:`run_chunks`."""
+    """How many samples are read out as their label, int64 ``[sample]``.
+
+    ``inputs`` and ``batch`` are those of :func:`run_chunks`.
+    """
     traces = run_chunks(network, inputs, batch=batch, membranes=network.readout == "membrane")
     return int((np.concatenate([predict(network, trace) for trace in traces]) == labels).sum())
 
 
 def predict(network: Network, trace: IntegerTrace) -> np.ndarray:
-    """Class int64 ``[sample]``: output neuron with the most spikes, or with the highest last membrane; of equals the lowest."""
+    """The class of each sample, int64 ``[sample]``; a tie takes the lowest.
+
+    It is the output neuron with the most spikes, or with the highest membrane after the last step.
+    InputError for a trace without the membranes that the read-out needs.
+    """
     if network.readout == "spikes":
         return trace.spikes[network.output].sum(1, dtype=np.int64).argmax(1)
     if network.output not in trace.membranes:
         raise InputError(
-            f"trace of a net read by membrane must hold the membranes of {network.output!r}, not {sorted(trace.membranes)}"
+            f"trace of a net read by membrane must hold the membranes of {network.output!r}, "
+            f"not {sorted(trace.membranes)}"
         )
     return trace.membranes[network.output][:, -1].argmax(1)
 
 
 class _Synapses:
-    """One edge: exact sums of the weights of arriving spikes."""
+    """One edge: the exact sums of the weights of arriving spikes."""
 
     def __init__(self, edge: Edge) -> None:
         self.source, self.delay, self.conv = edge.source, edge.delay, edge.conv
-        onto = (
-            tuple(range(1, 4)) if edge.conv else 0
-        )  # all axes but the neuron's (or its channel's)
-        bound = int(np.abs(edge.weights.astype(np.int64)).sum(onto).max())
-        # A user may have allowed float32 products at lower precision; then its 24 bits are not to be relied on.
+        # all axes but that of the neuron, or of its channel
+        axes = tuple(range(1, 4)) if edge.conv else 0
+        bound = int(np.abs(edge.weights.astype(np.int64)).sum(axes).max())
+        # A user may have allowed float32 products of lower precision, which do not hold 24 bits.
         if bound < 1 << 24 and torch.get_float32_matmul_precision() == "highest":
             dtype = torch.float32
         else:
@@ -215,29 +236,22 @@ class _Synapses:
         self.weights = torch.from_numpy(edge.weights).to(dtype)
 
     def sum(self, spikes: Tensor) -> Tensor:
-        """S of this edge: spikes uint8 ``[sample, source]`` to int64 ``[sample, target]``."""
+        """S of this edge, int64 ``[sample, target]``, of spikes uint8 ``[sample, source]``."""
         x = spikes.to(self.weights.dtype)
         if self.conv is None:
             return (x @ self.weights).to(torch.int64)
-        # Patches times kernels: a product of matrices, where a library's convolution might choose a transform that rounds (Winograd).
-        maps, kernels = (
-            x.view(-1, *self.conv.source),
-            self.weights.view(self.conv.groups, -1, self.weights[0].numel()),
-        )
-        parts = max(
-            1,
-            len(maps) * kernels.shape[2] * self.conv.groups * prod(self.conv.target[1:]) // PATCHES,
-        )
+        # Patches times kernels is a product of matrices. A library's convolution might choose a
+        # transform that rounds (Winograd).
+        conv = self.conv
+        maps = x.view(-1, *conv.source)
+        kernels = self.weights.view(conv.groups, -1, self.weights[0].numel())
+        fan_in = kernels.shape[2]
+        numbers = len(maps) * fan_in * conv.groups * prod(conv.target[1:])
         sums = []
-        for some in maps.tensor_split(parts):
-            patches = unfold(
-                some, self.conv.kernel, stride=self.conv.stride, padding=self.conv.padding
-            )
-            sums.append(
-                (kernels @ patches.view(len(some), self.conv.groups, kernels.shape[2], -1)).flatten(
-                    1
-                )
-            )
+        for part in maps.tensor_split(max(1, numbers // PATCHES)):
+            patches = unfold(part, conv.kernel, stride=conv.stride, padding=conv.padding)
+            patches = patches.view(len(part), conv.groups, fan_in, -1)
+            sums.append((kernels @ patches).flatten(1))
         return torch.cat(sums).to(torch.int64)
 
 
@@ -246,11 +260,12 @@ def _sample_first(x: Tensor) -> np.ndarray:
 
 
 def _check(network: Network, inputs: dict[str, np.ndarray], silent: int) -> int:
-    """Number of samples (``silent`` where nothing goes in); InputError unless every input has its spikes."""
+    """Number of samples, ``silent`` without inputs. InputError for inputs that do not fit."""
     names = [node.name for node in network.inputs] + ([network.pim.name] if network.pim else [])
     if sorted(inputs) != sorted(names):
         raise InputError(
-            f"stimulus must hold exactly the inputs {', '.join(names) or 'none'}, not {', '.join(inputs) or 'none'}"
+            f"stimulus must hold exactly the inputs {', '.join(names) or 'none'}, "
+            f"not {', '.join(inputs) or 'none'}"
         )
     samples = len(inputs[names[0]]) if names else silent
     for node in network.inputs:
@@ -258,7 +273,8 @@ def _check(network: Network, inputs: dict[str, np.ndarray], silent: int) -> int:
         want = (samples, network.steps, node.size)
         if array.shape != want:
             raise InputError(
-                f"stimulus of input {node.name!r} must be of shape {want} (sample, step, line), not {array.shape}"
+                f"stimulus of input {node.name!r} must be of shape {want} (sample, step, line), "
+                f"not {array.shape}"
             )
         if array.dtype not in (np.uint8, np.bool_):
             raise InputError(f"stimulus of input {node.name!r} must be uint8, not {array.dtype}")

@@ -1,6 +1,7 @@
 """One step of the neurons of a population, in torch int64, written from docs/arithmetic.md alone.
 
-Leak, current, saturation, comparison, reset, lower bound and refractory count, in this order.
+In this order: bias, rectification, leak, saturation, comparison, reset, lower bound, refractory
+count.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ __all__ = ["Neurons"]
 
 
 class Neurons:
-    """One population's parameters as tensors, and its step."""
+    """A population's parameters as tensors, and its step."""
 
     def __init__(self, p: Population, bits: int) -> None:
         self.name, self.size, self.pages = p.name, p.size, p.pages
@@ -36,12 +37,9 @@ class Neurons:
             "v_init",
         ):
             array = getattr(p, key)
-            setattr(
-                self,
-                key,
-                torch.from_numpy(array if array.dtype == np.bool_ else array.astype(np.int64)),
-            )
-        # Per neuron, which of the alternatives it has. Alternatives that no neuron has are left out of the step.
+            wide = array if array.dtype == np.bool_ else array.astype(np.int64)
+            setattr(self, key, torch.from_numpy(wide))
+        # For each alternative, the neurons that have it. The step leaves out those of no neuron.
         self.rounding = {
             mode: torch.from_numpy(p.rounding == mode)
             for mode in LeakRounding
@@ -70,16 +68,19 @@ class Neurons:
     hold: Tensor
     v_init: Tensor
 
-    def state(self, count: int) -> tuple[Tensor, Tensor]:
-        """Membrane and refractory count before step 0, ``[count, size]``."""
-        return self.v_init.expand(count, self.size), torch.zeros(
-            count, self.size, dtype=torch.int64
-        )
+    def state(self, samples: int) -> tuple[Tensor, Tensor]:
+        """Membrane and refractory count before step 0, ``[sample, size]``."""
+        count = torch.zeros(samples, self.size, dtype=torch.int64)
+        return self.v_init.expand(samples, self.size), count
 
     def step(
         self, k: int, state: tuple[Tensor, Tensor], total: Tensor
     ) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
-        """Step k with the sums S: new (v', c'), spikes (bool) and where a clip acted (bool), each ``[sample, size]``."""
+        """Step k for the sums S, ``total``.
+
+        Returns the new state (v', c'), the spikes and where a clip acted (both bool); all are
+        ``[sample, size]``.
+        """
         v, c = state
         page = min(k, self.pages - 1)
 
@@ -116,7 +117,7 @@ class Neurons:
         return (torch.where(spikes, after, rest), count), spikes, saturated
 
     def _sat(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Clipped to the membrane range, and where that changed it."""
+        """``x`` clipped to the membrane range, and where that changed it."""
         clipped = x.clamp(self.low_limit, self.high_limit)
         return clipped, clipped != x
 
@@ -129,13 +130,12 @@ class Neurons:
         return leaked
 
     def _shr(self, v: Tensor, shift: Tensor) -> Tensor:
+        """shr(v, shift) with the rounding of each neuron."""
         magnitude, result = v.abs() >> shift, v >> shift  # torch shifts int64 arithmetically: floor
         if LeakRounding.TOWARD_ZERO in self.rounding:
-            result = torch.where(
-                self.rounding[LeakRounding.TOWARD_ZERO], v.sign() * magnitude, result
-            )
+            zeroward = self.rounding[LeakRounding.TOWARD_ZERO]
+            result = torch.where(zeroward, v.sign() * magnitude, result)
         if LeakRounding.AT_LEAST_ONE in self.rounding:
-            result = torch.where(
-                self.rounding[LeakRounding.AT_LEAST_ONE], v.sign() * magnitude.clamp(min=1), result
-            )
+            at_least = self.rounding[LeakRounding.AT_LEAST_ONE]
+            result = torch.where(at_least, v.sign() * magnitude.clamp(min=1), result)
         return result

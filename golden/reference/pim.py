@@ -1,7 +1,9 @@
-"""The PIM macro's integer arithmetic in torch, written from docs/pim.md alone: the reference for hdl/pim/macro.py and pysim/pim/model.py.
+"""The PIM macro's integer arithmetic in torch: the reference for hdl/pim/macro.py and
+pysim/pim/model.py. It is written from docs/pim.md alone.
 
-Bit lines are matrix products of patches (strided views of the padded image) and of weights as the stuck cells leave them, in float64, which
-holds every number here exactly; noise is found by leaps of the generators, whose step is linear over GF(2), and not step by step.
+Bit lines are matrix products in float64, which holds every number here exactly. The factors are
+patches (strided views of the padded image) and the weights as the stuck cells leave them. Noise is
+not generated step by step: the step of the generators is linear over GF(2), so they leap.
 """
 
 from collections.abc import Iterator
@@ -20,14 +22,18 @@ from spikeloop.pysim.pim.layer import PimLayer
 
 __all__ = ["PimResult", "calibrate", "effective_weights", "patches", "run"]
 
-CHUNK = 1 << 19  # numbers of patches held at once
+CHUNK = 1 << 19  # most numbers in the patches that memory holds at once
 
 
 @dataclass(frozen=True, eq=False)
 class PimResult:
-    """currents: int64 ``[sample, channel, position]``, in units of 2^shift. codes: int32 ``[sample, position, group, pulse, channel,
-    split]``, empty if not recorded. saturated: currents that were clipped; clipped: conversions in which a clip acted; of each sample,
-    int64 ``[sample]``."""
+    """The result of :func:`run`.
+
+    currents:  int64 ``[sample, channel, position]``, in units of 2^shift.
+    codes:     int32 ``[sample, position, group, pulse, channel, split]``; empty if not recorded.
+    saturated: number of currents that were clipped, int64 ``[sample]``.
+    clipped:   number of conversions in which a clip acted, int64 ``[sample]``.
+    """
 
     currents: np.ndarray
     codes: np.ndarray
@@ -39,16 +45,22 @@ class PimResult:
 def run(
     layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, *, codes: bool = True
 ) -> PimResult:
-    """Run images, int ``[sample, *source]``, each with its own stream number (default 0). InputError for bad images."""
+    """Run images through the macro.
+
+    images:  int ``[sample, *source]``.
+    streams: noise stream of each image (default 0).
+    codes:   record the converters' codes.
+    InputError for images or streams that do not fit.
+    """
     p, x = layer.params, layer.check_images(images)
     streams = np.zeros(len(x), np.int64) if streams is None else np.asarray(streams)
     if streams.shape != (len(x),):
         raise InputError(
-            f"streams of a PIM run must be one number per image, {len(x)}, not of shape {streams.shape}"
+            f"streams of a PIM run must be one number per image, {len(x)}, not of shape "
+            f"{streams.shape}"
         )
-    batch = max(
-        1, CHUNK // (layer.window.positions * max(layer.window.rows, layer.channels * p.splits))
-    )
+    numbers = layer.window.positions * max(layer.window.rows, layer.channels * p.splits)
+    batch = max(1, CHUNK // numbers)
     parts = [
         _run(layer, x[at : at + batch], streams[at : at + batch], codes)
         for at in range(0, max(len(x), 1), batch)
@@ -68,29 +80,25 @@ def _run(layer: PimLayer, x: np.ndarray, streams: np.ndarray, codes: bool) -> Pi
     least, greatest = p.code_range
     lsb = 2.0**layer.shift * 4096
     total = torch.zeros(len(x), layer.window.positions, len(place), dtype=torch.float64)
-    kept, clipped = [], torch.zeros(len(x), dtype=torch.int64)
+    every_code, clipped = [], torch.zeros(len(x), dtype=torch.int64)
     for group, pulse, value in _bit_lines(layer, x):
-        held = value.clamp(-layer.limit, layer.limit)
-        analogue = held * gain + (offset + noise.at(group, pulse)) * (lsb / 16)
+        bounded = value.clamp(-layer.limit, layer.limit)
+        analogue = bounded * gain + (offset + noise.at(group, pulse)) * (lsb / 16)
         wide = torch.floor(analogue / lsb + 0.5)
         code = wide.clamp(least, greatest)
-        clipped += ((held != value) | (code != wide)).sum((1, 2))
+        clipped += ((bounded != value) | (code != wide)).sum((1, 2))
         total += code * 2.0 ** (pulse * p.pulse_bits)
         if codes:
-            kept.append(code.int())
+            every_code.append(code.int())
     weight = 2.0**split * torch.where((split == p.splits - 1) & (p.splits > 1), -1.0, 1.0)
-    result = (total * weight).unflatten(2, (layer.channels, p.splits)).sum(
-        3
-    ).long() + torch.from_numpy(layer.bias)
+    sums = (total * weight).unflatten(2, (layer.channels, p.splits)).sum(3).long()
+    result = sums + torch.from_numpy(layer.bias)
     bound = 1 << (p.current_bits - 1)
     current = result.clamp(-bound, bound - 1)
-    stored = (
-        torch.stack(kept, 2)
-        .unflatten(2, (layer.groups, p.pulses))
-        .unflatten(4, (layer.channels, p.splits))
-        if kept
-        else torch.zeros(0, dtype=torch.int32)
-    )
+    stored = torch.zeros(0, dtype=torch.int32)
+    if every_code:
+        stored = torch.stack(every_code, 2).unflatten(2, (layer.groups, p.pulses))
+        stored = stored.unflatten(4, (layer.channels, p.splits))
     return PimResult(
         current.transpose(1, 2).contiguous().numpy(),
         stored.numpy(),
@@ -100,7 +108,10 @@ def _run(layer: PimLayer, x: np.ndarray, streams: np.ndarray, codes: bool) -> Pi
 
 
 def patches(layer: PimLayer, x: np.ndarray) -> Tensor:
-    """Pixels of every output position, float64 ``[sample, position, kernel row]``, of images int64 ``[sample, pixels]``."""
+    """Pixels that each output position sees, float64 ``[sample, position, kernel row]``.
+
+    x: images int64 ``[sample, pixels]``.
+    """
     w = layer.window
     maps = torch.from_numpy(x).double().view(len(x), *w.source)
     maps = pad(maps, [n for p in reversed(w.padding) for n in (p, p)])
@@ -112,7 +123,10 @@ def patches(layer: PimLayer, x: np.ndarray) -> Tensor:
 
 
 def effective_weights(layer: PimLayer) -> np.ndarray:
-    """Weights as the stuck cells leave them, int64 ``[channels, splits, kernel rows]``: their value (merged) or their bits (sliced)."""
+    """Weights as the stuck cells leave them, int64 ``[channel, split, kernel row]``.
+
+    A merged layer has their values, a sliced one their bits.
+    """
     p = layer.params
     codes = layer.weights & (1 << p.weight_bits) - 1
     place = np.arange(layer.channels)
@@ -131,7 +145,10 @@ def effective_weights(layer: PimLayer) -> np.ndarray:
 
 
 def _bit_lines(layer: PimLayer, x: np.ndarray) -> Iterator[tuple[int, int, Tensor]]:
-    """(group, pulse, v before the clip: float64 ``[sample, position, channel and split]``), in the macro's order."""
+    """Every (group, pulse, v), in the macro's order.
+
+    v is the sum before the clip, float64 ``[sample, position, channel and split]``.
+    """
     p, rows = layer.params, layer.window.rows
     pixels = patches(layer, x)
     weights = torch.from_numpy(effective_weights(layer)).double().flatten(0, 1)
@@ -142,46 +159,43 @@ def _bit_lines(layer: PimLayer, x: np.ndarray) -> Iterator[tuple[int, int, Tenso
         first = group * p.active_rows
         keep = torch.from_numpy(layer.keep)[channel // p.capacity * layer.groups + group].double()
         for pulse in range(p.pulses):
-            sent = (
-                torch.floor(pixels / 2.0 ** (pulse * p.pulse_bits)) % 2.0**p.pulse_bits
-                if p.pulses > 1
-                else pixels
-            )
+            sent = pixels
+            if p.pulses > 1:
+                digits = torch.floor(pixels / 2.0 ** (pulse * p.pulse_bits))
+                sent = digits % 2.0**p.pulse_bits
             if not p.ir_drop:
                 last = min(first + p.active_rows, rows)
                 yield group, pulse, sent[:, :, first:last] @ weights[:, first:last].T
                 continue
             value = torch.zeros(len(x), layer.window.positions, len(weights), dtype=torch.float64)
             for segment in range(PIM_SEGMENTS):
-                part = slice(
-                    min(first + borders[segment], rows), min(first + borders[segment + 1], rows)
-                )
-                value += torch.floor(
-                    sent[:, :, part] @ weights[:, part].T * keep[:, segment] / PIM_WHOLE
-                )
+                start, stop = (min(first + borders[segment + i], rows) for i in (0, 1))
+                line = sent[:, :, start:stop] @ weights[:, start:stop].T
+                value += torch.floor(line * keep[:, segment] / PIM_WHOLE)
             yield group, pulse, value
 
 
 def _units(layer: PimLayer) -> tuple[np.ndarray, Tensor]:
-    """Of every channel and split: its unit among those of all banks, and the split."""
+    """For every channel and split: its unit among those of all banks, and the split."""
     p = layer.params
     split = np.tile(np.arange(p.splits), layer.channels)
-    return np.repeat(
-        np.arange(layer.channels) % p.capacity, p.splits
-    ) * p.splits + split, torch.from_numpy(split)
+    unit = np.repeat(np.arange(layer.channels) % p.capacity, p.splits)
+    return unit * p.splits + split, torch.from_numpy(split)
 
 
 class _Noise:
-    """Noise in 1/16 LSB of every conversion, from how many of its converter came before it."""
+    """Noise of every conversion in 1/16 LSB.
+
+    It depends on the number of conversions that the same converter made before.
+    """
 
     def __init__(self, layer: PimLayer, streams: np.ndarray) -> None:
         self.layer, p = layer, layer.params
         place, _ = _units(layer)
         self.converter, turn = np.divmod(place, p.share)
         pass_ = np.arange(layer.channels).repeat(p.splits) // p.capacity
-        busy = np.zeros(
-            (layer.passes, p.banks * p.converters), np.int64
-        )  # conversions of one evaluation
+        # conversions of one evaluation
+        busy = np.zeros((layer.passes, p.banks * p.converters), np.int64)
         np.add.at(busy, (pass_, self.converter), 1)
         self.each = busy[pass_, self.converter]
         evaluations = layer.groups * p.pulses
@@ -201,27 +215,24 @@ class _Noise:
             )
             first = (seeds ^ words[:, None]).clamp(min=1)
             states = _generate(first, layer.window.positions * int(per_position.max()))
-            heights = (
-                sum((states >> shift & 255 for shift in (0, 8, 16, 24)), torch.zeros(())) - 510
-            )
+            bytes_ = (states >> shift & 255 for shift in (0, 8, 16, 24))
+            heights = sum(bytes_, torch.zeros(())) - 510
             self.numbers = torch.floor(heights * layer.sigma / 1024.0)
 
     def at(self, group: int, pulse: int) -> Tensor | float:
-        """Noise of the row group and pulse, ``[sample, position, channel and split]``."""
+        """Noise of a row group and pulse, ``[sample, position, channel and split]``."""
         if self.numbers is None:
             return 0.0
         ordinal = self.ordinal + (group * self.layer.params.pulses + pulse) * self.each
-        return self.numbers[
-            :,
-            torch.from_numpy(np.broadcast_to(self.converter, ordinal.shape).copy()),
-            torch.from_numpy(ordinal),
-        ]
+        converter = np.broadcast_to(self.converter, ordinal.shape).copy()
+        return self.numbers[:, torch.from_numpy(converter), torch.from_numpy(ordinal)]
 
 
 def _generate(start: Tensor, count: int) -> Tensor:
-    """The first ``count`` words of xorshift32 (13, 17, 5; Marsaglia 2003) after each of ``start``: int64 ``[..., count]``.
+    """The first ``count`` words of xorshift32 after each of ``start``: int64 ``[..., count]``.
 
-    Words m+1..2m are words 1..m advanced by m steps, and m steps are a linear map of 32 bits.
+    The generator is that of Marsaglia 2003 with shifts 13, 17, 5. Words m+1..2m are words 1..m
+    advanced by m steps, and m steps are a linear map of 32 bits.
     """
     step = torch.tensor([_xorshift(1 << bit) for bit in range(32)])
     words = _advance(step, start[..., None])
@@ -246,7 +257,10 @@ def _xorshift(word: int) -> int:
 
 
 def _advance(matrix: Tensor, words: Tensor) -> Tensor:
-    """The linear map whose images of 1, 2, 4, ... are ``matrix``, of all words: one table for each of their bytes."""
+    """The linear map that takes 1, 2, 4, ... to ``matrix``, applied to all words.
+
+    There is one table for each byte of a word.
+    """
     result = torch.zeros_like(words)
     for byte in range(4):
         table = torch.zeros(1, dtype=torch.int64)
@@ -258,19 +272,23 @@ def _advance(matrix: Tensor, words: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def calibrate(layer: PimLayer, images: np.ndarray, percentile: float = 100.0) -> tuple[int, int]:
-    """(shift, limit) from data: the limit is the ``percentile`` of |v| over all bit lines, the shift the least for which it has a code.
+    """Range shift and limit from data.
 
-    images: a sample of the training set, int ``[sample, *source]``. InputError for an empty one or a percentile outside 0..100.
+    The limit is the ``percentile`` of |v| over all bit lines. The shift is the least with which the
+    limit has a code.
+
+    images: a sample of the training set, int ``[sample, *source]``.
+    InputError for an empty sample and for a percentile outside 0..100.
     """
     if not len(images):
         raise InputError("images to calibrate a PIM layer with must be at least 1, not none")
     if not 0 <= percentile <= 100:
         raise InputError(f"percentile of a PIM calibration must be in 0..100, not {percentile}")
-    values = torch.cat(
-        [value.abs().flatten() for _, _, value in _bit_lines(layer, layer.check_images(images))]
-    ).numpy()
-    limit = max(1, int(np.quantile(values, percentile / 100, method="higher")))
+    checked = layer.check_images(images)
+    values = torch.cat([value.abs().flatten() for _, _, value in _bit_lines(layer, checked)])
+    limit = max(1, int(np.quantile(values.numpy(), percentile / 100, method="higher")))
     greatest = layer.params.code_range[1]
-    return next(
-        (s for s in range(PIM_MAX_SHIFT) if limit + (1 << s >> 1) >> s <= greatest), PIM_MAX_SHIFT
-    ), limit
+    for shift in range(PIM_MAX_SHIFT):
+        if limit + (1 << shift >> 1) >> shift <= greatest:
+            return shift, limit
+    return PIM_MAX_SHIFT, limit

@@ -1,7 +1,8 @@
-"""Structures of nets, written as in the papers: ``8c5/2-16c3/2-r100-fc10``, ``12c5/2-24c3-mp2-fc100-fc50``.
+"""Structures of nets, written as in the papers: ``8c5/2-16c3/2-r100-fc10``,
+``12c5/2-24c3-mp2-fc100-fc50``.
 
-8c5/2  a valid convolution, 8 maps, kernel 5, stride 2 (no stride: 1)
-mp2    pooling of 2 x 2 by 2, the maximum: of spikes their OR
+8c5/2  a convolution without padding: 8 maps, kernel 5, stride 2 (without one: stride 1)
+mp2    pooling of 2 x 2 in steps of 2: the maximum, which for spikes is their OR
 r100   100 neurons, fully connected, with lateral synapses
 fc10   10 neurons, fully connected
 """
@@ -21,8 +22,12 @@ EXAMPLE = "8c5/2-16c3/2-r100-fc10"
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """Geometry: ``conv``, or fully connected where that is None; ``recurrent``: lateral synapses from each neuron to all, itself too;
-    ``pool``: a convolution of each map with itself, that pools and learns nothing."""
+    """The geometry of a layer.
+
+    conv:      None for a fully connected layer.
+    recurrent: lateral synapses from each neuron to all, itself included.
+    pool:      a convolution of each map with itself, which pools and learns nothing.
+    """
 
     inputs: int
     size: int
@@ -32,7 +37,7 @@ class Layer:
 
     @property
     def synapses(self) -> int:
-        """All of them, shared weights counted at each of their places."""
+        """Number of synapses; a shared weight counts at each of its places."""
         fan_in = math.prod(self.conv.weights_shape[1:]) if self.conv else self.inputs
         return self.size * (fan_in + (self.size if self.recurrent else 0))
 
@@ -40,15 +45,19 @@ class Layer:
 def structure(
     text: str, source: tuple[int, int, int], kinds: str = "c mp r fc"
 ) -> tuple[Layer, ...]:
-    """Layers of ``text`` on maps of ``source`` (channels, height, width), of these ``kinds`` alone.
+    """The layers that ``text`` describes.
 
-    Maps come before fully connected layers; the last layer is an fc. InputError for what cannot be read or laid.
+    source: channels, height and width of the input.
+    kinds:  layers that the rule knows.
+
+    Maps come before fully connected layers; the last layer is an fc. InputError for text that
+    cannot be read and for layers that do not fit each other.
     """
     layers: list[Layer] = []
     inputs, maps = math.prod(source), source
     for token in text.split("-"):
-        found = re.fullmatch(r"([1-9]\d*)?(c|mp|r|fc)([1-9]\d*)(?:/([1-9]\d*))?", token)
-        first, kind, number, stride = found.groups() if found else ("", "", "", "")
+        match = re.fullmatch(r"([1-9]\d*)?(c|mp|r|fc)([1-9]\d*)(?:/([1-9]\d*))?", token)
+        first, kind, number, stride = match.groups() if match else ("", "", "", "")
         convolves, on_maps = kind == "c", not layers or bool(layers[-1].conv)
         if (
             kind not in kinds.split()
@@ -57,7 +66,8 @@ def structure(
             or (kind in ("c", "mp") and not on_maps)
         ):
             raise InputError(
-                f"structure of a net must be layers {kinds.replace(' ', ', ')}, as in {EXAMPLE}, not {text!r} (at {token!r})"
+                f"structure of a net must be layers {kinds.replace(' ', ', ')}, as in {EXAMPLE}, "
+                f"not {text!r} (at {token!r})"
             )
         if kind in ("c", "mp"):
             channels, step, groups = (
@@ -78,5 +88,5 @@ def structure(
 
 
 def synapses(layers: Sequence[Layer]) -> int:
-    """Synapses of an unpruned net."""
+    """Number of synapses of a net before pruning."""
     return sum(layer.synapses for layer in layers)

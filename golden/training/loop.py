@@ -1,14 +1,16 @@
-"""The training loop that every rule shares: epochs of updates in a seeded order, checkpoints, resume, progress.
+"""The training loop that all rules share: epochs of updates in a seeded order.
 
-    for every epoch:  images in a new order;  for every batch of them:  loss -> gradients -> optimiser -> schedule -> ``after_update``
+    for every epoch: put the images in a new order
+        for every batch of them: loss -> gradients -> optimiser -> schedule -> ``after_update``
 
-A rule brings its net, its optimiser and its loss; the loop brings the rest. After every epoch all that the epochs to come depend on goes
-into one checkpoint file, whole or not at all: parameters and buffers, the optimiser's and the schedule's state, both random generators and
-the history. A training that was killed and is started again with the same checkpoint goes on after its last whole epoch and ends with
-the same bits as one that was never killed. Training runs on one thread: for products of this size that is as fast as two, and the order of
-sums does not depend on their number. Random draws of a loss come from the generator it is given, or from torch's, which is seeded here.
+A rule brings its net, its optimiser and its loss; the loop brings the rest. After every epoch one
+checkpoint is written (golden/training/resume.py). A training that was killed and is started again
+with this checkpoint continues after its last complete epoch. It ends with the same bits as a
+training that was never killed.
 
-:func:`command` is the command line that rules share: ``python -m spikeloop.golden.rules.RULE --data FOLDER --out FILE``.
+Training runs on one thread. For products of this size that is as fast as two, and the order of sums
+does not depend on the number of threads. Random draws of a loss come from the generator it is
+given, or from torch's, which is seeded here.
 """
 
 import math
@@ -34,12 +36,17 @@ MOST = (1 << 63) - 1
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """What every training has; a rule's configuration adds its own fields, and their limits to ``INTS`` (name: least, most) or ``REALS``
-    (finite, at least 0). A field that is None is not checked.
+    """Settings that every training has.
 
-    epochs: passes over the training images; batch: images per update; lr: first learning rate
-    shift:  pixels by which training images are moved at random, each time anew, 0..8; square images alone
-    seed:   of the initial weights, the order of the images and all random draws
+    epochs: passes over the training images.
+    batch:  images per update.
+    lr:     first learning rate.
+    shift:  most pixels by which a training image is moved at random, each time anew, 0..8; only for
+            square images.
+    seed:   of the initial weights, the order of the images and all random draws.
+
+    A rule's configuration adds its own fields. It adds their limits to ``INTS`` (name: least, most)
+    or ``REALS`` (finite, at least 0). A field that is None is not checked.
     """
 
     epochs: int = 10
@@ -63,7 +70,8 @@ class LoopConfig:
         for key in self.REALS:
             if not 0 <= getattr(self, key) < math.inf:
                 raise InputError(
-                    f"{key} of the training must be a number of at least 0, not {getattr(self, key)!r}"
+                    f"{key} of the training must be a number of at least 0, not "
+                    f"{getattr(self, key)!r}"
                 )
 
 
@@ -86,16 +94,22 @@ def fit(
     name: str = "train",
     progress: bool = True,
 ) -> list[dict[str, Any]]:
-    """Train ``net`` in place for ``epochs`` passes over ``count`` images; the history has one entry per epoch.
+    """Train ``net`` in place for ``epochs`` passes over ``count`` images.
 
-    loss:          of the images of these numbers (int64 ``[<= batch]``), a scalar; its draws come from the given generator
-    schedule:      stepped after every update; whole_batches: the images left over at an epoch's end wait for another epoch
-    before_epoch:  called with the epoch's number, 0 first; after_update: with the gradients still in place
-    after_epoch:   called with the epoch's number; what it returns (JSON) joins ``loss``, the epoch's mean, in the history
-    checkpoint:    file of the epochs so far, kept after the last one too, for the caller to delete when its result is safe
-    training:      JSON that says which training this is; a checkpoint of another one is refused
+    loss:          scalar loss of a batch, called with image numbers (int64, at most ``batch``) and
+                   a generator for its draws.
+    schedule:      stepped after every update.
+    whole_batches: leave out the images that remain at the end of an epoch.
+    before_epoch:  called with the epoch's number, beginning at 0.
+    after_update:  called while the gradients are still in place.
+    after_epoch:   called with the epoch's number; its result (JSON) joins the history.
+    checkpoint:    file of the epochs so far. It stays after the last epoch; the caller deletes it
+                   when its result is safe.
+    training:      JSON that identifies the training; a checkpoint of another one is refused.
 
-    InputError for a checkpoint that is damaged or of another training, and for a loss that is not finite.
+    Returns the history: for each epoch ``loss`` (the mean) and the result of ``after_epoch``.
+    InputError for a checkpoint that is damaged or of another training, and for a loss that is not
+    finite.
     """
     labels = {
         "training": training,
@@ -122,8 +136,8 @@ def fit(
                     total += value.item()
                     if not math.isfinite(value.item()):
                         raise InputError(
-                            f"loss of the training must be finite, not {value.item()} ({name}, epoch {epoch + 1}): "
-                            "choose a smaller lr"
+                            f"loss of the training must be finite, not {value.item()} "
+                            f"({name}, epoch {epoch + 1}): choose a smaller lr"
                         )
                     optimiser.zero_grad()
                     value.backward()
@@ -133,12 +147,8 @@ def fit(
                     if after_update:
                         after_update()
                     bar.update(epoch, value.item())
-                history.append(
-                    {
-                        "loss": total / max(updates, 1),
-                        **((after_epoch and after_epoch(epoch)) or {}),
-                    }
-                )
+                more = (after_epoch(epoch) if after_epoch else None) or {}
+                history.append({"loss": total / max(updates, 1), **more})
                 if checkpoint is not None:
                     keep(checkpoint, labels, net, optimiser, schedule, rng, history)
                 bar.epoch(history)
@@ -147,6 +157,7 @@ def fit(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
+    """Run torch on one thread inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,8 @@
-"""Checkpoints of a training: everything that the epochs to come depend on, written and read back."""
+"""Checkpoints of a training: everything that later epochs depend on, written and read back.
+
+A checkpoint holds parameters and buffers of the net, the state of optimiser and schedule, both
+random generators and the history. It is written whole or not at all.
+"""
 
 import json
 from pathlib import Path
@@ -28,9 +32,9 @@ def keep(
     rng: np.random.Generator,
     history: list[dict[str, Any]],
 ) -> None:
-    tensors = {f"net.{name}": t for name, t in net.state_dict().items()} | {
-        "torch": torch.get_rng_state()
-    }
+    """Write the checkpoint; ``labels`` (JSON) identify the training."""
+    tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    tensors["torch"] = torch.get_rng_state()
     state, numbers = optimiser.state_dict(), dict[str, dict[str, Any]]()
     for i, entry in state["state"].items():
         numbers[str(i)] = {
@@ -47,14 +51,19 @@ def keep(
         "history": history,
         "rng": rng.bit_generator.state,
         "optimiser": {"state": numbers, "param_groups": state["param_groups"]},
-        # what changes; milestones and functions are the caller's
-        "schedule": schedule
-        and {k: v for k, v in schedule.state_dict().items() if isinstance(v, (int, float, list))},
+        "schedule": _changing(schedule) if schedule else None,
     }
-    held = {
-        name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()
-    }  # clone: some are shared
-    write_atomic(path, save(held, {"spikeloop_training": json.dumps(header)}))
+    copies = {  # some tensors are shared, and the format does not allow that
+        name: tensor.detach().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    write_atomic(path, save(copies, {"spikeloop_training": json.dumps(header)}))
+
+
+def _changing(schedule: torch.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:
+    """The state of a schedule that changes; milestones and functions come from the caller."""
+    state = schedule.state_dict()
+    return {key: value for key, value in state.items() if isinstance(value, (int, float, list))}
 
 
 def restore(
@@ -65,7 +74,10 @@ def restore(
     schedule: torch.optim.lr_scheduler.LRScheduler | None,
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
-    """Everything as :func:`keep` found it; the history."""
+    """Read what :func:`keep` wrote back into ``net``, ``optimiser``, ``schedule`` and ``rng``.
+
+    Returns the history. InputError for a file that is damaged or whose labels differ.
+    """
     what = f"checkpoint {str(path)!r}"
     header, tensors = read_safetensors(
         path,
@@ -79,7 +91,8 @@ def restore(
     if header["labels"] != same:
         differ = [key for key in same if header["labels"].get(key) != same[key]]
         raise InputError(
-            f"{what} must be of this training, not of one that differs in {', '.join(differ)}: delete it to begin anew"
+            f"{what} must be of this training, not of one that differs in {', '.join(differ)}: "
+            "delete it to begin anew"
         )
     parts: dict[str, dict[str, Tensor]] = {"net": {}, "optimiser": {}, "torch": {}}
     for name, tensor in tensors.items():

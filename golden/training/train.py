@@ -1,9 +1,13 @@
-"""Training: backpropagation through time with the surrogate gradient (BPSR, Yan et al. 2022), read out by output spike counts.
+"""Training by backpropagation through time with a surrogate gradient (BPSR, Yan et al. 2022).
 
-    p = softmax(k * sum_t s_c[t]),  k = 10 / T;   loss = cross entropy(p, label) + spike_cost / 2 * sum over hidden i, t of s_i[t]^2
+The class is the output neuron with the most spikes:
 
-averaged over the batch. Optimiser Adam, learning rate from ``lr`` to 0 along a half cosine; after every update weights and biases are
-clamped to -1..1 and tau to 0..1. One configuration gives the same bits again on the same machine (golden/training/loop.py).
+    p    = softmax(k * sum over t of s_c[t]),   k = 10 / T
+    loss = cross entropy(p, label) + spike_cost / 2 * sum over hidden i, t of s_i[t]^2
+
+averaged over the batch. The optimiser is Adam. The learning rate falls from ``lr`` to 0 along a
+half cosine. After every update weights and biases are clamped to -1..1 and tau to 0..1. The same
+configuration gives the same bits on the same machine (golden/training/loop.py).
 """
 
 from dataclasses import asdict, dataclass, field
@@ -30,11 +34,12 @@ SOFTMAX_GAIN = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(LoopConfig):
-    """What is trained, and how; further fields: :class:`golden.training.loop.LoopConfig`.
+    """What is trained, and how; further fields in :class:`LoopConfig`.
 
-    layers:     sizes, inputs first; recurrent: lateral synapses in every hidden layer
-    epochs:     None: as many as UPDATES updates take, 15..60
-    spike_cost: lambda_s, weight of the hidden layers' squared spikes
+    layers:     sizes, inputs first.
+    recurrent:  lateral synapses in every hidden layer.
+    epochs:     None for the number that gives about UPDATES updates, 15..60.
+    spike_cost: lambda_s, the weight of the hidden layers' squared spikes.
     """
 
     layers: tuple[int, ...] = (784, 100, 10)
@@ -51,17 +56,20 @@ class TrainConfig(LoopConfig):
 def train(
     config: TrainConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True
 ) -> FloatNet:
-    """Train a net on the training images of ``data`` and score it on its test images; ``checkpoint``: file to resume from.
+    """Train a net on the training images of ``data`` and score it on the test images.
 
-    The net's metadata: ``encoder`` (its fields), ``dataset`` (source and counts), ``training`` (the configuration, epochs filled in) and
-    ``accuracy_float``. InputError if data and layers do not fit, or if the training diverges.
+    checkpoint: file to resume from.
+
+    The net's metadata hold ``encoder`` (its fields), ``dataset`` (source and counts), ``training``
+    (the configuration with its epochs) and ``accuracy_float``. InputError if data and layers do not
+    fit each other, or if the training diverges.
     """
     lines = config.encoder.lines(data.pixels)
     if config.layers[0] != lines or config.layers[-1] < data.classes:
         kind = "pixels" if lines == data.pixels else "input lines"
         raise InputError(
-            f"layers must begin with {lines} ({kind}) and end with at least {data.classes} (classes), "
-            f"not be {'-'.join(map(str, config.layers))}"
+            f"layers must begin with {lines} ({kind}) and end with at least {data.classes} "
+            f"(classes), not be {'-'.join(map(str, config.layers))}"
         )
     check_shift(config.shift, data.pixels)
     count = len(data.train_labels)
@@ -124,7 +132,10 @@ def time_first(spikes: np.ndarray) -> Tensor:
 
 @torch.no_grad()
 def float_spikes(net: LayeredNet, spikes: np.ndarray, *, batch: int = 500) -> list[np.ndarray]:
-    """Spikes uint8 ``[sample, step, size]`` of every layer of the float net, from input spikes uint8 ``[sample, step, line]``."""
+    """Spikes of every layer of the float net, uint8 ``[sample, step, size]``.
+
+    spikes: of the input, uint8 ``[sample, step, line]``.
+    """
     parts = [
         [
             s.permute(1, 0, 2).to(torch.uint8).numpy()
@@ -136,6 +147,6 @@ def float_spikes(net: LayeredNet, spikes: np.ndarray, *, batch: int = 500) -> li
 
 
 def accuracy(net: LayeredNet, spikes: np.ndarray, labels: np.ndarray) -> float:
-    """Share of samples whose label has the most output spikes (of equals the lowest), 0..1."""
+    """Share of samples whose label has the most output spikes, 0..1; a tie takes the lowest."""
     counts = float_spikes(net, spikes)[-1].sum(1, dtype=np.int64)
     return float((counts.argmax(1) == labels).mean())
