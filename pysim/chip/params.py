@@ -8,7 +8,7 @@ Words: a *column* is one bit of synapse per axon; a *digit* is ``digit_bits`` ne
 
 import json
 import zlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -140,8 +140,17 @@ class Chip:
     def replace(self, **changes: Any) -> "Chip":
         return replace(self, **changes)
 
+    def __repr__(self) -> str:
+        """The parameters that differ from their defaults."""
+        given = [
+            f"{f.name}={value!r}"
+            for f in fields(self)
+            if (value := getattr(self, f.name)) != f.default
+        ]
+        return f"Chip({', '.join(given)})"
+
     def to_dict(self) -> dict[str, Any]:
-        """Of plain values; ``pim`` is in it only if there is one."""
+        """JSON form; ``pim`` is in it only if there is one."""
         values = asdict(self)
         return values if self.pim else {key: value for key, value in values.items() if key != "pim"}
 

@@ -136,7 +136,15 @@ class Population:
 
     @property
     def pages(self) -> int:
+        """Pages of the paged arrays."""
         return self.bias.shape[0]
+
+    def __repr__(self) -> str:
+        form = self.weight_format.name.lower()
+        return (
+            f"Population({self.name!r}, {self.size:,} neurons, start {self.start}, "
+            f"{form} weights of {self.weight_bits} bits, {self.pages} pages)"
+        )
 
     @classmethod
     def make(
@@ -226,6 +234,11 @@ class Edge:
     weights: np.ndarray
     delay: int = 0
     conv: Conv | None = None
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.weights.shape))
+        kind = "convolution" if self.conv else "dense"
+        return f"Edge({self.source} -> {self.target}, {kind}, {shape} weights, delay {self.delay})"
 
     def lines(self, neurons: np.ndarray) -> np.ndarray:
         """Lines of the source that can reach any of the target's ``neurons``, ascending: int64 ``[m]``."""

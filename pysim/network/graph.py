@@ -1,49 +1,34 @@
-"""The integer network: what golden hands over and pysim maps. Description, file and checks; no arithmetic.
+"""The integer network: what golden hands over and pysim maps. The graph and its checks, no arithmetic.
 
-A network is a graph of inputs, populations of neurons and weighted edges, all integers, as the arithmetic
-contract (docs/arithmetic.md) reads them. Its file is safetensors: the arrays as tensors, the graph as
-versioned JSON in the header under the key ``spikeloop``. Never pickle.
-
-What it is made of (pysim/network/elements.py), the descriptions of a convolution (pysim/network/convolution.py) and of a PIM layer (pysim/pim/layer.py,
-pysim/pim/source.py) are given out here too: this module is all that golden sees of pysim.
+A network is a graph of inputs, populations of neurons and weighted edges, all integers, as the
+arithmetic contract (docs/arithmetic.md) reads them.
 """
 
 import hashlib
-import json
 import math
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.common.limits import MAX_DELAY
-from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import (
-    ARRAYS,
     Edge,
     Input,
     Population,
-    WeightFormat,
     check_population,
     weight_range,
     within,
 )
+from spikeloop.pysim.network.file import decode, encode
+from spikeloop.pysim.network.show import html, text
 from spikeloop.pysim.pim.source import PimHead, PimSource
 
 __all__ = ["Network", "start_ticks"]
-
-VERSION = 1
-MAX_HEADER = 16 << 20
-
-
-_FORMATS = {form.name.lower(): form for form in WeightFormat}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -204,47 +189,19 @@ class Network:
                 MAX_DELAY,
             )
 
-    # -- file --------------------------------------------------------------------------------------------
+    # -- file and text -------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
         """The file's content; the same network always gives the same bytes."""
-        tensors: dict[str, np.ndarray] = {}
-        header: dict[str, Any] = {
-            "version": VERSION,
-            "name": self.name,
-            "steps": self.steps,
-            "membrane_bits": self.membrane_bits,
-            "output": self.output,
-            "readout": self.readout,
-            "metadata": self.metadata,
-            "inputs": [{"name": n.name, "size": n.size} for n in self.inputs],
-            "populations": [],
-            "edges": [],
-        }
-        for p in self.populations:
-            header["populations"].append(
-                {
-                    "name": p.name,
-                    "size": p.size,
-                    "start": p.start,
-                    "weight_bits": p.weight_bits,
-                    "weight_format": p.weight_format.name.lower(),
-                }
-            )
-            for key in ARRAYS:
-                tensors[f"{p.name}.{key}"] = np.ascontiguousarray(getattr(p, key))
-        for i, e in enumerate(self.edges):
-            conv = {"conv": e.conv.to_dict()} if e.conv else {}
-            header["edges"].append(
-                {"source": e.source, "target": e.target, "delay": e.delay, **conv}
-            )
-            tensors[f"edge{i}.weights"] = np.ascontiguousarray(e.weights)
-        if self.pim:
-            header["pim"] = self.pim.head.to_dict()
-            tensors |= self.pim.tensors()
-        return save(tensors, metadata={"spikeloop": json.dumps(header, sort_keys=True)})
+        return encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str = "network") -> "Network":
+        """The network of a file's content; ``where`` names the file in messages."""
+        return decode(cls, data, where)
 
     def sha256(self) -> str:
+        """SHA-256 of the file's content, in hex: the identity of the network."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def save(self, path: str | Path) -> Path:
@@ -253,7 +210,7 @@ class Network:
 
     @classmethod
     def load(cls, path: str | Path) -> "Network":
-        """Read and check a network file; raises InputError for anything else than a sound one."""
+        """Read and check a network file; InputError for anything else than a sound one."""
         path = Path(path)
         try:
             data = path.read_bytes()
@@ -263,84 +220,12 @@ class Network:
             ) from None
         return cls.from_bytes(data, str(path))
 
-    @classmethod
-    def from_bytes(cls, data: bytes, where: str = "network") -> "Network":
-        what = f"network file {where!r}"
-        try:
-            (length,) = struct.unpack("<Q", data[:8])
-            if length > MAX_HEADER:
-                raise ValueError
-            head = json.loads(data[8 : 8 + length])
-            text = head["__metadata__"]["spikeloop"]
-            header = json.loads(text)
-            tensors = load(data)
-        except (ValueError, KeyError, TypeError, struct.error, SafetensorError, RecursionError):
-            raise InputError(
-                f"{what} must be a safetensors file written by spikeloop, not this one "
-                "(truncated, damaged or another format)"
-            ) from None
-        if not isinstance(header, dict) or header.get("version") != VERSION:
-            got = header.get("version") if isinstance(header, dict) else header
-            raise InputError(
-                f"{what} must be of version {VERSION}, not {got!r}: write it again with this spikeloop"
-            )
-        try:
-            populations = []
-            for p in header["populations"]:
-                arrays = {key: tensors.pop(f"{p['name']}.{key}") for key in ARRAYS}
-                for key, dtype in ARRAYS.items():
-                    if arrays[key].dtype != dtype:
-                        raise InputError(
-                            f"{key} of population {p['name']!r} in {what} must be {np.dtype(dtype)}, not {arrays[key].dtype}"
-                        )
-                    if dtype is np.bool_ and (arrays[key].view(np.uint8) > 1).any():
-                        raise InputError(
-                            f"{key} of population {p['name']!r} in {what} must be 0 or 1, "
-                            f"not {arrays[key].view(np.uint8).max()}"
-                        )
-                populations.append(
-                    Population(
-                        name=p["name"],
-                        size=p["size"],
-                        start=p["start"],
-                        weight_bits=p["weight_bits"],
-                        weight_format=_FORMATS[p["weight_format"]],
-                        **arrays,
-                    )
-                )
-            edges = [
-                Edge(
-                    source=e["source"],
-                    target=e["target"],
-                    delay=e["delay"],
-                    weights=tensors.pop(f"edge{i}.weights"),
-                    conv=Conv.from_dict(e["conv"]) if "conv" in e else None,
-                )
-                for i, e in enumerate(header["edges"])
-            ]
-            pim = (
-                PimSource.from_file(PimHead.from_dict(header["pim"], what), tensors, what)
-                if "pim" in header
-                else None
-            )
-            if tensors:
-                raise InputError(
-                    f"tensors of {what} must all belong to its graph, not {sorted(tensors)[0]!r}"
-                )
-            return cls(
-                name=header["name"],
-                inputs=tuple(Input(name=n["name"], size=n["size"]) for n in header["inputs"]),
-                populations=tuple(populations),
-                edges=tuple(edges),
-                steps=header["steps"],
-                output=header["output"],
-                membrane_bits=header["membrane_bits"],
-                readout=header["readout"],
-                pim=pim,
-                metadata=header["metadata"],
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"graph of {what} must be complete, not without {error}") from None
+    def __repr__(self) -> str:
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return html(self)
 
     def with_metadata(self, **entries: Any) -> "Network":
         return replace(self, metadata={**self.metadata, **entries})

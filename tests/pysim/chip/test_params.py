@@ -132,3 +132,9 @@ def test_every_preset_says_what_it_is() -> None:
     assert list(PRESET_TABLE) == list(PRESETS)
     for name, row in PRESET_TABLE.items():
         assert row.chip is PRESETS[name] and row.clock > 0 and 10 < len(row.meaning) < 100
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_chip_is_shown_by_what_differs_from_the_defaults(name: str) -> None:
+    assert eval(repr(PRESETS[name])) == PRESETS[name]
+    assert repr(PRESETS["tiny"]) == "Chip(axons=32, columns=64, lanes=8, pages=4)"

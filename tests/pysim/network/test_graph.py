@@ -285,3 +285,42 @@ def test_ticks_and_delays() -> None:
 )
 def test_weight_range(form: WeightFormat, bits: int, expected: tuple[int, int]) -> None:
     assert weight_range(form, bits) == expected
+
+
+def chain(populations: int, name: str = "net") -> Network:
+    names = ["x", *(f"p{i}" for i in range(populations))]
+    return Network(
+        name=name,
+        inputs=(Input(name="x", size=2),),
+        steps=1,
+        output=names[-1],
+        populations=tuple(Population.make(n, 2, start=i) for i, n in enumerate(names[1:])),
+        edges=tuple(
+            Edge(source=s, target=t, weights=np.ones((2, 2), np.int32))
+            for s, t in zip(names, names[1:], strict=False)
+        ),
+    )
+
+
+@pytest.mark.parametrize("populations", [1, 8, 9, 200])
+def test_a_network_is_shown_in_20_lines(populations: int) -> None:
+    lines = repr(chain(populations)).splitlines()
+    assert lines[0].startswith(f"Network 'net': {2 * populations} neurons of 24 bits, ")
+    assert len(lines) == min(2 * populations + 2, 19) and max(map(len, lines)) <= 100
+    if populations > 8:
+        assert lines[-1].split() == ["...", str(2 * populations + 1 - 17), "more"]
+
+
+def test_a_network_is_a_table_in_notebooks() -> None:
+    net = chain(1, name="<script>")
+    page = net._repr_html_()
+    assert "&lt;script&gt;" in page and "<script>" not in page
+    assert page.count("<tr>") == 3 and "x -&gt; p0, dense, 2 x 2 weights, delay 0" in page
+
+
+def test_parts_of_a_network_are_shown_in_a_line() -> None:
+    net = chain(1)
+    assert repr(net.populations[0]) == (
+        "Population('p0', 2 neurons, start 0, signed weights of 8 bits, 1 pages)"
+    )
+    assert repr(net.edges[0]) == "Edge(x -> p0, dense, 2 x 2 weights, delay 0)"

@@ -1,0 +1,153 @@
+"""A network as a safetensors file: the arrays as tensors, the graph as JSON in the header.
+
+The same network always gives the same bytes. Never pickle. The format is that of docs/formats.md.
+"""
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import ARRAYS, Edge, Input, Population, WeightFormat
+from spikeloop.pysim.pim.source import PimHead, PimSource
+
+if TYPE_CHECKING:
+    from spikeloop.pysim.network.graph import Network
+
+__all__ = ["decode", "encode"]
+
+VERSION = 1
+MAX_HEADER = 16 << 20
+"""bytes of the longest header that is read"""
+
+N = TypeVar("N", bound="Network")
+Tensors = dict[str, np.ndarray]
+_FORMATS = {form.name.lower(): form for form in WeightFormat}
+
+
+def encode(network: "Network") -> bytes:
+    """The file's content."""
+    tensors: Tensors = {}
+    header: dict[str, Any] = {
+        "version": VERSION,
+        "name": network.name,
+        "steps": network.steps,
+        "membrane_bits": network.membrane_bits,
+        "output": network.output,
+        "readout": network.readout,
+        "metadata": network.metadata,
+        "inputs": [{"name": n.name, "size": n.size} for n in network.inputs],
+        "populations": [],
+        "edges": [],
+    }
+    for p in network.populations:
+        header["populations"].append(
+            {
+                "name": p.name,
+                "size": p.size,
+                "start": p.start,
+                "weight_bits": p.weight_bits,
+                "weight_format": p.weight_format.name.lower(),
+            }
+        )
+        for key in ARRAYS:
+            tensors[f"{p.name}.{key}"] = np.ascontiguousarray(getattr(p, key))
+    for i, e in enumerate(network.edges):
+        conv = {"conv": e.conv.to_dict()} if e.conv else {}
+        header["edges"].append({"source": e.source, "target": e.target, "delay": e.delay, **conv})
+        tensors[f"edge{i}.weights"] = np.ascontiguousarray(e.weights)
+    if network.pim:
+        header["pim"] = network.pim.head.to_dict()
+        tensors |= network.pim.tensors()
+    return save(tensors, metadata={"spikeloop": json.dumps(header, sort_keys=True)})
+
+
+def decode(kind: type[N], data: bytes, where: str) -> N:
+    """The network of a file's content; InputError for anything else than a sound one.
+
+    ``kind`` is the class to make, ``where`` the name of the file in messages.
+    """
+    what = f"network file {where!r}"
+    header, tensors = _open(data, what)
+    try:
+        populations = tuple(_population(p, tensors, what) for p in header["populations"])
+        edges = tuple(_edge(i, e, tensors) for i, e in enumerate(header["edges"]))
+        pim = None
+        if "pim" in header:
+            pim = PimSource.from_file(PimHead.from_dict(header["pim"], what), tensors, what)
+        if tensors:
+            raise InputError(
+                f"tensors of {what} must all belong to its graph, not {sorted(tensors)[0]!r}"
+            )
+        return kind(
+            name=header["name"],
+            inputs=tuple(Input(name=n["name"], size=n["size"]) for n in header["inputs"]),
+            populations=populations,
+            edges=edges,
+            steps=header["steps"],
+            output=header["output"],
+            membrane_bits=header["membrane_bits"],
+            readout=header["readout"],
+            pim=pim,
+            metadata=header["metadata"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"graph of {what} must be complete, not without {error}") from None
+
+
+def _open(data: bytes, what: str) -> tuple[dict[str, Any], Tensors]:
+    """The graph's JSON and all tensors."""
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        if length > MAX_HEADER:
+            raise ValueError
+        head = json.loads(data[8 : 8 + length])
+        header = json.loads(head["__metadata__"]["spikeloop"])
+        tensors = load(data)
+    except (ValueError, KeyError, TypeError, struct.error, SafetensorError, RecursionError):
+        raise InputError(
+            f"{what} must be a safetensors file written by spikeloop, not this one "
+            "(truncated, damaged or another format)"
+        ) from None
+    version = header.get("version") if isinstance(header, dict) else header
+    if version != VERSION or not isinstance(header, dict):
+        raise InputError(
+            f"{what} must be of version {VERSION}, not {version!r}: "
+            "write it again with this spikeloop"
+        )
+    return header, tensors
+
+
+def _population(p: dict[str, Any], tensors: Tensors, what: str) -> Population:
+    """A population of the graph; its arrays are taken out of ``tensors``."""
+    arrays = {key: tensors.pop(f"{p['name']}.{key}") for key in ARRAYS}
+    for key, dtype in ARRAYS.items():
+        where = f"{key} of population {p['name']!r} in {what}"
+        if arrays[key].dtype != dtype:
+            raise InputError(f"{where} must be {np.dtype(dtype)}, not {arrays[key].dtype}")
+        if dtype is np.bool_ and (arrays[key].view(np.uint8) > 1).any():
+            raise InputError(f"{where} must be 0 or 1, not {arrays[key].view(np.uint8).max()}")
+    return Population(
+        name=p["name"],
+        size=p["size"],
+        start=p["start"],
+        weight_bits=p["weight_bits"],
+        weight_format=_FORMATS[p["weight_format"]],
+        **arrays,
+    )
+
+
+def _edge(i: int, e: dict[str, Any], tensors: Tensors) -> Edge:
+    """Edge ``i`` of the graph; its weights are taken out of ``tensors``."""
+    return Edge(
+        source=e["source"],
+        target=e["target"],
+        delay=e["delay"],
+        weights=tensors.pop(f"edge{i}.weights"),
+        conv=Conv.from_dict(e["conv"]) if "conv" in e else None,
+    )
