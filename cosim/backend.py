@@ -25,7 +25,7 @@ from spikeloop.pysim.chip.memory_map import (
     MemoryMap,
 )
 from spikeloop.pysim.chip.params import Chip
-from spikeloop.pysim.common.bits import pack, unpack
+from spikeloop.pysim.common.bits import integers, pack, unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.pim.front import padded_rows
@@ -298,11 +298,8 @@ class LinkBackend(Backend):
         """int32 ``[tick, word * lanes + lane]`` of uint32 ``[tick, word, chunk]``."""
         chip = self.image.chip
         bits = unpack(self._bytes(self.map.memories["v"], planes), chip.lanes * chip.membrane_bits)
-        weights = 1 << np.arange(chip.membrane_bits, dtype=np.int64)
-        weights[-1] *= -1  # two's complement
-        v = np.einsum(
-            "twbl,b->twl", bits.reshape(*planes.shape[:2], chip.membrane_bits, chip.lanes), weights
-        )
+        bits = bits.reshape(*planes.shape[:2], chip.membrane_bits, chip.lanes)
+        v = integers(bits.swapaxes(-1, -2), signed=True)
         return v.astype(np.int32).reshape(len(planes), -1)
 
     @staticmethod

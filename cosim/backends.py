@@ -134,9 +134,8 @@ def _on(
     **options: Any,
 ) -> Backend:
     """The backend for what the bundle is."""
-    return (
-        program if isinstance(bundle, Program) else mesh if isinstance(bundle, MeshImage) else image
-    )(bundle, **options)
+    opener = {"image": image, "program": program, "mesh": mesh}[bundle.kind]
+    return opener(bundle, **options)
 
 
 def _board(url: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
@@ -152,11 +151,11 @@ def _replay(path: str, network: Network, bundle: Bundle, **options: Any) -> Back
 
 
 def _single(name: str, bundle: Bundle) -> Image:
-    if not isinstance(bundle, Image):
+    if bundle.kind != "image":
         raise InputError(
             f"image for backend {name} must be of one core, not of several: map the network for a larger chip"
         )
-    return bundle
+    return bundle.images[0]
 
 
 BACKENDS: dict[str, Callable[..., Backend]] = {
@@ -187,9 +186,9 @@ def open_backend(spec: str, network: Network, bundle: Bundle, **options: Any) ->
     InputError lists the names, or says which tool is missing and how to get it.
     """
     check_names([spec])
-    if bundle.network["sha256"] != network.sha256():
+    if bundle.network.sha256 != network.sha256():
         raise InputError(
-            f"network must be the one image {bundle.name!r} was packed from (SHA-256 {bundle.network['sha256'][:12]}...), "
+            f"network must be the one image {bundle.name!r} was packed from (SHA-256 {bundle.network.sha256[:12]}...), "
             f"not {network.name!r} ({network.sha256()[:12]}...): map it again or name its file with --network"
         )
     name, _, rest = spec.partition(":")

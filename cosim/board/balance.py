@@ -22,7 +22,7 @@ from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.common.bits import pack
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.image.image import Image
-from spikeloop.pysim.image.image import pack as pack_image
+from spikeloop.pysim.image.pack import pack as pack_image
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 

@@ -161,7 +161,6 @@ def compare(
         from spikeloop.cosim.flow.export import beside
         from spikeloop.cosim.runs.folder import SUMMARY, Run
         from spikeloop.pysim.bundle.open import load_bundle
-        from spikeloop.pysim.bundle.shares import Shared
         from spikeloop.pysim.network.graph import Network
         from spikeloop.pysim.traces.expected import Expected
         from spikeloop.pysim.traces.stimulus import Stimulus
@@ -182,7 +181,7 @@ def compare(
             spikes, wanted = spikes.take(slice(samples)), wanted and wanted.take(slice(samples))
         kept = _samples(keep, spikes.samples)
 
-        holders = bundle.holders() if isinstance(bundle, Shared) else {}
+        holders = bundle.holders()
         if record and not any(name.startswith("board:") for name in who):
             raise InputError(
                 f"backends of a session to record must hold board:PORT, not only {', '.join(who)}"

@@ -65,7 +65,6 @@ def map_(
         from spikeloop.pysim.bundle.open import map_network
         from spikeloop.pysim.chip.params import preset
         from spikeloop.pysim.cost.figures import figures
-        from spikeloop.pysim.image.image import Image
         from spikeloop.pysim.mapping.placement import describe
         from spikeloop.pysim.network.graph import Network
 
@@ -74,7 +73,7 @@ def map_(
         bundle.save(folder)
         result = figures(bundle)
         document = {"image": str(folder), "chip": target.to_dict(), **result.to_dict()}
-        if isinstance(bundle, Image):
+        if bundle.kind == "image":
             document["layers"] = layers = describe(bundle.placement)
             more = {
                 row["layer"]: f"{row['neurons']:,} neurons, {row['axons']:,} axons, "

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from spikeloop.pysim.bundle.open import load_bundle
-from spikeloop.pysim.bundle.shares import Shared
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image import export as memories
 from spikeloop.pysim.network.graph import Network
@@ -28,11 +27,11 @@ def export(image: Path, form: str, folder: Path) -> list[Path]:
         network = beside(image, "network.safetensors", "put it there")
         return [export_nir(Network.load(network), folder / "network.nir")]
     bundle = load_bundle(image)
-    if isinstance(bundle, Shared):
-        images = {folder / f"{bundle.each}{n}": share.image for n, share in bundle.shares.items()}
-    else:
-        images = {folder: bundle}
-    return [file for place, one in images.items() for file in memories.export(one, form, place)]
+    return [
+        file
+        for name, image in bundle.folders().items()
+        for file in memories.export(image, form, folder / name)
+    ]
 
 
 def beside(image: Path, name: str, remedy: str) -> Path:

@@ -9,7 +9,6 @@ from typing import Any
 
 from spikeloop.golden.interchange.common import Imported
 from spikeloop.pysim.bundle.open import map_network
-from spikeloop.pysim.bundle.shares import Shared
 from spikeloop.pysim.chip.params import MAX_EXTENSION, PRESETS, preset
 from spikeloop.pysim.common.bits import pack
 from spikeloop.pysim.common.errors import InputError
@@ -69,7 +68,7 @@ def write_import(made: Imported, chip: str, folder: Path) -> dict[str, Any]:
     return {
         **files,
         "chip": chip,
-        "cores": len(image.shares) if isinstance(image, Shared) else 1,
+        "cores": len(image.images),
         "steps": network.steps,
         "sizes": {n.name: n.size for n in network.inputs}
         | {p.name: p.size for p in network.populations},

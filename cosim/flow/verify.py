@@ -6,7 +6,6 @@ from typing import Any
 from spikeloop.cosim.backends import check_names, open_backend
 from spikeloop.cosim.compare.compare import compare
 from spikeloop.cosim.compare.result import Result
-from spikeloop.pysim.bundle.shares import Shared
 from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -24,12 +23,11 @@ def verify(
     """Run ``stimulus`` through the named backends and compare every spike, membrane and counter with the first; options as of
     :func:`cosim.compare.compare.compare`. ``result.equal`` is the verdict, ``result.failures()`` says why not."""
     check_names(names)
-    holders = bundle.holders() if isinstance(bundle, Shared) else {}
     return compare(
         network,
         stimulus,
         names,
         lambda name: open_backend(name, network, bundle),
-        holders=holders,
+        holders=bundle.holders(),
         **options,
     )

@@ -22,7 +22,7 @@ from spikeloop.pysim.chip.fabric import Mesh
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
 from spikeloop.pysim.chip.records import event_record, width
-from spikeloop.pysim.common.bits import pack, unpack
+from spikeloop.pysim.common.bits import integers, pack, unpack
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
@@ -39,11 +39,7 @@ class Icarus(Backend):
 
     def __init__(self, image: Image | MeshImage, *, timeout: float = 3600.0) -> None:
         self.image, self.timeout = image, timeout
-        self.images = (
-            {n: core.image for n, core in image.cores.items()}
-            if isinstance(image, MeshImage)
-            else {0: image}
-        )
+        self.images = image.images
         self._program = compile_bench(image.chip)
         self._folder = tempfile.TemporaryDirectory(prefix="spikeloop-icarus-")
         for n, one in self.images.items():
@@ -51,7 +47,7 @@ class Icarus(Backend):
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         traces = self._traces(self._simulate(stimulus), stimulus.samples, membranes)
-        return self.image.gather(traces) if isinstance(self.image, MeshImage) else traces[0]
+        return self.image.gather(traces)
 
     def waves(self, stimulus: Stimulus, path: Path) -> Path | None:
         """All signals but memories, as FST if ``path`` ends in .fst, else as VCD. One time unit is half a cycle."""
@@ -69,9 +65,7 @@ class Icarus(Backend):
         """Run all samples; the lines of the trace file."""
         chip, folder = self.image.chip, Path(self._folder.name)
         stimulus.check(self.image)
-        stimuli = (
-            self.image.stimuli(stimulus) if isinstance(self.image, MeshImage) else {0: stimulus}
-        )
+        stimuli = self.image.stimuli(stimulus)
         axons = np.zeros(
             (
                 stimulus.samples,
@@ -160,13 +154,8 @@ class Icarus(Backend):
                 planes = unpack(_numbers(v[:, 1:], words), memories["v"].width).reshape(
                     samples, ticks, words, -1, lanes
                 )
-                weights = np.int64(1) << np.arange(chip.membrane_bits)
-                weights[-1] *= -1
-                potentials = (
-                    np.einsum("stwbl,b->stwl", planes, weights, dtype=np.int64)
-                    .astype(np.int32)
-                    .reshape(samples, ticks, -1)
-                )
+                potentials = integers(planes.swapaxes(-1, -2), signed=True).astype(np.int32)
+                potentials = potentials.reshape(samples, ticks, -1)
             for p in self.images[n].placement.populations if n in self.images else ():
                 at = slice(p.start, p.start + self.image.steps)
                 result.spikes[p.name] = pack(fired[:, at, p.neurons])

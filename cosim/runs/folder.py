@@ -19,11 +19,10 @@ import numpy as np
 from spikeloop.cosim.compare.chunk import Chunk, pack_arrays
 from spikeloop.cosim.compare.result import Result
 from spikeloop.cosim.runs.journal import Journal
-from spikeloop.pysim.bundle.shares import Shared
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.cost.figures import figures
-from spikeloop.pysim.image.image import Bundle, Image
+from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -152,12 +151,8 @@ def cores(bundle: Bundle) -> list[dict[str, Any]]:
 
     ``holds``: of each population [neurons, columns, axons that reach them].
     """
-    if isinstance(bundle, Shared):
-        images = {n: share.image for n, share in bundle.shares.items()}
-    else:
-        images = {0: bundle} if isinstance(bundle, Image) else {}
     found = []
-    for n, image in images.items():
+    for n, image in bundle.images.items():
         place = image.placement
         holds = {
             p.name: [p.size, place.columns_of(p) * place.extension, p.reach]

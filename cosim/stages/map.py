@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeloop.pysim.chip.params import Chip
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.network.graph import Network
 
 __all__ = ["make"]

@@ -26,8 +26,7 @@ from spikeloop.cosim.flow.pretrained import Net, kept, load
 from spikeloop.cosim.runs.folder import Run
 from spikeloop.cosim.studies.figures import LINES, figure, svg
 from spikeloop.golden.data.datasets import Dataset, load_mnist
-from spikeloop.pysim.bundle.program import Program, compile_program
-from spikeloop.pysim.bundle.shares import Shared
+from spikeloop.pysim.bundle.program import compile_program
 from spikeloop.pysim.chip.params import Chip, preset
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
@@ -169,7 +168,7 @@ def row(
         progress=progress,
         done=run.chunks,
         record=run.add,
-        holders=bundle.holders() if isinstance(bundle, Shared) else {},
+        holders=bundle.holders(),
     )
     run.finish(result)
     cycles, sops = result.cycles_measured or result.cycles_predicted or 0, result.sops or 0
@@ -184,7 +183,7 @@ def row(
         "samples": samples,
         "backends": names,
         "steps": network.steps,
-        "cores": len(bundle.parts) if isinstance(bundle, Program) else 1,
+        "cores": len(bundle.images),
         "chip": target.to_dict(),
         "neurons": sum(p.size for p in network.populations),
         "synapses": sum(int(e.fanout().sum()) for e in network.edges),

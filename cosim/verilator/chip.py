@@ -19,8 +19,8 @@ from spikeloop.cosim.backend import Backend, Link
 from spikeloop.cosim.verilator.build import Options, build
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.cost.turns import load_stream
 from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.loading import load_stream
 from spikeloop.pysim.pim.front import padded_rows
 from spikeloop.pysim.pim.memories import stream_word
 from spikeloop.pysim.traces.stimulus import Stimulus

@@ -15,7 +15,7 @@ from spikeloop.cosim.waves import vcd
 from spikeloop.cosim.waves.window import record
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.common.files import write_atomic
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus

@@ -13,15 +13,12 @@ from typing import Any
 
 from spikeloop.cosim.waves import vcd
 from spikeloop.cosim.waves.vcd import Signal
-from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.open import load_bundle
-from spikeloop.pysim.bundle.program import Program
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
-from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.traces.stimulus import Stimulus
-from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["SIGNALS", "around", "record"]
 
@@ -102,22 +99,13 @@ def record(
     for what, value, end in (
         ("sample", sample, stimulus.samples),
         ("tick", tick, bundle.ticks),
-        (
-            "core",
-            core,
-            bundle.chip.derived.cores
-            if isinstance(bundle, MeshImage)
-            else len(bundle.parts)
-            if isinstance(bundle, Program)
-            else 1,
-        ),
+        ("core", core, max(len(bundle.images), bundle.chip.derived.cores)),
     ):
         if not 0 <= value < end:
             raise InputError(f"{what} of the waves must be in 0..{end - 1}, not {value}")
     one = stimulus.take(slice(sample, sample + 1))
-    runs, spikes, first = (
-        _part(bundle, one, core) if isinstance(bundle, Program) else (bundle, one, 0)
-    )
+    images = bundle.images
+    runs, spikes, first = bundle.turn(core, one, lambda i, part: Core(images[i]).run(part))
     if not 0 <= tick - first < runs.ticks:
         raise InputError(
             f"tick of the waves must be in {first}..{first + runs.ticks - 1}, in which core {core} has its turn, not {tick}"
@@ -127,7 +115,7 @@ def record(
         window = (max(0, tick - first - before), min(runs.ticks - 1, tick - first + after))
         place = (
             f"core_{core % bundle.chip.mesh_width}_{core // bundle.chip.mesh_width}"
-            if isinstance(bundle, MeshImage)
+            if bundle.chip.derived.cores > 1
             else ""
         )
         folder.mkdir(parents=True, exist_ok=True)
@@ -151,34 +139,16 @@ def record(
     }
 
 
-def _part(program: Program, stimulus: Stimulus, core: int) -> tuple[Image, Stimulus, int]:
-    """The image of a part, what it hears in the run of the whole, and the tick of the whole that is its first."""
-    heard: dict[int, Stimulus] = {}
-
-    def one(i: int, part: Stimulus) -> Trace:
-        heard[i] = part
-        return Core(program.parts[i].image).run(part)
-
-    program.run(stimulus, one)
-    starts = {name: start for name, _, start in program.populations}
-    return (
-        program.parts[core].image,
-        heard[core],
-        min(starts[name] for name in program.parts[core].neurons),
-    )
-
-
-def _simulate(simulator: str, image: Image | MeshImage, stimulus: Stimulus, path: Path) -> Path:
+def _simulate(simulator: str, bundle: Bundle, stimulus: Stimulus, path: Path) -> Path:
     from spikeloop.cosim.icarus.backend import Icarus
     from spikeloop.cosim.verilator.chip import Verilated
     from spikeloop.cosim.verilator.mesh import VerilatedMesh
 
-    if simulator == "icarus":
-        opened: Any = Icarus(image)
-    else:
-        opened = VerilatedMesh(image) if isinstance(image, MeshImage) else Verilated(image)
-    with opened as backend:
-        return backend.waves(stimulus, path)
+    verilated: Any = {"image": Verilated, "mesh": VerilatedMesh}[bundle.kind]
+    opener: Any = Icarus if simulator == "icarus" else verilated
+    with opener(bundle) as backend:
+        written: Path = backend.waves(stimulus, path)
+        return written
 
 
 def _cut(

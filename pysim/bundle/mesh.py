@@ -9,7 +9,7 @@ the tick barrier (docs/fabric.md). It sees the images alone: destinations come o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -28,13 +28,15 @@ from spikeloop.pysim.chip.records import (
 from spikeloop.pysim.common.bits import pack as pack_bits
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import Image, pack, row_bytes, summary
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.mapping.features import Reason
 from spikeloop.pysim.mapping.layers import network_layers
 from spikeloop.pysim.mapping.partition import tiles
 from spikeloop.pysim.mapping.place import MOST_OUTPUTS, fits
 from spikeloop.pysim.network.elements import Edge, Input
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.summary import NetworkSummary
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
@@ -43,11 +45,12 @@ __all__ = ["MeshImage", "map_mesh", "split", "spread"]
 NOBODY = "lines_"  # before the name of a population whose spikes come to a core as an input
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MeshImage(Shared):
     """A network packed for a mesh: ``cores`` by core number; a core without neurons is not in it."""
 
-    kind, each = "mesh", "core"
+    kind: ClassVar[Literal["mesh"]] = "mesh"
+    each = "core"
 
     cores: dict[int, Share]
 
@@ -59,7 +62,7 @@ class MeshImage(Shared):
     def of(
         cls,
         chip: Chip,
-        network: dict[str, Any],
+        network: NetworkSummary,
         populations: Nodes,
         reason: str | None,
         shares: dict[int, Share],
@@ -166,7 +169,7 @@ def map_mesh(
                 {name: np.asarray(neurons, np.int64) for name, neurons in share.items()},
             )
     populations = tuple((p.name, p.size, p.start) for p in network.populations)
-    whole = MeshImage(chip, summary(network), populations, reason, cores)
+    whole = MeshImage(chip, NetworkSummary.of(network), populations, reason, cores)
     links = _links(network, whole)
     return replace(
         whole,
@@ -301,7 +304,7 @@ def _route(network: Network, core: Share, links: Links, mesh: Mesh) -> Image:
                     values["more"][row], values["next"][row] = 1, free
                     row, free = free, free + 1
     return replace(
-        image, memories={**image.memories, "routes": row_bytes(pack_plain(record, values))}
+        image, memories={**image.memories, "routes": pack_bits(pack_plain(record, values))}
     )
 
 

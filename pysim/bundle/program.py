@@ -4,9 +4,8 @@ Order: part outer, samples inner; a part runs all steps of all samples before th
 it, so the spikes are those of all parts running at once, and a part's tick k is tick start + k of the whole. On disk: pysim/bundle/shares.py.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -16,22 +15,25 @@ from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.bits import pack as pack_bits
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import Image, pack, summary
+from spikeloop.pysim.image.image import Image, RunOne
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.mapping.features import Reason
 from spikeloop.pysim.mapping.partition import partition
 from spikeloop.pysim.mapping.place import fits, with_macro
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.summary import NetworkSummary
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["Program", "compile_program"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Program(Shared):
     """A packed network whose parts take turns; a part listens only to those before it."""
 
-    kind, each = "program", "part"
+    kind: ClassVar[Literal["program"]] = "program"
+    each = "part"
 
     parts: tuple[Share, ...]
 
@@ -43,7 +45,7 @@ class Program(Shared):
     def of(
         cls,
         chip: Chip,
-        network: dict[str, Any],
+        network: NetworkSummary,
         populations: Nodes,
         reason: str | None,
         shares: dict[int, Share],
@@ -60,9 +62,7 @@ class Program(Shared):
                         f"part {i} of {what} must listen to parts before it, not to part {last}: map the network again"
                     )
 
-    def run(
-        self, stimulus: Stimulus, one: Callable[[int, Stimulus], Trace], *, membranes: bool = True
-    ) -> Trace:
+    def run(self, stimulus: Stimulus, one: RunOne, *, membranes: bool = True) -> Trace:
         """Run all parts in turn; ``one(i, stimulus of part i)`` runs part i on whatever it runs on.
 
         Counters are the sums over the parts, at the ticks of the whole. A PIM layer runs, whole, for each part that takes currents of it.
@@ -117,6 +117,19 @@ class Program(Shared):
             currents,
         )
 
+    def turn(self, core: int, stimulus: Stimulus, one: RunOne) -> tuple[Image, Stimulus, int]:
+        """The image of part ``core``, what it hears in a run of the whole, and the tick of the whole that is its first."""
+        heard: dict[int, Stimulus] = {}
+
+        def listen(i: int, part: Stimulus) -> Trace:
+            heard[i] = part
+            return one(i, part)
+
+        self.run(stimulus, listen)
+        starts = {name: start for name, _, start in self.populations}
+        part = self.parts[core]
+        return part.image, heard[core], min(starts[name] for name in part.neurons)
+
 
 def compile_program(network: Network, chip: Chip) -> Program | Image:
     """The image of a network that one core holds, else the program of its parts; InputError names what does not fit."""
@@ -129,4 +142,4 @@ def compile_program(network: Network, chip: Chip) -> Program | Image:
         for part in partition(network, chip)
     )
     populations = tuple((p.name, p.size, p.start) for p in network.populations)
-    return Program(chip, summary(network), populations, placement.sentence, parts)
+    return Program(chip, NetworkSummary.of(network), populations, placement.sentence, parts)

@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from safetensors import SafetensorError
@@ -24,6 +24,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import open_seal, seal, write_folder
 from spikeloop.pysim.image.folder import MANIFEST
 from spikeloop.pysim.image.image import Bundle, Image
+from spikeloop.pysim.network.summary import NetworkSummary
 
 __all__ = ["HEADS", "Nodes", "Share", "Shared"]
 
@@ -45,7 +46,7 @@ class Share:
     neurons: dict[str, np.ndarray]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Shared(Bundle):
     """A packed network of several shares.
 
@@ -53,11 +54,8 @@ class Shared(Bundle):
     core does not hold the network; None if it does, or if the caller chose the shares.
     """
 
-    kind: ClassVar[str]
-    each: ClassVar[str]
-
     chip: Chip
-    network: dict[str, Any]
+    network: NetworkSummary
     populations: Nodes
     reason: str | None
 
@@ -71,7 +69,7 @@ class Shared(Bundle):
     def of(
         cls: type[S],
         chip: Chip,
-        network: dict[str, Any],
+        network: NetworkSummary,
         populations: Nodes,
         reason: str | None,
         shares: dict[int, Share],
@@ -84,11 +82,16 @@ class Shared(Bundle):
 
     @property
     def ticks(self) -> int:
-        """Ticks of one sample: its steps plus the depth of the pipeline."""
         return self.steps + max(start for _, _, start in self.populations)
 
+    @property
+    def images(self) -> Mapping[int, Image]:
+        return {n: share.image for n, share in self.shares.items()}
+
+    def folders(self) -> dict[str, Image]:
+        return {f"{self.each}{n}": image for n, image in self.images.items()}
+
     def holders(self) -> dict[str, np.ndarray]:
-        """Number of the share that holds each neuron, int64 ``[size]`` of each population."""
         found = {name: np.zeros(size, np.int64) for name, size, _ in self.populations}
         for n, share in self.shares.items():
             for name, neurons in share.neurons.items():
@@ -96,21 +99,17 @@ class Shared(Bundle):
         return found
 
     def cores_of(self) -> dict[str, int]:
-        """Shares of each population; one that holds several counts in the first."""
-        count = dict.fromkeys((name for name, _, _ in self.populations), 0)
-        for share in self.shares.values():
-            count[next(iter(share.neurons))] += 1
-        return {name: n for name, n in count.items() if n}
+        count = super().cores_of()
+        return {name: count[name] for name, _, _ in self.populations if name in count}
 
     # -- folder ------------------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> Path:
-        """Write all under a temporary name, then rename it to ``folder``; an earlier bundle there is replaced."""
-
         def fill(new: Path) -> None:
+            for name, image in self.folders().items():
+                image.save(new / name)
             tables: dict[str, np.ndarray] = {}
             for n, share in self.shares.items():
-                share.image.save(new / f"{self.each}{n}")
                 tables |= {
                     f"{self.each}{n}.lines.{name}": rows for name, rows in share.lines.items()
                 }
@@ -125,7 +124,7 @@ class Shared(Bundle):
                         "format": f"spikeloop {self.kind}",
                         "version": VERSION,
                         "chip": self.chip.to_dict(),
-                        "network": self.network,
+                        "network": self.network.to_dict(),
                         "populations": [list(p) for p in self.populations],
                         "reason": self.reason,
                         f"{self.each}s": len(self.shares),
@@ -179,7 +178,8 @@ class Shared(Bundle):
                         for p in image.placement.populations
                     },
                 )
-            bundle = cls.of(chip, head["network"], populations, head["reason"], shares)
+            summary = NetworkSummary.from_dict(head["network"], what)
+            bundle = cls.of(chip, summary, populations, head["reason"], shares)
             bundle._check(what, tables)
         except InputError:  # of a share: says itself what is wrong
             raise

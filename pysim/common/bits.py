@@ -5,12 +5,16 @@ Packed bits are little-endian along the last axis: bit i of byte j is bit 8 j + 
 
 import numpy as np
 
-__all__ = ["integers", "pack", "planes", "strengths", "unpack"]
+__all__ = ["integers", "pack", "strengths", "unpack"]
 
 
 def pack(bits: np.ndarray) -> np.ndarray:
     """Binary ``[..., n]`` to packed uint8 ``[..., ceil(n / 8)]``; the padding bits are 0."""
-    return np.packbits(np.asarray(bits, dtype=np.uint8), axis=-1, bitorder="little")
+    bits = np.asarray(bits, dtype=np.uint8)
+    if bits.shape[-1] % 8:
+        return np.packbits(bits, axis=-1, bitorder="little")
+    packed = np.packbits(bits, bitorder="little")  # no padding: all at once is much faster
+    return packed.reshape(*bits.shape[:-1], bits.shape[-1] // 8)
 
 
 def unpack(packed: np.ndarray, size: int) -> np.ndarray:
@@ -26,11 +30,6 @@ def strengths(bits: int, signed: bool = False) -> np.ndarray:
     return worth
 
 
-def planes(numbers: np.ndarray, bits: int) -> np.ndarray:
-    """The ``bits`` low bits of integers ``[...]``, least significant first: uint8 0/1 ``[..., bits]``."""
-    return (np.asarray(numbers, np.int64)[..., None] >> np.arange(bits) & 1).astype(np.uint8)
-
-
 def integers(bits: np.ndarray, signed: bool = False) -> np.ndarray:
-    """Inverse of :func:`planes`: the int64 numbers ``[...]`` of bits 0/1 ``[..., bits]``; two's complement if ``signed``."""
-    return bits @ strengths(bits.shape[-1], signed)
+    """The int64 numbers ``[...]`` of bits 0/1 ``[..., bits]``, least significant first; two's complement if ``signed``."""
+    return np.einsum("...b,b->...", bits, strengths(bits.shape[-1], signed))

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spikeloop.pysim.bundle.mesh import split, spread
-from spikeloop.pysim.bundle.shares import Shared
 from spikeloop.pysim.chip.params import Chip, clock_of
 from spikeloop.pysim.cost.cycles import at_most
-from spikeloop.pysim.image.image import Bundle, Image
+from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.mapping.partition import partition
 from spikeloop.pysim.mapping.place import fits, place, with_macro
 from spikeloop.pysim.mapping.placement import Placement, Use
@@ -91,11 +90,8 @@ class Figures:
 
 def figures(bundle: Bundle) -> Figures:
     """The figures of a packed network: an image, a program or a mesh."""
-    if isinstance(bundle, Shared):
-        placements = [share.image.placement for share in bundle.shares.values()]
-        return _figures(bundle.chip, placements, bundle.steps, bundle.reason)
-    assert isinstance(bundle, Image)
-    return _figures(bundle.chip, [bundle.placement], bundle.steps, None)
+    placements = [image.placement for image in bundle.images.values()]
+    return _figures(bundle.chip, placements, bundle.steps, bundle.reason)
 
 
 def predict(network: Network, chip: Chip) -> Figures:

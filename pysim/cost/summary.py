@@ -118,7 +118,7 @@ def summarise(
     :class:`Constants`. InputError for a mesh, whose cores feed each other.
     """
     result = figures(bundle)
-    if isinstance(bundle, MeshImage):
+    if bundle.kind == "mesh":
         raise InputError(
             f"image of spikeloop cost must be on one core or on cores that take turns, "
             f"not on the mesh of {bundle.chip.derived.cores}: map the network for a chip of one core"

@@ -20,26 +20,12 @@ from typing import Any
 import numpy as np
 
 from spikeloop.pysim.bundle.program import Program
-from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
 from spikeloop.pysim.chip.params import SCAN_BITS
-from spikeloop.pysim.chip.records import route_record, unpack_plain
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.loading import load_words
 
-__all__ = [
-    "BANKS",
-    "Job",
-    "Schedule",
-    "Turn",
-    "at_pins",
-    "jobs",
-    "load_rows",
-    "load_stream",
-    "load_words",
-    "order",
-    "pauses",
-    "schedule",
-]
+__all__ = ["BANKS", "Job", "Schedule", "Turn", "at_pins", "jobs", "order", "pauses", "schedule"]
 
 BANKS = 2
 # What the registers at the pins of the chip (hdl/chip.py) add, in cycles: to a tick, and to a CLEAR with its command.
@@ -248,7 +234,7 @@ def schedule(jobs: Sequence[Job], *, cores: int = 1, batch: int = 1, ports: int 
 
 def jobs(bundle: Program | Image, cycles: np.ndarray) -> list[Job]:
     """The parts of a program (or the one of an image) as jobs; ``cycles`` int64 ``[part, sample]`` (pysim.cost.work.Work, dense or not)."""
-    if isinstance(bundle, Image):
+    if bundle.kind == "image":
         return [Job(name=bundle.name, load=load_words(bundle), run=cycles[0])]
     holder, found = bundle.holders(), []
     for i, part in enumerate(bundle.parts):
@@ -285,52 +271,4 @@ def pauses(bundle: Program | Image, plan: Schedule) -> int:
 
 
 def _images(bundle: Program | Image) -> list[Image]:
-    return [bundle] if isinstance(bundle, Image) else [part.image for part in bundle.parts]
-
-
-def load_rows(image: Image, memory: Memory) -> int:
-    """Rows of a memory that must be loaded: those a run of the image reads. What lies behind them may be anything."""
-    words = len(image.placement.words)
-    match memory.name:
-        case "words":
-            return memory.rows
-        case "fanout":
-            return image.placement.rows
-        case "synapse":
-            return len(image.rows("synapse"))
-        case "routes":
-            return _route_rows(image)
-        case "leak" | "fire":
-            return words * image.chip.pages
-    return words
-
-
-def _route_rows(image: Image) -> int:
-    """Those of the words in use; in a mesh up to the last entry of a chain."""
-    own = len(image.placement.words) << image.chip.derived.lane_bits
-    if image.chip.derived.cores == 1:
-        return own
-    routes = unpack_plain(route_record(image.chip), image.bits("routes"))
-    return max([own, *(routes["next"][routes["more"] == 1] + 1).tolist()])
-
-
-def load_words(image: Image) -> int:
-    """32-bit words of an image that go through the load port, one a cycle."""
-    return sum(load_rows(image, memory) * memory.chunks for memory in MemoryMap(image.chip).loaded)
-
-
-def load_stream(image: Image, bank: int) -> tuple[np.ndarray, np.ndarray]:
-    """Addresses and words, uint64 ``[load_words]``, that put an image into ``bank``."""
-    map_ = MemoryMap(image.chip)
-    addresses, words = [], []
-    for memory in map_.loaded:
-        rows = image.words(memory.name)[: load_rows(image, memory)]
-        at = (
-            memory.address(0)
-            + map_.bank_base(bank)
-            + (np.arange(len(rows))[:, None] << memory.chunk_bits)
-            + np.arange(memory.chunks)
-        )
-        addresses.append(at.ravel())
-        words.append(rows.ravel())
-    return np.concatenate(addresses).astype(np.uint64), np.concatenate(words).astype(np.uint64)
+    return list(bundle.images.values())

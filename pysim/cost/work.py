@@ -155,11 +155,6 @@ def measure(bundle: Program | Image, stimulus: Stimulus, engine: str | None = No
             found[name].append(values.sum(axis=1))
         return trace
 
-    if isinstance(bundle, Image):
-        one(bundle, stimulus)
-        layers: tuple[str, ...] = (bundle.placement.populations[0].name,)
-    else:
-        parts = bundle.parts
-        bundle.run(stimulus, lambda i, part: one(parts[i].image, part), membranes=False)
-        layers = tuple(next(iter(part.neurons)) for part in parts)
-    return Work(layers, **{name: np.array(values) for name, values in found.items()})
+    images = bundle.images
+    bundle.run(stimulus, lambda i, part: one(images[i], part), membranes=False)
+    return Work(bundle.layers(), **{name: np.array(values) for name, values in found.items()})

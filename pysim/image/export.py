@@ -21,8 +21,8 @@ import numpy as np
 from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
-from spikeloop.pysim.image.folder import from_readmemh, to_readmemh
 from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.readmemh import from_readmemh, to_readmemh
 
 __all__ = ["FORMS", "Form", "export", "read"]
 

@@ -3,7 +3,7 @@
     manifest.json       version, chip parameters, network (name, SHA-256, steps, inputs, ...), cores: placement and sections
     core0/NAME.mem      one $readmemh file per loaded memory: one row a line, ceil(width / 4) lower-case hex digits
 
-Every section carries the SHA-256 of its file and the CRC-32 of its row bytes; the manifest carries its own SHA-256 and has one
+Every section carries the SHA-256 of its file and the CRC-32 of its row bytes; the manifest carries its packed SHA-256 and has one
 canonical text. A bundle that is not exactly what :func:`write_image` wrote is refused.
 """
 
@@ -19,9 +19,11 @@ from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import open_seal, seal, write_folder
+from spikeloop.pysim.image.readmemh import from_readmemh, to_readmemh
 from spikeloop.pysim.mapping.placement import Placement
+from spikeloop.pysim.network.summary import NetworkSummary
 
-__all__ = ["IMAGE_VERSION", "MANIFEST", "from_readmemh", "read_image", "to_readmemh", "write_image"]
+__all__ = ["IMAGE_VERSION", "MANIFEST", "read_image", "write_image"]
 
 IMAGE_VERSION = 2
 FORMAT = "spikeloop image"
@@ -33,7 +35,7 @@ def write_image(
     folder: str | Path,
     chip: Chip,
     placement: Placement,
-    network: dict[str, Any],
+    network: NetworkSummary,
     memories: dict[str, np.ndarray],
 ) -> Path:
     """Write what an Image (pysim/image/image.py) holds, whole or not at all; an earlier image there is replaced. Returns the folder."""
@@ -59,7 +61,7 @@ def write_image(
             "format": FORMAT,
             "version": IMAGE_VERSION,
             "chip": chip.to_dict(),
-            "network": network,
+            "network": network.to_dict(),
             "cores": [{"placement": placement.to_dict(), "sections": sections}],
         }
         (new / MANIFEST).write_bytes(seal(manifest))
@@ -69,7 +71,7 @@ def write_image(
 
 def read_image(
     folder: str | Path, chip: Chip | None
-) -> tuple[Chip, Placement, dict[str, Any], dict[str, np.ndarray]]:
+) -> tuple[Chip, Placement, NetworkSummary, dict[str, np.ndarray]]:
     """What :func:`write_image` was given, in its order; ``chip``: the one it must have been packed for, if the caller has one.
 
     InputError for anything but a whole, undamaged bundle.
@@ -82,35 +84,21 @@ def read_image(
             raise InputError(
                 f"{what} must be of version {IMAGE_VERSION}, not {manifest['version']!r}: map the network again"
             )
-        own, network, cores = (
-            Chip.from_dict(manifest["chip"]),
-            manifest["network"],
-            manifest["cores"],
-        )
+        packed = Chip.from_dict(manifest["chip"])
+        network = NetworkSummary.from_dict(manifest["network"], what)
+        cores = manifest["cores"]
         if len(cores) != 1:
             raise InputError(f"{what} must have 1 core, not {len(cores)}")
         sections = {s["name"]: s for s in cores[0]["sections"]}
-        placement = Placement.from_dict(own, cores[0]["placement"])
-        missing = {
-            "name",
-            "sha256",
-            "steps",
-            "membrane_bits",
-            "output",
-            "readout",
-            "inputs",
-            "metadata",
-        } - set(network)
-        if missing:
-            raise KeyError(min(missing))
-        loaded = MemoryMap(own).loaded
+        placement = Placement.from_dict(packed, cores[0]["placement"])
+        loaded = MemoryMap(packed).loaded
         if list(sections) != [m.name for m in loaded]:
             raise InputError(
                 f"sections of {what} must be {', '.join(m.name for m in loaded)}, not {', '.join(sections)}"
             )
-        if chip is not None and chip != own:
+        if chip is not None and chip != packed:
             raise InputError(
-                f"{what} must be packed for the chip at hand ({_differences(chip, own)}): map the network again for it"
+                f"{what} must be packed for the chip at hand ({_differences(chip, packed)}): map the network again for it"
             )
         memories = {
             m.name: _load_section(
@@ -120,7 +108,7 @@ def read_image(
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"manifest of {what} must be complete, not without {error}") from None
-    return own, placement, network, memories
+    return packed, placement, network, memories
 
 
 def _file(memory: Memory) -> str:
@@ -178,37 +166,3 @@ def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: s
 def _differences(wanted: Chip, got: Chip) -> str:
     pairs = [(k, v, got.to_dict()[k]) for k, v in wanted.to_dict().items() if got.to_dict()[k] != v]
     return ", ".join(f"{k} {v}, not {other}" for k, v, other in pairs)
-
-
-# -- text ------------------------------------------------------------------------------------------------------
-
-_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
-_VALUES = np.full(256, 255, np.uint8)
-_VALUES[_DIGITS] = np.arange(16)
-
-
-def to_readmemh(rows: np.ndarray, width: int) -> bytes:
-    """uint8 ``[rows, ceil(width / 8)]`` as $readmemh text: one row a line, ceil(width / 4) lower-case digits."""
-    digits = -(-width // 4)
-    nibbles = np.stack([rows & 15, rows >> 4], axis=2).reshape(rows.shape[0], -1)[:, :digits]
-    text = np.full((rows.shape[0], digits + 1), ord("\n"), np.uint8)
-    text[:, :digits] = _DIGITS[nibbles[:, ::-1]]
-    return text.tobytes()
-
-
-def from_readmemh(data: bytes, rows: int, width: int) -> np.ndarray:
-    """Inverse of :func:`to_readmemh`; ValueError for any other text."""
-    digits = -(-width // 4)
-    if len(data) != rows * (digits + 1):
-        raise ValueError(f"{rows * (digits + 1)} bytes, not {len(data)}")
-    text = np.frombuffer(data, np.uint8).reshape(rows, digits + 1)
-    nibbles = np.zeros((rows, digits + digits % 2), np.uint8)
-    nibbles[:, :digits] = _VALUES[text[:, digits - 1 :: -1]]
-    top = 1 << (width - 4 * (digits - 1))
-    if (
-        nibbles.max() > 15
-        or nibbles[:, digits - 1].max() >= top
-        or (text[:, digits] != ord("\n")).any()
-    ):
-        raise ValueError(f"rows of {digits} hex digits, {width} bits")
-    return nibbles[:, ::2] | nibbles[:, 1::2] << 4

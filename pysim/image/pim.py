@@ -5,6 +5,7 @@ import numpy as np
 from spikeloop.pysim.chip.memory_map import PIM, MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.chip.records import pack_plain, place_record, unpack_plain
+from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.front import tables
 from spikeloop.pysim.pim.layer import SEGMENTS, PimLayer
@@ -14,19 +15,18 @@ from spikeloop.pysim.pim.source import PimHead
 __all__ = ["initial_currents", "pack_pim", "places", "settings", "unpack_layer"]
 
 
-def pack_pim(network: Network, chip: Chip, neurons: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Bytes uint8 ``[rows, ceil(width / 8)]`` of every PIM memory; 0 throughout for a network without a PIM layer.
-
-    neurons: word * lanes + lane of each neuron of the layer's target.
-    """
+def pack_pim(network: Network, placement: Placement) -> dict[str, np.ndarray]:
+    """Bytes uint8 ``[rows, ceil(width / 8)]`` of every PIM memory; 0 throughout for a network without a PIM layer."""
+    chip = placement.chip
     map_ = MemoryMap(chip)
     memories = {
         m.name: np.zeros((m.rows, -(-m.width // 8)), np.uint8)
         for m in map_.loaded
         if m.name.startswith(PIM) or m.name == "currents"
     }
-    if network.pim is None or neurons is None:
+    if network.pim is None:
         return memories
+    neurons = placement.population(network.pim.target).neurons
     layer = network.pim.layer
     for name, chunks in contents(layer).items():
         memories[PIM + name][:] = chunks.astype("<u4").view(np.uint8)[

@@ -15,9 +15,10 @@ from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pim import initial_currents, places, unpack_layer
+from spikeloop.pysim.image.synapses import unpack_fanout
 from spikeloop.pysim.model import numba_engine as fast
 from spikeloop.pysim.model.arith import leak, low_bound, saturate
-from spikeloop.pysim.model.state import Drive, Raw, unpack_fanout, unpack_neurons
+from spikeloop.pysim.model.state import Drive, Raw, unpack_neurons
 from spikeloop.pysim.pim.front import front_cycles
 from spikeloop.pysim.pim.layer import PimLayer
 from spikeloop.pysim.pim.model import run as run_pim
@@ -66,7 +67,7 @@ class Core:
         self.axons = image.placement.rows
         self.engine = engine or ("numba" if fast.AVAILABLE else "numpy")
         self.neurons = unpack_neurons(image)
-        self.fanout = unpack_fanout(image)
+        self.fanout = unpack_fanout(image.bits("fanout")[: self.axons])
         words = unpack_plain(word_record(self.chip), image.bits("words"))
         self._words = [
             (int(s), int(j) + 1)

@@ -21,8 +21,9 @@ from spikeloop.pysim.chip.records import (
 )
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.synapses import unpack_synapses
 
-__all__ = ["Drive", "Neurons", "Raw", "unpack_fanout", "unpack_neurons"]
+__all__ = ["Drive", "Neurons", "Raw", "unpack_neurons"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +92,6 @@ class Raw:
         )
 
 
-def unpack_fanout(image: Image) -> np.ndarray:
-    """The fanout memory: int64 ``[axon]``."""
-    bits = image.bits("fanout")[: image.placement.rows].astype(np.int64)
-    return (bits << np.arange(bits.shape[1])).sum(axis=1)
-
-
 def unpack_neurons(image: Image) -> Neurons:
     """Memories to arrays over the neurons in use."""
     chip, d = image.chip, image.chip.derived
@@ -135,11 +130,13 @@ def unpack_neurons(image: Image) -> Neurons:
         p.setdefault(name, np.zeros(word.size, np.int64))
 
     route = _unpack_routes(image, (word << d.lane_bits) | lane)
+    rows = image.rows("synapse").reshape(len(image.placement.words), image.placement.rows, -1)
+    weights = unpack_synapses(chip, rows, words, word, lane)
     return Neurons(
         word * chip.lanes + lane,
         word * d.spike_chunks + lane // SCAN_BITS,
         groups,
-        _unpack_weights(image, words, word, lane),
+        weights,
         route,
         np.bincount(route["neuron"], minlength=word.size),
         p,
@@ -165,25 +162,3 @@ def _unpack_routes(image: Image, rows: np.ndarray) -> dict[str, np.ndarray]:
         "neuron": np.concatenate(neuron)[order],
         **{key: value[at] for key, value in routes.items()},
     }
-
-
-def _unpack_weights(
-    image: Image, words: dict[str, np.ndarray], word: np.ndarray, lane: np.ndarray
-) -> np.ndarray:
-    """int16 ``[axon, neuron]``: digits joined by their strengths, less the excess."""
-    chip = image.chip
-    axons, used = image.placement.rows, len(image.placement.words)
-    weights = np.zeros((axons, word.size), np.int16)
-    rows = image.rows("synapse").reshape(used, axons, -1)
-    for w in np.unique(word):
-        mine = np.flatnonzero(word == w)
-        bits = np.unpackbits(rows[w], axis=1, count=chip.lanes * chip.digit_bits, bitorder="little")
-        digits = (
-            bits.reshape(axons, chip.digit_bits, -1).astype(np.int32)
-            << np.arange(chip.digit_bits)[:, None]
-        ).sum(axis=1)
-        total = np.zeros((axons, mine.size), np.int32)
-        for j in range(int(words["last_digit"][w]) + 1):
-            total += digits[:, lane[mine] + j] << (j * chip.digit_bits * int(words["shift"][w]))
-        weights[:, mine] = total - (int(words["offset"][w]) << int(words["offset_shift"][w]))
-    return weights

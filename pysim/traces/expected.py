@@ -16,7 +16,7 @@ from spikeloop.pysim.traces import npz
 
 __all__ = ["Expected"]
 
-MEMBERS = {"spikes/": np.uint8, "first": np.int64}
+MEMBERS: npz.Members = {"spikes/": np.uint8, "first": np.int64}
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,7 +87,7 @@ def load(path: str | Path, what: str, members: Members) -> Arrays:
 def encode(arrays: Arrays) -> bytes:
     """The arrays as a compressed archive."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 

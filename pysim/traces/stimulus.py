@@ -14,7 +14,12 @@ from spikeloop.pysim.traces import npz
 
 __all__ = ["HasInputs", "Stimulus"]
 
-MEMBERS = {"spikes/": np.uint8, "pixels/": np.uint8, "labels": np.int64, "samples": np.int64}
+MEMBERS: npz.Members = {
+    "spikes/": np.uint8,
+    "pixels/": np.uint8,
+    "labels": np.int64,
+    "samples": np.int64,
+}
 
 
 class HasInputs(Protocol):

@@ -11,7 +11,7 @@ from spikeloop.pysim.traces import npz
 __all__ = ["Trace"]
 
 PARTS = {"spikes": np.uint8, "membranes": np.int32, "counters": np.int64, "currents": np.int32}
-MEMBERS = {
+MEMBERS: npz.Members = {
     "spikes/": np.uint8,
     "membranes/": np.int32,
     **{f"counters/{name}": np.int64 for name in COUNTERS | PIM_COUNTERS},

@@ -6,7 +6,7 @@ import pytest
 from spikeloop.cosim.studies.speed.cocotb import drive
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from tests.make.networks import random_network, random_stimulus
 

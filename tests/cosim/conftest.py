@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from spikeloop.pysim.chip.params import preset
-from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus

@@ -12,7 +12,8 @@ from spikeloop.pysim.bundle.open import load_bundle, map_network
 from spikeloop.pysim.bundle.program import Program
 from spikeloop.pysim.chip.params import PRESETS, preset
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.conftest import ICARUS
 from tests.cosim.conftest import Small, small_network
@@ -140,7 +141,7 @@ def test_a_link_reads_back_what_it_loads(small: Small) -> None:
 
 def test_images_of_one_network_differ_by_chip(small: Small) -> None:
     other = pack(small.network, chip=preset("default"))
-    assert other.network["sha256"] == small.image.network["sha256"]
+    assert other.network.sha256 == small.image.network.sha256
     result = compare(
         small.network,
         small.stimulus,

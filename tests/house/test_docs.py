@@ -10,7 +10,7 @@ from spikeloop.cosim.pages import frames as frames_page
 from spikeloop.cosim.pages import memory_map as memory_map_page
 from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import PRESETS
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from tests.conftest import ROOT

@@ -14,7 +14,7 @@ from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.bits import unpack
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset, WeightFormat
 from spikeloop.pysim.network.graph import Network

@@ -18,7 +18,8 @@ from spikeloop.cosim.verilator.build import Options, build, default_compiler
 from spikeloop.cosim.verilator.chip import Verilated
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
 from spikeloop.pysim.network.graph import Network

@@ -26,8 +26,10 @@ from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.cosim.verilator.mesh import MeshChipModel
 from spikeloop.pysim.chip.memory_map import CONTROL_TICK, MemoryMap
 from spikeloop.pysim.chip.params import PRESETS, Chip
-from spikeloop.pysim.cost.turns import at_pins, load_words
-from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.cost.turns import at_pins
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.loading import load_words
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import WeightFormat
 from spikeloop.pysim.network.graph import Network

@@ -12,7 +12,7 @@ from spikeloop.cosim.backend import LinkBackend
 from spikeloop.cosim.compare.diff import diff
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.params import Chip
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
 from spikeloop.pysim.network.graph import Network

@@ -16,7 +16,8 @@ from spikeloop.cosim.benches.streams import (
 )
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_TICK, COUNTERS
 from spikeloop.pysim.common.bits import unpack
-from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network

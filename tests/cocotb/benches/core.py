@@ -11,7 +11,8 @@ import numpy as np
 
 from spikeloop.cosim.benches.chip import ChipBench
 from spikeloop.pysim.chip.params import Chip
-from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace

@@ -5,7 +5,8 @@ import numpy as np
 from spikeloop.cosim.board.session import Session
 from spikeloop.cosim.board.virtual import BoardModel, Wire
 from spikeloop.pysim.chip.params import preset
-from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus

@@ -9,7 +9,7 @@ from spikeloop.cosim.board.balance import Plant, balance, by_board, by_golden, c
 from spikeloop.cosim.board.link import Board
 from spikeloop.cosim.cli import main
 from spikeloop.pysim.chip.params import preset
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from tests.cosim.board.boards import session
 
 STEPS = 150

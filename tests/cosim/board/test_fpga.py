@@ -16,7 +16,7 @@ from spikeloop.cosim.cli import main
 from spikeloop.cosim.compare.compare import compare
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus

@@ -30,7 +30,7 @@ from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.traces.trace import Trace
 from tests.cosim.board.boards import Flood, Mute, noisy, session
 from tests.cosim.conftest import Small

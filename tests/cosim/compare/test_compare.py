@@ -171,7 +171,7 @@ def test_golden_saturations_stand_at_the_ticks_of_the_chip(small: Small) -> None
         v_th=np.full((1, 3), 1),
     )
     network = replace(small.network, populations=(small.network.populations[0], output))
-    from spikeloop.pysim.image.image import pack as pack_image
+    from spikeloop.pysim.image.pack import pack as pack_image
 
     image = pack_image(network, chip=small.image.chip)
     a, b = Golden(network).run(small.stimulus), Pysim(image).run(small.stimulus)

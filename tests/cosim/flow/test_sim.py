@@ -86,7 +86,7 @@ def test_a_small_walk_leaves_its_files(output: Path) -> None:
     assert s["accuracy"]["integer"] == s["accuracy_of"]["golden"] == s["accuracy_of"]["pysim"]
     assert not any(stage["reused"] for stage in s["stages"].values())
     network, image = Network.load(output / "network.safetensors"), Image.load(output / "image")
-    assert image.network["sha256"] == network.sha256()
+    assert image.network.sha256 == network.sha256()
     Stimulus.load(output / "stimulus.npz").check(network)
     assert {p.name for p in output.iterdir()} == {
         "float.safetensors",

@@ -12,7 +12,8 @@ from spikeloop.cosim.verilator.chip import ChipModel, Verilated
 from spikeloop.pysim.chip.memory_map import CHIP_ID, MemoryMap
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.cosim import FAST_BUILD

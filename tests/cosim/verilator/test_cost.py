@@ -8,8 +8,8 @@ from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.cost.cycles import breakdown
-from spikeloop.pysim.cost.turns import load_rows
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.loading import load_rows
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 from tests.cosim import FAST_BUILD

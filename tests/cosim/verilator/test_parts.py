@@ -9,16 +9,9 @@ from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.cosim.verilator.parts import PingPong, VerilatedParts
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.memory_map import MemoryMap
-from spikeloop.pysim.cost.turns import (
-    at_pins,
-    jobs,
-    load_rows,
-    load_stream,
-    load_words,
-    pauses,
-    schedule,
-)
+from spikeloop.pysim.cost.turns import at_pins, jobs, pauses, schedule
 from spikeloop.pysim.cost.work import measure
+from spikeloop.pysim.image.loading import load_rows, load_stream, load_words
 from spikeloop.pysim.traces.trace import Trace
 from tests.campaigns.regression.chip import CHIPS, differences
 from tests.cosim import FAST_BUILD

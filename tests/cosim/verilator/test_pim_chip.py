@@ -10,7 +10,7 @@ from spikeloop.cosim.compare.compare import compare
 from spikeloop.cosim.verilator.chip import ChipModel, Verilated
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from tests.campaigns.regression.chip import CHIPS
 from tests.campaigns.regression.pim_chip import differences, random_case
 from tests.cosim import FAST_BUILD

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,13 +10,17 @@ import pytest
 from spikeloop.pysim.bundle.mesh import MeshImage, map_mesh
 from spikeloop.pysim.bundle.open import load_bundle, map_network
 from spikeloop.pysim.bundle.program import Program
-from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.chip.records import ROUTE_PACKET, pack_plain, route_record, unpack_plain
+from spikeloop.pysim.common.bits import pack as pack_bits
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import Image, row_bytes
+from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.model.mesh import MeshModel
+from spikeloop.pysim.network.elements import Input
+from spikeloop.pysim.network.summary import NetworkSummary
 from tests.campaigns.regression.mesh import mesh_case
 from tests.make import small
+from tests.make.small import spontaneous_network
 
 CHIP = Chip(
     axons=130, columns=64, lanes=8, membrane_bits=10, chain=256, mesh_width=3, mesh_height=2
@@ -48,6 +53,64 @@ def test_a_mesh_comes_back_as_it_was(tmp_path: Path, seed: int) -> None:
                     for name, array in getattr(expected, kind).items()
                 )
     assert [p.name for p in tmp_path.iterdir()] == ["mesh"]
+
+
+def test_bundles_have_the_same_verbs(rng: np.random.Generator, tmp_path: Path) -> None:
+    """Image, program and mesh of one network: no caller asks which it is."""
+    network = spontaneous_network(rng, 25, inputs=True)
+    tiny = PRESETS["tiny"]
+    bundles = [
+        map_network(network, tiny.replace(axons=64, columns=512)),
+        map_network(network, tiny),
+        map_network(network, tiny.replace(mesh_width=3, mesh_height=2)),
+    ]
+    assert [bundle.kind for bundle in bundles] == ["image", "program", "mesh"]
+    assert [len(bundle.images) for bundle in bundles] == [1, 6, 6]
+    for bundle in bundles:
+        assert bundle.network == NetworkSummary.of(network)
+        assert (bundle.name, bundle.steps, bundle.ticks) == ("spontaneous", 6, 8)
+        assert sum(bundle.cores_of().values()) == len(bundle.layers()) == len(bundle.images)
+        folder = bundle.save(tmp_path / bundle.kind)
+        for name, image in bundle.folders().items():
+            again = Image.load(folder / name)
+            assert all(np.array_equal(again.rows(m), rows) for m, rows in image.memories.items())
+        assert (bundle.reason is None) == (bundle.kind == "image")
+        neurons = {name: cores.size for name, cores in bundle.holders().items()}
+        assert neurons == ({} if bundle.kind == "image" else dict.fromkeys(neurons, 25))
+        for text in (repr(bundle), repr(load_bundle(folder))):
+            assert len(text) < 400 and "spontaneous, 6 steps, 8 ticks" in text
+        assert bundle._repr_html_().count("<tr>") == 4
+
+
+def test_a_long_repr_is_cut_short(rng: np.random.Generator) -> None:
+    network = spontaneous_network(rng, 4, inputs=True)
+    image = map_network(network, PRESETS["tiny"])
+    named = replace(image, network=replace(image.network, name="<b>" * 9))
+    assert "&lt;b&gt;" in named._repr_html_() and "<b>" not in named._repr_html_()
+    many = replace(image.network, inputs=tuple(Input(name=f"i{n}", size=1) for n in range(99)))
+    assert len(repr(replace(image, network=many)).splitlines()) == 1
+    assert "i7 1, ..." in repr(replace(image, network=many))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"steps": 0}, r"steps of the network of a file must be in 1\.\.65536, not 0"),
+        ({"steps": None}, "steps of the network .* not None"),
+        ({"membrane_bits": 64}, r"membrane_bits .* must be in 8\.\.32, not 64"),
+        ({"name": 7}, "name of the network of a file must be text, not 7"),
+        ({"readout": "vote"}, "readout .* must be spikes or membrane, not 'vote'"),
+        ({"inputs": [["x"]]}, r"inputs .* must be \[name, size\] pairs"),
+        ({"inputs": [["x", -1]]}, "size of input 'x' .* not -1"),
+        ({"metadata": []}, r"metadata .* must be an object, not \[\]"),
+        ({"luck": 1}, "must hold name, .*, not also 'luck'"),
+    ],
+)
+def test_a_summary_is_checked(change: dict[str, Any], says: str) -> None:
+    values = NetworkSummary.of(small.network()).to_dict()
+    assert NetworkSummary.from_dict(values, "a file").to_dict() == values
+    with pytest.raises(InputError, match=says):
+        NetworkSummary.from_dict(values | change, "a file")
 
 
 def test_the_chip_decides_what_a_network_becomes() -> None:
@@ -114,7 +177,7 @@ def test_a_destination_out_of_reach(tmp_path: Path, corner: tuple[int, ...], say
     for side, value in zip(("x0", "y0", "x1", "y1"), corner, strict=True):
         routes[side][routes["kind"] == ROUTE_PACKET] = value
     astray = replace(
-        image, memories={**image.memories, "routes": row_bytes(pack_plain(record, routes))}
+        image, memories={**image.memories, "routes": pack_bits(pack_plain(record, routes))}
     )
     replace(mesh, cores={**mesh.cores, 0: replace(mesh.cores[0], image=astray)}).save(
         tmp_path / "mesh"

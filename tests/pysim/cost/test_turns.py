@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.cost.turns import Job, Schedule, jobs, load_rows, load_words, order, schedule
+from spikeloop.pysim.cost.turns import Job, Schedule, jobs, order, schedule
 from spikeloop.pysim.cost.work import measure
 from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.loading import load_rows, load_words
 from spikeloop.pysim.model.core import Core
 from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus
 

@@ -9,7 +9,8 @@ from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.cost.cycles import breakdown
 from spikeloop.pysim.cost.work import Constants, measure, paper_bound, peak_sops
-from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.mapping import published as zoo
 from spikeloop.pysim.mapping.periods import dense_periods, period_cycles
 from spikeloop.pysim.model.core import Core

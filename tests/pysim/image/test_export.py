@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
 from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.bits import pack as pack_bits
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.export import FORMS, export, read
-from spikeloop.pysim.image.image import pack, row_bytes
+from spikeloop.pysim.image.pack import pack
 from tests.make.networks import random_network
 from tests.make.small import CHIP, network
 
@@ -33,7 +34,7 @@ def test_round_trip(form: str, preset: str, tmp_path: Path, rng: np.random.Gener
     st.sampled_from(sorted(FORMS)), st.integers(1, 40), st.integers(1, 100), st.integers(0, 2**32)
 )
 def test_any_shape(form: str, rows: int, width: int, seed: int) -> None:
-    data = row_bytes(np.random.default_rng(seed).integers(0, 2, (rows, width), dtype=np.uint8))
+    data = pack_bits(np.random.default_rng(seed).integers(0, 2, (rows, width), dtype=np.uint8))
     np.testing.assert_array_equal(
         FORMS[form].decode(FORMS[form].encode(data, width), rows, width), data
     )

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.bits import pack as pack_bits
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import seal
-from spikeloop.pysim.image.folder import from_readmemh, to_readmemh
-from spikeloop.pysim.image.image import Image, pack, row_bytes
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
+from spikeloop.pysim.image.readmemh import from_readmemh, to_readmemh
 from tests.make.networks import random_network
 from tests.make.small import CHIP, network
 
@@ -42,7 +44,7 @@ def test_round_trip(tmp_path: Path, rng: np.random.Generator) -> None:
             and again.network == image.network
             and again.placement.to_dict() == image.placement.to_dict()
         )
-        assert again.network["sha256"] == net.sha256()
+        assert again.network.sha256 == net.sha256()
         assert (again.name, again.steps, again.ticks, again.output) == (
             net.name,
             net.steps,
@@ -57,7 +59,7 @@ def test_round_trip(tmp_path: Path, rng: np.random.Generator) -> None:
                 and rows.dtype == np.uint8
             )
             np.testing.assert_array_equal(rows, image.rows(memory.name))
-            np.testing.assert_array_equal(row_bytes(again.bits(memory.name)), rows)
+            np.testing.assert_array_equal(pack_bits(again.bits(memory.name)), rows)
 
 
 def test_the_same_network_gives_the_same_bundle(tmp_path: Path, saved: Path) -> None:
@@ -73,11 +75,11 @@ def test_the_same_network_gives_the_same_bundle(tmp_path: Path, saved: Path) -> 
 @given(st.integers(1, 5), st.integers(1, 70), st.integers(0, 2**32))
 def test_readmemh(rows: int, width: int, seed: int) -> None:
     bits = np.random.default_rng(seed).integers(0, 2, (rows, width), dtype=np.uint8)
-    text = to_readmemh(row_bytes(bits), width)
+    text = to_readmemh(pack_bits(bits), width)
     numbers = [int(line, 16) for line in text.decode().splitlines()]
     assert numbers == [sum(int(b) << i for i, b in enumerate(row)) for row in bits]
     assert all(len(line) == -(-width // 4) for line in text.split())
-    np.testing.assert_array_equal(from_readmemh(text, rows, width), row_bytes(bits))
+    np.testing.assert_array_equal(from_readmemh(text, rows, width), pack_bits(bits))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from spikeloop.pysim.chip.records import (
     word_record,
 )
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.network.elements import Edge, LeakRounding, LowBound, Reset, WeightFormat
 from tests.make.small import CHIP, network
 
@@ -175,6 +175,6 @@ def test_rows_beyond_the_pages_are_zero() -> None:
 
 
 def test_pack_needs_a_chip() -> None:
-    with pytest.raises(InputError, match="must be given a placement or a chip"):
+    with pytest.raises(InputError, match="placement or chip of an image is missing: give one"):
         pack(network())
     assert isinstance(pack(network(), chip=CHIP).chip, Chip)

@@ -15,7 +15,8 @@ from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import Image, pack
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.mapping import published as zoo
 from spikeloop.pysim.mapping.partition import cut, groups, partition
 from spikeloop.pysim.mapping.periods import dense_periods

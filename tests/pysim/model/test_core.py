@@ -10,7 +10,7 @@ import pytest
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.image.image import pack
+from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model import numba_engine as fast
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import Edge, Input, LowBound, Population, Reset

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.traces import npz
 from spikeloop.pysim.traces.expected import MEMBERS as expected_members
@@ -26,15 +25,6 @@ from tests.make.small import network
 
 KINDS = (Stimulus, Trace, Expected)
 BYTES = {"spikes/x": np.zeros((1, 1, 1), np.uint8)}
-
-
-@given(st.integers(1, 40), st.integers(0, 2**32))
-def test_packing(size: int, seed: int) -> None:
-    spikes = np.random.default_rng(seed).integers(0, 2, (2, 3, size), dtype=np.uint8)
-    packed = pack(spikes)
-    assert packed.shape == (2, 3, -(-size // 8))
-    np.testing.assert_array_equal(unpack(packed, size), spikes)
-    assert all(packed[1, 2, i // 8] >> i % 8 & 1 == spikes[1, 2, i] for i in range(size))
 
 
 def example(labels: bool = True) -> Stimulus:
