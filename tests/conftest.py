@@ -1,19 +1,13 @@
-"""What all checks share: the seed, the threads, and who is skipped for want of what.
+"""What all tests share: the seed, the threads, and the reasons to skip.
 
-A skip always says what is missing and is counted by pytest; it is never a pass.
+A skip says what is missing, and pytest counts it. It is never a pass.
 """
 
 import os
 
-for _variable in (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-):
-    os.environ.setdefault(
-        _variable, "1"
-    )  # before numpy and torch load: pytest-xdist already fills the cores
+# Before numpy and torch load. The processes of pytest-xdist fill the cores already.
+for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 import gc
 import shutil
@@ -28,18 +22,14 @@ SHARED = ROOT.parent / "shared"
 ICARUS = shutil.which("iverilog") is not None and shutil.which("vvp") is not None
 NO_ICARUS = "Icarus Verilog is not installed: sudo apt-get install iverilog"
 
-LONGEST = (
-    "test_lenet.py",
-    "test_hil_faults.py",
-    "test_pim_mnist.py",
-    "test_faults.py",
-)  # first, so that all processes end together
+# Run first, so that all processes end together.
+LONGEST = ("test_lenet.py", "test_hil_faults.py", "test_pim_mnist.py", "test_faults.py")
 
-gc.set_threshold(
-    50_000, 20, 20
-)  # elaborating and parsing make millions of objects that stay: a quarter of the time went into looking
+# Elaboration and parsing make millions of objects that stay. With the usual thresholds a quarter of
+# the time goes into the garbage collector.
+gc.set_threshold(50_000, 20, 20)
 
-# no deadline: a slow machine is not an error, and timings live in the bench
+# No deadline: a slow machine is not an error, and timings live in the bench.
 hypothesis.settings.register_profile("spikeloop", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("spikeloop")
 
@@ -58,22 +48,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     return [
-        f"spikeloop: seed {config.getoption('--seed')}, icarus {'present' if ICARUS else 'absent'}, "
+        f"spikeloop: seed {config.getoption('--seed')}, "
+        f"icarus {'present' if ICARUS else 'absent'}, "
         f"shared data {'present' if SHARED.is_dir() else 'absent'}"
     ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)  # stable
+    no_data = f"shared data is absent: no folder '{SHARED.name}' beside the repository"
     for item in items:
         if item.get_closest_marker("icarus") and not ICARUS:
             item.add_marker(pytest.mark.skip(reason=NO_ICARUS))
         if item.get_closest_marker("shared") and not SHARED.is_dir():
-            item.add_marker(
-                pytest.mark.skip(
-                    reason=f"shared data is absent: no folder '{SHARED.name}' beside the repository"
-                )
-            )
+            item.add_marker(pytest.mark.skip(reason=no_data))
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +78,7 @@ def rng(seed: int) -> np.random.Generator:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of shared data sets (``mnist/`` and others); the test is skipped where there is none."""
+    """The folder of shared data sets (``mnist/`` and others). Without it the test is skipped."""
     folder = SHARED / "data"
     if not folder.is_dir():
         pytest.skip(f"shared data is absent: no folder '{SHARED.name}/data' beside the repository")

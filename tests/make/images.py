@@ -1,4 +1,7 @@
-"""A tiny stand-in for MNIST: its four IDX files with 4 x 4 images of two classes, bright above or bright below."""
+"""A tiny stand-in for MNIST: four IDX files of 4 x 4 images.
+
+The images of class 0 are bright above, those of class 1 below.
+"""
 
 import gzip
 from pathlib import Path
@@ -20,12 +23,10 @@ def write_images(folder: Path, *, gzipped: bool = False) -> Path:
             (f"{part}-images-idx3-ubyte", pixels.astype(np.uint8)),
             (f"{part}-labels-idx1-ubyte", labels),
         ):
-            data = (
-                bytes([0, 0, 8, array.ndim])
-                + b"".join(n.to_bytes(4, "big") for n in array.shape)
-                + array.tobytes()
-            )
-            (folder / (f"{name}.gz" if gzipped else name)).write_bytes(
-                gzip.compress(data) if gzipped else data
-            )
+            shape = b"".join(n.to_bytes(4, "big") for n in array.shape)
+            data = bytes([0, 0, 8, array.ndim]) + shape + array.tobytes()
+            if gzipped:
+                (folder / f"{name}.gz").write_bytes(gzip.compress(data))
+            else:
+                (folder / name).write_bytes(data)
     return folder

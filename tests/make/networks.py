@@ -183,7 +183,10 @@ def _spread(node: Node, edges: list[Edge], density: float) -> float:
 def _links_between(
     rng: np.random.Generator, chip: Chip, nodes: list[Node], recurrent: bool
 ) -> list[Link]:
-    """Edges of each source with one physical delay. The last population is the output: no source."""
+    """The edges of each source have one physical delay.
+
+    The last population is the output, and feeds nothing.
+    """
     links = []
     for source in nodes[:-1]:
         short = rng.random() < 0.8

@@ -1,4 +1,7 @@
-"""Random PIM macros, layers and images: every effect on, every geometry legal; one generator, so that a case has a number."""
+"""Random PIM macros, layers and images: every effect on, every geometry legal.
+
+All draws of a case come from one generator, so a seed names a case.
+"""
 
 from math import prod
 
@@ -59,10 +62,8 @@ def random_params(rng: np.random.Generator, *, columns: int = 48, rows: int = 32
     """A macro of up to ``columns`` columns and ``rows`` rows."""
     layout = str(rng.choice(LAYOUTS))
     weight_bits, pixel_bits = int(rng.integers(2, 9)), int(rng.integers(1, 9))
-    width, height = (
-        int(rng.integers(max(16, columns // 3), columns + 1)),
-        int(rng.integers(8, rows + 1)),
-    )
+    width = int(rng.integers(max(16, columns // 3), columns + 1))
+    height = int(rng.integers(8, rows + 1))
     units = width // weight_bits * (1 if layout == "merged" else weight_bits)
     together = divisors(height, height)
     return PimParams(
@@ -108,11 +109,14 @@ def random_layer(
     channels: int | None = None,
     stuck: float = 0.03,
 ) -> PimLayer:
-    """A layer that fills its macro at random, with every table and setting drawn; gains near 1 and shifts near the range of v, mostly."""
+    """A layer that fills its macro at random, with every table and setting drawn.
+
+    Most gains are near 1, and most shifts near the range of v. ``stuck`` is the share of cells
+    stuck at 0, and of those stuck at 1.
+    """
     p = params or random_params(rng)
-    window = window or random_window(
-        rng, max(1, p.rows // int(rng.integers(1, 4)))
-    )  # few rows leave room for several passes
+    if window is None:  # a window of few rows leaves room for several passes
+        window = random_window(rng, max(1, p.rows // int(rng.integers(1, 4))))
     passes = p.groups // -(-window.rows // p.active_rows)
     channels = channels or int(rng.integers(1, min(passes, 3) * p.capacity + 1))
     half = 1 << (p.weight_bits - 1)
@@ -143,9 +147,10 @@ def random_layer(
 
 
 def _spread(
-    rng: np.random.Generator, all_: tuple[int, int], near: tuple[int, int], size: tuple[int, int]
+    rng: np.random.Generator, whole: tuple[int, int], near: tuple[int, int], size: tuple[int, int]
 ) -> np.ndarray:
-    return np.where(rng.random(size) < 0.8, rng.integers(*near, size), rng.integers(*all_, size))
+    """Four values of five in the range ``near``, the others in ``whole``."""
+    return np.where(rng.random(size) < 0.8, rng.integers(*near, size), rng.integers(*whole, size))
 
 
 def random_images(rng: np.random.Generator, layer: PimLayer, count: int) -> np.ndarray:
@@ -171,8 +176,11 @@ def pim_network(
     sigma: int = 200,
     layer: PimLayer | None = None,
 ) -> Network:
-    """5 spike lines and a PIM layer onto the same neurons, which feed 3. Without a layer: a convolution of 6 x 6 pixels, 2 channels of
-    4 x 4, with which CHIP holds the network."""
+    """5 spike lines and a PIM layer onto the same neurons, which feed 3 others.
+
+    The default layer is a convolution of 6 x 6 pixels into 2 channels of 4 x 4. With it the network
+    fits on CHIP.
+    """
     layer = layer or PimLayer.make(
         SMALL,
         PimWindow.make((1, 6, 6), (3, 3)),
@@ -198,11 +206,11 @@ def pim_network(
         rectify=rng.random(size) < 0.2,
     )
     out = Population.make("out", 3, start=1, weight_bits=4, v_th=6)
+    from_lines = rng.integers(-8, 8, (5, size)).astype(np.int32)
+    to_out = rng.integers(-6, 8, (size, 3)).astype(np.int32)
     edges = (
-        Edge(
-            source="lines", target="first", weights=rng.integers(-8, 8, (5, size)).astype(np.int32)
-        ),
-        Edge(source="first", target="out", weights=rng.integers(-6, 8, (size, 3)).astype(np.int32)),
+        Edge(source="lines", target="first", weights=from_lines),
+        Edge(source="first", target="out", weights=to_out),
     )
     return Network(
         name="pim",
@@ -217,9 +225,7 @@ def pim_network(
 
 def pim_stimulus(rng: np.random.Generator, network: Network, samples: int) -> Stimulus:
     """Random lines and images for :func:`pim_network`."""
-    images = rng.integers(
-        0, network.pim.head.pixel_max + 1, (samples, network.pim.head.pixels)
-    ).astype(np.uint8)
-    return Stimulus.pack(
-        {"lines": rng.integers(0, 2, (samples, network.steps, 5))}, None, {"pixels": images}
-    )
+    head = network.pim.head
+    images = rng.integers(0, head.pixel_max + 1, (samples, head.pixels)).astype(np.uint8)
+    lines = rng.integers(0, 2, (samples, network.steps, 5))
+    return Stimulus.pack({"lines": lines}, None, {"pixels": images})

@@ -1,4 +1,7 @@
-"""RANC sets for tests, independent of the importer: a writer of the format and a scalar model, both from the format's description alone."""
+"""RANC sets for tests: a writer of the format, and a scalar model.
+
+Both were made from the description of the format alone, and are independent of the importer.
+"""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -6,6 +9,11 @@ from pathlib import Path
 from random import Random
 
 Place = tuple[int, int]
+
+
+def bits(value: int, count: int) -> str:
+    """``value`` as ``count`` binary digits, in two's complement."""
+    return format(value % (1 << count), f"0{count}b") if count else ""
 
 
 @dataclass
@@ -24,10 +32,34 @@ class Neuron:
     linear: bool = False
     delay: int = 0
 
+    def step(self, v: int, weights: list[int]) -> tuple[bool, int]:
+        """Spike and potential after a tick in which axons with these weights are active."""
+        v += sum(weights) + self.leak
+        if v >= self.threshold:
+            return True, v - self.threshold if self.linear else self.reset
+        if v < self.low:
+            return False, v - self.low if self.linear else -self.reset
+        return False, v
+
+    def line(self, place: Place, width: int) -> str:
+        """The neuron's line in the file of the core at ``place``; axons are ``width`` bits."""
+        values = [self.v, self.reset, *self.weights, self.leak, self.threshold, self.low]
+        way = [self.goes[0] - place[0], self.goes[1] - place[1]]
+        return "".join(
+            [
+                *(str(int(connected)) for connected in reversed(self.connected)),
+                *(bits(value, 9) for value in values),
+                str(int(self.linear)),
+                *(bits(distance, 9) for distance in way),
+                bits(self.axon, width),
+                bits(self.delay, 4),
+            ]
+        )
+
 
 @dataclass
 class RancSet:
-    """A mesh, its packets [(core, axon, delay)] of each tick, and how many ticks run."""
+    """A mesh, its packets (core, axon, delay) of each tick, and the number of ticks."""
 
     axons: int
     grid: Place
@@ -38,88 +70,63 @@ class RancSet:
     ticks: int
     outputs: list[set[int]] = field(default_factory=list)
     traces: list[dict[tuple[Place, int], tuple[bool, int]]] = field(default_factory=list)
-    """of each tick, of each neuron: spike and potential after it"""
+    """Of each tick and neuron: spike, and the potential after it."""
 
     def run(self) -> "RancSet":
         """Fill ``outputs`` and ``traces``, one neuron and one axon at a time."""
         pending: dict[int, set[tuple[Place, int]]] = defaultdict(set)
-        for tick, some in enumerate(self.packets):
-            for place, axon, delay in some:
+        for tick, packets in enumerate(self.packets):
+            for place, axon, delay in packets:
                 pending[tick + 1 + delay].add((place, axon))
         potential = {
-            (place, i): n.v for place, some in self.cores.items() for i, n in enumerate(some)
+            (place, i): neuron.v
+            for place, neurons in self.cores.items()
+            for i, neuron in enumerate(neurons)
         }
         for tick in range(self.ticks):
             out, states = set(), {}
-            for place, some in self.cores.items():
-                for i, n in enumerate(some):
-                    v = potential[place, i]
-                    for axon in range(self.axons):
-                        if n.connected[axon] and (place, axon) in pending[tick]:
-                            v += n.weights[self.types[place][axon]]
-                    v += n.leak
-                    spike = v >= n.threshold
-                    if spike:
-                        v = v - n.threshold if n.linear else n.reset
-                        if n.goes == self.output:
-                            out.add(n.axon)
-                        else:
-                            pending[tick + 1 + n.delay].add((n.goes, n.axon))
-                    elif v < n.low:
-                        v = v - n.low if n.linear else -n.reset
-                    potential[place, i] = v
-                    states[place, i] = (spike, v)
+            for (place, i), before in potential.items():
+                n = self.cores[place][i]
+                spike, v = n.step(before, self._weights(place, n, pending[tick]))
+                if spike and n.goes == self.output:
+                    out.add(n.axon)
+                elif spike:
+                    pending[tick + 1 + n.delay].add((n.goes, n.axon))
+                potential[place, i] = v
+                states[place, i] = (spike, v)
             self.outputs.append(out)
             self.traces.append(states)
         return self
 
+    def _weights(self, place: Place, neuron: Neuron, active: set[tuple[Place, int]]) -> list[int]:
+        """The weights of the neuron's active axons."""
+        axons = [a for a in range(self.axons) if neuron.connected[a] and (place, a) in active]
+        return [neuron.weights[self.types[place][axon]] for axon in axons]
+
     def write(self, folder: Path, first: int = 0, digits: int = 3) -> Path:
-        """All files; expected outputs from tick ``first``."""
+        """Write all files; the expected outputs begin with tick ``first``."""
         folder.mkdir(parents=True, exist_ok=True)
-        width = (
-            max(1, self.axons).bit_length()
-            if self.axons & (self.axons - 1)
-            else self.axons.bit_length() - 1
-        )
-
-        def bits(value: int, count: int) -> str:
-            return format(value % (1 << count), f"0{count}b") if count else ""
-
-        for place, some in self.cores.items():
-            number = place[0] + self.grid[0] * place[1]
-            lines = []
-            for n in some:
-                fields = [n.v, n.reset, *n.weights, n.leak, n.threshold, n.low]
-                lines.append(
-                    "".join(str(int(c)) for c in reversed(n.connected))
-                    + "".join(bits(f, 9) for f in fields)
-                    + str(int(n.linear))
-                    + bits(n.goes[0] - place[0], 9)
-                    + bits(n.goes[1] - place[1], 9)
-                    + bits(n.axon, width)
-                    + bits(n.delay, 4)
-                )
-            (folder / f"csram_{number:0{digits}d}.mem").write_text(
-                "/* a core\n 0101 */\n" + "\n".join(lines)
-            )
-            (folder / f"tc_{number:0{digits}d}.mem").write_text(
-                "\n".join(bits(t, 2) for t in self.types[place]) + "\n"
-            )
+        power = self.axons & (self.axons - 1) == 0
+        width = self.axons.bit_length() - 1 if power else max(1, self.axons).bit_length()
+        for place, neurons in self.cores.items():
+            number = f"{place[0] + self.grid[0] * place[1]:0{digits}d}"
+            lines = "\n".join(neuron.line(place, width) for neuron in neurons)
+            types = "\n".join(bits(kind, 2) for kind in self.types[place])
+            (folder / f"csram_{number}.mem").write_text(f"/* a core\n 0101 */\n{lines}")
+            (folder / f"tc_{number}.mem").write_text(f"{types}\n")
         packets = [
-            bits(p[0], 9) + bits(p[1], 9) + bits(a, width) + bits(d, 4)
-            for some in self.packets
-            for p, a, d in some
+            bits(place[0], 9) + bits(place[1], 9) + bits(axon, width) + bits(delay, 4)
+            for tick in self.packets
+            for place, axon, delay in tick
         ]
+        outputs = self.outputs[first:]
+        correct = [bits(axon, width) for tick in outputs for axon in sorted(tick)]
+        counts = [str(len(tick)) for tick in self.packets]
         (folder / "tb_input.txt").write_text("\n".join(packets) + "\n")
-        (folder / "tb_num_inputs.txt").write_text(
-            "\n".join(str(len(some)) for some in self.packets)
-        )
-        (folder / "tb_correct.txt").write_text(
-            "\n".join(bits(a, width) for some in self.outputs[first:] for a in sorted(some))
-        )
-        (folder / "tb_num_outputs.txt").write_text(
-            "\n".join(str(len(some)) for some in self.outputs[first:]) + "\n"
-        )
+        (folder / "tb_num_inputs.txt").write_text("\n".join(counts))
+        (folder / "tb_correct.txt").write_text("\n".join(correct))
+        counts = [str(len(tick)) for tick in outputs]
+        (folder / "tb_num_outputs.txt").write_text("\n".join(counts) + "\n")
         return folder
 
 
@@ -133,9 +140,10 @@ def random_set(
     loops: bool = True,
     one_source: bool = False,
 ) -> RancSet:
-    """A random mesh of 3 x 2: spikes go to later cores, the output bus or, with ``loops`` and a delay, to the neuron's own core.
+    """A random mesh of 3 x 2, already run.
 
-    Axons are shared by chance unless ``one_source``. Everything that a line can say is drawn.
+    Spikes go to later cores, to the output bus, or, with ``loops`` and a delay, to the neuron's own
+    core. Axons are shared by chance unless ``one_source``. Everything that a line can say is drawn.
     """
     rng = Random(seed)
     grid, output = (3, 2), (2, 1)

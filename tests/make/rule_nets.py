@@ -1,4 +1,4 @@
-"""What the tests of several rules share: small MNIST, and a small chip of 32 pages on which their nets run."""
+"""What the tests of several learning rules share: a small MNIST and a small chip for their nets."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,19 +26,17 @@ CHIP = PRESETS["tiny"].replace(axons=128, columns=1024, lanes=32, extension=8, p
 
 
 def small_mnist(side: int, factor: int, train: int = 2000, test: int = 500) -> Dataset:
-    """The embedded images: the ``side`` x ``side`` blocks in the middle, of ``factor`` x ``factor`` pixels, each their mean."""
+    """The middle of the embedded images, of ``side`` x ``side`` pixels.
+
+    Each pixel is the mean of a block of ``factor`` x ``factor``.
+    """
     whole, edge = load_mnist(), (28 - side * factor) // 2
+    middle = slice(edge, edge + side * factor)
 
     def small(images: np.ndarray, count: int) -> np.ndarray:
-        inner = images[:count].reshape(-1, 28, 28)[
-            :, edge : edge + side * factor, edge : edge + side * factor
-        ]
-        return (
-            inner.reshape(-1, side, factor, side, factor)
-            .mean((2, 4))
-            .astype(np.uint8)
-            .reshape(-1, side**2)
-        )
+        inner = images[:count].reshape(-1, 28, 28)[:, middle, middle]
+        blocks = inner.reshape(-1, side, factor, side, factor)
+        return blocks.mean((2, 4)).astype(np.uint8).reshape(-1, side**2)
 
     return replace(
         whole,
@@ -52,15 +50,13 @@ def small_mnist(side: int, factor: int, train: int = 2000, test: int = 500) -> D
 def check_same_bits(
     train: Callable[..., Network], config: LoopConfig, data: Dataset, folder: Path
 ) -> Network:
-    """Two trainings on 300 images, the second with a checkpoint, and one that starts from its end give one net; another seed another."""
-    few, kept = (
-        replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300]),
-        folder / "kept",
-    )
-    nets = [
-        train(config, few, checkpoint=checkpoint, progress=False)
-        for checkpoint in (None, kept, kept)
-    ]
+    """Training on 300 images gives the same net without a checkpoint, with one, and from its end.
+
+    Another seed gives another net. Returns the net.
+    """
+    few = replace(data, train_images=data.train_images[:300], train_labels=data.train_labels[:300])
+    kept = folder / "kept"
+    nets = [train(config, few, checkpoint=path, progress=False) for path in (None, kept, kept)]
     assert len({net.sha256() for net in nets}) == 1
     assert train(replace(config, seed=1), few, progress=False).sha256() != nets[0].sha256()
     return nets[0]
@@ -74,32 +70,35 @@ def check_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The command line of a rule exits 2 with a sentence that begins with ``message``, and writes nothing."""
+    """The command line of a rule exits 2 with a sentence, which begins with ``message``.
+
+    It writes nothing.
+    """
     monkeypatch.setattr("sys.argv", ["train", "--out", str(folder / "net.safetensors"), *words])
     with pytest.raises(SystemExit) as stopped:
         module.main()
-    assert (
-        stopped.value.code == 2
-        and capsys.readouterr().err.startswith(message)
-        and not list(folder.iterdir())
-    )
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith(message)
+    assert not list(folder.iterdir())
 
 
 def compare_on_rtl(network: Network, images: np.ndarray) -> Result:
-    """Golden, pysim and the Verilated chip on ``images``, encoded as the network's metadata say, which must be equal throughout."""
+    """Compare golden, pysim and the Verilated chip on ``images``; all must be equal.
+
+    The images are encoded as the network's metadata say.
+    """
     spikes = Encoder(**network.metadata["encoder"])(images)
-    bundle, options = (
-        compile_program(network, CHIP),
-        {"verilator": {"options": Options(optimise=False)}},
-    )
+    stimulus = Stimulus.pack({network.inputs[0].name: spikes})
+    bundle = compile_program(network, CHIP)
+    options = {"verilator": {"options": Options(optimise=False)}}
     result = compare(
         network,
-        Stimulus.pack({network.inputs[0].name: spikes}),
+        stimulus,
         ["golden", "pysim", "verilator"],
         lambda name: open_backend(name, network, bundle, **options.get(name, {})),
     )
-    assert result.failures() == [] and result.cycles_measured == result.cycles_predicted > 0
-    assert result.neuron_ticks == len(images) * network.steps * sum(
-        p.size for p in network.populations
-    )
+    neurons = sum(p.size for p in network.populations)
+    assert result.failures() == []
+    assert result.cycles_measured == result.cycles_predicted > 0
+    assert result.neuron_ticks == len(images) * network.steps * neurons
     return result

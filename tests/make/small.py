@@ -1,4 +1,4 @@
-"""Small networks by hand: five neurons whose every value a test can see, and neurons that fire without any input."""
+"""Small networks by hand: one of five neurons, and one that fires without any input."""
 
 from typing import Any
 
@@ -19,44 +19,37 @@ def network(
     out: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Network:
-    """3 input lines, 3 hidden neurons of 4 bits at start 0, 2 output neurons of 4 bits at start 1."""
-    return Network(
-        **{
-            "name": "small",
-            "inputs": (Input(name="x", size=3),),
-            "steps": steps,
-            "output": "out",
-            "membrane_bits": 12,
-            "populations": (
-                Population.make("hid", 3, **{"weight_bits": 4, "v_th": 3, **(hidden or {})}),
-                Population.make(
-                    "out", 2, **{"weight_bits": 4, "v_th": 2, "start": 1, **(out or {})}
-                ),
-            ),
-            "edges": (
-                Edge(
-                    source="x",
-                    target="hid",
-                    weights=np.array([[3, 1, -2], [0, 2, 7], [-8, 0, 1]], np.int32),
-                ),
-                Edge(
-                    source="hid",
-                    target="out",
-                    weights=np.array([[1, 0], [2, -3], [0, 2]], np.int32),
-                ),
-            ),
-            **changes,
-        }
-    )
+    """3 input lines, 3 hidden neurons at start 0, 2 output neurons at start 1; weights of 4 bits.
+
+    ``hidden``, ``out`` and ``changes`` replace parameters of the populations and of the network.
+    """
+    hidden = {"weight_bits": 4, "v_th": 3, **(hidden or {})}
+    out = {"weight_bits": 4, "v_th": 2, "start": 1, **(out or {})}
+    to_hidden = np.array([[3, 1, -2], [0, 2, 7], [-8, 0, 1]], np.int32)
+    to_out = np.array([[1, 0], [2, -3], [0, 2]], np.int32)
+    parts: dict[str, Any] = {
+        "name": "small",
+        "inputs": (Input(name="x", size=3),),
+        "steps": steps,
+        "output": "out",
+        "membrane_bits": 12,
+        "populations": (Population.make("hid", 3, **hidden), Population.make("out", 2, **out)),
+        "edges": (
+            Edge(source="x", target="hid", weights=to_hidden),
+            Edge(source="hid", target="out", weights=to_out),
+        ),
+    }
+    return Network(**{**parts, **changes})
 
 
 SPONTANEOUS_STEPS = 6
 
 
 def spontaneous_network(rng: np.random.Generator, size: int, inputs: bool) -> Network:
-    """A network whose first population fires by its bias alone: on a small chip some parts have no input.
+    """A network whose first population fires by its bias alone.
 
-    ``size`` clock neurons feed as many hidden ones, and these the output; an input of 5 lines, if any, feeds the hidden ones.
+    On a small chip some parts of it have no input. ``size`` clock neurons feed as many hidden ones,
+    and these the output. ``inputs`` adds an input of 5 lines to the hidden ones.
     """
 
     def edge(source: str, target: str, lines: int) -> Edge:
@@ -85,7 +78,7 @@ def spontaneous_network(rng: np.random.Generator, size: int, inputs: bool) -> Ne
 
 def spontaneous_stimulus(rng: np.random.Generator, inputs: bool, samples: int) -> Stimulus:
     """Random spikes, or none where the network has no input."""
-    spikes = (
-        {"x": rng.integers(0, 2, (samples, SPONTANEOUS_STEPS, 5), dtype=np.uint8)} if inputs else {}
-    )
-    return Stimulus.pack(spikes, count=samples)
+    if not inputs:
+        return Stimulus.pack({}, count=samples)
+    shape = (samples, SPONTANEOUS_STEPS, 5)
+    return Stimulus.pack({"x": rng.integers(0, 2, shape, dtype=np.uint8)}, count=samples)

@@ -1,7 +1,8 @@
-"""The four-spike LeNet of Zou et al. on many cores: golden, pysim and RTL do the same, over the embedded test images.
+"""The four-spike LeNet of Zou et al. on many cores: golden, pysim and RTL agree on the test images.
 
-On the paper's core its 225 parts go through the load port, each into the bank at rest while another runs. With its first layer on the
-chip too, from bit planes of the pixels, it is 283 parts of wide cores.
+On the paper's core its 225 parts go through the load port. Each is loaded into the bank at rest
+while another part runs. With its first layer on the chip too, from bit planes of the pixels, the
+net is 283 parts of wide cores.
 """
 
 from pathlib import Path
@@ -35,8 +36,10 @@ def test_every_spike_and_membrane(chip: str, cores: int, samples: int, tmp_path:
     names = ["golden", "pysim", "verilator"]
     result = compare(network, stimulus, names, lambda name: open_backend(name, network, program))
     print(
-        f"{chip}: {result.neuron_ticks:,} neuron-ticks compared in each of {len(result.pairs)} pairs, {result.different} different; "
-        f"cycles predicted {result.cycles_predicted:,}, measured {result.cycles_measured:,}; SOPs {result.sops:,}"
+        f"{chip}: {result.neuron_ticks:,} neuron-ticks compared in each of "
+        f"{len(result.pairs)} pairs, {result.different} different; "
+        f"cycles predicted {result.cycles_predicted:,}, measured {result.cycles_measured:,}; "
+        f"SOPs {result.sops:,}"
     )
     assert result.neuron_ticks == samples * sum(p.size for p in network.populations)
     assert not result.failures()
@@ -57,7 +60,8 @@ def test_every_layer_on_the_chip() -> None:
         lambda name: open_backend(name, network, program),
     )
     print(
-        f"{result.neuron_ticks:,} neuron-ticks compared in each of {len(result.pairs)} pairs, {result.different} different"
+        f"{result.neuron_ticks:,} neuron-ticks compared in each of "
+        f"{len(result.pairs)} pairs, {result.different} different"
     )
     assert result.neuron_ticks == samples * sum(p.size for p in network.populations)
     assert not result.failures()
@@ -72,7 +76,8 @@ def test_the_clock_of_hundreds_of_loads_is_the_schedule_s(tmp_path: Path) -> Non
     with PingPong(program, batch=10) as chip:
         chip.run(stimulus)
         print(
-            f"{len(plan.turns)} turns of {len(program.parts)} parts, 10 samples a load: {chip.clock:,} cycles, "
-            f"{plan.total + pauses(program, plan):,} predicted; loads {plan.loading:,}, hidden {plan.hidden:,}"
+            f"{len(plan.turns)} turns of {len(program.parts)} parts, 10 samples a load: "
+            f"{chip.clock:,} cycles, {plan.total + pauses(program, plan):,} predicted; "
+            f"loads {plan.loading:,}, hidden {plan.hidden:,}"
         )
         assert chip.clock == plan.total + pauses(program, plan)

@@ -1,4 +1,4 @@
-"""The trained MNIST net whose first layer is a PIM macro, on 1,000 images: every code, current, spike and membrane."""
+"""The MNIST net with a PIM first layer on 1,000 images: every code, current, spike and membrane."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ CHIP = Chip(axons=1152, columns=1152, lanes=16, delay_max=2, refractory_bits=0, 
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory):
-    """The net, and the images it was not trained on if there are any, else of those embedded."""
+    """The net and its stimulus: images it was not trained on if there are any, else embedded."""
     return write_pretrained("pim-mnist", None, IMAGES, tmp_path_factory.mktemp("pim"))
 
 
@@ -32,9 +32,8 @@ def test_every_code(net) -> None:
     model.close()
     assert ours.codes.size == IMAGES * layer.conversions
     for other in (chip, want):
-        assert np.array_equal(ours.codes, other.codes) and np.array_equal(
-            ours.currents, other.currents
-        )
+        assert np.array_equal(ours.codes, other.codes)
+        assert np.array_equal(ours.currents, other.currents)
 
 
 @pytest.mark.slow
@@ -51,7 +50,5 @@ def test_every_current_spike_and_membrane(net) -> None:
     )
     assert result.failures() == []
     assert result.total("pim_cycles", "pysim") == result.total("pim_cycles", "verilator") > 0
-    assert (
-        result.pairs[1].currents == IMAGES * 1152
-        and result.pairs[1].neuron_ticks == IMAGES * 1674 * 5
-    )
+    assert result.pairs[1].currents == IMAGES * 1152
+    assert result.pairs[1].neuron_ticks == IMAGES * 1674 * 5
