@@ -1,4 +1,4 @@
-"""What the docs show works: code blocks and the example run, commands and their options exist, the site builds."""
+"""What the docs show works: code runs, commands and their options exist, the site builds."""
 
 import os
 import re
@@ -44,13 +44,11 @@ def test_every_block_is_executed_somewhere() -> None:
 def test_blocks_of_the_page_run_with_the_fixture(tmp_path: Path) -> None:
     """As a user's test file with the conftest.py that the page names."""
     page = ROOT / "docs" / "api.md"
-    (tmp_path / "conftest.py").write_text(
-        re.search(r"`(pytest_plugins = .*?)`", page.read_text())[1] + "\n"
-    )
+    plugin = re.search(r"`(pytest_plugins = .*?)`", page.read_text())[1]
+    (tmp_path / "conftest.py").write_text(f"{plugin}\n")
     (tmp_path / "test_api.py").write_text("\n".join(blocks(page)))
-    assert "1 passed" in run(
-        tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_api.py"
-    )
+    printed = run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_api.py")
+    assert "1 passed" in printed
 
 
 def test_names_of_the_page_are_the_public_names() -> None:
@@ -74,21 +72,11 @@ def test_the_example_goes_from_snntorch_to_equal_rtl(tmp_path: Path) -> None:
         "snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'"
     )
     out = run(tmp_path, ROOT / "examples" / "snntorch_to_rtl.py")
-    assert (
-        len(
-            re.findall(
-                r"neuron-ticks compared, 0 different; [\d,]+ counter values compared, 0 different",
-                out,
-            )
-        )
-        == 2
-    )
+    equal = r"neuron-ticks compared, 0 different; [\d,]+ counter values compared, 0 different"
+    assert len(re.findall(equal, out)) == 2
     scores = re.search(r"snnTorch ([\d.]+)%, integer ([\d.]+)%, RTL ([\d.]+)%", out).groups()
-    assert (
-        float(scores[0]) > 50
-        and abs(float(scores[0]) - float(scores[1])) < 8
-        and scores[1] == scores[2]
-    )
+    theirs, integer, rtl = map(float, scores)
+    assert theirs > 50 and abs(theirs - integer) < 8 and integer == rtl
 
 
 def commands() -> list[tuple[str, str]]:
@@ -104,20 +92,15 @@ def unknown(line: str) -> list[str]:
     """Words of a command that the command line does not know."""
     command: Any = typer.main.get_command(app)
     wrong: list[str] = []
-    for word in shlex.split(
-        line.partition("  ")[0].replace("|", " ").replace("[", " ").replace("]", " "), comments=True
-    ):
+    text = re.sub(r"[|\[\]]", " ", line.partition("  ")[0])
+    for word in shlex.split(text, comments=True):
         if getattr(command, "commands", None):
             if word not in command.commands:
                 return [word]
             command = command.commands[word]
         elif word.startswith("-") and not re.fullmatch(r"-?[\d.]+", word):
-            known = {
-                option
-                for parameter in command.params
-                for option in (*parameter.opts, *parameter.secondary_opts)
-            }
-            wrong += [word] if word not in known | {"--help"} else []
+            options = [(*p.opts, *p.secondary_opts) for p in command.params]
+            wrong += [word] if word not in {"--help", *sum(options, ())} else []
     return wrong
 
 
@@ -143,8 +126,8 @@ def test_a_wrong_command_is_seen(line: str, words: list[str]) -> None:
 
 def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'spikeloop[docs]'")
-    run(ROOT, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site")
-    assert all((tmp_path / "site" / page.with_suffix(".html").name).is_file() for page in PAGES[1:])
-    assert not re.search(
-        r"(src|href)=\"https?://[^\"]*\.(css|js)", (tmp_path / "site" / "index.html").read_text()
-    )
+    site = tmp_path / "site"
+    run(ROOT, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", site)
+    assert all((site / page.with_suffix(".html").name).is_file() for page in PAGES[1:])
+    elsewhere = r"(src|href)=\"https?://[^\"]*\.(css|js)"
+    assert not re.search(elsewhere, (site / "index.html").read_text())

@@ -1,4 +1,4 @@
-"""The house stands: who may import whom, and what no tracked file may name."""
+"""The house stands: rooms and files, imports between them, and what no tracked file may name."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 PACKAGES = ("pysim", "golden", "hdl", "cosim")
 
-# package -> places of ours it may import, itself apart
+# Package -> the places it may import besides itself.
 ARROWS = {
     "pysim": (),
     "golden": ("pysim.common", "pysim.network", "pysim.pim"),
@@ -20,7 +20,7 @@ ARROWS = {
     "cosim": ("pysim", "golden", "hdl"),
 }
 
-# Libraries that would break the layers: pysim runs without torch and Amaranth, the RTL without torch.
+# Libraries that would break the layers: pysim runs without torch and Amaranth, hdl without torch.
 FOREIGN = {
     "pysim": ("torch", "amaranth"),
     "hdl": ("torch", "cocotb"),
@@ -40,7 +40,7 @@ def name_of(path: object) -> str:
     return str(path.relative_to(ROOT)) if isinstance(path, Path) else ""
 
 
-# -- R1 to R5: rooms ---------------------------------------------------------------------------
+# -- R1, R2, R4, R5: rooms (R3 and R6: test_rules.py) --------------------------------------------
 
 
 def rooms(page: str) -> list[str]:
@@ -60,7 +60,7 @@ def files_without_a_place(paths: list[str], places: list[str]) -> list[str]:
 
 
 def downward(sources: dict[str, str], places: list[str]) -> list[str]:
-    """Imports that do not lead to a place above: "from -> to". ``sources``: path to text."""
+    """Imports that lead to a place below: "from -> to". ``sources``: text by path."""
     wrong = []
     for path, text in sources.items():
         here = place_of(path, places)
@@ -109,9 +109,9 @@ def files(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
 def test_a_folder_has_three_to_nine_files(folder: Path) -> None:
-    """Those of the tests mirror the source tree, and a folder of folders has doors: fewer will do."""
-    whole = not any((p / "__init__.py").exists() for p in folder.iterdir())
-    least = 3 if whole and ROOT / "tests" not in folder.parents else 1
+    """Fewer will do with sub-folders, and in the tests, which mirror the source tree."""
+    has_rooms = any((p / "__init__.py").exists() for p in folder.iterdir())
+    least = 1 if has_rooms or ROOT / "tests" in folder.parents else 3
     assert least <= len(files(folder)) <= 9, files(folder)
 
 
@@ -246,7 +246,7 @@ def test_hdl_has_no_deferred_annotations() -> None:
 
 
 def tracked() -> list[Path]:
-    """Text files of the repository that git tracks; the test is skipped in an unpacked source archive."""
+    """The text files that git tracks. In an unpacked source archive the test is skipped."""
     listing = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     )

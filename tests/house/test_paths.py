@@ -1,8 +1,9 @@
 """Every path and module that a page, a docstring or a comment names exists.
 
-Paths begin with a folder of ours: ``pysim/chip/params.py``, ``tests/house``. Modules are dotted names
-that begin with a package of ours, with a name they define: ``golden.reference.integer.run``. A word in
-capitals stands for any name: ``golden/rules/RULE/train.py``. CHANGELOG.md tells of the past.
+Paths begin with a folder of ours: ``pysim/chip/params.py``, ``tests/house``. Modules are dotted
+names that begin with a package of ours, perhaps with a name they define:
+``golden.reference.integer.run``. A word in capitals stands for any name:
+``golden/rules/RULE/train.py``. CHANGELOG.md tells of the past.
 """
 
 import ast
