@@ -20,7 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from spikeloop.cosim.audit.verilog import yosys
+from spikeloop.cosim.audit.yosys import yosys
 from spikeloop.cosim.board.virtual import compile_board
 from spikeloop.cosim.provenance import code
 from spikeloop.cosim.verilator.build import hdl_key, recipe

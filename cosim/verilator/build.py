@@ -1,7 +1,7 @@
 """Builds: generated Verilog to a shared library of Verilated RTL and native harness, cached.
 
-The key of a build is the SHA-256 of everything that goes into it: parameters, sources of ours (by the
-import graph), flags, versions of the tools, and the processor, which ``-march=native`` means.
+The key of a build is the SHA-256 of everything that goes into it: parameters, our sources (by the
+import graph), flags, versions of the tools, and the processor that ``-march=native`` compiles for.
 The simulator's runtime is compiled once per toolchain and set of options.
 """
 

@@ -1,9 +1,9 @@
 """The build cache: one folder per kept entry, made once, digested, and verified when it is opened.
 
 An entry is a folder ``KIND-KEY`` in :func:`cache_folder`. Its builder fills a temporary folder
-``.KIND-KEY-XXXX``, writes the SHA-256 of every file into it, and renames it. An entry whose files are
-not exactly those of its digest is made again. Builders of one entry wait for each other at the file
-``KIND-KEY.lock``. What a killed builder left is removed before the next build.
+``.KIND-KEY-XXXX``, writes the SHA-256 of every file into it, and renames it. An entry whose files
+are not exactly those of its digest is made again. Builders of one entry wait for each other at the
+file ``KIND-KEY.lock``. What a killed builder left is removed before the next build.
 
 Builds take minutes. Each reports its stages to the callback of :func:`on_progress`.
 """
@@ -73,12 +73,12 @@ def stage(text: str) -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """Where builds live: ``spikeloop`` in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
+    """The folder ``spikeloop`` in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeloop"
 
 
 def cached(name: str, make: Callable[[Path], object]) -> Path:
-    """The entry ``name`` of the cache, filled by ``make(temporary folder)`` unless a whole one is there.
+    """The entry ``name`` of the cache. If there is no whole one, ``make(temporary folder)`` fills it.
 
     InputError if the cache cannot be written. Errors of ``make`` pass, and leave nothing behind.
     """
@@ -202,7 +202,7 @@ def _remove(path: Path) -> None:
 def _locked(cache: Path, name: str, *, wait: bool = True) -> Iterator[None]:
     """Hold the lock of an entry. BlockingIOError if another builder has it and ``wait`` is False.
 
-    The holder removes the lock's file. Who waited for a file that was removed asks anew.
+    The holder removes the lock's file. A builder that waited for a removed file asks anew.
     """
     path = cache / f"{name}.lock"
     file = _lock_file(path, name, wait)

@@ -6,7 +6,9 @@ import pytest
 import typer
 
 from spikeloop.cosim.audit import verilog as module
-from spikeloop.cosim.audit.verilog import Check, audit, normalise, yosys
+from spikeloop.cosim.audit.text import normalise
+from spikeloop.cosim.audit.verilog import Check, audit
+from spikeloop.cosim.audit.yosys import yosys
 from spikeloop.hdl.core import neuron
 from spikeloop.hdl.verilog import generate
 from spikeloop.pysim.chip.params import PRESETS

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -243,6 +244,35 @@ def test_what_a_killed_builder_left_is_swept(folder: Path, killed: list[str], na
     assert [path.name for path in folder.iterdir()] == [name]
 
 
+def test_a_lock_that_nobody_holds_is_swept(folder: Path) -> None:
+    """Of a builder killed between its lock and its folder."""
+    folder.mkdir()
+    (folder / "other-4567.lock").touch()
+    cached(NAME, Maker())
+    assert [path.name for path in folder.iterdir()] == [NAME]
+
+
+def test_who_waited_for_a_removed_lock_holds_a_new_one(folder: Path) -> None:
+    folder.mkdir()
+    entered, leave = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with cache._locked(folder, NAME):
+            entered.set()
+            leave.wait(10)
+
+    waiter = threading.Thread(target=wait)
+    with cache._locked(folder, NAME):
+        waiter.start()
+        assert not entered.wait(0.3)
+    assert entered.wait(10)
+    with pytest.raises(BlockingIOError), cache._locked(folder, NAME, wait=False):
+        pass
+    leave.set()
+    waiter.join()
+    assert list(folder.iterdir()) == []
+
+
 def test_a_living_builder_keeps_its_folder(folder: Path) -> None:
     """A build inside a build sweeps; what is being built stays."""
 
@@ -399,13 +429,16 @@ def test_clear_refuses_names_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_clear_leaves_what_is_being_built(folder: Path) -> None:
+    """A damaged entry is being made again."""
     make = Maker()
+    truncate(cached(NAME, make) / "a.so")
 
-    def outer(temporary: Path) -> None:
-        clear()
+    def again(temporary: Path) -> None:
         make(temporary)
+        assert clear() == 0
+        assert (temporary / "b.log").exists() and (folder / NAME).exists()
 
-    assert (cached(NAME, outer) / "b.log").exists()
+    assert (cached(NAME, again) / "a.so").stat().st_size == 2048
 
 
 # -- progress ----------------------------------------------------------------------------------

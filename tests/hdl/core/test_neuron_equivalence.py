@@ -9,7 +9,7 @@ import pytest
 from amaranth.hdl import DomainRenamer, Module, Signal
 from amaranth.lib import wiring
 
-from spikeloop.cosim.audit.verilog import equivalent
+from spikeloop.cosim.audit.yosys import equivalent
 from spikeloop.hdl.core.neuron import FireStage, NeuronStep
 from spikeloop.hdl.lib.lanes import everywhere
 from spikeloop.pysim.chip.params import Chip

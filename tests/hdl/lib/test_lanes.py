@@ -11,7 +11,7 @@ import pytest
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.sim import Simulator
 
-from spikeloop.cosim.audit.verilog import equivalent
+from spikeloop.cosim.audit.yosys import equivalent
 from spikeloop.hdl.lib.lanes import Lanes, everywhere, lanes_from_bits, total
 
 LANES = 2
