@@ -1,0 +1,1 @@
+"""The load port, and the memories of a core behind it."""
