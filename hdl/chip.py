@@ -7,8 +7,8 @@ from amaranth.hdl import ClockDomain, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeloop.hdl.bus.loadport import request_layout
 from spikeloop.hdl.core.core import Core
-from spikeloop.hdl.core.loadport import request_layout
 from spikeloop.hdl.lib.layout import layout
 from spikeloop.hdl.lib.skid import Skid
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_PIM, CONTROL_TICK, CONTROL_ZERO

@@ -15,10 +15,10 @@ from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, ResetSignal, S
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeloop.hdl.bus.loadport import request_layout
 from spikeloop.hdl.chip import commands, pins
 from spikeloop.hdl.chip import working as working_pin
-from spikeloop.hdl.core.core import members
-from spikeloop.hdl.core.loadport import request_layout
+from spikeloop.hdl.core.ports import members
 from spikeloop.hdl.fabric.fabric import Fabric
 from spikeloop.hdl.fabric.router import in_turn
 from spikeloop.hdl.lib.layout import layout

@@ -1,1 +1,1 @@
-"""One crossbar core: accumulators, neuron step, control, memories, load port."""
+"""One crossbar core: accumulators, neuron step, control, counters, and what wires them."""

@@ -1,109 +1,50 @@
 """The crossbar core: axon ring, scan, accumulate, join, neuron step, events; one tick at a time.
 
-One word (the lanes of a row read) at a time: all events of the tick are accumulated into it, then its neurons are
-updated; after the last word the spikes are scanned and routed. Cycles of a tick: docs/architecture.md, "Cycles". With axon
-extension f the synapse memory holds words of f times the axons, and as many times fewer of them.
+One word (the lanes of a row read) at a time: all events of the tick are accumulated into the word,
+then its neurons are updated. After the last word the spikes are scanned and routed. Cycles of a
+tick: docs/architecture.md, "Cycles". With axon extension f the synapse memory holds words of f
+times the axons, and f times fewer of them.
 
-Everything sleeps unless it works: the domains of STAGES tick only when they are needed (clock gates in simulation and ASIC,
-enables on an FPGA: ``chip.clock_gates``). Whatever a sleeping stage reads is registered in a domain that sleeps too, so that
-nothing wide is evaluated without need. On the core's own clock there is the counter of cycles alone.
+Everything sleeps unless it works: the domains of hdl/core/domains.py tick only when they are
+needed. What a sleeping stage reads is registered in a domain that sleeps too, so that nothing wide
+is evaluated without need. Only the counter of cycles runs on the core's own clock.
 
-Source: Zou et al. 2021, section 2.4 (1,152 x 1,024 core, column strengths, silent axons, axon extension); docs/arithmetic.md.
+Source: Zou et al. 2021, section 2.4 (1,152 x 1,024 core, column strengths, silent axons, axon
+extension); docs/arithmetic.md.
 """
 
-from amaranth.hdl import (
-    Cat,
-    ClockDomain,
-    ClockSignal,
-    DomainRenamer,
-    EnableInserter,
-    Instance,
-    Module,
-    Mux,
-    ResetSignal,
-    Signal,
-)
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, DomainRenamer, EnableInserter, Module, Mux, Signal
+from amaranth.lib import wiring
 
+from spikeloop.hdl.bus.loadport import LoadPort
+from spikeloop.hdl.bus.memories import Memories
 from spikeloop.hdl.core.accumulate import Accumulators, Join
 from spikeloop.hdl.core.control import Controller
-from spikeloop.hdl.core.loadport import LoadPort, request_layout
+from spikeloop.hdl.core.counters import Counters, Tally
+from spikeloop.hdl.core.domains import STAGES, add_domain
 from spikeloop.hdl.core.neuron import NeuronStep
+from spikeloop.hdl.core.ports import members
 from spikeloop.hdl.events.list import EventList
 from spikeloop.hdl.events.ring import AxonRing
 from spikeloop.hdl.events.scanner import Scanner
-from spikeloop.hdl.fabric.router import packet_layout
-from spikeloop.hdl.lib.lanes import total
 from spikeloop.hdl.lib.layout import layout
-from spikeloop.hdl.lib.ram import RAM
 from spikeloop.hdl.lib.skid import Skid
-from spikeloop.hdl.names import CLOCK_GATE_MODULE
 from spikeloop.hdl.pim.driver import SETTINGS, PimDriver
-from spikeloop.pysim.chip.fabric import Mesh
-from spikeloop.pysim.chip.memory_map import COUNTERS, PIM, PIM_COUNTERS, MemoryMap
-from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
+from spikeloop.pysim.chip.memory_map import PIM, PIM_COUNTERS, MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.chip.records import (
     ROUTE_LOCAL,
     ROUTE_OUT,
     ROUTE_PACKET,
-    event_record,
     output_record,
     route_record,
 )
 
-__all__ = ["Core", "STAGES", "members"]
-
-STAGES = {  # domain that sleeps: the memories read in it
-    "control": ("words",),
-    "list": (),
-    "events": ("fanout", "routes", "spikes"),
-    "row": ("synapse",),
-    "acc": (),
-    "join": (),
-    "leak": ("leak", "v", "currents"),
-    "fire": ("fire", "neuron", "bound", "refractory"),
-    "out": (),
-}
-
-
-def members(chip: Chip) -> dict:
-    """The ports of a core."""
-    event, map_ = layout(event_record(chip)), MemoryMap(chip)
-    packets = (
-        {"p": Out(stream.Signature(packet_layout(Mesh(chip.mesh_width, chip.mesh_height), event)))}
-        if chip.derived.cores > 1
-        else {}
-    )
-    return {
-        "i": In(stream.Signature(event)),
-        "o": Out(stream.Signature(layout(output_record(chip)))),
-        **packets,
-        "request": In(stream.Signature(request_layout(map_.address_bits))),
-        "response": Out(stream.Signature(BUS_BITS)),
-        "command": Out(map_.command_bits),
-        "wait": In(1),
-        "tick": In(1),
-        "clear": In(1),
-        "zero": In(1),
-        "busy": Out(1),
-        "taken": Out(1),
-        **({"drive": In(1)} if chip.pim else {}),
-        **{f"count_{name}": Out(64) for name in map_.counters},
-    }
+__all__ = ["Core"]
 
 
 class Core(wiring.Component):
-    """Members
-    -------
-    i: In, stream of events into the axon ring (axon, delay). o: Out, stream of events that leave (address, delay).
-    p: Out, in a mesh: stream of packets to other cores (docs/fabric.md); ``i`` takes events whatever becomes of it.
-    request: In, response: Out, the load port. command: Out, bits written to the control register. wait: In, one is to be taken.
-    tick, clear, zero: In, strobes taken while idle: run a tick, clear state, zero the counters; drive: with a PIM macro, compute the
-        currents of an image. busy: Out. taken: Out, a request or
-        an event from outside is on its way.
-    count_*: Out, 64-bit counters, as the memory map names them.
-    """
+    """One core of a chip. Its members are those of hdl/core/ports.py."""
 
     def __init__(self, chip: Chip):
         self.chip = chip
@@ -113,64 +54,49 @@ class Core(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        chip, d, memories, enable = self.chip, self.chip.derived, self.map.memories, self.enable
-        read_domain = {name: stage for stage, names in STAGES.items() for name in names}
         for stage in STAGES:
-            self._add_domain(m, stage)
+            add_domain(m, stage, self.enable[stage], clock_gates=self.chip.clock_gates)
+        self._parts(m)
+        self._membranes(m)
+        self._tick(m)
+        self._routes(m)
+        self._arrivals(m)
+        self._memory_ports(m)
+        self._count(m)
+        self._wake(m)
+        return m
 
-        def add(name: str, component, domain: str | None = None):
-            """A submodule in a sleeping domain (or, written for them, in several)."""
-            inner = DomainRenamer(domain)(component) if domain else component
-            m.submodules[name] = inner if chip.clock_gates else EnableInserter(enable)(inner)
-            return component
-
-        ring = add("ring", AxonRing(chip, memories["ring"]), "events")
-        events = add("list", EventList(chip), "list")
-        control = add("control", Controller(chip), "control")
-        scanner = add("spike_scanner", Scanner(rows=d.words, bits=chip.lanes), "events")
-        accumulators, join = add("accumulators", Accumulators(chip)), add("join", Join(chip))
-        step = add("step", NeuronStep(chip))
-        saturated, counters = add("saturated", _Tally(chip)), add("counters", _Counters(), "events")
-        port = add("loadport", LoadPort(self.map), "control")
-        few = add(
-            "few", Module()
-        )  # the few registers of sleeping domains that are not part of a component
-        banked = {
-            name: memory.row_bits
-            for name, memory in memories.items()
-            if memory.loaded and chip.banks > 1
-        }
-        beyond = {
-            name: 1 << bits for name, bits in banked.items()
-        }  # rows of bank 0, with those that an address only could name
-        rams = {
-            name: RAM(
-                name,
-                width=memory.width,
-                rows=beyond.get(name, 0) + memory.rows,
-                read_domain=read_domain.get(name, "control"),
-                write_domain="out"
-                if name in ("v", "refractory")
-                else "pim"
-                if name == "currents"
-                else "control",
-            )
-            for name, memory in memories.items()
-            if name not in ("ring", "spikes") and not name.startswith(PIM)
-        }
-        rams["spikes"] = RAM(
-            "spikes",
-            width=chip.lanes,
-            rows=d.words,
-            chunk=SCAN_BITS,
-            read_domain="events",
-            write_domain="out",
-        )
-        for name, ram in rams.items():
+    def _parts(self, m: Module) -> None:
+        """The submodules, each in a domain that sleeps or, written for them, in several."""
+        chip = self.chip
+        read_domains = {name: stage for stage, names in STAGES.items() for name in names}
+        self.ring = self._add(m, "ring", AxonRing(chip, self.map.memories["ring"]), "events")
+        self.events = self._add(m, "list", EventList(chip), "list")
+        self.control = self._add(m, "control", Controller(chip), "control")
+        scanner = Scanner(rows=chip.derived.words, bits=chip.lanes)
+        self.scanner = self._add(m, "spike_scanner", scanner, "events")
+        self.accumulators = self._add(m, "accumulators", Accumulators(chip))
+        self.join = self._add(m, "join", Join(chip))
+        self.step = self._add(m, "step", NeuronStep(chip))
+        self.saturated = self._add(m, "saturated", Tally(chip))
+        self.counters = self._add(m, "counters", Counters(), "events")
+        self.port = self._add(m, "loadport", LoadPort(self.map), "control")
+        # the few registers of sleeping domains that are not part of a component
+        self.few = self._add(m, "few", Module())
+        self.memories = Memories(chip, self.map.memories, read_domains)
+        for name, ram in self.memories.rams.items():
             m.submodules[f"{name}_memory"] = ram
 
-        # -- from events to membranes ----------------------------------------------------------------------------
-        record = control.record
+    def _add(self, m: Module, name: str, component, domain: str | None = None):
+        """Adds a submodule whose own domain is ``domain``; returns the component."""
+        inner = DomainRenamer(domain)(component) if domain else component
+        m.submodules[name] = inner if self.chip.clock_gates else EnableInserter(self.enable)(inner)
+        return component
+
+    def _membranes(self, m: Module) -> None:
+        """From the rows of a word to its sums, spikes and next membranes."""
+        chip, control, events, rams = self.chip, self.control, self.events, self.memories.rams
+        accumulators, join, step, record = self.accumulators, self.join, self.step, control.record
         m.d.comb += [
             record.eq(rams["words"].r_data),
             accumulators.row.eq(rams["synapse"].r_data),
@@ -186,7 +112,7 @@ class Core(wiring.Component):
             step.clear.eq(control.clearing),
             rams["v"].w_data.eq(step.v_next),
             rams["spikes"].w_data.eq(step.spikes),
-            saturated.mask.eq(step.saturated),
+            self.saturated.mask.eq(step.saturated),
         ]
         if chip.bounded:
             m.d.comb += step.bound.eq(rams["bound"].r_data)
@@ -196,17 +122,21 @@ class Core(wiring.Component):
                 rams["refractory"].w_data.eq(step.refractory_next),
             ]
 
-        asked = Signal(3)  # copies of the strobes, for those that sleep
-        few.d.control += asked.eq(Cat(self.tick, self.clear, self.zero))
-        begins, driving = self._pim(m, few, port, rams, step, asked) if chip.pim else (None, None)
-        counted = Signal()
+    def _tick(self, m: Module) -> None:
+        """Strobes, and what ring, list and controller tell each other in a tick."""
+        ring, events, control, port = self.ring, self.events, self.control, self.port
+        self.asked = asked = Signal(3)  # copies of the strobes, for those that sleep
+        self.few.d.control += asked.eq(Cat(self.tick, self.clear, self.zero))
+        if self.chip.pim:
+            self._pim(m)
+        self.counted = Signal()
         m.d.comb += [
             ring.slot.eq(control.slot),
             ring.dense.eq(port.dense),
             ring.extension.eq(port.extension),
             ring.start.eq(control.scan),
             ring.clear.eq(control.empty),
-            counted.eq(ring.valid & ring.hit),
+            self.counted.eq(ring.valid & ring.hit),
             events.begin.eq(control.begin),
             events.scan_valid.eq(ring.valid),
             events.scan_hit.eq(ring.hit),
@@ -215,28 +145,62 @@ class Core(wiring.Component):
             control.tick.eq(asked[0]),
             control.clear.eq(asked[1]),
             control.steps.eq(port.steps),
-            control.group.eq(chip.axons << port.extension),
+            control.group.eq(self.chip.axons << port.extension),
             control.emptied.eq(ring.cleared),
             control.scanned.eq(ring.last),
             control.replayed.eq(events.last),
-            control.emitted.eq(scanner.last),
+            control.emitted.eq(self.scanner.last),
         ]
 
-        # -- events out: route each spike, and events in ---------------------------------------------------------
+    def _pim(self, m: Module) -> None:
+        """The PIM macro, the load port's way to it, and its currents' way to the neuron step."""
+        chip, lanes, port = self.chip, self.chip.lanes, self.port
+        self.enable["pim"] = Signal(name="pim_enable")
+        add_domain(m, "pim", self.enable["pim"], clock_gates=chip.clock_gates)
+        self.driver = driver = PimDriver(chip)
+        m.submodules.pim = DomainRenamer("pim")(driver)
+        start = Signal()
+        self.few.d.control += start.eq(self.drive)
+        self.begins = start
+        first = len(self.map.memories) - len(driver.memories)
+        m.d.comb += [
+            driver.start.eq(start),
+            driver.zero.eq(self.asked[2]),
+            self.enable["pim"].eq(driver.awake),
+            driver.select.eq(port.select[first:]),
+            driver.write.eq(port.write),
+            driver.row.eq(port.row),
+            driver.chunk.eq(port.chunk),
+            driver.data.eq(port.data),
+            *(getattr(driver, name).eq(port.settings[f"{PIM}{name}"]) for name in SETTINGS),
+        ]
+        m.d.comb += [
+            getattr(self, f"count_{name}").eq(getattr(driver, f"count_{name}"))
+            for name in PIM_COUNTERS
+        ]
+        ram, bits = self.memories.rams["currents"], driver.front.macro.current_bits
+        planes = (ram.r_data[lane * BUS_BITS + b] for b in range(bits) for lane in range(lanes))
+        m.d.comb += [
+            ram.c_en.eq(driver.c_en),
+            ram.c_row.eq(driver.c_row),
+            ram.c_index.eq(driver.c_index),
+            ram.c_data.eq(driver.c_data),
+            self.step.current.eq(Cat(planes)),
+        ]
+
+    def _routes(self, m: Module) -> None:
+        """Each spike to where its route leads: an axon of the core, a packet, or out."""
+        chip, control, scanner, rams = self.chip, self.control, self.scanner, self.memories.rams
         route, leaving = Signal(layout(route_record(chip))), Signal()
         advance, routed, local, outward = Signal(), Signal(), Signal(), Signal()
-        output = add("output", Skid(layout(output_record(chip))), "events")
-        blocked, held, entry, fetch = (
-            outward & ~output.i.ready,
-            ~advance,
-            Cat(scanner.index, scanner.index_row),
-            leaving,
-        )
-        sending = output.o.valid
-        if (
-            d.cores > 1
-        ):  # a spike with a chain holds the scanner while its further entries are fetched, one per cycle
-            packets = add("packets", Skid(self.p.payload.shape()), "events")
+        self.route, self.leaving, self.local = route, leaving, local
+        output = self._add(m, "output", Skid(layout(output_record(chip))), "events")
+        blocked, self.held = outward & ~output.i.ready, ~advance
+        self.entry, self.fetch = Cat(scanner.index, scanner.index_row), leaving
+        self.sending = output.o.valid
+        if chip.derived.cores > 1:
+            # A spike with a chain holds the scanner; its further entries come one per cycle.
+            packets = self._add(m, "packets", Skid(self.p.payload.shape()), "events")
             sent, follow, held = Signal(), Signal(), Signal()
             m.d.comb += [
                 sent.eq(routed & (route.kind == ROUTE_PACKET)),
@@ -248,19 +212,16 @@ class Core(wiring.Component):
                 follow.eq(routed & route.more & ~held),
             ]
             wiring.connect(m, packets.o, wiring.flipped(self.p))
-            blocked, entry, fetch, sending = (
-                held | follow,
-                Mux(follow, route.next, entry),
-                leaving | follow,
-                sending | packets.o.valid,
-            )
+            blocked, self.held = held | follow, held
+            self.entry = Mux(follow, route.next, self.entry)
+            self.fetch = leaving | follow
+            self.sending = self.sending | packets.o.valid
+        alive = control.alive.bit_select(scanner.load_row, 1)
         m.d.comb += [
             scanner.start.eq(control.emit),
             scanner.step.eq(advance),
             control.advance.eq(advance),
-            scanner.data.eq(
-                Mux(control.alive.bit_select(scanner.load_row, 1), rams["spikes"].r_chunk, 0)
-            ),
+            scanner.data.eq(Mux(alive, rams["spikes"].r_chunk, 0)),
             route.eq(rams["routes"].r_data),
             local.eq(routed & (route.kind == ROUTE_LOCAL)),
             outward.eq(routed & (route.kind == ROUTE_OUT)),
@@ -271,23 +232,30 @@ class Core(wiring.Component):
             leaving.eq(scanner.valid & advance),
         ]
         wiring.connect(m, output.o, wiring.flipped(self.o))
-        with few.If(advance):
-            few.d.events += routed.eq(scanner.valid)
-        # The core's own events go first; they come only while spikes are routed, so outer ones never starve.
-        arrived, outer = (
-            Signal(),
-            Signal.like(self.i.p),
-        )  # a copy: the ring sleeps, the stream does not
+        with self.few.If(advance):
+            self.few.d.events += routed.eq(scanner.valid)
+
+    def _arrivals(self, m: Module) -> None:
+        """Events into the ring: the core's own go first.
+
+        They come only while spikes are routed, so that outer ones never starve.
+        """
+        ring, local, route = self.ring, self.local, self.route
+        arrived, outer = Signal(), Signal.like(self.i.p)  # a copy: only the ring sleeps
         m.d.comb += [
             ring.i.valid.eq(local | arrived),
             self.i.ready.eq(~arrived | (ring.i.ready & ~local)),
             ring.i.p.axon.eq(Mux(local, route.address, outer.axon)),
             ring.i.p.delay.eq(Mux(local, route.delay, outer.delay)),
         ]
-        with few.If(self.i.ready):
-            few.d.events += [arrived.eq(self.i.valid), outer.eq(self.i.p)]
+        with self.few.If(self.i.ready):
+            self.few.d.events += [arrived.eq(self.i.valid), outer.eq(self.i.p)]
+        self.arrived = arrived
 
-        # -- load port and memory ports ----------------------------------------------------------------------------
+    def _memory_ports(self, m: Module) -> None:
+        """The load port, and which row each memory reads and when."""
+        chip, control, port, memories = self.chip, self.control, self.port, self.memories
+        few, events, scanner = self.few, self.events, self.scanner
         wiring.connect(m, wiring.flipped(self.request), port.request)
         wiring.connect(m, port.response, wiring.flipped(self.response))
         m.d.comb += [
@@ -296,19 +264,23 @@ class Core(wiring.Component):
             self.command.eq(port.command),
             port.number.eq(control.number),
         ]
-        select = dict(zip(memories, port.select, strict=True))
-        accessed = {name: Signal(name=f"{name}_access") for name in memories}
-        m.d.comb += [accessed[name].eq(select[name] & port.read) for name in memories]
-        synapse_read = Signal()  # the load port leaves no row behind for the accumulators
-        few.d.control += synapse_read.eq(accessed["synapse"])
-        accumulate = Signal()
+        memories.ask(m, port)
+        self.synapse_read = Signal()  # the load port leaves no row behind for the accumulators
+        few.d.control += self.synapse_read.eq(memories.accessed["synapse"])
+        self.accumulate = accumulate = Signal()
         m.d.comb += accumulate.eq((events.valid & events.hit & control.live) | control.flush)
+        bus_busy, active = port.read | port.write, None
+        if chip.banks > 1:  # writes to the bank at rest must not turn a read of the other away
+            bus_busy, active = port.read, Signal()
+            with few.If(self.tick | self.clear):
+                few.d.control += active.eq(port.bank)
+            m.d.comb += port.active.eq(active)
         paged = Cat(control.page[: (chip.pages - 1).bit_length()], control.word)
         reads = {  # name: (row, when)
             "words": (control.word, 1),
-            "fanout": (ring.axon, counted),
-            "routes": (entry, fetch),
-            "synapse": (control.base + events.axon, accumulate | synapse_read),
+            "fanout": (self.ring.axon, self.counted),
+            "routes": (self.entry, self.fetch),
+            "synapse": (control.base + events.axon, accumulate | self.synapse_read),
             "leak": (paged, control.leaking),
             "fire": (paged, control.firing),
             "neuron": (control.word, control.firing),
@@ -318,246 +290,99 @@ class Core(wiring.Component):
             "refractory": (control.word, control.firing),
             "spikes": (scanner.row, scanner.read),
         }
-        bus_busy = port.read | port.write
-        if (
-            chip.banks > 1
-        ):  # what is written to the bank at rest must not turn a read of the other one away
-            bus_busy, active = port.read, Signal()
-            with few.If(self.tick | self.clear):
-                few.d.control += active.eq(port.bank)
-            m.d.comb += port.active.eq(active)
-        answers = {"ring": ring.bus_chunk}
-        m.d.comb += [
-            ring.bus_read.eq(accessed["ring"]),
-            ring.bus_row.eq(port.row),
-            ring.bus_index.eq(port.chunk),
-            ring.bus_write.eq(select["ring"] & port.write),
-            ring.bus_data.eq(port.data),
-        ]
-        for name, ram in rams.items():
-            row, when = reads[name]
-            if name in banked:
-                m.d.comb += (within := Signal(banked[name], name=f"{name}_row")).eq(row)
-                row = Cat(within, active)
-            m.d.comb += [
-                ram.r_row.eq(Mux(bus_busy, port.row, row)),
-                ram.r_en.eq(when | accessed[name]),
-            ]
-            if name == "spikes":
-                odd = Signal()  # the load port reads halves of the scanner's chunks
-                few.d.control += odd.eq(port.chunk[0])
-                m.d.comb += ram.r_index.eq(
-                    Mux(control.emitting, scanner.load_chunk, port.chunk >> 1)
-                )
-                answers[name] = Mux(odd, ram.r_chunk[BUS_BITS:], ram.r_chunk[:BUS_BITS])
-            elif name == "currents":  # written by the PIM layer, and through it
-                m.d.comb += ram.r_index.eq(port.chunk)
-                answers[name] = ram.r_chunk
-            else:
-                m.d.comb += [
-                    ram.r_index.eq(port.chunk),
-                    ram.c_en.eq(select[name] & port.write),
-                    ram.c_row.eq(port.row),
-                    ram.c_index.eq(port.chunk),
-                    ram.c_data.eq(port.data),
-                ]
-                answers[name] = ram.r_chunk
-            if name in ("v", "refractory", "spikes"):
-                m.d.comb += [ram.w_row.eq(control.word), ram.w_en.eq(control.writing)]
-        m.d.comb += rams["synapse"].r_zero.eq(control.flush | synapse_read | ResetSignal("row"))
-        with m.If(ResetSignal("row")):
-            m.d.comb += rams["synapse"].r_en.eq(1)
-        chosen = Signal.like(port.select)
-        with few.If(port.read):
-            few.d.control += chosen.eq(port.select)
-        for index, name in enumerate(memories):
-            if memories[name].readable:
-                with m.If(chosen[index]):
-                    m.d.comb += port.answer.eq(answers[name])
+        memories.connect(
+            m,
+            few,
+            port,
+            self.ring,
+            reads,
+            bus_busy=bus_busy,
+            active=active,
+            spike_chunk=Mux(control.emitting, scanner.load_chunk, port.chunk >> 1),
+            written=(control.word, control.writing),
+            no_row=control.flush | self.synapse_read,
+        )
 
-        # -- counters ------------------------------------------------------------------------------------------------
-        fan, wrote = (
-            Signal(),
-            Signal(),
-        )  # the fan-out of the event before is there; so is the tally of the word before
-        few.d.events += fan.eq(counted)
-        few.d.control += wrote.eq(control.writing & ~control.clearing)
+    def _count(self, m: Module) -> None:
+        """What each counter adds in this cycle, and whether the core is busy."""
+        chip, control, ring, rams = self.chip, self.control, self.ring, self.memories.rams
+        # the fan-out of the event before is there; so is the tally of the word before
+        fan, wrote = Signal(), Signal()
+        self.fan, self.wrote = fan, wrote
+        self.few.d.events += fan.eq(self.counted)
+        self.few.d.control += wrote.eq(control.writing & ~control.clearing)
         adds = {
-            "stalls": held,
-            "spikes_in": counted,
-            "spikes_out": leaving,
+            "stalls": self.held,
+            "spikes_in": self.counted,
+            "spikes_out": self.leaving,
             "sops": Mux(fan, rams["fanout"].r_data, 0),
-            "slots": Mux(ring.valid, chip.columns >> port.extension, 0),
-            "saturations": Mux(wrote, saturated.count, 0),
+            "slots": Mux(ring.valid, chip.columns >> self.port.extension, 0),
+            "saturations": Mux(wrote, self.saturated.count, 0),
             "dropped": ring.dropped,
             "ticks": control.settling,
         }
-        busy, asleep = (
-            asked.any() | control.ticking | control.clearing | sending | ring.writing,
-            control.waiting,
-        )
+        busy = self.asked.any() | control.ticking | control.clearing | self.sending | ring.writing
         if chip.pim:
-            busy, asleep = busy | begins | driving, asleep | driving
+            busy = busy | self.begins | self.driver.busy
         m.d.comb += [
             self.busy.eq(busy),
-            self.taken.eq(port.taken | arrived),
-            counters.zero.eq(asked[2]),
+            self.taken.eq(self.port.taken | self.arrived),
+            self.counters.zero.eq(self.asked[2]),
         ]
-        for name, add_ in adds.items():
+        for name, value in adds.items():
             m.d.comb += [
-                counters.adds[name].eq(add_),
-                getattr(self, f"count_{name}").eq(counters.counts[name]),
+                self.counters.adds[name].eq(value),
+                getattr(self, f"count_{name}").eq(self.counters.counts[name]),
             ]
         with m.If(self.zero):
             m.d.sync += self.count_cycles.eq(0)
         with m.Elif(control.ticking):
             m.d.sync += self.count_cycles.eq(self.count_cycles + 1)
         m.d.comb += [
-            getattr(port, f"count_{name}").eq(getattr(self, f"count_{name}"))
+            getattr(self.port, f"count_{name}").eq(getattr(self, f"count_{name}"))
             for name in self.map.counters
         ]
 
-        # -- who is awake ----------------------------------------------------------------------------------------------
+    def _wake(self, m: Module) -> None:
+        """When each domain ticks: its stage works, or the load port reads its memories."""
+        chip, control, ring, port = self.chip, self.control, self.ring, self.port
+        select, accessed = self.memories.select, self.memories.accessed
         read_by_port = {
             stage: Cat(accessed[name] for name in names if name in accessed).any()
             for stage, names in STAGES.items()
             if names
         }
+        asleep = control.waiting
+        if chip.pim:
+            asleep = asleep | self.driver.busy
         awake = ~asleep
-        if d.cores > 1:  # while other cores work, one that is through rests
-            awake &= (
-                control.ticking
-                | control.clearing
-                | self.tick
-                | self.clear
-                | self.zero
-                | asked.any()
-            )
+        if chip.derived.cores > 1:  # while other cores work, one that is through rests
+            working = control.ticking | control.clearing
+            awake &= working | self.tick | self.clear | self.zero | self.asked.any()
+        arriving = ring.awake | ring.start | self.i.valid | self.arrived | self.local
+        asked_by_port = port.write & select["ring"]
+        written_by_port = select["v"] | (select["refractory"] if chip.refractory_bits else 0)
+        enable = self.enable
         m.d.comb += [
             enable["control"].eq(awake | self.request.valid | port.taken),
-            enable["list"].eq(control.begin | ring.valid | control.replay | events.awake),
+            enable["list"].eq(control.begin | ring.valid | control.replay | self.events.awake),
             enable["events"].eq(
-                ring.awake
-                | ring.start
-                | self.i.valid
-                | arrived
-                | local
+                arriving
                 | accessed["ring"]
-                | (port.write & select["ring"])  # in
-                | scanner.start
+                | asked_by_port
+                | self.scanner.start
                 | control.emitting
-                | sending
-                | read_by_port["events"]  # out
-                | asked[2]
-                | fan
-                | wrote
+                | self.sending
+                | read_by_port["events"]
+                | self.asked[2]
+                | self.fan
+                | self.wrote
                 | control.settling
-            ),  # counted
-            enable["row"].eq(accumulate | accessed["synapse"] | synapse_read),
-            enable["acc"].eq(accumulate),
+            ),
+            enable["row"].eq(self.accumulate | accessed["synapse"] | self.synapse_read),
+            enable["acc"].eq(self.accumulate),
             enable["join"].eq(control.joining),
             enable["leak"].eq(control.leaking | read_by_port["leak"]),
             enable["fire"].eq(control.firing | read_by_port["fire"]),
-            enable["out"].eq(
-                control.writing
-                | (
-                    port.write
-                    & (select["v"] | (select["refractory"] if chip.refractory_bits else 0))
-                )
-            ),
+            enable["out"].eq(control.writing | (port.write & written_by_port)),
         ]
-        return m
-
-    def _pim(
-        self, m: Module, few: Module, port: LoadPort, rams: dict[str, RAM], step, asked: Signal
-    ) -> tuple:
-        """The PIM macro, its way to the load port, and its currents on their way to the neuron step; returns that it begins, is busy."""
-        chip, lanes = self.chip, self.chip.lanes
-        self.enable["pim"] = Signal(name="pim_enable")
-        self._add_domain(m, "pim")
-        driver = PimDriver(chip)
-        m.submodules.pim = DomainRenamer("pim")(driver)
-        start = Signal()
-        few.d.control += start.eq(self.drive)
-        first = len(self.map.memories) - len(driver.memories)
-        m.d.comb += [
-            driver.start.eq(start),
-            driver.zero.eq(asked[2]),
-            self.enable["pim"].eq(driver.awake),
-            driver.select.eq(port.select[first:]),
-            driver.write.eq(port.write),
-            driver.row.eq(port.row),
-            driver.chunk.eq(port.chunk),
-            driver.data.eq(port.data),
-            *(getattr(driver, name).eq(port.settings[f"{PIM}{name}"]) for name in SETTINGS),
-            *(
-                getattr(self, f"count_{name}").eq(getattr(driver, f"count_{name}"))
-                for name in PIM_COUNTERS
-            ),
-        ]
-        ram, bits = rams["currents"], driver.front.macro.current_bits
-        m.d.comb += [
-            ram.c_en.eq(driver.c_en),
-            ram.c_row.eq(driver.c_row),
-            ram.c_index.eq(driver.c_index),
-            ram.c_data.eq(driver.c_data),
-            step.current.eq(
-                Cat(ram.r_data[lane * BUS_BITS + b] for b in range(bits) for lane in range(lanes))
-            ),
-        ]
-        return start, driver.busy
-
-    def _add_domain(self, m: Module, stage: str) -> None:
-        """The stage's clock domain: gated, or the core's own clock (then its registers have enables). Its reset is a copy that it
-        registers itself: nothing that sleeps looks at what is awake."""
-        domain, early = (
-            ClockDomain(stage, local=True),
-            ClockDomain(f"{stage}_reset", reset_less=True, local=True),
-        )
-        m.domains += [domain, early]
-        domain.rst = Signal(name=f"{stage}_rst", init=1)
-        m.d.comb += early.clk.eq(domain.clk)
-        m.d[early.name] += domain.rst.eq(ResetSignal())
-        if self.chip.clock_gates:
-            enable = self.enable[stage] | ResetSignal() | domain.rst
-            m.submodules[f"{stage}_gate"] = Instance(
-                CLOCK_GATE_MODULE, i_clk=ClockSignal(), i_enable=enable, o_gated=domain.clk
-            )
-        else:
-            m.d.comb += domain.clk.eq(ClockSignal())
-
-
-class _Tally(wiring.Component):
-    """How many lanes of ``mask`` were set at the last edge of domain "out". The copy keeps the count from waking others."""
-
-    def __init__(self, chip: Chip):
-        super().__init__({"mask": In(chip.lanes), "count": Out(chip.lanes.bit_length() + 1)})
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        copy = Signal.like(self.mask, reset_less=True)
-        m.d.out += copy.eq(self.mask)
-        m.d.comb += self.count.eq(total(m, copy))
-        return m
-
-
-class _Counters(wiring.Component):
-    """The 64-bit counters but ``cycles``, asleep while nothing counts. add_*: In, what this cycle adds. count_*: Out. zero: In."""
-
-    def __init__(self):
-        names = [name for name in COUNTERS if name != "cycles"]
-        super().__init__(
-            {
-                "zero": In(1),
-                **{f"add_{name}": In(32) for name in names},
-                **{f"count_{name}": Out(64) for name in names},
-            }
-        )
-        self.adds = {name: getattr(self, f"add_{name}") for name in names}
-        self.counts = {name: getattr(self, f"count_{name}") for name in names}
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        for name, count in self.counts.items():
-            m.d.sync += count.eq(Mux(self.zero, 0, count + self.adds[name]))
-        return m

@@ -12,7 +12,7 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeloop.hdl.core.loadport import request_layout
+from spikeloop.hdl.bus.loadport import request_layout
 from spikeloop.hdl.lib.layout import layout
 from spikeloop.hdl.lib.queue import Queue
 from spikeloop.hdl.lib.skid import Skid

@@ -328,7 +328,7 @@ FAULTS = [
     Fault(
         "dead-words-emit",
         "core/core.py",
-        'Mux(control.alive.bit_select(scanner.load_row, 1), rams["spikes"].r_chunk, 0)',
+        'Mux(alive, rams["spikes"].r_chunk, 0)',
         'rams["spikes"].r_chunk',
         "words outside their steps send their old spikes again",
     ),
@@ -348,17 +348,17 @@ FAULTS = [
     ),
     Fault(
         "flush-keeps-row",
-        "core/core.py",
-        'rams["synapse"].r_zero.eq(control.flush | synapse_read | ResetSignal("row"))',
-        'rams["synapse"].r_zero.eq(ResetSignal())',
+        "bus/memories.py",
+        'synapse.r_zero.eq(no_row | ResetSignal("row"))',
+        "synapse.r_zero.eq(ResetSignal())",
         "the last row of a word stays in the row register and is added to the next word",
     ),
     # -- axon extension --------------------------------------------------------------------------------------------------------------
     Fault(
         "words-overlap",
         "core/core.py",
-        "control.group.eq(chip.axons << port.extension)",
-        "control.group.eq(chip.axons)",
+        "self.chip.axons << port.extension",
+        "self.chip.axons",
         "with axon extension the words begin where they do without",
         "extended",
     ),
@@ -381,7 +381,7 @@ FAULTS = [
     Fault(
         "slots-unextended",
         "core/core.py",
-        "chip.columns >> port.extension",
+        "chip.columns >> self.port.extension",
         "chip.columns",
         "slots count columns that the extension took",
         "extended",
@@ -467,8 +467,8 @@ FAULTS = [
     Fault(
         "second-chunk-lost",
         "core/core.py",
-        "Scanner(rows=d.words, bits=chip.lanes)",
-        "Scanner(rows=d.words, bits=min(chip.lanes, 64))",
+        "Scanner(rows=chip.derived.words, bits=chip.lanes)",
+        "Scanner(rows=chip.derived.words, bits=min(chip.lanes, 64))",
         "spikes of lanes 64 and up are not sent",
         "long",
     ),
@@ -484,13 +484,13 @@ FAULTS = [
         "sops-early",
         "core/core.py",
         'Mux(fan, rams["fanout"].r_data, 0)',
-        'Mux(counted, rams["fanout"].r_data, 0)',
+        'Mux(self.counted, rams["fanout"].r_data, 0)',
         "each event counts the fan-out of the one before",
     ),
     Fault(
         "slots-of-lanes",
         "core/core.py",
-        "Mux(ring.valid, chip.columns >> port.extension, 0)",
+        "Mux(ring.valid, chip.columns >> self.port.extension, 0)",
         "Mux(ring.valid, chip.lanes, 0)",
         "slots count lanes instead of columns",
     ),
@@ -524,7 +524,7 @@ FAULTS = [
     ),
     Fault(
         "zero-forgets",
-        "core/core.py",
+        "core/counters.py",
         "Mux(self.zero, 0, count + self.adds[name])",
         "count + self.adds[name]",
         "the command to zero the counters zeroes cycles only",
@@ -532,7 +532,7 @@ FAULTS = [
     # -- two image banks -----------------------------------------------------------------------------------------------------------------
     Fault(
         "load-writes-active",
-        "core/loadport.py",
+        "bus/loadport.py",
         "Cat(row[: memory.row_bits], bank)",
         "Cat(row[: memory.row_bits], self.active)",
         "what is loaded goes into the bank that runs",
@@ -540,7 +540,7 @@ FAULTS = [
     ),
     Fault(
         "active-not-guarded",
-        "core/loadport.py",
+        "bus/loadport.py",
         "self.select[index] & (bank != self.active)",
         "self.select[index]",
         "the bank that runs may be written",
@@ -548,7 +548,7 @@ FAULTS = [
     ),
     Fault(
         "standby-waits",
-        "core/loadport.py",
+        "bus/loadport.py",
         "(idle | standby if map_.chip.banks > 1 else idle)",
         "idle",
         "the bank at rest is loaded between ticks only",
@@ -580,7 +580,7 @@ FAULTS = [
     ),
     Fault(
         "one-bank-read",
-        "core/core.py",
+        "bus/memories.py",
         "row = Cat(within, active)",
         "row = Cat(within, active & 0)",
         "ticks run on bank 0 whatever the register says",
@@ -597,7 +597,7 @@ FAULTS = [
     # -- load port and primitives --------------------------------------------------------------------------------------------------------
     Fault(
         "reads-while-busy",
-        "core/loadport.py",
+        "bus/loadport.py",
         "idle.eq(~self.busy & ~self.wait)",
         "idle.eq(1)",
         "the load port reads memories while the core works",
@@ -628,8 +628,8 @@ FAULTS = [
     Fault(
         "chain-astray",
         "core/core.py",
-        "Mux(follow, route.next, entry)",
-        "Mux(follow, route.next ^ 1, entry)",
+        "Mux(follow, route.next, self.entry)",
+        "Mux(follow, route.next ^ 1, self.entry)",
         "a chain goes on at the neighbour of its next entry",
         "mesh",
     ),
@@ -660,8 +660,8 @@ FAULTS = [
     Fault(
         "never-awake",
         "core/core.py",
-        "| self.clear\n                | self.zero",
-        "| self.zero",
+        "| self.tick | self.clear | self.zero",
+        "| self.tick | self.zero",
         "a core at rest misses the command to clear",
         "mesh",
     ),
