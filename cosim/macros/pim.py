@@ -12,8 +12,9 @@ from spikeloop.cosim.verilator.build import APART, VERILATOR_FLAGS, compile_whol
 from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.hdl.names import UNIT_MODULE
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.contents import contents
 from spikeloop.pysim.pim.layer import COUNTERS, PimLayer, PimParams
-from spikeloop.pysim.pim.memories import contents, memories, stream_word
+from spikeloop.pysim.pim.memories import memories, stream_word
 from spikeloop.pysim.pim.model import PimTrace
 
 __all__ = ["PimModel", "build_pim"]

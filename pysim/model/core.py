@@ -11,10 +11,10 @@ import numpy as np
 from spikeloop.pysim.chip.memory_map import COUNTERS, PIM, PIM_COUNTERS
 from spikeloop.pysim.chip.params import SCAN_BITS
 from spikeloop.pysim.chip.records import ROUTE_LOCAL, unpack_plain, word_record
-from spikeloop.pysim.common.bits import unpack
+from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
-from spikeloop.pysim.image.pim import initial_currents, places, unpack_layer
+from spikeloop.pysim.image.pim import initial_currents, unpack_layer, unpack_places
 from spikeloop.pysim.image.synapses import unpack_fanout
 from spikeloop.pysim.model import numba_engine as fast
 from spikeloop.pysim.model.arith import leak, low_bound, saturate
@@ -175,7 +175,7 @@ class Core:
 
     @cached_property
     def _places(self) -> tuple[np.ndarray, np.ndarray]:
-        return places(self.chip, self.image.rows(f"{PIM}places"))
+        return unpack_places(self.chip, self.image.rows(f"{PIM}places"))
 
     # -- numpy engine ------------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class Core:
             mine = order[p.neurons]
             if np.array_equal(mine, np.arange(mine[0], mine[0] + mine.size)):
                 mine = slice(mine[0], mine[0] + mine.size)  # a view, no copy
-            spikes[p.name] = np.packbits(raw.spikes[:, :, mine], axis=-1, bitorder="little")
+            spikes[p.name] = pack(raw.spikes[:, :, mine])
             if raw.membranes is not None:
                 membranes[p.name] = raw.membranes[:, :, mine]
             if drive and image.pim_head and p.name == image.pim_head.target:

@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 
+from spikeloop.pysim.common.bits import strengths
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import COUNTERS, SEGMENTS, PimLayer
 from spikeloop.pysim.pim.memories import adc_seeds, stream_word
@@ -85,10 +86,8 @@ def run(
             count["n_read"] += len(x) * window.positions * -(-words // p.words)
             count["n_blp"] += len(x) * window.positions * words * used
             count["n_cycles"] += len(x) * window.positions * p.evaluation_cycles
-        strength = 1 << np.arange(p.splits)
-        if not p.merged:
-            strength[-1] *= -1  # the sign's column
-        result = total.reshape(*total.shape[:2], words, p.splits) @ strength + layer.bias[channels]
+        by_column = total.reshape(*total.shape[:2], words, p.splits)
+        result = by_column @ strengths(p.splits, signed=not p.merged) + layer.bias[channels]
         limit = 1 << p.current_bits - 1
         clipped = np.clip(result, -limit, limit - 1)
         currents[:, channels] = clipped.transpose(0, 2, 1)
@@ -120,9 +119,7 @@ def _units(layer: PimLayer, cells: np.ndarray, group: int) -> np.ndarray:
     some = cells[
         :, group * p.active_rows : (group + 1) * p.active_rows, : p.words * p.weight_bits
     ].astype(np.int64)
-    strength = 1 << np.arange(p.unit_bits)
-    if p.merged:
-        strength[-1] *= -1
+    strength = strengths(p.unit_bits, signed=p.merged)
     return (
         (some.reshape(p.banks, p.active_rows, p.units, p.unit_bits) @ strength)
         .transpose(1, 0, 2)

@@ -15,6 +15,7 @@ from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pim import pack_pim, unpack_layer
+from spikeloop.pysim.mapping.place import place
 from spikeloop.pysim.model import numba_engine as fast
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.pim.front import PimFront, padded, padded_rows, tables
@@ -41,10 +42,9 @@ def test_memories_hold_the_layer() -> None:
     for _ in range(12):
         layer = random_layer(rng)
         network = pim_network(rng, layer=layer)
-        chip = CHIP.replace(pim=PimFront.of(network.pim.head))
-        again = unpack_layer(
-            network.pim.head, pack_pim(network, chip, np.arange(network.populations[0].size))
-        )
+        roomy = CHIP.replace(axons=4096, columns=16384)
+        chip = roomy.replace(pim=PimFront.of(network.pim.head))
+        again = unpack_layer(network.pim.head, pack_pim(network, place(network, chip)))
         for name in ("weights", "bias", "gain", "offset", "keep"):
             assert np.array_equal(getattr(again, name), getattr(layer, name)), name
         used = layer.params.words * layer.params.weight_bits
