@@ -5,8 +5,6 @@ written as their difference from the first, which is nearly always 0 and takes n
 """
 
 import base64
-import io
-import zipfile
 from collections.abc import Container, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,12 +15,25 @@ from spikeloop.cosim.compare.diff import Difference, Pair
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces import npz
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["Chunk", "Kept", "decisions", "pack_arrays", "unpack_arrays"]
 
-Arrays = dict[str, np.ndarray]
+Arrays = npz.Arrays
+
+ARCHIVE = "archive in a line of the run's journal"
+MEMBERS: npz.Members = {
+    "answers/": np.int64,
+    "counters/": np.int64,
+    "neurons/": np.int64,
+    "steps/": np.int64,
+    "labels": np.int64,
+    "inputs/": np.uint8,
+    "spikes/": np.uint8,
+    "membranes/": np.int32,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +126,7 @@ class Chunk:
             for name, a in getattr(self, kind).items()
         }
         if self.labels is not None:
-            arrays["labels"] = self.labels
+            arrays["labels"] = self.labels.astype(np.int64)
         for n, kept in self.kept.items():
             arrays |= {f"inputs/{n}/{name}": a for name, a in kept.inputs.items()}
             for kind in ("spikes", "membranes"):
@@ -141,7 +152,7 @@ class Chunk:
     def from_line(cls, line: dict[str, Any]) -> "Chunk":
         """Inverse of :meth:`to_line`. InputError for anything else."""
         try:
-            arrays, count = unpack_arrays(line["arrays"]), line["backends"]
+            arrays, count = unpack_arrays(line["arrays"], MEMBERS), line["backends"]
             kept = {}
             for n in line["kept"]:
                 parts = {}
@@ -190,19 +201,18 @@ def decisions(network: Network, trace: Trace) -> np.ndarray | None:
     return trace.membranes[output.name][:, -1].argmax(axis=1)
 
 
-def pack_arrays(arrays: Arrays) -> str:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return base64.b64encode(buffer.getvalue()).decode()
+def pack_arrays(arrays: npz.Arrays) -> str:
+    """An archive of arrays as text of a journal's line."""
+    return base64.b64encode(npz.encode(arrays)).decode()
 
 
-def unpack_arrays(text: str) -> Arrays:
-    """Inverse of :func:`pack_arrays`; ValueError for anything else."""
+def unpack_arrays(text: str, members: npz.Members) -> npz.Arrays:
+    """Inverse of :func:`pack_arrays` for an archive of ``members``; InputError for anything else."""
     try:
-        with np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (OSError, EOFError, AttributeError, zipfile.BadZipFile):
-        raise ValueError("arrays that can be unpacked") from None
+        data = base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        raise InputError(f"{ARCHIVE} is damaged: run the comparison again") from None
+    return npz.decode(data, ARCHIVE, members)
 
 
 def _under(arrays: Arrays, prefix: str) -> Iterator[tuple[str, np.ndarray]]:

@@ -24,6 +24,7 @@ from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.cost.figures import figures
 from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces import npz
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
 
@@ -32,6 +33,8 @@ __all__ = ["KEPT", "Run", "cores"]
 FORMAT, VERSION = "spikeloop run", 2
 KEPT = 4  # samples kept for the report unless others are asked for
 JOURNAL, SUMMARY, REPORT = "journal.jsonl", "summary.json", "report.html"
+PARAMETERS: npz.Members = {"v_th/": np.int64, "fire/": np.bool_}
+"""Arrays of the head of a journal, by population."""
 
 
 class Run:

@@ -16,7 +16,7 @@ import numpy as np
 from spikeloop.cosim.compare.chunk import Chunk, Kept, unpack_arrays
 from spikeloop.cosim.compare.diff import busy
 from spikeloop.cosim.compare.result import CHIPS
-from spikeloop.cosim.runs.folder import REPORT, Run
+from spikeloop.cosim.runs.folder import PARAMETERS, REPORT, Run
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.files import write_atomic
 
@@ -49,7 +49,7 @@ def page_data(run: Run, summary: dict[str, Any]) -> dict[str, Any]:
     """What the page draws: layers and their activity, samples, cores, cycles, answers."""
     head, chunks = run.head, run.chunks
     populations = {name: size for name, size, _ in head["network"]["populations"]}
-    parameters = unpack_arrays(head["arrays"])
+    parameters = unpack_arrays(head["arrays"], PARAMETERS)
     samples, left_out = _samples(run, populations)
     return {
         "network": head["network"],

@@ -19,8 +19,8 @@ from spikeloop.cosim.benches.streams import (
     randomly,
     watchdog,
 )
-from spikeloop.pysim.pim.layer import COUNTERS, PimLayer, PimParams
 from spikeloop.pysim.pim.contents import contents
+from spikeloop.pysim.pim.layer import COUNTERS, PimLayer, PimParams
 from spikeloop.pysim.pim.memories import memories, stream_word
 from spikeloop.pysim.pim.model import run
 from tests.make.pim_cases import random_images, random_layer
