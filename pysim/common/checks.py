@@ -1,4 +1,4 @@
-"""What descriptions made of plain fields share: the check of a whole number, and the way from a dict."""
+"""Checks of plain fields: a whole number in its range, and a dict that has exactly its fields."""
 
 from dataclasses import fields
 from typing import Any
@@ -9,17 +9,21 @@ __all__ = ["check_int", "from_exactly"]
 
 
 def check_int(what: str, value: Any, low: int, high: int) -> None:
-    """InputError unless ``value`` is an int (no bool, no numpy number) in low..high."""
+    """InputError unless ``value`` is an int (no bool, no numpy number) in low..high.
+
+    ``what`` names the value in the message.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InputError(f"{what} must be in {low}..{high}, not {value!r}")
 
 
 def from_exactly(cls: type, values: Any, what: str) -> Any:
-    """The dataclass ``cls`` of a dict that has its fields, all of them and no other; InputError for anything else."""
+    """The dataclass ``cls`` made of ``values``.
+
+    InputError unless ``values`` is a dict with all fields of ``cls`` and no other.
+    """
     known = {f.name for f in fields(cls)}
     if not isinstance(values, dict) or set(values) != known:
-        raise InputError(
-            f"{what} must be exactly {', '.join(sorted(known))}, "
-            f"not {', '.join(sorted(values)) if isinstance(values, dict) else values!r}"
-        )
+        got = ", ".join(sorted(values)) if isinstance(values, dict) else repr(values)
+        raise InputError(f"{what} must be exactly {', '.join(sorted(known))}, not {got}")
     return cls(**values)

@@ -1,7 +1,8 @@
 """The one exception for what a user can mend.
 
-Every message reads "<thing> must be <requirement>, not <value>" and says where and how to mend it.
-The command line turns it into one sentence on stderr and exit status 2; a library user catches it.
+A message reads "<thing> must be <requirement>, not <value>". Where there is no value it reads
+"<thing> is missing: do Y" or "<thing> is damaged: do Y". It says where and how to mend the error.
+The command line prints the sentence on stderr and ends with exit status 2.
 """
 
 __all__ = ["InputError"]

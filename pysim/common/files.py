@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and the seal of a manifest that is then not edited."""
+"""Files and folders that are written whole or not at all, and the seal of a manifest."""
 
 import errno
 import hashlib
@@ -68,17 +68,17 @@ def writable(folder: Path) -> Path:
 def write_folder(
     folder: str | Path, what: str, marks: tuple[str, ...], fill: Callable[[Path], None]
 ) -> Path:
-    """Have ``fill`` write a new folder under a temporary name, then rename it to ``folder``: never a half-written one.
+    """Write ``folder`` under a temporary name, then rename it: never a half-written one.
 
-    An earlier folder there is replaced if it is empty or holds one of the files ``marks``; InputError for any other.
+    ``fill`` gets the temporary folder and writes its files. ``what`` names the kind of folder in
+    messages. An earlier folder is replaced if it is empty or holds one of the files ``marks``;
+    InputError for any other.
     """
     folder = Path(folder)
-    mine = any((folder / mark).is_file() for mark in marks)
-    if folder.is_symlink() or (
-        folder.exists() and not mine and (folder.is_file() or any(folder.iterdir()))
-    ):
+    if folder.is_symlink() or not _replaceable(folder, marks):
         raise InputError(
-            f"{what} folder must be new, empty or an earlier {what}, not {str(folder)!r}: name another"
+            f"{what} folder must be new, empty or an earlier {what}, not {str(folder)!r}: "
+            "name another"
         )
     temporary = None
     try:
@@ -100,16 +100,24 @@ def write_folder(
     return folder
 
 
+def _replaceable(folder: Path, marks: tuple[str, ...]) -> bool:
+    """Whether the folder is not there, is empty, or holds one of the files ``marks``."""
+    if not folder.exists() or any((folder / mark).is_file() for mark in marks):
+        return True
+    return folder.is_dir() and not any(folder.iterdir())
+
+
 def _text(manifest: dict[str, Any]) -> bytes:
     return (json.dumps(manifest, sort_keys=True, indent=1) + "\n").encode()
 
 
 def seal(manifest: dict[str, Any]) -> bytes:
-    """The manifest's one text, with the SHA-256 of itself (without that entry) inside."""
+    """The text of ``manifest``; its entry ``sha256`` is the SHA-256 of the text without it."""
     return _text({**manifest, "sha256": hashlib.sha256(_text(manifest)).hexdigest()})
 
 
 def open_seal(data: bytes, what: str) -> dict[str, Any]:
+    """The manifest that :func:`seal` wrote; InputError if a byte was changed since."""
     try:
         manifest = json.loads(data)
         rest = {k: v for k, v in manifest.items() if k != "sha256"}
@@ -118,5 +126,6 @@ def open_seal(data: bytes, what: str) -> dict[str, Any]:
     except (ValueError, AttributeError, TypeError, RecursionError):
         pass
     raise InputError(
-        f"manifest of {what} must be as spikeloop wrote it, not damaged or edited: map the network again"
+        f"manifest of {what} must be as spikeloop wrote it, not damaged or edited: "
+        "map the network again"
     )

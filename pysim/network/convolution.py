@@ -1,10 +1,13 @@
-"""Geometry of a convolution edge: which line meets which neuron through which weight. No arithmetic on weights.
+"""Geometry of a convolution edge: which line meets which neuron through which weight.
 
-    S[c', y', x'] = sum over c, i, j of weights[c', c - first(c'), i, j] * x[c, y' * stride + i - padding, x' * stride + j - padding]
+    S[c', y', x'] = sum over c, i, j of
+                    weights[c', c - first(c'), i, j]
+                    * x[c, y' * stride + i - padding, x' * stride + j - padding]
 
-Maps are (channels, height, width), flat in that order: neuron or line (c, y, x) has index (c * height + y) * width + x. Outside the
-source map there are no lines. ``groups``: output channel c' sees the channels of its group only, the first of which is
-first(c'); groups = channels is a depthwise convolution (OR and average pooling), stride 2 a pooling that learns.
+Maps are (channels, height, width), flat in that order: neuron or line (c, y, x) has the index
+(c * height + y) * width + x. Outside the source map there are no lines. With ``groups``, output
+channel c' sees only the channels of its group; first(c') is the first of them. A depthwise
+convolution (OR and average pooling) has as many groups as channels. Nothing here multiplies.
 """
 
 from dataclasses import dataclass
@@ -16,10 +19,19 @@ from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Conv", "strided"]
 
+MAX_SIZE = 1 << 16
+"""of a side, a kernel, a stride, a padding, and of the channels of a map"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conv:
-    """``source``, ``target``: maps (channels, height, width); ``kernel``, ``stride``, ``padding``: (vertical, horizontal)."""
+    """The geometry of a convolution.
+
+    source, target: maps (channels, height, width), each size 1..65536.
+    kernel, stride: (vertical, horizontal), each 1..65536.
+    padding: (vertical, horizontal), each 0..65536.
+    groups: divides the channels of source and target.
+    """
 
     source: tuple[int, int, int]
     target: tuple[int, int, int]
@@ -59,47 +71,48 @@ class Conv:
         )
 
     def check(self, where: str) -> None:
-        """InputError unless the parts agree."""
-        for key, length in (
-            ("source", 3),
-            ("target", 3),
-            ("kernel", 2),
-            ("stride", 2),
-            ("padding", 2),
+        """InputError unless all sizes are in range and agree; ``where`` names the edge."""
+        for key, length, least in (
+            ("source", 3, 1),
+            ("target", 3, 1),
+            ("kernel", 2, 1),
+            ("stride", 2, 1),
+            ("padding", 2, 0),
         ):
-            value, least = getattr(self, key), 0 if key == "padding" else 1
-            if len(value) != length or any(
-                isinstance(n, bool) or not isinstance(n, int) or not least <= n <= 1 << 16
-                for n in value
-            ):
+            value = getattr(self, key)
+            if len(value) != length or not all(_is_size(n, least) for n in value):
                 raise InputError(
-                    f"{key} of the convolution of {where} must be {length} sizes of {least}..65536, not {value!r}"
+                    f"{key} of the convolution of {where} must be {length} sizes of "
+                    f"{least}..{MAX_SIZE}, not {value!r}"
                 )
-        if (
-            isinstance(self.groups, bool)
-            or not isinstance(self.groups, int)
-            or self.groups < 1
-            or self.source[0] % self.groups
-            or self.target[0] % self.groups
-        ):
+        inputs, outputs = self.source[0], self.target[0]
+        if not _is_size(self.groups, 1) or inputs % self.groups or outputs % self.groups:
             raise InputError(
-                f"groups of the convolution of {where} must divide {self.source[0]} and {self.target[0]} channels, "
-                f"not {self.groups!r}"
+                f"groups of the convolution of {where} must divide {inputs} and {outputs} "
+                f"channels, not {self.groups!r}"
             )
-        for axis, name in ((0, "height"), (1, "width")):
-            room = self.source[1 + axis] + 2 * self.padding[axis] - self.kernel[axis]
-            if room < 0 or room // self.stride[axis] + 1 != self.target[1 + axis]:
-                raise InputError(
-                    f"target {name} of the convolution of {where} must be {max(0, room // self.stride[axis] + 1)} (from "
-                    f"{self.source[1 + axis]}, kernel {self.kernel[axis]}, stride {self.stride[axis]}, "
-                    f"padding {self.padding[axis]}), not {self.target[1 + axis]}"
-                )
+        for axis, name in enumerate(("height", "width")):
+            self._check_side(axis, f"target {name} of the convolution of {where}")
+
+    def _check_side(self, axis: int, what: str) -> None:
+        """InputError unless height or width of the target follows from the source's."""
+        size, kernel, stride = self.source[1 + axis], self.kernel[axis], self.stride[axis]
+        padding, target = self.padding[axis], self.target[1 + axis]
+        room = size + 2 * padding - kernel
+        fitting = room // stride + 1 if room >= 0 else 0
+        if target != fitting:
+            raise InputError(
+                f"{what} must be {fitting} (from {size}, kernel {kernel}, stride {stride}, "
+                f"padding {padding}), not {target}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Conv":
+        """Inverse of :meth:`to_dict`; :meth:`check` says whether the sizes are sound."""
         parts: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
@@ -118,39 +131,35 @@ class Conv:
         return np.flatnonzero(seen.repeat(self.source[0] // self.groups, axis=0))
 
     def block(self, weights: np.ndarray, lines: np.ndarray, neurons: np.ndarray) -> np.ndarray:
-        """Weight of each of ``lines`` onto each of ``neurons``, 0 where they do not meet: int32 ``[m, n]``.
+        """Weight of each of ``lines`` onto each of ``neurons``, 0 where they do not meet.
 
-        ``lines`` and ``neurons`` name each at most once. Neurons of one place see the same lines: their weights are copied at once.
+        ``lines`` int64 ``[m]`` and ``neurons`` int64 ``[n]`` name each at most once. Returns int32
+        ``[m, n]``. Neurons of one place see the same lines: their weights are copied at once.
         """
-        found = np.zeros((lines.size, neurons.size), np.int32)
+        block = np.zeros((lines.size, neurons.size), np.int32)
         row_of = np.full((self.groups, self.source[0] // self.groups, *self.source[1:]), -1)
         row_of.reshape(-1)[lines] = np.arange(lines.size)
-        places, of = np.unique(self._outputs(neurons), return_inverse=True)
-        columns = np.split(np.argsort(of, kind="stable"), np.cumsum(np.bincount(of)))[:-1]
+        places, place_of = np.unique(self._outputs(neurons), return_inverse=True)
+        by_place = np.argsort(place_of, kind="stable")
+        columns = np.split(by_place, np.cumsum(np.bincount(place_of)))[:-1]
         channel = neurons // (self.target[1] * self.target[2])
-        for group, v, u, mine in zip(
-            *np.unravel_index(places, (self.groups, *self.target[1:])), columns, strict=True
-        ):
-            y, x = (
-                v * self.stride[0] - self.padding[0],
-                u * self.stride[1] - self.padding[1],
-            )  # of the kernel's first cell
-            i, j = max(0, -y), max(0, -x)  # the first cell inside the map
-            rows = row_of[
-                group, :, y + i : max(0, y + self.kernel[0]), x + j : max(0, x + self.kernel[1])
-            ]
-            some = weights[
-                strided(channel[mine]), :, i : i + rows.shape[1], j : j + rows.shape[2]
-            ].reshape(mine.size, -1)
+        (height, width), shape = self.kernel, (self.groups, *self.target[1:])
+        for group, v, u, here in zip(*np.unravel_index(places, shape), columns, strict=True):
+            # y, x: of the kernel's first cell; i, j: of its first cell inside the map
+            y, x = v * self.stride[0] - self.padding[0], u * self.stride[1] - self.padding[1]
+            i, j = max(0, -y), max(0, -x)
+            rows = row_of[group, :, y + i : max(0, y + height), x + j : max(0, x + width)]
+            inside = np.s_[i : i + rows.shape[1], j : j + rows.shape[2]]
+            values = weights[(strided(channel[here]), slice(None), *inside)].reshape(here.size, -1)
             rows = rows.reshape(-1)
             if rows.size and rows.min() < 0:
-                rows, some = rows[rows >= 0], some[:, rows >= 0]
-            at, to = strided(rows), strided(mine)
+                rows, values = rows[rows >= 0], values[:, rows >= 0]
+            at, to = strided(rows), strided(here)
             if isinstance(at, slice) or isinstance(to, slice):
-                found[at, to] = some.T
+                block[at, to] = values.T
             else:
-                found[np.ix_(at, to)] = some.T
-        return found
+                block[np.ix_(at, to)] = values.T
+        return block
 
     def fanout(self, weights: np.ndarray) -> np.ndarray:
         """Non-zero synapses of each line: int64 ``[source size]``."""
@@ -171,27 +180,28 @@ class Conv:
     def _at(
         self, y: np.ndarray, x: np.ndarray, i: int, j: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row and column of the source that kernel cell (i, j) meets for outputs (y, x), and where they lie inside."""
-        row, column = (
-            y * self.stride[0] + i - self.padding[0],
-            x * self.stride[1] + j - self.padding[1],
-        )
-        return (
-            row,
-            column,
-            (row >= 0) & (row < self.source[1]) & (column >= 0) & (column < self.source[2]),
-        )
+        """Row and column of the source that kernel cell (i, j) meets for outputs (y, x).
+
+        The third array, bool, says where they lie inside the source map.
+        """
+        row = y * self.stride[0] + i - self.padding[0]
+        column = x * self.stride[1] + j - self.padding[1]
+        inside = (row >= 0) & (row < self.source[1]) & (column >= 0) & (column < self.source[2])
+        return row, column, inside
 
     def _outputs(self, neurons: np.ndarray) -> np.ndarray:
         """Group and place of each neuron as one number, (group * height + y) * width + x."""
-        channel, place = np.divmod(neurons, self.target[1] * self.target[2])
-        return (
-            channel // (self.target[0] // self.groups) * (self.target[1] * self.target[2]) + place
-        )
+        area = self.target[1] * self.target[2]
+        channel, place = np.divmod(neurons, area)
+        return channel // (self.target[0] // self.groups) * area + place
+
+
+def _is_size(n: Any, least: int) -> bool:
+    return isinstance(n, int) and not isinstance(n, bool) and least <= n <= MAX_SIZE
 
 
 def strided(index: np.ndarray) -> slice | np.ndarray:
-    """An index as a slice, if it ascends evenly: numpy then copies rows instead of elements."""
+    """``index`` as a slice if it ascends evenly; numpy then copies rows instead of elements."""
     if index.size < 2 or index[1] <= index[0]:
         return index
     step = int(index[1] - index[0])

@@ -1,7 +1,7 @@
-"""What an integer network is made of: inputs, populations of neurons, weighted edges, and the range of each of their values.
+"""The elements of an integer network: inputs, populations, weighted edges, and the range of values.
 
-The arithmetic contract (docs/arithmetic.md) says what every parameter does. Words: ``pages`` P_g is the first axis of every paged array;
-``size`` N the last.
+The arithmetic contract (docs/arithmetic.md) says what every parameter does. ``pages`` P_g is the
+first axis of every paged array, ``size`` N the last axis of every array.
 """
 
 from dataclasses import dataclass, replace
@@ -101,12 +101,32 @@ ARRAYS: dict[str, Any] = {**_PAGED, **_TERMS, **_PLAIN}
 class Population:
     """Neurons that share a start tick and a weight format; every other parameter is per neuron.
 
-    Paged arrays are ``[pages, size]`` (page min(k, pages-1) acts at step k): ``bias``, ``v_th``, ``v_sub``
-    int64 in the membrane range, ``k0`` bool. Leak terms are ``[pages, 3, size]``: ``leak_sign`` int8 in
-    {-1, 0, +1} (0 = term off), ``leak_shift`` uint8 in 0..membrane_bits. Plain arrays are ``[size]``:
-    ``rounding`` (LeakRounding), ``rectify``, ``fire`` (False = read-out: never spikes), ``reset`` (Reset),
-    ``v_reset``, ``low`` (LowBound), ``v_low``, ``v_low_reset``, ``v_low_add``, ``refractory`` 0..63 steps,
-    ``hold`` (held at v_reset while refractory), ``v_init``. ``start`` is the pipeline depth d in ticks.
+    name: an ASCII identifier of at most 64 letters.
+    size: number of neurons, 1..2^20.
+    start: the pipeline depth d, 0..255 ticks.
+    weight_bits: columns of a weight, 1..16 (1 if binary, 2 if ternary).
+
+    Paged arrays ``[pages, size]``, of which page min(k, pages - 1) acts at step k:
+
+    bias, v_th, v_sub: int64 in the membrane range.
+    k0: bool, the membrane is kept.
+
+    Leak terms ``[pages, 3, size]``:
+
+    leak_sign: int8, -1, 0 (term off) or +1.
+    leak_shift: uint8, 0..membrane_bits.
+
+    Plain arrays ``[size]``:
+
+    rounding: uint8, a LeakRounding.
+    rectify: bool, a current below 0 becomes 0.
+    fire: bool; False is a read-out, which never spikes.
+    reset: uint8, a Reset.
+    low: uint8, a LowBound.
+    v_reset, v_low, v_low_reset, v_low_add, v_init: int64 in the membrane range.
+    refractory: uint8, 0..63 steps.
+    hold: bool, held at v_reset while refractory.
+
     Scalars and shorter arrays broadcast in :meth:`make`.
     """
 
@@ -160,8 +180,9 @@ class Population:
     ) -> "Population":
         """Build a population from scalars or arrays; what is not given is neutral.
 
-        Defaults: bias 0, v_th 1, v_sub = v_th, no leak (k0 = 1), floor, fire, hard reset to 0, unbounded, no
-        refractory, v_init 0. Arrays broadcast to their full shape.
+        Defaults: bias 0, v_th 1, v_sub = v_th, no leak (k0 = 1), floor, fire, hard reset to 0,
+        unbounded, no refractory, v_init 0. Arrays broadcast to their full shape. InputError for an
+        unknown parameter, a shape that does not broadcast, or values that are not integers.
         """
         given: dict[str, Any] = {
             "bias": 0,
@@ -186,24 +207,21 @@ class Population:
         unknown = sorted(set(arrays) - set(given))
         if unknown:
             raise InputError(
-                f"parameter of population {name!r} must be one of {', '.join(given)}, not {unknown[0]!r}"
+                f"parameter of population {name!r} must be one of {', '.join(given)}, "
+                f"not {unknown[0]!r}"
             )
         given.update(arrays)
-        shapes = (
-            dict.fromkeys(_PAGED, (pages, size))
-            | dict.fromkeys(_TERMS, (pages, LEAK_TERMS, size))
-            | dict.fromkeys(_PLAIN, (size,))
-        )
+        shapes = _shapes(pages, size)
         full = {}
         for key, dtype in ARRAYS.items():
-            value = np.asarray(given[key])
+            value, what = np.asarray(given[key]), f"{key} of population {name!r}"
             try:
                 wide = np.broadcast_to(value, shapes[key])
             except ValueError:
                 raise InputError(
-                    f"{key} of population {name!r} must be of shape {shapes[key]}, not {value.shape}"
+                    f"{what} must be of shape {shapes[key]}, not {value.shape}"
                 ) from None
-            full[key] = _cast(wide, dtype, f"{key} of population {name!r}")
+            full[key] = _cast(wide, dtype, what)
         return cls(
             name=name,
             size=size,
@@ -214,19 +232,20 @@ class Population:
         )
 
     def take(self, neurons: np.ndarray) -> "Population":
-        """A population of those ``neurons`` only, int64 ``[m]``: all parameters lie along the last axis."""
-        return replace(
-            self, size=neurons.size, **{key: getattr(self, key)[..., neurons] for key in ARRAYS}
-        )
+        """The population that has only ``neurons``, int64 ``[m]``."""
+        arrays = {key: getattr(self, key)[..., neurons] for key in ARRAYS}
+        return replace(self, size=neurons.size, **arrays)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Edge:
     """Synapses from ``source`` (an input or a population) onto population ``target``.
 
-    ``weights`` int32 ``[source size, target size]`` within the target's weight format or, with the geometry ``conv``,
-    ``[output channels, input channels of a group, kernel height, kernel width]``; ``delay`` is the logical delay in steps:
-    0 = same step (feed-forward), >= 1 for recurrent and lateral edges.
+    weights: int32 within the target's weight format, ``[source size, target size]``; with a
+        geometry ``conv``: ``[output channels, input channels of a group, kernel height, kernel
+        width]``.
+    delay: the logical delay, 0..16 steps: 0 is the same step (feed-forward), recurrent and lateral
+        edges have at least 1.
     """
 
     source: str
@@ -241,22 +260,23 @@ class Edge:
         return f"Edge({self.source} -> {self.target}, {kind}, {shape} weights, delay {self.delay})"
 
     def lines(self, neurons: np.ndarray) -> np.ndarray:
-        """Lines of the source that can reach any of the target's ``neurons``, ascending: int64 ``[m]``."""
+        """Lines of the source that can reach any of ``neurons`` of the target.
+
+        Ascending, int64 ``[m]``.
+        """
         return self.conv.lines(neurons) if self.conv else np.arange(self.weights.shape[0])
 
     def block(self, lines: np.ndarray, neurons: np.ndarray) -> np.ndarray:
         """Weights of ``lines`` onto ``neurons``: int32 ``[m, n]``."""
-        return (
-            self.conv.block(self.weights, lines, neurons)
-            if self.conv
-            else self.weights[np.ix_(lines, neurons)]
-        )
+        if self.conv:
+            return self.conv.block(self.weights, lines, neurons)
+        return self.weights[np.ix_(lines, neurons)]
 
     def fanout(self) -> np.ndarray:
         """Non-zero synapses of each line of the source: int64 ``[source size]``."""
-        return (
-            self.conv.fanout(self.weights) if self.conv else np.count_nonzero(self.weights, axis=1)
-        )
+        if self.conv:
+            return self.conv.fanout(self.weights)
+        return np.count_nonzero(self.weights, axis=1)
 
 
 def weight_range(form: WeightFormat, bits: int) -> tuple[int, int]:
@@ -271,6 +291,7 @@ def weight_range(form: WeightFormat, bits: int) -> tuple[int, int]:
 
 
 def check_population(p: Population, bits: int) -> None:
+    """InputError unless every value of ``p`` is in range; ``bits`` is the membrane width."""
     where = f"population {p.name!r}"
     within(f"size of {where}", p.size, 1, 1 << 20)
     within(f"start of {where}", p.start, 0, MAX_START)
@@ -285,12 +306,7 @@ def check_population(p: Population, bits: int) -> None:
         )
     pages = p.bias.shape[0] if p.bias.ndim == 2 else 0
     within(f"pages of {where}", pages, 1, MAX_PAGES)
-    shapes = (
-        dict.fromkeys(_PAGED, (pages, p.size))
-        | dict.fromkeys(_TERMS, (pages, LEAK_TERMS, p.size))
-        | dict.fromkeys(_PLAIN, (p.size,))
-    )
-    for key, shape in shapes.items():
+    for key, shape in _shapes(pages, p.size).items():
         value = getattr(p, key)
         if value.shape != shape:
             raise InputError(f"{key} of {where} must be of shape {shape}, not {value.shape}")
@@ -315,8 +331,17 @@ def check_population(p: Population, bits: int) -> None:
 
 
 def within(what: str, value: Any, low: int, high: int) -> None:
-    """:func:`check_int` that takes numpy's whole numbers too."""
+    """:func:`check_int`, which here takes numpy's whole numbers too."""
     check_int(what, int(value) if isinstance(value, np.integer) else value, low, high)
+
+
+def _shapes(pages: int, size: int) -> dict[str, tuple[int, ...]]:
+    """Shape of each array of a population."""
+    return (
+        dict.fromkeys(_PAGED, (pages, size))
+        | dict.fromkeys(_TERMS, (pages, LEAK_TERMS, size))
+        | dict.fromkeys(_PLAIN, (size,))
+    )
 
 
 def _cast(value: np.ndarray, dtype: Any, what: str) -> np.ndarray:

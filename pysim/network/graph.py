@@ -1,7 +1,7 @@
-"""The integer network: what golden hands over and pysim maps. The graph and its checks, no arithmetic.
+"""The integer network, which golden hands over and pysim maps: the graph and its checks.
 
 A network is a graph of inputs, populations of neurons and weighted edges, all integers, as the
-arithmetic contract (docs/arithmetic.md) reads them.
+arithmetic contract (docs/arithmetic.md) reads them. Nothing here computes.
 """
 
 import hashlib
@@ -35,10 +35,15 @@ __all__ = ["Network", "start_ticks"]
 class Network:
     """An integer network: the only thing that passes from golden to pysim.
 
-    ``steps`` T is the number of steps of one sample, ``membrane_bits`` P the membrane width (8..32), ``output`` the
-    population that is read out, ``readout`` "spikes" (argmax of counts) or "membrane" (argmax of the last v).
-    ``pim``: a PIM layer that drives a population with current, beside or instead of inputs and edges.
-    ``metadata`` is free JSON (scales, encoder, provenance) that no arithmetic reads.
+    inputs, populations, edges: the graph.
+    steps: the steps T of one sample, 1..65536.
+    output: the population that is read out.
+    membrane_bits: the membrane width P, 8..32.
+    readout: "spikes" (argmax of the spike counts) or "membrane" (argmax of the last membrane).
+    pim: a PIM layer that drives a population with current, beside or instead of inputs and edges.
+    metadata: free JSON (scales, encoder, provenance) that no arithmetic reads.
+
+    InputError when a value is out of range.
     """
 
     name: str
@@ -55,13 +60,15 @@ class Network:
     def __post_init__(self) -> None:
         self.validate()
 
-    # -- looking up --------------------------------------------------------------------------------------
+    # -- looking up ------------------------------------------------------------------------------
 
     @property
     def pim_head(self) -> PimHead | None:
+        """The PIM layer without its arrays, None if there is none."""
         return self.pim.head if self.pim else None
 
     def population(self, name: str) -> Population:
+        """The population of that name; InputError lists the names."""
         for population in self.populations:
             if population.name == name:
                 return population
@@ -70,6 +77,7 @@ class Network:
         )
 
     def size_of(self, name: str) -> int:
+        """Lines of an input, or neurons of a population."""
         nodes: tuple[Input | Population, ...] = (*self.inputs, *self.populations)
         for node in nodes:
             if node.name == name:
@@ -82,6 +90,7 @@ class Network:
         return any(node.name == name for node in self.inputs)
 
     def start_of(self, name: str) -> int:
+        """Start tick of a population; an input starts at 0."""
         return 0 if self.is_input(name) else self.population(name).start
 
     def physical_delay(self, edge: Edge) -> int:
@@ -108,15 +117,15 @@ class Network:
             ready = [name for name, needs in pending.items() if needs <= set(done)]
             if not ready:
                 raise InputError(
-                    f"edges of delay 0 must not form a cycle; populations {', '.join(sorted(pending))} do: "
-                    "give one edge of the cycle delay 1"
+                    "edges of delay 0 must not form a cycle; populations "
+                    f"{', '.join(sorted(pending))} do: give one edge of the cycle delay 1"
                 )
             for name in ready:
                 del pending[name]
             done += ready
         return [self.population(name) for name in done]
 
-    # -- checking ----------------------------------------------------------------------------------------
+    # -- checking --------------------------------------------------------------------------------
 
     def validate(self) -> None:
         """Raise InputError unless every value lies in the range the contract gives it."""
@@ -127,22 +136,7 @@ class Network:
             raise InputError(f"readout must be 'spikes' or 'membrane', not {self.readout!r}")
         if not self.populations:
             raise InputError("network must have at least one population, not 0")
-        names = (
-            [n.name for n in self.inputs]
-            + [p.name for p in self.populations]
-            + ([self.pim.name] if self.pim else [])
-        )
-        for name in names:
-            if not (
-                isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= 64
-            ):
-                raise InputError(
-                    f"name of an input or population must be an identifier of at most 64 ASCII letters, not {name!r}"
-                )
-            if names.count(name) > 1:
-                raise InputError(
-                    f"name of an input or population must be unique, not {name!r} twice"
-                )
+        self._check_names()
         for node in self.inputs:
             within(f"size of input {node.name!r}", node.size, 1, 1 << 24)
         for population in self.populations:
@@ -154,17 +148,32 @@ class Network:
             self.pim.check(self.population(self.pim.target).size)
         self.order()
 
+    def _check_names(self) -> None:
+        names = [n.name for n in self.inputs] + [p.name for p in self.populations]
+        names += [self.pim.name] if self.pim else []
+        for name in names:
+            identifier = isinstance(name, str) and name.isidentifier() and name.isascii()
+            if not identifier or len(name) > 64:
+                raise InputError(
+                    "name of an input or population must be an identifier of at most 64 ASCII "
+                    f"letters, not {name!r}"
+                )
+            if names.count(name) > 1:
+                raise InputError(
+                    f"name of an input or population must be unique, not {name!r} twice"
+                )
+
     def _check_edge(self, edge: Edge) -> None:
         where = f"edge {edge.source}->{edge.target}"
         target = self.population(edge.target)
         shape: tuple[int, ...] = (self.size_of(edge.source), target.size)
         if edge.conv:
             edge.conv.check(where)
-            maps = math.prod(edge.conv.source), math.prod(edge.conv.target)
-            if maps != shape:
+            lines, neurons = math.prod(edge.conv.source), math.prod(edge.conv.target)
+            if (lines, neurons) != shape:
                 raise InputError(
-                    f"maps of the convolution of {where} must have {shape[0]} lines and {shape[1]} neurons, "
-                    f"not {maps[0]} and {maps[1]}"
+                    f"maps of the convolution of {where} must have {shape[0]} lines and "
+                    f"{shape[1]} neurons, not {lines} and {neurons}"
                 )
             shape = edge.conv.weights_shape
         if edge.weights.shape != shape:
@@ -189,7 +198,7 @@ class Network:
                 MAX_DELAY,
             )
 
-    # -- file and text -------------------------------------------------------------------------------
+    # -- file and text ---------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
         """The file's content; the same network always gives the same bytes."""
@@ -228,14 +237,16 @@ class Network:
         return html(self)
 
     def with_metadata(self, **entries: Any) -> "Network":
+        """The network with ``entries`` added to its metadata."""
         return replace(self, metadata={**self.metadata, **entries})
 
 
 def start_ticks(names: Iterable[str], edges: Iterable[tuple[str, str, int]]) -> dict[str, int]:
     """Pipeline depth of each population: the longest path of delay-0 edges that end at it.
 
-    ``names`` are the populations, ``edges`` (source, target, logical delay) with inputs as any other source
-    name. An input feeds depth 0; a spike reaches the next population one tick later.
+    ``names`` are the populations, ``edges`` (source, target, logical delay). A source that is no
+    population is an input, which feeds depth 0. A spike reaches the next population one tick later.
+    InputError if edges of delay 0 form a cycle.
     """
     names = list(names)
     depth = dict.fromkeys(names, 0)
