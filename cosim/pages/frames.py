@@ -1,4 +1,7 @@
-"""Writes docs/frames.md from pysim/chip/frames.py: ``python -m spikeloop.cosim.pages.frames``. tests/house/test_docs.py fails when it is not current."""
+"""Writes docs/frames.md from pysim/chip/frames.py: ``python -m spikeloop.cosim.pages.frames``.
+
+The page is generated and committed; tests/house/test_docs.py fails when it is not current.
+"""
 
 from pathlib import Path
 
@@ -18,45 +21,48 @@ HEAD = """\
 def page() -> str:
     """The whole page as Markdown."""
     _, _, form = (frames.__doc__ or "").partition("\n\n")
-    longest = frames.WIRE_BYTES - frames.PAYLOAD_BYTES
     lines = [
         HEAD + form,
-        f"Protocol {frames.PROTOCOL}. Longest frame on the wire {frames.WIRE_BYTES:,} bytes, longest body with its CRC "
-        f"{frames.FRAME_BYTES:,}. Beside its payload\n"
-        f"a frame has kind, sequence, CRC, one byte of COBS and one more per {frames.LONGEST_BLOCK}, and the 0: "
-        f"{frames.sealed_size(0)} bytes, {longest} of the longest\n"
-        f"({longest / frames.WIRE_BYTES:.1%}). A frame waits at most {frames.WAIT_CYCLES:,} cycles for the core.\n",
-        "| kind | | |",
-        "|---|---|---|",
-        *(
-            _row(kind, name, frames.KINDS[kind])
-            for kind, name in (
-                (frames.HELLO, "hello"),
-                (frames.BATCH, "batch"),
-                (frames.NAK, "refusal"),
-            )
+        _sizes(),
+        *_table("kind", frames.KINDS),
+        _row(
+            "op",
+            "command",
+            "count",
+            "address",
+            "bytes of data, reply per count",
+            "waits for an idle core",
+            "",
         ),
-        "",
-        "| op | command | count | address | bytes of data, reply per count | waits for an idle core | |",
         "|---|---|---|---|---|---|---|",
-        *(
-            _row(
-                op,
-                verb.name,
-                verb.count,
-                verb.address,
-                f"{verb.data}, {verb.reply or ('items' if op == frames.RUN else 0)}",
-                "yes" if verb.waits else "no",
-                verb.meaning,
-            )
-            for op, verb in frames.COMMANDS.items()
-        ),
+        *(_command(op, verb) for op, verb in frames.COMMANDS.items()),
         "",
         *_table("status", frames.STATUS),
         *_table("reason of a refusal", frames.REASONS),
         *_table("nature", frames.NATURES),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _sizes() -> str:
+    """The paragraph on sizes."""
+    longest = frames.WIRE_BYTES - frames.PAYLOAD_BYTES
+    return (
+        f"Protocol {frames.PROTOCOL}. The longest frame on the wire has {frames.WIRE_BYTES:,} "
+        f"bytes, the longest body with its CRC {frames.FRAME_BYTES:,}.\n"
+        "Beside its payload a frame has kind, sequence, CRC, one byte of COBS and one more per "
+        f"{frames.LONGEST_BLOCK}, and the 0:\n"
+        f"{frames.sealed_size(0)} bytes, {longest} of the longest frame "
+        f"({longest / frames.WIRE_BYTES:.1%}). "
+        f"A frame waits at most {frames.WAIT_CYCLES:,} cycles for the core.\n"
+    )
+
+
+def _command(op: int, verb: frames.Verb) -> str:
+    reply = "items" if op == frames.RUN else verb.reply
+    waits = "yes" if verb.waits else "no"
+    data = f"{verb.data}, {reply}"
+    return _row(op, verb.name, verb.count, verb.address, data, waits, verb.meaning)
 
 
 def _table(head: str, rows: dict[int, str]) -> list[str]:
@@ -73,6 +79,5 @@ def _row(*cells: object) -> str:
 
 
 if __name__ == "__main__":
-    print(
-        f"wrote {write_atomic(Path(__file__).resolve().parents[2] / 'docs' / 'frames.md', page().encode())}"
-    )
+    target = Path(__file__).resolve().parents[2] / "docs" / "frames.md"
+    print(f"wrote {write_atomic(target, page().encode())}")

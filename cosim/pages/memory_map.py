@@ -1,13 +1,14 @@
-"""Writes docs/memory_map.md from the memory map, for every preset: ``python -m spikeloop.cosim.pages.memory_map``.
+"""Writes docs/memory_map.md for every preset: ``python -m spikeloop.cosim.pages.memory_map``.
 
-The page is generated and committed; tests/house/test_docs.py fails when it is not what this module writes.
+The page is generated and committed; tests/house/test_docs.py fails when it is not current.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from textwrap import fill
 
 from spikeloop.pysim.chip.memory_map import CONTROL_PIM, Memory, MemoryMap, Register
-from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.chip.params import PRESET_TABLE, PRESETS, Chip
 from spikeloop.pysim.chip.records import (
     Field,
     bound_record,
@@ -31,20 +32,23 @@ __all__ = ["page"]
 HEAD = """\
 # Memory map
 
-<!-- written by `make docs` (cosim/pages/memory_map.py) from pysim/chip/memory_map.py and pysim/chip/records.py: do not edit -->
+<!-- written by `make docs` (cosim/pages/memory_map.py) from pysim/chip: do not edit -->
 
-The load port is 32 bits wide and word-addressed: every address below counts 32-bit words. A memory of `rows` rows of
-`width` bits is read and written in chunks of 32 bits, the least significant first:
+The load port is 32 bits wide and word-addressed: every address below counts 32-bit words. A memory
+of `rows` rows of `width` bits is read and written in chunks of 32 bits, the least significant
+first:
 
     address = base + (row << chunk_bits) + chunk
 
-Registers may be accessed always, memories while the core is idle (`status` bit 0 is 0). Reset zeroes the registers and
-leaves memories undefined; *loaded* memories are filled from the image bundle, the others are the core's own state,
-which `control` = 2 (clear) writes. 64-bit counters are two registers, the low half first.
+Registers may be accessed always, memories while the core is idle (`status` bit 0 is 0). Reset
+zeroes the registers and leaves memories undefined. *Loaded* memories are filled from the image
+bundle. The others are the core's own state, which `control` = 2 (clear) writes. 64-bit counters are
+two registers, the low half first.
 
-A chip of two banks (`banks` = 2) has every loaded memory twice. Its addresses have one bit more, on top: the bank of a loaded memory, 0
-for all else. Ticks and clears run on the bank that register `bank` named when they started; the loaded memories of the other
-one may be written at any time, one word a cycle. Everything else waits until the core is idle, as ever.
+A chip of two banks (`banks` = 2) has every loaded memory twice. Its addresses have one bit more, on
+top: the bank of a loaded memory, 0 for all else. Ticks and clears run on the bank that register
+`bank` named when they started. The loaded memories of the other bank may be written at any time,
+one word a cycle. Everything else waits until the core is idle.
 """
 
 RECORDS = (
@@ -72,7 +76,22 @@ MESH_RECORDS = (
 def page() -> str:
     """The whole page as Markdown."""
     memories = (line for name, chip in PRESETS.items() for line in _memories(name, chip))
-    return "\n".join([HEAD, *_registers(), *_records(), *memories, *_pim()])
+    return "\n".join([HEAD, *_presets(), *_registers(), *_records(), *memories, *_pim()])
+
+
+def _presets() -> Iterator[str]:
+    yield "## Presets\n"
+    yield _paragraph(
+        "The names that `--chip` takes, with changes if any follow (`full,lanes=256,extension=2`).",
+        "The clock turns cycles into time; it is no parameter of the chip.",
+    )
+    yield from _table(
+        ("preset", "clock", "what it is"),
+        (
+            (f"`{name}`", f"{row.clock / 1e6:g} MHz", row.meaning)
+            for name, row in PRESET_TABLE.items()
+        ),
+    )
 
 
 def _registers() -> Iterator[str]:
@@ -98,16 +117,18 @@ def _registers_table(registers: Iterable[Register]) -> Iterator[str]:
 
 def _records() -> Iterator[str]:
     yield "## Records\n"
-    yield (
-        "Fields lie least significant first. *Plain*: field after field in one row. *Bit planes*: bit b of a field of all lanes\n"
-        "is one group of `lanes` neighbouring bits, so that memory bit = plane * lanes + lane. Bits are those of preset `tiny`\n"
-        "where they depend on the chip.\n"
+    yield _paragraph(
+        "Fields lie least significant first. *Plain*: field after field in one row.",
+        "*Bit planes*: bit b of a field of all lanes is one group of `lanes` neighbouring bits, so",
+        "that memory bit = plane * lanes + lane. Bits are those of preset `tiny` where they depend",
+        "on the chip.",
     )
     yield from _fields(RECORDS, PRESETS["tiny"], "")
-    yield (
-        "In a mesh every core has all of this; its number lies in the address bits above those of one core. Its routes and the\n"
-        "events at the pins are wider (here `tiny` as a mesh of 4 x 4). A command written to any core's `control` is for all\n"
-        "cores; `status` is that of the whole chip.\n"
+    yield _paragraph(
+        "In a mesh every core has all of this; its number lies in the address bits above those of",
+        "one core. Its routes and the events at the pins are wider (here `tiny` as a mesh of 4 x 4).",
+        "A command written to any core's `control` is for all cores; `status` is that of the whole",
+        "chip.",
     )
     yield from _fields(MESH_RECORDS, MESH, ", in a mesh")
 
@@ -127,10 +148,12 @@ def _fields(
 def _pim() -> Iterator[str]:
     """What a chip with a PIM macro has besides."""
     plain, macro = MemoryMap(PRESETS["tiny"]), MemoryMap(WITH_PIM)
-    yield (
-        "## With a PIM macro\n\nA chip with a macro ([pim.md](pim.md)) has the following as well, here `tiny` with a macro of one bank\n"
-        "of 64 columns. Write an image into `pim_pixels` (a row per pixel of the padded map, whose border stays 0), `pim_stream`, then\n"
-        f"`control` = {CONTROL_PIM}; when `status` is 0 the currents are in `currents`, where ticks take them.\n"
+    yield "## With a PIM macro\n"
+    yield _paragraph(
+        "A chip with a macro ([pim.md](pim.md)) has the following as well, here `tiny` with a macro",
+        "of one bank of 64 columns. Write an image into `pim_pixels` (a row per pixel of the padded",
+        f"map, whose border stays 0), `pim_stream`, then `control` = {CONTROL_PIM}; when `status`",
+        "is 0 the currents are in `currents`, where ticks take them.",
     )
     yield from _registers_table(
         r for name, r in macro.registers.items() if name not in plain.registers
@@ -145,8 +168,9 @@ def _memories(name: str, chip: Chip) -> Iterator[str]:
     memory_map = MemoryMap(chip)
     yield f"## Memories of preset `{name}`\n"
     yield (
-        f"{chip.axons:,} axons, {chip.columns:,} columns, {chip.lanes:,} lanes of {_count(chip.digit_bits, 'column')}, "
-        f"{_count(chip.derived.words, 'word')}, {_count(chip.pages, 'page')};\n"
+        f"{chip.axons:,} axons, {chip.columns:,} columns, {chip.lanes:,} lanes of "
+        f"{_count(chip.digit_bits, 'column')}, {_count(chip.derived.words, 'word')}, "
+        f"{_count(chip.pages, 'page')};\n"
         f"{memory_map.address_bits} address bits, fingerprint {chip.fingerprint():#010x}.\n"
     )
     yield from _memories_table(memory_map.memories.values())
@@ -176,6 +200,11 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
     for row in rows:
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
     yield ""
+
+
+def _paragraph(*parts: str) -> str:
+    """The parts as one paragraph of at most 100 columns."""
+    return fill(" ".join(parts), 100, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def _count(number: int, noun: str) -> str:

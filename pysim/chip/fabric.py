@@ -1,13 +1,16 @@
-"""The fabric as the host sees it: mesh, packet, XY path, hops, latency, and rectangles that cover a set of cores.
+"""The fabric as the host sees it: mesh, packets, XY path, hops, latency, and covering rectangles.
 
-A core is the pair (x, y) of its column and row; x grows to the east, y to the north; core number = y * width + x. A packet is one
-flit: the rectangle of cores it is for, and an event (axon, delay). It travels in x first and forks a copy into y at every column of
-its rectangle; there every row of the rectangle gets its own. In an empty fabric each copy arrives after
+A core is the pair (x, y) of its column and row; x grows to the east, y to the north; the core's
+number is y * width + x. A packet is one flit: the rectangle of cores it is for, and an event (axon,
+delay). It travels in x first and forks a copy into y at every column of its rectangle. There every
+row of the rectangle gets a copy. In an empty fabric each copy arrives after
 
     cycles = 1 + hops,    hops = |x - x'| + |y - y'|
 
-from the clock edge that takes the packet to the one that delivers it. Source: Zou et al. 2021, section 2.4 (AER router with E, W, N, S
-and local ports, multicast); docs/fabric.md.
+from the clock edge that takes the packet to the one that delivers it.
+
+Source: Zou et al. 2021, section 2.4 (AER router with E, W, N, S and local ports, multicast);
+docs/fabric.md.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,7 +28,10 @@ Place = tuple[int, int]  # x, y
 
 @dataclass(frozen=True)
 class Rectangle:
-    """The cores (x, y) with x0 <= x <= x1 and y0 <= y <= y1: where one packet goes. InputError if there are none."""
+    """The cores (x, y) with x0 <= x <= x1 and y0 <= y <= y1: where one packet goes.
+
+    InputError if there are none.
+    """
 
     x0: int
     y0: int
@@ -35,7 +41,8 @@ class Rectangle:
     def __post_init__(self) -> None:
         if not (0 <= self.x0 <= self.x1 and 0 <= self.y0 <= self.y1):
             raise InputError(
-                f"rectangle of a packet must have 0 <= x0 <= x1 and 0 <= y0 <= y1, not {astuple(self)}: order its corners"
+                "rectangle of a packet must have 0 <= x0 <= x1 and 0 <= y0 <= y1, "
+                f"not {astuple(self)}: order its corners"
             )
 
     def __len__(self) -> int:
@@ -68,7 +75,8 @@ class Mesh:
         x, y = core
         if not (0 <= x < self.width and 0 <= y < self.height):
             raise InputError(
-                f"core must lie in the {self.width} x {self.height} mesh, not at x = {x}, y = {y}: choose a larger mesh"
+                f"core must lie in the {self.width} x {self.height} mesh, "
+                f"not at x = {x}, y = {y}: choose a larger mesh"
             )
         return y * self.width + x
 
@@ -81,13 +89,19 @@ class Mesh:
         return number % self.width, number // self.width
 
     def check(self, rectangle: Rectangle) -> Rectangle:
-        """The rectangle itself; InputError if it reaches outside the mesh, where the hardware would drop its copies unheard."""
+        """The rectangle itself; InputError if it reaches outside the mesh.
+
+        There the hardware would drop its copies in silence.
+        """
         self.number((rectangle.x1, rectangle.y1))
         return rectangle
 
 
 def path(source: Place, destination: Place) -> list[Place]:
-    """Cores whose routers a packet (or the copy for ``destination``) passes, both ends included: x first, then y."""
+    """Cores whose routers a packet for ``destination`` passes, both ends included.
+
+    x first, then y; for a multicast it is the path of one copy.
+    """
     (x, y), (to_x, to_y) = source, destination
     return [*((i, y) for i in _walk(x, to_x)), *((to_x, j) for j in _walk(y, to_y)), destination]
 
@@ -103,30 +117,32 @@ def hops(source: Place, destination: Place) -> int:
 
 
 def latency(source: Place, destination: Place) -> int:
-    """Cycles through an empty fabric with a ready receiver, also for each copy of a multicast: one in each router."""
+    """Cycles through an empty fabric to a ready receiver: one in each router.
+
+    The same holds for each copy of a multicast.
+    """
     return 1 + hops(source, destination)
 
 
 def chain(destinations: Iterable[Place]) -> list[Rectangle]:
-    """Few rectangles that hold each destination once and no other core: the packets of one spike, for cores with the same axon.
+    """Few rectangles that hold each destination once and no other core.
 
-    Greedy: the largest rectangle that is left, the lowest and then the westernmost of equals, until none is left: not always the
-    fewest possible, never more than one per core.
+    They are the packets of one spike for cores with the same axon. The search is greedy: it takes
+    the largest rectangle until no core is left, of equals the lowest and then the westernmost. The
+    rectangles are not always the fewest possible, but never more than one per core.
     """
     return list(_chain(frozenset(destinations)))
 
 
 @lru_cache(maxsize=4096)  # the neurons of a population share their destinations
 def _chain(left: frozenset[Place]) -> tuple[Rectangle, ...]:
-    found = []
+    rectangles = []
     while left:
-        best = max(
-            (_largest(left, corner) for corner in sorted(left, key=lambda core: core[::-1])),
-            key=len,
-        )
-        found.append(best)
-        left -= frozenset(best)
-    return tuple(found)
+        corners = sorted(left, key=lambda core: core[::-1])
+        largest = max((_largest(left, corner) for corner in corners), key=len)
+        rectangles.append(largest)
+        left -= frozenset(largest)
+    return tuple(rectangles)
 
 
 def _largest(cores: frozenset[Place], corner: Place) -> Rectangle:

@@ -1,11 +1,14 @@
-"""The frames of the host link: the one table from which its RTL, its driver and docs/frames.md come, and their coding in bytes.
+"""The frames of the host link: the one table of RTL, driver and docs/frames.md, and the coding.
 
-On the wire a frame is COBS(body, CRC-32 of the body) and a 0 byte; nothing else holds a 0. Numbers are little-endian, least significant
-byte first. The host sends one frame and waits for its reply; the sequence number makes a frame that comes twice be done once.
+On the wire a frame is COBS(body, CRC-32 of the body) and a 0 byte; nothing else holds a 0. Numbers
+are little-endian, least significant byte first. The host sends one frame and waits for its reply.
+By the sequence number a frame that comes twice is done once.
 
-    request    kind, sequence, commands                     reply    kind | 0x80, sequence, results, commands done, status
+    request    kind, sequence, commands
+    reply      kind | 0x80, sequence, results, commands done, status
     command    op, count (16 bits), address (32 bits), data
-    hello      kind, sequence                               reply    kind | 0x80, sequence, protocol, nature, longest frame (16 bits)
+    hello      kind, sequence
+    its reply  kind | 0x80, sequence, protocol, nature, longest frame (16 bits)
 
 A refusal (kind NAK) carries a reason in place of the sequence and nothing else.
 Source: Cheshire and Baker 1999 (COBS); CRC-32 as in Ethernet, zlib.
@@ -54,25 +57,25 @@ PROTOCOL = 1
 WIRE_BYTES = 2048
 """longest frame on the wire, its 0 included"""
 LONGEST_BLOCK = 254
-"""bytes for which COBS adds one"""
+"""bytes of data per byte that COBS adds"""
 FRAME_BYTES = (WIRE_BYTES - 1) * LONGEST_BLOCK // (LONGEST_BLOCK + 1)
 """longest body with its CRC: the 0 is the last on the wire"""
 PREFIX_BYTES, CRC_BYTES = 2, 4
 """kind and sequence before, CRC behind what a frame carries"""
 PAYLOAD_BYTES = FRAME_BYTES - PREFIX_BYTES - CRC_BYTES
-"""most of commands or results in a frame"""
+"""most bytes of commands or results in a frame"""
 HEADER_BYTES = 7
 """of a command, before its data"""
 TAIL_BYTES = 2
 """commands done and status, at the end of a reply"""
 WAIT_CYCLES = 1 << 20
-"""a frame waits no longer for the core: then it is answered as far as it came (watchdog)"""
+"""longest wait of a frame for the core; then what is done is answered (watchdog)"""
 
 HELLO, BATCH, NAK, REPLY = 1, 2, 3, 0x80
 KINDS = {
-    HELLO: "begins a session: the next batch has this sequence + 1; events that wait are thrown away",
-    BATCH: "commands, done in order once; the same sequence again gets the same reply again",
-    NAK: "of the chip only: a frame was refused and nothing done",
+    HELLO: "hello: begins a session; the next batch has this sequence + 1, waiting events are lost",
+    BATCH: "batch: commands, done in order once; the same sequence again gets the same reply again",
+    NAK: "refusal, of the chip only: a frame was refused and nothing done",
 }
 DAMAGED, OUT_OF_SEQUENCE = 1, 2
 REASONS = {
@@ -96,9 +99,14 @@ STATUS = {
 ITEM_EVENT, ITEM_DONE, ITEM_PAUSED = 0, 1, 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verb:
-    """One op: what count and address mean, bytes of data per count, bytes of reply per count, whether it waits for an idle core."""
+    """One op.
+
+    count, address: what the fields of the command mean.
+    data, reply: bytes per count, in the request and in the reply.
+    waits: whether it waits for an idle core.
+    """
 
     name: str
     count: str
@@ -111,52 +119,60 @@ class Verb:
 
 COMMANDS = {
     READ: Verb(
-        "read",
-        "words",
-        "the first",
-        0,
-        4,
-        True,
-        "reads neighbouring words of the memory map (registers alone: without waiting)",
+        name="read",
+        count="words",
+        address="the first",
+        data=0,
+        reply=4,
+        waits=True,
+        meaning="reads neighbouring words of the memory map (registers alone: without waiting)",
     ),
     WRITE: Verb(
-        "write", "words", "the first", 4, 0, True, "writes neighbouring words of the memory map"
+        name="write",
+        count="words",
+        address="the first",
+        data=4,
+        reply=0,
+        waits=True,
+        meaning="writes neighbouring words of the memory map",
     ),
     EVENTS: Verb(
-        "events",
-        "events",
-        "delay << 24 | first axon",
-        2,
-        0,
-        True,
-        "sends an event to first axon + n for each 16-bit n",
+        name="events",
+        count="events",
+        address="delay << 24 | first axon",
+        data=2,
+        reply=0,
+        waits=True,
+        meaning="sends an event to first axon + n for each 16-bit n",
     ),
     BITMAP: Verb(
-        "bitmap",
-        "bytes",
-        "delay << 24 | first axon",
-        1,
-        0,
-        True,
-        "sends an event to first axon + n for each bit n that is set, least significant first",
+        name="bitmap",
+        count="bytes",
+        address="delay << 24 | first axon",
+        data=1,
+        reply=0,
+        waits=True,
+        meaning="sends an event to first axon + n for each bit n that is set, least significant "
+        "first",
     ),
     RUN: Verb(
-        "run",
-        "ticks",
-        "",
-        0,
-        0,
-        False,
-        "runs ticks; the reply has a 32-bit item (kind << 24 | delay << 16 | address) for each "
-        "event that leaves (kind 0), after each tick one of kind 1; one of kind 2 ends a run that must be continued. 0 ticks: one "
-        "item of kind 1 after the events that wait",
+        name="run",
+        count="ticks",
+        address="",
+        data=0,
+        reply=0,
+        waits=False,
+        meaning="runs ticks; the reply has 32-bit items (kind << 24 | delay << 16 | address): one "
+        "of kind 0 for each event that leaves, one of kind 1 after each tick, and one of kind 2 at "
+        "the end of a run that must be continued. 0 ticks: one item of kind 1 after the events "
+        "that wait",
     ),
 }
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command of a batch. data: bytes that follow its header."""
+    """A command of a batch; ``data`` are the bytes that follow its header."""
 
     op: int
     count: int
@@ -164,6 +180,7 @@ class Command:
     data: bytes = b""
 
     def to_bytes(self) -> bytes:
+        """Header and data."""
         return (
             bytes((self.op,))
             + self.count.to_bytes(2, "little")
@@ -178,7 +195,7 @@ class Command:
 
     @property
     def reply(self) -> int:
-        """Bytes of its result, the least for a run."""
+        """Bytes of its result; of a run the least."""
         return 4 * max(1, self.count) if self.op == RUN else COMMANDS[self.op].reply * self.count
 
 
@@ -195,7 +212,7 @@ def stuff(data: bytes) -> bytes:
 
 
 def unstuff(data: bytes) -> bytes | None:
-    """Inverse of :func:`stuff`; None if ``data`` is no such thing."""
+    """Inverse of :func:`stuff`; None if ``data`` is not COBS."""
     out, at, end = [], 0, len(data)
     while at < end:
         code = data[at]
@@ -215,12 +232,12 @@ def seal(body: bytes) -> bytes:
 
 
 def sealed_size(payload: int) -> int:
-    """Least bytes on the wire of a body that has so many after kind and sequence."""
+    """Smallest size on the wire, in bytes, of a frame with ``payload`` bytes of payload."""
     return PREFIX_BYTES + payload + CRC_BYTES + 2
 
 
 def open_frame(wire: bytes) -> bytes | None:
-    """The body of what lay between two 0 bytes, or None: damaged."""
+    """The body of what lay between two 0 bytes, None if it is damaged."""
     frame = unstuff(wire)
     if frame is None or not PREFIX_BYTES + CRC_BYTES <= len(frame) <= FRAME_BYTES:
         return None

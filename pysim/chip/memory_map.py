@@ -1,14 +1,18 @@
-"""The memory map: one table from which the RTL decoder, the packer, the drivers and docs/memory_map.md come.
+"""The memory map: one table from which RTL decoder, packer, drivers and docs/memory_map.md come.
 
-The load port is 32 bits wide and word-addressed. A memory of ``rows`` rows of ``width`` bits is read and written
-in chunks of 32 bits: address = base + (row << chunk_bits) + chunk, chunk 0 the least significant. Memories
-may be accessed while the core is idle; registers always. Memories are undefined after reset. A chip of two banks has every loaded memory
-twice: the bank is the top address bit, and the bank at rest may be written at any time. Each core of a mesh has this map; the number of
-the core lies in the address bits above it.
+The load port is 32 bits wide and word-addressed. A memory of ``rows`` rows of ``width`` bits is
+read and written in chunks of 32 bits: address = base + (row << chunk_bits) + chunk, chunk 0 the
+least significant. Memories may be accessed while the core is idle, registers always. Memories are
+undefined after reset.
+
+A chip of two banks has every loaded memory twice. The top address bit names the bank, and the bank
+at rest may be written at any time. Each core of a mesh has this map; the address bits above it name
+the core.
 """
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
 from spikeloop.pysim.chip.records import (
@@ -65,11 +69,24 @@ PIM_COUNTERS = {
     "n_sat": "currents clipped to their width",
     "n_clip": "conversions in which the discharge clip or the code's range acted",
 }
+PIM_SETTINGS = {
+    "kernel_rows": "kernel rows",
+    "channels": "channels",
+    "positions": "output positions",
+    "shift": "range shift",
+    "limit": "discharge clip",
+    "sigma": "noise",
+    "stream": "word XORed onto all seeds: the stream of the noise",
+}
 
 
 @dataclass(frozen=True)
 class Register:
-    """One 32-bit register. ``access`` is "r", "w" or "rw"; ``reset`` its value after reset, or a constant."""
+    """One 32-bit register.
+
+    access: "r", "w" or "rw".
+    reset: the value after reset, or a constant.
+    """
 
     name: str
     address: int
@@ -80,8 +97,11 @@ class Register:
 
 @dataclass(frozen=True)
 class Memory:
-    """One memory: ``rows`` x ``width`` bits at ``base``; ``loaded`` = filled from the image, else the core's own state;
-    ``writable``, ``readable`` = the load port may write it, read it."""
+    """One memory of ``rows`` x ``width`` bits at the address ``base``.
+
+    loaded: filled from the image; else the core's own state.
+    writable, readable: what the load port may do.
+    """
 
     name: str
     base: int
@@ -94,14 +114,17 @@ class Memory:
 
     @property
     def chunks(self) -> int:
+        """32-bit words of a row."""
         return -(-self.width // BUS_BITS)
 
     @property
     def chunk_bits(self) -> int:
+        """Address bits that name a word of a row."""
         return (self.chunks - 1).bit_length()
 
     @property
     def row_bits(self) -> int:
+        """Address bits that name a row."""
         return (self.rows - 1).bit_length()
 
     @property
@@ -110,151 +133,48 @@ class Memory:
         return self.row_bits + self.chunk_bits
 
     def address(self, row: int, chunk: int = 0) -> int:
+        """Address of word ``chunk`` of ``row``."""
         return self.base + (row << self.chunk_bits) + chunk
 
 
 class MemoryMap:
-    """All registers and memories of a chip, with their addresses."""
+    """All registers and memories of a chip, with their addresses.
+
+    counters: names and meanings of the counters.
+    command_bits: bits of the control register.
+    address_bits: bits of an address of one core; in a mesh the core's number lies above them.
+    bank_bit: the bit of an address that names the bank of a loaded memory, on a chip of two.
+    """
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
-        d = chip.derived
-        registers = [
-            ("id", "r", CHIP_ID, "identification, ASCII SPLP"),
-            ("version", "r", CHIP_VERSION, "version of this map"),
-            ("fingerprint", "r", chip.fingerprint(), "CRC-32 of the chip parameters"),
-            ("axons", "r", chip.axons, "axons"),
-            ("columns", "r", chip.columns, "columns"),
-            ("lanes", "r", chip.lanes, "lanes"),
-            (
-                "control",
-                "w",
-                0,
-                f"{CONTROL_TICK} runs a tick, {CONTROL_CLEAR} clears state, {CONTROL_ZERO} zeroes counters"
-                + f", {CONTROL_PIM} computes currents" * bool(chip.pim),
-            ),
-            ("status", "r", 0, "bit 0: busy"),
-            ("steps", "rw", 0, "steps T of a sample"),
-            ("dense", "rw", 0, "bit 0: visit silent axons too (the paper's timing)"),
-            ("extension", "rw", 0, f"log2 of the axon extension f in use, 0..{d.extensions}"),
-            (
-                "bank",
-                "rw",
-                0,
-                f"image bank, 0..{chip.banks - 1}, of ticks and clears from the next on",
-            ),
-            ("tick", "r", 0, "tick that runs next"),
-        ]
         self.counters = COUNTERS | (PIM_COUNTERS if chip.pim else {})
-        """names and meanings"""
         self.command_bits = (CONTROL_PIM if chip.pim else CONTROL_ZERO).bit_length()
-        """bits of the control register"""
-        for name, meaning in COUNTERS.items():
-            registers += [
-                (name, "r", 0, f"{meaning}: low half"),
-                (f"{name}_high", "r", 0, f"{meaning}: high half"),
-            ]
-        if chip.pim:
-            registers += _pim_registers()
         self.registers = {
             name: Register(name, i, access, reset, meaning)
-            for i, (name, access, reset, meaning) in enumerate(registers)
+            for i, (name, access, reset, meaning) in enumerate(_registers(chip))
         }
-
-        ring_rows = d.slots << (d.axon_chunks - 1).bit_length()
-        memories = [
-            (
-                "ring",
-                ring_rows,
-                SCAN_BITS,
-                False,
-                "axon ring: row = slot << chunk bits | 64 axons; bit = axon",
-            ),
-            ("words", d.words, width(word_record(chip)), True, "word records"),
-            (
-                "fanout",
-                d.axon_lines,
-                chip.columns.bit_length(),
-                True,
-                "non-zero synapses of each axon",
-            ),
-            (
-                "routes",
-                d.route_rows,
-                width(route_record(chip)),
-                True,
-                "route records; row = word << lane bits | lane"
-                f"{'; from row ' + str(d.words << d.lane_bits) + ' on those of chains' if d.cores > 1 else ''}",
-            ),
-            (
-                "synapse",
-                d.synapse_rows,
-                chip.lanes * chip.digit_bits,
-                True,
-                "synapses; row = word * axons * f + axon; bit = digit bit * lanes + lane",
-            ),
-            (
-                "leak",
-                d.words * chip.pages,
-                chip.lanes * width(leak_record(chip)),
-                True,
-                "leak records; row = word * pages + page",
-            ),
-            (
-                "fire",
-                d.words * chip.pages,
-                chip.lanes * width(fire_record(chip)),
-                True,
-                "fire records; row = word * pages + page",
-            ),
-            ("neuron", d.words, chip.lanes * width(neuron_record(chip)), True, "neuron records"),
-            *(
-                [("bound", d.words, chip.lanes * width(bound_record(chip)), True, "bound records")]
-                if chip.bounded
-                else []
-            ),
-            ("v", d.words, chip.lanes * chip.membrane_bits, False, "membranes, bit planes"),
-        ]
-        if chip.refractory_bits:
-            memories.append(
-                (
-                    "refractory",
-                    d.words,
-                    chip.lanes * chip.refractory_bits,
-                    False,
-                    "refractory counters, bit planes",
-                )
-            )
-        memories.append(
-            (
-                "spikes",
-                d.words,
-                chip.lanes,
-                False,
-                "spikes of the last step of each word; bit = lane; read only",
-            )
-        )
-        if chip.pim:
-            memories += _pim_memories(chip)
-        base, self.memories = len(self.registers), {}
-        for name, rows, bits, loaded, meaning in memories:
-            memory = Memory(
-                name, 0, rows, bits, loaded, meaning, name != "spikes", not name.startswith(PIM)
-            )
+        self.memories: dict[str, Memory] = {}
+        end = len(self.registers)
+        for name, rows, bits, loaded, meaning in _memories(chip):
+            writable, readable = name != "spikes", not name.startswith(PIM)
+            memory = Memory(name, 0, rows, bits, loaded, meaning, writable, readable)
             size = 1 << memory.size_bits
-            base = -(-base // size) * size
+            base = -(-end // size) * size
             self.memories[name] = replace(memory, base=base)
-            base += size
-        self.address_bits = (base - 1).bit_length()
-        """bits of an address of one core; in a mesh the core's number lies above them"""
-        self.bank_bit = self.address_bits
-        """bit of an address that names the bank of a loaded memory, on a chip of two"""
-        self.address_bits += chip.banks - 1
+            end = base + size
+        self.bank_bit = (end - 1).bit_length()
+        self.address_bits = self.bank_bit + chip.banks - 1
+        self._check_mesh()
+
+    def _check_mesh(self) -> None:
+        d = self.chip.derived
         if d.cores > 1 and self.address_bits + d.core_bits > MAX_ADDRESS_BITS:
             most = 1 << max(0, MAX_ADDRESS_BITS - self.address_bits)
             raise InputError(
-                f"mesh of cores of {self.address_bits} address bits must have at most {most} cores ({MAX_ADDRESS_BITS} "
-                f"address bits in all), not {d.cores}: choose a smaller mesh or core"
+                f"mesh of cores of {self.address_bits} address bits must have at most {most} cores "
+                f"({MAX_ADDRESS_BITS} address bits in all), not {d.cores}: "
+                "choose a smaller mesh or core"
             )
 
     def core_base(self, core: int) -> int:
@@ -271,59 +191,181 @@ class MemoryMap:
         return [m for m in self.memories.values() if m.loaded]
 
 
-def _pim_registers() -> list[tuple[str, str, int, str]]:
-    settings = {
-        "kernel_rows": "kernel rows",
-        "channels": "channels",
-        "positions": "output positions",
-        "shift": "range shift",
-        "limit": "discharge clip",
-        "sigma": "noise",
-        "stream": "word XORed onto all seeds: the stream of the noise",
-    }
+# -- registers -----------------------------------------------------------------------------------
+
+
+class _Register(NamedTuple):
+    """A register without its address, which follows from the order."""
+
+    name: str
+    access: str
+    reset: int
+    meaning: str
+
+
+def _registers(chip: Chip) -> list[_Register]:
+    """In the order of their addresses."""
+    commands = (
+        f"{CONTROL_TICK} runs a tick, {CONTROL_CLEAR} clears state, {CONTROL_ZERO} zeroes counters"
+    )
+    if chip.pim:
+        commands += f", {CONTROL_PIM} computes currents"
+    registers = [
+        _Register("id", "r", CHIP_ID, "identification, ASCII SPLP"),
+        _Register("version", "r", CHIP_VERSION, "version of this map"),
+        _Register("fingerprint", "r", chip.fingerprint(), "CRC-32 of the chip parameters"),
+        _Register("axons", "r", chip.axons, "axons"),
+        _Register("columns", "r", chip.columns, "columns"),
+        _Register("lanes", "r", chip.lanes, "lanes"),
+        _Register("control", "w", 0, commands),
+        _Register("status", "r", 0, "bit 0: busy"),
+        _Register("steps", "rw", 0, "steps T of a sample"),
+        _Register("dense", "rw", 0, "bit 0: visit silent axons too (the paper's timing)"),
+        _Register(
+            "extension",
+            "rw",
+            0,
+            f"log2 of the axon extension f in use, 0..{chip.derived.extensions}",
+        ),
+        _Register(
+            "bank",
+            "rw",
+            0,
+            f"image bank, 0..{chip.banks - 1}, of ticks and clears from the next on",
+        ),
+        _Register("tick", "r", 0, "tick that runs next"),
+    ]
+    registers += _halves(COUNTERS)
+    if chip.pim:
+        settings = PIM_SETTINGS.items()
+        registers += [_Register(f"{PIM}{n}", "rw", 0, f"PIM layer: {what}") for n, what in settings]
+        registers += _halves(PIM_COUNTERS)
+    return registers
+
+
+def _halves(counters: dict[str, str]) -> list[_Register]:
+    """Two registers for each counter of 64 bits."""
     return [
-        *((f"{PIM}{name}", "rw", 0, f"PIM layer: {meaning}") for name, meaning in settings.items()),
-        *(
-            (f"{name}{high}", "r", 0, f"{meaning}: {half} half")
-            for name, meaning in PIM_COUNTERS.items()
-            for high, half in (("", "low"), ("_high", "high"))
+        _Register(f"{name}{suffix}", "r", 0, f"{meaning}: {half} half")
+        for name, meaning in counters.items()
+        for suffix, half in (("", "low"), ("_high", "high"))
+    ]
+
+
+# -- memories ------------------------------------------------------------------------------------
+
+
+class _Memory(NamedTuple):
+    """A memory without its address, which follows from the order."""
+
+    name: str
+    rows: int
+    width: int
+    loaded: bool
+    meaning: str
+
+
+def _memories(chip: Chip) -> list[_Memory]:
+    """In the order of their addresses."""
+    memories = _event_memories(chip) + _neuron_memories(chip)
+    return memories + _pim_memories(chip) if chip.pim else memories
+
+
+def _event_memories(chip: Chip) -> list[_Memory]:
+    """The ring, the word records, and what an axon needs: fan-out, routes, synapses."""
+    d = chip.derived
+    ring_rows = d.slots << (d.axon_chunks - 1).bit_length()
+    routes = "route records; row = word << lane bits | lane"
+    if d.cores > 1:
+        routes += f"; from row {d.words << d.lane_bits} on those of chains"
+    return [
+        _Memory(
+            "ring",
+            ring_rows,
+            SCAN_BITS,
+            False,
+            "axon ring: row = slot << chunk bits | 64 axons; bit = axon",
+        ),
+        _Memory("words", d.words, width(word_record(chip)), True, "word records"),
+        _Memory(
+            "fanout",
+            d.axon_lines,
+            chip.columns.bit_length(),
+            True,
+            "non-zero synapses of each axon",
+        ),
+        _Memory("routes", d.route_rows, width(route_record(chip)), True, routes),
+        _Memory(
+            "synapse",
+            d.synapse_rows,
+            chip.lanes * chip.digit_bits,
+            True,
+            "synapses; row = word * axons * f + axon; bit = digit bit * lanes + lane",
         ),
     ]
 
 
-def _pim_memories(chip: Chip) -> list[tuple[str, int, int, bool, str]]:
+def _neuron_memories(chip: Chip) -> list[_Memory]:
+    """Parameters and state of the neurons: bit planes of all lanes of a word."""
+    words, lanes = chip.derived.words, chip.lanes
+    leak, fire = lanes * width(leak_record(chip)), lanes * width(fire_record(chip))
+    paged = words * chip.pages
+    memories = [
+        _Memory("leak", paged, leak, True, "leak records; row = word * pages + page"),
+        _Memory("fire", paged, fire, True, "fire records; row = word * pages + page"),
+        _Memory("neuron", words, lanes * width(neuron_record(chip)), True, "neuron records"),
+    ]
+    if chip.bounded:
+        bound = lanes * width(bound_record(chip))
+        memories.append(_Memory("bound", words, bound, True, "bound records"))
+    v = lanes * chip.membrane_bits
+    memories.append(_Memory("v", words, v, False, "membranes, bit planes"))
+    if chip.refractory_bits:
+        bits = lanes * chip.refractory_bits
+        memories.append(
+            _Memory("refractory", words, bits, False, "refractory counters, bit planes")
+        )
+    meaning = "spikes of the last step of each word; bit = lane; read only"
+    return [*memories, _Memory("spikes", words, lanes, False, meaning)]
+
+
+def _pim_memories(chip: Chip) -> list[_Memory]:
     """Those of the macro under their names there, then what is around it."""
     front, d = chip.pim, chip.derived
     assert front
     address = front.pixel_address_bits
     return [
         *(
-            (f"{PIM}{m.name}", m.rows, m.width, True, "PIM macro, see docs/pim.md; write only")
+            _Memory(
+                f"{PIM}{m.name}", m.rows, m.width, True, "PIM macro, see docs/pim.md; write only"
+            )
             for m in macro_memories(front.macro)
         ),
-        (
+        _Memory(
             f"{PIM}taps",
             front.macro.rows,
             address,
             True,
             "where kernel rows lie in a window of the padded map; write only",
         ),
-        (
+        _Memory(
             f"{PIM}windows",
             front.positions,
             address,
             True,
             "where the windows of positions begin; write only",
         ),
-        (
+        _Memory(
             f"{PIM}places",
             front.currents,
             width(place_record(chip)),
             True,
             "place records; row = position * channels + channel; write only",
         ),
-        (f"{PIM}pixels", front.pixels, front.macro.pixel_bits, True, "the padded map; write only"),
-        (
+        _Memory(
+            f"{PIM}pixels", front.pixels, front.macro.pixel_bits, True, "the padded map; write only"
+        ),
+        _Memory(
             "currents",
             d.words,
             chip.lanes * BUS_BITS,

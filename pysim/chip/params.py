@@ -1,9 +1,10 @@
-"""Chip parameters: a frozen dataclass of choices, one derived view of every width, the presets.
+"""Chip parameters: a frozen dataclass of choices, every width that follows, and the presets.
 
 A parameter is written once, here, and read everywhere: RTL, packer, models, drivers and docs.
 
-Words: a *column* is one bit of synapse per axon; a *digit* is ``digit_bits`` neighbouring columns that one
-*lane* (one accumulator) adds at once; a *word* is the lanes of one row read; ``join`` digits make one weight.
+A *column* is one bit of synapse per axon. A *digit* is ``digit_bits`` neighbouring columns, which
+one *lane* (one accumulator) adds at once. A *word* is the lanes of one row read. ``join`` digits
+make one weight.
 """
 
 import json
@@ -46,31 +47,35 @@ MAX_SIDE = 64  # cores in a row or a column of a mesh
 
 @dataclass(frozen=True, kw_only=True)
 class Chip:
-    """The choices of one crossbar core, and how many of them make the chip.
+    """The choices of one crossbar core, and how many cores make the chip.
 
-    ===================  ============  =====================================================================
-    field                range         meaning
-    ===================  ============  =====================================================================
-    axons                1..65536      input lines A of the core
-    columns              1..65536      1-bit synapse columns per axon; a multiple of ``digit_bits``
-    lanes                1..1024       accumulators: digits added per cycle
-    digit_bits           1, 2, 4, 8    columns one lane accumulates at once (1: weight width free at run time)
-    membrane_bits        8..32         membrane width P
-    delay_max            1..16         longest physical delay D_MAX; the axon ring has D_MAX + 1 slots
-    extension            1..64, 2^n    longest axon extension f: a core may run with f times the axons and 1/f of the columns
-    pages                1..64, 2^n    parameter pages per word
-    leak_terms           0..3          shift-add leak terms in hardware
-    refractory_bits      0..6          width of the refractory counter (0: none)
-    roundings            bool          toward-zero and at-least-one shift rounding in hardware (else floor only)
-    bounded              bool          lower membrane bound in hardware
-    sliced               bool          lanes held as bit planes (fast in simulation) or as integers (fast adders)
-    clock_gates          bool          sleeping stages by clock gate (simulation, ASIC) or by enable (FPGA)
-    banks                1, 2          images a core holds: with two, one is loaded while ticks run on the other
-    mesh_width           1..64         columns of the mesh of cores
-    mesh_height          1..64         rows of it; 1 x 1 is a single core without a fabric
-    chain                0..65536      of each core of a mesh: route entries beyond one per neuron, for spikes that go to several places
-    pim                  PimFront      a PIM macro in front of a single core of one bank with clock gates (None: none)
-    ===================  ============  =====================================================================
+    ===============  =========  ===================================================================
+    field            range      meaning
+    ===============  =========  ===================================================================
+    axons            1..65536   input lines A of the core
+    columns          1..65536   1-bit synapse columns per axon; a multiple of ``digit_bits``
+    lanes            1..1024    accumulators: digits added per cycle
+    digit_bits       1,2,4,8    columns that one lane accumulates at once (1: any weight width)
+    membrane_bits    8..32      membrane width P
+    delay_max        1..16      longest physical delay D_MAX; the axon ring has D_MAX + 1 slots
+    extension        1..64      longest axon extension f, a power of two: a core may run with f
+                                times the axons and 1/f of the columns
+    pages            1..64      parameter pages per word, a power of two
+    leak_terms       0..3       shift-add leak terms in hardware
+    refractory_bits  0..6       width of the refractory counter (0: none)
+    roundings        bool       toward-zero and at-least-one shift rounding (else floor only)
+    bounded          bool       lower membrane bound in hardware
+    sliced           bool       lanes are bit planes (fast in simulation), else integers (fast
+                                adders)
+    clock_gates      bool       stages sleep by clock gate (simulation, ASIC), else by enable (FPGA)
+    banks            1, 2       images a core holds: one of two is loaded while the other runs
+    mesh_width       1..64      columns of the mesh of cores
+    mesh_height      1..64      rows of the mesh; 1 x 1 is a single core without a fabric
+    chain            0..65536   route entries of a core of a mesh beyond one per neuron, for spikes
+                                that go to several places
+    pim              PimFront   a PIM macro in front of a single core of one bank with clock gates
+                                (None: no macro)
+    ===============  =========  ===================================================================
     """
 
     axons: int
@@ -119,25 +124,28 @@ class Chip:
                 raise InputError(f"chip parameter {name} must be a power of two, not {value}")
         if self.columns % self.digit_bits:
             raise InputError(
-                f"chip parameter columns must be a multiple of digit_bits ({self.digit_bits}), not {self.columns}"
+                f"chip parameter columns must be a multiple of digit_bits ({self.digit_bits}), "
+                f"not {self.columns}"
             )
         for name in ("roundings", "bounded", "sliced", "clock_gates"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(
                     f"chip parameter {name} must be true or false, not {getattr(self, name)!r}"
                 )
-        if self.pim and (
-            self.mesh_width * self.mesh_height > 1 or not self.clock_gates or self.banks > 1
-        ):
+        single = self.mesh_width * self.mesh_height == 1 and self.banks == 1
+        if self.pim and not (single and self.clock_gates):
             raise InputError(
-                "chip with a PIM macro must be a single core of one bank with clock_gates, not another one"
+                "chip with a PIM macro must be a single core of one bank with clock_gates, "
+                "not another one"
             )
 
     @cached_property
     def derived(self) -> "Derived":
+        """Every width and count that follows."""
         return Derived(self)
 
     def replace(self, **changes: Any) -> "Chip":
+        """The chip with some parameters changed."""
         return replace(self, **changes)
 
     def __repr__(self) -> str:
@@ -156,6 +164,7 @@ class Chip:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Chip":
+        """Inverse of :meth:`to_dict`; InputError unless ``values`` has exactly the parameters."""
         if isinstance(values, dict):
             values = {
                 **values,
@@ -164,7 +173,10 @@ class Chip:
         return from_exactly(cls, values, "chip parameters")
 
     def fingerprint(self) -> int:
-        """CRC-32 of the parameters: the chip's register of that name, so that an image meets the chip it was packed for."""
+        """CRC-32 of the parameters, which the chip's register of that name holds.
+
+        By it a host sees that an image was packed for this chip.
+        """
         return zlib.crc32(json.dumps(self.to_dict(), sort_keys=True).encode())
 
 

@@ -1,8 +1,9 @@
 """Records: what crosses a boundary or fills a memory word, field by field, least significant first.
 
-One list of fields gives the Amaranth layout, the numpy packer and the docs. A *lane record* has one copy per
-lane and lies in memory as bit planes: bit b of field f of all lanes is one group of ``lanes`` neighbouring
-bits, in field order, so that memory bit = plane * lanes + lane. A *plain record* is packed field after field.
+One list of fields gives the Amaranth layout, the numpy packer and the docs. A *plain record* is
+packed field after field. A *lane record* has one copy per lane and lies in memory as bit planes:
+bit b of field f of all lanes is one group of ``lanes`` neighbouring bits, in field order, so that
+memory bit = plane * lanes + lane.
 """
 
 from dataclasses import dataclass
@@ -124,7 +125,11 @@ def word_record(chip: Chip) -> list[Field]:
 
 
 def route_record(chip: Chip) -> list[Field]:
-    """Per neuron: where its spikes go. In a mesh (the fields from x0) also to a rectangle of cores, and by a chain to several places."""
+    """Per neuron: where its spikes go.
+
+    In a mesh there are also the fields from x0 on: a rectangle of cores, and by a chain several
+    places.
+    """
     d = chip.derived
     fields = [
         Field(
@@ -172,7 +177,7 @@ def packet_record(mesh_width: int, mesh_height: int) -> list[Field]:
 
 
 def event_record(chip: Chip) -> list[Field]:
-    """AER event into the core: sets ``axon`` in the slot ``delay`` ticks after the last started one."""
+    """AER event into the core: sets ``axon`` in the slot ``delay`` ticks behind the current one."""
     return [
         Field("axon", chip.derived.axon_bits, False, "axon to set"),
         Field("delay", chip.derived.delay_bits, False, "1..D_MAX"),
@@ -185,7 +190,10 @@ def output_record(chip: Chip) -> list[Field]:
 
 
 def numbered(record: list[Field], chip: Chip) -> list[Field]:
-    """An event as it crosses the pins of a mesh: above it the number of the core it is for, or comes from."""
+    """An event as it crosses the pins of a mesh.
+
+    Above it lies the number of the core that it is for, or comes from.
+    """
     return [
         *record,
         Field("core", chip.derived.core_bits, False, "number of the core, y * mesh_width + x"),
@@ -200,7 +208,8 @@ def width(record: list[Field]) -> int:
 def pack_lanes(record: list[Field], lanes: int, values: dict[str, np.ndarray]) -> np.ndarray:
     """Bit planes of one memory row per first index.
 
-    values: for each field an integer array ``[rows, lanes]``. Returns bits uint8 ``[rows, width * lanes]``, bit 0 first.
+    ``values`` holds an integer array ``[rows, lanes]`` for each field. Returns bits uint8
+    ``[rows, width * lanes]``, bit 0 first.
     """
     planes = []
     for f in record:
@@ -216,7 +225,11 @@ def unpack_lanes(record: list[Field], lanes: int, bits: np.ndarray) -> dict[str,
 
 
 def pack_plain(record: list[Field], values: dict[str, np.ndarray]) -> np.ndarray:
-    """values: for each field an integer array ``[rows]``. Returns bits uint8 ``[rows, width]``, bit 0 first."""
+    """Bits of plain records, one row per first index.
+
+    ``values`` holds an integer array ``[rows]`` for each field. Returns bits uint8
+    ``[rows, width]``, bit 0 first.
+    """
     bits = [
         (np.asarray(values[f.name], dtype=np.int64) >> b) & 1 for f in record for b in range(f.bits)
     ]
