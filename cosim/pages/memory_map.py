@@ -127,8 +127,8 @@ def _records() -> Iterator[str]:
     yield _paragraph(
         "In a mesh every core has all of this; its number lies in the address bits above those of",
         "one core. Its routes and the events at the pins are wider (here `tiny` as a mesh of",
-        "4 x 4). A command written to any core's `control` is for all cores; `status` is that of the whole",
-        "chip.",
+        "4 x 4). A command written to any core's `control` is for all cores; `status` is that of",
+        "the whole chip.",
     )
     yield from _fields(MESH_RECORDS, MESH, ", in a mesh")
 
@@ -152,8 +152,8 @@ def _pim() -> Iterator[str]:
     yield _paragraph(
         "A chip with a macro ([pim.md](pim.md)) has the following as well, here `tiny` with a",
         "macro of one bank of 64 columns. Write an image into `pim_pixels` (a row per pixel of the",
-        f"padded map, whose border stays 0), `pim_stream`, then `control` = {CONTROL_PIM}; when `status`",
-        "is 0 the currents are in `currents`, where ticks take them.",
+        f"padded map, whose border stays 0), `pim_stream`, then `control` = {CONTROL_PIM}; when",
+        "`status` is 0 the currents are in `currents`, where ticks take them.",
     )
     yield from _registers_table(
         r for name, r in macro.registers.items() if name not in plain.registers
