@@ -1,7 +1,8 @@
-"""Learning rules, one file each.
+"""Learning rules, one folder each: ``net`` is the net and its conversion, ``train`` trains it.
 
-A rule is a function that turns a training configuration and a data set into a net: as a rule a :class:`golden.nets.layers.FloatNet`, as
-:func:`golden.training.train.train` does with plain surrogate gradients; scatter-and-gather has a net of its own, for it converts exactly, and so has
-Q-STDB, whose layers are convolutions and whose first layer takes pixels. What belongs to one rule only (regularisers,
-gates, rewiring, its surrogate) stands in its file; the training loop, neurons, encoders and quantisation are shared.
+A rule turns a training configuration and a data set into a net. Most rules make a
+:class:`golden.nets.layers.LayeredNet`, as :func:`golden.training.train.train` does with plain
+surrogate gradients. Some rules have a net of their own that converts exactly. What belongs to one
+rule only (regularisers, gates, rewiring, a surrogate) stands in its folder. The training loop, the
+neurons, encoders and quantisation are shared.
 """

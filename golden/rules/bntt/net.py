@@ -1,27 +1,37 @@
-"""Batch normalisation through time (Kim & Panda 2021): a net with statistics and gains of every step, and its exact folding into pages.
+"""Batch normalisation through time (Kim & Panda 2021), folded exactly into parameter pages.
 
-    x[t] = sum_j w_j o_j[t]                                              inputs of step t, of the layer before in the same step
-    u[t] = lambda u[t-1] + a[t] (x[t] - mu[t]),   a = gamma / sqrt(var + eps)                                              Eqs 4, 9
-    o[t] = 1 if u[t] >= theta, then u[t] -= theta                        soft reset; Eq 15 writes >=, the text "exceeds"
-    last layer: lambda 1, no spikes; loss = cross entropy of softmax(u[T])                                                 Eq 5
+The net has statistics and gains for every step:
+
+    x[t] = sum_j w_j o_j[t]                   inputs of step t, of the layer before in the same step
+    u[t] = lambda u[t-1] + a[t] (x[t] - mu[t]),   a = gamma / sqrt(var + eps)            Eqs 4, 9
+    o[t] = 1 if u[t] >= theta, then u[t] -= theta
+    last layer: lambda 1, no spikes; loss = cross entropy of softmax(u[T])               Eq 5
     do/du = 0.3 max(0, 1 - |u - theta| / theta); the reset carries no gradient
 
-mu and var are those of the batch in training and moving averages after it, of each step apart, and gamma is learnt for each step.
+The reset is soft. Eq 15 writes >=, the text says "exceeds". In training mu and var are those of the
+batch. After it they are moving averages, of each step apart. gamma is learnt for each step.
 
-The chip has no gain per step, but the membrane has no unit of its own either. With v[t] = u[t] / a[t], for a > 0,
+The chip has no gain per step, but the membrane has no unit of its own either. For a > 0 let
+v[t] = u[t] / a[t]:
 
-    v[t] = f[t] v[t-1] + x[t] - mu[t],   f[t] = lambda a[t-1] / a[t],   o[t] = 1 if v[t] >= theta / a[t], then v[t] -= theta / a[t]
+    v[t] = f[t] v[t-1] + x[t] - mu[t],   f[t] = lambda a[t-1] / a[t]
+    o[t] = 1 if v[t] >= theta / a[t], then v[t] -= theta / a[t]
 
-which is the same net: sums stay sums of integers, and leak, threshold and bias have a page for each step. (The paper's Eq 15 leaves
-out mu and takes a[t-1] = a[t]: then f is lambda. That is another net; see the test.) What is rounded is f, to k0 and three shifts. Gains
-are therefore chosen anew from the last step back, a'[T-1] = a[T-1], a'[t-1] = f[t] a'[t] / lambda with f[t] the nearest to
-lambda a[t-1] / a'[t]: errors do not add up, and the chip does exactly what a net of gains a' does, up to the rounding of integers.
+This is the same net: sums stay sums of integers, and leak, threshold and bias have a page for each
+step. (The paper's Eq 15 leaves out mu and takes a[t-1] = a[t], so that f is lambda. That is another
+net; a test shows it.)
 
-Every neuron has a scale S of its own: weights, -mu, theta / a' times S, rounded. In the last layer S is proportional to a'[T-1], so
-that the last membranes are u[T] in one unit and the largest is the class.
+Only f is rounded, to k0 and three shifts. The gains are therefore chosen anew from the last step
+back: a'[T-1] = a[T-1] and a'[t-1] = f[t] a'[t] / lambda, where f[t] is the factor nearest to
+lambda a[t-1] / a'[t]. So errors do not add up. The chip does exactly what a net with the gains a'
+does, up to the rounding of integers.
 
-Early exit (section 3.4): steps after which the mean gamma of every layer is below a threshold add nothing and are left out, which is known
-before any image is seen (``exit_step``).
+Every neuron has a scale S of its own: weights, -mu and theta / a' times S, rounded. In the last
+layer S is proportional to a'[T-1]. The last membranes are then u[T] in one unit, and the largest is
+the class.
+
+Early exit (section 3.4): steps after which the mean gamma of every layer stays below a threshold
+add nothing and are left out. This is known before any image is seen (:func:`exit_step`).
 """
 
 from collections.abc import Sequence
@@ -58,7 +68,7 @@ MAX_SHIFT = 12  # of the leak
 
 
 class _Spike(torch.autograd.Function):
-    """All steps of a layer of neurons in one function: y [B, T, n] to spikes [B, T, n]."""
+    """All steps of a layer of neurons in one function: y ``[B, T, n]`` to spikes ``[B, T, n]``."""
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, leak: float, theta: float) -> Tensor:
@@ -80,18 +90,24 @@ class _Spike(torch.autograd.Function):
 
 
 def spike(y: Tensor, leak: float, theta: float) -> Tensor:
-    """Spikes ``[B, T, n]`` of LIF neurons with soft reset from normalised currents ``y``, differentiable by the paper's surrogate."""
+    """Spikes ``[B, T, n]`` of LIF neurons with soft reset.
+
+    y: normalised currents ``[B, T, n]``. The gradient is that of the paper's surrogate.
+    """
     out: Tensor = _Spike.apply(y, leak, theta)
     return out
 
 
 def integrate(y: Tensor) -> Tensor:
-    """Membranes ``[B, T, n]`` of the last layer: sums of ``y`` so far."""
+    """Membranes ``[B, T, n]`` of the last layer: the running sums of ``y``."""
     return y.cumsum(1)
 
 
 class BnttLayer(nn.Module):
-    """``weight`` [inputs, size]; ``gamma``, ``mean``, ``var`` [steps, size]. ``momentum`` of the moving averages (not printed; 0.1)."""
+    """One layer: ``weight`` ``[inputs, size]``; ``gamma``, ``mean``, ``var`` ``[steps, size]``.
+
+    momentum: of the moving averages. The paper does not print it.
+    """
 
     mean: Tensor
     var: Tensor
@@ -107,7 +123,7 @@ class BnttLayer(nn.Module):
         self.eps, self.momentum = eps, momentum
 
     def forward(self, o: Tensor) -> Tensor:
-        """Spikes ``[B, T, inputs]`` of the first T steps to normalised currents ``[B, T, size]``.
+        """Normalised currents ``[B, T, size]`` of spikes ``[B, T, inputs]`` of the first T steps.
 
         Every pair of step and neuron is a feature of its own.
         """
@@ -118,13 +134,16 @@ class BnttLayer(nn.Module):
         ).view_as(x)
 
     def gains(self) -> np.ndarray:
-        """a, float64 ``[steps, size]``."""
+        """The gains a, float64 ``[steps, size]``."""
         return _array(self.gamma) / np.sqrt(_array(self.var) + self.eps)
 
 
 class BnttNet(nn.Module):
-    """Layers ``sizes[0]`` (input lines) - ... - ``sizes[-1]`` (classes) over ``steps`` steps; ``leak`` lambda, ``theta`` and ``eps`` of the
-    normalisation are not printed in the paper."""
+    """The float net.
+
+    sizes: input lines, hidden layers, classes.
+    leak:  lambda; like ``theta`` and ``eps`` (of the normalisation) not printed in the paper.
+    """
 
     def __init__(
         self,
@@ -142,30 +161,38 @@ class BnttNet(nn.Module):
         )
 
     def forward(self, o: Tensor) -> Tensor:
-        """Input spikes ``[B, T, lines]`` to the membranes of the last layer, ``[B, T, classes]``."""
+        """Membranes of the last layer, ``[B, T, classes]``, of spikes ``[B, T, lines]``."""
         for layer in self.layers[:-1]:
             o = spike(layer(o), self.leak, self.theta)
         return integrate(self.layers[-1](o))
 
     @torch.no_grad()
     def clamp_(self) -> None:
+        """Keep all gains positive."""
         for layer in self.layers:
             layer.gamma.clamp_(min=GAMMA_LEAST)
 
 
 def exit_step(gammas: Sequence[np.ndarray], threshold: float = 0.1) -> int:
-    """T_exit: steps up to the last in which the mean gamma of some layer reaches ``threshold``; at least 1.
+    """T_exit: the number of steps up to the last one in which a layer's mean gamma is high.
+
+    High is at least ``threshold``. The result is at least 1.
 
     gammas: of every layer, ``[steps, size]``.
     """
     high = np.max([gamma.mean(1) for gamma in gammas], 0) >= threshold
-    return max(1, int(np.flatnonzero(high)[-1]) + 1 if high.any() else 1)
+    return int(np.flatnonzero(high)[-1]) + 1 if high.any() else 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Folded:
-    """One layer in units of v: of every step and neuron the leak ``factor`` f (``[steps, size]``, that of step 0 without effect) as
-    ``k0`` bool, ``sign`` int8 and ``shift`` uint8 ``[steps, 3, size]``, and the ``gains`` a' that these factors stand for."""
+    """One layer in units of v.
+
+    factor:      leak f of every step and neuron, ``[steps, size]``; step 0 has no effect.
+    gains:       the gains a' that these factors stand for, ``[steps, size]``.
+    k0:          bool ``[steps, size]``.
+    sign, shift: int8 and uint8 ``[steps, 3, size]``.
+    """
 
     factor: np.ndarray
     gains: np.ndarray
@@ -175,40 +202,43 @@ class Folded:
 
 
 def fold(gains: np.ndarray, leak: float) -> Folded:
-    """Leak factors of the rescaled membrane, as shifts, from gains a > 0, float64 ``[steps, size]``."""
+    """Leak factors of the rescaled membrane as shifts.
+
+    gains: a, float64 ``[steps, size]``; InputError unless they are above 0.
+    leak:  lambda.
+    """
     if not gains.min() > 0:
         raise InputError(f"gains of a layer to fold must be above 0, not {gains.min()}")
     (values, signs, shifts), steps = _factors(), len(gains)
-    found, chosen = np.zeros(gains.shape, np.int64), gains.copy()
+    which, chosen = np.zeros(gains.shape, np.int64), gains.copy()
     for t in range(steps - 1, 0, -1):
         wanted = leak * gains[t - 1] / chosen[t]
         above = values.searchsorted(wanted).clip(1, len(values) - 1)
-        found[t] = above - (wanted - values[above - 1] < values[above] - wanted)
-        chosen[t - 1] = values[found[t]] * chosen[t] / leak
+        which[t] = above - (wanted - values[above - 1] < values[above] - wanted)
+        chosen[t - 1] = values[which[t]] * chosen[t] / leak
     return Folded(
-        factor=values[found],
+        factor=values[which],
         gains=chosen,
-        k0=signs[found, 0] == 1,
-        sign=signs[found, 1:].transpose(0, 2, 1),
-        shift=shifts[found].transpose(0, 2, 1),
+        k0=signs[which, 0] == 1,
+        sign=signs[which, 1:].transpose(0, 2, 1),
+        shift=shifts[which].transpose(0, 2, 1),
     )
 
 
 @cache
 def _factors() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The factors above 0 (up to 4) that k0 and three terms of shifts 0..12 make, ascending; of each, as the sum of fewest terms, the signs
-    int8 ``[n, 4]``, k0 first, and the shifts uint8 ``[n, 3]``."""
-    terms = [
-        (0, 0),
-        *((sign, shift) for shift in range(MAX_SHIFT + 1) for sign in (1, -1)),
-    ]  # (0, 0): the term is off
+    """The factors above 0 (up to 4) that k0 and three terms of shifts 0..12 make, ascending.
+
+    With each factor come the signs int8 ``[n, 4]``, k0 first, and the shifts uint8 ``[n, 3]`` of
+    the sum with the fewest terms.
+    """
+    off = (0, 0)
+    terms = [off, *((sign, shift) for shift in range(MAX_SHIFT + 1) for sign in (1, -1))]
     best: dict[float, tuple[int, tuple[tuple[int, int], ...]]] = {}
     for three in combinations_with_replacement(terms, LEAK_TERMS):
         for k0 in (1, 0):
             value = k0 + sum(sign * 2.0**-shift for sign, shift in three)
-            if value > 0 and (
-                value not in best or three.count((0, 0)) > best[value][1].count((0, 0))
-            ):
+            if value > 0 and (value not in best or three.count(off) > best[value][1].count(off)):
                 best[value] = k0, three
     order = sorted(best)
     return (
@@ -226,15 +256,19 @@ def to_network(
     membrane_bits: int = 24,
     name: str = "bntt",
 ) -> Network:
-    """The integer network of the trained net: input ``input``, populations hidden1, hidden2, ..., ``output`` (read by membrane).
+    """The integer network of the trained net.
 
-    steps: the first so many (T_exit) of the trained ones, default all, at most 64: a page each. bits: of the weights, 2..16.
+    Its input is ``input``, its populations are hidden1, hidden2, ..., ``output`` (read by
+    membrane).
+
+    steps: number of steps, from the first one (T_exit); at most 64, a page each. Default: all.
+    bits:  of the weights, 2..16.
+    InputError for values out of range.
     """
     steps = len(net.layers[0].gamma) if steps is None else steps
-    if not 1 <= steps <= min(MAX_PAGES, len(net.layers[0].gamma)):
-        raise InputError(
-            f"steps of a net with a page for each must be in 1..{min(MAX_PAGES, len(net.layers[0].gamma))}, not {steps}"
-        )
+    most = min(MAX_PAGES, len(net.layers[0].gamma))
+    if not 1 <= steps <= most:
+        raise InputError(f"steps of a net with a page for each must be in 1..{most}, not {steps}")
     if not 2 <= bits <= 16:
         raise InputError(f"weight bits must be in 2..16, not {bits}")
     names = [f"hidden{i}" for i in range(1, len(net.layers))] + ["output"]
@@ -245,26 +279,18 @@ def to_network(
         folded = fold(gains, 1.0 if last else net.leak)
         worst[target] = float(np.abs(folded.gains / gains - 1).max())
         weight, mu = _array(layer.weight), _array(layer.mean)[:steps]
-        scale = (
-            gains[-1] if last else np.ones(gains.shape[1])
-        )  # u is S v / a: one unit for all classes
+        # in the last layer u is S v / a: one unit for all classes
+        scale = gains[-1] if last else np.ones(gains.shape[1])
         widest = np.abs(weight).max(0) * scale
         widest = widest.max() if last else widest
         scale = scale * (2 ** (bits - 1) - 1) / np.where(widest > 0, widest, 1)
         theta = net.theta * scale / folded.gains
-        fires: dict[str, Any] = (
-            {}
-            if last
-            else {
-                "v_sub": round_half_away(theta),
-                "v_th": np.array(
-                    [
-                        [integer_threshold(v, membrane_bits=membrane_bits) for v in row]
-                        for row in theta
-                    ]
-                ),
-            }
-        )
+        fires: dict[str, Any] = {}
+        if not last:
+            fires["v_sub"] = round_half_away(theta)
+            fires["v_th"] = np.array(
+                [[integer_threshold(v, membrane_bits=membrane_bits) for v in row] for row in theta]
+            )
         populations.append(
             Population.make(
                 target,

@@ -1,14 +1,19 @@
-"""Two MNIST nets with batch normalisation through time: the image row by row, and the image as spike rates.
+"""Two MNIST nets with batch normalisation through time.
 
-    sequence   step k shows row k of the image, 4 bits a pixel (encoder ``sequence``): FC(112,256)-FC(256,256)-FC(256,10), T = 28
-    rate       Bernoulli spikes, a new draw for every update: FC(784,128)-FC(128,10), T = 25, left early where the gains allow it
+    sequence   step k shows row k of the image, 4 bits a pixel (encoder ``sequence``):
+               FC(112,256)-FC(256,256)-FC(256,10), T = 28
+    rate       Bernoulli spikes, drawn anew in every update: FC(784,128)-FC(128,10), T = 25, left
+               early where the gains allow it
 
-The paper's sequential MNIST shows a pixel a step. Its 784 steps would need 784 pages of the chip's 64, the last of which would then serve
-721 steps; row by row every step has its own. SGD with momentum 0.9 and weight decay 5e-4 from a learning rate of 0.03, x 0.1 after 50, 70
-and 90 % of the updates: the paper's, but for the learning rate (0.3), which costs accuracy when its epochs (60 to 240, on other data) are
-shortened to 4. The last epoch's net is kept; test images choose nothing.
+The paper's sequential MNIST shows one pixel a step. Its 784 steps would need 784 pages. The chip
+has 64, so that the last page would serve 721 steps. Read row by row, every step has its own page.
 
-    python -m spikeloop.golden.rules.bntt.train --net sequence --data FOLDER --out bntt-sequence.safetensors
+Training is SGD with momentum 0.9 and weight decay 5e-4. The learning rate is 0.03, and x 0.1 after
+50, 70 and 90 % of the updates. The settings are the paper's, except the learning rate: its 0.3
+costs accuracy when its epochs (60 to 240, on other data) are shortened to 4. The last epoch's net
+is kept; test images choose nothing.
+
+    python -m spikeloop.golden.rules.bntt.train --net sequence --data FOLDER --out FILE
 """
 
 import argparse
@@ -43,9 +48,15 @@ PUBLISHED = {
 
 @dataclass(frozen=True, kw_only=True)
 class BnttConfig(LoopConfig):
-    """``hidden`` sizes; ``leak`` lambda, ``theta`` and ``eps`` as of :class:`golden.rules.bntt.net.BnttNet`; ``exit_gamma``: threshold of the
-    early exit; ``bits`` of a weight on the chip; ``decay``: weight decay of the weights, ``gamma_decay`` of
-    the gains."""
+    """What is trained, and how; further fields in :class:`LoopConfig`.
+
+    hidden:      sizes of the hidden layers.
+    leak:        lambda, as ``theta`` and ``eps`` of :class:`golden.rules.bntt.net.BnttNet`.
+    exit_gamma:  threshold of the early exit.
+    bits:        of a weight on the chip.
+    decay:       weight decay of the weights.
+    gamma_decay: weight decay of the gains.
+    """
 
     encoder: Encoder
     hidden: tuple[int, ...]
@@ -75,12 +86,16 @@ NETS = {
 def train_net(
     config: BnttConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True
 ) -> BnttNet:
-    """The trained float net, in evaluation. InputError if images and encoder do not fit, or if the training diverges."""
+    """The trained float net, in evaluation mode.
+
+    InputError if images and encoder do not fit, or if the training diverges.
+    """
     count, lines = len(data.train_labels), config.encoder.lines(data.pixels)
     check_shift(config.shift, data.pixels)
     if config.encoder.steps > MAX_PAGES:
         raise InputError(
-            f"steps of the training must be at most {MAX_PAGES}, a page of the chip for each, not {config.encoder.steps}"
+            f"steps of the training must be at most {MAX_PAGES}, a page of the chip for each, "
+            f"not {config.encoder.steps}"
         )
     if count < config.batch:
         raise InputError(
@@ -139,10 +154,11 @@ def train(
     checkpoint: Path | None = None,
     progress: bool = True,
 ) -> Network:
-    """Train, fold, quantise, leave early, score on all test images.
+    """Train, fold, quantise, cut at the early exit, score on all test images.
 
-    The metadata: ``accuracy_float`` and ``accuracy_integer`` over the T_exit steps that the network has; of the float net the accuracy
-    after each of all steps (``curve``) and the mean gamma of each layer and step (``gammas``).
+    The metadata hold ``accuracy_float`` and ``accuracy_integer`` over the T_exit steps that the
+    network has. Of the float net they hold the accuracy after each of all steps (``curve``) and the
+    mean gamma of each layer and step (``gammas``).
     """
     net = train_net(config, data, checkpoint=checkpoint, progress=progress)
     gammas = [layer.gamma.detach().numpy().astype(np.float64) for layer in net.layers]
@@ -154,6 +170,7 @@ def train(
         steps = encoder.steps
     spikes = encoder(data.test_images)
     network = to_network(net, steps=steps, bits=config.bits, name=name)
+    correct = right(network, {"input": spikes}, data.test_labels, batch=250)
     return network.with_metadata(
         rule="bntt",
         encoder=asdict(encoder),
@@ -162,8 +179,7 @@ def train(
         curve=curve,
         gammas=[gamma.mean(1).tolist() for gamma in gammas],
         accuracy_float=float_accuracy(net, spikes, data.test_labels)[-1],
-        accuracy_integer=right(network, {"input": spikes}, data.test_labels, batch=250)
-        / len(data.test_labels),
+        accuracy_integer=correct / len(data.test_labels),
         published=PUBLISHED.get(config.encoder.name, {}),
     )
 
@@ -172,7 +188,7 @@ def train(
 def float_accuracy(
     net: BnttNet, spikes: np.ndarray, labels: np.ndarray, batch: int = 500
 ) -> list[float]:
-    """Share 0..1 of samples ``[n, step, line]`` that the float net gets right after each step."""
+    """Share of samples ``[n, step, line]`` that the float net gets right after each step, 0..1."""
     correct = np.zeros(spikes.shape[1], np.int64)
     for at in range(0, len(labels), batch):
         u = net(torch.from_numpy(spikes[at : at + batch]).float())
@@ -194,13 +210,13 @@ def main() -> None:
         help="weight decay of the gains",
     )
 
-    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+    def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
         config = replace(
             NETS[given.net], epochs=given.epochs, seed=given.seed, gamma_decay=given.gamma_decay
         )
         return train(config, data, name=f"bntt-{given.net}", checkpoint=checkpoint)
 
-    command("bntt", parser, made, EPOCHS)
+    command("bntt", parser, trained, EPOCHS)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,26 @@
-"""BPSA and BPTA: backpropagation with spatial and temporal adjustment (Shen et al. 2022), the neuron, its gradient and the net.
+"""BPSA and BPTA: backpropagation with spatial and temporal adjustment (Shen et al. 2022).
 
-    I[t] = max(BN(sum_j w_ij o_j[t]), 0)                                     "Conv-BN-ReLU-LIF": the current is rectified
-    u[t] = lambda u[t-1] (1 - o[t-1]) + I[t],   o[t] = 1 if u[t] > u_th      Eq 4: a spike resets to 0 at once
-    BPSA:  do[t]/du[t] = 1 / u[t] where o[t] = 1, else 0                     Eq 9
-    BPTA:  du[t+1]/du[t] = lambda ((1 - o[t]) + alpha do[t]/du[t])           Eq 10, without its factor do[t+1]/du[t+1]
-    loss = |y - (mean of o over time and each class's group of neurons)|^2   Eq 5, "10Voting"
-    energy efficiency = E_ANN / E_SNN = E_MAC / (E_AC T rate)                Eq 1: floating MAC against integer addition, Table 5
+    I[t] = max(BN(sum_j w_ij o_j[t]), 0)         "Conv-BN-ReLU-LIF": the current is rectified
+    u[t] = lambda u[t-1] (1 - o[t-1]) + I[t]     Eq 4: a spike resets to 0 at once
+    o[t] = 1 if u[t] > u_th
+    BPSA:  do[t]/du[t] = 1 / u[t] where o[t] = 1, else 0                    Eq 9
+    BPTA:  du[t+1]/du[t] = lambda ((1 - o[t]) + alpha do[t]/du[t])          Eq 10 without its factor
+                                                                            do[t+1]/du[t+1]
+    loss = |y - (mean of o over time and each class's neurons)|^2           Eq 5, "10Voting"
+    energy efficiency = E_ANN / E_SNN = E_MAC / (E_AC T rate)               Eq 1, Table 5
 
-Defaults u_th 0.5, lambda 0.9, alpha 0.2, T 16. Pooling takes the maximum, which of spikes is their OR. Every layer but the pools has
-batch norm and rectifier, the last one too. :meth:`BpsaNet.to_network` folds the norm of inference into integers:
+Eq 1 sets a floating MAC against an integer addition. Defaults are u_th 0.5, lambda 0.9, alpha 0.2,
+T 16. Pooling takes the maximum, which for spikes is their OR. Every layer except the pools has
+batch norm and rectifier, the last one too. :meth:`BpsaNet.to_network` folds the norm of inference
+into integers:
 
-    W' = W gamma / sigma,  b' = beta - mu gamma / sigma;   I -> round(s W') x + round(s b'),   u > u_th -> v_th = floor(s u_th) + 1
+    W' = W gamma / sigma,  b' = beta - mu gamma / sigma
+    I -> round(s W') x + round(s b'),   u > u_th -> v_th = floor(s u_th) + 1
 
-with a scale s for each map or neuron (a positive scale passes through rectifier, leak and threshold): the one at which its largest weight
-takes all bits. lambda 0.9 becomes 1 - 2^-3 + 2^-5 - 2^-7 = 0.8984 (error 0.0016). The votes are counted on the chip by a read-out neuron
-for each class, whose last membrane is the number of its group's spikes.
+Each map or neuron has a scale s, with which its largest weight takes all bits. A positive scale
+passes through rectifier, leak and threshold. lambda 0.9 becomes 1 - 2^-3 + 2^-5 - 2^-7 = 0.8984
+(error 0.0016). On the chip one read-out neuron for each class counts the votes: its last membrane
+is the number of its group's spikes.
 """
 
 import math
@@ -43,16 +49,15 @@ from spikeloop.pysim.network.graph import Network, start_ticks
 __all__ = ["ALPHA", "LAMBDA", "U_TH", "BpsaNet", "adjusted_lif", "energy_efficiency"]
 
 U_TH, LAMBDA, ALPHA = 0.5, 0.9, 0.2
-MAC, AC = (
-    4.6,
-    0.1,
-)  # pJ of a floating-point multiply-accumulate and of an integer addition; not printed, but Table 5 follows from them
+# pJ of a floating-point multiply-accumulate and of an integer addition. The paper does not print
+# them, but Table 5 follows from them.
+MAC, AC = 4.6, 0.1
 MEMBRANE_BITS = 24
-LARGEST = 2.0**16  # of a scale: the norm of a dead map may be all but 0
+LARGEST = 2.0**16  # largest scale: the norm of a dead map may be almost 0
 
 
 def energy_efficiency(rate: float, steps: int = 16) -> float:
-    """E_ANN / E_SNN of a net whose neurons spike with ``rate`` per step."""
+    """E_ANN / E_SNN of a net whose neurons spike ``rate`` times per step."""
     return MAC / (AC * steps * rate)
 
 
@@ -74,9 +79,8 @@ class _AdjustedLif(torch.autograd.Function):
         membranes, spikes = ctx.saved_tensors
         du = torch.empty_like(membranes)
         for t in reversed(range(len(du))):
-            slope = spikes[t] / membranes[t].clamp(
-                min=U_TH
-            )  # 1 / u where there is a spike, and u > u_th
+            # 1 / u where there is a spike, so that u > u_th
+            slope = spikes[t] / membranes[t].clamp(min=U_TH)
             torch.mul(grads[0][t], slope, out=du[t])
             if t < len(du) - 1:
                 through = slope.mul_(ctx.alpha).add_(1).sub_(spikes[t])
@@ -85,12 +89,12 @@ class _AdjustedLif(torch.autograd.Function):
 
 
 def adjusted_lif(current: Tensor, leak: float = LAMBDA, alpha: float = ALPHA) -> Tensor:
-    """Spikes ``[T, ...]`` from rectified currents of that shape; the gradient is that of Eqs 9 and 10."""
+    """Spikes ``[T, ...]`` of rectified currents ``[T, ...]``; the gradient is Eqs 9 and 10."""
     return _AdjustedLif.apply(current, leak, alpha)
 
 
 class BpsaLayer(nn.Module):
-    """Convolution or full connection, batch norm over samples, steps and places, rectifier, neurons."""
+    """Weights, batch norm over samples, steps and places, rectifier, neurons."""
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
@@ -101,7 +105,7 @@ class BpsaLayer(nn.Module):
         self.norm: nn.Module = nn.BatchNorm2d(size) if layer.conv else nn.BatchNorm1d(size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Spikes ``[T, B, inputs]`` to spikes ``[T, B, size]``."""
+        """Spikes ``[T, B, size]`` of spikes ``[T, B, inputs]``."""
         flat = x.flatten(0, 1)
         if self.conv:
             current = F.conv2d(
@@ -113,7 +117,7 @@ class BpsaLayer(nn.Module):
 
     @torch.no_grad()
     def folded(self, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weights int32, shaped as the layer's, bias int64 and v_th int64 per map or neuron."""
+        """Weights int32, shaped as the layer's; bias and v_th int64, one per map or neuron."""
         norm = self.norm
         assert (
             isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
@@ -124,37 +128,33 @@ class BpsaLayer(nn.Module):
             part.double().numpy()
             for part in (self.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
         )
-        weight, bias = fold_batch_norm(
-            weight, np.zeros_like(beta), gamma, beta, mean, var, norm.eps
-        )
+        bias = np.zeros_like(beta)
+        weight, bias = fold_batch_norm(weight, bias, gamma, beta, mean, var, norm.eps)
         flat = weight.reshape(len(weight), -1)
-        scale = np.minimum(
-            ((1 << (bits - 1)) - 1) / np.maximum(np.abs(flat).max(1), 1e-30), LARGEST
-        )
+        largest = np.maximum(np.abs(flat).max(1), 1e-30)
+        scale = np.minimum(((1 << (bits - 1)) - 1) / largest, LARGEST)
         weights = round_half_away(flat * scale[:, None]).astype(np.int32).reshape(weight.shape)
         limit = 1 << (MEMBRANE_BITS - 1)
-        return (
-            weights,
-            round_half_away(bias * scale).clip(-limit, limit - 1),
-            np.array(
-                [
-                    integer_threshold(U_TH * s, strict=True, membrane_bits=MEMBRANE_BITS)
-                    for s in scale
-                ],
-                np.int64,
-            ),
-        )
+        v_th = [
+            integer_threshold(U_TH * s, strict=True, membrane_bits=MEMBRANE_BITS) for s in scale
+        ]
+        bias = round_half_away(bias * scale).clip(-limit, limit - 1)
+        return weights, bias, np.array(v_th, np.int64)
 
 
 class BpsaNet(nn.Module):
-    """``layers`` of golden.rules.structure, the last of ``classes`` groups of as many neurons each. ``metadata`` is free JSON."""
+    """Layers of golden.rules.structure; ``metadata`` is free JSON.
+
+    The last layer has a group of neurons for each of ``classes``, all of one size. InputError if
+    its size does not allow that.
+    """
 
     def __init__(self, layers: Sequence[Layer], classes: int = 10) -> None:
         super().__init__()
         if layers[-1].size % classes:
             raise InputError(
-                f"last layer of a net that votes must have as many neurons for each of {classes} classes, "
-                f"not {layers[-1].size} in all"
+                f"last layer of a net that votes must have as many neurons for each of {classes} "
+                f"classes, not {layers[-1].size} in all"
             )
         self.structure, self.classes = tuple(layers), classes
         self.metadata: dict[str, Any] = {}
@@ -163,7 +163,7 @@ class BpsaNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Input spikes ``[T, B, inputs]`` to the spikes ``[T, B, size]`` of every layer, pools among them."""
+        """Spikes ``[T, B, size]`` of every layer, also of pools, of spikes ``[T, B, inputs]``."""
         every = []
         for layer, module in zip(self.structure, self.layers, strict=True):
             if layer.pool:
@@ -176,15 +176,19 @@ class BpsaNet(nn.Module):
         return every
 
     def votes(self, spikes: Tensor) -> Tensor:
-        """Mean output of each class ``[B, classes]`` from the last layer's spikes ``[T, B, size]``."""
+        """Mean output of each class, ``[B, classes]``, of the last layer's ``[T, B, size]``."""
         return spikes.mean(0).view(spikes.shape[1], self.classes, -1).mean(2)
 
     def to_network(self, steps: int, *, bits: int = 8, name: str = "bpsa") -> Network:
-        """The integer network of ``bits``-bit weights for samples of ``steps``, with the norm's running statistics."""
+        """The integer network for samples of ``steps``, with the norm's running statistics.
+
+        bits: of a weight.
+        """
         names = [
-            f"{'pool' if layer.pool else 'hidden'}{i + 1}"
-            for i, layer in enumerate(self.structure[:-1])
-        ] + ["output", "vote"]
+            f"{'pool' if layer.pool else 'hidden'}{i}"
+            for i, layer in enumerate(self.structure[:-1], 1)
+        ]
+        names += ["output", "vote"]
         chain = list(pairwise(["input", *names]))
         starts = start_ticks(names, [(*pair, 0) for pair in chain])
         leak = best_leak(LAMBDA)
@@ -210,7 +214,7 @@ class BpsaNet(nn.Module):
                     )
                 )
                 weights = weights if layer.conv else np.ascontiguousarray(weights.T)
-            else:  # OR: no memory, one spike is enough
+            else:  # an OR: no memory, and one spike is enough
                 assert layer.conv
                 populations.append(
                     Population.make(

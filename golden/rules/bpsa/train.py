@@ -1,11 +1,14 @@
-"""Training of BPSA nets (Shen et al. 2022; golden/rules/bpsa/net.py) on MNIST, in spikes from the first layer on.
+"""Training of BPSA nets (Shen et al. 2022; golden/rules/bpsa/net.py) on MNIST.
 
-AdamW, learning rate from ``lr`` to 0 along one half cosine (the paper: SGDR's restarts over 300 epochs, after a warm-up with another rule).
-The last epoch's net is kept; the test images choose nothing. The net of the paper, 128C3-MP2-128C3-256C3-MP2-2048FC-10Voting with T = 16,
-takes the grey image as current into its first layer; ours is smaller, with T = 8, and takes rate-coded spikes, so that all of it runs on
-the chip.
+AdamW; the learning rate falls from ``lr`` to 0 along one half cosine. (The paper: SGDR's restarts
+over 300 epochs, after a warm-up with another rule.) The last epoch's net is kept; test images
+choose nothing.
 
-    python -m spikeloop.golden.rules.bpsa.train --data FOLDER --structure 12c5/2-24c3-mp2-fc100-fc50 --out bpsa-mnist.safetensors
+The net of the paper is 128C3-MP2-128C3-256C3-MP2-2048FC-10Voting with T = 16. Its first layer takes
+the grey image as a current. Ours is smaller, with T = 8, and takes rate-coded spikes, so that all
+of it runs on the chip.
+
+    python -m spikeloop.golden.rules.bpsa.train --data FOLDER --out bpsa-mnist.safetensors
 """
 
 import argparse
@@ -44,9 +47,10 @@ PUBLISHED = {
 
 @dataclass(frozen=True, kw_only=True)
 class BpsaConfig(LoopConfig):
-    """What is trained, and how; further fields: :class:`golden.training.loop.LoopConfig`.
+    """What is trained, and how; further fields in :class:`LoopConfig`.
 
-    structure: the layers (golden/rules/structure.py); the last has as many neurons for each of the ten classes, which vote
+    structure: the layers (golden/rules/structure.py). The last has as many neurons for each of the
+               ten classes, which vote.
     """
 
     structure: str = "12c5/2-24c3-mp2-fc100-fc50"
@@ -59,16 +63,20 @@ class BpsaConfig(LoopConfig):
 def train(
     config: BpsaConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True
 ) -> BpsaNet:
-    """Train a net and score it on the test images of ``data``; ``checkpoint``: file to resume from.
+    """Train a net and score it on the test images of ``data``.
 
-    The net's metadata: ``rule``, ``encoder``, ``training``, ``dataset``, ``curve``, ``synapses``, ``accuracy_float``, ``spikes`` (per test
-    image, all layers), ``rate`` (spikes per neuron and step, pools left out), ``efficiency`` (Eq 1) and ``published``. InputError if data
-    and layers do not fit, or if the training diverges.
+    checkpoint: file to resume from.
+
+    The net's metadata hold ``rule``, ``encoder``, ``training``, ``dataset``, ``curve``,
+    ``synapses``, ``accuracy_float``, ``spikes`` (per test image, all layers), ``rate`` (spikes per
+    neuron and step, without pools), ``efficiency`` (Eq 1) and ``published``. InputError if data and
+    layers do not fit each other, or if the training diverges.
     """
     lines, side = config.encoder.lines(data.pixels), math.isqrt(data.pixels)
     if lines != side**2:
         raise InputError(
-            f"images for this net must be square and drive a line for each of {data.pixels} pixels, not {lines} lines"
+            f"images for this net must be square and drive a line for each of {data.pixels} "
+            f"pixels, not {lines} lines"
         )
     layers = structure(config.structure, (1, side, side), "c mp fc")
     with torch.random.fork_rng(devices=[]):
@@ -128,7 +136,7 @@ def train(
 def _score(
     net: BpsaNet, spikes: np.ndarray, labels: np.ndarray, batch: int = 500
 ) -> tuple[float, list[float]]:
-    """Accuracy, and spikes of each layer per sample."""
+    """Accuracy, and the spikes of each layer per sample."""
     correct, counts = 0, np.zeros(len(net.structure))
     for at in range(0, len(labels), batch):
         every = net(time_first(spikes[at : at + batch]))
@@ -138,12 +146,11 @@ def _score(
 
 
 def integer_network(net: BpsaNet, data: Dataset, *, bits: int = 8) -> Network:
-    """The integer network, with ``accuracy_integer`` on the test images of ``data`` in its metadata."""
+    """The integer network; its metadata hold ``accuracy_integer`` on the test images."""
     encoder = Encoder(**net.metadata["encoder"])
     network = net.to_network(encoder.steps, bits=bits)
-    score = right(network, {"input": encoder(data.test_images)}, data.test_labels, batch=250) / len(
-        data.test_labels
-    )
+    correct = right(network, {"input": encoder(data.test_images)}, data.test_labels, batch=250)
+    score = correct / len(data.test_labels)
     return network.with_metadata(accuracy_integer=score)
 
 
@@ -159,7 +166,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=BpsaConfig.lr, help="first learning rate")
     parser.add_argument("--bits", type=int, default=8, help="bits of a weight")
 
-    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+    def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
         check_int("bits of a weight", given.bits, 2, 16)  # now, not after the training
         config = BpsaConfig(
             structure=given.structure,
@@ -170,7 +177,7 @@ def main() -> None:
         )
         return integer_network(train(config, data, checkpoint=checkpoint), data, bits=given.bits)
 
-    command("bpsa", parser, made, BpsaConfig.epochs)
+    command("bpsa", parser, trained, BpsaConfig.epochs)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
 """Training of BPSR nets (Yan et al. 2022; golden/rules/bpsr/net.py) and their integer networks.
 
-Adam; the learning rate goes from ``lr`` to 0 along a half cosine. Between gradient and update: lambda_w sign(w), rewiring, masks; after it
-the clamps. The last epoch's net is kept, the test images choose nothing. Then PTQ (golden/quantize/quantize.py) on training images.
+Adam; the learning rate falls from ``lr`` to 0 along a half cosine. Between gradient and update come
+lambda_w sign(w), rewiring and masks; after the update come the clamps. The last epoch's net is
+kept; test images choose nothing. Quantisation (golden/quantize/quantize.py) then uses training
+images.
 
-Where we differ from Table 2 of the paper: initial weights N(0, 3 / sqrt(inputs)), not N(0, 1), and biases 0, not U(0, 1), which make every
-neuron spike in every step until thousands of updates later; lambda_w, lambda_s and Theta_m, whose size depends on whether a batch's loss is
-a sum or a mean (not printed; here a mean), are chosen for a schedule of some epochs instead of hundreds (not printed either).
+Differences from Table 2 of the paper:
+- Initial weights are N(0, 3 / sqrt(inputs)), not N(0, 1), and biases are 0, not U(0, 1). With the
+  paper's, every neuron spikes in every step until thousands of updates later.
+- lambda_w, lambda_s and Theta_m are chosen for a schedule of some epochs instead of hundreds. Their
+  size depends on whether a batch's loss is a sum or a mean. The paper prints neither this nor the
+  number of epochs; here the loss is a mean.
 
-    python -m spikeloop.golden.rules.bpsr.train --data FOLDER --structure 8c5/2-16c3/2-r100-fc10 --bits 8 --out bpsr-mnist.safetensors
+    python -m spikeloop.golden.rules.bpsr.train --data FOLDER --out bpsr-mnist.safetensors
 """
 
 import argparse
@@ -38,7 +43,7 @@ from spikeloop.pysim.network.graph import Network
 
 __all__ = ["BpsrConfig", "integer_network", "train"]
 
-CALIBRATION = 1000  # training images that PTQ sees
+CALIBRATION = 1000  # training images that quantisation sees
 THETA_M = 1.5e-4
 PUBLISHED = {  # Table 3 and section 4.4.1
     "8c5/2-16c3/2-r100-fc10": {
@@ -55,11 +60,13 @@ PUBLISHED = {  # Table 3 and section 4.4.1
 
 @dataclass(frozen=True, kw_only=True)
 class BpsrConfig(LoopConfig):
-    """What is trained, and how; further fields: :class:`golden.training.loop.LoopConfig`.
+    """What is trained, and how; further fields in :class:`LoopConfig`.
 
-    structure:   the layers (golden/rules/structure.py), on the image or, with level crossing, on its lines
-    weight_cost: lambda_w of the weights' L1; spike_cost: lambda_s of the hidden layers' squared spikes; both per image
-    rewiring:    thresholds of pruning and growth; None: no synapse is pruned
+    structure:   the layers (golden/rules/structure.py), on the image or, with level crossing, on
+                 its lines.
+    weight_cost: lambda_w of the weights' L1 norm, per image.
+    spike_cost:  lambda_s of the hidden layers' squared spikes, per image.
+    rewiring:    thresholds of pruning and growth; None: no synapse is pruned.
     """
 
     structure: str = "8c5/2-16c3/2-r100-fc10"
@@ -77,11 +84,14 @@ class BpsrConfig(LoopConfig):
 def train(
     config: BpsrConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True
 ) -> BpsrNet:
-    """Train a net and score it on the test images of ``data``; ``checkpoint``: file to resume from.
+    """Train a net and score it on the test images of ``data``.
 
-    The net's metadata: ``rule``, ``encoder``, ``training`` (the configuration), ``dataset``, ``curve`` (per epoch the loss and the synapses
-    left), ``synapses`` (left), ``synapses_dense``, ``spikes`` (of all layers, per test image), ``accuracy_float`` and, where the paper has
-    the net, ``published``. InputError if data and layers do not fit, or if the training diverges.
+    checkpoint: file to resume from.
+
+    The net's metadata hold ``rule``, ``encoder``, ``training`` (the configuration), ``dataset``,
+    ``curve`` (per epoch the loss and the synapses left), ``synapses`` (left), ``synapses_dense``,
+    ``spikes`` (of all layers, per test image), ``accuracy_float`` and, if the paper has the net,
+    ``published``. InputError if data and layers do not fit each other, or if the training diverges.
     """
     lines, side = config.encoder.lines(data.pixels), math.isqrt(data.pixels)
     square = lines == side**2
@@ -89,7 +99,8 @@ def train(
     layers = structure(config.structure, (1, side, side) if square else (lines, 1, 1), "c r fc")
     if layers[-1].size < data.classes:
         raise InputError(
-            f"structure of a net must end with at least fc{data.classes} (classes), not with fc{layers[-1].size}"
+            f"structure of a net must end with at least fc{data.classes} (classes), not with "
+            f"fc{layers[-1].size}"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -126,6 +137,7 @@ def train(
     net.settle()
     net.check_finite()
     spikes = config.encoder(data.test_images)
+    fired = sum(float(layer.sum(dtype=np.int64)) for layer in float_spikes(net, spikes))
     net.metadata = {
         "rule": "bpsr",
         "encoder": about_training.pop("encoder"),
@@ -135,8 +147,7 @@ def train(
         "synapses": net.synapses,
         "synapses_dense": synapses(layers),
         "accuracy_float": accuracy(net, spikes, data.test_labels),
-        "spikes": sum(float(layer.sum(dtype=np.int64)) for layer in float_spikes(net, spikes))
-        / len(spikes),
+        "spikes": fired / len(spikes),
     }
     if config.structure in PUBLISHED:
         net.metadata["published"] = PUBLISHED[config.structure]
@@ -146,7 +157,10 @@ def train(
 def integer_network(
     net: BpsrNet, data: Dataset, *, bits: int = 8, scale: str = "layer"
 ) -> tuple[Network, dict[str, Any]]:
-    """PTQ on training images of ``data``, with ``accuracy_integer`` on its test images in the metadata, and quantize's report."""
+    """The integer network, and the report of :func:`quantize`, which sees training images.
+
+    The network's metadata hold ``accuracy_integer`` on the test images of ``data``.
+    """
     encoder = Encoder(**net.metadata["encoder"])
     network, report = quantize(
         net,
@@ -156,9 +170,8 @@ def integer_network(
         scale=scale,
         name=f"bpsr_{bits}bit",
     )
-    score = right(network, {"input": encoder(data.test_images)}, data.test_labels) / len(
-        data.test_labels
-    )
+    correct = right(network, {"input": encoder(data.test_images)}, data.test_labels)
+    score = correct / len(data.test_labels)
     return network.with_metadata(accuracy_integer=score), report
 
 
@@ -185,7 +198,7 @@ def main() -> None:
         default = THETA_M if name == "theta_m" else getattr(BpsrConfig, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default)
 
-    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+    def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
         check_int("bits of a weight", given.bits, 2, 16)  # now, not after the training
         config = BpsrConfig(
             structure=given.structure,
@@ -196,11 +209,10 @@ def main() -> None:
             weight_cost=0.0 if given.dense else given.weight_cost,
             rewiring=None if given.dense else RewiringConfig(theta_m=given.theta_m),
         )
-        return integer_network(
-            train(config, data, checkpoint=checkpoint), data, bits=given.bits, scale=given.scale
-        )[0]
+        net = train(config, data, checkpoint=checkpoint)
+        return integer_network(net, data, bits=given.bits, scale=given.scale)[0]
 
-    command("bpsr", parser, made, BpsrConfig.epochs)
+    command("bpsr", parser, trained, BpsrConfig.epochs)
 
 
 if __name__ == "__main__":

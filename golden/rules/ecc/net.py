@@ -1,25 +1,34 @@
-"""Explicit current control (Wu, Yi & Huang 2022): a trained CNN to a net of integrate-and-fire neurons, and that to integers.
+"""Explicit current control (Wu, Yi & Huang 2022): a trained CNN becomes a net of integers.
 
-The CNN (Eq 1; the last layer has no ReLU):     a_n = clip(sum over branches of W a_source + b, 0, c),   c: of the clipped ReLU, or infinite
+The CNN (Eq 1; the last layer has no ReLU):
 
-Several branches into one layer are a residual sum. Batch norm is folded with its epsilon (``fold_batch_norm``, Eqs 11-12), average
-pooling into the convolution after it (``fold_pool``: the sum of a window times one weight), so neither is left.
+    a_n = clip(sum over branches of W a_source + b, 0, c)
 
-The spiking net (Eqs 2-4), with soft reset, exact thresholds and no leak:
+c is the limit of the clipped ReLU, or infinite. Several branches into one layer are a residual sum.
+Batch norm is folded with its epsilon (:func:`fold_batch_norm`, Eqs 11-12). Average pooling is
+folded into the convolution after it (:func:`fold_pool`: the sum of a window times one weight).
 
-    V[t] = V[t-1] + sum W o_source[t] + b - V_thr o[t],   o[t] = 1 if V[t-1] + sum W o_source[t] + b >= V_thr
+The spiking net (Eqs 2-4) has a soft reset, exact thresholds and no leak:
 
-    current normalisation (Eq 8)       W <- kappa (lambda_source / lambda) W,   b <- kappa b / lambda,   V_thr = kappa
-                                       lambda: largest activation of the layer on given images; of the image 1
-    residual elimination (Eq 9)        b <- b + eta V_thr / T, so that the residue errs to both sides: |a - N / T| <= .5 / T, not 1 / T
-    integers of n bits (section 4.4)   W, b, V_thr times one scale per layer that brings max |W| to 2^(n-1) - 1, rounded
+    V[t] = V[t-1] + sum W o_source[t] + b - V_thr o[t]
+    o[t] = 1 if V[t-1] + sum W o_source[t] + b >= V_thr
 
-What the paper prints otherwise: Eq 7 has another 1 / T, which Eq 8 (and the sense) has not; kappa is 100, but the scale of the integers
-takes any kappa out again. The last layer's neurons never fire; its classes are read from the membranes.
+    current normalisation (Eq 8)       W <- kappa (lambda_source / lambda) W, b <- kappa b / lambda,
+                                       V_thr = kappa. lambda is the layer's largest activation on
+                                       given images, 1 for the image itself
+    residual elimination (Eq 9)        b <- b + eta V_thr / T. The residue then errs to both sides:
+                                       |a - N / T| <= .5 / T, not 1 / T
+    integers of n bits (section 4.4)   W, b, V_thr times one scale per layer that brings max |W| to
+                                       2^(n-1) - 1, rounded
 
-Input (the paper: a constant current, the pixel in every step). The chip has binary lines, so a pixel of p bits is p lines, each of which
-spikes in every step where its bit is set (encoder ``bit_planes``); the weights of plane i are 2^i W. The current of the first layer is thus
-the paper's, exactly, and on the chip; its weights have n + p - 1 bits.
+Two things are printed otherwise. Eq 7 has another factor 1 / T, which neither Eq 8 nor the sense
+has. kappa is 100, but the scale of the integers removes any kappa again. The neurons of the last
+layer never fire; the class is read from their membranes.
+
+Input. The paper's is a constant current: the pixel in every step. The chip has binary lines, so a
+pixel of p bits is p lines. Each spikes in every step if its bit is set (encoder ``bit_planes``).
+The weights of plane i are 2^i W. So the current of the first layer is exactly the paper's, on the
+chip. Its weights have n + p - 1 bits.
 """
 
 import math
@@ -49,14 +58,17 @@ __all__ = [
     "normalise",
 ]
 
-IMAGE = "image"  # the source that is no layer: pixels of 0..1
+IMAGE = "image"  # the source that is no layer: pixels in 0..1
 KAPPA = 100.0
 ETA = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Branch:
-    """Synapses from layer ``source`` (or IMAGE): ``weights`` float64 shaped ``conv.weights_shape``."""
+    """Synapses from layer ``source`` (or IMAGE).
+
+    weights: float64 of shape ``conv.weights_shape``.
+    """
 
     source: str
     conv: Conv
@@ -65,7 +77,10 @@ class Branch:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
-    """ReLU neurons that sum all ``branches``, which end at one map; ``bias`` float64 ``[channels]``."""
+    """ReLU neurons that sum all ``branches``, which end at the same map.
+
+    bias: float64 ``[channels]``.
+    """
 
     name: str
     branches: tuple[Branch, ...]
@@ -78,7 +93,11 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cnn:
-    """``layers``, each after its sources; ``clip`` of the ReLU (infinite: none)."""
+    """Layers, each behind its sources.
+
+    clip: limit of the ReLU; infinite: none.
+    InputError for branches that do not fit each other.
+    """
 
     layers: tuple[Layer, ...]
     clip: float = math.inf
@@ -91,7 +110,8 @@ class Cnn:
                 branch.conv.check(where)
                 if branch.source not in maps and branch.source != IMAGE:
                     raise InputError(
-                        f"source of {where} must be {IMAGE!r} or a layer before it, not {branch.source!r}"
+                        f"source of {where} must be {IMAGE!r} or a layer before it, not "
+                        f"{branch.source!r}"
                     )
                 if (
                     branch.conv.source != maps.setdefault(branch.source, branch.conv.source)
@@ -103,20 +123,22 @@ class Cnn:
                     )
                 if [b.source for b in layer.branches].count(branch.source) > 1:
                     raise InputError(
-                        f"branches of layer {layer.name!r} must come from different layers, not twice from {branch.source!r}: "
-                        "add their weights"
+                        f"branches of layer {layer.name!r} must come from different layers, not "
+                        f"twice from {branch.source!r}: add their weights"
                     )
                 if branch.weights.shape != branch.conv.weights_shape:
                     raise InputError(
-                        f"weights of {where} must be of shape {branch.conv.weights_shape}, not {branch.weights.shape}"
+                        f"weights of {where} must be of shape {branch.conv.weights_shape}, not "
+                        f"{branch.weights.shape}"
                     )
             maps[layer.name] = layer.target
 
     @torch.no_grad()
     def activations(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """a of every layer, float64 ``[n, channels, height, width]``, from pixels float64 of 0..1, ``[n, channels, height, width]``.
+        """The activations a of every layer, float64 ``[n, channels, height, width]``, by name.
 
-        The last layer's are its sums.
+        images: pixels, float64 in 0..1, ``[n, channels, height, width]``.
+        For the last layer these are its sums.
         """
         every = {IMAGE: torch.from_numpy(images)}
         for layer in self.layers:
@@ -133,14 +155,19 @@ class Cnn:
         return {name: a.numpy() for name, a in every.items() if name != IMAGE}
 
     def maxima(self, images: np.ndarray) -> dict[str, float]:
-        """lambda of every layer but the last: its largest activation on ``images``. InputError for a layer that is silent on them."""
-        found = {name: float(a.max()) for name, a in list(self.activations(images).items())[:-1]}
-        for name, value in found.items():
+        """lambda of every layer but the last: its largest activation on ``images``.
+
+        InputError for a layer that is silent on all of them.
+        """
+        activations = list(self.activations(images).items())[:-1]
+        maxima = {name: float(a.max()) for name, a in activations}
+        for name, value in maxima.items():
             if not value > 0:
                 raise InputError(
-                    f"layer {name!r} must be active on some image, not silent on all {len(images)}: train it longer"
+                    f"layer {name!r} must be active on some image, not silent on all "
+                    f"{len(images)}: train it longer"
                 )
-        return found
+        return maxima
 
 
 def fold_batch_norm(
@@ -152,13 +179,19 @@ def fold_batch_norm(
     var: np.ndarray,
     eps: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Eqs 11-12: weights ``[channels, ...]`` and bias ``[channels]`` that do what the batch norm after them did."""
+    """Weights ``[channels, ...]`` and bias ``[channels]`` that include the batch norm behind them.
+
+    Eqs 11-12. All other arrays are ``[channels]``.
+    """
     gain = gamma / np.sqrt(var + eps)
     return weights * gain.reshape(-1, *[1] * (weights.ndim - 1)), gain * (bias - mean) + beta
 
 
 def fold_pool(conv: Conv, weights: np.ndarray, window: int) -> tuple[Conv, np.ndarray]:
-    """Average pooling of ``window`` x ``window`` (stride ``window``) before ``conv`` as one convolution of the map before the pooling."""
+    """``conv`` and an average pooling before it as one convolution of the map before the pooling.
+
+    window: side of the pooling, and its stride.
+    """
     (down, across), (channels, height, width) = conv.kernel, conv.source
     folded = Conv(
         source=(channels, height * window, width * window),
@@ -181,28 +214,26 @@ def identity(source: str, shape: tuple[int, int, int]) -> Branch:
 
 
 def normalise(cnn: Cnn, maxima: dict[str, float], kappa: float = KAPPA) -> Cnn:
-    """Current normalisation (Eq 8): in every layer but the last the activations become kappa a / lambda, and V_thr is kappa.
+    """Current normalisation (Eq 8).
 
-    ``maxima``: lambda by layer. What arrives are spikes, 1 for an activation of lambda_source. The last layer is scaled by kappa, too,
-    with a lambda of 1.
+    In every layer but the last the activations become kappa a / lambda, and V_thr is kappa. What
+    arrives are spikes; 1 stands for an activation of lambda_source. The last layer is also scaled
+    by kappa, with a lambda of 1.
+
+    maxima: lambda by layer.
     """
-    known, layers = {IMAGE: 1.0, **maxima}, []
+    lambdas, layers = {IMAGE: 1.0, **maxima}, []
     for layer in cnn.layers:
         gain = kappa / maxima.get(layer.name, 1.0)
-        layers.append(
-            replace(
-                layer,
-                bias=layer.bias * gain,
-                branches=tuple(
-                    replace(b, weights=b.weights * (gain * known[b.source])) for b in layer.branches
-                ),
-            )
+        branches = tuple(
+            replace(b, weights=b.weights * (gain * lambdas[b.source])) for b in layer.branches
         )
+        layers.append(replace(layer, bias=layer.bias * gain, branches=branches))
     return Cnn(layers=tuple(layers))
 
 
 def check_choices(bits: int, planes: int, eta: float) -> None:
-    """InputError unless a CNN can be converted so."""
+    """InputError unless a CNN can be converted with these settings of :func:`convert`."""
     if not 0 <= eta <= 1:
         raise InputError(f"eta must be in 0..1, not {eta}")
     if not 1 <= planes <= 8:
@@ -224,10 +255,14 @@ def convert(
     membrane_bits: int = 24,
     name: str = "ecc",
 ) -> Network:
-    """The integer network of T = ``steps``; its input are the ``planes`` bits of the pixels.
+    """The integer network; its input is the bits of the pixels.
 
-    bits: n of the weights, 2..16; planes: p, with n + p - 1 <= 16. eta: 0 leaves the residue where it is. InputError where weights or
-    thresholds leave their range.
+    maxima: lambda by layer (:meth:`Cnn.maxima`).
+    steps:  T.
+    bits:   n of the weights, 2..16.
+    planes: p, bits of a pixel, with n + p - 1 <= 16.
+    eta:    of the residual elimination; 0 leaves the residue where it is.
+    InputError for settings out of range, and for weights or thresholds that leave their range.
     """
     check_choices(bits, planes, eta)
     scaled, populations, edges = normalise(cnn, maxima), [], []
@@ -237,7 +272,8 @@ def convert(
         from_image = any(b.source == IMAGE for b in layer.branches)
         if from_image and (len(layer.branches) > 1 or layer.branches[0].conv.groups > 1):
             raise InputError(
-                f"layer {layer.name!r} must see the whole image alone or not at all, not beside other layers or in groups"
+                f"layer {layer.name!r} must see the whole image alone or not at all, not beside "
+                "other layers or in groups"
             )
         scale = (2 ** (bits - 1) - 1) / max(float(np.abs(b.weights).max()) for b in layer.branches)
         for b in layer.branches:
@@ -245,17 +281,15 @@ def convert(
             if from_image:  # one group of channels per bit of the pixel; the lowest first
                 conv = replace(conv, source=(conv.source[0] * planes, *conv.source[1:]))
                 weights = np.concatenate([weights << i for i in range(planes)], 1)
-            edges.append(
-                Edge(
-                    source=b.source, target=layer.name, weights=weights.astype(np.int32), conv=conv
-                )
-            )
+            weights = weights.astype(np.int32)
+            edges.append(Edge(source=b.source, target=layer.name, weights=weights, conv=conv))
         unit = scale * (2**planes - 1 if from_image else 1)  # integers for a current of 1
         v_th, last = int(round_half_away(np.array(KAPPA * unit))), layer is scaled.layers[-1]
         limit = 1 << (membrane_bits - 1)
         if not 1 <= v_th < limit:
             raise InputError(
-                f"threshold of layer {layer.name!r} must be in 1..{limit - 1}, not {v_th}: use fewer bits"
+                f"threshold of layer {layer.name!r} must be in 1..{limit - 1}, not {v_th}: "
+                "use fewer bits"
             )
         bias = round_half_away(layer.bias * unit + (0 if last else eta * v_th / steps))
         populations.append(
@@ -284,9 +318,12 @@ def convert(
 
 
 def mac_ops(cnn: Cnn) -> int:
-    """Operations of the CNN (section 4.1): sum over layers of (2 f_in + 1) neurons, f_in being a neuron's inputs, padding counted."""
-    return sum(
-        (2 * sum(math.prod(b.conv.weights_shape[1:]) for b in layer.branches) + 1)
-        * math.prod(layer.target)
-        for layer in cnn.layers
-    )
+    """Operations of the CNN (section 4.1): the sum over its layers of (2 f_in + 1) neurons.
+
+    f_in is the number of a neuron's inputs, padding included.
+    """
+    total = 0
+    for layer in cnn.layers:
+        fan_in = sum(math.prod(b.conv.weights_shape[1:]) for b in layer.branches)
+        total += (2 * fan_in + 1) * math.prod(layer.target)
+    return total

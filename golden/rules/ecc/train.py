@@ -1,10 +1,12 @@
-"""The MNIST net of explicit current control: a small residual CNN with batch norm and average pooling, trained and converted.
+"""The MNIST net of explicit current control: a small residual CNN, trained and converted.
 
-    12C5s2 - AP2 - 20C3 - [20C3 - 20C3 + short way] - AP2 - 10FC        28 x 28 -> 12 x 12 -> (6 x 6) -> 6 x 6 x 3 -> (3 x 3) -> 10
+    12C5s2 - AP2 - 20C3 - [20C3 - 20C3 + short way] - AP2 - 10FC
+    28 x 28 -> 12 x 12 -> (6 x 6) -> 6 x 6 x 3 -> (3 x 3) -> 10
 
-Every convolution has a batch norm and a clipped ReLU behind it (the paper's section 5: without outliers lambda is small, rates are high).
-Pixels are the ``planes`` upper bits, as the chip sees them. Adam, learning rate from ``lr`` to 0 along a half cosine. The last epoch's net
-is kept; test images choose nothing.
+Every convolution has a batch norm and a clipped ReLU behind it (the paper's section 5: without
+outliers lambda is small and rates are high). Pixels are the ``planes`` upper bits, as the chip sees
+them. Adam; the learning rate falls from ``lr`` to 0 along a half cosine. The last epoch's net is
+kept; test images choose nothing.
 
     python -m spikeloop.golden.rules.ecc.train --data FOLDER --out ecc-mnist.safetensors
 """
@@ -52,8 +54,15 @@ TABLE_STEPS, TABLE_BITS, TABLE_IMAGES = (4, 8, 16, 32, 64), (10, 8, 7, 6, 5, 4),
 
 @dataclass(frozen=True, kw_only=True)
 class EccConfig(LoopConfig):
-    """``channels`` of the first convolution and of the three others, ``clip`` of the ReLU; and of the conversion ``steps`` T, ``bits`` of a
-    weight, ``planes`` of a pixel, ``eta`` of the residual elimination."""
+    """What is trained and converted, and how; further fields in :class:`LoopConfig`.
+
+    channels: of the first convolution and of the three others.
+    clip:     limit of the ReLU.
+    steps:    T.
+    bits:     of a weight.
+    planes:   bits of a pixel.
+    eta:      of the residual elimination.
+    """
 
     channels: tuple[int, int] = (12, 20)
     clip: float = 2.0
@@ -89,10 +98,8 @@ class _Net(nn.Module):
                 f"images of this net must have a side of 12, 20, 28, ... pixels, not {side}"
             )
         self.convs: Sequence[nn.Conv2d] = nn.ModuleList(  # type: ignore[assignment]
-            [
-                nn.Conv2d(1, few, 5, stride=2),
-                *(nn.Conv2d(n, many, 3, padding=1) for n in (few, many, many)),
-            ]
+            [nn.Conv2d(1, few, 5, stride=2)]
+            + [nn.Conv2d(n, many, 3, padding=1) for n in (few, many, many)]
         )
         self.norms: Sequence[nn.BatchNorm2d] = nn.ModuleList(  # type: ignore[assignment]
             [nn.BatchNorm2d(n, eps=EPS) for n in (few, many, many, many)]
@@ -100,7 +107,7 @@ class _Net(nn.Module):
         self.last = nn.Conv2d(many, classes, self.first // 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pixels ``[B, 1, side, side]`` to sums ``[B, classes]``."""
+        """Sums ``[B, classes]`` of pixels ``[B, 1, side, side]``."""
         one, two, three, four = (
             lambda a, c=c, n=n: n(c(a)) for c, n in zip(self.convs, self.norms, strict=True)
         )
@@ -113,16 +120,15 @@ class _Net(nn.Module):
         return x.clamp(0, self.clip)
 
     def cnn(self) -> Cnn:
-        """Batch norms and poolings folded."""
+        """The trained CNN with batch norms and poolings folded."""
         few, many = self.convs[0].out_channels, self.convs[1].out_channels
         inner = self.first // 2
         one = Conv.make((1, self.side, self.side), few, (5, 5), stride=(2, 2))
         two, inside = (
             Conv.make((n, inner, inner), many, (3, 3), padding=(1, 1)) for n in (few, many)
         )
-        last = Conv.make(
-            (many, inner // 2, inner // 2), self.last.out_channels, (inner // 2, inner // 2)
-        )
+        half = inner // 2
+        last = Conv.make((many, half, half), self.last.out_channels, (half, half))
         (w1, b1), (w2, b2), (w3, b3), (w4, b4) = (
             fold_batch_norm(
                 _array(c.weight),
@@ -137,35 +143,20 @@ class _Net(nn.Module):
         )
         two, w2 = fold_pool(two, w2, 2)
         last, w5 = fold_pool(last, _array(self.last.weight), 2)
-        return Cnn(
-            clip=self.clip,
-            layers=(
-                Layer(
-                    name="conv1", branches=(Branch(source=IMAGE, conv=one, weights=w1),), bias=b1
-                ),
-                Layer(
-                    name="conv2", branches=(Branch(source="conv1", conv=two, weights=w2),), bias=b2
-                ),
-                Layer(
-                    name="conv3",
-                    branches=(Branch(source="conv2", conv=inside, weights=w3),),
-                    bias=b3,
-                ),
-                Layer(
-                    name="conv4",
-                    branches=(
-                        Branch(source="conv3", conv=inside, weights=w4),
-                        identity("conv2", two.target),
-                    ),
-                    bias=b4,
-                ),
-                Layer(
-                    name="output",
-                    branches=(Branch(source="conv4", conv=last, weights=w5),),
-                    bias=_array(self.last.bias),
-                ),
-            ),
+        first = Branch(source=IMAGE, conv=one, weights=w1)
+        second = Branch(source="conv1", conv=two, weights=w2)
+        third = Branch(source="conv2", conv=inside, weights=w3)
+        fourth = Branch(source="conv3", conv=inside, weights=w4)
+        fifth = Branch(source="conv4", conv=last, weights=w5)
+        short_way = identity("conv2", two.target)
+        layers = (
+            Layer(name="conv1", branches=(first,), bias=b1),
+            Layer(name="conv2", branches=(second,), bias=b2),
+            Layer(name="conv3", branches=(third,), bias=b3),
+            Layer(name="conv4", branches=(fourth, short_way), bias=b4),
+            Layer(name="output", branches=(fifth,), bias=_array(self.last.bias)),
         )
+        return Cnn(clip=self.clip, layers=layers)
 
 
 def train_cnn(
@@ -186,9 +177,8 @@ def train_cnn(
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         images = shifted(data.train_images[chosen], config.shift, rng)
-        return F.cross_entropy(
-            net(torch.from_numpy(pixels(images, config.planes)).float()), labels[chosen]
-        )
+        x = torch.from_numpy(pixels(images, config.planes)).float()
+        return F.cross_entropy(net(x), labels[chosen])
 
     fit(
         net,
@@ -217,8 +207,9 @@ def train(
 ) -> Network:
     """Train, convert, score on all test images.
 
-    ``table``: the metadata also hold integer accuracies on the first TABLE_IMAGES of them (``table``): for other T, with and without
-    residual elimination, and for other bits, each with all else as configured.
+    table: the metadata also hold integer accuracies on the first TABLE_IMAGES of them (``table``):
+           for other T, with and without residual elimination, and for other bits. All else is as
+           configured.
     """
     cnn = train_cnn(config, data, checkpoint=checkpoint, progress=progress)
     maxima = cnn.maxima(pixels(data.train_images[:MAXIMA_IMAGES], config.planes))
@@ -240,53 +231,48 @@ def train(
         accuracy_integer=score(len(data.test_labels)),
         published={"CIFAR-10, VGG16, T = 128": {"float": 0.9276, "spiking": 0.9252}},
     )
-    return (
-        network.with_metadata(
-            table={
-                "images": TABLE_IMAGES,
-                "steps": {
-                    str(eta): {
-                        str(steps): score(TABLE_IMAGES, steps=steps, eta=eta)
-                        for steps in TABLE_STEPS
-                    }
-                    for eta in (config.eta, 0.0)
-                },
-                "bits": {str(bits): score(TABLE_IMAGES, bits=bits) for bits in TABLE_BITS},
-            }
-        )
-        if table
-        else network
-    )
+    if not table:
+        return network
+    by_steps = {
+        str(eta): {str(steps): score(TABLE_IMAGES, steps=steps, eta=eta) for steps in TABLE_STEPS}
+        for eta in (config.eta, 0.0)
+    }
+    by_bits = {str(bits): score(TABLE_IMAGES, bits=bits) for bits in TABLE_BITS}
+    return network.with_metadata(table={"images": TABLE_IMAGES, "steps": by_steps, "bits": by_bits})
 
 
 def pixels(images: np.ndarray, planes: int) -> np.ndarray:
-    """Images uint8 ``[n, pixels]``, square, to float64 0..1 of their ``planes`` upper bits, ``[n, 1, side, side]``."""
+    """The ``planes`` upper bits of square images as numbers in 0..1: ``[n, 1, side, side]``.
+
+    images: uint8 ``[n, pixels]``. The result is float64.
+    """
     side = math.isqrt(images.shape[1])
     return (images >> (8 - planes)).reshape(-1, 1, side, side) / (2**planes - 1)
 
 
 def cnn_accuracy(cnn: Cnn, data: Dataset, planes: int, batch: int = 500) -> float:
-    """Share 0..1 of test images that the CNN gets right."""
+    """Share of test images that the CNN gets right, 0..1."""
     correct = 0
     for at in range(0, len(data.test_labels), batch):
-        sums = cnn.activations(pixels(data.test_images[at : at + batch], planes))[
-            cnn.layers[-1].name
-        ]
-        correct += int(
-            (sums.reshape(len(sums), -1).argmax(1) == data.test_labels[at : at + batch]).sum()
-        )
+        part = slice(at, at + batch)
+        sums = cnn.activations(pixels(data.test_images[part], planes))[cnn.layers[-1].name]
+        classes = sums.reshape(len(sums), -1).argmax(1)
+        correct += int((classes == data.test_labels[part]).sum())
     return correct / len(data.test_labels)
 
 
 def accuracy(
     network: Network, encoder: Encoder, images: np.ndarray, labels: np.ndarray, batch: int = 250
 ) -> float:
-    """Share 0..1 of ``images`` that the integer network gets right; they are encoded ``batch`` at a time."""
-    parts = [slice(at, at + batch) for at in range(0, len(labels), batch)]
-    return sum(
-        right(network, {network.inputs[0].name: encoder(images[part])}, labels[part])
-        for part in parts
-    ) / len(labels)
+    """Share of ``images`` that the integer network gets right, 0..1.
+
+    Only ``batch`` of them are encoded at a time.
+    """
+    correct, name = 0, network.inputs[0].name
+    for at in range(0, len(labels), batch):
+        part = slice(at, at + batch)
+        correct += right(network, {name: encoder(images[part])}, labels[part])
+    return correct / len(labels)
 
 
 def _array(tensor: Tensor | None) -> np.ndarray:
@@ -303,23 +289,18 @@ def main() -> None:
     parser.add_argument(
         "--table", action="store_true", help="also measure the accuracy for other T and other bits"
     )
-    command(
-        "ecc",
-        parser,
-        lambda given, data, checkpoint: train(
-            EccConfig(
-                epochs=given.epochs,
-                seed=given.seed,
-                steps=given.steps,
-                bits=given.bits,
-                planes=given.planes,
-            ),
-            data,
-            table=given.table,
-            checkpoint=checkpoint,
-        ),
-        EccConfig.epochs,
-    )
+
+    def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+        config = EccConfig(
+            epochs=given.epochs,
+            seed=given.seed,
+            steps=given.steps,
+            bits=given.bits,
+            planes=given.planes,
+        )
+        return train(config, data, table=given.table, checkpoint=checkpoint)
+
+    command("ecc", parser, trained, EccConfig.epochs)
 
 
 if __name__ == "__main__":
