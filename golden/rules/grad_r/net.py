@@ -1,21 +1,25 @@
-"""Grad R (Chen et al. 2021): synapses are pruned and grow again while the net learns. Deep R (Bellec et al. 2018) is its baseline.
+"""Grad R (Chen et al. 2021): synapses are pruned and grow again while the net learns. Its baseline
+is Deep R (Bellec et al. 2018).
 
-    w = s ReLU(theta);   theta <- theta - eta (s dL/dw + alpha sign(theta - mu))                                    Eqs 3-5
+    w = s ReLU(theta);   theta <- theta - eta (s dL/dw + alpha sign(theta - mu))          Eqs 3-5
 
-dL/dw is taken where theta < 0 too, so that a pruned synapse grows again when the loss asks for it. (Algorithm 1 of the paper prints the
-opposite sign.) Adam scales the gradient alone: the prior's part moves theta by eta alpha, as its values in Table 4 ask for. s is the sign
-of the initial weight, theta its magnitude. The second part is a Laplace prior of scale 1 / alpha around mu, which is chosen so that a
-share p of the prior is pruned:
+s is the sign of the initial weight, theta its magnitude. dL/dw is taken where theta < 0 too, so
+that a pruned synapse grows again when the loss asks for it. (Algorithm 1 of the paper prints the
+opposite sign.) Adam scales the gradient alone. The prior moves theta by eta alpha, as its values in
+Table 4 require. It is a Laplace prior of scale 1 / alpha around mu. mu is chosen so that a share p
+of the prior is pruned:
 
-    mu = -ln(2 p) / alpha for p < 1/2, ln(2 - 2 p) / alpha else                                                    Eq 10
-    p  = exp(-alpha mu) / 2 for mu > 0, 1 - exp(alpha mu) / 2 else                                                 Eq 9
+    mu = -ln(2 p) / alpha for p < 1/2, ln(2 - 2 p) / alpha otherwise                         Eq 10
+    p  = exp(-alpha mu) / 2 for mu > 0, 1 - exp(alpha mu) / 2 otherwise                       Eq 9
 
-Deep R keeps the number of synapses: active ones follow the gradient, a constant pull eta alpha towards 0 and a random walk; one whose
-theta falls below 0 becomes dormant, and a random dormant one becomes active with theta = 0 in its place.
+Deep R keeps the number of synapses. Active ones follow the gradient, a constant pull eta alpha
+towards 0, and a random walk. A synapse whose theta falls below 0 becomes dormant. A random dormant
+one becomes active in its place, with theta = 0.
 
-Neuron (Eq 2): m = u + (-u + sum w x) / tau_m, spike where m >= 1, hard reset to 0. With tau_m = 2 this is, in twice the unit,
-m = u / 2 + sum w x and a threshold of 2: a leak of one shift, no error. Surrogate H'(x) = 1 / (1 + pi^2 x^2), x = m - 1 in the unit of
-Eq 2; no gradient through the reset (Eqs 11-12).
+Neuron (Eq 2): m = u + (-u + sum w x) / tau_m, spike where m >= 1, hard reset to 0. With tau_m = 2
+and in twice the unit this is m = u / 2 + sum w x with a threshold of 2: a leak of one shift without
+error. The surrogate is H'(x) = 1 / (1 + pi^2 x^2), x = m - 1 in the unit of Eq 2. No gradient flows
+through the reset (Eqs 11-12).
 """
 
 import math
@@ -32,11 +36,14 @@ from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["LEAK", "V_TH", "SparseNet", "prior_mean", "pruned_share", "surrogate"]
 
-LEAK, V_TH = torch.tensor(0.5), 2.0  # tau_m = 2: shift by one, doubled threshold
+LEAK, V_TH = torch.tensor(0.5), 2.0  # tau_m = 2: a shift by one, a doubled threshold
 
 
 def prior_mean(p: float, alpha: float) -> float:
-    """mu of Eq 10 for a pruned share p in 0..1 (both excluded) and alpha > 0."""
+    """mu of Eq 10 for a pruned share p and alpha.
+
+    InputError unless p is between 0 and 1 and alpha is above 0 and finite.
+    """
     if not 0 < p < 1 or not 0 < alpha < math.inf:
         raise InputError(
             f"p of the prior must be between 0 and 1 and alpha above 0, not {p} and {alpha}"
@@ -50,12 +57,12 @@ def pruned_share(mu: float, alpha: float) -> float:
 
 
 def surrogate(x: Tensor) -> Tensor:
-    """dS/dm at m - V_TH, both in twice the unit of Eq 2: half of H' at x / 2."""
+    """dS/dm at x = m - V_TH, both in twice the unit of Eq 2: half of H' at x / 2."""
     return x.mul(math.pi / 2).square_().add_(1).reciprocal_().mul_(0.5)
 
 
 class _Grown(torch.autograd.Function):
-    """s ReLU(theta), with the redefined gradient s for every theta."""
+    """s ReLU(theta) with gradient s for every theta, also below 0."""
 
     @staticmethod
     def forward(ctx: Any, theta: Tensor, s: Tensor) -> Tensor:
@@ -69,10 +76,14 @@ class _Grown(torch.autograd.Function):
 
 
 class SparseNet(nn.Module):
-    """Layers ``sizes`` without biases, trained by Grad R (``connectivity`` None) or Deep R (share 0..1 of the synapses that is active).
+    """A net without biases, trained by Grad R or Deep R.
 
-    alpha: scale of the prior or pull, 0 for none; p: pruned share of the prior (Grad R); temperature: of the random walk (Deep R), whose
-    step is N(0, 2 lr temperature); gain: initial weights are N(0, gain^2 / inputs), of the active inputs with Deep R.
+    sizes:        inputs, hidden layers, outputs.
+    alpha:        scale of the prior or of the pull; 0 for none.
+    p:            pruned share of the prior (Grad R).
+    connectivity: share of the synapses that is active (Deep R), 0..1; None for Grad R.
+    temperature:  of the random walk (Deep R), whose step is N(0, 2 lr temperature).
+    gain:         initial weights are N(0, gain^2 / inputs); Deep R counts active inputs.
     """
 
     def __init__(
@@ -86,20 +97,13 @@ class SparseNet(nn.Module):
         gain: float = 3.0,
     ) -> None:
         super().__init__()
-        self.sizes, self.alpha, self.temperature, self.deep = (
-            tuple(sizes),
-            alpha,
-            temperature,
-            connectivity is not None,
-        )
+        self.sizes, self.alpha, self.temperature = tuple(sizes), alpha, temperature
+        self.deep = connectivity is not None
         self.mu = prior_mean(p, alpha) if alpha and not self.deep else 0.0
         self.theta = nn.ParameterList()
         for i, (m, n) in enumerate(pairwise(sizes)):
-            w = (
-                torch.randn(m, n)
-                * gain
-                / (m * (1.0 if connectivity is None else connectivity)) ** 0.5
-            )
+            inputs = m * (1.0 if connectivity is None else connectivity)
+            w = torch.randn(m, n) * gain / inputs**0.5
             self.theta.append(nn.Parameter(w.abs()))
             self.register_buffer(f"sign{i}", w.sign())
             if connectivity is not None:
@@ -117,7 +121,7 @@ class SparseNet(nn.Module):
         return grown
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Input spikes ``[T, B, inputs]`` to the spikes ``[T, B, size]`` of every layer."""
+        """Spikes ``[T, B, size]`` of every layer, of input spikes ``[T, B, inputs]``."""
         every = []
         for i in range(len(self.theta)):
             currents = (x.flatten(0, 1) @ self.weight(i)).unflatten(0, x.shape[:2])
@@ -127,13 +131,16 @@ class SparseNet(nn.Module):
 
     @torch.no_grad()
     def pull(self, lr: float) -> None:
-        """The prior's part of an update: theta <- theta - lr alpha sign(theta - mu)."""
+        """The prior's part of a Grad R update: theta <- theta - lr alpha sign(theta - mu)."""
         for theta in self.theta:
             theta.sub_(torch.sign(theta - self.mu), alpha=lr * self.alpha)
 
     @torch.no_grad()
     def rewire(self, lr: float, optimiser: torch.optim.Optimizer) -> None:
-        """Deep R's: pull, walk, put to sleep, and wake as many; what the optimiser knows of either is forgotten."""
+        """The Deep R part of an update: pull, walk, put synapses to sleep and wake as many.
+
+        The optimiser's memory of both kinds is set to 0.
+        """
         for i, theta in enumerate(self.theta):
             active = self.get_buffer(f"active{i}")
             theta.sub_(lr * self.alpha)
@@ -142,26 +149,23 @@ class SparseNet(nn.Module):
             theta.mul_(active)
             gone = (theta < 0).view(-1).nonzero()[:, 0]
             dormant = (active == 0).view(-1).nonzero()[:, 0]
-            born = (
-                dormant[torch.randint(len(dormant), (len(gone),))].unique()
-                if len(dormant)
-                else dormant
-            )
-            gone = gone[
-                torch.randperm(len(gone))[: len(born)]
-            ]  # a synapse that was drawn twice: one of those below 0 stays, at 0
+            born = dormant
+            if len(dormant):
+                born = dormant[torch.randint(len(dormant), (len(gone),))].unique()
+            # Where a dormant synapse was drawn twice, one of those below 0 stays active, at 0.
+            gone = gone[torch.randperm(len(gone))[: len(born)]]
             theta.clamp_(min=0)
             active.view(-1)[gone], active.view(-1)[born] = 0, 1
             moved = torch.cat((gone, born))
             theta.view(-1)[moved] = 0
-            for kept in optimiser.state[theta].values():
-                if isinstance(kept, Tensor) and kept.shape == theta.shape:
-                    kept.view(-1)[moved] = 0
+            for memory in optimiser.state[theta].values():
+                if isinstance(memory, Tensor) and memory.shape == theta.shape:
+                    memory.view(-1)[moved] = 0
 
     def connectivity(self) -> float:
         """Share of the synapses whose weight is not 0."""
-        left = [int((self.weight(i) != 0).sum()) for i in range(len(self.theta))]
-        return sum(left) / sum(t.numel() for t in self.theta)
+        nonzero = sum(int((self.weight(i) != 0).sum()) for i in range(len(self.theta)))
+        return nonzero / sum(theta.numel() for theta in self.theta)
 
     @torch.no_grad()
     def float_net(self) -> FloatNet:

@@ -1,13 +1,16 @@
-"""Training of 784-800-10 nets by Grad R and Deep R (golden/rules/grad_r/net.py), on spikes of MNIST.
+"""Training of 784-800-10 nets by Grad R and Deep R (golden/rules/grad_r/net.py) on MNIST.
 
-    python -m spikeloop.golden.rules.grad_r.train --data FOLDER --alpha 0.05 --out grad-r.safetensors
-    python -m spikeloop.golden.rules.grad_r.train --data FOLDER --deep-r 0.0563 --out deep-r.safetensors
+    python -m spikeloop.golden.rules.grad_r.train --data FOLDER --alpha 0.05 --out FILE
+    python -m spikeloop.golden.rules.grad_r.train --data FOLDER --deep-r 0.0563 --out FILE
 
-T = 8, p = 0.95 and Adam are the paper's. It prints neither the input of this net nor the loss: here pixels are Bernoulli spikes, so that
-all synapses are on the chip (rank-order spikes serve this net badly: with tau_m = 2 the first steps are forgotten at the last), and the
-loss is the cross entropy of softmax(10 / T * spike counts). The schedule is shortened from 512 epochs of learning rate 1e-4 (the prior can
-move theta by 24 alpha) to few epochs of a learning rate from ``lr`` to 0 along a half cosine (6 epochs: 14 alpha). The last epoch's net is
-kept.
+T = 8, p = 0.95 and Adam are the paper's. It prints neither the input of this net nor the loss. Here
+pixels are Bernoulli spikes, so that all synapses are on the chip. (Rank-order spikes serve this net
+badly: with tau_m = 2 the last step has forgotten the first ones.) The loss is the cross entropy of
+softmax(10 / T * spike counts).
+
+The paper trains for 512 epochs at a learning rate of 1e-4, in which the prior can move theta by
+24 alpha. Here the learning rate falls from ``lr`` to 0 along a half cosine over few epochs (6
+epochs: 14 alpha). The last epoch's net is kept.
 """
 
 import argparse
@@ -43,8 +46,12 @@ SCALING = 2000  # training images on which the weights' scale is chosen
 
 @dataclass(frozen=True, kw_only=True)
 class GradRConfig(LoopConfig):
-    """``hidden`` neurons; ``alpha``, ``p``, ``connectivity`` (Deep R; None: Grad R), ``temperature``, ``gain``: :class:`SparseNet`;
-    ``bits`` of an integer weight."""
+    """What is trained, and how; further fields in :class:`LoopConfig`.
+
+    hidden:       number of hidden neurons.
+    alpha, p, connectivity, temperature, gain: as of :class:`SparseNet`.
+    bits:         of an integer weight.
+    """
 
     hidden: int = 800
     alpha: float = 0.05
@@ -72,7 +79,11 @@ class GradRConfig(LoopConfig):
 def train(
     config: GradRConfig, data: Dataset, *, checkpoint: Path | None = None, progress: bool = True
 ) -> Network:
-    """The integer network, scored on the test images of ``data``; the metadata has ``connectivity`` and ``connectivity_integer`` too."""
+    """The integer network, scored on the test images of ``data``.
+
+    The metadata hold ``connectivity`` and ``connectivity_integer`` too. InputError if the training
+    diverges.
+    """
     rule = "grad-r" if config.connectivity is None else "deep-r"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -119,25 +130,26 @@ def train(
         progress=progress,
     )
 
-    real = net.float_net()
-    some = config.encoder(data.train_images[:SCALING])
+    float_net = net.float_net()
     network, report = quantize(
-        real, some, data.train_labels[:SCALING], bits=config.bits, name=f"{rule}-mnist"
+        float_net,
+        config.encoder(data.train_images[:SCALING]),
+        data.train_labels[:SCALING],
+        bits=config.bits,
+        name=f"{rule}-mnist",
     )
     spikes = config.encoder(data.test_images)
-    kept = sum(int((edge.weights != 0).sum()) for edge in network.edges) / sum(
-        t.numel() for t in net.theta
-    )
+    nonzero = sum(int((edge.weights != 0).sum()) for edge in network.edges)
+    correct = right(network, {"input": spikes}, data.test_labels)
     return network.with_metadata(
         rule=rule,
         encoder=asdict(config.encoder),
         training=training,
         dataset=about(data),
         connectivity=net.connectivity(),
-        connectivity_integer=kept,
-        accuracy_float=accuracy(real, spikes, data.test_labels),
-        accuracy_integer=right(network, {"input": spikes}, data.test_labels)
-        / len(data.test_labels),
+        connectivity_integer=nonzero / sum(theta.numel() for theta in net.theta),
+        accuracy_float=accuracy(float_net, spikes, data.test_labels),
+        accuracy_integer=correct / len(data.test_labels),
         quantisation=report["layers"],
         published={"connectivity, accuracy in %": PUBLISHED[rule]},
     )
@@ -155,27 +167,18 @@ def main() -> None:
     )
     parser.add_argument("--hidden", type=int, default=GradRConfig.hidden)
 
-    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
-        alpha = (
-            given.alpha
-            if given.alpha is not None
-            else GradRConfig.alpha
-            if given.deep_r is None
-            else 1e-4
+    def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+        usual = GradRConfig.alpha if given.deep_r is None else 1e-4
+        config = GradRConfig(
+            alpha=usual if given.alpha is None else given.alpha,
+            connectivity=given.deep_r,
+            hidden=given.hidden,
+            epochs=given.epochs,
+            seed=given.seed,
         )
-        return train(
-            GradRConfig(
-                alpha=alpha,
-                connectivity=given.deep_r,
-                hidden=given.hidden,
-                epochs=given.epochs,
-                seed=given.seed,
-            ),
-            data,
-            checkpoint=checkpoint,
-        )
+        return train(config, data, checkpoint=checkpoint)
 
-    command("grad_r", parser, made, GradRConfig.epochs)
+    command("grad_r", parser, trained, GradRConfig.epochs)
 
 
 if __name__ == "__main__":

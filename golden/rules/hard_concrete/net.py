@@ -1,15 +1,23 @@
-"""Sparse spiking nets with hard-concrete gates (Yin et al. 2021): every weight is multiplied by a gate that learns to be 0.
+"""Sparse spiking nets with hard-concrete gates (Yin et al. 2021).
 
-    u[t] = k_tau u[t-1] (1 - o[t-1]) + sum_j W_ij b_ij o_j[t],   o[t] = 1 if u[t] >= V_th, else 0                      Eqs 3, 4
-    x ~ U(0, 1),  s = sigmoid((log x - log(1 - x) + log_alpha) / beta),  b = min(1, max(0, s (zeta - gamma) + gamma))   Eqs 17-19
-    loss = |y - mean over t of z[t]|^2 + lambda sum_ij P(b_ij > 0),   P(b > 0) = sigmoid(log_alpha - beta log(-gamma / zeta))   Eq 20
+Every weight is multiplied by a gate that learns to be 0:
 
-with y one-hot and z the output spikes (one neuron a class votes alone). b is 0 or 1 with a positive probability each. Gates are drawn once
-for a batch. For the test the paper prints no gate; here b = min(1, max(0, sigmoid(log_alpha) (zeta - gamma) + gamma)), which for
-log_alpha below log(-gamma / zeta) is exactly 0: that synapse is gone. Surrogate: 1 / delta where |u - V_th| < delta / 2, else 0.
+    u[t] = k_tau u[t-1] (1 - o[t-1]) + sum_j W_ij b_ij o_j[t]                              Eq 3
+    o[t] = 1 if u[t] >= V_th, else 0                                                       Eq 4
+    x ~ U(0, 1),  s = sigmoid((log x - log(1 - x) + log_alpha) / beta)                Eqs 17-18
+    b = min(1, max(0, s (zeta - gamma) + gamma))                                          Eq 19
+    loss = |y - mean over t of z[t]|^2 + lambda sum_ij P(b_ij > 0)                        Eq 20
+    P(b > 0) = sigmoid(log_alpha - beta log(-gamma / zeta))
 
-lambda is per training image here, since a sum over all weights next to one image's error would leave nothing of the net; the paper prints
-1e-3 and not what it multiplies. On the chip k_tau is a sum of shifts (golden.quantize.leak.best_leak), W b an integer weight.
+y is one-hot and z are the output spikes (one neuron a class votes alone). b is 0 or 1 with a
+positive probability each. Gates are drawn once for a batch. For the test the paper prints no gate.
+Here it is b = min(1, max(0, sigmoid(log_alpha) (zeta - gamma) + gamma)). For log_alpha below
+log(-gamma / zeta) this is exactly 0, and that synapse is gone. Surrogate: 1 / delta where
+|u - V_th| < delta / 2, else 0.
+
+Here lambda is per training image: a sum over all weights beside one image's error would leave
+nothing of the net. The paper prints 1e-3, but not what it multiplies. On the chip k_tau is a sum of
+shifts (golden.quantize.leak.best_leak) and W b is an integer weight.
 """
 
 import math
@@ -31,25 +39,29 @@ LOG_ALPHA = 1.0  # mean of the initial log_alpha, N(1, 0.01)
 
 
 def gate(log_alpha: Tensor, x: Tensor | None = None) -> Tensor:
-    """b in 0..1 from draws x in (0, 1), Eqs 17-19; without draws the gate of the test."""
-    s = torch.sigmoid(
-        log_alpha if x is None else (torch.log(x) - torch.log1p(-x) + log_alpha) / BETA
-    )
+    """The gate b, 0..1, of draws x in (0, 1) (Eqs 17-19); without draws the gate of the test."""
+    if x is not None:
+        log_alpha = (torch.log(x) - torch.log1p(-x) + log_alpha) / BETA
+    s = torch.sigmoid(log_alpha)
     return (s * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
 
 
 def open_probability(log_alpha: Tensor) -> Tensor:
-    """P(b > 0), of which the penalty is the sum."""
+    """Probability that the gate is open, P(b > 0). The penalty is the sum of these."""
     return torch.sigmoid(log_alpha - BETA * math.log(-GAMMA / ZETA))
 
 
 def surrogate(x: Tensor) -> Tensor:
-    """The rectangle of width DELTA at u - V_TH."""
+    """The rectangle of width DELTA, at x = u - V_TH."""
     return (x.abs() < DELTA / 2).to(x.dtype).mul_(1 / DELTA)
 
 
 class GatedNet(nn.Module):
-    """``layers`` of golden.rules.structure without biases; ``gated`` False: the plain net of the paper's comparison (all b = 1)."""
+    """Layers of golden.rules.structure without biases.
+
+    gated: False makes the plain net that the paper compares with (all b = 1).
+    gain:  initial weights are N(0, (gain V_TH)^2 / fan-in).
+    """
 
     def __init__(
         self,
@@ -70,29 +82,27 @@ class GatedNet(nn.Module):
                 self.log_alpha.append(nn.Parameter(LOG_ALPHA + 0.01 * torch.randn(shape)))
 
     def effective(self, i: int) -> Tensor:
-        """W b of layer i: with drawn gates in training (torch's generator), with those of the test else."""
+        """W b of layer i; in training the gates are drawn by torch's generator."""
         weight = self.weight[i]
         if not self.gated:
             return weight
-        log_alpha = self.log_alpha[i]
-        return weight * gate(
-            log_alpha, torch.rand_like(log_alpha).clamp_(1e-6, 1 - 1e-6) if self.training else None
-        )
+        log_alpha, x = self.log_alpha[i], None
+        if self.training:
+            x = torch.rand_like(log_alpha).clamp_(1e-6, 1 - 1e-6)
+        return weight * gate(log_alpha, x)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Input spikes ``[T, B, inputs]`` to the spikes ``[T, B, size]`` of every layer."""
+        """Spikes ``[T, B, size]`` of every layer, of input spikes ``[T, B, inputs]``."""
         every = []
         for i, layer in enumerate(self.structure):
             flat, weight = x.flatten(0, 1), self.effective(i)
             if layer.conv:
-                current = F.conv2d(
-                    flat.view(-1, *layer.conv.source), weight, stride=layer.conv.stride
-                ).flatten(1)
+                maps = flat.view(-1, *layer.conv.source)
+                current = F.conv2d(maps, weight, stride=layer.conv.stride).flatten(1)
             else:
                 current = flat @ weight
-            x, _ = lif(
-                current.view(*x.shape[:2], -1), torch.tensor(self.k_tau), v_th=V_TH, slope=surrogate
-            )
+            current, k_tau = current.view(*x.shape[:2], -1), torch.tensor(self.k_tau)
+            x, _ = lif(current, k_tau, v_th=V_TH, slope=surrogate)
             every.append(x)
         return every
 
@@ -103,16 +113,17 @@ class GatedNet(nn.Module):
     @torch.no_grad()
     def open_share(self) -> float:
         """Share of the weights whose gate of the test is above 0."""
-        return (
-            sum(int((gate(a) > 0).sum()) for a in self.log_alpha)
-            / sum(w.numel() for w in self.weight)
-            if self.gated
-            else 1.0
-        )
+        if not self.gated:
+            return 1.0
+        above = sum(int((gate(log_alpha) > 0).sum()) for log_alpha in self.log_alpha)
+        return above / sum(weight.numel() for weight in self.weight)
 
     @torch.no_grad()
     def float_net(self) -> BpsrNet:
-        """The net of the test with threshold 1, for quantisation: weights W b / V_th, tau k_tau."""
+        """The net of the test with threshold 1, for quantisation.
+
+        Its weights are W b / V_th, its tau is k_tau.
+        """
         training = self.training
         self.eval()
         net = BpsrNet(self.structure)

@@ -1,10 +1,13 @@
-"""Training of nets with hard-concrete gates (golden/rules/hard_concrete/net.py), and the paper's experiment with few samples.
+"""Training of nets with hard-concrete gates (golden/rules/hard_concrete/net.py), and the paper's
+experiment with few samples.
 
-    python -m spikeloop.golden.rules.hard_concrete.train --data FOLDER --images 1000 --out hard-concrete.safetensors        # --plain: no gates
+    python -m spikeloop.golden.rules.hard_concrete.train --data FOLDER --images 1000 --out FILE
 
-Pixels are Bernoulli spikes, T = 12. The net is smaller than the paper's 15C5-P2-40C5-P2-300-10, which pools by averages: strides in place
-of pools, so that spikes stay spikes. Adam, learning rate from ``lr`` to 0 along a half cosine, ten times it for log_alpha. The last
-epoch's net is kept; the test images choose nothing. Then PTQ with ``leak_terms`` shifts for k_tau.
+--plain trains the same net without gates. Pixels are Bernoulli spikes, T = 12. The net is smaller
+than the paper's 15C5-P2-40C5-P2-300-10, which pools by averages. Here strides replace the pools, so
+that spikes stay spikes. Adam; the learning rate falls from ``lr`` to 0 along a half cosine, and is
+ten times as large for log_alpha. The last epoch's net is kept; test images choose nothing.
+Quantisation then uses ``leak_terms`` shifts for k_tau.
 """
 
 import argparse
@@ -45,7 +48,14 @@ LEAK_IMAGES = 1000  # test images on which the leaks are compared
 
 @dataclass(frozen=True, kw_only=True)
 class HardConcreteConfig(LoopConfig):
-    """``penalty``: lambda, per training image; ``gated`` False: no gates; ``bits`` of a weight, ``leak_terms`` of k_tau (0..3)."""
+    """What is trained, and how; further fields in :class:`LoopConfig`.
+
+    layers:     the structure (golden/rules/structure.py).
+    gated:      False for a net without gates.
+    penalty:    lambda, per training image.
+    bits:       of a weight.
+    leak_terms: shifts that make k_tau, 0..3.
+    """
 
     layers: str = "8c5/2-16c5/2-fc100-fc10"
     gated: bool = True
@@ -71,13 +81,14 @@ def train(
 ) -> Network:
     """The integer network, scored on the test images of ``data``.
 
-    Its metadata: ``open`` (share of the weights whose gate is above 0), ``connectivity_integer`` (of the synapses that are not 0),
-    ``leaks`` (error of k_tau and accuracy on LEAK_IMAGES for each number of shift-add terms).
+    Its metadata hold ``open`` (share of the weights whose gate is above 0),
+    ``connectivity_integer`` (share of the synapses that are not 0) and ``leaks`` (for each number
+    of shifts the error of k_tau and the accuracy on LEAK_IMAGES). InputError if data and layers do
+    not fit each other, or if the training diverges.
     """
     side = math.isqrt(data.pixels)
-    layers = structure(
-        config.layers, (1, side, side) if side**2 == data.pixels else (data.pixels, 1, 1), "c fc"
-    )
+    source = (1, side, side) if side**2 == data.pixels else (data.pixels, 1, 1)
+    layers = structure(config.layers, source, "c fc")
     if layers[-1].size != data.classes:
         raise InputError(
             f"layers of the net must end with fc{data.classes} (classes), not fc{layers[-1].size}"
@@ -97,12 +108,10 @@ def train(
     wanted = F.one_hot(torch.from_numpy(data.train_labels), data.classes).float()
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-        rates = net(
-            time_first(drawn(config.encoder, data.train_images[chosen], config.shift, rng))
-        )[-1].mean(0)
-        return (wanted[chosen] - rates).square().sum(
-            1
-        ).mean() + config.penalty / count * net.penalty()
+        spikes = time_first(drawn(config.encoder, data.train_images[chosen], config.shift, rng))
+        rates = net(spikes)[-1].mean(0)
+        error = (wanted[chosen] - rates).square().sum(1).mean()
+        return error + config.penalty / count * net.penalty()
 
     training: dict[str, Any] = asdict(config)
     curve = fit(
@@ -121,18 +130,19 @@ def train(
         progress=progress,
     )
 
-    real, spikes = net.float_net(), config.encoder(data.test_images)
-    some = config.encoder(data.train_images[:SCALING])
+    float_net, spikes = net.float_net(), config.encoder(data.test_images)
+    scaling = config.encoder(data.train_images[:SCALING])
 
     def integer(terms: int) -> Network:
-        return quantize(
-            real,
-            some,
+        network, _ = quantize(
+            float_net,
+            scaling,
             data.train_labels[:SCALING],
             bits=config.bits,
             leak_terms=terms,
             name="hard-concrete-mnist",
-        )[0]
+        )
+        return network
 
     def score(network: Network, images: int) -> float:
         labels = data.test_labels[:images]
@@ -147,7 +157,7 @@ def train(
         for terms in range(LEAK_TERMS + 1)
     ]
     network = integer(config.leak_terms)
-    kept = sum(int(edge.fanout().sum()) for edge in network.edges) / synapses(layers)
+    nonzero = sum(int(edge.fanout().sum()) for edge in network.edges)
     training.pop("encoder")
     return network.with_metadata(
         rule="hard-concrete",
@@ -155,8 +165,8 @@ def train(
         training=training,
         dataset=about(data),
         open=net.open_share(),
-        connectivity_integer=kept,
-        accuracy_float=accuracy(real, spikes, data.test_labels),
+        connectivity_integer=nonzero / synapses(layers),
+        accuracy_float=accuracy(float_net, spikes, data.test_labels),
         accuracy_integer=score(network, len(spikes)),
         leaks=leaks,
         curve=curve,
@@ -166,9 +176,7 @@ def train(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="train a net with hard-concrete gates on MNIST")
-    parser.add_argument(
-        "--plain", action="store_true", help="no gates: what the paper compares with"
-    )
+    parser.add_argument("--plain", action="store_true", help="train without gates, for comparison")
     parser.add_argument(
         "--penalty",
         type=float,
@@ -176,16 +184,13 @@ def main() -> None:
         help="lambda, per training image",
     )
 
-    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
-        return train(
-            HardConcreteConfig(
-                gated=not given.plain, penalty=given.penalty, epochs=given.epochs, seed=given.seed
-            ),
-            data,
-            checkpoint=checkpoint,
+    def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
+        config = HardConcreteConfig(
+            gated=not given.plain, penalty=given.penalty, epochs=given.epochs, seed=given.seed
         )
+        return train(config, data, checkpoint=checkpoint)
 
-    command("hard_concrete", parser, made, HardConcreteConfig.epochs)
+    command("hard_concrete", parser, trained, HardConcreteConfig.epochs)
 
 
 if __name__ == "__main__":

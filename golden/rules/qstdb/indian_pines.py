@@ -2,10 +2,13 @@
 
     python -m spikeloop.golden.rules.qstdb.indian_pines --folder FOLDER
 
-trains what is not yet in FOLDER (the ANN; from it, converted, the spiking net of full precision; from this that of 6 bits, then 5, 4), so
-that a broken-off run goes on after its last epoch, and writes ``results.json``. Patches are turned and mirrored at random in training. OA:
-share of right classes; AA: mean of the classes' shares; kappa: (OA - chance) / (1 - chance), chance from the margins of the confusion
-matrix.
+trains what is not yet in FOLDER and writes ``results.json``. The ANN comes first. From it,
+converted, comes the spiking net of full precision; from that the net of 6 bits, then 5, then 4. A
+run that was broken off continues after its last epoch. In training patches are turned and mirrored
+at random.
+
+OA is the share of right classes, AA the mean of the classes' shares. kappa is
+(OA - chance) / (1 - chance), with the chance from the margins of the confusion matrix.
 """
 
 import argparse
@@ -40,8 +43,9 @@ from spikeloop.pysim.pim.window import PimWindow
 __all__ = ["cnn3d", "evaluate", "scores"]
 
 BATCH = 16  # patches evaluated at once: their membranes stay in the cache
-EVERY = 5  # 50 steps take ten times as long as 5
-# filters, kernel, stride and padding, (height, width, depth); the paper prints paddings as (depth, height, width)
+EVERY = 5  # only each fifth patch for 50 steps, which take ten times as long as 5
+# filters, kernel, stride and padding as (height, width, depth); the paper prints paddings as
+# (depth, height, width)
 TABLE1 = (
     (20, (3, 3, 3), (1, 1, 1), (0, 0, 0)),
     (40, (1, 1, 3), (1, 1, 2), (0, 0, 1)),
@@ -59,14 +63,12 @@ def cnn3d(patch: int = PATCH, bands: int = BANDS, classes: int = 16) -> tuple[La
         window = PimWindow(source=source, kernel=kernel, stride=stride, padding=padding)
         layers.append(Layer(name=f"conv{i}", window=window, channels=channels))
         source = layers[-1].target  # type: ignore[assignment]
-    return (
-        *layers,
-        Layer(name="fc", window=PimWindow.make((int(np.prod(source)),)), channels=classes),
-    )
+    last = PimWindow.make((int(np.prod(source)),))
+    return *layers, Layer(name="fc", window=last, channels=classes)
 
 
 def scores(classes: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """OA, AA and kappa, 0..1, of predicted ``classes``; AA over the classes that ``labels`` holds."""
+    """OA, AA and kappa, 0..1, of predicted ``classes``; AA is over the classes in ``labels``."""
     size = 1 + int(max(classes.max(), labels.max()))
     confusion = np.bincount(labels * size + classes, minlength=size * size).reshape(size, size)
     total, true, said = confusion.sum(), confusion.sum(1), confusion.sum(0)
@@ -80,8 +82,13 @@ def scores(classes: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def evaluate(net: QstdbNet, data: Dataset, form: str, steps: int | None = None) -> dict[str, Any]:
-    """Scores of the ``form`` (of the chip's arithmetic: "integer") on the test images, leaks, thresholds, and of every hidden layer the
-    spikes per neuron over all steps (the paper's zeta)."""
+    """Scores of a form on the test images, with leaks and thresholds.
+
+    form:  one of FORMS, or "integer" for the chip's arithmetic.
+    steps: replaces T.
+    For FORMS the result also holds ``zeta``, the spikes per neuron of every hidden layer over all
+    steps.
+    """
     about = {"leaks": net.leak.tolist(), "thresholds": net.threshold.tolist()}
     if form == "integer":
         return scores(classes(net, data.test_images, batch=BATCH), data.test_labels) | about
@@ -92,13 +99,19 @@ def evaluate(net: QstdbNet, data: Dataset, form: str, steps: int | None = None) 
         counts.append([float(s.sum()) / s[0, 0].numel() for s in spikes])
         return out
 
-    found = scores(outputs(forward, data.test_images, BATCH), data.test_labels)
-    return found | about | {"zeta": (np.sum(counts, 0) / len(data.test_labels)).tolist()}
+    measured = scores(outputs(forward, data.test_images, BATCH), data.test_labels)
+    zeta = (np.sum(counts, 0) / len(data.test_labels)).tolist()
+    return measured | about | {"zeta": zeta}
 
 
 def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset) -> dict[str, Any]:
-    """All nets and their scores, written after each. ``config``: of the ANN and of the spiking net of full precision, ``few_bit``: of those
-    of 6, 5 and 4 bits, each of which starts from the one before. ``data``: see :func:`load_indian_pines`."""
+    """All nets and their scores, written after each.
+
+    config:  of the ANN and of the spiking net of full precision.
+    few_bit: of the nets of 6, 5 and 4 bits, each of which starts from the one before.
+    data:    see :func:`load_indian_pines`.
+    InputError for a folder with results of another training.
+    """
     path = folder / "results.json"
     results: dict[str, Any] = {
         "training": {"full precision": asdict(config), "few bits": asdict(few_bit)},
@@ -107,16 +120,17 @@ def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset
     }
     if path.is_file():
         try:
-            known = json.loads(path.read_bytes())
+            earlier = json.loads(path.read_bytes())
         except ValueError:
-            known = None
-        if not isinstance(known, dict) or any(
-            known.get(key) != value for key, value in results.items()
+            earlier = None
+        if not isinstance(earlier, dict) or any(
+            earlier.get(key) != value for key, value in results.items()
         ):
             raise InputError(
-                f"results in {str(folder)!r} must be of this training, not of another one or damaged: choose another folder"
+                f"results in {str(folder)!r} must be of this training, not of another one or "
+                "damaged: choose another folder"
             )
-        results = known
+        results = earlier
 
     def keep(name: str, measure: Callable[[], dict[str, Any]]) -> None:
         if name not in results:
@@ -124,7 +138,7 @@ def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset
             write_atomic(path, json.dumps(results, indent=1).encode())
         print(name, results[name], flush=True)
 
-    def made(
+    def trained(
         name: str, start: Callable[[], QstdbNet], make: Callable[[QstdbNet, Path], None]
     ) -> QstdbNet:
         file, checkpoint = folder / f"{name}.safetensors", folder / f"{name}.training"
@@ -136,19 +150,22 @@ def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset
         forget(checkpoint)
         return net
 
+    def train_few_bits(net: QstdbNet, checkpoint: Path) -> None:
+        train_spiking(net, few_bit, data, augment=turned, checkpoint=checkpoint)
+
     torch.manual_seed(config.seed)
-    ann = made(
+    ann = trained(
         "ann",
         lambda: QstdbNet(cnn3d(), unit=UNIT),
         lambda net, checkpoint: train_ann(net, config, data, augment=turned, checkpoint=checkpoint),
     )
     keep("ann", lambda: scores(outputs(ann.ann, data.test_images, BATCH), data.test_labels))
-    converted = made(
+    converted = trained(
         "converted",
         lambda: _same(ann, 6),
         lambda net, _: convert(net, data.train_images[:CONVERSION_IMAGES]),
     )
-    last = full = made(
+    last = full = trained(
         "snn32",
         lambda: _same(converted, 6),
         lambda net, checkpoint: train_spiking(
@@ -157,21 +174,15 @@ def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset
     )
     few = dict[int, QstdbNet]()
     for bits in (6, 5, 4):
-        few[bits] = last = made(
-            f"snn{bits}",
-            partial(_same, last, bits),
-            lambda net, checkpoint: train_spiking(
-                net, few_bit, data, augment=turned, checkpoint=checkpoint
-            ),
-        )
+        few[bits] = last = trained(f"snn{bits}", partial(_same, last, bits), train_few_bits)
     keep("32 bits, float", partial(evaluate, full, data, "float"))
     keep("converted, 5 steps", partial(evaluate, converted, data, "float"))
-    some = replace(
+    fifth = replace(
         data, test_images=data.test_images[::EVERY], test_labels=data.test_labels[::EVERY]
     )
     keep(
         f"converted, 50 steps, every {EVERY}th patch",
-        partial(evaluate, converted, some, "float", 50),
+        partial(evaluate, converted, fifth, "float", 50),
     )
     for form in ("scale", "integer", "shift", "affine"):
         for bits, net in few.items():
@@ -180,10 +191,10 @@ def study(folder: Path, config: QstdbConfig, few_bit: QstdbConfig, data: Dataset
 
 
 def _same(net: QstdbNet, bits: int) -> QstdbNet:
-    """A net of the parameters of ``net``, to be trained with ``bits``."""
-    made = QstdbNet(net.layers, unit=net.unit, bits=bits)
-    made.load_state_dict(net.state_dict())
-    return made
+    """A net with the parameters of ``net``, to be trained with ``bits``."""
+    copy = QstdbNet(net.layers, unit=net.unit, bits=bits)
+    copy.load_state_dict(net.state_dict())
+    return copy
 
 
 def main() -> None:

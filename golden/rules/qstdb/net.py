@@ -1,20 +1,29 @@
-"""Q-STDB (ACE-SNN, Datta et al. 2022): a net without biases, trained as ANN, converted, then trained as a spiking net of few-bit weights.
+"""Q-STDB (ACE-SNN, Datta et al. 2022): few-bit spiking nets, trained first as ANNs.
 
-    u[t] = leak u[t-1] + I[t],   z = u / v - 1,   o[t] = 1 if z > 0,   then u[t] -= v o[t]         Eqs 2, 3 (soft reset)
-    I[t] = sum of what o[t] of the layer before; of the first layer the sum of its multi-bit pixels, the same in every step
-    output: U = sum over t of what o[t], no leak, no spike; loss = cross entropy(softmax(U), label)       Eqs 15, 16
-    backward: do/dz = gamma max(0, 1 - |z|), gamma = 0.3; dwhat/dw = 1; the reset carries no gradient through o       Eqs 20, 21
+A net without biases is trained as an ANN, converted, and then trained as a spiking net of few-bit
+weights.
 
-(Eq 21 prints dz/do and Eq 20 has the factors upside down; Bellec et al. 2018, which it cites, has do/dz.) Every hidden layer has one leak
-and one threshold v, both trained. The same net has several forms, :data:`FORMS`, of what a weight w of b bits becomes:
+    u[t] = leak u[t-1] + I[t],  z = u / v - 1,  o[t] = 1 if z > 0,  then u[t] -= v o[t]    Eqs 2, 3
+    I[t] = sum of what o[t] of the layer before
+    first layer: the sum of its multi-bit pixels, the same in every step
+    output: U = sum over t of what o[t], no leak, no spike
+    loss = cross entropy(softmax(U), label)                                             Eqs 15, 16
+    backward: do/dz = gamma max(0, 1 - |z|), gamma = 0.3;  dwhat/dw = 1                 Eqs 20, 21
 
-    float     w, full precision
-    affine    (q - z) / s,  q = round(s w) + z,  s = (2^b - 1) / (max w - min w),  z = -2^(b-1) - round(s min w)      in training (Eq 14)
-    scale     q / s,        q = round(s w),      s = (2^(b-1) - 1) / max |w|                                    inference (Eq 13)
-    shift     as scale, and the leak is the sum of shifts that the chip computes, as a real number
+The reset is soft and carries no gradient through o. (Eq 21 prints dz/do, and Eq 20 has the factors
+upside down. Bellec et al. 2018, which it cites, has do/dz.) Every hidden layer has one leak and one
+threshold v, both trained. The same net has several forms, :data:`FORMS`, which say what a weight w
+of b bits becomes:
 
-and golden/rules/qstdb/integer.py makes of it what the chip has: as shift, with thresholds and membranes rounded too. A first layer in a
-PIM macro has the macro's own arithmetic, ADC included, in every form but ``float``.
+    float   w in full precision
+    affine  (q - z) / s,  q = round(s w) + z,  s = (2^b - 1) / (max w - min w),
+            z = -2^(b-1) - round(s min w)                                     in training (Eq 14)
+    scale   q / s,  q = round(s w),  s = (2^(b-1) - 1) / max |w|              inference (Eq 13)
+    shift   as scale, and the leak is the sum of shifts that the chip computes, as a real number
+
+golden/rules/qstdb/integer.py makes what the chip has: the form shift with thresholds and membranes
+rounded too. A first layer in a PIM macro has the macro's own arithmetic, ADC included, in every
+form but ``float``.
 """
 
 import json
@@ -45,16 +54,19 @@ GAMMA = 0.3
 VERSION = 1
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 NAMES = ("pim-mnist", "digital-mnist")  # with the PIM macro, and the same net without
-_SUMS: dict[int, Any] = {
-    2: (F.conv2d, torch.channels_last),
-    3: (F.conv3d, torch.channels_last_3d),
-}  # by dimensions of the map
-_PIM: dict[int, Any] = {0: PimLinear, 2: PimConv2d, 3: PimConv3d}
+# by dimensions of the map
+_SUMS: dict[int, Any] = {2: (F.conv2d, torch.channels_last), 3: (F.conv3d, torch.channels_last_3d)}
+_PIM: dict[int, Any] = {2: PimConv2d, 3: PimConv3d}
+WINDOW = ("source", "kernel", "stride", "padding")  # of a layer in the file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """Geometry of one layer: ``window`` (of 0 dimensions: fully connected) and output ``channels``."""
+    """The geometry of one layer.
+
+    window:   of 0 dimensions for a fully connected layer.
+    channels: of the output.
+    """
 
     name: str
     window: PimWindow
@@ -70,7 +82,7 @@ class Layer:
         return (self.channels, self.window.source[0], *self.window.kernel)
 
     def sum(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Weighted sums ``[n, *target]`` of ``[n, ...]``, which holds the source map."""
+        """Weighted sums ``[n, *target]`` of ``x``, ``[n, ...]``, which holds the source map."""
         maps = x.reshape(len(x), *self.window.source)
         if not self.window.kernel:
             return F.linear(maps, weight)
@@ -85,7 +97,10 @@ class Layer:
 
 
 def affine(w: Tensor, bits: int) -> Tensor:
-    """The affine form, with the gradient of w; w's own range is the quantised one, so no weight is clipped."""
+    """The affine form of w, with the gradient of w.
+
+    Its quantised range is the range of w, so that no weight is clipped.
+    """
     real = w.detach()
     low, high = real.min(), real.max()
     s = ((1 << bits) - 1) / (high - low).clamp(min=1e-12)
@@ -95,10 +110,14 @@ def affine(w: Tensor, bits: int) -> Tensor:
 
 
 class _Lif(torch.autograd.Function):
-    """Eqs 2 and 3 of one layer, and their gradient by Eq 21: spikes ``[T n, ...]`` of currents ``[T n, ...]``, or ``[n, ...]`` if held.
+    """Eqs 2 and 3 of one layer, and their gradient by Eq 21.
 
-    Written out, since the tape of single operations takes twice as long: with g = dL/du before the reset and d = dL/du after it,
-    g[t] = dL/do[t] GAMMA max(0, 1 - |z[t]|) / v + d[t],  d[t - 1] = leak g[t].
+    Spikes ``[T n, ...]`` of currents ``[T n, ...]``, or ``[n, ...]`` if held.
+
+    The gradient is written out, since the tape of single operations takes twice as long. With
+    g = dL/du before the reset and d = dL/du after it,
+
+        g[t] = dL/do[t] GAMMA max(0, 1 - |z[t]|) / v + d[t],  d[t - 1] = leak g[t].
     """
 
     @staticmethod
@@ -118,16 +137,14 @@ class _Lif(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        leak, threshold, *kept = ctx.saved_tensors
-        before, spikes = kept[: len(kept) // 2], kept[len(kept) // 2 :]
+        leak, threshold, *saved = ctx.saved_tensors
+        before, spikes = saved[: len(saved) // 2], saved[len(saved) // 2 :]
         v, keep, currents = threshold.item(), leak.item(), list[Tensor]()
         of_leak, of_threshold = torch.zeros_like(leak), torch.zeros_like(threshold)
-        for t, (u, o, out) in enumerate(
-            reversed(list(zip(before, spikes, grad.chunk(len(before)), strict=True)))
-        ):
-            z = (
-                (1 - (u / v).sub_(1).abs_()).clamp_(min=0).mul_(GAMMA / v).mul_(out)
-            )  # dL/do do/dz dz/du
+        steps = list(zip(before, spikes, grad.chunk(len(before)), strict=True))
+        for t, (u, o, out) in enumerate(reversed(steps)):
+            triangle = (1 - (u / v).sub_(1).abs_()).clamp_(min=0)
+            z = triangle.mul_(GAMMA / v).mul_(out)  # dL/do do/dz dz/du
             of_threshold -= torch.sum(z * u) / v
             if t:  # through the reset and the leak of the step after
                 after = currents[-1] * keep
@@ -142,16 +159,24 @@ class _Lif(torch.autograd.Function):
 def fire(
     currents: Tensor, leak: Tensor, threshold: Tensor, steps: int, *, held: bool = False
 ) -> Tensor:
-    """Spikes ``[T n, ...]`` (step by step) of one layer's currents, ``[T n, ...]`` or, if ``held``, ``[n, ...]`` in every step."""
+    """Spikes ``[T n, ...]``, step by step, of one layer.
+
+    currents: ``[T n, ...]`` or, if ``held``, ``[n, ...]``, the same in every step.
+    """
     spikes: Tensor = _Lif.apply(currents, leak, threshold, steps, held)
     return spikes
 
 
 class QstdbNet(nn.Module):
-    """``layers`` lead from pixels to classes; ``unit`` is the pixel value that means 1.0; ``bits`` 2..8 of a weight, ``steps`` T.
+    """A net from pixels to classes.
 
-    ``pim``: the first layer runs in a macro of these parameters, whose weight bits must be ``bits``; ``tables`` are its further arguments
-    (PimLayer.make). Inputs are whole numbers, float32 ``[n, ...]``. ``metadata`` is free JSON.
+    bits:     of a weight, 2..8.
+    steps:    T.
+    unit:     pixel value that means 1.0.
+    pim:      parameters of the macro that runs the first layer; its weight bits must be ``bits``.
+    tables:   further arguments of PimLayer.make for that layer.
+    metadata: free JSON.
+    Inputs are whole numbers, float32 ``[n, ...]``. InputError for layers that do not fit.
     """
 
     def __init__(
@@ -165,23 +190,22 @@ class QstdbNet(nn.Module):
         **tables: Any,
     ) -> None:
         super().__init__()
-        if (
-            len(layers) < 2
-            or isinstance(bits, bool)
-            or not isinstance(bits, int)
-            or not 2 <= bits <= 8
-        ):
+        whole = isinstance(bits, int) and not isinstance(bits, bool)
+        if len(layers) < 2 or not whole or not 2 <= bits <= 8:
             raise InputError(
-                f"a Q-STDB net must have two or more layers and 2..8 weight bits, not {len(layers)} layers and {bits!r} bits"
+                "a Q-STDB net must have two or more layers and 2..8 weight bits, not "
+                f"{len(layers)} layers and {bits!r} bits"
             )
         for before, after in pairwise(layers):
             if math.prod(after.window.source) != math.prod(before.target):
                 raise InputError(
-                    f"source of layer {after.name!r} must hold the map {before.target} before it, not {after.window.source}"
+                    f"source of layer {after.name!r} must hold the map {before.target} before it, "
+                    f"not {after.window.source}"
                 )
         if layers[-1].window.positions != 1:
             raise InputError(
-                f"last layer {layers[-1].name!r} must have one output per class, not a map {layers[-1].target}"
+                f"last layer {layers[-1].name!r} must have one output per class, not a map "
+                f"{layers[-1].target}"
             )
         if pim and pim.weight_bits != bits:
             raise InputError(
@@ -189,24 +213,17 @@ class QstdbNet(nn.Module):
             )
         self.layers, self.bits, self.steps, self.unit = tuple(layers), bits, steps, unit
         self.metadata: dict[str, Any] = {}
-        self.weights = nn.ParameterList(
+        self.weights = nn.ParameterList(  # He et al. 2015, for ReLU
             torch.randn(x.weights_shape) * (2 / x.window.rows) ** 0.5 for x in layers
-        )  # He et al. 2015: ReLU
+        )
         self.leak = nn.Parameter(torch.ones(len(layers) - 1))
         self.threshold = nn.Parameter(torch.ones(len(layers) - 1))
         self.pim: Any = None
         if pim:
-            window = layers[0].window
-            shape = {"stride": window.stride, "padding": window.padding} if window.kernel else {}
-            place = (
-                (window.source, layers[0].channels, window.kernel)
-                if window.kernel
-                else (window.source[0], layers[0].channels)
-            )
-            self.pim = _PIM[len(window.kernel)](pim, *place, **shape, **tables)
+            self.pim = _pim_module(pim, layers[0], tables)
             self.pim.weight = self.weights[0]
 
-    # -- float ---------------------------------------------------------------------------------------------
+    # -- float -----------------------------------------------------------------------------------
 
     def ann(self, x: Tensor) -> Tensor:
         """The ANN's outputs ``[n, classes]``: ReLU after every layer but the last."""
@@ -216,13 +233,13 @@ class QstdbNet(nn.Module):
         return self.layers[-1].sum(x, self.weights[-1]).flatten(1)
 
     def forward(self, x: Tensor, form: str = "affine") -> Tensor:
-        """U ``[n, classes]`` after the last step."""
+        """U ``[n, classes]`` after the last step, in one of FORMS."""
         return self.run(x, form)[0]
 
     def run(
         self, x: Tensor, form: str = "affine", steps: int | None = None
     ) -> tuple[Tensor, list[Tensor]]:
-        """U, and the spikes of every hidden layer ``[T, n, *target]``; ``steps`` in place of T."""
+        """U, and the spikes of every hidden layer, ``[T, n, *target]``; ``steps`` replaces T."""
         if form not in FORMS:
             raise InputError(
                 f"form of a Q-STDB net must be one of {', '.join(FORMS)}, not {form!r}"
@@ -235,16 +252,13 @@ class QstdbNet(nn.Module):
             weight = self._weight(i, form)
             if i == 0:
                 maps = x.reshape(len(x), *layer.window.source)
-                currents = (
-                    self.pim(maps) if self.pim and form != "float" else layer.sum(maps, weight)
-                ) / self.unit
+                sums = self.pim(maps) if self.pim and form != "float" else layer.sum(maps, weight)
+                currents = sums / self.unit
             elif i < len(self.layers) - 1:
                 currents = layer.sum(spikes[-1], weight)
             else:  # sums commute: all steps' spikes at once
-                total = spikes[-1].unflatten(0, (steps, len(x))).sum(0)
-                return layer.sum(total, weight).flatten(1), [
-                    s.unflatten(0, (steps, len(x))) for s in spikes
-                ]
+                every = [s.unflatten(0, (steps, len(x))) for s in spikes]
+                return layer.sum(every[-1].sum(0), weight).flatten(1), every
             spikes.append(fire(currents, leaks[i], self.threshold[i], steps, held=i == 0))
         raise AssertionError("the last layer returns")
 
@@ -259,22 +273,19 @@ class QstdbNet(nn.Module):
 
     @torch.no_grad()
     def clamp_(self) -> None:
-        """Leaks into 0..1, thresholds above 0."""
+        """Clamp leaks to 0..1 and keep thresholds above 0."""
         self.leak.clamp_(0, 1)
         self.threshold.clamp_(min=1e-3)
 
-    # -- file ----------------------------------------------------------------------------------------------
+    # -- file ------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:
-        """Write the file whole or not at all: safetensors, the geometry as JSON under ``spikeloop_qstdb``."""
+        """Write the file whole or not at all: safetensors, JSON under ``spikeloop_qstdb``."""
         windows = [
             {
                 "name": x.name,
                 "channels": x.channels,
-                "source": x.window.source,
-                "kernel": x.window.kernel,
-                "stride": x.window.stride,
-                "padding": x.window.padding,
+                **{key: getattr(x.window, key) for key in WINDOW},
             }
             for x in self.layers
         ]
@@ -298,7 +309,7 @@ class QstdbNet(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> "QstdbNet":
-        """Read and check; InputError for anything else than a sound file."""
+        """Read and check; InputError for anything but a sound file."""
         what = f"Q-STDB net {str(path)!r}"
         header, tensors = read_safetensors(
             path,
@@ -313,9 +324,7 @@ class QstdbNet(nn.Module):
                 Layer(
                     name=x["name"],
                     channels=x["channels"],
-                    window=PimWindow(
-                        **{key: tuple(x[key]) for key in ("source", "kernel", "stride", "padding")}
-                    ),
+                    window=PimWindow(**{key: tuple(x[key]) for key in WINDOW}),
                 )
                 for x in header["layers"]
             ]
@@ -337,8 +346,8 @@ class QstdbNet(nn.Module):
                 ]:
                     if tensors[name].shape != parameter.shape or not tensors[name].isfinite().all():
                         raise InputError(
-                            f"{name} of {what} must be finite and of shape {tuple(parameter.shape)}, "
-                            f"not of shape {tuple(tensors[name].shape)}"
+                            f"{name} of {what} must be finite and of shape "
+                            f"{tuple(parameter.shape)}, not of shape {tuple(tensors[name].shape)}"
                         )
                     parameter.copy_(tensors[name])
         except (KeyError, TypeError, AttributeError) as error:
@@ -346,8 +355,25 @@ class QstdbNet(nn.Module):
         return net
 
 
+def _pim_module(params: PimParams, layer: Layer, tables: dict[str, Any]) -> nn.Module:
+    """The first layer in a macro."""
+    window = layer.window
+    if not window.kernel:
+        return PimLinear(params, window.source[0], layer.channels, **tables)
+    module: nn.Module = _PIM[len(window.kernel)](
+        params,
+        window.source,
+        layer.channels,
+        window.kernel,
+        stride=window.stride,
+        padding=window.padding,
+        **tables,
+    )
+    return module
+
+
 def checkpoint(name: str = "pim-mnist") -> QstdbNet:
-    """A trained net that comes with the package (docs/qstdb.md)."""
+    """A trained net that comes with the package (docs/qstdb.md): one of NAMES."""
     path = CHECKPOINTS / f"{name}.safetensors"
     if name not in NAMES:
         raise InputError(f"checkpoint must be one of {', '.join(NAMES)}, not {name!r}")

@@ -1,11 +1,16 @@
-"""Hybrid training of Q-STDB nets (Datta et al. 2022, sections 4.2 and 6.3), and the MNIST net whose first layer is a PIM macro.
+"""Hybrid training of Q-STDB nets (Datta et al. 2022, sections 4.2 and 6.3), and the MNIST net whose
+first layer is a PIM macro.
 
-    1. ANN: ReLU, no bias; SGD with momentum 0.9, learning rate x 0.1 after 60, 80 and 90 % of the epochs
-    2. conversion: leak 1; layer by layer v = the 99.7 percentile of the layer's currents over 100 steps of 50 images; then all v x 0.8
-    3. Q-STDB: T steps, affine weights forward, Adam, learning rate x 0.5 after 60, 80 and 90 % of the epochs; weights, leaks, thresholds
+    1. ANN: ReLU, no bias; SGD with momentum 0.9, learning rate x 0.1 after 60, 80 and 90 % of the
+       epochs
+    2. conversion: leak 1; layer by layer v = the 99.7 percentile of the layer's currents over 100
+       steps of 50 images; then all v x 0.8
+    3. Q-STDB: T steps, affine weights forward; Adam, learning rate x 0.5 after 60, 80 and 90 % of
+       the epochs; weights, leaks and thresholds are trained
 
-The last epoch's net is kept; test images choose nothing. In phase 3 a PIM layer's range shift and discharge clip are calibrated before
-every epoch, since its weights move. One configuration gives the same bits again on the same machine (golden/training/loop.py).
+The last epoch's net is kept; test images choose nothing. In phase 3 a PIM layer's range shift and
+discharge clip are calibrated before every epoch, since its weights move. The same configuration
+gives the same bits on the same machine (golden/training/loop.py).
 
     python -m spikeloop.golden.rules.qstdb.train --data FOLDER --out pim-mnist.safetensors
 """
@@ -47,14 +52,17 @@ __all__ = [
 
 PERCENTILE, THRESHOLD_SCALE, CONVERSION_STEPS, CONVERSION_IMAGES = 0.997, 0.8, 100, 50
 CALIBRATION_IMAGES, CALIBRATION_PERCENTILE = 200, 99.9
-MACRO = PimParams(
-    banks=1, columns=48, rows=32, share=4
-)  # 8 words: one for each channel of the MNIST net's first layer
+# 8 words: one for each channel of the MNIST net's first layer
+MACRO = PimParams(banks=1, columns=48, rows=32, share=4)
 
 
 @dataclass(frozen=True, kw_only=True)
 class QstdbConfig(LoopConfig):
-    """``ann_epochs``, ``ann_lr`` of phase 1 and ``epochs``, ``lr`` of phase 3 (paper: 100, 0.01; 100, 1e-4)."""
+    """What is trained, and how; further fields in :class:`LoopConfig`.
+
+    ann_epochs, ann_lr: of phase 1 (paper: 100, 0.01).
+    epochs, lr:         of phase 3 (paper: 100, 1e-4).
+    """
 
     ann_epochs: int = 12
     ann_lr: float = 0.05
@@ -66,14 +74,14 @@ class QstdbConfig(LoopConfig):
 
 
 def mnist_layers() -> tuple[Layer, ...]:
-    """8C5s2-32C5s2-10FC: 28 x 28 -> 8 x 12 x 12 (in the macro: 25 rows, one row group) -> 32 x 4 x 4 -> 10."""
+    """8C5s2-32C5s2-10FC: 28 x 28 -> 8 x 12 x 12 -> 32 x 4 x 4 -> 10.
+
+    In the macro the first layer takes 25 rows, one row group.
+    """
     first = Layer(name="conv1", window=PimWindow.make((1, 28, 28), (5, 5), stride=2), channels=8)
     second = Layer(name="conv2", window=PimWindow.make(first.target, (5, 5), stride=2), channels=32)
-    return (
-        first,
-        second,
-        Layer(name="fc", window=PimWindow.make((math.prod(second.target),)), channels=10),
-    )
+    last = Layer(name="fc", window=PimWindow.make((math.prod(second.target),)), channels=10)
+    return first, second, last
 
 
 def train(
@@ -85,11 +93,17 @@ def train(
     progress: bool = True,
     **options: Any,
 ) -> QstdbNet:
-    """All three phases; ``options`` of :class:`QstdbNet`. The metadata: ``training``, ``dataset`` and ``accuracy`` (:func:`stages`)."""
-    if math.prod(layers[0].window.source) != data.pixels:
-        raise InputError(
-            f"images for this net must have {math.prod(layers[0].window.source)} pixels, not {data.pixels}"
-        )
+    """All three phases.
+
+    checkpoint: stem of the files to resume from.
+    options:    of :class:`QstdbNet`.
+
+    The metadata hold ``training``, ``dataset`` and ``accuracy`` (:func:`stages`). InputError if
+    data and layers do not fit, or if the training diverges.
+    """
+    pixels = math.prod(layers[0].window.source)
+    if pixels != data.pixels:
+        raise InputError(f"images for this net must have {pixels} pixels, not {data.pixels}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = QstdbNet(layers, **options)
@@ -107,14 +121,17 @@ def train(
 
 
 def train_ann(net: QstdbNet, config: QstdbConfig, data: Dataset, **how: Any) -> None:
-    """Phase 1. InputError if the training diverges (phase 3 too). ``how``: ``augment``, ``checkpoint``, ``progress`` (:func:`_epochs`)."""
+    """Phase 1; ``how`` holds ``augment``, ``checkpoint`` and ``progress`` of :func:`_epochs`.
+
+    InputError if the training diverges.
+    """
     optimiser = torch.optim.SGD(net.weights.parameters(), lr=config.ann_lr, momentum=0.9)
     _epochs(net, net.ann, optimiser, 0.1, config.ann_epochs, config, data, "ANN", **how)
 
 
 @torch.no_grad()
 def convert(net: QstdbNet, images: np.ndarray) -> None:
-    """Phase 2: thresholds from ``images`` int ``[n, ...]``, with full-precision weights, and leak 1."""
+    """Phase 2: thresholds from ``images`` int ``[n, ...]`` in full precision, and leak 1."""
     net.leak.fill_(1)
     values = _pixels(images) / net.unit
     for i, layer in enumerate(net.layers[:-1]):
@@ -127,14 +144,16 @@ def convert(net: QstdbNet, images: np.ndarray) -> None:
 def train_spiking(
     net: QstdbNet, config: QstdbConfig, data: Dataset, *, form: str = "affine", **how: Any
 ) -> None:
-    """Phase 3 with the weights' ``form`` (float: the paper's "FP SNN")."""
+    """Phase 3 with the weights in ``form`` ("float" is the paper's "FP SNN").
+
+    InputError if the training diverges.
+    """
 
     def before(epoch: int) -> None:
         if net.pim:
-            net.pim.calibrate(
-                data.train_images[:CALIBRATION_IMAGES].reshape(-1, *net.layers[0].window.source),
-                CALIBRATION_PERCENTILE,
-            )
+            images = data.train_images[:CALIBRATION_IMAGES]
+            maps = images.reshape(-1, *net.layers[0].window.source)
+            net.pim.calibrate(maps, CALIBRATION_PERCENTILE)
 
     net.train()
     optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
@@ -168,13 +187,15 @@ def _epochs(
     checkpoint: Path | None = None,
     progress: bool = True,
 ) -> None:
-    """Epochs of cross entropy, the learning rate decaying after 60, 80 and 90 % of them. Each phase has a checkpoint of its own.
+    """Epochs of cross entropy; the learning rate decays after 60, 80 and 90 % of them.
 
-    augment: of the images of an update, what is shown in their place; default: moved by ``config.shift``."""
-    labels, updates = (
-        torch.from_numpy(data.train_labels),
-        -(-len(data.train_labels) // config.batch),
-    )
+    Each phase has a checkpoint of its own.
+
+    before:  called with the number of each epoch.
+    augment: replaces the images of an update; default: move them by up to ``config.shift``.
+    """
+    labels = torch.from_numpy(data.train_labels)
+    updates = -(-len(data.train_labels) // config.batch)
     schedule = torch.optim.lr_scheduler.MultiStepLR(
         optimiser, [round(part * epochs * updates) for part in (0.6, 0.8, 0.9)], decay
     )
@@ -184,7 +205,7 @@ def _epochs(
         shown = augment(images, rng) if augment else shifted(images, config.shift, rng)
         return F.cross_entropy(forward(_pixels(shown)), labels[chosen])
 
-    own = checkpoint and checkpoint.with_name(f"{checkpoint.name}.{what}")
+    phase_file = checkpoint and checkpoint.with_name(f"{checkpoint.name}.{what}")
     fit(
         net,
         optimiser,
@@ -196,7 +217,7 @@ def _epochs(
         schedule=schedule,
         before_epoch=before,
         after_update=net.clamp_,
-        checkpoint=own,
+        checkpoint=phase_file,
         training=asdict(config) | {"source": data.source, "bits": net.bits},
         name=what,
         progress=progress,
@@ -207,7 +228,7 @@ def _epochs(
 def outputs(
     forward: Callable[[Tensor], Tensor], images: np.ndarray, batch: int = 250
 ) -> np.ndarray:
-    """Classes int64 ``[n]`` of ``forward``."""
+    """Classes int64 ``[n]`` that ``forward`` gives."""
     parts = [
         forward(_pixels(images[at : at + batch])).argmax(1) for at in range(0, len(images), batch)
     ]
@@ -215,12 +236,15 @@ def outputs(
 
 
 def accuracy(forward: Callable[[Tensor], Tensor], images: np.ndarray, labels: np.ndarray) -> float:
-    """Share 0..1 of right classes."""
+    """Share of the images whose label ``forward`` gives, 0..1."""
     return float((outputs(forward, images) == labels).mean())
 
 
 def stages(net: QstdbNet, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Accuracy from the trained form to the chip's: affine weights, scale weights, then shift-add leaks, then integers throughout."""
+    """Accuracy of each form, from the trained one to the chip's.
+
+    Affine weights, scale weights, then shift-add leaks, then integers throughout.
+    """
     forms = {
         form: accuracy(lambda x, form=form: net(x, form), images, labels)  # type: ignore[misc]
         for form in ("affine", "scale", "shift")
@@ -242,20 +266,17 @@ def main() -> None:
     )
     parser.add_argument("--ann-epochs", type=int, default=QstdbConfig.ann_epochs)
 
-    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> QstdbNet:
+    def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> QstdbNet:
         config = QstdbConfig(ann_epochs=given.ann_epochs, epochs=given.epochs, seed=given.seed)
-        macro = (
-            None
-            if given.digital
-            else PimParams.from_dict(
-                {**MACRO.to_dict(), "weight_bits": given.bits, "columns": 8 * given.bits}
-            )
-        )
+        macro = None
+        if not given.digital:
+            sizes = {"weight_bits": given.bits, "columns": 8 * given.bits}
+            macro = PimParams.from_dict({**MACRO.to_dict(), **sizes})
         return train(
             config, data, mnist_layers(), bits=given.bits, pim=macro, checkpoint=checkpoint
         )
 
-    command("qstdb", parser, made, QstdbConfig.epochs)
+    command("qstdb", parser, trained, QstdbConfig.epochs)
 
 
 if __name__ == "__main__":

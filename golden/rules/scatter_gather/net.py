@@ -1,22 +1,31 @@
-"""Scatter-and-gather (Zou et al. 2021): a quantised convolutional net, and the net of stateless spiking neurons that equals it.
+"""Scatter-and-gather (Zou et al. 2021): a quantised convolutional net, and the net of stateless
+spiking neurons that equals it.
 
-The quantised ANN. Weights w are ternary {-1, 0, 1}; pooling is a convolution of stride 2; batch norm has no gain (Eqs 1, 2, 6):
+The quantised ANN. Weights w are ternary {-1, 0, 1}, pooling is a convolution of stride 2, and batch
+norm has no gain (Eqs 1, 2, 6):
 
-    s = sum w y,   r = (s - mu) / (sigma + 1e-6) + beta,   y' = clip(round(r 2^k) / 2^k, 0, B),   round half up
+    s = sum w y,   r = (s - mu) / (sigma + 1e-6) + beta
+    y' = clip(round(r 2^k) / 2^k, 0, B),   round half up
 
-The spiking net. An ANN neuron becomes K = B 2^k neurons on one and the same sum S = 2^k s of incoming spikes; neuron i fires once or not
-at all, and the number that fire is 2^k y'. From r 2^k + 1/2 >= i follows (Eqs 8-10)
+The spiking net. An ANN neuron becomes K = B 2^k neurons that share one sum S = 2^k s of incoming
+spikes. Neuron i fires once or not at all, and 2^k y' of them fire. From r 2^k + 1/2 >= i follows
+(Eqs 8-10)
 
-    S >= theta_i = 2^k (mu + ((i - 1/2) / 2^k - beta) (sigma + 1e-6)),   i = 1..K,   v_th = ceil(theta_i) because S is an integer
+    S >= theta_i = 2^k (mu + ((i - 1/2) / 2^k - beta) (sigma + 1e-6)),   i = 1..K
+    v_th = ceil(theta_i), because S is an integer
 
-sigma + 1e-6 > 0, so the comparison never turns round. (The paper scales sigma by 2^k but not the 1e-6, which moves theta_i by some
-1e-6 and would not be exact.) theta_i and its ceiling are computed in rational numbers, and every float is one: v_th is exact. The ANN
-is evaluated in float64 from the equations above: s is exact there and r off by less than 1e-12 of its terms. So both sides agree for
-certain unless a theta_i lies that close to an integer; :meth:`ScatterGather.margin` measures how close one comes.
+sigma + 1e-6 > 0, so the comparison never turns round. (The paper scales sigma by 2^k but not the
+1e-6. That moves theta_i by about 1e-6 and would not be exact.) theta_i and its ceiling are computed
+in rational numbers. Every float is one, so v_th is exact. The ANN is evaluated in float64 from the
+equations above: s is exact there, and r is off by less than 1e-12 of its terms. Both sides
+therefore agree for certain unless a theta_i lies that close to an integer.
+:meth:`ScatterGather.margin` measures how close one comes.
 
-Off chip, as in the paper, are the first layer (full precision, image to spikes) and the last (full precision, spikes to classes). A second
-last layer, ternary and without bias, trained beside it, may go onto the chip as read-out neurons. The first layer stays on the host in
-either case: its weights are not ternary and its pixels are no binary events (scatter_gather_whole.py quantises both).
+As in the paper the first layer (full precision, image to spikes) and the last one (full precision,
+spikes to classes) are off chip. A second last layer, ternary and without bias, is trained beside
+it. It may go onto the chip as read-out neurons. The first layer stays on the host in either case:
+its weights are not ternary and its pixels are no binary events.
+golden/rules/scatter_gather/whole.py quantises both.
 
 Order of neurons: channel c K + (i - 1), then row, then column, flat.
 """
@@ -50,9 +59,15 @@ READOUT = "fc2"  # population of the last layer on the chip
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScatterGather:
-    """A trained net: ``k`` and ``bound`` B; ``layers``, the first of which stays on the host; the full-precision last
-    layer ``last_weights`` float32 ``[classes, features]`` and ``last_bias`` ``[classes]``; the ternary one ``readout`` int8 ``[classes,
-    features]``. ``metadata`` is free JSON: how it was made.
+    """A trained net.
+
+    k, bound:     k and B of the activations.
+    layers:       all but the last; the first of them stays on the host.
+    last_weights: the full-precision last layer, float32 ``[classes, features]``.
+    last_bias:    float32 ``[classes]``.
+    readout:      the ternary last layer, int8 ``[classes, features]``.
+    metadata:     free JSON: how the net was made.
+    InputError for arrays that do not fit each other.
     """
 
     k: int
@@ -68,35 +83,42 @@ class ScatterGather:
 
     @property
     def copies(self) -> int:
-        """K = B 2^k: neurons that replace one, and the most spikes of the group (k_rep of the paper)."""
+        """K = B 2^k: the neurons that replace one, and the most spikes of a group (k_rep)."""
         return self.bound << self.k
 
-    # -- the quantised ANN -------------------------------------------------------------------------------
+    # -- the quantised ANN -----------------------------------------------------------------------
 
     def host_counts(self, images: np.ndarray) -> np.ndarray:
-        """2^k y of the first layer from images uint8 ``[n, pixels]``: uint8 ``[n, channels, height, width]``."""
+        """2^k y of the first layer, uint8 ``[n, channels, height, width]``.
+
+        images: uint8 ``[n, pixels]``.
+        """
         source = self.layers[0].conv.source
         if images.ndim != 2 or images.shape[1] != math.prod(source) or images.dtype != np.uint8:
             raise InputError(
-                f"images must be uint8 of shape (n, {math.prod(source)}), not {images.dtype} of shape {images.shape}"
+                f"images must be uint8 of shape (n, {math.prod(source)}), not {images.dtype} of "
+                f"shape {images.shape}"
             )
         x = torch.from_numpy(images.reshape(-1, *source) / 255)
         return quantise(self.layers[0].normalised(x), self.k, self.bound)
 
     def activations(self, counts: np.ndarray) -> dict[str, np.ndarray]:
-        """2^k y of every layer on the chip from that of the first layer, each uint8 ``[n, channels, height, width]``, by layer name."""
+        """2^k y of every layer on the chip by its name, uint8 ``[n, channels, height, width]``.
+
+        counts: 2^k y of the first layer.
+        """
         every = {}
         for layer in self.layers[1:]:
-            counts = quantise(
-                layer.normalised(torch.from_numpy(counts).double() / (1 << self.k)),
-                self.k,
-                self.bound,
-            )
+            y = torch.from_numpy(counts).double() / (1 << self.k)
+            counts = quantise(layer.normalised(y), self.k, self.bound)
             every[layer.name] = counts
         return every
 
     def margin(self) -> float:
-        """Smallest distance of any theta to an integer: far above 1e-12 x |theta|, the float64 ANN decides as exact numbers do."""
+        """Smallest distance of any theta to an integer.
+
+        If it is far above 1e-12 x |theta|, the float64 ANN decides as exact numbers do.
+        """
         every = [
             theta
             for layer in self.layers[1:]
@@ -105,48 +127,47 @@ class ScatterGather:
         ]
         return float(min(abs(theta - round(theta)) for theta in every))
 
-    # -- the spiking net ---------------------------------------------------------------------------------
+    # -- the spiking net -------------------------------------------------------------------------
 
     def encode(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Input spikes of the chip, made by the first layer on the host: {its name: uint8 0/1 ``[n, 1, lines]``}."""
+        """Input spikes of the chip, which the first layer makes on the host.
+
+        The result is {its name: uint8 0/1 ``[n, 1, lines]``}.
+        """
         return {self.layers[0].name: scatter(self.host_counts(images), self.copies)}
 
     def to_network(self, *, readout_on_chip: bool = False) -> Network:
         """The integer network; one step per sample, one layer after another.
 
-        Its input is named after the first layer. ``readout_on_chip`` adds the ternary last layer as read-out neurons, read by membrane;
-        otherwise the output is the last layer before it and :meth:`classify` reads its spikes.
+        Its input is named after the first layer. ``readout_on_chip`` adds the ternary last layer
+        as read-out neurons, which are read by membrane. Otherwise the output is the layer before
+        it, and :meth:`classify` reads its spikes.
         """
         host, *inside = self.layers
         names = [layer.name for layer in inside] + [READOUT] * readout_on_chip
         chain = [(source, target, 0) for source, target in pairwise([host.name, *names])]
         starts = start_ticks(names, chain)
         populations, edges = [], []
-        for layer, (source, target, _) in zip(
-            inside, chain, strict=False
-        ):  # the chain may end in the read-out
-            populations.append(
-                self._population(target, starts[target], v_th=self._thresholds(layer))
-            )
+        # the chain may end in the read-out
+        for layer, (source, target, _) in zip(inside, chain, strict=False):
+            v_th = self._thresholds(layer)
+            populations.append(self._population(target, starts[target], v_th=v_th))
+            weights = layer.weights.repeat(self.copies, 0).repeat(self.copies, 1)
             edges.append(
                 Edge(
                     source=source,
                     target=target,
                     conv=_copied(layer.conv, self.copies, self.copies),
-                    weights=layer.weights.repeat(self.copies, 0)
-                    .repeat(self.copies, 1)
-                    .astype(np.int32),
+                    weights=weights.astype(np.int32),
                 )
             )
         if readout_on_chip:
             last = inside[-1].conv.target
             conv = Conv.make(last, len(self.readout), last[1:])
             weights = self.readout.reshape(-1, *last).repeat(self.copies, 1).astype(np.int32)
-            populations.append(
-                self._population(
-                    READOUT, starts[READOUT], v_th=np.ones(len(weights), np.int64), fire=False
-                )
-            )
+            v_th = np.ones(len(weights), np.int64)
+            readout = self._population(READOUT, starts[READOUT], v_th=v_th, fire=False)
+            populations.append(readout)
             edges.append(
                 Edge(
                     source=inside[-1].name,
@@ -175,10 +196,12 @@ class ScatterGather:
         )
 
     def classify(self, spikes: np.ndarray) -> np.ndarray:
-        """Class int64 ``[n]`` by the full-precision last layer on the host; ``spikes`` ``[n, 1, size]`` of the layer before it."""
-        features = gather(spikes, self.copies, self.layers[-1].conv.target).reshape(
-            len(spikes), -1
-        ) / (1 << self.k)
+        """Class int64 ``[n]`` by the full-precision last layer on the host.
+
+        spikes: of the layer before it, ``[n, 1, size]``.
+        """
+        counts = gather(spikes, self.copies, self.layers[-1].conv.target)
+        features = counts.reshape(len(spikes), -1) / (1 << self.k)
         return (features @ self.last_weights.T.astype(np.float64) + self.last_bias).argmax(1)
 
     def _population(self, name: str, start: int, **arrays: Any) -> Population:
@@ -200,10 +223,13 @@ class ScatterGather:
         ]
         return np.repeat(np.array(ceilings, np.int64), layer.conv.target[1] * layer.conv.target[2])
 
-    # -- file --------------------------------------------------------------------------------------------
+    # -- file ------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:
-        """Write the file whole or not at all: safetensors, the graph as JSON under ``spikeloop_scatter_gather``."""
+        """Write the file whole or not at all: safetensors with a JSON header.
+
+        The header, under ``spikeloop_scatter_gather``, holds the graph.
+        """
         header = {
             "version": VERSION,
             "k": self.k,
@@ -230,7 +256,7 @@ _OF_LAYER = ("weights", "mu", "sigma", "beta")
 
 
 def load(path: str | Path) -> ScatterGather:
-    """Read and check; InputError for anything else than a sound file."""
+    """Read and check; InputError for anything but a sound file."""
     what = f"scatter-and-gather net {str(path)!r}"
     header, tensors = read_safetensors(
         path,
@@ -272,7 +298,7 @@ def checkpoint(name: str = "zou-lenet-4") -> ScatterGather:
 
 
 def _copied(conv: Conv, source: int, target: int) -> Conv:
-    """The geometry with each source and target channel that many times."""
+    """The geometry with every source and target channel that many times."""
     return replace(
         conv,
         source=(conv.source[0] * source, *conv.source[1:]),
@@ -289,18 +315,19 @@ def _check(net: ScatterGather) -> None:
             )
     if len(net.layers) < 2:
         raise InputError(
-            f"a scatter-and-gather net must have two or more layers before the last, not {len(net.layers)}"
+            "a scatter-and-gather net must have two or more layers before the last, not "
+            f"{len(net.layers)}"
         )
     for i, layer in enumerate(net.layers):
         where, conv = f"layer {layer.name!r}", layer.conv
         conv.check(where)
         if (i and conv.source != net.layers[i - 1].conv.target) or conv.groups != 1:
             raise InputError(
-                f"source of {where} must be the whole map {net.layers[i - 1].conv.target} before it, not {conv.source}"
+                f"source of {where} must be the whole map {net.layers[i - 1].conv.target} before "
+                f"it, not {conv.source}"
             )
-        _check_array(
-            f"weights of {where}", layer.weights, np.int8 if i else np.float32, conv.weights_shape
-        )
+        dtype = np.int8 if i else np.float32
+        _check_array(f"weights of {where}", layer.weights, dtype, conv.weights_shape)
         for key in ("mu", "sigma", "beta"):
             _check_array(f"{key} of {where}", getattr(layer, key), np.float32, (conv.target[0],))
         if (layer.sigma < 0).any():
@@ -314,7 +341,8 @@ def _check(net: ScatterGather) -> None:
 def _check_array(what: str, array: np.ndarray, dtype: Any, shape: tuple[int, ...]) -> None:
     if array.dtype != dtype or array.shape != shape:
         raise InputError(
-            f"{what} must be {np.dtype(dtype)} of shape {shape}, not {array.dtype} of shape {array.shape}"
+            f"{what} must be {np.dtype(dtype)} of shape {shape}, not {array.dtype} of shape "
+            f"{array.shape}"
         )
     if dtype is np.int8 and array.size and (array.min() < -1 or array.max() > 1):
         raise InputError(f"{what} must be ternary (-1, 0, 1), not {array.min()}..{array.max()}")

@@ -1,13 +1,17 @@
-"""Training of scatter-and-gather nets (Zou et al. 2021, section 2.2): the quantised ANN, by straight-through estimators.
+"""Training of scatter-and-gather nets (Zou et al. 2021, section 2.2): the quantised ANN, by
+straight-through estimators.
 
-    forward:   w = sign(W) where |W| > D, else 0, with D = 0.7 mean |W| of the layer (Li & Liu 2016);  y = clip(round(r 2^k) / 2^k, 0, B)
+    forward:   w = sign(W) where |W| > D, else 0;  D = 0.7 mean |W| of the layer (Li & Liu 2016)
+               y = clip(round(r 2^k) / 2^k, 0, B)
     backward:  dw/dW = 1;  dy/dr = 1 for 0 < r < B, else 0 (the clipped ReLU in place of the steps)
 
-First and last layer are full precision. The loss is the cross entropy of the last layer, plus that of a ternary last layer which learns
-from the same features and sends no gradient into them, so that the net is the one the paper trains. Adam, learning rate from ``lr`` to 0
-along a half cosine; the paper's schedule (x 0.1 each 200 epochs) is far longer. The last epoch's net is kept; test images choose nothing.
+First and last layer have full precision. The loss is the cross entropy of the last layer, plus that
+of a ternary last layer. The ternary one learns from the same features and sends no gradient into
+them, so that the net is the one that the paper trains. Adam; the learning rate falls from ``lr`` to
+0 along a half cosine. The paper's schedule (x 0.1 each 200 epochs) is far longer. The last epoch's
+net is kept; test images choose nothing.
 
-    python -m spikeloop.golden.rules.scatter_gather.train --data FOLDER --spikes 4 --out zou-lenet-4.safetensors
+    python -m spikeloop.golden.rules.scatter_gather.train --data FOLDER --spikes 4 --out FILE
 """
 
 import argparse
@@ -36,11 +40,14 @@ __all__ = ["MODELS", "ScatterGatherConfig", "accuracy", "lenet", "train"]
 
 MODELS = {1: (0, 1), 2: (0, 2), 4: (1, 2)}  # spikes: (k, B), section 4.3
 MOMENTUM = 0.1  # of the running mean and variance
-TINY = 1e-12  # variance: sqrt(var + 1e-12) is about sigma + 1e-6 where it matters, at sigma = 0
+TINY = 1e-12  # of the variance: sqrt(var + 1e-12) is about sigma + 1e-6 where it matters, near 0
 
 
 def lenet(side: int = 28) -> dict[str, Conv]:
-    """16C5-16C5-2P2-32C5-2P2-256FC of the LeNet of the paper, by name: 28 -> 28 (padded) -> 24 -> 12 -> 8 -> 4 -> 1."""
+    """The layers 16C5-16C5-2P2-32C5-2P2-256FC of the paper's LeNet, by name.
+
+    The side goes 28 -> 28 (padded) -> 24 -> 12 -> 8 -> 4 -> 1.
+    """
     plan = (
         ("conv1", 16, 5, 1, 2),
         ("conv2", 16, 5, 1, 0),
@@ -59,7 +66,10 @@ def lenet(side: int = 28) -> dict[str, Conv]:
 
 @dataclass(frozen=True, kw_only=True)
 class ScatterGatherConfig(LoopConfig):
-    """``k`` and ``bound`` B of the activations (B 2^k spikes)."""
+    """What is trained, and how; further fields in :class:`LoopConfig`.
+
+    k, bound: k and B of the activations, which take up to B 2^k spikes.
+    """
 
     k: int = 1
     bound: int = 2
@@ -77,10 +87,14 @@ def train(
     checkpoint: Path | None = None,
     progress: bool = True,
 ) -> ScatterGather:
-    """Train on the training images of ``data`` and score on its test images; ``layers`` (default: LeNet) lead from image to features.
+    """Train on the training images of ``data`` and score on its test images.
 
-    The metadata: ``training`` (configuration), ``dataset`` (source and counts), ``accuracy`` (of :func:`accuracy`), ``curve`` (test
-    accuracy after each epoch, last layer on the host). InputError if data and layers do not fit, or if the training diverges.
+    layers:     lead from image to features; default: LeNet.
+    checkpoint: file to resume from.
+
+    The metadata hold ``training`` (the configuration), ``dataset`` (source and counts),
+    ``accuracy`` (of :func:`accuracy`) and ``curve`` (test accuracy after each epoch, with the last
+    layer on the host). InputError if data and layers do not fit, or if the training diverges.
     """
     layers = layers or lenet()
     source = next(iter(layers.values())).source
@@ -89,9 +103,8 @@ def train(
             f"images for this net must have {math.prod(source)} pixels, not {data.pixels}"
         )
     count = len(data.train_labels)
-    updates = (
-        count // config.batch
-    )  # the rest of an epoch is left out: a batch norm of a handful of images would jump
+    # The rest of an epoch is left out: a batch norm of a handful of images would jump.
+    updates = count // config.batch
     if not updates:
         raise InputError(
             f"batch of the training must be at most the {count} training images, not {config.batch}"
@@ -122,9 +135,9 @@ def train(
         training=asdict(config) | {"source": data.source},
         progress=progress,
     )
-    done = net.integer()
-    scores = accuracy(done, data.test_images, data.test_labels)
-    return done.with_metadata(
+    trained = net.integer()
+    scores = accuracy(trained, data.test_images, data.test_labels)
+    return trained.with_metadata(
         training=asdict(config),
         accuracy=scores,
         dataset=about(data),
@@ -141,22 +154,23 @@ def accuracy(
     seed: int = 0,
     batch: int = 500,
 ) -> dict[str, float]:
-    """Share 0..1 of right classes of the quantised ANN: ``host`` by the full-precision last layer, ``chip`` by the ternary one.
+    """Share of right classes of the quantised ANN, 0..1.
 
-    ``silent``: share of the first layer's spiking neurons that never spike, drawn with ``seed`` (the noise of Table 4).
+    ``host`` is read by the full-precision last layer, ``chip`` by the ternary one.
+
+    silent: share of the first layer's spiking neurons that never spike, drawn with ``seed`` (the
+            noise of Table 4).
     """
     right = {"host": 0, "chip": 0}
+    ternary = net.readout.T.astype(np.int64)
     for at in range(0, len(images), batch):
-        some = labels[at : at + batch]
+        wanted = labels[at : at + batch]
         (spikes,) = net.encode(images[at : at + batch]).values()
         counts = gather(silence(spikes, silent, seed), net.copies, net.layers[0].conv.target)
         features = net.activations(counts)[net.layers[-1].name]
-        right["host"] += int((net.classify(scatter(features, net.copies)) == some).sum())
-        right["chip"] += int(
-            (
-                (features.reshape(len(some), -1) @ net.readout.T.astype(np.int64)).argmax(1) == some
-            ).sum()
-        )
+        on_chip = (features.reshape(len(wanted), -1) @ ternary).argmax(1)
+        right["host"] += int((net.classify(scatter(features, net.copies)) == wanted).sum())
+        right["chip"] += int((on_chip == wanted).sum())
     return {key: value / len(labels) for key, value in right.items()}
 
 
@@ -176,9 +190,10 @@ class _Quantise(torch.autograd.Function):
 
 
 def _ternary(weight: Tensor) -> Tensor:
-    kept = weight.detach()
-    signs = kept.sign() * (kept.abs() > 0.7 * kept.abs().mean())
-    return weight + (signs - kept)  # value signs, gradient of weight
+    """Signs of the weights above the threshold D, with the gradient of ``weight``."""
+    real = weight.detach()
+    signs = real.sign() * (real.abs() > 0.7 * real.abs().mean())
+    return weight + (signs - real)
 
 
 class _Conv(nn.Module):
@@ -214,12 +229,15 @@ class _Conv(nn.Module):
 
 
 class _Net(nn.Module):
+    """The ANN while it is trained, with both last layers."""
+
     def __init__(self, layers: dict[str, Conv], classes: int, k: int, bound: int) -> None:
         super().__init__()
         for before, after in pairwise(layers.values()):
             if before.target != after.source:
                 raise InputError(
-                    f"layers must chain, source {after.source} to target {before.target} before it, not differ"
+                    f"layers must chain, source {after.source} to target {before.target} before "
+                    "it, not differ"
                 )
         self.k, self.bound = k, bound
         self.body = nn.ModuleDict(
@@ -230,7 +248,7 @@ class _Net(nn.Module):
         self.chip = nn.Parameter(torch.randn(classes, features) / features**0.5)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Images ``[B, channels, height, width]`` to the outputs of both last layers, ``[B, classes]``."""
+        """Outputs ``[B, classes]`` of both last layers, of ``[B, channels, height, width]``."""
         for layer in self.body.values():
             x = layer(x)
         x = x.flatten(1)
@@ -243,11 +261,9 @@ class _Net(nn.Module):
         layers = []
         for name, module in self.body.items():
             assert isinstance(module, _Conv)
-            weights = (
-                _ternary(module.weight).round().to(torch.int8)
-                if module.ternary
-                else module.weight.detach()
-            )
+            weights = module.weight.detach()
+            if module.ternary:
+                weights = _ternary(module.weight).round().to(torch.int8)
             mu, sigma, beta = (
                 t.detach().clone().numpy() for t in (module.mean, module.var.sqrt(), module.beta)
             )
@@ -293,7 +309,7 @@ def main() -> None:
         "--spikes", type=int, choices=sorted(MODELS), default=4, help="spikes per neuron"
     )
 
-    def made(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> ScatterGather:
+    def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> ScatterGather:
         k, bound = MODELS[given.spikes]
         return train(
             ScatterGatherConfig(k=k, bound=bound, epochs=given.epochs, seed=given.seed),
@@ -301,7 +317,7 @@ def main() -> None:
             checkpoint=checkpoint,
         )
 
-    command("scatter_gather", parser, made, ScatterGatherConfig.epochs)
+    command("scatter_gather", parser, trained, ScatterGatherConfig.epochs)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,20 @@
-"""A scatter-and-gather net with every layer on the chip: its first layer too, in few bits (post-training quantisation).
+"""A scatter-and-gather net with every layer on the chip, its first layer in few bits too.
 
-The first layer takes grey values. Here they come as bit planes, one input line for each bit of each pixel, and its weights have ``bits``:
+The first layer takes grey values. Here they come as bit planes, one input line for each bit of each
+pixel, and its weights have ``bits`` (post-training quantisation):
 
-    p = x >> (8 - planes)    W' = round(W / u_c),  u_c = max |W_c| / (2^(bits-1) - 1)  for each channel c, halves to even
-    S = sum W' p = sum over planes b of (2^b W') spike_b                               weights of planes + bits - 1 bits on the chip
+    p  = x >> (8 - planes)
+    W' = round(W / u_c),  u_c = max |W_c| / (2^(bits-1) - 1)  for each channel c, halves to even
+    S  = sum W' p = sum over planes b of (2^b W') spike_b
 
-Grey level p stands for p / (2^planes - 1), so W . x is about S u_c / (2^planes - 1), and neuron i of the group of channel c fires if
+On the chip the weights have planes + bits - 1 bits. Grey level p stands for p / (2^planes - 1), so
+W . x is about S u_c / (2^planes - 1). Neuron i of the group of channel c fires if
 
-    S >= theta_i (2^planes - 1) / (2^k u_c)      theta_i as in golden/rules/scatter_gather/net.py; v_th its ceiling, in rational numbers
+    S >= theta_i (2^planes - 1) / (2^k u_c)
 
-All later layers are as they were and exact: the chip equals the ANN whose first layer is quantised so (:func:`first_counts`). What the
-quantisation costs is in docs/scatter_gather.md.
+with theta_i as in golden/rules/scatter_gather/net.py; v_th is its ceiling, in rational numbers. All
+later layers are as they were, and exact: the chip equals the ANN with this quantised first layer
+(:func:`first_counts`). docs/scatter_gather.md states what the quantisation costs.
 """
 
 import math
@@ -37,13 +41,19 @@ PLANES, BITS = 4, 4
 def encode(
     net: ScatterGather, images: np.ndarray, *, planes: int = PLANES
 ) -> dict[str, np.ndarray]:
-    """Input spikes of the chip from images uint8 ``[n, pixels]``: {"pixels": uint8 0/1 ``[n, 1, planes pixels]``}, lowest plane first."""
+    """Input spikes of the chip: {"pixels": uint8 0/1 ``[n, 1, planes pixels]``}.
+
+    images: uint8 ``[n, pixels]``. The lowest plane comes first.
+    """
     net.host_counts(images[:0])  # refuses images of another shape
     return {PIXELS: bit_planes(images, planes).reshape(len(images), 1, -1)}
 
 
 def to_network(net: ScatterGather, *, planes: int = PLANES, bits: int = BITS) -> Network:
-    """The integer network with first and last layer on the chip; one step per sample, one layer after another."""
+    """The integer network with first and last layer on the chip.
+
+    It has one step per sample, one layer after another.
+    """
     first, rest = net.layers[0], net.to_network(readout_on_chip=True)
     weights, _ = _integer(net, planes, bits)
     stacked = np.concatenate([weights << b for b in range(planes)], axis=1).repeat(net.copies, 0)
@@ -72,7 +82,10 @@ def to_network(net: ScatterGather, *, planes: int = PLANES, bits: int = BITS) ->
 def first_counts(
     net: ScatterGather, images: np.ndarray, *, planes: int = PLANES, bits: int = BITS
 ) -> np.ndarray:
-    """2^k y of the quantised first layer, in float64 from its equation: uint8 ``[n, channels, height, width]``."""
+    """2^k y of the quantised first layer, uint8 ``[n, channels, height, width]``.
+
+    It is computed in float64 from its equation.
+    """
     layer, (weights, unit) = net.layers[0], _integer(net, planes, bits)
     grey = (images >> (8 - planes)).reshape(-1, *layer.conv.source) / ((1 << planes) - 1)
     s = conv2d(
@@ -84,9 +97,8 @@ def first_counts(
     mu, sigma, beta = (
         a.astype(np.float64)[:, None, None] for a in (layer.mu, layer.sigma, layer.beta)
     )
-    return np.clip(
-        np.floor(((s - mu) / (sigma + EPSILON) + beta) * (1 << net.k) + 0.5), 0, net.copies
-    ).astype(np.uint8)
+    r = (s - mu) / (sigma + EPSILON) + beta
+    return np.clip(np.floor(r * (1 << net.k) + 0.5), 0, net.copies).astype(np.uint8)
 
 
 def _integer(net: ScatterGather, planes: int, bits: int) -> tuple[np.ndarray, list[Fraction]]:
@@ -99,7 +111,7 @@ def _integer(net: ScatterGather, planes: int, bits: int) -> tuple[np.ndarray, li
 
 
 def _thresholds(net: ScatterGather, planes: int, bits: int) -> list[list[int]]:
-    """v_th of each neuron of a group, of each channel."""
+    """For each channel, v_th of each neuron of a group."""
     weights, unit = _integer(net, planes, bits)
     levels = (1 << planes) - 1
     groups = net.layers[0].thetas(net.k, net.bound)
