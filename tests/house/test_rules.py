@@ -12,8 +12,8 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 COMMANDS = sorted((ROOT / "cosim" / "cli").glob("*.py"))
 
 # R3: what is kept under a key. `hdl_key` holds the sources of the RTL, `code` those of any module.
-# Builds are kept by `cached`. The stages of a walk are kept by cosim/stages/kept.py, which makes the
-# keys itself (tests/cosim/stages).
+# Builds are kept by `cached`. Stages are kept by cosim/stages/kept.py, which makes the keys itself
+# (tests/cosim/stages).
 SOURCES_OF_A_KEY = {"hdl_key", "code"}
 NO_SOURCE_OF_OURS = {"_runtime"}  # Verilator's own objects
 
