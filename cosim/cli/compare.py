@@ -1,6 +1,5 @@
 """The commands ``spikeloop sim``, ``compare``, ``report`` and ``waves``: run it, and look at it."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -154,141 +153,32 @@ def compare(
 ) -> None:
     """Run a stimulus through two or more backends and compare every spike, membrane and counter with the first."""
     with open_console(json, verbose) as console:
-        from spikeloop.cosim.backends import check_names, open_backend
-        from spikeloop.cosim.compare.compare import compare as run
-        from spikeloop.cosim.compare.result import Result
-        from spikeloop.cosim.compare.shrink import keep_evidence
-        from spikeloop.cosim.flow.export import beside
-        from spikeloop.cosim.runs.folder import SUMMARY, Run
-        from spikeloop.pysim.bundle.open import load_bundle
-        from spikeloop.pysim.network.graph import Network
-        from spikeloop.pysim.traces.expected import Expected
-        from spikeloop.pysim.traces.stimulus import Stimulus
+        from spikeloop.cosim.flow.request import Request
+        from spikeloop.cosim.flow.verify import Interrupted
 
-        who = names(backends)
-        check_names(who)
-        bundle = load_bundle(image)
-        file = network or beside(image, "network.safetensors", "name it with --network")
-        stimulus = stimulus or beside(image, "stimulus.npz", "name it with --stimulus")
-        net, spikes = Network.load(file), Stimulus.load(stimulus)
-        spikes.check(net)
-        wanted = Expected.load(expected) if expected else None
-        if samples is not None:
-            if not 0 < samples <= spikes.samples:
-                raise InputError(
-                    f"samples must be in 1..{spikes.samples} (the stimulus holds as many), not {samples}"
-                )
-            spikes, wanted = spikes.take(slice(samples)), wanted and wanted.take(slice(samples))
-        kept = _samples(keep, spikes.samples)
-
-        holders = bundle.holders()
-        if record and not any(name.startswith("board:") for name in who):
-            raise InputError(
-                f"backends of a session to record must hold board:PORT, not only {', '.join(who)}"
-            )
-        if resume and (record or any(name.startswith("replay:") for name in who)):
-            raise InputError(
-                "run to go on with must not record or replay a session, which is whole or nothing: leave out --resume"
-            )
-
-        once = (
-            {"record": record} if record else {}
-        )  # the comparison is recorded, what looks for a minimal stimulus is not
-
-        def opener(name: str) -> Any:
-            return open_backend(
-                name,
-                net,
-                bundle,
-                **({"record": once.pop("record")} if once and name.startswith("board:") else {}),
-            )
-
-        kept_run = Run.open(
-            folder,
-            net,
-            bundle,
-            spikes,
-            who,
+        request = Request(
+            image=image,
+            backends=names(backends),
+            folder=folder,
+            stimulus=stimulus,
+            network=network,
+            expected=expected,
+            samples=samples,
             membranes=membranes,
-            expected=wanted,
-            keep=kept,
+            record=record,
+            keep=_samples(keep),
             resume=resume,
+            scheduler=scheduler,
         )
-        farm = None
-        if scheduler:
-            from spikeloop.cosim.compare.farm import Farm
-
-            farm = Farm(scheduler, net, image, who)
-        about = {"image": str(image), "network": str(file), "stimulus": str(stimulus)}
         try:
             with console.bar("compare", "samples") as (start, advance):
-                start(spikes.samples)
-                result = run(
-                    net,
-                    spikes,
-                    who,
-                    opener,
-                    membranes=membranes,
-                    progress=advance,
-                    expected=wanted,
-                    holders=holders,
-                    keep=kept,
-                    done=kept_run.chunks,
-                    record=kept_run.add,
-                    farm=farm,
-                )
-        except KeyboardInterrupt:
-            if not kept_run.chunks:
-                raise
-            result = Result.of(net, who, kept_run.chunks, holders=holders, alive=())
-            kept_run.finish(result, **about, evidence=None)
-            again = [
-                "spikeloop",
-                "compare",
-                str(image),
-                "--network",
-                str(file),
-                "--stimulus",
-                str(stimulus),
-                "--backends",
-                backends,
-            ]
-            again += [
-                part
-                for flag, value in (
-                    ("--samples", samples),
-                    ("--expected", expected),
-                    ("--keep", keep or None),
-                    ("--scheduler", scheduler),
-                    ("-o", folder),
-                )
-                if value is not None
-                for part in (flag, str(value))
-            ]
-            again += ["--resume"] if membranes else ["--no-membranes", "--resume"]
-            complain(
-                f"spikeloop: interrupted after {result.samples:,} of {spikes.samples:,} samples, {result.different:,} different so far "
-                f"({folder / SUMMARY}); go on: {shlex.join(again)}"
-            )
+                done = request.run(tell=console.tell, started=start, progress=advance)
+        except Interrupted as stop:
+            complain(f"spikeloop: {request.interrupted(stop)}")
             raise typer.Exit(130) from None
-        evidence = None
-        if result.first and result.first.reference != "expected":
-            console.tell("first difference: looking for a minimal stimulus ...")
-            evidence = keep_evidence(
-                net,
-                spikes,
-                result.first,
-                opener,
-                folder,
-                image=image,
-                network_file=file,
-                membranes=membranes,
-                holders=holders,
-            )
-        summary = kept_run.finish(result, **about, evidence=str(evidence) if evidence else None)
-        summary |= result.to_dict()  # with times
+        summary = done.summary | done.result.to_dict()  # with times
         console.result(summary, rows(summary) | {"page": f"spikeloop report {folder}"})
-        verdict(result, evidence)
+        verdict(done.result, done.evidence)
 
 
 def report(
@@ -366,17 +256,11 @@ def waves(
         )
 
 
-def _samples(text: str, count: int) -> list[int]:
-    """Samples to keep: "0,17" to [0, 17]."""
-    if not text:
-        from spikeloop.cosim.runs.folder import KEPT
-
-        return list(range(min(KEPT, count)))
-    if not all(part.isdecimal() and int(part) < count for part in names(text)):
-        raise InputError(
-            f"samples to keep must be numbers in 0..{count - 1} such as 0,3, not {text!r}"
-        )
-    return sorted({int(part) for part in names(text)})
+def _samples(text: str) -> list[int] | None:
+    """Samples to keep: "0,17" to [0, 17]; None for nothing."""
+    if not all(part.isdecimal() and len(part) < 10 for part in names(text)):
+        raise InputError(f"samples to keep must be numbers such as 0,3, not {text!r}")
+    return sorted({int(part) for part in names(text)}) or None
 
 
 def rows(s: dict[str, Any]) -> dict[str, Any]:

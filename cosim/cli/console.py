@@ -83,12 +83,17 @@ class Console:
             TimeRemainingColumn(),
         )
         stderr = Rich(stderr=True)
-        with Progress(*columns, console=stderr, transient=True, disable=self.quiet) as progress:
-            task = progress.add_task("", total=None, visible=False)
-            yield (
-                (lambda total: progress.update(task, total=total, visible=True)),
-                (lambda n: progress.advance(task, n)),
-            )
+        progress = Progress(*columns, console=stderr, transient=True, disable=self.quiet)
+        task = progress.add_task("", total=None)
+
+        def start(total: int) -> None:
+            progress.update(task, total=total)
+            progress.start()
+
+        try:
+            yield start, lambda n: progress.advance(task, n)
+        finally:
+            progress.stop()
 
 
 @contextlib.contextmanager

@@ -1,25 +1,27 @@
-"""What a comparison found in some of its samples: all that its verdict and its report are made of, and one line of its journal.
+"""A chunk: some samples of a comparison, all that verdict and report need of them, as one line.
 
-In the line, arrays lie in one npz archive (zipped, no pickles, base64); of a kept sample the traces of all backends but the first are
-written as their difference from the first, which is nearly always 0 and takes no room.
+In the line of the journal, arrays lie in one npz archive (zipped, no pickles, base64). The traces
+of a kept sample are written whole for the first backend. For each other one it is the difference
+from the first, which is nearly always 0 and takes no room.
 """
 
 import base64
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.compare.diff import Difference, Pair
+from spikeloop.cosim.compare.pair import Difference, Pair
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces import npz
+from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
-__all__ = ["Chunk", "Kept", "decisions", "pack_arrays", "unpack_arrays"]
+__all__ = ["Chunk", "Job", "Kept", "decisions", "pack_arrays", "unpack_arrays"]
 
 Arrays = npz.Arrays
 
@@ -37,21 +39,56 @@ MEMBERS: npz.Members = {
 
 
 @dataclass(frozen=True, eq=False)
+class Job:
+    """A chunk to do.
+
+    part:      its samples
+    stimulus:  of these samples; expected: spikes of these samples, if known
+    membranes: whether membranes are compared
+    keep:      samples of the whole stimulus whose traces are kept
+    """
+
+    part: slice
+    stimulus: Stimulus
+    expected: Expected | None
+    membranes: bool
+    keep: frozenset[int]
+
+
+@dataclass(frozen=True, eq=False)
 class Kept:
-    """One sample, to be drawn: its input spikes ``[step, byte]``; of each backend spikes ``[step, byte]``, membranes ``[step, neuron]``."""
+    """One sample, to be drawn; lists go by backend, the reference first.
+
+    inputs:    packed spikes uint8 ``[step, byte]`` by input
+    spikes:    packed spikes uint8 ``[step, byte]`` by population
+    membranes: int32 ``[step, neuron]`` by population
+    """
 
     inputs: Arrays
     spikes: list[Arrays]
     membranes: list[Arrays]
+
+    @classmethod
+    def of(cls, at: int, stimulus: Stimulus, traces: Sequence[Trace]) -> "Kept":
+        """Sample number ``at`` of these traces."""
+        return cls(
+            _sample(stimulus.spikes, at),
+            [_sample(trace.spikes, at) for trace in traces],
+            [_sample(trace.membranes, at) for trace in traces],
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
     """Samples ``start`` to ``stop - 1``. Lists go by backend, the reference first.
 
-    answers: class of each sample, int64 ``[sample]``, or None if not known. counters: int64 ``[sample, tick]`` by name. neurons, steps:
-    spikes of the reference, of each neuron int64 ``[size]`` and at each step int64 ``[step]``, by population. labels int64 ``[sample]``.
-    natures: what a board is. seconds: time each backend ran.
+    answers:  class of each sample, int64 ``[sample]``; None if it is not known
+    counters: int64 ``[sample, tick]`` by name
+    neurons:  spikes of each neuron of the reference, int64 ``[size]`` by population
+    steps:    spikes of the reference at each step, int64 ``[step]`` by population
+    labels:   int64 ``[sample]``
+    natures:  board, virtual board or replay, by backend that is one
+    seconds:  time that each backend ran
     """
 
     start: int
@@ -70,55 +107,43 @@ class Chunk:
     def of(
         cls,
         network: Network,
-        part: slice,
-        stimulus: Stimulus,
-        traces: dict[str, Trace],
+        job: Job,
+        traces: Sequence[Trace],
         pairs: list[Pair],
-        keep: Container[int],
         natures: dict[str, str],
         seconds: dict[str, float],
     ) -> "Chunk":
-        """From the traces of the samples ``part``, whose ``stimulus`` this is; kept are those in ``keep`` and the first that differs."""
-        reference = next(iter(traces.values()))
+        """From the traces of a job. Keeps the samples it names, and the first that differs."""
+        start, stop, reference = job.part.start, job.part.stop, traces[0]
         spikes = {p.name: unpack(reference.spikes[p.name], p.size) for p in network.populations}
         wrong = min((pair.first.sample for pair in pairs if pair.first), default=None)
-        kept = {
-            n: Kept(
-                {name: array[n - part.start] for name, array in stimulus.spikes.items()},
-                [
-                    {name: array[n - part.start] for name, array in trace.spikes.items()}
-                    for trace in traces.values()
-                ],
-                [
-                    {name: array[n - part.start] for name, array in trace.membranes.items()}
-                    for trace in traces.values()
-                ],
-            )
-            for n in range(part.start, part.stop)
-            if n in keep or n == wrong
-        }
         return cls(
-            part.start,
-            part.stop,
-            pairs,
-            [decisions(network, trace) for trace in traces.values()],
-            [trace.counters for trace in traces.values()],
-            {name: array.sum(axis=(0, 1), dtype=np.int64) for name, array in spikes.items()},
-            {name: array.sum(axis=(0, 2), dtype=np.int64) for name, array in spikes.items()},
-            stimulus.labels,
-            kept,
-            natures,
-            seconds,
+            start=start,
+            stop=stop,
+            pairs=pairs,
+            answers=[decisions(network, trace) for trace in traces],
+            counters=[trace.counters for trace in traces],
+            neurons={name: array.sum((0, 1), np.int64) for name, array in spikes.items()},
+            steps={name: array.sum((0, 2), np.int64) for name, array in spikes.items()},
+            labels=job.stimulus.labels,
+            kept={
+                n: Kept.of(n - start, job.stimulus, traces)
+                for n in range(start, stop)
+                if n in job.keep or n == wrong
+            },
+            natures=natures,
+            seconds=seconds,
         )
 
-    # -- line of a journal -----------------------------------------------------------------------------------
+    # -- line of a journal ---------------------------------------------------------------------
 
     def to_line(self) -> dict[str, Any]:
+        """The chunk as JSON."""
         arrays = {f"answers/{i}": a for i, a in enumerate(self.answers) if a is not None}
         arrays |= {
             f"counters/{i}/{name}": a
-            for i, some in enumerate(self.counters)
-            for name, a in some.items()
+            for i, counters in enumerate(self.counters)
+            for name, a in counters.items()
         }
         arrays |= {
             f"{kind}/{name}": a
@@ -168,34 +193,36 @@ class Chunk:
                 for pair in line["pairs"]
             ]
             return cls(
-                line["start"],
-                line["stop"],
-                pairs,
-                [arrays.get(f"answers/{i}") for i in range(count)],
-                [dict(_under(arrays, f"counters/{i}/")) for i in range(count)],
-                dict(_under(arrays, "neurons/")),
-                dict(_under(arrays, "steps/")),
-                arrays.get("labels"),
-                kept,
-                line["natures"],
-                line["seconds"],
+                start=line["start"],
+                stop=line["stop"],
+                pairs=pairs,
+                answers=[arrays.get(f"answers/{i}") for i in range(count)],
+                counters=[dict(_under(arrays, f"counters/{i}/")) for i in range(count)],
+                neurons=dict(_under(arrays, "neurons/")),
+                steps=dict(_under(arrays, "steps/")),
+                labels=arrays.get("labels"),
+                kept=kept,
+                natures=line["natures"],
+                seconds=line["seconds"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"line of the run's journal must be as spikeloop compare wrote it, not without {error}"
+                "line of the run's journal must be as spikeloop compare wrote it, "
+                f"not without {error}"
             ) from None
 
 
 def decisions(network: Network, trace: Trace) -> np.ndarray | None:
-    """The class each sample is read out as, int64 ``[sample]``: the neuron of the output population with most spikes, or the
-    highest membrane after the last step; of equals the first. None where the membranes it needs were not recorded."""
+    """The class that each sample is read out as, int64 ``[sample]``.
+
+    The class is the output neuron with most spikes or, by the readout of the network, with the
+    highest membrane after the last step; of equals the first. None where the membranes it needs
+    were not recorded.
+    """
     output = network.population(network.output)
     if network.readout == "spikes":
-        return (
-            unpack(trace.spikes[output.name], output.size)
-            .sum(axis=1, dtype=np.int64)
-            .argmax(axis=1)
-        )
+        spikes = unpack(trace.spikes[output.name], output.size)
+        return spikes.sum(axis=1, dtype=np.int64).argmax(axis=1)
     if output.name not in trace.membranes:
         return None
     return trace.membranes[output.name][:, -1].argmax(axis=1)
@@ -213,6 +240,10 @@ def unpack_arrays(text: str, members: npz.Members) -> npz.Arrays:
     except (TypeError, ValueError):
         raise InputError(f"{ARCHIVE} is damaged: run the comparison again") from None
     return npz.decode(data, ARCHIVE, members)
+
+
+def _sample(arrays: Arrays, at: int) -> Arrays:
+    return {name: array[at] for name, array in arrays.items()}
 
 
 def _under(arrays: Arrays, prefix: str) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,256 +1,154 @@
 """Compare backends: every spike, every membrane, every counter; the first difference by name.
 
-The first backend is the reference; each other one is compared with it (a counter, with the first backend that knows it).
-Samples go through in chunks, so that memory does not grow with their number; chunks run side by side, one set of backends per
-worker, and are handed out in order (cosim/compare/chunk.py). The verdict is made of the chunks alone (cosim/compare/result.py), wherever they come from.
+The first backend is the reference. Each other one is compared with it; a counter, with the first
+backend that has it. Samples go through in chunks, so that memory does not grow with their number.
+Chunks run side by side, one crew of backends per worker, and are handed out in order. The verdict
+is made of the chunks alone (cosim/compare/result.py), wherever they come from.
 """
 
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from queue import SimpleQueue
-from types import MappingProxyType
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
-from spikeloop.cosim.backend import Backend
-from spikeloop.cosim.compare.chunk import Chunk
-from spikeloop.cosim.compare.diff import Holders, against, array_of, diff
+from spikeloop.cosim.compare.chunk import Chunk, Job
+from spikeloop.cosim.compare.crew import Crew, Opener, Threads, Workforce, in_order
+from spikeloop.cosim.compare.pair import Holders
 from spikeloop.cosim.compare.result import Result
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
-from spikeloop.pysim.traces.trace import Trace
 
-__all__ = ["SINGLE", "Crew", "Job", "Opener", "Workforce", "compare"]
+__all__ = ["SINGLE", "Case", "Log", "compare"]
 
 SINGLE = ("board", "replay")
-"""backends of which there is only one: they are opened once"""
+"""Backends that exist once: they are opened once."""
 
 SLOW = ("icarus",)
-"""backends of seconds a sample: chunks are small, so that little is lost with one"""
+"""Slow backends (seconds per sample) get small chunks, so that a broken-off run loses little."""
 
 CHUNK_BYTES = 32 << 20
 CHUNK_SAMPLES, CHUNK_SLOW = 250, 8
 
-Opener = Callable[[str], Backend]
-
 
 @dataclass(frozen=True, eq=False)
-class Job:
-    """A chunk to do: the samples ``part``, their stimulus and expected spikes, and which of them to keep."""
+class Case:
+    """What is compared.
 
-    part: slice
+    expected:  output spikes that every backend must give, if they are known
+    membranes: whether membranes are compared too
+    holders:   core of each neuron, for the report of a difference
+    """
+
+    network: Network
     stimulus: Stimulus
-    expected: Expected | None
-    membranes: bool
-    keep: frozenset[int]
+    expected: Expected | None = None
+    membranes: bool = True
+    holders: Holders = field(default_factory=dict)
+
+    def check(self) -> None:
+        """InputError unless stimulus and expected spikes belong to the network."""
+        self.stimulus.check(self.network)
+        if not self.stimulus.samples:
+            raise InputError("samples to compare must be at least 1, not 0")
+        if self.expected:
+            self.expected.check(self.network, self.stimulus.samples)
 
 
-class Crew:
-    """One backend of each name, the reference first, that do a job after another."""
+class Log:
+    """The chunks of a comparison, in order from sample 0.
 
-    def __init__(self, network: Network, names: Sequence[str], opener: Opener) -> None:
-        self.network, self.backends = network, dict[str, Backend]()
-        try:
-            for name in names:
-                self.backends[name] = opener(name)
-        except BaseException:
-            self.close()
-            raise
+    keep:   samples whose traces are kept in their chunk
+    chunks: those of an earlier run of the same case; they are not run again
+    """
 
-    def run(self, job: Job) -> Chunk:
-        names, base = list(self.backends), job.part.start
-        traces: dict[str, Trace] = {}
-        spent: dict[str, float] = {}
-        for name, backend in self.backends.items():
-            begin = time.perf_counter()
-            traces[name] = backend.run(job.stimulus, membranes=job.membranes)
-            spent[name] = time.perf_counter() - begin
-        for name, trace in traces.items():
-            _check_shape(self.network, trace, job.part.stop - base, name)
-        pairs = [
-            diff(
-                self.network,
-                traces[names[0]],
-                traces[name],
-                (names[0], name),
-                base=base,
-                membranes=job.membranes,
-                between=list(traces.items())[1:i],
-            )
-            for i, name in enumerate(names)
-            if i
-        ]
-        pairs += [
-            against(self.network, job.expected, traces[name], name, base=base)
-            for name in names
-            if job.expected
-        ]
-        natures = {
-            name: backend.nature
-            for name, backend in self.backends.items()
-            if backend.nature is not None
-        }
-        return Chunk.of(
-            self.network, job.part, job.stimulus, traces, pairs, job.keep, natures, spent
-        )
+    def __init__(self, keep: Iterable[int] = (), chunks: Iterable[Chunk] = ()) -> None:
+        self.keep, self.chunks = frozenset(keep), list(chunks)
 
-    def close(self) -> None:
-        for backend in self.backends.values():
-            backend.close()
-
-
-class Workforce(Protocol):
-    """Whoever does the jobs: ``workers`` of them at once."""
-
-    workers: int
-
-    def submit(self, job: Job) -> Any:
-        """A future: ``result()`` is the :class:`Chunk`."""
-
-    def close(self, *, cancel: bool) -> None:
-        """Give everything back; ``cancel``: without what is not under way yet."""
-
-
-class Threads:
-    """Crews of this process, a thread each."""
-
-    def __init__(self, workers: int, make: Callable[[], Crew]) -> None:
-        self.workers, self._idle = workers, SimpleQueue[Crew]()
-        self._pool = ThreadPoolExecutor(max(1, workers))
-        self._crews: list[Crew] = []
-        try:
-            for _ in range(workers):
-                self._crews.append(make())
-                self._idle.put(self._crews[-1])
-        except BaseException:
-            self.close(cancel=True)
-            raise
-
-    def submit(self, job: Job) -> "Future[Chunk]":
-        def work() -> Chunk:
-            crew = self._idle.get()
-            try:
-                return crew.run(job)
-            finally:
-                self._idle.put(crew)
-
-        return self._pool.submit(work)
-
-    def close(self, *, cancel: bool) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=cancel)
-        for crew in self._crews:
-            crew.close()
+    def add(self, chunk: Chunk) -> None:
+        """Take a new chunk."""
+        self.chunks.append(chunk)
 
 
 def compare(
-    network: Network,
-    stimulus: Stimulus,
+    case: Case,
     names: Sequence[str],
     opener: Opener,
     *,
-    membranes: bool = True,
     workers: int | None = None,
     chunk: int | None = None,
-    progress: Callable[[int], None] | None = None,
-    expected: Expected | None = None,
-    holders: Holders = MappingProxyType({}),
-    keep: Iterable[int] = (),
-    done: Sequence[Chunk] = (),
-    record: Callable[[Chunk], None] = lambda chunk: None,
     farm: Workforce | None = None,
+    log: Log | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Result:
-    """Run ``stimulus`` through the named backends and compare each with the first, and with ``expected`` spikes if there are any.
+    """Run the stimulus through the named backends and compare each with the first.
 
-    ``opener(name)`` opens a backend, once per worker; ``progress(n)`` is called as n more samples are done. ``holders`` says which core a
-    neuron is on, for the report of a difference.
-    ``chunk`` is the number of samples at a time. ``record`` is handed each new chunk, in order; ``done`` are those of an earlier run of the
-    same, which are not run again. Traces of the samples ``keep``, and of the first in a chunk that differs, are in the chunks.
-    ``farm``: who does the work, in place of threads of this process (then ``opener`` and ``workers`` are not used).
-    Raises InputError for fewer than two backends or no sample.
+    opener:   ``opener(name)`` opens a backend; called once per worker
+    workers:  threads; None: one for each processor
+    chunk:    samples at a time; None: chosen by the size of the network
+    farm:     does the work in place of threads; ``opener`` and ``workers`` are then not used
+    log:      has the chunks of an earlier run and takes the new ones
+    progress: ``progress(n)`` is called when n more samples are done
+
+    Raises InputError for fewer than two backends, no sample, or a stimulus of another network.
     """
-    names = list(names)
+    names, log = list(names), log or Log()
     if len(names) < 2:
         raise InputError(
-            f"backends to compare must be at least 2, not {len(names)} ({', '.join(names) or 'none'})"
+            f"backends to compare must be at least 2, not {len(names)} "
+            f"({', '.join(names) or 'none'})"
         )
     if len(set(names)) < len(names):
         raise InputError(f"backends to compare must be different ones, not {', '.join(names)}")
-    stimulus.check(network)
-    if not stimulus.samples:
-        raise InputError("samples to compare must be at least 1, not 0")
-    if expected:
-        expected.check(network, stimulus.samples)
+    case.check()
     started = time.perf_counter()
-    workers = (
-        1
-        if any(name.partition(":")[0] in SINGLE for name in names)
-        else workers or len(os.sched_getaffinity(0))
-    )
-    workers = farm.workers if farm else workers
-    per_sample = sum(p.size for p in network.populations) * network.steps * 4 * len(names)
-    most = CHUNK_SLOW if any(name.partition(":")[0] in SLOW for name in names) else CHUNK_SAMPLES
-    chunk = chunk or max(1, min(most, CHUNK_BYTES // per_sample, -(-stimulus.samples // workers)))
-    chunks = list(done)
-    first = chunks[-1].stop if chunks else 0
-    parts = [
-        slice(at, min(at + chunk, stimulus.samples)) for at in range(first, stimulus.samples, chunk)
-    ]
-    if progress and first:
-        progress(first)
+    kinds = {name.partition(":")[0] for name in names}
+    if farm:
+        workers = farm.workers
+    elif kinds & set(SINGLE):
+        workers = 1
+    else:
+        workers = workers or len(os.sched_getaffinity(0))
+    parts = _parts(case, log, chunk or _chunk(case, kinds, len(names), workers))
+    if progress and log.chunks:
+        progress(log.chunks[-1].stop)
 
-    kept = frozenset(keep)
-    force = farm or Threads(min(workers, len(parts)), lambda: Crew(network, names, opener))
+    stimulus, expected = case.stimulus, case.expected
     jobs = (
-        Job(part, stimulus.take(part), expected and expected.take(part), membranes, kept)
+        Job(part, stimulus.take(part), expected and expected.take(part), case.membranes, log.keep)
         for part in parts
     )
+    force = farm or Threads(min(workers, len(parts)), lambda: Crew(case.network, names, opener))
     whole = False
     try:
-        for found in _in_order(force, jobs):
-            record(found)
-            chunks.append(found)
+        for done in in_order(force, jobs):
+            log.add(done)
             if progress:
-                progress(found.stop - found.start)
+                progress(done.stop - done.start)
         whole = True
     finally:
         force.close(cancel=not whole)
-    # expected spikes are a proof of their own: then only what they are of must not be silent
+    # expected spikes prove something by themselves: then only their populations must spike
     return Result.of(
-        network,
+        case.network,
         names,
-        chunks,
-        holders=holders,
+        log.chunks,
+        holders=case.holders,
         alive=expected.spikes if expected else None,
         seconds=time.perf_counter() - started,
     )
 
 
-def _in_order(force: Workforce, jobs: Iterator[Job]) -> Iterator[Chunk]:
-    """What becomes of ``jobs``, in their order; at most two a worker are under way, so that memory stays bounded."""
-    pending: deque[Any] = deque()
-    while True:
-        while len(pending) < 2 * force.workers and (job := next(jobs, None)) is not None:
-            pending.append(force.submit(job))
-        if not pending:
-            return
-        yield pending.popleft().result()
+def _chunk(case: Case, kinds: set[str], backends: int, workers: int) -> int:
+    """Samples of a chunk: few enough for the memory, and for every worker to have some."""
+    neurons = sum(population.size for population in case.network.populations)
+    sample_bytes = neurons * case.network.steps * 4 * backends
+    most = CHUNK_SLOW if kinds & set(SLOW) else CHUNK_SAMPLES
+    return max(1, min(most, CHUNK_BYTES // sample_bytes, -(-case.stimulus.samples // workers)))
 
 
-def _check_shape(network: Network, trace: Trace, samples: int, who: str) -> None:
-    """A backend that returns less than it was asked for must not pass for an equal one."""
-    for p in network.populations:
-        want = (samples, network.steps, -(-p.size // 8))
-        if (got := array_of(trace.spikes, p.name, "spikes", who)).shape != want:
-            raise InputError(
-                f"spikes of population {p.name!r} in the trace of {who} must be of shape {want}, not {got.shape}"
-            )
-    for name, values in trace.counters.items():
-        if values.shape != (samples, network.ticks):
-            raise InputError(
-                f"counter {name!r} in the trace of {who} must be of shape {(samples, network.ticks)}, not {values.shape}"
-            )
+def _parts(case: Case, log: Log, chunk: int) -> list[slice]:
+    """The samples that are still to do, ``chunk`` at a time."""
+    first, samples = log.chunks[-1].stop if log.chunks else 0, case.stimulus.samples
+    return [slice(at, min(at + chunk, samples)) for at in range(first, samples, chunk)]

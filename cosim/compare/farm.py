@@ -1,9 +1,12 @@
-"""Many machines: the jobs of a comparison on the workers of a dask.distributed cluster (``spikeloop compare --scheduler ADDRESS``, extra
-``farm``).
+"""Many machines: the jobs of a comparison on the workers of a dask.distributed cluster.
 
-A worker gets network and image once, opens the backends (simulators are built once per host: the build cache is locked) and keeps them.
-A job is a chunk of samples; what comes back is its line of the journal, so that the result has the bits of a run in one process. Jobs of a
-worker that is lost are done again by another. Workers must run these very sources. dask sends pickles: a cluster is to be one's own.
+    spikeloop compare --scheduler ADDRESS          (extra ``farm``)
+
+A worker gets network and image once, opens the backends and keeps them. Simulators are built once
+per host: the build cache is locked. A job is a chunk of samples; its result is its line of the
+journal, so that the verdict has the bits of a run in one process. Jobs of a lost worker are done
+again by another. Workers must run the very same sources. dask sends pickles: the cluster must be
+one that you trust.
 """
 
 import hashlib
@@ -19,8 +22,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.chunk import Chunk
-from spikeloop.cosim.compare.compare import SINGLE, Crew, Job
+from spikeloop.cosim.compare.chunk import Chunk, Job
+from spikeloop.cosim.compare.compare import SINGLE
+from spikeloop.cosim.compare.crew import Crew
 from spikeloop.cosim.provenance import code
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.common.errors import InputError
@@ -28,21 +32,28 @@ from spikeloop.pysim.network.graph import Network
 
 __all__ = ["Farm", "do"]
 
-SECONDS = 20  # to find the scheduler
-KEPT = 2  # crews of a worker's thread
+SECONDS = 20
+"""Time to find the scheduler."""
+
+KEPT = 2
+"""Crews that a thread of a worker keeps."""
 
 _local = threading.local()
 
 
 class Farm:
-    """The workers of the cluster at ``address``, with the network and the image in ``folder``. InputError if there are none."""
+    """The workers of the cluster at ``address``, with the network and the image in ``folder``.
+
+    InputError if there is no cluster or no worker, or if a backend of ``names`` exists only once.
+    """
 
     def __init__(self, address: str, network: Network, folder: Path, names: Sequence[str]) -> None:
         try:
             from distributed import Client
         except ImportError:
             raise InputError(
-                "package distributed must be installed for a cluster, not be missing: pip install 'spikeloop[farm]'"
+                "package distributed is missing, which a cluster needs: "
+                "pip install 'spikeloop[farm]'"
             ) from None
         if urlsplit(address).scheme not in ("tcp", "tls"):
             raise InputError(
@@ -50,47 +61,47 @@ class Farm:
             )
         if single := [name for name in names if name.partition(":")[0] in SINGLE]:
             raise InputError(
-                f"backends on a cluster must be simulators or models, not {single[0]}, of which there is one"
+                f"backends on a cluster must be simulators or models, not {single[0]}, "
+                "of which there is one"
             )
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
             tar.add(folder, "image")
-        data, image, code = network.to_bytes(), packed.getvalue(), _code()
+        data, image, sources = network.to_bytes(), packed.getvalue(), _code()
+        about = repr((list(names), sources)).encode()
         kit = {
             "network": data,
             "image": image,
             "names": list(names),
-            "code": code,
-            "key": hashlib.sha256(data + image + repr((names, code)).encode()).hexdigest(),
+            "code": sources,
+            "key": hashlib.sha256(data + image + about).hexdigest(),
         }
         where = urlsplit(address)
-        try:  # before there is a client: one that has never connected may wait for itself when it is given up
-            socket.create_connection(
-                (where.hostname or "", where.port or 8786), timeout=SECONDS
-            ).close()
+        try:
+            # a client that has never connected may wait for itself when it is closed: try first
+            host = (where.hostname or "", where.port or 8786)
+            socket.create_connection(host, timeout=SECONDS).close()
             self._client = Client(address, timeout=SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"dask scheduler must answer at {address!r}, not {type(error).__name__}: dask scheduler; dask worker ADDRESS"
+                f"dask scheduler must answer at {address!r}, not {type(error).__name__}: "
+                "dask scheduler; dask worker ADDRESS"
             ) from None
-        self.workers = sum(
-            worker["nthreads"]
-            for worker in self._client.scheduler_info(n_workers=-1)["workers"].values()
-        )
+        members = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        self.workers = sum(member["nthreads"] for member in members)
         if not self.workers:
             self._client.close()
             raise InputError(
                 f"cluster at {address!r} must have workers, not none: dask worker {address}"
             )
-        self._kit: Any = self._client.submit(
-            dict, kit, pure=False
-        )  # a task, so that it comes again if its worker is lost
+        # a task, so that it is made again if its worker is lost
+        self._kit: Any = self._client.submit(dict, kit, pure=False)
 
     def submit(self, job: Job) -> "_Future":
         return _Future(self._client.submit(do, self._kit, job, pure=False))
 
     def close(self, *, cancel: bool) -> None:
-        """Let go of the cluster; with the last future of a job the job itself is cancelled."""
+        """Disconnect. A job is cancelled when its last future is gone."""
         self._client.close(timeout=SECONDS)
 
 
@@ -103,12 +114,13 @@ class _Future:
 
 
 def do(kit: dict[str, Any], job: Job) -> dict[str, Any]:
-    """On a worker: the chunk's line. The thread keeps its crew for the next job."""
+    """Do a job on a worker; the line of its chunk. The thread keeps the crew for the next job."""
     crews: OrderedDict[str, Crew] = _local.__dict__.setdefault("crews", OrderedDict())
     if kit["key"] not in crews:
         if kit["code"] != _code():
             raise InputError(
-                "spikeloop on every worker must have the sources of this one, not others: install the same version there"
+                "spikeloop on every worker must have the sources of this one, not others: "
+                "install the same version there"
             )
         network = Network.from_bytes(kit["network"])
         with tempfile.TemporaryDirectory(prefix="spikeloop-") as folder:
@@ -124,5 +136,5 @@ def do(kit: dict[str, Any], job: Job) -> dict[str, Any]:
 
 
 def _code() -> str:
-    """SHA-256 of what computes."""
+    """SHA-256 of all sources that a backend runs."""
     return code("spikeloop.cosim.backends")

@@ -1,7 +1,7 @@
-"""The verdict of a comparison: what differs, what stayed silent, what was counted, how many samples were read out as their label.
+"""The verdict of a comparison: differences, silent populations, counters, accuracy.
 
-It is made of the chunks that a run left (cosim/compare/chunk.py), whoever ran them; equal is a run without a difference, a silent population that
-may spike, or a dropped event.
+The verdict is made of the chunks of a run alone (cosim/compare/chunk.py). A run is equal if nothing
+differs, every population that may spike does, and no event was dropped.
 """
 
 from collections.abc import Container, Sequence
@@ -12,22 +12,25 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.compare.chunk import Chunk
-from spikeloop.cosim.compare.diff import Difference, Holders, Pair, busy
+from spikeloop.cosim.compare.diff import busy
+from spikeloop.cosim.compare.pair import Difference, Holders, Pair
 from spikeloop.pysim.network.graph import Network
 
 __all__ = ["CHIPS", "Result"]
 
 CHIPS = ("verilator", "icarus", "board", "replay")
-"""backends that measure cycles; pysim predicts them"""
+"""Backends that measure cycles; pysim predicts them."""
 
 
 @dataclass
 class Result:
     """The verdict on a run of two or more backends, with what they counted.
 
-    ``counters[backend][name]`` int64 ``[sample, tick]``; ``accuracy[backend]`` a fraction, None without labels;
-    ``silent`` names the populations that may fire and never did; ``seconds`` is wall time, ``busy`` the sum per backend
-    over all workers; ``natures`` says what a board is: "board", "virtual board" or "replay".
+    accuracy: share of samples read out as their label, by backend; None without labels
+    counters: int64 ``[sample, tick]`` by backend and name; cycles are without stalls
+    silent:   populations that may fire and never did
+    seconds:  wall time; busy: time of each backend, summed over all workers
+    natures:  "board", "virtual board" or "replay", by backend that is one
     """
 
     network: Network
@@ -58,58 +61,49 @@ class Result:
 
     @property
     def first(self) -> Difference | None:
-        return min(
-            (p.first for p in self.pairs if p.first), key=lambda d: (d.sample, d.tick), default=None
-        )
+        """The earliest difference of all pairs, by sample, then tick."""
+        firsts = [pair.first for pair in self.pairs if pair.first]
+        return min(firsts, key=lambda first: (first.sample, first.tick), default=None)
 
     def total(self, counter: str, backend: str) -> int | None:
+        """Sum of a counter over all samples and ticks; None if the backend does not have it."""
         values = self.counters[backend].get(counter)
         return None if values is None else int(values.sum())
 
     @property
     def cycles_predicted(self) -> int | None:
+        """Cycles that pysim predicts; None if it did not run."""
         return self.total("cycles", "pysim") if "pysim" in self.backends else None
 
     @property
     def cycles_measured(self) -> int | None:
         """Cycles that the first chip among the backends counted, without its stalls."""
-        return next(
-            (
-                self.total("cycles", name)
-                for name in self.backends
-                if name.partition(":")[0] in CHIPS
-            ),
-            None,
-        )
+        chips = [name for name in self.backends if name.partition(":")[0] in CHIPS]
+        return self.total("cycles", chips[0]) if chips else None
 
     @property
     def sops(self) -> int | None:
-        """Synaptic operations, as a chip counted them, else as pysim did."""
+        """Synaptic operations: those that a chip counted, else those that pysim did."""
         names = sorted(self.backends, key=lambda name: name.partition(":")[0] not in CHIPS)
-        return next(
-            (self.total("sops", name) for name in names if "sops" in self.counters[name]), None
-        )
+        known = [name for name in names if "sops" in self.counters[name]]
+        return self.total("sops", known[0]) if known else None
 
     @property
     def dropped(self) -> int:
+        """Events that did not fit into a queue, over all backends."""
         return sum(self.total("dropped", name) or 0 for name in self.backends)
 
     def score(self, *names: str) -> float | None:
-        """Accuracy of the first of the backends so named that ran."""
-        return next(
-            (
-                self.accuracy[backend]
-                for backend in self.backends
-                if backend.partition(":")[0] in names
-            ),
-            None,
-        )
+        """Accuracy of the first backend that has one of these names; None if none ran."""
+        named = [backend for backend in self.backends if backend.partition(":")[0] in names]
+        return self.accuracy[named[0]] if named else None
 
     def failures(self) -> list[str]:
         """One sentence for each reason why the run fails; empty if all is equal and alive."""
         reasons = [f"{pair}: first at {pair.first}" for pair in self.pairs if pair.different]
         reasons += [
-            f"population {name!r} must spike at least once in the run, not stay silent: equal silence proves nothing"
+            f"population {name!r} must spike at least once in the run, not stay silent: "
+            "equal silence proves nothing"
             for name in self.silent
         ]
         if self.dropped:
@@ -118,6 +112,7 @@ class Result:
 
     @property
     def equal(self) -> bool:
+        """Whether there is no failure."""
         return not self.failures()
 
     @classmethod
@@ -131,7 +126,12 @@ class Result:
         alive: Container[str] | None = None,
         seconds: float = 0.0,
     ) -> "Result":
-        """The verdict on the samples of ``chunks``, one at least, in order. ``alive``: populations that must spike; None: all that may."""
+        """The verdict on the samples of ``chunks``: one or more, in order.
+
+        names:   backends, the reference first; holders: core of each neuron
+        alive:   populations that must spike; None: all that may
+        seconds: wall time
+        """
         pairs = [
             Pair(pair.reference, pair.backend, membranes_compared=pair.membranes_compared)
             for pair in chunks[0].pairs
@@ -140,16 +140,16 @@ class Result:
             for part in parts:
                 pair.add(part)
             pair.first = pair.first and pair.first.at(holders)
-        joined, right = {}, {}
+        counted, accuracy = {}, {}
         for i, name in enumerate(names):
             counters = {
                 c: np.concatenate([chunk.counters[i][c] for chunk in chunks])
                 for c in chunks[0].counters[i]
             }
-            joined[name] = counters | ({"cycles": busy(counters)} if "cycles" in counters else {})
-            right[name] = _share(
-                [chunk.answers[i] for chunk in chunks], [chunk.labels for chunk in chunks]
-            )
+            if "cycles" in counters:
+                counters["cycles"] = busy(counters)
+            counted[name] = counters
+            accuracy[name] = _share([(chunk.answers[i], chunk.labels) for chunk in chunks])
         silent = [
             p.name
             for p in network.populations
@@ -160,28 +160,31 @@ class Result:
         natures = {name: nature for chunk in chunks for name, nature in chunk.natures.items()}
         times = {name: sum(chunk.seconds[name] for chunk in chunks) for name in names}
         return cls(
-            network,
-            list(names),
-            chunks[-1].stop,
-            pairs,
-            right,
-            joined,
-            silent,
-            seconds,
-            times,
-            natures,
+            network=network,
+            backends=list(names),
+            samples=chunks[-1].stop,
+            pairs=pairs,
+            accuracy=accuracy,
+            counters=counted,
+            silent=silent,
+            seconds=seconds,
+            busy=times,
+            natures=natures,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: the facts, and how long it took."""
+        """The facts and the times, as JSON."""
         return self.facts() | {
             "seconds": round(self.seconds, 3),
             "busy_seconds": {k: round(v, 3) for k, v in self.busy.items()},
         }
 
     def facts(self) -> dict[str, Any]:
-        """For JSON, all but times: the same of every run. ``neuron_ticks`` is per pair; ``different`` counts neuron-ticks and counter
-        values over all pairs."""
+        """All but the times, as JSON: the same for every run.
+
+        ``neuron_ticks`` is per pair; ``different`` counts neuron-ticks and counter values over all
+        pairs.
+        """
         return {
             "equal": self.equal,
             "samples": self.samples,
@@ -211,15 +214,12 @@ class Result:
         }
 
 
-def _share(answers: list[np.ndarray | None], labels: list[np.ndarray | None]) -> float | None:
-    """Share of the samples that were read out as their label."""
-    known = [
-        (answer == label).sum()
-        for answer, label in zip(answers, labels, strict=True)
-        if answer is not None and label is not None
-    ]
-    return (
-        float(sum(known) / sum(len(label) for label in labels if label is not None))
-        if len(known) == len(answers)
-        else None
-    )
+def _share(chunks: Sequence[tuple[np.ndarray | None, np.ndarray | None]]) -> float | None:
+    """Share of the samples whose answer is their label; None if a chunk lacks one of the two."""
+    right = samples = 0
+    for answers, labels in chunks:
+        if answers is None or labels is None:
+            return None
+        right += int((answers == labels).sum())
+        samples += len(labels)
+    return right / samples

@@ -9,16 +9,12 @@ or what it left, has changed. Comparing is never skipped.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import compare
 from spikeloop.cosim.compare.result import CHIPS, Result
-from spikeloop.cosim.compare.shrink import Evidence, keep_evidence
 from spikeloop.cosim.flow.plan import Plan
-from spikeloop.cosim.runs.folder import KEPT, Run
-from spikeloop.cosim.runs.page import write as write_report
+from spikeloop.cosim.flow.verify import Comparison, Filing, Verdict
 from spikeloop.cosim.stages import encode, map, quantize, train, verilog
 from spikeloop.cosim.stages.images import Images
 from spikeloop.cosim.stages.kept import Stages
@@ -27,16 +23,7 @@ from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 
-__all__ = ["Outcome", "Prepared", "prepare", "simulate"]
-
-
-@dataclass
-class Outcome:
-    """What the walk found; ``summary`` is the content of summary.json."""
-
-    result: Result
-    evidence: Evidence | None
-    summary: dict[str, Any] = field(default_factory=dict)
+__all__ = ["Prepared", "prepare", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +77,7 @@ def prepare(plan: Plan, stages: Stages, *, quiet: bool = False) -> Prepared:
 
 
 def is_chip(name: str) -> bool:
+    """Whether a backend measures cycles, so that it needs the RTL."""
     return name.partition(":")[0] in CHIPS
 
 
@@ -97,80 +85,58 @@ def simulate(
     plan: Plan,
     *,
     tell: Callable[[str], None],
+    started: Callable[[int], None] = lambda samples: None,
     progress: Callable[[int], None] | None = None,
     quiet: bool = False,
-    started: Callable[[int], None] | None = None,
-) -> Outcome:
-    """Walk through all stages.
+) -> Verdict:
+    """Walk through all stages, compare, and write the page.
 
-    ``tell`` is told in words what is being done; ``started`` gets the number of samples to
-    compare, ``progress`` the samples compared since its last call.
+    tell:     is told in words what is being done
+    started:  gets the number of samples to compare
+    progress: ``progress(n)`` is called when n more samples are compared
+    quiet:    no progress bar of the training
     """
     begin = time.perf_counter()
     plan.check()
-    folder = writable(plan.folder)
-    stages = Stages(folder, tell)
+    stages = Stages(writable(plan.folder), tell)
     made = prepare(plan, stages, quiet=quiet)
-    network, image, stimulus = made.network, made.image, made.stimulus
-
-    def opener(name: str):
-        return open_backend(name, network, image)
-
+    comparison = Comparison(made.network, made.image, made.stimulus, plan.backends)
     for name in plan.backends:
         if is_chip(name):
             with stages.timed(f"build {name}"):
-                opener(name).close()
-    if started:
-        started(stimulus.samples)
-    run = Run.open(
-        folder, network, image, stimulus, plan.backends, keep=range(min(KEPT, stimulus.samples))
+                comparison.open(name).close()
+    tell("compare ...")
+
+    def about(result: Result) -> dict[str, Any]:
+        scores = result.to_dict()
+        stages.seconds["compare"] = result.seconds
+        return {
+            "accuracy": scores["accuracy"] | {"float": made.notes["encode"]["float"]},
+            "config": plan.config,
+            "bits": plan.bits,
+            "chip": plan.chip,
+            "encoder": plan.encoder,
+            "dataset": made.notes["train"]["dataset"]["source"],
+            "network_sha256": made.network.sha256(),
+            "quantize": made.notes["quantize"],
+            "seconds": round(time.perf_counter() - begin, 3),
+            "busy_seconds": scores["busy_seconds"],
+            "stages": {
+                name: {"seconds": round(seconds, 3), "reused": name in stages.reused}
+                for name, seconds in stages.seconds.items()
+            },
+            "files": {
+                "network": "network.safetensors",
+                "image": "image",
+                "stimulus": "stimulus.npz",
+                "report": "report.html",
+            },
+        }
+
+    filing = Filing(
+        folder=plan.folder,
+        image=plan.folder / "image",
+        network=plan.folder / "network.safetensors",
+        page=True,
     )
-    with stages.timed("compare"):
-        result = compare(
-            network,
-            stimulus,
-            plan.backends,
-            opener,
-            progress=progress,
-            keep=run.head["keep"],
-            record=run.add,
-        )
-    evidence = None
-    if result.first:
-        tell("first difference: looking for a minimal stimulus ...")
-        evidence = keep_evidence(
-            network,
-            stimulus,
-            result.first,
-            opener,
-            folder / "difference",
-            image=folder / "image",
-            network_file=folder / "network.safetensors",
-        )
-    known = result.to_dict()
-    summary = run.finish(
-        result,
-        accuracy=known["accuracy"] | {"float": made.notes["encode"]["float"]},
-        config=plan.config,
-        bits=plan.bits,
-        chip=plan.chip,
-        encoder=plan.encoder,
-        dataset=made.notes["train"]["dataset"]["source"],
-        network_sha256=network.sha256(),
-        quantize=made.notes["quantize"],
-        evidence=str(evidence) if evidence else None,
-        seconds=round(time.perf_counter() - begin, 3),
-        busy_seconds=known["busy_seconds"],
-        stages={
-            name: {"seconds": round(s, 3), "reused": name in stages.reused}
-            for name, s in stages.seconds.items()
-        },
-        files={
-            "network": "network.safetensors",
-            "image": "image",
-            "stimulus": "stimulus.npz",
-            "report": "report.html",
-        },
-    )
-    write_report(run, summary)
-    return Outcome(result, evidence, summary)
+    return comparison.file(filing, tell=tell, started=started, progress=progress, about=about)

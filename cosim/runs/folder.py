@@ -1,10 +1,12 @@
-"""The folder of a run: what a comparison leaves for ``spikeloop report``, and what ``--resume`` goes on with.
+"""The folder of a run: read by ``spikeloop report``, and by ``--resume``, which goes on with it.
 
-    journal.jsonl   first what the run is of, then a line for each chunk of samples (cosim/compare/chunk.py), each on disk before the next
+    journal.jsonl   what the run is of, then a line for each chunk of samples, each on disk before
+                    the next
     summary.json    the verdict without times: the same bytes whether the run was broken off or not
     report.html     the page of spikeloop report
 
-A run that is killed loses the chunks under way; one that is interrupted leaves the verdict so far, with ``complete`` false.
+A run that is killed loses the chunks under way. One that is interrupted leaves the verdict so far,
+with ``complete`` false.
 """
 
 import hashlib
@@ -17,65 +19,76 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.compare.chunk import Chunk, pack_arrays
+from spikeloop.cosim.compare.compare import Case, Log
 from spikeloop.cosim.compare.result import Result
 from spikeloop.cosim.runs.journal import Journal
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.cost.figures import figures
 from spikeloop.pysim.image.image import Bundle
-from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.traces import npz
-from spikeloop.pysim.traces.expected import Expected
-from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["KEPT", "Run", "cores"]
 
 FORMAT, VERSION = "spikeloop run", 2
-KEPT = 4  # samples kept for the report unless others are asked for
+KEPT = 4
+"""Samples kept for the report unless others are asked for."""
+
 JOURNAL, SUMMARY, REPORT = "journal.jsonl", "summary.json", "report.html"
 PARAMETERS: npz.Members = {"v_th/": np.int64, "fire/": np.bool_}
 """Arrays of the head of a journal, by population."""
 
 
-class Run:
-    """``chunks`` found so far, in order from sample 0; ``head`` says what the run is of."""
+class Run(Log):
+    """The log of a comparison, on disk. ``chunks`` are in order from sample 0."""
 
     def __init__(self, folder: Path, journal: Journal) -> None:
+        chunks = [Chunk.from_line(line) for line in journal.lines]
+        super().__init__(journal.head.get("keep", ()), chunks)
         self.folder, self.journal = folder, journal
-        self.chunks = [Chunk.from_line(line) for line in journal.lines]
-        stops = [0, *(chunk.stop for chunk in self.chunks)]
-        if any(chunk.start != stop for chunk, stop in zip(self.chunks, stops, strict=False)):
+        stops = [0, *(chunk.stop for chunk in chunks)]
+        if any(chunk.start != stop for chunk, stop in zip(chunks, stops, strict=False)):
             raise InputError(
-                f"samples of journal {str(journal.path)!r} must follow each other, not leave gaps: run it again"
+                f"samples of journal {str(journal.path)!r} must follow each other, "
+                "not leave gaps: run it again"
             )
 
     @property
     def head(self) -> dict[str, Any]:
+        """What the run is of (JSON): network, chip, stimulus, backends, ..."""
         return self.journal.head
 
     @classmethod
     def open(
         cls,
         folder: Path,
-        network: Network,
+        case: Case,
         bundle: Bundle,
-        stimulus: Stimulus,
         names: Sequence[str],
         *,
-        membranes: bool = True,
-        expected: Expected | None = None,
         keep: Sequence[int] = (),
         resume: bool = False,
     ) -> "Run":
-        """A run into ``folder``; nothing is written before the first chunk. ``resume``: go on with the one there, InputError if it is of
-        another network, image, stimulus, ... ``keep``: samples whose traces are kept for the report."""
-        result = figures(bundle)
+        """A run of ``case`` into ``folder``; nothing is written before the first chunk.
+
+        keep:   samples whose traces are kept for the report
+        resume: go on with the run in ``folder``; InputError if it is of another network, image,
+                stimulus, ...
+        """
+        measures = figures(bundle)
+        network, stimulus, expected = case.network, case.stimulus, case.expected
+        parameters = {
+            f"{kind}/{p.name}": array
+            for p in network.populations
+            for kind, array in (("v_th", p.v_th), ("fire", p.fire))
+        }
         head = {
             "format": FORMAT,
             "version": VERSION,
             "backends": list(names),
             "samples": stimulus.samples,
-            "membranes": membranes,
+            "membranes": case.membranes,
             "keep": list(keep),
             "sha256": network.sha256(),
             "chip": bundle.chip.to_dict(),
@@ -91,21 +104,11 @@ class Run:
                 "populations": [[p.name, p.size, p.start] for p in network.order()],
             },
             "cores": cores(bundle),
-            "figures": result.to_dict() | {"text": result.text()},
-            "arrays": pack_arrays(
-                {
-                    f"{kind}/{p.name}": a
-                    for p in network.populations
-                    for kind, a in (("v_th", p.v_th), ("fire", p.fire))
-                }
-            ),
+            "figures": measures.to_dict() | {"text": measures.text()},
+            "arrays": pack_arrays(parameters),
         }
-        journal = (
-            Journal.open(folder / JOURNAL, head, "run")
-            if resume
-            else Journal(folder / JOURNAL, head)
-        )
-        return cls(folder, journal)
+        path = folder / JOURNAL
+        return cls(folder, Journal.open(path, head, "run") if resume else Journal(path, head))
 
     @classmethod
     def load(cls, folder: Path) -> tuple["Run", dict[str, Any]]:
@@ -113,11 +116,13 @@ class Run:
         journal = Journal.read(folder / JOURNAL)
         if journal is None or not journal.lines:
             raise InputError(
-                f"run {str(folder)!r} must be a folder that spikeloop compare or sim wrote, with {JOURNAL}, not without"
+                f"run {str(folder)!r} must be a folder that spikeloop compare or sim wrote, "
+                f"with {JOURNAL}, not without"
             )
         if journal.head.get("format") != FORMAT or journal.head.get("version") != VERSION:
             raise InputError(
-                f"journal of run {str(folder)!r} must be of a {FORMAT}, version {VERSION}, not of another kind: run it again"
+                f"journal of run {str(folder)!r} must be of a {FORMAT}, version {VERSION}, "
+                "not of another kind: run it again"
             )
         try:
             summary = json.loads((folder / SUMMARY).read_bytes())
@@ -125,8 +130,8 @@ class Run:
                 raise ValueError
         except (OSError, ValueError):
             raise InputError(
-                f"run {str(folder)!r} must be ended, with its {SUMMARY}, not broken off: go on with it by "
-                "spikeloop compare --resume"
+                f"run {str(folder)!r} must be ended, with its {SUMMARY}, not broken off: "
+                "go on with it by spikeloop compare --resume"
             ) from None
         return cls(folder, journal), summary
 
@@ -136,10 +141,10 @@ class Run:
             for name in (SUMMARY, REPORT):
                 (self.folder / name).unlink(missing_ok=True)
         self.journal.append(chunk.to_line())
-        self.chunks.append(chunk)
+        super().add(chunk)
 
     def finish(self, result: Result, **more: Any) -> dict[str, Any]:
-        """Write the summary: the facts of ``result`` and whatever else is given."""
+        """Write the summary, the facts of ``result`` and of ``more``, and return it."""
         summary = result.facts() | {
             "complete": result.samples == self.head["samples"],
             "samples_of": self.head["samples"],
@@ -150,29 +155,26 @@ class Run:
 
 
 def cores(bundle: Bundle) -> list[dict[str, Any]]:
-    """What each core (or part, which takes turns) holds: its number, its use, and its populations.
+    """What each core holds, or each part that takes turns (JSON).
 
-    ``holds``: of each population [neurons, columns, axons that reach them].
+    Its number, its use, and by population [neurons, columns, axons that reach them].
     """
-    found = []
-    for n, image in bundle.images.items():
-        place = image.placement
-        holds = {
-            p.name: [p.size, place.columns_of(p) * place.extension, p.reach]
-            for p in place.populations
-        }
-        found.append({"core": n, **asdict(place.use), "holds": holds})
-    return found
+    return [_core(n, image.placement) for n, image in bundle.images.items()]
+
+
+def _core(n: int, place: Placement) -> dict[str, Any]:
+    holds = {
+        p.name: [p.size, place.columns_of(p) * place.extension, p.reach] for p in place.populations
+    }
+    return {"core": n, **asdict(place.use), "holds": holds}
 
 
 def _sha256(arrays: dict[str, np.ndarray], labels: np.ndarray | None) -> str:
+    named = sorted(arrays.items())
+    if labels is not None:
+        named.append(("labels", labels))
     digest = hashlib.sha256()
-    for name, array in [
-        *sorted(arrays.items()),
-        *([("labels", labels)] if labels is not None else []),
-    ]:
-        digest.update(
-            repr((name, array.shape, array.dtype.str)).encode()
-            + np.ascontiguousarray(array).tobytes()
-        )
+    for name, array in named:
+        digest.update(repr((name, array.shape, array.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -19,11 +19,10 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from spikeloop.cosim.backends import check_names, open_backend
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.backends import check_names
 from spikeloop.cosim.compare.result import CHIPS
 from spikeloop.cosim.flow.pretrained import Net, kept, load
-from spikeloop.cosim.runs.folder import Run
+from spikeloop.cosim.flow.verify import Comparison, Filing
 from spikeloop.cosim.studies.figures import LINES, figure, svg
 from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.pysim.bundle.program import compile_program
@@ -69,7 +68,11 @@ def run(
             net = load(net.name, train(net, data, folder / "nets"))
         with bar(net.name) as (start, advance):
             start(samples)
-            rows.append(row(net, images, samples, backends, folder, chip=target, progress=advance))
+            rows.append(
+                row(
+                    net, images, samples, backends, folder, chip=target, tell=tell, progress=advance
+                )
+            )
         write_page(rows, folder / "zoo.html")
     return rows
 
@@ -140,6 +143,7 @@ def row(
     folder: Path,
     *,
     chip: str = CHIP,
+    tell: Callable[[str], None] = lambda text: None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Run the first ``samples`` test images through the backends ``names``, comparing everything, and say what that was; JSON.
@@ -150,30 +154,15 @@ def row(
     network, stimulus = net.network, net.stimulus(data, samples)
     target = chip_for(network, chip)
     bundle = compile_program(network, target)
-    run = Run.open(
-        folder / f"{net.name}-{network.sha256()[:8]}-{names[-1]}-{samples}",
-        network,
-        bundle,
-        stimulus,
-        names,
-        resume=True,
+    where = folder / f"{net.name}-{network.sha256()[:8]}-{names[-1]}-{samples}"
+    comparison = Comparison(network, bundle, stimulus, names)
+    verdict = comparison.file(
+        Filing(folder=where, keep=(), resume=True), tell=tell, progress=progress
     )
-    if progress and run.chunks:
-        progress(run.chunks[-1].stop)
-    result = compare(
-        network,
-        stimulus,
-        names,
-        lambda name: open_backend(name, network, bundle),
-        progress=progress,
-        done=run.chunks,
-        record=run.add,
-        holders=bundle.holders(),
-    )
-    run.finish(result)
+    result, chunks = verdict.result, verdict.run.chunks
     cycles, sops = result.cycles_measured or result.cycles_predicted or 0, result.sops or 0
     rates = {
-        p.name: float(sum(chunk.neurons[p.name].sum() for chunk in run.chunks))
+        p.name: float(sum(chunk.neurons[p.name].sum() for chunk in chunks))
         / (samples * network.steps * p.size)
         for p in network.order()
     }

@@ -7,7 +7,7 @@ import pytest
 
 from spikeloop.cosim.backend import Link, LinkBackend
 from spikeloop.cosim.backends import BACKENDS, check_names, open_backend
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.pysim.bundle.open import load_bundle, map_network
 from spikeloop.pysim.bundle.program import Program
 from spikeloop.pysim.chip.params import PRESETS, preset
@@ -64,7 +64,7 @@ def test_parts_without_inputs_are_legal(
         assert isinstance(bundle, Program) and any(not part.lines for part in bundle.parts)
     names = ["golden", "pysim", "verilator", "icarus"]
     result = compare(
-        network, stimulus, names, lambda name: open_backend(name, network, bundle), workers=1
+        Case(network, stimulus), names, lambda name: open_backend(name, network, bundle), workers=1
     )
     assert result.failures() == []
     assert (result.samples, result.different) == (3, 0)
@@ -85,7 +85,7 @@ def test_all_doors_of_the_rtl_open_on_the_same_chip(small: Small, tmp_path: Path
         return open_backend(name, small.network, small.image)
 
     names = ["golden", "pysim", "verilator", "board", *(["icarus"] if ICARUS else [])]
-    result = compare(small.network, small.stimulus, names, opener, workers=1)
+    result = compare(Case(small.network, small.stimulus), names, opener, workers=1)
     assert result.failures() == []
     assert result.different == 0
     assert result.cycles_measured == result.cycles_predicted
@@ -143,8 +143,7 @@ def test_images_of_one_network_differ_by_chip(small: Small) -> None:
     other = pack(small.network, chip=preset("default"))
     assert other.network.sha256 == small.image.network.sha256
     result = compare(
-        small.network,
-        small.stimulus,
+        Case(small.network, small.stimulus),
         ["tiny", "default"],
         lambda name: open_backend("pysim", small.network, small.image if name == "tiny" else other),
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.compare.result import Result
 from spikeloop.cosim.verilator.build import Options
 from spikeloop.golden.data.datasets import Dataset, load_mnist
@@ -92,8 +92,7 @@ def compare_on_rtl(network: Network, images: np.ndarray) -> Result:
     bundle = compile_program(network, CHIP)
     options = {"verilator": {"options": Options(optimise=False)}}
     result = compare(
-        network,
-        stimulus,
+        Case(network, stimulus),
         ["golden", "pysim", "verilator"],
         lambda name: open_backend(name, network, bundle, **options.get(name, {})),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.flow.pretrained import write_pretrained
 from spikeloop.cosim.verilator.parts import PingPong
 from spikeloop.golden.data.datasets import load_mnist
@@ -34,7 +34,9 @@ def test_every_spike_and_membrane(chip: str, cores: int, samples: int, tmp_path:
     program = compile_program(network, preset(chip))
     assert isinstance(program, Program) and len(program.parts) == cores
     names = ["golden", "pysim", "verilator"]
-    result = compare(network, stimulus, names, lambda name: open_backend(name, network, program))
+    result = compare(
+        Case(network, stimulus), names, lambda name: open_backend(name, network, program)
+    )
     print(
         f"{chip}: {result.neuron_ticks:,} neuron-ticks compared in each of "
         f"{len(result.pairs)} pairs, {result.different} different; "
@@ -54,8 +56,7 @@ def test_every_layer_on_the_chip() -> None:
     assert isinstance(program, Program) and len(program.parts) == 283
     stimulus = Stimulus.pack(scatter_gather_whole.encode(net, images[:samples]))
     result = compare(
-        network,
-        stimulus,
+        Case(network, stimulus),
         ["golden", "pysim", "verilator"],
         lambda name: open_backend(name, network, program),
     )

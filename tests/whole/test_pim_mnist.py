@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.flow.pretrained import write_pretrained
 from spikeloop.cosim.macros.pim import PimModel
 from spikeloop.golden.reference import pim as golden
@@ -42,8 +42,7 @@ def test_every_current_spike_and_membrane(net) -> None:
     network, stimulus = net
     bundle = compile_program(network, CHIP)
     result = compare(
-        network,
-        stimulus,
+        Case(network, stimulus),
         ["golden", "pysim", "verilator"],
         workers=1,
         opener=lambda name: open_backend(name, network, bundle),

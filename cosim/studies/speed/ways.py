@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.verilator.build import Options, build, default_compiler
 from spikeloop.cosim.verilator.chip import Verilated
 from spikeloop.pysim.chip.params import PRESETS, Chip
@@ -107,10 +107,13 @@ def run(*, seconds: float = 3.0, tell: Callable[[str], None] = print) -> dict[st
             tell(f"{way.name} ...")
             _, trace = way.call(min(4, way.samples))
             same = reference if way.samples >= 4 else _first(reference, way.samples)
-            if trace is not None and (found := diff(network, same, trace)).different:
-                raise InputError(
-                    f"trace of {way.name} must equal pysim's before it is timed, not differ: {found.first}"
-                )
+            if trace is not None:
+                pair = diff(network, Side("pysim", same), Side(way.name, trace))
+                if pair.different:
+                    raise InputError(
+                        f"trace of {way.name} must equal pysim's before it is timed, "
+                        f"not differ: {pair.first}"
+                    )
             taken, _ = way.call(min(16, way.samples))
             probed = min(16, way.samples)
             way.samples = min(

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.macros.pim import build_pim
 from spikeloop.cosim.verilator import chip as native
 from spikeloop.cosim.verilator.build import Options, build
@@ -202,7 +202,9 @@ def differences(
             model.write(MemoryMap(chip).registers["dense"].address, dense)
             expected = case.core.run(case.stimulus, dense=True) if dense else case.trace
             pair = diff(
-                case.network, expected, model.run(case.image, case.stimulus), ("pysim", "RTL")
+                case.network,
+                Side("pysim", expected),
+                Side("RTL", model.run(case.image, case.stimulus)),
             )
             if pair.first:
                 yield f"network {i}{', dense' if dense else ''}, {pair.first}"
@@ -228,7 +230,9 @@ def _banks(model: ChipModel, cases: list[Case]) -> Iterator[str]:
         coming = cases[(i + 1) % len(cases)].image
         model.feed(coming, 1 - bank)
         pair = diff(
-            case.network, case.trace, model.run(case.image, case.stimulus), ("pysim", "RTL")
+            case.network,
+            Side("pysim", case.trace),
+            Side("RTL", model.run(case.image, case.stimulus)),
         )
         if pair.first:
             yield f"network {i}, bank {bank} while the other is loaded, {pair.first}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.verilator.mesh import MeshChipModel
 from spikeloop.pysim.bundle.mesh import MeshImage, map_mesh
 from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
@@ -167,9 +167,8 @@ def differences(
             fabric_stalls += sum(int(trace.counters["stalls"].sum()) for trace in traces)
             pair = diff(
                 case.network,
-                case.image.gather(expected),
-                case.image.gather(traces),
-                ("pysim", "RTL"),
+                Side("pysim", case.image.gather(expected)),
+                Side("RTL", case.image.gather(traces)),
             )
             if pair.first:
                 yield f"network {i}{', some cores dense' if slow else ''}, {pair.first}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spikeloop.cosim.backend import LinkBackend
-from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.image.pack import pack
@@ -111,11 +111,13 @@ def differences(
         image = pack(network, chip=chip)
         want = Core(image, "numpy").run(stimulus)
         if i == 0:
-            pair = diff(network, want, LinkBackend(model, image).run(stimulus), ("pysim", "RTL"))
+            pair = diff(
+                network, Side("pysim", want), Side("RTL", LinkBackend(model, image).run(stimulus))
+            )
             if pair.first:
                 yield f"network {i}, over the link, {pair.first}"
         else:
             model.fill(image)
-        pair = diff(network, want, model.run(image, stimulus), ("pysim", "RTL"))
+        pair = diff(network, Side("pysim", want), Side("RTL", model.run(image, stimulus)))
         if pair.first:
             yield f"network {i}, {pair.first}"

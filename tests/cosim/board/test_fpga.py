@@ -13,7 +13,7 @@ from spikeloop.cosim.board.link import Board
 from spikeloop.cosim.board.session import Session
 from spikeloop.cosim.board.virtual import BoardModel, Wire
 from spikeloop.cosim.cli import main
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.pack import pack
@@ -82,7 +82,7 @@ def test_the_netlist_after_synthesis_is_the_golden_on_real_images() -> None:
             else open_backend(name, network, image)
         )
 
-    result = compare(network, stimulus, ["golden", "pysim", "board"], opener)
+    result = compare(Case(network, stimulus), ["golden", "pysim", "board"], opener)
     assert result.failures() == []
     assert result.pairs[1].neuron_ticks == 60 * 4 * 10
     assert result.cycles_measured == result.cycles_predicted

@@ -23,7 +23,7 @@ from spikeloop.cosim.board.session import (
 )
 from spikeloop.cosim.board.virtual import BoardModel, Wire, serve
 from spikeloop.cosim.cli import main
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.pysim.chip import frames
 from spikeloop.pysim.chip.frames import BATCH, HELLO, NAK, REPLY, Command, open_frame, seal
 from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
@@ -90,7 +90,7 @@ def test_a_board_passes_the_comparison_of_the_others(small: Small, divisor: int 
             else open_backend(name, small.network, small.image)
         )
 
-    result = compare(small.network, small.stimulus, ["golden", "pysim", "board"], opener)
+    result = compare(Case(small.network, small.stimulus), ["golden", "pysim", "board"], opener)
     assert result.failures() == []
     assert result.pairs[1].neuron_ticks == 360 and result.pairs[1].counter_values == 8 * 36
     assert result.cycles_measured == result.cycles_predicted

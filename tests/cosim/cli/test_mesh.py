@@ -11,8 +11,8 @@ import pytest
 from spikeloop.cosim import backends
 from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import compare
-from spikeloop.cosim.compare.shrink import keep_evidence
+from spikeloop.cosim.compare.compare import Case, compare
+from spikeloop.cosim.flow.evidence import keep_evidence
 from spikeloop.cosim.verilator.mesh import MeshChipModel
 from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.open import load_bundle
@@ -206,7 +206,7 @@ def test_every_backend_and_a_seeded_bit(
         )
 
     names = ["golden", "pysim", "verilator", *(["icarus"] if ICARUS else [])]
-    result = compare(network, stimulus, names, opener, workers=1, holders=bundle.holders())
+    result = compare(Case(network, stimulus, holders=bundle.holders()), names, opener, workers=1)
     assert result.failures() == [] and result.cycles_measured == result.cycles_predicted
     assert all(pair.neuron_ticks == 6 * 5 * 12 for pair in result.pairs)
 
@@ -220,7 +220,10 @@ def test_every_backend_and_a_seeded_bit(
 
     monkeypatch.setattr(MeshChipModel, "fill_mesh", spoilt)
     result = compare(
-        network, stimulus, ["golden", "verilator"], opener, workers=1, holders=bundle.holders()
+        Case(network, stimulus, holders=bundle.holders()),
+        ["golden", "verilator"],
+        opener,
+        workers=1,
     )
     assert (
         result.first is not None
@@ -228,14 +231,12 @@ def test_every_backend_and_a_seeded_bit(
         and result.first.neuron in bundle.cores[1].neurons["hidden1"]
     )
     evidence = keep_evidence(
-        network,
-        stimulus,
+        Case(network, stimulus, holders=bundle.holders()),
         result.first,
         opener,
         tmp_path,
         image=mapped,
-        network_file=folder / "network.safetensors",
-        holders=bundle.holders(),
+        network=folder / "network.safetensors",
     )
     assert evidence.minimal is not None and evidence.minimal.difference.core == 1
     assert evidence.waves is not None and b" count_spikes_out " in evidence.waves.read_bytes()

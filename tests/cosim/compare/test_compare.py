@@ -9,8 +9,9 @@ import pytest
 from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.backends import Golden, Pysim
 from spikeloop.cosim.compare.chunk import decisions
-from spikeloop.cosim.compare.compare import compare
-from spikeloop.cosim.compare.diff import Difference, diff
+from spikeloop.cosim.compare.compare import Case, compare
+from spikeloop.cosim.compare.diff import Side, diff
+from spikeloop.cosim.compare.pair import Difference
 from spikeloop.pysim.chip.memory_map import COUNTERS
 from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.errors import InputError
@@ -55,13 +56,8 @@ def run_pair(small: Small, edit: Callable[[Trace, int], None], **options: object
         "planted": lambda: Planted(Pysim(small.image), edit),
     }
     names = options.pop("names", ("pysim", "planted"))
-    return compare(
-        small.network,
-        small.stimulus,
-        names,
-        lambda name: openers[name](),
-        **{"workers": 1, **options},
-    )
+    case = Case(small.network, small.stimulus, membranes=options.pop("membranes", True))
+    return compare(case, names, lambda name: openers[name](), **{"workers": 1, **options})
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +173,7 @@ def test_golden_saturations_stand_at_the_ticks_of_the_chip(small: Small) -> None
     a, b = Golden(network).run(small.stimulus), Pysim(image).run(small.stimulus)
     assert a.counters["saturations"][:, 0].sum() == 0
     assert a.counters["saturations"][:, 1:].sum() > 0
-    pair = diff(network, a, b)
+    pair = diff(network, Side("golden", a), Side("pysim", b))
     assert pair.different == 0
     assert set(pair.counters_different) == {"saturations", "spikes_out"}
 
@@ -263,7 +259,7 @@ def test_spikes_alone(small: Small) -> None:
 
 def test_a_silent_population_fails(small: Small) -> None:
     network = small_network("quiet", v_th=1 << 20)
-    result = compare(network, small.stimulus, ["a", "b"], lambda name: Golden(network))
+    result = compare(Case(network, small.stimulus), ["a", "b"], lambda name: Golden(network))
     assert result.different == 0
     assert result.silent == ["hidden1", "output"]
     assert not result.equal
@@ -277,7 +273,7 @@ def test_a_population_that_may_not_fire_may_be_silent(small: Small) -> None:
     hidden = small.network.populations[0]
     output = replace(small.network.populations[1], fire=np.zeros(3, bool))
     network = replace(small.network, populations=(hidden, output), readout="membrane")
-    assert compare(network, small.stimulus, ["a", "b"], lambda name: Golden(network)).equal
+    assert compare(Case(network, small.stimulus), ["a", "b"], lambda name: Golden(network)).equal
 
 
 def test_dropped_events_fail(small: Small) -> None:
@@ -308,8 +304,7 @@ def test_too_few_backends(small: Small, names: tuple[str, ...], message: str) ->
 def test_no_samples(small: Small) -> None:
     with pytest.raises(InputError, match=r"samples to compare must be at least 1, not 0"):
         compare(
-            small.network,
-            small.stimulus.take(slice(0)),
+            Case(small.network, small.stimulus.take(slice(0))),
             ["a", "b"],
             lambda name: Golden(small.network),
         )
@@ -387,6 +382,6 @@ def test_a_network_of_many_samples_stays_in_chunks(small: Small) -> None:
 
     network: Network = small.network
     many = small.stimulus.take(np.resize(np.arange(6), 1100))
-    result = compare(network, many, ["a", "b"], lambda name: Counting(network), workers=2)
+    result = compare(Case(network, many), ["a", "b"], lambda name: Counting(network), workers=2)
     assert result.neuron_ticks == 1100 * 5 * 12
     assert max(sizes) <= 250

@@ -1,15 +1,14 @@
 """Minimal stimuli: a difference is shown again by one sample, few steps, few spikes."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.backends import Golden
-from spikeloop.cosim.compare.compare import compare
-from spikeloop.cosim.compare.shrink import keep_evidence, minimise
+from spikeloop.cosim.compare.compare import Case, compare
+from spikeloop.cosim.compare.shrink import minimise
 from spikeloop.pysim.network.elements import Edge
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -50,13 +49,12 @@ class Sticky(Backend):
 def test_one_wrong_weight_needs_a_spike_or_two(small: Small, source: int, target: int) -> None:
     wrong = broken(small.network, source, target)
     result = compare(
-        small.network,
-        small.stimulus,
+        Case(small.network, small.stimulus),
         ["right", "wrong"],
         lambda name: Golden(small.network if name == "right" else wrong),
     )
     with Golden(small.network) as right, Golden(wrong) as other:
-        minimal = minimise(small.network, small.stimulus, (right, other), result.first)
+        minimal = minimise(Case(small.network, small.stimulus), (right, other), result.first)
         assert minimal.stimulus.samples == 1
         assert minimal.history == 0
         assert (
@@ -72,14 +70,13 @@ def test_one_wrong_weight_needs_a_spike_or_two(small: Small, source: int, target
 def test_state_that_outlives_clear_keeps_its_history(small: Small) -> None:
     with Golden(small.network) as right, Sticky(small.network) as sticky:
         result = compare(
-            small.network,
-            small.stimulus,
+            Case(small.network, small.stimulus),
             ["right", "sticky"],
             lambda name: right if name == "right" else sticky,
             workers=1,
             chunk=6,
         )
-        minimal = minimise(small.network, small.stimulus, (right, sticky), result.first)
+        minimal = minimise(Case(small.network, small.stimulus), (right, sticky), result.first)
     assert minimal.history == 2
     assert minimal.stimulus.samples == 3
     assert minimal.spikes == 0  # the membrane is wrong without any input
@@ -88,13 +85,12 @@ def test_state_that_outlives_clear_keeps_its_history(small: Small) -> None:
 def test_a_difference_that_does_not_come_again(small: Small) -> None:
     wrong = broken(small.network, 0, 0)
     result = compare(
-        small.network,
-        small.stimulus,
+        Case(small.network, small.stimulus),
         ["right", "wrong"],
         lambda name: Golden(small.network if name == "right" else wrong),
     )
     with Golden(small.network) as one, Golden(small.network) as other:
-        assert minimise(small.network, small.stimulus, (one, other), result.first) is None
+        assert minimise(Case(small.network, small.stimulus), (one, other), result.first) is None
 
 
 def test_the_search_is_bounded(small: Small) -> None:
@@ -107,45 +103,13 @@ def test_the_search_is_bounded(small: Small) -> None:
             return super().run(stimulus, membranes=membranes)
 
     result = compare(
-        small.network,
-        small.stimulus,
+        Case(small.network, small.stimulus),
         ["right", "wrong"],
         lambda name: Golden(small.network if name == "right" else wrong),
     )
     with Golden(small.network) as right, Counting(wrong) as other:
-        minimal = minimise(small.network, small.stimulus, (right, other), result.first, runs=3)
+        minimal = minimise(
+            Case(small.network, small.stimulus), (right, other), result.first, runs=3
+        )
     assert runs <= 3
     assert minimal is not None
-
-
-def test_evidence_is_left_and_told(small: Small, tmp_path: Path) -> None:
-    wrong = broken(small.network, 5, 3)
-
-    class Waving(Golden):
-        def waves(self, stimulus: Stimulus, path: Path) -> Path | None:
-            path.with_suffix(".vcd").write_text(f"{stimulus.samples}")
-            return path.with_suffix(".vcd")
-
-    def opener(name: str) -> Backend:
-        return Golden(small.network) if name == "golden" else Waving(wrong)
-
-    result = compare(small.network, small.stimulus, ["golden", "verilator"], opener)
-    evidence = keep_evidence(
-        small.network,
-        small.stimulus,
-        result.first,
-        opener,
-        tmp_path,
-        image=Path("my image"),
-        network_file=Path("n.safetensors"),
-    )
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["difference.npz", "difference.vcd"]
-    again = Stimulus.load(evidence.stimulus)
-    assert compare(small.network, again, ["golden", "verilator"], opener).different > 0
-    text = str(evidence)
-    assert f"first difference: {result.first}" in text
-    assert "hidden1, neuron 3" in text
-    assert (
-        f"spikeloop compare 'my image' --network n.safetensors --stimulus {tmp_path}/difference.npz --backends golden,verilator"
-        in text
-    )

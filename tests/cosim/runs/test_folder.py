@@ -175,8 +175,8 @@ def test_a_run_with_differences_cut_anywhere(
         (("--no-membranes",), "must be of this run (membranes False"),
         (("--backends", "pysim,golden"), "must be of this run (backends ['pysim', 'golden']"),
         (("--backends", "golden,replay:session.bin"), "must not record or replay"),
-        (("--keep", "1,6"), "must be numbers in 0..5 such as 0,3, not '1,6'"),
-        (("--keep", "one"), "must be numbers in 0..5"),
+        (("--keep", "1,6"), "samples to keep must be in 0..5, not 6"),
+        (("--keep", "one"), "samples to keep must be numbers such as 0,3, not 'one'"),
     ],
 )
 def test_only_the_same_run_is_gone_on_with(

@@ -12,10 +12,12 @@ import pytest
 
 from spikeloop.cosim import backends
 from spikeloop.cosim.flow.pretrained import FOLDER, kept, load
-from spikeloop.cosim.studies import zoo as module
+from spikeloop.cosim.runs.folder import Run
 from spikeloop.cosim.studies.zoo import chip_for, row, train, write_page
 from spikeloop.golden.data.datasets import load_mnist
+from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 from tests.cosim.cli.test_app import refused, spikeloop
 
@@ -109,14 +111,8 @@ def test_a_zoo_and_one_that_was_killed(
     assert len(lines) == 3  # the head, a chunk for each of two workers
     journal.write_bytes(b"".join(lines[:2]) + lines[2][:40])  # killed while the second was written
     ran: list[int] = []
-    whole = module.compare
-    monkeypatch.setattr(
-        module,
-        "compare",
-        lambda *given, record, **more: whole(
-            *given, record=lambda chunk: (ran.append(chunk.start), record(chunk)), **more
-        ),
-    )
+    add = Run.add
+    monkeypatch.setattr(Run, "add", lambda run, chunk: (ran.append(chunk.start), add(run, chunk)))
     assert zoo(capfd, tmp_path)[1]["rows"] == [r] and ran == [3]
     assert zoo(capfd, tmp_path)[1]["rows"] == [r] and ran == [3]
 
@@ -140,6 +136,10 @@ def test_a_difference_is_1(
         and "pim-mnist: golden against pysim" in err
     ), err
     assert 'class="bad">2<' in (tmp_path / "zoo.html").read_text()
+    (folder,) = tmp_path.glob("pim-mnist-*")
+    assert Stimulus.load(folder / "difference.npz").samples == 1
+    assert f"again: spikeloop compare {folder / 'image'}" in err
+    load_bundle(folder / "image")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.verilator.mesh import MeshChipModel, VerilatedMesh
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.golden.data.encoders import Encoder
@@ -91,9 +91,8 @@ def test_banks_at_rest_are_loaded_while_the_mesh_ticks(seed: int) -> None:
             assert list(core_differences(case.traces, traces)) == []
             pair = diff(
                 case.network,
-                case.image.gather(case.traces),
-                case.image.gather(traces),
-                ("pysim", "RTL"),
+                Side("pysim", case.image.gather(case.traces)),
+                Side("RTL", case.image.gather(traces)),
             )
             assert pair.first is None and pair.neuron_ticks > 100
             assert model.feeding < before
@@ -156,7 +155,7 @@ def test_a_trained_net_runs_alike_in_golden_model_and_rtl(
     with VerilatedMesh(image, FAST_BUILD) as mesh:
         got = mesh.run_cores(stimulus)
     assert list(core_differences(expected, got)) == []
-    pair = diff(network, whole, image.gather(got), ("pysim", "RTL"))
+    pair = diff(network, Side("pysim", whole), Side("RTL", image.gather(got)))
     for p in network.populations:
         assert np.array_equal(golden.spikes[p.name], unpack(whole.spikes[p.name], p.size))
         assert np.array_equal(golden.membranes[p.name], whole.membranes[p.name])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.cosim.verilator.parts import PingPong, VerilatedParts
 from spikeloop.pysim.bundle.program import Program, compile_program
@@ -97,8 +97,7 @@ def test_the_command_line_takes_turns_on_two_banks(rng: np.random.Generator) -> 
     program, stim = compile_program(network, BANKED), stimulus(rng, network)
     assert isinstance(program, Program)
     result = compare(
-        network,
-        stim,
+        Case(network, stim),
         ["golden", "pysim", "verilator"],
         lambda name: open_backend(
             name, network, program, **({"options": FAST_BUILD} if name == "verilator" else {})

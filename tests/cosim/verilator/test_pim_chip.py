@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.verilator.chip import ChipModel, Verilated
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.common.errors import InputError
@@ -34,8 +34,7 @@ def test_three_backends_agree(held: bool, columns: int, seed: int) -> None:
     bundle = compile_program(network, CHIP.replace(columns=columns))
     assert isinstance(bundle, Program) == (columns == 96)
     result = compare(
-        network,
-        stimulus,
+        Case(network, stimulus),
         ["golden", "pysim", "verilator"],
         lambda name: open_backend(
             name, network, bundle, **({"options": FAST_BUILD} if name == "verilator" else {})
@@ -70,8 +69,7 @@ def test_a_changed_current_is_found(seed: int) -> None:
     other = replace(network, pim=replace(network.pim, layer=replace(layer, bias=bias)))
     bundle = compile_program(network, CHIP)
     result = compare(
-        network,
-        stimulus,
+        Case(network, stimulus),
         ["golden", "pysim"],
         lambda name: (
             open_backend("golden", other, compile_program(other, CHIP))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.backends import Golden, Pysim
-from spikeloop.cosim.compare.diff import diff
+from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.verilator.parts import Parts
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.bundle.program import Program, compile_program
@@ -65,7 +65,7 @@ def test_chip_model_equals_golden(held: bool, tmp_path: Path) -> None:
     again = load_bundle(image.save(tmp_path / "image"))
     assert again.chip == image.chip and Chip.from_dict(image.chip.to_dict()) == image.chip
     for engine in ("numpy", "numba") if fast.AVAILABLE else ("numpy",):
-        pair = diff(network, want, Core(again, engine).run(stimulus))
+        pair = diff(network, Side("golden", want), Side("pysim", Core(again, engine).run(stimulus)))
         assert (
             not pair.different
             and pair.currents == 7 * 32 * (1 if held else 4)
@@ -82,7 +82,7 @@ def test_parts_take_their_currents(tmp_path: Path) -> None:
     stimulus = pim_stimulus(rng, network, 5)
     with Parts("pysim", program, Pysim) as parts:
         trace = parts.run(stimulus)
-    pair = diff(network, Golden(network).run(stimulus), trace)
+    pair = diff(network, Side("golden", Golden(network).run(stimulus)), Side("parts", trace))
     assert not pair.different and pair.currents == 5 * 32, pair.first
     assert (
         trace.counters["n_adc"].sum()
@@ -131,5 +131,7 @@ def test_a_network_without_pixels_runs_on_a_chip_with_a_macro() -> None:
     plain = replace(network, pim=None)
     stimulus = Stimulus(pim_stimulus(rng, network, 3).spikes)
     assert not diff(
-        plain, Golden(plain).run(stimulus), Core(compile_program(plain, chip)).run(stimulus)
+        plain,
+        Side("golden", Golden(plain).run(stimulus)),
+        Side("pysim", Core(compile_program(plain, chip)).run(stimulus)),
     ).different

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.verilator.build import Options
 from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.data.encoders import Encoder
@@ -243,8 +243,7 @@ def test_it_learns_and_the_rtl_runs_it(network: Network, data: Dataset):
     assert isinstance(program, Program)
     options = {"verilator": {"options": Options(optimise=False)}}
     result = compare(
-        network,
-        Stimulus.pack({"input": spikes[:SAMPLES]}),
+        Case(network, Stimulus.pack({"input": spikes[:SAMPLES]})),
         ["golden", "pysim", "verilator"],
         lambda name: open_backend(name, network, program, **options.get(name, {})),
     )

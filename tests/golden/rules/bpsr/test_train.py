@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.verilator.build import Options
 from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.data.encoders import Encoder
@@ -114,8 +114,7 @@ def sops(network: Network, stimulus: Stimulus) -> tuple[int, Trace]:
     assert isinstance(program, Program)
     options = {"verilator": {"options": Options(optimise=False)}}
     result = compare(
-        network,
-        stimulus,
+        Case(network, stimulus),
         ["golden", "pysim", "verilator"],
         lambda name: open_backend(name, network, program, **options.get(name, {})),
     )

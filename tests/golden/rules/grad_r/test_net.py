@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import compare
+from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.verilator.build import Options
 from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.data.encoders import Encoder
@@ -200,8 +200,7 @@ def check_on_rtl(network: Network, data: Dataset) -> None:
         {"verilator": {"options": Options(optimise=False)}},
     )
     result = compare(
-        network,
-        stimulus,
+        Case(network, stimulus),
         ["golden", "pysim", "verilator"],
         lambda name: open_backend(name, network, bundle, **options.get(name, {})),
     )

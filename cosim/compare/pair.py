@@ -1,0 +1,116 @@
+"""What a comparison of two backends says: counts of what was compared and what differs, the first.
+
+One *neuron-tick* is one logical neuron in one step of one sample, its spike and its membrane
+together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+__all__ = ["Difference", "Holders", "Pair"]
+
+Holders = Mapping[str, np.ndarray]
+"""Core of each neuron, int64 ``[size]`` by population; a population without entry is on core 0."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first value in which a backend departs from the reference.
+
+    tick:  step + start tick of the population
+    field: "current" (of a PIM layer), "spike", "membrane", or the name of a counter
+
+    A counter belongs to a whole tick: ``step``, ``population`` and ``neuron`` are then None, and
+    ``core`` too if there are several.
+    """
+
+    reference: str
+    backend: str
+    sample: int
+    tick: int
+    step: int | None
+    core: int | None
+    population: str | None
+    neuron: int | None
+    field: str
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        where = f"sample {self.sample}, tick {self.tick}"
+        if self.population is not None:
+            where += f" (step {self.step}), core {self.core}"
+            where += f", population {self.population}, neuron {self.neuron}"
+        values = f"{self.expected} in {self.reference}, {self.got} in {self.backend}"
+        return f"{where}: {self.field} is {values}"
+
+    def at(self, holders: Holders) -> "Difference":
+        """The same with the core that holds the neuron; a counter of several cores has no core."""
+        if self.population is None:
+            return replace(self, core=None) if holders else self
+        if self.population not in holders:
+            return self
+        return replace(self, core=int(holders[self.population][self.neuron]))
+
+
+SUMS = (
+    "neuron_ticks",
+    "neuron_ticks_different",
+    "spikes_different",
+    "membranes_different",
+    "currents",
+    "currents_different",
+    "counter_values",
+)
+
+
+@dataclass
+class Pair:
+    """Two backends compared: how much was compared, what differs, the first difference."""
+
+    reference: str
+    backend: str
+    neuron_ticks: int = 0
+    neuron_ticks_different: int = 0
+    spikes_different: int = 0
+    membranes_different: int = 0
+    membranes_compared: bool = True
+    currents: int = 0
+    currents_different: int = 0
+    counter_values: int = 0
+    counters_different: dict[str, int] = field(default_factory=dict)
+    first: Difference | None = None
+
+    @property
+    def different(self) -> int:
+        """Neuron-ticks, currents and counter values that differ."""
+        counters = sum(self.counters_different.values())
+        return self.neuron_ticks_different + self.currents_different + counters
+
+    def add(self, other: "Pair") -> None:
+        """Add the comparison of another chunk of samples of the same two backends."""
+        for key in SUMS:
+            setattr(self, key, getattr(self, key) + getattr(other, key))
+        for name, count in other.counters_different.items():
+            self.counters_different[name] = self.counters_different.get(name, 0) + count
+        if other.first and (self.first is None or other.first.sample < self.first.sample):
+            self.first = other.first
+        self.membranes_compared &= other.membranes_compared
+
+    def __str__(self) -> str:
+        what = "neuron-ticks" if self.membranes_compared else "neuron-ticks (spikes only)"
+        text = _compared(self.neuron_ticks, what, self.neuron_ticks_different)
+        if self.currents:
+            text += "; " + _compared(self.currents, "currents", self.currents_different)
+        if self.counter_values:
+            wrong = {name: count for name, count in self.counters_different.items() if count}
+            text += "; " + _compared(self.counter_values, "counter values", sum(wrong.values()))
+            if wrong:
+                text += f" ({', '.join(f'{name} {count:,}' for name, count in wrong.items())})"
+        return f"{self.reference} against {self.backend}: {text}"
+
+
+def _compared(count: int, what: str, different: int) -> str:
+    return f"{count:,} {what} compared, {different:,} different"

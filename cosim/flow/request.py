@@ -1,0 +1,130 @@
+"""A comparison as ``spikeloop compare`` asks for it: by files."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spikeloop.cosim.backends import check_names
+from spikeloop.cosim.flow.export import beside
+from spikeloop.cosim.flow.verify import Comparison, Filing, Interrupted, Verdict
+from spikeloop.cosim.runs.folder import SUMMARY
+from spikeloop.pysim.bundle.open import load_bundle
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.expected import Expected
+from spikeloop.pysim.traces.stimulus import Stimulus
+
+__all__ = ["Request"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The arguments of ``spikeloop compare``; further fields: :class:`Comparison`, :class:`Filing`.
+
+    image:     folder of the bundle
+    stimulus, network: files; None: those in the image folder or beside it
+    expected:  file of expected spikes
+    samples:   only the first so many; None: all
+    keep:      samples that the page draws, such as [0, 17]; None: the first four
+    folder:    of the run
+    scheduler: address of a dask cluster that does the work
+    """
+
+    image: Path
+    backends: list[str]
+    folder: Path
+    stimulus: Path | None = None
+    network: Path | None = None
+    expected: Path | None = None
+    samples: int | None = None
+    membranes: bool = True
+    record: Path | None = None
+    keep: list[int] | None = None
+    resume: bool = False
+    scheduler: str | None = None
+
+    def run(
+        self,
+        *,
+        tell: Callable[[str], None],
+        started: Callable[[int], None],
+        progress: Callable[[int], None],
+    ) -> Verdict:
+        """Load, compare and file. ``started`` gets the number of samples, ``progress`` those done.
+
+        InputError if a file is missing, damaged or of another network.
+        """
+        check_names(self.backends)
+        bundle, files = load_bundle(self.image), self._files()
+        network, stimulus = Network.load(files["network"]), Stimulus.load(files["stimulus"])
+        stimulus.check(network)
+        expected = Expected.load(self.expected) if self.expected else None
+        if self.samples is not None:
+            if not 0 < self.samples <= stimulus.samples:
+                raise InputError(
+                    f"samples must be in 1..{stimulus.samples} (the stimulus holds as many), "
+                    f"not {self.samples}"
+                )
+            part = slice(self.samples)
+            stimulus, expected = stimulus.take(part), expected and expected.take(part)
+        for sample in self.keep or ():
+            if sample >= stimulus.samples:
+                raise InputError(
+                    f"samples to keep must be in 0..{stimulus.samples - 1}, not {sample}"
+                )
+        comparison = Comparison(
+            network, bundle, stimulus, self.backends, expected, self.membranes, self.record
+        )
+        filing = Filing(
+            folder=self.folder,
+            keep=self.keep,
+            resume=self.resume,
+            image=self.image,
+            network=files["network"],
+        )
+        return comparison.file(
+            filing,
+            scheduler=self.scheduler,
+            tell=tell,
+            started=started,
+            progress=progress,
+            about=lambda result: {name: str(file) for name, file in files.items()},
+        )
+
+    def interrupted(self, stop: Interrupted) -> str:
+        """How far a run came that was broken off, and the command that goes on with it."""
+        summary = stop.verdict.summary
+        return (
+            f"interrupted after {summary['samples']:,} of {summary['samples_of']:,} samples, "
+            f"{summary['different']:,} different so far ({self.folder / SUMMARY}); "
+            f"go on: {self._again()}"
+        )
+
+    def _again(self) -> str:
+        files = self._files()
+        options: dict[str, Any] = {
+            "--network": files["network"],
+            "--stimulus": files["stimulus"],
+            "--backends": ",".join(self.backends),
+            "--samples": self.samples,
+            "--expected": self.expected,
+            "--keep": ",".join(map(str, self.keep or ())) or None,
+            "--scheduler": self.scheduler,
+            "-o": self.folder,
+        }
+        command = ["spikeloop", "compare", str(self.image)]
+        for option, value in options.items():
+            command += [] if value is None else [option, str(value)]
+        command += [] if self.membranes else ["--no-membranes"]
+        return shlex.join([*command, "--resume"])
+
+    def _files(self) -> dict[str, Path]:
+        return {
+            "image": self.image,
+            "network": self.network
+            or beside(self.image, "network.safetensors", "name it with --network"),
+            "stimulus": self.stimulus
+            or beside(self.image, "stimulus.npz", "name it with --stimulus"),
+        }
