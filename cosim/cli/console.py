@@ -93,7 +93,8 @@ class Console:
         try:
             yield start, lambda n: progress.advance(task, n)
         finally:
-            progress.stop()
+            if progress.live.is_started:
+                progress.stop()
 
 
 @contextlib.contextmanager
