@@ -159,6 +159,8 @@ def row(
     verdict = comparison.file(
         Filing(folder=where, keep=(), resume=True), tell=tell, progress=progress
     )
+    if verdict.evidence:
+        tell(str(verdict.evidence))
     result, chunks = verdict.result, verdict.run.chunks
     cycles, sops = result.cycles_measured or result.cycles_predicted or 0, result.sops or 0
     rates = {
