@@ -89,6 +89,14 @@ def test_what_a_page_names_exists(page: Path) -> None:
     assert absent(page.read_text()) == []
 
 
+def test_what_has_moved_is_there() -> None:
+    """The second column of the table in CHANGELOG.md, from old modules to new."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    moved = re.findall(r"^\| `.*` \| (`spikeloop\..*`) \|$", text, re.MULTILINE)
+    assert len(moved) > 20
+    assert absent("\n".join(moved)) == []
+
+
 def test_what_docstrings_and_comments_name_exists() -> None:
     named = {name_of(path): absent(prose(path.read_text())) for path in SOURCES}
     assert {path: names for path, names in named.items() if names} == {}
