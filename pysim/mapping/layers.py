@@ -12,8 +12,8 @@ __all__ = ["core_columns", "network_layers", "usable_columns"]
 def network_layers(net: Network, chip: Chip) -> list[Layer]:
     """One layer per population, in the order of computation, with one source per edge.
 
-    The map of a population is the target of its first convolution, or of its PIM layer, otherwise (size, 1, 1). An edge whose target map is
-    another one counts as dense: its lines all reach every core.
+    The map of a population is the target of its first convolution, or of its PIM layer, otherwise
+    (size, 1, 1). An edge with another target map counts as dense: all its lines reach every core.
     """
     maps = {n.name: (n.size, 1, 1) for n in net.inputs} | {
         p.name: (p.size, 1, 1) for p in net.populations
@@ -42,14 +42,20 @@ def network_layers(net: Network, chip: Chip) -> list[Layer]:
 
 
 def usable_columns(chip: Chip, k_wei: int, extension: int = 1) -> int:
-    """Columns that whole neurons of ``k_wei`` columns can take on a core of axon extension f: no neuron lies across two words."""
+    """Columns that whole neurons can take on a core of axon ``extension`` f.
+
+    A neuron has ``k_wei`` columns, and none lies across two words.
+    """
     join = -(-k_wei // chip.digit_bits)
     words, rest = divmod(chip.derived.digits // extension, chip.lanes)
     return (words * (chip.lanes // join) + rest // join) * join * chip.digit_bits
 
 
 def core_columns(chip: Chip, k_wei: int) -> int:
-    """Columns that whole neurons can take at every axon extension: the least of f times those that are left."""
+    """Columns that whole neurons can take at every axon extension.
+
+    It is the least over all f of f times the columns that are left.
+    """
     usable = [usable_columns(chip, k_wei, 1 << e) << e for e in range(chip.derived.extensions + 1)]
     return min([n for n in usable if n], default=0)
 

@@ -1,10 +1,12 @@
-"""A network cut into parts, each of which one core holds (Zou et al. 2021, section 3.2; docs/mapping.md).
+"""A network cut into parts, each of which one core holds (Zou et al. 2021, section 3.2).
 
-A part is a network of its own: its inputs are the lines that its neurons listen to (of inputs and populations of the whole), its
-populations the neurons it holds. So everything that works on one core works on a part: placement, image, models, RTL.
+A part is a network of its own. Its inputs are the lines that its neurons listen to, of inputs and
+populations of the whole; its populations are the neurons it holds. So everything that works on one
+core works on a part: placement, image, models, RTL (docs/mapping.md).
 
-A network that one core holds is one part. Otherwise every population is cut by the mapping search (pysim/mapping/patches.py), tile after tile;
-populations that feed each other, or themselves, cannot be run one after the other and stay together on one core.
+The mapping search (pysim/mapping/patches.py) cuts every population, tile after tile. Populations
+that feed each other, or themselves, cannot be run one after the other: they stay together on one
+core.
 """
 
 from collections.abc import Iterator
@@ -26,8 +28,13 @@ __all__ = ["Part", "cut", "partition"]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """``network`` is what the core holds. ``lines``: of each of its inputs, which lines of which input or population of the whole it
-    carries, int64 ``[input size]``; ``neurons``: of each of its populations, which neurons of the whole one, int64 ``[size]``."""
+    """What one core holds.
+
+    network: the part as a network of its own.
+    lines: of each input, the lines of that input or population of the whole that it carries, int64
+        ``[input size]``.
+    neurons: of each population, the neurons of the whole one, int64 ``[size]``.
+    """
 
     network: Network
     lines: dict[str, np.ndarray]
@@ -35,9 +42,11 @@ class Part:
 
 
 def partition(network: Network, chip: Chip) -> Iterator[Part]:
-    """The parts in an order in which each listens only to those before it; InputError names what no core holds.
+    """The parts of a network, in an order in which each listens only to those before it.
 
-    They come one at a time, so that thousands of cores need the memory of one.
+    They come one at a time, so that thousands of cores need the memory of one. Every population is
+    cut, also those of a network that one core holds (pysim.mapping.place.fits). InputError names
+    what no core holds.
     """
     layers = {layer.name: layer for layer in network_layers(network, chip)}
     for group in groups(network):
@@ -49,7 +58,10 @@ def partition(network: Network, chip: Chip) -> Iterator[Part]:
 
 
 def cut(network: Network, neurons: dict[str, np.ndarray]) -> Part:
-    """The part of ``network`` that holds these neurons: {population: ascending int64}. Time starts with the first of them."""
+    """The part of ``network`` that holds ``neurons``: {population: ascending int64}.
+
+    Its time starts with the first of its populations.
+    """
     inside = [p for p in network.populations if p.name in neurons]
     first = min(p.start for p in inside)
     edges = [e for e in network.edges if e.target in neurons]
@@ -57,34 +69,24 @@ def cut(network: Network, neurons: dict[str, np.ndarray]) -> Part:
     for edge in edges:
         if edge.source not in neurons:
             reach = edge.lines(neurons[edge.target])
-            lines[edge.source] = (
-                np.union1d(lines[edge.source], reach) if edge.source in lines else reach
-            )
-    own = []
+            lines[edge.source] = np.union1d(lines.get(edge.source, reach), reach)
+    blocks = []
     for edge in edges:
         rows = lines[edge.source] if edge.source in lines else neurons[edge.source]
-        own.append(
-            Edge(
-                source=edge.source,
-                target=edge.target,
-                delay=edge.delay,
-                weights=edge.block(rows, neurons[edge.target]),
-            )
+        weights = edge.block(rows, neurons[edge.target])
+        blocks.append(
+            Edge(source=edge.source, target=edge.target, delay=edge.delay, weights=weights)
         )
-    populations = tuple(replace(p.take(neurons[p.name]), start=p.start - first) for p in inside)
-    output = network.output if network.output in neurons else inside[-1].name
-    inputs = tuple(Input(name=name, size=rows.size) for name, rows in lines.items())
     pim = None
-    if (
-        network.pim and network.pim.target in neurons
-    ):  # the whole layer is computed, its currents for other parts are dropped
+    if network.pim and network.pim.target in neurons:
+        # The whole layer is computed; its currents for other parts are dropped.
         pim = replace(network.pim, currents=network.pim.currents[neurons[network.pim.target]])
     part = replace(
         network,
-        inputs=inputs,
-        populations=populations,
-        edges=tuple(own),
-        output=output,
+        inputs=tuple(Input(name=name, size=rows.size) for name, rows in lines.items()),
+        populations=tuple(replace(p.take(neurons[p.name]), start=p.start - first) for p in inside),
+        edges=tuple(blocks),
+        output=network.output if network.output in neurons else inside[-1].name,
         pim=pim,
         metadata={},
     )
@@ -101,7 +103,10 @@ def tiles(layer: Layer, chip: Chip) -> Iterator[np.ndarray]:
 
 
 def groups(network: Network) -> list[list[str]]:
-    """Populations that feed each other, together; groups in an order in which each is fed only by those before it."""
+    """Names of the populations, those that feed each other together.
+
+    The groups are in an order in which each is fed only by those before it.
+    """
     names = [p.name for p in network.order()]
     reach = np.eye(len(names), dtype=bool)
     for edge in network.edges:
@@ -110,14 +115,14 @@ def groups(network: Network) -> list[list[str]]:
     for k in range(len(names)):  # Warshall's closure
         reach |= reach[:, k, None] & reach[k]
     mutual = reach & reach.T
-    # What is fed by more lies later; of equals the order of computation decides.
+    # A population fed by more lies later; of equals the order of computation decides.
     order = sorted(
         range(len(names)), key=lambda i: (int(reach[:, i].sum()), int(np.argmax(mutual[i])), i)
     )
-    found: dict[int, list[str]] = {}
+    by_first: dict[int, list[str]] = {}
     for i in order:
-        found.setdefault(int(np.argmax(mutual[i])), []).append(names[i])
-    return list(found.values())
+        by_first.setdefault(int(np.argmax(mutual[i])), []).append(names[i])
+    return list(by_first.values())
 
 
 def _together(network: Network, group: list[str], chip: Chip) -> Part:

@@ -1,17 +1,23 @@
-"""Mapping search of Zou et al. 2021 (section 3.2): into which patches a layer is cut, so that each patch is one core.
+"""Mapping search of Zou et al. 2021 (section 3.2): a layer cut into patches, one for each core.
 
-    Eq 11   w h d k_rep <= A f            w' h' d' f k_wei k_rep' <= C        (A axons, C columns of a core; f = 1, 2, 4 .. 64)
+    Eq 11   w h d k_rep <= A f          w' h' d' f k_wei k_rep' <= C
     Eq 12   d = D (all input channels of the groups seen), d' <= D'
-    Eq 13   w = (w' - 1) s + c, but never more than the map has               (c kernel, s stride; h likewise)
+    Eq 13   w = (w' - 1) s + c, but never more than the map has (c kernel, s stride; h likewise)
 
-An unprimed letter is of the input, a primed one of the output patch. A neuron of fan-in beyond A takes f complete neurons on f axon
-groups (axon extension); ``k_rep`` spikes stand for one value, ``k_wei`` columns for one weight. Algorithm 1 raises d' as far as Eq 11
-lets it. When all output channels lie on one core, Algorithm 2 widens the patch; its text leaves open how, hence two readings of it:
+A core has A axons and C columns; f = 1, 2, 4 .. 64 is the axon extension. An unprimed letter is of
+the input, a primed one of the output patch. A neuron of fan-in beyond A takes f complete neurons on
+f axon groups. ``k_rep`` spikes stand for one value, ``k_wei`` columns for one weight.
 
-    FEWEST  of all patches with |w' - h'| <= 2, or whose shorter side spans the map, the one that cuts the map into the fewest
-    WALK    the pseudo-code step by step: squares grow until a core overflows, then one side shrinks until the patch fits
+Algorithm 1 raises d' as far as Eq 11 lets it. When all output channels lie on one core, Algorithm 2
+widens the patch. Its text leaves open how, hence two readings of it:
 
-docs/mapping.md compares both with the paper's tables. FEWEST is the default: it chooses every patch that the paper prints.
+    FEWEST  of all patches with |w' - h'| <= 2, or whose shorter side spans the map, the one that
+            cuts the map into the fewest
+    WALK    the pseudo-code step by step: squares grow until a core overflows, then one side shrinks
+            until the patch fits
+
+docs/mapping.md compares both with the paper's tables. FEWEST is the default: it chooses every patch
+that the paper prints.
 """
 
 from collections.abc import Iterator
@@ -37,11 +43,14 @@ class Reading(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """Neurons of one map ``target`` (channels, height, width) and what reaches them.
+    """Neurons of one map and what reaches them.
 
-    ``sources`` holds one geometry per edge: of each its source map, kernel, stride and groups count; a dense edge is a kernel as large
-    as the source map (:meth:`dense`). ``k_rep_in`` and ``k_rep_out`` are spikes per value of the source and the target map, ``k_wei``
-    columns per weight. ``on_chip`` False: computed elsewhere, so that its cores and latency belong to no total.
+    target: the map (channels, height, width).
+    sources: one geometry per edge, whose source map, kernel, stride and groups count. A dense edge
+        is a kernel as large as the source map (:meth:`dense`).
+    k_rep_in, k_rep_out: spikes per value of the source and of the target map.
+    k_wei: columns per weight.
+    on_chip: False for a layer computed elsewhere; its cores and latency belong to no total.
     """
 
     name: str
@@ -60,22 +69,28 @@ class Layer:
     def input_patch(
         self, conv: Conv, height: int, width: int, channels: int
     ) -> tuple[int, int, int]:
-        """Channels, height and width of ``conv``'s source that an output patch sees at most (Eqs 12 and 13)."""
-        sides = [
-            min((out - 1) * stride + kernel, size)
-            for out, stride, kernel, size in zip(
-                (height, width), conv.stride, conv.kernel, conv.source[1:], strict=True
-            )
-        ]
-        return self._groups(conv, channels) * (conv.source[0] // conv.groups), sides[0], sides[1]
+        """Largest part of ``conv``'s source that an output patch sees (Eqs 12 and 13).
+
+        Returns channels, height and width.
+        """
+        _, rows, row = conv.source
+        seen = self._groups(conv, channels) * (conv.source[0] // conv.groups)
+        return (
+            seen,
+            min((height - 1) * conv.stride[0] + conv.kernel[0], rows),
+            min((width - 1) * conv.stride[1] + conv.kernel[1], row),
+        )
 
     def lines(self, height: int, width: int, channels: int) -> int:
-        """Spike lines into a core with such an output patch: the left of Eq 11, summed over the sources."""
+        """Spike lines into a core of this output patch: the left of Eq 11, over all sources."""
         patches = (self.input_patch(conv, height, width, channels) for conv in self.sources)
         return sum(c * h * w for c, h, w in patches) * self.k_rep_in
 
     def _groups(self, conv: Conv, channels: int) -> int:
-        """Groups that a tile of ``channels`` output channels touches at most; tiles begin at its multiples."""
+        """Groups that a tile of ``channels`` output channels touches at most.
+
+        Tiles begin at multiples of ``channels``.
+        """
         if conv.groups == 1:
             return 1
         per_group, last = self.target[0] // conv.groups, self.target[0] - 1
@@ -86,7 +101,7 @@ class Layer:
 
 
 class Tile(NamedTuple):
-    """The outputs of one core: rows y0..y1-1, columns x0..x1-1, channels c0..c1-1 of the target map."""
+    """The outputs of one core: rows y0..y1-1, columns x0..x1-1, channels c0..c1-1 of the map."""
 
     y0: int
     y1: int
@@ -98,7 +113,7 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Patch:
-    """An output patch of ``layer`` (``height``, ``width``, ``channels``) with axon ``extension`` f on cores of ``axons`` x ``columns``."""
+    """An output patch of ``layer`` on cores of ``axons`` x ``columns``, with axon extension f."""
 
     layer: Layer
     axons: int
@@ -133,32 +148,27 @@ class Patch:
 
     @property
     def density_neuron(self) -> float:
-        """Eq 14: columns in use of those of a core."""
+        """Eq 14: share of the core's columns that are in use."""
         return self.columns_used / self.columns
 
     @property
     def density_axon(self) -> float:
-        """Eq 15: axons in use of those of a core, over its f passes."""
+        """Eq 15: share of the core's axons that are in use, over its f passes."""
         return self.lines / (self.axons * self.extension)
 
     @property
     def density_synapse(self) -> float:
-        """Eq 16: synapses of the core's neurons, c^2 d k_rep k_wei each, of all of a core."""
+        """Eq 16: share of the core's synapses that its neurons take, c^2 d k_rep k_wei each."""
         fan_in = sum(
             conv.kernel[0] * conv.kernel[1] * (conv.source[0] // conv.groups)
             for conv in self.layer.sources
         )
-        return (
-            self.neurons
-            * fan_in
-            * self.layer.k_rep_in
-            * self.layer.k_wei
-            / (self.axons * self.columns)
-        )
+        synapses = self.neurons * fan_in * self.layer.k_rep_in * self.layer.k_wei
+        return synapses / (self.axons * self.columns)
 
     @property
     def across(self) -> int:
-        """Patches over the area of the map: m n of Eqs 20 and 21, those at the edge cut short."""
+        """Patches over the area of the map, m n of Eqs 20 and 21. Those at the edge are smaller."""
         return _ceil(self.layer.target[1], self.height) * _ceil(self.layer.target[2], self.width)
 
     @property
@@ -167,7 +177,7 @@ class Patch:
         return self.across * _ceil(self.layer.target[0], self.channels)
 
     def tiles(self) -> Iterator[Tile]:
-        """The outputs of each core, rows first, then columns, then channels; together every output once."""
+        """The outputs of each core, rows first, then columns, then channels: every output once."""
         depth, rows, row = self.layer.target
         for y in range(0, rows, self.height):
             for x in range(0, row, self.width):
@@ -221,8 +231,9 @@ def find(
 def _preference(patch: Patch) -> tuple[int, int, int, bool, int]:
     """Fewest patches, then the smaller f, then the squarer.
 
-    Eqs 11 to 22 do not tell w from h: between a patch and its mirror image there is only convention. Ours is the one that Tables 7
-    and 8 follow throughout: the side that spans the map is the height, otherwise the longer side is the width.
+    Eqs 11 to 22 do not tell w from h: between a patch and its mirror image there is only
+    convention. Ours is the one of Tables 7 and 8: a side that spans the map is the height,
+    otherwise the longer side is the width.
     """
     return (
         patch.across,
@@ -237,12 +248,8 @@ class _Core:
     """Which patches of a layer a core can hold."""
 
     def __init__(self, layer: Layer, axons: int, columns: int, extension_max: int) -> None:
-        self.layer, self.axons, self.columns, self.extension_max = (
-            layer,
-            axons,
-            columns,
-            extension_max,
-        )
+        self.layer, self.axons, self.columns = layer, axons, columns
+        self.extension_max = extension_max
         self.depth, self.height, self.width = layer.target
         self.room = columns // (layer.k_wei * layer.k_rep_out)  # neurons without extension
 
@@ -308,7 +315,7 @@ class _Core:
                     yield patch
 
     def walk(self) -> Iterator[Patch]:
-        """Algorithm 2 as WALK, once with the width and once with the height as the side that grows."""
+        """Algorithm 2 as WALK, once with the width and once with the height as the long side."""
         for wide in (True, False):
             ends = (self.height, self.width) if wide else (self.width, self.height)
             short, long, f = 1, 1, 1
@@ -324,7 +331,10 @@ class _Core:
                 break
 
     def _shrink(self, short: int, long: int, f: int, end: int, wide: bool) -> Iterator[Patch]:
-        """Blue and green steps in turn, (+1, -1) and (-1, 0), until the columns suffice; f stays what the square needed."""
+        """Blue and green steps in turn, (+1, -1) and (-1, 0), until the columns suffice.
+
+        f stays what the square needed.
+        """
         for less in range(short - 1, 0, -1):
             for side in (min(long + 1, end), long):
                 if less * side * self.depth * f <= self.room:

@@ -21,10 +21,11 @@ __all__ = ["InputPlace", "Placement", "PopulationPlace", "Use", "WordPlace", "de
 
 @dataclass(frozen=True)
 class InputPlace:
-    """One axon group of an input: line i sits on axon ``first_axon + i``, its spikes of step k arrive at tick k + ``delay``.
+    """One axon group of an input: line i sits on axon ``first_axon`` + i.
 
-    ``delay`` is the edge's logical delay + the target's start tick (0 = the tick of the same number). An input that reaches
-    populations at different delays has one group for each.
+    Its spikes of step k arrive at tick k + ``delay``. ``delay`` is the edge's logical delay + the
+    target's start tick (0 = the tick of the same number). An input that reaches populations at
+    different delays has one group for each.
     """
 
     name: str
@@ -61,7 +62,10 @@ class PopulationPlace:
 
 @dataclass(frozen=True, order=True)
 class WordPlace:
-    """The record of a word in use (records.word_record); populations with equal ones may share a word."""
+    """The record of a word in use (pysim.chip.records.word_record).
+
+    Populations with equal records may share a word.
+    """
 
     start: int
     last_page: int
@@ -80,9 +84,9 @@ class WordPlace:
 class Use:
     """What is in use of one core, or of several together, and of how many.
 
-    ``axons`` counts the lines of all f passes of an axon extension, ``columns`` the physical columns
-    (a neuron takes f times those of its weight), ``synapses`` the bits of the crossbar at which an
-    edge meets a neuron: sum of reach x columns.
+    axons: lines of all f passes of an axon extension.
+    columns: physical ones; a neuron takes f times the columns of its weight.
+    synapses: bits of the crossbar where an edge meets a neuron: the sum of reach x columns.
     """
 
     axons: int
@@ -107,10 +111,11 @@ class Use:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """A network on one core of ``chip``: ``words[w]`` is the record of word w; later words are unused.
+    """A network on one core of ``chip``. Neuron numbers are word * lanes + lane.
 
-    ``axons`` and ``columns`` count what is in use, ``extension`` is the axon extension f: the core
-    has f times its axons and 1/f of its columns. Neuron numbers are word * lanes + lane.
+    words: the record of each word in use; later words are unused.
+    axons, columns: those in use, of f times the core's axons and 1/f of its columns.
+    extension: the axon extension f.
     """
 
     chip: Chip
@@ -148,6 +153,7 @@ class Placement:
         return len(self.words) * self.rows if memory.name == "synapse" else memory.rows
 
     def population(self, name: str) -> PopulationPlace:
+        """The place of a population by name; InputError lists the names."""
         for population in self.populations:
             if population.name == name:
                 return population
@@ -168,51 +174,58 @@ class Placement:
 
     @classmethod
     def from_dict(cls, chip: Chip, values: dict[str, Any]) -> "Placement":
-        """Inverse of :meth:`to_dict`; InputError for what cannot be a placement on this chip."""
+        """Inverse of :meth:`to_dict`; InputError if it cannot be a placement on ``chip``."""
         try:
-            inputs = tuple(InputPlace(**i) for i in values["inputs"])
-            words = tuple(WordPlace(**w) for w in values["words"])
-            populations = tuple(
-                PopulationPlace(**{**p, "neurons": np.array(p["neurons"], dtype=np.int64)})
-                for p in values["populations"]
+            placement = cls(
+                chip,
+                tuple(InputPlace(**i) for i in values["inputs"]),
+                tuple(
+                    PopulationPlace(**{**p, "neurons": np.array(p["neurons"], dtype=np.int64)})
+                    for p in values["populations"]
+                ),
+                tuple(WordPlace(**w) for w in values["words"]),
+                values["axons"],
+                values["columns"],
+                values["extension"],
             )
-            lanes = [p.neurons for p in populations]
-            extension = values["extension"]
-            rows = chip.axons * extension
-            sound = (
-                extension in (1 << e for e in range(chip.derived.extensions + 1))
-                and all(0 <= i.first_axon <= rows - i.size for i in inputs)
-                and len(words) <= chip.derived.words_at(extension)
-                and all(p.neurons.shape == (p.size,) for p in populations)
-                and all(0 <= p.reach <= rows for p in populations)
-                and all(
-                    p.first_axon is None or 0 <= p.first_axon <= rows - p.size for p in populations
-                )
-                and all(a.min() >= 0 and a.max() < len(words) * chip.lanes for a in lanes)
-                and np.unique(np.concatenate(lanes)).size == sum(a.size for a in lanes)
-            )
+            sound = placement._is_sound()
         except (KeyError, TypeError, ValueError, OverflowError):
             sound = False
         if not sound:
             raise InputError(
                 "placement of the image must lie on its chip, not outside: map the network again"
             )
-        placement = cls(
-            chip, inputs, populations, words, values["axons"], values["columns"], extension
-        )
         placement._check_axons()
         return placement
 
+    def _is_sound(self) -> bool:
+        """Whether all axons, words and lanes exist, and no two neurons share a lane."""
+        d, rows = self.chip.derived, self.rows
+        if self.extension not in (1 << e for e in range(d.extensions + 1)):
+            return False
+        if len(self.words) > d.words_at(self.extension):
+            return False
+        groups = [(i.first_axon, i.size) for i in self.inputs]
+        groups += [(p.first_axon, p.size) for p in self.populations if p.first_axon is not None]
+        if not all(0 <= first <= rows - size for first, size in groups):
+            return False
+        if not all(p.neurons.shape == (p.size,) and 0 <= p.reach <= rows for p in self.populations):
+            return False
+        lanes = np.concatenate([p.neurons for p in self.populations])
+        within = lanes.min() >= 0 and lanes.max() < len(self.words) * self.chip.lanes
+        return bool(within) and np.unique(lanes).size == lanes.size
+
     def _check_axons(self) -> None:
         """InputError if two inputs or populations lie on one axon."""
-        held = sorted(
-            [(i.first_axon, i.size, i.name) for i in self.inputs]
-            + [(p.first_axon, p.size, p.name) for p in self.populations if p.first_axon is not None]
-        )
-        for (first, size, name), (after, _, other) in pairwise(held):
+        groups = [(i.first_axon, i.size, i.name) for i in self.inputs]
+        for p in self.populations:
+            if p.first_axon is not None:
+                groups.append((p.first_axon, p.size, p.name))
+        for (first, size, name), (after, _, other) in pairwise(sorted(groups)):
             if after < first + size:
                 raise InputError(
-                    f"axons of {name!r} and {other!r} must be different ones, not both {after}: map the network again"
+                    f"axons of {name!r} and {other!r} must be different ones, not both {after}: "
+                    "map the network again"
                 )
 
 
@@ -225,12 +238,8 @@ def word_of(p: Population, chip: Chip) -> WordPlace:
         case WeightFormat.TERNARY if chip.digit_bits == 1:
             join, shift, offset, offset_shift = 2, 0, 1, 0
         case _:
-            join, shift, offset, offset_shift = (
-                signed_digits,
-                1,
-                1,
-                signed_digits * chip.digit_bits - 1,
-            )
+            join, shift, offset = signed_digits, 1, 1
+            offset_shift = signed_digits * chip.digit_bits - 1
     return WordPlace(p.start, p.pages - 1, join - 1, shift, offset, offset_shift)
 
 

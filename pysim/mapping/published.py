@@ -1,12 +1,18 @@
-"""Layer descriptions of the paper's networks, by name: ``zou-lenet-1`` .. ``zou-vgg-4`` (Zou et al. 2021, sections 4.1 and 4.3).
+"""The layers of the paper's networks by name, ``zou-lenet-1`` to ``zou-vgg-4``.
 
-    LeNet    16C5-16C5-2P2-32C5-2P2-256FC-10FC on 28 x 28                              maps 28, 28, 24, 12, 8, 4, 1
-    VGG-Net  64C3 x 3-2P2-128C3 x 2-2P2-256C3 x 2-2P2-512C3 x 2-10FC on 24 x 24        maps 24, 12, 6, 3, 1
+    LeNet    16C5-16C5-2P2-32C5-2P2-256FC-10FC on 28 x 28
+             maps 28, 28, 24, 12, 8, 4, 1
+    VGG-Net  64C3 x 3-2P2-128C3 x 2-2P2-256C3 x 2-2P2-512C3 x 2-10FC on 24 x 24
+             maps 24, 12, 6, 3, 1
 
-mCn is a convolution of m filters of n x n, 2P2 one of 2 x 2 with stride 2 over all channels, mFC a fully connected layer. The number
-after the colon is k_rep, the spikes that stand for one value; weights are ternary (k_wei 2). The paper prints no paddings: these
-follow from its numbers of cores. The first layer turns the image into spikes off chip and is not here; the last is computed off chip
+mCn is a convolution of m filters of n x n, 2P2 one of 2 x 2 with stride 2 over all channels, mFC a
+fully connected layer. The number that ends a name is k_rep, the spikes that stand for one value;
+weights are ternary (k_wei 2). The paper prints no paddings: these follow from its numbers of cores.
+
+The first layer turns the image into spikes off chip and is not here. The last is computed off chip
 as well and belongs to no total, but the paper's tables 7 and 8 show its patch.
+
+Source: Zou et al. 2021, sections 4.1 and 4.3.
 """
 
 from spikeloop.pysim.common.errors import InputError
