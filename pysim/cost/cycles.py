@@ -1,6 +1,6 @@
-"""The cycles of a tick by what they are for, of a run or at most (docs/architecture.md, docs/cost.md).
+"""The cycles of a tick by what they are for: those of a run, and the most there can be.
 
-The formula holds for one core. What it reads of a run is the spikes, no counter.
+The formula of docs/architecture.md holds for one core. Of a run it reads the spikes, no counter.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Cores, use and latency of a network on a chip, as ``fit``, ``map``, ``cost`` and the report give them.
+"""Cores, use and latency of a network on a chip: the figures of fit, map, cost and the report.
 
 :func:`figures` reads them off a packed network. :func:`predict` gives the same figures from the
 network and the chip alone: it cuts and places, and packs nothing.

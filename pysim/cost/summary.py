@@ -120,8 +120,9 @@ def summarise(
     result = figures(bundle)
     if bundle.kind == "mesh":
         raise InputError(
-            f"image of spikeloop cost must be on one core or on cores that take turns, "
-            f"not on the mesh of {bundle.chip.derived.cores}: map the network for a chip of one core"
+            "image of spikeloop cost must be on one core or on cores that take turns, "
+            f"not on the mesh of {bundle.chip.derived.cores}: "
+            "map the network for a chip of one core"
         )
     constants = Constants(
         energy_per_sop=energy_per_sop,

@@ -1,11 +1,12 @@
-"""What a run costs: the cycles of a tick by what they are for, and time and energy from measured counters (docs/cost.md).
+"""What a run costs: work by layer, and time and energy from counters (docs/cost.md).
 
     time    = cycles / clock
     energy  = SOPs x energy per SOP + leakage of one core x cores x time
 
-Cycles, SOPs (non-zero synapses of the events that came) and slots (events x columns; in dense mode axons x columns, the paper's
-SOPs of its peak) are counters of the RTL, which pysim gives bit-exactly. The energy of a SOP, the leakage and the clock are constants
-of a model: nothing here measures power.
+Cycles, SOPs and slots are counters of the RTL, which pysim gives exactly. SOPs are the non-zero
+synapses of the events that came. Slots are events x columns, in dense mode axons x columns (the
+SOPs of the paper's peak). The energy of a SOP, the leakage and the clock are constants of a model:
+nothing here measures power.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -27,13 +28,20 @@ from spikeloop.pysim.traces.trace import Trace
 __all__ = ["ENERGY_PER_SOP", "Constants", "Work", "measure", "paper_bound", "peak_sops"]
 
 ENERGY_PER_SOP = 0.57e-12
-"""J, idle power included, at 0.9 V and 252 MHz: a figure of the paper (Zou et al. 2021, section 4.4, after Kuang et al. 2021)"""
+"""J, idle power included, at 0.9 V and 252 MHz: a figure of Zou et al. 2021, section 4.4"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """The model's constants: ``energy_per_sop`` J >= 0, ``leakage`` W >= 0 of one core, ``clock`` Hz > 0. The paper's 0.57 pJ
-    includes idle power, hence no leakage beside it unless one is given."""
+    """The model's constants.
+
+    energy_per_sop: J, at least 0. The default includes idle power (after Kuang et al. 2021), hence
+        no leakage beside it by default.
+    leakage: W of one core, at least 0.
+    clock: Hz, above 0.
+
+    InputError for other values.
+    """
 
     energy_per_sop: float = ENERGY_PER_SOP
     leakage: float = 0.0
@@ -44,12 +52,11 @@ class Constants:
             value = getattr(self, f.name)
             if not isfinite(value) or value < 0 or (f.name == "clock" and value == 0):
                 unit = {"energy_per_sop": "J", "leakage": "W", "clock": "Hz"}[f.name]
-                raise InputError(
-                    f"{f.name.replace('_', ' ')} must be {'above' if f.name == 'clock' else 'at least'} 0 {unit}, not {value}"
-                )
+                what, least = f.name.replace("_", " "), "above" if unit == "Hz" else "at least"
+                raise InputError(f"{what} must be {least} 0 {unit}, not {value}")
 
     def energy(self, sops: float, seconds: float, cores: int = 1) -> float:
-        """J of so many synaptic operations, on ``cores`` cores that are powered for ``seconds``."""
+        """J of ``sops`` synaptic operations on ``cores`` cores, powered for ``seconds``."""
         return float(sops * self.energy_per_sop + self.leakage * cores * seconds)
 
 
@@ -62,20 +69,23 @@ def peak_sops(chip: Chip) -> float:
 
 
 def paper_bound(chip: Chip, periods: int, constants: Constants = Constants()) -> float:
-    """J of the paper's 8 x 8 cores for so many periods if each added every synapse it could have, at the model's energy per SOP."""
+    """J of the paper's 8 x 8 cores for ``periods`` periods with every synapse added."""
     slots = periods * MESH_CORES * chip.axons * chip.columns
     return constants.energy(slots, periods * period_cycles(chip) / constants.clock, MESH_CORES)
 
 
-# -- a whole network -----------------------------------------------------------------------------------------
+# -- a whole network -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What each part of a network does for each sample: int64 ``[part, sample]``. ``layers``: the first population of each part.
+    """What each part of a network does for each sample: arrays int64 ``[part, sample]``.
 
-    ``cycles`` and ``slots`` are event-driven, ``dense_cycles`` and ``dense_slots`` those of the same run in dense mode; ``accumulate`` and
-    ``dense_accumulate`` are the parts of them that add synapse rows. ``events``: axon events; ``sops``: the same in both modes.
+    layers: the first population of each part.
+    cycles, slots: event-driven; dense_cycles, dense_slots: those of the same run in dense mode.
+    accumulate, dense_accumulate: the cycles of them that add synapse rows.
+    events: axon events.
+    sops: synaptic operations, the same in both modes.
     """
 
     layers: tuple[str, ...]
@@ -89,31 +99,27 @@ class Work:
     dense_slots: np.ndarray
 
     def rows(self, constants: Constants = Constants()) -> list[dict[str, Any]]:
-        """Per layer, means per sample: cores; SOPs, slots and cycles of all its cores together; ``busiest``, cycles of the core that takes
-        longest; energy (J) by SOPs and by slots, without leakage."""
-        found = []
-        for layer in dict.fromkeys(self.layers):
-            mine = [i for i, name in enumerate(self.layers) if name == layer]
-            sums = {
-                f.name: float(getattr(self, f.name)[mine].sum(axis=0).mean())
-                for f in fields(self)
-                if f.name != "layers"
-            }
-            busiest, busiest_dense = (
-                float(every[mine].max(axis=0).mean()) for every in (self.cycles, self.dense_cycles)
-            )
-            found.append(
-                {
-                    "layer": layer,
-                    "cores": len(mine),
-                    **sums,
-                    "busiest": busiest,
-                    "busiest_dense": busiest_dense,
-                    "energy_sops": constants.energy(sums["sops"], 0),
-                    "energy_slots": constants.energy(sums["slots"], 0),
-                }
-            )
-        return found
+        """Means per sample of each layer, all its cores together.
+
+        ``cores`` is their number; ``busiest`` and ``busiest_dense`` are the cycles of the core that
+        takes longest; ``energy_sops`` and ``energy_slots`` are J by SOPs and by slots, without
+        leakage. The other keys are the fields of this class.
+        """
+        return [self._row(layer, constants) for layer in dict.fromkeys(self.layers)]
+
+    def _row(self, layer: str, constants: Constants) -> dict[str, Any]:
+        parts = [i for i, name in enumerate(self.layers) if name == layer]
+        counts = {f.name: getattr(self, f.name)[parts] for f in fields(self) if f.name != "layers"}
+        sums = {name: float(count.sum(axis=0).mean()) for name, count in counts.items()}
+        return {
+            "layer": layer,
+            "cores": len(parts),
+            **sums,
+            "busiest": float(counts["cycles"].max(axis=0).mean()),
+            "busiest_dense": float(counts["dense_cycles"].max(axis=0).mean()),
+            "energy_sops": constants.energy(sums["sops"], 0),
+            "energy_slots": constants.energy(sums["slots"], 0),
+        }
 
     def to_dict(self, constants: Constants = Constants()) -> dict[str, Any]:
         """JSON form: samples, constants, layers and their sums."""
@@ -128,33 +134,30 @@ class Work:
 
 
 def measure(bundle: Program | Image, stimulus: Stimulus, engine: str | None = None) -> Work:
-    """Run all parts in pysim, one after the other, and count."""
-    found: dict[str, list[np.ndarray]] = {f.name: [] for f in fields(Work) if f.name != "layers"}
+    """Run all parts in pysim, one after the other, and count.
+
+    ``engine``: that of pysim.model.core.Core.
+    """
+    counts: dict[str, list[np.ndarray]] = {f.name: [] for f in fields(Work) if f.name != "layers"}
 
     def one(image: Image, part: Stimulus) -> Trace:
-        trace = Core(image, engine).run(part, membranes=False)
-        dense, sparse, counters = (
-            breakdown(image, part, trace, dense=True),
-            breakdown(image, part, trace),
-            trace.counters,
-        )
-        slots = np.full_like(
-            counters["slots"],
-            image.placement.rows * (image.chip.columns // image.placement.extension),
-        )
+        trace, place = Core(image, engine).run(part, membranes=False), image.placement
+        sparse, dense = (breakdown(image, part, trace, dense=mode) for mode in (False, True))
+        slots = trace.counters["slots"]
+        every = np.full_like(slots, place.rows * (place.chip.columns // place.extension))
         for name, values in (
-            ("cycles", counters["cycles"]),
+            ("cycles", trace.counters["cycles"]),
             ("accumulate", sparse.accumulate),
             ("dense_cycles", dense.total),
             ("dense_accumulate", dense.accumulate),
-            ("events", counters["spikes_in"]),
-            ("sops", counters["sops"]),
-            ("slots", counters["slots"]),
-            ("dense_slots", slots),
+            ("events", trace.counters["spikes_in"]),
+            ("sops", trace.counters["sops"]),
+            ("slots", slots),
+            ("dense_slots", every),
         ):
-            found[name].append(values.sum(axis=1))
+            counts[name].append(values.sum(axis=1))
         return trace
 
     images = bundle.images
     bundle.run(stimulus, lambda i, part: one(images[i], part), membranes=False)
-    return Work(bundle.layers(), **{name: np.array(values) for name, values in found.items()})
+    return Work(bundle.layers(), **{name: np.array(values) for name, values in counts.items()})

@@ -58,20 +58,20 @@ def layers(name: str) -> list[Layer]:
         )
     net, _, spikes = name.rpartition("-")
     source, shapes = _NETS[net]
-    found: list[Layer] = []
+    net_layers: list[Layer] = []
     for title, channels, kernel, stride, padding in shapes:
         conv = Conv.make(
             source, channels, (kernel, kernel), stride=(stride, stride), padding=(padding, padding)
         )
-        found.append(
+        net_layers.append(
             Layer(
                 name=title,
                 target=conv.target,
                 sources=(conv,),
                 k_rep_in=int(spikes),
                 k_rep_out=int(spikes),
-                on_chip=len(found) + 1 < len(shapes),
+                on_chip=len(net_layers) + 1 < len(shapes),
             )
         )
         source = conv.target
-    return found
+    return net_layers
