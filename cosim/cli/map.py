@@ -124,7 +124,7 @@ def cost(
     """
     with open_console(json) as console:
         from spikeloop.pysim.bundle.open import load_bundle
-        from spikeloop.pysim.cost.summary import summarise
+        from spikeloop.pysim.cost.report import report
         from spikeloop.pysim.traces.stimulus import Stimulus
 
         bundle, spikes = load_bundle(image), Stimulus.load(stimulus)
@@ -135,13 +135,11 @@ def cost(
                     f"not {samples}"
                 )
             spikes = spikes.take(slice(samples))
-        summary = summarise(
-            bundle, spikes, energy_per_sop=energy_per_sop, leakage=leakage, clock=clock
-        )
-        document = {"image": str(image), "stimulus": str(stimulus), **summary.to_dict()}
+        result = report(bundle, spikes, energy_per_sop=energy_per_sop, leakage=leakage, clock=clock)
+        document = {"image": str(image), "stimulus": str(stimulus), **result.to_dict()}
         if folder is not None:
-            summary.save(folder, document)
-        console.result(document, summary.text())
+            result.save(folder, document)
+        console.result(document, result.text())
 
 
 def verilog(

@@ -19,7 +19,7 @@ from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.mapping.periods import MESH_CORES
 from spikeloop.pysim.traces.stimulus import Stimulus
 
-__all__ = ["Plan", "Summary", "summarise"]
+__all__ = ["Plan", "Report", "report"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Summary:
+class Report:
     """What a run of a packed network costs."""
 
     figures: Figures
@@ -104,14 +104,14 @@ class Summary:
         write_atomic(folder / "cost.json", json.dumps(document, indent=1).encode())
 
 
-def summarise(
+def report(
     bundle: Image | Program | MeshImage,
     stimulus: Stimulus,
     *,
     energy_per_sop: float = ENERGY_PER_SOP,
     leakage: float = 0.0,
     clock: float | None = None,
-) -> Summary:
+) -> Report:
     """Run ``stimulus`` in pysim and count.
 
     ``clock`` in Hz, None: that of the chip's preset. The other constants are those of
@@ -131,7 +131,7 @@ def summarise(
     )
     stimulus.check(bundle)
     work = measure(bundle, stimulus)
-    return Summary(result, work, constants, tuple(_plans(bundle, work, constants)))
+    return Report(result, work, constants, tuple(_plans(bundle, work, constants)))
 
 
 def _plans(bundle: Image | Program, work: Work, constants: Constants) -> list[Plan]:
