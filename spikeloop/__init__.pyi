@@ -10,7 +10,7 @@ from .golden.data.encoders import Encoder
 from .golden.interchange.nir.read import import_nir
 from .golden.interchange.nir.write import export_nir
 from .golden.interchange.ranc.read import import_ranc
-from .golden.interchange.snntorch import import_snntorch
+from .golden.interchange.modules.read import import_module, import_snntorch
 from .golden.nets.layers import FloatNet
 from .golden.quantize.quantize import Quantizer
 from .golden.reference.integer import predict, run
@@ -47,6 +47,7 @@ __all__ = [
     "export_nir",
     "generate",
     "generate_board",
+    "import_module",
     "import_nir",
     "import_ranc",
     "import_snntorch",

@@ -16,9 +16,11 @@ from spikeloop.pysim.network.graph import Network
 
 __all__ = [
     "Assumption",
+    "Drift",
     "Imported",
     "MAX_FILE",
     "MAX_VALUES",
+    "PopulationDrift",
     "minimal_bits",
     "read_bounded",
     "read_json",
@@ -37,6 +39,28 @@ class Assumption:
     why: str
 
 
+@dataclass(frozen=True)
+class PopulationDrift:
+    """One population, integers against floats: ``different`` of ``spikes`` spikes; ``rate`` of the
+    float ones; ``saturated`` steps of neurons in which the membrane was clipped."""
+
+    population: str
+    spikes: int
+    different: int
+    rate: float
+    saturated: int
+
+
+@dataclass(frozen=True)
+class Drift:
+    """An import's integers against its floats: ``answers`` of ``samples`` samples change (most
+    spikes, or the largest membrane of a read-out)."""
+
+    populations: tuple[PopulationDrift, ...]
+    answers: int
+    samples: int
+
+
 @dataclass(frozen=True, eq=False)
 class Imported:
     """A network from elsewhere.
@@ -52,6 +76,7 @@ class Imported:
     expected: np.ndarray | None = None
     first: int = 0
     axons: int = 1024
+    drift: Drift | None = None
 
 
 def read_bounded(path: Path, limit: int = MAX_FILE) -> bytes:

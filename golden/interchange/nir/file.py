@@ -18,6 +18,8 @@ from spikeloop.pysim.common.errors import InputError
 __all__ = ["NirNode", "read_nir"]
 
 MAX_DEPTH, MAX_ITEMS = 8, 100_000
+ENDLESS = ("tau", "r", "v_threshold")
+"""Values that may be infinite: a neuron that never leaks, one that never spikes."""
 MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -119,7 +121,8 @@ class _Reader:
             ]
             return flat[0] if item.shape == () else np.array(flat, object).reshape(item.shape)
         array = np.asarray(value, np.float64 if item.dtype.kind == "f" else np.int64)
-        if not np.isfinite(array).all():
+        endless = at.rpartition("/")[2] in ENDLESS and not np.isnan(array).any()
+        if not endless and not np.isfinite(array).all():
             raise InputError(
                 f"numbers of {self.what} must be finite, not {array[~np.isfinite(array)].flat[0]} as in {at!r}"
             )

@@ -2,8 +2,8 @@
 leads to each neuron.
 
 Everything linear between two spiking nodes becomes one map (golden/interchange/nir/maps.py). An
-edge that closes a cycle carries the spikes of the step before. All other edges carry those of the
-same step.
+edge that closes a cycle carries the spikes of the step before, unless a Delay node of the cycle
+says how late they are. All other edges carry those of the same step.
 """
 
 from collections import defaultdict
@@ -15,12 +15,30 @@ from spikeloop.golden.interchange.nir.file import NirNode
 from spikeloop.golden.interchange.nir.maps import LinearMap, Route, Shape, apply, node_shape
 from spikeloop.golden.interchange.nir.semantics import SPIKING
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.limits import MAX_DELAY
 
 __all__ = ["LINEAR", "READOUT", "Graph"]
 
 READOUT = ("I", "LI")
-LINEAR = ("Affine", "Linear", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten", "Pass")
-RESHAPING = ("Flatten", "Pass")  # their product with the identity is no map of its own yet
+LINEAR = (
+    "Affine",
+    "Linear",
+    "Scale",
+    "Conv1d",
+    "Conv2d",
+    "SumPool2d",
+    "AvgPool2d",
+    "Flatten",
+    "Reshape",
+    "Delay",
+    "Pass",
+)
+RESHAPING = (
+    "Flatten",
+    "Reshape",
+    "Delay",
+    "Pass",
+)  # their product with the identity is no map of its own yet
 MAX_ROUTES = 256  # to one node
 
 
@@ -65,7 +83,7 @@ class Graph:
             state[first] = state[first] or 1
             while stack:
                 name, rest = stack[-1]
-                following = next(rest, None)
+                following = None if self.nodes[name].kind == "Delay" else next(rest, None)
                 if following is None:
                     state[name] = 2
                     stack.pop()
@@ -89,11 +107,15 @@ class Graph:
         pending = sorted(self.nodes)
         while pending:
             ready = [
-                n for n in pending if all(b in done or (b, n) in self.late for b in self.before[n])
+                n for n in pending if all(b in done or self._is_late(b, n) for b in self.before[n])
             ]
             done |= dict.fromkeys(ready)
             pending = [n for n in pending if n not in done]
         return list(done)
+
+    def _is_late(self, source: str, target: str) -> bool:
+        """Whether what an edge carries is that of an earlier step."""
+        return (source, target) in self.late or self.nodes[source].kind == "Delay"
 
     def sources(self, name: str) -> list[str]:
         """Nodes that lead to ``name``, seen through nodes that only pass values on."""
@@ -108,13 +130,15 @@ class Graph:
     def routes(self, name: str) -> list[Route]:
         """The routes to ``name``: one for each way from a spiking node or an input.
 
-        The delay of a route is 1 if one of its edges closes a cycle, else 0.
+        The delay of a route is that of its Delay nodes, and 1 if one of its edges closes a cycle.
         """
         ways: list[tuple[str, list[str], int]] = []
 
         def go_back(at: str, way: list[str], delay: int) -> None:
             for b in self.before[at]:
                 delayed = delay + ((b, at) in self.late)
+                if self.nodes[b].kind == "Delay":
+                    delayed += int(np.ravel(self.nodes[b].values["steps"])[0])
                 if self.nodes[b].kind in LINEAR:
                     go_back(b, [b, *way], delayed)
                 elif self.nodes[b].kind in READOUT:
@@ -135,9 +159,10 @@ class Graph:
             raise InputError(f"node {name!r} must be reached from an input, not from nothing")
         routes = []
         for source, way, delay in ways:
-            if delay > 1:
+            if delay > MAX_DELAY:
                 raise InputError(
-                    f"way from {source!r} to {name!r} must close at most one cycle, not {delay}"
+                    f"way from {source!r} to {name!r} must be at most {MAX_DELAY} steps late, not "
+                    f"{delay}"
                 )
             routes.append(Route(source, delay, self._product(source, way)))
         return routes
@@ -162,7 +187,7 @@ class Graph:
                 shape = self._shape_into(b)
                 spread = np.broadcast_to(np.asarray(arriving).ravel(), (int(np.prod(shape)),))
                 fresh = node.kind not in RESHAPING
-                arriving = spread @ apply(node, LinearMap.one(shape), b, fresh).dense(b)
+                arriving = apply(node, LinearMap.one(shape), b, fresh).image(spread)
             if not np.any(bias):
                 bias = 0.0
             elif node.kind.startswith("Conv"):  # one value a channel
@@ -183,6 +208,8 @@ class Graph:
 
     def _neuron_shape(self, name: str, maps: list[LinearMap]) -> Shape:
         node = self.nodes[name]
+        if "shape" in node.metadata:  # traced: forward has shown it
+            return tuple(node.metadata["shape"])
         stated: list[Shape] = [
             value.shape
             for key, value in node.values.items()

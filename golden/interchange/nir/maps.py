@@ -42,6 +42,18 @@ class LinearMap:
             Conv(source=(c, h, w), target=(c, h, w), kernel=(1, 1), groups=c),
         )
 
+    def image(self, x: np.ndarray) -> np.ndarray:
+        """The map of one vector, float64 ``[lines]`` to ``[neurons]``."""
+        if self.conv is None:
+            return x @ self.weights
+        c, x = self.conv, x.reshape(self.conv.source)
+        x = np.pad(x, ((0, 0), *((p, p) for p in c.padding)))
+        windows = np.lib.stride_tricks.sliding_window_view(x, c.kernel, (1, 2))
+        windows = windows[:, :: c.stride[0], :: c.stride[1]][:, : c.target[1], : c.target[2]]
+        of_group = windows.reshape(c.groups, -1, *windows.shape[1:])
+        kernels = self.weights.reshape(c.groups, -1, *self.weights.shape[1:])
+        return np.einsum("gcyxij,gocij->goyx", of_group, kernels).ravel()
+
     def dense(self, where: str) -> np.ndarray:
         if self.conv is None:
             return self.weights
@@ -56,8 +68,12 @@ class LinearMap:
 def apply(node: NirNode, made: LinearMap, last: str, fresh: bool) -> LinearMap:
     """One more linear node behind ``made`` (the identity if ``fresh``)."""
     where, shape = f"edge {last!r}->{node.name!r}", made.shape
-    if node.kind == "Pass":
+    if node.kind in ("Pass", "Delay"):
         return made
+    if node.kind == "Reshape":
+        return replace(made, shape=node_shape(node, "shape"))
+    if node.kind == "Scale":
+        return _scaled(made, _values(node, "scale").ravel(), where)
     if node.kind == "Flatten":
         first, end = (
             int(node.values.get(key, usual)) for key, usual in (("start_dim", 0), ("end_dim", -1))
@@ -79,6 +95,16 @@ def apply(node: NirNode, made: LinearMap, last: str, fresh: bool) -> LinearMap:
         return step
     whole = _pool_then(made, step)
     return whole or LinearMap(made.dense(where) @ step.dense(where), result)
+
+
+def _scaled(made: LinearMap, scale: np.ndarray, where: str) -> LinearMap:
+    """``made`` with each of its values times a factor; a single factor or a whole set of them."""
+    size = int(np.prod(made.shape))
+    if scale.size not in (1, size):
+        raise InputError(
+            f"{where} must carry as many values as Scale has, {scale.size}, not {size}"
+        )
+    return with_gain(made, np.broadcast_to(scale, (size,)), made.shape, where)
 
 
 def with_gain(made: LinearMap, gain: np.ndarray, shape: Shape, where: str) -> LinearMap:
@@ -181,7 +207,11 @@ def _convolution(node: NirNode, shape: Shape, where: str) -> tuple[Conv, np.ndar
 
 
 def _pool_then(pool: LinearMap, then: LinearMap) -> LinearMap | None:
-    """A pooling of equal weights without overlap, then a convolution: one convolution; None where that is not the same."""
+    """One convolution for a pooling, or a factor for each channel, and the convolution behind it.
+
+    The pooling has equal weights in a channel and windows that do not overlap. None where one
+    convolution would not be the same.
+    """
     p, c = pool.conv, then.conv
     if (
         p is None
@@ -191,12 +221,14 @@ def _pool_then(pool: LinearMap, then: LinearMap) -> LinearMap | None:
         or p.kernel != p.stride
         or p.padding != (0, 0)
         or any(n != m * k for n, m, k in zip(p.source[1:], p.target[1:], p.kernel, strict=True))
-        or np.ptp(pool.weights)
+        or np.ptp(pool.weights.reshape(p.groups, -1), axis=1).any()
     ):
         return None
     k = p.kernel
+    factors = pool.weights.reshape(p.groups, -1)[:, 0].reshape(c.groups, 1, -1, 1, 1)
+    kernels = then.weights.reshape(c.groups, -1, *then.weights.shape[1:]) * factors
     return LinearMap(
-        np.kron(then.weights, np.ones((1, 1, *k))) * pool.weights.flat[0],
+        np.kron(kernels.reshape(then.weights.shape), np.ones((1, 1, *k))),
         then.shape,
         Conv(
             source=p.source,

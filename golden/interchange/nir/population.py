@@ -19,9 +19,20 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Population, Reset
 
-__all__ = ["Converted", "IntegerEdge", "RealNeurons", "convert", "real_neurons"]
+__all__ = ["Converted", "IntegerEdge", "RealNeurons", "convert", "real_neurons", "snapped"]
 
-RESETS = {"hard": Reset.HARD, "soft": Reset.SOFT}  # "late" is an edge; the reset is then none
+RESETS = {"hard": Reset.HARD, "soft": Reset.SOFT}
+MEMBRANE_BITS = 24  # of imported networks
+LEAST_LEAK = 2.0**-6
+"""Leak below which a late reset is an edge of the population to itself.
+
+A spike at step t takes theta from v at step t + 1. The leak multiplies what a soft reset leaves, so
+subtracting theta / leak at the spike does the same: leak (v - theta / leak) = leak v - theta.
+"""
+HEADROOM = 0.9 * 2.0 ** (MEMBRANE_BITS - 1)
+"""Largest membrane that the floats may reach, in units of the weights."""
+LEAST_WEIGHT = 127
+"""Where a bound on all inputs leaves the largest weight less than this, data decide the scale."""
 EXACT = 1e-9  # relative distance at which a scaled threshold is taken as the integer
 
 
@@ -49,6 +60,7 @@ class RealNeurons:
 
     threshold: compared with v.
     v_reset:   v after a hard reset.
+    v_init:    v before step 0.
     """
 
     decay: np.ndarray
@@ -56,6 +68,7 @@ class RealNeurons:
     bias: np.ndarray
     threshold: np.ndarray
     v_reset: np.ndarray
+    v_init: np.ndarray
 
 
 def real_neurons(
@@ -74,16 +87,16 @@ def real_neurons(
         return np.broadcast_to(given, (size,)).copy()
 
     tau, threshold, v_reset = value("tau", 1.0), value("v_threshold", 1.0), value("v_reset", 0.0)
-    leak: np.ndarray | float = 0.0
+    leak: np.ndarray | float = value("offset", 0.0)
     if node.kind in ("LIF", "LI"):
         if (tau <= 0).any():
             raise InputError(f"tau of node {node.name!r} must be positive, not {tau.min()}")
-        if (dt > tau).any():
+        if (dt > tau * (1 + 1e-6)).any():  # files round to 24 bits
             raise InputError(
                 f"dt must be at most tau of node {node.name!r} ({tau.min():g}), not {dt:g}: "
                 "give a smaller --dt"
             )
-        share, decay = dt / tau, 1 - dt / tau
+        share, decay = dt / tau, np.maximum(0.0, 1 - dt / tau)
         leak = value("v_leak", 0.0) * share
     elif node.kind == "Output":  # a sum without memory
         share, decay = np.ones(size), np.zeros(size)
@@ -95,9 +108,9 @@ def real_neurons(
             f"v_threshold of node {node.name!r} must lie above v_reset, not {threshold.min():g} "
             f"with {v_reset.max():g}"
         )
-    gain = _snapped(value("r", 1.0) * share)
+    gain = snapped(value("r", 1.0) * share)
     bias = np.broadcast_to(arriving, (size,)) * gain + leak
-    return RealNeurons(_snapped(decay), gain, bias, threshold, v_reset)
+    return RealNeurons(snapped(decay), gain, bias, threshold, v_reset, value("v_init", 0.0))
 
 
 def convert(
@@ -109,37 +122,59 @@ def convert(
     bits: int,
     compare: str | None,
     reset: str | None,
+    reach: float,
+    steps: int,
 ) -> Converted:
     """The population ``name`` of integers, and the edges that lead to it.
 
     bits:    of a weight.
     compare: ">" or ">=", and ``reset``: one of RESETS of the semantics; both None for a node that
              does not spike.
+    reach:   the largest membrane of the floats: with its scale it must fit into the membrane.
+    steps:   of a sample, in which a neuron without leak may drift down.
     """
     fires = node.kind in SPIKING
     routes = [r._replace(map=with_gain(r.map, neurons.gain, shape, node.name)) for r in routes]
-    if reset == "late":  # the spike's own inhibition, one step later
-        inhibition = LinearMap.one((neurons.decay.size,), -neurons.threshold)
-        routes.append(Route(node.name, 1, inhibition))
-    routes = merged(routes, node.name)
-
     decays, which = np.unique(neurons.decay, return_inverse=True)
     leaks = [best_leak(float(d)) for d in decays]
+    by_leak = np.array([leak.value for leak in leaks])[which]
+    subtracted, resets = (
+        neurons.threshold,
+        np.full(by_leak.size, RESETS.get(reset or "hard", Reset.NONE)),
+    )
+    if reset == "late":
+        by_edge = by_leak < LEAST_LEAK
+        subtracted = neurons.threshold / np.where(by_edge, 1.0, by_leak)
+        resets = np.where(by_edge, Reset.NONE, Reset.SOFT)
+        if by_edge.any():  # the spike's own inhibition, one step later
+            inhibition = np.where(by_edge, -neurons.threshold, 0.0)
+            routes.append(Route(node.name, 1, LinearMap.one((by_leak.size,), inhibition)))
+    routes = merged(routes, node.name)
     k0, sign, shift = (array[..., which] for array in leak_arrays(leaks))
     exact = fires and all(not leak.error and leak.value in (0.0, 1.0) for leak in leaks)
     scale = _population_scale(neurons, routes, bits, fires, exact)
+    drift = _drift(neurons, routes, steps)
+    largest = max((float(np.abs(r.map.weights).max(initial=0.0)) for r in routes), default=0.0)
+    if drift > reach and HEADROOM / drift * largest >= LEAST_WEIGHT:
+        reach = drift
+    narrow = reach * scale > HEADROOM
+    if narrow:
+        scale = float(2.0 ** np.floor(np.log2(HEADROOM / reach)))
     edges, error = _rounded(routes, scale, bits)
-    v_th, v_sub = _thresholds(neurons.threshold * scale, strict=fires and compare == ">")
+    silent = np.isinf(neurons.threshold)  # such a neuron never spikes
+    finite = np.where(silent, 0.0, neurons.threshold)
+    v_th, v_sub = _thresholds(finite * scale, strict=fires and compare == ">")
     population = Population.make(
         name,
         neurons.decay.size,
         weight_bits=bits,
         bias=round_half_away(neurons.bias * scale),
         v_th=v_th,
-        v_sub=v_sub,
-        fire=fires,
-        reset=RESETS.get(reset or "hard", Reset.NONE),
+        v_sub=v_sub if reset != "late" else round_half_away(subtracted * scale),
+        fire=~silent if fires else False,
+        reset=resets.astype(np.uint8),
         v_reset=round_half_away(neurons.v_reset * scale),
+        v_init=round_half_away(neurons.v_init * scale),
         leak_sign=sign,
         leak_shift=shift,
         k0=k0,
@@ -147,13 +182,29 @@ def convert(
     assumed = Assumption(
         f"node {node.name!r}",
         f"{node.kind} {shape}: scale {scale:g}, weights off by at most {error:.2g}, "
-        f"decay by {max(leak.error for leak in leaks):.2g}",
+        f"decay by {max(leak.error for leak in leaks):.2g}"
+        + (f"; scale bounded by a membrane that reaches {reach:.3g}" if narrow else ""),
         f"{bits} bits a weight",
     )
     return Converted(population, edges, scale, assumed)
 
 
-def _snapped(values: np.ndarray) -> np.ndarray:
+def _drift(neurons: RealNeurons, routes: list[Route], steps: int) -> float:
+    """How far down a neuron without leak can get in ``steps`` steps; 0 if all of them leak."""
+    if not (neurons.decay >= 1).any():
+        return 0.0
+    down = np.maximum(-neurons.bias, 0.0)
+    for route in routes:
+        falls = np.minimum(route.map.weights, 0.0)
+        if route.map.conv is None:
+            down = down - falls.sum(axis=0)
+        else:
+            channel = falls.reshape(len(falls), -1).sum(axis=1)
+            down = down - np.repeat(channel, down.size // channel.size)
+    return float(steps * down[neurons.decay >= 1].max())
+
+
+def snapped(values: np.ndarray) -> np.ndarray:
     """``values``, those within 1e-6 of a multiple of 2^-12 replaced by that multiple.
 
     Products and quotients of numbers that a file rounded to 24 bits miss it by that much.
@@ -191,10 +242,16 @@ def _population_scale(
     neurons: RealNeurons, routes: list[Route], bits: int, fires: bool, exact: bool
 ) -> float:
     """The scale of one population; ``exact``: its leaks are exact, so that the whole net may be."""
-    others = np.concatenate([neurons.threshold, neurons.bias, neurons.v_reset])
+    finite = neurons.threshold[np.isfinite(neurons.threshold)]
+    others = np.concatenate([finite, neurons.bias, neurons.v_reset])
     scale = _scale([route.map.weights for route in routes], bits, others, minimal=exact)
     threshold = neurons.threshold
-    if fires and not np.ptp(threshold) and threshold[0] * scale > 1:
+    if (
+        fires
+        and np.isfinite(threshold).all()
+        and not np.ptp(threshold)
+        and threshold[0] * scale > 1
+    ):
         # a whole threshold: a soft reset then subtracts all of it
         return float(np.floor(threshold[0] * scale + EXACT) / threshold[0])
     return scale

@@ -22,19 +22,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from spikeloop.golden.interchange.common import Assumption, Imported
+from spikeloop.golden.interchange.measure import Floats, drift_of, random_spikes
 from spikeloop.golden.interchange.nir.file import NirNode, identifier, read_nir
 from spikeloop.golden.interchange.nir.graph import LINEAR, READOUT, Graph
+from spikeloop.golden.interchange.nir.maps import Route
+from spikeloop.golden.interchange.nir.normal import normal
 from spikeloop.golden.interchange.nir.population import Converted, convert, real_neurons
 from spikeloop.golden.interchange.nir.semantics import SPIKING, Semantics, Settled
+from spikeloop.golden.interchange.twin import Twin
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network, start_ticks
 
 __all__ = ["Importer", "import_nir"]
 
-KINDS = ("IF", "LIF", *READOUT, *LINEAR, "Input", "Output")
+KINDS = ("IF", "LIF", *READOUT, *LINEAR, "Threshold", "Input", "Output")
 
 
 def import_nir(
@@ -48,7 +53,9 @@ def import_nir(
     InputError names the node or edge that cannot be imported.
     """
     nodes, edges = read_nir(path)
-    return Importer(nodes, edges, semantics or Semantics(), steps, bits, Path(path).stem).build()
+    importer = Importer(nodes, edges, semantics or Semantics(), steps, bits, Path(path).stem)
+    floats = importer.floats(random_spikes(importer.graph, steps))
+    return importer.build(floats)
 
 
 class Importer:
@@ -72,14 +79,25 @@ class Importer:
             raise InputError(f"weight bits must be in 2..16, not {bits}")
         for node in nodes.values():
             _check_kind(node, source)
-        self.nodes, self.steps, self.bits, self.name, self.source = nodes, steps, bits, name, source
-        self.graph = Graph(nodes, edges)
-        self.settled = Settled(nodes, semantics, "file" if source == "NIR" else "module")
+        settled = Settled(nodes, semantics, "file" if source == "NIR" else "module")
+        nodes = normal(nodes, settled.dt, semantics.framework)
+        self.steps, self.bits, self.name, self.source = steps, bits, name, source
+        self.settled = Settled(nodes, semantics, settled.origin)
+        self.nodes, self.graph = nodes, Graph(nodes, edges)
+        self.neurons, self.answer = self._neurons()
+        self.routes: dict[str, list[Route]] = {}
+        for n in self.neurons:  # in order: a shape follows from what leads to it
+            self.routes[n] = self.graph.routes(n)
+            self.graph.settle_shape(n, [route.map for route in self.routes[n]])
 
-    def build(self) -> Imported:
-        neurons, answer = self._neurons()
-        names = self._names([*self.graph.entries, *neurons])
-        converted = {n: self._convert(names[n], n) for n in neurons}
+    def floats(self, inputs: dict[str, torch.Tensor]) -> Floats:
+        """What the graph does in float64 on ``inputs``, spikes [sample, step, ...] by Input node."""
+        return Floats(inputs, Twin(self.graph, self.settled).run(inputs))
+
+    def build(self, floats: Floats) -> Imported:
+        """The network; its membranes have room for those of ``floats``."""
+        names, answer = self._names([*self.graph.entries, *self.neurons]), self.answer
+        converted = {n: self._convert(names[n], n, floats.twin.reach(n)) for n in self.neurons}
         populations = _started([c.population for c in converted.values()], converted, names)
         network = Network(
             name=identifier(self.name),
@@ -112,7 +130,8 @@ class Importer:
                 "scales": {names[n]: made.scale for n, made in converted.items()},
             },
         )
-        return Imported(network, self._assumptions(converted), axons=1152)
+        drift = drift_of(network, floats)
+        return Imported(network, self._assumptions(converted), axons=1152, drift=drift)
 
     def _neurons(self) -> tuple[list[str], str]:
         """The nodes that become populations, in order, and the one whose answer is read.
@@ -134,14 +153,15 @@ class Importer:
             names = {n: f"n{i}_{name}"[:60] for i, (n, name) in enumerate(names.items())}
         return names
 
-    def _convert(self, name: str, key: str) -> Converted:
-        """The node ``key`` as population ``name``."""
-        node, routes = self.nodes[key], self.graph.routes(key)
-        shape = self.graph.settle_shape(key, [route.map for route in routes])
+    def _convert(self, name: str, key: str, reach: float) -> Converted:
+        """The node ``key``, whose membrane gets as far as ``reach``, as population ``name``."""
+        node, routes, shape = self.nodes[key], self.routes[key], self.graph.shapes[key]
         compare, reset = self.settled.compare.get(key), self.settled.reset.get(key)
         size, arriving = int(np.prod(shape)), self.graph.bias(key)
         neurons = real_neurons(node, size, self.settled.dt, reset, arriving)
-        return convert(name, node, shape, neurons, routes, self.bits, compare, reset)
+        return convert(
+            name, node, shape, neurons, routes, self.bits, compare, reset, reach, self.steps
+        )
 
     def _assumptions(self, converted: dict[str, Converted]) -> list[Assumption]:
         assumed = [*self.settled.assumed, *(made.assumed for made in converted.values())]

@@ -24,7 +24,7 @@ FRAMEWORKS: dict[str, dict[str, Any]] = {
         "compare": ">",
         "reset": "hard",
     },  # its export multiplies tau by its dt, 1e-3: a step is then dt^2
-    "sinabs": {"compare": ">=", "reset": "soft"},
+    "sinabs": {"dt": 1.0, "compare": ">=", "reset": "soft"},
 }
 """what the files of these do not say, as it is unless their users changed it"""
 
@@ -71,7 +71,11 @@ class Settled:
             raise InputError(f"dt must be positive, not {self.dt}")
 
     def _choose(self, what: str, given: Any, usual: Any, why: str) -> Any:
-        known = {str(node.metadata[what]) for node in self.nodes.values() if what in node.metadata}
+        known = {
+            str(node.metadata[what])
+            for name, node in self.nodes.items()
+            if what in node.metadata and not self._is_fixed(name)
+        }
         if given is None and len(known) > 1:
             raise InputError(
                 f"{what} in the metadata of the NIR nodes must be one value, not {', '.join(sorted(known))}: "
@@ -94,7 +98,8 @@ class Settled:
         self, what: str, given: str | None, usual: str, why: str, allowed: tuple[str, ...]
     ) -> dict[str, str]:
         """Of each spiking node: as given, else of its own metadata, else of the metadata of others, if they are of one mind."""
-        spiking = [n for n, node in self.nodes.items() if node.kind in SPIKING]
+        kinds = {n: node.kind for n, node in self.nodes.items()}
+        spiking = [n for n, kind in kinds.items() if kind in SPIKING and not self._is_fixed(n)]
         own = {
             n: str(self.nodes[n].metadata[what]) for n in spiking if what in self.nodes[n].metadata
         }
@@ -108,4 +113,9 @@ class Settled:
             own = dict.fromkeys(spiking, str(self._choose(what, given, usual, why)))
         if wrong := {*own.values(), *([given] if given else [])} - {*allowed}:
             raise InputError(f"{what} must be one of {', '.join(allowed)}, not {min(wrong)!r}")
-        return own
+        fixed = {n: str(self.nodes[n].metadata[what]) for n in self.nodes if self._is_fixed(n)}
+        return own | fixed
+
+    def _is_fixed(self, name: str) -> bool:
+        """Whether a node's kind says its reset and comparison (a threshold, a pool of spikes)."""
+        return bool(self.nodes[name].metadata.get("fixed"))

@@ -338,10 +338,6 @@ WEIGHT = np.ones((3, 2))
     ("graph", "message"),
     [
         (
-            lambda: chain(nir.Threshold(np.ones(2))),
-            "type of node 'n0' must be one of Affine|type of node 'n0' must be one of IF",
-        ),
-        (
             lambda: chain(nir.Linear(WEIGHT), nir.CubaLIF(*[np.ones(3)] * 5)),
             "'n1'.*'CubaLIF': its synaptic current",
         ),

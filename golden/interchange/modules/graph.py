@@ -1,0 +1,292 @@
+"""A recorded run as the graph of one step: nodes, edges, and which neuron each node was.
+
+Calls of one neuron that hand its state on are a *chain*; call k of a chain is its step k. The step is
+read off from the last call of each chain, backwards to spikes and inputs; spikes of an earlier call
+arrive with that delay. The step before it must look the same, or the net does other things at other
+times, which is refused with the line.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from spikeloop.golden.interchange.modules.layers import piece_of
+from spikeloop.golden.interchange.modules.neurons import is_neuron, keeps_state, neuron_of
+from spikeloop.golden.interchange.modules.trace import Op, Recorder, Value, values_in
+from spikeloop.golden.interchange.nir.file import NirNode, identifier
+from spikeloop.pysim.common.errors import InputError
+
+__all__ = ["Chain", "StepGraph", "chains_of", "step_graph"]
+
+KEEPS = {
+    "stack", "cat", "concat", "unsqueeze", "squeeze", "view", "reshape", "permute", "transpose",
+    "movedim", "sum", "mean", "contiguous", "detach", "clone", "flatten", "__getitem__", "T", "mT",
+    "float", "double", "to", "cpu", "append", "max", "argmax", "unbind", "__setitem__",
+}  # fmt: skip
+"""Functions behind the last neurons that only arrange or count their spikes."""
+
+
+COUNTS = {"add", "__add__", "__radd__", "__iadd__", "add_", "div", "__truediv__", "mul", "__mul__"}
+"""Functions that may add up the spikes of one population over the steps."""
+
+
+@dataclass(eq=False)
+class Chain:
+    """One population: its calls in order of the steps."""
+
+    name: str
+    module: nn.Module
+    calls: list[Op] = field(default_factory=list)
+
+
+@dataclass
+class StepGraph:
+    """``nodes`` and ``edges`` of one step, for the importer; ``chains`` the population behind a
+    neuron's node; ``shown`` whether its framework shows the membrane before or after the reset."""
+
+    nodes: dict[str, NirNode] = field(default_factory=dict)
+    edges: list[tuple[str, str]] = field(default_factory=list)
+    chains: dict[str, Chain] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
+
+
+def chains_of(recorder: Recorder) -> list[Chain]:
+    """The populations of a run, in the order of their first call."""
+    chains: list[Chain] = []
+    by_call: dict[Op, Chain] = {}
+    hidden: dict[nn.Module, Chain] = {}
+    for op in recorder.ops:
+        if op.kind != "module" or not is_neuron(op.call):
+            continue
+        states = [v for v in values_in((op.args[1:], op.kwargs)) if by_call.get(v.op)]
+        given = [a for a in (*op.args[1:], *op.kwargs.values()) if a is not None]
+        if states:
+            chain = by_call[states[0].op]
+        elif not given and keeps_state(op.call) and op.call in hidden:
+            chain = hidden[op.call]
+        else:
+            count = sum(chain.module is op.call for chain in chains)
+            chain = Chain(f"{op.name}_{count + 1}" if count else op.name, op.call)
+            chains.append(chain)
+            if not given:
+                hidden[op.call] = chain
+        chain.calls.append(op)
+        by_call[op] = chain
+    return chains
+
+
+def step_graph(recorder: Recorder, inputs: dict[Value, int], shape: tuple[int, ...]) -> StepGraph:
+    """The graph of one step. ``inputs``: the values that are the input of a step, and the step, or
+    -1 for an input that is the same in every step; ``shape`` of one input."""
+    chains = chains_of(recorder)
+    if not chains:
+        raise InputError("net must hold neurons of a spiking framework, not none in forward")
+    steps = {len(chain.calls) for chain in chains}
+    if len(steps) > 1:
+        counts = ", ".join(f"{chain.name!r} {len(chain.calls)} times" for chain in chains)
+        raise InputError(f"neurons must all run once a step, not {counts}")
+    builder = _Builder(chains, inputs, shape)
+    last = steps.pop() - 1
+    for chain in chains:
+        if last > 1 and builder.signature(chain, last) != builder.signature(chain, last - 1):
+            raise InputError(
+                f"forward must do the same in every step, not something else for {chain.name!r} at "
+                f"{chain.calls[last].where}"
+            )
+        builder.neuron(chain, last)
+    builder.output(recorder.result, last)
+    return builder.graph
+
+
+class _Builder:
+    def __init__(
+        self, chains: list[Chain], inputs: dict[Value, int], shape: tuple[int, ...]
+    ) -> None:
+        self.graph, self.chains, self.inputs = StepGraph(), chains, inputs
+        self.place = {op: (chain, k) for chain in chains for k, op in enumerate(chain.calls)}
+        self.names: dict[Op, str] = {}
+        self._add(NirNode("input", "Input", {"shape": np.array(shape, np.int64)}, {}))
+
+    def neuron(self, chain: Chain, step: int) -> None:
+        """The chain's node, and all that leads to it in ``step``."""
+        call = chain.calls[step]
+        size = int(np.prod(call.results[0].shape[1:]))
+        neuron = neuron_of(chain.name, chain.module)
+        name = self._chain_name(chain)
+        shape = tuple(call.results[0].shape[1:])
+        values = {
+            key: np.reshape(value, shape) if np.size(value) == size > 1 else np.asarray(value)
+            for key, value in neuron.node.values.items()
+        }
+        node = NirNode(name, neuron.node.kind, values, {**neuron.node.metadata, "shape": shape})
+        self._add(node)
+        self.graph.chains[name], self.graph.shown[name] = chain, neuron.shown
+        arriving = next(values_in(call.args[:1] or tuple(call.kwargs.values())), None)
+        if arriving is None:
+            raise InputError(f"neurons {chain.name!r} must be fed by the net, not by a constant")
+        self._edge(self._source(arriving, step), name)
+        if neuron.recurrent is not None:
+            self._recurrent(name, neuron.recurrent, call)
+
+    def _recurrent(self, name: str, module: nn.Module, call: Op) -> None:
+        """The way from a population to itself, through a layer of its own, one step later."""
+        spikes = Value(call, 0)
+        op = Op("module", f"{name}.recurrent", (spikes,), {}, module, call.where)
+        with torch.no_grad():
+            op.results = (module(spikes.tensor),)
+        at = self._delayed(name, 1)
+        for node in piece_of(op, self._fresh(f"{name}_recurrent")).nodes:
+            self._add(node)
+            self._edge(at, node.name)
+            at = node.name
+        self._edge(at, name)
+
+    def output(self, result: Any, step: int) -> None:
+        """The node that forward returns."""
+        self._add(NirNode("output", "Output", {}, {}))
+        for value in self._answers(result, set()):
+            leaves = set(self._leaves(value, set()))
+            chains = {chain for chain, _ in leaves}
+            if len(chains) == 1 and (value.op in self.place or value.op.name in COUNTS):
+                if value.op in self.place and value.index:
+                    continue  # a membrane: forward returns the spikes too, or nothing else
+                self._edge(self._chain_name(chains.pop()), "output")
+                return
+            if chains and {k for _, k in leaves} == {step}:
+                self._edge(self._source(value, step), "output")
+                return
+        raise InputError(
+            "forward must return spikes of neurons, their count over the steps, or what a layer "
+            "makes of them in each step, not another value"
+        )
+
+    def _answers(self, item: Any, seen: set[Op]) -> Iterator[Value]:
+        """Values that forward returns, behind what only arranges them; of a list the last first."""
+        for value in values_in(item):
+            op = value.op
+            if op in seen:
+                continue
+            seen.add(op)
+            if op in self.place or op.kind != "function" or op.name not in KEEPS:
+                yield value
+            else:
+                yield from self._answers(list(values_in((op.args, op.kwargs)))[::-1], seen)
+
+    def _leaves(self, value: Value, seen: set[Op]) -> Iterator[tuple[Chain, int]]:
+        """The populations that a value is computed from, each with the step."""
+        if value.op in self.place:
+            yield self.place[value.op]
+        elif value.op not in seen:
+            seen.add(value.op)
+            for inner in values_in((value.op.args, value.op.kwargs)):
+                yield from self._leaves(inner, seen)
+
+    def signature(self, chain: Chain, step: int) -> Any:
+        """What leads to a chain in a step, with times relative to it."""
+
+        def of(value: Value) -> Any:
+            if value in self.inputs:
+                at = self.inputs[value]
+                return "input", at if at < 0 else step - at
+            if value.op in self.place:
+                source, k = self.place[value.op]
+                return "neuron", id(source), value.index, step - k
+            what = id(value.op.call) if value.op.kind == "module" else value.op.name
+            return what, value.index, *(of(v) for v in values_in((value.op.args, value.op.kwargs)))
+
+        return [of(value) for value in values_in(chain.calls[step].args[:1])]
+
+    def _source(self, value: Value, step: int) -> str:
+        """The node that a value comes from, made if it is not there."""
+        if value in self.inputs:
+            return self._delayed(
+                "input", step - self.inputs[value] if self.inputs[value] >= 0 else 0
+            )
+        if value.op.kind == "input":
+            raise InputError(f"input must be used one step at a time, not whole: {value.op.name}")
+        if value.op in self.place:
+            chain, k = self.place[value.op]
+            if value.index:
+                raise InputError(
+                    f"membrane of neurons {chain.name!r} must not feed other layers, as it does at "
+                    f"{value.op.where}"
+                )
+            return self._delayed(self._chain_name(chain), step - k)
+        if value.op not in self.names:
+            self._operation(value.op, step)
+        return self.names[value.op]
+
+    def _operation(self, op: Op, step: int) -> None:
+        for value in values_in((op.args, op.kwargs)):  # first, so that each finds a name of its own
+            self._source(value, step)
+        name = self._fresh(op.name.strip("_"))
+        piece = piece_of(op, name)
+        if piece.spikes and not all(self._is_spikes(value) for value, _ in piece.sources):
+            what = f"layer {op.name!r}" if op.kind == "module" else f"{op.name}()"
+            raise InputError(
+                f"{what} at {op.where} must pool spikes, not currents: put the pool behind the neurons"
+            )
+        sources = [(self._source(value, step), factor) for value, factor in piece.sources]
+        for node in piece.nodes:
+            self._add(node)
+        first = piece.nodes[0].name
+        taken: set[str] = set()
+        for source, factor in sources:
+            if factor != 1.0 or source in taken:  # an edge of its own: a node adds each source once
+                size = int(np.prod(piece.sources[0][0].tensor.shape[1:]))
+                between = self._fresh(f"{name}_term")
+                self._add(NirNode(between, "Scale", {"scale": np.full(size, factor)}, {}))
+                self._edge(source, between)
+                source = between
+            taken.add(source)
+            self._edge(source, first)
+        for one, other in zip(piece.nodes, piece.nodes[1:], strict=False):
+            self._edge(one.name, other.name)
+        self.names[op] = piece.nodes[-1].name
+
+    def _is_spikes(self, value: Value) -> bool:
+        """Whether a value is spikes, or the input (0 or 1), as they are or in another shape."""
+        if value in self.inputs or value.op in self.place:
+            return True
+        if value.op.name in ("flatten", "view", "reshape", "unsqueeze", "squeeze", "float", "to"):
+            return all(self._is_spikes(v) for v in values_in(value.op.args))
+        if value.op.kind == "module" and type(value.op.call).__name__.startswith(
+            ("MaxPool", "Dropout", "Identity", "Flatten", "Unflatten")
+        ):
+            return all(self._is_spikes(v) for v in values_in(value.op.args))
+        return value.op.name in ("max_pool2d", "max_pool1d", "boolean_dispatch")
+
+    def _delayed(self, source: str, delay: int) -> str:
+        if not delay:
+            return source
+        name = f"{source}_delay{delay}"
+        if name not in self.graph.nodes:
+            self._add(NirNode(name, "Delay", {"steps": np.int64(delay)}, {}))
+            self._edge(source, name)
+        return name
+
+    def _chain_name(self, chain: Chain) -> str:
+        taken = [self._identifier(c.name) for c in self.chains]
+        name = self._identifier(chain.name)
+        return name if taken.count(name) == 1 else f"{name}_{self.chains.index(chain)}"
+
+    @staticmethod
+    def _identifier(name: str) -> str:
+        return identifier(name.replace(".", "_"))
+
+    def _fresh(self, name: str) -> str:
+        taken = {*self.graph.nodes, *(self._chain_name(c) for c in self.chains)}
+        name = self._identifier(name)
+        if name not in taken:
+            return name
+        return next(f"{name}_{n}" for n in range(2, len(taken) + 3) if f"{name}_{n}" not in taken)
+
+    def _add(self, node: NirNode) -> None:
+        self.graph.nodes[node.name] = node
+
+    def _edge(self, source: str, target: str) -> None:
+        self.graph.edges.append((source, target))

@@ -1,0 +1,112 @@
+"""A torch module of snnTorch, SpikingJelly, Norse or sinabs as an integer network.
+
+    forward, run and recorded (trace.py)  ->  one step as a graph (graph.py)
+    the graph in float64 = the net's own forward, spike for spike (twin.py), or the import is refused
+    the graph in integers (golden/interchange/nir/read.py), and how far those are from the floats
+
+Without data, the comparison runs on seeded random spikes of several rates.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from spikeloop.golden.interchange.common import Assumption, Imported
+from spikeloop.golden.interchange.measure import random_spikes
+from spikeloop.golden.interchange.modules.agree import Agreement, agree
+from spikeloop.golden.interchange.modules.drive import prepared, record, time_of
+from spikeloop.golden.interchange.modules.graph import StepGraph, step_graph
+from spikeloop.golden.interchange.nir.read import Importer
+from spikeloop.golden.interchange.nir.semantics import Semantics
+from spikeloop.golden.interchange.twin import TwinRun
+from spikeloop.pysim.common.errors import InputError
+
+__all__ = ["import_module", "import_snntorch"]
+
+
+def import_module(
+    net: nn.Module,
+    shape: tuple[int, ...] | None = None,
+    *,
+    steps: int = 32,
+    bits: int = 8,
+    name: str = "net",
+    data: np.ndarray | None = None,
+) -> Imported:
+    """The integer network of ``net``.
+
+    shape: of one input without batch and time (default: of a Linear layer that comes first).
+    steps: of a sample; a net that runs its own steps on one input decides them itself.
+    bits:  of a weight, 2..16.
+    data:  spikes 0/1 [sample, step, ...] to compare on (default: seeded random ones).
+    InputError names the layer, function or neuron that cannot be had and its line, or the first
+    spike in which the import would differ from forward.
+    """
+    shape = tuple(shape or _first_shape(net))
+    copy = prepared(net)
+    form, traced = time_of(copy, shape)
+    graph = step_graph(traced.recorder, traced.inputs, shape)
+    if form == "static":
+        steps = len(traced.chains[0].calls)
+    importer = Importer(
+        graph.nodes, graph.edges, Semantics(dt=1.0), steps, bits, name, source="forward"
+    )
+    if data is None:
+        x = random_spikes(importer.graph, steps)["input"]
+    else:
+        x = _data(data, shape, steps)
+    if form == "static":
+        x = x[:, :1].expand(-1, steps, *shape)
+    floats = importer.floats({"input": x})
+    try:
+        twin = _compared(copy, form, graph, x, floats.twin)
+    except InputError as error:
+        if data is not None:
+            raise
+        raise InputError(f"{error} (on random spikes: give data that it will meet)") from None
+    made = importer.build(floats)
+    made.assumed[:0] = [
+        Assumption("time", form, "as forward runs"),
+        Assumption("float twin = forward", str(twin), "random spikes" if data is None else "data"),
+    ]
+    return made
+
+
+def _first_shape(net: nn.Module) -> tuple[int, ...]:
+    lazy = next((m for m in net.modules() if isinstance(m, nn.modules.lazy.LazyModuleMixin)), None)
+    if lazy is not None:
+        prepared(net)  # says which layer is lazy
+    first = next(
+        (m for m in net.modules() if isinstance(m, (nn.Linear, nn.Conv1d, nn.Conv2d))), None
+    )
+    if isinstance(first, nn.Linear):
+        return (first.in_features,)
+    what = "a net" if first is None else f"a net that begins with {type(first).__name__}"
+    raise InputError(f"input shape of {what} is missing: give it (--shape C,H,W)")
+
+
+def _data(data: np.ndarray, shape: tuple[int, ...], steps: int) -> torch.Tensor:
+    """Spikes float64 [sample, step, ...]."""
+    data = np.asarray(data)
+    size = int(np.prod(shape))
+    if data.ndim < 3 or data.shape[1] != steps or int(np.prod(data.shape[2:])) != size:
+        raise InputError(
+            f"data to compare on must be of shape [sample, {steps}, {size}], not {data.shape}"
+        )
+    if not np.isin(data, (0, 1)).all():
+        raise InputError("data to compare on must be spikes, 0 or 1, not other values")
+    return torch.as_tensor(data.reshape(len(data), steps, *shape).astype(np.float64))
+
+
+def _compared(
+    net: nn.Module, form: str, graph: StepGraph, x: torch.Tensor, twin: TwinRun
+) -> Agreement:
+    """The twin against forward on ``x``; the graph's chains then hold forward's calls."""
+    own = record(net, form, x, x.shape[1])
+    by_name = {chain.name: chain for chain in own.chains}
+    for chain in graph.chains.values():
+        chain.calls = by_name[chain.name].calls
+    return agree(graph, twin)
+
+
+import_snntorch = import_module  # its name in 0.1

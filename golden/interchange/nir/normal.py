@@ -1,0 +1,151 @@
+"""Nodes of a NIR file in the few forms that the importer knows.
+
+Threshold        a neuron without memory: it spikes where its input is above the threshold
+Delay            whole steps of dt
+Conv, "same"     numbers; behind an even kernel one more on one side, which is a kernel one longer
+leading batch 1  shapes without it
+Flatten (Norse)  axes counted without the batch
+LIF (sinabs)     v := a v + (1 - a) I, a = exp(-dt / tau)
+tau = inf        decay 1; the gain r dt / tau is 1 where r is infinite too (snnTorch, beta = 1)
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from spikeloop.golden.interchange.nir.file import NirNode
+from spikeloop.pysim.common.errors import InputError
+
+__all__ = ["normal", "plain_convolution"]
+
+FIXED = {"compare": ">", "reset": "none", "fixed": True}
+CLOSE = 1e-6  # of a delay to a whole number of steps
+
+
+def normal(nodes: dict[str, NirNode], dt: float, framework: str | None) -> dict[str, NirNode]:
+    """The nodes in their plain forms; InputError for one that has none."""
+    batch = _has_batch(nodes)
+    return {name: _plain(node, dt, framework, batch) for name, node in nodes.items()}
+
+
+def plain_convolution(node: NirNode) -> NirNode:
+    """A convolution whose padding is numbers."""
+    values, kernel = dict(node.values), node.values.get("weight")
+    padding = values.get("padding", 0)
+    if not isinstance(padding, str) or not isinstance(kernel, np.ndarray):
+        return node
+    axes = kernel.ndim - 2
+    if padding == "valid":
+        return replace(node, values=values | {"padding": np.zeros(axes, np.int64)})
+    if padding != "same":
+        raise InputError(
+            f"padding of node {node.name!r} must be numbers, 'same' or 'valid', not {padding!r}"
+        )
+    dilation = [int(n) for n in np.ravel(values.get("dilation", 1))]
+    dilation = dilation * axes if len(dilation) == 1 else dilation
+    sizes = []
+    for axis in range(axes):
+        total = dilation[axis] * (kernel.shape[2 + axis] - 1)
+        if total % 2:  # one more behind than in front: zeros in front of the kernel, both padded
+            margin = [(0, 0)] * kernel.ndim
+            margin[2 + axis] = (1, 0)
+            kernel, dilation[axis] = np.pad(_spread(kernel, axis, dilation[axis]), margin), 1
+            total += 1
+        sizes.append(total // 2)
+    plain = {"weight": kernel, "dilation": np.array(dilation), "padding": np.array(sizes)}
+    return replace(node, values=values | plain)
+
+
+def _spread(kernel: np.ndarray, axis: int, dilation: int) -> np.ndarray:
+    """The kernel with its dilation written out along one axis."""
+    shape = list(kernel.shape)
+    shape[2 + axis] = (shape[2 + axis] - 1) * dilation + 1
+    wide = np.zeros(shape)
+    index: list[Any] = [slice(None)] * kernel.ndim
+    index[2 + axis] = slice(None, None, dilation)
+    wide[tuple(index)] = kernel
+    return wide
+
+
+def _has_batch(nodes: dict[str, NirNode]) -> bool:
+    """Whether the inputs carry a leading batch of 1 in front of channels, height and width."""
+    shapes = [np.ravel(n.values.get("shape", ())) for n in nodes.values() if n.kind == "Input"]
+    return bool(shapes) and all(len(shape) == 4 and shape[0] == 1 for shape in shapes)
+
+
+def _plain(node: NirNode, dt: float, framework: str | None, batch: bool) -> NirNode:
+    if batch:
+        node = replace(node, values={key: _unbatched(key, v) for key, v in node.values.items()})
+    if node.kind.startswith("Conv"):
+        return plain_convolution(node)
+    if node.kind == "Flatten" and framework == "norse":
+        first = int(np.ravel(node.values.get("start_dim", 1))[0])
+        return replace(node, values=node.values | {"start_dim": np.int64(max(0, first - 1))})
+    if node.kind == "Delay":
+        return _delay(node, dt)
+    if node.kind == "Threshold":
+        values = {"beta": np.float64(0), "v_threshold": node.values["threshold"]}
+        return replace(node, kind="Leaky", values=values, metadata=FIXED)
+    if node.kind == "LIF" and framework == "sinabs":
+        return _exponential(node, dt)
+    if node.kind in ("LIF", "LI"):
+        return _endless(node, dt)
+    return node
+
+
+def _exponential(node: NirNode, dt: float) -> NirNode:
+    """sinabs' neuron: v := a v + (1 - a) (v_leak + r I), a = exp(-dt / tau)."""
+    beta = np.exp(-dt / np.asarray(node.values["tau"], np.float64))
+    values = {key: v for key, v in node.values.items() if key not in ("tau", "r", "v_leak")}
+    values |= {
+        "beta": beta,
+        "r": (1 - beta) * node.values.get("r", 1.0),
+        "offset": (1 - beta) * node.values.get("v_leak", 0.0),
+    }
+    return replace(node, kind="Leaky", values=values)
+
+
+def _unbatched(key: str, value: Any) -> Any:
+    if key == "shape":
+        flat = np.ravel(value)
+        return flat[1:] if len(flat) == 4 and flat[0] == 1 else value
+    four = isinstance(value, np.ndarray) and value.ndim == 4 and value.shape[0] == 1
+    return value[0] if four and key != "weight" else value
+
+
+def _delay(node: NirNode, dt: float) -> NirNode:
+    steps = np.unique(np.asarray(node.values.get("delay", 0.0), np.float64) / dt)
+    whole = np.rint(steps)
+    if (
+        len(steps) != 1
+        or abs(steps[0] - whole[0]) > CLOSE * max(1.0, abs(whole[0]))
+        or whole[0] < 0
+    ):
+        raise InputError(
+            f"delay of node {node.name!r} must be one whole number of steps of dt = {dt:g}, not "
+            f"{', '.join(f'{s:g}' for s in steps[:4])}"
+        )
+    if not whole[0]:
+        return replace(node, kind="Pass", values={})
+    return replace(node, values={"steps": np.int64(whole[0])})
+
+
+def _endless(node: NirNode, dt: float) -> NirNode:
+    """A time constant without end: the neuron integrates."""
+    tau, r = (np.asarray(node.values.get(key, 1.0), np.float64) for key in ("tau", "r"))
+    if not np.isinf(tau).any() and not np.isinf(r).any():
+        return node
+    tau, r = np.broadcast_arrays(tau, r)
+    if (np.isinf(tau) != np.isinf(r)).any():
+        raise InputError(
+            f"tau and r of node {node.name!r} must be infinite together, so that its gain "
+            "r dt / tau is 1, not one of them"
+        )
+    endless = np.isinf(tau)
+    leak = np.asarray(node.values.get("v_leak", 0.0), np.float64)
+    share = np.where(endless, 0.0, dt / np.where(endless, 1.0, tau))
+    gain = np.where(endless, 1.0, np.where(endless, 0.0, r) * share)
+    values = {key: v for key, v in node.values.items() if key not in ("tau", "r", "v_leak")}
+    values |= {"beta": 1 - share, "r": gain, "offset": leak * share}
+    return replace(node, kind="Leaky" if node.kind == "LIF" else node.kind, values=values)

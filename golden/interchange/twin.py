@@ -1,0 +1,205 @@
+"""The float twin of an imported graph: what it computes in float64, step by step.
+
+The twin reads the nodes alone and uses torch's functions, so it is a writing of its own beside the
+maps and integers of the importer. An import of a module compares it with the user's forward
+(golden/interchange/modules/agree.py); every import compares its integers with it.
+
+    u = decay v + gain I + offset,  spike if u > threshold (or >=), then the reset
+
+    Leaky  decay beta, gain r, offset      IF   1, dt r, 0        LIF  1 - dt/tau, r dt/tau, v_leak dt/tau
+    Output, behind linear nodes  0, 1, 0   I    1, dt r, 0 (no spike)      LI  as LIF (no spike)
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from spikeloop.golden.interchange.nir.file import NirNode
+from spikeloop.golden.interchange.nir.graph import READOUT, Graph
+from spikeloop.golden.interchange.nir.maps import node_shape
+from spikeloop.golden.interchange.nir.population import snapped
+from spikeloop.golden.interchange.nir.semantics import SPIKING, Settled
+from spikeloop.pysim.common.errors import InputError
+
+__all__ = ["Twin", "TwinRun"]
+
+
+@dataclass(frozen=True)
+class TwinRun:
+    """Of each neuron's node, float64 [sample, step, ...]: ``spikes`` (0 or 1), membranes ``before``
+    and ``after`` the reset. ``answer`` is the output node's."""
+
+    spikes: dict[str, torch.Tensor] = field(default_factory=dict)
+    before: dict[str, torch.Tensor] = field(default_factory=dict)
+    after: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def reach(self, name: str) -> float:
+        """The largest absolute membrane of a node."""
+        return float(self.before[name].abs().max()) if self.before[name].numel() else 0.0
+
+
+class Twin:
+    """A graph of NIR nodes in float64, with what ``settled`` says of a step."""
+
+    def __init__(self, graph: Graph, settled: Settled) -> None:
+        self.graph, self.settled = graph, settled
+        self.order = [n for n in graph.order() if graph.nodes[n].kind not in ("Input", "Delay")]
+
+    def run(self, inputs: dict[str, torch.Tensor]) -> TwinRun:
+        """``inputs``: spikes of each Input node, float64 [sample, step, ...]."""
+        nodes = self.graph.nodes
+        rows: dict[str, list[tuple[torch.Tensor, ...]]] = defaultdict(list)
+        past: dict[str, list[torch.Tensor]] = defaultdict(list)
+        some = next(iter(inputs.values()))
+        for step in range(some.shape[1]):
+            values = {name: x[:, step] for name, x in inputs.items()}
+            for name in self.order:
+                arriving = self._arriving(name, values, past, some)
+                if nodes[name].kind in (*SPIKING, *READOUT) or (
+                    name == self.graph.output and arriving is not None and self._sums()
+                ):
+                    if arriving is None:
+                        arriving = some.new_zeros(len(some), *self._shape(name))
+                    spike, before, after = self._step(name, arriving, rows[name])
+                    values[name] = spike
+                    rows[name].append((spike, before, after))
+                elif arriving is not None:
+                    values[name] = linear(nodes[name], arriving)
+                else:
+                    values[name] = self._quiet(name, some)
+            for name, value in values.items():
+                past[name].append(value)
+        kept = {name: [torch.stack(part, 1) for part in zip(*of, strict=True)]
+                for name, of in rows.items() if of}  # fmt: skip
+        parts = [{name: part[k] for name, part in kept.items()} for k in range(3)]
+        return TwinRun(*parts)
+
+    def _sums(self) -> bool:
+        """Whether the output node sums what linear nodes lead to it."""
+        sources = self.graph.sources(self.graph.output)
+        kinds = (*SPIKING, *READOUT)
+        return not (len(sources) == 1 and self.graph.nodes[sources[0]].kind in kinds)
+
+    def _arriving(
+        self,
+        name: str,
+        values: dict[str, torch.Tensor],
+        past: dict[str, list[torch.Tensor]],
+        some: torch.Tensor,
+    ) -> torch.Tensor | None:
+        """The sum of what leads to a node in this step; None if nothing exists yet."""
+        total: torch.Tensor | None = None
+        for source in self.graph.before[name]:
+            node = self.graph.nodes[source]
+            if node.kind == "Delay":
+                steps = int(np.ravel(node.values["steps"])[0])
+                rows = past[self.graph.before[source][0]]
+                value = rows[-steps] if len(rows) >= steps else None
+            elif (source, name) in self.graph.late:
+                value = past[source][-1] if past[source] else self._quiet(source, some)
+            else:
+                value = values.get(source)
+            if value is not None:
+                total = value if total is None else total + value
+        return total
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        node = self.graph.nodes[name]
+        if "shape" in node.metadata:
+            return tuple(node.metadata["shape"])
+        stated = [np.shape(v) for v in node.values.values() if np.size(v) > 1]
+        return stated[0] if stated else (1,)
+
+    def _quiet(self, name: str, some: torch.Tensor) -> torch.Tensor:
+        """What a node gives before anything has spiked: its biases alone. ``some`` tells how many
+        samples there are."""
+        node = self.graph.nodes[name]
+        if node.kind in ("Input", *SPIKING):
+            shape = node_shape(node, "shape") if node.kind == "Input" else self._shape(name)
+            return some.new_zeros(len(some), *shape)
+        arriving = [self._quiet(source, some) for source in self.graph.before[name]]
+        return linear(node, sum(arriving[1:], arriving[0]))
+
+    def _step(
+        self, name: str, current: torch.Tensor, rows: list[tuple[torch.Tensor, ...]]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Spikes and membranes before and after the reset."""
+        node, shape = self.graph.nodes[name], current.shape[1:]
+
+        def value(key: str, usual: float) -> torch.Tensor:
+            given = torch.as_tensor(np.asarray(node.values.get(key, usual), np.float64))
+            return given.reshape(shape) if given.numel() > 1 else given.reshape(())
+
+        decay, gain, offset = self._factors(node, value)
+        v = rows[-1][2] if rows else torch.zeros_like(current) + value("v_init", 0.0)
+        u = decay * v + gain * current + offset
+        reset = self.settled.reset.get(name)
+        theta = value("v_threshold", 1.0)
+        if reset == "late" and rows:
+            u = u - rows[-1][0] * theta
+        if node.kind not in SPIKING:
+            return torch.zeros_like(u), u, u
+        above = u > theta if self.settled.compare[name] == ">" else u >= theta
+        spike = above.double()
+        if reset == "hard":
+            return spike, u, torch.where(above, value("v_reset", 0.0), u)
+        return spike, u, u - spike * theta if reset == "soft" else u
+
+    def _factors(
+        self, node: NirNode, get: Callable[[str, float], torch.Tensor]
+    ) -> tuple[torch.Tensor, ...]:
+        """Decay, gain and offset of one step; ``get`` reads a value of the node, or its default."""
+        dt = self.settled.dt
+        match node.kind:
+            case "Leaky":
+                return get("beta", 1.0), get("r", 1.0), get("offset", 0.0)
+            case "LIF" | "LI":  # a file rounds to 24 bits: short fractions are meant
+                share = torch.clamp(dt / get("tau", 1.0), max=1.0)
+                decay, gain = (
+                    torch.as_tensor(snapped(x.numpy())) for x in (1 - share, get("r", 1.0) * share)
+                )
+                return decay, gain, get("v_leak", 0.0) * share
+            case "IF" | "I":
+                return torch.ones(()), get("r", 1.0) * dt, torch.zeros(())
+        return torch.zeros(()), torch.ones(()), torch.zeros(())
+
+
+def linear(node: NirNode, x: torch.Tensor) -> torch.Tensor:
+    """A linear node in float64, by torch's own functions; ``x`` [sample, ...]."""
+
+    def value(key: str) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(node.values[key], np.float64))
+
+    def sizes(key: str, usual: int) -> tuple[int, ...]:
+        return tuple(int(n) for n in np.ravel(node.values.get(key, usual)))
+
+    bias = value("bias") if "bias" in node.values else None
+    match node.kind:
+        case "Pass" | "Output" | "Delay":
+            return x
+        case "Reshape":
+            return x.reshape(len(x), *sizes("shape", 1))
+        case "Flatten":
+            first, last = sizes("start_dim", 0)[0], sizes("end_dim", -1)[0]
+            axes = x.dim() - 1
+            return x.flatten(1 + first % axes, 1 + last % axes)
+        case "Linear" | "Affine":
+            return functional.linear(x, value("weight"), bias)
+        case "Scale":
+            factor = value("scale")
+            out = x * (factor.reshape(x.shape[1:]) if factor.numel() > 1 else factor.reshape(()))
+            return out if bias is None else out + bias.reshape(x.shape[1:])
+        case "Conv1d" | "Conv2d":
+            run = functional.conv1d if node.kind == "Conv1d" else functional.conv2d
+            geometry = sizes("stride", 1), sizes("padding", 0), sizes("dilation", 1)
+            return run(x, value("weight"), bias, *geometry, sizes("groups", 1)[0])
+        case "AvgPool2d" | "SumPool2d":
+            kernel = sizes("kernel_size", 1)
+            pair = kernel if len(kernel) == 2 else kernel * 2
+            out = functional.avg_pool2d(x, pair, sizes("stride", 1), sizes("padding", 0))
+            return out * int(np.prod(pair)) if node.kind == "SumPool2d" else out
+    raise InputError(f"node {node.name!r} must be of a known kind, not {node.kind}")
