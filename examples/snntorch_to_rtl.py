@@ -9,16 +9,7 @@ import snntorch as snn
 import torch
 from torch import nn
 
-from spikeloop import (
-    Stimulus,
-    import_snntorch,
-    load_mnist,
-    map_network,
-    predict,
-    preset,
-    run,
-    verify,
-)
+from spikeloop import Stimulus, import_module, load_mnist, map_network, predict, preset, run, verify
 
 STEPS = 8
 rng = np.random.default_rng(0)
@@ -70,7 +61,7 @@ with torch.no_grad():
     float_accuracy = float((counts_of(x_test).argmax(dim=1).numpy() == y_test).mean())
 
 # %% To integers: 6-bit weights; everything that had to be assumed is said
-made = import_snntorch(net, steps=STEPS, bits=6)
+made = import_module(net, steps=STEPS, bits=6)
 for assumption in made.assumed:
     print(f"{assumption.what:30} {assumption.value} ({assumption.why})")
 network = made.network

@@ -143,8 +143,8 @@ def nir(
     """NIR graphs of Affine, Linear, convolution, pooling, IF, LIF, I and LI, recurrent or not."""
     with open_console(json) as console:
         from spikeloop.cosim.flow.imports import write_import
+        from spikeloop.golden.interchange.graph.semantics import Semantics
         from spikeloop.golden.interchange.nir.read import import_nir
-        from spikeloop.golden.interchange.nir.semantics import Semantics
 
         semantics = Semantics(dt, compare, reset, framework)
         imported = import_nir(source, semantics, steps=steps, bits=bits)
@@ -152,8 +152,9 @@ def nir(
         console.result(summary, _imported(summary))
 
 
-@app.command(cls=Command)
-def snntorch(
+@app.command("snntorch", cls=Command, hidden=True)
+@app.command("torch", cls=Command)
+def torch_module(
     source: Annotated[
         str,
         argument(
@@ -171,20 +172,26 @@ def snntorch(
             default="that of the first Linear",
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        option(
+            "--data",
+            metavar="FILE",
+            help="Stimulus on which the import is compared with the net's own forward.",
+            default="seeded random spikes",
+        ),
+    ] = None,
     steps: ImportSteps = 32,
     bits: Bits = 8,
     chip: ChipName = "zou2021",
-    folder: Annotated[Path, output("Folder to write.")] = Path("build/snntorch"),
+    folder: Annotated[Path, output("Folder to write.")] = Path("build/torch"),
     json: Json = False,
 ) -> None:
-    """snnTorch nets: Linear, Conv1d, Conv2d, AvgPool2d, Flatten and Leaky in a row, every reset."""
+    """Nets of snnTorch, SpikingJelly, Norse or sinabs: what forward does, checked spike for spike."""
     with open_console(json) as console:
-        from spikeloop.cosim.flow.imports import module_of, sizes, write_import
-        from spikeloop.golden.interchange.snntorch import import_snntorch
+        from spikeloop.cosim.flow.imports import import_torch, sizes, write_import
 
-        name = Path(source.rpartition(":")[0]).stem
-        module = module_of(source)
-        imported = import_snntorch(module, sizes(shape), steps=steps, bits=bits, name=name)
+        imported = import_torch(source, sizes(shape), steps=steps, bits=bits, data=data)
         summary = write_import(imported, chip, folder)
         console.result(summary, _imported(summary))
 
@@ -197,6 +204,22 @@ def _imported(s: dict[str, Any]) -> dict[str, Any]:
         "cores": s["cores"],
         "steps": s["steps"],
         **{f"  {name}": f"{size:,}" for name, size in s["sizes"].items()},
+        **_drift(s["drift"]),
         "assumed": "",
         **{f"  {a['what']}": f"{a['value']} ({a['why']})" for a in s["assumed"]},
     }
+
+
+def _drift(drift: dict[str, Any] | None) -> dict[str, str]:
+    """How far the integers are from the floats, a line each population."""
+    if drift is None:
+        return {}
+    rows = {
+        "integers against floats": f"{drift['samples']} samples, {drift['answers']} answers differ"
+    }
+    for row in drift["populations"]:
+        text = f"{row['different']:,} of {row['spikes']:,} spikes differ (rate {row['rate']:.3f})"
+        if row["saturated"]:
+            text += f"; {row['saturated']:,} membranes clipped: take fewer bits"
+        rows[f"  spikes of {row['population']}"] = text
+    return rows

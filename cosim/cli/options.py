@@ -45,14 +45,14 @@ __all__ = [
 
 TABLES = {
     "backends": "spikeloop.cosim.backends:BACKENDS",
-    "comparisons": "spikeloop.golden.interchange.nir.semantics:COMPARES",
+    "comparisons": "spikeloop.golden.interchange.graph.semantics:COMPARES",
     "encoders": "spikeloop.golden.data.encoders:ENCODERS",
     "forms": "spikeloop.cosim.flow.export:FORMS",
-    "frameworks": "spikeloop.golden.interchange.nir.semantics:FRAMEWORKS",
+    "frameworks": "spikeloop.golden.interchange.graph.semantics:FRAMEWORKS",
     "nets": "spikeloop.cosim.flow.pretrained:kept",
     "presets": "spikeloop.pysim.chip.params:PRESETS",
     "published": "spikeloop.pysim.mapping.published:NAMES",
-    "resets": "spikeloop.golden.interchange.nir.semantics:RESETS",
+    "resets": "spikeloop.golden.interchange.graph.semantics:RESETS",
     "scales": "spikeloop.golden.quantize.quantize:SCALES",
     "studies": "spikeloop.cosim.studies.pim.sweep:STUDIES",
     "targets": "spikeloop.cosim.board.fpga:TARGETS",

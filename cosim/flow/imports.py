@@ -3,14 +3,19 @@
 Everything is computed before the first file is written.
 """
 
+import math
 import runpy
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from spikeloop.golden.interchange.common import Imported
 from spikeloop.pysim.bundle.open import map_network
 from spikeloop.pysim.chip.params import MAX_EXTENSION, PRESETS, preset
-from spikeloop.pysim.common.bits import pack
+from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.mapping.partition import groups
 from spikeloop.pysim.mapping.placement import word_of
@@ -18,7 +23,7 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
 
-__all__ = ["chip_for", "module_of", "pair", "sizes", "write_import"]
+__all__ = ["chip_for", "import_torch", "module_of", "pair", "sizes", "write_import"]
 
 MOST_WORDS = 64  # of a core that populations are cut to fit
 
@@ -72,6 +77,7 @@ def write_import(made: Imported, chip: str, folder: Path) -> dict[str, Any]:
         "steps": network.steps,
         "sizes": {n.name: n.size for n in network.inputs}
         | {p.name: p.size for p in network.populations},
+        "drift": None if made.drift is None else asdict(made.drift),
         "assumed": [{"what": a.what, "value": a.value, "why": a.why} for a in made.assumed],
     }
 
@@ -92,11 +98,12 @@ def module_of(source: str) -> Any:
 
     file, _, name = source.rpartition(":")
     if not file.endswith(".py") or not name.isidentifier():
-        raise InputError(f"snnTorch net must be named as FILE.py:NAME, not {source!r}")
+        raise InputError(f"net must be named as FILE.py:NAME, not {source!r}")
     if not Path(file).is_file():
         raise InputError(f"Python file of the net must be there, not missing: {file!r}")
     try:
-        found = runpy.run_path(file).get(name)
+        with _beside(Path(file)):
+            found = runpy.run_path(file).get(name)
         made = found() if callable(found) and not isinstance(found, Module) else found
     except Exception as error:
         raise InputError(
@@ -108,6 +115,45 @@ def module_of(source: str) -> Any:
             f"{name} in {file!r} must be a torch module or a function that makes one, not {type(made).__name__}"
         )
     return made.eval()
+
+
+@contextmanager
+def _beside(file: Path) -> Iterator[None]:
+    """The folder of ``file`` first on the path of imports, as when Python runs it."""
+    before = list(sys.path)
+    sys.path.insert(0, str(file.resolve().parent))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def import_torch(
+    source: str, shape: tuple[int, ...] | None, *, steps: int, bits: int, data: Path | None
+) -> Imported:
+    """The torch module "FILE.py:NAME" as a network, compared with its own forward.
+
+    shape: of one input (default: of a Linear layer that comes first).
+    data:  stimulus file with one input, on which to compare (default: random spikes).
+    """
+    from spikeloop.golden.interchange.modules.read import first_shape, import_module
+
+    net = module_of(source)
+    shape = shape or first_shape(net)
+    spikes = None
+    if data is not None:
+        stimulus = Stimulus.load(data)
+        if len(stimulus.spikes) != 1:
+            raise InputError(
+                f"inputs of stimulus {str(data)!r} must be one, not {len(stimulus.spikes)}"
+            )
+        (packed,) = stimulus.spikes.values()
+        size = math.prod(shape)
+        if packed.shape[-1] != -(-size // 8):
+            raise InputError(f"lines of stimulus {str(data)!r} must be {size}, as the net has")
+        spikes = unpack(packed, size)
+    name = Path(source.rpartition(":")[0]).stem
+    return import_module(net, shape, steps=steps, bits=bits, name=name, data=spikes)
 
 
 def sizes(text: str | None) -> tuple[int, ...] | None:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from spikeloop.golden.interchange.common import Drift, PopulationDrift
-from spikeloop.golden.interchange.nir.graph import Graph
-from spikeloop.golden.interchange.twin import TwinRun
+from spikeloop.golden.interchange.graph.order import Graph
+from spikeloop.golden.interchange.graph.twin import TwinRun
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.network.graph import Network
 

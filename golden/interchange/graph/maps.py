@@ -8,16 +8,25 @@ stride. Biases are not part of a map (golden/interchange/nir/read.py adds them u
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from spikeloop.golden.interchange.common import MAX_VALUES
-from spikeloop.golden.interchange.nir.file import NirNode
+from spikeloop.golden.interchange.graph.node import Node
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 
-__all__ = ["LinearMap", "Route", "Shape", "apply", "merged", "node_shape", "with_gain"]
+__all__ = [
+    "LinearMap",
+    "Route",
+    "Shape",
+    "apply",
+    "merged",
+    "node_shape",
+    "plain_convolution",
+    "with_gain",
+]
 
 Shape = tuple[int, ...]
 
@@ -65,7 +74,7 @@ class LinearMap:
         ]
 
 
-def apply(node: NirNode, made: LinearMap, last: str, fresh: bool) -> LinearMap:
+def apply(node: Node, made: LinearMap, last: str, fresh: bool) -> LinearMap:
     """One more linear node behind ``made`` (the identity if ``fresh``)."""
     where, shape = f"edge {last!r}->{node.name!r}", made.shape
     if node.kind in ("Pass", "Delay"):
@@ -136,7 +145,7 @@ def merged(routes: list[Route], where: str) -> list[Route]:
     return [Route(source, delay, linear) for (source, delay), linear in maps.items()]
 
 
-def node_shape(node: NirNode, key: str) -> Shape:
+def node_shape(node: Node, key: str) -> Shape:
     shape = tuple(int(n) for n in _values(node, key).ravel())
     if not 1 <= len(shape) <= 4 or any(n < 1 for n in shape):
         raise InputError(f"shape of node {node.name!r} must be 1 to 4 positive sizes, not {shape}")
@@ -144,7 +153,46 @@ def node_shape(node: NirNode, key: str) -> Shape:
     return shape
 
 
-def _convolution(node: NirNode, shape: Shape, where: str) -> tuple[Conv, np.ndarray, Shape]:
+def plain_convolution(node: Node) -> Node:
+    """A convolution whose padding is numbers."""
+    values, kernel = dict(node.values), node.values.get("weight")
+    padding = values.get("padding", 0)
+    if not isinstance(padding, str) or not isinstance(kernel, np.ndarray):
+        return node
+    axes = kernel.ndim - 2
+    if padding == "valid":
+        return replace(node, values=values | {"padding": np.zeros(axes, np.int64)})
+    if padding != "same":
+        raise InputError(
+            f"padding of node {node.name!r} must be numbers, 'same' or 'valid', not {padding!r}"
+        )
+    dilation = [int(n) for n in np.ravel(values.get("dilation", 1))]
+    dilation = dilation * axes if len(dilation) == 1 else dilation
+    sizes = []
+    for axis in range(axes):
+        total = dilation[axis] * (kernel.shape[2 + axis] - 1)
+        if total % 2:  # one more behind than in front: zeros in front of the kernel, both padded
+            margin = [(0, 0)] * kernel.ndim
+            margin[2 + axis] = (1, 0)
+            kernel, dilation[axis] = np.pad(_spread(kernel, axis, dilation[axis]), margin), 1
+            total += 1
+        sizes.append(total // 2)
+    plain = {"weight": kernel, "dilation": np.array(dilation), "padding": np.array(sizes)}
+    return replace(node, values=values | plain)
+
+
+def _spread(kernel: np.ndarray, axis: int, dilation: int) -> np.ndarray:
+    """The kernel with its dilation written out along one axis."""
+    shape = list(kernel.shape)
+    shape[2 + axis] = (shape[2 + axis] - 1) * dilation + 1
+    wide = np.zeros(shape)
+    index: list[Any] = [slice(None)] * kernel.ndim
+    index[2 + axis] = slice(None, None, dilation)
+    wide[tuple(index)] = kernel
+    return wide
+
+
+def _convolution(node: Node, shape: Shape, where: str) -> tuple[Conv, np.ndarray, Shape]:
     """Geometry and kernel of a convolution or a pooling, and the shape of its result."""
     flat = node.kind == "Conv1d"
     if len(shape) != 2 + (not flat):
@@ -241,7 +289,7 @@ def _pool_then(pool: LinearMap, then: LinearMap) -> LinearMap | None:
     )
 
 
-def _two(node: NirNode, key: str, usual: int, axes: int = 2) -> tuple[int, int]:
+def _two(node: Node, key: str, usual: int, axes: int = 2) -> tuple[int, int]:
     """A size per axis, as (vertical, horizontal)."""
     value = node.values.get(key, np.int64(usual))
     if isinstance(value, str):
@@ -256,7 +304,7 @@ def _two(node: NirNode, key: str, usual: int, axes: int = 2) -> tuple[int, int]:
     return (flat[0], flat[1]) if axes == 2 else ({"padding": 0}.get(key, 1), flat[0])
 
 
-def _values(node: NirNode, key: str) -> np.ndarray:
+def _values(node: Node, key: str) -> np.ndarray:
     if not isinstance(node.values.get(key), np.ndarray):
         raise InputError(f"node {node.name!r} must have numbers {key}, not none")
     return node.values[key]

@@ -1,7 +1,7 @@
 """The graph of a NIR file: the order of its neurons, the edges that close a cycle, and what
 leads to each neuron.
 
-Everything linear between two spiking nodes becomes one map (golden/interchange/nir/maps.py). An
+Everything linear between two spiking nodes becomes one map (golden/interchange/graph/maps.py). An
 edge that closes a cycle carries the spikes of the step before, unless a Delay node of the cycle
 says how late they are. All other edges carry those of the same step.
 """
@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from spikeloop.golden.interchange.nir.file import NirNode
-from spikeloop.golden.interchange.nir.maps import LinearMap, Route, Shape, apply, node_shape
-from spikeloop.golden.interchange.nir.semantics import SPIKING
+from spikeloop.golden.interchange.graph.maps import LinearMap, Route, Shape, apply, node_shape
+from spikeloop.golden.interchange.graph.node import Node
+from spikeloop.golden.interchange.graph.semantics import SPIKING
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.limits import MAX_DELAY
 
@@ -51,7 +51,7 @@ class Graph:
     shapes:  shape of each input and neuron node, entered by :meth:`settle_shape` in :meth:`order`.
     """
 
-    def __init__(self, nodes: dict[str, NirNode], edges: list[tuple[str, str]]) -> None:
+    def __init__(self, nodes: dict[str, Node], edges: list[tuple[str, str]]) -> None:
         self.nodes = nodes
         self.before: dict[str, list[str]] = defaultdict(list)
         self.after: dict[str, list[str]] = defaultdict(list)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from spikeloop.golden.interchange.common import Assumption
-from spikeloop.golden.interchange.nir.file import NirNode
-from spikeloop.golden.interchange.nir.maps import LinearMap, Route, Shape, merged, with_gain
-from spikeloop.golden.interchange.nir.semantics import SPIKING
+from spikeloop.golden.interchange.graph.maps import LinearMap, Route, Shape, merged, with_gain
+from spikeloop.golden.interchange.graph.node import Node
+from spikeloop.golden.interchange.graph.semantics import SPIKING
 from spikeloop.golden.quantize.leak import best_leak, leak_arrays, round_half_away
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
@@ -72,7 +72,7 @@ class RealNeurons:
 
 
 def real_neurons(
-    node: NirNode, size: int, dt: float, reset: str | None, arriving: np.ndarray | float
+    node: Node, size: int, dt: float, reset: str | None, arriving: np.ndarray | float
 ) -> RealNeurons:
     """The step of ``node`` by Euler's method with step ``dt``.
 
@@ -115,7 +115,7 @@ def real_neurons(
 
 def convert(
     name: str,
-    node: NirNode,
+    node: Node,
     shape: Shape,
     neurons: RealNeurons,
     routes: list[Route],

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeloop.golden.interchange.common import Assumption
-from spikeloop.golden.interchange.nir.file import NirNode
+from spikeloop.golden.interchange.graph.node import Node
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["SPIKING", "Semantics", "Settled"]
+__all__ = ["FIXED", "SPIKING", "Semantics", "Settled"]
 
+FIXED = {"compare": ">", "reset": "none", "fixed": True}
+"""Metadata of a neuron whose kind says its step: a threshold, a pool of spikes."""
 SPIKING = ("IF", "LIF", "Leaky")
 RESETS = ("hard", "soft", "late", "none")
 COMPARES = (">", ">=")
@@ -46,7 +48,7 @@ class Settled:
     origin: what has the metadata, "file" or "module". InputError if the nodes' metadata contradict one another, or a value is none.
     """
 
-    def __init__(self, nodes: dict[str, NirNode], semantics: Semantics, origin: str) -> None:
+    def __init__(self, nodes: dict[str, Node], semantics: Semantics, origin: str) -> None:
         self.nodes, self.semantics, self.origin = nodes, semantics, origin
         self.assumed: list[Assumption] = []
         if semantics.framework not in (None, *FRAMEWORKS):

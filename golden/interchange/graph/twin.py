@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from spikeloop.golden.interchange.nir.file import NirNode
-from spikeloop.golden.interchange.nir.graph import READOUT, Graph
-from spikeloop.golden.interchange.nir.maps import node_shape
-from spikeloop.golden.interchange.nir.population import snapped
-from spikeloop.golden.interchange.nir.semantics import SPIKING, Settled
+from spikeloop.golden.interchange.graph.maps import node_shape
+from spikeloop.golden.interchange.graph.node import Node
+from spikeloop.golden.interchange.graph.order import READOUT, Graph
+from spikeloop.golden.interchange.graph.population import snapped
+from spikeloop.golden.interchange.graph.semantics import SPIKING, Settled
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Twin", "TwinRun"]
@@ -150,7 +150,7 @@ class Twin:
         return spike, u, u - spike * theta if reset == "soft" else u
 
     def _factors(
-        self, node: NirNode, get: Callable[[str, float], torch.Tensor]
+        self, node: Node, get: Callable[[str, float], torch.Tensor]
     ) -> tuple[torch.Tensor, ...]:
         """Decay, gain and offset of one step; ``get`` reads a value of the node, or its default."""
         dt = self.settled.dt
@@ -168,7 +168,7 @@ class Twin:
         return torch.zeros(()), torch.ones(()), torch.zeros(())
 
 
-def linear(node: NirNode, x: torch.Tensor) -> torch.Tensor:
+def linear(node: Node, x: torch.Tensor) -> torch.Tensor:
     """A linear node in float64, by torch's own functions; ``x`` [sample, ...]."""
 
     def value(key: str) -> torch.Tensor:

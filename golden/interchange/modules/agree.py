@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from spikeloop.golden.interchange.graph.twin import TwinRun
 from spikeloop.golden.interchange.modules.graph import StepGraph
-from spikeloop.golden.interchange.twin import TwinRun
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Agreement", "agree"]

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from spikeloop.golden.interchange.graph.node import Node, identifier
 from spikeloop.golden.interchange.modules.layers import piece_of
 from spikeloop.golden.interchange.modules.neurons import is_neuron, keeps_state, neuron_of
 from spikeloop.golden.interchange.modules.trace import Op, Recorder, Value, values_in
-from spikeloop.golden.interchange.nir.file import NirNode, identifier
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Chain", "StepGraph", "chains_of", "step_graph"]
@@ -48,7 +48,7 @@ class StepGraph:
     """``nodes`` and ``edges`` of one step, for the importer; ``chains`` the population behind a
     neuron's node; ``shown`` whether its framework shows the membrane before or after the reset."""
 
-    nodes: dict[str, NirNode] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
     chains: dict[str, Chain] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class _Builder:
         self.graph, self.chains, self.inputs = StepGraph(), chains, inputs
         self.place = {op: (chain, k) for chain in chains for k, op in enumerate(chain.calls)}
         self.names: dict[Op, str] = {}
-        self._add(NirNode("input", "Input", {"shape": np.array(shape, np.int64)}, {}))
+        self._add(Node("input", "Input", {"shape": np.array(shape, np.int64)}, {}))
 
     def neuron(self, chain: Chain, step: int) -> None:
         """The chain's node, and all that leads to it in ``step``."""
@@ -122,7 +122,7 @@ class _Builder:
             key: np.reshape(value, shape) if np.size(value) == size > 1 else np.asarray(value)
             for key, value in neuron.node.values.items()
         }
-        node = NirNode(name, neuron.node.kind, values, {**neuron.node.metadata, "shape": shape})
+        node = Node(name, neuron.node.kind, values, {**neuron.node.metadata, "shape": shape})
         self._add(node)
         self.graph.chains[name], self.graph.shown[name] = chain, neuron.shown
         arriving = next(values_in(call.args[:1] or tuple(call.kwargs.values())), None)
@@ -147,7 +147,7 @@ class _Builder:
 
     def output(self, result: Any, step: int) -> None:
         """The node that forward returns."""
-        self._add(NirNode("output", "Output", {}, {}))
+        self._add(Node("output", "Output", {}, {}))
         for value in self._answers(result, set()):
             leaves = set(self._leaves(value, set()))
             chains = {chain for chain, _ in leaves}
@@ -239,7 +239,7 @@ class _Builder:
             if factor != 1.0 or source in taken:  # an edge of its own: a node adds each source once
                 size = int(np.prod(piece.sources[0][0].tensor.shape[1:]))
                 between = self._fresh(f"{name}_term")
-                self._add(NirNode(between, "Scale", {"scale": np.full(size, factor)}, {}))
+                self._add(Node(between, "Scale", {"scale": np.full(size, factor)}, {}))
                 self._edge(source, between)
                 source = between
             taken.add(source)
@@ -265,7 +265,7 @@ class _Builder:
             return source
         name = f"{source}_delay{delay}"
         if name not in self.graph.nodes:
-            self._add(NirNode(name, "Delay", {"steps": np.int64(delay)}, {}))
+            self._add(Node(name, "Delay", {"steps": np.int64(delay)}, {}))
             self._edge(source, name)
         return name
 
@@ -285,7 +285,7 @@ class _Builder:
             return name
         return next(f"{name}_{n}" for n in range(2, len(taken) + 3) if f"{name}_{n}" not in taken)
 
-    def _add(self, node: NirNode) -> None:
+    def _add(self, node: Node) -> None:
         self.graph.nodes[node.name] = node
 
     def _edge(self, source: str, target: str) -> None:

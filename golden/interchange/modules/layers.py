@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from spikeloop.golden.interchange.graph.maps import plain_convolution
+from spikeloop.golden.interchange.graph.node import Node
+from spikeloop.golden.interchange.graph.semantics import FIXED
 from spikeloop.golden.interchange.modules.trace import Op, Value, values_in
-from spikeloop.golden.interchange.nir.file import NirNode
-from spikeloop.golden.interchange.nir.normal import FIXED, plain_convolution
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Piece", "is_layer", "piece_of"]
@@ -53,7 +54,7 @@ class Piece:
     """What an operation becomes: ``nodes`` in a row; each of ``sources`` leads to the first of them
     with a factor of its own. ``spikes``: the input must be spikes for this to be true."""
 
-    nodes: list[NirNode] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
     sources: list[tuple[Value, float]] = field(default_factory=list)
     spikes: bool = False
 
@@ -80,7 +81,7 @@ def _layer(op: Op, name: str, source: Value, shape: torch.Size) -> Piece:
         raise InputError(f"layer {op.name!r} must be in eval mode, not training: call net.eval()")
     match layer:
         case nn.Dropout() | nn.Dropout1d() | nn.Dropout2d() | nn.Identity():
-            nodes = [NirNode(name, "Pass", {}, {})]
+            nodes = [Node(name, "Pass", {}, {})]
         case nn.Flatten() | nn.Unflatten():
             nodes = [_reshape(name, shape)]
         case nn.Linear() if source.tensor.dim() == 2:
@@ -104,7 +105,7 @@ def _function(op: Op, name: str, sources: list[Value], shape: torch.Size) -> Pie
         op.name.removesuffix("_") if op.name not in SAME | SHAPES | SUMS | DIFFERENCES else op.name
     )
     if short in SAME:
-        return Piece([NirNode(name, "Pass", {}, {})], [(sources[0], 1.0)])
+        return Piece([Node(name, "Pass", {}, {})], [(sources[0], 1.0)])
     if short in SHAPES:
         return Piece([_reshape(name, shape)], [(sources[0], 1.0)])
     same = all(value.tensor.shape == op.results[0].shape for value in sources)
@@ -112,7 +113,7 @@ def _function(op: Op, name: str, sources: list[Value], shape: torch.Size) -> Pie
         signs = (1.0, 1.0)
         if short in DIFFERENCES:
             signs = (-1.0, 1.0) if short in ("__rsub__", "rsub") else (1.0, -1.0)
-        nodes = [NirNode(name, "Pass", {}, {})]
+        nodes = [Node(name, "Pass", {}, {})]
         return Piece(nodes, list(zip(sources, signs, strict=True)))
     if short in ("linear", "conv1d", "conv2d") and len(sources) == 1:
         call = _bound(op, ("input", "weight", "bias", "stride", "padding", "dilation", "groups"))
@@ -159,13 +160,13 @@ def array(value: Any) -> np.ndarray:
     return np.asarray(torch.as_tensor(value).detach().cpu().double().numpy(), np.float64)
 
 
-def _affine(name: str, weight: Any, bias: Any) -> NirNode:
+def _affine(name: str, weight: Any, bias: Any) -> Node:
     values = {"weight": array(weight)} | ({} if bias is None else {"bias": array(bias)})
-    return NirNode(name, "Linear" if bias is None else "Affine", values, {})
+    return Node(name, "Linear" if bias is None else "Affine", values, {})
 
 
-def _reshape(name: str, shape: torch.Size) -> NirNode:
-    return NirNode(name, "Reshape", {"shape": np.array(shape, np.int64)}, {})
+def _reshape(name: str, shape: torch.Size) -> Node:
+    return Node(name, "Reshape", {"shape": np.array(shape, np.int64)}, {})
 
 
 def _pair(value: Any, axes: int) -> list[int]:
@@ -173,7 +174,7 @@ def _pair(value: Any, axes: int) -> list[int]:
     return flat * axes if len(flat) == 1 else flat
 
 
-def _convolution(name: str, weight: Any, bias: Any, source: Value, **geometry: Any) -> NirNode:
+def _convolution(name: str, weight: Any, bias: Any, source: Value, **geometry: Any) -> Node:
     kernel = array(weight)
     axes = kernel.ndim - 2
     values: dict[str, Any] = {"weight": kernel, "groups": np.array(geometry["groups"])}
@@ -182,10 +183,10 @@ def _convolution(name: str, weight: Any, bias: Any, source: Value, **geometry: A
         values[key] = value if isinstance(value, str) else np.array(_pair(value, axes))
     if bias is not None:
         values["bias"] = array(bias)
-    return plain_convolution(NirNode(name, f"Conv{axes}d", values, {}))
+    return plain_convolution(Node(name, f"Conv{axes}d", values, {}))
 
 
-def _batch_norm(name: str, layer: Any, shape: torch.Size) -> NirNode:
+def _batch_norm(name: str, layer: Any, shape: torch.Size) -> Node:
     scale = 1 / np.sqrt(array(layer.running_var) + layer.eps)
     if layer.weight is not None:
         scale = scale * array(layer.weight)
@@ -196,12 +197,12 @@ def _batch_norm(name: str, layer: Any, shape: torch.Size) -> NirNode:
     return _scale(name, scale.reshape(-1, *rest), bias.reshape(-1, *rest), shape)
 
 
-def _scale(name: str, scale: np.ndarray, bias: np.ndarray, shape: torch.Size) -> NirNode:
+def _scale(name: str, scale: np.ndarray, bias: np.ndarray, shape: torch.Size) -> Node:
     whole = tuple(shape)
     values = {"scale": np.broadcast_to(scale, whole).ravel().copy()}
     if np.any(bias):
         values["bias"] = np.broadcast_to(bias, whole).ravel().copy()
-    return NirNode(name, "Scale", values, {})
+    return Node(name, "Scale", values, {})
 
 
 def _plain_pool(layer: Any) -> bool:
@@ -209,13 +210,13 @@ def _plain_pool(layer: Any) -> bool:
     return not layer.ceil_mode and layer.divisor_override is None and padded
 
 
-def _pool(name: str, kind: str, kernel: Any, stride: Any, padding: Any) -> NirNode:
+def _pool(name: str, kind: str, kernel: Any, stride: Any, padding: Any) -> Node:
     values = {
         "kernel_size": kernel,
         "stride": kernel if stride is None else stride,
         "padding": padding,
     }
-    return NirNode(name, kind, {k: np.array(_pair(v, 2)) for k, v in values.items()}, {})
+    return Node(name, kind, {k: np.array(_pair(v, 2)) for k, v in values.items()}, {})
 
 
 def _or(
@@ -228,13 +229,13 @@ def _or(
     nodes = []
     if source.tensor.dim() == 3:  # length only: a map of height 1
         channels, length = source.tensor.shape[1:]
-        nodes = [NirNode(f"{name}_map", "Reshape", {"shape": np.array([channels, 1, length])}, {})]
+        nodes = [Node(f"{name}_map", "Reshape", {"shape": np.array([channels, 1, length])}, {})]
         kernel, stride, padding = (
             [usual, _pair(value, 1)[0]] for value, usual in ((kernel, 1), (stride, 1), (padding, 0))
         )
     nodes.append(_pool(f"{name}_sum", "SumPool2d", kernel, stride, padding))
     values = {"beta": np.float64(0), "v_threshold": np.float64(0.5), "v_reset": np.float64(0)}
-    nodes.append(NirNode(name, "Leaky", values, FIXED))
+    nodes.append(Node(name, "Leaky", values, FIXED))
     if source.tensor.dim() == 3:
         nodes.append(_reshape(f"{name}_flat", shape))
     return Piece(nodes, [(source, 1.0)], spikes=True)
@@ -296,7 +297,7 @@ def _check_affine(op: Op, source: Value) -> torch.Tensor:
     return zero
 
 
-def _elementwise(op: Op, name: str, source: Value) -> NirNode | None:
+def _elementwise(op: Op, name: str, source: Value) -> Node | None:
     """The node of a function that scales and shifts each value on its own, or None."""
     if op.name.strip("_").removeprefix("r").removeprefix("i") not in (
         "mul", "truediv", "div", "add", "sub", "neg", "batch_norm", "multiply", "divide",
@@ -310,7 +311,7 @@ def _elementwise(op: Op, name: str, source: Value) -> NirNode | None:
     return _scale(name, scale, bias, source.tensor.shape[1:])
 
 
-def _probe(op: Op, name: str, sources: list[Value]) -> list[NirNode]:
+def _probe(op: Op, name: str, sources: list[Value]) -> list[Node]:
     """The matrix of an affine function of one value, read off from unit vectors."""
     (source,) = sources
     shape, result = source.tensor.shape[1:], op.results[0].shape[1:]
@@ -324,9 +325,9 @@ def _probe(op: Op, name: str, sources: list[Value]) -> list[NirNode]:
     units = torch.eye(lines, dtype=torch.float64).reshape(lines, *shape)
     matrix = (_answers(op, source, units) - zero).reshape(lines, neurons).numpy()
     bias = zero.reshape(neurons).numpy()
-    nodes = [NirNode(f"{name}_in", "Reshape", {"shape": np.array([lines])}, {})]
+    nodes = [Node(f"{name}_in", "Reshape", {"shape": np.array([lines])}, {})]
     nodes.append(_affine(f"{name}_map", matrix.T, bias if bias.any() else None))
-    return [*nodes, NirNode(name, "Reshape", {"shape": np.array(result, np.int64)}, {})]
+    return [*nodes, Node(name, "Reshape", {"shape": np.array(result, np.int64)}, {})]
 
 
 def _said(op: Op) -> str:

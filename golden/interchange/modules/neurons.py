@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from spikeloop.golden.interchange.nir.file import NirNode
+from spikeloop.golden.interchange.graph.node import Node
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Neuron", "is_neuron", "keeps_state", "neuron_of", "one_step", "reset", "state_of"]
@@ -32,7 +32,7 @@ class Neuron:
     """``node`` is the neuron; ``recurrent`` a module of its own that its spikes of the step before
     go through; ``shown`` tells which membrane the framework shows: "before" or "after" the reset."""
 
-    node: NirNode
+    node: Node
     recurrent: nn.Module | None = None
     shown: str = "after"
 
@@ -150,7 +150,7 @@ def _leaky(path: str, module: Any) -> Neuron:
     mechanism = str(module.reset_mechanism)
     kind = {"none": "none", "zero": "hard"}.get(mechanism, "late" if delayed else "soft")
     values = {"beta": beta, "r": gain, "v_threshold": threshold, "v_reset": np.float64(0)}
-    node = NirNode(path, "Leaky", values, {"compare": ">", "reset": kind})
+    node = Node(path, "Leaky", values, {"compare": ">", "reset": kind})
     recurrent = getattr(module, "recurrent", None)
     return Neuron(node, recurrent, "before" if delayed or mechanism == "none" else "after")
 
@@ -174,7 +174,7 @@ def _spikingjelly(path: str, module: Any) -> Neuron:
     values = {"beta": beta, "r": gain, "v_threshold": threshold, "v_reset": rest}
     values |= {"offset": (1 - beta) * rest, "v_init": rest}
     meta = {"compare": ">=", "reset": "soft" if v_reset is None else "hard"}
-    return Neuron(NirNode(path, "Leaky", values, meta))
+    return Neuron(Node(path, "Leaky", values, meta))
 
 
 def _sinabs(path: str, module: Any) -> Neuron:
@@ -193,7 +193,7 @@ def _sinabs(path: str, module: Any) -> Neuron:
     values = {"beta": beta, "r": gain, "v_threshold": threshold, "v_reset": np.float64(0)}
     hard = type(module.reset_fn).__name__ == "MembraneReset"
     meta = {"compare": ">=", "reset": "hard" if hard else "soft"}
-    return Neuron(NirNode(path, "Leaky", values, meta))
+    return Neuron(Node(path, "Leaky", values, meta))
 
 
 def _norse(path: str, module: Any) -> Neuron:
@@ -203,7 +203,7 @@ def _norse(path: str, module: Any) -> Neuron:
     _checked(path, threshold, beta=1 - share)
     values = {"beta": 1 - share, "r": share, "v_threshold": threshold, "v_reset": rest}
     values["offset"] = share * _array(p.v_leak)
-    return Neuron(NirNode(path, "Leaky", values, {"compare": ">", "reset": "hard"}))
+    return Neuron(Node(path, "Leaky", values, {"compare": ">", "reset": "hard"}))
 
 
 _READERS: dict[str, dict[str, Callable[[str, Any], Neuron]]] = {

@@ -12,16 +12,16 @@ import torch
 from torch import nn
 
 from spikeloop.golden.interchange.common import Assumption, Imported
-from spikeloop.golden.interchange.measure import random_spikes
+from spikeloop.golden.interchange.graph.build import Importer
+from spikeloop.golden.interchange.graph.drift import random_spikes
+from spikeloop.golden.interchange.graph.semantics import Semantics
+from spikeloop.golden.interchange.graph.twin import TwinRun
 from spikeloop.golden.interchange.modules.agree import Agreement, agree
 from spikeloop.golden.interchange.modules.drive import prepared, record, time_of
 from spikeloop.golden.interchange.modules.graph import StepGraph, step_graph
-from spikeloop.golden.interchange.nir.read import Importer
-from spikeloop.golden.interchange.nir.semantics import Semantics
-from spikeloop.golden.interchange.twin import TwinRun
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["import_module", "import_snntorch"]
+__all__ = ["first_shape", "import_module", "import_snntorch"]
 
 
 def import_module(
@@ -42,7 +42,7 @@ def import_module(
     InputError names the layer, function or neuron that cannot be had and its line, or the first
     spike in which the import would differ from forward.
     """
-    shape = tuple(shape or _first_shape(net))
+    shape = tuple(shape or first_shape(net))
     copy = prepared(net)
     form, traced = time_of(copy, shape)
     graph = step_graph(traced.recorder, traced.inputs, shape)
@@ -72,7 +72,8 @@ def import_module(
     return made
 
 
-def _first_shape(net: nn.Module) -> tuple[int, ...]:
+def first_shape(net: nn.Module) -> tuple[int, ...]:
+    """The shape of one input where a Linear layer comes first; InputError where it must be given."""
     lazy = next((m for m in net.modules() if isinstance(m, nn.modules.lazy.LazyModuleMixin)), None)
     if lazy is not None:
         prepared(net)  # says which layer is lazy

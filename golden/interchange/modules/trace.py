@@ -177,7 +177,8 @@ class Recorder(TorchFunctionMode):
             file = Path(frame.f_code.co_filename)
             if file.parent == Path(__file__).parent and file.name != Path(__file__).name:
                 break
-            if "site-packages" not in file.parts and file.name not in ("trace.py", "mock.py"):
+            ours = file == Path(__file__) or file.parent.name == "unittest"
+            if "site-packages" not in file.parts and not ours:
                 return f"{file.name}:{frame.f_lineno}"
             frame = frame.f_back  # type: ignore[assignment]
         return f"module {self._path[-1]!r}" if self._path else "the top of the net"

@@ -5,17 +5,16 @@ anything is unpacked. No pickle exists in this format, and none is read.
 """
 
 import io
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spikeloop.golden.interchange.common import MAX_VALUES, read_bounded
+from spikeloop.golden.interchange.graph.node import Node
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["NirNode", "read_nir"]
+__all__ = ["read_nir"]
 
 MAX_DEPTH, MAX_ITEMS = 8, 100_000
 ENDLESS = ("tau", "r", "v_threshold")
@@ -23,17 +22,7 @@ ENDLESS = ("tau", "r", "v_threshold")
 MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
-@dataclass(frozen=True, eq=False)
-class NirNode:
-    """``kind`` is NIR's name of the primitive; ``values`` its arrays (float64, int64 or str); ``metadata`` what its writer added."""
-
-    name: str
-    kind: str
-    values: dict[str, Any]
-    metadata: dict[str, Any]
-
-
-def read_nir(path: str | Path) -> tuple[dict[str, NirNode], list[tuple[str, str]]]:
+def read_nir(path: str | Path) -> tuple[dict[str, Node], list[tuple[str, str]]]:
     """Nodes by name, and edges; nested graphs are taken apart into their nodes, named ``outer_inner``. InputError for all else."""
     try:
         import h5py
@@ -54,7 +43,7 @@ def read_nir(path: str | Path) -> tuple[dict[str, NirNode], list[tuple[str, str]
         raise InputError(
             f"NIR file {str(path)!r} must be sound HDF5, not damaged ({str(error).splitlines()[0][:80]})"
         ) from None
-    nodes: dict[str, NirNode] = {}
+    nodes: dict[str, Node] = {}
     edges: list[tuple[str, str]] = []
     _graph(tree.get("node"), "", nodes, edges, str(path))
     return nodes, edges
@@ -130,7 +119,7 @@ class _Reader:
 
 
 def _graph(
-    tree: Any, prefix: str, nodes: dict[str, NirNode], edges: list[tuple[str, str]], path: str
+    tree: Any, prefix: str, nodes: dict[str, Node], edges: list[tuple[str, str]], path: str
 ) -> None:
     if (
         not isinstance(tree, dict)
@@ -160,7 +149,7 @@ def _graph(
                 )
             inner[name] = ends[0][0], ends[1][0]
             for end in inner[name]:
-                nodes[end] = NirNode(end, "Pass", {}, {})
+                nodes[end] = Node(end, "Pass", {}, {})
             continue
         metadata = item.get("metadata", {})
         values = {
@@ -168,7 +157,7 @@ def _graph(
             for key, value in item.items()
             if key not in ("type", "metadata") and not isinstance(value, dict)
         }
-        nodes[prefix + name] = NirNode(
+        nodes[prefix + name] = Node(
             prefix + name, kind, values, metadata if isinstance(metadata, dict) else {}
         )
     listed = np.asarray(tree.get("edges", np.zeros((0, 2))), object)
@@ -188,9 +177,3 @@ def _graph(
                 inner[target][0] if target in inner else prefix + target,
             )
         )
-
-
-def identifier(name: str) -> str:
-    """A name that our networks allow."""
-    clean = re.sub(r"[^0-9A-Za-z_]", "_", name)[:48]
-    return clean if clean.isidentifier() else f"n{clean}"

@@ -14,67 +14,29 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.golden.interchange.nir.file import NirNode
+from spikeloop.golden.interchange.graph.maps import plain_convolution
+from spikeloop.golden.interchange.graph.node import Node
+from spikeloop.golden.interchange.graph.semantics import FIXED
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["normal", "plain_convolution"]
+__all__ = ["normal"]
 
-FIXED = {"compare": ">", "reset": "none", "fixed": True}
 CLOSE = 1e-6  # of a delay to a whole number of steps
 
 
-def normal(nodes: dict[str, NirNode], dt: float, framework: str | None) -> dict[str, NirNode]:
+def normal(nodes: dict[str, Node], dt: float, framework: str | None) -> dict[str, Node]:
     """The nodes in their plain forms; InputError for one that has none."""
     batch = _has_batch(nodes)
     return {name: _plain(node, dt, framework, batch) for name, node in nodes.items()}
 
 
-def plain_convolution(node: NirNode) -> NirNode:
-    """A convolution whose padding is numbers."""
-    values, kernel = dict(node.values), node.values.get("weight")
-    padding = values.get("padding", 0)
-    if not isinstance(padding, str) or not isinstance(kernel, np.ndarray):
-        return node
-    axes = kernel.ndim - 2
-    if padding == "valid":
-        return replace(node, values=values | {"padding": np.zeros(axes, np.int64)})
-    if padding != "same":
-        raise InputError(
-            f"padding of node {node.name!r} must be numbers, 'same' or 'valid', not {padding!r}"
-        )
-    dilation = [int(n) for n in np.ravel(values.get("dilation", 1))]
-    dilation = dilation * axes if len(dilation) == 1 else dilation
-    sizes = []
-    for axis in range(axes):
-        total = dilation[axis] * (kernel.shape[2 + axis] - 1)
-        if total % 2:  # one more behind than in front: zeros in front of the kernel, both padded
-            margin = [(0, 0)] * kernel.ndim
-            margin[2 + axis] = (1, 0)
-            kernel, dilation[axis] = np.pad(_spread(kernel, axis, dilation[axis]), margin), 1
-            total += 1
-        sizes.append(total // 2)
-    plain = {"weight": kernel, "dilation": np.array(dilation), "padding": np.array(sizes)}
-    return replace(node, values=values | plain)
-
-
-def _spread(kernel: np.ndarray, axis: int, dilation: int) -> np.ndarray:
-    """The kernel with its dilation written out along one axis."""
-    shape = list(kernel.shape)
-    shape[2 + axis] = (shape[2 + axis] - 1) * dilation + 1
-    wide = np.zeros(shape)
-    index: list[Any] = [slice(None)] * kernel.ndim
-    index[2 + axis] = slice(None, None, dilation)
-    wide[tuple(index)] = kernel
-    return wide
-
-
-def _has_batch(nodes: dict[str, NirNode]) -> bool:
+def _has_batch(nodes: dict[str, Node]) -> bool:
     """Whether the inputs carry a leading batch of 1 in front of channels, height and width."""
     shapes = [np.ravel(n.values.get("shape", ())) for n in nodes.values() if n.kind == "Input"]
     return bool(shapes) and all(len(shape) == 4 and shape[0] == 1 for shape in shapes)
 
 
-def _plain(node: NirNode, dt: float, framework: str | None, batch: bool) -> NirNode:
+def _plain(node: Node, dt: float, framework: str | None, batch: bool) -> Node:
     if batch:
         node = replace(node, values={key: _unbatched(key, v) for key, v in node.values.items()})
     if node.kind.startswith("Conv"):
@@ -94,7 +56,7 @@ def _plain(node: NirNode, dt: float, framework: str | None, batch: bool) -> NirN
     return node
 
 
-def _exponential(node: NirNode, dt: float) -> NirNode:
+def _exponential(node: Node, dt: float) -> Node:
     """sinabs' neuron: v := a v + (1 - a) (v_leak + r I), a = exp(-dt / tau)."""
     beta = np.exp(-dt / np.asarray(node.values["tau"], np.float64))
     values = {key: v for key, v in node.values.items() if key not in ("tau", "r", "v_leak")}
@@ -114,7 +76,7 @@ def _unbatched(key: str, value: Any) -> Any:
     return value[0] if four and key != "weight" else value
 
 
-def _delay(node: NirNode, dt: float) -> NirNode:
+def _delay(node: Node, dt: float) -> Node:
     steps = np.unique(np.asarray(node.values.get("delay", 0.0), np.float64) / dt)
     whole = np.rint(steps)
     if (
@@ -131,7 +93,7 @@ def _delay(node: NirNode, dt: float) -> NirNode:
     return replace(node, values={"steps": np.int64(whole[0])})
 
 
-def _endless(node: NirNode, dt: float) -> NirNode:
+def _endless(node: Node, dt: float) -> Node:
     """A time constant without end: the neuron integrates."""
     tau, r = (np.asarray(node.values.get(key, 1.0), np.float64) for key in ("tau", "r"))
     if not np.isinf(tau).any() and not np.isinf(r).any():

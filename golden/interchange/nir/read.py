@@ -1,45 +1,30 @@
-"""NIR graphs (Pedersen et al. 2024) as integer networks.
+"""NIR files (Pedersen et al. 2024) as integer networks.
 
-NIR describes neurons in continuous time. golden/interchange/nir/semantics.py settles what a step
+NIR describes neurons in continuous time. golden/interchange/graph/semantics.py settles what a step
 is. One step, by Euler's method with dt:
 
     IF     v := v + dt r I                        I    as IF, never spikes
     LIF    v := v + dt / tau (v_leak - v + r I)   LI   as LIF, never spikes
-    Leaky  v := beta v + I                        not of NIR: golden/interchange/snntorch.py
 
-    spike if v > v_threshold (or >=), and then
-        hard  v := v_reset
-        soft  v := v - v_threshold
-        late  v_threshold is subtracted one step later
-        none  v stays
-
-I is the sum over everything that leads to the neuron. golden/interchange/nir/graph.py follows what
-leads where, golden/interchange/nir/population.py makes the integers.
+The integers are compared with the same step in float64 on seeded random spikes.
 """
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-
-from spikeloop.golden.interchange.common import Assumption, Imported
-from spikeloop.golden.interchange.measure import Floats, drift_of, random_spikes
-from spikeloop.golden.interchange.nir.file import NirNode, identifier, read_nir
-from spikeloop.golden.interchange.nir.graph import LINEAR, READOUT, Graph
-from spikeloop.golden.interchange.nir.maps import Route
+from spikeloop.golden.interchange.common import Imported
+from spikeloop.golden.interchange.graph.build import Importer
+from spikeloop.golden.interchange.graph.drift import random_spikes
+from spikeloop.golden.interchange.graph.node import Node
+from spikeloop.golden.interchange.graph.order import LINEAR, READOUT
+from spikeloop.golden.interchange.graph.semantics import Semantics, Settled
+from spikeloop.golden.interchange.nir.file import read_nir
 from spikeloop.golden.interchange.nir.normal import normal
-from spikeloop.golden.interchange.nir.population import Converted, convert, real_neurons
-from spikeloop.golden.interchange.nir.semantics import SPIKING, Semantics, Settled
-from spikeloop.golden.interchange.twin import Twin
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import Edge, Input, Population
-from spikeloop.pysim.network.graph import Network, start_ticks
 
-__all__ = ["Importer", "import_nir"]
+__all__ = ["import_nir"]
 
 KINDS = ("IF", "LIF", *READOUT, *LINEAR, "Threshold", "Input", "Output")
+OURS = ("Pass", "Reshape")  # kinds that no file has
 
 
 def import_nir(
@@ -53,155 +38,19 @@ def import_nir(
     InputError names the node or edge that cannot be imported.
     """
     nodes, edges = read_nir(path)
-    importer = Importer(nodes, edges, semantics or Semantics(), steps, bits, Path(path).stem)
-    floats = importer.floats(random_spikes(importer.graph, steps))
-    return importer.build(floats)
+    for node in nodes.values():
+        _check_kind(node)
+    semantics = semantics or Semantics()
+    plain = normal(nodes, Settled(nodes, semantics, "file").dt, semantics.framework)
+    importer = Importer(plain, edges, semantics, steps, bits, Path(path).stem)
+    return importer.build(importer.floats(random_spikes(importer.graph, steps)))
 
 
-class Importer:
-    """Turns a graph into a network.
-
-    name:   of the network.
-    source: the framework that the graph comes from, "NIR" or "snnTorch".
-    """
-
-    def __init__(
-        self,
-        nodes: dict[str, NirNode],
-        edges: list[tuple[str, str]],
-        semantics: Semantics,
-        steps: int,
-        bits: int,
-        name: str,
-        source: str = "NIR",
-    ) -> None:
-        if not 2 <= bits <= 16:
-            raise InputError(f"weight bits must be in 2..16, not {bits}")
-        for node in nodes.values():
-            _check_kind(node, source)
-        settled = Settled(nodes, semantics, "file" if source == "NIR" else "module")
-        nodes = normal(nodes, settled.dt, semantics.framework)
-        self.steps, self.bits, self.name, self.source = steps, bits, name, source
-        self.settled = Settled(nodes, semantics, settled.origin)
-        self.nodes, self.graph = nodes, Graph(nodes, edges)
-        self.neurons, self.answer = self._neurons()
-        self.routes: dict[str, list[Route]] = {}
-        for n in self.neurons:  # in order: a shape follows from what leads to it
-            self.routes[n] = self.graph.routes(n)
-            self.graph.settle_shape(n, [route.map for route in self.routes[n]])
-
-    def floats(self, inputs: dict[str, torch.Tensor]) -> Floats:
-        """What the graph does in float64 on ``inputs``, spikes [sample, step, ...] by Input node."""
-        return Floats(inputs, Twin(self.graph, self.settled).run(inputs))
-
-    def build(self, floats: Floats) -> Imported:
-        """The network; its membranes have room for those of ``floats``."""
-        names, answer = self._names([*self.graph.entries, *self.neurons]), self.answer
-        converted = {n: self._convert(names[n], n, floats.twin.reach(n)) for n in self.neurons}
-        populations = _started([c.population for c in converted.values()], converted, names)
-        network = Network(
-            name=identifier(self.name),
-            inputs=tuple(
-                Input(name=names[n], size=int(np.prod(self.graph.shapes[n])))
-                for n in self.graph.entries
-            ),
-            populations=populations,
-            steps=self.steps,
-            output=names[answer],
-            edges=tuple(
-                Edge(
-                    source=names[edge.source],
-                    target=names[n],
-                    delay=edge.delay,
-                    weights=edge.weights,
-                    conv=edge.conv,
-                )
-                for n, made in converted.items()
-                for edge in made.edges
-            ),
-            readout="spikes" if converted[answer].population.fire.all() else "membrane",
-            metadata={
-                "source": self.source,
-                "dt": self.settled.dt,
-                "compare": _common(self.settled.compare),
-                "reset": _common(self.settled.reset),
-                "nodes": {name: n for n, name in names.items()},
-                "shapes": {name: list(self.graph.shapes[n]) for n, name in names.items()},
-                "scales": {names[n]: made.scale for n, made in converted.items()},
-            },
-        )
-        drift = drift_of(network, floats)
-        return Imported(network, self._assumptions(converted), axons=1152, drift=drift)
-
-    def _neurons(self) -> tuple[list[str], str]:
-        """The nodes that become populations, in order, and the one whose answer is read.
-
-        Where the Output node does not follow one node of neurons, a population without memory sums
-        what leads to it.
-        """
-        kinds, output = (*SPIKING, *READOUT), self.graph.output
-        neurons = [n for n in self.graph.order() if self.nodes[n].kind in kinds]
-        sources = self.graph.sources(output)
-        if len(sources) == 1 and self.nodes[sources[0]].kind in kinds:
-            return neurons, sources[0]
-        return [*neurons, output], output
-
-    def _names(self, nodes: list[str]) -> dict[str, str]:
-        """For each node a name that a network allows, all different."""
-        names = {n: identifier(n) for n in nodes}
-        if len(set(names.values())) < len(names):
-            names = {n: f"n{i}_{name}"[:60] for i, (n, name) in enumerate(names.items())}
-        return names
-
-    def _convert(self, name: str, key: str, reach: float) -> Converted:
-        """The node ``key``, whose membrane gets as far as ``reach``, as population ``name``."""
-        node, routes, shape = self.nodes[key], self.routes[key], self.graph.shapes[key]
-        compare, reset = self.settled.compare.get(key), self.settled.reset.get(key)
-        size, arriving = int(np.prod(shape)), self.graph.bias(key)
-        neurons = real_neurons(node, size, self.settled.dt, reset, arriving)
-        return convert(
-            name, node, shape, neurons, routes, self.bits, compare, reset, reach, self.steps
-        )
-
-    def _assumptions(self, converted: dict[str, Converted]) -> list[Assumption]:
-        assumed = [*self.settled.assumed, *(made.assumed for made in converted.values())]
-        assumed += [
-            Assumption("order of a step", "leak and input, compare, reset", "Euler's method"),
-            Assumption(
-                "spikes between nodes", "arrive in the same step", "NIR has no delay of its own"
-            ),
-            Assumption("steps of a sample", str(self.steps), "--steps: NIR does not store them"),
-        ]
-        if self.graph.late:
-            edges = ", ".join(f"{s}->{t}" for s, t in sorted(self.graph.late))
-            why = "carry the spikes of the step before"
-            assumed.append(Assumption("edges that close a cycle", edges, why))
-        return assumed
-
-
-def _check_kind(node: NirNode, source: str) -> None:
-    if node.kind in KINDS or (source != "NIR" and node.kind in SPIKING):
+def _check_kind(node: Node) -> None:
+    if node.kind in KINDS:
         return
     why = ""
     if "Cuba" in node.kind:
         why = ": its synaptic current is a second state, which the core does not have"
-    known = ", ".join(kind for kind in KINDS if kind != "Pass")
+    known = ", ".join(kind for kind in KINDS if kind not in OURS)
     raise InputError(f"type of node {node.name!r} must be one of {known}, not {node.kind!r}{why}")
-
-
-def _started(
-    populations: list[Population], converted: dict[str, Converted], names: dict[str, str]
-) -> tuple[Population, ...]:
-    """The populations with their start ticks."""
-    delays = [
-        (names[edge.source], names[n], edge.delay)
-        for n, made in converted.items()
-        for edge in made.edges
-    ]
-    starts = start_ticks([p.name for p in populations], delays)
-    return tuple(replace(p, start=starts[p.name]) for p in populations)
-
-
-def _common(values: dict[str, str]) -> Any:
-    """The value that all nodes have, else the values by node."""
-    return next(iter(values.values()), None) if len({*values.values()}) < 2 else values

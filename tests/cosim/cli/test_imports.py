@@ -1,4 +1,4 @@
-"""``spikeloop import snntorch`` and ``import nir --from``: from a user's file to equal RTL, and every refusal in one sentence."""
+"""``spikeloop import torch`` and ``import nir --from``: from a user's file to equal RTL, and every refusal in one sentence."""
 
 import json
 import re
@@ -58,7 +58,7 @@ def test_from_a_python_file_to_equal_rtl(
     status, out, _ = spikeloop(
         capfd,
         "import",
-        "snntorch",
+        "torch",
         f"{file}:{name}",
         "--steps",
         5,
@@ -72,8 +72,8 @@ def test_from_a_python_file_to_equal_rtl(
     assert status == 0
     table = re.sub(r"\s+", " ", out)
     assert (
-        "reset of 1 late (metadata of the module)" in table
-        and "reset of 3 hard (metadata of the module)" in table
+        "reset of n1 late (metadata of the module)" in table
+        and "reset of n3 hard (metadata of the module)" in table
     )
     spikes = (rng.random((20, 5, 8)) < 0.5).astype(np.uint8)
     Stimulus.pack({"input": spikes}).save(folder / "stimulus.npz")
@@ -116,10 +116,10 @@ def test_from_a_python_file_to_equal_rtl(
         (("net.py:number",), "must be a torch module or a function that makes one, not int"),
         (("net.py:missing",), "must be a torch module or a function that makes one, not NoneType"),
         (("net.py:broken",), "must run and make the net, not end with ValueError: no net"),
-        (("net.py:other",), "layer '1' must be Linear"),
-        (("net.py:convolution",), "input shape must be given"),
+        (("net.py:other",), "must hold neurons"),
+        (("net.py:convolution",), "begins with Conv2d is missing"),
         (("net.py:convolution", "--shape", "1,a"), "--shape must be"),
-        (("net.py:convolution", "--shape", "2,5,5"), "must carry the shape that Conv2d takes"),
+        (("net.py:convolution", "--shape", "2,5,5"), "must run on an input of shape (2, 5, 5)"),
         (("net.py:whole", "--bits", 17), "weight bits must be in 2..16, not 17"),
     ],
 )

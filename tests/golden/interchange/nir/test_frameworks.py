@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from spikeloop.golden.interchange.graph.semantics import Semantics
 from spikeloop.golden.interchange.nir.read import import_nir
-from spikeloop.golden.interchange.nir.semantics import Semantics
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.common.errors import InputError
 

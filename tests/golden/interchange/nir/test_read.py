@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from spikeloop.golden.interchange.graph.semantics import Semantics
 from spikeloop.golden.interchange.nir.read import import_nir
-from spikeloop.golden.interchange.nir.semantics import Semantics
 from spikeloop.golden.interchange.nir.write import export_nir
 from spikeloop.golden.quantize.leak import best_leak
 from spikeloop.golden.reference.integer import run
