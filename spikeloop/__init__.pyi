@@ -7,10 +7,10 @@ from .cosim.flow.verify import verify
 from .cosim.runs.folder import Run
 from .golden.data.datasets import load_mnist
 from .golden.data.encoders import Encoder
+from .golden.interchange.modules.read import import_module, import_snntorch
 from .golden.interchange.nir.read import import_nir
 from .golden.interchange.nir.write import export_nir
 from .golden.interchange.ranc.read import import_ranc
-from .golden.interchange.modules.read import import_module, import_snntorch
 from .golden.nets.layers import FloatNet
 from .golden.quantize.quantize import Quantizer
 from .golden.reference.integer import predict, run
