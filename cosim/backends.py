@@ -1,4 +1,4 @@
-"""The backends by name: the two models here, the simulators and boards imported when somebody asks for them.
+"""The backends by name: the two models here; simulators and boards are imported when opened.
 
     golden      the network file in torch int64: the reference; never sees the image
     pysim       the image in numpy; predicts every counter
@@ -7,7 +7,8 @@
     board:PORT  the chip behind its host link: a device, a pty, socket://HOST:PORT (docs/board.md)
     replay:FILE what a board said once
 
-A further backend is one entry of :data:`BACKENDS`; what follows a colon in its name (``board:URL``) is handed to it.
+A new backend is one entry of :data:`BACKENDS`. It gets what follows the colon of its name
+(``board:URL``).
 """
 
 from collections.abc import Callable, Sequence
@@ -31,8 +32,11 @@ __all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "open_backend"]
 
 
 class Golden(Backend):
-    """golden.reference.integer on the network file. Counters: saturations and spikes_out, and of a PIM layer n_sat and n_clip, at the ticks of the
-    chip (tick = step + start)."""
+    """The integer reference (golden.reference.integer) on the network.
+
+    Counters at the ticks of the chip (tick = step + start): saturations and spikes_out; n_sat and
+    n_clip of a PIM layer.
+    """
 
     name = "golden"
 
@@ -55,10 +59,8 @@ class Golden(Backend):
             ticks = slice(p.start, p.start + self.network.steps)
             counters["saturations"][:, ticks] += result.saturations[p.name]
             counters["spikes_out"][:, ticks] += result.spikes[p.name].sum(axis=2, dtype=np.int64)
-        for (
-            name,
-            clips,
-        ) in result.clips.items():  # right before the ticks in which the currents are new
+        for name, clips in result.clips.items():
+            # currents are computed right before the tick in which they are new
             first = self.network.start_of(next(iter(result.currents)))
             counters[name] = np.zeros(shape, np.int64)
             counters[name][:, first : first + clips.shape[1]] = clips
@@ -71,7 +73,7 @@ class Golden(Backend):
 
 
 class Pysim(Backend):
-    """pysim's chip model on the image; every counter of the chip, stalls 0."""
+    """The model of the chip (pysim.model.core) on the image; has every counter, stalls 0."""
 
     name = "pysim"
 
@@ -85,7 +87,7 @@ class Pysim(Backend):
 
 
 class PysimMesh(Backend):
-    """pysim's model of a mesh; counters are sums over the cores, stalls 0."""
+    """The model of a mesh (pysim.model.mesh); counters are sums over the cores, stalls 0."""
 
     name = "pysim"
 
@@ -133,7 +135,7 @@ def _on(
     mesh: Callable[..., Backend],
     **options: Any,
 ) -> Backend:
-    """The backend for what the bundle is."""
+    """The backend for the kind of the bundle."""
     opener = {"image": image, "program": program, "mesh": mesh}[bundle.kind]
     return opener(bundle, **options)
 
@@ -153,7 +155,8 @@ def _replay(path: str, network: Network, bundle: Bundle, **options: Any) -> Back
 def _single(name: str, bundle: Bundle) -> Image:
     if bundle.kind != "image":
         raise InputError(
-            f"image for backend {name} must be of one core, not of several: map the network for a larger chip"
+            f"image for backend {name} must be of one core, not of several: "
+            "map the network for a larger chip"
         )
     return bundle.images[0]
 
@@ -168,10 +171,11 @@ BACKENDS: dict[str, Callable[..., Backend]] = {
 }
 
 SEE_PIXELS = ("golden", "pysim", "verilator")
+"""Backends that run a network with a PIM layer."""
 
 
 def check_names(names: Sequence[str]) -> None:
-    """InputError unless every name opens a backend, whose tools are there."""
+    """InputError unless every name is that of a backend whose tools are installed."""
     for name in names:
         kind = name.partition(":")[0]
         if kind not in BACKENDS:
@@ -180,20 +184,23 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def open_backend(spec: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
-    """Open the backend ``name`` or ``name:rest``.
+    """Open the backend ``spec``: NAME or NAME:REST.
 
-    Golden gets the network, all others the image, program or mesh, whose manifest must name that network. Options go to the simulators.
-    InputError lists the names, or says which tool is missing and how to get it.
+    Golden gets the network, all others the bundle, whose manifest must name that network. Options
+    go to the simulators. InputError for an unknown name, another network, or a missing tool.
     """
     check_names([spec])
     if bundle.network.sha256 != network.sha256():
         raise InputError(
-            f"network must be the one image {bundle.name!r} was packed from (SHA-256 {bundle.network.sha256[:12]}...), "
-            f"not {network.name!r} ({network.sha256()[:12]}...): map it again or name its file with --network"
+            f"network must be the one image {bundle.name!r} was packed from "
+            f"(SHA-256 {bundle.network.sha256[:12]}...), "
+            f"not {network.name!r} ({network.sha256()[:12]}...): "
+            "map it again or name its file with --network"
         )
     name, _, rest = spec.partition(":")
     if network.pim and name not in SEE_PIXELS:
         raise InputError(
-            f"network {network.name!r} with a PIM layer must be run by {', '.join(SEE_PIXELS)}, not {name}"
+            f"network {network.name!r} with a PIM layer must be run by "
+            f"{', '.join(SEE_PIXELS)}, not {name}"
         )
     return BACKENDS[name](rest, network, bundle, **options)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.backend import Link, LinkBackend
 from spikeloop.cosim.board.session import Replay, Session, SessionLost, open_port
+from spikeloop.cosim.link import Link, LinkBackend
 from spikeloop.pysim.chip.frames import (
     BITMAP,
     EVENTS,

@@ -15,7 +15,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from spikeloop.cosim.backend import Backend, Link
+from spikeloop.cosim.backend import Backend
+from spikeloop.cosim.link import Link
 from spikeloop.cosim.verilator.build import Options, build
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.common.errors import InputError

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeloop.cosim.backend import Link, LinkBackend
 from spikeloop.cosim.backends import BACKENDS, check_names, open_backend
 from spikeloop.cosim.compare.compare import Case, compare
+from spikeloop.cosim.link import Link, LinkBackend
 from spikeloop.pysim.bundle.open import load_bundle, map_network
 from spikeloop.pysim.bundle.program import Program
 from spikeloop.pysim.chip.params import PRESETS, preset

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spikeloop.cosim.backend import LinkBackend
 from spikeloop.cosim.compare.diff import Side, diff
+from spikeloop.cosim.link import LinkBackend
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.image.pack import pack
