@@ -1,7 +1,8 @@
-"""What all imports share: the result of one, what it had to assume, and the bounds on files that strangers wrote.
+"""What all imports share: their result, what they had to assume, and the bounds on files that
+strangers wrote.
 
-An import says nothing in silence: every value that the file does not state, or states in another form than the core has, is one
-:class:`Assumption`, and the command prints them all.
+An import says nothing in silence. Every value that the file does not state, or states in another
+form than the core has, is one :class:`Assumption`, and the command prints them all.
 """
 
 import json
@@ -32,7 +33,7 @@ MAX_VALUES = 1 << 28  # numbers in all arrays of a file together
 
 @dataclass(frozen=True)
 class Assumption:
-    """``what`` was taken to be ``value``, because of ``why``."""
+    """The choice of ``value`` for ``what``, and the reason ``why``."""
 
     what: str
     value: str
@@ -65,9 +66,12 @@ class Drift:
 class Imported:
     """A network from elsewhere.
 
-    ``inputs``: its stimulus if the source has one, uint8 0/1 ``[sample, step, size]`` by input; ``expected``: output spikes that the source
-    states, uint8 0/1 ``[sample, step, size]`` of the output population, of which steps ``first`` and later count; ``axons`` of a core that
-    suits the network.
+    assumed:  what the import had to assume.
+    inputs:   its stimulus if the source has one, uint8 0/1 ``[sample, step, size]`` by input.
+    expected: output spikes that the source states, uint8 0/1 ``[sample, step, size]`` of the output
+              population.
+    first:    the first step of ``expected`` that counts.
+    axons:    of a core that suits the network.
     """
 
     network: Network
@@ -83,7 +87,7 @@ def read_bounded(path: Path, limit: int = MAX_FILE) -> bytes:
     """The bytes of a regular file of at most ``limit`` bytes; InputError otherwise."""
     try:
         if not path.is_file():
-            raise InputError(f"file to import must be there and be a file, not {str(path)!r}")
+            raise InputError(f"file to import is missing: {str(path)!r} must be a file")
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
@@ -98,7 +102,7 @@ def read_bounded(path: Path, limit: int = MAX_FILE) -> bytes:
 
 
 def read_json(path: Path, limit: int = 1 << 20) -> dict[str, object]:
-    """A small JSON object."""
+    """A small JSON object; InputError for anything else."""
     try:
         value = json.loads(read_bounded(path, limit))
     except (ValueError, RecursionError):
@@ -109,6 +113,6 @@ def read_json(path: Path, limit: int = 1 << 20) -> dict[str, object]:
 
 
 def minimal_bits(weights: np.ndarray) -> int:
-    """Fewest bits, at least 2, of a two's complement that holds all ``weights``."""
+    """The fewest bits, at least 2, with which two's complement holds all ``weights``."""
     low, high = (int(weights.min()), int(weights.max())) if weights.size else (0, 0)
     return max(2, high.bit_length() + 1, (-low - 1).bit_length() + 1 if low < 0 else 0)

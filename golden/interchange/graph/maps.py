@@ -1,10 +1,15 @@
-"""Everything linear between two spiking nodes of a NIR graph as one map: weights, or the kernel of a convolution as long as it is one.
+"""Everything linear between two spiking nodes of a graph as one map: weights, or a kernel.
 
-    Linear, Affine   y = W x        Conv1d, Conv2d   y[o, p] = sum over i, q of W[o, i, q] x[i, stride p + dilation q - padding]
-    SumPool2d, AvgPool2d   convolutions of equal weights (1, 1/area), one channel each        Flatten   another shape
+    Linear, Affine         y = W x
+    Conv1d, Conv2d         y[o, p] = sum over i, q of
+                                     W[o, i, q] x[i, stride p + dilation q - padding]
+    SumPool2d, AvgPool2d   convolutions of equal weights (1, 1/area), one channel each
+    Flatten, Reshape       another shape
+    Scale                  each value times a factor
 
-A product of maps is dense, W = A B, but for a pooling without overlap before a convolution: that is a convolution with a larger kernel and
-stride. Biases are not part of a map (golden/interchange/nir/read.py adds them up).
+A product of maps is dense, W = A B. One case stays a convolution, with a larger kernel and stride:
+a pooling without overlap, or a factor for each channel, before a convolution. Biases are not part of a map
+(golden/interchange/graph/order.py adds them up).
 """
 
 from dataclasses import dataclass, replace
@@ -33,8 +38,12 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class LinearMap:
-    """A linear map between spiking nodes: ``weights`` float64 ``[lines, neurons]`` or, with ``conv``, a kernel; ``shape`` of its result,
-    ``last`` the node that it comes from."""
+    """A linear map between spiking nodes.
+
+    weights: float64 ``[lines, neurons]`` or, with ``conv``, a kernel.
+    shape:   of the result.
+    last:    node that the result comes from.
+    """
 
     weights: np.ndarray
     shape: Shape
@@ -43,7 +52,7 @@ class LinearMap:
 
     @classmethod
     def one(cls, shape: Shape, factor: float | np.ndarray = 1.0) -> "LinearMap":
-        """Each line to its own neuron, by a factor (of each channel)."""
+        """The map of each line to its own neuron, times a factor (or one a channel)."""
         c, h, w = shape if len(shape) == 3 else (int(np.prod(shape)), 1, 1)
         return cls(
             np.broadcast_to(factor, (c,)).reshape(c, 1, 1, 1).copy(),
@@ -64,66 +73,75 @@ class LinearMap:
         return np.einsum("gcyxij,gocij->goyx", of_group, kernels).ravel()
 
     def dense(self, where: str) -> np.ndarray:
+        """Weights float64 ``[lines, neurons]``; InputError, naming ``where``, for too many."""
         if self.conv is None:
             return self.weights
         lines, neurons = int(np.prod(self.conv.source)), int(np.prod(self.conv.target))
         _bound(lines * neurons, where)
         index = np.arange(1, self.weights.size + 1, dtype=np.int32).reshape(self.weights.shape)
-        return np.concatenate([[0.0], self.weights.ravel()])[
-            self.conv.block(index, np.arange(lines), np.arange(neurons))
-        ]
+        weights = np.concatenate([[0.0], self.weights.ravel()])
+        block: np.ndarray = self.conv.block(index, np.arange(lines), np.arange(neurons))
+        return weights[block]
 
 
-def apply(node: Node, made: LinearMap, last: str, fresh: bool) -> LinearMap:
-    """One more linear node behind ``made`` (the identity if ``fresh``)."""
-    where, shape = f"edge {last!r}->{node.name!r}", made.shape
+def apply(node: Node, before: LinearMap, last: str, fresh: bool) -> LinearMap:
+    """The linear node ``node`` behind ``before``, which comes from node ``last``.
+
+    fresh: ``before`` is the identity.
+    """
+    where, shape = f"edge {last!r}->{node.name!r}", before.shape
     if node.kind in ("Pass", "Delay"):
-        return made
+        return before
     if node.kind == "Reshape":
-        return replace(made, shape=node_shape(node, "shape"))
+        return replace(before, shape=node_shape(node, "shape"))
     if node.kind == "Scale":
-        return _scaled(made, _values(node, "scale").ravel(), where)
+        return _scaled(before, _values(node, "scale").ravel(), where)
     if node.kind == "Flatten":
         first, end = (
             int(node.values.get(key, usual)) for key, usual in (("start_dim", 0), ("end_dim", -1))
         )
         first, end = first % max(1, len(shape)), end % max(1, len(shape))
         flat = (*shape[:first], int(np.prod(shape[first : end + 1])), *shape[end + 1 :])
-        return replace(made, shape=flat)
+        return replace(before, shape=flat)
     if node.kind in ("Affine", "Linear"):
         weight = _values(node, "weight")
         if weight.ndim != 2 or shape != (weight.shape[1],):
             raise InputError(
-                f"{where} must carry the shape that {node.kind} takes, {weight.shape[1:]}, not {shape}"
+                f"{where} must carry the shape that {node.kind} takes, {weight.shape[1:]}, not "
+                f"{shape}"
             )
         _bound(weight.shape[0] * int(np.prod(shape)), where)
-        return LinearMap(weight.T if fresh else made.dense(where) @ weight.T, (weight.shape[0],))
+        product = weight.T if fresh else before.dense(where) @ weight.T
+        return LinearMap(product, (weight.shape[0],))
     conv, weight, result = _convolution(node, shape, where)
     step = LinearMap(weight, result, conv)
     if fresh:
         return step
-    whole = _pool_then(made, step)
-    return whole or LinearMap(made.dense(where) @ step.dense(where), result)
+    whole = _pool_then(before, step)
+    return whole or LinearMap(before.dense(where) @ step.dense(where), result)
 
 
-def _scaled(made: LinearMap, scale: np.ndarray, where: str) -> LinearMap:
-    """``made`` with each of its values times a factor; a single factor or a whole set of them."""
-    size = int(np.prod(made.shape))
+def _scaled(linear: LinearMap, scale: np.ndarray, where: str) -> LinearMap:
+    """The map with each value of its result times a factor: one for all, or one for each."""
+    size = int(np.prod(linear.shape))
     if scale.size not in (1, size):
         raise InputError(
             f"{where} must carry as many values as Scale has, {scale.size}, not {size}"
         )
-    return with_gain(made, np.broadcast_to(scale, (size,)), made.shape, where)
+    return with_gain(linear, np.broadcast_to(scale, (size,)), linear.shape, where)
 
 
-def with_gain(made: LinearMap, gain: np.ndarray, shape: Shape, where: str) -> LinearMap:
-    """The map with each neuron's input scaled; a kernel stays one if its channels' neurons agree."""
-    if made.conv is None:
-        return replace(made, weights=made.weights * gain)
-    channel = gain.reshape(made.conv.target[0], -1)
+def with_gain(linear: LinearMap, gain: np.ndarray, shape: Shape, where: str) -> LinearMap:
+    """The map with each neuron's input scaled.
+
+    A kernel stays a kernel if all neurons of each channel have the same gain.
+    """
+    if linear.conv is None:
+        return replace(linear, weights=linear.weights * gain)
+    channel = gain.reshape(linear.conv.target[0], -1)
     if not np.ptp(channel, axis=1).any():
-        return replace(made, weights=made.weights * channel[:, 0, None, None, None])
-    return LinearMap(made.dense(where) * gain, shape)
+        return replace(linear, weights=linear.weights * channel[:, 0, None, None, None])
+    return LinearMap(linear.dense(where) * gain, shape)
 
 
 class Route(NamedTuple):
@@ -146,6 +164,7 @@ def merged(routes: list[Route], where: str) -> list[Route]:
 
 
 def node_shape(node: Node, key: str) -> Shape:
+    """The shape that a node states under ``key``: 1 to 4 positive sizes."""
     shape = tuple(int(n) for n in _values(node, key).ravel())
     if not 1 <= len(shape) <= 4 or any(n < 1 for n in shape):
         raise InputError(f"shape of node {node.name!r} must be 1 to 4 positive sizes, not {shape}")
@@ -196,18 +215,15 @@ def _convolution(node: Node, shape: Shape, where: str) -> tuple[Conv, np.ndarray
     """Geometry and kernel of a convolution or a pooling, and the shape of its result."""
     flat = node.kind == "Conv1d"
     if len(shape) != 2 + (not flat):
-        raise InputError(
-            f"{where} must carry {'channels and length' if flat else 'channels, height and width'}, not the shape {shape}"
-        )
+        axes_of = "channels and length" if flat else "channels, height and width"
+        raise InputError(f"{where} must carry {axes_of}, not the shape {shape}")
     source = (shape[0], 1, shape[1]) if flat else (shape[0], shape[1], shape[2])
     axes = 1 if flat else 2
     stride, padding = _two(node, "stride", 1, axes), _two(node, "padding", 0, axes)
     if "Pool" in node.kind:
         kernel, groups = _two(node, "kernel_size", 1), source[0]
-        weight = np.full(
-            (source[0], 1, *kernel),
-            1.0 / (kernel[0] * kernel[1]) if node.kind == "AvgPool2d" else 1.0,
-        )
+        value = 1.0 / (kernel[0] * kernel[1]) if node.kind == "AvgPool2d" else 1.0
+        weight = np.full((source[0], 1, *kernel), value)
     else:
         weight, groups = _values(node, "weight"), int(np.ravel(node.values.get("groups", 1))[0])
         if weight.ndim != 3 + (not flat) or groups < 1:
@@ -222,30 +238,25 @@ def _convolution(node: Node, shape: Shape, where: str) -> tuple[Conv, np.ndarray
                 f"{where} must carry the shape that {node.kind} takes, {want}, not {shape}"
             )
         given = node.values.get("input_shape")
-        if (
-            isinstance(given, np.ndarray)
-            and given.size == axes
-            and tuple(given.ravel().tolist()) != shape[1:]
-        ):
-            raise InputError(
-                f"{where} must carry the shape that {node.kind} takes, {(shape[0], *given.ravel().tolist())}, not {shape}"
-            )
+        if isinstance(given, np.ndarray) and given.size == axes:
+            want = (shape[0], *given.ravel().tolist())
+            if want != shape:
+                raise InputError(
+                    f"{where} must carry the shape that {node.kind} takes, {want}, not {shape}"
+                )
         dilation = _two(node, "dilation", 1, axes)
         if dilation != (1, 1):
-            wide: np.ndarray = np.zeros(
-                (
-                    *weight.shape[:2],
-                    *((k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilation, strict=True)),
-                )
-            )
+            sizes = zip(weight.shape[2:], dilation, strict=True)
+            spread = [(k - 1) * d + 1 for k, d in sizes]
+            wide: np.ndarray = np.zeros((*weight.shape[:2], *spread))
             wide[:, :, :: dilation[0], :: dilation[1]] = weight
             weight = wide
     if min(stride) < 1 or any(
         n + 2 * p < k for n, p, k in zip(source[1:], padding, weight.shape[2:], strict=True)
     ):
         raise InputError(
-            f"{where} must carry a map as large as the kernel {weight.shape[2:]} of {node.kind}, and strides be positive, "
-            f"not {shape} and {stride}"
+            f"{where} must carry a map as large as the kernel {weight.shape[2:]} of {node.kind}, "
+            f"and strides be positive, not {shape} and {stride}"
         )
     conv = Conv.make(
         source, weight.shape[0], weight.shape[2:], stride=stride, padding=padding, groups=groups

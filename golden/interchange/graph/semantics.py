@@ -1,7 +1,9 @@
-"""What a NIR graph leaves open of a step: its length dt, how the threshold is compared, what a spike does to the membrane.
+"""What a NIR graph leaves open of a step: its length dt, how the threshold is compared, and what a
+spike does to the membrane.
 
-Each is taken from the options (:class:`Semantics`), else from the metadata of the nodes, else from what is known of the framework that
-wrote the file, else from NIR's convention; whence it came is said.
+Each is taken from the first of these that states it: the options (:class:`Semantics`), the metadata
+of the nodes, the defaults of the framework that wrote the file, NIR's convention. The import says
+which one it was.
 """
 
 from dataclasses import dataclass
@@ -18,23 +20,26 @@ FIXED = {"compare": ">", "reset": "none", "fixed": True}
 SPIKING = ("IF", "LIF", "Leaky")
 RESETS = ("hard", "soft", "late", "none")
 COMPARES = (">", ">=")
+# what the files of these frameworks do not say; true unless their users changed it
 FRAMEWORKS: dict[str, dict[str, Any]] = {
     "snntorch": {"dt": 1e-4, "compare": ">", "reset": "late"},
     "spikingjelly": {"dt": 1e-4, "compare": ">=", "reset": "hard"},
-    "norse": {
-        "dt": 1e-6,
-        "compare": ">",
-        "reset": "hard",
-    },  # its export multiplies tau by its dt, 1e-3: a step is then dt^2
+    # its export multiplies tau by its dt, 1e-3: a step is then dt^2
+    "norse": {"dt": 1e-6, "compare": ">", "reset": "hard"},
     "sinabs": {"dt": 1.0, "compare": ">=", "reset": "soft"},
 }
-"""what the files of these do not say, as it is unless their users changed it"""
 
 
 @dataclass(frozen=True)
 class Semantics:
-    """What NIR leaves open; None: as the file's metadata say (``dt``, ``compare``, ``reset``), else as ``framework`` has it by default,
-    else by NIR's convention."""
+    """What NIR leaves open.
+
+    dt:        length of a step.
+    compare:   ">" or ">=".
+    reset:     "hard", "soft", "late" or "none".
+    framework: whose defaults fill what neither an option nor the metadata state.
+    None: not stated here.
+    """
 
     dt: float | None = None
     compare: str | None = None
@@ -43,9 +48,15 @@ class Semantics:
 
 
 class Settled:
-    """``dt``; ``compare`` (of COMPARES) and ``reset`` (of RESETS) of each spiking node by name; ``assumed``: what was chosen, and why.
+    """The semantics of a graph.
 
-    origin: what has the metadata, "file" or "module". InputError if the nodes' metadata contradict one another, or a value is none.
+    dt:      length of a step.
+    compare: one of COMPARES for each spiking node, by name.
+    reset:   one of RESETS for each spiking node, by name.
+    assumed: what was chosen, and why.
+
+    origin:  where the metadata come from, "file" or "module".
+    InputError if the metadata of the nodes contradict one another, or a value is not allowed.
     """
 
     def __init__(self, nodes: dict[str, Node], semantics: Semantics, origin: str) -> None:
@@ -56,13 +67,8 @@ class Settled:
                 f"framework must be one of {', '.join(FRAMEWORKS)}, not {semantics.framework!r}"
             )
         timed = any("tau" in node.values for node in nodes.values())
-        self.dt = float(
-            self._choose(
-                "dt",
-                semantics.dt,
-                *((1e-4, "NIR writers' usual step") if timed else (1.0, "no time constants")),
-            )
-        )
+        usual = (1e-4, "NIR writers' usual step") if timed else (1.0, "no time constants")
+        self.dt = float(self._choose("dt", semantics.dt, *usual))
         self.compare = self._choose_each(
             "compare", semantics.compare, ">", "NIR's definition", COMPARES
         )
@@ -73,6 +79,7 @@ class Settled:
             raise InputError(f"dt must be positive, not {self.dt}")
 
     def _choose(self, what: str, given: Any, usual: Any, why: str) -> Any:
+        """One value for all nodes: ``given`` if it is not None, else metadata, else defaults."""
         known = {
             str(node.metadata[what])
             for name, node in self.nodes.items()
@@ -80,8 +87,8 @@ class Settled:
         }
         if given is None and len(known) > 1:
             raise InputError(
-                f"{what} in the metadata of the NIR nodes must be one value, not {', '.join(sorted(known))}: "
-                "give it as an option"
+                f"{what} in the metadata of the NIR nodes must be one value, not "
+                f"{', '.join(sorted(known))}: give it as an option"
             )
         default = FRAMEWORKS.get(self.semantics.framework or "", {})
         if what in default:
@@ -99,24 +106,26 @@ class Settled:
     def _choose_each(
         self, what: str, given: str | None, usual: str, why: str, allowed: tuple[str, ...]
     ) -> dict[str, str]:
-        """Of each spiking node: as given, else of its own metadata, else of the metadata of others, if they are of one mind."""
+        """For each spiking node: the option if given; else the node's metadata; else the value all
+        other nodes share."""
         kinds = {n: node.kind for n, node in self.nodes.items()}
         spiking = [n for n, kind in kinds.items() if kind in SPIKING and not self._is_fixed(n)]
-        own = {
+        stated = {
             n: str(self.nodes[n].metadata[what]) for n in spiking if what in self.nodes[n].metadata
         }
-        if given is None and len(own) == len(spiking) and len({*own.values()}) > 1:
-            for value in dict.fromkeys(own.values()):
-                which = ", ".join(n for n in spiking if own[n] == value)
-                self.assumed.append(
-                    Assumption(f"{what} of {which}", value, f"metadata of the {self.origin}")
-                )
+        if given is None and len(stated) == len(spiking) and len({*stated.values()}) > 1:
+            values = stated
+            for value in dict.fromkeys(values.values()):
+                which = ", ".join(n for n in spiking if values[n] == value)
+                reason = f"metadata of the {self.origin}"
+                self.assumed.append(Assumption(f"{what} of {which}", value, reason))
         else:
-            own = dict.fromkeys(spiking, str(self._choose(what, given, usual, why)))
-        if wrong := {*own.values(), *([given] if given else [])} - {*allowed}:
+            values = dict.fromkeys(spiking, str(self._choose(what, given, usual, why)))
+        wrong = {*values.values(), *([given] if given else [])} - {*allowed}
+        if wrong:
             raise InputError(f"{what} must be one of {', '.join(allowed)}, not {min(wrong)!r}")
         fixed = {n: str(self.nodes[n].metadata[what]) for n in self.nodes if self._is_fixed(n)}
-        return own | fixed
+        return values | fixed
 
     def _is_fixed(self, name: str) -> bool:
         """Whether a node's kind says its reset and comparison (a threshold, a pool of spikes)."""

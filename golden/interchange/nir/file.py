@@ -1,7 +1,9 @@
-"""NIR files (Pedersen et al. 2024, "Neuromorphic intermediate representation") read from HDF5 without trust, as plain arrays.
+"""NIR files read from HDF5 without trust, as plain arrays.
 
-Only hard links, only numbers and texts, nothing that lies in another file, and no more values than fit: sizes are added up before
-anything is unpacked. No pickle exists in this format, and none is read.
+Format: Pedersen et al. 2024, "Neuromorphic intermediate representation". Only hard links are
+followed, only numbers and texts are read, and nothing that lies in another file. Sizes are added up
+before anything is unpacked, and a file with too many values is refused. The format has no pickle,
+and none is read.
 """
 
 import io
@@ -23,12 +25,16 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def read_nir(path: str | Path) -> tuple[dict[str, Node], list[tuple[str, str]]]:
-    """Nodes by name, and edges; nested graphs are taken apart into their nodes, named ``outer_inner``. InputError for all else."""
+    """Nodes by name, and edges.
+
+    Nested graphs are taken apart into their nodes, named ``outer_inner``. InputError for anything
+    but a sound file, and without the package nir.
+    """
     try:
         import h5py
     except ImportError:
         raise InputError(
-            "package nir must be installed to read NIR files, not be missing: pip install 'spikeloop[nir]'"
+            "package nir, which reads NIR files, is missing: pip install 'spikeloop[nir]'"
         ) from None
     path = Path(path)
     data = read_bounded(path)
@@ -40,8 +46,9 @@ def read_nir(path: str | Path) -> tuple[dict[str, Node], list[tuple[str, str]]]:
     except InputError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, UnicodeDecodeError) as error:
+        why = str(error).splitlines()[0][:80]
         raise InputError(
-            f"NIR file {str(path)!r} must be sound HDF5, not damaged ({str(error).splitlines()[0][:80]})"
+            f"NIR file {str(path)!r} is damaged ({why}): copy or export it again"
         ) from None
     nodes: dict[str, Node] = {}
     edges: list[tuple[str, str]] = []
@@ -50,7 +57,7 @@ def read_nir(path: str | Path) -> tuple[dict[str, Node], list[tuple[str, str]]]:
 
 
 class _Reader:
-    """Groups to dicts, with a common budget of values."""
+    """Turns groups into dicts; values and items share one budget."""
 
     def __init__(self, path: Path, h5py: Any) -> None:
         self.what, self.h5py = f"NIR file {str(path)!r}", h5py
@@ -59,9 +66,10 @@ class _Reader:
     def group(self, group: Any, where: str, depth: int) -> dict[str, Any]:
         if depth > MAX_DEPTH:
             raise InputError(
-                f"groups of {self.what} must be nested at most {MAX_DEPTH} deep, not deeper as in {where!r}"
+                f"groups of {self.what} must be nested at most {MAX_DEPTH} deep, not deeper as in "
+                f"{where!r}"
             )
-        found: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         for name in group:
             at = f"{where}/{name}"
             self.items -= 1
@@ -74,12 +82,11 @@ class _Reader:
                     f"entries of {self.what} must lie in it, not behind the link {at!r}"
                 )
             item = group[name]
-            found[name] = (
-                self.group(item, at, depth + 1)
-                if isinstance(item, self.h5py.Group)
-                else self.dataset(item, at)
-            )
-        return found
+            if isinstance(item, self.h5py.Group):
+                entries[name] = self.group(item, at, depth + 1)
+            else:
+                entries[name] = self.dataset(item, at)
+        return entries
 
     def dataset(self, item: Any, at: str) -> Any:
         if not isinstance(item, self.h5py.Dataset):
@@ -91,7 +98,8 @@ class _Reader:
         text = self.h5py.check_string_dtype(item.dtype)
         if text is None and item.dtype.kind not in "fiub":
             raise InputError(
-                f"data sets of {self.what} must hold numbers or texts, not {item.dtype} as {at!r} does"
+                f"data sets of {self.what} must hold numbers or texts, not {item.dtype} as {at!r} "
+                "does"
             )
         if item.shape is None or len(item.shape) > 8:
             raise InputError(
@@ -112,23 +120,18 @@ class _Reader:
         array = np.asarray(value, np.float64 if item.dtype.kind == "f" else np.int64)
         endless = at.rpartition("/")[2] in ENDLESS and not np.isnan(array).any()
         if not endless and not np.isfinite(array).all():
-            raise InputError(
-                f"numbers of {self.what} must be finite, not {array[~np.isfinite(array)].flat[0]} as in {at!r}"
-            )
+            wrong = array[~np.isfinite(array)].flat[0]
+            raise InputError(f"numbers of {self.what} must be finite, not {wrong} as in {at!r}")
         return array
 
 
 def _graph(
     tree: Any, prefix: str, nodes: dict[str, Node], edges: list[tuple[str, str]], path: str
 ) -> None:
-    if (
-        not isinstance(tree, dict)
-        or tree.get("type") != "NIRGraph"
-        or not isinstance(tree.get("nodes"), dict)
-    ):
-        raise InputError(
-            f"NIR file {path!r} must hold a NIRGraph with nodes, not {tree.get('type') if isinstance(tree, dict) else None!r}"
-        )
+    """Enter the nodes and edges of a graph, and of the graphs in it; ``prefix`` names it."""
+    kind = tree.get("type") if isinstance(tree, dict) else None
+    if kind != "NIRGraph" or not isinstance(tree.get("nodes"), dict):
+        raise InputError(f"NIR file {path!r} must hold a NIRGraph with nodes, not {kind!r}")
     inner: dict[str, tuple[str, str]] = {}  # name of a nested graph: its input and output
     for name, item in tree["nodes"].items():
         kind = item.get("type") if isinstance(item, dict) else None
@@ -142,10 +145,10 @@ def _graph(
                 [n for n in nodes if n.startswith(f"{prefix}{name}_") and nodes[n].kind == end]
                 for end in ("Input", "Output")
             ]
-            if any(len(some) != 1 for some in ends):
+            if any(len(names) != 1 for names in ends):
                 raise InputError(
-                    f"graph {prefix + name!r} of NIR file {path!r} must have one Input and one Output, not "
-                    f"{len(ends[0])} and {len(ends[1])}"
+                    f"graph {prefix + name!r} of NIR file {path!r} must have one Input and one "
+                    f"Output, not {len(ends[0])} and {len(ends[1])}"
                 )
             inner[name] = ends[0][0], ends[1][0]
             for end in inner[name]:
@@ -169,11 +172,9 @@ def _graph(
         for end in (source, target):
             if end not in tree["nodes"]:
                 raise InputError(
-                    f"edge {source!r}->{target!r} of NIR file {path!r} must join nodes of the graph, not {end!r}"
+                    f"edge {source!r}->{target!r} of NIR file {path!r} must join nodes of the "
+                    f"graph, not {end!r}"
                 )
-        edges.append(
-            (
-                inner[source][1] if source in inner else prefix + source,
-                inner[target][0] if target in inner else prefix + target,
-            )
-        )
+        start = inner[source][1] if source in inner else prefix + source
+        stop = inner[target][0] if target in inner else prefix + target
+        edges.append((start, stop))

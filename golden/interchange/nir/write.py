@@ -1,4 +1,7 @@
-"""Our networks as NIR graphs: integers as they are, a step of 1, semantics in the nodes' metadata (golden/interchange/nir/read.py reads them back)."""
+"""Our networks as NIR graphs: integers as they are, a step of 1, semantics in the metadata.
+
+golden/interchange/nir/read.py reads them back.
+"""
 
 import io
 from pathlib import Path
@@ -15,16 +18,17 @@ __all__ = ["export_nir"]
 
 
 def export_nir(network: Network, path: str | Path) -> Path:
-    """Write ``network`` as a NIR file: IF and LIF (LI and I where nothing fires), Linear or Conv2d, and Affine for a bias of its own.
+    """Write ``network`` as a NIR file.
 
-    InputError names what NIR cannot say: pages, bounds, refractory times, rectification, mixed resets, delays other than 0 forwards and 1
-    in a cycle, and weights onto maps of another form.
+    Neurons become IF and LIF, or I and LI where nothing fires. Edges become Linear or Conv2d.
+    InputError names what NIR cannot say: pages, bounds, refractory times, rectification, mixed
+    resets, delays other than 0 forwards and 1 in a cycle, and weights onto maps of another form.
     """
     try:
         import nir
     except ImportError:
         raise InputError(
-            "package nir must be installed to write NIR files, not be missing: pip install 'spikeloop[nir]'"
+            "package nir, which writes NIR files, is missing: pip install 'spikeloop[nir]'"
         ) from None
     resets = {Reset(int(r)) for p in network.populations for r in np.unique(p.reset[p.fire])}
     if len(resets) > 1 or Reset.NONE in resets:
@@ -54,7 +58,8 @@ def export_nir(network: Network, path: str | Path) -> Path:
         closes = edge.source in order and order.index(edge.source) >= order.index(edge.target)
         if edge.delay != int(closes):
             raise InputError(
-                f"delay of edge {edge.source}->{edge.target} must be {int(closes)} in NIR, not {edge.delay}"
+                f"delay of edge {edge.source}->{edge.target} must be {int(closes)} in NIR, not "
+                f"{edge.delay}"
             )
         way = [edge.source, *_maps(nir, nodes, f"edge{i}", edge, shapes), edge.target]
         edges += list(zip(way, way[1:], strict=False))
@@ -66,36 +71,29 @@ def export_nir(network: Network, path: str | Path) -> Path:
 
 
 def _neurons(nir: Any, p: Population, shape: tuple[int, ...], metadata: dict[str, Any]) -> Any:
+    """The node of a population, with arrays of ``shape``."""
     threshold = p.v_th[0] - (metadata["compare"] == ">")
-    wrong = next(
-        (
-            what
-            for what, there in (
-                ("pages", p.pages > 1),
-                ("lower bounds", (p.low != LowBound.NONE).any()),
-                ("refractory times", p.refractory.any()),
-                ("rectification", p.rectify.any()),
-                ("initial membranes", p.v_init.any()),
-                ("read-out neurons among others", p.fire.any() != p.fire.all()),
-                (
-                    "v_sub other than v_th",
-                    ((p.reset == Reset.SOFT) & p.fire & (p.v_sub[0] != threshold)).any(),
-                ),
+    soft = (p.reset == Reset.SOFT) & p.fire
+    obstacles = {
+        "pages": p.pages > 1,
+        "lower bounds": (p.low != LowBound.NONE).any(),
+        "refractory times": p.refractory.any(),
+        "rectification": p.rectify.any(),
+        "initial membranes": p.v_init.any(),
+        "read-out neurons among others": p.fire.any() != p.fire.all(),
+        "v_sub other than v_th": (soft & (p.v_sub[0] != threshold)).any(),
+    }
+    for what, present in obstacles.items():
+        if present:
+            raise InputError(
+                f"population {p.name!r} must be without {what} to be exported to NIR, not with"
             )
-            if there
-        ),
-        None,
-    )
-    if wrong:
-        raise InputError(
-            f"population {p.name!r} must be without {wrong} to be exported to NIR, not with"
-        )
     decay = p.k0[0] + (p.leak_sign[0] * 2.0 ** -p.leak_shift[0].astype(np.float64)).sum(axis=0)
     leaky = bool((decay != 1).any())
     if ((decay >= 1) | (decay < 0)).any() if leaky else p.bias.any():
         raise InputError(
-            f"population {p.name!r} must decay in all neurons, or in none and have no bias, to be exported to NIR, "
-            "not otherwise"
+            f"population {p.name!r} must decay in all neurons, or in none and have no bias, to be "
+            "exported to NIR, not otherwise"
         )
 
     def full(value: np.ndarray) -> np.ndarray:
@@ -118,7 +116,8 @@ def _maps(
     if edge.conv:
         if shapes[edge.source] != edge.conv.source or shapes[edge.target] != edge.conv.target:
             raise InputError(
-                f"maps of edge {edge.source}->{edge.target} must be those of its ends in NIR, not others"
+                f"maps of edge {edge.source}->{edge.target} must be those of its ends in NIR, "
+                "not others"
             )
         c = edge.conv
         nodes[name] = nir.Conv2d(
@@ -133,7 +132,8 @@ def _maps(
         return [name]
     if len(shapes[edge.target]) > 1:
         raise InputError(
-            f"edge {edge.source}->{edge.target} must be a convolution in NIR, as its target is a map, not dense"
+            f"edge {edge.source}->{edge.target} must be a convolution in NIR, as its target is a "
+            "map, not dense"
         )
     nodes[name] = nir.Linear(edge.weights.T.astype(np.float64))
     if len(shapes[edge.source]) == 1:

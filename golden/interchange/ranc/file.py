@@ -1,10 +1,19 @@
-"""RANC sets (Mack et al. 2022, "RANC: Reconfigurable Architecture for Neuromorphic Computing") read without trust, as plain arrays.
+"""RANC sets read without trust, as plain arrays.
 
-``csram_N.mem`` a line per neuron: connections (axon 0 last), V, reset, four weights, leak, threshold, low (9 bits signed each), mode
-(0 hard, 1 linear), dx, dy (9 bits signed), axon, delay (4 bits); ``tc_N.mem`` a 2-bit type per axon; N = x + width * y; a core without file
-is empty. Tests: ``tb_num_inputs.txt`` packets of each tick, ``tb_input.txt`` packets (dx, dy from core (0, 0), axon, delay; those of line t
-arrive for tick t + 1 + delay), ``tb_num_outputs.txt`` and ``tb_correct.txt`` addresses that come out. Grid and output bus, which none of
-these store, stand in ``tb_spikehard_params.json`` where that is there.
+Format: Mack et al. 2022, "RANC: Reconfigurable Architecture for Neuromorphic Computing".
+
+csram_N.mem         A line per neuron: connections (axon 0 last), V, reset, four weights, leak,
+                    threshold, low (9 bits signed each), mode (0 hard, 1 linear), dx, dy (9 bits
+                    signed), axon, delay (4 bits). N = x + width * y. A core without file is empty.
+tc_N.mem            A 2-bit type per axon.
+tb_num_inputs.txt   Number of test packets of each tick.
+tb_input.txt        The packets: dx, dy from core (0, 0), axon, delay. Those of line t arrive for
+                    tick t + 1 + delay.
+tb_num_outputs.txt  Number of addresses that come out in each tick.
+tb_correct.txt      These addresses.
+
+None of these files stores the grid and the place of the output bus. They stand in
+tb_spikehard_params.json if there is one.
 """
 
 import re
@@ -19,15 +28,12 @@ from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Axon", "Place", "RancCore", "RancFiles", "read_ranc"]
 
-Place = tuple[int, int]
-"""(x, y) of a core."""
-Axon = tuple[Place, int]
-"""An axon: its core and its number there."""
+Place = tuple[int, int]  # (x, y) of a core
+Axon = tuple[Place, int]  # core and number of an axon
 
 FIELD, MODE, DELAY = 9, 1, 4  # bits
-FIXED = (
-    9 * FIELD + MODE + 2 * FIELD + DELAY
-)  # bits of a neuron apart from its connections and its axon address
+# bits of a neuron apart from its connections and its axon address
+FIXED = 9 * FIELD + MODE + 2 * FIELD + DELAY
 MAX_GRID, MAX_AXONS, MAX_FILE = 512, 4096, 64 << 20
 PARAMS = "tb_spikehard_params.json"
 WIDTHS = {
@@ -45,7 +51,12 @@ WIDTHS = {
 
 @dataclass(frozen=True, eq=False)
 class RancCore:
-    """One core: ``weights`` int32 ``[axon, neuron]``; all others int64 ``[neuron]``; ``mode`` 0 hard, 1 linear."""
+    """One core.
+
+    weights: int32 ``[axon, neuron]``.
+    mode:    0 hard, 1 linear.
+    All arrays but ``weights`` are int64 ``[neuron]``.
+    """
 
     weights: np.ndarray
     v_init: np.ndarray
@@ -66,8 +77,13 @@ class RancCore:
 
 @dataclass(frozen=True, eq=False)
 class RancFiles:
-    """``cores`` that have a file, that of the output bus apart; ``axons`` of each. ``packets``: of each tick (core, axon, delay), and
-    ``outputs``: of each tick the addresses that come out; None where the set has none."""
+    """A set.
+
+    cores:   those that have a file, except that of the output bus.
+    axons:   of each core.
+    packets: of each tick (core, axon, delay); None where the set has none.
+    outputs: of each tick the addresses that come out; None where the set has none.
+    """
 
     cores: dict[Place, RancCore]
     axons: int
@@ -79,11 +95,14 @@ class RancFiles:
     @cached_property
     def packet_axons(self) -> set[Axon]:
         """Core and axon of every packet."""
-        return {(place, axon) for some in self.packets or () for place, axon, _ in some}
+        return {(place, axon) for packets in self.packets or () for place, axon, _ in packets}
 
     @cached_property
     def goes(self) -> dict[Place, list[Place]]:
-        """Of each core, the core (or output bus, or nothing in the grid) that each of its neurons sends to."""
+        """For each core, the place that each of its neurons sends to: a core or the output bus.
+
+        A place may also be empty or outside the grid.
+        """
         return {
             place: [
                 (place[0] + int(dx), place[1] + int(dy))
@@ -93,14 +112,19 @@ class RancFiles:
         }
 
     def holds(self, place: Place) -> bool:
-        """Whether the place lies in the grid."""
+        """Whether a place lies in the grid."""
         return _inside(place, self.grid)
 
 
 def read_ranc(
     folder: str | Path, grid: Place | None = None, output: Place | None = None
 ) -> RancFiles:
-    """Read a folder. grid: width and height; output: where the bus sits; both where no parameters say them. InputError for all else."""
+    """Read a folder.
+
+    grid:   width and height.
+    output: place of the output bus.
+    Both are needed where no parameters file states them. InputError for anything but a sound set.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(
@@ -115,7 +139,7 @@ def read_ranc(
 
 
 def _cores(folder: Path, grid: Place) -> tuple[dict[Place, RancCore], int]:
-    """All cores that have a file, and the axons of a core."""
+    """All cores that have a file, and the number of axons of a core."""
     cores: dict[Place, RancCore] = {}
     axons = 0
     for path in sorted(folder.glob("csram_*.mem")):
@@ -127,13 +151,14 @@ def _cores(folder: Path, grid: Place) -> tuple[dict[Place, RancCore], int]:
         y, x = divmod(int(number[1]), grid[0])
         if y >= grid[1]:
             raise InputError(
-                f"number of RANC core file {path.name!r} must be in 0..{grid[0] * grid[1] - 1} (grid {grid[0]}x{grid[1]}), "
-                f"not {int(number[1])}: check --grid"
+                f"number of RANC core file {path.name!r} must be in 0..{grid[0] * grid[1] - 1} "
+                f"(grid {grid[0]}x{grid[1]}), not {int(number[1])}: check --grid"
             )
         core, here = _core(path, path.with_name(path.name.replace("csram", "tc")))
         if axons and here != axons:
             raise InputError(
-                f"lines of {path.name!r} must be for {axons} axons as those of the other cores, not for {here}"
+                f"lines of {path.name!r} must be for {axons} axons as those of the other cores, "
+                f"not for {here}"
             )
         cores[x, y], axons = core, here
     if not cores:
@@ -147,30 +172,34 @@ def _core(path: Path, types_path: Path) -> tuple[RancCore, int]:
     axons = next((a for a in range(1, MAX_AXONS + 1) if a + _address_bits(a) + FIXED == width), 0)
     if not axons:
         raise InputError(
-            f"lines of {path.name!r} must be of connections + address + {FIXED} bits (368 for 256 axons), not of {width}"
+            f"lines of {path.name!r} must be of connections + address + {FIXED} bits "
+            f"(368 for 256 axons), not of {width}"
         )
     for i, row in enumerate(rows):
         if len(row) != width:
             raise InputError(
-                f"line of neuron {i} in {path.name!r} must be of {width} bits as the first, not of {len(row)}"
+                f"line of neuron {i} in {path.name!r} must be of {width} bits as the first, not "
+                f"of {len(row)}"
             )
     bits = np.frombuffer("".join(rows).encode(), np.uint8).reshape(len(rows), width) - ord("0")
     types = np.array([int(row, 2) if len(row) == 2 else 4 for row in _lines(types_path)])
-    if types.shape != (axons,) or (types > 3).any():
+    wide = " of which one has another width" if (types > 3).any() else ""
+    if types.shape != (axons,) or wide:
         raise InputError(
-            f"file {types_path.name!r} must hold {axons} lines of 2 bits, one for each axon, not {types.size} lines"
-            + (" of which one has another width" if (types > 3).any() else "")
+            f"file {types_path.name!r} must hold {axons} lines of 2 bits, one for each axon, not "
+            f"{types.size} lines{wide}"
         )
     at = axons
 
     def number(length: int, *, signed: bool = True) -> np.ndarray:
+        """The next field of every row."""
         nonlocal at
-        some = bits[:, at : at + length].astype(np.int64)
+        part = bits[:, at : at + length].astype(np.int64)
         at += length
-        value = (
-            some @ (1 << np.arange(length - 1, -1, -1)) if length else np.zeros(len(rows), np.int64)
-        )
-        return value - (some[:, 0] << length) if signed else value
+        if not length:
+            return np.zeros(len(rows), np.int64)
+        value = part @ (1 << np.arange(length - 1, -1, -1))
+        return value - (part[:, 0] << length) if signed else value
 
     v_init, reset = number(FIELD), number(FIELD)
     of_type = np.stack([number(FIELD) for _ in range(4)])
@@ -198,7 +227,8 @@ def _geometry(folder: Path, grid: Place | None, output: Place | None) -> tuple[P
         x, y = (params.get(key) for key in keys)
         if not (isinstance(x, int) and isinstance(y, int)):
             raise InputError(
-                f"{option} must be given (the RANC format does not store it, nor does a {PARAMS}), not left out"
+                f"{option} is missing: give it, since neither the RANC format nor a {PARAMS} "
+                "states it"
             )
         return x, y
 
@@ -208,7 +238,8 @@ def _geometry(folder: Path, grid: Place | None, output: Place | None) -> tuple[P
         raise InputError(f"grid must be 1..{MAX_GRID} cores wide and high, not {grid[0]}x{grid[1]}")
     if not _inside(output, grid):
         raise InputError(
-            f"output must lie in the grid of {grid[0]}x{grid[1]} cores, not at {output[0]},{output[1]}"
+            f"output must lie in the grid of {grid[0]}x{grid[1]} cores, not at "
+            f"{output[0]},{output[1]}"
         )
     return grid, output
 
@@ -216,52 +247,50 @@ def _geometry(folder: Path, grid: Place | None, output: Place | None) -> tuple[P
 def _packets(
     folder: Path, axons: int, grid: Place, output: Place
 ) -> list[list[tuple[Place, int, int]]] | None:
-    """Of each tick the packets (core, axon, delay), or None."""
-    rows = _per_tick(
-        folder, "tb_input.txt", "tb_num_inputs.txt", 2 * FIELD + _address_bits(axons) + DELAY
-    )
+    """For each tick the packets (core, axon, delay), or None."""
+    width = 2 * FIELD + _address_bits(axons) + DELAY
+    rows = _per_tick(folder, "tb_input.txt", "tb_num_inputs.txt", width)
     if rows is None:
         return None
-    found = []
-    for some in rows:
-        found.append(
-            [
-                (
-                    (_signed(r[:FIELD]), _signed(r[FIELD : 2 * FIELD])),
-                    int(r[2 * FIELD : -DELAY] or "0", 2),
-                    int(r[-DELAY:], 2),
-                )
-                for r in some
-            ]
-        )
-        for place, axon, _ in found[-1]:
+    ticks = []
+    for lines in rows:
+        packets = [_packet(line) for line in lines]
+        for place, axon, _ in packets:
             if not _inside(place, grid) or axon >= axons:
                 raise InputError(
-                    f"address of a packet in tb_input.txt must be an axon of a core of the grid {grid[0]}x{grid[1]}, "
-                    f"not axon {axon} of core {place}: check --grid"
+                    "address of a packet in tb_input.txt must be an axon of a core of the grid "
+                    f"{grid[0]}x{grid[1]}, not axon {axon} of core {place}: check --grid"
                 )
             if place == output:
                 raise InputError(
                     "packet in tb_input.txt must go to a core, not to the output bus at "
                     f"{place}: check --bus"
                 )
-    return found
+        ticks.append(packets)
+    return ticks
+
+
+def _packet(line: str) -> tuple[Place, int, int]:
+    """Core, axon and delay of a packet."""
+    place = _signed(line[:FIELD]), _signed(line[FIELD : 2 * FIELD])
+    return place, int(line[2 * FIELD : -DELAY] or "0", 2), int(line[-DELAY:], 2)
 
 
 def _outputs(folder: Path, axons: int) -> list[list[int]] | None:
-    """Of each tick the addresses that come out, or None."""
+    """For each tick the addresses that come out, or None."""
     rows = _per_tick(folder, "tb_correct.txt", "tb_num_outputs.txt", None)
-    return None if rows is None else [[int(row, 2) for row in some] for some in rows]
+    return None if rows is None else [[int(line, 2) for line in lines] for lines in rows]
 
 
 def _per_tick(folder: Path, what: str, counts: str, width: int | None) -> list[list[str]] | None:
-    """The lines of ``what``, as many for each tick as ``counts`` says."""
+    """The lines of file ``what``, split into ticks by the numbers in file ``counts``."""
     there = [(folder / name).is_file() for name in (what, counts)]
     if not any(there):
         return None
     if not all(there):
         raise InputError(
-            f"files {what} and {counts} must be there both or not at all, not only {what if there[0] else counts}"
+            f"files {what} and {counts} must be there both or not at all, not only "
+            f"{what if there[0] else counts}"
         )
     rows = _lines(folder / what)
     width = width or (len(rows[0]) if rows else 0)
@@ -277,14 +306,15 @@ def _per_tick(folder: Path, what: str, counts: str, width: int | None) -> list[l
         or not 0 < len(text) <= 1 << 16
     ):
         raise InputError(
-            f"numbers in {counts} must add up to the {len(rows)} lines of {what}, not to something else"
+            f"numbers in {counts} must add up to the {len(rows)} lines of {what}, not to something "
+            "else"
         )
     ends = np.cumsum([0, *map(int, text)])
     return [rows[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
 
 def _lines(path: Path) -> list[str]:
-    """Lines of 0 and 1; comments in the manner of C are left out."""
+    """Lines of 0 and 1, without comments as in C."""
     text = read_bounded(path, MAX_FILE).decode("ascii", "replace")
     text = re.sub(r"//[^\n]*", "", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL))
     rows = text.split()
