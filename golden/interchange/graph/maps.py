@@ -8,8 +8,8 @@
     Scale                  each value times a factor
 
 A product of maps is dense, W = A B. One case stays a convolution, with a larger kernel and stride:
-a pooling without overlap, or a factor for each channel, before a convolution. Biases are not part of a map
-(golden/interchange/graph/order.py adds them up).
+a pooling without overlap, or a factor for each channel, before a convolution. Biases are not part
+of a map (golden/interchange/graph/order.py adds them up).
 """
 
 from dataclasses import dataclass, replace
