@@ -11,7 +11,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
-__all__ = ["Backend", "check_tools"]
+__all__ = ["Backend", "check_tools", "claim"]
 
 TOOLS = {
     "verilator": (("clang++", "g++"), ("make",), ("perl",)),
@@ -32,6 +32,16 @@ def check_tools(backend: str) -> None:
                 f"program {' or '.join(programs)} is missing, which backend {backend} needs: "
                 f"sudo apt-get install -y {package}"
             )
+
+
+def claim(path: Path) -> None:
+    """Make an empty wave file, with its folders. InputError if that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    except OSError as error:
+        reason = f"not {str(path)!r} ({error.strerror})"
+        raise InputError(f"wave file must be writable, {reason}") from None
 
 
 class Backend(ABC):

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.backend import Backend, check_tools
-from spikeloop.cosim.verilator.parts import Parts, PingPong, VerilatedParts
 from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.program import Program
 from spikeloop.pysim.common.bits import pack
@@ -28,7 +27,7 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
-__all__ = ["BACKENDS", "Golden", "Pysim", "check_names", "open_backend"]
+__all__ = ["BACKENDS", "Golden", "Parts", "Pysim", "check_names", "open_backend"]
 
 
 class Golden(Backend):
@@ -98,6 +97,30 @@ class PysimMesh(Backend):
         return self.image.gather(self.model.run(stimulus, membranes=membranes))
 
 
+class Parts(Backend):
+    """Each part of a program on a backend of its own.
+
+    opener: opens the backend of an image. It is called when a part first runs; the backend is kept.
+    """
+
+    def __init__(self, name: str, program: Program, opener: Callable[[Image], Backend]) -> None:
+        self.name, self.program, self._opener = name, program, opener
+        self._open: dict[int, Backend] = {}
+
+    def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
+        def run(number: int, part: Stimulus) -> Trace:
+            if number not in self._open:
+                self._open[number] = self._opener(self.program.parts[number].image)
+            return self._open[number].run(part, membranes=membranes)
+
+        return self.program.run(stimulus, run, membranes=membranes)
+
+    def close(self) -> None:
+        for backend in self._open.values():
+            backend.close()
+        self._open.clear()
+
+
 def _golden(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
     return Golden(network)
 
@@ -107,16 +130,10 @@ def _pysim(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
 
 
 def _verilator(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:
-    from spikeloop.cosim.verilator.chip import Verilated
-    from spikeloop.cosim.verilator.mesh import VerilatedMesh
+    from spikeloop.cosim.verilator import backend
 
-    return _on(
-        bundle,
-        Verilated,
-        PingPong if bundle.chip.banks > 1 else VerilatedParts,
-        VerilatedMesh,
-        **options,
-    )
+    parts = backend.PingPong if bundle.chip.banks > 1 else backend.VerilatedParts
+    return _on(bundle, backend.Verilated, parts, backend.VerilatedMesh, **options)
 
 
 def _icarus(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.backend import Backend, check_tools
+from spikeloop.cosim.backend import Backend, check_tools, claim
 from spikeloop.cosim.provenance import code
 from spikeloop.cosim.verilator.build import call, hdl_key, verilog_of
 from spikeloop.cosim.verilator.cache import cached, stage
-from spikeloop.cosim.verilator.chip import claim
 from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.chip.fabric import Mesh
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap

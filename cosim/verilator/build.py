@@ -160,7 +160,8 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         *(WAVE_FLAGS if options.waves else ()),
         *(COVERAGE_FLAGS if options.coverage else ()),
     ]
-    harness = Path(__file__).with_name("chip.cpp").read_text()
+    sources = [Path(__file__).with_name(name) for name in ("chip.cpp", "samples.cpp")]
+    harness = "".join(source.read_text() for source in sources)
     key = hdl_key(repr((chip, options, harness, flags, recipe(compiler))))[:24]
 
     def make(folder: Path) -> None:

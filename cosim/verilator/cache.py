@@ -78,7 +78,7 @@ def cache_folder() -> Path:
 
 
 def cached(name: str, make: Callable[[Path], object]) -> Path:
-    """The entry ``name`` of the cache. If there is no whole one, ``make(temporary folder)`` fills it.
+    """The entry ``name``. If the cache has no whole one, ``make(temporary folder)`` fills it.
 
     InputError if the cache cannot be written. Errors of ``make`` pass, and leave nothing behind.
     """

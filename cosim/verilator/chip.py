@@ -1,83 +1,47 @@
-"""Backend "verilator": the Verilated RTL in this process, driven by the native harness; and the same chip as a link.
+"""One Verilated chip in this process, driven by the native harness, as a :class:`Link`.
 
-Memories are filled directly, samples run in C++ (cosim/verilator/chip.cpp), traces come back in numpy buffers. Workers are threads, each
-with a model of its own: ctypes lets go of the interpreter while a call runs.
+Memories are filled directly. Samples run in C++ (cosim/verilator/samples.cpp) and traces come back
+in numpy buffers, with no Python per cycle. ctypes releases the interpreter while a call runs, so
+models run side by side in threads.
 """
 
 import ctypes
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
 
 import numpy as np
 
-from spikeloop.cosim.backend import Backend
+from spikeloop.cosim.backend import claim
 from spikeloop.cosim.link import Link
 from spikeloop.cosim.verilator.build import Options, build
+from spikeloop.cosim.verilator.harness import (
+    Buffers,
+    Input,
+    Population,
+    Run,
+    array_of,
+    open_library,
+)
+from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.loading import load_stream
-from spikeloop.pysim.pim.front import padded_rows
-from spikeloop.pysim.pim.memories import stream_word
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
-__all__ = ["ChipModel", "Verilated", "claim", "side_by_side"]
-
-Model = TypeVar("Model")
-Result = TypeVar("Result")
+__all__ = ["ChipModel", "MeshChipModel"]
 
 CYCLE_LIMIT = 50_000_000  # cycles of one tick before the chip counts as hung
-
-
-class _Input(ctypes.Structure):
-    _fields_ = [(n, ctypes.c_int64) for n in ("core", "size", "delay", "first_axon", "stride")] + [
-        ("spikes", ctypes.c_void_p)
-    ]
-
-
-class _Population(ctypes.Structure):
-    _fields_ = [(n, ctypes.c_int64) for n in ("core", "size", "start")] + [
-        (n, ctypes.c_void_p) for n in ("neurons", "spikes", "membranes")
-    ]
-
-
-class _Run(ctypes.Structure):
-    _fields_ = [
-        (n, ctypes.c_int64)
-        for n in (
-            "samples",
-            "steps",
-            "ticks",
-            "lanes",
-            "words",
-            "membrane_bits",
-            "axon_chunks",
-            "slots",
-            "cycle_limit",
-            "cores",
-            "inputs",
-            "populations",
-            "counters",
-        )
-    ] + [(n, ctypes.c_void_p) for n in ("input", "population", "counts", "pim")]
-
-
-class _Pim(ctypes.Structure):
-    _fields_ = [(n, ctypes.c_int64) for n in ("pixels", "frames", "start", "size")] + [
-        (n, ctypes.c_void_p) for n in ("images", "rows", "streams", "neurons", "currents")
-    ]
+SEND_LIMIT = 1 << 20  # cycles before an event counts as refused
 
 
 class ChipModel(Link):
-    """One Verilated chip, reset and idle: the load port and event streams of a :class:`Link`, and its memories by the back door.
+    """One Verilated chip, reset and idle: a :class:`Link`, and direct access to its memories.
 
-    ``memories``: files that the simulator reads into the memories of these names itself, at time 0 ($readmemh).
+    memories: files by memory name, which the simulator reads itself at time 0 ($readmemh).
     """
 
     def __init__(
@@ -88,63 +52,36 @@ class ChipModel(Link):
         memories: Mapping[str, Path] = MappingProxyType({}),
     ) -> None:
         self.chip, self._handle = chip, None
-        self._lib = _library(build(chip, options))
+        self._lib = open_library(build(chip, options))
         arguments = [b"chip", *(f"+{name}={path}".encode() for name, path in memories.items())]
+        count = len(arguments)
         self._handle = ctypes.c_void_p(
-            self._lib.sl_new(len(arguments), (ctypes.c_char_p * len(arguments))(*arguments))
+            self._lib.sl_new(count, (ctypes.c_char_p * count)(*arguments))
         )
 
+    # -- memories and registers ----------------------------------------------------------------
+
     def memory(self, name: str, core: int = 0) -> np.ndarray:
-        """The memory's own bytes in the model, uint8 ``[rows, bytes]``, rows padded to words: a view, for reading and writing."""
+        """A view of a memory's own bytes, uint8 ``[rows, bytes]``, for reading and writing.
+
+        Rows are padded to words. KeyError if the core has no memory ``name``.
+        """
         data, stride, rows = ctypes.c_void_p(), ctypes.c_int64(), ctypes.c_int64()
-        if self._lib.sl_memory(
-            self._handle,
-            core,
-            name.encode(),
-            ctypes.byref(data),
-            ctypes.byref(stride),
-            ctypes.byref(rows),
-        ):
+        places = [ctypes.byref(place) for place in (data, stride, rows)]
+        if self._lib.sl_memory(self._handle, core, name.encode(), *places):
             raise KeyError(name)
         buffer = (ctypes.c_uint8 * (stride.value * rows.value)).from_address(data.value or 0)
         return np.ctypeslib.as_array(buffer).reshape(rows.value, stride.value)
 
     def fill(self, image: Image, core: int = 0) -> None:
-        """Put the image into the memories (of ``core``, in a mesh; of bank 0) directly, and its settings into their registers."""
+        """Put an image into the memories of ``core`` (bank 0), and its settings into registers."""
         for memory in self.map.loaded:
             rows = image.rows(memory.name)
             self.memory(memory.name, core)[: len(rows), : rows.shape[1]] = rows
         self._set(image, core)
 
-    def feed(self, image: Image, bank: int, core: int = 0) -> None:
-        """On a chip of two banks: from now on one word of the image a cycle goes through the load port into ``bank`` (of ``core``, in a
-        mesh), whenever the chip is clocked; not while :meth:`run` clears it."""
-        addresses, words = load_stream(image, bank)
-        bits = self.map.address_bits + self.chip.derived.core_bits
-        self._feed = (
-            addresses + np.uint64(self.map.core_base(core))
-            | words << np.uint64(bits)
-            | np.uint64(1) << np.uint64(bits + BUS_BITS)
-        )
-        self._lib.sl_feed(self._handle, self._feed.ctypes.data, len(self._feed))
-
-    @property
-    def feeding(self) -> int:
-        """Words still to go in."""
-        return self._lib.sl_fed(self._handle)
-
-    @property
-    def clock(self) -> int:
-        """Cycles since the model began."""
-        return self._lib.sl_evaluations(self._handle)
-
-    def switch(self, image: Image, bank: int, core: int = 0) -> None:
-        """The ticks from now on are of the image that is in ``bank`` (of ``core``, in a mesh)."""
-        self._set(image, core)
-        self.write(self.map.core_base(core) + self.map.registers["bank"].address, bank)
-
     def load(self, image: Image) -> None:
-        """Put the image in through the load port, word by word, as a board would."""
+        """Put an image in through the load port, word by word, as a board does."""
         for memory in self.map.loaded:
             self.write_rows(memory, image.words(memory.name))
         self._set(image)
@@ -162,20 +99,56 @@ class ChipModel(Link):
             raise TimeoutError(f"the chip did not answer a read of address {address:#x}")
         return value
 
+    # -- two banks -----------------------------------------------------------------------------
+
+    def feed(self, image: Image, bank: int, core: int = 0) -> None:
+        """On a chip of two banks: load an image into ``bank`` while the chip runs.
+
+        From now on one word a cycle goes through the load port, whenever the chip is clocked. The
+        clear at the start of each sample of :meth:`run` pauses it.
+        """
+        addresses, words = load_stream(image, bank)
+        bits = self.map.address_bits + self.chip.derived.core_bits
+        self._feed = (
+            addresses + np.uint64(self.map.core_base(core))
+            | words << np.uint64(bits)
+            | np.uint64(1) << np.uint64(bits + BUS_BITS)
+        )
+        self._lib.sl_feed(self._handle, self._feed.ctypes.data, len(self._feed))
+
+    @property
+    def feeding(self) -> int:
+        """Words that :meth:`feed` has still to load."""
+        return self._lib.sl_fed(self._handle)
+
+    def switch(self, image: Image, bank: int, core: int = 0) -> None:
+        """Let the coming ticks of ``core`` run on the image that is in ``bank``."""
+        self._set(image, core)
+        self.write(self.map.core_base(core) + self.map.registers["bank"].address, bank)
+
+    # -- events and ticks ----------------------------------------------------------------------
+
     def send(self, events: Iterable[tuple[int, ...]]) -> None:
         for axon, delay in events:
-            if not self._lib.sl_send(self._handle, 0, axon, delay, 1 << 20):
-                raise TimeoutError("the chip did not take an event")
+            self._send(0, axon, delay)
+
+    def _send(self, core: int, axon: int, delay: int) -> None:
+        if not self._lib.sl_send(self._handle, core, axon, delay, SEND_LIMIT):
+            raise TimeoutError("the chip did not take an event")
 
     def receive(self) -> list[tuple[int, ...]]:
         return [(event & 0xFFFFFFFF, event >> 32) for event in self.events_out()]
 
     def events_out(self) -> list[int]:
-        """What left since the last call: address | delay << 32 | core << 40."""
+        """Events that left since the last call: address | delay << 32 | core << 40."""
         count = self._lib.sl_events(self._handle, None, 0)
         out = np.empty(count, dtype=np.uint64)
         self._lib.sl_events(self._handle, out.ctypes.data, count)
         return out.tolist()
+
+    def ready(self, ready: bool) -> None:
+        """Set whether the receiver of the output stream takes events."""
+        self._lib.sl_ready(self._handle, int(ready))
 
     def tick(self) -> None:
         self.start()
@@ -187,16 +160,19 @@ class ChipModel(Link):
         self._lib.sl_tick(self._handle)
 
     def idle(self, limit: int) -> bool:
-        """Clock the chip until it is idle, for ``limit`` cycles at most; whether it is."""
+        """Clock the chip until it is idle or ``limit`` cycles have passed; True if it is idle."""
         return self._lib.sl_idle(self._handle, limit) == 0
 
     def cycles(self, count: int) -> None:
-        """Clock the chip."""
+        """Clock the chip ``count`` times."""
         self._lib.sl_cycles(self._handle, count)
 
-    def ready(self, ready: bool) -> None:
-        """Whether the receiver of the output stream takes events."""
-        self._lib.sl_ready(self._handle, int(ready))
+    @property
+    def clock(self) -> int:
+        """Cycles since the model began."""
+        return self._lib.sl_evaluations(self._handle)
+
+    # -- samples -------------------------------------------------------------------------------
 
     def run(self, image: Image, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         """Run all samples on the image that is in the memories."""
@@ -210,97 +186,57 @@ class ChipModel(Link):
         *,
         membranes: bool = True,
     ) -> list[Trace]:
-        """Run all samples on the images that are in the memories of these cores, each with its own stimulus; the trace of every core."""
-        chip, d = self.chip, self.chip.derived
+        """Run all samples on the images in the memories of these cores; the trace of every core.
+
+        images, stimuli: by core. ticks: of one sample. TimeoutError if a tick does not end.
+        """
+        chip, d, names = self.chip, self.chip.derived, self.map.counters
         samples, steps = next(iter(stimuli.values())).samples, next(iter(images.values())).steps
         traces = [Trace({}, {}, {}) for _ in range(d.cores)]
-        counts = np.empty((samples, ticks, d.cores, len(self.map.counters)), np.int64)
-        held: list[np.ndarray] = []  # what the structures point into
-
-        def address(array: np.ndarray) -> int:
-            held.append(array)
-            return array.ctypes.data
-
+        counts = np.empty((samples, ticks, d.cores, len(names)), np.int64)
+        buffers = Buffers()
         inputs, populations = [], []
         for core, image in images.items():
-            for i in image.placement.inputs:
-                if i.name in stimuli[core].spikes:  # the others' spikes come from other cores
-                    spikes = np.ascontiguousarray(stimuli[core].spikes[i.name])
-                    inputs.append(
-                        _Input(
-                            core, i.size, i.delay, i.first_axon, spikes.shape[2], address(spikes)
-                        )
-                    )
-            for p in image.placement.populations:
-                traces[core].spikes[p.name] = np.empty((samples, steps, -(-p.size // 8)), np.uint8)
-                if membranes:
-                    traces[core].membranes[p.name] = np.empty((samples, steps, p.size), np.int32)
-                populations.append(
-                    _Population(
-                        core,
-                        p.size,
-                        p.start,
-                        address(np.ascontiguousarray(p.neurons, dtype=np.int64)),
-                        address(traces[core].spikes[p.name]),
-                        address(traces[core].membranes[p.name]) if membranes else None,
-                    )
-                )
+            inputs += buffers.inputs(core, image, stimuli[core])
+            populations += buffers.populations(core, image, traces[core], samples, membranes)
         pim = None
-        if head := images[0].pim_head if 0 in images else None:  # a chip with a macro is one core
-            place, frames = images[0].placement.population(head.target), head.frames(steps)
-            traces[0].currents[head.target] = currents = np.empty(
-                (samples, frames, place.size), np.int32
-            )
-            pim = _Pim(
-                head.pixels,
-                frames,
-                place.start,
-                place.size,
-                *map(
-                    address,
-                    (
-                        np.ascontiguousarray(stimuli[0].pixels[head.name]),
-                        padded_rows(head.window),
-                        np.array([stream_word(k) for k in range(frames)], np.uint32),
-                        np.ascontiguousarray(place.neurons, np.int64),
-                        currents,
-                    ),
-                ),
-            )
-        all_inputs, all_populations = (
-            (_Input * max(1, len(inputs)))(*inputs),
-            (_Population * len(populations))(*populations),
-        )
-        run = _Run(
-            samples,
-            steps,
-            ticks,
-            chip.lanes,
-            d.words,
-            chip.membrane_bits,
-            d.axon_chunks,
-            d.slots,
-            CYCLE_LIMIT,
-            d.cores,
-            len(inputs),
-            len(populations),
-            len(self.map.counters),
-            ctypes.addressof(all_inputs),
-            ctypes.addressof(all_populations),
-            counts.ctypes.data,
-            ctypes.addressof(pim) if pim else None,
+        if 0 in images and images[0].pim_head:  # a chip with a macro is one core
+            pim = buffers.pim(images[0], stimuli[0], traces[0])
+        all_inputs, all_populations = array_of(Input, inputs), array_of(Population, populations)
+        run = Run(
+            samples=samples,
+            steps=steps,
+            ticks=ticks,
+            lanes=chip.lanes,
+            words=d.words,
+            membrane_bits=chip.membrane_bits,
+            axon_chunks=d.axon_chunks,
+            slots=d.slots,
+            cycle_limit=CYCLE_LIMIT,
+            cores=d.cores,
+            inputs=len(inputs),
+            populations=len(populations),
+            counters=len(names),
+            input=ctypes.addressof(all_inputs),
+            population=ctypes.addressof(all_populations),
+            counts=counts.ctypes.data,
+            pim=ctypes.addressof(pim) if pim else None,
         )
         if self._lib.sl_run(self._handle, ctypes.byref(run)):
             raise TimeoutError("a tick of the Verilated chip did not end")
         for core, trace in enumerate(traces):
-            trace.counters.update(
-                {name: counts[:, :, core, i].copy() for i, name in enumerate(self.map.counters)}
-            )
+            for i, name in enumerate(names):
+                trace.counters[name] = counts[:, :, core, i].copy()
         return traces
+
+    # -- what a build may add ------------------------------------------------------------------
 
     @contextmanager
     def recorded(self, path: Path) -> Iterator[None]:
-        """Record what happens meanwhile (a chip built with ``Options(waves=True)``) as VCD; InputError if ``path`` cannot be written."""
+        """Record what happens meanwhile as VCD (a chip built with ``Options(waves=True)``).
+
+        InputError if ``path`` cannot be written.
+        """
         claim(path)
         if self._lib.sl_wave_open(self._handle, str(path).encode()):
             raise InputError(f"wave file must be writable, not {str(path)!r}")
@@ -322,102 +258,37 @@ class ChipModel(Link):
         self.close()
 
 
-class Verilated(Backend):
-    """The Verilated RTL with an image in its memories. ``workers`` models run side by side, each on its share of the samples."""
+class MeshChipModel(ChipModel):
+    """One Verilated mesh.
 
-    name = "verilator"
+    Addresses of the load port have the core in their upper bits (MemoryMap.core_base). Events name
+    the core first.
+    """
 
-    def __init__(
-        self,
-        image: Image,
-        options: Options = Options(),
-        *,
-        workers: int = 1,
-        through_load_port: bool = False,
-    ) -> None:
-        self.image, self.options = image, options
-        self.models = [ChipModel(image.chip, options) for _ in range(workers)]
-        for model in self.models:
-            (model.load if through_load_port else model.fill)(image)
+    def fill_mesh(self, image: MeshImage) -> None:
+        """Put the images into the memories, and their settings into registers.
 
-    def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
-        return Trace.concatenate(
-            side_by_side(
-                self.models,
-                stimulus,
-                lambda model, part: model.run(self.image, part, membranes=membranes),
-            )
-        )
+        Cores without neurons are emptied.
+        """
+        for n in range(self.chip.derived.cores):
+            if n in image.cores:
+                self.fill(image.cores[n].image, n)
+            else:
+                self.memory("words", n)[:] = 0
 
-    def waves(self, stimulus: Stimulus, path: Path) -> Path:
-        """Run the stimulus on a build that records every named signal, to ``path`` with suffix .vcd. One time unit is half a cycle."""
-        path = Path(path).with_suffix(".vcd")
-        with closing(
-            ChipModel(
-                self.image.chip, replace(self.options, waves=True, direct=False, optimise=False)
-            )
-        ) as model:
-            model.fill(self.image)
-            with model.recorded(path):
-                model.run(self.image, stimulus)
-        return path
+    def send(self, events: Iterable[tuple[int, ...]]) -> None:
+        """Send AER events (core, axon, delay)."""
+        for core, axon, delay in events:
+            self._send(core, axon, delay)
 
-    def close(self) -> None:
-        for model in self.models:
-            model.close()
+    def receive(self) -> list[tuple[int, ...]]:
+        """AER events (core, output line, delay) that left since the last call, in order."""
+        events = self.events_out()
+        return [(event >> 40, event & 0xFFFFFFFF, event >> 32 & 0xFF) for event in events]
 
-
-def side_by_side(
-    models: Sequence[Model], stimulus: Stimulus, run: Callable[[Model, Stimulus], Result]
-) -> list[Result]:
-    """``run`` on each of the models at once, each with its share of the samples; the results in the order of the samples."""
-    parts = [p for p in np.array_split(np.arange(stimulus.samples), len(models)) if len(p)]
-    with ThreadPoolExecutor(len(models)) as pool:
-        jobs = [
-            pool.submit(run, model, stimulus.take(slice(p[0], p[-1] + 1)))
-            for model, p in zip(models, parts, strict=False)
-        ]
-        return [job.result() for job in jobs]
-
-
-def claim(path: Path) -> None:
-    """Make an empty wave file, with its folders; InputError if that cannot be."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-    except OSError as error:
-        raise InputError(
-            f"wave file must be writable, not {str(path)!r} ({error.strerror})"
-        ) from None
-
-
-def _library(path: Path) -> ctypes.CDLL:
-    lib = ctypes.CDLL(str(path))
-    handle, i64, u32, pointer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32, ctypes.c_void_p
-    for name, result, arguments in (
-        ("sl_new", handle, (ctypes.c_int, pointer)),
-        ("sl_free", None, (handle,)),
-        ("sl_memory", ctypes.c_int, (handle, i64, ctypes.c_char_p, pointer, pointer, pointer)),
-        ("sl_write", None, (handle, u32, u32)),
-        ("sl_read", i64, (handle, u32)),
-        ("sl_send", ctypes.c_int, (handle, u32, u32, u32, i64)),
-        ("sl_tick", None, (handle,)),
-        ("sl_idle", ctypes.c_int, (handle, i64)),
-        ("sl_events", i64, (handle, pointer, i64)),
-        ("sl_cycles", None, (handle, i64)),
-        ("sl_ready", None, (handle, ctypes.c_int)),
-        ("sl_evaluations", ctypes.c_uint64, (handle,)),
-        ("sl_feed", None, (handle, pointer, i64)),
-        ("sl_fed", i64, (handle,)),
-        ("sl_run", ctypes.c_int, (handle, pointer)),
-        ("sl_wave_open", ctypes.c_int, (handle, ctypes.c_char_p)),
-        ("sl_wave_close", None, (handle,)),
-        ("sl_coverage", None, (handle, ctypes.c_char_p)),
-    ):
-        if name.startswith(("sl_wave", "sl_coverage", "sl_fe")) and not hasattr(
-            lib, name
-        ):  # a build without waves, coverage, two banks
-            continue
-        function = getattr(lib, name)
-        function.restype, function.argtypes = result, arguments
-    return lib
+    def run_mesh(
+        self, image: MeshImage, stimulus: Stimulus, *, membranes: bool = True
+    ) -> list[Trace]:
+        """Run all samples on the images in the memories; the trace of every core, by number."""
+        images = {n: core.image for n, core in image.cores.items()}
+        return self.run_cores(images, image.stimuli(stimulus), image.ticks, membranes=membranes)

@@ -15,7 +15,7 @@ __all__ = ["model_header", "named_only", "whole_words"]
 
 
 def named_only(verilog: str) -> str:
-    """The Verilog with the nets that have no name of their own (``\\$12``, ``\\wire$34``, ...) left out of waves."""
+    """The Verilog, its nets without a name of their own (``\\$12``, ``\\wire$34``) not in waves."""
     return re.sub(
         r"^  ((?:wire|reg) (?:\[\d+:0\] )?\\(?:wire|port|)\$.*;)$",
         r"  /*verilator tracing_off*/ \1 /*verilator tracing_on*/",
@@ -25,7 +25,10 @@ def named_only(verilog: str) -> str:
 
 
 def whole_words(header: str) -> str:
-    """The model's few-bit members as 32-bit ones: compilers read bytes four at a time, which waits for a byte just written."""
+    """A header of the model with its members of up to 7 bits as 32-bit ones.
+
+    Compilers read bytes four at a time, and such a read waits for a byte that was just written.
+    """
     return re.sub(r"CData(/\*[0-6]:0\*/ \w+;)", r"IData\1", header)
 
 

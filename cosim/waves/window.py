@@ -141,8 +141,7 @@ def record(
 
 def _simulate(simulator: str, bundle: Bundle, stimulus: Stimulus, path: Path) -> Path:
     from spikeloop.cosim.icarus.backend import Icarus
-    from spikeloop.cosim.verilator.chip import Verilated
-    from spikeloop.cosim.verilator.mesh import VerilatedMesh
+    from spikeloop.cosim.verilator.backend import Verilated, VerilatedMesh
 
     verilated: Any = {"image": Verilated, "mesh": VerilatedMesh}[bundle.kind]
     opener: Any = Icarus if simulator == "icarus" else verilated

@@ -11,7 +11,7 @@ the core on which it can begin first, and
            listens to have run
 
 The spikes between parts lie in the host's memory; bringing events into the ring is not counted. On
-one core this is what the RTL does (cosim.verilator.parts.PingPong). There nothing is loaded during
+one core this is what the RTL does (cosim.verilator.backend.PingPong). There nothing is loaded during
 a CLEAR and while the host switches to the other bank. With the cycles that a tick takes at the pins
 (:func:`at_pins`) and with the :func:`pauses`, the clock of the RTL counts exactly
 schedule(...).total + pauses(...).

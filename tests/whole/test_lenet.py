@@ -12,7 +12,7 @@ import pytest
 from spikeloop.cosim.backends import open_backend
 from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.flow.pretrained import write_pretrained
-from spikeloop.cosim.verilator.parts import PingPong
+from spikeloop.cosim.verilator.backend import PingPong
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.golden.rules.scatter_gather import whole as scatter_gather_whole
 from spikeloop.golden.rules.scatter_gather.net import checkpoint

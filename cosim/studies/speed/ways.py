@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.compare.diff import Side, diff
+from spikeloop.cosim.verilator.backend import Verilated
 from spikeloop.cosim.verilator.build import Options, build, default_compiler
-from spikeloop.cosim.verilator.chip import Verilated
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image

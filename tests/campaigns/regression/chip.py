@@ -22,8 +22,7 @@ from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.macros.pim import build_pim
 from spikeloop.cosim.verilator import chip as native
 from spikeloop.cosim.verilator.build import Options, build
-from spikeloop.cosim.verilator.chip import ChipModel
-from spikeloop.cosim.verilator.mesh import MeshChipModel
+from spikeloop.cosim.verilator.chip import ChipModel, MeshChipModel
 from spikeloop.pysim.chip.memory_map import CONTROL_TICK, MemoryMap
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.cost.turns import at_pins

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeloop.cosim.compare.diff import Side, diff
-from spikeloop.cosim.verilator.mesh import MeshChipModel
+from spikeloop.cosim.verilator.chip import MeshChipModel
 from spikeloop.pysim.bundle.mesh import MeshImage, map_mesh
 from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import Chip

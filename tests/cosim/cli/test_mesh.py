@@ -13,7 +13,7 @@ from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.backends import open_backend
 from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.flow.evidence import keep_evidence
-from spikeloop.cosim.verilator.mesh import MeshChipModel
+from spikeloop.cosim.verilator.chip import MeshChipModel
 from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.network.elements import Edge

@@ -8,7 +8,8 @@ from spikeloop.cosim import backends
 from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.icarus import backend as icarus
 from spikeloop.cosim.icarus.backend import Icarus, awake, cycle_limit
-from spikeloop.cosim.verilator.chip import ChipModel, Verilated
+from spikeloop.cosim.verilator.backend import Verilated
+from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.errors import InputError

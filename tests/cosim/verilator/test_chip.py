@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.verilator import chip as native
+from spikeloop.cosim.verilator.backend import Verilated
 from spikeloop.cosim.verilator.build import Options
-from spikeloop.cosim.verilator.chip import ChipModel, Verilated
+from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.memory_map import CHIP_ID, MemoryMap
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.errors import InputError

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.compare.diff import Side, diff
-from spikeloop.cosim.verilator.mesh import MeshChipModel, VerilatedMesh
+from spikeloop.cosim.verilator.backend import VerilatedMesh
+from spikeloop.cosim.verilator.chip import MeshChipModel
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.quantize.quantize import quantize

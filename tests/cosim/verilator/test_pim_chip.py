@@ -7,7 +7,8 @@ import pytest
 
 from spikeloop.cosim.backends import open_backend
 from spikeloop.cosim.compare.compare import Case, compare
-from spikeloop.cosim.verilator.chip import ChipModel, Verilated
+from spikeloop.cosim.verilator.backend import Verilated
+from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.pack import pack

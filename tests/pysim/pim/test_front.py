@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeloop.cosim.backends import Golden, Pysim
+from spikeloop.cosim.backends import Golden, Parts, Pysim
 from spikeloop.cosim.compare.diff import Side, diff
-from spikeloop.cosim.verilator.parts import Parts
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.params import PRESETS, Chip

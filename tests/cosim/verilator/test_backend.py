@@ -5,8 +5,8 @@ import pytest
 
 from spikeloop.cosim.backends import open_backend
 from spikeloop.cosim.compare.compare import Case, compare
+from spikeloop.cosim.verilator.backend import PingPong, VerilatedParts
 from spikeloop.cosim.verilator.chip import ChipModel
-from spikeloop.cosim.verilator.parts import PingPong, VerilatedParts
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.cost.turns import at_pins, jobs, pauses, schedule
