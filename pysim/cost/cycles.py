@@ -12,7 +12,7 @@ from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.mapping.placement import Placement, PopulationPlace
-from spikeloop.pysim.model.core import DRAIN, EMIT, JOIN, REPLAY, SCAN, START, UPDATE, WORD
+from spikeloop.pysim.model.cycles import DRAIN, EMIT, JOIN, REPLAY, SCAN, START, UPDATE, WORD
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 

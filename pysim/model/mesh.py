@@ -7,7 +7,8 @@ from spikeloop.pysim.chip.fabric import Mesh, Rectangle
 from spikeloop.pysim.chip.memory_map import COUNTERS
 from spikeloop.pysim.chip.params import SCAN_BITS
 from spikeloop.pysim.chip.records import ROUTE_PACKET
-from spikeloop.pysim.model.core import Core, cycles
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.model.cycles import cycles
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
