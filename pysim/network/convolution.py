@@ -149,8 +149,9 @@ class Conv:
             y, x = v * self.stride[0] - self.padding[0], u * self.stride[1] - self.padding[1]
             i, j = max(0, -y), max(0, -x)
             rows = row_of[group, :, y + i : max(0, y + height), x + j : max(0, x + width)]
-            inside = np.s_[i : i + rows.shape[1], j : j + rows.shape[2]]
-            values = weights[(strided(channel[here]), slice(None), *inside)].reshape(here.size, -1)
+            bottom, right = i + rows.shape[1], j + rows.shape[2]
+            values = weights[strided(channel[here]), :, i:bottom, j:right]
+            values = values.reshape(here.size, -1)
             rows = rows.reshape(-1)
             if rows.size and rows.min() < 0:
                 rows, values = rows[rows >= 0], values[:, rows >= 0]
