@@ -21,7 +21,7 @@ FIGURES = ("cores", "cores_of", "reason", "use", "cycles", "clock_hz", "latency_
 
 
 def layered(*sizes: int, chip: str, bits: int = 4) -> Network:
-    """Dense layers of random weights; every neuron spikes in every step (threshold below all sums)."""
+    """Dense layers of random weights whose neurons spike in every step (lowest threshold)."""
     rng = np.random.default_rng(sizes)
     names = ["x", *(f"p{i}" for i in range(1, len(sizes)))]
     most = 1 << (bits - 1)

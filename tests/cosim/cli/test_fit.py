@@ -94,7 +94,8 @@ def test_what_does_not_fit_is_one_sentence_after_the_layers_that_do(
     assert [row["name"] for row in view["layers"]] == ["p2"]
     assert err.strip().splitlines()[-1] == f"spikeloop: {view['lacks']}"
     assert view["lacks"].startswith(
-        "fan-in of layer 'p1' must be at most 73,728 lines (1,152 axons, extended 64 times), not 73,729 "
+        "fan-in of layer 'p1' must be at most 73,728 lines (1,152 axons, extended 64 times), "
+        "not 73,729 "
     )
 
 

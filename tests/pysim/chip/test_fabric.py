@@ -36,7 +36,10 @@ def test_a_path_is_shortest_and_goes_in_x_first(
 def test_the_copies_of_a_multicast_share_their_way_until_they_part(
     source: tuple[int, int], xs: list[int], ys: list[int]
 ) -> None:
-    """The union of the paths is a tree: every router is reached from one side only, so that each core gets one copy."""
+    """The union of the paths is a tree: every router is reached from one side only.
+
+    So each core gets one copy.
+    """
     rectangle = Rectangle(xs[0], ys[0], xs[1], ys[1])
     links = {link for to in rectangle for link in pairwise(path(source, to))}
     assert all(n == 1 for n in Counter(b for _, b in links).values())

@@ -1,4 +1,4 @@
-"""The frames in bytes: COBS as an independent library writes and reads it, and nothing damaged is ever taken."""
+"""The frames in bytes: COBS as an independent library has it, and nothing damaged is taken."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""pysim/chip/memory_map.py: nothing overlaps, everything is aligned, and every counter has its two halves."""
+"""pysim/chip/memory_map.py: nothing overlaps, all is aligned, every counter has two halves."""
 
 import pytest
 from hypothesis import given, settings

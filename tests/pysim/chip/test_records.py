@@ -1,4 +1,4 @@
-"""pysim/chip/records.py: packing is invertible, planes lie where the page says, and fields hold their ranges."""
+"""pysim/chip/records.py: packing is invertible, planes lie in place, fields hold their ranges."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""pysim.cost.turns: no bank overwritten in use, nothing run before it can, no more time than the work takes."""
+"""pysim.cost.turns: no bank is overwritten in use, nothing runs before it can, no time is lost."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus
 
 @st.composite
 def job_lists(draw: st.DrawFn) -> list[Job]:
-    """1 to 9 jobs of 1 to 5 samples; each listens to some of those before it, then their order is shuffled."""
+    """1 to 9 jobs of 1 to 5 samples, in random order; each listens to some of the others."""
     count, samples = draw(st.integers(1, 9)), draw(st.integers(1, 5))
     place = draw(st.permutations(range(count)))
     found: dict[int, Job] = {}
@@ -73,7 +73,10 @@ def check(s: Schedule) -> None:
 
 
 def least(s: Schedule) -> int:
-    """Cycles below which no schedule can be: work of a core, of a port, and the longest chain of a batch after one load."""
+    """Cycles below which no schedule can be.
+
+    The work of a core, of a port, and the longest chain of a batch after one load.
+    """
     chains = []
     for batch in range(-(-s.samples // s.batch)):
         longest = [0] * len(s.jobs)
@@ -182,7 +185,7 @@ def test_no_parts_and_unequal_samples_are_refused() -> None:
         schedule([Job(name=n, load=1, run=np.ones(k, np.int64)) for n, k in (("a", 1), ("b", 2))])
 
 
-# -- from a program --------------------------------------------------------------------------------------------
+# -- from a program ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""pysim.cost.work: the formula of docs/architecture.md against the chip model, and the paper's figures out of both."""
+"""pysim.cost: the formula of docs/architecture.md against the model, and the paper's figures."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,10 @@ def test_formula_equals_the_chip_model(number: int, dense: bool, seed: int) -> N
 def test_a_dense_tick_of_a_full_core(
     extension: int, accumulate: int, rng: np.random.Generator
 ) -> None:
-    """12 words x 1,152 axons. From f = 8 on the 1/f of the columns do not end with a word of 88 lanes: 2 x 9,216, 1 x 18,432."""
+    """12 words x 1,152 axons.
+
+    From f = 8 on the 1/f of the columns do not end with a word of 88 lanes: 2 x 9,216, 1 x 18,432.
+    """
     image = pack(full_core(rng, extension), chip=ZOU)
     assert (
         image.placement.extension == extension
@@ -95,7 +98,8 @@ def test_a_dense_tick_of_a_full_core(
         assert slots / accumulate * PAPER_CLOCK == pytest.approx(21.504e9) == peak_sops(ZOU)
 
 
-PRINTED = {  # Table 11: frames per second, mJ per frame; Tables 9 and 10: ms, a sum of rounded cells
+# Table 11: frames per second, mJ per frame; Tables 9 and 10: ms, a sum of rounded cells
+PRINTED = {
     "zou-lenet-1": (3642, 0.1897, 0.2745),
     "zou-lenet-2": (3036, 0.2293, 0.3293),
     "zou-lenet-4": (2602, 0.2751, 0.3842),
@@ -114,7 +118,8 @@ def test_latency_frames_and_the_bound_of_energy(name: str) -> None:
     ]
     assert round(sum(layers), 4) == milliseconds and int(1e3 / sum(layers)) == fps
     bound = paper_bound(ZOU, sum(row.periods for row in rows)) * 1e3
-    # What the paper prints lies below every slot of 64 cores at 0.57 pJ, and far above none: nearly constant power.
+    # The printed energies lie a little below every slot of 64 cores at 0.57 pJ: the power is nearly
+    # constant.
     assert 0.88 < millijoule / bound < 0.92
 
 

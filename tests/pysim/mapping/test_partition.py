@@ -1,4 +1,4 @@
-"""pysim.mapping.partition and pysim.bundle.program: a network cut into parts does what the whole does, neuron for neuron."""
+"""pysim.mapping.partition, pysim.bundle.program: the parts do what the whole network does."""
 
 import resource
 import time
@@ -30,7 +30,10 @@ CHIP = PRESETS["tiny"].replace(extension=4)
 
 
 def conv_network(rng: np.random.Generator, *, recurrent: bool = False, steps: int = 3) -> Network:
-    """6 x 6 image, convolution, pooling by stride (depthwise), a dense layer that also sees the image a step late, a read-out."""
+    """6 x 6 image, convolution, depthwise pooling by stride, a dense layer, a read-out.
+
+    The dense layer also sees the image, a step late.
+    """
     conv = Conv.make((2, 6, 6), 4, (3, 3), padding=(1, 1))
     pool = Conv.make((4, 6, 6), 4, (2, 2), stride=(2, 2), groups=4)
 
@@ -128,7 +131,8 @@ def test_synaptic_operations_do_not_depend_on_the_cut(rng: np.random.Generator) 
     parts = program.run(
         stim, lambda i, part: Core(program.parts[i].image).run(part), membranes=False
     )
-    # The last ticks of a pipeline bring a single core events that no step uses any more; a part does not even receive those.
+    # The last ticks of a pipeline bring a single core events that no step uses any more. A part
+    # does not even receive them.
     dense = stim.dense(network)
     golden = run(network, dense)
     sent = {**dense, **golden.spikes}
@@ -191,7 +195,8 @@ def test_a_loop_larger_than_a_core_is_refused(rng: np.random.Generator) -> None:
     )
     with pytest.raises(
         InputError,
-        match=r"populations that feed each other \(a\) must lie on one core together.*; but words of network",
+        match=r"populations that feed each other \(a\) must lie on one core together.*; "
+        "but words of network",
     ):
         compile_program(net, CHIP)
 
@@ -229,7 +234,10 @@ def test_a_cut_begins_time_anew(rng: np.random.Generator) -> None:
 def test_vgg_is_packed_part_by_part(
     rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """3,520 cores of ``zou-vgg-4`` with random ternary weights: what they are, and (printed) what every fourth of them takes."""
+    """3,520 cores of ``zou-vgg-4`` with random ternary weights.
+
+    What every fourth of them takes is printed.
+    """
     copies, chip, every = 4, PRESETS["zou2021"], 4
 
     def copied(conv: Conv) -> Conv:
@@ -278,8 +286,9 @@ def test_vgg_is_packed_part_by_part(
     seconds, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with capsys.disabled():
         print(
-            f"\n{cores.total():,} cores cut, every {every}th packed, in {seconds:.1f} s of processor time; about "
-            f"{image_bytes / 2**30:.2f} GiB of images if all were kept; peak memory {before / 2**20:.2f} GiB before (the network), "
+            f"\n{cores.total():,} cores cut, every {every}th packed, in {seconds:.1f} s of "
+            f"processor time; about {image_bytes / 2**30:.2f} GiB of images if all were kept; "
+            f"peak memory {before / 2**20:.2f} GiB before (the network), "
             f"{after / 2**20:.2f} GiB after"
         )
     assert cores.total() == 3520
@@ -289,7 +298,7 @@ def test_vgg_is_packed_part_by_part(
     assert neurons == {p.name: p.size for p in network.populations}
 
 
-# -- folder ----------------------------------------------------------------------------------------------------
+# -- folder --------------------------------------------------------------------------------------
 
 
 @pytest.fixture

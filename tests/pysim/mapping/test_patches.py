@@ -20,7 +20,7 @@ def conv_layer(conv: Conv, **changes: int) -> Layer:
     return Layer(name="conv", target=conv.target, sources=(conv,), **changes)
 
 
-# -- the paper's tables --------------------------------------------------------------------------------------
+# -- the paper's tables --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_totals_of_tables_9_and_10_and_frames_of_table_11(reading: Reading) -> N
 
 
 def test_table_11_is_consistent_with_its_energies() -> None:
-    """No figure of ours: frames per second and watt are 1 / energy of one frame, cut to whole ones."""
+    """No figure of ours: frames per second and watt are 1 / energy of one frame, cut."""
     assert [int(1000 / float(energy)) for _, _, energy, _ in zou.table(zou.TABLE_11)] == [
         int(r[3]) for r in zou.table(zou.TABLE_11)
     ]
@@ -130,7 +130,7 @@ def test_page_is_current() -> None:
     assert zou.PAGE.read_text() == zou.page(), "run python -m tests.pysim.mapping.zou_tables"
 
 
-# -- every patch ---------------------------------------------------------------------------------------------
+# -- every patch ---------------------------------------------------------------------------------
 
 
 @st.composite
@@ -220,7 +220,10 @@ def test_nothing_is_refused_that_fits(
 
 @given(layers(), CORES)
 def test_channels_come_first(layer: Layer, core: tuple[int, int]) -> None:
-    """Algorithm 1: unless all channels lie on one core the patch is one pixel, and one channel more would not fit."""
+    """Algorithm 1: unless all channels lie on one core the patch is one pixel.
+
+    One channel more would not fit.
+    """
     patch = attempt(layer, core, Reading.FEWEST)
     if patch and patch.channels < layer.target[0]:
         assert (patch.height, patch.width) == (1, 1)
@@ -234,7 +237,7 @@ def test_channels_come_first(layer: Layer, core: tuple[int, int]) -> None:
 
 @given(convolutions(), CORES)
 def test_fewest_is_the_fewest(conv: Conv, core: tuple[int, int]) -> None:
-    """Every patch near a square or as wide or high as the map, tried against Eq 11: none cuts the map into fewer."""
+    """No patch near a square, or as wide or high as the map, cuts the map into fewer by Eq 11."""
     layer = conv_layer(conv)
     patch = attempt(layer, core, Reading.FEWEST)
     if patch is None or patch.channels < conv.target[0]:
@@ -296,7 +299,8 @@ def test_the_largest_kernel_of_the_paper() -> None:
         (
             Conv.make((16384, 3, 3), 8, (3, 3)),
             {},
-            r"fan-in of layer 'conv' must be at most 73,728 lines \(1,152 axons, extended 64 times\), not 147,456 \(3 x 3 x 16384\): take",
+            r"fan-in of layer 'conv' must be at most 73,728 lines \(1,152 axons, "
+            r"extended 64 times\), not 147,456 \(3 x 3 x 16384\): take",
         ),
         (
             Conv.make((2049, 3, 3), 1, (3, 3)),
@@ -306,7 +310,8 @@ def test_the_largest_kernel_of_the_paper() -> None:
         (
             Conv.make((2048, 3, 3), 1, (3, 3)),
             {"k_rep_in": 4, "k_rep_out": 4, "k_wei": 8},
-            r"columns of one neuron of layer 'conv' must be at most 1,024 on this chip, not 2,048 \(axon extension 64 x 8 columns a weight x 4",
+            r"columns of one neuron of layer 'conv' must be at most 1,024 on this chip, not 2,048 "
+            r"\(axon extension 64 x 8 columns a weight x 4",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Dense periods of the paper: the latency formula, networks from files, the first resource that does not suffice."""
+"""Dense periods of the paper: the latency formula, networks, the first layer that does not fit."""
 
 import json
 import math
@@ -24,7 +24,7 @@ CHIP = PRESETS["zou2021"]
 
 
 def conv_network(**changes: int) -> Network:
-    """Image 2 x 12 x 12, a ternary convolution that is also recurrent, depthwise 2 x 2 pooling, a dense read-out of 5 bits."""
+    """Image 2 x 12 x 12, recurrent ternary convolution, depthwise 2 x 2 pooling, dense read-out."""
     rng = np.random.default_rng(5)
     conv = Conv.make((2, 12, 12), 8, (3, 3), padding=(1, 1))
     pool = Conv.make(conv.target, 8, (2, 2), stride=(2, 2), groups=8)
@@ -151,7 +151,8 @@ def test_the_first_resource_that_does_not_suffice() -> None:
         (
             {},
             CHIP.replace(lanes=4),
-            "weight_bits of population 'out' must be at most 4 (one word of 4 lanes of 1 bits) on this chip, not 5",
+            "weight_bits of population 'out' must be at most 4 (one word of 4 lanes of 1 bits) "
+            "on this chip, not 5",
         ),
     ],
     ids=["membrane_bits", "word"],

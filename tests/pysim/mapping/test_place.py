@@ -1,4 +1,4 @@
-"""pysim/mapping/place.py: what goes where, what shares a word, and what does not fit for want of what."""
+"""pysim/mapping/place.py: what goes where, what shares a word, and why a network does not fit."""
 
 import re
 from typing import Any
@@ -183,17 +183,20 @@ REFUSED: dict[str, tuple[Any, Chip, str]] = {
     "words with extension": (
         lambda: mlp(400),
         PRESETS["zou2021"],
-        r"words of network 'mlp' must be at most 6 \(512 columns in words of 88 lanes, with axon extension 2\) .*",
+        r"words of network 'mlp' must be at most 6 \(512 columns in words of 88 lanes, "
+        r"with axon extension 2\) .*",
     ),
     "words": (
         lambda: mlp(130),
         PRESETS["zou2021"],
-        r"words of network 'mlp' must be at most 12 \(1024 columns in words of 88 lanes\) .*, not 14 \(1120 columns: .*\)",
+        r"words of network 'mlp' must be at most 12 \(1024 columns in words of 88 lanes\) .*, "
+        r"not 14 \(1120 columns: .*\)",
     ),
     "width of a word": (
         lambda: network(hidden={"weight_bits": 16}),
         CHIP,
-        r"weight_bits of population 'hid' must be at most 8 \(one word of 8 lanes of 1 bits\) on this chip, not 16",
+        r"weight_bits of population 'hid' must be at most 8 \(one word of 8 lanes of 1 bits\) "
+        "on this chip, not 16",
     ),
     "digits": (
         lambda: network(
@@ -227,7 +230,8 @@ REFUSED: dict[str, tuple[Any, Chip, str]] = {
     "delay": (
         lambda: network(edges=(edge("hid", "out", 3),)),
         CHIP,
-        r"physical delay of the edges from population 'hid' must be at most 3 on this chip \(delay_max\), not 4",
+        r"physical delay of the edges from population 'hid' must be at most 3 on this chip "
+        r"\(delay_max\), not 4",
     ),
     "two delays": (
         lambda: network(edges=(edge("hid", "out"), edge("hid", "hid", 2))),
@@ -273,7 +277,7 @@ MENDED_BY_MORE_CORES = ("axons", "words", "words with extension", "two delays", 
 
 
 @pytest.mark.parametrize(("make", "chip", "message"), REFUSED.values(), ids=REFUSED)
-def test_refused_for_want_of(make: Any, chip: Chip, message: str) -> None:
+def test_what_does_not_fit_is_refused(make: Any, chip: Chip, message: str) -> None:
     with pytest.raises(InputError, match=message):
         place(make(), chip)
 

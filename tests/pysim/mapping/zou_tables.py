@@ -1,6 +1,7 @@
-"""Tables 2, 3 and 7 to 11 of Zou et al. 2021 as printed, ours beside them, and the part of docs/mapping.md that shows both.
+"""Tables 2, 3 and 7 to 11 of Zou et al. 2021 as printed, and ours beside them.
 
-``python -m tests.pysim.mapping.zou_tables`` writes that part. A cell of ours is computed by pysim.mapping.periods; nothing here feeds it.
+``python -m tests.pysim.mapping.zou_tables`` writes the part of docs/mapping.md that shows both. A
+cell of ours is computed by pysim.mapping.periods; nothing here feeds it.
 """
 
 from collections import Counter
@@ -22,30 +23,67 @@ BEGIN, END = (
     "<!-- end of tables -->",
 )
 
-# Each row of Tables 7 and 8: layer, then input patch, output patch, f, A, N, S of the single-, two- and four-spike model.
+# Each row of Tables 7 and 8: layer, then of the single-, two- and four-spike model input patch,
+# output patch, f, A, N, S.
 TABLE_7 = """\
-16C5 | 9*8*16 | 5*4*16 | 1 | 1.0 | 0.63 | 0.22 | 8*6*16 | 4*2*16 | 2 | 0.67 | 1.0 | 0.35 | 6*6*16 | 2*2*16 | 2 | 1.0 | 1.0 | 0.69
-2P2 | 8*8*16 | 4*4*16 | 1 | 0.89 | 0.50 | 0.03 | 6*6*16 | 3*3*16 | 1 | 1.0 | 0.56 | 0.06 | 4*4*16 | 2*2*16 | 1 | 0.89 | 0.5 | 0.11
-16C5 | 8*8*16 | 4*4*32 | 1 | 0.89 | 1.0 | 0.35 | 6*6*16 | 2*2*32 | 1 | 1.0 | 0.5 | 0.35 | 6*5*16 | 2*1*32 | 2 | 0.83 | 1.0 | 0.69
-2P2 | 4*8*32 | 2*4*32 | 1 | 0.89 | 0.5 | 0.03 | 4*4*32 | 2*2*32 | 1 | 0.89 | 0.5 | 0.06 | 4*2*32 | 2*1*32 | 1 | 0.89 | 0.5 | 0.22
-256FC | 4*4*32 | 1*1*256 | 1 | 0.44 | 0.5 | 0.22 | 4*4*32 | 1*1*256 | 1 | 0.89 | 1.0 | 0.89 | 4*4*32 | 1*1*64 | 2 | 0.89 | 1.0 | 0.89
-10FC | 1*1*256 | 1*1*10 | 1 | 0.22 | 0.02 | 0.01 | 1*1*256 | 1*1*10 | 1 | 0.44 | 0.04 | 0.02 | 1*1*256 | 1*1*10 | 1 | 0.89 | 0.08 | 0.07
+16C5 | 9*8*16 | 5*4*16 | 1 | 1.0 | 0.63 | 0.22 \
+    | 8*6*16 | 4*2*16 | 2 | 0.67 | 1.0 | 0.35 \
+    | 6*6*16 | 2*2*16 | 2 | 1.0 | 1.0 | 0.69
+2P2 | 8*8*16 | 4*4*16 | 1 | 0.89 | 0.50 | 0.03 \
+    | 6*6*16 | 3*3*16 | 1 | 1.0 | 0.56 | 0.06 \
+    | 4*4*16 | 2*2*16 | 1 | 0.89 | 0.5 | 0.11
+16C5 | 8*8*16 | 4*4*32 | 1 | 0.89 | 1.0 | 0.35 \
+    | 6*6*16 | 2*2*32 | 1 | 1.0 | 0.5 | 0.35 \
+    | 6*5*16 | 2*1*32 | 2 | 0.83 | 1.0 | 0.69
+2P2 | 4*8*32 | 2*4*32 | 1 | 0.89 | 0.5 | 0.03 \
+    | 4*4*32 | 2*2*32 | 1 | 0.89 | 0.5 | 0.06 \
+    | 4*2*32 | 2*1*32 | 1 | 0.89 | 0.5 | 0.22
+256FC | 4*4*32 | 1*1*256 | 1 | 0.44 | 0.5 | 0.22 \
+    | 4*4*32 | 1*1*256 | 1 | 0.89 | 1.0 | 0.89 \
+    | 4*4*32 | 1*1*64 | 2 | 0.89 | 1.0 | 0.89
+10FC | 1*1*256 | 1*1*10 | 1 | 0.22 | 0.02 | 0.01 \
+    | 1*1*256 | 1*1*10 | 1 | 0.44 | 0.04 | 0.02 \
+    | 1*1*256 | 1*1*10 | 1 | 0.89 | 0.08 | 0.07
 """
 TABLE_8 = """\
-64C3 | 4*4*64 | 2*2*64 | 1 | 0.89 | 0.5 | 0.25 | 4*3*64 | 2*1*64 | 2 | 0.67 | 1.0 | 0.5 | 3*3*64 | 1*1*64 | 2 | 1.0 | 1.0 | 1.0
-64C3 | 4*4*64 | 2*2*64 | 1 | 0.89 | 0.5 | 0.25 | 4*3*64 | 2*1*64 | 2 | 0.67 | 1.0 | 0.5 | 3*3*64 | 1*1*64 | 2 | 1.0 | 1.0 | 1.0
-2P2 | 4*4*64 | 2*2*64 | 1 | 0.89 | 0.5 | 0.11 | 4*2*64 | 2*1*64 | 1 | 0.89 | 0.5 | 0.22 | 2*2*64 | 1*1*64 | 1 | 0.89 | 0.5 | 0.44
-128C3 | 4*4*64 | 2*2*128 | 1 | 0.89 | 1.0 | 0.5 | 3*3*64 | 1*1*128 | 1 | 1.0 | 0.5 | 0.5 | 3*3*64 | 1*1*64 | 2 | 1.0 | 1.0 | 1.0
-128C3 | 4*3*128 | 2*1*128 | 2 | 0.67 | 1.0 | 0.5 | 3*3*128 | 1*1*128 | 2 | 1.0 | 1.0 | 0.5 | 3*3*128 | 1*1*32 | 4 | 1.0 | 1.0 | 1.0
-2P2 | 4*2*128 | 2*1*128 | 1 | 0.89 | 0.5 | 0.22 | 2*2*128 | 1*1*128 | 1 | 0.89 | 0.5 | 0.44 | 2*2*128 | 1*1*64 | 2 | 0.89 | 1.0 | 0.89
-256C3 | 3*3*128 | 1*1*256 | 1 | 1.0 | 0.5 | 0.5 | 3*3*128 | 1*1*128 | 2 | 1.0 | 1.0 | 1.0 | 3*3*128 | 1*1*32 | 4 | 1.0 | 1.0 | 1.0
-256C3 | 3*3*256 | 1*1*256 | 2 | 1.0 | 1.0 | 1.0 | 3*3*256 | 1*1*64 | 4 | 1.0 | 1.0 | 1.0 | 3*3*256 | 1*1*16 | 8 | 1.0 | 1.0 | 1.0
-2P2 | 2*2*256 | 1*1*256 | 1 | 0.89 | 0.5 | 0.44 | 2*2*256 | 1*1*128 | 2 | 0.89 | 1.0 | 0.89 | 2*2*256 | 1*1*32 | 4 | 0.89 | 1.0 | 1.0
-512C3 | 3*3*256 | 1*1*256 | 2 | 1.0 | 1.0 | 1.0 | 3*3*256 | 1*1*64 | 4 | 1.0 | 1.0 | 1.0 | 3*3*256 | 1*1*16 | 8 | 1.0 | 1.0 | 1.0
-512C3 | 3*3*512 | 1*1*128 | 4 | 1.0 | 1.0 | 1.0 | 3*3*512 | 1*1*32 | 8 | 1.0 | 1.0 | 1.0 | 3*3*512 | 1*1*8 | 16 | 1.0 | 1.0 | 1.0
-10FC | 1*1*512 | 1*1*10 | 1 | 0.44 | 0.02 | 0.01 | 1*1*512 | 1*1*10 | 1 | 0.89 | 0.04 | 0.03 | 1*1*512 | 1*1*10 | 2 | 0.89 | 0.16 | 0.14
+64C3 | 4*4*64 | 2*2*64 | 1 | 0.89 | 0.5 | 0.25 \
+    | 4*3*64 | 2*1*64 | 2 | 0.67 | 1.0 | 0.5 \
+    | 3*3*64 | 1*1*64 | 2 | 1.0 | 1.0 | 1.0
+64C3 | 4*4*64 | 2*2*64 | 1 | 0.89 | 0.5 | 0.25 \
+    | 4*3*64 | 2*1*64 | 2 | 0.67 | 1.0 | 0.5 \
+    | 3*3*64 | 1*1*64 | 2 | 1.0 | 1.0 | 1.0
+2P2 | 4*4*64 | 2*2*64 | 1 | 0.89 | 0.5 | 0.11 \
+    | 4*2*64 | 2*1*64 | 1 | 0.89 | 0.5 | 0.22 \
+    | 2*2*64 | 1*1*64 | 1 | 0.89 | 0.5 | 0.44
+128C3 | 4*4*64 | 2*2*128 | 1 | 0.89 | 1.0 | 0.5 \
+    | 3*3*64 | 1*1*128 | 1 | 1.0 | 0.5 | 0.5 \
+    | 3*3*64 | 1*1*64 | 2 | 1.0 | 1.0 | 1.0
+128C3 | 4*3*128 | 2*1*128 | 2 | 0.67 | 1.0 | 0.5 \
+    | 3*3*128 | 1*1*128 | 2 | 1.0 | 1.0 | 0.5 \
+    | 3*3*128 | 1*1*32 | 4 | 1.0 | 1.0 | 1.0
+2P2 | 4*2*128 | 2*1*128 | 1 | 0.89 | 0.5 | 0.22 \
+    | 2*2*128 | 1*1*128 | 1 | 0.89 | 0.5 | 0.44 \
+    | 2*2*128 | 1*1*64 | 2 | 0.89 | 1.0 | 0.89
+256C3 | 3*3*128 | 1*1*256 | 1 | 1.0 | 0.5 | 0.5 \
+    | 3*3*128 | 1*1*128 | 2 | 1.0 | 1.0 | 1.0 \
+    | 3*3*128 | 1*1*32 | 4 | 1.0 | 1.0 | 1.0
+256C3 | 3*3*256 | 1*1*256 | 2 | 1.0 | 1.0 | 1.0 \
+    | 3*3*256 | 1*1*64 | 4 | 1.0 | 1.0 | 1.0 \
+    | 3*3*256 | 1*1*16 | 8 | 1.0 | 1.0 | 1.0
+2P2 | 2*2*256 | 1*1*256 | 1 | 0.89 | 0.5 | 0.44 \
+    | 2*2*256 | 1*1*128 | 2 | 0.89 | 1.0 | 0.89 \
+    | 2*2*256 | 1*1*32 | 4 | 0.89 | 1.0 | 1.0
+512C3 | 3*3*256 | 1*1*256 | 2 | 1.0 | 1.0 | 1.0 \
+    | 3*3*256 | 1*1*64 | 4 | 1.0 | 1.0 | 1.0 \
+    | 3*3*256 | 1*1*16 | 8 | 1.0 | 1.0 | 1.0
+512C3 | 3*3*512 | 1*1*128 | 4 | 1.0 | 1.0 | 1.0 \
+    | 3*3*512 | 1*1*32 | 8 | 1.0 | 1.0 | 1.0 \
+    | 3*3*512 | 1*1*8 | 16 | 1.0 | 1.0 | 1.0
+10FC | 1*1*512 | 1*1*10 | 1 | 0.44 | 0.02 | 0.01 \
+    | 1*1*512 | 1*1*10 | 1 | 0.89 | 0.04 | 0.03 \
+    | 1*1*512 | 1*1*10 | 2 | 0.89 | 0.16 | 0.14
 """
-# Each row of Tables 9 and 10: layer, then cores and latency (ms) of the single-, two- and four-spike model.
+# Each row of Tables 9 and 10: layer, then cores and latency (ms) of the three models.
 TABLE_9 = """\
 16C5 | 36 | 0.0549 | 72 | 0.1097 | 144 | 0.1646
 2P2 | 9 | 0.0549 | 16 | 0.0549 | 36 | 0.0549
@@ -77,7 +115,8 @@ Single-spike (This work) | 1138 | 0.6148 | 1626
 Two-spike (This work) | 650 | 1.0854 | 921
 Four-spike (This work) | 308 | 2.3013 | 434
 """
-# Tables 2 and 3, two plans for one layer: w, h, d, w', h', d', f, cores; neuron, axon and synapse density in percent.
+# Tables 2 and 3, two plans for one layer: w, h, d, w', h', d', f, cores; neuron, axon and synapse
+# density in percent.
 TABLE_2 = "No. 1 | 4 | 4 | 128 | 2 | 2 | 64 | 2 | 4\nNo. 2 | 4 | 2 | 128 | 2 | 1 | 256 | 1 | 2\n"
 TABLE_3 = "No. 1 | 100% | 89% | 22%\nNo. 2 | 100% | 89% | 44%\n"
 
@@ -96,44 +135,31 @@ WORDS = {
     "ms": "latency",
 }
 
-COPIED = "misprint: Eq 16 of the printed patch; the paper prints the value of the pooling layer two rows above"
+MISPRINT = "misprint: Eq 16 of the printed patch"
+COPIED = f"{MISPRINT}; the paper prints the value of the pooling layer two rows above"
+TWO_TABLES = (
+    "Table 7's own patch of 5*4 covers the 24*24 map in 5 * 6 = 30 cores; the 36 of Table 9 belong "
+    "to a patch of 4*4, which WALK chooses: the two tables disagree"
+)
+FOUR_CORES = "Table 7 puts 64 of the 256 outputs on a core, which makes 4; one period either way"
+FULL = (
+    f"{MISPRINT}; every axon and every neuron of the core is in use, and each neuron sees all "
+    "axons of its f passes"
+)
+NO_MORE = f"{MISPRINT}; no more synapses than axons can be in use, and A is 0.89"
 WHY = {  # cell of the paper that FEWEST does not give (net, spikes, row, kind) -> why
-    (
-        "zou-lenet",
-        1,
-        0,
-        "cores",
-    ): "Table 7's own patch of 5*4 covers the 24*24 map in 5 * 6 = 30 cores; the 36 of Table 9 belong to a "
-    "patch of 4*4, which WALK chooses: the two tables disagree",
-    (
-        "zou-lenet",
-        4,
-        4,
-        "cores",
-    ): "Table 7 puts 64 of the 256 outputs on a core, which makes 4; one period either way",
+    ("zou-lenet", 1, 0, "cores"): TWO_TABLES,
+    ("zou-lenet", 4, 4, "cores"): FOUR_CORES,
     ("zou-lenet", 1, 3, "S"): COPIED,
     ("zou-lenet", 2, 3, "S"): COPIED,
-    (
-        "zou-lenet",
-        1,
-        5,
-        "S",
-    ): "misprint: Eq 16 of the printed patch is 10 * 256 * 2 / (1,152 * 1,024) = 0.0043",
-    (
-        "zou-vgg",
-        2,
-        4,
-        "S",
-    ): "misprint: Eq 16 of the printed patch; every axon and every neuron of the core is in use, and each neuron "
-    "sees all axons of its f passes",
-    (
-        "zou-vgg",
-        4,
-        8,
-        "S",
-    ): "misprint: Eq 16 of the printed patch; no more synapses than axons can be in use, and A is 0.89",
+    ("zou-lenet", 1, 5, "S"): f"{MISPRINT} is 10 * 256 * 2 / (1,152 * 1,024) = 0.0043",
+    ("zou-vgg", 2, 4, "S"): FULL,
+    ("zou-vgg", 4, 8, "S"): NO_MORE,
 }
-LITERAL = "WALK keeps the f = 2 of the overflown 5*5 square while it shrinks it, finds no patch of fewer cores and returns to 4*4"
+LITERAL = (
+    "WALK keeps the f = 2 of the overflown 5*5 square while it shrinks it, finds no patch of fewer "
+    "cores and returns to 4*4"
+)
 WHY_WALK = {key: why for key, why in WHY.items() if key != ("zou-lenet", 1, 0, "cores")} | {
     ("zou-lenet", 1, 0, kind): LITERAL for kind in ("patch", "A", "N", "S")
 }
@@ -160,7 +186,10 @@ def table(text: str) -> list[list[str]]:
 
 
 def decimals(value: float, places: int) -> str:
-    """Rounded half up, as the paper prints (0.625 -> 0.63); the float's own error, far below a printed digit, is cut off first."""
+    """Rounded half up, as the paper prints (0.625 -> 0.63).
+
+    The float's own error, far below a printed digit, is cut off first.
+    """
     return str(Decimal(repr(round(value, 12))).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
 
 
@@ -174,25 +203,19 @@ def ours(net: str, spikes: int, reading: Reading) -> Periods:
 
 
 def cells(reading: Reading = Reading.FEWEST) -> Iterator[Cell]:
-    """Every cell of Tables 7 to 10 but their totals; patch, output patch and f together are one."""
+    """Every cell of Tables 7 to 10 but their totals; both patches and f are one cell."""
     for net, (_, patches, cores, _) in NETS.items():
         for i, spikes in enumerate(SPIKES):
             rows = ours(net, spikes, reading).rows
             for r, (printed, row) in enumerate(zip(table(patches), rows, strict=True)):
                 patch_in, patch_out, f, *densities = printed[1 + 6 * i : 7 + 6 * i]
-                here = patch_text(
-                    "*".join(map(str, row.patch_in)), "*".join(map(str, row.patch_out)), str(row.f)
-                )
+                seen, made = ("*".join(map(str, p)) for p in (row.patch_in, row.patch_out))
+                here = patch_text(seen, made, str(row.f))
                 yield Cell(net, spikes, r, "patch", patch_text(patch_in, patch_out, f), here)
-                for kind, value, density in zip(
-                    "ANS",
-                    densities,
-                    (row.density_axon, row.density_neuron, row.density_synapse),
-                    strict=True,
-                ):
-                    yield Cell(
-                        net, spikes, r, kind, decimals(float(value), 2), decimals(density, 2)
-                    )
+                shares = (row.density_axon, row.density_neuron, row.density_synapse)
+                for kind, paper, share in zip("ANS", densities, shares, strict=True):
+                    cell = decimals(float(paper), 2), decimals(share, 2)
+                    yield Cell(net, spikes, r, kind, *cell)
             inside = [row for row in rows if row.on_chip]
             for r, (printed, row) in enumerate(zip(table(cores)[:-1], inside, strict=True)):
                 yield Cell(net, spikes, r, "cores", printed[1 + 2 * i], str(row.cores))
@@ -202,7 +225,10 @@ def cells(reading: Reading = Reading.FEWEST) -> Iterator[Cell]:
 def totals(
     reading: Reading = Reading.FEWEST,
 ) -> Iterator[tuple[str, int, tuple[str, str, str], tuple[str, str, str]]]:
-    """Net, spikes; cores, latency (the paper's sum of its ROUNDED cells) and whole frames per second: printed, ours."""
+    """Net, spikes; cores, latency and whole frames per second as printed, and ours.
+
+    The latency is the paper's sum of its ROUNDED cells.
+    """
     for n, (net, (_, _, cores, _)) in enumerate(NETS.items()):
         for i, spikes in enumerate(SPIKES):
             result, printed = ours(net, spikes, reading), table(cores)[-1]
@@ -232,7 +258,7 @@ def counts(reading: Reading) -> dict[str, tuple[int, int]]:
     return {group: (equal[group], every[group]) for group in every}
 
 
-# -- the page ------------------------------------------------------------------------------------------------
+# -- the page ------------------------------------------------------------------------------------
 
 
 def _show(paper: str, here: str) -> str:
@@ -240,7 +266,7 @@ def _show(paper: str, here: str) -> str:
 
 
 def _tables() -> Iterator[str]:
-    found = {cell.key: cell for cell in cells()}
+    every = {cell.key: cell for cell in cells()}
     sums = {(net, spikes): (paper, here) for net, spikes, paper, here in totals()}
     for net, (_, _, _, numbers) in NETS.items():
         for spikes in SPIKES:
@@ -248,8 +274,9 @@ def _tables() -> Iterator[str]:
             yield "| layer | w*h*d → w'*h'*d', f | A | N | S | cores | ms |"
             yield "|---|---|---|---|---|---|---|"
             for r, row in enumerate(ours(net, spikes, Reading.FEWEST).rows):
-                shown = [found.get((net, spikes, r, kind)) for kind in KINDS]
-                yield f"| {row.name} | {' | '.join(_show(c.paper, c.ours) if c else '' for c in shown)} |"
+                row_cells = [every.get((net, spikes, r, kind)) for kind in KINDS]
+                shown = [_show(c.paper, c.ours) if c else "" for c in row_cells]
+                yield f"| {row.name} | {' | '.join(shown)} |"
             paper, here = sums[net, spikes]
             yield f"| total | | | | | {_show(paper[0], here[0])} | {_show(paper[1], here[1])} |\n"
 
@@ -263,7 +290,8 @@ def _differences(reading: Reading, why: dict[tuple[str, int, int, str], str]) ->
     yield "|---|---|---|---|"
     for cell in cells(reading):
         if cell.paper != cell.ours and cell.key in why:
-            where = f"{_model(cell.net, cell.spikes)}, row {cell.row + 1} ({layers(f'{cell.net}-{cell.spikes}')[cell.row].name})"
+            layer = layers(f"{cell.net}-{cell.spikes}")[cell.row].name
+            where = f"{_model(cell.net, cell.spikes)}, row {cell.row + 1} ({layer})"
             yield f"| {where}, {WORDS[cell.kind]} | {cell.paper} | {cell.ours} | {why[cell.key]} |"
     yield ""
 
@@ -272,10 +300,9 @@ def section() -> str:
     """The generated part of the page, between its marks."""
     tallies = {reading: counts(reading) for reading in Reading}
     lines = ["| cells equal to the paper's | `FEWEST` (ours) | `WALK` |", "|---|---|---|"]
-    lines += [
-        f"| {group} | {' | '.join(f'{tallies[r][group][0]} of {tallies[r][group][1]}' for r in Reading)} |"
-        for group in tallies[Reading.FEWEST]
-    ]
+    for group in tallies[Reading.FEWEST]:
+        shares = [f"{equal} of {every}" for equal, every in (tallies[r][group] for r in Reading)]
+        lines.append(f"| {group} | {' | '.join(shares)} |")
     lines += [
         f"| cores of {_model(net, spikes)} (paper {paper[0]}) | {here[0]} | {walk[0]} |"
         for (net, spikes, paper, here), (_, _, _, walk) in zip(
@@ -295,10 +322,10 @@ def section() -> str:
         "| model | latency, ms | printed | ours | latency not rounded |",
         "|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {_model(net, spikes)} | {here[1]} | {paper[2]} | {here[2]} | {ours(net, spikes, Reading.FEWEST).totals.fps:.1f} |"
-        for net, spikes, paper, here in totals()
-    ]
+    for net, spikes, paper, here in totals():
+        fps = ours(net, spikes, Reading.FEWEST).totals.fps
+        model = _model(net, spikes)
+        lines.append(f"| {model} | {here[1]} | {paper[2]} | {here[2]} | {fps:.1f} |")
     return "\n".join([BEGIN, "", *lines, "", END])
 
 

@@ -1,4 +1,4 @@
-"""pysim.network.convolution: lines, blocks and fan-out against the definition, written out cell by cell."""
+"""pysim.network.convolution: lines, blocks and fan-out against the definition, cell by cell."""
 
 import numpy as np
 import pytest

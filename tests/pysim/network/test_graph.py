@@ -1,4 +1,4 @@
-"""pysim/network/graph.py, pysim/network/elements.py: values are checked; the file returns what was saved and refuses all else in one sentence."""
+"""pysim/network: values are checked; the file returns what was saved and refuses all else."""
 
 import json
 import pickle
@@ -91,7 +91,10 @@ def test_every_truncation_is_refused() -> None:
 def test_a_flipped_bit_gives_another_sound_network_or_an_input_error(
     rng: np.random.Generator,
 ) -> None:
-    """Never another exception. (That the network is the one an image was packed from, its SHA-256 in the image tells.)"""
+    """Never another exception.
+
+    (The SHA-256 in an image tells whether it was packed from this network.)
+    """
     data, refused = network().to_bytes(), 0
     for at in rng.integers(0, 8 * len(data), 1500):
         flipped = bytearray(data)
