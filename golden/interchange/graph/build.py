@@ -7,8 +7,8 @@
         late  threshold is subtracted one step later
         none  v := u
 
-golden/interchange/graph/order.py follows what leads where, golden/interchange/graph/twin.py computes
-the floats, golden/interchange/graph/population.py makes the integers.
+golden/interchange/graph/order.py follows what leads where, golden/interchange/graph/twin.py
+computes the floats, and golden/interchange/graph/population.py makes the integers.
 """
 
 from dataclasses import replace
@@ -61,7 +61,7 @@ class Importer:
             self.graph.settle_shape(n, [route.map for route in self.routes[n]])
 
     def floats(self, inputs: dict[str, torch.Tensor]) -> Floats:
-        """What the graph does in float64 on ``inputs``, spikes [sample, step, ...] by Input node."""
+        """What the graph does in float64 on spikes ``[sample, step, ...]`` by Input node."""
         return Floats(inputs, Twin(self.graph, self.settled).run(inputs))
 
     def build(self, floats: Floats) -> Imported:

@@ -9,7 +9,12 @@ __all__ = ["Node", "identifier"]
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """``kind`` is NIR's name of the primitive; ``values`` its arrays (float64, int64 or str); ``metadata`` what its writer added."""
+    """A node of a graph.
+
+    kind:     NIR's name of the primitive.
+    values:   its arrays (float64, int64 or str).
+    metadata: what its writer added.
+    """
 
     name: str
     kind: str

@@ -6,8 +6,12 @@ maps and integers of the importer. An import of a module compares it with the us
 
     u = decay v + gain I + offset,  spike if u > threshold (or >=), then the reset
 
-    Leaky  decay beta, gain r, offset      IF   1, dt r, 0        LIF  1 - dt/tau, r dt/tau, v_leak dt/tau
-    Output, behind linear nodes  0, 1, 0   I    1, dt r, 0 (no spike)      LI  as LIF (no spike)
+            decay        gain       offset
+    Leaky   beta         r          offset
+    IF      1            dt r       0
+    LIF     1 - dt/tau   r dt/tau   v_leak dt/tau
+    I, LI   as IF and LIF, but without spikes
+    Output  0            1          0                where it is behind linear nodes
 """
 
 from collections import defaultdict

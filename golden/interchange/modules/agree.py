@@ -37,7 +37,7 @@ class Agreement:
 
 
 def agree(graph: StepGraph, twin: TwinRun) -> Agreement:
-    """Compare ``twin`` with the calls of forward that the graph's chains hold, on the same input."""
+    """Compare ``twin`` with the calls of forward in the graph's chains, on the same input."""
     spikes = membranes = ones = 0
     silent: list[str] = []
     first: tuple[int, int, str] | None = None

@@ -40,8 +40,8 @@ def prepared(net: nn.Module) -> nn.Module:
     for name, parameter in net.named_parameters():
         if isinstance(parameter, nn.parameter.UninitializedParameter):
             raise InputError(
-                f"layer {name.rpartition('.')[0] or name!r} is lazy and never ran: call the net once "
-                "on one input before it is imported"
+                f"layer {name.rpartition('.')[0] or name!r} is lazy and never ran: call the net "
+                "once on one input before it is imported"
             )
         if parameter.is_floating_point() and not torch.isfinite(parameter).all():
             raise InputError(f"values of {name!r} must be finite, not NaN or infinite")
@@ -99,8 +99,8 @@ def time_of(net: nn.Module, shape: tuple[int, ...]) -> tuple[str, Run]:
         lengths = {len(chain.calls) for chain in run.chains}
         if not run.chains:
             raise InputError(
-                "net must hold neurons of snnTorch, SpikingJelly, Norse or sinabs that forward runs, "
-                "not none"
+                "net must hold neurons of snnTorch, SpikingJelly, Norse or sinabs that forward "
+                "runs, not none"
             )
         if form in ("steps first", "samples first") and set(run.inputs.values()) != set(
             range(STEPS)

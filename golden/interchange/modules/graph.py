@@ -1,9 +1,9 @@
 """A recorded run as the graph of one step: nodes, edges, and which neuron each node was.
 
-Calls of one neuron that hand its state on are a *chain*; call k of a chain is its step k. The step is
-read off from the last call of each chain, backwards to spikes and inputs; spikes of an earlier call
-arrive with that delay. The step before it must look the same, or the net does other things at other
-times, which is refused with the line.
+Calls of one neuron that hand its state on are a *chain*; call k of a chain is its step k. The step
+is read off from the last call of each chain, backwards to spikes and inputs. Spikes of an earlier
+call arrive with that delay. The step before it must look the same. Otherwise the net does other
+things at other times, which is refused with the line.
 """
 
 from collections.abc import Iterator
@@ -228,7 +228,8 @@ class _Builder:
         if piece.spikes and not all(self._is_spikes(value) for value, _ in piece.sources):
             what = f"layer {op.name!r}" if op.kind == "module" else f"{op.name}()"
             raise InputError(
-                f"{what} at {op.where} must pool spikes, not currents: put the pool behind the neurons"
+                f"{what} at {op.where} must pool spikes, not currents: put the pool behind the "
+                "neurons"
             )
         sources = [(self._source(value, step), factor) for value, factor in piece.sources]
         for node in piece.nodes:

@@ -5,9 +5,9 @@
     Norse 1.1         LIFBoxCell                  v := v + dt tau_inv (v_leak - v + I), v > theta
     sinabs 3          IAF, LIF                    v := a v + (1 - a) I, a = exp(-1/tau), v >= theta
 
-snnTorch's delayed reset acts one step after the spike; so the membrane it shows is that before the
-reset. Its "zero" without delay and every other reset here act in the step of the spike. A neuron with
-a second state (Synaptic, Alpha, CubaLIF) is refused by name.
+snnTorch's delayed reset acts one step after the spike, so the membrane it shows is that before the
+reset. Its "zero" without delay and every other reset here act in the step of the spike. A neuron
+with a second state (Synaptic, Alpha, CubaLIF) is refused by name.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,11 @@ FRAMEWORKS = ("snntorch.", "spikingjelly.", "norse.", "sinabs.")
 
 @dataclass(frozen=True, eq=False)
 class Neuron:
-    """``node`` is the neuron; ``recurrent`` a module of its own that its spikes of the step before
-    go through; ``shown`` tells which membrane the framework shows: "before" or "after" the reset."""
+    """A neuron as a node.
+
+    recurrent: a module of its own that its spikes of the step before go through.
+    shown:     the membrane that the framework shows, "before" or "after" the reset.
+    """
 
     node: Node
     recurrent: nn.Module | None = None
@@ -54,7 +57,7 @@ def is_neuron(module: nn.Module) -> bool:
 
 
 def keeps_state(module: nn.Module) -> bool:
-    """Whether the neuron keeps its membrane itself, so that a call without state goes on with it."""
+    """Whether the neuron keeps its membrane, so that a call without state continues with it."""
     return _framework(module) != "norse"
 
 
@@ -104,7 +107,8 @@ def neuron_of(path: str, module: nn.Module) -> Neuron:
     if name not in readers or (second and name in ("LIF", "LIFSqueeze")):
         why = ": its synaptic current is a second state, which the core does not have"
         raise InputError(
-            f"neurons {path!r} must be one of {', '.join(readers)}, not {name}{why if second else ''}"
+            f"neurons {path!r} must be one of {', '.join(readers)}, not {name}"
+            f"{why if second else ''}"
         )
     return readers[name](path, module)
 

@@ -1,8 +1,8 @@
 """A torch module of snnTorch, SpikingJelly, Norse or sinabs as an integer network.
 
     forward, run and recorded (trace.py)  ->  one step as a graph (graph.py)
-    the graph in float64 = the net's own forward, spike for spike (twin.py), or the import is refused
-    the graph in integers (golden/interchange/nir/read.py), and how far those are from the floats
+    the graph in float64 = the net's own forward, spike for spike (twin.py), else it is refused
+    the graph in integers (golden/interchange/graph), and how far those are from the floats
 
 Without data, the comparison runs on seeded random spikes of several rates.
 """
@@ -73,7 +73,7 @@ def import_module(
 
 
 def first_shape(net: nn.Module) -> tuple[int, ...]:
-    """The shape of one input where a Linear layer comes first; InputError where it must be given."""
+    """The shape of one input where a Linear layer comes first; InputError where it is missing."""
     lazy = next((m for m in net.modules() if isinstance(m, nn.modules.lazy.LazyModuleMixin)), None)
     if lazy is not None:
         prepared(net)  # says which layer is lazy

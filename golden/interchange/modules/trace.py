@@ -2,8 +2,8 @@
 
 Forward runs with real numbers while two things are watched. Calls of modules that stand for one
 operation (neurons, linear layers, pools) become one :class:`Op` each; functions and tensor methods
-outside of them become one each as well. A value is known by the tensor that carries it, so the order
-is that of the run, a module may be used twice, and loops and lists of modules cost nothing.
+outside of them become one each as well. A value is known by the tensor that carries it, so the
+order is that of the run, a module may be used twice, and loops and lists of modules cost nothing.
 
 Reading a traced value in Python (``if``, ``.item()``) would make the trace true of one input alone;
 it is refused with the line that does it.
@@ -46,10 +46,15 @@ QUIET = {
 
 @dataclass(eq=False)
 class Op:
-    """One operation. ``kind`` is "input", "module" or "function"; ``name`` the path of the module or
-    the name of the function; tensors among ``args`` and ``kwargs`` that are traced are
-    :class:`Value`; ``where`` is the line of the user that did it; ``results`` are the tensors;
-    ``state`` is a copy of what a neuron keeps, after the call."""
+    """One operation.
+
+    kind:         "input", "module" or "function".
+    name:         path of the module or name of the function.
+    args, kwargs: its arguments; traced tensors among them are :class:`Value`.
+    where:        the line of the user that did it.
+    results:      the tensors.
+    state:        a copy of what a neuron keeps, after the call.
+    """
 
     kind: str
     name: str
