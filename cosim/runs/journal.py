@@ -1,7 +1,7 @@
-"""A journal: JSON lines, each on disk before the next begins, so that work that was broken off goes on where it was.
+"""A journal: JSON lines, each on disk before the next begins, so that broken-off work can go on.
 
-The first line says what the work is; :meth:`Journal.open` refuses to go on with a journal of other work. A last line that was not
-written whole (the process was killed) is cut off.
+The first line says what the work is. :meth:`Journal.open` refuses to go on with a journal of other
+work. A last line that was not written whole, because the process was killed, is cut off.
 """
 
 import json
@@ -15,8 +15,12 @@ __all__ = ["Journal"]
 
 
 class Journal:
-    """``lines`` found and added; ``head``, the first line, is written before the first that is added, so that nothing is left of work
-    that was refused."""
+    """The journal in file ``path``.
+
+    head:  what the work is. It is the first line of the file, written together with the first of
+           ``lines``, so that refused work leaves nothing
+    lines: the other lines, those read and those added; None: the journal begins anew
+    """
 
     def __init__(
         self, path: Path, head: dict[str, Any], lines: list[dict[str, Any]] | None = None
@@ -26,22 +30,25 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, head: dict[str, Any], what: str) -> "Journal":
-        """Go on with ``path``, or begin it if nothing is there. InputError unless its first line is ``head``; ``what`` (a sweep, a run) is
-        for that sentence."""
-        found = cls.read(path)
-        if found is None:
+        """Go on with ``path``, or begin it if nothing is there.
+
+        InputError unless its first line is ``head``; ``what`` (run, sweep) names the work in it.
+        """
+        journal = cls.read(path)
+        if journal is None:
             return cls(path, head)
-        if found.head != head:
-            other = [key for key in {**head, **found.head} if head.get(key) != found.head.get(key)]
+        last = journal.head
+        if last != head:
+            other = [key for key in {**head, **last} if head.get(key) != last.get(key)]
             raise InputError(
-                f"journal {str(path)!r} must be of this {what} ({_short(head, other)}), not of another "
-                f"({_short(found.head, other)}): name another folder"
+                f"journal {str(path)!r} must be of this {what} ({_short(head, other)}), "
+                f"not of another ({_short(last, other)}): name another folder"
             )
-        return found
+        return journal
 
     @classmethod
     def read(cls, path: Path) -> "Journal | None":
-        """What is in ``path``; None if there is no file, or not a whole line in it."""
+        """The journal in ``path``; None if there is no file, or no whole line in it."""
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -50,22 +57,22 @@ class Journal:
             raise InputError(
                 f"journal must be readable, not {str(path)!r} ({error.strerror})"
             ) from None
-        try:
-            head, *lines = [
-                json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()
-            ] or [None]
-        except ValueError:
-            head, lines = 0, []
-        if head is None:
+        whole = data[: data.rfind(b"\n") + 1].splitlines()
+        if not whole:
             return None
-        if not isinstance(head, dict) or not all(isinstance(line, dict) for line in lines):
+        try:
+            lines = [json.loads(line) for line in whole]
+        except ValueError:
+            lines = [None]
+        if not all(isinstance(line, dict) for line in lines):
             raise InputError(
-                f"journal must be lines of JSON as spikeloop wrote them, not {str(path)!r}: name another folder"
+                f"journal must be lines of JSON as spikeloop wrote them, not {str(path)!r}: "
+                "name another folder"
             )
-        return cls(path, head, lines)
+        return cls(path, lines[0], lines[1:])
 
     def append(self, line: dict[str, Any]) -> None:
-        """Add a line; on disk when this returns."""
+        """Add a line; it is on disk when this returns."""
         try:
             if self._fresh:
                 self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,10 @@
-"""The report of a run: one HTML page with everything inside, no network needed (``spikeloop report RUN/``, and the end of ``sim``).
+"""The report of a run: one HTML page that loads nothing (``spikeloop report RUN``, end of ``sim``).
 
-Written from the run's folder alone (cosim/runs/folder.py). The page holds one JSON document (:func:`page_data`); templates/report.js draws it.
-Arrays in it are base64 of little-endian bytes: packed spikes, int32 membranes. Of a sample, the first backend is there whole and the
-others as the list of what differs. What would make the page larger than MOST_BYTES is left out, and the page says so.
+It is written from the run's folder alone (cosim/runs/folder.py). The page holds one JSON document
+(:func:`page_data`), which templates/report.js draws. Arrays in it are base64 of little-endian
+bytes: packed spikes, int32 membranes. The traces of a sample are whole for the first backend; for
+each other one only what differs is listed. Samples that would make the page larger than MOST_BYTES
+are left out, and the page names them.
 """
 
 import base64
@@ -22,9 +24,14 @@ from spikeloop.pysim.common.files import write_atomic
 
 __all__ = ["page_data", "write"]
 
-MOST_BYTES = 4_500_000  # of a page
-POINTS = 600  # of cycles against events, per backend
-DIFFERENCES = 500  # drawn, of a population of a sample
+MOST_BYTES = 4_500_000
+"""Size of a page."""
+
+POINTS = 600
+"""Points of cycles against events, for each backend."""
+
+DIFFERENCES = 500
+"""Differences that are drawn of a population of a sample."""
 
 
 def write(run: Run, summary: dict[str, Any], path: Path | None = None) -> Path:
@@ -46,7 +53,7 @@ def write(run: Run, summary: dict[str, Any], path: Path | None = None) -> Path:
 
 
 def page_data(run: Run, summary: dict[str, Any]) -> dict[str, Any]:
-    """What the page draws: layers and their activity, samples, cores, cycles, answers."""
+    """What the page draws (JSON): layers and their activity, samples, cores, cycles, answers."""
     head, chunks = run.head, run.chunks
     populations = {name: size for name, size, _ in head["network"]["populations"]}
     parameters = unpack_arrays(head["arrays"], PARAMETERS)
@@ -79,10 +86,16 @@ def _parts(head: dict[str, Any]) -> bool:
 def _activity(
     name: str, size: int, chunks: list[Chunk], samples: int, steps: int
 ) -> dict[str, Any]:
-    """Of a population: spikes, neurons that never and that always spiked, spikes a sample at each step, neurons by rate in 20 bins."""
+    """The activity of a population.
+
+    Its spikes, neurons that never and that always spiked, spikes per sample at each step, and
+    neurons by rate in 20 bins.
+    """
     neurons = np.sum([chunk.neurons[name] for chunk in chunks], axis=0)
     at_step = np.sum([chunk.steps[name] for chunk in chunks], axis=0) / samples
     rates = neurons / (samples * steps)
+    fastest = float(rates.max())
+    bins, _ = np.histogram(rates, bins=20, range=(0, max(fastest, 1e-9)))
     return {
         "name": name,
         "size": size,
@@ -90,18 +103,23 @@ def _activity(
         "silent": int((neurons == 0).sum()),
         "always": int((neurons == samples * steps).sum()),
         "steps": [round(float(x), 3) for x in at_step],
-        "rates": np.histogram(rates, bins=20, range=(0, max(float(rates.max()), 1e-9)))[0].tolist(),
-        "fastest": float(rates.max()),
+        "rates": bins.tolist(),
+        "fastest": fastest,
     }
 
 
 def _samples(run: Run, populations: dict[str, int]) -> tuple[list[dict[str, Any]], list[int]]:
-    """The samples to draw (those asked for, and the first that differs), and those for whose traces there was no room."""
-    found, left_out, room, wrong = [], [], MOST_BYTES, False
+    """The samples to draw, and the numbers of those whose traces had no room.
+
+    Drawn are the samples of ``run.keep`` and the first that differs.
+    """
+    drawn: list[dict[str, Any]] = []
+    left_out: list[int] = []
+    room, wrong = MOST_BYTES, False
     for chunk in run.chunks:
         for n, kept in sorted(chunk.kept.items()):
             first = any(pair.first and pair.first.sample == n for pair in chunk.pairs) and not wrong
-            if n not in run.head["keep"] and not first:
+            if n not in run.keep and not first:
                 continue
             wrong |= first
             sample = _sample(n, chunk, kept, populations, run.head["backends"])
@@ -113,73 +131,73 @@ def _samples(run: Run, populations: dict[str, int]) -> tuple[list[dict[str, Any]
             if room < MOST_BYTES // 10:
                 left_out.append(n)
             else:
-                found.append(sample)
-    return found, left_out
+                drawn.append(sample)
+    return drawn, left_out
 
 
 def _sample(
     n: int, chunk: Chunk, kept: Kept, populations: dict[str, int], backends: list[str]
 ) -> dict[str, Any]:
-    """``different[backend][population]``: rows of step, neuron, spike, membrane (None if not recorded) where it departs from the first."""
-    different: dict[str, dict[str, list[list[int | None]]]] = {}
-    for name, spikes, membranes in list(zip(backends, kept.spikes, kept.membranes, strict=True))[
-        1:
-    ]:
-        for population, size in populations.items():
-            ours, theirs = (unpack(some[population], size) for some in (kept.spikes[0], spikes))
-            wrong, v = ours != theirs, membranes.get(population)
-            if v is not None:
-                wrong = wrong | (v != kept.membranes[0][population])
-            rows = [
-                [
-                    int(step),
-                    int(neuron),
-                    int(theirs[step, neuron]),
-                    None if v is None else int(v[step, neuron]),
-                ]
-                for step, neuron in np.argwhere(wrong)[:DIFFERENCES]
-            ]
-            if rows:
-                different.setdefault(name, {})[population] = rows
+    """Sample ``n``: its label, answers, inputs, the first backend's traces, and what differs."""
+    different = {name: _different(kept, i, populations) for i, name in enumerate(backends[1:], 1)}
     at = n - chunk.start
     return {
         "n": n,
         "label": None if chunk.labels is None else int(chunk.labels[at]),
         "answers": [None if a is None else int(a[at]) for a in chunk.answers],
-        "different": different,
+        "different": {name: rows for name, rows in different.items() if rows},
         "inputs": {name: _base64(a, "u1") for name, a in kept.inputs.items()},
         "spikes": {name: _base64(a, "u1") for name, a in kept.spikes[0].items()},
         "membranes": {name: _base64(a, "<i4") for name, a in kept.membranes[0].items()},
     }
 
 
+def _different(
+    kept: Kept, backend: int, populations: dict[str, int]
+) -> dict[str, list[list[int | None]]]:
+    """Where a backend departs from the first: rows of step, neuron, spike, membrane by population.
+
+    The membrane is None if it was not recorded.
+    """
+    different = {}
+    for name, size in populations.items():
+        first, spikes = (unpack(kept.spikes[i][name], size) for i in (0, backend))
+        wrong, v = first != spikes, kept.membranes[backend].get(name)
+        if v is not None:
+            wrong = wrong | (v != kept.membranes[0][name])
+        rows = []
+        for step, neuron in np.argwhere(wrong)[:DIFFERENCES].tolist():
+            membrane = None if v is None else int(v[step, neuron])
+            rows.append([step, neuron, int(spikes[step, neuron]), membrane])
+        if rows:
+            different[name] = rows
+    return different
+
+
 def _cycles(backends: list[str], chunks: list[Chunk]) -> list[dict[str, Any]]:
-    """Cycles of a tick (without stalls) against the events it scanned, of every backend that knows them."""
-    found = []
+    """Cycles of a tick, without stalls, against the events it scanned.
+
+    One entry for each backend that counts both; at most POINTS different points of it.
+    """
+    rows = []
     for i, name in enumerate(backends):
-        if not {"cycles", "spikes_in"} <= chunks[0].counters[i].keys():
+        counters = [chunk.counters[i] for chunk in chunks]
+        if not {"cycles", "spikes_in"} <= counters[0].keys():
             continue
-        points = np.unique(
-            np.concatenate(
-                [
-                    np.stack(
-                        [chunk.counters[i]["spikes_in"].ravel(), busy(chunk.counters[i]).ravel()],
-                        axis=1,
-                    )
-                    for chunk in chunks
-                ]
-            ),
-            axis=0,
-        )
+        events = np.concatenate([c["spikes_in"].ravel() for c in counters])
+        worked = np.concatenate([busy(c).ravel() for c in counters])
+        points = np.unique(np.stack([events, worked], axis=1), axis=0)
         points = points[np.linspace(0, len(points) - 1, min(POINTS, len(points))).astype(int)]
-        found.append(
-            {"name": name, "measured": name.partition(":")[0] in CHIPS, "points": points.tolist()}
-        )
-    return found
+        measured = name.partition(":")[0] in CHIPS
+        rows.append({"name": name, "measured": measured, "points": points.tolist()})
+    return rows
 
 
 def _answers(backends: list[str], chunks: list[Chunk]) -> dict[str, Any] | None:
-    """Labels and answers of all samples, as the chip gave them, else as the first backend that did; None without labels."""
+    """Labels and answers of all samples; None without labels.
+
+    The answers are those of a chip, else of the first backend that gave some.
+    """
     order = sorted(range(len(backends)), key=lambda i: backends[i].partition(":")[0] not in CHIPS)
     who = next((i for i in order if all(chunk.answers[i] is not None for chunk in chunks)), None)
     labels = [chunk.labels for chunk in chunks if chunk.labels is not None]

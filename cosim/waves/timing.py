@@ -1,6 +1,7 @@
-"""One tick as a timing diagram, from a real trace: ``python -m spikeloop.cosim.waves.timing`` writes docs/images/tick.json (WaveJSON) and tick.svg.
+"""One tick as a timing diagram, from a real trace: ``python -m spikeloop.cosim.waves.timing``.
 
-Two neurons on the smallest chip: the trace is that of ``spikeloop waves``, sampled right before every rising edge of the clock.
+It writes docs/images/tick.json (WaveJSON) and tick.svg: two neurons on the smallest chip. The trace
+is that of ``spikeloop waves``, sampled right before every rising edge of the clock.
 """
 
 import json
@@ -24,6 +25,8 @@ __all__ = ["FOLDER", "cycles", "network", "stimulus", "wave_json", "write"]
 
 FOLDER = Path("docs/images")
 TICK = 1
+"""The tick that is drawn."""
+
 PHASES = {
     "scan": "scan for spikes",
     "flush": "last rows",
@@ -38,6 +41,8 @@ PHASES = {
 
 def network() -> Network:
     """Four inputs, two neurons that feed each other."""
+    arriving = np.array([[1, 2], [2, -1], [3, 0], [-2, 3]], np.int32)
+    mutual = np.array([[0, -1], [1, 0]], np.int32)
     return Network(
         name="one_tick",
         inputs=(Input(name="x", size=4),),
@@ -45,85 +50,72 @@ def network() -> Network:
         output="out",
         populations=(Population.make("out", 2, v_th=2, weight_bits=4),),
         edges=(
-            Edge(
-                source="x",
-                target="out",
-                weights=np.array([[1, 2], [2, -1], [3, 0], [-2, 3]], np.int32),
-            ),
-            Edge(
-                source="out", target="out", delay=1, weights=np.array([[0, -1], [1, 0]], np.int32)
-            ),
+            Edge(source="x", target="out", weights=arriving),
+            Edge(source="out", target="out", delay=1, weights=mutual),
         ),
     )
 
 
 def stimulus() -> Stimulus:
+    """One sample of three steps."""
     return Stimulus.pack({"x": np.array([[[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 0, 0]]], np.uint8)})
 
 
 def cycles(path: Path, tick: int) -> list[dict[str, str]]:
-    """Values of the dump's signals (below the core) in each clock cycle of ``tick``: binary digits by name."""
+    """The signals of a dump in each clock cycle of ``tick``.
+
+    Of each cycle the binary digits by name below the core.
+    """
     with path.open() as file:
         names = {s.key: ".".join((*s.scope[1:], s.name)) for s in vcd.header(file)}
         now: dict[str, str] = {}
-        found, before = [], dict(now)
+        rows = []
         for _, key, value in vcd.changes(file, names):
-            if names[key] == "clk" and value == "1" and now.get("clk") == "0":
-                before = dict(now)
-                if (
-                    before.get("control.ticking") == "1"
-                    and before.get("busy") == "1"
-                    and int(before["control.number"], 2) == tick + 1
-                ):
-                    found.append(before)
+            rises = names[key] == "clk" and value == "1" and now.get("clk") == "0"
+            ticks = now.get("control.ticking") == now.get("busy") == "1"
+            if rises and ticks and int(now["control.number"], 2) == tick + 1:
+                rows.append(dict(now))
             now[names[key]] = value
-    return found
+    return rows
 
 
 def wave_json(rows: list[dict[str, str]], title: str) -> dict[str, Any]:
     """The diagram of ``rows``: clock, states of the controller, word, axons, spikes, events."""
 
-    def number(row: dict[str, str], name: str) -> str:
-        return str(int(row[name], 2))
-
-    lanes: dict[str, list[str | None]] = {
-        "word": [number(row, "control.word") for row in rows],
-        "axon that spiked": [
-            number(row, "list.scan_axon") if row["list.scan_valid"] == "1" else None for row in rows
-        ],
-        "spikes, hex": [
-            f"{int(row['spikes'], 2):x}" if row["control.writing"] == "1" else None for row in rows
-        ],
-        "event to axon": [
-            number(row, "few.i__payload.axon")
-            if row["few.i__valid"] == row["few.i__ready"] == "1"
-            else None
+    def values(name: str, *when: str, form: str = "d") -> list[str | None]:
+        """Numbers of a signal in the cycles in which all signals ``when`` are 1; else None."""
+        return [
+            f"{int(row[name], 2):{form}}" if all(row[flag] == "1" for flag in when) else None
             for row in rows
-        ],
+        ]
+
+    lanes = {
+        "word": values("control.word"),
+        "axon that spiked": values("list.scan_axon", "list.scan_valid"),
+        "spikes, hex": values("spikes", "control.writing", form="x"),
+        "event to axon": values("few.i__payload.axon", "few.i__valid", "few.i__ready"),
     }
     signal: list[dict[str, Any]] = [{"name": "clk", "wave": "p" + "." * (len(rows) - 1)}]
     signal += [
         {"name": name, "wave": _wave([row[f"control.{phase}"] for row in rows])}
         for phase, name in PHASES.items()
     ]
-    for name, values in lanes.items():
+    for name, lane in lanes.items():
         changed = [
             value
-            for before, value in zip([None, *values], values, strict=False)
+            for before, value in zip([None, *lane], lane, strict=False)
             if value is not None and value != before
         ]
-        signal.append(
-            {
-                "name": name,
-                "wave": _wave(["x" if value is None else value for value in values], "="),
-                "data": changed,
-            }
-        )
+        wave = _wave(["x" if value is None else value for value in lane], "=")
+        signal.append({"name": name, "wave": wave, "data": changed})
     return {"signal": signal, "head": {"text": title, "tick": 0}, "config": {"skin": "narrow"}}
 
 
 def _wave(values: list[str], data: str = "") -> str:
-    """A character for each cycle: the value (``data`` in place of anything but x), a point while it stays."""
+    """A character for each cycle: the value, or a point while it stays.
+
+    ``data`` stands in place of every value but x.
+    """
     pairs = zip(["", *values], values, strict=False)
     return "".join(
         "." if value == before else value if not data or value == "x" else data
@@ -132,13 +124,13 @@ def _wave(values: list[str], data: str = "") -> str:
 
 
 def write(folder: Path) -> dict[str, Any]:
-    """Record, write ``tick.json`` and ``tick.svg``; the diagram."""
+    """Record a tick, write ``tick.json`` and ``tick.svg`` into ``folder``, return the diagram."""
     import wavedrom
 
     with tempfile.TemporaryDirectory(prefix="spikeloop-") as temporary:
         image = pack(network(), chip=preset("tiny")).save(Path(temporary) / "image")
-        found = record(image, stimulus(), Path(temporary), core=0, tick=TICK)
-        rows = cycles(Path(found["waves"]), TICK)
+        files = record(image, stimulus(), Path(temporary), core=0, tick=TICK)
+        rows = cycles(Path(files["waves"]), TICK)
     diagram = wave_json(rows, f"tick {TICK}: {len(rows)} cycles on preset tiny")
     write_atomic(folder / "tick.json", (json.dumps(diagram, indent=1) + "\n").encode())
     write_atomic(folder / "tick.svg", wavedrom.render(json.dumps(diagram)).tostring().encode())

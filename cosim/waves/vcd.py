@@ -1,4 +1,7 @@
-"""Value change dumps (IEEE 1364, section 18) read and written, as far as simulators use them: wires and vectors, one time scale."""
+"""Value change dumps (IEEE 1364, section 18), read and written.
+
+Only what simulators use of them: wires and vectors, one time scale.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +18,10 @@ FIRST_ID, LAST_ID = 33, 126
 
 @dataclass(frozen=True)
 class Signal:
-    """``scope``: names of the modules around it; ``key``: its short name in the file."""
+    """A wire or a vector of ``width`` bits.
+
+    scope: names of the modules around it; key: its short name in the file
+    """
 
     scope: tuple[str, ...]
     name: str
@@ -24,13 +30,14 @@ class Signal:
 
     @property
     def path(self) -> str:
+        """Scopes and name, joined by points."""
         return ".".join((*self.scope, self.name))
 
 
 def header(file: TextIO) -> list[Signal]:
-    """Signals of the dump, in order; ``file`` then stands before the values. InputError for what is no dump."""
+    """Signals of the dump, in order; ``file`` is then at the values. InputError for no dump."""
     scope: list[str] = []
-    found = []
+    signals = []
     for line in file:
         match line.split():
             case ["$scope", _, name, "$end"]:
@@ -38,9 +45,9 @@ def header(file: TextIO) -> list[Signal]:
             case ["$upscope", *_]:
                 scope.pop()
             case ["$var", _, width, key, name, *_]:
-                found.append(Signal(tuple(scope), name, int(width), key))
+                signals.append(Signal(tuple(scope), name, int(width), key))
             case ["$enddefinitions", *_]:
-                return found
+                return signals
     raise InputError("dump must have a header that ends, not be cut off")
 
 
@@ -66,7 +73,12 @@ def write(
     moves: Iterable[tuple[int, str, str]],
     comment: str,
 ) -> None:
-    """A dump of ``signals`` (sorted by scope) whose values at its begin are ``values`` by key, and then change by ``moves``."""
+    """Write a dump.
+
+    signals: sorted by scope
+    values:  at the beginning, by key; a signal without one is unknown (x)
+    moves:   changes: time, key, value
+    """
     ids = {
         signal.key: "".join(chr(FIRST_ID + d) for d in _digits(i))
         for i, signal in enumerate(signals)
@@ -91,9 +103,9 @@ def write(
         return f"{value}{ids[key]}" if widths[key] == 1 else f"b{value} {ids[key]}"
 
     lines += [change(key, values.get(key, "x")) for key in ids] + ["$end"]
-    for time, some in groupby(moves, key=lambda move: move[0]):
+    for time, together in groupby(moves, key=lambda move: move[0]):
         lines.append(f"#{time}")
-        lines += [change(key, value) for _, key, value in some]
+        lines += [change(key, value) for _, key, value in together]
     path.write_text("\n".join(lines) + "\n")
 
 

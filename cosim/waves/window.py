@@ -1,10 +1,11 @@
-"""Waves of a window: the ticks around one of interest, of one core, as named signals (``spikeloop waves --around core=3,tick=17``).
+"""Waves of a window: a few ticks of one core as named signals (``spikeloop waves``).
 
     waves.vcd     the signals of SIGNALS under the scope ``core``; one time unit is half a cycle
     waves.gtkw    for GTKWave: gtkwave waves.gtkw
     waves.sucl    commands for Surfer: surfer -c waves.sucl waves.vcd
 
-A core that takes turns with others (a part of a program) runs alone, on the spikes that the parts before it sent, by pysim.
+A part of a program, which takes turns with others, runs alone. Its inputs are the spikes that pysim
+predicts of the parts before it.
 """
 
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeloop.cosim.waves import vcd
+from spikeloop.cosim.waves.signals import NUMBER, SIGNALS, gtkwave, path_of, surfer
 from spikeloop.cosim.waves.vcd import Signal
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.common.errors import InputError
@@ -20,58 +22,22 @@ from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.traces.stimulus import Stimulus
 
-__all__ = ["SIGNALS", "around", "record"]
+__all__ = ["around", "record"]
 
-SIGNALS: dict[str, tuple[str, ...]] = {
-    "ticks": ("clk", "control.number", "control.ticking", "busy"),
-    "events in": ("few.i__valid", "few.i__ready", "few.i__payload.axon", "few.i__payload.delay"),
-    "controller": (
-        "control.state_state",
-        "control.word",
-        "control.scan",
-        "control.replay",
-        "control.flush",
-        "control.joining",
-        "control.leaking",
-        "control.firing",
-        "control.writing",
-        "control.emit",
-        "control.emitting",
-        "control.settling",
-    ),
-    "scan and list": ("list.scan_valid", "list.scan_axon", "list.valid", "list.axon"),
-    "synapses": ("synapse_read", "accumulators.row", "accumulators.counts"),
-    "neurons": ("v_next", "spikes", "saturated"),
-    "events out": (
-        "output.o__valid",
-        "output.o__ready",
-        "output.o__payload.address",
-        "output.o__payload.delay",
-    ),
-    "counters": (
-        "counters.count_spikes_in",
-        "counters.count_spikes_out",
-        "counters.count_sops",
-        "counters.count_saturations",
-    ),
-}
-"""by group, below the core; ``number`` is that of the tick that runs, plus 1"""
-NUMBER = "control.number"
 SIMULATORS = ("verilator", "icarus")
-BINARY, DECIMAL, COMMENT = "@28", "@24", "@200"  # GTKWave's flags
 
 
 def around(text: str) -> dict[str, int]:
     """ "core=3,tick=17" to {"core": 3, "tick": 17}; core 0 if it is not named."""
     parts = [part.strip().partition("=") for part in text.split(",")]
-    found = {
+    places = {
         name: int(value)
         for name, _, value in parts
         if name in ("core", "tick") and value.isdecimal() and len(value) < 10
     }
-    if len(found) != len(parts) or "tick" not in found:
+    if len(places) != len(parts) or "tick" not in places:
         raise InputError(f"--around must be such as core=3,tick=17 or tick=17, not {text!r}")
-    return {"core": 0, **found}
+    return {"core": 0, **places}
 
 
 def record(
@@ -86,9 +52,13 @@ def record(
     after: int = 1,
     simulator: str = "verilator",
 ) -> dict[str, Any]:
-    """Run ``sample`` of ``stimulus`` and write the window from ``tick - before`` to ``tick + after`` of ``core``; what was written.
+    """Run a sample and write ticks ``tick - before`` to ``tick + after`` of ``core``.
 
-    InputError for a core, tick or sample that there is not, and for a chip without the signals.
+    image:     folder of the bundle; folder: where the files go
+    simulator: verilator or icarus
+
+    Returns the paths written, core, ticks and sample (JSON). InputError for a core, tick or sample
+    that does not exist, and for a chip without the signals.
     """
     if simulator not in SIMULATORS:
         raise InputError(
@@ -108,26 +78,21 @@ def record(
     runs, spikes, first = bundle.turn(core, one, lambda i, part: Core(images[i]).run(part))
     if not 0 <= tick - first < runs.ticks:
         raise InputError(
-            f"tick of the waves must be in {first}..{first + runs.ticks - 1}, in which core {core} has its turn, not {tick}"
+            f"tick of the waves must be in {first}..{first + runs.ticks - 1}, "
+            f"in which core {core} has its turn, not {tick}"
         )
     with tempfile.TemporaryDirectory(prefix="spikeloop-") as temporary:
         whole = _simulate(simulator, runs, spikes, Path(temporary) / "whole.vcd")
         window = (max(0, tick - first - before), min(runs.ticks - 1, tick - first + after))
-        place = (
-            f"core_{core % bundle.chip.mesh_width}_{core // bundle.chip.mesh_width}"
-            if bundle.chip.derived.cores > 1
-            else ""
-        )
+        place = ""
+        if bundle.chip.derived.cores > 1:
+            row, column = divmod(core, bundle.chip.mesh_width)
+            place = f"core_{column}_{row}"
+        comment = f"core {core}, ticks {window[0] + first} to {window[1] + first}"
         folder.mkdir(parents=True, exist_ok=True)
-        signals = _cut(
-            whole,
-            folder / "waves.vcd",
-            place,
-            window,
-            f"core {core}, ticks {window[0] + first} to {window[1] + first}",
-        )
-    write_atomic(folder / "waves.gtkw", _gtkwave(signals, "waves.vcd").encode())
-    write_atomic(folder / "waves.sucl", _surfer(signals).encode())
+        signals = _cut(whole, folder / "waves.vcd", place, window, comment)
+    write_atomic(folder / "waves.gtkw", gtkwave(signals, "waves.vcd").encode())
+    write_atomic(folder / "waves.sucl", surfer(signals).encode())
     return {
         "waves": str(folder / "waves.vcd"),
         "gtkwave": str(folder / "waves.gtkw"),
@@ -153,46 +118,22 @@ def _simulate(simulator: str, bundle: Bundle, stimulus: Stimulus, path: Path) ->
 def _cut(
     whole: Path, path: Path, place: str, window: tuple[int, int], comment: str
 ) -> list[Signal]:
-    """Write the window of the core's named signals; which they are."""
+    """Write the ticks ``window`` (first, last) of a core to ``path``; the signals in it.
+
+    ``place`` is the scope of the core on a mesh, else "".
+    """
     with whole.open() as file:
-        every = vcd.header(file)
-        control = next(
-            (
-                s.scope
-                for s in every
-                if (s.scope[-1:], s.name) == (("control",), "number")
-                and (not place or place in s.scope)
-            ),
-            None,
-        )
-        if control is None:
-            raise InputError(
-                f"waves must have the core's controller, not be without one: {comment}"
-            )
-        known = {
-            (*s.scope, s.name)[len(control) - 1 :]: s
-            for s in every
-            if s.scope[: len(control) - 1] == control[:-1]
-        }
-        signals: list[Signal] = []
-        of: dict[str, list[str]] = {}  # a net has one key, however often it is named
-        for names in SIGNALS.values():
-            for name in names:
-                if (found := known.get(_path(name))) is not None:
-                    signals.append(
-                        Signal(("core", *_path(name)[:-1]), _path(name)[-1], found.width, name)
-                    )
-                    of.setdefault(found.key, []).append(name)
-        number = next(key for key, names in of.items() if NUMBER in names)
+        signals, nets = _named(vcd.header(file), place, comment)
+        number = next(key for key, names in nets.items() if NUMBER in names)
         values: dict[str, str] = {}
         moves, inside = [], False
-        for time, key, value in vcd.changes(file, of):
+        for time, key, value in vcd.changes(file, nets):
             if key == number and not set(value) & set("xz"):
                 now = int(value, 2) - 1
                 if inside and now > window[1]:
                     break
                 inside = inside or now == window[0]
-            for name in of[key]:
+            for name in nets[key]:
                 if inside:
                     moves.append((time, name, value))
                 else:
@@ -201,29 +142,33 @@ def _cut(
     return signals
 
 
-def _path(name: str) -> tuple[str, ...]:
-    """Scopes and name of an entry of SIGNALS; fields of a payload belong to its name."""
-    scope, dot, field = name.partition(".")
-    return (scope, field) if dot and not scope.endswith("__payload") else (name,)
+def _named(
+    dumped: list[Signal], place: str, comment: str
+) -> tuple[list[Signal], dict[str, list[str]]]:
+    """The signals of SIGNALS in a dump, under the scope ``core``, and their names by net.
 
-
-def _gtkwave(signals: list[Signal], file: str) -> str:
-    lines, known = [f'[dumpfile] "{file}"', "[timestart] 0", "*-4.0 0"], {s.key: s for s in signals}
-    for group, names in SIGNALS.items():
-        lines += [COMMENT, f"-{group}"]
-        for name in names:
-            if s := known.get(name):
-                lines += [
-                    BINARY if s.width == 1 else DECIMAL if s.width <= 64 else "@22",
-                    s.path + (f"[{s.width - 1}:0]" if s.width > 1 else ""),
-                ]
-    return "\n".join(lines) + "\n"
-
-
-def _surfer(signals: list[Signal]) -> str:
-    known = {s.key: s for s in signals}
-    lines = []
-    for group, names in SIGNALS.items():
-        lines.append(f"divider_add {group}")
-        lines += [f"variable_add {known[name].path}" for name in names if name in known]
-    return "\n".join([*lines, "zoom_fit"]) + "\n"
+    A net has one key in the dump, however many names it has. InputError if there is no core.
+    """
+    scopes = [
+        signal.scope
+        for signal in dumped
+        if signal.scope[-1:] == ("control",)
+        and signal.name == "number"
+        and (not place or place in signal.scope)
+    ]
+    if not scopes:
+        raise InputError(f"waves must have the core's controller, not be without one: {comment}")
+    core = scopes[0][:-1]
+    below = {
+        (*signal.scope, signal.name)[len(core) :]: signal
+        for signal in dumped
+        if signal.scope[: len(core)] == core
+    }
+    signals: list[Signal] = []
+    nets: dict[str, list[str]] = {}
+    for name in (name for names in SIGNALS.values() for name in names):
+        *scope, field = path_of(name)
+        if signal := below.get((*scope, field)):
+            signals.append(Signal(("core", *scope), field, signal.width, name))
+            nets.setdefault(signal.key, []).append(name)
+    return signals, nets

@@ -9,7 +9,8 @@ import pytest
 
 from spikeloop.cosim.cli import main
 from spikeloop.cosim.waves import timing
-from spikeloop.cosim.waves.window import SIGNALS, around, record
+from spikeloop.cosim.waves.signals import SIGNALS
+from spikeloop.cosim.waves.window import around, record
 from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.open import map_network
 from spikeloop.pysim.chip.params import preset
