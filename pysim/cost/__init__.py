@@ -1,1 +1,1 @@
-"""Cycles, energy and time of a network before it runs."""
+"""Cores, use, cycles, energy and time of a network before it runs."""
