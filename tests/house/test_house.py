@@ -115,12 +115,17 @@ def test_a_folder_has_three_to_nine_files(folder: Path) -> None:
     assert least <= len(files(folder)) <= 9, files(folder)
 
 
+def stutters(path: str) -> bool:
+    """The file's name has the folder's word among others: ``pim/pim_window.py``."""
+    folder, file = path.split("/")[-2:]
+    words = file.removesuffix(".py").split("_")
+    return len(words) > 1 and not {folder, folder.removesuffix("s")}.isdisjoint(words)
+
+
 def test_a_file_drops_the_word_of_its_folder() -> None:
-    """``pim/window.py``, never ``pim/pim_window.py``."""
-    stuttering = [
-        name_of(path) for _, path in SOURCES if path.stem.startswith(path.parent.name + "_")
-    ]
-    assert stuttering == []
+    assert [name_of(path) for _, path in SOURCES if stutters(name_of(path))] == []
+    assert stutters("pysim/pim/pim_window.py") and stutters("golden/layers/pim_layer.py")
+    assert not stutters("pysim/pim/window.py") and not stutters("pysim/image/image.py")
 
 
 def repeated(paths: list[str]) -> list[str]:

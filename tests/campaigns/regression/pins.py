@@ -1,4 +1,7 @@
-"""What both regressions do through the pins alone: plan when events are sent, and run a tick under back-pressure."""
+"""What both regressions do through the pins: plan when events are sent, and press a tick.
+
+A pressed tick is one whose output stream is blocked now and then.
+"""
 
 from collections.abc import Iterable
 
@@ -10,7 +13,10 @@ __all__ = ["pressed_tick", "random_delay"]
 
 
 def random_delay(rng: np.random.Generator, longest: int, tick: int) -> int:
-    """A delay with which an event for ``tick`` can be sent, 1..longest; it is sent before tick ``tick + 1 - delay``."""
+    """A delay, 1..longest, with which an event for ``tick`` can be sent.
+
+    The event is sent before tick ``tick + 1 - delay``.
+    """
     return int(rng.integers(1, min(longest, tick + 1) + 1))
 
 
@@ -20,9 +26,10 @@ def pressed_tick(
     blocked: float,
     events: Iterable[tuple[int, ...]] | None,
 ) -> list[tuple[int, ...]]:
-    """Run a tick while the receiver is closed a share ``blocked`` of the time; what left.
+    """Run a tick while the receiver is closed a share ``blocked`` of the time.
 
-    events: sent while the tick runs, for the ticks after it; None: nothing more comes.
+    ``events`` are sent while the tick runs, for the ticks after it; None means that no more come.
+    Returns the events that left the chip.
     """
     model.start()
     if events is not None:
