@@ -1,7 +1,8 @@
-"""The trained nets that come with the package, by name: each as the integer network, with what makes images its stimulus.
+"""The trained nets that come with the package, by name, as integer networks.
 
-A net is a file of golden/rules/checkpoints, gzipped or not: an integer network (safetensors) or a rule's own net that converts to one. How
-it was trained, what it scored and the command that trains it again are in its metadata.
+A net is a file of golden/rules/checkpoints, gzipped or not: an integer network (safetensors) or a
+rule's own net that converts to one. Its metadata say how it was trained, what it scored, and which
+rule and arguments train it again.
 """
 
 import gzip
@@ -28,17 +29,19 @@ from spikeloop.pysim.traces.stimulus import Stimulus
 __all__ = ["Net", "kept", "load", "write_pretrained"]
 
 FOLDER = Path(golden.__path__[0]) / "rules" / "checkpoints"
-FLOAT = (
-    "digital-mnist",
-)  # for comparison in training: its first layer takes pixels without a macro, which no chip of ours does
+# for comparison in training: its first layer takes pixels without a macro, as no chip of ours does
+FLOAT = ("digital-mnist",)
 SUFFIXES = (".safetensors", ".safetensors.gz")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Net:
-    """``accuracy``: of the float and the integer net on all test images of its data set, fractions. ``command``: module and arguments
-    that train it, of which ``FOLDER`` stands for the data folder. ``metadata``: of its file. ``encode``: images uint8 ``[n, pixels]`` to
-    spikes by input, and pixels of a PIM layer."""
+    """A trained net.
+
+    accuracy: of the float and the integer net on all test images of its data set, fractions.
+    metadata: of its file.
+    encode:   turns images uint8 ``[n, pixels]`` into spikes by input and pixels of a PIM layer.
+    """
 
     name: str
     rule: str
@@ -49,6 +52,7 @@ class Net:
 
     @property
     def command(self) -> list[str]:
+        """Module and arguments that train the net; ``FOLDER`` stands for the data folder."""
         return training_command(self.metadata["command"])
 
     def check_samples(self, data: Dataset, samples: int) -> None:
@@ -60,8 +64,11 @@ class Net:
             )
 
     def stimulus(self, data: Dataset, samples: int | None = None) -> Stimulus:
-        """The first ``samples`` test images (None: all). Without labels if the net may have been trained on them: then they serve a
-        comparison, and no score."""
+        """The first ``samples`` test images (None: all) as a stimulus.
+
+        It has no labels if the net may have been trained on these images: they then serve a
+        comparison, but no score.
+        """
         count = len(data.test_images) if samples is None else samples
         self.check_samples(data, count)
         try:
@@ -74,7 +81,7 @@ class Net:
 
 
 def kept() -> dict[str, Path]:
-    """File of every net by its name."""
+    """The file of every net, by its name."""
     files = {
         path.name.partition(".")[0]: path
         for path in sorted(FOLDER.iterdir())
@@ -84,7 +91,7 @@ def kept() -> dict[str, Path]:
 
 
 def load(name: str, path: Path | None = None) -> Net:
-    """The kept net ``name``, or the one trained into ``path``; InputError lists the names."""
+    """The kept net ``name``, or the net trained into ``path``; InputError lists the names."""
     files = kept()
     if path is None and name not in files:
         raise InputError(f"net must be one of {', '.join(files)}, not {name!r}")
@@ -95,9 +102,8 @@ def load(name: str, path: Path | None = None) -> Net:
     about = _metadata(data)
     if "spikeloop_scatter_gather" in about:
         lenet = scatter_gather.load(path)
-        score = lenet.metadata["accuracy"][
-            "chip"
-        ]  # the quantised ANN: what the chip computes, exactly
+        # of the quantised ANN, which is exactly what the chip computes
+        score = lenet.metadata["accuracy"]["chip"]
         return Net(
             name=name,
             rule="scatter-gather",
@@ -130,11 +136,11 @@ def load(name: str, path: Path | None = None) -> Net:
 
 
 def _metadata(data: bytes) -> dict[str, Any]:
-    """``__metadata__`` of a safetensors file; empty if it is none (who reads it says so)."""
+    """``__metadata__`` of a safetensors file; empty for another file, which its reader refuses."""
     try:
         (length,) = struct.unpack("<Q", data[:8])
-        found: dict[str, Any] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-        return found
+        metadata: dict[str, Any] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        return metadata
     except (ValueError, AttributeError, struct.error):
         return {}
 
@@ -142,7 +148,10 @@ def _metadata(data: bytes) -> dict[str, Any]:
 def write_pretrained(
     name: str, data: Path | None, samples: int | None, folder: Path
 ) -> tuple[Network, Stimulus]:
-    """network.safetensors and stimulus.npz of net ``name`` in ``folder``: the first ``samples`` test images of ``data``."""
+    """Write network.safetensors and stimulus.npz of net ``name`` into ``folder``.
+
+    The stimulus is the first ``samples`` test images of ``data``.
+    """
     net = load(name)
     stimulus = net.stimulus(load_mnist(data), samples)
     net.network.save(folder / "network.safetensors")

@@ -1,9 +1,14 @@
-"""Event-driven against dense, as pictures: ``python -m spikeloop.cosim.studies.activity [FOLDER]`` (docs/cost.md).
+"""Event-driven against dense, as pictures (docs/cost.md).
 
-    activity.svg   cycles against activity, for the four-spike LeNet on 225 cores and an MLP on one, each as a share of dense mode
-    layers.svg     synaptic operations and the model's energy of each layer of that LeNet, on real images
+    python -m spikeloop.cosim.studies.activity [FOLDER]
 
-Cycles and SOPs are pysim's, which are the RTL's. The MLP has random weights (seeded): of what it computes only hidden spikes matter.
+activity.svg   cycles against activity, for the four-spike LeNet on 225 cores and an MLP on one,
+               each as a share of dense mode
+layers.svg     synaptic operations and the model's energy of each layer of that LeNet, on real
+               images
+
+Cycles and SOPs are pysim's, which are the RTL's. The MLP has random weights (seeded): only its
+hidden spikes matter.
 """
 
 import sys
@@ -31,19 +36,21 @@ SEED = 1
 
 
 def spread(network: Network, densities: np.ndarray, tries: int, seed: int = SEED) -> Stimulus:
-    """``tries`` random samples at each density, in which exactly that share of the lines is active in each step."""
+    """``tries`` random samples at each density.
+
+    In each step exactly that share of the lines is active.
+    """
     rng = np.random.default_rng(seed)
     spikes = {}
     for node in network.inputs:
         ranks = rng.random((len(densities) * tries, network.steps, node.size)).argsort(axis=2)
-        spikes[node.name] = (
-            ranks < np.rint(densities.repeat(tries) * node.size)[:, None, None]
-        ).astype(np.uint8)
+        active = np.rint(densities.repeat(tries) * node.size)[:, None, None]
+        spikes[node.name] = (ranks < active).astype(np.uint8)
     return Stimulus.pack(spikes)
 
 
 def mlp(seed: int = SEED) -> Network:
-    """784-100-10, 8-bit random weights, 8 steps."""
+    """The network 784-100-10 with random 8-bit weights and 8 steps."""
     rng = np.random.default_rng(seed)
     first, second = (
         np.clip(np.rint(rng.normal(0, 20, shape)), -128, 127).astype(np.int32)
@@ -72,7 +79,7 @@ def write(
     tries: int = TRIES,
     images: int = IMAGES,
 ) -> Iterator[Path]:
-    """Measure and draw both pictures; yields the files, and prints their figures."""
+    """Measure, draw both pictures and print their figures; yields the files."""
     from spikeloop.golden.data.datasets import load_mnist
     from spikeloop.golden.rules.scatter_gather.net import checkpoint
 
@@ -90,18 +97,16 @@ def write(
     small = measure(compile_program(one, chip), spread(one, densities, tries))
     curves = {"LeNet, four spikes, 225 cores": lenet, "784-100-10, 8 bits, one core": small}
     density = float(np.unpackbits(real.spikes[name]).sum() / (images * network.inputs[0].size))
-    yield write_atomic(
-        folder / "activity.svg", _activity(curves, lenet, densities.repeat(tries), count, density)
-    )
+    picture = _activity(curves, lenet, densities.repeat(tries), count, density)
+    yield write_atomic(folder / "activity.svg", picture)
     rows = _slice(lenet, slice(count, None)).rows()
     yield write_atomic(folder / "layers.svg", _layers(rows, Constants()))
 
 
 def _slice(work: Work, samples: slice) -> Work:
-    return Work(
-        work.layers,
-        **{key: value[:, samples] for key, value in vars(work).items() if key != "layers"},
-    )
+    """The work of some samples alone."""
+    parts = {key: value[:, samples] for key, value in vars(work).items() if key != "layers"}
+    return Work(work.layers, **parts)
 
 
 def _activity(
@@ -111,22 +116,17 @@ def _activity(
     from spikeloop.cosim.studies.figures import figure as new_figure
 
     figure, ((left, right),) = new_figure(1, 2, 10.2, 3.6, sharey=True)
+    densities = np.unique(density)
     for (label, work), colour in zip(curves.items(), LINES, strict=False):
-        ratio = _ratio(_slice(work, slice(count))).reshape(len(np.unique(density)), -1)
-        left.plot(
-            np.unique(density) * 100, ratio.mean(axis=1) * 100, ".-", color=colour, label=label
-        )
-        print(
-            f"{label}: "
-            + ", ".join(
-                f"{d:.0%} {r:.1%}"
-                for d, r in zip(np.unique(density), ratio.mean(axis=1), strict=True)
-            )
-        )
+        ratio = _ratio(_slice(work, slice(count))).reshape(len(densities), -1).mean(axis=1)
+        left.plot(densities * 100, ratio * 100, ".-", color=colour, label=label)
+        points = (f"{d:.0%} {r:.1%}" for d, r in zip(densities, ratio, strict=True))
+        print(f"{label}: {', '.join(points)}")
     images = _slice(lenet, slice(count, None))
     share = float(_ratio(images).mean())
     print(
-        f"images: {real:.1%} of the input lines, {share:.2%} of dense, {images.cycles.sum(axis=0).mean():,.0f} cycles"
+        f"images: {real:.1%} of the input lines, {share:.2%} of dense, "
+        f"{images.cycles.sum(axis=0).mean():,.0f} cycles"
     )
     left.plot(
         [real * 100], [share * 100], "*", markersize=13, color=LINES[0], label="LeNet, test images"
@@ -177,13 +177,12 @@ def _layers(rows: list[dict[str, Any]], constants: Constants) -> bytes:
     figure, ((left, right),) = new_figure(1, 2, 10.2, 2.9, sharey=True)
     names = [f"{row['layer']}, {row['cores']} core{'s' * (row['cores'] > 1)}" for row in rows]
     at = np.arange(len(rows))[::-1]
+    labels = ("SOPs: non-zero synapses of events", "slots: events x columns")
     for axis, keys, scale, unit in (
         (left, ("sops", "slots"), 1e-6, "million a sample"),
         (right, ("energy_sops", "energy_slots"), 1e6, "µJ a sample"),
     ):
-        for i, (key, label) in enumerate(
-            zip(keys, ("SOPs: non-zero synapses of events", "slots: events x columns"), strict=True)
-        ):
+        for i, (key, label) in enumerate(zip(keys, labels, strict=True)):
             values = np.array([row[key] for row in rows]) * scale
             bars = axis.barh(at + 0.2 - 0.4 * i, values, 0.36, color=LINES[i], label=label)
             axis.bar_label(bars, [f"{v:.3g}" for v in values], padding=3, fontsize=8)

@@ -1,7 +1,10 @@
-"""Accuracy against connectivity of nets trained by Grad R and Deep R (docs/rules.md): ``python -m spikeloop.cosim.studies.connectivity NET... [--out FILE]``.
+"""Accuracy against connectivity of nets trained by Grad R and Deep R (docs/rules.md).
 
-Prints a row for each net (files of golden.rules.grad_r.train) and draws them as integer nets beside the paper's points, which are in the
-nets' metadata. Connectivity: share of the synapses that are not 0.
+    python -m spikeloop.cosim.studies.connectivity NET... [--out FILE]
+
+prints a row for each net (files of golden.rules.grad_r.train) and draws them as integer nets beside
+the paper's points, which are in the nets' metadata. Connectivity is the share of the synapses that
+are not 0.
 """
 
 import argparse
@@ -22,64 +25,53 @@ RULES = {"grad-r": "Grad R", "deep-r": "Deep R"}
 
 def read(paths: list[Path]) -> list[dict[str, Any]]:
     """Metadata of the nets, densest first; InputError for a net of another rule."""
-    found = []
+    nets = []
     for path in paths:
         if not path.is_file():
             raise InputError(
-                f"net {str(path)!r} must be a file written by spikeloop.golden.rules.grad_r.train, not missing"
+                f"net {str(path)!r} is missing: train it by spikeloop.golden.rules.grad_r.train"
             )
         net = load(path.name.partition(".")[0], path)
         if net.rule not in RULES:
             raise InputError(
                 f"net {str(path)!r} must be trained by Grad R or Deep R, not by {net.rule}"
             )
-        found.append(net.metadata)
-    return sorted(found, key=lambda about: -about["connectivity"])
+        nets.append(net.metadata)
+    return sorted(nets, key=lambda metadata: -metadata["connectivity"])
 
 
-def table(found: list[dict[str, Any]]) -> str:
-    """Markdown: float and integer net, connectivity and accuracy in percent."""
+def table(nets: list[dict[str, Any]]) -> str:
+    """Markdown: connectivity and accuracy of float and integer nets, in percent."""
     rows = [
         "| rule | alpha | connectivity, float | accuracy | connectivity, integer | accuracy |",
         "|---|---|---|---|---|---|",
     ]
+    keys = ("connectivity", "accuracy_float", "connectivity_integer", "accuracy_integer")
     for rule, name in RULES.items():
-        for about in (about for about in found if about["rule"] == rule):
-            alpha = f"{about['training']['alpha']:g}" if rule == "grad-r" else ""
-            values = (
-                about[key]
-                for key in (
-                    "connectivity",
-                    "accuracy_float",
-                    "connectivity_integer",
-                    "accuracy_integer",
-                )
-            )
-            rows.append(
-                f"| {name} | {alpha} | {' | '.join(f'{100 * value:.2f}' for value in values)} |"
-            )
+        for net in (net for net in nets if net["rule"] == rule):
+            alpha = f"{net['training']['alpha']:g}" if rule == "grad-r" else ""
+            cells = (f"{100 * net[key]:.2f}" for key in keys)
+            rows.append(f"| {name} | {alpha} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def draw(found: list[dict[str, Any]]) -> bytes:
-    """SVG: a line for each rule, ours (integer nets) and the paper's."""
-    made, ((axis,),) = figure(1, 1, 7.5, 3.6)
+def draw(nets: list[dict[str, Any]]) -> bytes:
+    """SVG: for each rule a line of our integer nets and a line of the paper's nets."""
+    drawing, ((axis,),) = figure(1, 1, 7.5, 3.6)
     for (rule, name), colour in zip(RULES.items(), LINES, strict=False):
-        nets = [about for about in found if about["rule"] == rule]
-        if not nets:
+        of_rule = [net for net in nets if net["rule"] == rule]
+        if not of_rule:
             continue
-        ours = [
-            (100 * about["connectivity_integer"], 100 * about["accuracy_integer"]) for about in nets
-        ]
         axis.plot(
-            *zip(*ours, strict=True),
+            [100 * net["connectivity_integer"] for net in of_rule],
+            [100 * net["accuracy_integer"] for net in of_rule],
             "o-",
             color=colour,
             markersize=4,
             linewidth=1.2,
             label=f"{name}, here",
         )
-        (published,) = nets[0]["published"].values()
+        (published,) = of_rule[0]["published"].values()
         axis.plot(
             *zip(*published, strict=True),
             "s--",
@@ -96,7 +88,7 @@ def draw(found: list[dict[str, Any]]) -> bytes:
     axis.set_ylabel("accuracy, %")
     axis.grid()
     axis.legend(frameon=False, loc="lower right")
-    return svg(made)
+    return svg(drawing)
 
 
 def main() -> None:
@@ -107,12 +99,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PICTURE, help="file of the picture")
     given = parser.parse_args()
     try:
-        found = read(given.nets)
-        picture = write_atomic(given.out, draw(found))
+        nets = read(given.nets)
+        picture = write_atomic(given.out, draw(nets))
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    print(f"{table(found)}\nwrote {picture}")
+    print(f"{table(nets)}\nwrote {picture}")
 
 
 if __name__ == "__main__":

@@ -35,14 +35,14 @@ def figure(rows: int, columns: int, width: float, height: float, **options: Any)
             "grid.linewidth": 0.6,
         }
     )
-    made = Figure(figsize=(width, height), layout="constrained")
-    return made, made.subplots(rows, columns, squeeze=False, **options)
+    drawing = Figure(figsize=(width, height), layout="constrained")
+    return drawing, drawing.subplots(rows, columns, squeeze=False, **options)
 
 
-def svg(made: Any, facecolor: str = "white", **options: Any) -> bytes:
-    """The figure, the same bytes for the same figures."""
+def svg(drawing: Any, facecolor: str = "white", **options: Any) -> bytes:
+    """The figure as SVG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    made.savefig(
+    drawing.savefig(
         buffer,
         format="svg",
         facecolor=facecolor,

@@ -1,4 +1,4 @@
-"""The picture of a PIM sweep: accuracy against each thing that varies, mean and spread over devices."""
+"""The picture of a PIM sweep: accuracy against each varied quantity, mean and spread of devices."""
 
 from collections import defaultdict
 from typing import Any
@@ -13,24 +13,27 @@ __all__ = ["draw", "summary"]
 
 
 def summary(
-    found: list[dict[str, Any]], images: int
+    results: list[dict[str, Any]], images: int
 ) -> dict[str, dict[float, tuple[float, float, int]]]:
-    """Of each study and value: mean and standard deviation (of a sample) of the accuracy in %, and the number of devices."""
+    """Mean and standard deviation of the accuracy in %, and the number of devices.
+
+    The result is by study and value. The deviation is that of a sample.
+    """
     scores: dict[tuple[str, float], list[float]] = defaultdict(list)
-    for r in found:
-        scores[r["study"], r["value"]].append(100 * r["right"] / images)
+    for result in results:
+        scores[result["study"], result["value"]].append(100 * result["right"] / images)
     table: dict[str, dict[float, tuple[float, float, int]]] = defaultdict(dict)
-    for (study, value), some in scores.items():
-        table[study][value] = (
-            float(np.mean(some)),
-            float(np.std(some, ddof=1)) if len(some) > 1 else 0.0,
-            len(some),
-        )
+    for (study, value), devices in scores.items():
+        spread = float(np.std(devices, ddof=1)) if len(devices) > 1 else 0.0
+        table[study][value] = float(np.mean(devices)), spread, len(devices)
     return dict(table)
 
 
 def draw(table: dict[str, dict[float, tuple[float, float, int]]], images: int) -> bytes:
-    """SVG, one panel per study: points are means, bars one standard deviation up and down. Axes begin at 97 % or below."""
+    """SVG, one panel a study: points are means, bars one standard deviation up and down.
+
+    The axes begin at 97 % or below.
+    """
     rows = -(-len(table) // 3)
     figure, axes = new_figure(rows, min(3, len(table)), 10.2, 2.6 * rows)
     for axis, (study, points) in zip(axes.flat, table.items(), strict=False):
@@ -51,10 +54,8 @@ def draw(table: dict[str, dict[float, tuple[float, float, int]]], images: int) -
         axis.set_xlabel(STUDIES[study][0])
         if study in ("active_rows", "adc_bits"):
             axis.set_xticks(at, [f"{value:g}" for value in values])
-        axis.set_ylim(
-            max(0, min(97, min(mean - sd for mean, sd in zip(means, spreads, strict=True)) - 2)),
-            100,
-        )
+        lowest = min(mean - spread for mean, spread in zip(means, spreads, strict=True))
+        axis.set_ylim(max(0, min(97, lowest - 2)), 100)
         axis.grid()
     for axis in axes[:, 0]:
         axis.set_ylabel("accuracy, %")

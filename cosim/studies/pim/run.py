@@ -28,9 +28,13 @@ def run(
 ) -> dict[str, Any]:
     """Measure what the journal in ``folder`` lacks, then write pim-sweep.json and pim-sweep.svg.
 
-    ``net``: a Q-STDB net, None for the kept one. ``studies``: empty for all. ``start`` is told
-    the number of devices, ``advance`` how many more are done. The document: of each study and
-    value mean and standard deviation of the accuracy (%), and the number of devices.
+    net:     a Q-STDB net; None for the kept one.
+    studies: names; empty for all.
+    start:   called with the number of devices.
+    advance: called with the number of devices that are newly done.
+
+    The document holds, for each study and value, mean and standard deviation of the accuracy (%)
+    and the number of devices.
     """
     chosen = points(seeds, tuple(studies) or tuple(STUDIES))
     model, mnist = QstdbNet.load(net) if net else checkpoint(), load_mnist(data)

@@ -127,9 +127,8 @@ def _picked(ops: list[Op], axis: int, steps: int) -> dict[Value, int]:
                 found[Value(op)] = step % steps
         elif op.name == "select" and _position(op) % whole.tensor.dim() == axis:
             found[Value(op)] = int(op.args[2]) % steps
-        elif op.name in ("unbind", "split", "chunk") and _position(op) == axis:
-            if len(op.results) == steps and op.name == "unbind":
-                found |= {Value(op, step): step for step in range(steps)}
+        elif op.name == "unbind" and _position(op) == axis and len(op.results) == steps:
+            found |= {Value(op, step): step for step in range(steps)}
     return found
 
 

@@ -1,8 +1,9 @@
 """Operations between neurons as linear nodes: exactly, or refused with the line that does them.
 
 Layers and functions whose weights can be read become a node of their kind (Linear, Conv2d,
-AvgPool2d, Scale, Reshape ...). Every other function is asked: if its answers on random numbers are affine, the
-matrix is read off from unit vectors (up to :data:`MAX_PROBED` inputs); if not, it is refused.
+AvgPool2d, Scale, Reshape ...). Every other function is asked. If its answers on random numbers are
+affine, the matrix is read off from unit vectors (up to :data:`MAX_PROBED` inputs); if not, it is
+refused.
 
 A max pool behind spikes is a logical or: a sum over the window, then a neuron without memory.
 """

@@ -72,7 +72,7 @@ def test_nets_are_listed_and_drawn(
     "name, message",
     [
         ("bpsr-mnist", "must be trained by Grad R or Deep R, not by bpsr"),
-        ("none", "must be a file"),
+        ("none", "is missing: train it"),
     ],
 )
 def test_other_files_are_refused(
