@@ -117,7 +117,7 @@ def apply(node: Node, before: LinearMap, last: str, fresh: bool) -> LinearMap:
     step = LinearMap(weight, result, conv)
     if fresh:
         return step
-    whole = _pool_then(before, step)
+    whole = _pool_then(before, step) or _channels_then(before, step)
     return whole or LinearMap(before.dense(where) @ step.dense(where), result)
 
 
@@ -298,6 +298,19 @@ def _pool_then(pool: LinearMap, then: LinearMap) -> LinearMap | None:
             padding=(c.padding[0] * k[0], c.padding[1] * k[1]),
         ),
     )
+
+
+def _channels_then(point: LinearMap, then: LinearMap) -> LinearMap | None:
+    """One convolution for a mix of channels, the same at every place, and the one behind it."""
+    p, c = point.conv, then.conv
+    if (
+        p is None
+        or c is None
+        or (p.kernel, p.stride, p.padding, p.groups, c.groups) != ((1, 1), (1, 1), (0, 0), 1, 1)
+    ):
+        return None
+    kernels = np.einsum("oikl,ij->ojkl", then.weights, point.weights[:, :, 0, 0])
+    return LinearMap(kernels, then.shape, replace(c, source=p.source))
 
 
 def _two(node: Node, key: str, usual: int, axes: int = 2) -> tuple[int, int]:

@@ -79,9 +79,11 @@ def chains_of(recorder: Recorder) -> list[Chain]:
     return chains
 
 
-def step_graph(recorder: Recorder, inputs: dict[Value, int], shape: tuple[int, ...]) -> StepGraph:
+def step_graph(
+    recorder: Recorder, inputs: dict[Value, int], shape: tuple[int, ...], *, binary: bool = True
+) -> StepGraph:
     """The graph of one step. ``inputs``: the values that are the input of a step, and the step, or
-    -1 for an input that is the same in every step; ``shape`` of one input."""
+    -1 for an input that is the same in every step; ``shape`` of one input; ``binary``: it is spikes."""
     chains = chains_of(recorder)
     if not chains:
         raise InputError("net must hold neurons of a spiking framework, not none in forward")
@@ -89,7 +91,7 @@ def step_graph(recorder: Recorder, inputs: dict[Value, int], shape: tuple[int, .
     if len(steps) > 1:
         counts = ", ".join(f"{chain.name!r} {len(chain.calls)} times" for chain in chains)
         raise InputError(f"neurons must all run once a step, not {counts}")
-    builder = _Builder(chains, inputs, shape)
+    builder = _Builder(chains, inputs, shape, binary)
     last = steps.pop() - 1
     for chain in chains:
         if last > 1 and builder.signature(chain, last) != builder.signature(chain, last - 1):
@@ -104,9 +106,9 @@ def step_graph(recorder: Recorder, inputs: dict[Value, int], shape: tuple[int, .
 
 class _Builder:
     def __init__(
-        self, chains: list[Chain], inputs: dict[Value, int], shape: tuple[int, ...]
+        self, chains: list[Chain], inputs: dict[Value, int], shape: tuple[int, ...], binary: bool
     ) -> None:
-        self.graph, self.chains, self.inputs = StepGraph(), chains, inputs
+        self.graph, self.chains, self.inputs, self.binary = StepGraph(), chains, inputs, binary
         self.place = {op: (chain, k) for chain in chains for k, op in enumerate(chain.calls)}
         self.names: dict[Op, str] = {}
         self._add(Node("input", "Input", {"shape": np.array(shape, np.int64)}, {}))
@@ -251,7 +253,9 @@ class _Builder:
 
     def _is_spikes(self, value: Value) -> bool:
         """Whether a value is spikes, or the input (0 or 1), as they are or in another shape."""
-        if value in self.inputs or value.op in self.place:
+        if value in self.inputs:
+            return self.binary
+        if value.op in self.place:
             return True
         if value.op.name in ("flatten", "view", "reshape", "unsqueeze", "squeeze", "float", "to"):
             return all(self._is_spikes(v) for v in values_in(value.op.args))

@@ -7,6 +7,8 @@
 Without data, the comparison runs on seeded random spikes of several rates.
 """
 
+from dataclasses import asdict
+
 import numpy as np
 import torch
 from torch import nn
@@ -19,9 +21,12 @@ from spikeloop.golden.interchange.graph.twin import TwinRun
 from spikeloop.golden.interchange.modules.agree import Agreement, agree
 from spikeloop.golden.interchange.modules.drive import prepared, record, time_of
 from spikeloop.golden.interchange.modules.graph import StepGraph, step_graph
+from spikeloop.golden.interchange.modules.grey import Grey
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["first_shape", "import_module", "import_snntorch"]
+__all__ = ["Grey", "first_shape", "import_module", "import_snntorch"]
+
+GREY_SAMPLES = 16  # random ones
 
 
 def import_module(
@@ -32,32 +37,34 @@ def import_module(
     bits: int = 8,
     name: str = "net",
     data: np.ndarray | None = None,
+    grey: Grey | None = None,
 ) -> Imported:
     """The integer network of ``net``.
 
     shape: of one input without batch and time (default: of a Linear layer that comes first).
     steps: of a sample; a net that runs its own steps on one input decides them itself.
     bits:  of a weight, 2..16.
-    data:  spikes 0/1 [sample, step, ...] to compare on (default: seeded random ones).
+    data:  spikes 0/1 [sample, step, ...] to compare on, or with ``grey`` values [sample, ...]
+           (default: seeded random ones).
+    grey:  the input is grey values, the same in every step; they reach the chip as bit planes.
     InputError names the layer, function or neuron that cannot be had and its line, or the first
     spike in which the import would differ from forward.
     """
     shape = tuple(shape or first_shape(net))
     copy = prepared(net)
     form, traced = time_of(copy, shape)
-    graph = step_graph(traced.recorder, traced.inputs, shape)
+    graph = step_graph(traced.recorder, traced.inputs, shape, binary=grey is None)
     if form == "static":
         steps = len(traced.chains[0].calls)
+    if grey is not None:
+        graph = grey.in_front_of(graph)
     importer = Importer(
         graph.nodes, graph.edges, Semantics(dt=1.0), steps, bits, name, source="forward"
     )
-    if data is None:
-        x = random_spikes(importer.graph, steps)["input"]
-    else:
-        x = _data(data, shape, steps)
-    if form == "static":
-        x = x[:, :1].expand(-1, steps, *shape)
-    floats = importer.floats({"input": x})
+    x, spikes = _inputs(importer, shape, steps, data, grey)
+    if form == "static" and grey is None:  # one input for all steps
+        x = spikes = x[:, :1].expand(-1, steps, *shape)
+    floats = importer.floats({"input": spikes})
     try:
         twin = _compared(copy, form, graph, x, floats.twin)
     except InputError as error:
@@ -69,6 +76,8 @@ def import_module(
         Assumption("time", form, "as forward runs"),
         Assumption("float twin = forward", str(twin), "random spikes" if data is None else "data"),
     ]
+    if grey is not None:
+        made.network.metadata["grey"] = asdict(grey)
     return made
 
 
@@ -86,7 +95,36 @@ def first_shape(net: nn.Module) -> tuple[int, ...]:
     raise InputError(f"input shape of {what} is missing: give it (--shape C,H,W)")
 
 
-def _data(data: np.ndarray, shape: tuple[int, ...], steps: int) -> torch.Tensor:
+def _inputs(
+    importer: Importer,
+    shape: tuple[int, ...],
+    steps: int,
+    data: np.ndarray | None,
+    grey: Grey | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What forward gets, and the spikes it stands for, float64 [sample, step, ...] both."""
+    if grey is None:
+        if data is None:
+            x = random_spikes(importer.graph, steps)["input"]
+        else:
+            x = _spikes(data, shape, steps)
+        return x, x
+    if data is None:
+        data = np.random.default_rng(0).uniform(grey.low, grey.high, (GREY_SAMPLES, *shape))
+    data = np.asarray(data)
+    if data.ndim < 2 or int(np.prod(data.shape[1:])) != int(np.prod(shape)):
+        raise InputError(
+            f"grey values to compare on must be of shape [sample, {int(np.prod(shape))}], not "
+            f"{data.shape}"
+        )
+    levels = grey.levels(data.reshape(len(data), -1))
+    values = torch.as_tensor(grey.values(levels)).reshape(-1, 1, *shape)
+    planes = torch.as_tensor(grey.planes(levels).astype(np.float64)).unsqueeze(1)
+    every = (-1, steps)
+    return values.expand(*every, *shape), planes.expand(*every, planes.shape[-1])
+
+
+def _spikes(data: np.ndarray, shape: tuple[int, ...], steps: int) -> torch.Tensor:
     """Spikes float64 [sample, step, ...]."""
     data = np.asarray(data)
     size = int(np.prod(shape))
@@ -95,7 +133,10 @@ def _data(data: np.ndarray, shape: tuple[int, ...], steps: int) -> torch.Tensor:
             f"data to compare on must be of shape [sample, {steps}, {size}], not {data.shape}"
         )
     if not np.isin(data, (0, 1)).all():
-        raise InputError("data to compare on must be spikes, 0 or 1, not other values")
+        raise InputError(
+            "data to compare on must be spikes, 0 or 1, not other values: grey values are taken as "
+            "bit planes (grey=Grey(4), --grey 4)"
+        )
     return torch.as_tensor(data.reshape(len(data), steps, *shape).astype(np.float64))
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from spikeloop.golden.interchange.modules.grey import Grey
 from spikeloop.golden.interchange.modules.read import import_module
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.common.errors import InputError
@@ -323,3 +324,47 @@ def test_a_long_drift_stays_inside_the_membrane() -> None:
     data[0, 2000:, 1] = 1
     drift = import_module(net, steps=3000, bits=16, data=data).drift
     assert drift is not None and drift.populations[0].saturated == 0
+
+
+def test_grey_values_reach_the_chip_as_planes(rng: np.random.Generator) -> None:
+    """The twin on planes equals forward on the rounded values; the lines are plane after plane."""
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3), hidden(0.5), nn.Flatten(), nn.Linear(32, 3), hidden(0.5)
+    )
+    data = rng.uniform(-1, 1, (9, 1, 6, 6))
+    grey = Grey(bits=3, low=-1.0, high=1.0)
+    made = import_module(net, (1, 6, 6), steps=7, bits=14, data=data, grey=grey)
+    network = made.network
+    assert network.inputs[0].size == 3 * 36 and network.metadata["grey"]["bits"] == 3
+    assert network.edges[0].conv is not None  # a convolution of three times the channels
+    levels = grey.levels(data.reshape(9, -1))
+    assert np.abs(grey.values(levels) - data.reshape(9, -1)).max() <= 1 / 7 + 1e-12
+    spikes = np.repeat(grey.planes(levels)[:, None], 7, axis=1)
+    trace = run(network, {"input": spikes})
+    net.eval()
+    with torch.no_grad():
+        x = torch.as_tensor(grey.values(levels)).float().reshape(9, 1, 6, 6)
+        for layer in (net[1], net[4]):
+            layer.mem = torch.zeros(0)
+        want = torch.stack([net(x) for _ in range(7)], 1).numpy()
+    assert (trace.spikes[network.output] != want).mean() < 0.02 and 0 < want.mean() < 1
+
+
+def test_a_pool_of_grey_values_is_refused() -> None:
+    net = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, 3), hidden())
+    assert import_module(whole(net), (1, 4, 4)).network.populations[0].size == 4
+    with pytest.raises(InputError, match="must pool spikes, not currents"):
+        import_module(whole(net), (1, 4, 4), grey=Grey())
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Grey(9), "bits of grey values must be in 1..8, not 9"),
+        (lambda: Grey(4, 1.0, 0.0), "must go up from one number to another, not 1..0"),
+        (lambda: Grey().levels(np.array([0.5, 1.5])), "must lie in 0..1, not 0.5..1.5"),
+    ],
+)
+def test_grey_is_checked(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make()
