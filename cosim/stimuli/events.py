@@ -1,0 +1,125 @@
+"""Events and spike times as a stimulus.
+
+    events (t, x, y, p)     a structured array, or one with four columns; one sample a file
+    HDF5 of spike times     ``spikes/times`` (seconds), ``spikes/units``, ``labels`` (SHD, SSC)
+
+Step k of a sample holds what happens in k bin .. (k + 1) bin after its first event, or after time 0
+of spike times. Several events of one line in one step are one spike; their number is told.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeloop.pysim.common.errors import InputError
+
+__all__ = ["Binned", "bin_events", "read_spike_times"]
+
+MAX_SAMPLES = 1_000_000
+AXES = ("t", "x", "y", "p")
+
+
+@dataclass(frozen=True, eq=False)
+class Binned:
+    """``spikes`` uint8 [sample, step, line]; ``labels`` int64 or None; ``merged`` events that fell
+    on a spike already there, ``late`` ones behind the last step."""
+
+    spikes: np.ndarray
+    labels: np.ndarray | None
+    merged: int
+    late: int
+
+
+def bin_events(
+    events: np.ndarray, width: float, steps: int, shape: tuple[int, ...]
+) -> tuple[np.ndarray, int, int]:
+    """One sample: spikes uint8 [step, line], the merged and the late events.
+
+    events: structured with the fields t, x, y, p, or [event, 4] in that order.
+    width:  of a step, in the unit of t.
+    shape:  (polarities, height, width) of the input; line (p, y, x).
+    """
+    t, x, y, p = _columns(events)
+    polarities, height, wide = shape if len(shape) == 3 else (1, 1, int(np.prod(shape)))
+    for name, value, most in (("x", x, wide), ("y", y, height), ("p", p, polarities)):
+        if value.size and not (0 <= value.min() and value.max() < most):
+            raise InputError(
+                f"{name} of the events must be in 0..{most - 1}, not {value.min()}..{value.max()}"
+            )
+    if t.size and not np.isfinite(t).all():
+        raise InputError("t of the events must be finite, not NaN or infinite")
+    step = np.floor((t - (t.min() if t.size else 0)) / width).astype(np.int64)
+    line = (p * height + y) * wide + x
+    return _binned(step, line, steps, polarities * height * wide)
+
+
+def read_spike_times(path: Path, width: float, steps: int, size: int, samples: int | None) -> Binned:
+    """Spikes of an HDF5 file of spike times and units, and its labels. ``width`` in seconds."""
+    try:
+        import h5py
+    except ImportError:
+        raise InputError("package h5py is missing: install h5py to read spike times") from None
+    try:
+        with h5py.File(path, "r") as file:
+            times, units = file["spikes/times"], file["spikes/units"]
+            if len(times) != len(units) or len(times) > MAX_SAMPLES:
+                raise InputError(
+                    f"samples of {str(path)!r} must be as many times as units, at most "
+                    f"{MAX_SAMPLES:,}, not {len(times)} and {len(units)}"
+                )
+            count = len(times) if samples is None else min(samples, len(times))
+            labels = np.asarray(file["labels"][:count], np.int64) if "labels" in file else None
+            rows = [_sample(times[i], units[i], width, steps, size, i) for i in range(count)]
+    except InputError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError):
+        raise InputError(
+            f"file {str(path)!r} is damaged or holds no spikes/times and spikes/units: name an "
+            "HDF5 file of spike times"
+        ) from None
+    if not rows:
+        raise InputError(f"file {str(path)!r} must hold samples, not none")
+    spikes = np.stack([row[0] for row in rows])
+    return Binned(spikes, labels, sum(r[1] for r in rows), sum(r[2] for r in rows))
+
+
+def _sample(
+    times: Any, units: Any, width: float, steps: int, size: int, number: int
+) -> tuple[np.ndarray, int, int]:
+    t, line = np.asarray(times, np.float64).ravel(), np.asarray(units).ravel()
+    if t.shape != line.shape:
+        raise InputError(
+            f"times and units of sample {number} must be equally many, not {t.size} and {line.size}"
+        )
+    if t.size and not (np.isfinite(t).all() and t.min() >= 0):
+        raise InputError(f"times of sample {number} must be finite and not negative")
+    if line.size and not (line.dtype.kind in "ui" and 0 <= line.min() and line.max() < size):
+        raise InputError(
+            f"units of sample {number} must be whole numbers in 0..{size - 1}, not "
+            f"{line.min()}..{line.max()}"
+        )
+    return _binned(np.floor(t / width).astype(np.int64), line.astype(np.int64), steps, size)
+
+
+def _binned(step: np.ndarray, line: np.ndarray, steps: int, size: int) -> tuple[np.ndarray, int, int]:
+    inside = step < steps
+    spikes = np.zeros((steps, size), np.uint8)
+    spikes[step[inside], line[inside]] = 1
+    return spikes, int(inside.sum()) - int(spikes.sum()), int((~inside).sum())
+
+
+def _columns(events: np.ndarray) -> tuple[np.ndarray, ...]:
+    if events.dtype.names:
+        missing = [name for name in AXES if name not in events.dtype.names]
+        if missing:
+            raise InputError(f"events must have the fields t, x, y, p, not {events.dtype.names}")
+        columns = [events[name] for name in AXES]
+    elif events.ndim == 2 and events.shape[1] == 4 and events.dtype.kind in "iuf":
+        columns = list(events.T)
+    else:
+        raise InputError(
+            f"events must have the fields t, x, y, p or four columns, not the shape {events.shape}"
+        )
+    return np.asarray(columns[0], np.float64), *(np.asarray(c, np.int64) for c in columns[1:])

@@ -1,0 +1,149 @@
+"""One stimulus for one network, whatever the data are."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeloop.cosim.stimuli.dense import grey_spikes, read_arrays, spikes_of
+from spikeloop.cosim.stimuli.events import bin_events, read_spike_times
+from spikeloop.golden.interchange.modules.grey import Grey
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.stimulus import Stimulus
+
+__all__ = ["Made", "from_files", "stimulus_of"]
+
+HDF5 = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """The stimulus, and what there is to say of it: a sentence each."""
+
+    stimulus: Stimulus
+    said: list[str]
+
+
+def from_files(
+    network: Network,
+    files: list[Path],
+    *,
+    width: float | None = None,
+    labels: Path | None = None,
+    samples: int | None = None,
+) -> Made:
+    """A stimulus of ``network``, which has one input, from ``files``.
+
+    One dense array or HDF5 file of spike times, or files of events, one sample each. ``width`` of a
+    step: seconds for spike times, the unit of t for events. ``labels`` a file of whole numbers.
+    InputError for data that the network does not take.
+    """
+    if len(network.inputs) != 1:
+        raise InputError(f"network must have one input, not {len(network.inputs)}")
+    node, said = network.inputs[0], list[str]()
+    given: np.ndarray | None = None
+    if files[0].suffix.lower() in HDF5:
+        read = read_spike_times(files[0], _width(width), network.steps, node.size, samples)
+        spikes, given = read.spikes, read.labels
+        said += _merged(read.merged, read.late)
+        if len(files) > 1:
+            raise InputError("files of spike times must be one, not several")
+    else:
+        arrays = [read_arrays(file) for file in files]
+        data, given = arrays[0]
+        if len(files) > 1 or _is_events(data):
+            shape = _shape(network)
+            parts = [bin_events(a, _width(width), network.steps, shape) for a, _ in arrays]
+            spikes, given = np.stack([part[0] for part in parts]), None
+            said += _merged(sum(p[1] for p in parts), sum(p[2] for p in parts))
+        else:
+            spikes = _dense(network, data)
+    if labels is not None:
+        given, other = read_arrays(labels)
+        given = other if other is not None else given
+    spikes = spikes[:samples]
+    return Made(_packed(network, spikes, None if given is None else given[:samples]), said)
+
+
+def stimulus_of(network: Network, batches: Iterable[Any], *, samples: int | None = None) -> Stimulus:
+    """A stimulus of ``network`` from a torch DataLoader, or anything that yields (data, labels).
+
+    data: tensors [sample, step, ...] of spikes, or [sample, ...] of grey values for a network that
+    was imported for them; a batch may also be data alone. labels: whole numbers [sample].
+    """
+    rows: list[np.ndarray] = []
+    marks: list[np.ndarray] = []
+    count = 0
+    for batch in batches:
+        data, mark = batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (batch, None)
+        rows.append(_dense(network, _numpy(data)))
+        if mark is not None:
+            marks.append(_numpy(mark).reshape(-1))
+        count += len(rows[-1])
+        if samples is not None and count >= samples:
+            break
+    if not rows:
+        raise InputError("data set must hold samples, not none")
+    spikes = np.concatenate(rows)[:samples]
+    return _packed(network, spikes, np.concatenate(marks)[:samples] if marks else None)
+
+
+def _dense(network: Network, data: np.ndarray) -> np.ndarray:
+    grey, size = network.metadata.get("grey"), network.inputs[0].size
+    if grey is None:
+        return spikes_of(data, network.steps, size)
+    return grey_spikes(data, Grey(**grey), network.steps, size)
+
+
+def _packed(network: Network, spikes: np.ndarray, labels: np.ndarray | None) -> Stimulus:
+    if labels is not None:
+        labels = _labels(np.asarray(labels), len(spikes))
+    stimulus = Stimulus.pack({network.inputs[0].name: spikes}, labels)
+    stimulus.check(network)
+    return stimulus
+
+
+def _labels(labels: np.ndarray, samples: int) -> np.ndarray:
+    if labels.shape != (samples,):
+        raise InputError(f"labels must be one a sample, {samples}, not of shape {labels.shape}")
+    if labels.dtype.kind not in "ui" and not (
+        labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all()
+    ):
+        raise InputError("labels must be whole numbers, not fractions or texts")
+    return labels.astype(np.int64)
+
+
+def _is_events(data: np.ndarray) -> bool:
+    return bool(data.dtype.names) or (data.ndim == 2 and data.shape[1] == 4)
+
+
+def _shape(network: Network) -> tuple[int, ...]:
+    """The shape of the input, if the import kept it."""
+    shapes = network.metadata.get("shapes", {})
+    return tuple(shapes.get(network.inputs[0].name, (network.inputs[0].size,)))
+
+
+def _width(width: float | None) -> float:
+    if width is None:
+        raise InputError("width of a step is missing: give it (--bin)")
+    if not (np.isfinite(width) and width > 0):
+        raise InputError(f"width of a step must be positive, not {width:g}")
+    return width
+
+
+def _merged(merged: int, late: int) -> list[str]:
+    said = []
+    if merged:
+        said.append(f"{merged:,} events fell on a spike of their line and step, and are one with it")
+    if late:
+        said.append(f"{late:,} events come after the last step, and are left out")
+    return said
+
+
+def _numpy(value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return np.asarray(value)
