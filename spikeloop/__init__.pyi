@@ -5,6 +5,7 @@ from .cosim.backends import open_backend
 from .cosim.compare.result import Result
 from .cosim.flow.verify import verify
 from .cosim.runs.folder import Run
+from .cosim.stimuli.make import stimulus_of
 from .golden.data.datasets import load_mnist
 from .golden.data.encoders import Encoder
 from .golden.interchange.modules.read import import_module, import_snntorch
@@ -58,5 +59,6 @@ __all__ = [
     "predict",
     "preset",
     "run",
+    "stimulus_of",
     "verify",
 ]

@@ -26,6 +26,7 @@ PANELS: dict[str, dict[str, Any]] = {
         "widths": nets.widths,
         "import": imports.app,
         "pretrained": nets.pretrained,
+        "stimulus": imports.stimulus,
     },
     "On a chip": {"fit": map.fit, "map": map.map_, "cost": map.cost, "verilog": map.verilog},
     "Compared": {

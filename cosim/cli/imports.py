@@ -13,17 +13,18 @@ from spikeloop.cosim.cli.options import (
     ImportSteps,
     Json,
     OtherChip,
+    Samples,
     argument,
     option,
     output,
 )
 
-__all__ = ["app"]
+__all__ = ["app", "stimulus"]
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Convert a network of another tool: RANC, NIR, snnTorch. "
+    help="Convert a network of another tool: RANC, NIR, torch modules. "
     "Writes all that spikeloop compare needs into one folder.",
 )
 
@@ -181,6 +182,19 @@ def torch_module(
             default="seeded random spikes",
         ),
     ] = None,
+    grey: Annotated[
+        int | None,
+        option(
+            "--grey",
+            metavar="BITS",
+            within=(1, 8),
+            help="The input is grey values, not spikes: so many bit planes of them.",
+            default="spikes",
+        ),
+    ] = None,
+    values: Annotated[
+        str, option("--range", metavar="LOW,HIGH", help="Range of the grey values.")
+    ] = "0,1",
     steps: ImportSteps = 32,
     bits: Bits = 8,
     chip: ChipName = "zou2021",
@@ -189,11 +203,55 @@ def torch_module(
 ) -> None:
     """Nets of snnTorch, SpikingJelly, Norse or sinabs: what forward does, checked spike for spike."""
     with open_console(json) as console:
-        from spikeloop.cosim.flow.imports import import_torch, sizes, write_import
+        from spikeloop.cosim.flow.imports import grey_of, import_torch, sizes, write_import
 
-        imported = import_torch(source, sizes(shape), steps=steps, bits=bits, data=data)
+        imported = import_torch(
+            source, sizes(shape), steps=steps, bits=bits, data=data, grey=grey_of(grey, values)
+        )
         summary = write_import(imported, chip, folder)
         console.result(summary, _imported(summary))
+
+
+def stimulus(
+    folder: Annotated[
+        Path, argument("FOLDER", "Folder of an import or a map, or a network file: what it is for.")
+    ],
+    files: Annotated[
+        list[Path],
+        argument(
+            "FILE...",
+            "Array of spikes or grey values (.npy, .npz), spike times (.h5), or files of events, "
+            "one a sample.",
+        ),
+    ],
+    width: Annotated[
+        float | None,
+        option(
+            "--bin",
+            metavar="WIDTH",
+            help="Width of a step of events or spike times: seconds for .h5, else the unit of t.",
+            default="needed for events",
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        option(
+            "--labels",
+            metavar="FILE",
+            help="Labels, one whole number a sample (.npy).",
+            default="those in the data file",
+        ),
+    ] = None,
+    samples: Samples = None,
+    out: Annotated[Path, output("Stimulus to write.", "FILE")] = Path("build/stimulus.npz"),
+    json: Json = False,
+) -> None:
+    """Your own data as a stimulus: dense arrays, events, spike times, grey values."""
+    with open_console(json) as console:
+        from spikeloop.cosim.flow.imports import write_stimulus
+
+        summary = write_stimulus(folder, files, out, width=width, labels=labels, samples=samples)
+        console.result(summary, summary)
 
 
 def _imported(s: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spikeloop.golden.interchange.common import Imported
 from spikeloop.pysim.bundle.open import map_network
 from spikeloop.pysim.chip.params import MAX_EXTENSION, PRESETS, preset
@@ -23,7 +25,16 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
 
-__all__ = ["chip_for", "import_torch", "module_of", "pair", "sizes", "write_import"]
+__all__ = [
+    "chip_for",
+    "grey_of",
+    "import_torch",
+    "module_of",
+    "pair",
+    "sizes",
+    "write_import",
+    "write_stimulus",
+]
 
 MOST_WORDS = 64  # of a core that populations are cut to fit
 
@@ -117,6 +128,65 @@ def module_of(source: str) -> Any:
     return made.eval()
 
 
+def grey_of(bits: int | None, values: str) -> Any:
+    """--grey 4 --range 0,1 as a Grey; None without --grey."""
+    from spikeloop.golden.interchange.modules.grey import Grey
+
+    parts = values.split(",")
+    try:
+        low, high = (float(part) for part in parts)
+    except ValueError:
+        raise InputError(f"--range must be two numbers such as 0,1, not {values!r}") from None
+    return None if bits is None else Grey(bits, low, high)
+
+
+def write_stimulus(
+    source: Path,
+    files: list[Path],
+    target: Path,
+    *,
+    width: float | None,
+    labels: Path | None,
+    samples: int | None,
+) -> dict[str, Any]:
+    """A stimulus of the network of ``source``, a folder or a network file, out of ``files``."""
+    from spikeloop.cosim.stimuli.make import from_files
+
+    path = source / "network.safetensors" if source.is_dir() else source
+    network = Network.load(path)
+    made = from_files(network, files, width=width, labels=labels, samples=samples)
+    stimulus = made.stimulus
+    packed = stimulus.spikes[network.inputs[0].name]
+    spikes = int(unpack(packed, network.inputs[0].size).sum(dtype=np.int64))
+    return {
+        "written": str(stimulus.save(target)),
+        "samples": stimulus.samples,
+        "steps": network.steps,
+        "lines": network.inputs[0].size,
+        "spikes": spikes,
+        "labels": "none" if stimulus.labels is None else len(np.unique(stimulus.labels)),
+        **{f"note {i + 1}": text for i, text in enumerate(made.said)},
+    }
+
+
+def _given(data: Path, size: int, grey: bool) -> np.ndarray:
+    """Spikes [sample, step, line] of a stimulus file, or grey values of an array file."""
+    if grey:
+        from spikeloop.cosim.stimuli.dense import read_arrays
+
+        values, _ = read_arrays(data)
+        return values
+    stimulus = Stimulus.load(data)
+    if len(stimulus.spikes) != 1:
+        raise InputError(
+            f"inputs of stimulus {str(data)!r} must be one, not {len(stimulus.spikes)}"
+        )
+    (packed,) = stimulus.spikes.values()
+    if packed.shape[-1] != -(-size // 8):
+        raise InputError(f"lines of stimulus {str(data)!r} must be {size}, as the net has")
+    return unpack(packed, size)
+
+
 @contextmanager
 def _beside(file: Path) -> Iterator[None]:
     """The folder of ``file`` first on the path of imports, as when Python runs it."""
@@ -129,31 +199,28 @@ def _beside(file: Path) -> Iterator[None]:
 
 
 def import_torch(
-    source: str, shape: tuple[int, ...] | None, *, steps: int, bits: int, data: Path | None
+    source: str,
+    shape: tuple[int, ...] | None,
+    *,
+    steps: int,
+    bits: int,
+    data: Path | None,
+    grey: Any = None,
 ) -> Imported:
     """The torch module "FILE.py:NAME" as a network, compared with its own forward.
 
     shape: of one input (default: of a Linear layer that comes first).
-    data:  stimulus file with one input, on which to compare (default: random spikes).
+    data:  stimulus file with one input, or an array of grey values, on which to compare
+           (default: random ones).
+    grey:  golden.interchange.modules.grey.Grey, or None for spikes.
     """
     from spikeloop.golden.interchange.modules.read import first_shape, import_module
 
     net = module_of(source)
     shape = shape or first_shape(net)
-    spikes = None
-    if data is not None:
-        stimulus = Stimulus.load(data)
-        if len(stimulus.spikes) != 1:
-            raise InputError(
-                f"inputs of stimulus {str(data)!r} must be one, not {len(stimulus.spikes)}"
-            )
-        (packed,) = stimulus.spikes.values()
-        size = math.prod(shape)
-        if packed.shape[-1] != -(-size // 8):
-            raise InputError(f"lines of stimulus {str(data)!r} must be {size}, as the net has")
-        spikes = unpack(packed, size)
+    given = None if data is None else _given(data, math.prod(shape), grey is not None)
     name = Path(source.rpartition(":")[0]).stem
-    return import_module(net, shape, steps=steps, bits=bits, name=name, data=spikes)
+    return import_module(net, shape, steps=steps, bits=bits, name=name, data=given, grey=grey)
 
 
 def sizes(text: str | None) -> tuple[int, ...] | None:

@@ -1,7 +1,7 @@
 """Dense arrays and grey values as a stimulus: ``.npy``, and ``.npz`` with any one array in it.
 
-    uint8, bool, int, float of 0 and 1   [sample, step, ...]: spikes
-    other numbers                        [sample, ...]: grey values, as bit planes (--grey)
+uint8, bool, int, float of 0 and 1   [sample, step, ...]: spikes
+other numbers                        [sample, ...]: grey values, as bit planes (--grey)
 """
 
 from pathlib import Path

@@ -55,7 +55,9 @@ def bin_events(
     return _binned(step, line, steps, polarities * height * wide)
 
 
-def read_spike_times(path: Path, width: float, steps: int, size: int, samples: int | None) -> Binned:
+def read_spike_times(
+    path: Path, width: float, steps: int, size: int, samples: int | None
+) -> Binned:
     """Spikes of an HDF5 file of spike times and units, and its labels. ``width`` in seconds."""
     try:
         import h5py
@@ -103,7 +105,9 @@ def _sample(
     return _binned(np.floor(t / width).astype(np.int64), line.astype(np.int64), steps, size)
 
 
-def _binned(step: np.ndarray, line: np.ndarray, steps: int, size: int) -> tuple[np.ndarray, int, int]:
+def _binned(
+    step: np.ndarray, line: np.ndarray, steps: int, size: int
+) -> tuple[np.ndarray, int, int]:
     inside = step < steps
     spikes = np.zeros((steps, size), np.uint8)
     spikes[step[inside], line[inside]] = 1

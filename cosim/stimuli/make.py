@@ -68,7 +68,9 @@ def from_files(
     return Made(_packed(network, spikes, None if given is None else given[:samples]), said)
 
 
-def stimulus_of(network: Network, batches: Iterable[Any], *, samples: int | None = None) -> Stimulus:
+def stimulus_of(
+    network: Network, batches: Iterable[Any], *, samples: int | None = None
+) -> Stimulus:
     """A stimulus of ``network`` from a torch DataLoader, or anything that yields (data, labels).
 
     data: tensors [sample, step, ...] of spikes, or [sample, ...] of grey values for a network that
@@ -78,7 +80,9 @@ def stimulus_of(network: Network, batches: Iterable[Any], *, samples: int | None
     marks: list[np.ndarray] = []
     count = 0
     for batch in batches:
-        data, mark = batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (batch, None)
+        data, mark = (
+            batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (batch, None)
+        )
         rows.append(_dense(network, _numpy(data)))
         if mark is not None:
             marks.append(_numpy(mark).reshape(-1))
@@ -137,7 +141,9 @@ def _width(width: float | None) -> float:
 def _merged(merged: int, late: int) -> list[str]:
     said = []
     if merged:
-        said.append(f"{merged:,} events fell on a spike of their line and step, and are one with it")
+        said.append(
+            f"{merged:,} events fell on a spike of their line and step, and are one with it"
+        )
     if late:
         said.append(f"{late:,} events come after the last step, and are left out")
     return said
