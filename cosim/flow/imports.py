@@ -1,5 +1,6 @@
-"""Networks from elsewhere to a folder that ``spikeloop compare`` runs: network, image, and stimulus and expected spikes if there are any.
+"""Networks from elsewhere to a folder that ``spikeloop compare`` runs.
 
+The folder holds network and image, and the stimulus and expected spikes that the import knows.
 Everything is computed before the first file is written.
 """
 
@@ -36,11 +37,15 @@ __all__ = [
     "write_stimulus",
 ]
 
-MOST_WORDS = 64  # of a core that populations are cut to fit
+MOST_WORDS = 64
+"""Words of a core that populations are cut to fit."""
 
 
 def chip_for(network: Network, axons: int) -> str:
-    """A chip, as a preset with changes: cores of ``axons`` axons that hold the populations, together where they feed each other."""
+    """A chip, as a preset with changes, whose cores have ``axons`` axons and hold the populations.
+
+    Populations that feed each other are held by one core.
+    """
     chip = PRESETS["default"]
     words, extension = 1, 1
     for group in groups(network):
@@ -60,36 +65,36 @@ def chip_for(network: Network, axons: int) -> str:
     return f"default,axons={axons},columns={64 * words},extension={min(extension, MAX_EXTENSION)}"
 
 
-def write_import(made: Imported, chip: str, folder: Path) -> dict[str, Any]:
-    """Map the network and write ``folder``: the image or program, network.safetensors and, if known, stimulus.npz and expected.npz.
+def write_import(net: Imported, chip: str, folder: Path) -> dict[str, Any]:
+    """Map the network and write it, its image and, if known, stimulus.npz and expected.npz.
 
-    Returns what was written, for JSON. InputError, with nothing written, if the chip does not hold the network.
+    Returns what was written (JSON). InputError, with nothing written, if ``chip`` (a preset with
+    changes) does not hold the network.
     """
-    network = made.network
+    network = net.network
     image = map_network(network, preset(chip))
-    stimulus = None if made.inputs is None else Stimulus.pack(made.inputs)
-    expected = (
-        None
-        if made.expected is None
-        else Expected({network.output: pack(made.expected)}, made.first)
-    )
-    if stimulus:
+    stimulus = expected = None
+    if net.inputs is not None:
+        stimulus = Stimulus.pack(net.inputs)
         stimulus.check(network)
+    if net.expected is not None:
+        expected = Expected({network.output: pack(net.expected)}, net.first)
     image.save(folder)
     files = {"image": str(folder), "network": str(network.save(folder / "network.safetensors"))}
     if stimulus:
         files["stimulus"] = str(stimulus.save(folder / "stimulus.npz"))
     if expected:
         files["expected"] = str(expected.save(folder / "expected.npz"))
+    inputs = {node.name: node.size for node in network.inputs}
+    populations = {p.name: p.size for p in network.populations}
     return {
         **files,
         "chip": chip,
         "cores": len(image.images),
         "steps": network.steps,
-        "sizes": {n.name: n.size for n in network.inputs}
-        | {p.name: p.size for p in network.populations},
-        "drift": None if made.drift is None else asdict(made.drift),
-        "assumed": [{"what": a.what, "value": a.value, "why": a.why} for a in made.assumed],
+        "sizes": inputs | populations,
+        "drift": None if net.drift is None else asdict(net.drift),
+        "assumed": [{"what": a.what, "value": a.value, "why": a.why} for a in net.assumed],
     }
 
 
@@ -104,28 +109,33 @@ def pair(text: str | None, between: str, option: str) -> tuple[int, int] | None:
 
 
 def module_of(source: str) -> Any:
-    """ "net.py:name" to the torch module of that name in the file, which is run; a function is called. InputError for all else."""
+    """ "net.py:name" to the torch module of that name in the file.
+
+    The file is run; a function of that name is called. InputError if that gives no module.
+    """
     from torch.nn import Module
 
     file, _, name = source.rpartition(":")
     if not file.endswith(".py") or not name.isidentifier():
         raise InputError(f"net must be named as FILE.py:NAME, not {source!r}")
     if not Path(file).is_file():
-        raise InputError(f"Python file of the net must be there, not missing: {file!r}")
+        raise InputError(f"Python file {file!r} of the net is missing: name another")
     try:
         with _beside(Path(file)):
-            found = runpy.run_path(file).get(name)
-        made = found() if callable(found) and not isinstance(found, Module) else found
+            net = runpy.run_path(file).get(name)
+        if callable(net) and not isinstance(net, Module):
+            net = net()
     except Exception as error:
         raise InputError(
             f"Python file {file!r} must run and make the net, not end with {type(error).__name__}: "
             + " ".join(str(error).split())[:160]
         ) from None
-    if not isinstance(made, Module):
+    if not isinstance(net, Module):
         raise InputError(
-            f"{name} in {file!r} must be a torch module or a function that makes one, not {type(made).__name__}"
+            f"{name} in {file!r} must be a torch module or a function that makes one, "
+            f"not {type(net).__name__}"
         )
-    return made.eval()
+    return net.eval()
 
 
 def grey_of(bits: int | None, values: str) -> Any:
@@ -228,8 +238,7 @@ def sizes(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     parts = text.split(",")
-    if len(parts) > 3 or not all(
-        part.strip().isdecimal() and 0 < int(part) <= 1 << 20 for part in parts
-    ):
+    numbers = [int(part) if part.strip().isdecimal() and len(part) < 10 else 0 for part in parts]
+    if len(parts) > 3 or not all(0 < number <= 1 << 20 for number in numbers):
         raise InputError(f"--shape must be one to three sizes such as 1,28,28, not {text!r}")
-    return tuple(map(int, parts))
+    return tuple(numbers)

@@ -1,10 +1,11 @@
-"""Every kept net through one backend: one row each, one table, one page (``spikeloop zoo``, docs/results.md).
+"""Every kept net through one backend: a row each, one table, one page (``spikeloop zoo``).
 
-    build/zoo/NAME-...   the run of a net, as of spikeloop compare (cosim/runs/folder.py): what is in its journal is not run again
-    build/zoo/nets       nets trained anew (``--train``), each with its checkpoint while it is trained
+    build/zoo/NAME-...   the run of a net (cosim/runs/folder.py); a broken-off one goes on
+    build/zoo/nets       nets trained anew (``--train``), each with its checkpoint
     build/zoo/zoo.html   the table, accuracy against SOPs, firing rates
 
-SOPs, cycles and spikes are counters of the backend (of pysim if it has none). Energy is the model of pysim/cost/work.py, not a measurement.
+SOPs, cycles and spikes are counters of the backend, or of pysim if it has none. Energy is the model
+of pysim/cost/work.py, not a measurement. The results are in docs/results.md.
 """
 
 import os
@@ -34,8 +35,8 @@ from spikeloop.pysim.network.graph import Network
 
 __all__ = ["BACKENDS", "CHIP", "check_backend", "chip_for", "row", "run", "train", "write_page"]
 
-CHIP = "full,extension=4"  # the LeNet's fan-in is 1,600 lines
-
+CHIP = "full,extension=4"
+"""The default chip; the LeNet's fan-in is 1,600 lines."""
 
 BACKENDS = ("verilator", "icarus", "pysim")
 
@@ -78,7 +79,7 @@ def run(
 
 
 def check_backend(name: str) -> list[str]:
-    """The backends of a row: golden, pysim and ``name``; InputError unless it is one that runs here."""
+    """The backends of a row: golden, pysim and ``name``. InputError if that cannot run here."""
     if name not in BACKENDS:
         raise InputError(f"backend of the zoo must be one of {', '.join(BACKENDS)}, not {name!r}")
     check_names([name])
@@ -86,29 +87,27 @@ def check_backend(name: str) -> list[str]:
 
 
 def chip_for(network: Network, name: str = CHIP) -> Chip:
-    """The preset (with changes) ``name``, with as many parameter pages and membrane bits as the network has, and delays as long."""
+    """The chip of preset ``name``, with room for what the network needs more.
+
+    These are parameter pages, bits of a membrane, and ticks of delay.
+    """
     chip = preset(name)
     pages = max(p.v_th.shape[0] for p in network.populations)
-    delay = max(
-        (
-            network.physical_delay(edge)
-            for edge in network.edges
-            if not network.is_input(edge.source)
-        ),
-        default=1,
-    )
+    inner = [edge for edge in network.edges if not network.is_input(edge.source)]
+    delays = [network.physical_delay(edge) for edge in inner]
     return replace(
         chip,
         pages=max(chip.pages, 1 << (pages - 1).bit_length()),
-        delay_max=max(chip.delay_max, delay),
+        delay_max=max([chip.delay_max, *delays]),
         membrane_bits=max(chip.membrane_bits, network.membrane_bits),
     )
 
 
 def train(net: Net, data: Path | None, folder: Path) -> Path:
-    """The file of ``net`` trained anew in ``folder`` by its own command, if it is not there yet; a killed training goes on.
+    """Train ``net`` anew by its own command, unless its file is in ``folder``; the file.
 
-    ``data``: the folder of its images; None: the embedded ones. InputError if the training fails.
+    A killed training goes on. ``data`` is the folder of its images; None: the embedded ones.
+    InputError if the training fails.
     """
     path, command = folder / f"{net.name}.safetensors", net.command
     if path.is_file():
@@ -122,15 +121,14 @@ def train(net: Net, data: Path | None, folder: Path) -> Path:
         str(path.resolve()),
     ]
     folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
     done = subprocess.run(
-        [sys.executable, "-m", *command],
-        stdout=sys.stderr,
-        check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)},
+        [sys.executable, "-m", *command], stdout=sys.stderr, check=False, env=environment
     )
     if done.returncode or not path.is_file():
         raise InputError(
-            f"training of {net.name!r} must end with a net, not with exit status {done.returncode}: {' '.join(command)}"
+            f"training of {net.name!r} must end with a net, not with exit status "
+            f"{done.returncode}: {' '.join(command)}"
         )
     return path
 
@@ -146,10 +144,12 @@ def row(
     tell: Callable[[str], None] = lambda text: None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Run the first ``samples`` test images through the backends ``names``, comparing everything, and say what that was; JSON.
+    """Run the first ``samples`` test images through the backends ``names`` and compare everything.
 
-    Per image: ``spikes`` of all populations, ``sops``, ``cycles``, ``energy`` (J). ``rates``: spikes per neuron and step by population.
-    ``accuracy``: float and ``all`` (integer) on all test images, integer and rtl on these (None without labels).
+    Returns a row of the table (JSON). ``spikes`` of all populations, ``sops``, ``cycles`` and
+    ``energy`` (J) are per image. ``rates`` are spikes per neuron and step, by population.
+    ``accuracy`` holds ``float`` and ``all`` (the integer net) on all test images, ``integer`` and
+    ``rtl`` on these (None without labels). A difference leaves its evidence in the run's folder.
     """
     network, stimulus = net.network, net.stimulus(data, samples)
     target = chip_for(network, chip)
@@ -209,12 +209,9 @@ def write_page(rows: list[dict[str, Any]], path: Path) -> Path:
         "percent": lambda x: "-" if x is None else f"{x:.2%}",
         "count": lambda x: f"{x:,.0f}",
     }
-    return write_atomic(
-        path,
-        environment.get_template("zoo.html")
-        .render(rows=rows, plots=[_scatter(rows), _rates(rows)])
-        .encode(),
-    )
+    template = environment.get_template("zoo.html")
+    page = template.render(rows=rows, plots=[_scatter(rows), _rates(rows)])
+    return write_atomic(path, page.encode())
 
 
 def _scatter(rows: list[dict[str, Any]]) -> str:

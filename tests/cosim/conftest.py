@@ -1,4 +1,4 @@
-"""A small network with every kind of field, its image on the tiny chip, and a stimulus: what the cosim tests run on."""
+"""A small network with every kind of field, its image on the tiny chip, and a stimulus."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,10 @@ from spikeloop.pysim.traces.stimulus import Stimulus
 
 @dataclass(frozen=True)
 class Small:
-    """12 inputs, 9 hidden neurons, 3 outputs on ``tiny``; 6 samples of 5 steps. ``folder`` holds its files."""
+    """12 inputs, 9 hidden neurons, 3 outputs on ``tiny``; 6 samples of 5 steps.
+
+    ``folder`` holds its files.
+    """
 
     folder: Path
     network: Network

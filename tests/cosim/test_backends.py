@@ -37,7 +37,7 @@ def test_the_network_must_be_the_images(small: Small) -> None:
 
 @pytest.mark.parametrize("name", ["golden", "pysim"])
 def test_models_repeat_themselves(small: Small, name: str) -> None:
-    """Each run begins from CLEAR: the same samples, alone, in another order or twice, do the same."""
+    """Each run begins from CLEAR: samples alone, in another order or twice do the same."""
     with open_backend(name, small.network, small.image) as backend:
         whole = backend.run(small.stimulus)
         order = np.array([4, 1, 1, 5])
@@ -54,7 +54,7 @@ def test_models_repeat_themselves(small: Small, name: str) -> None:
 def test_parts_without_inputs_are_legal(
     rng: np.random.Generator, tmp_path: Path, size: int, inputs: bool
 ) -> None:
-    """Neurons that fire by their bias alone, on every way to run one core; bundle and stimulus come from their files."""
+    """Neurons that fire by their bias alone, on every way to run one core, from files."""
     network = spontaneous_network(rng, size, inputs)
     bundle = load_bundle(map_network(network, PRESETS["tiny"]).save(tmp_path / "bundle"))
     stimulus = Stimulus.load(
@@ -76,7 +76,7 @@ def test_parts_without_inputs_are_legal(
 
 @pytest.mark.slow
 def test_all_doors_of_the_rtl_open_on_the_same_chip(small: Small, tmp_path: Path) -> None:
-    """Memories filled directly, loaded over the link's few verbs, and read by Icarus from the image's own files."""
+    """Memories filled directly, over the link's few verbs, and by Icarus from the image's files."""
     from spikeloop.cosim.verilator.chip import ChipModel
 
     def opener(name: str):

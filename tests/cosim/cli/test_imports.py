@@ -112,7 +112,7 @@ def test_from_a_python_file_to_equal_rtl(
     "arguments, words",
     [
         (("net.py",), "must be named as FILE.py:NAME"),
-        (("none.py:net",), "must be there, not missing"),
+        (("none.py:net",), "Python file 'none.py' of the net is missing"),
         (("net.py:number",), "must be a torch module or a function that makes one, not int"),
         (("net.py:missing",), "must be a torch module or a function that makes one, not NoneType"),
         (("net.py:broken",), "must run and make the net, not end with ValueError: no net"),

@@ -1,4 +1,4 @@
-"""The comparison: it finds a planted difference in every field and names it; it counts; it refuses to prove nothing."""
+"""A planted difference is found in every field and named; all is counted; no proof of nothing."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +22,7 @@ from tests.cosim.conftest import Small, small_network
 
 
 class Planted(Backend):
-    """A backend whose traces are edited before they are handed out. ``edit(trace, base)``: base = samples run before."""
+    """Edits the traces of another backend by ``edit(trace, base)``; base: samples run before."""
 
     name = "planted"
 
@@ -158,7 +158,7 @@ def test_stalls_are_the_environments_and_cycles_are_compared_without_them(small:
 
 
 def test_golden_saturations_stand_at_the_ticks_of_the_chip(small: Small) -> None:
-    """A population that saturates at every step, one tick late: the sum per tick is the same in golden and pysim."""
+    """A population that saturates at every step, one tick late, sums up equally per tick."""
     limit = (1 << 23) - 1
     output = replace(
         small.network.populations[1],
@@ -202,7 +202,7 @@ def test_the_first_difference_is_the_earliest(small: Small) -> None:
 def test_a_counter_that_the_reference_does_not_know_is_compared_with_the_first_that_does(
     small: Small,
 ) -> None:
-    """Golden counts no cycles: those that a chip measures are compared with those that pysim predicts."""
+    """Golden counts no cycles: those of a chip are compared with those that pysim predicts."""
 
     def edit(trace: Trace, base: int) -> None:
         trace.counters["cycles"][1, 1] += 1

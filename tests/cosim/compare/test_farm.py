@@ -1,4 +1,4 @@
-"""A comparison on a cluster: the same bytes as in one process, also if a worker is killed; what cannot be is refused."""
+"""A comparison on a cluster gives the bytes of one process, also if a worker is killed."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def work(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small net's files with many samples, and in ``here`` the summary of a run in this process."""
+    """The small net's files with many samples; in ``here`` the summary of a run in this process."""
     folder = tmp_path_factory.mktemp("farm")
     shutil.copytree(small.folder, folder, dirs_exist_ok=True)
     rng = np.random.default_rng(4)

@@ -31,7 +31,7 @@ def broken(network: Network, source: int, target: int) -> Network:
 
 
 class Sticky(Backend):
-    """A chip whose CLEAR forgets the membranes: the third sample after a reset, and all later ones, are wrong."""
+    """A chip whose CLEAR forgets the membranes: from the third sample on all are wrong."""
 
     name = "sticky"
 

@@ -1,4 +1,4 @@
-"""``spikeloop import`` and ``compare --expected``: other people's nets through every backend, by the command line."""
+"""``spikeloop import`` and ``compare --expected``: other people's nets through every backend."""
 
 import json
 from pathlib import Path
@@ -151,7 +151,7 @@ def test_ranc_own_sets(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """RANC's own vector-matrix multiply (linear reset, a loop) and MNIST sets (hard reset): all ticks through golden and pysim."""
+    """RANC's vector-matrix multiply (linear reset, a loop) and MNIST sets (hard reset), all ticks."""
     own_sets(
         "golden,pysim", name, grid, output, first, ticks, addresses, shared_data, tmp_path, capsys
     )
@@ -234,7 +234,7 @@ def own_sets(
         assert pair["neuron_ticks"] == ticks * addresses
 
 
-# -- NIR -----------------------------------------------------------------------------------------------------
+# -- NIR ---------------------------------------------------------------------------------------
 
 
 def nir_set(
@@ -336,7 +336,8 @@ def test_nir_that_is_refused(
 def test_random_set_through_both_simulators(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chip = "tiny,columns=512,axons=64"  # a small build; test_ranc_own_sets_rtl runs on the chip that import chooses
+    # a small build; test_ranc_own_sets_rtl runs on the chip that import chooses
+    chip = "tiny,columns=512,axons=64"
     assert import_set(capsys, random_set(1), tmp_path, "--chip", chip)[0] == 0
     status, result, err = run(
         capsys,

@@ -1,4 +1,4 @@
-"""The walk: every file is left, what is unchanged is kept, what an input has touched is made again; the page stands alone."""
+"""The walk leaves every file, keeps what is unchanged, and writes a page that stands alone."""
 
 import io
 import json

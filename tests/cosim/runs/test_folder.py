@@ -1,4 +1,4 @@
-"""Runs that are broken off: by kill -9, by Ctrl-C, at any byte of the journal; the final summary has the bytes of an unbroken run's."""
+"""Runs broken off by kill -9, by Ctrl-C, at any byte of the journal, end as an unbroken one."""
 
 import json
 import os
@@ -23,13 +23,16 @@ from tests.cosim.cli.test_app import spikeloop
 from tests.cosim.conftest import Small
 
 # a job in the background ignores Ctrl-C, and so do its children unless they say otherwise
-HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from spikeloop.cosim.cli import main; main()"
+HEARING = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from spikeloop.cosim.cli import main; main()"
+)
 SAMPLES = 20_000  # enough that a run is still under way when its first chunks have been seen
 
 
 @pytest.fixture(scope="module")
 def work(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small net's files with many samples; in ``whole`` an unbroken run, whose folder was renamed after it."""
+    """The small net's files with many samples; ``whole`` is an unbroken run, renamed after it."""
     folder = tmp_path_factory.mktemp("many")
     shutil.copytree(small.folder, folder, dirs_exist_ok=True)
     rng = np.random.default_rng(3)
@@ -62,7 +65,10 @@ def arguments(folder: Path, *more: object) -> list[str]:
 
 
 def broken_off(folder: Path, how: int) -> tuple[subprocess.CompletedProcess[str], int]:
-    """Run in a process of its own and send it the signal as soon as three chunks are in the journal; how many lines it then had."""
+    """Run in a process of its own, signalled as soon as three chunks are in the journal.
+
+    Returns the ended process and how many lines the journal then had.
+    """
     shutil.rmtree(folder / "run", ignore_errors=True)
     process = subprocess.Popen(
         [sys.executable, "-c", HEARING, *arguments(folder)],
@@ -126,7 +132,7 @@ def test_ctrl_c_leaves_what_was_found_and_says_how_to_go_on(
 def test_a_run_with_differences_cut_anywhere(
     small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first difference, and what is counted, do not depend on where a run was broken off; what is in the journal is not run again."""
+    """Difference and counts do not depend on where a run broke off; no sample runs again."""
     monkeypatch.setattr("spikeloop.cosim.compare.compare.CHUNK_SAMPLES", 1)
     ran: list[int] = []
 

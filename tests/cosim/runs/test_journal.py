@@ -1,4 +1,4 @@
-"""A journal: what was written whole is there again, a line that was not is gone, other work is refused."""
+"""A journal gives back whole lines, drops one that is not, and refuses other work."""
 
 from pathlib import Path
 

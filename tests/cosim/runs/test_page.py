@@ -1,4 +1,4 @@
-"""The page of a run, in a real browser: it is opened, clicked through, and what it shows is what the backends computed."""
+"""The page of a run in a real browser: clicked through, it shows what the backends computed."""
 
 import json
 import re
@@ -31,7 +31,7 @@ CHROMIUM = next(
 
 @pytest.fixture(scope="module")
 def runs(small: Small, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two runs of the small net, with their pages: one equal, one in which a chip has a wrong threshold."""
+    """Two runs of the small net with pages: one equal, one with a wrong threshold in a chip."""
 
     class Wrong(backends.Pysim):
         def __init__(self, image) -> None:
@@ -181,7 +181,7 @@ def test_a_difference_is_shown_where_it_is(page: Any, runs: dict[str, Path]) -> 
 
 
 def test_the_page_is_the_run_and_nothing_else(runs: dict[str, Path], tmp_path: Path) -> None:
-    """The same bytes from a copy of the folder alone; what the page holds of the other backends is what they computed."""
+    """A copy of the folder alone gives the same bytes; other backends show what they computed."""
     copy = Path(shutil.copytree(runs["different"], tmp_path / "copy"))
     before = (copy / "report.html").read_bytes()
     with pytest.raises(SystemExit):

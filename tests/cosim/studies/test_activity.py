@@ -1,4 +1,7 @@
-"""cosim.studies.activity: the sweep has the densities it says; more activity never takes fewer cycles, nor more than dense mode."""
+"""cosim.studies.activity: densities are as said; more activity never takes fewer cycles.
+
+Nor does it ever take more than dense mode.
+"""
 
 from pathlib import Path
 

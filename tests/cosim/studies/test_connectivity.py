@@ -1,4 +1,4 @@
-"""cosim.studies.connectivity: the table and the picture hold the figures of the nets, densest first; other nets are refused."""
+"""cosim.studies.connectivity: table and picture hold the nets' figures, densest first."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``spikeloop zoo``: every kept net loads and runs, a killed zoo goes on, a difference fails it, nets train anew by their own command."""
+"""``spikeloop zoo``: every kept net runs, a killed zoo goes on, a difference fails it."""
 
 import gzip
 import json
@@ -166,7 +166,7 @@ def test_bad_input(
 
 
 def test_a_net_is_trained_anew(tmp_path: Path) -> None:
-    """By the command of its metadata, on the images there are; what is there is not trained again."""
+    """By the command of its metadata; a net that is there is not trained again."""
     net = replace(
         load("pim-mnist"),
         name="small",

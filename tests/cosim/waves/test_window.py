@@ -1,4 +1,4 @@
-"""Waves of a window: the right core and ticks, values that are those of the model, and save files that name what is there."""
+"""Waves of a window: right core and ticks, the model's values, save files that name them."""
 
 import json
 import re
@@ -25,7 +25,7 @@ from tests.cosim.conftest import Small
 
 
 def counted(path: Path) -> tuple[set[int], dict[int, int]]:
-    """Read anew, from the text alone: ticks of the window, and how many spikes were scanned in each."""
+    """Read anew, from the text alone: ticks of the window, and spikes scanned in each."""
     text = path.read_text()
     ids = {
         name: re.search(rf"\$var wire \d+ (\S+) {name} ", text).group(1)
@@ -154,7 +154,7 @@ def test_a_part_that_takes_turns(small: Small, tmp_path: Path) -> None:
 
 
 def test_the_diagram_in_the_docs_is_of_this_rtl(tmp_path: Path) -> None:
-    """As many cycles as the model predicts, the axons that spiked, and the file in docs/images is this one."""
+    """The predicted cycles, the axons that spiked, and the very file in docs/images."""
     image = map_network(timing.network(), preset("tiny"))
     made = image.save(tmp_path / "image")
     found = record(made, timing.stimulus(), tmp_path, core=0, tick=timing.TICK)

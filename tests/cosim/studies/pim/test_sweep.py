@@ -1,4 +1,4 @@
-"""The PIM sweep: what is drawn for a device, what is compared with the RTL, and a journal that survives any end."""
+"""The PIM sweep: what a device draws, what the RTL is compared with, a journal that survives."""
 
 import json
 import math
