@@ -1,4 +1,7 @@
-"""A Verilated chip for tests of your own: ``pytest_plugins = ["spikeloop.cosim.pytest_plugin"]`` in your conftest.py (docs/api.md)."""
+"""A Verilated chip for tests of your own (docs/api.md).
+
+In your conftest.py: ``pytest_plugins = ["spikeloop.cosim.pytest_plugin"]``.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -15,9 +18,10 @@ __all__ = ["verilated"]
 
 @pytest.fixture(scope="session")
 def verilated() -> Iterator[Callable[..., Backend]]:
-    """``verilated(network, chip="tiny")``: the network on the Verilated RTL of a chip preset, with ``run(stimulus)`` and ``waves``.
+    """``verilated(network, chip="tiny")``: the network on the Verilated RTL of a chip preset.
 
-    The RTL is built once per chip and kept on disk; models stay open until the session ends.
+    The backend has ``run(stimulus)`` and ``waves``. The RTL is built once per chip and kept on
+    disk; models stay open until the session ends.
     """
     opened: dict[tuple[str, str], Backend] = {}
 

@@ -234,7 +234,7 @@ def pack_arrays(arrays: npz.Arrays) -> str:
 
 
 def unpack_arrays(text: str, members: npz.Members) -> npz.Arrays:
-    """Inverse of :func:`pack_arrays` for an archive of ``members``; InputError for anything else."""
+    """Inverse of :func:`pack_arrays` for arrays ``members``. InputError for anything else."""
     try:
         data = base64.b64decode(text, validate=True)
     except (TypeError, ValueError):
