@@ -13,8 +13,11 @@ __all__ = ["load_bundle", "map_network"]
 
 
 def map_network(network: Network, chip: Chip) -> Image | Program | MeshImage:
-    """On a mesh if the chip is one; else the image of a network that one core holds, or the program of its parts, which take turns.
-    InputError names what does not fit."""
+    """Pack ``network`` for ``chip``.
+
+    The result is a mesh if the chip is one. Otherwise it is the image of a network that one core
+    holds, or the program of its parts, which take turns. InputError names what does not fit.
+    """
     return map_mesh(network, chip) if chip.derived.cores > 1 else compile_program(network, chip)
 
 

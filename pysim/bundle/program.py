@@ -1,7 +1,8 @@
-"""A network on many cores that take turns: its parts, each with its image, and the run of one after the other (docs/mapping.md).
+"""A network on many cores that take turns: the run of one part after the other (docs/mapping.md).
 
-Order: part outer, samples inner; a part runs all steps of all samples before the next one begins. Each part listens only to those before
-it, so the spikes are those of all parts running at once, and a part's tick k is tick start + k of the whole. On disk: pysim/bundle/shares.py.
+Parts are the outer loop, samples the inner one: a part runs all steps of all samples before the
+next part begins. A part listens only to those before it. So the spikes are those of all parts
+running at once, and tick k of a part is tick start + k of the whole.
 """
 
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["Program", "compile_program"]
+
+ONCE = ("n_sat", "n_clip")
+"""Counters of a PIM layer that are the same in every part that runs it, and count once."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,66 +63,64 @@ class Program(Shared):
             for name, lines in part.lines.items():
                 if name in holders and (last := int(holders[name][lines].max())) >= i:
                     raise InputError(
-                        f"part {i} of {what} must listen to parts before it, not to part {last}: map the network again"
+                        f"part {i} of {what} must listen to parts before it, not to part {last}: "
+                        "map the network again"
                     )
 
     def run(self, stimulus: Stimulus, one: RunOne, *, membranes: bool = True) -> Trace:
         """Run all parts in turn; ``one(i, stimulus of part i)`` runs part i on whatever it runs on.
 
-        Counters are the sums over the parts, at the ticks of the whole. A PIM layer runs, whole, for each part that takes currents of it.
+        Counters are the sums over the parts, at the ticks of the whole. A PIM layer runs, whole,
+        for each part that takes currents of it.
         """
         stimulus.check(self)
         samples, steps = stimulus.samples, self.steps
+        sizes = {name: size for name, size, _ in self.populations}
         spikes = stimulus.dense(self)
-        potentials = {}
-        for name, size, _ in self.populations:
-            spikes[name] = np.zeros((samples, steps, size), np.uint8)
-            if membranes:
-                potentials[name] = np.zeros((samples, steps, size), np.int32)
-        start = {name: first for name, _, first in self.populations}
-        counters: dict[str, np.ndarray] = {}
+        spikes |= {name: np.zeros((samples, steps, size), np.uint8) for name, size in sizes.items()}
+        potentials: dict[str, np.ndarray] = {}
+        if membranes:
+            potentials = {
+                name: np.zeros((samples, steps, size), np.int32) for name, size in sizes.items()
+            }
         currents = {}
         if head := self.pim_head:
-            currents[head.target] = np.zeros(
-                (samples, head.frames(steps), dict(s[:2] for s in self.populations)[head.target]),
-                np.int32,
-            )
+            shape = (samples, head.frames(steps), sizes[head.target])
+            currents[head.target] = np.zeros(shape, np.int32)
+        counters: dict[str, np.ndarray] = {}
         for i, part in enumerate(self.parts):
-            trace = one(
-                i,
-                Stimulus(
-                    {
-                        name: pack_bits(spikes[name][:, :, lines])
-                        for name, lines in part.lines.items()
-                    },
-                    pixels=stimulus.pixels if part.image.pim_head else {},
-                    count=samples,
-                ),
-            )
+            lines = {name: pack_bits(spikes[name][:, :, at]) for name, at in part.lines.items()}
+            pixels = stimulus.pixels if part.image.pim_head else {}
+            trace = one(i, Stimulus(lines, pixels=pixels, count=samples))
             for name, neurons in part.neurons.items():
                 spikes[name][:, :, neurons] = unpack(trace.spikes[name], neurons.size)
                 if membranes:
                     potentials[name][:, :, neurons] = trace.membranes[name]
                 if name in trace.currents:
                     currents[name][:, :, neurons] = trace.currents[name]
-            first = min(start[name] for name in part.neurons)
-            for name, values in trace.counters.items():
-                whole = counters.setdefault(name, np.zeros((samples, self.ticks), np.int64))
-                if name in ("n_sat", "n_clip"):  # of the layer, the same in every part that runs it
-                    whole[:, first : first + values.shape[1]] = np.maximum(
-                        whole[:, first : first + values.shape[1]], values
-                    )
-                else:
-                    whole[:, first : first + values.shape[1]] += values
+            self._count(counters, trace.counters, self._first_tick(i))
         return Trace(
-            {name: pack_bits(spikes[name]) for name in start},
+            {name: pack_bits(spikes[name]) for name in sizes},
             potentials,
             {name: counters[name] for name in COUNTERS | PIM_COUNTERS if name in counters},
             currents,
         )
 
+    def _count(self, whole: dict[str, np.ndarray], part: dict[str, np.ndarray], first: int) -> None:
+        """Add a part's counters ``[sample, tick]``; the part begins at tick ``first`` of the whole."""
+        for name, values in part.items():
+            samples, ticks = values.shape
+            total = whole.setdefault(name, np.zeros((samples, self.ticks), np.int64))
+            at = total[:, first : first + ticks]
+            at[:] = np.maximum(at, values) if name in ONCE else at + values
+
+    def _first_tick(self, i: int) -> int:
+        """The tick of the whole that is tick 0 of part ``i``."""
+        starts = {name: start for name, _, start in self.populations}
+        return min(starts[name] for name in self.parts[i].neurons)
+
     def turn(self, core: int, stimulus: Stimulus, one: RunOne) -> tuple[Image, Stimulus, int]:
-        """The image of part ``core``, what it hears in a run of the whole, and the tick of the whole that is its first."""
+        """The image of part ``core``, what it hears in a run, and the tick at which it begins."""
         heard: dict[int, Stimulus] = {}
 
         def listen(i: int, part: Stimulus) -> Trace:
@@ -126,13 +128,14 @@ class Program(Shared):
             return one(i, part)
 
         self.run(stimulus, listen)
-        starts = {name: start for name, _, start in self.populations}
-        part = self.parts[core]
-        return part.image, heard[core], min(starts[name] for name in part.neurons)
+        return self.parts[core].image, heard[core], self._first_tick(core)
 
 
 def compile_program(network: Network, chip: Chip) -> Program | Image:
-    """The image of a network that one core holds, else the program of its parts; InputError names what does not fit."""
+    """The image of a network that one core holds, else the program of its parts.
+
+    InputError names what does not fit.
+    """
     chip = with_macro(network, chip)
     placement = fits(network, chip)
     if not isinstance(placement, Reason):

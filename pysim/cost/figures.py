@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spikeloop.pysim.bundle.mesh import split, spread
+from spikeloop.pysim.bundle.split import split, spread
 from spikeloop.pysim.chip.params import Chip, clock_of
 from spikeloop.pysim.cost.cycles import at_most
 from spikeloop.pysim.image.image import Bundle

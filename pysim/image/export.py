@@ -64,7 +64,7 @@ class Form(NamedTuple):
     decode: Callable[[bytes, int, int], np.ndarray]
 
 
-# -- binary --------------------------------------------------------------------------------------------------
+# -- binary ------------------------------------------------------------------------------------
 
 
 def _to_bin(rows: np.ndarray, width: int) -> bytes:
@@ -117,7 +117,7 @@ def _from_hex(data: bytes, rows: int, width: int) -> np.ndarray:
     return _from_bin(bytes(image), rows, width)
 
 
-# -- text ----------------------------------------------------------------------------------------------------
+# -- text --------------------------------------------------------------------------------------
 
 
 def _to_coe(rows: np.ndarray, width: int) -> bytes:

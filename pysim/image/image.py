@@ -108,7 +108,7 @@ class Bundle(ABC):
         """
         return self, stimulus, 0
 
-    # -- short forms -------------------------------------------------------------------------------------
+    # -- short forms ---------------------------------------------------------------------------
 
     def facts(self) -> dict[str, str]:
         """What a reader wants to know at first sight: a few words for each heading."""
@@ -173,7 +173,7 @@ class Image(Bundle):
         """Name of the population that is read out."""
         return self.network.output
 
-    # -- verbs of a bundle -------------------------------------------------------------------------------
+    # -- verbs of a bundle ---------------------------------------------------------------------
 
     @property
     def images(self) -> "Mapping[int, Image]":
@@ -198,7 +198,7 @@ class Image(Bundle):
         """Run the one image there is."""
         return one(0, stimulus)
 
-    # -- memories ----------------------------------------------------------------------------------------
+    # -- memories ------------------------------------------------------------------------------
 
     def rows(self, name: str) -> np.ndarray:
         """uint8 ``[rows, ceil(width / 8)]`` of a loaded memory; bit 0 of a row is bit 0 of its byte 0."""
@@ -215,7 +215,7 @@ class Image(Bundle):
         """uint8 0/1 ``[rows, width]`` of a loaded memory."""
         return unpack(self.memories[name], MemoryMap(self.chip).memories[name].width)
 
-    # -- folder ------------------------------------------------------------------------------------------
+    # -- folder --------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> Path:
         return write_image(folder, self.chip, self.placement, self.network, self.memories)

@@ -81,7 +81,7 @@ def _pack_routes(placement: Placement) -> np.ndarray:
     return pack_plain(record, values)
 
 
-# -- parameters of neurons -----------------------------------------------------------------------------------
+# -- parameters of neurons ---------------------------------------------------------------------
 
 Values = dict[str, Any]
 """Fields of a lane record by name, each a number or an array ``[neuron]``."""

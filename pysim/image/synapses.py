@@ -58,7 +58,7 @@ def join(digits: list[np.ndarray], form: Format) -> np.ndarray:
     return np.asarray(total)
 
 
-# -- synapses ------------------------------------------------------------------------------------------------
+# -- synapses ----------------------------------------------------------------------------------
 
 
 def pack_synapses(network: Network, placement: Placement) -> np.ndarray:
@@ -108,7 +108,7 @@ def unpack_synapses(
     return weights
 
 
-# -- fanout --------------------------------------------------------------------------------------------------
+# -- fanout ------------------------------------------------------------------------------------
 
 
 def pack_fanout(network: Network, placement: Placement) -> np.ndarray:
@@ -126,7 +126,7 @@ def unpack_fanout(bits: np.ndarray) -> np.ndarray:
     return integers(bits)
 
 
-# -- axons ---------------------------------------------------------------------------------------------------
+# -- axons -------------------------------------------------------------------------------------
 
 
 def _first_axons(network: Network, placement: Placement) -> list[tuple[int, Edge]]:

@@ -99,7 +99,7 @@ class Core:
         events = np.argwhere(unpack(trace.spikes[place.name], place.size))
         return events + np.array([0, place.start, 0])
 
-    # -- what goes in ------------------------------------------------------------------------------------
+    # -- what goes in --------------------------------------------------------------------------
 
     def events(self, stimulus: Stimulus, ticks: int | None = None) -> np.ndarray:
         """What the host puts into the ring: uint8 0/1 ``[sample, tick, axon]``, by the tick of arrival.
@@ -151,7 +151,7 @@ class Core:
     def _places(self) -> tuple[np.ndarray, np.ndarray]:
         return unpack_places(self.chip, self.image.rows(f"{PIM}places"))
 
-    # -- what comes out ----------------------------------------------------------------------------------
+    # -- what comes out ------------------------------------------------------------------------
 
     def trace(self, raw: Raw, drive: Drive | None = None, *, dense: bool = False) -> Trace:
         """What an engine left, as a trace: by population instead of neuron, counters instead of figures."""
@@ -191,15 +191,16 @@ class Core:
             "saturations": raw.saturations,
             "ticks": np.ones((samples, ticks), np.int64),
         }
+        step = np.arange(ticks)[:, None] - self._starts
+        live = (step >= 0) & (step < self.image.steps)
+        words, joins = live.sum(axis=1).tolist(), (live @ self._joins).tolist()
         for tick in range(ticks):
-            step = tick - self._starts
-            live = (step >= 0) & (step < self.image.steps)
             counters["cycles"][:, tick] = cycles(
                 scan[:, tick],
                 events[:, tick],
                 raw.emit[:, tick],
-                live=int(live.sum()),
-                joins=int(self._joins[live].sum()),
+                live=words[tick],
+                joins=joins[tick],
                 words=chip.derived.words,
             )
         return counters

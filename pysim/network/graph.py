@@ -60,7 +60,7 @@ class Network:
     def __post_init__(self) -> None:
         self.validate()
 
-    # -- looking up ------------------------------------------------------------------------------
+    # -- looking up ----------------------------------------------------------------------------
 
     @property
     def pim_head(self) -> PimHead | None:
@@ -125,7 +125,7 @@ class Network:
             done += ready
         return [self.population(name) for name in done]
 
-    # -- checking --------------------------------------------------------------------------------
+    # -- checking ------------------------------------------------------------------------------
 
     def validate(self) -> None:
         """Raise InputError unless every value lies in the range the contract gives it."""
@@ -198,7 +198,7 @@ class Network:
                 MAX_DELAY,
             )
 
-    # -- file and text ---------------------------------------------------------------------------
+    # -- file and text -------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
         """The file's content; the same network always gives the same bytes."""

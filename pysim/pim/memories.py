@@ -58,7 +58,7 @@ def memories(p: PimParams) -> list[PimMemory]:
     return table
 
 
-# -- seeds ---------------------------------------------------------------------------------------------------
+# -- seeds -------------------------------------------------------------------------------------
 
 
 def adc_seeds(params: PimParams, seed: int) -> np.ndarray:

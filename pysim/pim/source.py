@@ -149,7 +149,7 @@ class PimSource:
         ):
             raise InputError(f"{what} must be different numbers in 0..{most - 1}, not others")
 
-    # -- file --------------------------------------------------------------------------------------------
+    # -- file ----------------------------------------------------------------------------------
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The arrays, by their names in the file; the rest is the head's."""

@@ -135,7 +135,7 @@ def saved(tmp_path: Path, seed: int) -> Path:
             lambda f: (f / "cores.safetensors").write_bytes(
                 (f / "cores.safetensors").read_bytes()[:-8]
             ),
-            "must be a safetensors file",
+            "cores.safetensors of mesh .* is damaged: map the network again",
         ),
         (
             lambda f: (f / "cores.safetensors").unlink(),
