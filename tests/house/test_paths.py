@@ -22,6 +22,7 @@ PATH = re.compile(
     rf"(?<![\w./~-])(?:spikeloop/)?((?:{PACKAGES}|docs|examples|spikeloop)/[\w/.*-]*[\w*]/?)"
 )
 DOTTED = re.compile(rf"(?<![\w./@-])(?:spikeloop\.)?((?:{PACKAGES})(?:\.[A-Za-z_]\w*)+)(?![\w/])")
+NAME_OF_FILE = re.compile(r"`(\w+)`\s+(?:of|in)\s+`([\w/]+\.py)`")
 ANY_NAME = re.compile(r"(?<![A-Za-z0-9])[A-Z]+(?![A-Za-z0-9])")
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,7 +38,15 @@ def absent(text: str) -> list[str]:
     """The paths and modules a text names that do not exist."""
     paths = [name for name in PATH.findall(text) if not path_exists(name)]
     modules = [name for name in DOTTED.findall(text) if not module_exists(name)]
-    return sorted({*paths, *modules})
+    names = [
+        f"{name} of {path}" for name, path in NAME_OF_FILE.findall(text) if not has(path, name)
+    ]
+    return sorted({*paths, *modules, *names})
+
+
+def has(path: str, name: str) -> bool:
+    """The file defines the name. A file that does not exist is reported by itself."""
+    return not (ROOT / path).is_file() or name in defined(ROOT / path)
 
 
 def path_exists(name: str) -> bool:
@@ -120,6 +129,8 @@ def test_what_the_tools_name_exists(file: str) -> None:
         ("`golden/rules/RULE/train.py`, golden.rules.RULE.train", []),
         ("`golden/RULE/trail.py`", ["golden/RULE/trail.py"]),
         ("https://example.org/docs/none.md", []),
+        ("subclass `Backend` of `cosim/backend.py`", []),
+        ("fill `Backside` in `cosim/backend.py`", ["Backside of cosim/backend.py"]),
     ],
 )
 def test_an_absent_name_is_seen(text: str, names: list[str]) -> None:
