@@ -183,6 +183,14 @@ def test_type_checkers_see_the_classes(installed: Installed, tmp_path: Path) -> 
     assert "spikeloop.cosim.compare.result.Result" in printed
 
 
+def test_the_command_shows_help_and_version(installed: Installed, tmp_path: Path) -> None:
+    text = run(installed.bin / "spikeloop", "--help", cwd=tmp_path)
+    verbs = ("train", "quantize", "map", "verilog", "sim", "compare", "export", "bench")
+    assert all(verb in text for verb in verbs)
+    version = run(installed.bin / "python", "-m", "spikeloop", "--version", cwd=tmp_path)
+    assert version.split() == ["spikeloop", spikeloop.__version__]
+
+
 def test_small_sim_from_an_empty_folder(installed: Installed, images: Path, tmp_path: Path) -> None:
     """The RTL is built from the installed sources: the cache began empty, its keys hold them."""
     net = ["--config", "16-6-2", "--bits", "4", "--chip", "tiny", "--epochs", "6"]
