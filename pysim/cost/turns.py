@@ -10,10 +10,11 @@ the core on which it can begin first, and
     run    begins when the load has ended, the core is free and, for this batch, all parts that it
            listens to have run
 
-The spikes between parts lie in the host's memory; bringing events into the ring is not counted. On
-one core this is what the RTL does (cosim.verilator.backend.PingPong). There nothing is loaded during
-a CLEAR and while the host switches to the other bank. With the cycles that a tick takes at the pins
-(:func:`at_pins`) and with the :func:`pauses`, the clock of the RTL counts exactly
+The spikes between parts lie in the host's memory; bringing events into the ring is not counted.
+
+On one core this is what the RTL does (cosim.verilator.backend.PingPong). There nothing is loaded
+during a CLEAR and while the host switches to the other bank. With the cycles that a tick takes at
+the pins (:func:`at_pins`) and with the :func:`pauses`, the clock of the RTL counts exactly
 schedule(...).total + pauses(...).
 """
 
@@ -277,20 +278,17 @@ def jobs(bundle: Program | Image, cycles: np.ndarray) -> list[Job]:
     """
     if bundle.kind == "image":
         return [Job(name=bundle.name, load=load_words(bundle), run=cycles[0])]
-    holder, found = bundle.holders(), []
+    holders = bundle.holders()
+    parts = []
     for i, part in enumerate(bundle.parts):
-        sources = [
-            np.unique(holder[name][lines]) for name, lines in part.lines.items() if name in holder
-        ]
-        found.append(
-            Job(
-                name=f"{'+'.join(part.neurons)} part {i}",
-                load=load_words(part.image),
-                run=cycles[i],
-                sources=frozenset(np.concatenate([np.zeros(0, np.int64), *sources]).tolist()),
-            )
-        )
-    return found
+        sources: set[int] = set()
+        for name, lines in part.lines.items():
+            if name in holders:
+                sources |= set(holders[name][lines].tolist())
+        name = f"{'+'.join(part.neurons)} part {i}"
+        load = load_words(part.image)
+        parts.append(Job(name=name, load=load, run=cycles[i], sources=frozenset(sources)))
+    return parts
 
 
 def at_pins(bundle: Program | Image, cycles: np.ndarray) -> np.ndarray:
@@ -298,7 +296,8 @@ def at_pins(bundle: Program | Image, cycles: np.ndarray) -> np.ndarray:
 
     They run from asking for each tick until the pins say that it is over.
     """
-    return cycles + np.array([TICK * image.ticks for image in _images(bundle)])[:, None]
+    ticks = np.array([image.ticks for image in bundle.images.values()])
+    return cycles + TICK * ticks[:, None]
 
 
 def pauses(bundle: Program | Image, plan: Schedule) -> int:
@@ -307,14 +306,11 @@ def pauses(bundle: Program | Image, plan: Schedule) -> int:
     In each turn every register of ``Image.settings`` and ``bank`` are written. Before each sample
     CLEAR walks the ring and the words.
     """
-    images, found = _images(bundle), 0
+    images, total = bundle.images, 0
     for turn in plan.turns:
-        image, d = images[turn.part], images[turn.part].chip.derived
+        image = images[turn.part]
+        d = image.chip.derived
         samples = min(plan.batch, plan.samples - turn.batch * plan.batch)
         chunks = -(-image.chip.axons * image.placement.extension // SCAN_BITS)
-        found += len(image.settings) + 1 + samples * (CLEAR + d.slots * chunks + 2 * d.words)
-    return found
-
-
-def _images(bundle: Program | Image) -> list[Image]:
-    return list(bundle.images.values())
+        total += len(image.settings) + 1 + samples * (CLEAR + d.slots * chunks + 2 * d.words)
+    return total
