@@ -1,5 +1,6 @@
 """pysim/mapping/place.py: what goes where, what shares a word, and why a network does not fit."""
 
+import ast
 import re
 from typing import Any
 
@@ -23,6 +24,7 @@ from spikeloop.pysim.network.elements import (
     WeightFormat,
 )
 from spikeloop.pysim.network.graph import Network
+from tests.conftest import ROOT
 from tests.make.networks import random_network
 from tests.make.small import CHIP, network
 
@@ -294,6 +296,20 @@ def test_only_what_more_cores_mend_is_a_reason(name: str) -> None:
         for refuses in (fits, compile_program, map_on_mesh):
             with pytest.raises(InputError, match=message):
                 refuses(make(), chip)
+
+
+def test_no_refusal_is_swallowed() -> None:
+    """In pysim ``except InputError`` stands only where it is raised again as it is."""
+    caught = [
+        (path, handler)
+        for path in (ROOT / "pysim").rglob("*.py")
+        for handler in ast.walk(ast.parse(path.read_text()))
+        if isinstance(handler, ast.ExceptHandler)
+        and handler.type
+        and "InputError" in ast.unparse(handler.type)
+    ]
+    for path, handler in caught:
+        assert [ast.unparse(line) for line in handler.body] == ["raise"], (path, handler.lineno)
 
 
 def map_on_mesh(network: Network, chip: Chip) -> MeshImage:
