@@ -20,14 +20,14 @@ BROKEN = [
     ),
     Fault(
         "done-twice",
-        "link/hostlink.py",
-        'm.d.comb += writer.again.eq(1)\n                    m.next = "REST"',
+        "link/sequencer.py",
+        "m.d.comb += self.again.eq(1)",
         'm.next = "REPLY"',
         "a frame that comes twice is done twice",
     ),
     Fault(
         "no-session",
-        "link/hostlink.py",
+        "link/sequencer.py",
         "with m.Elif(session & (number == (last + 1)[:8])):",
         "with m.Elif(1):",
         "any sequence is taken",
