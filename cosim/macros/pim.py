@@ -88,7 +88,7 @@ FLAGS = (*VERILATOR_FLAGS, "-fno-dfg")
 
 
 def _model_header(p: PimParams) -> str:
-    from spikeloop.hdl.pim.macro import load_layout
+    from spikeloop.hdl.pim.memories import load_layout
 
     layout = load_layout(p)
     return "".join(

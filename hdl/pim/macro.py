@@ -22,33 +22,21 @@ from amaranth.hdl import (
     Signal,
     signed,
 )
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeloop.hdl.lib.ram import RAM
-from spikeloop.hdl.names import ADC_MODULE, CLOCK_GATE_MODULE, UNIT_MODULE
+from spikeloop.hdl.names import ADC_MODULE, CLOCK_GATE_MODULE
 from spikeloop.hdl.pim.adc import table_fields
+from spikeloop.hdl.pim.memories import add_memories, load_layout
+from spikeloop.hdl.pim.unit import place_units
 from spikeloop.pysim.pim.layer import COUNTERS, PimParams
-from spikeloop.pysim.pim.memories import SEED_BITS, memories
+from spikeloop.pysim.pim.memories import SEED_BITS
 
 __all__ = ["SETTINGS", "PimMacro"]
 
 SETTINGS = ("kernel_rows", "channels", "shift", "limit", "sigma", "stream")
 STAGES = ("port", "seed", "cells", "blp", "tables", "sense", "code", "sum", "send")
-
-
-def load_layout(p: PimParams) -> data.StructLayout:
-    """A chunk of 32 bits for word ``row`` of memory number ``memory`` (of pysim.pim.memories.memories)."""
-    table = memories(p)
-    return data.StructLayout(
-        {
-            "en": 1,
-            "memory": (len(table) - 1).bit_length(),
-            "row": max(1, *((n.rows - 1).bit_length() for n in table)),
-            "index": max(1, *((n.chunks - 1).bit_length() for n in table)),
-            "data": 32,
-        }
-    )
 
 
 class PimMacro(wiring.Component):
@@ -211,31 +199,14 @@ class PimMacro(wiring.Component):
                 ]
 
     def _memories(self, m: Module) -> dict[str, RAM]:
-        p, enable = self.p, self._enable
+        """The memories, and which row of each is read."""
+        p = self.p
         load = Signal(load_layout(p))
         m.d.sync += load.en.eq(self.load.en)
         with m.If(self.load.en):
             m.d.sync += load.eq(self.load)
-        m.d.comb += enable["port"].eq(load.en)
-        rams = {}
-        read_domain = {"tables": "tables", "seeds": "seed"}
-        for number, memory in enumerate(memories(p)):
-            ram = rams[memory.name] = RAM(
-                f"pim_{memory.name}",
-                width=memory.width,
-                rows=memory.rows,
-                write_domain="port",
-                read_domain=read_domain.get(memory.name, "cells"),
-            )
-            m.submodules[f"pim_{memory.name}_memory"] = ram
-            m.d.comb += [
-                ram.c_en.eq(load.en & (load.memory == number)),
-                ram.c_row.eq(load.row),
-                ram.c_index.eq(load.index),
-                ram.c_data.eq(load.data),
-                ram.r_en.eq(1),
-                ram.r_row.eq(self.address),
-            ]
+        m.d.comb += self._enable["port"].eq(load.en)
+        rams = add_memories(m, p, load, self.address)
         m.d.comb += [
             rams["bias"].r_row.eq(self.pass_),
             rams["seeds"].r_row.eq(0),
@@ -249,7 +220,7 @@ class PimMacro(wiring.Component):
         return rams
 
     def _bit_lines(self, m: Module, rams: dict[str, RAM]) -> list[tuple[Signal, Signal]]:
-        """Of every unit, bank after bank: v, clipped."""
+        """The values v of all units and where they were clipped, unit after unit."""
         p = self.p
         pixels = Signal(p.active_rows * p.pixel_bits, reset_less=True)
         limit = Signal(p.value_bits - 1, reset_less=True)
@@ -267,31 +238,7 @@ class PimMacro(wiring.Component):
             limit.eq(self.limit),
         ]
         x = Cat(f[: p.pulse_bits] for f in field)
-        units, bits = [], p.active_rows * p.unit_bits
-        for number in range(p.banks * p.units):
-            bank, unit = divmod(number, p.units)
-            v, clipped = (
-                Signal(signed(p.value_bits), name=f"v_{number}"),
-                Signal(name=f"clipped_{number}"),
-            )
-            words = [
-                rams[f"{kind}{bank}"].r_data[unit * bits : (unit + 1) * bits]
-                for kind in ("weights", "stuck0_", "stuck1_")
-            ]
-            m.submodules[f"unit_{number}"] = Instance(
-                UNIT_MODULE,
-                i_blp_clk=ClockSignal("blp"),
-                i_x=x,
-                i_cells=words[0],
-                i_stuck0=words[1],
-                i_stuck1=words[2],
-                i_limit=limit,
-                **({"i_keep": rams["keep"].r_data} if p.ir_drop else {}),
-                o_v=v,
-                o_clipped=clipped,
-            )
-            units.append((v, clipped))
-        return units
+        return place_units(m, p, rams, x, limit)
 
     def _converters(
         self, m: Module, rams: dict[str, RAM], units: list[tuple[Signal, Signal]]

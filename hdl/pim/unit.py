@@ -6,14 +6,16 @@ In a real macro this is charge on a wire; here it is an adder tree over all rais
 Two edges of domain "blp": segment sums, then their attenuated and clipped total (between them the first stage holds).
 """
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeloop.hdl.lib.ram import RAM
+from spikeloop.hdl.names import UNIT_MODULE
 from spikeloop.pysim.pim.layer import SEGMENTS, PimParams
 from spikeloop.pysim.pim.memories import KEEP_BITS
 
-__all__ = ["PimUnit"]
+__all__ = ["PimUnit", "place_units"]
 
 
 class PimUnit(wiring.Component):
@@ -73,6 +75,42 @@ class PimUnit(wiring.Component):
         ]
         m.d.comb += [self.v.eq(held), self.clipped.eq(clipped)]
         return m
+
+
+def place_units(
+    m: Module, p: PimParams, rams: dict[str, RAM], x: Value, limit: Signal
+) -> list[tuple[Signal, Signal]]:
+    """Adds the units of all banks to ``m`` as instances; their outputs v and clipped, in order.
+
+    Parameters
+    ----------
+    rams: the macro's memories, by name.
+    x: the pulses of all raised rows, which all units see.
+    limit: what clips the bit lines.
+    """
+    units, bits = [], p.active_rows * p.unit_bits
+    for number in range(p.banks * p.units):
+        bank, unit = divmod(number, p.units)
+        v = Signal(signed(p.value_bits), name=f"v_{number}")
+        clipped = Signal(name=f"clipped_{number}")
+        cells, stuck0, stuck1 = (
+            rams[f"{kind}{bank}"].r_data[unit * bits : (unit + 1) * bits]
+            for kind in ("weights", "stuck0_", "stuck1_")
+        )
+        m.submodules[f"unit_{number}"] = Instance(
+            UNIT_MODULE,
+            i_blp_clk=ClockSignal("blp"),
+            i_x=x,
+            i_cells=cells,
+            i_stuck0=stuck0,
+            i_stuck1=stuck1,
+            i_limit=limit,
+            **({"i_keep": rams["keep"].r_data} if p.ir_drop else {}),
+            o_v=v,
+            o_clipped=clipped,
+        )
+        units.append((v, clipped))
+    return units
 
 
 def _tree(values: list):
