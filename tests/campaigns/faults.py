@@ -2,7 +2,7 @@
 
     python -m tests.campaigns.faults [NAME ...]        (make faults; names choose faults)
 
-Each fault of tests/campaigns/fault_list.py is applied to a copy of ``hdl``, generated, built and put through tests/campaigns/regression/chip.py; it is caught
+Each fault of tests/campaigns/fault_list/ is applied to a copy of ``hdl``, generated, built and put through tests/campaigns/regression/chip.py; it is caught
 when the chip then differs from pysim, and the first difference, which is printed, is also the proof that the fault is no equivalent
 writing. A chip that no longer ends a tick is caught as well ("hang"). A fault that does not apply or does not build is an error: the
 list is stale. The unmutated RTL goes through the same regression in the same run and must show no difference.

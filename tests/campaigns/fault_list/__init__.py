@@ -1,0 +1,11 @@
+"""Seeded faults of the RTL. The regression must notice each of them."""
+
+from tests.campaigns.fault_list.fault import Fault
+from tests.campaigns.fault_list.mesh import MESH
+from tests.campaigns.fault_list.neuron import NEURON
+from tests.campaigns.fault_list.pim import PIM
+from tests.campaigns.fault_list.tick import TICK
+
+__all__ = ["FAULTS", "Fault"]
+
+FAULTS = [*NEURON, *TICK, *MESH, *PIM]
