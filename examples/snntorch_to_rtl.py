@@ -1,6 +1,9 @@
-"""From a net trained with snnTorch to RTL that does exactly the same. Cells as of a notebook; run: python examples/snntorch_to_rtl.py
+"""From a net trained with snnTorch to RTL that does exactly the same.
 
-Small on purpose (5 x 5 pixels, 24 hidden neurons, a core of 32 axons), so that it takes a minute, of which the RTL's build is the most.
+    python examples/snntorch_to_rtl.py
+
+The cells are those of a notebook. The net is small on purpose (5 x 5 pixels, 24 hidden neurons, a
+core of 32 axons), so that all takes a minute. Most of it is the RTL's build.
 """
 
 # %% Images, as spikes: a pixel spikes in a step with the probability of its brightness
@@ -14,13 +17,11 @@ from spikeloop import Stimulus, import_module, load_mnist, map_network, predict,
 STEPS = 8
 rng = np.random.default_rng(0)
 torch.manual_seed(0)
-data = (
-    load_mnist()
-)  # 5,000 images that come with a package; load_mnist("FOLDER") for the four files of MNIST
+data = load_mnist()  # 5,000 images of a package; load_mnist("FOLDER") for the four files of MNIST
 
 
 def spikes_of(images: np.ndarray) -> np.ndarray:
-    """uint8 [sample, step, 25]."""
+    """Spikes uint8 ``[sample, step, 25]``."""
     small = nn.functional.adaptive_avg_pool2d(
         torch.as_tensor(images.reshape(-1, 1, 28, 28) / 255.0, dtype=torch.float32), 5
     )
@@ -44,9 +45,8 @@ def counts_of(x: np.ndarray) -> torch.Tensor:
     """Spikes of each output neuron, by snnTorch's own forward pass."""
     for layer in (net[1], net[3]):
         layer.mem = torch.zeros(0)
-    return torch.stack(
-        [net(torch.as_tensor(x[:, t], dtype=torch.float32)) for t in range(STEPS)]
-    ).sum(dim=0)
+    steps = [net(torch.as_tensor(x[:, t], dtype=torch.float32)) for t in range(STEPS)]
+    return torch.stack(steps).sum(dim=0)
 
 
 # %% Train it
@@ -60,21 +60,22 @@ for _ in range(5):
 with torch.no_grad():
     float_accuracy = float((counts_of(x_test).argmax(dim=1).numpy() == y_test).mean())
 
-# %% To integers: 6-bit weights; everything that had to be assumed is said
-made = import_module(net, steps=STEPS, bits=6)
-for assumption in made.assumed:
+# %% To integers: 6-bit weights; the import says everything that it had to assume
+imported = import_module(net, steps=STEPS, bits=6)
+for assumption in imported.assumed:
     print(f"{assumption.what:30} {assumption.value} ({assumption.why})")
-network = made.network
+network = imported.network
 integer_accuracy = float((predict(network, run(network, {"input": x_test})) == y_test).mean())
 
 # %% Onto a chip, through its RTL: every spike, every membrane, every cycle
 chip = preset("tiny")
-image = map_network(network, chip)  # more than one core of it: they take turns
+image = map_network(network, chip)  # the net needs more than one such core: the parts take turns
 stimulus = Stimulus.pack({"input": x_test}, y_test)
 result = verify(network, image, stimulus, ["golden", "pysim", "verilator"])
 print(*result.pairs, sep="\n")
 print(
-    f"accuracy: snnTorch {float_accuracy:.1%}, integer {integer_accuracy:.1%}, RTL {result.score('verilator'):.1%}"
+    f"accuracy: snnTorch {float_accuracy:.1%}, integer {integer_accuracy:.1%}, "
+    f"RTL {result.score('verilator'):.1%}"
 )
 print(f"cycles: predicted {result.cycles_predicted:,}, measured {result.cycles_measured:,}")
 assert result.equal, result.failures()

@@ -173,7 +173,10 @@ def test_a_net_is_trained_anew(tmp_path: Path) -> None:
         metadata={
             "command": {
                 "rule": "grad_r",
-                "arguments": "--alpha 0.05 --data FOLDER --epochs 1 --hidden 4 --seed 3".split(),
+                "arguments": [
+                    *("--alpha", "0.05", "--data", "FOLDER"),
+                    *("--epochs", "1", "--hidden", "4", "--seed", "3"),
+                ],
             }
         },
     )

@@ -43,7 +43,8 @@ def test_rate_has_the_pixel_as_probability():
 
 @given(signal=st.lists(st.integers(0, 255), min_size=1, max_size=30), level=st.integers(1, 255))
 def test_level_crossing_follows_the_signal(signal: list[int], level: int):
-    """By the definition, one crossing after another: a spike where at least one level is crossed, ON upwards, OFF downwards."""
+    """By the definition, one crossing after another: ON for at least one level upwards, OFF
+    downwards."""
     spikes = level_crossing(np.array(signal, np.uint8).reshape(1, -1, 1), level=level)
     assert spikes.shape == (1, len(signal), 2) and spikes.dtype == np.uint8
     held = 0
@@ -67,7 +68,8 @@ def test_level_crossing_reads_images_by_columns():
     assert Encoder(name="level_crossing", steps=28).lines(784) == 56 and Encoder().lines(783) == 783
     with pytest.raises(
         InputError,
-        match="steps of the encoder must be the side of the square images it reads by columns, not 8 for 784",
+        match="steps of the encoder must be the side of the square images it reads by columns, "
+        "not 8 for 784",
     ):
         Encoder(name="level_crossing")(np.zeros((1, 784), np.uint8))
 
@@ -97,7 +99,8 @@ def test_sequence_shows_one_part_a_step():
     assert Encoder(name="sequence", steps=28).lines(784) == 112
     with pytest.raises(
         InputError,
-        match="steps of the encoder must divide the 6 pixels that it reads in equal parts, not be 4",
+        match="steps of the encoder must divide the 6 pixels that it reads in equal parts, "
+        "not be 4",
     ):
         Encoder(name="sequence", steps=4)(image)
 
@@ -119,7 +122,8 @@ def test_encoding_is_repeatable_and_prefix_true(name: str):
     [
         (
             {"name": "latency"},
-            "encoder must be one of rank_order, rate, level_crossing, bit_planes, sequence, not 'latency'",
+            "encoder must be one of rank_order, rate, level_crossing, bit_planes, sequence, "
+            "not 'latency'",
         ),
         ({"steps": 0}, r"steps of the encoder must be in 1\.\.65536, not 0"),
         ({"steps": 2.0}, r"steps of the encoder must be in 1\.\.65536, not 2\.0"),

@@ -27,7 +27,10 @@ def random_layer(rng: np.random.Generator, inputs: int, size: int, recurrent: bo
 def by_hand(
     layer: SpikingLayer, x: np.ndarray, grad: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Eqs 1-2 forwards and Eqs 8-13 backwards for one sample, x ``[T, m]``, grad dL/ds ``[T, n]``: spikes, membranes, gradients."""
+    """Spikes, membranes and gradients of one sample by Eqs 1-2 forwards and Eqs 8-13 backwards.
+
+    x is ``[T, m]``, grad dL/ds is ``[T, n]``.
+    """
     p = {name: value.detach().numpy() for name, value in layer.named_parameters()}
     steps, (inputs, size) = len(x), p["weight"].shape
     u, s = (

@@ -1,4 +1,4 @@
-"""Real numbers to integers: rounding, clipping, leaks, thresholds; and what becomes of a whole net."""
+"""Real numbers to integers: rounding, clipping, leaks, thresholds; and what becomes of a net."""
 
 import json
 import math
@@ -172,7 +172,8 @@ def test_plain_form_is_the_paper(bits: int):
 
 @pytest.mark.parametrize("taus", [(0.0, 1.0), (1.0, 0.0)])
 def test_convolutions_keep_every_spike_where_numbers_are_whole(taus: tuple[float, float]):
-    """Weights and biases of 8 bits, leaks none or all: a convolutional, recurrent net spikes exactly as the float net."""
+    """Weights and biases of 8 bits, leaks none or all: a convolutional, recurrent net spikes
+    exactly as the float net."""
     torch.manual_seed(1)
     net = BpsrNet(structure("3c3/2-2c2-r6-fc4", (2, 9, 8)))
     with torch.no_grad():
@@ -247,7 +248,7 @@ def test_network_has_the_graph_and_the_metadata(tmp_path):
 @pytest.mark.parametrize("recurrent", [False, True])
 @pytest.mark.parametrize("leak_terms", [None, 3])
 def test_a_net_of_binary_fractions_loses_nothing(recurrent: bool, leak_terms: int | None):
-    """Multiples of 1/256 without shifts (tau 0 or 1) are the same net in 12 bits, spike for spike."""
+    """Multiples of 1/256 without shifts (tau 0 or 1) are the same net in 12 bits."""
     net, spikes, _ = small_net(recurrent=recurrent)
     with torch.no_grad():
         for layer in net.layers:
@@ -329,7 +330,8 @@ def test_silenced_nets_are_refused():
     assert float_spikes(net, spikes)[1].any()
     with pytest.raises(
         InputError,
-        match="population 'output' must spike after quantisation to 4 bits, not be silent on all 60 samples",
+        match="population 'output' must spike after quantisation to 4 bits, "
+        "not be silent on all 60 samples",
     ):
         quantize(net, spikes, labels, bits=4, scale="plain")
 

@@ -1,4 +1,5 @@
-"""Widths of weights: each row of the sweep is the net it says it is; the narrowest widths hold and cannot be narrowed."""
+"""Widths of weights: each row of the sweep is the net it says; the narrowest widths hold and cannot
+be narrowed."""
 
 from functools import cache
 

@@ -27,7 +27,8 @@ MODES = [(r, s, b) for r in LeakRounding for s in Reset for b in LowBound]
 
 
 def random_network(rng: np.random.Generator) -> Network:
-    """One to three populations of a few neurons over all modes, values near each other's size or at the ends of their ranges."""
+    """One to three populations of a few neurons in all modes; values are near each other's size or
+    at the ends of their ranges."""
     bits = int(rng.choice([8, 9, 16, 24, 32]))
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     names = [f"p{i}" for i in range(rng.integers(1, 4))]
@@ -167,7 +168,8 @@ def test_random_networks_over_all_modes(seed: int):
 
 @pytest.mark.parametrize("bits", [8, 24, 32])
 def test_every_combination_of_modes(rng: np.random.Generator, bits: int):
-    """All 36 roundings x resets x bounds at once, each of the three clips, spikes and silence among them."""
+    """All 36 roundings x resets x bounds at once; each of the three clips, spikes and silence
+    occur."""
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     repeat = 6
     size, spread = len(MODES) * repeat, min(1 << 15, high)
@@ -234,7 +236,8 @@ def wide_network(weights: np.ndarray) -> Network:
 def test_sums_are_exact_on_both_sides_of_the_float32_bound(
     rng: np.random.Generator, count: int, precision: str
 ):
-    """2^15 x 512 = 2^24: below it float32 serves, above it float64; odd weights make any rounding show."""
+    """2^15 x 512 = 2^24: below it float32 serves, from it on float64; odd weights make any rounding
+    show."""
     weights = rng.choice(
         [-(1 << 15), (1 << 15) - 1, (1 << 15) - 3], (count, 40), p=[0.1, 0.45, 0.45]
     )
@@ -251,7 +254,8 @@ def test_sums_are_exact_on_both_sides_of_the_float32_bound(
 
 
 def test_sum_just_beyond_what_float32_holds():
-    """2^24 + 1 is the first integer float32 lacks: 512 x 2^15 - 511 x 1 would not show it, an odd total does."""
+    """2^24 + 1 is the first integer that float32 lacks: 512 x 2^15 - 511 x 1 would not show it, an
+    odd total does."""
     weights = np.full((520, 1), (1 << 15) - 1)
     assert (
         run(wide_network(weights), {"i": np.ones((1, 1, 520), np.uint8)}).membranes["p"].item()

@@ -1,4 +1,7 @@
-"""An independent oracle: PAIBox's simulator of the same chip family. Spikes and membranes of every step; skipped where it is absent."""
+"""An independent oracle: PAIBox's simulator of the same chip family, skipped where it is absent.
+
+Spikes and membranes of every step are compared.
+"""
 
 from typing import Any
 

@@ -1,4 +1,5 @@
-"""The PIM golden: against the chip model with all effects on, against plain integer products with none, and as torch modules."""
+"""The PIM golden: against the chip model with all effects on, against plain integer products with
+none, and as torch modules."""
 
 from itertools import product
 
@@ -48,7 +49,8 @@ def test_golden_is_the_chip_model_with_all_effects_on(case: int, seed: int) -> N
 def test_ideal_settings_are_the_exact_dot_product_for_all_inputs(
     layout: str, pulse_bits: int
 ) -> None:
-    """All 256 images of 4 pixels of 2 bits times all 256 rows of 4 weights of 2 bits, 2 rows at a time."""
+    """All 256 images of 4 pixels of 2 bits times all 256 rows of 4 weights of 2 bits, 2 rows at a
+    time."""
     p = PimParams(
         banks=4,
         columns=16,
@@ -99,7 +101,8 @@ def test_ideal_settings_are_torchs_own_convolution(
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_codes_are_monotone_in_the_analogue_value(layout: str, rng: np.random.Generator) -> None:
-    """One pixel times weight 1, every pixel value, many gains, offsets and shifts, without noise: codes never fall."""
+    """One pixel times weight 1, every pixel value, many gains, offsets and shifts, no noise: codes
+    never fall."""
     for _ in range(20):
         p = PimParams(
             banks=1,

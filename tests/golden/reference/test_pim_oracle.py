@@ -1,7 +1,9 @@
-"""The ideal ADC against quantisers that are not ours: torch's, and, where it is installed, AIHWKit-Lightning's analogue linear layer.
+"""The ideal ADC against quantisers that are not ours: torch's, and AIHWKit-Lightning's analogue
+linear layer where that is installed.
 
-Both round halves to even, ours up (docs/pim.md, step 5). So conversions that lie on a half are counted apart: there the codes differ by
-one if the code below is even, and not at all if it is odd. Everywhere else they are equal.
+Both round halves to even, ours rounds them up (docs/pim.md, step 5). Conversions that lie on a half
+are therefore counted apart. There the codes differ by one if the code below is even, and not at all
+if it is odd. Everywhere else they are equal.
 """
 
 from dataclasses import replace
@@ -45,7 +47,8 @@ def bit_lines(weights: np.ndarray, pixels: np.ndarray, layout: str) -> np.ndarra
 
 
 def counted(codes: np.ndarray, want: np.ndarray, v: np.ndarray, shift: int) -> tuple[int, int, int]:
-    """(conversions that differ from the oracle and may not, conversions on a half, of these those that differ)."""
+    """Conversions that differ from the oracle and may not, conversions on a half, and those of them
+    that differ."""
     half = v & (1 << shift) - 1 == 1 << shift >> 1 if shift else np.zeros(v.shape, bool)
     may = np.where(half & (v >> shift & 1 == 0), 1, 0)
     wrong = (codes != want) & (codes - want != may)
@@ -84,7 +87,7 @@ def test_the_ideal_adc_is_torchs_quantiser(
 def test_a_layer_of_row_groups_is_aihwkits_of_tiles(
     bits: int, shift: int, rng: np.random.Generator
 ) -> None:
-    """Its tiles are our row groups; it clips to the symmetric range, as our discharge clip does if it is set so."""
+    """Its tiles are our row groups; it clips to the symmetric range, as our discharge clip can."""
     kit = pytest.importorskip(
         "aihwkit_lightning.nn.modules.linear",
         reason="package aihwkit-lightning is not installed: pip install 'spikeloop[oracles]'",

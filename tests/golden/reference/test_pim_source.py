@@ -1,4 +1,5 @@
-"""golden.reference.integer with a PIM layer: its currents are what a bias of the same size would be, held or new in each step."""
+"""The reference with a PIM layer: its currents act as a bias of the same size, held or new in each
+step."""
 
 from dataclasses import replace
 
@@ -13,7 +14,8 @@ from tests.make.pim_cases import pim_network
 
 
 def with_bias(network: Network, currents: np.ndarray) -> Network:
-    """The network without its PIM layer, whose currents ``[step, neuron]`` are in the bias, page after page."""
+    """The network without its PIM layer, whose currents ``[step, neuron]`` are in the bias, page
+    after page."""
     first = network.population("first")
     paged = {
         key: np.repeat(getattr(first, key), len(currents), axis=0)

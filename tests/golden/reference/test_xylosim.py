@@ -1,6 +1,7 @@
-"""An independent oracle: Rockpool's XyloSim. Shift leak with at-least-one rounding, saturation at 16 bits, soft reset; skipped if absent.
+"""An independent oracle: Rockpool's XyloSim, skipped where it is absent.
 
-Its neurons have a second state, the synaptic current, which it records: it is the bias of our steps.
+It has a shift leak with at-least-one rounding, saturation at 16 bits and a soft reset. Its neurons
+have a second state, the synaptic current. It records the current, which is the bias of our steps.
 """
 
 from typing import Any
@@ -22,7 +23,10 @@ NEURONS, LINES, TICKS = 64, 16, 60
 def by_xylosim(
     rng: np.random.Generator, v_th: int, shifts: np.ndarray, bias: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Currents with bias, membranes, spikes, int64 ``[tick, neuron]``. The layer keeps pointers to its lists: they must live."""
+    """Currents with bias, membranes and spikes, int64 ``[tick, neuron]``.
+
+    The layer keeps pointers to its lists, so they must live.
+    """
     weights, spikes = rng.integers(-128, 128, (LINES, NEURONS)), rng.random((TICKS, LINES)) < 0.2
     given: list[Any] = [
         [[xylo.XyloSynapse(n, 0, int(w)) for n, w in enumerate(row)] for row in weights],
@@ -64,9 +68,10 @@ def step(
     v_th: int,
     changed: LeakRounding | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Membranes and spikes after one step of ours from ``v``: every tick of every neuron is a neuron of its own.
+    """Membranes and spikes after one step of ours from ``v``.
 
-    Its leak is v >> shift, of at least one: upwards as our AT_LEAST_ONE has it, below 0 as our FLOOR, which is never less there.
+    Every tick of every neuron is a neuron of its own. XyloSim's leak is v >> shift, but at least
+    one: for v >= 0 as our AT_LEAST_ONE has it, below 0 as our FLOOR, which is never less there.
     """
     rounding = (
         np.where(v < 0, LeakRounding.FLOOR, LeakRounding.AT_LEAST_ONE)

@@ -58,6 +58,7 @@ def test_structures_that_cannot_be_laid_are_refused(text: str):
 def test_kinds_that_a_rule_has_not_are_refused():
     with pytest.raises(
         InputError,
-        match=r"must be layers c, r, fc, as in 8c5/2-16c3/2-r100-fc10, not '4c5-mp2-fc10' \(at 'mp2'\)",
+        match=r"must be layers c, r, fc, as in 8c5/2-16c3/2-r100-fc10, "
+        r"not '4c5-mp2-fc10' \(at 'mp2'\)",
     ):
         structure("4c5-mp2-fc10", MNIST, "c r fc")

@@ -1,4 +1,5 @@
-"""The shared training loop: killed and resumed it gives the same bits; moves images; refuses what is damaged, foreign or diverges."""
+"""The shared training loop: killed and resumed it gives the same bits; it moves images; it refuses
+what is damaged, foreign or diverges."""
 
 import argparse
 import ast
@@ -33,7 +34,10 @@ def training(
     progress: bool = False,
     **options,
 ) -> tuple[nn.Module, list]:
-    """A small net with dropout (torch's generator) and a buffer, on drawn images (numpy's); killed by SIGKILL after ``kill_at`` updates."""
+    """A small net with dropout (torch's generator) and a buffer, on drawn images (numpy's).
+
+    It is killed by SIGKILL after ``kill_at`` updates.
+    """
     draw = np.random.default_rng(7)
     images, labels = (
         draw.normal(size=(50, 12)).astype(np.float32),
@@ -90,11 +94,13 @@ def bits(net: nn.Module) -> list[bytes]:
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path):
-    """Killed by SIGKILL in the third epoch, after two were kept; the second optimiser by an exception, for torch starts slowly."""
+    """Killed by SIGKILL in the third epoch, after two were kept; the second optimiser by an
+    exception, since torch starts slowly."""
     files = {which: tmp_path / which / "net.training" for which in OPTIMISERS}
     for which, file in files.items():
         if which == "adam":
-            code = f"from pathlib import Path; from {__name__} import training; training({which!r}, Path({str(file)!r}), 13)"
+            call = f"training({which!r}, Path({str(file)!r}), 13)"
+            code = f"from pathlib import Path; from {__name__} import training; {call}"
             root = ROOT
             killed = subprocess.run(
                 [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
@@ -180,7 +186,8 @@ def test_foreign_and_damaged_checkpoints_are_refused(tmp_path: Path):
     ):
         with pytest.raises(
             InputError,
-            match=rf"must be of this training, not of one that differs in {key}: delete it to begin anew",
+            match=rf"must be of this training, not of one that differs in {key}: "
+            "delete it to begin anew",
         ):
             training("adam", file, **change)
     file.write_bytes(file.read_bytes()[:-1])
@@ -194,7 +201,8 @@ def test_training_that_diverges_is_refused():
     net = nn.Linear(1, 1)
     with pytest.raises(
         InputError,
-        match=r"loss of the training must be finite, not -?inf \(train, epoch 1\): choose a smaller lr",
+        match=r"loss of the training must be finite, not -?inf \(train, epoch 1\): "
+        "choose a smaller lr",
     ):
         fit(
             net,
@@ -248,7 +256,8 @@ class _Made:
 
 
 def test_the_command_line_of_a_rule(tmp_path: Path, monkeypatch, capsys):
-    """The result names the command that makes it; checkpoints go once it is written, and stay where it fails."""
+    """The result names the command that makes it; checkpoints go once it is written, and stay if it
+    fails."""
     out = tmp_path / "net.safetensors"
     monkeypatch.setattr(
         sys, "argv", ["rule", "--out", str(out), "--p", "0.5", "--epochs", "3", "--flag"]
@@ -280,7 +289,7 @@ def test_the_command_line_of_a_rule(tmp_path: Path, monkeypatch, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
     assert "{'accuracy': [3, 7, 7]}" in capsys.readouterr().out
     trained_by = ast.literal_eval(out.read_text())["command"]
-    words = "--epochs 3 --flag --images 7 --p 0.5 --seed 0".split()
+    words = ["--epochs", "3", "--flag", "--images", "7", "--p", "0.5", "--seed", "0"]
     assert trained_by == {"rule": "bntt", "arguments": words}
     assert training_command(trained_by) == ["spikeloop.golden.rules.bntt.train", *words]
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--images", "4001"])

@@ -100,7 +100,8 @@ def test_layers_that_do_not_fit_the_images_are_refused(data: Dataset):
     for layers in ((783, 10), (784, 9)):
         with pytest.raises(
             InputError,
-            match=r"layers must begin with 784 \(pixels\) and end with at least 10 \(classes\), not be",
+            match=r"layers must begin with 784 \(pixels\) and end with at least 10 \(classes\), "
+            "not be",
         ):
             train(replace(SHORT, layers=layers), data, progress=False)
 
@@ -111,7 +112,8 @@ def test_images_that_are_not_square_cannot_be_shifted(data: Dataset):
     )
     with pytest.raises(
         InputError,
-        match="shift of the training must be 0 for images of 783 pixels, which are not square, not 1",
+        match="shift of the training must be 0 for images of 783 pixels, which are not square, "
+        "not 1",
     ):
         train(replace(SHORT, layers=(783, 10)), flat, progress=False)
 

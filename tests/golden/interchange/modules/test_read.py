@@ -1,4 +1,4 @@
-"""Modules as users write them: what runs is imported, spike for spike, or refused by name and line."""
+"""Modules as users write them: what runs is imported spike for spike, or refused by its line."""
 
 from collections.abc import Callable
 from typing import Any
@@ -126,15 +126,23 @@ NETS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "images": (Images, (2, 8, 8)),
     "max pool": (
         lambda: nn.Sequential(
-            nn.Conv2d(1, 3, 3), hidden(3.0), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(27, 4), hidden()
+            nn.Conv2d(1, 3, 3),
+            hidden(3.0),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(27, 4),
+            hidden(),
         ),
         (1, 8, 8),
     ),
     "length": (
         lambda: nn.Sequential(
-            nn.Conv1d(2, 3, 3, padding="same", dilation=2), hidden(), nn.MaxPool1d(2),
-            nn.Conv1d(3, 2, 2), hidden(),
-        ),  # fmt: skip
+            nn.Conv1d(2, 3, 3, padding="same", dilation=2),
+            hidden(),
+            nn.MaxPool1d(2),
+            nn.Conv1d(3, 2, 2),
+            hidden(),
+        ),
         (2, 10),
     ),
     "unflatten": (
@@ -145,7 +153,10 @@ NETS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     ),
     "recurrent": (
         lambda: nn.Sequential(
-            nn.Linear(10, 6), snn.RLeaky(0.5, linear_features=6, init_hidden=True), nn.Linear(6, 3), hidden()
+            nn.Linear(10, 6),
+            snn.RLeaky(0.5, linear_features=6, init_hidden=True),
+            nn.Linear(6, 3),
+            hidden(),
         ),
         (10,),
     ),
@@ -155,11 +166,19 @@ NETS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
         ),
         (10,),
     ),
-    "lapicque": (lambda: nn.Sequential(nn.Linear(10, 6), snn.Lapicque(R=2.0, C=1.0, time_step=1.0, init_hidden=True)), (10,)),
+    "lapicque": (
+        lambda: nn.Sequential(
+            nn.Linear(10, 6), snn.Lapicque(R=2.0, C=1.0, time_step=1.0, init_hidden=True)
+        ),
+        (10,),
+    ),
     "read-out": (lambda: nn.Sequential(nn.Linear(10, 6), hidden(), nn.Linear(6, 3)), (10,)),
-    "neurons first": (lambda: nn.Sequential(leaky(1.0, init_hidden=True), nn.Linear(6, 3), hidden()), (6,)),
+    "neurons first": (
+        lambda: nn.Sequential(leaky(1.0, init_hidden=True), nn.Linear(6, 3), hidden()),
+        (6,),
+    ),
     "bfloat16": (lambda: nn.Sequential(nn.Linear(8, 6), hidden()).bfloat16(), (8,)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -179,7 +198,7 @@ def test_spike_for_spike_as_forward(name: str, rng: np.random.Generator) -> None
 
 
 def test_the_imported_net_gives_forwards_answers(rng: np.random.Generator) -> None:
-    """Through another way: forward in float32, the integer reference on the network file's content."""
+    """Another way: forward in float32, the integer reference on the network file's content."""
     net = whole(Order())
     x = (rng.random((10, 7, 12)) < 0.4).astype(np.uint8)
     with torch.no_grad():
@@ -281,7 +300,7 @@ def test_damaged_nets_are_named() -> None:
     net = nn.Sequential(nn.Linear(3, 3), hidden())
     with torch.no_grad():
         net[0].weight[1, 1] = float("nan")
-    with pytest.raises(InputError, match="values of '0.weight' must be finite"):
+    with pytest.raises(InputError, match=r"values of '0\.weight' must be finite"):
         import_module(net)
     lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(6), hidden())
     with pytest.raises(InputError, match="layer '1' is lazy and never ran"):
@@ -310,7 +329,7 @@ def test_a_graph_that_departs_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         return neuron
 
     monkeypatch.setattr(graph, "neuron_of", wrong)
-    with pytest.raises(InputError, match="not differ in the membrane of neuron .* in step 1"):
+    with pytest.raises(InputError, match=r"not differ in the membrane of neuron .* in step 1"):
         import_module(whole(nn.Sequential(nn.Linear(10, 6), hidden(50.0))))
 
 

@@ -1,4 +1,5 @@
-"""snnTorch modules: spike for spike as snnTorch's own forward, for every reset and both delays; what is refused."""
+"""snnTorch modules: spike for spike as snnTorch's own forward, for every reset and both delays;
+and what is refused."""
 
 from typing import Any
 
@@ -16,8 +17,9 @@ snn = pytest.importorskip(
     "snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'"
 )
 
+# decays whose shifts are exact, and the steps for which 12 bits below the point suffice (1 or 2 a
+# step)
 STEPS = {0.0: 20, 0.5: 9, 0.75: 5, 1.0: 20}
-"""decays whose shifts are exact, and for how many steps the bits below the point suffice: 1 or 2 a step, 12 of them"""
 RESETS = [
     (mechanism, delay) for mechanism in ("subtract", "zero", "none") for delay in (True, False)
 ]
@@ -92,14 +94,16 @@ def test_spike_for_spike_as_snntorch(
 
 
 def test_delayed_resets_need_no_edge(rng: np.random.Generator) -> None:
-    """A reset one step late is a soft one by threshold / beta; only without memory it is an edge."""
+    """A reset one step late is a soft one by threshold / beta; only without memory it is an
+    edge."""
     for beta, edges in ((0.9, 1), (0.0, 2)):
         net = nn.Sequential(nn.Linear(12, 300), leaky(beta=beta))
         assert len(import_module(net).network.edges) == edges
 
 
 def test_trained_here_and_rounded(rng: np.random.Generator) -> None:
-    """Trained by snnTorch's surrogate gradient; then weights are rounded to sixteenths, and nothing is lost any more."""
+    """Trained by snnTorch's surrogate gradient; weights are then rounded to sixteenths, and nothing
+    is lost any more."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(16, 12), leaky(), nn.Linear(12, 2), leaky(reset_mechanism="zero"))
     labels = rng.integers(0, 2, 200)
@@ -144,7 +148,7 @@ def test_a_reset_that_snntorch_skips_is_refused() -> None:
     net[0].weight.data.fill_(3.0)
     spikes = np.zeros((1, 6, 1), np.uint8)
     spikes[0, 0] = 1
-    with pytest.raises(InputError, match="not differ in the .* of neuron 0 of '1' in step 1"):
+    with pytest.raises(InputError, match=r"not differ in the .* of neuron 0 of '1' in step 1"):
         import_module(net, steps=6, data=spikes)
 
 

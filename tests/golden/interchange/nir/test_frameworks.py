@@ -1,4 +1,5 @@
-"""NIR as snnTorch, SpikingJelly and Norse write it: with ``framework`` spike for spike as their own forward pass."""
+"""NIR as snnTorch, SpikingJelly and Norse write it: with ``framework`` spike for spike as their own
+forward pass."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""NIR import and export: against a float model node by node, the NIR paper's LIF, and what is refused."""
+"""NIR import and export: against a float model node by node, the NIR paper's LIF, and what is
+refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,8 @@ h5py = pytest.importorskip("h5py")
 def simulate(
     graph: Any, spikes: np.ndarray, *, strict: bool, reset: str, order: list[str]
 ) -> dict[str, np.ndarray]:
-    """Float64, one step and one node at a time, dt 1; edges that point backwards in ``order`` carry the step before."""
+    """The float64 model, one step and one node at a time, dt 1; edges that point backwards in
+    ``order`` carry the step before."""
     before = {n: [a for a, b in graph.edges if b == n] for n in order}
     state: dict[str, Any] = {n: torch.zeros(()) for n in order}
     late: dict[str, Any] = {n: torch.zeros(()) for n in order}
@@ -111,7 +113,8 @@ def quarters(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def convolutional(rng: np.random.Generator) -> tuple[Any, list[str]]:
-    """Conv, IF, pooling, conv, IF, average pooling, flatten, affine, IF: every weight a quarter, in sum exact in 8 bits."""
+    """Conv, IF, pooling, conv, IF, average pooling, flatten, affine, IF: every weight is a quarter,
+    and sums are exact in 8 bits."""
     nodes = {
         "input": nir.Input(np.array([2, 8, 6])),
         "1.conv": nir.Conv2d(
@@ -182,7 +185,8 @@ def test_spike_for_spike_as_the_float_model(
 
 @pytest.mark.shared
 def test_the_papers_lif(shared_data: Path) -> None:
-    """Spikes in the steps in which NIR's exact solution and every platform of the paper have them; membrane as Norse's."""
+    """Spikes in the steps in which NIR's exact solution and every platform of the paper have them;
+    the membrane as Norse's."""
     made = import_nir(shared_data / "nir" / "lif_norse.nir", steps=1000, bits=16)
     exact, norse, snntorch = (
         np.loadtxt(shared_data / "nir" / f"lif_{n}.csv", delimiter=",")
@@ -220,7 +224,7 @@ def test_the_papers_convolutional_net(shared_data: Path, rng: np.random.Generato
             assert (trace.spikes[name][0] != want[key]).sum() <= max(2, 0.005 * want[key].size)
 
 
-# -- export ----------------------------------------------------------------------------------------------------
+# -- export ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("strict", [0, 1])
@@ -307,7 +311,7 @@ def test_export_of_leaks(tmp_path: Path) -> None:
         export_nir(tired, tmp_path / "x.nir")
 
 
-# -- refused ---------------------------------------------------------------------------------------------------
+# -- refused ---------------------------------------------------------------------------------------
 
 
 def lif(**changes: Any) -> Any:

@@ -17,7 +17,10 @@ EMPTY = [0] * 4
 
 
 def check(made: Imported, want: RancSet) -> int:
-    """Every spike and potential of every neuron that was kept, and all outputs; how many neuron-ticks that were."""
+    """Compare every spike and potential of every neuron that stays, and all outputs.
+
+    Returns the number of neuron-ticks.
+    """
     trace = run(made.network, made.inputs or {})
     got = [set(np.flatnonzero(row).tolist()) for row in trace.spikes["output"][0]]
     assert got == want.outputs
@@ -82,7 +85,8 @@ def test_random_sets_hold_what_they_should() -> None:
 
 
 def two_cores(**loop: int) -> RancSet:
-    """Core (0, 0) passes axon 0 on to axon 1 of core (1, 0); there neuron 0 feeds axon 1 too (by ``loop``), neuron 1 the output."""
+    """Core (0, 0) passes axon 0 on to axon 1 of core (1, 0). There neuron 0 feeds axon 1 too (by
+    ``loop``), and neuron 1 the output."""
 
     def relay(**values: int) -> Neuron:
         return Neuron(connected=[0, 0, 0, 0], weights=[1, 1, 1, 1], goes=(1, 0), axon=1, **values)

@@ -1,4 +1,5 @@
-"""Batch normalisation through time: the equations against other writings of them, the folding against the net that is not folded.
+"""Batch normalisation through time: the equations against other writings of them, the folding
+against the net that is not folded.
 
 About 10 CPU-seconds.
 """
@@ -99,7 +100,8 @@ def test_folding_is_the_net_of_gains_that_are_close_to_the_wanted_ones(rng: np.r
 
 
 def test_the_papers_equation_15_is_another_net(rng: np.random.Generator):
-    """Threshold theta sqrt(var + eps) / gamma on a membrane of leak lambda, gains taken as constant: many spikes differ."""
+    """Threshold theta sqrt(var + eps) / gamma on a membrane of leak lambda, gains taken as
+    constant: many spikes differ."""
     x, gains, mu = case(rng)
     wanted, got = unfolded(x, gains, mu, LEAK), rescaled(x, np.full_like(gains, LEAK), gains, mu)
     assert (wanted[0] != got[0]).mean() > 0.05
@@ -128,8 +130,9 @@ def test_factors_are_all_sums_and_their_shortest():
 
 
 def test_integers_are_the_unfolded_net_where_nothing_is_rounded(rng: np.random.Generator):
-    """Gains and leak are powers of two, means and weights whole: the chip's pages and Eq 9 in rational numbers agree in every spike and
-    every membrane of a hidden layer, and in the last membranes."""
+    """Gains and leak are powers of two, means and weights whole. The chip's pages and Eq 9 in
+    rational numbers agree in every spike and membrane of a hidden layer, and in the last
+    membranes."""
     steps, size, unit = 6, 8, 1 << 10  # v stays a multiple of 1: at most ten halvings
     net = BnttNet((12, size, 3), steps, leak=0.5, theta=1.0, eps=0.0).eval()
     a = [0.5 ** rng.integers(0, 3, (steps, n)) for n in (size, 3)]
@@ -264,7 +267,8 @@ def test_early_exit_is_after_the_last_step_with_a_large_mean_gamma(
 
 
 def test_early_exit_shortens_the_network(rng: np.random.Generator):
-    """The first steps are the same with fewer pages; the last layer's scale is that of its own last step."""
+    """The first steps are the same with fewer pages; the scale of the last layer is that of its own
+    last step."""
     net = BnttNet((6, 5, 3), 8).eval()
     with torch.no_grad():
         for layer in net.layers:
@@ -285,7 +289,8 @@ def test_early_exit_shortens_the_network(rng: np.random.Generator):
 
 
 def test_a_gain_of_a_step_reaches_its_page_alone(rng: np.random.Generator):
-    """Seeded fault: one gamma of one step changed changes that neuron's threshold there and its leak there and after, nothing else's."""
+    """Seeded fault: one changed gamma of one step changes that neuron's threshold there and its
+    leak there and after, and nothing else."""
 
     def pages(gamma: float) -> Population:
         net = BnttNet((4, 3, 2), 6, leak=0.5, eps=0.0).eval()

@@ -1,4 +1,7 @@
-"""Batch normalisation through time on small instances: trained, folded, left early, run on the RTL. About 14 CPU-seconds."""
+"""Batch normalisation through time on small instances: trained, folded, left early, run on the RTL.
+
+About 14 CPU-seconds.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +68,8 @@ def test_the_rtl_runs_the_kept_nets(name: str):
 
 
 def test_rate_coded_net_leaves_early_on_the_rtl_too(data: Dataset):
-    """A threshold between the mean gammas of the steps: the network has but the steps up to the last above it."""
+    """A threshold between the mean gammas of the steps: the network has only the steps up to the
+    last one above it."""
     config = replace(SMALL, encoder=Encoder(name="rate", steps=8), epochs=1)
     whole = train(config, data, progress=False)
     gammas = np.max(whole.metadata["gammas"], 0)
@@ -105,7 +109,8 @@ def test_wrong_settings_are_refused(data: Dataset):
         train(replace(SMALL, encoder=Encoder(name="rate", steps=65)), data, progress=False)
     with pytest.raises(
         InputError,
-        match="steps of the encoder must divide the 49 pixels that it reads in equal parts, not be 8",
+        match="steps of the encoder must divide the 49 pixels that it reads in equal parts, "
+        "not be 8",
     ):
         train(replace(SMALL, encoder=Encoder(name="sequence", steps=8)), data, progress=False)
 

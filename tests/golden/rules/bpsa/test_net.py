@@ -1,4 +1,5 @@
-"""BPSA and BPTA: neuron and gradient against the equations, Table 5, and the way from training to RTL on a small instance."""
+"""BPSA and BPTA: neuron and gradient against the equations, Table 5, and the way from training to
+RTL on a small instance."""
 
 from dataclasses import replace
 from itertools import product
@@ -45,7 +46,8 @@ SAMPLES = 20
 
 
 def test_table_5():
-    """Energy efficiency from the printed rates, ours first (the caption has it the other way round): nine of ten values to the digit."""
+    """Energy efficiency from the printed rates, ours first (the caption has it the other way
+    round): nine of ten values to the digit."""
     table = {
         "MNIST": ((0.082, 35.1), (0.183, 15.7)),
         "N-MNIST": ((0.097, 29.6), (0.176, 16.3)),
@@ -81,7 +83,8 @@ class _Spike(torch.autograd.Function):
 
 
 def unfused(current: Tensor, leak: float, alpha: float) -> Tensor:
-    """Step by step; the spike crosses the reset by a term of value 0 whose gradient is alpha do/du (Eq 10)."""
+    """Step by step; the spike crosses the reset by a term of value 0 whose gradient is alpha do/du
+    (Eq 10)."""
     held, spikes = torch.zeros_like(current[0]), []
     for step in current:
         u = held + step
@@ -153,7 +156,8 @@ def random_net(seed: int) -> BpsaNet:
 
 
 def test_integer_network_is_the_float_net_with_rounded_numbers(seed: int):
-    """16-bit weights: all but a few spikes of the float net with the leak of the chip; strict threshold; votes counted on the chip."""
+    """16-bit weights: all but a few spikes of the float net with the leak of the chip; strict
+    threshold; votes counted on the chip."""
     net = random_net(seed)
     network = net.to_network(6, bits=16)
     spikes = (np.random.default_rng(seed).random((40, 6, 64)) < 0.4).astype(np.uint8)
@@ -183,7 +187,8 @@ def test_integer_network_is_the_float_net_with_rounded_numbers(seed: int):
 
 
 def test_thresholds_and_weights_of_one_map():
-    """Gain 0.5 / sqrt(0.25): W' = W, s = 127 / 0.5, b' = 0.1 - 0.02; u > 0.5 is u >= 128 in units of 1 / 254, where 0.5 is 127."""
+    """Gain 0.5 / sqrt(0.25): W' = W, s = 127 / 0.5, b' = 0.1 - 0.02; u > 0.5 is u >= 128 in units
+    of 1 / 254, where 0.5 is 127."""
     layer = BpsaLayer(structure("1c2-fc1", (1, 2, 2))[0]).eval()
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([0.5, -0.25, 0.1, 0.0]).view(1, 1, 2, 2))
@@ -200,7 +205,7 @@ def test_thresholds_and_weights_of_one_map():
     )
 
 
-# -- training and RTL ------------------------------------------------------------------------------------
+# -- training and RTL ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
-"""BPSR: gradient by hand against autograd of the same graph, synapse counts, regularisers, rewiring."""
+"""BPSR: gradient by hand against autograd of the same graph, synapse counts, regularisers,
+rewiring."""
 
 import math
 
@@ -64,7 +65,8 @@ def regularised(
 
 @pytest.mark.parametrize("text", ["fc7-fc4", "r7-r5-fc4", "3c3/2-4c2-r6-fc4"])
 def test_gradient_is_that_of_autograd_of_the_same_graph(text: str, seed: int):
-    """Every parameter's and the input's, in float64; weights, taus and biases at random, with pruned synapses among them."""
+    """Every parameter's and the input's, in float64; random weights, taus and biases, with pruned
+    synapses among them."""
     torch.manual_seed(seed)
     net = BpsrNet(structure(text, (2, 7, 6))).double()
     with torch.no_grad():
@@ -99,7 +101,8 @@ def test_gradient_is_that_of_autograd_of_the_same_graph(text: str, seed: int):
 
 
 def test_gradient_by_hand_of_one_neuron():
-    """Two steps, the first with a spike: u = 1.2, 0.7 (reset, no leak); Eqs 7 and 11 written out."""
+    """Two steps, the first with a spike: u = 1.2, 0.7 (reset, no leak); Eqs 7 and 11 written
+    out."""
     current = torch.tensor([1.2, 0.7], dtype=torch.float64).view(2, 1, 1).requires_grad_()
     tau = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
     spikes, membranes = lif(current, tau)
@@ -122,7 +125,8 @@ def test_gradient_by_hand_of_one_neuron():
 
 
 def test_rewiring_is_equations_14_and_15():
-    """Each synapse by Algorithm 1: kept, pruned, kept by growth though weak, grown anew, left out."""
+    """Each synapse by Algorithm 1: kept, pruned, kept by growth though weak, grown anew, left
+    out."""
     weight = torch.nn.Parameter(torch.tensor([[0.5, 0.009, 0.009, 0.0, 0.0, -0.02]]))
     distance = torch.tensor([[0.0, 0.0, 0.0, 0.0, 1.0, 0.5]])
     rewiring = Rewiring(

@@ -1,4 +1,5 @@
-"""BPSR on a small instance: it learns, prunes, repeats itself, runs on the RTL, where what is pruned costs nothing."""
+"""BPSR on a small instance: it learns, prunes and repeats itself; on the RTL a pruned synapse costs
+nothing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_without_rewiring_every_synapse_stays(data: Dataset):
 
 
 def sops(network: Network, stimulus: Stimulus) -> tuple[int, Trace]:
-    """Of the Verilated chip, which golden and pysim agree with on everything they count and hold."""
+    """Of the Verilated chip; golden and pysim agree with it on everything they count and hold."""
     program = compile_program(network, PRESETS["tiny"])
     assert isinstance(program, Program)
     options = {"verilator": {"options": Options(optimise=False)}}
@@ -125,7 +126,8 @@ def sops(network: Network, stimulus: Stimulus) -> tuple[int, Trace]:
 
 
 def test_the_rtl_runs_it_and_pruned_synapses_cost_nothing(network: Network, data: Dataset):
-    """SOPs of the RTL are the spikes times the synapses left; the dense net's would be more, and putting synapses back shows in them."""
+    """SOPs of the RTL are the spikes times the synapses left. Those of the dense net would be more,
+    and synapses that are put back show in them."""
     spikes = Encoder(**network.metadata["encoder"])(data.test_images[:SAMPLES])
     stimulus = Stimulus.pack({"input": spikes})
     counted, trace = sops(network, stimulus)

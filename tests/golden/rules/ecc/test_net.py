@@ -1,4 +1,5 @@
-"""Explicit current control: each equation of the paper against numbers computed another way, then the conversion as a whole.
+"""Explicit current control: each equation of the paper against numbers computed another way, then
+the conversion as a whole.
 
 About 6 CPU-seconds.
 """
@@ -110,7 +111,8 @@ def constant(v_th: int, current: int, steps: int, *, bias: int = 0, preload: int
 def test_rate_is_within_half_a_spike_with_residual_elimination_and_within_one_without(
     steps: int, unit: int, share: Fraction
 ):
-    """Bounds .5/T and 1/T of the rate error (section 3.3.2), for every constant current from 0 to V_thr; eta V_thr / T is whole here."""
+    """Bounds .5/T and 1/T of the rate error (section 3.3.2), for every constant current from 0 to
+    V_thr; eta V_thr / T is whole here."""
     v_th = 2 * steps * unit
     current = round(share * v_th)
     wanted = Fraction(current, v_th)
@@ -122,7 +124,8 @@ def test_rate_is_within_half_a_spike_with_residual_elimination_and_within_one_wi
 
 
 def test_bounds_are_reached_at_sixteen_steps():
-    """Largest error over all currents at T = 16: 1/16 without, 1/32 with residual elimination (.060 against .030 over a coarser sweep)."""
+    """Largest error over all currents at T = 16: 1/16 without, 1/32 with residual elimination
+    (.060 against .030 over a coarser sweep)."""
     errors = {
         bias: max(
             abs(c / 3200 - constant(3200, c, 16, bias=bias).mean()) for c in range(0, 3201, 50)
@@ -141,7 +144,8 @@ def test_preload_is_another_train():
 
 @pytest.mark.parametrize("eps", [1e-3, 1e-5])
 def test_batch_norm_is_folded_with_its_epsilon(rng: np.random.Generator, eps: float):
-    """Eqs 11-12 against torch's batch norm; leaving epsilon out is seen (the consistency that the paper maintains)."""
+    """Eqs 11-12 against torch's batch norm; leaving epsilon out is seen (the consistency that the
+    paper maintains)."""
     x, weights, bias = (
         rng.normal(size=(5, 2, 6, 6)),
         rng.normal(size=(3, 2, 3, 3)),
@@ -183,7 +187,8 @@ def test_average_pooling_is_folded_into_the_convolution_after_it(
 
 
 def test_current_normalisation_scales_every_activation(rng: np.random.Generator):
-    """Eq 8: with inputs a / lambda the currents are kappa a / lambda, whatever the layer, residual sums included."""
+    """Eq 8: with inputs a / lambda the currents are kappa a / lambda in every layer, residual sums
+    included."""
     cnn, x = random_cnn(rng), rng.random((20, 1, 8, 8))
     maxima, a = cnn.maxima(x), cnn.activations(x)
     assert maxima == {name: a[name].max() for name in ("one", "two", "three", "four")}
@@ -212,7 +217,8 @@ def test_current_normalisation_scales_every_activation(rng: np.random.Generator)
 
 
 def test_weight_normalisation_and_threshold_balancing_are_special_cases(rng: np.random.Generator):
-    """kappa = 1: W lambda_source / lambda (Rueckauer et al.); kappa = lambda / lambda_source: W as it was (Sengupta et al.)."""
+    """kappa = 1: W lambda_source / lambda (Rueckauer et al.). kappa = lambda / lambda_source: W as
+    it was (Sengupta et al.)."""
     cnn = random_cnn(rng)
     maxima = {"one": 3.0, "two": 0.5, "three": 2.0, "four": 1.0}
     weights = {layer.name: layer.branches[0].weights for layer in cnn.layers}
@@ -226,7 +232,8 @@ def test_weight_normalisation_and_threshold_balancing_are_special_cases(rng: np.
 
 @pytest.mark.parametrize("planes", [1, 4])
 def test_first_layer_sees_the_pixel_itself(rng: np.random.Generator, planes: int):
-    """The sum over the bit planes is the convolution of the whole pixel with n-bit weights, in every step alike."""
+    """The sum over the bit planes is the convolution of the whole pixel with n-bit weights, in
+    every step."""
     cnn, images = random_cnn(rng), grey(rng, 3)
     network = convert(cnn, cnn.maxima(real(images, planes)), steps=3, bits=7, planes=planes)
     edge, first = network.edges[0], network.population("one")
@@ -240,7 +247,8 @@ def test_first_layer_sees_the_pixel_itself(rng: np.random.Generator, planes: int
             spikes[:, k].view(3, planes, 8, 8), torch.from_numpy(edge.weights).double(), padding=1
         )
         assert np.array_equal(sums.flatten(1).numpy(), wanted)
-    # and the rate follows the CNN within half a spike, but for what rounding moves: W and V_thr by n bits, the bias by half a unit
+    # and the rate follows the CNN within half a spike, apart from what rounding moves: W and V_thr
+    # by n bits, the bias by half a unit
     trace, a = (
         run(network, {IMAGE: Encoder(name="bit_planes", steps=3, planes=planes)(images)}),
         cnn.activations(real(images, planes)),
@@ -252,7 +260,8 @@ def test_first_layer_sees_the_pixel_itself(rng: np.random.Generator, planes: int
 def test_residual_elimination_adds_half_a_threshold_to_every_neuron_that_fires(
     rng: np.random.Generator,
 ):
-    """Eq 9: over T steps eta V_thr more flows into it, up to the rounding of the bias; into the last layer nothing."""
+    """Eq 9: over T steps eta V_thr more flows in, up to the rounding of the bias; nothing into the
+    last layer."""
     cnn, steps = random_cnn(rng), 16
     maxima = cnn.maxima(rng.random((5, 1, 8, 8)))
     plain, half, whole = (convert(cnn, maxima, steps=steps, eta=eta) for eta in (0, 0.5, 1))
@@ -273,7 +282,8 @@ def test_residual_elimination_adds_half_a_threshold_to_every_neuron_that_fires(
 
 
 def test_nothing_is_lost_but_the_residue(rng: np.random.Generator):
-    """Proposition 1 in integers: what flowed in is V_thr N + V at every step of every layer, residual sum and pooling included."""
+    """Proposition 1 in integers: what flowed in is V_thr N + V at every step of every layer,
+    residual sum and pooling included."""
     cnn, images = random_cnn(rng, clip=1.5), grey(rng, 4)
     network = convert(cnn, cnn.maxima(real(images, 4)), steps=12)
     trace = run(network, {IMAGE: Encoder(name="bit_planes", steps=12)(images)})
@@ -293,7 +303,7 @@ def test_nothing_is_lost_but_the_residue(rng: np.random.Generator):
 
 
 def test_rates_become_the_activations(rng: np.random.Generator):
-    """The mean error of every layer falls with T, and at T = 256 what is left is the rounding to 10 bits."""
+    """The mean error of every layer falls with T; at T = 256 the rounding to 10 bits is left."""
     cnn, images = random_cnn(rng, clip=1.0), grey(rng, 6)
     x = real(images, 4)
     maxima, a, found = cnn.maxima(x), cnn.activations(x), {}
@@ -311,7 +321,8 @@ def test_rates_become_the_activations(rng: np.random.Generator):
 
 
 def test_operations_of_the_papers_vgg16():
-    """Eq 13 on VGG16 for 32 x 32 images: 626.7 MOps with one fully connected layer, 664.5 with three; the paper prints 657."""
+    """Eq 13 on VGG16 for 32 x 32 images: 626.7 MOps with one fully connected layer, 664.5 with
+    three; the paper prints 657."""
 
     def ops(classifier: list[int]) -> float:
         layers, source = [], (3, 32, 32)
@@ -404,7 +415,8 @@ def test_bad_nets_are_refused(rng: np.random.Generator):
     two = Branch(source="a", conv=Conv.make((2, 1, 1), 1, (1, 1)), weights=one.weights)
     with pytest.raises(
         InputError,
-        match=r"maps of branch a->b must be \(1, 1, 1\) and \(1, 1, 1\), not \(2, 1, 1\) and \(1, 1, 1\)",
+        match=r"maps of branch a->b must be \(1, 1, 1\) and \(1, 1, 1\), "
+        r"not \(2, 1, 1\) and \(1, 1, 1\)",
     ):
         Cnn(
             layers=(

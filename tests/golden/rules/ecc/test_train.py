@@ -1,4 +1,5 @@
-"""The residual CNN of explicit current control on a small instance: trained, converted, run on the RTL. About 7 CPU-seconds."""
+"""The residual CNN of explicit current control on a small instance: trained, converted, run on the
+RTL. About 7 CPU-seconds."""
 
 from dataclasses import replace
 

@@ -1,4 +1,5 @@
-"""Grad R and Deep R: the paper's equations, the fused LIF against the tape, and small nets that learn, prune and run on the RTL."""
+"""Grad R and Deep R: the paper's equations, the fused LIF against the tape, and small nets that
+learn, prune and run on the RTL."""
 
 import math
 from dataclasses import replace
@@ -40,7 +41,7 @@ SMALL = GradRConfig(
 )
 
 
-# -- equations -------------------------------------------------------------------------------------------
+# -- equations -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("alpha", [5e-3, 0.2, 3.0])
@@ -70,7 +71,8 @@ def test_means_of_the_paper():
 
 
 def test_an_update_is_equation_5():
-    """theta - eta (s dL/dw + alpha sign(theta - mu)) everywhere, also where the synapse is pruned."""
+    """theta - eta (s dL/dw + alpha sign(theta - mu)) everywhere, also where the synapse is
+    pruned."""
     torch.manual_seed(0)
     net = SparseNet((5, 4), alpha=0.1, p=0.95)
     with torch.no_grad():
@@ -91,7 +93,7 @@ def test_an_update_is_equation_5():
 
 
 def test_time_constant_2_is_one_shift(rng: np.random.Generator):
-    """Eq 2 and its doubled form spike alike, for sums of which every membrane is exact in binary."""
+    """Eq 2 and its doubled form spike alike, for sums that make every membrane exact in binary."""
     currents = rng.integers(-3, 6, (8, 500)) / 4
     u, m2 = np.zeros(500), torch.zeros(500)
     doubled = lif(torch.from_numpy(currents)[:, None], LEAK, v_th=V_TH, slope=surrogate)[0][
@@ -166,7 +168,7 @@ def test_bad_settings_are_refused(change: dict, message: str, data: Dataset):
         train(replace(SMALL, **change), data, progress=False)
 
 
-# -- small nets ------------------------------------------------------------------------------------------
+# -- small nets ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

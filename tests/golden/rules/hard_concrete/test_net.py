@@ -1,4 +1,5 @@
-"""Hard-concrete gates: their probabilities and gradient; a small net that learns, closes gates and runs on the RTL."""
+"""Hard-concrete gates: their probabilities and gradient; a small net that learns, closes gates and
+runs on the RTL."""
 
 import math
 from dataclasses import replace
@@ -38,7 +39,8 @@ SMALL = HardConcreteConfig(
 
 
 def test_an_open_gate_has_the_printed_probability():
-    """0.9308 at log_alpha = 1, by the closed form and by drawing; both ends of b have a probability of their own."""
+    """0.9308 at log_alpha = 1, by the closed form and by drawing; both ends of b have a probability
+    of their own."""
     assert round(float(open_probability(torch.tensor(1.0))), 4) == 0.9308
     torch.manual_seed(0)
     for log_alpha in (-2.0, 0.0, 1.0):

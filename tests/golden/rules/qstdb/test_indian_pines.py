@@ -1,4 +1,5 @@
-"""Indian Pines and CNN-3D: the data against the files, the geometry against Table 1 of ACE-SNN, the scores against scikit-learn."""
+"""Indian Pines and CNN-3D: the data against the files, the geometry against Table 1 of ACE-SNN, the
+scores against scikit-learn."""
 
 import importlib.util
 import json
@@ -42,7 +43,8 @@ def test_cnn3d_is_table_1() -> None:
 
 
 def test_cnn_32h_is_table_1() -> None:
-    """Its geometry alone; "(59,21,128)" is a misprint of (5,21,128), as the 13,440 inputs of the linear layer show."""
+    """Its geometry alone; "(59,21,128)" is a misprint of (5,21,128), as the 13,440 inputs of the
+    linear layer show."""
     first = PimWindow.make((1, 3, 3, 200), (3, 3, 18), stride=(1, 1, 7))
     assert first.target == (1, 1, 27)
     second = PimWindow.make((1, 27, 90), (3, 3))

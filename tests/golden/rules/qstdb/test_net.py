@@ -1,4 +1,5 @@
-"""Q-STDB: forms of weights, neuron and gradients against plain writings of the equations; conversion; the integers; the kept nets."""
+"""Q-STDB: forms of weights, neuron and gradients against plain writings of the equations;
+conversion; the integers; the kept nets."""
 
 import math
 from dataclasses import replace
@@ -27,7 +28,7 @@ def pixels(count: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(images(count, seed).astype(np.float32))
 
 
-# -- weights ---------------------------------------------------------------------------------------------------
+# -- weights ---------------------------------------------------------------------------------------
 
 
 @given(st.integers(2, 8), st.integers(0, 1 << 32), st.floats(-2, 2))
@@ -59,7 +60,7 @@ def test_affine_as_torch_does(bits: int) -> None:
     assert torch.allclose(affine(w, bits), want, atol=1e-6)
 
 
-# -- the neuron ------------------------------------------------------------------------------------------------
+# -- the neuron ------------------------------------------------------------------------------------
 
 
 def _plain(net: QstdbNet, x: np.ndarray) -> tuple[np.ndarray, list[list[np.ndarray]]]:
@@ -175,7 +176,7 @@ def test_gradients_as_the_tape_has_them(held: bool) -> None:
         assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
-# -- conversion ------------------------------------------------------------------------------------------------
+# -- conversion ------------------------------------------------------------------------------------
 
 
 def test_conversion() -> None:
@@ -198,7 +199,7 @@ def test_conversion() -> None:
     )
 
 
-# -- integers --------------------------------------------------------------------------------------------------
+# -- integers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bits", [4, 6])
@@ -245,7 +246,7 @@ def test_the_chip_s_leak_is_the_shift_form_s() -> None:
     ] == [True] * 3
 
 
-# -- file and errors -------------------------------------------------------------------------------------------
+# -- file and errors -------------------------------------------------------------------------------
 
 
 def test_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -283,7 +284,7 @@ def test_refused(make, words) -> None:  # type: ignore[no-untyped-def]
         make()
 
 
-# -- training --------------------------------------------------------------------------------------------------
+# -- training --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
-"""Scatter-and-gather: the quantised ANN's activations are the spike counts of the integer net, every one of them.
+"""Scatter-and-gather: every activation of the quantised ANN is a spike count of the integer net.
 
-Three writings meet: the ANN in rational numbers (below, by Eqs 1, 2 and 6 alone, no thresholds), the ANN in float64, the integer net.
+Three writings meet: the ANN in rational numbers (below, by Eqs 1, 2 and 6 alone, no thresholds),
+the ANN in float64, and the integer net.
 """
 
 import math
@@ -47,7 +48,8 @@ CONVS = {
 def random_net(
     rng: np.random.Generator, k: int, bound: int, convs: dict[str, Conv] = CONVS
 ) -> ScatterGather:
-    """Thresholds near the spread of the sums; some batch norms at the ends: no spread at all, out of reach, thetas that are integers."""
+    """Thresholds near the spread of the sums; some batch norms at the ends: no spread at all, out
+    of reach, thetas that are integers."""
     layers = []
     for i, (name, conv) in enumerate(convs.items()):
         channels, spread = conv.target[0], 0.5 * math.sqrt(math.prod(conv.weights_shape[1:]))
@@ -90,7 +92,8 @@ def random_net(
 
 
 def rational_layer(layer: Layer, y: np.ndarray, k: int, bound: int) -> np.ndarray:
-    """One sample: y (Fractions) of this layer from y of the one before, neuron by neuron, Eqs 1, 2, 6."""
+    """One sample: y (Fractions) of this layer from y of the one before, neuron by neuron (Eqs 1, 2,
+    6)."""
     conv, out = layer.conv, np.empty(layer.conv.target, object)
     for c, v, u in np.ndindex(*conv.target):
         s = Fraction(0)
@@ -194,7 +197,7 @@ def test_thresholds_are_equation_10_and_order_is_channel_then_copy():
         readout=np.zeros((3, 8), np.int8),
     )
     eps = Fraction(EPSILON)
-    # mu' + (0.25 .. 1.75 - beta) sigma' by hand; theta_1 of channel 0 is exactly 2 and so its own ceiling
+    # mu' + (0.25 .. 1.75 - beta) sigma' by hand; theta_1 of channel 0 is exactly 2, its own ceiling
     assert layers[1].thetas(1, 2) == [
         [2, 2 + 3 + eps, 2 + 6 + 2 * eps, 2 + 9 + 3 * eps],
         [
@@ -213,7 +216,8 @@ def test_thresholds_are_equation_10_and_order_is_channel_then_copy():
 
 
 def test_thresholds_out_of_reach_stay_out_of_reach():
-    """Far beyond the membrane's 24 bits they are clipped; the largest and the smallest sum must still see them where they are."""
+    """Thetas far beyond the membrane's 24 bits are clipped; the largest and the smallest sum must
+    still decide as before."""
     host, conv = Conv.make((1, 1, 1), 1, (1, 1)), Conv.make((1, 1, 1), 4, (1, 1))
     one, weights = np.ones(4, np.float32), np.array([1, 1, -1, -1], np.int8).reshape(4, 1, 1, 1)
     layers = (
@@ -347,7 +351,7 @@ def test_silence_shuts_the_same_lines_in_every_sample(rng: np.random.Generator):
         silence(spikes, 1.1)
 
 
-# -- file ------------------------------------------------------------------------------------------------
+# -- file ------------------------------------------------------------------------------------------
 
 
 def test_file_round_trip(rng: np.random.Generator, tmp_path: Path):
@@ -405,7 +409,7 @@ def test_unsound_nets_are_refused(rng: np.random.Generator):
             replace(net, **parts)  # type: ignore[arg-type]
 
 
-# -- training --------------------------------------------------------------------------------------------
+# -- training --------------------------------------------------------------------------------------
 
 
 def test_straight_through_estimators():
@@ -517,7 +521,7 @@ def test_impossible_trainings_are_refused(data: Dataset):
         )
 
 
-# -- the kept nets ---------------------------------------------------------------------------------------
+# -- the kept nets ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("spikes", KEPT)
@@ -544,7 +548,8 @@ def test_unknown_checkpoint_is_refused():
 @pytest.mark.shared
 @pytest.mark.parametrize("spikes", KEPT)
 def test_kept_lenet_on_all_of_mnist(spikes: int, shared_data: Path):
-    """All 10,000 test images: every activation a spike count, and the accuracy that the file states, within 0.3 points of the paper's."""
+    """All 10,000 test images: every activation is a spike count, and the accuracy is that of the
+    file, within 0.3 points of the paper's."""
     mnist, net = load_mnist(shared_data / "mnist"), checkpoint(f"zou-lenet-{spikes}")
     network, right = net.to_network(readout_on_chip=True), {"host": 0, "chip": 0}
     for at in range(0, len(mnist.test_labels), 250):

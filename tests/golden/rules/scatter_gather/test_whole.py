@@ -1,4 +1,5 @@
-"""A scatter-and-gather net whose first layer is on the chip too: the chip's counts are those of the quantised ANN, exactly."""
+"""A scatter-and-gather net whose first layer is on the chip too: the chip's counts are exactly
+those of the quantised ANN."""
 
 from pathlib import Path
 
