@@ -1,6 +1,6 @@
-"""A Verilated chip for tests of your own (docs/api.md).
+"""A Verilated chip for your own tests.
 
-In your conftest.py: ``pytest_plugins = ["spikeloop.cosim.pytest_plugin"]``.
+Put ``pytest_plugins = ["spikeloop.cosim.pytest_plugin"]`` into your conftest.py (docs/api.md).
 """
 
 from collections.abc import Callable, Iterator
@@ -20,8 +20,8 @@ __all__ = ["verilated"]
 def verilated() -> Iterator[Callable[..., Backend]]:
     """``verilated(network, chip="tiny")``: the network on the Verilated RTL of a chip preset.
 
-    The backend has ``run(stimulus)`` and ``waves``. The RTL is built once per chip and kept on
-    disk; models stay open until the session ends.
+    The backend has ``run(stimulus)`` and ``waves(stimulus, path)``. The RTL is built once per chip
+    and kept on disk. Models stay open until the session ends.
     """
     opened: dict[tuple[str, str], Backend] = {}
 

@@ -1,13 +1,15 @@
-"""Backend "icarus": the generated Verilog in Icarus Verilog, an independent simulator, under a plain Verilog bench.
+"""Backend "icarus": the generated Verilog in Icarus Verilog, an independent simulator.
 
-Nothing of ours runs per cycle: the memories load themselves from the .mem files of the bundle ($readmemh), the bench
-(cosim/icarus/bench.v) drives the ticks and writes one line of hexadecimal digits per tick, numpy turns them into a trace. Slow
-(thousands of cycles a second): everything at ``tiny``, tens of images at ``zou2021``.
+No Python runs per cycle. The memories load themselves from the .mem files of the bundle
+($readmemh). The bench (cosim/icarus/bench.v) drives the ticks and writes one line of hexadecimal
+digits per tick, which numpy turns into a trace. Icarus runs thousands of cycles a second. This is
+enough for everything at ``tiny`` and for tens of images at ``zou2021``.
 """
 
 import re
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +34,16 @@ BENCH = "spikeloop_bench"
 
 
 class Icarus(Backend):
-    """The RTL with an image (or those of a mesh) in its memories, in one simulator process per run. ``timeout``: seconds a run may take."""
+    """The RTL with an image, or those of a mesh, in its memories; one simulator process per run.
+
+    timeout: seconds a run may take.
+    """
 
     name = "icarus"
 
     def __init__(self, image: Image | MeshImage, *, timeout: float = 3600.0) -> None:
         self.image, self.timeout = image, timeout
-        self.images = image.images
+        self.images = {0: image} if isinstance(image, Image) else _images(image)
         self._program = compile_bench(image.chip)
         self._folder = tempfile.TemporaryDirectory(prefix="spikeloop-icarus-")
         for n, one in self.images.items():
@@ -46,57 +51,34 @@ class Icarus(Backend):
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         traces = self._traces(self._simulate(stimulus), stimulus.samples, membranes)
-        return self.image.gather(traces)
+        return self.image.gather(traces) if isinstance(self.image, MeshImage) else traces[0]
 
     def waves(self, stimulus: Stimulus, path: Path) -> Path | None:
-        """All signals but memories, as FST if ``path`` ends in .fst, else as VCD. One time unit is half a cycle."""
+        """Record all signals but memories, as FST if ``path`` ends in .fst, else as VCD.
+
+        One time unit is half a cycle.
+        """
         path = Path(path).resolve()
         claim(path)
-        self._simulate(stimulus, [f"+waves={path}"], ["-fst"] if path.suffix == ".fst" else [])
+        dumper = ("-fst",) if path.suffix == ".fst" else ()
+        self._simulate(stimulus, dumper, (f"+waves={path}",))
         return path
 
     def close(self) -> None:
         self._folder.cleanup()
 
     def _simulate(
-        self, stimulus: Stimulus, arguments: list[str] = [], dumper: list[str] = []
-    ) -> bytes:  # noqa: B006
-        """Run all samples; the lines of the trace file."""
-        chip, folder = self.image.chip, Path(self._folder.name)
+        self, stimulus: Stimulus, dumper: Sequence[str] = (), more: Sequence[str] = ()
+    ) -> bytes:
+        """Run all samples; the lines of the trace file.
+
+        dumper: options of vvp's dumper. more: further arguments of the bench.
+        """
+        folder = Path(self._folder.name)
         stimulus.check(self.image)
-        stimuli = self.image.stimuli(stimulus)
-        axons = np.zeros(
-            (
-                stimulus.samples,
-                self.image.ticks,
-                chip.derived.cores,
-                chip.derived.axon_chunks * SCAN_BITS // 8,
-            ),
-            np.uint8,
-        )
-        settings: dict[str, object] = {
-            "samples": stimulus.samples,
-            "ticks": self.image.ticks,
-            "steps": self.image.steps,
-        }
-        for n, image in self.images.items():
-            axons[:, :, n] = _axons(image, stimuli[n], self.image.ticks)
-            settings[f"extension{n}"] = image.settings["extension"]
-            settings |= {
-                f"{m.name if chip.derived.cores == 1 else f'core{n}.{m.name}'}": f"image{n}/core0/{m.name}.mem"
-                for m in MemoryMap(chip).loaded
-            }
-        (folder / "stimulus.hex").write_bytes(_hex_lines(axons))
-        command = [
-            "vvp",
-            "-n",
-            str(self._program),
-            *dumper,
-            "+stimulus=stimulus.hex",
-            "+trace=trace.hex",
-            *(f"+{name}={value}" for name, value in settings.items()),
-            *arguments,
-        ]
+        settings = self._write_stimulus(stimulus)
+        files = ("+stimulus=stimulus.hex", "+trace=trace.hex")
+        command = ["vvp", "-n", str(self._program), *dumper, *files, *settings, *more]
         try:
             done = subprocess.run(
                 command,
@@ -107,64 +89,75 @@ class Icarus(Backend):
                 timeout=self.timeout,
             )
         except subprocess.TimeoutExpired:
-            raise TimeoutError(
-                f"Icarus did not run {stimulus.samples} samples within {self.timeout:g} s: take fewer samples"
-            ) from None
+            limit = f"{stimulus.samples} samples within {self.timeout:g} s"
+            raise TimeoutError(f"Icarus did not run {limit}: take fewer samples") from None
         last = (done.stdout.strip().splitlines() or [""])[-1]
         if last.startswith("stopped"):
-            raise TimeoutError(
-                f"the chip hangs in Icarus: {last}, not idle after {cycle_limit(chip):,} cycles"
-            )
+            cycles = f"{cycle_limit(self.image.chip):,} cycles"
+            raise TimeoutError(f"the chip hangs in Icarus: {last}, not idle after {cycles}")
         if done.returncode or last != "done":
-            raise RuntimeError(
-                f"Icarus failed (exit {done.returncode}):\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-            )
+            tails = f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            raise RuntimeError(f"Icarus failed (exit {done.returncode}):\n{tails}")
         return (folder / "trace.hex").read_bytes()
 
+    def _write_stimulus(self, stimulus: Stimulus) -> list[str]:
+        """Write the axons of every tick and core; the bench's arguments."""
+        image, d = self.image, self.image.chip.derived
+        stimuli = {0: stimulus} if isinstance(image, Image) else image.stimuli(stimulus)
+        shape = (stimulus.samples, image.ticks, d.cores, d.axon_chunks * SCAN_BITS // 8)
+        axons = np.zeros(shape, np.uint8)
+        settings: dict[str, object] = {
+            "samples": stimulus.samples,
+            "ticks": image.ticks,
+            "steps": image.steps,
+        }
+        for n, one in self.images.items():
+            axons[:, :, n] = _axons(one, stimuli[n], image.ticks)
+            settings[f"extension{n}"] = one.settings["extension"]
+            prefix = "" if d.cores == 1 else f"core{n}."
+            for memory in MemoryMap(image.chip).loaded:
+                settings[prefix + memory.name] = f"image{n}/core0/{memory.name}.mem"
+        (Path(self._folder.name) / "stimulus.hex").write_bytes(_hex_lines(axons))
+        return [f"+{name}={value}" for name, value in settings.items()]
+
     def _traces(self, text: bytes, samples: int, membranes: bool) -> list[Trace]:
-        """Of every core."""
-        chip, ticks, memories = (
-            self.image.chip,
-            self.image.ticks,
-            MemoryMap(self.image.chip).memories,
-        )
+        """The trace of every core from the lines of the trace file."""
+        chip, ticks = self.image.chip, self.image.ticks
         words, lanes, cores = chip.derived.words, chip.lanes, chip.derived.cores
-        spike_digits, v_digits = (
-            -(-bits // chunk) * chunk // 4
-            for bits, chunk in ((lanes, SCAN_BITS), (memories["v"].width, BUS_BITS))
-        )
-        fields = [16 * len(COUNTERS), words * spike_digits, words * v_digits]
-        nibbles = _nibbles(
-            np.frombuffer(text, np.uint8).reshape(samples, ticks + 1, cores * sum(fields) + 1)[
-                ..., :-1
-            ]
-        )
-        results = []
-        for n, own in enumerate(np.split(nibbles, cores, axis=2)):
-            counters, spikes, v = np.split(own, np.cumsum(fields[:-1]), axis=2)
+        v_bits = MemoryMap(chip).memories["v"].width
+        fields = [
+            16 * len(COUNTERS),
+            words * _digits(lanes, SCAN_BITS),
+            words * _digits(v_bits, BUS_BITS),
+        ]
+        lines = np.frombuffer(text, np.uint8).reshape(samples, ticks + 1, cores * sum(fields) + 1)
+        nibbles = _nibbles(lines[..., :-1])
+        traces = []
+        for n, core in enumerate(np.split(nibbles, cores, axis=2)):
+            counters, spikes, v = np.split(core, np.cumsum(fields[:-1]), axis=2)
             counts = np.diff(_numbers(counters, len(COUNTERS)).view("<i8")[..., 0], axis=1)
-            results.append(
-                result := Trace(
-                    {}, {}, {name: counts[:, :, i].copy() for i, name in enumerate(COUNTERS)}
-                )
-            )
+            trace = Trace({}, {}, {name: counts[:, :, i].copy() for i, name in enumerate(COUNTERS)})
+            traces.append(trace)
             fired = unpack(_numbers(spikes[:, 1:], words), lanes).reshape(samples, ticks, -1)
             if membranes:
-                planes = unpack(_numbers(v[:, 1:], words), memories["v"].width).reshape(
-                    samples, ticks, words, -1, lanes
-                )
+                planes = unpack(_numbers(v[:, 1:], words), v_bits)
+                planes = planes.reshape(samples, ticks, words, -1, lanes)
                 potentials = integers(planes.swapaxes(-1, -2), signed=True).astype(np.int32)
                 potentials = potentials.reshape(samples, ticks, -1)
-            for p in self.images[n].placement.populations if n in self.images else ():
-                at = slice(p.start, p.start + self.image.steps)
-                result.spikes[p.name] = pack(fired[:, at, p.neurons])
+            for place in self.images[n].placement.populations if n in self.images else ():
+                at = slice(place.start, place.start + self.image.steps)
+                trace.spikes[place.name] = pack(fired[:, at, place.neurons])
                 if membranes:
-                    result.membranes[p.name] = potentials[:, at, p.neurons]
-        return results
+                    trace.membranes[place.name] = potentials[:, at, place.neurons]
+        return traces
+
+
+def _images(mesh: MeshImage) -> dict[int, Image]:
+    return {n: core.image for n, core in mesh.cores.items()}
 
 
 def compile_bench(chip: Chip) -> Path:
-    """The chip and its bench compiled for vvp; cached by content. InputError if Icarus is missing."""
+    """The chip and its bench compiled for vvp; cached. InputError if Icarus is missing."""
     check_tools("icarus")
     bench, header = Path(__file__).with_name("bench.v").read_text(), _header(chip)
 
@@ -190,8 +183,9 @@ def icarus_version() -> str:
 def awake(verilog: str) -> str:
     """Generated Verilog for event-driven simulators: every ``always @*`` runs at time 0.
 
-    Amaranth's back end has a register in each module that all of them read, for that purpose; but its initial value stands in its
-    declaration, which is no event, so that outputs of a process whose inputs do not change (a state machine at rest) would stay x.
+    For that purpose Amaranth's back end puts a register into each module, which all of them read.
+    Its initial value stands in its declaration, which is no event. A process whose inputs do not
+    change (a state machine at rest) would therefore keep its outputs at x.
     """
     return re.sub(
         r"^  reg (\\\$auto\$verilog_backend\S+ ) = 0;$",
@@ -202,26 +196,27 @@ def awake(verilog: str) -> str:
 
 
 def cycle_limit(chip: Chip) -> int:
-    """More cycles than a tick (dense, every neuron spiking) or CLEAR can take: docs/architecture.md, "Cycles"."""
+    """More cycles than a dense tick in which every neuron spikes, or CLEAR, can take.
+
+    The formula is that of docs/architecture.md, "Cycles".
+    """
     d = chip.derived
     tick = (
         d.words * (SCAN_BITS * (d.axon_chunks + d.spike_chunks) + 32)
         + SCAN_BITS * d.slots * d.axon_chunks
     )
-    return 2 * (
-        tick if d.cores == 1 else d.cores * (tick + chip.chain)
-    )  # a spike of a mesh goes to as many as all cores
+    if d.cores == 1:
+        return 2 * tick
+    return 2 * d.cores * (tick + chip.chain)  # a spike of a mesh may go to all cores
 
 
 def _header(chip: Chip) -> str:
+    """The text of chip.vh: what the bench must know of the chip."""
     map_, d = MemoryMap(chip), chip.derived
-    many = d.cores > 1
-    paths = (
-        [f"dut.core_{x}_{y}.core" for x, y in Mesh(chip.mesh_width, chip.mesh_height)]
-        if many
-        else ["dut.core"]
-    )
-    values = {
+    cores = ["dut.core"]
+    if d.cores > 1:
+        cores = [f"dut.core_{x}_{y}.core" for x, y in Mesh(chip.mesh_width, chip.mesh_height)]
+    values: dict[str, object] = {
         "ADDRESS_BITS": map_.address_bits + d.core_bits,
         "EVENT_BITS": width(event_record(chip)) + d.core_bits,
         "WORDS": d.words,
@@ -231,42 +226,33 @@ def _header(chip: Chip) -> str:
         "CYCLE_LIMIT": cycle_limit(chip),
         "CONTROL_ADDRESS": map_.registers["control"].address,
         "CONTROL_CLEAR": CONTROL_CLEAR,
-        "SCRAMBLE": " ".join(
-            [
-                *(
-                    f"`SCRAMBLE_READ({core}.{m.name}_memory.ram)"
-                    for core in paths
-                    for m in map_.loaded
-                ),
-                *(
-                    f"`SCRAMBLE_STATE({core}.{'ring.' * (m.name == 'ring')}{m.name}_memory.ram)"
-                    for core in paths
-                    for m in map_.memories.values()
-                    if not m.loaded
-                ),
-                *(f"`SCRAMBLE_STATE({core}.list.events_memory.ram)" for core in paths),
-            ]
-        ),
-        "LOAD": " ".join(
-            f'`LOAD_CORE("core{n}.{m.name}", {core}.{m.name}_memory.ram)'
-            for n, core in enumerate(paths)
-            for m in map_.loaded
-            if many
-        ),
-        "SET": " ".join(
-            f'`SET_CORE("extension{n}", {map_.core_base(n) + map_.registers["steps"].address}, '
-            f"{map_.core_base(n) + map_.registers['extension'].address})"
-            for n in range(d.cores)
-        ),
-        "FEED": " ".join(f"`FEED_CORE({core}.ring.ring_memory.ram)" for core in paths),
-        "DUMP": " ".join(f"`DUMP_CORE({core})" for core in paths),
         "COUNTERS(core)": "{" + ", ".join(f"core.count_{name}" for name in COUNTERS) + "}",
     }
+    calls: dict[str, list[str]] = {"SCRAMBLE": [], "LOAD": [], "SET": [], "FEED": [], "DUMP": []}
+    for n, core in enumerate(cores):
+        for memory in map_.memories.values():
+            place = f"ring.{memory.name}" if memory.name == "ring" else memory.name
+            ram = f"{core}.{place}_memory.ram"
+            kind = "READ" if memory.loaded else "STATE"
+            calls["SCRAMBLE"].append(f"`SCRAMBLE_{kind}({ram})")
+            if memory.loaded and d.cores > 1:
+                calls["LOAD"].append(f'`LOAD_CORE("core{n}.{memory.name}", {ram})')
+        calls["SCRAMBLE"].append(f"`SCRAMBLE_STATE({core}.list.events_memory.ram)")
+        steps, extension = (
+            map_.core_base(n) + map_.registers[name].address for name in ("steps", "extension")
+        )
+        calls["SET"].append(f'`SET_CORE("extension{n}", {steps}, {extension})')
+        calls["FEED"].append(f"`FEED_CORE({core}.ring.ring_memory.ram)")
+        calls["DUMP"].append(f"`DUMP_CORE({core})")
+    values |= {name: " ".join(texts) for name, texts in calls.items()}
     return "".join(f"`define {name} {value}\n" for name, value in values.items())
 
 
 def _axons(image: Image, stimulus: Stimulus, ticks: int) -> np.ndarray:
-    """uint8 ``[sample, tick, bytes]``: the axons that inputs set for each tick, packed little-endian, whole chunks."""
+    """The axons that inputs set for each tick, whole chunks, uint8 ``[sample, tick, bytes]``.
+
+    Packed little-endian.
+    """
     chip = image.chip
     axons = np.zeros((stimulus.samples, ticks, chip.derived.axon_chunks * SCAN_BITS), np.uint8)
     for place in image.placement.inputs:
@@ -292,7 +278,13 @@ def _hex_lines(rows: np.ndarray) -> bytes:
     return text.tobytes()
 
 
+def _digits(bits: int, chunk: int) -> int:
+    """Hexadecimal digits of a number that is padded to whole chunks."""
+    return -(-bits // chunk) * chunk // 4
+
+
 def _nibbles(text: np.ndarray) -> np.ndarray:
+    """Values of hexadecimal digits ``[sample, line, digit]``. RuntimeError if one is x."""
     values = _VALUES[text]
     if (values == 255).any():
         sample, line, _ = np.argwhere(values == 255)[0]
@@ -303,6 +295,9 @@ def _nibbles(text: np.ndarray) -> np.ndarray:
 
 
 def _numbers(nibbles: np.ndarray, count: int) -> np.ndarray:
-    """uint8 ``[sample, tick, count, bytes]``, little-endian, of ``count`` numbers that lie digit after digit, the highest first."""
+    """``count`` numbers that lie side by side, each with its highest digit first.
+
+    Returns uint8 ``[sample, tick, count, bytes]``, little-endian.
+    """
     digits = nibbles.reshape(*nibbles.shape[:2], count, -1)[..., ::-1]
     return np.ascontiguousarray(digits[..., 0::2] | digits[..., 1::2] << 4)

@@ -1,11 +1,16 @@
-// Bench of backend "icarus": runs samples on the generated chip without anything but Verilog.
-// Memories of a single core load themselves from +NAME=FILE (hdl/lib/ram.v), those of a mesh from +coreN.NAME=FILE here; a core without files
-// holds zeros. chip.vh, generated, holds what depends on the chip.
-//   +stimulus=FILE  a hexadecimal number per tick and core: the axons (padded to whole ring chunks) that its inputs set, bit 0 = axon 0
-//   +samples=N +ticks=N +steps=N, for each core +extensionN=N (its logarithm)
-//   +trace=FILE     one line of fixed width per CLEAR and per tick; for each core counters, spikes of all words, membranes of all words
+// Bench of backend "icarus": runs samples on the generated chip, in Verilog alone.
+// Memories of a single core load themselves from +NAME=FILE (hdl/lib/ram.v). Those of a mesh are
+// loaded here from +coreN.NAME=FILE; a core without files holds zeros. The generated chip.vh holds
+// what depends on the chip.
+//   +stimulus=FILE  a hexadecimal number per tick and core: the axons that its inputs set, padded
+//                   to whole ring chunks; bit 0 is axon 0
+//   +samples=N +ticks=N +steps=N
+//   +extensionN=N   for each core, the logarithm of its axon extension
+//   +trace=FILE     a line of fixed width per CLEAR and per tick: for each core counters, spikes of
+//                   all words, membranes of all words
 //   +waves=FILE     records all signals (VCD; FST if vvp was started with -fst)
-// Drives the pins just after the falling edge. Ends with a line "done" on the standard output, or one that starts with "stopped".
+// The pins are driven just after the falling edge. The last line on standard output is "done", or
+// one that starts with "stopped".
 `timescale 1ns / 1ps
 `include "chip.vh"
 module spikeloop_bench;
@@ -17,7 +22,8 @@ module spikeloop_bench;
         .clk(clk), .rst(rst), .tick(tick), .busy(busy),
         .request__valid(request_valid), .request__ready(request_ready), .request__payload(request),
         .response__ready(1'b1), .response__valid(), .response__payload(),
-        .i__valid(1'b0), .i__ready(), .i__payload({`EVENT_BITS{1'b0}}), .o__ready(1'b1), .o__valid(), .o__payload()
+        .i__valid(1'b0), .i__ready(), .i__payload({`EVENT_BITS{1'b0}}),
+        .o__ready(1'b1), .o__valid(), .o__payload()
     );
     always #1 clk = ~clk;
 
@@ -25,21 +31,35 @@ module spikeloop_bench;
     reg [64*`AXON_CHUNKS-1:0] axons;
     reg [8*1024-1:0] file;
 
-    // Whatever reset leaves undefined starts as random bits: a dependence on it is a difference, never an x that spreads.
+    // What reset leaves undefined starts as random bits. A result that depends on it differs; no x
+    // spreads.
     integer seed = 1, at, row;
-`define SCRAMBLE_READ(ram) for (at = 0; at < ram.PADDED; at = at + 32) ram.q[at +: 32] = $random(seed);
-`define SCRAMBLE_STATE(ram) for (row = 0; row < ram.ROWS; row = row + 1) begin `SCRAMBLE_READ(ram) ram.mem[row] = ram.q; end
+`define SCRAMBLE_READ(ram) \
+    for (at = 0; at < ram.PADDED; at = at + 32) ram.q[at +: 32] = $random(seed);
+`define SCRAMBLE_STATE(ram) \
+    for (row = 0; row < ram.ROWS; row = row + 1) begin \
+        `SCRAMBLE_READ(ram) \
+        ram.mem[row] = ram.q; \
+    end
 
-`define LOAD_CORE(key, ram) if ($value$plusargs({key, "=%s"}, file)) $readmemh(file, ram.mem, 0, ram.ROWS - 1); \
+`define LOAD_CORE(key, ram) \
+    if ($value$plusargs({key, "=%s"}, file)) $readmemh(file, ram.mem, 0, ram.ROWS - 1); \
     else for (row = 0; row < ram.ROWS; row = row + 1) ram.mem[row] = 0;
-`define SET_CORE(key, steps_address, extension_address) if ($value$plusargs({key, "=%d"}, extension)) begin \
-    write(steps_address, steps); write(extension_address, extension); end
+`define SET_CORE(key, steps_address, extension_address) \
+    if ($value$plusargs({key, "=%d"}, extension)) begin \
+        write(steps_address, steps); \
+        write(extension_address, extension); \
+    end
 `define FEED_CORE(ram) got = $fscanf(stimulus, "%h", axons); \
     for (chunk = 0; chunk < `AXON_CHUNKS; chunk = chunk + 1) \
-        ram.mem[now % `SLOTS * `RING_CHUNKS + chunk] = ram.mem[now % `SLOTS * `RING_CHUNKS + chunk] | axons[64*chunk +: 64];
-`define DUMP_CORE(core) $fwrite(trace, "%h", `COUNTERS(core)); \
-    for (word = 0; word < `WORDS; word = word + 1) $fwrite(trace, "%h", core.spikes_memory.ram.mem[word]); \
-    for (word = 0; word < `WORDS; word = word + 1) $fwrite(trace, "%h", core.v_memory.ram.mem[word]);
+        ram.mem[now % `SLOTS * `RING_CHUNKS + chunk] = \
+            ram.mem[now % `SLOTS * `RING_CHUNKS + chunk] | axons[64*chunk +: 64];
+`define DUMP_CORE(core) \
+    $fwrite(trace, "%h", `COUNTERS(core)); \
+    for (word = 0; word < `WORDS; word = word + 1) \
+        $fwrite(trace, "%h", core.spikes_memory.ram.mem[word]); \
+    for (word = 0; word < `WORDS; word = word + 1) \
+        $fwrite(trace, "%h", core.v_memory.ram.mem[word]);
 
     task stop;
         begin
@@ -80,7 +100,9 @@ module spikeloop_bench;
         `SCRAMBLE
         sample = -1;
         now = -1;
-        got = $value$plusargs("samples=%d", samples) & $value$plusargs("ticks=%d", ticks) & $value$plusargs("steps=%d", steps);
+        got = $value$plusargs("samples=%d", samples);
+        got = $value$plusargs("ticks=%d", ticks);
+        got = $value$plusargs("steps=%d", steps);
         `LOAD
         if ($value$plusargs("waves=%s", file)) begin
             $dumpfile(file);

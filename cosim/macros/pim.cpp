@@ -1,5 +1,6 @@
-// Drives a Verilated PIM macro alone from numpy buffers: no Python per cycle. model.h names the geometry.
-// Pixels are streamed in the order of pysim.pim.window: by address, row group by row group; no unfolded image exists.
+// Drives a Verilated PIM macro alone from numpy buffers, with no Python per cycle.
+// model.h names the geometry. Pixels are streamed in the order of pysim.pim.window: by address, row
+// group by row group. No unfolded image exists.
 
 #include <cstdint>
 #include <type_traits>
@@ -18,7 +19,8 @@ template <class T> uint64_t get(const T& port, int64_t at, int bits) {
         return uint64_t(port) >> at & mask;
     } else {
         uint64_t value = port[at / 32] >> at % 32;
-        for (int have = 32 - at % 32, word = at / 32 + 1; have < bits; have += 32, ++word) value |= uint64_t(port[word]) << have;
+        for (int have = 32 - at % 32, word = at / 32 + 1; have < bits; have += 32, ++word)
+            value |= uint64_t(port[word]) << have;
         return value & mask;
     }
 }
@@ -44,7 +46,8 @@ int64_t extend(uint64_t value, int bits) { return int64_t(value << (64 - bits)) 
 
 struct Run {
     int64_t samples, positions, kernel_rows, channels, passes, groups, limit_cycles;
-    int64_t source[4], kernel[3], stride[3], padding[3], target[3];  // channels, depth, height, width
+    int64_t source[4];  // channels, depth, height, width
+    int64_t kernel[3], stride[3], padding[3], target[3];  // depth, height, width
     int64_t shift, limit, sigma;
     uint64_t stall;  // 0: never; else the seed of pauses of both streams
     const uint32_t* streams;
@@ -101,9 +104,13 @@ struct Model {
     }
 
     void take() {
-        for (int64_t word = 0; word < CAPACITY && pass * CAPACITY + word < run->channels; ++word)
-            run->currents[(sample * run->channels + pass * CAPACITY + word) * run->positions + position] =
-                extend(get(top->PORT(o, payload), word * CURRENT_BITS, CURRENT_BITS), CURRENT_BITS);
+        for (int64_t word = 0; word < CAPACITY; ++word) {
+            const int64_t channel = pass * CAPACITY + word;
+            if (channel >= run->channels) break;
+            const int64_t at = (sample * run->channels + channel) * run->positions + position;
+            const uint64_t bits = get(top->PORT(o, payload), word * CURRENT_BITS, CURRENT_BITS);
+            run->currents[at] = extend(bits, CURRENT_BITS);
+        }
         if (++pass == run->passes) pass = 0, ++position;
     }
 
@@ -167,7 +174,8 @@ struct Model {
             r.cycles[sample] = cycle - begin;
         }
         tick();
-        const uint64_t counters[] = {top->count_n_read, top->count_n_blp, top->count_n_adc, top->count_n_cycles, top->count_n_sat, top->count_n_clip};
+        const uint64_t counters[] = {top->count_n_read,   top->count_n_blp, top->count_n_adc,
+                                     top->count_n_cycles, top->count_n_sat, top->count_n_clip};
         for (int n = 0; n < 6; ++n) r.counters[n] = counters[n];
         run = nullptr;
         code = nullptr;

@@ -1,6 +1,6 @@
-"""The Verilated PIM macro alone in this process: built and cached like a chip, loaded through its port.
+"""The Verilated PIM macro alone in this process, built and cached like a chip.
 
-Its native driver is cosim/macros/pim.cpp.
+It is loaded through its port and driven by the native harness cosim/macros/pim.cpp.
 """
 
 import ctypes
@@ -60,7 +60,10 @@ def verilog_of(params: PimParams) -> Path:
 
 
 def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
-    """The shared library of a macro; cached. optimise False compiles faster, for models that run little. InputError if a tool misses."""
+    """The shared library of a macro; cached.
+
+    optimise: False compiles faster, for models that run little. InputError if a tool is missing.
+    """
     harness, header = Path(__file__).with_name("pim.cpp").read_text(), _model_header(params)
     key = hdl_key(repr((params, optimise, harness, header, FLAGS, PUBLIC, recipe())))[:24]
 
@@ -79,7 +82,7 @@ def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
     return cached(f"pim-{key}", make) / "pim.so"
 
 
-# Ports that are not looked through, so that there is one function for all units instead of one for each; no names of the simulator's own.
+# Public ports are not optimised away: there is one function for all units, not one for each.
 PUBLIC = "".join(
     f'public_flat_rd -module "{UNIT_MODULE}" -var "{port}"\n'
     for port in ("cells", "stuck0", "stuck1")
@@ -110,7 +113,10 @@ def _model_header(p: PimParams) -> str:
 
 
 class PimModel:
-    """A Verilated macro. ``load`` a layer, ``run`` images; what comes back is what pysim.pim.model.run gives."""
+    """A Verilated macro. ``load`` a layer, then ``run`` images, as pysim.pim.model.run does.
+
+    cycles: of the last run, the cycles of each image, waiting included; int64 ``[image]``.
+    """
 
     def __init__(
         self, params: PimParams, *, optimise: bool = True, library: Path | None = None
@@ -121,7 +127,6 @@ class PimModel:
         self._handle = ctypes.c_void_p(self._lib.pim_new())
         self.layer: PimLayer | None = None
         self.cycles = np.zeros(0, np.int64)
-        """of the last run, cycles of each image, waiting included"""
 
     def load(self, layer: PimLayer) -> None:
         """Fill the memories through the load port."""
@@ -151,7 +156,14 @@ class PimModel:
         codes: bool = True,
         stall: int = 0,
     ) -> PimTrace:
-        """Run images, each with its stream (default 0). stall: seed of random pauses of both streams (0: none)."""
+        """Run images.
+
+        images: uint8 ``[image, channel, ...]``, as the layer wants them.
+        streams: the random stream of each image; 0 by default.
+        codes: also return the codes of the ADCs.
+        stall: seed of random pauses of both event streams; 0 for none.
+        RuntimeError if the macro hangs.
+        """
         layer, p = self.layer, self.params
         if layer is None:
             raise InputError("macro must be loaded with a layer, not be empty: call load()")

@@ -1,5 +1,5 @@
-// The chip with a clock of its own, fed in bulk: a whole tick per call from outside, nothing per cycle.
-// Events lie in `events` (loaded from +bulk=FILE): axon numbers, each tick closed by a word with END set.
+// The chip with a clock of its own, fed in bulk: a whole tick per call, nothing per cycle.
+// `events` is loaded from +bulk=FILE. It holds axon numbers; a word with END set closes each tick.
 module bulk #(
     parameter AXON_BITS = 1,
     parameter DELAY_BITS = 1,
@@ -71,7 +71,10 @@ module bulk #(
     end
 
     chip chip (
-        .clk(clk), .rst(rst), .tick(tick), .busy(busy), .request__valid(request__valid), .request__ready(request__ready),
-        .request__payload(request__payload), .response__ready(1'b1), .response__valid(), .response__payload(), .i__valid(i_valid),
-        .i__ready(i_ready), .i__payload({one, axon}), .o__valid(o_valid), .o__ready(1'b1), .o__payload());
+        .clk(clk), .rst(rst), .tick(tick), .busy(busy),
+        .request__valid(request__valid), .request__ready(request__ready),
+        .request__payload(request__payload),
+        .response__ready(1'b1), .response__valid(), .response__payload(),
+        .i__valid(i_valid), .i__ready(i_ready), .i__payload({one, axon}),
+        .o__valid(o_valid), .o__ready(1'b1), .o__payload());
 endmodule

@@ -1,10 +1,13 @@
-"""The same work driven in two ways by cocotb, for the bench: per cycle as in most tutorials, and per tick in bulk.
+"""The same work driven by cocotb in two ways, for the bench: per cycle, and per tick in bulk.
 
-    per_cycle   clock from Python, one event per cycle from Python, cocotb's stock flags (everything public and writable)
-    per_tick    clock in HDL (bulk.v), a tick per call, events read by the simulator; only named signals public
+    per_cycle   as in most tutorials: clock from Python, one event per cycle from Python, cocotb's
+                stock flags (everything public and writable)
+    per_tick    clock in HDL (bulk.v), a tick per call, events read by the simulator; only named
+                signals public
 
-Both fill the memories from files at time 0, send the events over the chip's own stream, and record every membrane at every
-tick. What is measured is the loop over the ticks alone, inside the simulation: no build, no start, no loading, no packing.
+Both fill the memories from files at time 0, send the events over the chip's own stream, and record
+every membrane at every tick. The time is that of the loop over the ticks, inside the simulation. It
+holds no build, no start, no loading and no packing.
 """
 
 import json
@@ -20,6 +23,7 @@ from spikeloop.cosim.verilator.build import verilog_of
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS
 from spikeloop.pysim.chip.records import output_record, width
+from spikeloop.pysim.common.bits import integers, unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.model.core import Core
@@ -33,8 +37,9 @@ END = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Drive:
-    """What a drive did. ticks, seconds: of the measured loop; cycles: of the clock in it.
+    """What a drive did.
 
+    ticks, seconds, cycles: of the measured loop.
     membranes: int32 ``[sample, tick, words * lanes]``.
     """
 
@@ -54,23 +59,23 @@ def per_cycle(image: Image, stimulus: Stimulus, *, compiler: str = "c++") -> flo
 
 
 def per_tick(image: Image, stimulus: Stimulus, *, compiler: str = "c++") -> float:
-    """Ticks per second with Python once per tick, on a build with a clock of its own and few public signals."""
+    """Ticks per second with Python once per tick, on a build with its own clock."""
     return drive("per_tick", image, stimulus, compiler=compiler).ticks_per_s
 
 
 def drive(
     way: str, image: Image, stimulus: Stimulus, *, compiler: str = "c++", optimize: str = "-O3"
 ) -> Drive:
-    """Build and run the stimulus in one of the two ways. optimize: of the compiler; a build for few ticks wants less."""
+    """Build and run the stimulus.
+
+    way: "per_cycle" or "per_tick".
+    optimize: the compiler's option; a build for few ticks wants less than "-O3".
+    """
     if way not in ("per_cycle", "per_tick"):
         raise InputError(f"way of a cocotb drive must be per_cycle or per_tick, not {way!r}")
     if way == "per_cycle":
-        return _drive(
-            image,
-            stimulus,
-            build_chip(image.chip, "verilator", stock=True, compiler=compiler, optimize=optimize),
-            way,
-        )
+        options = {"stock": True, "compiler": compiler, "optimize": optimize}
+        return _drive(image, stimulus, build_chip(image.chip, "verilator", **options), way)
     d = image.chip.derived
     values = {
         "AXON_BITS": d.axon_bits,
@@ -102,9 +107,8 @@ def _drive(image: Image, stimulus: Stimulus, built: Build, way: str) -> Drive:
     lists = [np.append(np.flatnonzero(tick), END) for sample in events for tick in sample]
     words = np.concatenate(lists)
     if len(words) > DEPTH:
-        raise InputError(
-            f"events of a cocotb drive must be at most {DEPTH}, not {len(words)}: take fewer samples"
-        )
+        limit = f"at most {DEPTH}, not {len(words)}"
+        raise InputError(f"events of a cocotb drive must be {limit}: take fewer samples")
     with tempfile.TemporaryDirectory(prefix="spikeloop-") as temporary:
         folder = Path(temporary)
         image.save(folder / "image")
@@ -132,17 +136,9 @@ def _drive(image: Image, stimulus: Stimulus, built: Build, way: str) -> Drive:
         result = json.loads((folder / "result.json").read_text())
         rows = np.fromfile(folder / "v.bin", np.uint8)
     chip = image.chip
-    rows = rows.reshape(samples * ticks * chip.derived.words, -1)
-    planes = np.unpackbits(rows, axis=1, count=chip.lanes * chip.membrane_bits, bitorder="little")
-    planes = planes.reshape(
-        samples, ticks, chip.derived.words, chip.membrane_bits, chip.lanes
-    ).astype(np.int64)
-    v = (planes << np.arange(chip.membrane_bits)[:, None]).sum(axis=3) - (
-        planes[..., -1, :] << chip.membrane_bits
-    )
-    return Drive(
-        samples * ticks,
-        result["seconds"],
-        result["cycles"],
-        v.reshape(samples, ticks, -1).astype(np.int32),
-    )
+    rows = rows.reshape(samples, ticks, chip.derived.words, -1)
+    planes = unpack(rows, chip.lanes * chip.membrane_bits)
+    planes = planes.reshape(*planes.shape[:3], chip.membrane_bits, chip.lanes)
+    membranes = integers(np.swapaxes(planes, -1, -2), signed=True).astype(np.int32)
+    membranes = membranes.reshape(samples, ticks, -1)
+    return Drive(samples * ticks, result["seconds"], result["cycles"], membranes)

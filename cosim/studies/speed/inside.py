@@ -1,4 +1,7 @@
-"""The inside of cosim.studies.speed.cocotb: what runs in the simulator. SPIKELOOP_TASK names the file that says what to do."""
+"""What cosim.studies.speed.cocotb runs inside the simulator.
+
+The variable SPIKELOOP_TASK names the file with the task.
+"""
 
 import json
 import os

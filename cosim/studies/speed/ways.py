@@ -1,8 +1,12 @@
-"""Bench: the same work in every way to run it, in one run, so that ratios are of one machine at one moment.
+"""Bench: the same work in every way to run it, in one run, so that ratios are of one machine.
 
-The work: 1,152 axons of which 10 % are active in every step, 1,024 neurons of 4 bits, 8 steps a sample; inputs go in through the RTL's own
-scan, every tick's membranes are recorded. Once with the whole contract in use, once with a minimal one (one leak term, soft
-reset). Every way's trace is compared with pysim's before it is timed. Ways are timed in turn, round after round; a row is the median.
+The work is 1,152 axons, 10 % of them active in every step, and 1,024 neurons of 4 bits, with 8
+steps a sample. Inputs go in through the RTL's own scan; every tick's membranes are recorded. The
+work is done once with the whole contract in use and once with a minimal one (one leak term, soft
+reset).
+
+The trace of every way is compared with pysim's before the way is timed. Ways are timed in turn,
+round after round. A row is the median.
 """
 
 import statistics
@@ -15,7 +19,7 @@ import numpy as np
 
 from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.verilator.backend import Verilated
-from spikeloop.cosim.verilator.build import Options, build, default_compiler
+from spikeloop.cosim.verilator.build import Options, default_compiler
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
@@ -34,7 +38,12 @@ MINIMAL = {"leak_terms": 1, "roundings": False, "bounded": False, "refractory_bi
 
 @dataclass
 class Way:
-    """One row: ``call(samples)`` does the work on so many samples and returns the seconds it took and its trace (or None)."""
+    """One row of the bench.
+
+    call: ``call(samples)`` does the work; returns the seconds it took and the trace, or None.
+    samples: at once, at most.
+    rounds: how often the way is timed.
+    """
 
     name: str
     call: Callable[[int], tuple[float, Trace | None]]
@@ -45,7 +54,10 @@ class Way:
 def workload(
     chip: Chip, *, neurons: int, bits: int, samples: int
 ) -> tuple[Network, Image, Stimulus]:
-    """The bench's network on ``chip``, using all the contract that the chip has, and its stimulus."""
+    """The bench's network, its image on ``chip`` and its stimulus.
+
+    The network uses all of the contract that the chip has.
+    """
     rng = np.random.default_rng(SEED)
     scale = 1 << (bits - 1)
     shape = (chip.pages, neurons)
@@ -93,7 +105,10 @@ def workload(
 
 
 def run(*, seconds: float = 3.0, tell: Callable[[str], None] = print) -> dict[str, Any]:
-    """Measure every way this machine has. ``seconds``: about how long each is measured. Returns rows and ratios."""
+    """Measure every way this machine has. Returns work, rows and ratios.
+
+    seconds: about how long each way is measured. tell: gets a line of progress.
+    """
     import torch
 
     torch.set_num_threads(1)
@@ -105,46 +120,53 @@ def run(*, seconds: float = 3.0, tell: Callable[[str], None] = print) -> dict[st
         ways = []
         for way in _ways(title, network, image, stimulus):
             tell(f"{way.name} ...")
-            _, trace = way.call(min(4, way.samples))
-            same = reference if way.samples >= 4 else _first(reference, way.samples)
-            if trace is not None:
-                pair = diff(network, Side("pysim", same), Side(way.name, trace))
-                if pair.different:
-                    raise InputError(
-                        f"trace of {way.name} must equal pysim's before it is timed, "
-                        f"not differ: {pair.first}"
-                    )
-            taken, _ = way.call(min(16, way.samples))
-            probed = min(16, way.samples)
-            way.samples = min(
-                way.samples, max(probed, int(seconds / way.rounds / max(taken, 1e-9) * probed))
-            )
+            _check(way, network, reference)
+            way.samples = _samples(way, seconds)
             ways.append(way)
-        times: dict[str, list[float]] = {way.name: [] for way in ways}
-        for turn in range(max(way.rounds for way in ways)):
-            for way in ways:
-                if turn < way.rounds:
-                    times[way.name].append(way.call(way.samples)[0])
+        times = _times(ways)
         for way in ways:
             rate = way.samples * STEPS / statistics.median(times[way.name])
-            rows.append(
-                {
-                    "way": way.name,
-                    "chip": title,
-                    "lanes": chip.lanes,
-                    "ticks_per_s": rate,
-                    "sops_per_s": rate * sops,
-                    "samples": way.samples,
-                    "rounds": way.rounds,
-                    "seconds": times[way.name],
-                }
-            )
+            row = {"way": way.name, "chip": title, "lanes": chip.lanes}
+            row |= {"ticks_per_s": rate, "sops_per_s": rate * sops}
+            row |= {"samples": way.samples, "rounds": way.rounds, "seconds": times[way.name]}
+            rows.append(row)
             tell(f"{way.name}: {rate:,.0f} ticks/s")
     return {
         "work": {"axons_active": DENSITY, "steps": STEPS, "seed": SEED},
         "rows": rows,
         "ratios": _ratios(rows),
     }
+
+
+def _check(way: Way, network: Network, reference: Trace) -> None:
+    """InputError unless the way's trace of the first samples, if it has one, is the reference."""
+    _, trace = way.call(min(4, way.samples))
+    if trace is None:
+        return
+    same = reference if way.samples >= 4 else _first(reference, way.samples)
+    pair = diff(network, Side("pysim", same), Side(way.name, trace))
+    if pair.different:
+        raise InputError(
+            f"trace of {way.name} must equal pysim's before it is timed, not differ: {pair.first}"
+        )
+
+
+def _samples(way: Way, seconds: float) -> int:
+    """How many samples a round takes, so that all rounds last about ``seconds``."""
+    probed = min(16, way.samples)
+    taken, _ = way.call(probed)
+    fitting = int(seconds / way.rounds / max(taken, 1e-9) * probed)
+    return min(way.samples, max(probed, fitting))
+
+
+def _times(ways: list[Way]) -> dict[str, list[float]]:
+    """Seconds of every round of every way, the ways in turn."""
+    times: dict[str, list[float]] = {way.name: [] for way in ways}
+    for turn in range(max(way.rounds for way in ways)):
+        for way in ways:
+            if turn < way.rounds:
+                times[way.name].append(way.call(way.samples)[0])
+    return times
 
 
 def _cases() -> Iterator[tuple[str, Chip, int, int]]:
@@ -163,14 +185,8 @@ def _ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Ite
         *(["g++"] if default_compiler() != "g++" and "minimal" not in title else []),
     ]
     for compiler in compilers:
-        options = Options(compiler=compiler)
-        start = time.perf_counter()
-        build(image.chip, options)
-        if (taken := time.perf_counter() - start) > 2:
-            print(f"built {title} with {compiler} in {taken:.0f} s")
-        yield Way(
-            f"native, {compiler} ({title})", _timed(Verilated(image, options), stimulus), 512, 7
-        )
+        chip = Verilated(image, Options(compiler=compiler))
+        yield Way(f"native, {compiler} ({title})", _timed(chip, stimulus), 512, 7)
     if title == "full, 128 lanes":
         pair = Verilated(image, Options(compiler=compilers[0]), workers=2)
         yield Way(f"native, {compilers[0]}, two workers ({title})", _timed(pair, stimulus), 512, 7)
