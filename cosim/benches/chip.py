@@ -1,5 +1,7 @@
-"""The chip's cocotb bench: clock and reset, load port, image, events, ticks, counters, membranes; and, for one import, the parts of
-cosim/benches/streams.py. For your own bench: see docs/benches.md.
+"""The chip's cocotb bench: clock and reset, load port, image, events, ticks, counters, membranes.
+
+The parts of cosim/benches/streams.py are here too, so that a bench needs one import. For your own
+bench see docs/benches.md.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,7 +32,7 @@ from spikeloop.pysim.chip.memory_map import (
     MemoryMap,
 )
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
-from spikeloop.pysim.common.bits import pack, unpack
+from spikeloop.pysim.common.bits import integers, pack, unpack
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
@@ -52,9 +54,13 @@ TICK_LIMIT = 200_000  # cycles of one tick before the chip counts as hung
 
 
 class ChipBench:
-    """The chip at the end of its ports: what a host does, as coroutines. All begin and end at a falling edge of the clock.
+    """The chip at the end of its ports: what a host does, as coroutines.
 
-    bench = await ChipBench.start(dut, chip); await bench.load(image); trace = await bench.run(image, stimulus)
+    All begin and end at a falling edge of the clock::
+
+        bench = await ChipBench.start(dut, chip)
+        await bench.load(image)
+        trace = await bench.run(image, stimulus)
     """
 
     def __init__(self, dut: Any, chip: Chip) -> None:
@@ -66,7 +72,10 @@ class ChipBench:
 
     @classmethod
     async def start(cls, dut: Any, chip: Chip, *, clock: bool = True) -> "ChipBench":
-        """Clock (unless the design has one) and reset. Memories are undefined until loaded."""
+        """A bench whose chip is clocked and reset. Memories are undefined until loaded.
+
+        clock: drive the clock; False if the design has its own.
+        """
         bench = cls(dut, chip)
         if clock:
             Clock(dut.clk, PERIOD, "ns").start(start_high=False)
@@ -74,7 +83,10 @@ class ChipBench:
         return bench
 
     async def reset(self, cycles: int = 4) -> None:
-        """Registers and counters to their reset values, whatever runs; memories keep or lose what they hold."""
+        """Set registers and counters to their reset values, at any time.
+
+        Memories keep or lose their contents.
+        """
         await FallingEdge(self.dut.clk)
         self.dut.rst.value = 1
         await self.wait(cycles)
@@ -85,15 +97,12 @@ class ChipBench:
         for _ in range(cycles):
             await FallingEdge(self.dut.clk)
 
-    # -- load port ---------------------------------------------------------------------------------------
+    # -- load port -----------------------------------------------------------------------------
 
     def request(self, address: int, data: int = 0, *, write: bool) -> int:
         """The word of a request."""
-        return (
-            address
-            | data << self.map.address_bits
-            | int(write) << (self.map.address_bits + BUS_BITS)
-        )
+        bits = self.map.address_bits
+        return address | data << bits | int(write) << (bits + BUS_BITS)
 
     async def write(self, address: int, *values: int) -> None:
         """Write 32-bit values to addresses from ``address`` on."""
@@ -105,7 +114,7 @@ class ChipBench:
         return (await self.read_all([address]))[0]
 
     async def read_all(self, addresses: Iterable[int]) -> list[int]:
-        """The 32-bit values at the addresses, one request after the other without a pause."""
+        """The 32-bit values at the addresses, read without a pause between requests."""
         first = len(self.responses.received)
         wanted = [self.request(address, write=False) for address in addresses]
         with watchdog(f"{len(wanted)} reads", TICK_LIMIT + 20 * len(wanted)):
@@ -121,7 +130,7 @@ class ChipBench:
         return await self.read(self.map.registers[register].address)
 
     async def write_memory(self, name: str, rows: np.ndarray) -> None:
-        """Fill a memory: uint8 ``[rows, ceil(width / 8)]``, little-endian within a row."""
+        """Fill a memory with uint8 ``[rows, ceil(width / 8)]``, little-endian within a row."""
         memory = self.map.memories[name]
         words = np.zeros((len(rows), memory.chunks * 4), np.uint8)
         words[:, : rows.shape[1]] = rows
@@ -129,7 +138,7 @@ class ChipBench:
             await self.write(memory.address(row), *chunks)
 
     async def read_memory(self, name: str, rows: Iterable[int] | None = None) -> np.ndarray:
-        """Rows of a memory (default: all): uint8 ``[rows, ceil(width / 8)]``."""
+        """Rows of a memory (default: all), uint8 ``[rows, ceil(width / 8)]``."""
         memory = self.map.memories[name]
         rows = list(range(memory.rows) if rows is None else rows)
         values = await self.read_all(
@@ -139,9 +148,10 @@ class ChipBench:
         return data[:, : -(-memory.width // 8)]
 
     async def load(self, image: Image) -> None:
-        """The whole image, its settings, and CLEAR.
+        """Load the whole image and its settings, then CLEAR.
 
-        State gets zeros first: a simulator that knows "unknown" would carry it through the logic that CLEAR passes by.
+        State gets zeros first. A simulator that knows "unknown" would carry it through logic that
+        CLEAR does not reset.
         """
         for memory in self.map.memories.values():
             if memory.loaded:
@@ -152,7 +162,7 @@ class ChipBench:
             await self.set(name, value)
         await self.clear()
 
-    # -- commands ----------------------------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------------
 
     async def clear(self) -> None:
         await self._command(CONTROL_CLEAR)
@@ -166,7 +176,7 @@ class ChipBench:
         await self.idle()
 
     async def tick(self, *, by_register: bool = False) -> None:
-        """Run one tick, asked for at the pin (or at the control register), to its end."""
+        """Run one tick to its end, asked for at the pin or at the control register."""
         if by_register:
             await self._command(CONTROL_TICK)
             return
@@ -176,14 +186,14 @@ class ChipBench:
         await self.idle()
 
     async def idle(self, limit: int = TICK_LIMIT) -> None:
-        """Until busy is low."""
+        """Wait until ``busy`` is low."""
         with watchdog("busy", limit):
             while self.dut.busy.value:
                 await FallingEdge(self.dut.busy)
                 await FallingEdge(self.dut.clk)
 
     async def send(self, events: Iterable[tuple[int, int]]) -> None:
-        """AER events (axon, delay); delay 1 is the tick that runs next."""
+        """Send AER events (axon, delay). Delay 1 is the tick that runs next."""
         bits = self.chip.derived.axon_bits
         await self.events.send(axon | delay << bits for axon, delay in events)
 
@@ -203,31 +213,28 @@ class ChipBench:
             for name, low, high in zip(COUNTERS, halves[::2], halves[1::2], strict=True)
         }
 
-    # -- whole runs --------------------------------------------------------------------------------------
+    # -- whole runs ----------------------------------------------------------------------------
 
     async def membranes(self) -> np.ndarray:
-        """All membranes: int64 ``[words * lanes]``."""
+        """All membranes, int64 ``[words * lanes]``."""
         planes = self._planes(self.map.memories["v"], await self.read_memory("v"))
-        value = sum(plane.astype(np.int64) << b for b, plane in enumerate(planes))
-        return (value - (planes[-1].astype(np.int64) << self.chip.membrane_bits)).reshape(-1)
+        return integers(np.moveaxis(planes, 0, -1), signed=True).reshape(-1)
 
     async def spikes(self, words: Iterable[int]) -> np.ndarray:
-        """Spikes of the last step of these words, which must have had one since CLEAR: uint8 0/1 ``[all words * lanes]``, others 0."""
-        words, spikes = (
-            sorted(words),
-            np.zeros((self.chip.derived.words, self.chip.lanes), np.uint8),
-        )
-        spikes[words] = self._planes(
-            self.map.memories["spikes"], await self.read_memory("spikes", words)
-        )[0]
+        """Spikes of the last step of these words, uint8 0/1 ``[all words * lanes]``.
+
+        Each of the words must have had a step since CLEAR. Other words are 0.
+        """
+        words = sorted(words)
+        rows = await self.read_memory("spikes", words)
+        spikes = np.zeros((self.chip.derived.words, self.chip.lanes), np.uint8)
+        spikes[words] = self._planes(self.map.memories["spikes"], rows)[0]
         return spikes.reshape(-1)
 
     def _planes(self, memory: Memory, rows: np.ndarray) -> np.ndarray:
-        """Memory rows to bit planes, uint8 0/1 ``[plane, row, lane]``."""
-        bits = np.unpackbits(rows, axis=1, count=memory.width, bitorder="little")
-        return bits.reshape(len(rows), memory.width // self.chip.lanes, self.chip.lanes).transpose(
-            1, 0, 2
-        )
+        """The bit planes of memory rows, uint8 0/1 ``[plane, row, lane]``."""
+        bits = unpack(rows, memory.width)
+        return np.moveaxis(bits.reshape(len(rows), -1, self.chip.lanes), 1, 0)
 
     async def run(
         self,
@@ -237,20 +244,17 @@ class ChipBench:
         dense: bool = False,
         gaps: Iterator[int] | None = None,
     ) -> Trace:
-        """Run every sample from CLEAR over the ports alone, as a board would; the trace has spikes, membranes and counters.
+        """Run every sample from CLEAR over the ports alone, as a board would.
 
-        gaps: idle cycles before each event sent. Events that leave are in ``outputs.received``.
+        dense: visit every axon, not only those with events.
+        gaps: idle cycles before each event sent.
+        The trace has spikes, membranes and counters. Events that leave are in ``outputs.received``.
         """
         place, bits = image.placement, self.chip.derived.axon_bits
         lines = {i.name: unpack(stimulus.spikes[i.name], i.size) for i in place.inputs}
-        spikes = {
-            p.name: np.zeros((stimulus.samples, image.steps, p.size), np.uint8)
-            for p in place.populations
-        }
-        membranes = {
-            p.name: np.zeros((stimulus.samples, image.steps, p.size), np.int32)
-            for p in place.populations
-        }
+        shapes = {p.name: (stimulus.samples, image.steps, p.size) for p in place.populations}
+        spikes = {name: np.zeros(shape, np.uint8) for name, shape in shapes.items()}
+        membranes = {name: np.zeros(shape, np.int32) for name, shape in shapes.items()}
         counts = {name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in COUNTERS}
         await self.set("dense", int(dense))
         for sample in range(stimulus.samples):
@@ -267,14 +271,11 @@ class ChipBench:
                 for name in COUNTERS:
                     counts[name][sample, tick] = after[name] - before[name]
                 live = [p for p in place.populations if 0 <= tick - p.start < image.steps]
-                fired = await self.spikes(
-                    {int(n) // self.chip.lanes for p in live for n in p.neurons}
-                )
-                before, v = after, await self.membranes()
+                words = {int(n) // self.chip.lanes for p in live for n in p.neurons}
+                fired, v = await self.spikes(words), await self.membranes()
+                before = after
                 for p in live:
                     step = tick - p.start
-                    spikes[p.name][sample, step], membranes[p.name][sample, step] = (
-                        fired[p.neurons],
-                        v[p.neurons],
-                    )
+                    spikes[p.name][sample, step] = fired[p.neurons]
+                    membranes[p.name][sample, step] = v[p.neurons]
         return Trace({name: pack(array) for name, array in spikes.items()}, membranes, counts)

@@ -1,8 +1,9 @@
-"""Builds and runs of cocotb benches on Verilator and Icarus: a thin layer over cocotb's own Python runner.
+"""Builds and runs of cocotb benches on Verilator and Icarus, by cocotb's own Python runner.
 
-A build is cached by content (sources, top, flags, versions) and made under a file lock, as in cosim.verilator.build. On Verilator only the
-ports of the top module are made public (and the memories, which say so themselves): cocotb's own choice, everything public and
-writable, costs a factor of 10 to 25. :func:`run` raises AssertionError with the names of the tests that failed.
+A build is kept in the cache (cosim.verilator.cache) under its sources, top, flags and versions. On
+Verilator only the ports of the top module are public, and the memories, which say so themselves.
+cocotb's own choice, everything public and writable, is 10 to 25 times slower. :func:`run` raises
+AssertionError with the names of the tests that failed.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -28,6 +29,8 @@ __all__ = ["SIMULATORS", "Build", "build", "build_chip", "run"]
 
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
+PACKAGES = {"vvp": "iverilog", "c++": "g++", "clang++": "clang"}
+"""The system's package of a program where it has another name."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,10 @@ def build(
 ) -> Build:
     """Compile Verilog ``sources`` for cocotb; cached.
 
-    stock: cocotb's own flags, every signal public and writable. timing: the design has delays (a clock of its own; Verilator only:
-    Icarus always knows them). compiler, optimize: of the Verilated model (tests build fast, the bench runs fast).
+    simulator: "verilator" or "icarus".
+    stock: cocotb's own flags, with every signal public and writable.
+    timing: the design has delays, such as its own clock. Icarus always knows them.
+    compiler, optimize: of the Verilated model. Tests build fast, the bench runs fast.
     InputError if the simulator or a tool is missing.
     """
     if simulator not in SIMULATORS:
@@ -66,13 +71,10 @@ def build(
     try:
         from cocotb_tools.runner import get_runner
     except ModuleNotFoundError:
-        raise InputError(
-            "cocotb must be installed (pip install 'spikeloop[test]'), not missing"
-        ) from None
-    arguments, settings = (
-        ["-g2005"],
-        {},
-    )  # Icarus: initial values are events then, which wake always @* blocks at time 0
+        raise InputError("cocotb is missing: pip install 'spikeloop[test]'") from None
+    # Icarus: initial values are events then, which wake always @* blocks at time 0
+    arguments: list[str] = ["-g2005"]
+    settings: dict[str, str] = {}
     if simulator == "verilator":
         arguments = [
             "-Wno-fatal",
@@ -146,9 +148,12 @@ def run(
 ) -> list[str]:
     """Run the cocotb tests of the Python module ``module`` in one simulation; returns their names.
 
-    environment: variables the module reads. seed: cocotb's random seed. only: regular expression of test names.
-    plusargs: for the simulator (+NAME=FILE fills a memory). folder: for log and results (default: a temporary one).
-    AssertionError names the tests that failed and shows the log's end.
+    environment: variables that the module reads.
+    seed: cocotb's random seed.
+    only: regular expression of test names.
+    plusargs: for the simulator; +NAME=FILE fills a memory.
+    folder: for log and results; a temporary one by default.
+    AssertionError names the tests that failed and shows the end of the log.
     """
     from cocotb_tools.runner import get_runner
 
@@ -167,7 +172,7 @@ def run(
     log, results = folder / "simulation.log", folder / "results.xml"
     runner = get_runner(built.simulator)
     ended = None
-    # a simulation is its own process: it has no business in the coverage, the pytest plugins or the import path of its caller
+    # a simulation is its own process, without the caller's pytest
     with patch.dict(os.environ):
         os.environ.pop("PYTEST_CURRENT_TEST", None)
         try:
@@ -190,19 +195,20 @@ def run(
     if not results.exists():
         raise AssertionError(f"{module} on {built.simulator} ended without results:\n{_tail(log)}")
     cases = list(ElementTree.parse(results).iter("testcase"))
-    failed = [
-        f"{case.get('name')}: {(bad.get('error_msg') or bad.get('message') or 'failed').splitlines()[0]}"
-        for case in cases
-        for bad in (case.find("failure"), case.find("error"))
-        if bad is not None
-    ]
+    failed = [reason for case in cases for reason in _failures(case)]
     if failed or ended is not None or not cases:
-        raise AssertionError(
-            f"{module} on {built.simulator}: {len(failed)} of {len(cases)} tests failed (seed {seed}): "
-            + "; ".join(failed)
-            + f"\n{_tail(log)}"
-        )
+        count = f"{len(failed)} of {len(cases)} tests failed (seed {seed})"
+        reasons = "; ".join(failed)
+        raise AssertionError(f"{module} on {built.simulator}: {count}: {reasons}\n{_tail(log)}")
     return [case.get("name", "") for case in cases if case.find("skipped") is None]
+
+
+def _failures(case: ElementTree.Element) -> Iterator[str]:
+    """Name and first line of each failure of a test."""
+    for kind in ("failure", "error"):
+        if (failure := case.find(kind)) is not None:
+            message = failure.get("error_msg") or failure.get("message") or "failed"
+            yield f"{case.get('name')}: {message.splitlines()[0]}"
 
 
 def _public_ports(top: str, verilog: str) -> str:
@@ -212,29 +218,22 @@ def _public_ports(top: str, verilog: str) -> str:
         raise InputError(f"sources must hold the module {top}, not only others")
     body = verilog[start.start() : verilog.index("endmodule", start.start())]
     lines = ["`verilator_config"]
-    for direction, name in re.findall(
-        r"^\s*(input|output)\s+(?:wire\s+|reg\s+|logic\s+)*(?:\[[^]]*\]\s*)?(\w+)",
-        body,
-        re.MULTILINE,
-    ):
-        lines.append(
-            f'public_flat_{"rw" if direction == "input" else "rd"} -module "{top}" -var "{name}"'
-        )
+    port = r"^\s*(input|output)\s+(?:wire\s+|reg\s+|logic\s+)*(?:\[[^]]*\]\s*)?(\w+)"
+    for direction, name in re.findall(port, body, re.MULTILINE):
+        access = "rw" if direction == "input" else "rd"
+        lines.append(f'public_flat_{access} -module "{top}" -var "{name}"')
     return "\n".join(lines) + "\n"
 
 
 def _need(*programs: str) -> None:
-    packages = {"iverilog": "iverilog", "vvp": "iverilog", "c++": "g++", "clang++": "clang"}
     for program in programs:
         if not shutil.which(program):
-            raise InputError(
-                f"{program} must be installed, not missing: sudo apt-get install {packages.get(program, program)}"
-            )
+            package = PACKAGES.get(program, program)
+            raise InputError(f"{program} is missing: sudo apt-get install {package}")
 
 
 def _tail(log: Path, lines: int = 40) -> str:
-    return (
-        "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-        if log.exists()
-        else "(no log)"
-    )
+    """The last lines of a log."""
+    if not log.exists():
+        return "(no log)"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

@@ -1,8 +1,8 @@
-"""Parts for any cocotb bench: valid/ready streams driven and watched, patterns of readiness, scoreboard, watchdog.
+"""Parts for any cocotb bench: drivers and monitors of valid/ready streams, scoreboard, watchdog.
 
-Everything here samples and drives at the *falling* edge of the clock ``clk``. All outputs of our designs are registers, so what is seen
-there holds until the rising edge and tells whether a transfer happens at it: on any simulator, with a clock from Python or from HDL,
-without a race.
+All of them sample and drive at the *falling* edge of the clock ``clk``. All outputs of our designs
+are registers. A value at the falling edge therefore holds until the rising edge, and tells whether
+a transfer happens at it. There is no race on any simulator, with a clock from Python or from HDL.
 """
 
 import itertools
@@ -72,7 +72,10 @@ def watchdog(name: str, cycles: int) -> Iterator[None]:
 
 
 class StreamDriver:
-    """Sends words over the stream ``prefix`` (ports prefix__valid, prefix__ready, prefix__payload) of ``dut``."""
+    """Sends words over the stream ``prefix`` of ``dut``.
+
+    Its ports are prefix__valid, prefix__ready and prefix__payload.
+    """
 
     def __init__(self, dut: Any, prefix: str) -> None:
         self.clk = dut.clk
@@ -83,9 +86,9 @@ class StreamDriver:
         self.payload.value = 0
 
     async def send(self, words: Iterable[int], gaps: Iterator[int] | None = None) -> None:
-        """One word per cycle, as fast as the receiver takes them; call and return at a falling edge.
+        """Send one word per cycle, as fast as the receiver takes them.
 
-        gaps: idle cycles before each word.
+        gaps: idle cycles before each word. Call and return are at a falling edge.
         """
         for word in words:
             for _ in range(next(gaps) if gaps else 0):
@@ -100,10 +103,13 @@ class StreamDriver:
 
 
 class StreamMonitor:
-    """Receives words from the stream ``prefix`` of ``dut`` into ``received``, and hands each to ``check`` (a scoreboard's, for one).
+    """Receives words from the stream ``prefix`` of ``dut``.
 
-    pattern: when to be ready; one item is drawn per cycle in which a word is offered. A payload that changes while it waits is a
-    failure.
+    A payload that changes while it waits fails the test.
+
+    pattern: when to be ready; one item is drawn per cycle in which a word is offered.
+    check: gets each word, for example a scoreboard's ``check``.
+    received: all words so far.
     """
 
     def __init__(
@@ -165,7 +171,7 @@ class StreamMonitor:
 
 
 class Scoreboard:
-    """Compares what comes with what was announced, in order: nothing lost, doubled or out of place."""
+    """Compares items with the expected ones, in order: none is lost, doubled or out of place."""
 
     def __init__(self, name: str) -> None:
         self.name, self.matched = name, 0
@@ -176,8 +182,9 @@ class Scoreboard:
 
     def check(self, item: Any) -> None:
         if self.matched >= len(self.expected):
+            count = len(self.expected)
             raise AssertionError(
-                f"{self.name}: item {self.matched} is {item}, and only {len(self.expected)} were expected"
+                f"{self.name}: item {self.matched} is {item}, and only {count} were expected"
             )
         if item != self.expected[self.matched]:
             raise AssertionError(
@@ -186,7 +193,7 @@ class Scoreboard:
         self.matched += 1
 
     def finish(self) -> None:
-        """Everything expected has come."""
+        """Fail unless every expected item has come."""
         if self.matched != len(self.expected):
             raise AssertionError(
                 f"{self.name}: {self.matched} items came, not {len(self.expected)}; "

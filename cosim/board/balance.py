@@ -1,8 +1,11 @@
-"""Closed loop: a pole on a cart is balanced by a chip, whose next input depends on its last output; step for step as by the golden.
+"""Closed loop: a chip balances a pole on a cart; its next input depends on its last output.
 
-Each of the cart's four variables is one spike among 8 input lines, by its place in a range. Two LIF neurons, half of whose membrane
-leaks away in a step, weigh the lines like a linear controller, each the negative of the other; a spike pushes the cart one way. The
-plant is that of Barto, Sutton and Anderson 1983 (semi-implicit Euler, 20 ms, 10 N).
+The loop runs on a board and by golden, and the two are compared step by step.
+
+Each of the cart's four variables is one spike among 8 input lines, by its place in a range. Two LIF
+neurons lose half of their membrane in a step. They weigh the lines like a linear controller, each
+with the negative weights of the other. A spike pushes the cart one way. The plant is that of Barto,
+Sutton and Anderson 1983 (semi-implicit Euler, 20 ms, 10 N).
 """
 
 import math
@@ -29,12 +32,8 @@ from spikeloop.pysim.network.graph import Network
 __all__ = ["Episode", "Plant", "balance", "by_board", "by_golden", "closed_loop", "controller"]
 
 BINS = 8
-RANGES = (
-    2.4,
-    3.0,
-    0.21,
-    2.5,
-)  # of position (m), speed, angle (rad), angular speed: those of the lines, to both sides
+# of position (m), speed (m/s), angle (rad) and angular speed (rad/s):
+RANGES = (2.4, 3.0, 0.21, 2.5)  # covered by the lines, to both sides
 GAINS = (3.0, 8.0, 60.0, 40.0)
 LIMITS = (2.4, math.inf, 0.21, math.inf)  # beyond them the pole has fallen
 
@@ -42,7 +41,7 @@ Decide = Callable[[np.ndarray], tuple[bool, bool]]
 
 
 def controller(steps: int) -> Network:
-    """32 lines, 2 neurons (left, right), 8-bit weights, v' = v - (v >> 1) + I."""
+    """The network: 32 lines, 2 neurons (left, right), 8-bit weights, v' = v - (v >> 1) + I."""
     centres = (np.arange(BINS) - (BINS - 1) / 2) / (BINS / 2)
     push = np.concatenate([gain * centres for gain in GAINS])
     weights = np.rint(np.stack([-push, push], axis=1)).astype(np.int32)
@@ -62,19 +61,19 @@ def controller(steps: int) -> Network:
 
 @dataclass
 class Plant:
-    """Position, speed, angle, angular speed of cart and pole."""
+    """The cart with its pole. state: position, speed, angle, angular speed."""
 
     state: np.ndarray
 
     def lines(self) -> np.ndarray:
-        """uint8 0/1 ``[4 * BINS]``: one line of each variable's."""
+        """The spikes of the state, uint8 0/1 ``[4 * BINS]``: one line of each variable is set."""
         place = np.clip((self.state / RANGES + 1) / 2 * BINS, 0, BINS - 1).astype(int)
         spikes = np.zeros((4, BINS), np.uint8)
         spikes[np.arange(4), place] = 1
         return spikes.ravel()
 
     def move(self, force: float) -> None:
-        """20 ms under a force in N. Cart 1 kg, pole 0.1 kg, half its length 0.5 m."""
+        """Advance 20 ms under ``force`` (N). Cart 1 kg, pole 0.1 kg, half of its length 0.5 m."""
         x, speed, angle, turn = self.state
         push = (force + 0.05 * turn**2 * math.sin(angle)) / 1.1
         turning = (9.8 * math.sin(angle) - math.cos(angle) * push) / (
@@ -91,7 +90,7 @@ class Plant:
 
 @dataclass
 class Episode:
-    """What happened: spikes of each step, states, seconds from a state to its answer."""
+    """One episode. By step: spikes, states, and seconds from a state to its answer."""
 
     spikes: list[tuple[bool, bool]] = field(default_factory=list)
     states: list[np.ndarray] = field(default_factory=list)
@@ -99,7 +98,10 @@ class Episode:
 
 
 def balance(decide: Decide, steps: int, seed: int) -> Episode:
-    """One episode, until the pole falls or for so many steps, from a random state near the middle."""
+    """Run one episode of at most ``steps`` steps, from a random state near the middle.
+
+    It ends earlier if the pole falls.
+    """
     plant, episode = Plant(np.random.default_rng(seed).uniform(-0.05, 0.05, 4)), Episode()
     while len(episode.spikes) < steps and not plant.fallen:
         lines = plant.lines()
@@ -113,31 +115,31 @@ def balance(decide: Decide, steps: int, seed: int) -> Episode:
 
 
 def by_golden(network: Network) -> Decide:
-    """The golden runs the sample so far again at every step."""
+    """Decide by golden, which runs the sample so far again at every step."""
     from spikeloop.golden.reference.integer import run
 
     seen = np.zeros((1, network.steps, 4 * BINS), np.uint8)
     steps = iter(range(network.steps))
 
     def decide(lines: np.ndarray) -> tuple[bool, bool]:
-        seen[0, (step := next(steps))] = lines
-        left, right = run(
-            replace(network, steps=step + 1), {"state": seen[:, : step + 1]}, membranes=False
-        ).spikes["push"][0, step]
+        step = next(steps)
+        seen[0, step] = lines
+        shorter = replace(network, steps=step + 1)
+        result = run(shorter, {"state": seen[:, : step + 1]}, membranes=False)
+        left, right = result.spikes["push"][0, step]
         return bool(left), bool(right)
 
     return decide
 
 
 def by_board(link: BoardLink, image: Image) -> Decide:
-    """One frame there and one back at every step."""
+    """Decide by a board, with one frame to it and one back at every step."""
     first = image.placement.inputs[0].first_axon
     link.execute([link.control(CONTROL_CLEAR), Command(RUN, 0)])
 
     def decide(lines: np.ndarray) -> tuple[bool, bool]:
-        items: Sequence[int] = link.execute(
-            [*input_commands(pack(lines), lines, first), Command(RUN, 1)]
-        )[-1].tolist()
+        commands = [*input_commands(pack(lines), lines, first), Command(RUN, 1)]
+        items: Sequence[int] = link.execute(commands)[-1].tolist()
         fired = {item & 0xFFFF for item in items if item >> 24 == ITEM_EVENT}
         return 0 in fired, 1 in fired
 
@@ -145,10 +147,12 @@ def by_board(link: BoardLink, image: Image) -> Decide:
 
 
 def closed_loop(port: str | None, steps: int, seed: int) -> dict[str, Any]:
-    """One episode on the board at ``port`` (None: a virtual one in this process) and by golden.
+    """Run one episode on a board and by golden, and compare them.
 
-    ``same``: steps whose spikes agree. ``equal``: all do, and the states too. ``latency_ms``:
-    least, median and most of a step on the board. InputError for steps out of 1..65536.
+    port: of the board; None for a virtual one in this process.
+    The result has ``same`` (steps whose spikes agree), ``equal`` (all spikes and states agree) and
+    ``latency_ms`` (least, median and most of a step on the board).
+    InputError for steps out of 1..65536.
     """
     check_int("steps of the closed loop", steps, 1, 65536)
     check_int("seed of the closed loop", seed, 0, (1 << 63) - 1)

@@ -1,5 +1,5 @@
-// A Verilated board: bytes in and out of its host link, by streams or over the UART's pins; no Python per cycle.
-// model.h: DIVISOR, cycles of a bit on the pins, 0 where bytes lie on streams.
+// A Verilated board: bytes in and out of its host link, with no Python per cycle.
+// model.h gives DIVISOR: cycles of a bit on the UART's pins, or 0 where bytes lie on streams.
 #include <cstdint>
 #include <memory>
 
@@ -19,14 +19,14 @@ struct Model {
     std::unique_ptr<Vboard> top;
     uint64_t cycles = 0;
 #if DIVISOR
-    // a line in 1/256 cycles: what is left of the bit that lies on it
-    double bit = DIVISOR, sent = 0;
-    uint32_t out_bits = 0;   // bits still to send, the next lowest
+    double bit = DIVISOR;   // cycles of a bit of the host
+    double sent = 0;        // cycles of the bit on the line so far
+    uint32_t out_bits = 0;  // bits still to send, the next lowest
     int out_left = 0;
-    int64_t in_wait = -1;    // cycles until the next bit of a byte is looked at; -1: no byte
+    int64_t in_wait = -1;  // cycles until the next bit of a byte is sampled; -1: no byte
     int in_left = 0;
     uint32_t in_bits = 0;
-    bool broken = false;     // the line is held low
+    bool broken = false;  // the line is held low
 #endif
 
     Model() {
@@ -53,9 +53,11 @@ struct Model {
         top->rst = 0;
         for (int i = 0; i < 4; ++i) cycle();
     }
-    // Clock the board for `limit` cycles at most: bytes in, `*taken` of them got there; bytes out, their number. Ends early when nothing
-    // more happens by itself, or `out` is full and more waits.
-    int64_t run(const uint8_t* in, int64_t count, int64_t* taken, uint8_t* out, int64_t capacity, int64_t limit) {
+    // Clock the board for `limit` cycles at most. The board takes `*taken` bytes of `in`. Returns
+    // how many bytes came out. Ends early when nothing more happens by itself, or when `out` is
+    // full and more bytes wait.
+    int64_t run(const uint8_t* in, int64_t count, int64_t* taken, uint8_t* out, int64_t capacity,
+                int64_t limit) {
         int64_t got = 0, gone = 0;
         int still = 0;
         while (limit-- > 0 && still < QUIET) {
@@ -106,13 +108,15 @@ struct Model {
 
 API Model* board_new() { return new Model; }
 API void board_free(Model* model) {
-    Verilated::threadContextp(&model->context);  // its scopes leave the context of this thread, which may be another, freed one
+    // The model's scopes leave the context of this thread, which may be another, freed one.
+    Verilated::threadContextp(&model->context);
     delete model;
 }
 API void board_reset(Model* model) { model->reset(); }
 API int board_quiet(Model* model) { return model->top->quiet; }
 API uint64_t board_cycles(Model* model) { return model->cycles; }
-API int64_t board_run(Model* model, const uint8_t* in, int64_t count, int64_t* taken, uint8_t* out, int64_t capacity, int64_t limit) {
+API int64_t board_run(Model* model, const uint8_t* in, int64_t count, int64_t* taken, uint8_t* out,
+                      int64_t capacity, int64_t limit) {
     return model->run(in, count, taken, out, capacity, limit);
 }
 #if DIVISOR

@@ -1,13 +1,16 @@
-"""Real boards: the same RTL through Yosys, nextpnr and the packer to a bitstream; and its netlist simulated with a vendor's cells.
+"""Real boards: the same RTL through Yosys, nextpnr and the packer to a bitstream.
 
-    target        device                       clock, baud        pins
-    ulx3s-85f     Lattice ECP5 LFE5U-85F       25 MHz, 1 MBd      clk G2, rx M1, tx L4 (USB serial chip), led B2
-    hx8k          Lattice iCE40 HX8K (its      12 MHz, 1 MBd      clk J3, rx B10, tx B12 (USB serial chip), led B5
-                  breakout board iCE40HX8K-B-EVN)
+    target      device, board                                  clock, baud    pins: clk, rx, tx, led
+    ulx3s-85f   Lattice ECP5 LFE5U-85F                         25 MHz, 1 MBd  G2, M1, L4, B2
+    hx8k        Lattice iCE40 HX8K, breakout iCE40HX8K-B-EVN   12 MHz, 1 MBd  J3, B10, B12, B5
 
-Pins are those of the boards' own constraint files (ULX3S v3). The chip of a target is the preset of its name, the largest that was placed
-and routed (docs/board.md). An FPGA build uses enables instead of clock gates and integer lanes; reset is the power-up state, a session
-begins with a greeting anyway. The led is lit while nothing is under way.
+rx and tx lie at the USB serial chip. Pins are those of the boards' own constraint files (ULX3S v3).
+The chip of a target is the preset of its name, the largest that was placed and routed
+(docs/board.md). An FPGA build uses enables instead of clock gates, and integer lanes. Reset is the
+power-up state, since a session begins with a greeting anyway. The led is lit while nothing is under
+way.
+
+:func:`netlist_board` simulates the netlist after synthesis with the vendor's cells.
 """
 
 import json
@@ -41,7 +44,11 @@ endmodule
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """How a family of devices is placed, routed and packed: ``place`` and ``pack`` are commands, run where netlist.json and pins lie."""
+    """How a family of devices is placed, routed and packed.
+
+    place, pack: commands, run in the folder of netlist.json and pins.
+    pin, clock: lines of the constraints, with {port}, {site} and {mhz}.
+    """
 
     place: str
     pack: str
@@ -66,7 +73,13 @@ FAMILIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A board. device: nextpnr's options. clock in Hz; program: command that loads a bitstream."""
+    """A board.
+
+    device: nextpnr's options.
+    clock: in Hz.
+    pins: site by port.
+    program: command that loads a bitstream.
+    """
 
     family: str
     device: str
@@ -99,7 +112,7 @@ TARGETS = {
 
 
 def target_of(name: str) -> Target:
-    """InputError lists the names."""
+    """The board of this name; InputError lists the names."""
     if name not in TARGETS:
         raise InputError(f"target must be one of {', '.join(TARGETS)}, not {name!r}")
     return TARGETS[name]
@@ -108,7 +121,10 @@ def target_of(name: str) -> Target:
 def synthesise(
     verilog: str, top: str, family: str, folder: Path, *more: str, timeout: float = 3600
 ) -> dict[str, int]:
-    """Verilog to ``folder``/netlist.json; cells by type. more: further Yosys commands."""
+    """Synthesise Verilog to ``folder``/netlist.json; returns the number of cells by type.
+
+    more: further Yosys commands.
+    """
     (folder / "design.v").write_text(verilog)
     script = (
         f"read_verilog -DSYNTHESIS {folder}/design.v",
@@ -128,13 +144,16 @@ def synthesise(
 
 
 def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
-    """A bitstream in ``folder``: what it takes of the device, and how fast it may be clocked. InputError if a tool is missing, if the
-    chip is no FPGA's or does not fit."""
+    """Build a bitstream in ``folder``; what it takes of the device and how fast it may be clocked.
+
+    chip: None takes the preset of the target's name.
+    InputError if a tool is missing, the chip does not fit, or it has gates or bit planes.
+    """
     target, chip = target_of(name), chip or preset(name)
     if chip.clock_gates or chip.sliced:
         raise InputError(
-            "chip for an FPGA must have clock_gates=false and sliced=false, not gates or bit planes: "
-            f"add them to the preset (as --chip {name} has them)"
+            "chip for an FPGA must have clock_gates=false and sliced=false, "
+            f"not gates or bit planes: add them to the preset (as --chip {name} has them)"
         )
     family = FAMILIES[target.family]
     place, pack = _command(family.place), _command(family.pack)
@@ -148,18 +167,20 @@ def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
     wanted = ["--json", "netlist.json", "--freq", str(mhz), "--report", "report.json", "--quiet"]
     with stage(f"place and route {sum(cells.values()):,} cells"):
         done = _run(folder, *place, *target.device.split(), *wanted)
-    (folder / "nextpnr.log").write_text(said := done.stdout + done.stderr)
+    log = done.stdout + done.stderr
+    (folder / "nextpnr.log").write_text(log)
     if done.returncode:
-        if "nable to place" in said or "nable to find" in said:
+        if "nable to place" in log or "nable to find" in log:
             raise InputError(
-                f"chip must fit {name}, not be larger ({sum(cells.values()):,} cells): take fewer columns, lanes or axons"
+                f"chip must fit {name}, not be larger ({sum(cells.values()):,} cells): "
+                "take fewer columns, lanes or axons"
             )
-        raise RuntimeError(f"{place[0]} failed:\n{said[-3000:]}")
+        raise RuntimeError(f"{place[0]} failed:\n{log[-3000:]}")
     with stage("pack the bitstream"):
         _run(folder, *pack).check_returncode()
     file = folder / "board.bit"
-    found = json.loads((folder / "report.json").read_text())
-    fmax = min(clock["achieved"] for clock in found["fmax"].values())
+    report = json.loads((folder / "report.json").read_text())
+    fmax = min(clock["achieved"] for clock in report["fmax"].values())
     summary = {
         "target": name,
         "chip": chip.to_dict(),
@@ -172,56 +193,54 @@ def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
         "cells": cells,
         "used": {
             what: [n["used"], n["available"]]
-            for what, n in found["utilization"].items()
+            for what, n in report["utilization"].items()
             if n["used"]
         },
     }
     write_atomic(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     if fmax < target.clock / 1e6:
         raise InputError(
-            f"chip must reach the {target.clock / 1e6:g} MHz of {name}, not {fmax:.1f}: take fewer lanes or membrane bits"
+            f"chip must reach the {mhz:g} MHz of {name}, not {fmax:.1f}: "
+            "take fewer lanes or membrane bits"
         )
     return summary
 
 
 def netlist_board(chip: Chip) -> Path:
-    """The shared library of a board (bytes on streams) whose RTL is the netlist after synthesis for iCE40: LUTs, flip-flops, carries and
-    block RAMs as the vendor's cell models have them. For cosim.board.virtual.BoardModel; cached."""
+    """The library of a board whose RTL is the netlist after synthesis for iCE40; cached.
+
+    LUTs, flip-flops, carries and block RAMs are the vendor's cell models. Bytes lie on streams. The
+    library is for cosim.board.virtual.BoardModel.
+    """
     try:
         cells = (files("pyosys") / "share" / "ice40" / "cells_sim.v").read_text()
     except ModuleNotFoundError:
-        raise InputError(
-            "pyosys must be installed (pip install 'spikeloop[fpga]'), not missing"
-        ) from None
+        raise InputError("pyosys is missing: pip install 'spikeloop[fpga]'") from None
     harness = Path(__file__).with_name("board.cpp").read_text()
 
     def make(folder: Path) -> None:
-        synthesise(
-            generate_board(chip, virtual=True),
-            "board",
-            "ice40",
-            folder,
-            f"write_verilog -noattr {folder}/netlist.v",
-        )
+        with stage("generate Verilog of the board"):
+            verilog = generate_board(chip, virtual=True)
+        write = f"write_verilog -noattr {folder}/netlist.v"
+        synthesise(verilog, "board", "ice40", folder, write)
         (folder / "cells.v").write_text("`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + cells)
-        compile_board(
-            folder, [folder / "cells.v", folder / "netlist.v"], harness, None, optimise=False
-        )
+        sources = [folder / "cells.v", folder / "netlist.v"]
+        compile_board(folder, sources, harness, None, optimise=False)
 
     key = hdl_key(repr((chip, cells, harness, recipe(), code(__name__))))[:24]
     return cached(f"netlist-{key}", make) / "board.so"
 
 
 def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """In the folder and by plain names: the wheels' tools see no other files."""
+    """Run a tool in the folder, files by plain names: the wheels' tools see no other files."""
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def _command(line: str) -> list[str]:
-    """Its program is the system's, or the one of the wheel, beside the interpreter."""
+    """A command whose program is the system's, or that of the wheel beside the interpreter."""
     name, *arguments = line.split()
     path = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))
-    for found in (shutil.which(name, path=path), shutil.which(f"yowasp-{name}", path=path)):
-        if found:
-            return [found, *arguments]
-    raise InputError(f"{name} must be installed (pip install 'spikeloop[fpga]'), not missing")
+    for program in (shutil.which(name, path=path), shutil.which(f"yowasp-{name}", path=path)):
+        if program:
+            return [program, *arguments]
+    raise InputError(f"{name} is missing: pip install 'spikeloop[fpga]'")

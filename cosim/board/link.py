@@ -1,6 +1,8 @@
-"""Backends "board" and "replay": a chip behind the host link, be it an FPGA, the virtual board of cosim/board/virtual.py or a record.
+"""Backends "board" and "replay": a chip behind the host link.
 
-Commands of many ticks go into one frame, as far as it and its reply hold; nothing waits for a single word. docs/board.md.
+The chip is an FPGA, the virtual board of cosim/board/virtual.py, or a record of a session. A frame
+takes the commands of as many ticks as it and its reply hold, so that nothing waits for a single
+word. See docs/board.md.
 """
 
 from collections.abc import Iterable, Sequence
@@ -46,40 +48,31 @@ class BoardLink(Link):
     def __init__(self, session: Session | Replay, chip: Chip) -> None:
         self.session, self.chip = session, chip
         self.pending: list[tuple[int, ...]] = []
-        """events that left the chip and were not received yet: (output line, delay)"""
+        """Events (output line, delay) that left the chip and were not received yet."""
 
     def execute(self, commands: Iterable[Command]) -> list[np.ndarray]:
-        """Have commands done in order; the words of each READ, uint32, and the items of each RUN; nothing (an empty array) of others."""
+        """Have commands done in order; the result of each, uint32.
+
+        Of a READ these are its words, of a RUN its items; others have an empty array.
+        TimeoutError if the board stops.
+        """
         waiting, results = list(commands), []
         waiting.reverse()
         part: list[np.ndarray] = []  # items of a run that pauses
         pauses = 0
         while waiting:
-            batch: list[Command] = []
-            size = reply = 0
-            while (
-                waiting
-                and size + waiting[-1].size <= PAYLOAD_BYTES
-                and reply + waiting[-1].reply <= RESULTS
-                and len(batch) < 255
-            ):
-                batch.append(waiting.pop())
-                size, reply = size + batch[-1].size, reply + batch[-1].reply
-            answer = self.session.batch(
-                b"".join(command.to_bytes() for command in batch), sealed_size(reply + TAIL_BYTES)
-            )
+            batch = _batch(waiting)
+            sent = b"".join(command.to_bytes() for command in batch)
+            reply = sum(command.reply for command in batch)
+            answer = self.session.batch(sent, sealed_size(reply + TAIL_BYTES))
             words, done, status = answer[:-TAIL_BYTES], answer[-2], answer[-1]
             at = 0
             for number, command in enumerate(batch[: done + (status == PAUSED)]):
                 if command.op == RUN:
                     items = np.frombuffer(words, "<u4", offset=at)
-                    ends = items >> 24 != ITEM_EVENT
-                    last = (
-                        int(
-                            np.flatnonzero(ends)[max(1, command.count) - 1 if number < done else -1]
-                        )
-                        + 1
-                    )
+                    ends = np.flatnonzero(items >> 24 != ITEM_EVENT)
+                    end = max(1, command.count) - 1 if number < done else -1
+                    last = int(ends[end]) + 1
                     at += 4 * last
                     part.append(items[:last])
                     if number < done:
@@ -92,14 +85,10 @@ class BoardLink(Link):
                 else:
                     results.append(np.frombuffer(words, "<u4", count=command.reply // 4, offset=at))
                     at += command.reply
-            if (
-                status not in (OK, PAUSED, ROOM)
-                or pauses > PAUSES
-                or (status == ROOM and not done and len(batch) == 1)
-            ):
-                raise TimeoutError(
-                    f"the board stopped at command {done}: {STATUS.get(status, status)}"
-                )
+            stuck = status == ROOM and not done and len(batch) == 1
+            if status not in (OK, PAUSED, ROOM) or pauses > PAUSES or stuck:
+                reason = STATUS.get(status, status)
+                raise TimeoutError(f"the board stopped at command {done}: {reason}")
             waiting += reversed(batch[done:])
         return results
 
@@ -116,15 +105,15 @@ class BoardLink(Link):
         )
 
     def read_rows(self, memory: Memory, rows: int) -> np.ndarray:
-        return np.concatenate(self.execute(read_commands(memory, rows))).reshape(
-            rows, memory.chunks
-        )
+        words = np.concatenate(self.execute(read_commands(memory, rows)))
+        return words.reshape(rows, memory.chunks)
 
     def send(self, events: Iterable[tuple[int, ...]]) -> None:
-        self.execute(
-            Command(EVENTS, 1, axon & 0xFF0000 | delay << 24, (axon & 0xFFFF).to_bytes(2, "little"))
-            for axon, delay in events
-        )
+        commands = []
+        for axon, delay in events:
+            low = (axon & 0xFFFF).to_bytes(2, "little")
+            commands.append(Command(EVENTS, 1, axon & 0xFF0000 | delay << 24, low))
+        self.execute(commands)
 
     def receive(self) -> list[tuple[int, ...]]:
         self._keep(self.execute([Command(RUN, 0)])[0])
@@ -141,24 +130,20 @@ class BoardLink(Link):
         self.execute([self.control(CONTROL_ZERO)])
 
     def counters(self) -> dict[str, int]:
-        return dict(
-            zip(self.map.counters, counts(self.execute([self.counter_command()])[0]), strict=True)
-        )
+        values = counts(self.execute([self.counter_command()])[0])
+        return dict(zip(self.map.counters, values, strict=True))
 
     def close(self) -> None:
         self.session.close()
 
     def control(self, bits: int) -> Command:
-        """Write the control register. What comes behind it waits until it is done."""
+        """Write the control register. Later commands wait until this one is done."""
         return Command(WRITE, 1, self.map.registers["control"].address, bits.to_bytes(4, "little"))
 
     def counter_command(self) -> Command:
         """Read all counters: they are neighbours."""
-        return Command(
-            READ,
-            2 * len(self.map.counters),
-            self.map.registers[next(iter(self.map.counters))].address,
-        )
+        first = next(iter(self.map.counters))
+        return Command(READ, 2 * len(self.map.counters), self.map.registers[first].address)
 
     def _keep(self, items: np.ndarray) -> None:
         self.pending += [
@@ -168,15 +153,27 @@ class BoardLink(Link):
         ]
 
 
+def _batch(waiting: list[Command]) -> list[Command]:
+    """Take from the end of ``waiting`` the commands that one frame and its reply hold."""
+    batch: list[Command] = []
+    size = reply = 0
+    while waiting and len(batch) < 255:
+        size, reply = size + waiting[-1].size, reply + waiting[-1].reply
+        if size > PAYLOAD_BYTES or reply > RESULTS:
+            break
+        batch.append(waiting.pop())
+    return batch
+
+
 class Board(LinkBackend):
-    """An image on the chip behind a session, a frame or a few per sample. A session that is lost is begun again, once per sample."""
+    """An image on the chip behind a session, a frame or a few per sample.
+
+    A lost session is begun again, once per sample.
+    """
 
     def __init__(self, session: Session | Replay, image: Image) -> None:
-        self.name, self.nature, self.session = (
-            "replay" if isinstance(session, Replay) else "board",
-            session.nature,
-            session,
-        )
+        self.name = "replay" if isinstance(session, Replay) else "board"
+        self.nature, self.session = session.nature, session
         self.link: BoardLink = BoardLink(session, image.chip)
         super().__init__(self.link, image)
 
@@ -185,7 +182,7 @@ class Board(LinkBackend):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         try:
             return self._frames(stimulus, sample, membranes)
-        except SessionLost:  # a sample begins with CLEAR: what was done of it does not count
+        except SessionLost:  # a sample begins with CLEAR: its first part does not count
             self.session.begin()
             self.load()
             return self._frames(stimulus, sample, membranes)
@@ -201,30 +198,25 @@ class Board(LinkBackend):
             for packed, lines, first in self._arriving(stimulus, sample, tick):
                 commands += input_commands(packed, lines, first)
             commands += [Command(RUN, 1), *after]
-        results = [
-            words
-            for command, words in zip(commands, link.execute(commands), strict=True)
-            if command.op == READ
-        ]
-        per_tick = len(after)
-        counted = np.array([counts(words) for words in results[::per_tick]], np.int64)
-        rows = [
-            np.concatenate(results[at : at + per_tick]) for at in range(0, len(results), per_tick)
-        ]
-        table = np.array(rows)[:, 2 * len(self.map.counters) :]
+        answers = zip(commands, link.execute(commands), strict=True)
+        results = [words for command, words in answers if command.op == READ]
+        ticks = [results[at : at + len(after)] for at in range(0, len(results), len(after))]
+        counted = np.array([counts(tick[0]) for tick in ticks], np.int64)
+        table = np.array([np.concatenate(tick[1:]) for tick in ticks])
         edge = self.words * memories["spikes"].chunks
         shape = image.ticks, self.words, -1
-        return (
-            counted,
-            table[:, :edge].reshape(shape),
-            table[:, edge:].reshape(shape) if membranes else None,
-        )
+        fired, rest = table[:, :edge].reshape(shape), table[:, edge:].reshape(shape)
+        return counted, fired, rest if membranes else None
 
 
 def input_commands(
     packed: np.ndarray, lines: np.ndarray, first: int, delay: int = 1
 ) -> list[Command]:
-    """Input spikes of one tick: as events of two bytes each, or as a bit per line where that is shorter."""
+    """Commands for the input spikes of one tick, in the shorter of two forms.
+
+    packed, lines: the same spikes, packed and 0/1. first: axon of line 0.
+    The forms are events of two bytes each, and a bitmap with a bit per line.
+    """
     axons = np.flatnonzero(lines)
     if not axons.size:
         return []
@@ -233,30 +225,28 @@ def input_commands(
             Command(EVENTS, len(part), first | delay << 24, part.astype("<u2").tobytes())
             for part in _parts(axons, DATA // 2)
         ]
-    step = DATA
     return [
-        Command(BITMAP, len(part), first + 8 * at | delay << 24, part.tobytes())
-        for at, part in ((at, packed[at : at + step]) for at in range(0, len(packed), step))
+        Command(BITMAP, len(part), first + 8 * DATA * number | delay << 24, part.tobytes())
+        for number, part in enumerate(_parts(packed, DATA))
     ]
 
 
 def read_commands(memory: Memory, rows: int) -> list[Command]:
-    """Read the first rows of a memory."""
-    return [
-        Command(READ, len(part), address)
-        for address, part in _blocks(
-            memory, np.zeros((rows, memory.chunks), np.uint32), RESULTS // 4
-        )
-    ]
+    """Commands that read the first ``rows`` rows of a memory."""
+    blocks = _blocks(memory, np.zeros((rows, memory.chunks), np.uint32), RESULTS // 4)
+    return [Command(READ, len(part), address) for address, part in blocks]
 
 
 def counts(words: np.ndarray) -> list[int]:
-    """64-bit counters of their halves."""
+    """64-bit counters from their 32-bit halves."""
     return words.astype("<u4").view("<u8").astype(np.int64).tolist()
 
 
 def open_board(url: str, image: Image, *, record: Path | None = None) -> Board:
-    """The image on the board at a port; InputError if it cannot be."""
+    """The image on the board at the port ``url``.
+
+    record: file that takes down the session. InputError if the port or the board does not work.
+    """
     return Board(Session(open_port(url), record=record, name=url), image)
 
 
@@ -266,7 +256,10 @@ def open_replay(path: str, image: Image) -> Board:
 
 
 def _blocks(memory: Memory, words: np.ndarray, most: int) -> list[tuple[int, np.ndarray]]:
-    """Address and words of neighbouring words, ``most`` of them at a time: all rows, or row by row where there are holes between them."""
+    """Address and content of blocks of at most ``most`` neighbouring words.
+
+    Blocks span rows unless there are holes between them.
+    """
     if memory.chunks == 1 << memory.chunk_bits:
         runs: Sequence[tuple[int, np.ndarray]] = [(memory.base, words.ravel())]
     else:

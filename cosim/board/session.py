@@ -1,10 +1,12 @@
-"""A session with a board: one frame at a time over a byte stream, with time-outs, retries and typed errors; its record and its replay.
+"""A session with a board: one frame at a time over a byte stream; its record and its replay.
 
-A frame is sent until its reply comes, ATTEMPTS times at most; the board knows a frame by its sequence number and does nothing twice. What
-cannot be mended is a typed error within ATTEMPTS times the time-out (4.8 s):
+A frame is sent until its reply comes, ATTEMPTS times at most. The board knows a frame by its
+sequence number and does nothing twice. A failure that retries do not mend is a typed error, raised
+within ATTEMPTS times the time-out (4.8 s):
 
     BoardSilent    no good reply came
-    SessionLost    the board does not know the session any more: it was reset, or another host spoke to it
+    SessionLost    the board does not know the session any more: it was reset, or another host
+                   spoke to it
     PortGone       the port itself failed
 """
 
@@ -37,13 +39,24 @@ POLL = 0.1  # seconds that a read waits for bytes
 BAUD = 1_000_000
 RECORD = {"format": "spikeloop session", "version": 1}
 
+REFUSALS = {
+    ("lock", "busy", "in use"): "another program has it",
+    ("no such", "not find"): "there is no such port",
+    ("refused",): "nobody listens there",
+    ("permission", "denied"): "permission denied",
+}
+"""Words in the system's errors and what they mean for a port, the first that fits."""
+
 
 class BoardSilent(TimeoutError):
     """No good reply to a frame in all attempts."""
 
 
 class SessionLost(ConnectionError):
-    """The board refuses the sequence: it was reset, or another host spoke to it. Begin again and load the image again."""
+    """The board refuses the sequence: it was reset, or another host spoke to it.
+
+    Begin again and load the image again.
+    """
 
 
 class PortGone(ConnectionError):
@@ -61,19 +74,21 @@ class Port(Protocol):
 
 
 def open_port(url: str) -> Any:
-    """A pyserial port: a device, a pty or socket://HOST:PORT; @N behind it is the baud rate (1,000,000). InputError says why not."""
+    """Open a pyserial port: a device, a pty or socket://HOST:PORT.
+
+    ``@N`` behind it is the baud rate, 1,000,000 if absent. InputError says why it cannot be opened.
+    """
     try:
         import serial
     except ModuleNotFoundError:
-        raise InputError(
-            "pyserial must be installed (pip install 'spikeloop[board]'), not missing"
-        ) from None
+        raise InputError("pyserial is missing: pip install 'spikeloop[board]'") from None
     name, at, rate = url.rpartition("@")
     if not at:
         name, rate = url, str(BAUD)
     if not name or not rate.isdecimal() or not int(rate):
         raise InputError(
-            f"board must be given as PORT or PORT@BAUD (/dev/ttyUSB0@1000000, socket://HOST:PORT), not {url!r}"
+            "board must be PORT or PORT@BAUD (/dev/ttyUSB0@1000000, socket://HOST:PORT), "
+            f"not {url!r}"
         )
     try:
         exclusive = {} if "://" in name else {"exclusive": True}
@@ -81,28 +96,29 @@ def open_port(url: str) -> Any:
             name, baudrate=int(rate), timeout=POLL, write_timeout=TIMEOUT, **exclusive
         )
     except (OSError, ValueError) as error:
-        text = str(error).lower()
-        why = (
-            "another program has it"
-            if "lock" in text or "busy" in text or "in use" in text
-            else "there is no such port"
-            if "no such" in text or "not find" in text
-            else "nobody listens there"
-            if "refused" in text
-            else "permission denied"
-            if "permission" in text or "denied" in text
-            else str(error).splitlines()[0]
-        )
         raise InputError(
-            f"port of the board must be free and there, not {name!r} ({why})"
+            f"port of the board must be free and there, not {name!r} ({_reason(error)})"
         ) from None
 
 
-class Session:
-    """The frames of one host. ``nature`` is "board" or "virtual board", as the board says; ``retries`` counts frames sent again.
+def _reason(error: Exception) -> str:
+    """Why a port cannot be opened, in words of ours."""
+    text = str(error).lower()
+    for words, reason in REFUSALS.items():
+        if any(word in text for word in words):
+            return reason
+    return str(error).splitlines()[0]
 
-    timeout: seconds a reply may take. record: file that takes down what is said, as JSON lines, for :class:`Replay`.
-    InputError if nobody answers, or in another protocol.
+
+class Session:
+    """The frames of one host.
+
+    timeout: seconds a reply may take.
+    record: file that takes down the session as JSON lines, for :class:`Replay`.
+    name: of the port, for messages.
+    nature: "board" or "virtual board", as the board says.
+    retries: frames sent again so far.
+    InputError if no board answers, or one of another protocol.
     """
 
     def __init__(
@@ -120,25 +136,29 @@ class Session:
             self.begin()
         except BoardSilent:
             raise InputError(
-                f"board at {name} must answer, not be silent: check port, baud rate and that the board runs"
+                f"board at {name} must answer, not be silent: "
+                "check port, baud rate and that the board runs"
             ) from None
         if record is not None:
             try:
                 record.parent.mkdir(parents=True, exist_ok=True)
                 self._file = record.open("w")
             except OSError as error:
-                raise InputError(
-                    f"record of the session must be writable, not {str(record)!r} ({error.strerror})"
-                ) from None
+                reason = f"not {str(record)!r} ({error.strerror})"
+                raise InputError(f"record of the session must be writable, {reason}") from None
             self._note(RECORD | {"nature": self.nature})
 
     def begin(self) -> None:
-        """A new session, whatever was before: with a board that was reset, in the middle of a frame, at odds over the sequence."""
+        """Begin a new session, whatever was before.
+
+        The board may have been reset, be in the middle of a frame, or be at another sequence.
+        """
         self._sequence = secrets.randbelow(256)
         reply = self._exchange(bytes((HELLO, self._sequence)), 1)
         if reply[:1] != bytes((PROTOCOL,)):
+            version = reply[0] if reply else "unsaid"
             raise InputError(
-                f"protocol of the board at {self.name} must be version {PROTOCOL}, not {reply[0] if reply else 'unsaid'}: "
+                f"protocol of the board at {self.name} must be version {PROTOCOL}, not {version}: "
                 "build board and driver from the same version"
             )
         if len(reply) != 4 or reply[1] not in NATURES:
@@ -146,14 +166,17 @@ class Session:
         self.nature = NATURES[reply[1]]
 
     def batch(self, commands: bytes, least: int = 0) -> bytes:
-        """Have commands done once; their results, then the number of commands done and the status. least: bytes that come at least."""
+        """Have commands done once: their results, the number of commands done, and the status.
+
+        least: bytes that the reply has at least.
+        """
         self._sequence = self._sequence + 1 & 255
         reply = self._exchange(bytes((BATCH, self._sequence)) + commands, least)
         self._note({"commands": commands.hex(), "reply": reply.hex()})
         return reply
 
     def close(self) -> None:
-        """Let go of port and record. Closing twice is harmless."""
+        """Close port and record. Closing twice is harmless."""
         self.port.close()
         if self._file:
             self._file.close()
@@ -164,26 +187,25 @@ class Session:
             self._file.write(json.dumps(entry) + "\n")
 
     def _exchange(self, body: bytes, least: int) -> bytes:
-        """Send until the reply comes; what follows its kind and sequence."""
+        """Send a frame until its reply comes; the reply behind its kind and sequence."""
         wire = seal(body)
-        self._buffer.clear()  # whatever is there is no reply to this
+        self._buffer.clear()  # bytes from before are no reply to this
         try:
             for attempt in range(ATTEMPTS):
                 self.retries += attempt > 0
-                self.port.write(
-                    b"\0" + wire if attempt else wire
-                )  # the 0 ends what a broken frame has left behind
+                # the 0 ends what a broken frame has left behind
+                self.port.write(b"\0" + wire if attempt else wire)
                 if (reply := self._reply(body[0], body[1], least)) is not None:
                     return reply
         except SessionLost:
             raise
-        except OSError as error:  # pyserial's errors are some
+        except OSError as error:  # pyserial's errors are OSErrors
             if "timeout" not in str(error).lower():
                 raise PortGone(f"port of the board at {self.name} failed: {error}") from None
         raise BoardSilent(f"board at {self.name} gave no good reply in {ATTEMPTS} attempts")
 
     def _reply(self, kind: int, sequence: int, least: int) -> bytes | None:
-        """The reply to this frame; None: send it again. Replies to frames before are passed over."""
+        """The reply to this frame; None: send it again. Replies to earlier frames are ignored."""
         end, damaged = time.monotonic() + self.timeout, False
         while True:
             while (wire := self._frame()) is not None:
@@ -194,9 +216,8 @@ class Session:
                 if body[:2] == bytes((kind | REPLY, sequence)):
                     return body[2:]
                 if body[0] == NAK | REPLY and kind == BATCH and body[1:2] == bytes((2,)):
-                    raise SessionLost(
-                        f"board at {self.name} refused a frame: {REASONS[OUT_OF_SEQUENCE]}"
-                    )
+                    reason = REASONS[OUT_OF_SEQUENCE]
+                    raise SessionLost(f"board at {self.name} refused a frame: {reason}")
                 damaged |= body[0] == NAK | REPLY
             if damaged:  # only now: what looks like many damaged frames may be one
                 return None
@@ -207,7 +228,10 @@ class Session:
                 return None
 
     def _frame(self) -> bytes | None:
-        """The next bytes between two 0, if they are there. Of a frame without end no more is kept than a frame can have."""
+        """The next bytes between two 0, or None if they are not there yet.
+
+        Of a frame without end, no more bytes are kept than a frame can have.
+        """
         while True:
             wire, zero, rest = self._buffer.partition(b"\0")
             if not zero:
@@ -221,7 +245,10 @@ class Session:
 
 
 class Replay:
-    """The board of a recorded session: answers as it did then, and to nothing else. InputError if the file is no record."""
+    """The board of a recorded session: gives the recorded answers, and no others.
+
+    InputError if the file is no record.
+    """
 
     nature = "replay"
 
@@ -235,23 +262,22 @@ class Replay:
             ]
             fits = {key: head[key] for key in RECORD} == RECORD
         except OSError as error:
-            raise InputError(
-                f"record must be a readable file, not {str(path)!r} ({error.strerror})"
-            ) from None
+            reason = f"not {str(path)!r} ({error.strerror})"
+            raise InputError(f"record must be a readable file, {reason}") from None
         except (ValueError, TypeError, KeyError):
             fits = False
         if not fits:
-            raise InputError(
-                f"record must be one of a session with a board, version {RECORD['version']}, not {str(path)!r}"
-            )
+            wanted = f"one of a session with a board, version {RECORD['version']}"
+            raise InputError(f"record must be {wanted}, not {str(path)!r}")
 
     def begin(self) -> None: ...
 
     def batch(self, commands: bytes, least: int = 0) -> bytes:
-        """The recorded reply; InputError where the session goes another way than the recorded one."""
+        """The recorded reply. InputError if the commands are not the recorded ones."""
         if self._at == len(self._said) or self._said[self._at][0] != commands:
             raise InputError(
-                f"what is asked of replay {str(self.path)!r} must be what was recorded (same image, stimulus and options), "
+                f"what is asked of replay {str(self.path)!r} must be what was recorded "
+                "(same image, stimulus and options), "
                 f"not something else from request {self._at + 1} of {len(self._said)} on"
             )
         self._at += 1

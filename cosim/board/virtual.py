@@ -1,6 +1,8 @@
-"""The virtual board: the Verilated top of a board in this process, its bytes behind a wire like a serial port's, a pty or a TCP port.
+"""The virtual board: the Verilated top of a board in this process.
 
-The clock of the board stands still while nobody asks for bytes: a virtual board is as fast as it can be, and every run of it is the same.
+Its bytes lie behind a wire like a serial port's, a pty or a TCP port. The clock of the board stands
+still while nobody asks for bytes. A virtual board is therefore as fast as the model, and every run
+of it is the same.
 """
 
 import ctypes
@@ -10,6 +12,7 @@ import socket
 import tty
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from spikeloop.cosim.provenance import code
 from spikeloop.cosim.verilator.build import APART, compile_whole, hdl_key, recipe
@@ -25,7 +28,10 @@ SLICE = 1 << 16  # cycles between two looks at the host
 
 
 def build_board(chip: Chip, divisor: int | None = None, *, optimise: bool = True) -> Path:
-    """The shared library of a virtual board; cached. divisor: cycles of a bit of its UART, or None: bytes on streams."""
+    """The shared library of a virtual board; cached.
+
+    divisor: cycles of a bit of its UART; None for bytes on streams.
+    """
     if divisor is not None and divisor < LEAST_DIVISOR:
         raise InputError(f"cycles of a bit must be at least {LEAST_DIVISOR}, not {divisor}")
     harness = Path(__file__).with_name("board.cpp").read_text()
@@ -39,9 +45,8 @@ def build_board(chip: Chip, divisor: int | None = None, *, optimise: bool = True
             verilog = generate_board(chip, divisor=divisor, virtual=True)
             (folder / "board.v").write_text(verilog)
         (folder / "apart.vlt").write_text(APART)
-        compile_board(
-            folder, [folder / "apart.vlt", folder / "board.v"], harness, divisor, optimise=optimise
-        )
+        sources = [folder / "apart.vlt", folder / "board.v"]
+        compile_board(folder, sources, harness, divisor, optimise=optimise)
 
     return cached(f"board-{key}", make) / "board.so"
 
@@ -49,7 +54,7 @@ def build_board(chip: Chip, divisor: int | None = None, *, optimise: bool = True
 def compile_board(
     folder: Path, sources: list[Path], harness: str, divisor: int | None, *, optimise: bool
 ) -> None:
-    """Verilog whose top is ``board``, generated or a netlist, and the harness to board.so."""
+    """Compile Verilog (generated, or a netlist) with the top ``board`` to board.so."""
     compile_whole(
         folder,
         "board",
@@ -61,7 +66,11 @@ def compile_board(
 
 
 class BoardModel:
-    """A Verilated board, reset. divisor: cycles of a bit of its UART, or None: bytes on streams."""
+    """A Verilated board, reset.
+
+    divisor: cycles of a bit of its UART; None for bytes on streams.
+    library: of :func:`build_board`; None builds it.
+    """
 
     def __init__(
         self,
@@ -74,28 +83,23 @@ class BoardModel:
         self._handle = None
         self._lib = lib = ctypes.CDLL(str(library or build_board(chip, divisor, optimise=optimise)))
         i64, pointer = ctypes.c_int64, ctypes.c_void_p
-        for name, result, arguments in (
+        functions: list[tuple[str, Any, tuple[Any, ...]]] = [
             ("new", pointer, ()),
             ("free", None, (pointer,)),
             ("reset", None, (pointer,)),
             ("cycles", ctypes.c_uint64, (pointer,)),
             ("quiet", ctypes.c_int, (pointer,)),
             ("run", i64, (pointer, ctypes.c_char_p, i64, pointer, pointer, i64, i64)),
-            *(
-                (
-                    ("baud", None, (pointer, ctypes.c_double)),
-                    ("break", None, (pointer, ctypes.c_int)),
-                )
-                if divisor
-                else ()
-            ),
-        ):
+        ]
+        if divisor:
+            functions.append(("baud", None, (pointer, ctypes.c_double)))
+            functions.append(("break", None, (pointer, ctypes.c_int)))
+        for name, result, arguments in functions:
             function = getattr(lib, f"board_{name}")
             function.restype, function.argtypes = result, arguments
         self._handle = pointer(lib.board_new())
-        self._patience = 2 * (
-            WAIT_CYCLES + 10 * WIRE_BYTES * (divisor or 1)
-        )  # cycles that a frame and its reply may take
+        # cycles that a frame and its reply may take
+        self._patience = 2 * (WAIT_CYCLES + 10 * WIRE_BYTES * (divisor or 1))
         self._out = ctypes.create_string_buffer(4 * WIRE_BYTES)
 
     @property
@@ -105,14 +109,17 @@ class BoardModel:
 
     @property
     def quiet(self) -> bool:
-        """Nothing of a frame and no tick is under way."""
+        """True if nothing of a frame and no tick is under way."""
         return bool(self._lib.board_quiet(self._handle))
 
     def run(
         self, data: bytes = b"", *, capacity: int = 4 * WIRE_BYTES, limit: int | None = None
     ) -> tuple[int, bytes]:
-        """Clock the board until nothing more happens by itself, for ``limit`` cycles at most (None: what a frame and its reply may take),
-        or until ``capacity`` bytes have come: how many bytes of ``data`` got there, and those that came."""
+        """Clock the board until nothing more happens by itself or ``capacity`` bytes have come.
+
+        limit: cycles at most; None for what a frame and its reply may take.
+        Returns how many bytes of ``data`` the board took, and the bytes that came.
+        """
         taken = ctypes.c_int64()
         count = self._lib.board_run(
             self._handle,
@@ -126,15 +133,15 @@ class BoardModel:
         return taken.value, self._out.raw[:count]
 
     def reset(self) -> None:
-        """As by the pin; memories keep what they hold."""
+        """Reset the board, as by the pin. Memories keep their contents."""
         self._lib.board_reset(self._handle)
 
     def baud(self, cycles_of_a_bit: float) -> None:
-        """How long a bit of the host is (the board's own is ``divisor``)."""
+        """Set how long a bit of the host is. A bit of the board takes ``divisor`` cycles."""
         self._lib.board_baud(self._handle, cycles_of_a_bit)
 
     def hold(self, cycles: int) -> None:
-        """A break: the host's line low for so long."""
+        """Send a break: hold the host's line low for ``cycles``."""
         self._lib.board_break(self._handle, 1)
         self.run(limit=cycles)
         self._lib.board_break(self._handle, 0)
@@ -150,8 +157,10 @@ class BoardModel:
 
 
 class Wire:
-    """A model as a serial port: what cosim.board.link needs of pyserial's. Reading at the end of what comes by itself gives nothing at once:
-    time does not pass by waiting."""
+    """A model as a serial port, as far as cosim.board.session needs one.
+
+    A read returns at once where no more bytes come by themselves: no time passes by waiting.
+    """
 
     def __init__(self, model: BoardModel) -> None:
         self.model, self.timeout = model, 0.0
@@ -180,12 +189,16 @@ def serve(
     *,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Be a board behind a pty (port None) or a TCP port of this machine (0: any free one), until ``stop`` says so (asked ten times a
-    second) or the process is interrupted. ``tell`` gets the address. One host at a time; the board keeps its state between two."""
+    """Be a board until ``stop`` returns True or the process is interrupted.
+
+    port: a TCP port of this machine, 0 for any free one; None for a pty.
+    tell: gets the address.
+    stop: asked ten times a second.
+    One host is served at a time. The board keeps its state from one to the next.
+    """
     if port is None:
-        master, slave = (
-            os.openpty()
-        )  # the slave stays open here, so that a host that goes does not end the line
+        # the slave stays open here: a host that leaves does not end the line
+        master, slave = os.openpty()
         try:
             tty.setraw(master)
             tty.setraw(slave)
@@ -199,9 +212,8 @@ def serve(
     try:
         listener = socket.create_server(("127.0.0.1", port))
     except (OSError, OverflowError) as error:
-        raise InputError(
-            f"port must be free on this machine, not {port} ({getattr(error, 'strerror', None) or error})"
-        ) from None
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"port must be free on this machine, not {port} ({reason})") from None
     with listener:
         tell(f"socket://127.0.0.1:{listener.getsockname()[1]}")
         while not stop():
@@ -213,7 +225,7 @@ def serve(
 
 
 def _pump(model: BoardModel, file: int, stop: Callable[[], bool]) -> None:
-    """Bytes of one host, until it goes. Bytes are taken from it as fast as the board takes them, and none more."""
+    """Move the bytes of one host until it leaves, no faster than the board takes them."""
     waiting, moved = b"", True
     os.set_blocking(file, False)
     while not stop():

@@ -74,7 +74,5 @@ def test_bad_input_of_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         build("ghdl", [tmp_path / "a.v"], "a")
     monkeypatch.setenv("PATH", str(tmp_path))
     for simulator in SIMULATORS:
-        with pytest.raises(
-            InputError, match=r"must be installed, not missing: sudo apt-get install"
-        ):
+        with pytest.raises(InputError, match=r"is missing: sudo apt-get install"):
             build(simulator, [tmp_path / "a.v"], "a")

@@ -488,7 +488,7 @@ def test_bad_ports(tmp_path: Path) -> None:
             ["compare", "{image}", "--backends", "golden,board:/dev/tty-none"],
             "port of the board must be free and there, not '/dev/tty-none'",
         ),
-        (["compare", "{image}", "--backends", "golden,board"], "board must be given as PORT"),
+        (["compare", "{image}", "--backends", "golden,board"], "board must be PORT"),
         (
             ["compare", "{image}", "--backends", "golden,replay:/none"],
             "record must be a readable file, not '/none'",
