@@ -107,7 +107,10 @@ class Program(Shared):
         )
 
     def _count(self, whole: dict[str, np.ndarray], part: dict[str, np.ndarray], first: int) -> None:
-        """Add a part's counters ``[sample, tick]``; the part begins at tick ``first`` of the whole."""
+        """Add a part's counters ``[sample, tick]``.
+
+        The part begins at tick ``first`` of the whole.
+        """
         for name, values in part.items():
             samples, ticks = values.shape
             total = whole.setdefault(name, np.zeros((samples, self.ticks), np.int64))

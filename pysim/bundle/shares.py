@@ -211,7 +211,7 @@ class Shared(Bundle):
         return Share(image, lines, neurons)
 
     def _check(self, what: str, left: dict[str, np.ndarray]) -> None:
-        """InputError unless all lines exist, every neuron lies in one share, and no table is left."""
+        """InputError unless lines exist, every neuron lies in one share, and no table is left."""
         sizes = {name: size for name, size, _ in self.populations}
         lines = sizes | {node.name: node.size for node in self.inputs}
         parts: dict[str, list[np.ndarray]] = {name: [np.zeros(0, np.int64)] for name in sizes}

@@ -1,4 +1,4 @@
-"""Bits and the integers they stand for: the one packing of spikes and memory rows, and the strengths of bit planes.
+"""Bits, packed as spikes and memory rows are, and the integers that bit planes stand for.
 
 Packed bits are little-endian along the last axis: bit i of byte j is bit 8 j + i.
 """
@@ -23,7 +23,10 @@ def unpack(packed: np.ndarray, size: int) -> np.ndarray:
 
 
 def strengths(bits: int, signed: bool = False) -> np.ndarray:
-    """What each bit of a number is worth: int64 ``[bits]``, 2^i; of two's complement the last is negative."""
+    """What each bit of a number is worth: int64 ``[bits]``, 2^i.
+
+    Of two's complement the last is negative.
+    """
     worth = np.int64(1) << np.arange(bits, dtype=np.int64)
     if signed:
         worth[-1] = -worth[-1]
@@ -31,5 +34,8 @@ def strengths(bits: int, signed: bool = False) -> np.ndarray:
 
 
 def integers(bits: np.ndarray, signed: bool = False) -> np.ndarray:
-    """The int64 numbers ``[...]`` of bits 0/1 ``[..., bits]``, least significant first; two's complement if ``signed``."""
+    """The int64 numbers ``[...]`` of bits 0/1 ``[..., bits]``, least significant first.
+
+    Two's complement if ``signed``.
+    """
     return np.einsum("...b,b->...", bits, strengths(bits.shape[-1], signed))

@@ -7,8 +7,9 @@
     mif   .mif     Altera/Intel memory initialisation
     bin   .bin     anything
 
-``hex`` and ``bin`` hold a row as the load port takes it: ceil(width / 32) words of 32 bits, the least significant first, each
-little-endian, rows one after the other without gaps. The others hold a row as one hexadecimal number.
+``hex`` and ``bin`` hold a row as the load port takes it: ceil(width / 32) words of 32 bits, the
+least significant first, each little-endian, rows one after the other without gaps. The others hold
+a row as one hexadecimal number.
 """
 
 import re
@@ -30,7 +31,7 @@ RECORD = 32  # bytes of an Intel HEX data record
 
 
 def export(image: Image, form: str, folder: str | Path) -> list[Path]:
-    """Write every loaded memory to ``folder``/NAME.``form``; the paths in the order of the bundle."""
+    """Write every loaded memory to ``folder``/NAME.``form``; returns the paths in bundle order."""
     encode = _form(form).encode
     return [
         write_atomic(
@@ -41,7 +42,11 @@ def export(image: Image, form: str, folder: str | Path) -> list[Path]:
 
 
 def read(path: str | Path, memory: Memory, form: str | None = None) -> np.ndarray:
-    """Rows of one exported file, uint8 ``[rows, ceil(width / 8)]``; the form is that of its suffix if not given."""
+    """Rows of one exported file, uint8 ``[rows, ceil(width / 8)]``.
+
+    form: one of FORMS; None: that of the file's suffix. InputError for a file that is not
+    ``memory`` in that form.
+    """
     path = Path(path)
     form = form or path.suffix[1:]
     try:
@@ -52,13 +57,17 @@ def read(path: str | Path, memory: Memory, form: str | None = None) -> np.ndarra
         ) from None
     except (ValueError, IndexError):
         raise InputError(
-            f"{str(path)!r} must be memory {memory.name} ({memory.rows} rows of {memory.width} bits) in form {form}, "
-            "not another or a damaged one"
+            f"{str(path)!r} must be memory {memory.name} ({memory.rows} rows of "
+            f"{memory.width} bits) in form {form}, not another or a damaged one"
         ) from None
 
 
 class Form(NamedTuple):
-    """Rows uint8 ``[rows, bytes]`` and width to a file's bytes; bytes, rows and width back (ValueError if they do not agree)."""
+    """A form of a memory.
+
+    encode:  from rows uint8 ``[rows, bytes]`` and their width in bits to a file
+    decode:  from a file, the number of rows and their width to rows; ValueError if they do not agree
+    """
 
     encode: Callable[[np.ndarray, int], bytes]
     decode: Callable[[bytes, int, int], np.ndarray]
@@ -126,30 +135,28 @@ def _to_coe(rows: np.ndarray, width: int) -> bytes:
 
 
 def _from_coe(data: bytes, rows: int, width: int) -> np.ndarray:
-    found = re.fullmatch(
+    match = re.fullmatch(
         rb"memory_initialization_radix=16;\nmemory_initialization_vector=\n([0-9a-f,\n]+);\n", data
     )
-    if not found:
+    if not match:
         raise ValueError("not a coefficient file")
-    return from_readmemh(found[1].replace(b",", b"") + b"\n", rows, width)
+    return from_readmemh(match[1].replace(b",", b"") + b"\n", rows, width)
+
+
+def _mif_head(rows: int, width: int) -> str:
+    return f"DEPTH = {rows};\nWIDTH = {width};\nADDRESS_RADIX = HEX;\nDATA_RADIX = HEX;\n"
 
 
 def _to_mif(rows: np.ndarray, width: int) -> bytes:
     lines = to_readmemh(rows, width).decode().split()
-    head = f"DEPTH = {len(lines)};\nWIDTH = {width};\nADDRESS_RADIX = HEX;\nDATA_RADIX = HEX;\nCONTENT\nBEGIN\n"
-    return (
-        head + "".join(f"{at:x} : {line};\n" for at, line in enumerate(lines)) + "END;\n"
-    ).encode()
+    body = "".join(f"{at:x} : {line};\n" for at, line in enumerate(lines))
+    return f"{_mif_head(len(lines), width)}CONTENT\nBEGIN\n{body}END;\n".encode()
 
 
 def _from_mif(data: bytes, rows: int, width: int) -> np.ndarray:
     head, _, body = data.decode("ascii").partition("CONTENT\nBEGIN\n")
     body, end, rest = body.partition("END;\n")
-    if (
-        head != f"DEPTH = {rows};\nWIDTH = {width};\nADDRESS_RADIX = HEX;\nDATA_RADIX = HEX;\n"
-        or not end
-        or rest
-    ):
+    if head != _mif_head(rows, width) or not end or rest:
         raise ValueError("another head or end")
     lines = [re.fullmatch(r"([0-9a-f]+) : ([0-9a-f]+);", line) for line in body.splitlines()]
     if [line and int(line[1], 16) for line in lines] != list(range(rows)):

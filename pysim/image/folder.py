@@ -1,10 +1,12 @@
-"""The image bundle on disk: a folder with the memories of a mapped network, and all a host needs to run it.
+"""The image bundle on disk: a folder with all that a host needs to run a mapped network.
 
-    manifest.json       version, chip parameters, network (name, SHA-256, steps, inputs, ...), cores: placement and sections
-    core0/NAME.mem      one $readmemh file per loaded memory: one row a line, ceil(width / 4) lower-case hex digits
+    manifest.json       version, chip parameters, network (name, SHA-256, steps, inputs, ...),
+    cores: placement and sections core0/NAME.mem      one $readmemh file per loaded memory: one row
+    a line, ceil(width / 4) lower-case hex digits
 
-Every section carries the SHA-256 of its file and the CRC-32 of its row bytes; the manifest carries its packed SHA-256 and has one
-canonical text. A bundle that is not exactly what :func:`write_image` wrote is refused.
+Every section carries the SHA-256 of its file and the CRC-32 of its row bytes; the manifest carries
+its packed SHA-256 and has one canonical text. A bundle that is not exactly what :func:`write_image`
+wrote is refused.
 """
 
 import hashlib
@@ -38,7 +40,10 @@ def write_image(
     network: NetworkSummary,
     memories: dict[str, np.ndarray],
 ) -> Path:
-    """Write what an Image (pysim/image/image.py) holds, whole or not at all; an earlier image there is replaced. Returns the folder."""
+    """Write what an Image (pysim/image/image.py) holds, whole or not at all.
+
+    An earlier image there is replaced. Returns the folder.
+    """
 
     def fill(new: Path) -> None:
         (new / "core0").mkdir()
@@ -72,7 +77,9 @@ def write_image(
 def read_image(
     folder: str | Path, chip: Chip | None
 ) -> tuple[Chip, Placement, NetworkSummary, dict[str, np.ndarray]]:
-    """What :func:`write_image` was given, in its order; ``chip``: the one it must have been packed for, if the caller has one.
+    """What :func:`write_image` was given, in its order.
+
+    ``chip``: the one it must have been packed for, if the caller has one.
 
     InputError for anything but a whole, undamaged bundle.
     """
@@ -82,7 +89,8 @@ def read_image(
     try:
         if manifest["format"] != FORMAT or manifest["version"] != IMAGE_VERSION:
             raise InputError(
-                f"{what} must be of version {IMAGE_VERSION}, not {manifest['version']!r}: map the network again"
+                f"{what} must be of version {IMAGE_VERSION}, not {manifest['version']!r}: "
+                "map the network again"
             )
         packed = Chip.from_dict(manifest["chip"])
         network = NetworkSummary.from_dict(manifest["network"], what)
@@ -94,11 +102,13 @@ def read_image(
         loaded = MemoryMap(packed).loaded
         if list(sections) != [m.name for m in loaded]:
             raise InputError(
-                f"sections of {what} must be {', '.join(m.name for m in loaded)}, not {', '.join(sections)}"
+                f"sections of {what} must be {', '.join(m.name for m in loaded)}, "
+                f"not {', '.join(sections)}"
             )
         if chip is not None and chip != packed:
             raise InputError(
-                f"{what} must be packed for the chip at hand ({_differences(chip, packed)}): map the network again for it"
+                f"{what} must be packed for the chip at hand ({_differences(chip, packed)}): "
+                "map the network again for it"
             )
         memories = {
             m.name: _load_section(
@@ -146,20 +156,20 @@ def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: s
     data = _read(folder, file, size, what)
     if len(data) != size:
         raise InputError(
-            f"{file} of {what} must be {size} bytes, not {len(data)} (truncated): map the network again"
+            f"{file} of {what} must be {size} bytes, not {len(data)} (truncated): "
+            "map the network again"
         )
     if hashlib.sha256(data).hexdigest() != section["sha256"]:
         raise InputError(
-            f"{file} of {what} must have the SHA-256 of its manifest, not another (damaged): map the network again"
+            f"{file} of {what} must have the SHA-256 of its manifest, not another (damaged): "
+            "map the network again"
         )
     try:
         rows = from_readmemh(data, memory.rows, memory.width)
     except ValueError as error:
         raise InputError(f"{file} of {what} must be $readmemh text of {error}") from None
-    if zlib.crc32(rows.tobytes()) != section["crc32"]:
-        raise InputError(
-            f"CRC-32 of {file} of {what} must be {section['crc32']}, not {zlib.crc32(rows.tobytes())}"
-        )
+    if (crc := zlib.crc32(rows.tobytes())) != section["crc32"]:
+        raise InputError(f"CRC-32 of {file} of {what} must be {section['crc32']}, not {crc}")
     return rows
 
 

@@ -1,7 +1,8 @@
 """A packed network: the memories of a chip that hold it, row by row as docs/architecture.md says.
 
-On disk it is a folder, the image bundle (pysim/image/folder.py). A network on many cores has an image for each
-(pysim/bundle). All of them are a :class:`Bundle`, whose verbs a host uses without asking which it is.
+On disk it is a folder, the image bundle (pysim/image/folder.py). A network on many cores has an
+image for each (pysim/bundle). All of them are a :class:`Bundle`, whose verbs a host uses without
+asking which it is.
 """
 
 import html
@@ -36,12 +37,13 @@ RunOne = Callable[[int, Stimulus], Trace]
 class Bundle(ABC):
     """A packed network, whether it is on one core or on many.
 
-    kind:     "image": one core; "program": parts that take turns on one core; "mesh": cores that run at once
+    kind:     "image": one core; "program": parts that take turns on one core; "mesh": cores that
+              run at once
     each:     what one of its images is for: "core" or "part"
     chip:     the chip it was packed for
     network:  what the manifest says of the network
-    reason:   the sentence that says why one core does not hold the network; None if it does, or if the caller
-              chose the shares
+    reason:   the sentence that says why one core does not hold the network; None if it does, or if
+              the caller chose the shares
     """
 
     kind: ClassVar[Literal["image", "program", "mesh"]]
@@ -63,7 +65,10 @@ class Bundle(ABC):
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The logical inputs, as the stimulus has them. An input may have several axon groups, or none."""
+        """The logical inputs, as the stimulus has them.
+
+        An input may have several axon groups, or none.
+        """
         return self.network.inputs
 
     @property
@@ -83,14 +88,20 @@ class Bundle(ABC):
 
     @abstractmethod
     def holders(self) -> dict[str, np.ndarray]:
-        """Number of the core or part that holds each neuron, int64 ``[size]`` by population; {} for a single core."""
+        """Number of the core or part that holds each neuron, int64 ``[size]`` by population.
+
+        {} for a single core.
+        """
 
     def layers(self) -> tuple[str, ...]:
         """The first population of each core or part."""
         return tuple(image.placement.populations[0].name for image in self.images.values())
 
     def cores_of(self) -> dict[str, int]:
-        """Cores or parts of each population; one that holds several populations counts for the first of them."""
+        """Cores or parts of each population.
+
+        One that holds several populations counts for the first of them.
+        """
         return dict(Counter(self.layers()))
 
     @abstractmethod
@@ -99,12 +110,15 @@ class Bundle(ABC):
 
     @abstractmethod
     def save(self, folder: str | Path) -> Path:
-        """Write the bundle to ``folder``, whole or not at all; an earlier bundle there is replaced. Returns the folder."""
+        """Write the bundle to ``folder``, whole or not at all; an earlier bundle there is replaced.
+
+        Returns the folder.
+        """
 
     def turn(self, core: int, stimulus: Stimulus, one: RunOne) -> "tuple[Bundle, Stimulus, int]":
-        """What runs while ``core`` works: a bundle, its stimulus, and the tick of the whole that is its first.
+        """What runs while ``core`` works: a bundle, its stimulus, and the tick at which it begins.
 
-        ``one`` runs a part, if parts before it must run first. The default is the bundle itself.
+        one: runs a part, if parts must run before ``core``. By default the whole bundle runs.
         """
         return self, stimulus, 0
 
@@ -142,11 +156,14 @@ def _few(words: Iterable[str]) -> str:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Image(Bundle):
-    """A network packed for one core. A host feeds and reads the chip with ``network`` and ``placement`` alone.
+    """A network packed for one core.
+
+    A host feeds and reads the chip with ``network`` and ``placement`` alone.
 
     placement:  where inputs and neurons lie
-    memories:   uint8 ``[rows, ceil(width / 8)]`` by name of each loaded memory, little-endian within a row. The
-                synapses have the rows of the words in use alone; no other row is ever read.
+    memories:   uint8 ``[rows, ceil(width / 8)]`` by name of each loaded memory, little-endian
+                within a row. The synapses have the rows of the words in use alone; no other row is
+                ever read.
     """
 
     kind: ClassVar[Literal["image"]] = "image"
@@ -201,7 +218,10 @@ class Image(Bundle):
     # -- memories ------------------------------------------------------------------------------
 
     def rows(self, name: str) -> np.ndarray:
-        """uint8 ``[rows, ceil(width / 8)]`` of a loaded memory; bit 0 of a row is bit 0 of its byte 0."""
+        """uint8 ``[rows, ceil(width / 8)]`` of a loaded memory.
+
+        Bit 0 of a row is bit 0 of its byte 0.
+        """
         return self.memories[name]
 
     def words(self, name: str) -> np.ndarray:
@@ -222,5 +242,8 @@ class Image(Bundle):
 
     @classmethod
     def load(cls, folder: str | Path, chip: Chip | None = None) -> "Image":
-        """Read and check a bundle. ``chip``: the chip it must have been packed for, if the caller has one."""
+        """Read and check a bundle.
+
+        ``chip``: the chip it must have been packed for, if the caller has one.
+        """
         return cls(*read_image(folder, chip))

@@ -1,4 +1,4 @@
-"""The load port's view of an image: which rows must be loaded, and the words that go in, one a cycle."""
+"""The load port's view of an image: the rows that must be loaded, and the words that go in."""
 
 import numpy as np
 
@@ -10,7 +10,10 @@ __all__ = ["load_rows", "load_stream", "load_words"]
 
 
 def load_rows(image: Image, memory: Memory) -> int:
-    """Rows of a memory that must be loaded: those that a run of the image reads. The rows behind them may hold anything."""
+    """Rows of a memory that must be loaded: those that a run of the image reads.
+
+    The rows behind them may hold anything.
+    """
     words = len(image.placement.words)
     match memory.name:
         case "words":

@@ -88,7 +88,7 @@ Values = dict[str, Any]
 
 
 def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.ndarray]:
-    """Rows of the leak, fire and neuron memories, and of the bound memory where the chip has one."""
+    """Rows of the leak, fire and neuron memories, and of the bound memory if the chip has it."""
     chip = placement.chip
     memories = {
         "leak": _pack_table(network, placement, leak_record(chip), _leak, paged=True),
@@ -109,7 +109,9 @@ def _pack_table(
     *,
     paged: bool,
 ) -> np.ndarray:
-    """Rows uint8 ``[words * pages, bytes]`` of a memory of lane records; ``fields`` gives the values of a population's page.
+    """Rows uint8 ``[words * pages, bytes]`` of a memory of lane records.
+
+    ``fields`` gives the values of a population's page.
 
     Only the words and pages in use are worked out; the others are 0.
     """

@@ -17,7 +17,10 @@ __all__ = ["initial_currents", "pack_pim", "settings", "unpack_layer", "unpack_p
 
 
 def pack_pim(network: Network, placement: Placement) -> dict[str, np.ndarray]:
-    """Rows uint8 ``[rows, ceil(width / 8)]`` of every PIM memory; all 0 for a network without a PIM layer."""
+    """Rows uint8 ``[rows, ceil(width / 8)]`` of every PIM memory.
+
+    All 0 for a network without a PIM layer.
+    """
     chip = placement.chip
     memories = {
         m.name: np.zeros((m.rows, -(-m.width // 8)), np.uint8)
@@ -42,7 +45,10 @@ def _bytes(chunks: np.ndarray, size: int) -> np.ndarray:
 
 
 def _pack_places(source: PimSource, chip: Chip, neurons: np.ndarray) -> np.ndarray:
-    """Rows of the memory of places; ``neurons``: word * lanes + lane of each neuron of the target."""
+    """Rows of the memory of places.
+
+    ``neurons``: word * lanes + lane of each neuron of the target.
+    """
     assert chip.pim
     layer, record = source.layer, place_record(chip)
     channel, position = np.divmod(source.currents, layer.window.positions)
@@ -62,7 +68,10 @@ def unpack_places(chip: Chip, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def unpack_layer(head: PimHead, memories: dict[str, np.ndarray]) -> PimLayer:
-    """The layer that the memories of an image hold; the manifest's ``head`` says the seed of its generators."""
+    """The layer that the memories of an image hold.
+
+    The manifest's ``head`` says the seed of its generators.
+    """
     words = {
         name.removeprefix(PIM): rows for name, rows in memories.items() if name.startswith(PIM)
     }
@@ -70,7 +79,10 @@ def unpack_layer(head: PimHead, memories: dict[str, np.ndarray]) -> PimLayer:
 
 
 def settings(head: PimHead) -> dict[str, int]:
-    """Registers of the memory map that a host sets before a layer runs. It writes ``pim_stream`` before each image."""
+    """Registers of the memory map that a host sets before a layer runs.
+
+    It writes ``pim_stream`` before each image.
+    """
     return {
         f"{PIM}kernel_rows": head.window.rows,
         f"{PIM}channels": head.channels,

@@ -1,4 +1,4 @@
-"""``$readmemh`` text, which every Verilog simulator reads: one row a line, in lower-case hexadecimal digits."""
+"""``$readmemh`` text, which every Verilog simulator reads: one row a line, in hexadecimal."""
 
 import numpy as np
 
@@ -10,7 +10,10 @@ _VALUES[_DIGITS] = np.arange(16)
 
 
 def to_readmemh(rows: np.ndarray, width: int) -> bytes:
-    """Rows uint8 ``[rows, ceil(width / 8)]`` as text: ceil(width / 4) digits a line, the most significant first."""
+    """Rows uint8 ``[rows, ceil(width / 8)]`` as text.
+
+    A line has ceil(width / 4) digits, the most significant first.
+    """
     digits = -(-width // 4)
     nibbles = np.stack([rows & 15, rows >> 4], axis=2).reshape(rows.shape[0], -1)[:, :digits]
     text = np.full((rows.shape[0], digits + 1), ord("\n"), np.uint8)

@@ -1,8 +1,9 @@
-"""The synapse rows of an image, and the fanout of each axon: packed and unpacked (docs/architecture.md, "Weights").
+"""The synapse rows of an image and the fanout of each axon, packed and unpacked.
 
-A weight is ``join`` digits on neighbouring lanes. Its digits lie in the row of its axon as bit planes: bit b of
-all lanes' digits is one group of ``lanes`` neighbouring bits. A signed weight is stored in excess, so that no
-digit is negative. A ternary weight on 1-bit digits is two columns: weight != -1 and weight == 1.
+The layout is that of docs/architecture.md, "Weights". A weight is ``join`` digits on neighbouring
+lanes. The digits lie in the row of their axon as bit planes: bit b of all lanes' digits is one
+group of ``lanes`` neighbouring bits. A signed weight is stored in excess, so that no digit is
+negative. A ternary weight on 1-bit digits is two columns: weight != -1 and weight == 1.
 """
 
 from typing import NamedTuple
@@ -28,7 +29,13 @@ __all__ = [
 
 
 class Format(NamedTuple):
-    """How a word stores weights: ``join`` digits of ``bits`` bits; ``shift``, ``offset``, ``offset_shift`` as in word_record."""
+    """How a word stores weights.
+
+    join:  digits of a weight
+    bits:  bits of a digit
+
+    The other fields are those of pysim.chip.records.word_record.
+    """
 
     join: int
     bits: int
@@ -87,9 +94,11 @@ def pack_synapses(network: Network, placement: Placement) -> np.ndarray:
 def unpack_synapses(
     chip: Chip, rows: np.ndarray, words: dict[str, np.ndarray], word: np.ndarray, lane: np.ndarray
 ) -> np.ndarray:
-    """Inverse of :func:`pack_synapses`: the weights int16 ``[axon, neuron]`` of the neurons at (word, lane).
+    """Inverse of :func:`pack_synapses`: the weights int16 ``[axon, neuron]`` of some neurons.
 
-    rows: uint8 ``[words in use, axons, bytes]``; words: the fields of the word memory, each ``[word]``.
+    word, lane: int64 ``[neuron]`` each, where the neurons lie.
+    rows: uint8 ``[words in use, axons, bytes]``; words: the fields of the word memory, each
+    ``[word]``.
     """
     weights = np.zeros((rows.shape[1], word.size), np.int16)
     for w in np.unique(word):
@@ -145,7 +154,7 @@ def _first_axons(network: Network, placement: Placement) -> list[tuple[int, Edge
 def _weights(
     network: Network, edges: list[tuple[int, Edge]], axons: int, neurons: np.ndarray
 ) -> np.ndarray:
-    """Weights int32 ``[axon, neuron]`` of some neurons of one population, 0 where there is no synapse."""
+    """Weights int32 ``[axon, neuron]`` of neurons of one population, 0 without a synapse."""
     weights = np.zeros((axons, neurons.size), np.int32)
     for first, edge in edges:
         lines = network.size_of(edge.source)

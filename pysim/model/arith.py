@@ -19,7 +19,10 @@ def shift_right(
     toward_zero: np.ndarray | None = None,
     at_least_one: np.ndarray | None = None,
 ) -> np.ndarray:
-    """shr(v, m): floor without flags; with ``toward_zero`` sign(v) * (|v| >> m); with both sign(v) * max(|v| >> m, 1), 0 for v = 0."""
+    """shr(v, m): floor without flags; with ``toward_zero`` sign(v) * (|v| >> m).
+
+    With both sign(v) * max(|v| >> m, 1), 0 for v = 0.
+    """
     floor = v >> m
     if toward_zero is None:
         return floor
@@ -36,7 +39,7 @@ def leak(
     toward_zero: np.ndarray | None,
     at_least_one: np.ndarray | None,
 ) -> np.ndarray:
-    """L: the kept membrane and the signed terms (sign, shift), each rounded alone, summed exactly."""
+    """L: the sum of the kept membrane and the signed terms (sign, shift), each rounded alone."""
     total = np.where(k0, v, 0)
     for sign, shift in terms:
         total = total + sign * shift_right(v, shift, toward_zero, at_least_one)
@@ -44,5 +47,5 @@ def leak(
 
 
 def low_bound(u: np.ndarray, v_low: np.ndarray, value: np.ndarray, add: np.ndarray) -> np.ndarray:
-    """What a bounded neuron below ``v_low`` becomes, before clip 3: ``value``, or u + value where ``add``."""
+    """What u becomes before clip 3: below ``v_low`` it is ``value``, or u + value where ``add``."""
     return np.where(u < v_low, np.where(add, u + value, value), u)

@@ -1,8 +1,9 @@
-"""The chip model: one core run from its image, exact to the bit and the cycle, many samples at once.
+"""The chip model: one core run from its image, exact to the bit and the cycle.
 
-It sees the memories of the image (pysim/model/state.py unpacks them) and nothing of the network. The contract is
-docs/arithmetic.md; the cycles are those of docs/architecture.md. Two engines give the same result bit for bit:
-pysim.model.numpy_engine, and pysim.model.numba_engine where numba is installed.
+It sees the memories of the image (pysim/model/state.py unpacks them) and nothing of the network.
+The contract is docs/arithmetic.md; the cycles are those of docs/architecture.md. Two engines give
+the same result bit for bit: pysim.model.numpy_engine, and pysim.model.numba_engine where numba is
+installed.
 """
 
 from functools import cached_property
@@ -62,8 +63,9 @@ class Core:
 
         membranes: record them. dense: count cycles as if silent axons were visited too.
 
-        Returns a Trace with every counter of the memory map, ``[sample, tick]``. Events that arrive at a tick count in it
-        whether or not a population is live. Inputs that would arrive after the last tick are not sent.
+        Returns a Trace with every counter of the memory map, ``[sample, tick]``. Events that arrive
+        at a tick count in it whether or not a population is live. Inputs that would arrive after
+        the last tick are not sent.
         """
         stimulus.check(self.image)
         per_sample = self.image.ticks * (self.axons + self.neurons.place.size)
@@ -94,7 +96,7 @@ class Core:
         return self.run(stimulus, membranes=False, dense=dense).counters["cycles"]
 
     def output_events(self, trace: Trace) -> np.ndarray:
-        """AER events of the output stream in their order: int64 ``[event, 3]`` of (sample, tick, address)."""
+        """AER events of the output stream in order, int64 ``[event, 3]``: sample, tick, address."""
         place = self.image.placement.population(self.image.output)
         events = np.argwhere(unpack(trace.spikes[place.name], place.size))
         return events + np.array([0, place.start, 0])
@@ -102,10 +104,10 @@ class Core:
     # -- what goes in --------------------------------------------------------------------------
 
     def events(self, stimulus: Stimulus, ticks: int | None = None) -> np.ndarray:
-        """What the host puts into the ring: uint8 0/1 ``[sample, tick, axon]``, by the tick of arrival.
+        """What the host puts into the ring: uint8 0/1 ``[sample, tick, axon]``, by tick of arrival.
 
-        ticks: of the run, where not the image's own. Inputs that the stimulus lacks are silent: in a mesh, other cores
-        feed them.
+        ticks: of the run, where not the image's own. Inputs that the stimulus lacks are silent: in
+        a mesh, other cores feed them.
         """
         image, ticks = self.image, ticks or self.image.ticks
         events = np.zeros((stimulus.samples, ticks, self.axons), np.uint8)
@@ -119,7 +121,10 @@ class Core:
         return events
 
     def drive(self, stimulus: Stimulus) -> Drive | None:
-        """What the PIM layer makes of the images of the stimulus; None if the image has no such layer."""
+        """What the PIM layer makes of the images of the stimulus.
+
+        None if the image has no such layer.
+        """
         head, image = self.image.pim_head, self.image
         if head is None:
             return None
@@ -154,7 +159,7 @@ class Core:
     # -- what comes out ------------------------------------------------------------------------
 
     def trace(self, raw: Raw, drive: Drive | None = None, *, dense: bool = False) -> Trace:
-        """What an engine left, as a trace: by population instead of neuron, counters instead of figures."""
+        """What an engine left, as a trace: by population, and with every counter."""
         image, target = self.image, self.image.pim_head and self.image.pim_head.target
         spikes, membranes, currents = {}, {}, {}
         for p in image.placement.populations:
@@ -168,7 +173,10 @@ class Core:
         return Trace(spikes, membranes, counters | (drive.counters if drive else {}), currents)
 
     def _columns(self, neurons: np.ndarray) -> np.ndarray | slice:
-        """Where neurons, word * lanes + lane, lie in an engine's order; a slice, which copies nothing, if they adjoin."""
+        """Where neurons, word * lanes + lane, lie in an engine's order.
+
+        A slice, which copies nothing, if they adjoin.
+        """
         place = self.neurons.place
         order = np.full(self.chip.derived.words * self.chip.lanes, -1)
         order[place] = np.arange(place.size)

@@ -70,7 +70,7 @@ PAGED = (
 
 
 class Tables(NamedTuple):
-    """A core in the narrowest types that hold every value and sum: what the loop reads, it reads from the cache.
+    """A core in the narrowest types that hold every value and sum, so that it fits into the cache.
 
     weights:  int8 or int16 ``[axon, neuron]``
     fanout:   int64 ``[axon]``
@@ -79,8 +79,8 @@ class Tables(NamedTuple):
     plain:    ``[len(PLAIN), neuron]``, in the type of a membrane
     paged:    ``[page, len(PAGED), neuron]``, in the type of a membrane
     entries:  int64 ``[neuron]``: route entries of a neuron
-    local:    int64 ``[neuron + 1]``: entries local[i]..local[i + 1] - 1 of ``axon`` and ``delay`` lead from neuron i
-              to the core's own axons
+    local:    int64 ``[neuron + 1]``: entries local[i]..local[i + 1] - 1 of ``axon`` and ``delay``
+              lead from neuron i to the core's own axons
     axon:     int64 ``[entry]``
     delay:    int64 ``[entry]``
     chunk:    int64 ``[neuron]``: chunk of lanes that a neuron's spike is emitted from
@@ -176,11 +176,13 @@ def _step(
     first: int,
     last: int,
 ) -> int:
-    """One step of the neurons first..last - 1: updates v, c and fired; returns how many neurons clipped.
+    """One step of the neurons first..last - 1: updates v, c and fired.
 
-    There are no branches, so that the loop vectorises. For the same reason slices of rows start at index 0: an index
-    that might be negative would not vectorise. Every intermediate is cast to the type of ``v``, which holds it;
-    numba would widen it to 64 bits.
+    Returns how many neurons clipped.
+
+    There are no branches, so that the loop vectorises. For the same reason slices of rows start at
+    index 0: an index that might be negative would not vectorise. Every intermediate is cast to the
+    type of ``v``, which holds it; numba would widen it to 64 bits.
     """
     kind = v.dtype.type
     v_reset = plain[V_RESET][first:last]
@@ -257,7 +259,8 @@ def run_ticks(
 ) -> None:
     """Ticks begin..end - 1 of every sample of ``events``, uint8 ``[sample, tick, axon]``.
 
-    The state of sample b is row b (modulo their number) of each array of ``state``; tick 0 clears it.
+    The state of sample b is row b (modulo their number) of each array of ``state``; tick 0 clears
+    it.
     """
     samples, _, axons = events.shape
     count, steps, slots = tables.chunk.size, tables.steps, tables.slots

@@ -1,4 +1,7 @@
-"""The model of a mesh: the cores of pysim/model/core.py, tick by tick, and the packets between them."""
+"""The model of a mesh: its cores, tick by tick, and the packets between them.
+
+It sees the images alone: the destinations of packets come out of the route memories.
+"""
 
 import numpy as np
 
@@ -16,7 +19,10 @@ __all__ = ["MeshModel"]
 
 
 class MeshModel:
-    """All cores of a mesh, bit-exact and, but for stalls, cycle-exact; many samples at once. ``engine`` as of pysim.model.core.Core."""
+    """All cores of a mesh, bit-exact and, but for stalls, cycle-exact; many samples at once.
+
+    ``engine`` as of pysim.model.core.Core.
+    """
 
     def __init__(self, image: MeshImage, engine: str | None = None) -> None:
         self.image, self.mesh = image, Mesh(image.chip.mesh_width, image.chip.mesh_height)
@@ -26,7 +32,10 @@ class MeshModel:
     def run(
         self, stimulus: Stimulus, *, membranes: bool = True, dense: bool = False
     ) -> list[Trace]:
-        """The trace of every core, by its number, in the populations of its own network; counters without stalls, at the mesh's ticks."""
+        """The trace of every core, by its number, in the populations of its own network.
+
+        Counters without stalls, at the mesh's ticks.
+        """
         most = max(core.axons + core.neurons.place.size for core in self.cores.values())
         size = max(1, min(64, (8 << 20) // (self.image.ticks * most)))
         parts = [

@@ -1,7 +1,7 @@
-"""The engine of the chip model that numba compiles (the optional extra "fast"): event-driven, one sample after the other.
+"""The engine of the chip model that numba compiles (the optional extra "fast"); event-driven.
 
-The state and the result are those of pysim.model.numpy_engine. Two threads walk samples without the GIL. No parallel
-runtime of numba's is used, so a process that forks later stays safe.
+The state and the result are those of pysim.model.numpy_engine. Two threads walk samples without the
+GIL. No parallel runtime of numba's is used, so a process that forks later stays safe.
 """
 
 from collections.abc import Callable

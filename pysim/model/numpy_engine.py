@@ -24,9 +24,10 @@ class Tables:
 
     neurons:     the neurons and their parameters
     fanout:      int64 ``[axon]``
-    weights:     ``[axon, neuron]`` in a float type whose matrix product is exact: every partial sum is an integer
-                 below 2^24 or 2^53
-    uses:        of each parameter, whether any neuron has it other than 0; what no neuron uses is skipped
+    weights:     ``[axon, neuron]`` in a float type whose matrix product is exact: every partial sum
+                 is an integer below 2^24 or 2^53
+    uses:        of each parameter, whether any neuron has it other than 0; what no neuron uses is
+                 skipped
     slots:       slots of the ring
     chunks:      chunks of lanes that spikes are emitted from
     steps:       steps of a sample
@@ -133,7 +134,7 @@ class Running:
         return self.raw
 
     def _emit(self, fired: np.ndarray) -> np.ndarray:
-        """Sum over the chunks of lanes of max(1, route entries of their spikes): int64 ``[sample]``."""
+        """Sum over chunks of lanes of max(1, route entries of their spikes): int64 ``[sample]``."""
         if not fired.size:
             return np.full(len(fired), self._silent_chunks)
         entries = (fired * self.tables.neurons.entries)[:, self._by_chunk]
@@ -153,8 +154,8 @@ def _step(
 ) -> tuple[np.ndarray, ...]:
     """One step of the neurons ``at`` (docs/arithmetic.md).
 
-    sums, v, c: weighted events, membranes and steps of silence, each ``[sample, neuron]``. Returns (spikes,
-    membranes, steps of silence, clipped), of the same shape.
+    sums, v, c: weighted events, membranes and steps of silence, each ``[sample, neuron]``. Returns
+    (spikes, membranes, steps of silence, clipped), of the same shape.
     """
     uses = tables.uses
     p = {

@@ -1,7 +1,7 @@
-"""What the engines of the chip model share: a core's memories as arrays over its neurons, the currents of a PIM layer, what a run leaves.
+"""What the engines of the chip model share: the neurons of a core, the currents, what a run leaves.
 
-Only the image is read: weights come out of the synapse rows (digits joined by their strengths, less the excess), parameters out of the lane
-records, routes out of the route records.
+Only the image is read. Weights come out of the synapse rows (pysim.image.synapses), parameters out
+of the lane records, routes out of the route records.
 """
 
 from dataclasses import dataclass
@@ -25,14 +25,32 @@ from spikeloop.pysim.image.synapses import unpack_synapses
 
 __all__ = ["Drive", "Neurons", "Raw", "unpack_neurons"]
 
+OPTIONAL = (
+    "toward_zero",
+    "at_least_one",
+    "bounded",
+    "low_add",
+    "v_low",
+    "low_value",
+    "refractory",
+    "hold",
+)
+"""Parameters that a chip may lack; they are 0 then."""
+
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """All neurons of a core, ordered by start tick, word, lane; arrays ``[n]`` or, where paged, ``[pages, n]``; int64 unless said.
+    """All neurons of a core, ordered by start tick, word, lane.
 
-    ``groups``: (start, first, last + 1) of the neurons of each start tick. Pages beyond a word's last repeat its last. ``weights``
-    int16 ``[axons, n]`` (f times the chip's axons). ``route``: fields of the route entries ``[entry]``, and whose they are (``neuron``),
-    in its order; without a mesh one for each neuron. ``entries`` ``[n]``: how many each has.
+    place:    int64 ``[neuron]``: word * lanes + lane
+    chunk:    int64 ``[neuron]``: the chunk of lanes that a neuron's spike is emitted from
+    groups:   (start tick, first neuron, last neuron + 1) of each start tick
+    weights:  int16 ``[axon, neuron]``, f times the chip's axons at extension f
+    route:    int64 ``[entry]`` by field of the route entries, and ``neuron``: whose entry it is.
+              Entries lie in the order of the neurons; without a mesh each neuron has one.
+    entries:  int64 ``[neuron]``: route entries of a neuron
+    p:        int64 ``[neuron]`` by parameter or, where paged, ``[page, neuron]``. Pages beyond the
+              last page of a word repeat that page.
     """
 
     place: np.ndarray
@@ -46,9 +64,12 @@ class Neurons:
 
 @dataclass(frozen=True, eq=False)
 class Drive:
-    """Currents of a PIM layer, int64 ``[sample, frame, neuron]`` of all neurons of a core in its order (0 for those it does not drive).
+    """What a PIM layer makes of the images of a stimulus.
 
-    They are new before the ticks ``start`` + frame, and held after the last. ``counters``: PIM_COUNTERS, int64 ``[sample, tick]``.
+    currents:  int64 ``[sample, frame, neuron]``, in the order of Neurons; 0 for a neuron that the
+               layer does not drive
+    start:     frame k is new before tick start + k, and the last frame is held
+    counters:  int64 ``[sample, tick]`` by name of PIM_COUNTERS
     """
 
     currents: np.ndarray
@@ -56,14 +77,22 @@ class Drive:
     counters: dict[str, np.ndarray]
 
     def frame(self, tick: int) -> int:
+        """The frame that holds in a tick."""
         return min(max(tick - self.start, 0), self.currents.shape[1] - 1)
 
 
 @dataclass(eq=False)
 class Raw:
-    """What an engine leaves: ``spikes`` uint8 and ``membranes`` int32 (or None) ``[sample, step, neuron]``.
+    """What an engine leaves.
 
-    The other figures are int64 ``[sample, tick]``.
+    spikes:       uint8 0/1 ``[sample, step, neuron]``
+    membranes:    int32 ``[sample, step, neuron]``, or None
+    events:       int64 ``[sample, tick]``, as all that follow: axon events
+    scan:         sum of max(1, events) over the chunks of axons
+    sops:         synaptic operations
+    fired:        spikes
+    emit:         sum of max(1, route entries of its spikes) over the chunks of lanes
+    saturations:  neurons in which a clip acted
     """
 
     spikes: np.ndarray
@@ -76,7 +105,7 @@ class Raw:
     saturations: np.ndarray
 
     def fired_at(self, tick: int, groups: list[tuple[int, int, int]]) -> np.ndarray:
-        """The spikes of a tick, uint8 0/1 ``[sample, neuron]``; ``groups`` of the neurons."""
+        """The spikes of a tick, uint8 0/1 ``[sample, neuron]``; ``groups`` as of Neurons."""
         fired = np.zeros((len(self.spikes), self.spikes.shape[2]), np.uint8)
         for start, first, last in groups:
             if 0 <= tick - start < self.spikes.shape[1]:
@@ -85,6 +114,7 @@ class Raw:
 
     @classmethod
     def zeros(cls, samples: int, ticks: int, steps: int, neurons: int, membranes: bool) -> "Raw":
+        """All figures 0, to be filled."""
         return cls(
             np.zeros((samples, steps, neurons), np.uint8),
             np.zeros((samples, steps, neurons), np.int32) if membranes else None,
@@ -93,7 +123,7 @@ class Raw:
 
 
 def unpack_neurons(image: Image) -> Neurons:
-    """Memories to arrays over the neurons in use."""
+    """The neurons in use, from the memories of an image."""
     chip, d = image.chip, image.chip.derived
     words = unpack_plain(word_record(chip), image.bits("words"))
     neuron = unpack_lanes(neuron_record(chip), chip.lanes, image.bits("neuron"))
@@ -103,48 +133,48 @@ def unpack_neurons(image: Image) -> Neurons:
     order = np.lexsort((lane, word, words["start"][word]))
     word, lane = word[order], lane[order]
     starts, first = np.unique(words["start"][word], return_index=True)
-    groups = list(
-        zip(starts.tolist(), first.tolist(), [*first[1:].tolist(), word.size], strict=True)
-    )
-
+    bounds = [*first.tolist(), word.size]
     p = {name: value[word, lane] for name, value in neuron.items() if name != "used"}
-    pages = int(words["last_page"][word].max(initial=0)) + 1
-    row = word * chip.pages + np.minimum(np.arange(pages)[:, None], words["last_page"][word])
-    for name, record in (("leak", leak_record(chip)), ("fire", fire_record(chip))):
-        p |= {
-            key: value[row, lane]
-            for key, value in unpack_lanes(record, chip.lanes, image.bits(name)).items()
-        }
-    for r in range(chip.leak_terms):
-        p[f"sign{r}"] = p.pop(f"on{r}") * (1 - 2 * p.pop(f"negative{r}"))
-    for name in (
-        "toward_zero",
-        "at_least_one",
-        "bounded",
-        "low_add",
-        "v_low",
-        "low_value",
-        "refractory",
-        "hold",
-    ):
+    p |= _unpack_paged(image, words["last_page"][word], word, lane)
+    for name in OPTIONAL:
         p.setdefault(name, np.zeros(word.size, np.int64))
-
     route = _unpack_routes(image, (word << d.lane_bits) | lane)
     rows = image.rows("synapse").reshape(len(image.placement.words), image.placement.rows, -1)
     weights = unpack_synapses(chip, rows, words, word, lane)
     return Neurons(
-        word * chip.lanes + lane,
-        word * d.spike_chunks + lane // SCAN_BITS,
-        groups,
-        weights,
-        route,
-        np.bincount(route["neuron"], minlength=word.size),
-        p,
+        place=word * chip.lanes + lane,
+        chunk=word * d.spike_chunks + lane // SCAN_BITS,
+        groups=list(zip(starts.tolist(), bounds[:-1], bounds[1:], strict=True)),
+        weights=weights,
+        route=route,
+        entries=np.bincount(route["neuron"], minlength=word.size),
+        p=p,
     )
 
 
+def _unpack_paged(
+    image: Image, last_page: np.ndarray, word: np.ndarray, lane: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The paged parameters of the neurons at (word, lane): int64 ``[page, neuron]`` by name.
+
+    last_page: int64 ``[neuron]``, the last page of the neuron's word.
+    """
+    chip, pages = image.chip, int(last_page.max(initial=0)) + 1
+    row = word * chip.pages + np.minimum(np.arange(pages)[:, None], last_page)
+    p: dict[str, np.ndarray] = {}
+    for name, record in (("leak", leak_record(chip)), ("fire", fire_record(chip))):
+        fields = unpack_lanes(record, chip.lanes, image.bits(name))
+        p |= {key: value[row, lane] for key, value in fields.items()}
+    for r in range(chip.leak_terms):
+        p[f"sign{r}"] = p.pop(f"on{r}") * (1 - 2 * p.pop(f"negative{r}"))
+    return p
+
+
 def _unpack_routes(image: Image, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The entries of neurons whose first ones lie at ``rows``; in a mesh chains of them."""
+    """The route entries of neurons, as Neurons.route; in a mesh they are chains.
+
+    rows: int64 ``[neuron]``, the row of each neuron's first entry.
+    """
     routes = unpack_plain(route_record(image.chip), image.bits("routes"))
     neuron, row = [np.arange(rows.size)], [rows]
     while "more" in routes and (further := routes["more"][row[-1]] == 1).any():
@@ -153,7 +183,8 @@ def _unpack_routes(image: Image, rows: np.ndarray) -> dict[str, np.ndarray]:
             or routes["next"][row[-1]][further].max() >= image.chip.derived.route_rows
         ):
             raise InputError(
-                f"chains of routes of image {image.name!r} must end within their memory, not outside: map the network again"
+                f"chains of routes of image {image.name!r} must end within their memory, "
+                "not outside: map the network again"
             )
         neuron, row = [*neuron, neuron[-1][further]], [*row, routes["next"][row[-1]][further]]
     order = np.argsort(np.concatenate(neuron), kind="stable")

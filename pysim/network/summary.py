@@ -71,7 +71,10 @@ class NetworkSummary:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], what: str) -> "NetworkSummary":
-        """Inverse of :meth:`to_dict`; InputError for anything else. ``what`` names the file it comes from."""
+        """Inverse of :meth:`to_dict`; InputError for anything else.
+
+        ``what`` names the file it comes from.
+        """
         if not isinstance(values, dict):
             raise InputError(f"network of {what} must be an object, not {values!r}")
         known = [f.name for f in fields(cls)]

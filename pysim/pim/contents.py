@@ -1,9 +1,10 @@
 """What the memories of a PIM macro hold for a layer, packed and unpacked (docs/pim.md, "Memories").
 
-The memories are those of pysim.pim.memories. Of each bank b, a word of ``weights<b>``, ``stuck0_<b>`` and
-``stuck1_<b>`` is a row group: unit after unit, and in a unit row after row. So what one converter reads is one
-piece of the word. A word of ``tables`` is a round: converter after converter its gain and its offset. A word of
-``bias`` is a pass. A word of ``keep`` is a row group, segment after segment. ``seeds`` is one word.
+The memories are those of pysim.pim.memories. Of each bank b, a word of ``weights<b>``,
+``stuck0_<b>`` and ``stuck1_<b>`` is a row group: unit after unit, and in a unit row after row. So
+what one converter reads is one piece of the word. A word of ``tables`` is a round: converter after
+converter its gain and its offset. A word of ``bias`` is a pass. A word of ``keep`` is a row group,
+segment after segment. ``seeds`` is one word.
 """
 
 from collections.abc import Mapping

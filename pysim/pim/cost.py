@@ -2,15 +2,20 @@
 
 With W = Ci Co k^3 weights and P = Ho Wo Do output positions per channel:
 
-    CNN    E = W E_read + W P E_mac + P_leak T             T = W / (B_IO / B_W N_bank) T_read + W / N_mac P T_mac             Eqs 22, 23
-    SNN    E = W E_read + W P zeta E_ac + P_leak T         T = W / (B_IO / B_W N_bank) T_read + W / N_ac P T_ac              Eqs 24, 25
-    PIM    E = W P (E_BLP + E_adc / R) + P_leak T          T = W / (N_col / B_W N_bank) P (T_BLP + T_adc / R)                 Eqs 26, 27
+    CNN    E = W E_read + W P E_mac + P_leak T             T = W / (B_IO / B_W N_bank) T_read + W /
+    N_mac P T_mac             Eqs 22, 23 SNN    E = W E_read + W P zeta E_ac + P_leak T         T =
+    W / (B_IO / B_W N_bank) T_read + W / N_ac P T_ac              Eqs 24, 25 PIM    E = W P (E_BLP +
+    E_adc / R) + P_leak T          T = W / (N_col / B_W N_bank) P (T_BLP + T_adc / R)
+    Eqs 26, 27
 
-    E_mac(Q) = E_mac(32) (Q / 32)^exponent,  E_ac(Q) = E_ac(32) Q / 32                                                    section 7.3.1
+    E_mac(Q) = E_mac(32) (Q / 32)^exponent,  E_ac(Q) = E_ac(32) Q / 32
+    section 7.3.1
 
-Eq 26 prints no P, without which the energy would not depend on the size of the map, and Eq 27 prints T_read for T_BLP (both 4 ns); here
-they stand corrected, and ``printed`` gives Eq 26 as printed. Not printed, and so arguments: R, zeta, P_leak, the bits of E_mac for 8-bit
-pixels and 6-bit weights. The first layer's sums are formed once, not in each of the T steps. docs/pim.md says what follows from it.
+Eq 26 prints no P, without which the energy would not depend on the size of the map, and Eq 27
+prints T_read for T_BLP (both 4 ns); here they stand corrected, and ``printed`` gives Eq 26 as
+printed. Not printed, and so arguments: R, zeta, P_leak, the bits of E_mac for 8-bit pixels and
+6-bit weights. The first layer's sums are formed once, not in each of the T steps. docs/pim.md says
+what follows from it.
 """
 
 from dataclasses import dataclass
@@ -23,15 +28,20 @@ __all__ = ["LEAKAGE", "ACCUMULATIONS", "ZETA", "Constants", "Cost", "digital", "
 LEAKAGE = 0.0
 """mW, default of P_leak: not printed"""
 ACCUMULATIONS = 27
-"""default of R, accumulations per conversion: not printed; the kernel rows of CNN-3D's first layer, so one conversion per output"""
+"""default of R, accumulations per conversion: not printed.
+
+The kernel rows of CNN-3D's first layer, so one conversion per output
+"""
 ZETA = 0.568
 """default of zeta, spikes per neuron over all steps: the one figure printed (third layer of CNN-3D, Indian Pines; all are below 1.4)"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """Table 4: bits, columns, banks and units; times in ns; energies in pJ, of MAC and AC at 32 bits. ``exponent`` of E_mac: 1.25 as the
-    text says, though its ratios (12.5 between ANNs of 32 and 6 bits, 13 between MAC and AC at 6) follow from 1.5."""
+    """Table 4: bits, columns, banks and units; times in ns.
+
+    Energies in pJ, of MAC and AC at 32 bits. ``exponent`` of E_mac: 1.25 as the text says, though
+    its ratios (12.5 between ANNs of 32 and 6 bits, 13 between MAC and AC at 6) follow from 1.5."""
 
     io_bits: int = 64
     weight_bits: int = 6
@@ -51,7 +61,10 @@ class Constants:
     exponent: float = 1.25
 
     def mac(self, bits: float) -> float:
-        """pJ of a multiplication and addition of ``bits``; of 8-bit pixels and 6-bit weights take their geometric mean, 48^0.5."""
+        """pJ of a multiplication and addition of ``bits``.
+
+        Of 8-bit pixels and 6-bit weights take their geometric mean, 48^0.5.
+        """
         return self.e_mac * (bits / 32) ** self.exponent
 
     def ac(self, bits: float) -> float:
@@ -98,7 +111,8 @@ def digital(
 ) -> Cost:
     """Eqs 22, 23 (``zeta`` None: a MAC per product) or 24, 25 (``zeta`` spikes per input neuron over all steps: an AC per spike).
 
-    bits: of the arithmetic. Weights are read with Table 4's B_W whatever ``bits`` is, as in the paper. InputError for negative arguments.
+    bits: of the arithmetic. Weights are read with Table 4's B_W whatever ``bits`` is, as in the
+    paper. InputError for negative arguments.
     """
     _check(bits=bits, zeta=zeta or 0.0, leakage=leakage)
     c, weights = constants, channels * window.rows
@@ -124,7 +138,10 @@ def pim(
     printed: bool = False,
     constants: Constants = Constants(),
 ) -> Cost:
-    """Eqs 26, 27 with R = ``accumulations`` per conversion. printed: Eq 26 as it stands, without the map. InputError for R below 1."""
+    """Eqs 26, 27 with R = ``accumulations`` per conversion.
+
+    printed: Eq 26 as it stands, without the map. InputError for R below 1.
+    """
     _check(leakage=leakage)
     if accumulations < 1:
         raise InputError(f"accumulations per conversion must be at least 1, not {accumulations}")

@@ -1,8 +1,10 @@
 """The PIM macro in front of a core: what the chip has besides the macro, what its memories hold for a network, and how long it takes.
 
-Pixels lie in a memory as the padded map, its border 0. Kernel row k of position p is pixel ``windows[p] + taps[k]``: two small tables stand
-for any window. Currents come position after position, in each channel after channel; entry number position * channels + channel of the
-table ``places`` says which lane of which word of the core takes it, if any does. The memory ``currents`` holds 32 bits per lane.
+Pixels lie in a memory as the padded map, its border 0. Kernel row k of position p is pixel
+``windows[p] + taps[k]``: two small tables stand for any window. Currents come position after
+position, in each channel after channel; entry number position * channels + channel of the table
+``places`` says which lane of which word of the core takes it, if any does. The memory ``currents``
+holds 32 bits per lane.
 """
 
 from dataclasses import asdict, dataclass
@@ -113,7 +115,8 @@ def tables(window: PimWindow) -> tuple[np.ndarray, np.ndarray]:
 def front_cycles(head: PimHead) -> int:
     """Cycles in which the PIM layer of a chip is busy with one image.
 
-    Three stages overlap: pixels of a row group are collected, one a cycle; the macro evaluates it; currents are written, one a cycle.
+    Three stages overlap: pixels of a row group are collected, one a cycle; the macro evaluates it;
+    currents are written, one a cycle.
     """
     p, rows = head.params, head.window.rows
     groups = [min(p.active_rows, rows - first) for first in range(0, rows, p.active_rows)]

@@ -1,13 +1,17 @@
-"""The PIM macro and the layer in it: description, tables, validation. No arithmetic on data; docs/pim.md is normative.
+"""The PIM macro and the layer in it: description, tables, validation. No arithmetic on data.
 
-A *macro* is ``banks`` x ``rows`` x ``columns`` of one-bit cells. ``active_rows`` word lines are raised at once, a *row group*. What one
-conversion reads is a *unit*: a word of ``weight_bits`` neighbouring columns whose strengths are merged in analogue (layout "merged"), or
-one column (layout "sliced"). ``share`` neighbouring units share one converter, which takes them in turn: converter u // share converts
-unit u of a bank in round u % share. All banks and converters work in lock-step.
+Docs/pim.md is normative.
 
-A *layer* (:class:`PimLayer`) is what is loaded: weights, tables, settings, and the *window* through which it reads its image.
-Channel c is word (c % capacity) % words of bank (c % capacity) // words in pass c // capacity, where capacity = banks * words; its
-weight of kernel row k lies in row pass * groups * active_rows + k of the bank, where groups = ceil(kernel rows / active_rows).
+A *macro* is ``banks`` x ``rows`` x ``columns`` of one-bit cells. ``active_rows`` word lines are
+raised at once, a *row group*. What one conversion reads is a *unit*: a word of ``weight_bits``
+neighbouring columns whose strengths are merged in analogue (layout "merged"), or one column (layout
+"sliced"). ``share`` neighbouring units share one converter, which takes them in turn: converter u
+// share converts unit u of a bank in round u % share. All banks and converters work in lock-step.
+
+A *layer* (:class:`PimLayer`) is what is loaded: weights, tables, settings, and the *window* through
+which it reads its image. Channel c is word (c % capacity) % words of bank (c % capacity) // words
+in pass c // capacity, where capacity = banks * words; its weight of kernel row k lies in row pass *
+groups * active_rows + k of the bank, where groups = ceil(kernel rows / active_rows).
 """
 
 from dataclasses import asdict, dataclass
@@ -49,9 +53,10 @@ SEGMENTS, WHOLE = 8, 256  # of the bit line; a segment that keeps everything
 class PimParams:
     """Geometry and widths of a macro.
 
-    banks 1..16; columns 16..1024 per bank; rows 8..1024; weight_bits 2..8; pixel_bits 1..8, unsigned; pulse_bits divides pixel_bits:
-    bits of a pixel per pulse (merged: all of them); active_rows divides rows; layout "merged" or "sliced"; share 1..64 divides the
-    units of a bank; adc_bits 3..20; current_bits 8..32; ir_drop: the bit line's 8 segments are built.
+    banks 1..16; columns 16..1024 per bank; rows 8..1024; weight_bits 2..8; pixel_bits 1..8,
+    unsigned; pulse_bits divides pixel_bits: bits of a pixel per pulse (merged: all of them);
+    active_rows divides rows; layout "merged" or "sliced"; share 1..64 divides the units of a bank;
+    adc_bits 3..20; current_bits 8..32; ir_drop: the bit line's 8 segments are built.
     """
 
     banks: int = 4
@@ -187,10 +192,12 @@ class PimParams:
 class PimLayer:
     """A layer as loaded into a macro. Build it with :meth:`make`, which broadcasts and checks.
 
-    weights int64 ``[channels, kernel rows]``; bias int64 ``[channels]``, added to the sum of codes. Tables of the silicon:
-    gain 0..8191 in 1/4096 and offset -512..511 in 1/16 LSB, int64 ``[banks, units]``; stuck0, stuck1 bool ``[banks, rows, columns]``;
-    keep 0..256 in 1/256, int64 ``[groups, 8]``, what is left of each segment of a row group (with ir_drop). Settings: shift 0..16 (LSB =
-    2^shift), limit 0..value_max (the discharge clip), sigma 0..255 (noise of about 0.009 sigma LSB), seed 0..2^64-1 of the generators.
+    weights int64 ``[channels, kernel rows]``; bias int64 ``[channels]``, added to the sum of codes.
+    Tables of the silicon: gain 0..8191 in 1/4096 and offset -512..511 in 1/16 LSB, int64 ``[banks,
+    units]``; stuck0, stuck1 bool ``[banks, rows, columns]``; keep 0..256 in 1/256, int64 ``[groups,
+    8]``, what is left of each segment of a row group (with ir_drop). Settings: shift 0..16 (LSB =
+    2^shift), limit 0..value_max (the discharge clip), sigma 0..255 (noise of about 0.009 sigma
+    LSB), seed 0..2^64-1 of the generators.
     """
 
     params: PimParams
@@ -324,7 +331,8 @@ class PimLayer:
     def counters(self, images: int = 1) -> dict[str, int]:
         """The counters that do not depend on data, in closed form (docs/pim.md).
 
-        n_read: evaluations of a bank. n_blp: products of a pixel pulse and a weight. n_adc: conversions. n_cycles: cycles at work.
+        n_read: evaluations of a bank. n_blp: products of a pixel pulse and a weight. n_adc:
+        conversions. n_cycles: cycles at work.
         """
         p, times = self.params, images * self.window.positions
         banks = sum(-(-self.words_of(n) // p.words) for n in range(self.passes))
@@ -336,7 +344,10 @@ class PimLayer:
         }
 
     def check_images(self, images: np.ndarray) -> np.ndarray:
-        """Images as int64 ``[sample, pixels]``; InputError for a wrong shape or a pixel out of range."""
+        """Images as int64 ``[sample, pixels]``.
+
+        InputError for a wrong shape or a pixel out of range.
+        """
         images = np.asarray(images)
         if images.ndim < 2 or images.shape[1:] not in (
             self.window.source,

@@ -1,6 +1,7 @@
 """The memories of a PIM macro, and the seeds of its converters' noise.
 
-The RTL's ports and whoever fills the memories share this one table; pysim.pim.contents says what they hold.
+The RTL's ports and whoever fills the memories share this one table; pysim.pim.contents says what
+they hold.
 """
 
 from dataclasses import dataclass
@@ -71,7 +72,10 @@ def adc_seeds(params: PimParams, seed: int) -> np.ndarray:
 
 
 def stream_word(stream: int) -> int:
-    """The 32-bit word that number ``stream`` (of an image, say) XORs onto every seed; 0 for stream 0."""
+    """The 32-bit word that number ``stream`` (of an image, say) XORs onto every seed.
+
+    0 for stream 0.
+    """
     return _mix(GOLDEN_RATIO * stream) & 0xFFFFFFFF if stream else 0
 
 

@@ -1,7 +1,10 @@
-"""The PIM macro as the chip does it: cells, row groups, pulses, rounds; bit-exact with hdl/pim/macro.py and golden/reference/pim.py (docs/pim.md).
+"""The PIM macro as the chip does it: cells, row groups, pulses, rounds.
 
-Weights become cells, cells stick, rows are raised and their pixels streamed row by row into all units at once; every converter's generator
-takes one step per conversion, in the order position, pass, row group, pulse, round.
+Bit-exact with hdl/pim/macro.py and golden/reference/pim.py (docs/pim.md).
+
+Weights become cells, cells stick, rows are raised and their pixels streamed row by row into all
+units at once; every converter's generator takes one step per conversion, in the order position,
+pass, row group, pulse, round.
 """
 
 from dataclasses import dataclass, field
@@ -21,10 +24,11 @@ __all__ = ["PimTrace", "run"]
 class PimTrace:
     """What a layer did.
 
-    currents: int64 ``[sample, channel, position]``, in units of 2^shift. codes: int32 ``[sample, position, group, pulse, channel, split]``,
-    every conversion; empty if not recorded. counters: n_read, n_blp, n_adc, n_cycles, n_sat (currents clipped to their width), n_clip
-    (conversions in which the discharge clip or the code's range acted), over all samples. clips: the last two of each sample,
-    int64 ``[sample]``.
+    currents: int64 ``[sample, channel, position]``, in units of 2^shift. codes: int32 ``[sample,
+    position, group, pulse, channel, split]``, every conversion; empty if not recorded. counters:
+    n_read, n_blp, n_adc, n_cycles, n_sat (currents clipped to their width), n_clip (conversions in
+    which the discharge clip or the code's range acted), over all samples. clips: the last two of
+    each sample, int64 ``[sample]``.
     """
 
     currents: np.ndarray

@@ -1,9 +1,11 @@
 """A PIM layer as the source of current of a population: its place in a network, and in the network's file. No arithmetic on data.
 
-    I = S + C + bias        C of neuron i: current number ``currents[i]`` of the layer (docs/arithmetic.md, docs/pim.md)
+    I = S + C + bias        C of neuron i: current number ``currents[i]`` of the layer
+    (docs/arithmetic.md, docs/pim.md)
 
-An image of pixels stands still for the whole sample. Its currents are computed once, before step 0, and held for all steps; or they are
-computed again before every step k, with the noise of stream k. Held currents are those of stream 0.
+An image of pixels stands still for the whole sample. Its currents are computed once, before step 0,
+and held for all steps; or they are computed again before every step k, with the noise of stream k.
+Held currents are those of stream 0.
 """
 
 from dataclasses import asdict, dataclass
@@ -35,8 +37,8 @@ TENSORS = {
 class PimHead:
     """All of a source but its arrays: what stands in the network file's graph, and in the manifest of an image.
 
-    ``name``: of the pixels in the stimulus. ``target``: the population that takes the currents. ``held``: computed once per sample.
-    The rest is the layer's (pysim.pim.layer.PimLayer).
+    ``name``: of the pixels in the stimulus. ``target``: the population that takes the currents.
+    ``held``: computed once per sample. The rest is the layer's (pysim.pim.layer.PimLayer).
     """
 
     name: str
@@ -74,7 +76,10 @@ class PimHead:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], what: str) -> "PimHead":
-        """Inverse of :meth:`to_dict`; InputError unless it is one. ``what``: the file it comes from."""
+        """Inverse of :meth:`to_dict`; InputError unless it is one.
+
+        ``what``: the file it comes from.
+        """
         window = values["window"]
         if not all(isinstance(n, int) for value in window.values() for n in value):
             raise InputError(f"window of the PIM layer in {what} must be whole numbers, not others")
@@ -93,8 +98,8 @@ class PimHead:
 class PimSource:
     """A layer and where its currents go (``name``, ``target``, ``held``: as in PimHead).
 
-    ``currents``: int64 ``[target size]``, the current of each neuron, in the layer's order channel * positions + position; no two neurons
-    take the same one.
+    ``currents``: int64 ``[target size]``, the current of each neuron, in the layer's order channel
+    * positions + position; no two neurons take the same one.
     """
 
     name: str
@@ -163,7 +168,10 @@ class PimSource:
 
     @classmethod
     def from_file(cls, head: PimHead, tensors: dict[str, np.ndarray], what: str) -> "PimSource":
-        """The source of a head and of its arrays, which are taken out of ``tensors``; ``what``: the file."""
+        """The source of a head and of its arrays, which are taken out of ``tensors``.
+
+        ``what``: the file.
+        """
         arrays = {key: tensors.pop(f"pim.{key}") for key in TENSORS}
         for key, dtype in TENSORS.items():
             if arrays[key].dtype != dtype:

@@ -1,8 +1,12 @@
-"""The window of a PIM layer: which pixel meets which kernel row at which output position. No arithmetic on data.
+"""The window of a PIM layer: which pixel meets which kernel row at which output position.
 
-    u[c, y] = sum over c', i of weights[c, c', i] * x[c', y * stride + i - padding]        y, i: places of any number of dimensions
+No arithmetic on data.
 
-Neither an unfolded image nor a list of its patches is ever made: pixels are addressed one by one, in the order below.
+    u[c, y] = sum over c', i of weights[c, c', i] * x[c', y * stride + i - padding]        y, i:
+    places of any number of dimensions
+
+Neither an unfolded image nor a list of its patches is ever made: pixels are addressed one by one,
+in the order below.
 """
 
 from dataclasses import dataclass
@@ -19,9 +23,11 @@ __all__ = ["PimWindow"]
 class PimWindow:
     """Which pixel meets which kernel row at which output position: the streaming order that all three writings share.
 
-    source (channels, *map); kernel, stride, padding: one number per dimension of the map (0, 2 or 3 dimensions: linear, Conv2d, Conv3d).
-    Positions are the outputs' places in C order. Kernel row k is (channel, *cell) in C order, as torch stores weights. For each position
-    in order, for each kernel row in order, pixel ``address(position)[k]`` (flat, C order) is streamed; -1 is padding and streams a 0.
+    source (channels, *map); kernel, stride, padding: one number per dimension of the map (0, 2 or 3
+    dimensions: linear, Conv2d, Conv3d). Positions are the outputs' places in C order. Kernel row k
+    is (channel, *cell) in C order, as torch stores weights. For each position in order, for each
+    kernel row in order, pixel ``address(position)[k]`` (flat, C order) is streamed; -1 is padding
+    and streams a 0.
     """
 
     source: tuple[int, ...]

@@ -1,7 +1,8 @@
 """Expected spikes: what somebody else says must come out, for ``spikeloop compare --expected``.
 
-The ``.npz`` file holds ``spikes/POPULATION``, packed uint8 ``[sample, step, ceil(size / 8)]``, of one or more
-populations. It may hold ``first``, an int64 number: steps before it are not known and not compared.
+The ``.npz`` file holds ``spikes/POPULATION``, packed uint8 ``[sample, step, ceil(size / 8)]``, of
+one or more populations. It may hold ``first``, an int64 number: steps before it are not known and
+not compared.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Expected:
         return Expected({name: packed[samples] for name, packed in self.spikes.items()}, self.first)
 
     def check(self, network: Network, samples: int) -> None:
-        """InputError unless every population is one of ``network``, with its steps and ``samples`` samples."""
+        """InputError unless these are populations of ``network``, with its steps and samples."""
         for name, packed in self.spikes.items():
             want = (samples, network.steps, -(-network.population(name).size // 8))
             if packed.dtype != np.uint8 or packed.shape != want:
@@ -55,7 +56,10 @@ class Expected:
             )
 
     def wrong(self, name: str, size: int, got: np.ndarray) -> np.ndarray:
-        """Where packed spikes of a population differ from the expected ones: bool ``[sample, step, size]``."""
+        """Where packed spikes of a population are not as expected: bool ``[sample, step, size]``.
+
+        got: uint8 ``[sample, step, ceil(size / 8)]``.
+        """
         different = unpack(self.spikes[name] ^ got, size).astype(bool)
         different[:, : self.first] = False
         return different
@@ -67,7 +71,10 @@ class Expected:
 
     @classmethod
     def load(cls, path: Path) -> "Expected":
-        """Inverse of :meth:`save`; InputError for any other file. ``first`` is 0 if the file does not say it."""
+        """Inverse of :meth:`save`; InputError for any other file.
+
+        ``first`` is 0 if the file does not say it.
+        """
         arrays = npz.load(path, "expected", MEMBERS)
         first, spikes = arrays.pop("first", np.int64(0)), npz.under(arrays, "spikes/")
         if not spikes or first.shape != ():

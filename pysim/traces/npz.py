@@ -1,7 +1,8 @@
-"""The one reader and writer of ``.npz`` archives: stimulus, trace, expected spikes and lines of a journal.
+"""The one reader and writer of ``.npz`` archives: stimulus, trace, expected spikes, journals.
 
-Nothing in an archive is trusted. The reader knows every member's name and dtype beforehand, bounds the
-sizes before it unpacks anything, and never runs a pickle. Whatever is wrong is one InputError sentence.
+Nothing in an archive is trusted. The reader knows every member's name and dtype beforehand, bounds
+the sizes before it unpacks anything, and never runs a pickle. Whatever is wrong is one InputError
+sentence.
 """
 
 import io
@@ -51,7 +52,10 @@ DAMAGE = (
 
 
 def save(path: str | Path, arrays: Arrays) -> Path:
-    """Write the arrays to ``path``, whole or not at all. InputError if they take more than MAX_BYTES."""
+    """Write the arrays to ``path``, whole or not at all.
+
+    InputError if they take more than MAX_BYTES.
+    """
     size = sum(array.nbytes for array in arrays.values())
     if size > MAX_BYTES:
         raise InputError(
@@ -64,7 +68,8 @@ def save(path: str | Path, arrays: Arrays) -> Path:
 def load(path: str | Path, what: str, members: Members) -> Arrays:
     """Read the arrays of a ``what`` file ("stimulus"): those of ``members`` and no other.
 
-    InputError for a path that is no regular file, for more than MAX_BYTES, and as :func:`decode` says.
+    InputError for a path that is no regular file, for more than MAX_BYTES, and as :func:`decode`
+    says.
     """
     name = f"{what} file {str(path)!r}"
     try:
@@ -92,10 +97,11 @@ def encode(arrays: Arrays) -> bytes:
 
 
 def decode(data: bytes, what: str, members: Members) -> Arrays:
-    """Inverse of :func:`encode`: the arrays of ``members``, each of its dtype, in the archive's order.
+    """Inverse of :func:`encode`: the arrays of ``members``, each of its dtype, in the file's order.
 
-    ``what`` names the archive in errors. InputError for damage, another member, another dtype, or arrays of more
-    than MAX_BYTES in all; their sizes are summed from the directory before any is unpacked.
+    ``what`` names the archive in errors. InputError for damage, another member, another dtype, or
+    arrays of more than MAX_BYTES in all; their sizes are summed from the directory before any is
+    unpacked.
     """
     arrays: Arrays = {}
     try:
@@ -147,7 +153,10 @@ def _readable(member: str) -> str:
 
 
 def _array(data: bytes, what: str, dtype: type[np.generic]) -> np.ndarray:
-    """The array of a ``.npy`` member; ValueError unless it is one, whole and without bytes behind it."""
+    """The array of a ``.npy`` member.
+
+    ValueError unless it is one, whole and without bytes behind it.
+    """
     (length,) = struct.unpack_from("<H", data, len(MAGIC))
     start = len(MAGIC) + 2 + length
     header = HEADER.fullmatch(data[len(MAGIC) + 2 : start])

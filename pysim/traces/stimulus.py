@@ -42,7 +42,8 @@ class Stimulus:
     spikes:  uint8 ``[sample, step, ceil(size / 8)]`` by input, packed (pysim.common.bits)
     labels:  int64 ``[sample]``, or None
     pixels:  uint8 ``[sample, pixel]`` by layer: one image for all steps of a sample
-    count:   number of samples; needed only where there is no array, since a network may have no inputs
+    count:   number of samples; needed only where there is no array, since a network may have no
+             inputs
     """
 
     spikes: dict[str, np.ndarray]
@@ -67,7 +68,10 @@ class Stimulus:
         pixels: dict[str, np.ndarray] | None = None,
         count: int | None = None,
     ) -> "Stimulus":
-        """From binary arrays ``[sample, step, size]``; InputError for anything but 0 and 1. The rest is taken as it is."""
+        """From binary arrays ``[sample, step, size]``; InputError for anything but 0 and 1.
+
+        The rest is taken as it is.
+        """
         for name, array in spikes.items():
             if array.ndim != 3:
                 raise InputError(
@@ -97,8 +101,8 @@ class Stimulus:
     def check(self, network: HasInputs) -> None:
         """InputError unless this is a stimulus of ``network``.
 
-        Every input has its array, of the right shape and padding; a PIM layer has its pixels; labels and ``count``
-        agree with the arrays.
+        Every input has its array, of the right shape and padding; a PIM layer has its pixels;
+        labels and ``count`` agree with the arrays.
         """
         names = [node.name for node in network.inputs]
         layers = [network.pim_head.name] if network.pim_head else []
@@ -118,14 +122,16 @@ class Stimulus:
             self._check_pixels(network.pim_head)
         if self.count not in (None, self.samples):
             raise InputError(
-                f"count of the stimulus must be that of its arrays, {self.samples}, not {self.count}"
+                f"count of the stimulus must be that of its arrays, {self.samples}, "
+                f"not {self.count}"
             )
         if self.labels is None:
             return
         _check_labels(self.labels)
         if self.labels.shape != (self.samples,):
             raise InputError(
-                f"labels of the stimulus must be of shape {(self.samples,)}, not {self.labels.shape}"
+                f"labels of the stimulus must be of shape {(self.samples,)}, "
+                f"not {self.labels.shape}"
             )
 
     def _check_spikes(self, node: Input, steps: int) -> None:
@@ -174,8 +180,8 @@ class Stimulus:
         samples, labels = arrays.pop("samples", None), arrays.pop("labels", None)
         if samples is not None and (arrays or samples.shape != () or samples < 0):
             raise InputError(
-                f"samples of stimulus file {str(path)!r} must be one number of a network without inputs, "
-                f"not {', '.join(arrays) or samples.tolist()}"
+                f"samples of stimulus file {str(path)!r} must be one number, of a network without "
+                f"inputs, not {', '.join(arrays) or samples.tolist()}"
             )
         if samples is None and not arrays:
             raise InputError(

@@ -21,15 +21,18 @@ MEMBERS: npz.Members = {
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a run did, in steps of each population. The keys are names of populations, or of counters.
+    """What a run did, in steps of each population.
+
+    The keys are names of populations, or of counters.
 
     spikes:     uint8 ``[sample, step, ceil(size / 8)]``, packed (pysim.common.bits)
     membranes:  int32 ``[sample, step, size]``; no entry where membranes were not recorded
-    counters:   int64 ``[sample, tick]``, what each tick added. The names are those of memory_map.COUNTERS. A network
-                with a PIM layer also has PIM_COUNTERS: what the macro did right before the tick. The golden backend
-                knows only ``saturations``, ``spikes_out``, ``n_sat`` and ``n_clip``.
-    currents:   int32 ``[sample, frame, size]``, C of the population that a PIM layer drives. There is one frame if C
-                is held for all steps, else one for each step.
+    counters:   int64 ``[sample, tick]``, what each tick added. The names are those of
+                memory_map.COUNTERS. A network with a PIM layer also has PIM_COUNTERS: what the
+                macro did right before the tick. The golden backend knows only ``saturations``,
+                ``spikes_out``, ``n_sat`` and ``n_clip``.
+    currents:   int32 ``[sample, frame, size]``, C of the population that a PIM layer drives. There
+                is one frame if C is held for all steps, else one for each step.
     """
 
     spikes: dict[str, np.ndarray]

@@ -65,7 +65,10 @@ def test_the_cases_of_the_regression_have_every_feature() -> None:
 
 @pytest.mark.parametrize("inputs", [True, False])
 def test_cores_without_inputs_are_legal(rng: np.random.Generator, inputs: bool) -> None:
-    """The clock neurons of core 0 hear nobody; in one of the two networks no core hears the outside."""
+    """The clock neurons of core 0 hear nobody.
+
+    In one of the two networks no core hears the outside.
+    """
     network = spontaneous_network(rng, 6, inputs)
     whole = {p.name: np.arange(p.size) for p in network.populations}
     shares = [{name: neurons} for name, neurons in whole.items()]
@@ -126,7 +129,10 @@ def star(*, targets: int, delay: int = 1) -> Network:
 
 
 def test_a_spike_takes_a_cycle_per_entry() -> None:
-    """Neuron a spikes in three ticks: to its own core; or also to two others, which form no rectangle with each other."""
+    """Neuron a spikes in three ticks: to its own core.
+
+    Or also to two others, which form no rectangle with each other.
+    """
     alone, joined = star(targets=1), star(targets=3)
     near = map_mesh(alone, LEAN, [everything(alone)])
     far = map_mesh(

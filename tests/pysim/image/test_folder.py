@@ -135,7 +135,10 @@ def assert_refused(folder: Path, message: str, **options: Any) -> None:
 
 
 def test_flipped_bits(folder: Path, rng: np.random.Generator) -> None:
-    """Every bit of the smallest memory; one bit of every eighth byte of all others and of the manifest."""
+    """Every bit of the smallest memory.
+
+    One bit of every eighth byte of all others and of the manifest.
+    """
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         data = path.read_bytes()
         smallest = path.name == "words.mem"

@@ -23,7 +23,10 @@ from tests.make.small import CHIP, network
 
 
 def test_excess_weights_row_by_row() -> None:
-    """Weight w of 4 bits is stored as w + 8 in lanes 4 n.. of the word, on every axon, used or not."""
+    """Weight w of 4 bits is stored as w + 8 in lanes 4 n..
+
+    of the word, on every axon, used or not.
+    """
     bits = pack(network(), chip=CHIP).bits("synapse").reshape(-1, 8, 8)  # words in use, axon, lane
     stored = (bits.reshape(3, 8, 2, 4) << np.arange(4)).sum(axis=3)  # two neurons a word
     hid = np.array([[3, 1, -2], [0, 2, 7], [-8, 0, 1]]) + 8

@@ -144,7 +144,10 @@ def test_largest_sums(engine: str, bits: int) -> None:
 
 
 def small_run(**options: Any) -> Trace:
-    """All lines at step 0, then silence; 5 ticks of 4 words (2 of hid, 1 of out, 1 unused), joins of 4."""
+    """All lines at step 0, then silence.
+
+    5 ticks of 4 words (2 of hid, 1 of out, 1 unused), joins of 4.
+    """
     return Core(pack(network(), chip=CHIP), "numpy").run(
         stimulus([1, 1, 1], *[[0, 0, 0]] * 3), **options
     )

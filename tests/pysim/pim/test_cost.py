@@ -64,7 +64,10 @@ def test_equations() -> None:
 
 
 def test_geometry_that_the_paper_prints() -> None:
-    """Section 3: a third dimension of 100 multiplies FLOPs by 300; 4.5 x the weights in the second layer."""
+    """Section 3: a third dimension of 100 multiplies FLOPs by 300.
+
+    4.5 x the weights in the second layer.
+    """
     flat, deep = (
         PimWindow.make((64, 100, 100), (3, 3), padding=1),
         PimWindow.make((64, 100, 100, 100), (3, 3, 3), padding=1),

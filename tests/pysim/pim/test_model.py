@@ -38,7 +38,10 @@ def test_counters_of_the_example() -> None:
 
 
 def test_one_conversion_by_hand() -> None:
-    """v = 3 * 5 - 2 * 7 = 1; at limit 200, gain 1.5, offset +1 LSB, LSB 2: (1.5 + 2) / 2 = 1.75, rounds to 2."""
+    """v = 3 * 5 - 2 * 7 = 1.
+
+    At limit 200, gain 1.5, offset +1 LSB, LSB 2: (1.5 + 2) / 2 = 1.75, rounds to 2.
+    """
     p = PimParams(banks=1, columns=16, rows=8, active_rows=8, share=1)
     layer = PimLayer.make(
         p,

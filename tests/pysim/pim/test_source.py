@@ -1,4 +1,7 @@
-"""pysim.pim.source: the place of a PIM layer in a network and in its file; the pixels in a stimulus."""
+"""pysim.pim.source: the place of a PIM layer in a network and in its file.
+
+The pixels in a stimulus.
+"""
 
 import json
 from dataclasses import replace
