@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from spikeloop.cosim.cli import board, compare, imports, map, nets, studies
+from spikeloop.cosim.cli import compare, imports, machine, map, nets, studies
 from spikeloop.cosim.cli.console import PIPE_GONE, complain, open_streams, write
 from spikeloop.cosim.cli.options import Command
 from spikeloop.pysim.common.errors import InputError
@@ -35,8 +35,9 @@ PANELS: dict[str, dict[str, Any]] = {
         "report": compare.report,
         "waves": compare.waves,
     },
-    "In other hands": {"export": map.export, "board": board.app},
+    "In other hands": {"export": map.export, "board": machine.board},
     "Studies": {"bench": studies.bench, "zoo": studies.zoo, "pim-sweep": studies.pim_sweep},
+    "Kept builds": {"cache": machine.cache},
 }
 """All commands in the order of the flow, as ``spikeloop --help`` shows them."""
 

@@ -22,6 +22,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from spikeloop.cosim.verilator.cache import on_progress
+
 __all__ = ["Console", "complain", "open_console", "open_streams", "write"]
 
 WIDTH = 140  # columns of a table that no terminal shows
@@ -64,10 +66,9 @@ class Console:
             elapsed = f"[{time.monotonic() - self.started:7.1f} s] " if self.verbose else ""
             complain(elapsed + text)
 
-    def detail(self, text: str) -> None:
-        """A line of progress that only ``--verbose`` shows."""
-        if self.verbose:
-            self.tell(text)
+    def stage(self, text: str, seconds: float | None) -> None:
+        """A stage of a build begins (``seconds`` None) or has ended."""
+        self.tell(f"{text} ..." if seconds is None else f"{text}: {seconds:.1f} s")
 
     @contextlib.contextmanager
     def bar(self, what: str, unit: str) -> Iterator[tuple[Callable[[int], None], ...]]:
@@ -101,6 +102,7 @@ class Console:
 def open_console(json: bool, verbose: bool | None = None) -> Iterator[Console]:
     """The console of a command. With ``json``, what others print meanwhile goes to stderr."""
     console = Console(json, verbose, sys.stdout)
+    on_progress(None if console.quiet else console.stage)
     with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
         yield console
 

@@ -6,6 +6,7 @@ command that nobody asks about does not load its tables (some of them need PyTor
 """
 
 import importlib
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import typer
 from typer.core import TyperCommand
 
 from spikeloop.pysim.common.checks import check_int
+from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import check_output
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "names",
     "option",
     "output",
+    "positive",
     "table",
 ]
 
@@ -130,6 +133,17 @@ def _limit(flag: str, low: int, high: int) -> Callable[[int | None], int | None]
     def check(value: int | None) -> int | None:
         if value is not None:
             check_int(flag, value, low, high)
+        return value
+
+    return check
+
+
+def positive(flag: str) -> Callable[[float | None], float | None]:
+    """Callback of an option that takes a number above 0."""
+
+    def check(value: float | None) -> float | None:
+        if value is not None and not 0 < value < math.inf:
+            raise InputError(f"{flag} must be above 0, not {value}")
         return value
 
     return check

@@ -8,7 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from spikeloop.cosim.cli.console import complain, open_console
-from spikeloop.cosim.cli.options import Data, Json, Verbose, argument, names, option, output
+from spikeloop.cosim.cli.options import (
+    Data,
+    Json,
+    Verbose,
+    argument,
+    names,
+    option,
+    output,
+    positive,
+)
 
 __all__ = ["bench", "pim_sweep", "zoo"]
 
@@ -17,7 +26,13 @@ RIGHT = ("float", "integer", "RTL", "synapses", "spikes", "SOPs", "cycles", "nJ"
 
 def bench(
     seconds: Annotated[
-        float, option("--seconds", metavar="S", help="About how long each way is measured.")
+        float,
+        option(
+            "--seconds",
+            metavar="S",
+            callback=positive("--seconds"),
+            help="About how long each way is measured.",
+        ),
     ] = 3.0,
     verbose: Verbose = None,
     json: Json = False,

@@ -20,7 +20,7 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
 
-__all__ = ["SINGLE", "Case", "Log", "compare"]
+__all__ = ["SINGLE", "Case", "Log", "check_several", "compare"]
 
 SINGLE = ("board", "replay")
 """Backends that exist once: they are opened once."""
@@ -71,6 +71,17 @@ class Log:
         self.chunks.append(chunk)
 
 
+def check_several(names: Sequence[str]) -> None:
+    """InputError unless ``names`` are two different backends at least."""
+    if len(names) < 2:
+        raise InputError(
+            f"backends to compare must be at least 2, not {len(names)} "
+            f"({', '.join(names) or 'none'})"
+        )
+    if len(set(names)) < len(names):
+        raise InputError(f"backends to compare must be different ones, not {', '.join(names)}")
+
+
 def compare(
     case: Case,
     names: Sequence[str],
@@ -94,13 +105,7 @@ def compare(
     Raises InputError for fewer than two backends, no sample, or a stimulus of another network.
     """
     names, log = list(names), log or Log()
-    if len(names) < 2:
-        raise InputError(
-            f"backends to compare must be at least 2, not {len(names)} "
-            f"({', '.join(names) or 'none'})"
-        )
-    if len(set(names)) < len(names):
-        raise InputError(f"backends to compare must be different ones, not {', '.join(names)}")
+    check_several(names)
     case.check()
     started = time.perf_counter()
     kinds = {name.partition(":")[0] for name in names}

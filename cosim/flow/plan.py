@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.backends import check_names
+from spikeloop.cosim.compare.compare import check_several
 from spikeloop.cosim.stages.images import Images
 from spikeloop.cosim.stages.train import config
+from spikeloop.golden.training.train import check_layers
 from spikeloop.pysim.chip.params import Chip, preset
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.mapping.place import place
@@ -70,10 +72,8 @@ class Plan:
     def check(self) -> None:
         """InputError for whatever would fail later; reads the images, trains and builds nothing."""
         check_names(self.backends)
-        chip, count = self.target, len(self.backends)
-        if count < 2:
-            names = ", ".join(self.backends) or "none"
-            raise InputError(f"backends to compare must be at least 2, not {count} ({names})")
+        check_several(self.backends)
+        chip = self.target
         if self.samples is not None and self.samples < 1:
             raise InputError(f"samples to compare must be at least 1, not {self.samples}")
         if not 2 <= self.bits <= 16:
@@ -84,10 +84,15 @@ class Plan:
                 f"{chip.mesh_width} x {chip.mesh_height}: spikeloop map and spikeloop compare take "
                 "the network from there"
             )
-        config(**self.training)
-        if self.data is not None:
-            Images(self.data).load()
+        training = config(**self.training)
         place(self._outline(), chip)
+        images = Images(self.data).load()
+        check_layers(training, images)
+        count = len(images.test_labels)
+        if self.samples is not None and self.samples > count:
+            raise InputError(
+                f"samples must be at most {count} (the test images there are), not {self.samples}"
+            )
 
     def _outline(self) -> Network:
         """The network as it will be, with weights of 0: enough to know whether it fits."""

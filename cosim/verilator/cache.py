@@ -22,7 +22,16 @@ from typing import IO, NamedTuple
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["Entry", "cache_folder", "cached", "clear", "entries", "on_progress", "stage"]
+__all__ = [
+    "Entry",
+    "cache_folder",
+    "cached",
+    "clear",
+    "clear_unused",
+    "entries",
+    "on_progress",
+    "stage",
+]
 
 DIGEST = ".digest"
 """The file of an entry with a line ``SHA-256  name`` for each of its other files."""
@@ -125,6 +134,15 @@ def clear(names: Iterable[str] | None = None) -> int:
                 freed += kept[name].bytes
         _sweep(cache)
     return freed
+
+
+def clear_unused(seconds: float) -> tuple[int, int]:
+    """Remove the entries that nobody opened for so long. Returns how many, and the bytes set free."""
+    now = time.time()
+    old = [entry.name for entry in entries() if now - entry.used >= seconds]
+    freed = clear(old)
+    left = {entry.name for entry in entries()}
+    return sum(name not in left for name in old), freed
 
 
 def _entry(folder: Path) -> Entry:

@@ -25,7 +25,15 @@ from spikeloop.golden.training.images import about, check_shift, drawn
 from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["TrainConfig", "accuracy", "count_loss", "float_spikes", "time_first", "train"]
+__all__ = [
+    "TrainConfig",
+    "accuracy",
+    "check_layers",
+    "count_loss",
+    "float_spikes",
+    "time_first",
+    "train",
+]
 
 UPDATES = 9000  # default length of a training in updates, between MIN_EPOCHS and MAX_EPOCHS
 MIN_EPOCHS, MAX_EPOCHS = 15, 60
@@ -64,13 +72,7 @@ def train(
     (the configuration with its epochs) and ``accuracy_float``. InputError if data and layers do not
     fit each other, or if the training diverges.
     """
-    lines = config.encoder.lines(data.pixels)
-    if config.layers[0] != lines or config.layers[-1] < data.classes:
-        kind = "pixels" if lines == data.pixels else "input lines"
-        raise InputError(
-            f"layers must begin with {lines} ({kind}) and end with at least {data.classes} "
-            f"(classes), not be {'-'.join(map(str, config.layers))}"
-        )
+    check_layers(config, data)
     check_shift(config.shift, data.pixels)
     count = len(data.train_labels)
     updates = -(-count // config.batch)
@@ -114,6 +116,17 @@ def train(
     }
     net.metadata["training"].pop("encoder")
     return net
+
+
+def check_layers(config: TrainConfig, data: Dataset) -> None:
+    """InputError unless the first layer takes the encoded images and the last one names a class."""
+    lines = config.encoder.lines(data.pixels)
+    if config.layers[0] != lines or config.layers[-1] < data.classes:
+        kind = "pixels" if lines == data.pixels else "input lines"
+        raise InputError(
+            f"layers must begin with {lines} ({kind}) and end with at least {data.classes} "
+            f"(classes), not be {'-'.join(map(str, config.layers))}"
+        )
 
 
 def count_loss(spikes: list[Tensor], labels: Tensor, spike_cost: float) -> Tensor:

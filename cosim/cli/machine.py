@@ -1,16 +1,28 @@
-"""The commands ``spikeloop board``: serve a virtual board, build a real one, balance a pole."""
+"""The commands about hardware and about kept builds: ``spikeloop board`` and ``cache``."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spikeloop.cosim.cli.console import complain, open_console
-from spikeloop.cosim.cli.options import Command, Json, OtherChip, Verbose, argument, option, output
+from spikeloop.cosim.cli.options import (
+    Command,
+    Json,
+    OtherChip,
+    Verbose,
+    argument,
+    option,
+    output,
+    positive,
+)
 
-__all__ = ["app"]
+__all__ = ["board", "cache"]
 
-app = typer.Typer(
+DAY = 86400.0
+
+board = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="Hardware in the loop: a chip behind a serial port, real or virtual. "
@@ -18,7 +30,7 @@ app = typer.Typer(
 )
 
 
-@app.command(cls=Command)
+@board.command(cls=Command)
 def serve(
     chip: Annotated[
         str, argument("CHIP", "Image folder whose chip is wanted, or a chip preset: {presets}.")
@@ -56,7 +68,6 @@ def serve(
         from spikeloop.pysim.chip.params import preset
 
         target = load_bundle(chip).chip if Path(chip).is_dir() else preset(chip)
-        console.tell("building the virtual board ...")
         run(
             BoardModel(target, pins),
             port,
@@ -66,7 +77,7 @@ def serve(
         )
 
 
-@app.command(cls=Command)
+@board.command(cls=Command)
 def build(
     target: Annotated[
         str, option("--target", metavar="NAME", help="Board to build for: {targets}.")
@@ -85,8 +96,6 @@ def build(
         from spikeloop.cosim.board.fpga import target_of
         from spikeloop.pysim.chip.params import preset
 
-        board = target_of(target)
-        console.tell("synthesis, placement and routing: minutes ...")
         s = run(target, preset(chip) if chip else None, folder)
         device = f"golden,board:/dev/ttyUSB0@{s['baud']}"
         console.result(
@@ -95,14 +104,14 @@ def build(
                 "bitstream": f"{s['bitstream']} ({s['bytes']:,} bytes)",
                 **{f"  {what}": f"{n:,} of {of:,}" for what, (n, of) in s["used"].items()},
                 "fmax": f"{s['fmax_mhz']} MHz (needed: {s['clock_mhz']:g})",
-                "program": f"{board.program} {s['bitstream']}",
+                "program": f"{target_of(target).program} {s['bitstream']}",
                 "map for it": f"spikeloop map network.safetensors --chip {chip or target}",
                 "run on it": f"spikeloop compare image --backends {device}",
             },
         )
 
 
-@app.command(cls=Command)
+@board.command(cls=Command)
 def balance(
     port: Annotated[
         str | None,
@@ -117,7 +126,6 @@ def balance(
     with open_console(json, verbose) as console:
         from spikeloop.cosim.board.balance import closed_loop
 
-        console.tell("building the virtual board ..." if port is None else f"opening {port} ...")
         loop = closed_loop(port, steps, seed)
         latency = loop["latency_ms"]
         console.result(
@@ -132,3 +140,60 @@ def balance(
         if not loop["equal"]:
             complain("spikeloop: closed loop must go the same way on golden and board, not apart")
             raise typer.Exit(1)
+
+
+cache = typer.Typer(
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    help="List the builds that are kept, or clear them.",
+)
+
+
+@cache.callback()
+def listed(context: typer.Context, json: Json = False) -> None:
+    """List the builds that are kept: kind, size, age, and the total."""
+    if context.invoked_subcommand:
+        return
+    with open_console(json) as console:
+        from spikeloop.cosim.verilator.cache import cache_folder, entries
+
+        kept, folder, now = entries(), cache_folder(), time.time()
+        rows = [entry._asdict() | {"age_days": (now - entry.used) / DAY} for entry in kept]
+        total = sum(entry.bytes for entry in kept)
+        table = {
+            row["name"]: f"{row['kind']}, {megabytes(row['bytes'])}, {row['age_days']:.1f} days"
+            for row in rows
+        }
+        console.result(
+            {"folder": str(folder), "entries": rows, "bytes": total},
+            {"folder": folder, **table, "total": f"{len(rows):,} builds, {megabytes(total)}"},
+        )
+
+
+@cache.command(cls=Command)
+def clear(
+    older: Annotated[
+        float | None,
+        option(
+            "--older",
+            metavar="DAYS",
+            callback=positive("--older"),
+            help="Only builds that nobody has used for this many days.",
+            default="all",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Remove kept builds. What is needed again is built again."""
+    with open_console(json) as console:
+        from spikeloop.cosim.verilator.cache import clear_unused
+
+        removed, freed = clear_unused(0.0 if older is None else older * DAY)
+        console.result(
+            {"removed": removed, "bytes": freed},
+            {"removed": f"{removed:,} builds, {megabytes(freed)}"},
+        )
+
+
+def megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
