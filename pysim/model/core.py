@@ -51,12 +51,16 @@ class Core:
         self.axons = image.placement.rows
         self.engine = engine or known[-1]
         self.neurons = unpack_neurons(image)
-        fanout = unpack_fanout(image.bits("fanout")[: self.axons])
         self._engine: Any = numba_engine if self.engine == "numba" else numpy_engine
-        self._tables = self._engine.tables(image, self.neurons, fanout)
         words = unpack_plain(word_record(self.chip), image.bits("words"))
         used = words["used"] != 0
         self._starts, self._joins = words["start"][used], words["last_digit"][used] + 1
+
+    @cached_property
+    def _tables(self) -> Any:
+        """What the engine reads of image and neurons, made when it first runs."""
+        fanout = unpack_fanout(self.image.bits("fanout")[: self.axons])
+        return self._engine.tables(self.image, self.neurons, fanout)
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True, dense: bool = False) -> Trace:
         """Run all samples of ``stimulus`` from CLEAR.
