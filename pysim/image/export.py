@@ -66,7 +66,7 @@ class Form(NamedTuple):
     """A form of a memory.
 
     encode:  from rows uint8 ``[rows, bytes]`` and their width in bits to a file
-    decode:  from a file, the number of rows and their width to rows; ValueError if they do not agree
+    decode:  from a file, its number of rows and their width to rows; ValueError if it has others
     """
 
     encode: Callable[[np.ndarray, int], bytes]

@@ -1,12 +1,12 @@
 """The image bundle on disk: a folder with all that a host needs to run a mapped network.
 
-    manifest.json       version, chip parameters, network (name, SHA-256, steps, inputs, ...),
-    cores: placement and sections core0/NAME.mem      one $readmemh file per loaded memory: one row
-    a line, ceil(width / 4) lower-case hex digits
+    manifest.json     version, chip parameters, network (pysim.network.summary), cores: placement
+                      and sections
+    core0/NAME.mem    $readmemh text of each loaded memory (pysim.image.readmemh)
 
-Every section carries the SHA-256 of its file and the CRC-32 of its row bytes; the manifest carries
-its packed SHA-256 and has one canonical text. A bundle that is not exactly what :func:`write_image`
-wrote is refused.
+A section carries the SHA-256 of its file and the CRC-32 of its rows' bytes. The manifest carries
+its own SHA-256 and has one canonical text. Whatever is not exactly what :func:`write_image` wrote
+is refused.
 """
 
 import hashlib
@@ -40,9 +40,9 @@ def write_image(
     network: NetworkSummary,
     memories: dict[str, np.ndarray],
 ) -> Path:
-    """Write what an Image (pysim/image/image.py) holds, whole or not at all.
+    """Write what an Image (pysim.image.image) holds, whole or not at all.
 
-    An earlier image there is replaced. Returns the folder.
+    An earlier image in ``folder`` is replaced. Returns the folder.
     """
 
     def fill(new: Path) -> None:
@@ -79,7 +79,7 @@ def read_image(
 ) -> tuple[Chip, Placement, NetworkSummary, dict[str, np.ndarray]]:
     """What :func:`write_image` was given, in its order.
 
-    ``chip``: the one it must have been packed for, if the caller has one.
+    chip: the chip that the image must have been packed for, if the caller has one.
 
     InputError for anything but a whole, undamaged bundle.
     """

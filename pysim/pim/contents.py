@@ -57,8 +57,9 @@ def contents(layer: PimLayer) -> dict[str, np.ndarray]:
 
 
 def layer_of(head: PimHead, words: Mapping[str, np.ndarray]) -> PimLayer:
-    """Inverse of :func:`contents`: the layer that the memories hold, its settings and seed from ``head``.
+    """Inverse of :func:`contents`: the layer that the memories hold.
 
+    head: says the layer's window, settings and seed.
     words: uint8 ``[rows, bytes]`` by name, little-endian.
     """
     p, used = head.params, head.params.words * head.params.weight_bits
@@ -101,7 +102,7 @@ def _places(p: PimParams, channels: int, rows: int) -> tuple[np.ndarray, np.ndar
 
 
 def _by_unit(p: PimParams, cells: np.ndarray) -> np.ndarray:
-    """Cells of a bank ``[rows, ...]`` in the order of its words: ``[groups, bits]``, units before rows."""
+    """Cells ``[rows, ...]`` of a bank as its words ``[groups, bits]``: units before rows."""
     ordered = cells.reshape(p.groups, p.active_rows, p.units, p.unit_bits).transpose(0, 2, 1, 3)
     return ordered.reshape(p.groups, -1)
 
@@ -113,7 +114,10 @@ def _by_row(p: PimParams, bits: np.ndarray) -> np.ndarray:
 
 
 def _to_chunks(fields: np.ndarray, bits: int) -> np.ndarray:
-    """The low ``bits`` bits of integers ``[rows, fields]``, the first field lowest: uint32 ``[rows, chunks]``."""
+    """Integers ``[rows, fields]`` side by side, the first one lowest: uint32 ``[rows, chunks]``.
+
+    bits: bits of a field.
+    """
     planes = fields.astype(np.int64)[:, :, None] >> np.arange(bits) & 1
     flat = planes.reshape(len(fields), -1)
     packed = pack(np.pad(flat, ((0, 0), (0, -flat.shape[1] % CHUNK_BITS))))

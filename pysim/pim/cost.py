@@ -1,21 +1,23 @@
-"""Energy and delay of a layer in digital hardware and in a PIM macro: the model of ACE-SNN (Datta et al. 2022, Eqs 22-27, Table 4).
+"""Energy and delay of a layer in digital hardware and in a PIM macro: the model of ACE-SNN.
 
-With W = Ci Co k^3 weights and P = Ho Wo Do output positions per channel:
+The source is Datta et al. 2022, Eqs 22-27 and Table 4. With W = Ci Co k^3 weights and P = Ho Wo Do
+output positions per channel:
 
-    CNN    E = W E_read + W P E_mac + P_leak T             T = W / (B_IO / B_W N_bank) T_read + W /
-    N_mac P T_mac             Eqs 22, 23 SNN    E = W E_read + W P zeta E_ac + P_leak T         T =
-    W / (B_IO / B_W N_bank) T_read + W / N_ac P T_ac              Eqs 24, 25 PIM    E = W P (E_BLP +
-    E_adc / R) + P_leak T          T = W / (N_col / B_W N_bank) P (T_BLP + T_adc / R)
-    Eqs 26, 27
+    CNN, Eqs 22 and 23    E = W E_read + W P E_mac + P_leak T
+                          T = W / (B_IO / B_W N_bank) T_read + W / N_mac P T_mac
+    SNN, Eqs 24 and 25    E = W E_read + W P zeta E_ac + P_leak T
+                          T = W / (B_IO / B_W N_bank) T_read + W / N_ac P T_ac
+    PIM, Eqs 26 and 27    E = W P (E_BLP + E_adc / R) + P_leak T
+                          T = W / (N_col / B_W N_bank) P (T_BLP + T_adc / R)
+    section 7.3.1         E_mac(Q) = E_mac(32) (Q / 32)^exponent
+                          E_ac(Q) = E_ac(32) Q / 32
 
-    E_mac(Q) = E_mac(32) (Q / 32)^exponent,  E_ac(Q) = E_ac(32) Q / 32
-    section 7.3.1
+Two equations are corrected here. Eq 26 prints no P, so its energy would not depend on the size of
+the map; ``printed`` gives the equation as printed. Eq 27 prints T_read for T_BLP; both are 4 ns.
 
-Eq 26 prints no P, without which the energy would not depend on the size of the map, and Eq 27
-prints T_read for T_BLP (both 4 ns); here they stand corrected, and ``printed`` gives Eq 26 as
-printed. Not printed, and so arguments: R, zeta, P_leak, the bits of E_mac for 8-bit pixels and
-6-bit weights. The first layer's sums are formed once, not in each of the T steps. docs/pim.md says
-what follows from it.
+The paper does not print R, zeta, P_leak and the bits of E_mac for 8-bit pixels and 6-bit weights:
+they are arguments. The sums of the first layer are formed once, not in each of the T steps.
+docs/pim.md says what follows from the model.
 """
 
 from dataclasses import dataclass
@@ -26,22 +28,28 @@ from spikeloop.pysim.pim.window import PimWindow
 __all__ = ["LEAKAGE", "ACCUMULATIONS", "ZETA", "Constants", "Cost", "digital", "pim"]
 
 LEAKAGE = 0.0
-"""mW, default of P_leak: not printed"""
+"""mW, default of P_leak, which the paper does not print."""
 ACCUMULATIONS = 27
-"""default of R, accumulations per conversion: not printed.
+"""Default of R, accumulations per conversion, which the paper does not print.
 
-The kernel rows of CNN-3D's first layer, so one conversion per output
+These are the kernel rows of CNN-3D's first layer, so that an output takes one conversion.
 """
 ZETA = 0.568
-"""default of zeta, spikes per neuron over all steps: the one figure printed (third layer of CNN-3D, Indian Pines; all are below 1.4)"""
+"""Default of zeta, spikes per neuron over all steps.
+
+It is the one figure printed: the third layer of CNN-3D on Indian Pines. All layers are below 1.4.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """Table 4: bits, columns, banks and units; times in ns.
+    """Table 4: bits, columns, banks and units; times in ns; energies in pJ.
 
-    Energies in pJ, of MAC and AC at 32 bits. ``exponent`` of E_mac: 1.25 as the text says, though
-    its ratios (12.5 between ANNs of 32 and 6 bits, 13 between MAC and AC at 6) follow from 1.5."""
+    Energies of MAC and AC are those at 32 bits.
+
+    exponent: of E_mac; 1.25 as the text says. The ratios in the text follow from 1.5: 12.5 between
+    ANNs of 32 and 6 bits, 13 between MAC and AC at 6 bits.
+    """
 
     io_bits: int = 64
     weight_bits: int = 6
@@ -63,7 +71,7 @@ class Constants:
     def mac(self, bits: float) -> float:
         """pJ of a multiplication and addition of ``bits``.
 
-        Of 8-bit pixels and 6-bit weights take their geometric mean, 48^0.5.
+        For 8-bit pixels and 6-bit weights take their geometric mean, 48^0.5.
         """
         return self.e_mac * (bits / 32) ** self.exponent
 
@@ -74,7 +82,13 @@ class Constants:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of one image: energies in pJ (weights read, computing, leakage) and ``delay`` in ns."""
+    """The cost of one image.
+
+    read:     pJ to read the weights
+    compute:  pJ of the arithmetic
+    leakage:  pJ leaked meanwhile
+    delay:    ns
+    """
 
     read: float
     compute: float
@@ -109,10 +123,14 @@ def digital(
     leakage: float = LEAKAGE,
     constants: Constants = Constants(),
 ) -> Cost:
-    """Eqs 22, 23 (``zeta`` None: a MAC per product) or 24, 25 (``zeta`` spikes per input neuron over all steps: an AC per spike).
+    """The cost in digital hardware: Eqs 22 and 23, or with ``zeta`` Eqs 24 and 25.
 
-    bits: of the arithmetic. Weights are read with Table 4's B_W whatever ``bits`` is, as in the
-    paper. InputError for negative arguments.
+    bits:     of the arithmetic. Weights are read with B_W of Table 4 whatever ``bits`` is, as in
+              the paper.
+    zeta:     spikes per input neuron over all steps: one AC per spike. None: one MAC per product.
+    leakage:  mW
+
+    InputError for negative arguments.
     """
     _check(bits=bits, zeta=zeta or 0.0, leakage=leakage)
     c, weights = constants, channels * window.rows
@@ -138,9 +156,11 @@ def pim(
     printed: bool = False,
     constants: Constants = Constants(),
 ) -> Cost:
-    """Eqs 26, 27 with R = ``accumulations`` per conversion.
+    """The cost in a PIM macro: Eqs 26 and 27.
 
-    printed: Eq 26 as it stands, without the map. InputError for R below 1.
+    accumulations:  R, accumulations per conversion; InputError below 1
+    leakage:        mW
+    printed:        Eq 26 as printed, without the map
     """
     _check(leakage=leakage)
     if accumulations < 1:

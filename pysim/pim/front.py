@@ -1,10 +1,11 @@
-"""The PIM macro in front of a core: what the chip has besides the macro, what its memories hold for a network, and how long it takes.
+"""The PIM macro in front of a core: its chip parameters, its address tables, and its cycles.
 
-Pixels lie in a memory as the padded map, its border 0. Kernel row k of position p is pixel
-``windows[p] + taps[k]``: two small tables stand for any window. Currents come position after
-position, in each channel after channel; entry number position * channels + channel of the table
-``places`` says which lane of which word of the core takes it, if any does. The memory ``currents``
-holds 32 bits per lane.
+Pixels lie in a memory as the padded map, whose border is 0. Kernel row k of position p is pixel
+``windows[p] + taps[k]``: two small tables stand for any window.
+
+Currents come position after position, and at a position channel after channel. Entry position *
+channels + channel of the table ``places`` says which lane of which word of the core takes the
+current, if any does. The memory ``currents`` holds 32 bits per lane.
 """
 
 from dataclasses import asdict, dataclass
@@ -21,10 +22,19 @@ from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["PimFront", "front_cycles", "padded_rows", "tables"]
 
+RESTART = 2  # the macro waits for pixels from the third cycle on
+COLLECT = 4  # cycles from the last pixel's address to the macro
+
 
 @dataclass(frozen=True, kw_only=True)
 class PimFront:
-    """Chip parameters: the macro, and rows of the memories of pixels (of a padded map), windows (positions) and places (currents)."""
+    """Chip parameters of the macro and of the memories around it.
+
+    macro:      the macro
+    pixels:     rows of the memory of pixels, those of a padded map
+    positions:  rows of the memory of windows
+    currents:   rows of the memory of places
+    """
 
     macro: PimParams
     pixels: int
@@ -37,7 +47,7 @@ class PimFront:
 
     @classmethod
     def of(cls, head: PimHead) -> "PimFront":
-        """The least that runs a layer, in powers of two."""
+        """The smallest memories, in powers of two, that run a layer."""
         sizes = {
             "pixels": int(np.prod(padded(head.window))),
             "positions": head.window.positions,
@@ -49,7 +59,7 @@ class PimFront:
         )
 
     def check(self, head: PimHead) -> None:
-        """InputError unless this runs the layer."""
+        """InputError unless this macro and its memories run the layer."""
         if self.macro != head.params:
             wrong = [
                 f"{key} {value}, not {getattr(self.macro, key)}"
@@ -57,14 +67,15 @@ class PimFront:
                 if getattr(self.macro, key) != value
             ]
             raise InputError(
-                f"PIM macro of the chip must be the one layer {head.name!r} was made for ({', '.join(wrong)})"
+                f"PIM macro of the chip must be the one layer {head.name!r} was made for "
+                f"({', '.join(wrong)})"
             )
         need = PimFront.of(head)
         for name in ("pixels", "positions", "currents"):
             if getattr(self, name) < getattr(need, name):
                 raise InputError(
-                    f"chip parameter pim.{name} must be at least {getattr(need, name)} for layer {head.name!r}, "
-                    f"not {getattr(self, name)}"
+                    f"chip parameter pim.{name} must be at least {getattr(need, name)} "
+                    f"for layer {head.name!r}, not {getattr(self, name)}"
                 )
 
     @property
@@ -82,14 +93,14 @@ class PimFront:
 
 
 def padded(window: PimWindow) -> tuple[int, ...]:
-    """Channels and sizes of the map with its border."""
+    """Channels of the map, and its sizes with the border."""
     return window.source[0], *(
         n + 2 * p for n, p in zip(window.source[1:], window.padding, strict=True)
     )
 
 
 def padded_rows(window: PimWindow) -> np.ndarray:
-    """Row of the pixel memory of each pixel: int64 ``[pixels]``."""
+    """The row of the pixel memory of each pixel: int64 ``[pixels]``."""
     place = np.unravel_index(np.arange(np.prod(window.source)), window.source)
     border = (0, *window.padding)
     return np.ravel_multi_index(
@@ -98,7 +109,7 @@ def padded_rows(window: PimWindow) -> np.ndarray:
 
 
 def tables(window: PimWindow) -> tuple[np.ndarray, np.ndarray]:
-    """(taps int64 ``[kernel rows]``, windows int64 ``[positions]``)."""
+    """The address tables: taps int64 ``[kernel rows]`` and windows int64 ``[positions]``."""
     size = padded(window)
     cell = np.unravel_index(np.arange(window.rows), (window.source[0], *window.kernel))
     at = np.unravel_index(np.arange(window.positions), window.target) if window.target else ()
@@ -106,17 +117,16 @@ def tables(window: PimWindow) -> tuple[np.ndarray, np.ndarray]:
         np.zeros(window.positions, np.int64),
         *(a * s for a, s in zip(at, window.stride, strict=True)),
     )
-    return np.ravel_multi_index(cell, size).astype(np.int64), np.ravel_multi_index(
-        corner, size
-    ).astype(np.int64)
+    taps, windows = (np.ravel_multi_index(index, size) for index in (cell, corner))
+    return taps.astype(np.int64), windows.astype(np.int64)
 
 
 @lru_cache
 def front_cycles(head: PimHead) -> int:
     """Cycles in which the PIM layer of a chip is busy with one image.
 
-    Three stages overlap: pixels of a row group are collected, one a cycle; the macro evaluates it;
-    currents are written, one a cycle.
+    Three stages overlap. The pixels of a row group are collected, one a cycle; the macro evaluates
+    the group; currents are written, one a cycle.
     """
     p, rows = head.params, head.window.rows
     groups = [min(p.active_rows, rows - first) for first in range(0, rows, p.active_rows)]
@@ -124,12 +134,10 @@ def front_cycles(head: PimHead) -> int:
         min(p.capacity, head.channels - first) for first in range(0, head.channels, p.capacity)
     ]
     evaluate = p.pulses * p.evaluation_cycles
-    collected, taken, decided, free = (
-        -1,
-        0,
-        RESTART,
-        0,
-    )  # last pixel asked for; group taken; macro at choice; currents may leave
+    collected = -1  # when the last pixel of a group was asked for
+    taken = 0  # when the macro took a group
+    decided = RESTART  # when the macro chooses what comes next
+    free = 0  # when currents may leave
     for _ in range(head.window.positions):
         for count in words:
             for n in groups:
@@ -139,7 +147,3 @@ def front_cycles(head: PimHead) -> int:
             decided = max(decided + 1, free)  # the sum
             free = decided + count + 1
     return free + 1
-
-
-RESTART = 2  # the macro waits for pixels from the third cycle on
-COLLECT = 4  # from the last pixel's address to the macro

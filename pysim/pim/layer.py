@@ -1,17 +1,17 @@
-"""The PIM macro and the layer in it: description, tables, validation. No arithmetic on data.
-
-Docs/pim.md is normative.
+"""The PIM macro and the layer in it: description, tables, checks. docs/pim.md is normative.
 
 A *macro* is ``banks`` x ``rows`` x ``columns`` of one-bit cells. ``active_rows`` word lines are
-raised at once, a *row group*. What one conversion reads is a *unit*: a word of ``weight_bits``
-neighbouring columns whose strengths are merged in analogue (layout "merged"), or one column (layout
-"sliced"). ``share`` neighbouring units share one converter, which takes them in turn: converter u
-// share converts unit u of a bank in round u % share. All banks and converters work in lock-step.
+raised at once: a *row group*. What one conversion reads is a *unit*. In layout "merged" it is a
+word of ``weight_bits`` neighbouring columns whose strengths are merged in analogue; in layout
+"sliced" it is one column. ``share`` neighbouring units share one converter, which takes them in
+turn: converter u // share converts unit u of a bank in round u % share. All banks and converters
+work in lock-step.
 
 A *layer* (:class:`PimLayer`) is what is loaded: weights, tables, settings, and the *window* through
-which it reads its image. Channel c is word (c % capacity) % words of bank (c % capacity) // words
-in pass c // capacity, where capacity = banks * words; its weight of kernel row k lies in row pass *
-groups * active_rows + k of the bank, where groups = ceil(kernel rows / active_rows).
+which it reads its image. With capacity = banks * words, channel c is word (c % capacity) % words of
+bank (c % capacity) // words in pass c // capacity. With groups = ceil(kernel rows / active_rows),
+its weight of kernel row k lies in row pass * groups * active_rows + k of the bank. There is no
+arithmetic on data here.
 """
 
 from dataclasses import asdict, dataclass
@@ -37,11 +37,8 @@ __all__ = [
 
 LAYOUTS = ("merged", "sliced")
 COUNTERS = ("n_read", "n_blp", "n_adc", "n_cycles", "n_sat", "n_clip")
-PHASES = {
-    "read": 2,
-    "blp": 2,
-    "adc": 3,
-}  # cycles of 2 ns: ACE-SNN Table 4, T_read = T_BLP = 4 ns, T_adc = 6 ns
+PHASES = {"read": 2, "blp": 2, "adc": 3}
+"""Cycles of 2 ns: ACE-SNN Table 4, T_read = T_BLP = 4 ns, T_adc = 6 ns."""
 UNIT_GAIN = 4096  # gains are Q1.12
 MAX_GAIN = 8191
 OFFSETS = (-512, 511)  # in 1/16 LSB
@@ -53,10 +50,18 @@ SEGMENTS, WHOLE = 8, 256  # of the bit line; a segment that keeps everything
 class PimParams:
     """Geometry and widths of a macro.
 
-    banks 1..16; columns 16..1024 per bank; rows 8..1024; weight_bits 2..8; pixel_bits 1..8,
-    unsigned; pulse_bits divides pixel_bits: bits of a pixel per pulse (merged: all of them);
-    active_rows divides rows; layout "merged" or "sliced"; share 1..64 divides the units of a bank;
-    adc_bits 3..20; current_bits 8..32; ir_drop: the bit line's 8 segments are built.
+    banks:         1..16
+    columns:       16..1024 per bank
+    rows:          8..1024
+    weight_bits:   2..8
+    pixel_bits:    1..8; pixels are unsigned
+    pulse_bits:    bits of a pixel per pulse; divides pixel_bits, and is pixel_bits if merged
+    active_rows:   rows raised at once; divides rows
+    layout:        "merged" or "sliced"
+    share:         units per converter, 1..64; divides the units of a bank
+    adc_bits:      3..20
+    current_bits:  8..32
+    ir_drop:       whether the 8 segments of the bit line are built
     """
 
     banks: int = 4
@@ -99,12 +104,13 @@ class PimParams:
         ):
             if whole % getattr(self, name):
                 raise InputError(
-                    f"PIM parameter {name} must divide the {whole} {what}, not {getattr(self, name)}"
+                    f"PIM parameter {name} must divide the {whole} {what}, "
+                    f"not {getattr(self, name)}"
                 )
         if self.merged and self.pulse_bits != self.pixel_bits:
             raise InputError(
-                f"PIM parameter pulse_bits must be the {self.pixel_bits} pixel bits in the merged layout, "
-                f"not {self.pulse_bits}"
+                f"PIM parameter pulse_bits must be the {self.pixel_bits} pixel bits in the merged "
+                f"layout, not {self.pulse_bits}"
             )
 
     @property
@@ -192,12 +198,24 @@ class PimParams:
 class PimLayer:
     """A layer as loaded into a macro. Build it with :meth:`make`, which broadcasts and checks.
 
-    weights int64 ``[channels, kernel rows]``; bias int64 ``[channels]``, added to the sum of codes.
-    Tables of the silicon: gain 0..8191 in 1/4096 and offset -512..511 in 1/16 LSB, int64 ``[banks,
-    units]``; stuck0, stuck1 bool ``[banks, rows, columns]``; keep 0..256 in 1/256, int64 ``[groups,
-    8]``, what is left of each segment of a row group (with ir_drop). Settings: shift 0..16 (LSB =
-    2^shift), limit 0..value_max (the discharge clip), sigma 0..255 (noise of about 0.009 sigma
-    LSB), seed 0..2^64-1 of the generators.
+    weights:  int64 ``[channels, kernel rows]``
+    bias:     int64 ``[channels]``, added to the sum of codes
+
+    Tables of the silicon:
+
+    gain:     int64 ``[banks, units]``, 0..8191 in 1/4096
+    offset:   int64 ``[banks, units]``, -512..511 in 1/16 LSB
+    stuck0:   bool ``[banks, rows, columns]``: cells that hold 0
+    stuck1:   bool ``[banks, rows, columns]``: cells that hold 1
+    keep:     int64 ``[groups, 8]``, 0..256 in 1/256: what is left of each segment of a row group
+              (with ir_drop)
+
+    Settings:
+
+    shift:    0..16; one LSB is 2^shift
+    limit:    0..value_max, the discharge clip
+    sigma:    0..255; the noise is about 0.009 sigma LSB
+    seed:     0..2^64 - 1, of the generators
     """
 
     params: PimParams
@@ -227,47 +245,18 @@ class PimLayer:
         seed: int = 0,
         **tables: Any,
     ) -> "PimLayer":
-        """A layer whose tables, where not given, are ideal: gain 1, offset 0, no stuck cell, no drop. weights: int ``[channels, ...]``."""
+        """A layer whose tables are ideal where they are not given.
+
+        Ideal is gain 1, offset 0, no stuck cell, no drop. weights: int ``[channels, ...]``.
+        """
         p, weights = params, np.asarray(weights)
         rows = weights.reshape(len(weights), -1)
-        channels = len(rows)
-        ranges = {
-            "bias": (-(1 << (p.current_bits - 1)), (1 << (p.current_bits - 1)) - 1),
-            "gain": (0, MAX_GAIN),
-            "offset": OFFSETS,
-            "stuck0": (0, 1),
-            "stuck1": (0, 1),
-            "keep": (0, WHOLE),
-        }
-        shapes = {
-            "bias": (channels,),
-            "gain": (p.banks, p.units),
-            "offset": (p.banks, p.units),
-            "stuck0": (p.banks, p.rows, p.columns),
-            "stuck1": (p.banks, p.rows, p.columns),
-            "keep": (p.groups, SEGMENTS),
-        }
-        ideal = {"gain": UNIT_GAIN, "keep": WHOLE}
-        if unknown := sorted(set(tables) - set(ranges)):
-            raise InputError(
-                f"table of a PIM layer must be one of {', '.join(ranges)}, not {unknown[0]!r}"
-            )
-        full = {}
-        for name, (low, high) in ranges.items():
-            value = np.asarray(tables.get(name, ideal.get(name, 0)))
-            try:
-                wide = np.broadcast_to(value, shapes[name])
-            except ValueError:
-                raise InputError(
-                    f"{name} of a PIM layer must be of shape {shapes[name]}, not {value.shape}"
-                ) from None
-            full[name] = _within(wide, low, high, f"{name} of a PIM layer").astype(
-                np.bool_ if name.startswith("stuck") else np.int64
-            )
+        full = _full_tables(p, len(rows), tables)
         half = 1 << (p.weight_bits - 1)
         if rows.shape[1] != window.rows:
             raise InputError(
-                f"weights of a PIM layer must have {window.rows} kernel rows, as the window has, not {rows.shape[1]}"
+                f"weights of a PIM layer must have {window.rows} kernel rows, as the window has, "
+                f"not {rows.shape[1]}"
             )
         _within(rows, -half, half - 1, f"weights of a PIM layer of {p.weight_bits} bits")
         limit = p.value_max if limit is None else limit
@@ -295,8 +284,9 @@ class PimLayer:
         need = layer.passes * layer.groups * p.active_rows
         if need > p.rows:
             raise InputError(
-                f"rows of a PIM layer must be at most {p.rows}, not {need}: {layer.passes} passes of {layer.groups} groups of "
-                f"{p.active_rows} rows ({rows.shape[1]} kernel rows, {channels} channels); take more rows or banks"
+                f"rows of a PIM layer must be at most {p.rows}, not {need}: {layer.passes} passes "
+                f"of {layer.groups} groups of {p.active_rows} rows ({rows.shape[1]} kernel rows, "
+                f"{layer.channels} channels); take more rows or banks"
             )
         return layer
 
@@ -354,8 +344,8 @@ class PimLayer:
             (prod(self.window.source),),
         ):
             raise InputError(
-                f"images of a PIM layer must be of shape (samples, {', '.join(map(str, self.window.source))}), "
-                f"not {images.shape}"
+                "images of a PIM layer must be of shape "
+                f"(samples, {', '.join(map(str, self.window.source))}), not {images.shape}"
             )
         return (
             _within(
@@ -367,6 +357,36 @@ class PimLayer:
             .reshape(len(images), -1)
             .astype(np.int64)
         )
+
+
+def _full_tables(p: PimParams, channels: int, given: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Bias and tables in their full shapes, ideal where not given; InputError for what is wrong."""
+    half = 1 << (p.current_bits - 1)
+    units, cells = (p.banks, p.units), (p.banks, p.rows, p.columns)
+    known = {  # shape, least, greatest, ideal
+        "bias": ((channels,), -half, half - 1, 0),
+        "gain": (units, 0, MAX_GAIN, UNIT_GAIN),
+        "offset": (units, *OFFSETS, 0),
+        "stuck0": (cells, 0, 1, 0),
+        "stuck1": (cells, 0, 1, 0),
+        "keep": ((p.groups, SEGMENTS), 0, WHOLE, WHOLE),
+    }
+    if unknown := sorted(set(given) - set(known)):
+        raise InputError(
+            f"table of a PIM layer must be one of {', '.join(known)}, not {unknown[0]!r}"
+        )
+    full = {}
+    for name, (shape, low, high, ideal) in known.items():
+        value = np.asarray(given.get(name, ideal))
+        try:
+            wide = np.broadcast_to(value, shape)
+        except ValueError:
+            raise InputError(
+                f"{name} of a PIM layer must be of shape {shape}, not {value.shape}"
+            ) from None
+        kind = np.bool_ if name.startswith("stuck") else np.int64
+        full[name] = _within(wide, low, high, f"{name} of a PIM layer").astype(kind)
+    return full
 
 
 def _within(values: np.ndarray, low: int, high: int, what: str) -> np.ndarray:

@@ -1,10 +1,9 @@
-"""The PIM macro as the chip does it: cells, row groups, pulses, rounds.
+"""The PIM macro as the chip does it: cells, row groups, pulses, rounds (docs/pim.md).
 
-Bit-exact with hdl/pim/macro.py and golden/reference/pim.py (docs/pim.md).
-
-Weights become cells, cells stick, rows are raised and their pixels streamed row by row into all
-units at once; every converter's generator takes one step per conversion, in the order position,
-pass, row group, pulse, round.
+Bit-exact with hdl/pim/macro.py and golden/reference/pim.py. Weights become cells, and some cells
+stick. Rows are raised, and their pixels are streamed row by row into all units at once. The
+generator of every converter takes one step per conversion, in the order position, pass, row group,
+pulse, round.
 """
 
 from dataclasses import dataclass, field
@@ -24,11 +23,12 @@ __all__ = ["PimTrace", "run"]
 class PimTrace:
     """What a layer did.
 
-    currents: int64 ``[sample, channel, position]``, in units of 2^shift. codes: int32 ``[sample,
-    position, group, pulse, channel, split]``, every conversion; empty if not recorded. counters:
-    n_read, n_blp, n_adc, n_cycles, n_sat (currents clipped to their width), n_clip (conversions in
-    which the discharge clip or the code's range acted), over all samples. clips: the last two of
-    each sample, int64 ``[sample]``.
+    currents:  int64 ``[sample, channel, position]``, in units of 2^shift
+    codes:     int32 ``[sample, position, group, pulse, channel, split]``, every conversion; empty
+               if not recorded
+    counters:  over all samples: n_read, n_blp, n_adc, n_cycles, n_sat (currents clipped to their
+               width), n_clip (conversions in which the discharge clip or the code's range acted)
+    clips:     n_sat and n_clip of each sample, int64 ``[sample]``
     """
 
     currents: np.ndarray
@@ -40,7 +40,11 @@ class PimTrace:
 def run(
     layer: PimLayer, images: np.ndarray, streams: np.ndarray | None = None, *, codes: bool = True
 ) -> PimTrace:
-    """Run images, int ``[sample, *source]``, each from its own restart of the generators with its stream number (default 0).
+    """Run images, each from a restart of the generators.
+
+    images:   int ``[sample, *source]`` or ``[sample, pixels]``
+    streams:  the stream number of each image; None: 0
+    codes:    record every conversion
 
     InputError for images of another shape or pixels out of range.
     """
@@ -49,23 +53,18 @@ def run(
     streams = np.zeros(len(x), np.int64) if streams is None else np.asarray(streams)
     if streams.shape != (len(x),):
         raise InputError(
-            f"streams of a PIM run must be one number per image, {len(x)}, not of shape {streams.shape}"
+            f"streams of a PIM run must be one number per image, {len(x)}, "
+            f"not of shape {streams.shape}"
         )
     cells = _cells(layer)
     addresses = window.address(np.arange(window.positions))
     noise = _noise(layer, streams)
     low, high = p.code_range
-    count, clips = (
-        dict.fromkeys(COUNTERS, 0),
-        {name: np.zeros(len(x), np.int64) for name in ("n_sat", "n_clip")},
-    )
+    count = dict.fromkeys(COUNTERS, 0)
+    clips = {name: np.zeros(len(x), np.int64) for name in ("n_sat", "n_clip")}
     currents = np.zeros((len(x), layer.channels, window.positions), np.int64)
-    kept = np.zeros(
-        (len(x), window.positions, layer.groups, p.pulses, layer.channels, p.splits)
-        if codes
-        else 0,
-        np.int32,
-    )
+    shape = (len(x), window.positions, layer.groups, p.pulses, layer.channels, p.splits)
+    kept = np.zeros(shape if codes else 0, np.int32)
     for pass_ in range(layer.passes):
         words = layer.words_of(pass_)
         channels = slice(pass_ * p.capacity, pass_ * p.capacity + words)
@@ -75,12 +74,10 @@ def run(
             units = _units(layer, cells, pass_ * layer.groups + group)[:, : total.shape[2]]
             value, used = _bit_lines(layer, x, addresses, units, pass_, group, pulse)
             held = np.clip(value, -layer.limit, layer.limit)
-            n = noise[pass_, group, pulse].reshape(len(x), window.positions, -1)[
-                :, :, : total.shape[2]
-            ]
-            raw = held * gain + ((offset + n) << (layer.shift + 8)) + (1 << (layer.shift + 11)) >> (
-                layer.shift + 12
-            )
+            n = noise[pass_, group, pulse].reshape(len(x), window.positions, -1)
+            n = n[:, :, : total.shape[2]]
+            half = 1 << (layer.shift + 11)
+            raw = held * gain + ((offset + n) << (layer.shift + 8)) + half >> (layer.shift + 12)
             code = np.clip(raw, low, high)
             total += code << pulse * p.pulse_bits
             if codes:
@@ -97,9 +94,8 @@ def run(
         currents[:, channels] = clipped.transpose(0, 2, 1)
         clips["n_sat"] += (clipped != result).sum((1, 2))
         count["n_cycles"] += len(x) * window.positions  # the sums leave
-    return PimTrace(
-        currents, kept, count | {name: int(n.sum()) for name, n in clips.items()}, clips
-    )
+    count |= {name: int(n.sum()) for name, n in clips.items()}
+    return PimTrace(currents, kept, count, clips)
 
 
 def _cells(layer: PimLayer) -> np.ndarray:
@@ -120,15 +116,11 @@ def _cells(layer: PimLayer) -> np.ndarray:
 def _units(layer: PimLayer, cells: np.ndarray, group: int) -> np.ndarray:
     """Values of all units in one stored row group: int64 ``[active_rows, banks * units]``."""
     p = layer.params
-    some = cells[
-        :, group * p.active_rows : (group + 1) * p.active_rows, : p.words * p.weight_bits
-    ].astype(np.int64)
-    strength = strengths(p.unit_bits, signed=p.merged)
-    return (
-        (some.reshape(p.banks, p.active_rows, p.units, p.unit_bits) @ strength)
-        .transpose(1, 0, 2)
-        .reshape(p.active_rows, -1)
-    )
+    rows = slice(group * p.active_rows, (group + 1) * p.active_rows)
+    bits = cells[:, rows, : p.words * p.weight_bits].astype(np.int64)
+    bits = bits.reshape(p.banks, p.active_rows, p.units, p.unit_bits)
+    values = bits @ strengths(p.unit_bits, signed=p.merged)
+    return values.transpose(1, 0, 2).reshape(p.active_rows, -1)
 
 
 def _bit_lines(
@@ -157,7 +149,10 @@ def _bit_lines(
 
 
 def _noise(layer: PimLayer, streams: np.ndarray) -> dict[tuple[int, int, int], np.ndarray]:
-    """n of every conversion, int64 ``[sample, position, converter, round]`` by (pass, group, pulse); of idle converters 0."""
+    """n of every conversion by (pass, group, pulse), 0 for idle converters.
+
+    Each is int64 ``[sample, position, converter, round]``.
+    """
     p = layer.params
     state = (
         adc_seeds(p, layer.seed)

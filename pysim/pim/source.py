@@ -1,11 +1,12 @@
-"""A PIM layer as the source of current of a population: its place in a network, and in the network's file. No arithmetic on data.
+"""A PIM layer as the source of current of a population: its place in a network and in its file.
 
-    I = S + C + bias        C of neuron i: current number ``currents[i]`` of the layer
-    (docs/arithmetic.md, docs/pim.md)
+    I = S + C + bias
 
-An image of pixels stands still for the whole sample. Its currents are computed once, before step 0,
-and held for all steps; or they are computed again before every step k, with the noise of stream k.
-Held currents are those of stream 0.
+C of neuron i is current number ``currents[i]`` of the layer (docs/arithmetic.md, docs/pim.md).
+
+An image of pixels stands still for the whole sample. Either its currents are computed once, before
+step 0 and with stream 0 of the noise, and held for all steps. Or they are computed again before
+every step k, with stream k. There is no arithmetic on data here.
 """
 
 from dataclasses import asdict, dataclass
@@ -35,10 +36,13 @@ TENSORS = {
 
 @dataclass(frozen=True, kw_only=True)
 class PimHead:
-    """All of a source but its arrays: what stands in the network file's graph, and in the manifest of an image.
+    """A source without its arrays: what the network file and the manifest of an image say of it.
 
-    ``name``: of the pixels in the stimulus. ``target``: the population that takes the currents.
-    ``held``: computed once per sample. The rest is the layer's (pysim.pim.layer.PimLayer).
+    name:    of the pixels in the stimulus
+    target:  the population that takes the currents
+    held:    whether currents are computed once per sample
+
+    The other fields are the layer's (pysim.pim.layer.PimLayer).
     """
 
     name: str
@@ -59,6 +63,7 @@ class PimHead:
 
     @property
     def pixel_max(self) -> int:
+        """Largest pixel."""
         return (1 << self.params.pixel_bits) - 1
 
     @property
@@ -76,10 +81,7 @@ class PimHead:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], what: str) -> "PimHead":
-        """Inverse of :meth:`to_dict`; InputError unless it is one.
-
-        ``what``: the file it comes from.
-        """
+        """Inverse of :meth:`to_dict`; InputError unless it is one. ``what`` names its file."""
         window = values["window"]
         if not all(isinstance(n, int) for value in window.values() for n in value):
             raise InputError(f"window of the PIM layer in {what} must be whole numbers, not others")
@@ -96,10 +98,11 @@ class PimHead:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PimSource:
-    """A layer and where its currents go (``name``, ``target``, ``held``: as in PimHead).
+    """A layer and where its currents go.
 
-    ``currents``: int64 ``[target size]``, the current of each neuron, in the layer's order channel
-    * positions + position; no two neurons take the same one.
+    name, target, held:  as of PimHead
+    currents:            int64 ``[target size]``: number channel * positions + position of the
+                         current that each neuron takes; no two neurons take the same
     """
 
     name: str
@@ -144,8 +147,9 @@ class PimSource:
             )
         if self.currents.dtype != np.int64 or self.currents.shape != (size,):
             raise InputError(
-                f"{what} must be {size} int64 numbers, one for each neuron of {self.target!r}, not {self.currents.dtype} of "
-                f"shape {self.currents.shape} ({self.layer.channels} channels of {self.layer.window.positions} positions)"
+                f"{what} must be {size} int64 numbers, one for each neuron of {self.target!r}, "
+                f"not {self.currents.dtype} of shape {self.currents.shape} "
+                f"({self.layer.channels} channels of {self.layer.window.positions} positions)"
             )
         if (
             self.currents.min() < 0
@@ -168,9 +172,9 @@ class PimSource:
 
     @classmethod
     def from_file(cls, head: PimHead, tensors: dict[str, np.ndarray], what: str) -> "PimSource":
-        """The source of a head and of its arrays, which are taken out of ``tensors``.
+        """The source of ``head`` and of its arrays, which are taken out of ``tensors``.
 
-        ``what``: the file.
+        ``what`` names the file in errors.
         """
         arrays = {key: tensors.pop(f"pim.{key}") for key in TENSORS}
         for key, dtype in TENSORS.items():
@@ -182,13 +186,12 @@ class PimSource:
                 raise InputError(
                     f"pim.{key} in {what} must be 0 or 1, not {arrays[key].view(np.uint8).max()}"
                 )
-        weights, tables = (
-            arrays["weights"],
-            {key: array for key, array in arrays.items() if key != "weights"},
-        )
+        weights = arrays["weights"]
+        tables = {key: array for key, array in arrays.items() if key != "weights"}
         if len(weights) != head.channels:
             raise InputError(
-                f"channels of the PIM layer in {what} must be those of its weights, {len(weights)}, not {head.channels}"
+                f"channels of the PIM layer in {what} must be those of its weights, "
+                f"{len(weights)}, not {head.channels}"
             )
         layer = PimLayer.make(
             head.params,

@@ -1,12 +1,9 @@
 """The window of a PIM layer: which pixel meets which kernel row at which output position.
 
-No arithmetic on data.
+    u[c, y] = sum over c', i of weights[c, c', i] * x[c', y * stride + i - padding]
 
-    u[c, y] = sum over c', i of weights[c, c', i] * x[c', y * stride + i - padding]        y, i:
-    places of any number of dimensions
-
-Neither an unfolded image nor a list of its patches is ever made: pixels are addressed one by one,
-in the order below.
+Here y and i are places of any number of dimensions. No unfolded image and no list of patches is
+ever made: pixels are addressed one by one, in streaming order. There is no arithmetic on data here.
 """
 
 from dataclasses import dataclass
@@ -21,13 +18,18 @@ __all__ = ["PimWindow"]
 
 @dataclass(frozen=True, kw_only=True)
 class PimWindow:
-    """Which pixel meets which kernel row at which output position: the streaming order that all three writings share.
+    """Which pixel meets which kernel row at which output position, in streaming order.
 
-    source (channels, *map); kernel, stride, padding: one number per dimension of the map (0, 2 or 3
-    dimensions: linear, Conv2d, Conv3d). Positions are the outputs' places in C order. Kernel row k
-    is (channel, *cell) in C order, as torch stores weights. For each position in order, for each
-    kernel row in order, pixel ``address(position)[k]`` (flat, C order) is streamed; -1 is padding
-    and streams a 0.
+    All writings of the macro share this order.
+
+    source:   channels, then the sizes of the map: 0, 2 or 3 dimensions (linear, Conv2d, Conv3d)
+    kernel:   its size in each dimension
+    stride:   steps between positions in each dimension
+    padding:  border of 0 in each dimension
+
+    Positions are the places of the outputs in C order. Kernel row k is (channel, *cell) in C order,
+    as torch stores weights. For each position in order, and for each kernel row in order, pixel
+    ``address(position)[k]`` is streamed: its number in C order. Padding is -1 and streams a 0.
     """
 
     source: tuple[int, ...]
@@ -44,7 +46,7 @@ class PimWindow:
         stride: int | tuple[int, ...] = 1,
         padding: int | tuple[int, ...] = 0,
     ) -> "PimWindow":
-        """The window with one number for all dimensions where only one is given."""
+        """The window; a single number stands for all dimensions."""
         each = {
             name: (value,) * len(kernel) if isinstance(value, int) else tuple(value)
             for name, value in (("stride", stride), ("padding", padding))
@@ -54,7 +56,8 @@ class PimWindow:
     def __post_init__(self) -> None:
         if len(self.source) != len(self.kernel) + 1 or len(self.source) > 4:
             raise InputError(
-                f"source of a PIM layer must be channels and {len(self.kernel)} sizes of the map, not {self.source!r}"
+                f"source of a PIM layer must be channels and {len(self.kernel)} sizes of the map, "
+                f"not {self.source!r}"
             )
         for name, least in (("source", 1), ("kernel", 1), ("stride", 1), ("padding", 0)):
             value = getattr(self, name)
@@ -62,11 +65,13 @@ class PimWindow:
                 n < least for n in value
             ):
                 raise InputError(
-                    f"{name} of a PIM layer must be {len(self.kernel)} numbers of at least {least}, not {value!r}"
+                    f"{name} of a PIM layer must be {len(self.kernel)} numbers of at least "
+                    f"{least}, not {value!r}"
                 )
         if min(self.target, default=1) < 1:
             raise InputError(
-                f"kernel of a PIM layer must fit into the padded map {self.source[1:]}, not be {self.kernel}"
+                f"kernel of a PIM layer must fit into the padded map {self.source[1:]}, "
+                f"not be {self.kernel}"
             )
 
     @property
@@ -89,7 +94,10 @@ class PimWindow:
         return self.source[0] * prod(self.kernel)
 
     def address(self, positions: np.ndarray | int) -> np.ndarray:
-        """Flat pixel of every kernel row at ``positions`` (int or int64 ``[m]``): int64 ``[..., rows]``, -1 outside the map."""
+        """The pixel of every kernel row at some positions: int64 ``[..., rows]``, -1 for padding.
+
+        positions: int, or int64 ``[m]``.
+        """
         place = np.array(np.unravel_index(np.asarray(positions), self.target or (1,)))[
             : len(self.kernel), ..., None
         ]
@@ -97,9 +105,8 @@ class PimWindow:
             np.unravel_index(np.arange(self.rows), (self.source[0], *self.kernel))
         )
         flat, inside = np.broadcast_to(channel, (*np.shape(positions), self.rows)), True
-        for at, c, n, s, p in zip(
-            place, cell, self.source[1:], self.stride, self.padding, strict=True
-        ):
+        dimensions = zip(place, cell, self.source[1:], self.stride, self.padding, strict=True)
+        for at, c, n, s, p in dimensions:
             along = at * s + c - p
             flat, inside = flat * n + along, inside & (along >= 0) & (along < n)
         return np.where(inside, flat, -1)
