@@ -1,4 +1,4 @@
-"""Chip parameters: a frozen dataclass of choices, every width that follows, and the presets.
+"""Chip parameters: a frozen dataclass of choices, and the presets.
 
 A parameter is written once, here, and read everywhere: RTL, packer, models, drivers and docs.
 
@@ -13,16 +13,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
+from spikeloop.pysim.chip.derived import SCAN_BITS, Derived
 from spikeloop.pysim.common.checks import check_int, from_exactly
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import (
-    LEAK_TERMS,
-    MAX_DELAY,
-    MAX_PAGES,
-    MAX_REFRACTORY,
-    MAX_START,
-    MAX_WEIGHT_BITS,
-)
+from spikeloop.pysim.common.limits import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY
 from spikeloop.pysim.pim.front import PimFront
 
 __all__ = [
@@ -33,16 +27,17 @@ __all__ = [
     "PRESET_TABLE",
     "SCAN_BITS",
     "Chip",
-    "Derived",
     "Preset",
     "clock_of",
     "preset",
 ]
 
-SCAN_BITS = 64  # axons (and spikes) the scanner looks at in one cycle
-BUS_BITS = 32  # width of the load port
+BUS_BITS = 32
+"""width of the load port"""
 MAX_EXTENSION = 64
-MAX_SIDE = 64  # cores in a row or a column of a mesh
+"""longest axon extension"""
+MAX_SIDE = 64
+"""cores in a row or a column of a mesh"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +135,7 @@ class Chip:
             )
 
     @cached_property
-    def derived(self) -> "Derived":
+    def derived(self) -> Derived:
         """Every width and count that follows."""
         return Derived(self)
 
@@ -178,74 +173,6 @@ class Chip:
         By it a host sees that an image was packed for this chip.
         """
         return zlib.crc32(json.dumps(self.to_dict(), sort_keys=True).encode())
-
-
-class Derived:
-    """Every width and count that follows from a :class:`Chip`, computed once."""
-
-    def __init__(self, chip: Chip) -> None:
-        self.chip, p = chip, chip.membrane_bits
-        self.digits = chip.columns // chip.digit_bits
-        """digits per axon row"""
-        self.words = _ceil(self.digits, chip.lanes)
-        """row reads per axon"""
-        self.join_max = MAX_WEIGHT_BITS // chip.digit_bits
-        """most digits of one weight"""
-        self.axon_lines = chip.axons * chip.extension
-        """axons at the longest extension"""
-        self.extensions = chip.extension.bit_length() - 1
-        """log2 of the longest extension"""
-        self.extension_bits = max(1, self.extensions.bit_length())
-        self.axon_chunks = _ceil(self.axon_lines, SCAN_BITS)
-        """scanner words of one ring slot"""
-        self.synapse_rows = (
-            max(self.words_at(1 << e) << e for e in range(self.extensions + 1)) * chip.axons
-        )
-        """rows of synapses: enough for the words of every extension"""
-        self.spike_chunks = _ceil(chip.lanes, SCAN_BITS)
-        """scanner words of one word of spikes"""
-        self.slots = chip.delay_max + 1
-        """slots of the axon ring"""
-        self.axon_bits = _index_bits(self.axon_lines)
-        self.word_bits = _index_bits(self.words)
-        self.lane_bits = _index_bits(self.spike_chunks * SCAN_BITS)
-        """bits of a lane index as the spike scanner counts them"""
-        self.cores = chip.mesh_width * chip.mesh_height
-        self.core_bits = (self.cores - 1).bit_length()
-        self.route_rows = (self.words << self.lane_bits) + (chip.chain if self.cores > 1 else 0)
-        """route entries of a core: one per lane, behind them those of the chains"""
-        self.page_bits = _index_bits(chip.pages)
-        self.delay_bits = chip.delay_max.bit_length()
-        self.shift_bits = p.bit_length()
-        """bits of a leak shift 0..P"""
-        self.start_bits = MAX_START.bit_length()
-        self.count_bits = self.axon_lines.bit_length()
-        """bits of a number of events 0..f A"""
-        self.accumulator_bits = (self.axon_lines * ((1 << chip.digit_bits) - 1)).bit_length()
-        """a lane adds at most f A digits of at most 2^digit_bits - 1: it cannot overflow"""
-        self.sum_bits = (self.axon_lines << (MAX_WEIGHT_BITS - 1)).bit_length() + 1
-        """signed: |S| <= f A * 2^15"""
-        self.current_bits = (
-            max(self.sum_bits, p, chip.pim.macro.current_bits) + 2
-            if chip.pim
-            else max(self.sum_bits, p) + 1
-        )
-        """signed: I = S + bias, or S + C + bias"""
-        self.total_bits = max(p + 2, self.current_bits) + 1
-        """signed: L + I, where |L| <= 4 * 2^(P-1)"""
-
-    def words_at(self, extension: int) -> int:
-        """Words of a core that runs with axon extension f: 1/f of the columns."""
-        return _ceil(max(1, self.digits // extension), self.chip.lanes)
-
-
-def _ceil(a: int, b: int) -> int:
-    return -(-a // b)
-
-
-def _index_bits(count: int) -> int:
-    """Bits of an index 0..count-1, at least 1."""
-    return max(1, (count - 1).bit_length())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -250,9 +250,11 @@ def test_words_to_load_are_those_that_a_run_reads(
         )
         spoilt.append(replace(part, image=replace(image, memories=memories)))
     garbage = replace(program, parts=tuple(spoilt))
-    a, b = (
-        p.run(stim, lambda i, part: Core(p.parts[i].image).run(part)) for p in (program, garbage)
-    )  # noqa: B023
+
+    def run(bundle: Program) -> Trace:
+        return bundle.run(stim, lambda i, part: Core(bundle.parts[i].image).run(part))
+
+    a, b = run(program), run(garbage)
     for name in a.membranes:
         np.testing.assert_array_equal(a.spikes[name], b.spikes[name])
         np.testing.assert_array_equal(a.membranes[name], b.membranes[name])

@@ -7,7 +7,7 @@ from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.params import PAPER_CLOCK, PRESETS, Chip
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.cost.cycles import breakdown
+from spikeloop.pysim.cost.cycles import at_most, breakdown
 from spikeloop.pysim.cost.work import Constants, measure, paper_bound, peak_sops
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pack import pack
@@ -56,6 +56,7 @@ def test_formula_equals_the_chip_model(number: int, dense: bool, seed: int) -> N
     found = breakdown(image, stim, trace, dense=dense)
     np.testing.assert_array_equal(found.total, trace.counters["cycles"])
     assert min(values.min() for values in vars(found).values()) >= 0
+    assert (found.total <= at_most(image.placement, image.steps).total).all()
     assert (found.sweep > 0).all() and (found.emission > 0).all()
 
 
