@@ -16,6 +16,7 @@ from spikeloop.pysim.cost.work import measure
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.loading import load_rows, load_words
 from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.traces.trace import Trace
 from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus
 
 
