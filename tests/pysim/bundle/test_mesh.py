@@ -107,7 +107,7 @@ def test_one_core_that_holds_all_needs_no_reason() -> None:
 
 
 def star(*, targets: int, delay: int = 1) -> Network:
-    """One neuron a that always spikes, and ``targets`` neurons that listen to it, ahead of the output."""
+    """One neuron a that always spikes, and ``targets`` neurons that listen to it."""
     listeners = [Population.make(f"t{i}", 1, weight_bits=4, start=1) for i in range(targets)]
     populations = [Population.make("a", 1, weight_bits=4, v_th=0), *listeners]
     edges = [

@@ -1,4 +1,7 @@
-"""pysim.bundle.shares and pysim.bundle.open: the folder of a mesh (that of a program: test_partition.py), and what is refused."""
+"""pysim.bundle.shares and pysim.bundle.open: the folder of a mesh, and what is refused.
+
+The folder of a program is tested in tests/pysim/mapping/test_partition.py.
+"""
 
 from dataclasses import replace
 from pathlib import Path

@@ -186,7 +186,7 @@ def test_no_parts_and_unequal_samples_are_refused() -> None:
         schedule([Job(name=n, load=1, run=np.ones(k, np.int64)) for n, k in (("a", 1), ("b", 2))])
 
 
-# -- from a program ------------------------------------------------------------------------------
+# -- from a program ----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,8 @@ ROWS = np.array([[0x34, 0x02], [0xFF, 0x01]], np.uint8)  # two rows of 10 bits
         ("coe", b"memory_initialization_radix=16;\nmemory_initialization_vector=\n234,\n1ff;\n"),
         (
             "mif",
-            b"DEPTH = 2;\nWIDTH = 10;\nADDRESS_RADIX = HEX;\nDATA_RADIX = HEX;\nCONTENT\nBEGIN\n0 : 234;\n1 : 1ff;\nEND;\n",
+            b"DEPTH = 2;\nWIDTH = 10;\nADDRESS_RADIX = HEX;\nDATA_RADIX = HEX;\n"
+            b"CONTENT\nBEGIN\n0 : 234;\n1 : 1ff;\nEND;\n",
         ),
         ("bin", b"\x34\x02\0\0\xff\x01\0\0"),
         ("hex", b":020000040000FA\n:0800000034020000FF010000C2\n:00000001FF\n"),

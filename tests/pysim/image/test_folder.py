@@ -125,7 +125,7 @@ def test_saving_replaces_an_image_and_nothing_else(tmp_path: Path) -> None:
     ]  # nothing half-written
 
 
-# -- damage ----------------------------------------------------------------------------------------------------
+# -- damage ------------------------------------------------------------------------------------
 
 
 def assert_refused(folder: Path, message: str, **options: Any) -> None:

@@ -31,7 +31,7 @@ CHIPS = [
 
 @given(st.data())
 def test_digits_are_the_weight(data: st.DataObject) -> None:
-    """Every format at every width: the digits fit their columns, and no two weights have the same."""
+    """Every format at every width: digits fit their columns, and no two weights share them."""
     chip = CHIPS[0].replace(digit_bits=data.draw(st.sampled_from([1, 2, 4, 8])), lanes=8)
     weight_format = data.draw(st.sampled_from(list(WeightFormat)))
     widths = {WeightFormat.BINARY: 1, WeightFormat.TERNARY: 2}
@@ -50,7 +50,7 @@ def test_digits_are_the_weight(data: st.DataObject) -> None:
 @pytest.mark.parametrize("chip", CHIPS, ids=["tiny", "2-bit digits", "extended"])
 @pytest.mark.parametrize("number", range(6))
 def test_rows_come_back(seed: int, chip: Chip, number: int) -> None:
-    """The weights of every neuron on every axon, built here edge by edge, and the synapses of each axon."""
+    """Weights of every neuron on every axon, built edge by edge, and the fanout of each axon."""
     network = random_network(np.random.default_rng([seed, number]), chip)
     placement = place(network, chip)
     words = unpack_plain(word_record(chip), pack(network, placement).bits("words"))

@@ -298,7 +298,7 @@ def test_vgg_is_packed_part_by_part(
     assert neurons == {p.name: p.size for p in network.populations}
 
 
-# -- folder --------------------------------------------------------------------------------------
+# -- folder ------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def conv_layer(conv: Conv, **changes: int) -> Layer:
     return Layer(name="conv", target=conv.target, sources=(conv,), **changes)
 
 
-# -- the paper's tables --------------------------------------------------------------------------
+# -- the paper's tables ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_page_is_current() -> None:
     assert zou.PAGE.read_text() == zou.page(), "run python -m tests.pysim.mapping.zou_tables"
 
 
-# -- every patch ---------------------------------------------------------------------------------
+# -- every patch -------------------------------------------------------------------------------
 
 
 @st.composite

@@ -258,7 +258,7 @@ def counts(reading: Reading) -> dict[str, tuple[int, int]]:
     return {group: (equal[group], every[group]) for group in every}
 
 
-# -- the page ------------------------------------------------------------------------------------
+# -- the page ----------------------------------------------------------------------------------
 
 
 def _show(paper: str, here: str) -> str:

@@ -1,4 +1,4 @@
-"""pysim/model/core.py: arithmetic against the witness, cycles and counters against cases by hand."""
+"""pysim/model: arithmetic against the witness, cycles and counters against cases by hand."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ def assert_equal(a: Trace, b: Trace) -> None:
             np.testing.assert_array_equal(x[name], y[name], err_msg=f"{part} of {name}")
 
 
-# -- arithmetic: against the witness, one neuron at a time on Python's integers -----------------
+# -- arithmetic: against the witness, one neuron at a time on Python's integers ----------------
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -74,7 +74,10 @@ def test_the_witness_agrees(engine: str, bits: int, seed: int) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_which_clip_counts(engine: str) -> None:
-    """12-bit neurons, no input: clip 1 of a held neuron counts, clip 3 of a held one, or clip 2 without a spike, does not."""
+    """12-bit neurons, no input: of a held neuron clip 1 counts, clip 3 does not.
+
+    Clip 2 does not count without a spike.
+    """
 
     def saturations(**parameters: Any) -> list[int]:
         net = Network(
@@ -118,7 +121,7 @@ def test_which_clip_counts(engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("bits", [2, 8, 16])
 def test_largest_sums(engine: str, bits: int) -> None:
-    """All of 1,152 axons active with the largest weights: beyond 16 bits, and beyond what float32 holds exactly."""
+    """All 1,152 axons active with the largest weights: beyond 16 bits and exact float32."""
     chip = PRESETS["zou2021"].replace(membrane_bits=32 if bits == 16 else 24)
     weights = np.repeat(
         np.array([[-(1 << (bits - 1)), (1 << (bits - 1)) - 1]], np.int32), 1152, axis=0
@@ -140,7 +143,7 @@ def test_largest_sums(engine: str, bits: int) -> None:
     assert trace.membranes["a"][0].tolist() == [sums.tolist(), (2 * sums).tolist()]
 
 
-# -- cycles and counters by hand ---------------------------------------------------------------------------------
+# -- cycles and counters by hand ---------------------------------------------------------------
 
 
 def small_run(**options: Any) -> Trace:
@@ -177,7 +180,7 @@ def test_small_by_hand() -> None:
 
 
 def test_cycles_by_hand() -> None:
-    # a live word takes 12 and its scan (1 + events, at least 1) or, after the first, its replay (events + 1)
+    # A live word takes 12 and its scan (1 + events, at least 1), or its replay (events + 1).
     word, idle, emit = 2 + 1 + (4 + 2) + 3, 2, 4 + 4
     first = 1 + (word + 1 + 3) + (word + 3 + 1) + 2 * idle + emit
     second = 1 + (word + 1 + 2) + 2 * (word + 2 + 1) + idle + emit
@@ -240,7 +243,10 @@ def test_cycles_of_chunks_and_spikes() -> None:
 
 
 def test_events_that_reach_no_live_population_count_and_are_lost() -> None:
-    """The input's edge has delay 3: lines of step 1 reach hid after its last step, those of steps 2 and 3 after the last tick."""
+    """The input's edge has delay 3: lines of step 1 reach hid after its last step.
+
+    Those of steps 2 and 3 would arrive after the last tick.
+    """
     late = Edge(source="x", target="hid", weights=np.full((3, 3), 7, np.int32), delay=3)
     net = network(edges=(late, network().edges[1]))
     core = Core(pack(net, chip=CHIP), "numpy")
@@ -273,7 +279,7 @@ def test_sops_count_synapses(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(trace.counters["sops"], sops)
 
 
-# -- running -----------------------------------------------------------------------------------------------------
+# -- running -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -353,7 +359,10 @@ def test_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_numba() -> None:
-    code = "import sys; sys.modules['numba'] = None; from spikeloop.pysim.model import core, numba_engine; print(numba_engine.AVAILABLE)"
+    code = (
+        "import sys; sys.modules['numba'] = None; "
+        "from spikeloop.pysim.model import core, numba_engine; print(numba_engine.AVAILABLE)"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )

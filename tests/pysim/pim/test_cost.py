@@ -1,4 +1,4 @@
-"""The energy and delay model of ACE-SNN: its equations written out, and the printed figures that follow from them or do not."""
+"""The energy and delay model of ACE-SNN: its equations written out, and its printed figures."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""pysim.pim.front, pysim.image.pim: the memories in front of the macro, and the chip model with a PIM layer, whole and in parts."""
+"""pysim.pim.front and pysim.image.pim: memories of a PIM layer, and the chip model with one."""
 
 from dataclasses import replace
 from pathlib import Path

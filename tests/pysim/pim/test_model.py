@@ -1,4 +1,4 @@
-"""The PIM description and chip model: counters in closed form, the streaming order, hand-made cases, and what is refused."""
+"""The PIM macro: counters in closed form, the streaming order, cases by hand, what is refused."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def test_counters_are_their_closed_form(case: int, seed: int) -> None:
 
 
 def test_counters_of_the_example() -> None:
-    """28 x 28 x 1, 3 x 3 same, 32 channels: 25 cycles an evaluation with 7 words a converter, one more for the sums."""
+    """28 x 28 x 1, 3 x 3 same, 32 channels: 25 cycles an evaluation, one more for the sums."""
     layer = PimLayer.make(
         PimParams(), PimWindow.make((1, 28, 28), (3, 3), padding=1), np.zeros((32, 1, 3, 3), int)
     )
