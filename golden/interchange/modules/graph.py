@@ -82,8 +82,13 @@ def chains_of(recorder: Recorder) -> list[Chain]:
 def step_graph(
     recorder: Recorder, inputs: dict[Value, int], shape: tuple[int, ...], *, binary: bool = True
 ) -> StepGraph:
-    """The graph of one step. ``inputs``: the values that are the input of a step, and the step, or
-    -1 for an input that is the same in every step; ``shape`` of one input; ``binary``: it is spikes."""
+    """The graph of one step.
+
+    inputs: the values that are the input of a step, with the step, or -1 for an input that is the
+            same in every step.
+    shape:  of one input.
+    binary: whether the input is spikes.
+    """
     chains = chains_of(recorder)
     if not chains:
         raise InputError("net must hold neurons of a spiking framework, not none in forward")

@@ -1,8 +1,8 @@
 """Grey values as spikes: bit planes, exact on the chip.
 
-A value lo..hi is rounded to q / (2^bits - 1) of its range. Plane i of a sample holds bit i of every q
-and spikes in each step; plane 0 is the lowest bit. Weights of plane i are 2^i times those of plane 0,
-so what arrives at a neuron is W x with x = lo + (hi - lo) q / (2^bits - 1), exactly.
+A value lo..hi is rounded to q / (2^bits - 1) of its range. Plane i of a sample holds bit i of every
+q and spikes in each step; plane 0 is the lowest bit. Weights of plane i are 2^i times those of
+plane 0, so a neuron receives exactly W x with x = lo + (hi - lo) q / (2^bits - 1).
 """
 
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ class Grey:
             )
 
     def levels(self, x: np.ndarray) -> np.ndarray:
-        """The rounded values as whole numbers 0..2^bits - 1; InputError for one outside the range."""
+        """The values rounded to integers 0..2^bits - 1; InputError for one outside the range."""
         x = np.asarray(x, np.float64)
         if x.size and not (x.min() >= self.low - 1e-6 and x.max() <= self.high + 1e-6):
             raise InputError(
@@ -48,7 +48,10 @@ class Grey:
         return self.low + (self.high - self.low) * levels / ((1 << self.bits) - 1)
 
     def planes(self, levels: np.ndarray) -> np.ndarray:
-        """Spikes of one step, uint8 [..., bits * values], of levels [..., values]; plane 0 first."""
+        """Spikes of one step, uint8 ``[..., bits * values]``, of levels ``[..., values]``.
+
+        Plane 0 comes first.
+        """
         bits = (levels[..., None, :] >> np.arange(self.bits)[:, None]) & 1
         return bits.reshape(*levels.shape[:-1], -1).astype(np.uint8)
 

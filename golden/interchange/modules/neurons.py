@@ -74,6 +74,7 @@ def state_of(module: nn.Module) -> torch.Tensor | None:
 
 def reset(net: nn.Module) -> None:
     """Put every neuron into its state before the first step."""
+    module: Any  # the frameworks' classes are not known here
     for module in net.modules():
         kind = _framework(module)
         if kind == "snntorch":
@@ -86,7 +87,7 @@ def reset(net: nn.Module) -> None:
             module.reset_states()
 
 
-def one_step(module: nn.Module) -> None:
+def one_step(module: Any) -> None:
     """Make a neuron take one step at a call and give spikes as wide as its input."""
     kind = _framework(module) if is_neuron(module) else None
     if getattr(module, "step_mode", None) == "m":  # SpikingJelly; also its layers
