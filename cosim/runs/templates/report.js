@@ -181,7 +181,8 @@ function mapping() {
   const pick = i => { const c = D.cores[i];
     document.querySelectorAll(".core").forEach((b, j) => b.setAttribute("aria-pressed", i === j));
     $("core-table").innerHTML = `<tr><th>${D.each} ${c.core}</th><th>neurons</th><th>columns</th></tr>` + Object.entries(c.holds).map(([name, [size, columns]]) => `<tr><td>${escaped(name)}</td><td>${count(size)}</td><td>${count(columns)}</td></tr>`).join("")
-      + `<tr><td>axons used</td><td></td><td>${count(c.axons)} of ${count(c.axons_of)}</td></tr><tr><td>columns used</td><td></td><td>${count(c.columns)} of ${count(c.columns_of)}</td></tr>`; };
+      + `<tr><td>axons used</td><td></td><td>${count(c.axons)} of ${count(c.axons_of)}</td></tr><tr><td>columns used</td><td></td><td>${count(c.columns)} of ${count(c.columns_of)}</td></tr>`
+      + `<tr><td>crossbar used</td><td></td><td>${(100 * c.synapses / c.synapses_of).toFixed(1)} %</td></tr>`; };
   document.querySelectorAll(".core").forEach((b, i) => b.onclick = () => pick(i));
   if (n) pick(0);
 }

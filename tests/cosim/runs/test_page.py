@@ -17,6 +17,7 @@ from spikeloop.cosim.runs.page import page_data
 from spikeloop.golden.reference import integer
 from spikeloop.pysim.bundle.open import map_network
 from spikeloop.pysim.chip.params import preset
+from spikeloop.pysim.cost.figures import figures
 from tests.cosim.conftest import Small
 
 CHROMIUM = next(
@@ -135,6 +136,9 @@ def test_an_equal_run_clicked_through(page: Any, runs: dict[str, Path], small: S
     page.click(".core[data-core='0']")
     place = small.image.placement
     assert f"{place.columns} of {place.chip.columns}" in page.inner_text("#core-table")
+    share = f"{100 * (9 * 4 * 12 + 3 * 4 * 9) / (32 * 64):.1f} %"
+    assert share in page.inner_text("#core-table") and share in page.inner_text("#mapping-title")
+    assert figures(small.image).text()["latency"] in page.inner_text("#mapping-about")
     tab(page, "cycles")
     assert "pysim (predicted)" in page.inner_text("#cycles-keys")
     assert page.query_selector_all("#cycles-plot circle")
