@@ -35,7 +35,7 @@ y_train, y_test = torch.as_tensor(data.train_labels, dtype=torch.long), data.tes
 # %% A snnTorch net. beta = 1/2 is a shift; the reset mechanisms may differ from layer to layer
 net = nn.Sequential(
     nn.Linear(25, 24),
-    snn.Leaky(0.5, init_hidden=True, reset_delay=False),
+    snn.Leaky(0.5, init_hidden=True),
     nn.Linear(24, 10),
     snn.Leaky(0.5, init_hidden=True, reset_mechanism="zero"),
 )
