@@ -1,6 +1,7 @@
-"""The top of a board: one core behind the host link, whose bytes lie on the pins of a UART or, in fast simulation, on two streams.
+"""The top of a board: one core behind the host link.
 
-Reset is registered at the edge, as in hdl/chip.py, whose core and commands these are.
+The link's bytes lie on the pins of a UART or, in fast simulation, on two streams. Reset is
+registered at the edge of the board, as in hdl/chip.py; core and commands are the same as there.
 """
 
 from amaranth.hdl import Module, Signal
@@ -17,19 +18,31 @@ __all__ = ["BoardTop"]
 
 
 class BoardTop(wiring.Component):
-    """Parameters: chip (one core), divisor (cycles of a bit of the UART, or None: streams), virtual (what it says of itself).
+    """The board.
 
-    rx: In, tx: Out, the UART's pins; or i: In, o: Out, streams of bytes. clk, rst: In, clock and synchronous reset.
-    quiet: Out, nothing of a frame and no tick is under way.
+    Parameters
+    ----------
+    chip: parameters of a chip of one core.
+    divisor: clock cycles of a bit of the UART; None: streams of bytes.
+    virtual: whether a greeting says that the board is a virtual one.
+
+    Members
+    -------
+    rx: In(1)       UART's pin in.
+    tx: Out(1)      UART's pin out.
+    i: In, stream   without a UART: bytes in.
+    o: Out, stream  without a UART: bytes out.
+    clk: In(1)      clock.
+    rst: In(1)      synchronous reset.
+    quiet: Out(1)   nothing of a frame and no tick is under way.
     """
 
     def __init__(self, chip: Chip, *, divisor: int | None = None, virtual: bool = False):
         self.chip, self.divisor, self.virtual, self.tick = chip, divisor, virtual, 0
-        wires = (
-            {"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))}
-            if divisor is None
-            else {"rx": In(1), "tx": Out(1)}
-        )
+        if divisor is None:
+            wires = {"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))}
+        else:
+            wires = {"rx": In(1), "tx": Out(1)}
         super().__init__({**wires, "clk": In(1), "rst": In(1), "quiet": Out(1)})
 
     def elaborate(self, platform) -> Module:

@@ -1,6 +1,7 @@
-"""The chip: one core behind its load port and its two event streams; the top of the generated Verilog.
+"""The chip: one core, its load port and two event streams; the top of the generated Verilog.
 
-Reset, tick and every stream are registered at the edge of the chip, so that nothing combinational hangs on a pin.
+Reset, tick and every stream are registered at the edge of the chip, so that nothing combinational
+hangs on a pin.
 """
 
 from amaranth.hdl import ClockDomain, Module, Signal, Value
@@ -19,11 +20,23 @@ __all__ = ["ChipTop", "commands", "pins", "working"]
 
 
 class ChipTop(wiring.Component):
-    """Ports of the chip (streams: valid/ready, payloads as records of pysim/chip/records.py, first field lowest).
+    """The chip.
 
-    request, response: load port. i, o: events in and out. tick: In(1), a high cycle asks for a tick.
-    clk, rst: In(1), clock and synchronous reset. busy: Out(1), from the edge that takes a tick or a command until it is done
-    and its last event has left. working: Out(1), on a chip of two banks: the same, but for requests on their way in.
+    Streams are valid/ready; their payloads are records of pysim/chip/records.py, the first field
+    lowest.
+
+    Members
+    -------
+    request: In, stream    requests of the load port.
+    response: Out, stream  its answers.
+    i: In, stream          events in.
+    o: Out, stream         events out.
+    tick: In(1)            a high cycle asks for a tick.
+    busy: Out(1)           from the edge that takes a tick or a command until it is done and its
+                           last event has left.
+    clk: In(1)             clock.
+    rst: In(1)             synchronous reset.
+    working: Out(1)        on a chip of two banks: as ``busy``, without requests on their way in.
     """
 
     def __init__(self, chip: Chip):
@@ -82,7 +95,10 @@ class ChipTop(wiring.Component):
 
 
 def working(chip: Chip) -> dict:
-    """The pin of that name, on chips of two banks: while words stream in, ``busy`` says nothing of ticks."""
+    """The pin ``working`` of chips of two banks.
+
+    While words stream into the bank at rest, ``busy`` says nothing of ticks.
+    """
     return {"working": Out(1)} if chip.banks > 1 else {}
 
 
@@ -99,15 +115,25 @@ def pins(m: Module, top: wiring.Component) -> tuple[Signal, Signal]:
 def commands(
     m: Module, command: Value, tick: Value, busy: Value, drive: Value | None = None
 ) -> tuple[Signal, Signal, Signal, Signal]:
-    """Commands wait until nothing is busy: first zero and clear, then the tick. Returns tick, clear and zero as they are taken, and
-    those that wait. ``drive``: with a PIM macro, the strobe that begins it, before the tick."""
+    """Commands wait until nothing is busy: first zero and clear, then the tick.
+
+    Parameters
+    ----------
+    m: module of the top.
+    command: bits written to the control register in this cycle.
+    tick: a tick is asked for at the pin.
+    busy: a command must wait.
+    drive: with a PIM macro, the strobe that begins an image, before the tick.
+
+    Returns tick, clear and zero, each high in the cycle in which it is taken, and the commands that
+    wait.
+    """
     waiting, asked, taken = Signal(len(command)), Signal(len(command)), Signal(len(command))
     run, clear, zero = Signal(), Signal(), Signal()
     first, done = CONTROL_CLEAR, run * CONTROL_TICK | clear * CONTROL_CLEAR | zero * CONTROL_ZERO
     if drive is not None:
-        m.d.comb += drive.eq(
-            (waiting & CONTROL_PIM).any() & ~(waiting & CONTROL_CLEAR).any() & ~busy
-        )
+        wanted = (waiting & CONTROL_PIM).any() & ~(waiting & CONTROL_CLEAR).any()
+        m.d.comb += drive.eq(wanted & ~busy)
         first, done = first | CONTROL_PIM, done | drive * CONTROL_PIM
     m.d.comb += [
         asked.eq(command | tick * CONTROL_TICK),

@@ -1,11 +1,14 @@
-"""The chip of many cores: mesh_width x mesh_height crossbar cores, the fabric between them, one load port, one pair of event streams.
+"""The chip of many cores: mesh_width x mesh_height crossbar cores and the fabric between them.
 
-A core's spikes go by its route entries to its own axons, into the fabric, or out. A tick is over when no core works and the fabric is
-empty; only then does the next one start, in all cores in the same cycle. So a packet of delay d is in its ring before the slot of d ticks
-later is scanned, however far it went and whatever stood in its way.
+It has one load port and one pair of event streams. A core's spikes go by its route entries to its
+own axons, into the fabric, or out. A tick is over when no core works and the fabric is empty. Only
+then the next one starts, in all cores in the same cycle. So a packet of delay d is in its ring
+before the slot of d ticks later is scanned, however far it went and whatever stood in its way.
 
-Core n = y * mesh_width + x. Its registers and memories lie at n << address_bits of the load port; a command written to any core's
-control register is for all. Source: Zou et al. 2021, section 2.4; docs/fabric.md.
+Core n = y * mesh_width + x. Its registers and memories lie at n << address_bits of the load port. A
+command written to any core's control register is for all cores.
+
+Source: Zou et al. 2021, section 2.4; docs/fabric.md.
 """
 
 from functools import reduce
@@ -33,8 +36,9 @@ __all__ = ["MeshTop"]
 
 
 class MeshTop(wiring.Component):
-    """Ports as those of hdl.chip.ChipTop; addresses and events have the number of their core above them (pysim.chip.records.numbered).
+    """The mesh. Members as those of hdl.chip.ChipTop.
 
+    Addresses and events have the number of their core above them (pysim.chip.records.numbered).
     What is for a core that does not exist is ignored, and reads 0.
     """
 
@@ -102,17 +106,16 @@ class MeshTop(wiring.Component):
         return m
 
     def _load_port(self, m: Module, cores: list) -> Value:
-        """Requests to the core they name, one read at a time, so that answers keep their order. Returns whether one is under way."""
-        m.submodules.requests, m.submodules.responses = requests, responses = (
-            Skid(self.requests),
-            Skid(BUS_BITS),
-        )
+        """Requests to the core they name, one read at a time, so that answers keep their order.
+
+        Returns whether a request is under way.
+        """
+        m.submodules.requests = requests = Skid(self.requests)
+        m.submodules.responses = responses = Skid(BUS_BITS)
         wiring.connect(m, wiring.flipped(self.request), requests.i)
         wiring.connect(m, responses.o, wiring.flipped(self.response))
-        number, address = (
-            requests.o.p.address[self.map.address_bits :],
-            requests.o.p.address[: self.map.address_bits],
-        )
+        address = requests.o.p.address[: self.map.address_bits]
+        number = requests.o.p.address[self.map.address_bits :]
         reading, nowhere = Signal(), Signal()  # a read is with its core; there is no such core
         here = [requests.o.valid & ~reading & (number == n) for n in range(len(cores))]
         for core, mine in zip(cores, here, strict=True):
@@ -123,20 +126,13 @@ class MeshTop(wiring.Component):
                 core.request.p.write.eq(requests.o.p.write),
                 core.response.ready.eq(responses.i.ready),
             ]
+        takes = Cat(core.request.ready & (number == n) for n, core in enumerate(cores)).any()
+        answers = [Mux(core.response.valid, core.response.payload, 0) for core in cores]
+        answered = Cat(core.response.valid for core in cores).any()
         m.d.comb += [
-            requests.o.ready.eq(
-                ~reading
-                & (
-                    Cat(core.request.ready & (number == n) for n, core in enumerate(cores)).any()
-                    | (number >= len(cores))
-                )
-            ),
-            responses.i.valid.eq(
-                reading & (nowhere | Cat(core.response.valid for core in cores).any())
-            ),
-            responses.i.payload.eq(
-                reduce(or_, (Mux(core.response.valid, core.response.payload, 0) for core in cores))
-            ),
+            requests.o.ready.eq(~reading & (takes | (number >= len(cores)))),
+            responses.i.valid.eq(reading & (nowhere | answered)),
+            responses.i.payload.eq(reduce(or_, answers)),
         ]
         with m.If(requests.o.valid & requests.o.ready):
             m.d.sync += [reading.eq(~requests.o.p.write), nowhere.eq(number >= len(cores))]
@@ -145,7 +141,10 @@ class MeshTop(wiring.Component):
         return requests.o.valid | reading
 
     def _events_in(self, m: Module, cores: list, fabric: Fabric) -> Value:
-        """Events from the fabric and, where it has none, from outside, to each core. Returns whether one from outside waits."""
+        """Events to each core: from the fabric and, where it has none, from outside.
+
+        Returns whether an event from outside waits.
+        """
         m.submodules.events_in = events = Skid(self.into)
         wiring.connect(m, wiring.flipped(self.i), events.i)
         number, takes = events.o.p.core, [events.o.p.core >= len(cores)]
@@ -173,23 +172,14 @@ class MeshTop(wiring.Component):
             request.eq(Cat(core.o.valid for core in cores)),
             grant.eq(in_turn(request, turn)),
             events.i.valid.eq(request.any()),
-            *(
-                events.i.p[name].eq(
-                    reduce(
-                        or_,
-                        (
-                            Mux(mine, core.o.p[name], 0)
-                            for mine, core in zip(chosen, cores, strict=True)
-                        ),
-                    )
-                )
-                for name in ("address", "delay")
-            ),
-            events.i.p.core.eq(reduce(or_, (Mux(mine, n, 0) for n, mine in enumerate(chosen)))),
-            *(
-                core.o.ready.eq(mine & events.i.ready)
-                for mine, core in zip(chosen, cores, strict=True)
-            ),
+        ]
+        pairs = list(zip(chosen, cores, strict=True))
+        for name in ("address", "delay"):
+            values = [Mux(bit, core.o.p[name], 0) for bit, core in pairs]
+            m.d.comb += events.i.p[name].eq(reduce(or_, values))
+        m.d.comb += [
+            events.i.p.core.eq(reduce(or_, (Mux(bit, n, 0) for n, bit in enumerate(chosen)))),
+            *(core.o.ready.eq(bit & events.i.ready) for bit, core in pairs),
         ]
         with m.If(events.i.valid & events.i.ready):
             m.d.sync += turn.eq(~((grant << 1) - 1))

@@ -1,4 +1,4 @@
-"""Names of the RTL's modules. Needs no Amaranth: what builds or audits the Verilog reads them here."""
+"""Names of the RTL's modules, for all that write, build or audit it. Needs no Amaranth."""
 
 __all__ = [
     "ADC_MODULE",

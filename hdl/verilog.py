@@ -1,4 +1,7 @@
-"""Verilog out: the chip as one deterministic text, with the hand-written primitives (memory, clock gate, skid buffer) appended."""
+"""Verilog out: the chip as one deterministic text.
+
+The hand-written primitives (memory, clock gate, skid buffer) are appended.
+"""
 
 import gc
 from importlib.resources import files
@@ -35,46 +38,53 @@ def primitives() -> str:
 def convert(component: wiring.Component, name: str) -> str:
     """Any component of ours as Verilog, without the primitives it stands on."""
     collecting = gc.isenabled()
-    gc.disable()  # an elaboration makes millions of objects and next to no garbage: to look for it takes a third of the time
+    # An elaboration makes millions of objects and next to no garbage; to look for it takes a third
+    # of the time.
+    gc.disable()
     try:
         text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     finally:
         if collecting:
             gc.enable()
-    # A wide concatenation is one line, longer than some readers take.
-    lines = (
-        line if len(line) < LONG_LINE else line.replace(", ", ",\n    ")
-        for line in text.splitlines()
-    )
-    return "\n".join(lines)
+    return "\n".join(_wrapped(line) for line in text.splitlines())
+
+
+def _wrapped(line: str) -> str:
+    """A line as it is, or a wide concatenation in lines that every reader takes."""
+    return line if len(line) < LONG_LINE else line.replace(", ", ",\n    ")
 
 
 def generate(chip: Chip) -> str:
-    """The Verilog of a chip; its top module is ``chip``. The same parameters always give the same text."""
+    """The Verilog of a chip; its top module is CHIP_TOP.
+
+    The same parameters always give the same text.
+    """
     if chip.derived.cores > 1:
         return _whole(chip, convert(MeshTop(chip), CHIP_TOP), convert(Core(chip), CORE_MODULE))
     return _whole(chip, convert(ChipTop(chip), CHIP_TOP))
 
 
 def generate_board(chip: Chip, *, divisor: int | None = None, virtual: bool = False) -> str:
-    """The Verilog of a chip of one core behind its host link; its top module is ``board``. Arguments as in hdl.board."""
+    """The Verilog of a chip of one core behind its host link; its top module is BOARD_TOP.
+
+    Arguments are those of hdl.board.BoardTop. Raises InputError for a chip of many cores.
+    """
     if chip.derived.cores > 1:
         raise InputError(f"chip behind a host link must have one core, not {chip.derived.cores}")
     return _whole(chip, convert(BoardTop(chip, divisor=divisor, virtual=virtual), BOARD_TOP))
 
 
 def _whole(chip: Chip, *parts: str) -> str:
-    """With the neuron steps of a wide core, and the primitives."""
-    part = slice_of(chip)
-    slices = (
-        [convert(stage(part), module) for stage, module in SLICE_MODULES.items()] if part else []
-    )
+    """The parts, with the neuron step of a wide core, those of a macro, and the primitives."""
+    slices = []
+    if part := slice_of(chip):
+        slices = [convert(stage(part), module) for stage, module in SLICE_MODULES.items()]
     macro = _macro_parts(chip.pim.macro) if chip.pim else []
     return "\n".join((*parts, *slices, *macro, primitives()))
 
 
 def generate_macro(p: PimParams) -> str:
-    """The Verilog of a PIM macro alone; its top module is ``pim``."""
+    """The Verilog of a PIM macro alone; its top module is PIM_TOP."""
     return "\n".join((convert(PimMacro(p), PIM_TOP), *_macro_parts(p), primitives()))
 
 

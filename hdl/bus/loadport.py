@@ -1,7 +1,8 @@
 """Load port: the 32-bit, word-addressed bus behind which every register and memory of the map lies.
 
-One request at a time; a request for a memory waits until the core is idle, unless it writes to the bank at rest (chips of two banks).
-Decoded from pysim/chip/memory_map.py, the one table. An address that nothing lies at reads 0 and ignores writes.
+One request at a time. A request for a memory waits until the core is idle, unless it writes to the
+bank at rest (chips of two banks). Addresses are decoded from pysim/chip/memory_map.py, the one
+table. An address at which nothing lies reads 0 and ignores writes.
 """
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
@@ -20,15 +21,31 @@ def request_layout(address_bits: int) -> data.StructLayout:
 
 
 class LoadPort(wiring.Component):
-    """Members
+    """The load port of one core.
+
+    Members
     -------
-    request: In, stream of requests. response: Out, stream of the answers to reads, in order. taken: Out, one is being served.
-    command: Out, bits written to the control register in this cycle. wait: In, a command is still to be taken.
-    busy, number, count_*: In, what the registers say. steps: Out, T. dense: Out, visit silent axons too. extension: Out, log2 of f.
-    pim_*: Out, settings of a PIM layer, in ``settings`` by name.
-    select: Out, the memory asked (one bit each, in the order of the map); row, chunk, write, read, data: Out, the access to it,
-        while idle; answer: In, one cycle after ``read``. With two banks, ``row`` of a loaded memory has the bank on top;
-        bank: Out, the one that the host wants; active: In, the one that ticks run on.
+    request: In, stream    requests.
+    response: Out, stream  answers to reads, in order.
+    taken: Out(1)          a request is being served.
+    command: Out           bits written to the control register in this cycle.
+    wait: In(1)            a command is still to be taken.
+    busy: In(1)            register: the core is busy.
+    number: In             register: number of the tick that runs next.
+    count_*: In            registers: the counters.
+    steps: Out             setting: T.
+    dense: Out(1)          setting: visit silent axons too.
+    extension: Out         setting: log2 of the axon extension f.
+    pim_*: Out             settings of a PIM layer; by name in ``settings``.
+    select: Out            the memory that is asked for, one bit each in the order of the map.
+    row: Out               its row. With two banks, row of a loaded memory has the bank on top.
+    chunk: Out             chunk of this row.
+    write: Out(1)          write ``data`` to it.
+    read: Out(1)           read it.
+    data: Out              the chunk to write.
+    answer: In             the chunk that was read, one cycle after ``read``.
+    bank: Out(1)           with two banks: the one that the host wants.
+    active: In(1)          with two banks: the one that ticks run on.
     """
 
     def __init__(self, map_: MemoryMap):
@@ -65,10 +82,8 @@ class LoadPort(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        map_, request = (
-            self.map,
-            Signal(self.request.p.shape()),
-        )  # a copy: the decoder sleeps with its domain, the stream does not
+        # request: a copy, because the decoder sleeps with its domain and the stream does not
+        map_, request = self.map, Signal(self.request.p.shape())
         done, reading = Signal(), Signal()  # reading: a memory was asked in the cycle before
         m.d.comb += self.request.ready.eq(~self.taken | done)
         with m.If(self.request.ready):
@@ -89,7 +104,8 @@ class LoadPort(wiring.Component):
             **{name: getattr(self, f"count_{name}")[:BUS_BITS] for name in map_.counters},
             **{f"{name}_high": getattr(self, f"count_{name}")[BUS_BITS:] for name in map_.counters},
         }
-        # What changes in every cycle stays out of the wide choice: status joins behind it, cycles as a copy that is exact while idle.
+        # What changes in every cycle stays out of the wide choice: status joins behind it, and
+        # cycles is a copy, which is exact while the core is idle.
         register, asks_status, cycles = Signal(BUS_BITS), Signal(), Signal(64)
         m.d.sync += cycles.eq(self.count_cycles)
         values |= {"cycles": cycles[:BUS_BITS], "cycles_high": cycles[BUS_BITS:]}

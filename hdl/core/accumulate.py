@@ -1,12 +1,15 @@
 """Accumulators and join: from synapse rows to the exact weighted sum of each neuron.
 
-    accumulate   acc_l += digit_l                          one row per event; domain "acc"
-    join         S_n = sum over j of (acc_{n+j} - before_{n+j}) << (j digit_bits shift)  -  (events << offset_shift if offset)
-                                                           join + 2 cycles per word; domain "join"
+    accumulate   acc_l += digit_l
+                 one row per event; domain "acc"
+    join         S_n = sum over j of (acc_{n+j} - before_{n+j}) << (j digit_bits shift)
+                       - (events << offset_shift if offset)
+                 join + 2 cycles per word; domain "join"
 
-Digits are unsigned (two's complement weights are stored in excess, see docs/architecture.md), so a lane needs full
-adders for its digit only and half adders above. The accumulators run free and are never cleared: as with any counter, a
-word's count is the difference of two readings, modulo 2^accumulator_bits, which no word's count can reach.
+Digits are unsigned: two's complement weights are stored in excess (docs/architecture.md). So a lane
+needs full adders for its digit only, and half adders above. The accumulators run free and are never
+cleared. A word's count is the difference of two readings, modulo 2^accumulator_bits, which no
+word's count can reach.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
@@ -20,7 +23,13 @@ __all__ = ["Accumulators", "Join"]
 
 
 class Accumulators(wiring.Component):
-    """One accumulator per lane. row: In, digits of the row (bit planes). counts: Out, free-running sums (bit planes)."""
+    """One accumulator per lane.
+
+    Members (bit planes of ``chip.lanes`` lanes)
+    -------
+    row: In      digits of the row, ``digit_bits`` planes.
+    counts: Out  free-running sums, ``accumulator_bits`` planes.
+    """
 
     def __init__(self, chip: Chip):
         self.chip = chip
@@ -45,9 +54,11 @@ class Join(wiring.Component):
 
     Members
     -------
-    counts: In, from the accumulators. last: In, this join cycle is the word's last.
-    shift: In(1), digit j weighs 2^(j digit_bits). offset: In(sum_bits), what the excess of the weights comes to.
-    sum: Out, S of the neuron that starts at each lane (bit planes of ``sum_bits``).
+    counts: In    from the accumulators.
+    last: In(1)   this join cycle is the word's last.
+    shift: In(1)  digit j weighs 2^(j digit_bits); without it, all digits weigh 1.
+    offset: In    the excess of the weights over all events, ``sum_bits`` bits.
+    sum: Out      S of the neuron that starts at each lane, ``sum_bits`` bit planes.
     """
 
     def __init__(self, chip: Chip):

@@ -1,11 +1,14 @@
 """Controller of the core: one tick is one walk through these states; domain "control".
 
-    IDLE -> START -> per word READ, FETCH, (SCAN | REPLAY), FLUSH, JOIN.., LEAK, FIRE, OUT -> EMIT, ROUTE.., LAST, SETTLE -> IDLE
-    IDLE -> EMPTY.. -> per word FIRE, OUT -> IDLE                                                    CLEAR
+    tick    IDLE -> START
+            -> for each word: READ, FETCH, (SCAN | REPLAY), FLUSH, JOIN.., LEAK, FIRE, OUT
+            -> EMIT, ROUTE.., LAST, SETTLE -> IDLE
+    CLEAR   IDLE -> EMPTY.. -> for each word: FIRE, OUT -> IDLE
 
-Words that are not live in this tick take READ and FETCH only. The first live word takes its events from the scan, the others
-from the list the scan filled. While scan or replay run the controller has nothing to decide and sleeps (``waiting``):
-in those cycles, most of a tick, only what moves data is awake. Cycles: docs/architecture.md, "Cycles".
+Words that are not live in this tick take READ and FETCH only. The first live word takes its events
+from the scan, the others from the list that the scan filled. While scan or replay run, the
+controller has nothing to decide and sleeps (``waiting``). These cycles are most of a tick; in them
+only what moves data is awake. Cycles: docs/architecture.md, "Cycles".
 """
 
 from amaranth.hdl import Module, Mux, Signal
@@ -36,15 +39,32 @@ STROBES = (
 
 
 class Controller(wiring.Component):
-    """Members
+    """The controller of one core.
+
+    Members
     -------
-    tick, clear: In, strobes, taken in IDLE. steps: In, T. group: In, axon rows of a word. record: In, word record of ``word``.
-    emptied, scanned, replayed, emitted, advance: In, the last cycle of the ring's clearing, of scan, replay and emission; the
-        emission moves.
-    number, slot, word, base, page, live, alive: Out, tick that runs next, slot of the ring, word at hand, its synapse row of axon 0,
-        its page, whether it is live, and which words were live in this tick.
-    begin, ..., settling: Out, strobes of the states (STROBES). join_last: Out, last join cycle of the word.
-    clearing, ticking: Out, a CLEAR or a tick is under way. waiting: Out, asleep until scan or replay end.
+    tick: In(1)        strobe, taken in IDLE: run a tick.
+    clear: In(1)       strobe, taken in IDLE: clear the state.
+    steps: In          T, the steps of the network.
+    group: In          axon rows of a word in the synapse memory.
+    record: In         word record of ``word``.
+    emptied: In(1)     last cycle of the ring's clearing.
+    scanned: In(1)     last cycle of the scan.
+    replayed: In(1)    last cycle of the replay.
+    emitted: In(1)     last cycle of the emission of spikes.
+    advance: In(1)     the emission moves.
+    number: Out        the tick that runs next.
+    slot: Out          current slot of the axon ring.
+    word: Out          the word at hand.
+    base: Out          its row of axon 0 in the synapse memory.
+    page: Out          its page.
+    live: Out(1)       it does a step in this tick.
+    alive: Out         which words were live in this tick, a bit each.
+    join_last: Out(1)  last join cycle of the word.
+    STROBES: Out(1)    the strobes of the states, by the names there.
+    clearing: Out(1)   a CLEAR is under way.
+    ticking: Out(1)    a tick is under way.
+    waiting: Out(1)    the controller sleeps until scan or replay ends.
     """
 
     def __init__(self, chip: Chip):
@@ -57,9 +77,11 @@ class Controller(wiring.Component):
                 "steps": In(17),
                 "group": In(synapse.row_bits + 1),
                 "record": In(self.record_layout),
-                **{
-                    name: In(1) for name in ("emptied", "scanned", "replayed", "emitted", "advance")
-                },
+                "emptied": In(1),
+                "scanned": In(1),
+                "replayed": In(1),
+                "emitted": In(1),
+                "advance": In(1),
                 "number": Out(24),
                 "slot": Out(max(1, (d.slots - 1).bit_length())),
                 "word": Out(d.word_bits),
@@ -68,7 +90,10 @@ class Controller(wiring.Component):
                 "live": Out(1),
                 "alive": Out(d.words),
                 "join_last": Out(1),
-                **{name: Out(1) for name in (*STROBES, "clearing", "ticking", "waiting")},
+                **{name: Out(1) for name in STROBES},
+                "clearing": Out(1),
+                "ticking": Out(1),
+                "waiting": Out(1),
             }
         )
 
@@ -76,11 +101,8 @@ class Controller(wiring.Component):
         m = Module()
         d, record = self.chip.derived, self.record
         number, word, slot = self.number, self.word, self.slot
-        step, last_word, known = (
-            Signal(24),
-            Signal(),
-            Signal(),
-        )  # known: the tick's events are in the list
+        # known: the tick's events are in the list
+        step, last_word, known = Signal(24), Signal(), Signal()
         join_left = Signal(5)
         m.d.comb += [
             step.eq(number - 1 - record.start),  # `number` already counts this tick
@@ -126,9 +148,8 @@ class Controller(wiring.Component):
                 ]
                 with m.If(self.live):
                     m.d.sync += self.alive.bit_select(word, 1).eq(1)
-                with m.If(
-                    ~known & (self.live | last_word)
-                ):  # the tick's events are consumed even if no word listens
+                # the tick's events are consumed even if no word listens
+                with m.If(~known & (self.live | last_word)):
                     m.d.comb += self.scan.eq(1)
                     m.next = "SCAN"
                 with m.Elif(self.live):

@@ -1,13 +1,18 @@
 """The neuron step: one step of all neurons of a word, docs/arithmetic.md in gates.
 
     leak stage   I = S + bias, rectified;  L = k0 v + sum of +- shr(v, m_r);  x = L + I
-    fire stage   u = sat(x);  s = fire and u >= v_th and not refractory;  reset, lower bound, hold, clear
+    fire stage   u = sat(x);  s = fire and u >= v_th and not refractory;
+                 reset, lower bound, hold, clear
 
-Two stages, one register before each, so that each is evaluated once per word: the registers of stage ``leak``
-(domain "leak": the sum here, membranes and leak records in their RAMs' outputs) and of stage ``fire`` (domain "fire":
-the total here, refractory counts, fire and neuron records in their RAMs). Results are stable after the fire edge.
-No multiplier; shifts are barrel shifters by a per-neuron amount. Neurons do not look at each other: a wide core has each
-stage as instances of one module of ``SLICE`` lanes, which ``hdl.verilog`` writes once and the simulator's compiler reads once.
+There is one register before each stage, so that each is evaluated once per word:
+
+    domain "leak"  the sum here; membranes and leak records in their RAMs' outputs
+    domain "fire"  the total here; refractory counts, fire and neuron records in their RAMs' outputs
+
+Results are stable after the edge of "fire". There is no multiplier; shifts are barrel shifters by
+an amount of each neuron's own. Neurons do not look at each other. So a wide core has each stage as
+instances of one module of ``SLICE`` lanes, which hdl/verilog.py writes once and the simulator's
+compiler reads once.
 
 Source: Yan et al. 2022 (BPSR), Eqs 1-2 and section 2.5, generalised by docs/arithmetic.md.
 """
@@ -34,7 +39,7 @@ SLICE = 256  # lanes of one instance in a wide core
 
 
 def slice_of(chip: Chip) -> Chip | None:
-    """The chip whose stages a wide core instantiates side by side; None for a core that is one piece."""
+    """The chip whose stages a wide core instantiates side by side; None for other cores."""
     if chip.clock_gates and chip.lanes > SLICE and chip.lanes % SLICE == 0:
         return chip.replace(lanes=SLICE, columns=SLICE * chip.digit_bits)
     return None
@@ -45,8 +50,11 @@ class LeakStage(wiring.Component):
 
     Members (bit planes of ``chip.lanes`` lanes)
     -------
-    sum: In, ``sum_bits`` planes, taken at the leak edge. current: In, with a PIM macro, of its layer. v: In, membranes.
-    leak: In, leak records. total: Out, x.
+    sum: In      S, ``sum_bits`` planes, taken at the edge of "leak".
+    v: In        membranes.
+    current: In  with a PIM macro, the currents of its layer.
+    leak: In     leak records.
+    total: Out   x.
     """
 
     def __init__(self, chip: Chip):
@@ -112,8 +120,16 @@ class FireStage(wiring.Component):
 
     Members (bit planes of ``chip.lanes`` lanes)
     -------
-    total: In, x, and clear: In(1), taken at the fire edge; clear: results become v_init and 0. fire, neuron, bound: In, records.
-    refractory: In, counts. v_next, refractory_next: Out. spikes, saturated: Out, masks.
+    total: In             x, taken at the edge of "fire".
+    clear: In(1)          taken at the edge of "fire": membranes become v_init, counts 0.
+    fire: In              fire records.
+    neuron: In            neuron records.
+    bound: In             bound records, on a chip with lower bounds.
+    refractory: In        refractory counts.
+    v_next: Out           membranes after the step.
+    refractory_next: Out  counts after the step.
+    spikes: Out           mask: the neuron spikes.
+    saturated: Out        mask: a clip changed a value.
     """
 
     def __init__(self, chip: Chip):
@@ -169,7 +185,8 @@ class FireStage(wiring.Component):
             spikes = spikes & ~refractory
         spikes = u._wire(spikes)
 
-        # One adder moves a membrane that soft-resets (u - v_sub) or is pushed up from below its bound (u + low_value).
+        # One adder moves a membrane: down by a soft reset (u - v_sub), up from below its bound
+        # (u + low_value).
         soft, hard = spikes & p["soft"], spikes & p["hard"]
         moves = soft
         operand, put, where = p["v_sub"].flip(everywhere(1, chip.lanes)), p["v_reset"], hard
@@ -202,7 +219,10 @@ SLICE_MODULES = {LeakStage: LEAK_MODULE, FireStage: FIRE_MODULE}
 
 
 class NeuronStep(wiring.Component):
-    """One step of ``chip.lanes`` neurons: the members of both stages but ``total``, which goes from one to the other."""
+    """One step of ``chip.lanes`` neurons.
+
+    It has the members of both stages except ``total``, which goes from one stage to the other.
+    """
 
     def __init__(self, chip: Chip):
         self.chip = chip
@@ -213,10 +233,8 @@ class NeuronStep(wiring.Component):
         m = Module()
         chip, lanes = self.chip, self.chip.lanes
         if (part := slice_of(chip)) is None:
-            m.submodules.leak_stage, m.submodules.fire_stage = leak, fire = (
-                LeakStage(chip),
-                FireStage(chip),
-            )
+            m.submodules.leak_stage = leak = LeakStage(chip)
+            m.submodules.fire_stage = fire = FireStage(chip)
             m.d.comb += fire.total.eq(leak.total)
             for component in (leak, fire):
                 for name, member in component.members(chip).items():
@@ -261,13 +279,11 @@ class _Record(dict):
         for f in record:
             raw = bits[at * chip.lanes : (at + f.bits) * chip.lanes]
             self._raw[f.name] = (raw, f.bits, chip.lanes)
-            self[f.name] = (
-                raw
-                if f.bits == 1 and f.name != "refractory"
-                else lanes_from_bits(
+            self[f.name] = raw
+            if f.bits > 1 or f.name == "refractory":
+                self[f.name] = lanes_from_bits(
                     m, raw, chip.lanes, f.bits, is_signed=f.signed, sliced=chip.sliced
                 )
-            )
             at += f.bits
 
     def planes(self, name: str) -> list:

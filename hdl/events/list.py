@@ -1,7 +1,8 @@
-"""Event list: the axons of this tick, remembered while the scan yields them, replayed for every further word.
+"""Event list: the axons of a tick, kept while the scan yields them, replayed for each further word.
 
-A replay of n entries takes n + 1 cycles from the one after ``replay`` to that of ``last``; entry i leaves in cycle i + 1 of them.
-In dense mode silent axons are entries too, without ``hit``. ``hits`` counts the others.
+A replay of n entries takes n + 1 cycles, from the cycle after ``replay`` to that of ``last``. Entry
+i leaves in cycle i + 1 of these. In dense mode silent axons are entries too, without ``hit``;
+``hits`` counts the others.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal
@@ -15,11 +16,22 @@ __all__ = ["EventList"]
 
 
 class EventList(wiring.Component):
-    """Members
+    """The list of one core.
+
+    Members
     -------
-    begin: In, forget all. scan_valid, scan_hit, scan_axon: In, what the scan yields, remembered. replay: In, begin a replay.
-    valid, hit, axon: Out, the event of this cycle, from scan or replay. last: Out, final cycle of a replay. hits: Out, events
-        remembered. awake: Out, a replay runs (with ``begin``, ``replay`` and ``scan_valid``: when the list's clock must run).
+    begin: In(1)       forget all entries.
+    scan_valid: In(1)  the scan yields an axon: an entry.
+    scan_hit: In(1)    this axon is set.
+    scan_axon: In      its number.
+    replay: In(1)      begin a replay.
+    valid: Out(1)      there is an entry in this cycle, from scan or replay.
+    hit: Out(1)        its axon is set.
+    axon: Out          its axon.
+    last: Out(1)       final cycle of a replay.
+    hits: Out          entries whose axon is set.
+    awake: Out(1)      a replay runs. The list's clock must run with ``awake``, ``begin``,
+                       ``replay`` or ``scan_valid``.
     """
 
     def __init__(self, chip: Chip):
@@ -46,12 +58,8 @@ class EventList(wiring.Component):
         m.submodules.events_memory = events = RAM(
             "events", width=1 + d.axon_bits, rows=d.axon_lines
         )
-        entries, at, running, replaying = (
-            Signal(d.count_bits),
-            Signal(d.count_bits),
-            Signal(),
-            Signal(),
-        )
+        bits = d.count_bits
+        entries, at, running, replaying = Signal(bits), Signal(bits), Signal(), Signal()
         m.d.comb += [
             events.w_en.eq(self.scan_valid),
             events.w_row.eq(entries),

@@ -1,9 +1,11 @@
-"""Axon buffer: a ring of D_MAX + 1 slots of axon bits, its scanner, and the writer that sets the axons of events.
+"""Axon ring: D_MAX + 1 slots of axon bits, their scanner, and the writer of events.
 
-An event (axon, delay) sets its axon in the slot ``delay`` ticks after the current one. A scan yields the axons of the
-current slot one per cycle, skipping silent ones (dense mode: all of them), and clears the slot behind itself.
-Events are taken while no scan runs, one per cycle: read the chunk, set the bit, write it back; an event on the chunk that
-is being written sees the new bits (forwarding), so that none is lost.
+An event (axon, delay) sets its axon in the slot ``delay`` ticks after the current one. A scan
+yields the axons of the current slot one per cycle and clears the slot behind itself. It skips
+silent axons; in dense mode it yields all.
+
+Events are taken while no scan runs, one per cycle: read the chunk, set the bit, write it back. An
+event on the chunk that is being written sees the new bits (forwarding), so that none is lost.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
@@ -20,14 +22,31 @@ __all__ = ["AxonRing"]
 
 
 class AxonRing(wiring.Component):
-    """Members
+    """The ring of one core.
+
+    Members
     -------
-    i: In, stream of events. slot: In, current slot. writing: Out, an event is on its way into the ring. dropped: Out, the
-        event taken now names no axon or no slot. awake: Out, something is under way (with ``start`` and ``i.valid``: when
-        the ring's clock must run).
-    start, dense: In, scan the current slot, of axons << ``extension``. valid, hit, axon, last: Out, as the scanner yields them.
-    clear: In, hold to empty the ring; cleared: Out, last row of it.
-    bus_*: the load port's side of the memory.
+    i: In, stream        events (axon, delay).
+    slot: In             number of the current slot.
+    writing: Out(1)      an event is on its way into the ring.
+    dropped: Out(1)      the event taken now names no axon or no slot.
+    awake: Out(1)        something is under way. The ring's clock must run with ``awake``, ``start``
+                         or ``i.valid``.
+    start: In(1)         scan the current slot.
+    dense: In(1)         yield silent axons too.
+    extension: In        a slot has axons << ``extension`` axons.
+    valid: Out(1)        the scan yields an axon.
+    hit: Out(1)          this axon is set.
+    axon: Out            its number.
+    last: Out(1)         last cycle of the scan.
+    clear: In(1)         hold it to empty the ring.
+    cleared: Out(1)      the last row is being emptied.
+    bus_read: In(1)      the load port reads.
+    bus_row: In          row that the load port reads or writes.
+    bus_index: In(1)     half of this row.
+    bus_write: In(1)     the load port writes.
+    bus_data: In         what it writes.
+    bus_chunk: Out       what it read, one cycle later.
     """
 
     def __init__(self, chip: Chip, memory):

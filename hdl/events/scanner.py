@@ -1,10 +1,11 @@
 """Scanner: walks a memory of 64-bit chunks and yields the index of each set bit, one per cycle.
 
-A silent chunk takes one cycle; a chunk of n set bits takes n. From ``start`` to the cycle of ``last``, both included:
+A silent chunk takes one cycle; a chunk of n set bits takes n. From ``start`` to the cycle of
+``last``, both included:
 
     2 + sum over chunks of max(1, popcount)
 
-In dense mode every one of the ``bits`` positions is yielded, with ``hit`` telling whether its bit is set.
+In dense mode every position is yielded, and ``hit`` tells whether its bit is set.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
@@ -17,24 +18,34 @@ __all__ = ["Scanner"]
 
 
 class Scanner(wiring.Component):
-    """Parameters: ``rows`` rows of ``bits`` positions are walked, in chunks; or of ``bits`` << ``size`` positions, size 0..``sizes``.
+    """Walks ``rows`` rows of ``bits`` << ``size`` positions in chunks, ``size`` being 0..``sizes``.
 
     Members
     -------
-    size: In, log2 of how many times ``bits`` a row has. last_chunk: Out, a row's last chunk then.
-    start: In, begin. step: In, 0 holds everything (back-pressure). dense: In.
-    row, chunk, read: Out, chunk to read next; data: In, that chunk one cycle after ``read``.
-    loaded: Out, ``data`` is being taken (of ``load_row``, ``load_chunk``).
-    valid, hit, index_row, index: Out, a position found: bit ``index`` of row ``index_row``. last: Out, final cycle.
+    size: In         log2 of how many times ``bits`` positions a row has.
+    last_chunk: Out  number of the last chunk of a row of this size.
+    start: In(1)     begin.
+    step: In(1)      0 holds everything (back-pressure).
+    dense: In(1)     yield every position.
+    row: Out         row of the chunk to read next.
+    chunk: Out       number of this chunk.
+    read: Out(1)     read it now.
+    data: In         the chunk, one cycle after ``read``.
+    loaded: Out(1)   ``data`` is being taken.
+    load_row: Out    row of the chunk in ``data``.
+    load_chunk: Out  number of this chunk.
+    valid: Out(1)    a position is yielded.
+    hit: Out(1)      its bit is set.
+    index_row: Out   its row.
+    index: Out       its number in the row.
+    last: Out(1)     final cycle.
     """
 
     def __init__(self, *, rows: int, bits: int, sizes: int = 0):
         self.rows, self.bits, self.sizes = rows, bits, sizes
         self.chunks = chunks = -(-(bits << sizes) // SCAN_BITS)
-        self.row_bits, self.chunk_bits = (
-            max(1, (rows - 1).bit_length()),
-            max(1, (chunks - 1).bit_length()),
-        )
+        self.row_bits = max(1, (rows - 1).bit_length())
+        self.chunk_bits = max(1, (chunks - 1).bit_length())
         self.index_bits = (chunks * SCAN_BITS - 1).bit_length()
         super().__init__(
             {
@@ -60,35 +71,29 @@ class Scanner(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        primed, running, more = (
-            Signal(),
-            Signal(),
-            Signal(),
-        )  # a chunk is being read | positions are left | chunks are left to read
+        # primed: a chunk is being read. running: positions are left. more: chunks are left to read.
+        primed, running, more = Signal(), Signal(), Signal()
         row, chunk = Signal(self.row_bits), Signal(self.chunk_bits)
         rest, set_bits, index_chunk = Signal(SCAN_BITS), Signal(SCAN_BITS), Signal(self.chunk_bits)
 
         lowest, without = Signal(SCAN_BITS), Signal(SCAN_BITS)
         m.d.comb += [without.eq(rest & (rest - 1)), lowest.eq(rest & ~without)]
         finished = Signal()  # this chunk yields nothing after this cycle
+        index = [(lowest & _bits_where(b)).any() for b in range(6)]
+        if self.chunks > 1:
+            index.append(index_chunk)
         m.d.comb += [
             finished.eq(without == 0),
             self.valid.eq(running & (rest != 0)),
             self.hit.eq((set_bits & lowest).any()),
             self.last.eq(running & finished & ~primed & self.step),
-            self.index.eq(
-                Cat(
-                    *((lowest & _bits_where(b)).any() for b in range(6)),
-                    *([index_chunk] if self.chunks > 1 else []),
-                )
-            ),
+            self.index.eq(Cat(*index)),
         ]
-        rows_of = [
-            divmod((self.bits << size) - 1, SCAN_BITS) for size in range(self.sizes + 1)
-        ]  # last chunk, last position in it
+        # last chunk of a row, and last position in it, by size
+        ends = [divmod((self.bits << size) - 1, SCAN_BITS) for size in range(self.sizes + 1)]
         exists = Signal(SCAN_BITS)
         with m.Switch(self.size):
-            for size, (chunk_index, position) in enumerate(rows_of):
+            for size, (chunk_index, position) in enumerate(ends):
                 with m.Case(size) if size < self.sizes else m.Default():
                     tail = Const((2 << position) - 1, SCAN_BITS)
                     m.d.comb += [

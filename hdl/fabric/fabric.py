@@ -1,7 +1,10 @@
 """The fabric: a mesh of routers, one for each core; packets in, events out.
 
-While no packet is inside and none comes, all of it sleeps behind one clock gate. One for all: a gate costs the simulator as much as a
-quarter of a router in every cycle, and the cores of a mesh emit at the same time. Source: Zou et al. 2021, section 2.4; docs/fabric.md.
+While no packet is inside and none comes, the whole fabric sleeps behind one clock gate. There is
+one gate for all routers, because a gate costs the simulator as much as a quarter of a router in
+every cycle, and the cores of a mesh emit at the same time.
+
+Source: Zou et al. 2021, section 2.4; docs/fabric.md.
 """
 
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Instance, Module, ResetSignal
@@ -18,11 +21,16 @@ LINKS = {"east": "west", "north": "south"}  # output: the input it leads to, of 
 
 
 class Fabric(wiring.Component):
-    """Members (lists by core number)
+    """The routers of ``mesh``, for packets that carry ``shape``.
+
+    Members (lists by core number)
     -------
-    i: In, streams of packets from the cores; with ``clock_gates``, ``valid`` must be a register's (the gate looks at it in mid-cycle).
-    o: Out, streams of what the packets carry, of ``shape``, to the cores, which must become ready by themselves in the end.
-    busy: Out, from the cycle after a packet is taken up to the one in which the last core takes its copy.
+    i: In, streams    packets from the cores. With ``clock_gates``, ``valid`` must come from a
+                      register: the gate looks at it in mid-cycle.
+    o: Out, streams   what the packets carry, to the cores. A core must become ready in the end,
+                      whatever the fabric does.
+    busy: Out(1)      from the cycle after a packet is taken up to the cycle in which the last core
+                      takes its copy.
     """
 
     def __init__(self, mesh: Mesh, shape, *, clock_gates: bool = True):

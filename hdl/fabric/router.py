@@ -1,14 +1,20 @@
-"""AER router: five ports (local, east, west, north, south), XY order, multicast over a rectangle of cores, one flit a packet.
+"""AER router: five ports, XY order, multicast over a rectangle of cores, one flit a packet.
 
-The router at (X, Y) sends a packet for the rectangle x0..x1 by y0..y1
+The router at (X, Y) sends a packet for the rectangle x0..x1 by y0..y1 to all of these at once:
 
-    east if x1 > X    west if x0 < X    and, where x0 <= X <= x1,    north if y1 > Y    south if y0 < Y    local if y0 <= Y <= y1
+    east   if x1 > X
+    west   if x0 < X
+    north  if y1 > Y and x0 <= X <= x1
+    south  if y0 < Y and x0 <= X <= x1
+    local  if y0 <= Y <= y1 and x0 <= X <= x1
 
-to all of these at once, of which TURNS leaves those that keep the order: x first, then y, never back. East is X + 1, north Y + 1.
+East is X + 1, north is Y + 1. TURNS then removes the outputs that break the order: x first, then y,
+never back.
 
-An input is a queue of two places (hdl/lib/skid.py): the fewest that pass a packet per cycle although no handshake crosses a router
-within a cycle. At its head a packet stays until every output it forks to has taken it, each once, in whatever order. An output serves
-its inputs in turn (round robin) and holds on to what it offers. A hop takes one cycle.
+An input is a queue of two places (hdl/lib/skid.py). Two are the fewest that pass a packet per cycle
+although no handshake crosses a router within a cycle. A packet stays at the head of its queue until
+every output it forks to has taken it, each once, in any order. An output serves its inputs in turn
+(round robin) and holds on to what it offers. A hop takes one cycle.
 
 Source: Zou et al. 2021, section 2.4 (AER router, multicast); docs/fabric.md (order, no deadlock).
 """
@@ -56,7 +62,10 @@ def ports_at(mesh: Mesh, x: int, y: int) -> list[str]:
 
 
 def in_turn(request: Value, turn: Value) -> Value:
-    """One of ``request``, the lowest among those of ``turn`` or, if none of these asks, of all: one bit set, or none."""
+    """Grants one request: one bit set, or none if nothing is requested.
+
+    It is the lowest request among those in ``turn``; if none of these is requested, the lowest.
+    """
     first = Mux((request & turn).any(), request & turn, request)
     return first & -first
 
@@ -70,9 +79,14 @@ def _signature(ports: list[str], layout: data.StructLayout) -> dict:
 
 
 class Crossbar(wiring.Component):
-    """From the heads of the queues to the outputs; i_<port>: In, o_<port>: Out, streams of packets.
+    """From the heads of the queues to the outputs.
 
-    A packet that goes nowhere (its rectangle lies outside the mesh) is taken and gone.
+    A packet that goes nowhere (its rectangle lies outside the mesh) is taken and dropped.
+
+    Members
+    -------
+    i_<port>: In, stream   packets at the heads of the queues; by port in ``i``.
+    o_<port>: Out, stream  packets to the neighbours and the core; by port in ``o``.
     """
 
     def __init__(self, mesh: Mesh, x: int, y: int, shape):
@@ -83,10 +97,8 @@ class Crossbar(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        wants, takes = (
-            {},
-            {},
-        )  # [input, output]: the packet at the head is still to go there; it goes now
+        wants = {}  # [input, output]: the packet at the head is still to go there
+        takes = {}  # [input, output]: it goes there now
         for source in self.ports:
             outputs = [port for port in self.ports if source in TURNS[port]]
             goes, served, taken = (
@@ -154,8 +166,12 @@ class Crossbar(wiring.Component):
 class Router(wiring.Component):
     """The router at (x, y) of a mesh, for packets that carry ``shape``.
 
-    i_<port>: In, o_<port>: Out, streams of packets from and to the neighbour (or the core) at that port; ``i``, ``o`` by name.
-    busy: Out, a packet is inside. active: Out, one is inside or comes: without it the clock may rest.
+    Members
+    -------
+    i_<port>: In, stream   packets from the neighbour or the core at this port; by port in ``i``.
+    o_<port>: Out, stream  packets to it; by port in ``o``.
+    busy: Out(1)           a packet is inside.
+    active: Out(1)         a packet is inside or comes; otherwise the clock may rest.
     """
 
     def __init__(self, mesh: Mesh, x: int, y: int, shape):

@@ -1,9 +1,13 @@
 """Lane vectors: the vocabulary in which the datapath is written once and built in two forms.
 
-A :class:`Lanes` is ``count`` signed integers of ``width`` bits. Sliced, it is held as bit planes (plane b = bit b of
-all lanes): every adder is a row of gates ``count`` bits wide, which is what makes the simulator fast. Scalar,
-each lane is an integer with an ordinary adder, which is what an FPGA's carry chains want. Both forms have the same
-operations and the same bits in memory (plane after plane); tests prove them equal.
+A :class:`Lanes` is ``count`` signed integers of ``width`` bits, in one of two forms:
+
+    sliced  bit planes (plane b = bit b of all lanes): every adder is a row of gates ``count`` bits
+            wide, which makes the simulator fast
+    scalar  one integer a lane, with an ordinary adder, as the carry chains of an FPGA want it
+
+Both forms have the same operations and the same bits in memory (plane after plane). Tests prove
+them equal.
 
 A *mask* is a plain value of ``count`` bits, bit l for lane l, in both forms.
 """
@@ -19,7 +23,10 @@ def everywhere(bit: Value, count: int) -> Value:
 
 
 class Lanes:
-    """Vector of signed lanes; make one with :func:`lanes_from_bits`. Operations add their gates to ``m.d.comb``."""
+    """A vector of signed lanes, made by :func:`lanes_from_bits`.
+
+    Operations add their gates to ``m.d.comb``.
+    """
 
     def __init__(self, m: Module, parts: list[Value], count: int):
         self.m, self.parts, self.count = m, parts, count
@@ -63,18 +70,22 @@ class _Sliced(Lanes):
         return _Sliced(self.m, [self._wire(p & mask) for p in self.parts], self.count)
 
     def select(self, mask: Value, other: "_Sliced") -> "_Sliced":
-        """This lane in ``mask``, the other's elsewhere; what is not taken may be undefined (CLEAR after power-up)."""
+        """This vector's lanes in ``mask``, the other's elsewhere.
+
+        Lanes that are not taken may be undefined (CLEAR after power-up).
+        """
         width = max(self.width, other.width)
-        pairs, rest = (
-            zip(self.resize(width).parts, other.resize(width).parts, strict=True),
-            self._wire(~mask),
-        )
+        pairs = zip(self.resize(width).parts, other.resize(width).parts, strict=True)
+        rest = self._wire(~mask)
         return _Sliced(self.m, [self._wire((a & mask) | (b & rest)) for a, b in pairs], self.count)
 
     def plus(
         self, other: "_Sliced", carry: Value | None = None, *, width: int | None = None
     ) -> "_Sliced":
-        """self + other (+ 1 in the lanes of ``carry``), modulo 2^width; by default wide enough never to wrap."""
+        """self + other, + 1 in the lanes of ``carry``, modulo 2^width.
+
+        By default ``width`` is wide enough never to wrap.
+        """
         width = width or max(self.width, other.width) + 1
         a, b, out = self.resize(width).parts, other.resize(width).parts, []
         for x, y in zip(a, b, strict=True):
@@ -88,18 +99,16 @@ class _Sliced(Lanes):
         """self + an unsigned number of fewer planes, modulo 2^width: half adders above it."""
         carry, out = None, []
         for b, x in enumerate(self.parts[:width]):
-            y = other[b] if b < len(other) else None
             last = b == width - 1
-            if y is None:
+            if b >= len(other):
                 out.append(self._wire(x ^ carry))
                 carry = None if last else self._wire(x & carry)
-            else:
-                half = self._wire(x ^ y)
-                out.append(half if carry is None else self._wire(half ^ carry))
-                if not last:
-                    carry = (
-                        self._wire(x & y) if carry is None else self._wire((x & y) | (half & carry))
-                    )
+                continue
+            y = other[b]
+            half = self._wire(x ^ y)
+            out.append(half if carry is None else self._wire(half ^ carry))
+            if not last:
+                carry = self._wire(x & y if carry is None else (x & y) | (half & carry))
         return _Sliced(self.m, out, self.count)
 
     def below(self, other: "_Sliced") -> Value:
@@ -108,9 +117,7 @@ class _Sliced(Lanes):
         a, b = self.resize(width).parts, other.resize(width).parts
         borrow = None
         for x, y in zip(a[:-1], b[:-1], strict=True):
-            borrow = (
-                self._wire(~x & y) if borrow is None else self._wire((~x & y) | (~(x ^ y) & borrow))
-            )
+            borrow = self._wire(~x & y if borrow is None else (~x & y) | (~(x ^ y) & borrow))
         x, y = a[-1], b[-1]
         return self._wire((x & ~y) | (~(x ^ y) & borrow))
 
@@ -122,7 +129,11 @@ class _Sliced(Lanes):
         return found
 
     def shift_right(self, amount: list[Value], sticky: bool) -> "tuple[_Sliced, Value | None]":
-        """Arithmetic right shift by a number of bits per lane (``amount``: its bit planes); mask of lanes that lost a 1."""
+        """Arithmetic right shift of each lane by its own number of bits.
+
+        ``amount`` is that number as bit planes. Also returns the mask of the lanes that lost a 1,
+        or None without ``sticky``.
+        """
         value, lost = self.parts, None
         for k, move in enumerate(amount):
             step = 1 << k
@@ -259,10 +270,13 @@ class _Scalar(Lanes):
 def lanes_from_bits(
     m: Module, bits: Value, count: int, width: int, *, is_signed: bool = True, sliced: bool = True
 ) -> Lanes:
-    """The lane vector that lies in ``bits`` plane after plane; an unsigned one gets a 0 sign plane."""
-    planes = [bits[b * count : (b + 1) * count] for b in range(width)] + (
-        [] if is_signed else [Const(0, count)]
-    )
+    """The lane vector that lies in ``bits`` plane after plane.
+
+    An unsigned one gets a sign plane of 0.
+    """
+    planes = [bits[b * count : (b + 1) * count] for b in range(width)]
+    if not is_signed:
+        planes.append(Const(0, count))
     if sliced:
         return _Sliced(m, planes, count)
     return _Scalar(m, [Cat(p[i] for p in planes).as_signed() for i in range(count)], count)

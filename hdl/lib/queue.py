@@ -1,4 +1,7 @@
-"""Queue of events that left the core and wait for the host: a ring in a memory, and the event at its head in a register."""
+"""Queue of events that left the core and wait for the host.
+
+It is a ring in a memory, with the event at its head in a register.
+"""
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
@@ -10,7 +13,14 @@ __all__ = ["Queue"]
 
 
 class Queue(wiring.Component):
-    """``rows`` + 1 places, a power of two of them in the memory. i: In, o: Out, streams of ``shape``; empty: Out, nothing is inside."""
+    """A queue of ``rows`` + 1 places. ``rows``, those in the memory, is a power of two.
+
+    Members
+    -------
+    i: In, stream   of ``shape``, into the queue.
+    o: Out, stream  of ``shape``, out of it.
+    empty: Out(1)   nothing is inside.
+    """
 
     def __init__(self, shape, rows: int):
         width = Value.cast(Signal(shape)).shape().width

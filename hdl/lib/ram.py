@@ -1,8 +1,9 @@
 """The one memory of the chip: a simple dual-port RAM around ``ram.v``.
 
-Whole-word or chunk write on ``write_domain``, whole-word read on ``read_domain`` one cycle after the address; the
-load port sees the same word in chunks. Contents come from the load port, from ``+name=FILE`` at time 0
-($readmemh) or from the simulation harness; they are undefined after reset and not cleared by it.
+A word is written whole or by a chunk, on ``write_domain``. It is read whole, on ``read_domain``,
+one cycle after the address; the load port sees the same word in chunks. Contents come from the load
+port, from ``+name=FILE`` at time 0 ($readmemh) or from the simulation harness. They are undefined
+after power-up, and a reset does not clear them.
 """
 
 from amaranth.hdl import ClockSignal, Instance, Module
@@ -20,13 +21,28 @@ class RAM(wiring.Component):
 
     Parameters
     ----------
-    name: plusarg and instance name. width, rows: geometry, >= 1. chunk: bits of a chunk (32 for the load port).
-    read_domain, write_domain: clock domains of the two ports.
+    name: plusarg and instance name.
+    width: bits of a word, >= 1.
+    rows: words, >= 1.
+    chunk: bits of a chunk (32 for the load port).
+    read_domain: clock domain of the read port.
+    write_domain: clock domain of the write ports.
 
     Members
     -------
-    w_en, w_row, w_data: whole-word write. c_en, c_row, c_index, c_data: chunk write (w_en wins).
-    r_en, r_row: read; r_zero reads 0 instead; r_data: the word, one cycle later. r_index selects r_chunk of it.
+    w_en: In(1)    write a whole word; it wins over a chunk.
+    w_row: In      its row.
+    w_data: In     the word.
+    c_en: In(1)    write a chunk of a word.
+    c_row: In      its row.
+    c_index: In    number of the chunk in the word.
+    c_data: In     the chunk.
+    r_en: In(1)    read a word.
+    r_zero: In(1)  read 0 instead.
+    r_row: In      its row.
+    r_data: Out    the word, one cycle later.
+    r_index: In    which chunk of the word is ``r_chunk``.
+    r_chunk: Out   that chunk.
     """
 
     def __init__(

@@ -10,7 +10,13 @@ __all__ = ["Skid"]
 
 
 class Skid(wiring.Component):
-    """i: In, o: Out, streams of ``shape``; latency one cycle, throughput one per cycle."""
+    """Latency one cycle, throughput one per cycle.
+
+    Members
+    -------
+    i: In, stream   of ``shape``.
+    o: Out, stream  of ``shape``.
+    """
 
     def __init__(self, shape):
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})

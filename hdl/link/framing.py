@@ -1,8 +1,10 @@
-"""Frames in and out of the host link: COBS and CRC-32 on streams of bytes, a whole frame in a memory each way.
+"""Frames in and out of the host link: COBS and CRC-32 on streams of bytes.
 
-The reader takes a byte per cycle, writes the decoded body into its memory and offers it only if code, length and CRC are right; until it
-is released nothing more is taken. The writer takes the bytes of a body, appends the CRC and keeps the encoded frame: a 0 is not
-written but becomes the code before it, so that encoding takes no time; it sends the frame when told to, as often as told to.
+A memory each way holds a whole frame. The reader takes a byte per cycle and writes the decoded body
+into its memory. It offers the body only if code, length and CRC are right, and takes nothing more
+until the body is released. The writer takes the bytes of a body, appends the CRC and keeps the
+encoded frame. A 0 is not written but becomes the code before it, so that encoding takes no time.
+The writer sends the frame as often as it is told to.
 
 Source: Cheshire and Baker 1999 (COBS); pysim/chip/frames.py (the frames).
 """
@@ -29,11 +31,17 @@ __all__ = ["FrameReader", "FrameWriter"]
 
 
 class FrameReader(wiring.Component):
-    """Members
+    """The reader of frames.
+
+    Members
     -------
-    i: In, stream of bytes off the wire. valid: Out, a good frame is there, of ``length`` bytes without its CRC. bad: Out, for a cycle: a
-    frame was damaged. release: In, done with it, the next one may come.
-    at: In, index of a byte of the body; byte: Out, that byte, one cycle later.
+    i: In, stream   bytes off the wire.
+    valid: Out(1)   a good frame is there.
+    bad: Out(1)     strobe: a frame was damaged.
+    release: In(1)  done with the frame: the next one may come.
+    length: Out     bytes of the frame without its CRC.
+    at: In          index of a byte of the body.
+    byte: Out       this byte, one cycle later.
     """
 
     def __init__(self):
@@ -54,15 +62,11 @@ class FrameReader(wiring.Component):
         m = Module()
         m.submodules.frame_in_memory = ram = self.ram
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
-        count, left = (
-            Signal(range(FRAME_BYTES + 1)),
-            Signal(8),
-        )  # bytes decoded; bytes to the next code
-        begun, long, over = (
-            Signal(),
-            Signal(),
-            Signal(),
-        )  # a code has come; it was of the longest block (no 0 behind); too long
+        count = Signal(range(FRAME_BYTES + 1))  # bytes decoded
+        left = Signal(8)  # bytes to the next code
+        begun = Signal()  # a code has come
+        long = Signal()  # it was that of the longest block, which has no 0 behind it
+        over = Signal()  # the frame is too long
         taken, ends, is_code, decoded = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(~self.valid),
@@ -108,11 +112,19 @@ class FrameReader(wiring.Component):
 
 
 class FrameWriter(wiring.Component):
-    """Members
+    """The writer of frames.
+
+    Members
     -------
-    begin: In, a new body begins. i: In, stream of its bytes. finish: In, it is whole: append the CRC and send. again: In, send the last
-    frame again. refuse: In, send the refusal of ``reason``; the last frame is kept. idle: Out, none of these is under way.
-    room: Out, bytes that a body may still take, its tail (TAIL_BYTES) apart. o: Out, stream of bytes onto the wire.
+    begin: In(1)    a new body begins.
+    i: In, stream   its bytes.
+    finish: In(1)   it is whole: append the CRC and send.
+    again: In(1)    send the last frame again.
+    refuse: In(1)   send a refusal; the last frame is kept.
+    reason: In      reason of the refusal.
+    idle: Out(1)    none of these is under way.
+    room: Out       bytes that the body may still take, besides its tail (TAIL_BYTES).
+    o: Out, stream  bytes onto the wire.
     """
 
     def __init__(self):
@@ -135,11 +147,9 @@ class FrameWriter(wiring.Component):
         m = Module()
         m.submodules.frame_out_memory = ram = self.ram
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
-        end, code, block = (
-            Signal(ram.row_bits),
-            Signal(ram.row_bits),
-            Signal(8),
-        )  # next place; place of the open code; its value so far
+        end = Signal(ram.row_bits)  # next place
+        code = Signal(ram.row_bits)  # place of the open code
+        block = Signal(8)  # its value so far
         byte, put, full = Signal(8), Signal(), Signal()
         m.d.comb += [full.eq(block == LONGEST_BLOCK + 1), ram.w_row.eq(end), ram.w_data.eq(byte)]
 
@@ -157,11 +167,9 @@ class FrameWriter(wiring.Component):
                 m.d.comb += ram.w_en.eq(1)
                 m.d.sync += [end.eq(end + 1), block.eq(block + 1)]
 
-        length, at, left = (
-            Signal.like(end),
-            Signal.like(end),
-            Signal(range(CRC_BYTES + 1)),
-        )  # of the encoded frame; byte that is sent
+        length = Signal.like(end)  # of the encoded frame
+        at = Signal.like(end)  # byte that is sent
+        left = Signal(range(CRC_BYTES + 1))  # bytes of the CRC that follow
         refusing, tail, taken = Signal(), Signal(32), Signal()
         texts = [seal(bytes((NAK | REPLY, reason))) for reason in range(max(REASONS) + 1)]
         reason = Signal.like(self.reason)
@@ -207,11 +215,10 @@ class FrameWriter(wiring.Component):
                 m.next = "SEND"
             with m.State("SEND"):
                 last = Mux(refusing, len(texts[1]) - 1, length)
+                byte_of_frame = Mux(at == last, 0, ram.r_data)
                 m.d.comb += [
                     self.o.valid.eq(1),
-                    self.o.payload.eq(
-                        Mux(refusing, refusal[at[:4]], Mux(at == last, 0, ram.r_data))
-                    ),
+                    self.o.payload.eq(Mux(refusing, refusal[at[:4]], byte_of_frame)),
                 ]
                 with m.If(taken):
                     m.d.sync += at.eq(at + 1)

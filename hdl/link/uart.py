@@ -1,7 +1,8 @@
 """UART, 8 data bits, no parity, one stop bit, no flow control: bytes as they lie on two pins.
 
-A bit lasts ``divisor`` clock cycles. The receiver starts at a falling edge, looks at the middle of every bit, and drops a byte without
-a stop bit (framing error, break) or that comes while the one before still waits: the frames above notice.
+A bit lasts ``divisor`` clock cycles. The receiver starts at a falling edge and looks at the middle
+of every bit. It drops a byte without a stop bit (framing error, break), and a byte that comes while
+the one before still waits. The frames above notice a lost byte.
 """
 
 from amaranth.hdl import Cat, Const, Module, Signal
@@ -12,7 +13,13 @@ __all__ = ["UartReceiver", "UartTransmitter"]
 
 
 class UartReceiver(wiring.Component):
-    """Parameters: ``divisor``, cycles of a bit, >= 4. rx: In, the pin. o: Out, stream of bytes."""
+    """The receiver. ``divisor``: clock cycles of a bit, >= 4.
+
+    Members
+    -------
+    rx: In(1)       the pin.
+    o: Out, stream  bytes.
+    """
 
     def __init__(self, divisor: int):
         self.divisor = divisor
@@ -22,11 +29,9 @@ class UartReceiver(wiring.Component):
         m = Module()
         early, pin = Signal(init=1), Signal(init=1)  # the pin knows nothing of our clock
         m.d.sync += [early.eq(self.rx), pin.eq(early)]
-        wait, bits, left = (
-            Signal(range(self.divisor)),
-            Signal(8),
-            Signal(range(8)),
-        )  # cycles to the next look; bits seen; bits to come
+        wait = Signal(range(self.divisor))  # cycles to the next look
+        bits = Signal(8)  # seen so far
+        left = Signal(range(8))  # bits that follow
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         m.d.sync += wait.eq(wait - 1)
@@ -64,7 +69,14 @@ class UartReceiver(wiring.Component):
 
 
 class UartTransmitter(wiring.Component):
-    """Parameters: ``divisor``, cycles of a bit. i: In, stream of bytes. tx: Out, the pin. busy: Out, a byte is on its way."""
+    """The transmitter. ``divisor``: clock cycles of a bit.
+
+    Members
+    -------
+    i: In, stream  bytes.
+    tx: Out(1)     the pin.
+    busy: Out(1)   a byte is on its way.
+    """
 
     def __init__(self, divisor: int):
         self.divisor = divisor

@@ -1,12 +1,14 @@
-"""One ADC of the PIM macro, shared by ``share`` units: noise, gain, offset, range shift, code; and the sums of its units' codes.
+"""One ADC of the PIM macro, shared by ``share`` units: codes of their values, and sums of codes.
 
     n = ((b0 + b1 + b2 + b3 - 510) * sigma) >> 10, b the bytes of the next xorshift32 word
-    code = clip((v * gain + ((offset + n) << (shift + 8)) + 2^(shift + 11)) >> (shift + 12))                docs/pim.md, steps 4-6
+    code = clip((v * gain + ((offset + n) << (shift + 8)) + 2^(shift + 11)) >> (shift + 12))
 
-A round is one edge of each of three domains: "sense" (generator and product), "code", "sum". The sums turn in a ring: after ``share``
-rounds each is back in its place.
+These are steps 4 to 6 of docs/pim.md. A round is one edge of each of three domains: "sense"
+(generator and product), "code", "sum". The sums turn in a ring: after ``share`` rounds each is back
+in its place.
 """
 
+from functools import partial
 from itertools import pairwise
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
@@ -20,12 +22,25 @@ __all__ = ["PimAdc", "table_fields"]
 
 
 class PimAdc(wiring.Component):
-    """Members
+    """The converter of one group of units.
+
+    Members
     -------
-    v<k>, clipped: In, held values of the units, and where the limit acted. round: In. enable: In, this round converts.
-    gain, offset, shift, sigma: In. pulse: In, its number. first: In, sums begin.
-    restart, seed: In, the generator restarts at the next edge of "sense".
-    code, acts: Out, after the edge of "code": the code; a clip acted (0 if the round does not convert). sum<k>: Out.
+    v<k>: In        held value of unit k of the group.
+    clipped: In     units whose bit line the limit clipped, a bit each.
+    round: In       which unit is converted.
+    enable: In(1)   this round converts.
+    gain: In        gain of the converter.
+    offset: In      offset of the converter.
+    shift: In       range shift.
+    sigma: In       strength of the noise.
+    pulse: In       number of the input pulse.
+    first: In(1)    the sums begin.
+    restart: In(1)  the generator restarts at the next edge of "sense".
+    seed: In        with this seed.
+    code: Out       the code, after the edge of "code".
+    acts: Out(1)    a clip acted; 0 if the round does not convert.
+    sum<k>: Out     sum of the codes of unit k.
     """
 
     def __init__(self, p: PimParams):
@@ -70,11 +85,8 @@ class PimAdc(wiring.Component):
             ((sum(word[at : at + 8] for at in (0, 8, 16, 24)) - 510) * self.sigma) >> 10
         )
         product = Signal(signed(p.value_bits + GAIN_BITS), reset_less=True)
-        apart, converts, was_over = (
-            Signal(signed(OFFSET_BITS + 1), reset_less=True),
-            Signal(reset_less=True),
-            Signal(reset_less=True),
-        )
+        held = partial(Signal, reset_less=True)
+        apart, converts, was_over = held(signed(OFFSET_BITS + 1)), held(), held()
         m.d.sense += [
             product.eq(v * self.gain),
             apart.eq(self.offset + noise),
@@ -88,9 +100,9 @@ class PimAdc(wiring.Component):
 
         # (product + (apart << shift + 8) + 2^(shift + 11)) >> (shift + 12)
         width = max(len(product), len(apart) + 8 + MAX_SHIFT) + 2
-        moved, total, wide = (
-            Signal(signed(width), name=name) for name in ("moved", "total", "wide")
-        )
+        moved = Signal(signed(width), name="moved")
+        total = Signal(signed(width), name="total")
+        wide = Signal(signed(width), name="wide")
         m.d.comb += [
             moved.eq(((apart + 8) << 8) << self.shift),
             total.eq(product + moved),

@@ -1,10 +1,13 @@
-"""The PIM macro in front of a core: pixels to it by address, its currents to the lanes of their neurons.
+"""The PIM macro in front of a core: pixels to the macro, its currents to the lanes of neurons.
 
-    pixels --> row group --> macro (hdl/pim/macro.py) --> currents, one by one --> memory ``currents`` of the core
+    pixels --> row group --> macro (hdl/pim/macro.py) --> currents, one by one
+           --> memory ``currents`` of the core
 
-``start`` runs one image: for every position, pass and row group the driver collects the group's pixels, one a cycle, from the memory of
-pixels (the padded map; address = windows[position] + taps[kernel row]), while the macro evaluates the group before it; and it writes the
-currents of the position before that, one a cycle, where the table of places says. Cycles: pysim.pim.front.front_cycles.
+``start`` runs one image. For every position, pass and row group the driver collects the group's
+pixels, one a cycle, while the macro evaluates the group before. The pixels lie in a memory that
+holds the padded map, at address windows[position] + taps[kernel row]. At the same time the driver
+writes the currents of the position before, one a cycle, where the table of places says. Cycles:
+pysim.pim.front.front_cycles.
 
 Written for one clock domain, which sleeps between images.
 """
@@ -28,15 +31,32 @@ SETTINGS = ("kernel_rows", "channels", "positions", "shift", "limit", "sigma", "
 
 
 class PimDriver(wiring.Component):
-    """Members
+    """The driver and, inside, the macro.
+
+    Members
     -------
-    start: In, strobe while not busy: currents of the image in the memory of pixels. zero: In, counters become 0. busy: Out.
-    awake: Out, the next edge does something (the domain may sleep otherwise).
-    kernel_rows ... stream: In, settings (hdl.pim.macro), and positions of the layer.
-    select: In, memories of the map from the first PIM memory on, ``currents`` the last; write, row, chunk, data: In, what the load port
-        does with it.
-    c_en, c_row, c_index, c_data: Out, writes to the memory of currents.
-    count_*: Out, 64 bits, as memory_map.PIM_COUNTERS names them.
+    start: In(1)      strobe, while not busy: compute the currents of the image in memory.
+    zero: In(1)       counters become 0.
+    busy: Out(1)      an image is under way.
+    awake: Out(1)     the next edge does something; otherwise the domain may sleep.
+    kernel_rows: In   setting of the macro (hdl/pim/macro.py).
+    channels: In      setting of the macro.
+    positions: In     positions of the layer.
+    shift: In         setting of the macro.
+    limit: In         setting of the macro.
+    sigma: In         setting of the macro.
+    stream: In        setting of the macro.
+    select: In        the memory that the load port asks for: those of the map from the first PIM
+                      memory on, ``currents`` the last, a bit each.
+    write: In(1)      the load port writes.
+    row: In           row that it writes.
+    chunk: In         chunk of this row.
+    data: In          what it writes.
+    c_en: Out(1)      write to the memory of currents.
+    c_row: Out        its row.
+    c_index: Out      chunk of this row.
+    c_data: Out       the current.
+    count_*: Out(64)  counters, as memory_map.PIM_COUNTERS names them.
     """
 
     def __init__(self, chip: Chip):
@@ -102,7 +122,7 @@ class PimDriver(wiring.Component):
         return m
 
     def _load(self, m: Module, macro: PimMacro) -> dict[str, RAM]:
-        """The load port's writes, one cycle late: those for the macro, and the driver's own memories."""
+        """The load port's writes, one cycle late, to the macro and to the driver's own memories."""
         written = Signal()
         select, row, chunk, data = (
             Signal.like(signal) for signal in (self.select, self.row, self.chunk, self.data)
@@ -115,19 +135,11 @@ class PimDriver(wiring.Component):
                 chunk.eq(self.chunk),
                 data.eq(self.data),
             ]
-        later = (
-            Signal()
-        )  # the macro writes one cycle after it was told, and its gates open for one more
+        # the macro writes one cycle after it was told, and its gates open for one more
+        later = Signal()
         m.d.sync += later.eq(written)
-        m.d.comb += self.awake.eq(
-            self.start
-            | self.zero
-            | self.busy
-            | (self.write & self.select.any())
-            | written
-            | later
-            | macro.busy
-        )
+        working = self.start | self.zero | self.busy | (self.write & self.select.any())
+        m.d.comb += self.awake.eq(working | written | later | macro.busy)
         rams, own = {}, len(macro_memories(self.front.macro))
         m.d.comb += [
             macro.load.en.eq(written & select[:own].any()),
@@ -154,10 +166,8 @@ class PimDriver(wiring.Component):
     def _collect(self, m: Module, macro: PimMacro, rams: dict[str, RAM]) -> None:
         """Row groups: addresses, pixels, the group, and the group that waits for the macro."""
         p = self.front.macro
-        fetching, reserved = (
-            Signal(),
-            Signal(),
-        )  # reserved: a group is on its way to the macro, or waits for it
+        # reserved: a group is on its way to the macro, or waits for it
+        fetching, reserved = Signal(), Signal()
         position, tap = Signal.like(self.positions), Signal.like(self.kernel_rows)
         place = Signal(range(max(2, p.active_rows)))
         words_left = Signal.like(self.channels)
@@ -259,14 +269,13 @@ class PimDriver(wiring.Component):
                     ]
         record = Signal(layout(place_record(self.chip)))
         current = macro.o.payload.word_select(written_word, p.current_bits).as_signed()
+        extended = Cat(current, current[-1].replicate(BUS_BITS - p.current_bits))
         load_en, row, chunk, data = self.loaded
         m.d.comb += [
             record.eq(places.r_data),
             self.c_en.eq(Mux(landed, record.used, load_en)),
             self.c_row.eq(Mux(landed, record.word, row)),
             self.c_index.eq(Mux(landed, record.lane, chunk)),
-            self.c_data.eq(
-                Mux(landed, Cat(current, current[-1].replicate(BUS_BITS - p.current_bits)), data)
-            ),
+            self.c_data.eq(Mux(landed, extended, data)),
         ]
         return ends

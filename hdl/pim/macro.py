@@ -1,14 +1,17 @@
-"""The PIM macro: a first layer in memory, cycle for cycle with the phases of the real one. docs/pim.md is its arithmetic.
+"""The PIM macro: a first layer in memory, cycle for cycle with the phases of the real one.
 
-    pixels of a row group --> READ 2 --> BLP 2 --> ADC, ``share`` rounds of 3 --> ... all pulses, all row groups --> SUM 1 --> currents
+    pixels of a row group --> READ, 2 cycles --> BLP, 2 --> ADC, ``share`` rounds of 3
+                          --> ... all pulses, all row groups --> SUM, 1 --> currents
 
-A row group's cells are one word per bank (hdl/lib/ram.py), all units are held at once (hdl/pim/unit.py), all converters turn in lock-step
-(hdl/pim/adc.py). The latency depends on the settings alone. Only the controller's clock runs always: the stages lie in the clock domains
-"port", "seed", "cells", "blp", "tables", "sense", "code", "sum", "send", and what a stage reads sleeps with the stages before it.
+A row group's cells are one word per bank (hdl/pim/memories.py). All units are held at once
+(hdl/pim/unit.py); all converters turn in lock-step (hdl/pim/adc.py). The latency depends on the
+settings alone. Only the controller's clock always runs. The stages lie in the clock domains of
+STAGES, and what a stage reads sleeps with the stages before it. docs/pim.md is the arithmetic.
 
-Source: the phases and their times, Datta et al. 2022 (ACE-SNN), Table 4; the arithmetic, docs/pim.md.
+Source of the phases and their times: Datta et al. 2022 (ACE-SNN), Table 4.
 """
 
+from functools import partial
 from itertools import pairwise
 
 from amaranth.hdl import (
@@ -40,15 +43,27 @@ STAGES = ("port", "seed", "cells", "blp", "tables", "sense", "code", "sum", "sen
 
 
 class PimMacro(wiring.Component):
-    """Members
+    """The macro. Settings stay as they are while it is busy.
+
+    Members
     -------
-    load: In, a chunk to write (only while not busy). kernel_rows 1.., channels 1.., shift, limit, sigma, stream (the word XORed onto all
-        seeds): In, settings, which stay while busy.
-    clear: In, in one cycle while not busy: the next pixels begin an image, generators restart. zero: In, counters become 0.
-    i: In, stream: the pixels of one row group, row after row, 0 in rows beyond the kernel's; per position, pass and row group one.
-    o: Out, stream: per position and pass the currents of all words of all banks, word after word; of words in use.
-    busy: Out, an evaluation or a restart is under way. count_*: Out, 64 bits.
-    code_valid, codes: Out, in this cycle all converters have a code (of a unit in use).
+    load: In            a chunk to write, while not busy.
+    kernel_rows: In     setting: rows of the kernel, 1 and more.
+    channels: In        setting: channels out, 1 and more.
+    shift: In           setting: range shift of the converters.
+    limit: In           setting: what clips the bit lines.
+    sigma: In           setting: strength of the noise.
+    stream: In          setting: the word XORed onto all seeds.
+    clear: In(1)        strobe, while not busy: the next pixels begin an image; generators restart.
+    zero: In(1)         counters become 0.
+    i: In, stream       pixels of one row group, row after row, 0 in rows beyond the kernel's; one
+                        item for each position, pass and row group.
+    o: Out, stream      currents of all words of all banks, word after word, of words in use; one
+                        item for each position and pass.
+    busy: Out(1)        an evaluation or a restart is under way.
+    count_*: Out(64)    counters.
+    code_valid: Out(1)  in this cycle all converters have a code.
+    codes: Out          these codes, of the units in use.
     """
 
     def __init__(self, p: PimParams):
@@ -227,16 +242,8 @@ class PimMacro(wiring.Component):
         field = [
             pixels[row * p.pixel_bits : (row + 1) * p.pixel_bits] for row in range(p.active_rows)
         ]
-        m.d.cells += [
-            pixels.eq(
-                Mux(
-                    self.pulse == 0,
-                    self.i.payload,
-                    Cat(Cat(f[p.pulse_bits :], f[: p.pulse_bits]) for f in field),
-                )
-            ),
-            limit.eq(self.limit),
-        ]
+        turned = Cat(Cat(f[p.pulse_bits :], f[: p.pulse_bits]) for f in field)
+        m.d.cells += [pixels.eq(Mux(self.pulse == 0, self.i.payload, turned)), limit.eq(self.limit)]
         x = Cat(f[: p.pulse_bits] for f in field)
         return place_units(m, p, rams, x, limit)
 
@@ -245,15 +252,9 @@ class PimMacro(wiring.Component):
     ) -> list[Signal]:
         """The exact sum of every unit's codes."""
         p = self.p
-        shift, sigma, first = (
-            Signal(5, reset_less=True),
-            Signal(8, reset_less=True),
-            Signal(reset_less=True),
-        )
-        pulse, used = (
-            Signal.like(self.pulse, reset_less=True),
-            Signal(range(p.banks * p.units + 1), reset_less=True),
-        )
+        held = partial(Signal, reset_less=True)
+        shift, sigma, first = held(5), held(8), held()
+        pulse, used = Signal.like(self.pulse, reset_less=True), held(range(p.banks * p.units + 1))
         words = Mux(self.words_left < p.capacity, self.words_left, p.capacity)
         m.d.cells += [
             shift.eq(self.shift),
@@ -266,11 +267,9 @@ class PimMacro(wiring.Component):
         for number in range(p.banks * p.converters):
             mine = range(number * p.share, (number + 1) * p.share)
             gain, offset = table_fields(rams["tables"].r_data, number)
-            enable, code, act = (
-                Signal(name=f"enable_{number}"),
-                Signal(p.adc_bits, name=f"code_{number}"),
-                Signal(name=f"act_{number}"),
-            )
+            enable = Signal(name=f"enable_{number}")
+            code = Signal(p.adc_bits, name=f"code_{number}")
+            act = Signal(name=f"act_{number}")
             m.d.comb += enable.eq(used > self.round + mine.start)
             out = [Signal(signed(p.sum_bits), name=f"sum_{unit}") for unit in mine]
             seed = rams["seeds"].r_data[number * SEED_BITS : (number + 1) * SEED_BITS] ^ self.stream
@@ -314,9 +313,8 @@ class PimMacro(wiring.Component):
                 (sums[word * p.splits + j] << j) * (-1 if j and j == p.splits - 1 else 1)
                 for j in range(p.splits)
             ]
-            m.d.comb += total.eq(
-                sum(parts) + bias[word * p.current_bits : (word + 1) * p.current_bits].as_signed()
-            )
+            own_bias = bias[word * p.current_bits : (word + 1) * p.current_bits].as_signed()
+            m.d.comb += total.eq(sum(parts) + own_bias)
             above, below = total > bound - 1, total < -bound
             fields.append(Mux(above, bound - 1, Mux(below, -bound, total))[: p.current_bits])
             saturated.append((above | below) & (self.used > word * p.splits))

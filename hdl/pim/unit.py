@@ -1,9 +1,12 @@
 """The bit line of one PIM unit: what the raised rows add up to, held for its converter.
 
-    cell' = (cell & ~stuck0) | stuck1;  v = clip(sum over rows of x * value(cell'), -limit, limit)         docs/pim.md, steps 1-3
+    cell' = (cell & ~stuck0) | stuck1
+    v     = clip(sum over rows of x * value(cell'), -limit, limit)
 
-In a real macro this is charge on a wire; here it is an adder tree over all raised rows, so that the phases take the cycles of the macro.
-Two edges of domain "blp": segment sums, then their attenuated and clipped total (between them the first stage holds).
+These are steps 1 to 3 of docs/pim.md. In a real macro this is charge on a wire. Here it is an adder
+tree over all raised rows, so that the phases take the cycles of the macro. It takes two edges of
+domain "blp": segment sums, then their attenuated and clipped total. Between them the first stage
+holds.
 """
 
 from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value, signed
@@ -19,10 +22,18 @@ __all__ = ["PimUnit", "place_units"]
 
 
 class PimUnit(wiring.Component):
-    """Members
+    """The bit line of one unit.
+
+    Members
     -------
-    x: In, the pulses of all raised rows. cells, stuck0, stuck1: In, row after row, the unit's columns. limit: In. keep: In, of segments.
-    v: Out, held. clipped: Out, the limit acted.
+    x: In            pulses of all raised rows.
+    cells: In        the unit's columns, row after row.
+    stuck0: In       cells that are stuck at 0.
+    stuck1: In       cells that are stuck at 1.
+    limit: In        what clips the value.
+    keep: In         with IR drop: what the segments keep, in 1/256.
+    v: Out           the value, held.
+    clipped: Out(1)  the limit acted.
     """
 
     def __init__(self, p: PimParams):
