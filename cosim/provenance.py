@@ -77,7 +77,8 @@ def imported(source: str) -> list[str]:
     return sorted(name for name in every if _file(name))
 
 
-def _imports(source: str) -> set[str]:
+@lru_cache(maxsize=None)
+def _imports(source: str) -> frozenset[str]:
     """Dotted names that a source imports; ``from a import b`` gives ``a`` and ``a.b``."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -85,7 +86,7 @@ def _imports(source: str) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def _root() -> Path:

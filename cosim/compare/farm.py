@@ -136,5 +136,5 @@ def do(kit: dict[str, Any], job: Job) -> dict[str, Any]:
 
 
 def _code() -> str:
-    """SHA-256 of all sources that a backend runs."""
-    return code("spikeloop.cosim.backends")
+    """SHA-256 of all sources that a worker runs."""
+    return code(__name__)

@@ -21,6 +21,7 @@ import numpy as np
 from spikeloop.cosim.compare.chunk import Chunk, pack_arrays
 from spikeloop.cosim.compare.compare import Case, Log
 from spikeloop.cosim.compare.result import Result
+from spikeloop.cosim.provenance import code
 from spikeloop.cosim.runs.journal import Journal
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
@@ -29,7 +30,7 @@ from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.traces import npz
 
-__all__ = ["KEPT", "Run", "cores"]
+__all__ = ["KEPT", "Run", "cores", "sources"]
 
 FORMAT, VERSION = "spikeloop run", 2
 KEPT = 4
@@ -74,7 +75,7 @@ class Run(Log):
 
         keep:   samples whose traces are kept for the report
         resume: go on with the run in ``folder``; InputError if it is of another network, image,
-                stimulus, ...
+                stimulus, ..., or of other sources
         """
         measures = figures(bundle)
         network, stimulus, expected = case.network, case.stimulus, case.expected
@@ -89,6 +90,7 @@ class Run(Log):
             "backends": list(names),
             "samples": stimulus.samples,
             "membranes": case.membranes,
+            "sources": sources(),
             "keep": list(keep),
             "sha256": network.sha256(),
             "chip": bundle.chip.to_dict(),
@@ -152,6 +154,11 @@ class Run(Log):
         }
         write_atomic(self.folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
         return summary
+
+
+def sources() -> str:
+    """SHA-256 of the sources that chunks are computed by; a run does not go on with others."""
+    return code("spikeloop.cosim.compare.crew", "spikeloop.cosim.backends")
 
 
 def cores(bundle: Bundle) -> list[dict[str, Any]]:

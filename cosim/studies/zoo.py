@@ -1,6 +1,7 @@
 """Every kept net through one backend: a row each, one table, one page (``spikeloop zoo``).
 
-    build/zoo/NAME-...   the run of a net (cosim/runs/folder.py); a broken-off one goes on
+    build/zoo/NAME-...   the run of a net (cosim/runs/folder.py); a broken-off one goes on, one
+                         of other sources begins anew
     build/zoo/nets       nets trained anew (``--train``), each with its checkpoint
     build/zoo/zoo.html   the table, accuracy against SOPs, firing rates
 
@@ -8,6 +9,7 @@ SOPs, cycles and spikes are counters of the backend, or of pysim if it has none.
 of pysim/cost/work.py, not a measurement. The results are in docs/results.md.
 """
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from spikeloop.cosim.backends import check_names
 from spikeloop.cosim.compare.result import CHIPS
 from spikeloop.cosim.flow.pretrained import Net, kept, load
 from spikeloop.cosim.flow.verify import Comparison, Filing
+from spikeloop.cosim.runs.folder import sources
 from spikeloop.cosim.studies.figures import LINES, figure, svg
 from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.pysim.bundle.program import compile_program
@@ -154,7 +157,8 @@ def row(
     network, stimulus = net.network, net.stimulus(data, samples)
     target = chip_for(network, chip)
     bundle = compile_program(network, target)
-    where = folder / f"{net.name}-{network.sha256()[:8]}-{names[-1]}-{samples}"
+    key = hashlib.sha256((network.sha256() + sources()).encode()).hexdigest()
+    where = folder / f"{net.name}-{key[:8]}-{names[-1]}-{samples}"
     comparison = Comparison(network, bundle, stimulus, names)
     verdict = comparison.file(
         Filing(folder=where, keep=(), resume=True), tell=tell, progress=progress

@@ -207,6 +207,17 @@ def test_only_the_same_run_is_gone_on_with(
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
 
 
+def test_a_run_of_other_sources_is_not_gone_on_with(
+    small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["compare", small.folder / "image", "-o", tmp_path / "run", "--backends"]
+    assert spikeloop(capfd, *command, "golden,pysim")[0] == 0
+    assert spikeloop(capfd, *command, "golden,pysim", "--resume")[0] == 0
+    monkeypatch.setattr("spikeloop.cosim.runs.folder.sources", lambda: "others")
+    status, _, err = spikeloop(capfd, *command, "golden,pysim", "--resume")
+    assert status == 2 and "must be of this run (sources 'others')" in err
+
+
 def test_damaged_journals_are_refused(
     small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

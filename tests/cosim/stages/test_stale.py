@@ -113,7 +113,7 @@ def source_of(thing: object) -> str:
         ("pysim/pim/memories.py", "", {"map", "verilog"}, {"train", "quantize"}),
         ("hdl/core/neuron.py", "", {"verilog"}, {"train", "quantize", "map", "encode"}),
         ("hdl/lib/ram.v", "", {"verilog"}, {"train", "quantize", "map", "encode"}),
-        (source_of(Stimulus), INVERTED, {"encode"}, {"train", "quantize", "map", "verilog"}),
+        (source_of(Stimulus), INVERTED, {"encode"}, {"train", "quantize", "verilog"}),
         ("golden/data/encoders.py", "", {"train", "encode"}, {"map", "verilog"}),
     ],
 )

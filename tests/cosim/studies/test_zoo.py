@@ -115,6 +115,9 @@ def test_a_zoo_and_one_that_was_killed(
     monkeypatch.setattr(Run, "add", lambda run, chunk: (ran.append(chunk.start), add(run, chunk)))
     assert zoo(capfd, tmp_path)[1]["rows"] == [r] and ran == [3]
     assert zoo(capfd, tmp_path)[1]["rows"] == [r] and ran == [3]
+    for module in ("runs.folder", "studies.zoo"):  # chunks of other sources say nothing of these
+        monkeypatch.setattr(f"spikeloop.cosim.{module}.sources", lambda: "others")
+    assert zoo(capfd, tmp_path)[1]["rows"] == [r] and ran == [3, 0, 3]
 
 
 def test_a_difference_is_1(
