@@ -1,0 +1,216 @@
+"""A network that trains in the chip's own arithmetic.
+
+Parameters are real numbers, the weights and biases of the layers. Forward rounds them to the integers
+of the network and runs the integer network step by step, so its spikes and membranes are those of the
+chip. Backward sees through the rounding (golden/nn/step.py).
+
+    model = IntegerModel(network)     of any network: quantised, imported, made by golden/nn/layers.py
+    spikes = model(x)                 x [sample, step, line] of 0 and 1
+    network = model.to_network()      the very integers that forward used
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spikeloop.golden.nn.step import Neurons, rounded
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.elements import Edge, Population, weight_range
+from spikeloop.pysim.network.graph import Network
+
+__all__ = ["IntegerModel", "Run"]
+
+EXACT = 1 << 24  # whole numbers below are exact in float32, in whatever order they are added
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """``spikes`` and ``membranes`` by population, [sample, step, neuron], whole numbers."""
+
+    spikes: dict[str, Tensor]
+    membranes: dict[str, Tensor]
+
+
+class Synapses(nn.Module):
+    """One edge. ``weight`` is real; forward multiplies it by ``scale``, rounds and clips it."""
+
+    def __init__(
+        self, edge: Edge, scale: float, low: int, high: int, tied: np.ndarray | None
+    ) -> None:
+        super().__init__()
+        self.edge, self.scale, self.low, self.high = edge, scale, low, high
+        weights = torch.as_tensor(edge.weights, dtype=torch.float32) / scale
+        self.tied = None
+        if tied is not None:  # several weights are one parameter: that of the first
+            _, first = np.unique(tied, return_index=True)
+            weights = weights.flatten()[torch.as_tensor(first)]
+            self.register_buffer("tied", torch.as_tensor(tied))
+        self.weight = nn.Parameter(weights)
+
+    def integers(self) -> Tensor:
+        """The weights of the network, whole numbers."""
+        whole = rounded(self.weight * self.scale).clamp(self.low, self.high)
+        return whole if self.tied is None else whole.flatten()[self.tied]
+
+    def forward(self, spikes: Tensor, weights: Tensor) -> Tensor:
+        """The sums [sample, neuron] of spikes [sample, line]."""
+        conv = self.edge.conv
+        if conv is None:
+            return spikes @ weights
+        x = spikes.reshape(len(spikes), *conv.source)
+        y = nn.functional.conv2d(
+            x, weights, stride=conv.stride, padding=conv.padding, groups=conv.groups
+        )
+        return y[:, :, : conv.target[1], : conv.target[2]].flatten(1)
+
+
+class IntegerModel(nn.Module):
+    """The trainable twin of ``network``; its PIM layer, if any, is refused.
+
+    scales: real value of one unit of a population's weights is 1 / scale (default: those that the
+            network's metadata keep, else 1).
+    width:  of the spike's slope, in thresholds of each population.
+    tied:   by number of an edge, for each of its weights the parameter it is.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        scales: Mapping[str, float] | None = None,
+        width: float = 0.5,
+        tied: Mapping[int, np.ndarray] | None = None,
+    ) -> None:
+        super().__init__()
+        if network.pim is not None:
+            raise InputError("network to train must be without a PIM layer, not with one")
+        self.network, self.width = network, width
+        known = network.metadata.get("scales", {}) if scales is None else scales
+        self.scales = {p.name: _scale(known, p.name) for p in network.populations}
+        self._kept = {p.name: _kept(p, network.membrane_bits) for p in network.populations}
+        self.neurons, self.synapses = nn.ModuleDict(), nn.ModuleDict()
+        self.biases = nn.ParameterDict()
+        for p in network.order():
+            reach = np.maximum(np.abs(p.v_th[0].astype(np.float64)), 1.0) * width
+            self.neurons[p.name] = Neurons(p, network.membrane_bits, torch.as_tensor(reach))
+            bias = torch.as_tensor(p.bias, dtype=torch.float32) / self.scales[p.name]
+            self.biases[p.name] = nn.Parameter(bias)
+        for i, edge in enumerate(network.edges):
+            p = network.population(edge.target)
+            low, high = weight_range(p.weight_format, p.weight_bits)
+            part = Synapses(edge, self.scales[p.name], low, high, (tied or {}).get(i))
+            self.synapses[str(i)] = part
+
+    def forward(self, x: Tensor | Mapping[str, Tensor]) -> Tensor:
+        """Spikes of the output population [sample, step, neuron]; its membranes, in real units, if
+        it is a read-out. ``x``: spikes [sample, step, ...] of the one input, or by input."""
+        trace = self.run(x)
+        name = self.network.output
+        if self.network.population(name).fire.all():
+            return trace.spikes[name]
+        return trace.membranes[name] / self.scales[name]
+
+    def run(self, x: Tensor | Mapping[str, Tensor]) -> Run:
+        """Every spike and every membrane."""
+        net = self.network
+        emitted = self._inputs(x)
+        some = next(iter(emitted.values()))
+        samples, steps = some.shape[:2]
+        weights = {key: part.integers() for key, part in self.synapses.items()}
+        biases = {name: rounded(b * self.scales[name]) for name, b in self.biases.items()}
+        self._check_exact(weights)
+        states = {n: part.begin(samples, some) for n, part in self.neurons.items()}
+        rows: dict[str, list[Tensor]] = {name: [] for name in self.neurons}
+        membranes: dict[str, list[Tensor]] = {name: [] for name in self.neurons}
+        for step in range(steps):
+            for name, part in self.neurons.items():
+                total = some.new_zeros(samples, part.size)
+                for key, synapses in self.synapses.items():
+                    edge = net.edges[int(key)]
+                    if edge.target != name or step < edge.delay:
+                        continue
+                    at = step - edge.delay
+                    source = emitted.get(edge.source)
+                    spikes = rows[edge.source][at] if source is None else source[:, at]
+                    total = total + synapses(spikes, weights[key])
+                fired, states[name] = part(total, biases[name], states[name], step)
+                rows[name].append(fired)
+                membranes[name].append(states[name][0])
+        stack = {name: torch.stack(row, 1) for name, row in rows.items()}
+        return Run(stack, {name: torch.stack(row, 1) for name, row in membranes.items()})
+
+    @torch.no_grad()
+    def to_network(self) -> Network:
+        """The integer network whose spikes and membranes forward computes."""
+        edges = tuple(
+            replace(e, weights=_whole(self.synapses[str(i)].integers(), np.int32))
+            for i, e in enumerate(self.network.edges)
+        )
+        populations = tuple(
+            replace(p, bias=_whole(self._bias(p), np.int64)) for p in self.network.populations
+        )
+        metadata = {**self.network.metadata, "scales": dict(self.scales)}
+        return replace(self.network, populations=populations, edges=edges, metadata=metadata)
+
+    def _bias(self, p: Population) -> Tensor:
+        return rounded(self.biases[p.name] * self.scales[p.name])
+
+    def _inputs(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        nodes = self.network.inputs
+        if isinstance(x, Tensor):
+            if len(nodes) != 1:
+                names = ", ".join(node.name for node in nodes)
+                raise InputError(f"inputs must be given by name ({names}), not as one tensor")
+            x = {nodes[0].name: x}
+        if sorted(x) != sorted(node.name for node in nodes):
+            raise InputError(
+                f"inputs must be {', '.join(n.name for n in nodes)}, not {', '.join(x)}"
+            )
+        emitted = {}
+        for node in nodes:
+            value = x[node.name]
+            if value.dim() < 3 or value[0, 0].numel() != node.size:
+                raise InputError(
+                    f"input {node.name!r} must be of shape [sample, step, {node.size}], not "
+                    f"{tuple(value.shape)}"
+                )
+            emitted[node.name] = value.flatten(2).to(next(self.parameters()).dtype)
+        return emitted
+
+    def _check_exact(self, weights: dict[str, Tensor]) -> None:
+        """InputError if float32 could not hold a sum exactly: whole numbers beyond 2^24."""
+        if next(self.parameters()).dtype == torch.float64:
+            return
+        for p in self.network.populations:
+            arriving = np.abs(p.bias).max(initial=0)
+            for i, edge in enumerate(self.network.edges):
+                if edge.target == p.name:
+                    value = weights[str(i)].detach().abs()
+                    axes = value.flatten(1).sum(1) if edge.conv else value.sum(0)
+                    arriving = arriving + float(axes.max()) if axes.numel() else arriving
+            if arriving + self._kept[p.name] >= EXACT:
+                raise InputError(
+                    f"sums of population {p.name!r} must stay below 2^24 in float32: call "
+                    "model.double()"
+                )
+
+
+def _kept(p: Population, membrane_bits: int) -> float:
+    """The most that the leak leaves of a membrane, or a term of it on the way."""
+    terms = np.abs(p.leak_sign) * 2.0 ** -p.leak_shift.astype(np.float64)
+    share = (p.k0 + terms.sum(axis=1)).max(initial=0.0)
+    return float(share * 2.0 ** (membrane_bits - 1)) + 8
+
+
+def _scale(known: Mapping[str, Any], name: str) -> float:
+    scale = float(known.get(name, 1.0))
+    if not (np.isfinite(scale) and scale > 0):
+        raise InputError(f"scale of population {name!r} must be positive, not {scale}")
+    return scale
+
+
+def _whole(x: Tensor, dtype: Any) -> np.ndarray:
+    return np.rint(x.detach().cpu().double().numpy()).astype(dtype)

@@ -1,0 +1,72 @@
+"""The scale of a population's weights: how many units of the integers one real weight is.
+
+The scale with the least squared error of all weights, over the fractions of the largest weight that a
+clip may cut. With 8 bits and more it is the largest weight; with 2 or 3 bits much smaller.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from spikeloop.golden.quantize.leak import round_half_away
+from spikeloop.pysim.common.checks import check_int
+from spikeloop.pysim.network.elements import WeightFormat
+from spikeloop.pysim.network.graph import Network
+
+__all__ = ["best_scale", "with_bits"]
+
+FRACTIONS = np.linspace(0.1, 1.0, 46)
+CONSTANTS = ("bias", "v_sub", "v_reset", "v_low", "v_low_reset", "v_low_add", "v_init")
+"""Arrays in units of the weights, rounded to the nearest; thresholds are rounded up."""
+
+
+def best_scale(weights: np.ndarray, bits: int) -> float:
+    """The scale of real ``weights`` for integers of ``bits`` bits; 1 if all weights are 0."""
+    check_int("bits of a weight", bits, 2, 16)
+    limit = (1 << (bits - 1)) - 1
+    largest = float(np.abs(weights).max(initial=0.0))
+    if not largest:
+        return 1.0
+    best, least = limit / largest, np.inf
+    for fraction in FRACTIONS[::-1]:
+        scale = limit / (fraction * largest)
+        whole = np.clip(np.rint(weights * scale), -limit - 1, limit)
+        error = float(((whole / scale - weights) ** 2).sum())
+        if error < least:
+            best, least = scale, error
+    return best
+
+
+def with_bits(network: Network, bits: int | Mapping[str, int]) -> Network:
+    """``network`` with weights of other bits: one number, or one by population.
+
+    The weights become integers anew, at the scale of least error; biases, thresholds and the other
+    constants follow it. Populations of binary or ternary weights, and pools, stay as they are.
+    """
+    known = network.metadata.get("scales", {})
+    scales = {p.name: float(known.get(p.name, 1.0)) for p in network.populations}
+    edges, populations = list(network.edges), []
+    for p in network.populations:
+        width = bits if isinstance(bits, int) else bits.get(p.name, p.weight_bits)
+        into = [i for i, e in enumerate(edges) if e.target == p.name]
+        values = [edges[i].weights for i in into]
+        ones = all((np.abs(v) <= 1).all() for v in values)
+        if p.weight_format is not WeightFormat.SIGNED or not into or ones:
+            populations.append(p)
+            continue
+        real = [v / scales[p.name] for v in values]
+        scale = best_scale(np.concatenate([r.ravel() for r in real]), width)
+        limit = 1 << (width - 1)
+        for i, weights in zip(into, real, strict=True):
+            whole = np.clip(round_half_away(weights * scale), -limit, limit - 1)
+            edges[i] = replace(edges[i], weights=whole.astype(np.int32))
+        ratio = scale / scales[p.name]
+        moved = {key: round_half_away(getattr(p, key) * ratio) for key in CONSTANTS}
+        v_th = np.ceil(p.v_th * ratio - 1e-9).astype(np.int64)
+        populations.append(replace(p, weight_bits=width, v_th=v_th, **moved))
+        scales[p.name] = scale
+    metadata = {**network.metadata, "scales": scales}
+    return replace(
+        network, populations=tuple(populations), edges=tuple(edges), metadata=metadata
+    )
