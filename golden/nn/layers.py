@@ -22,14 +22,7 @@ from spikeloop.golden.nn.scales import best_scale
 from spikeloop.golden.quantize.leak import best_leak, leak_arrays, round_half_away
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
-from spikeloop.pysim.network.elements import (
-    Edge,
-    Input,
-    LeakRounding,
-    LowBound,
-    Population,
-    Reset,
-)
+from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, LowBound, Population, Reset
 from spikeloop.pysim.network.graph import Network, start_ticks
 
 __all__ = ["LIF", "AvgPool2d", "Conv1d", "Conv2d", "Linear", "MaxPool2d", "sequential"]
@@ -244,11 +237,7 @@ def _integers(weights: np.ndarray, scale: float, bits: int) -> np.ndarray:
 
 
 def _kernel(
-    shape: tuple[int, ...],
-    synapses: Synapses,
-    pool: int,
-    number: int,
-    generator: torch.Generator,
+    shape: tuple[int, ...], synapses: Synapses, pool: int, number: int, generator: torch.Generator
 ) -> tuple[np.ndarray, np.ndarray | None, Conv | None, tuple[int, ...]]:
     """Real weights, how a pool spreads them (their flat index in the wide ones), geometry, shape."""
     if isinstance(synapses, Linear):
@@ -323,10 +312,7 @@ def _or_pool(row: _Row, layer: MaxPool2d, number: int) -> None:
     name = f"layer{len(row.populations) + 1}"
     row.edges.append(
         Edge(
-            source=row.source,
-            target=name,
-            weights=np.ones(conv.weights_shape, np.int32),
-            conv=conv,
+            source=row.source, target=name, weights=np.ones(conv.weights_shape, np.int32), conv=conv
         )
     )
     row.populations.append(

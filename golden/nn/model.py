@@ -22,7 +22,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import Edge, Population, weight_range
 from spikeloop.pysim.network.graph import Network
 
-__all__ = ["IntegerModel", "Run"]
+__all__ = ["IntegerModel", "Run", "from_float"]
 
 EXACT = 1 << 24  # whole numbers below are exact in float32, in whatever order they are added
 
@@ -44,17 +44,17 @@ class Synapses(nn.Module):
         super().__init__()
         self.edge, self.scale, self.low, self.high = edge, scale, low, high
         weights = torch.as_tensor(edge.weights, dtype=torch.float32) / scale
-        self.tied = None
-        if tied is not None:  # several weights are one parameter: that of the first
+        if tied is not None:  # several weights are one parameter
             _, first = np.unique(tied, return_index=True)
             weights = weights.flatten()[torch.as_tensor(first)]
-            self.register_buffer("tied", torch.as_tensor(tied))
+        index = None if tied is None else torch.as_tensor(tied)
+        self.register_buffer("tied", index)
         self.weight = nn.Parameter(weights)
 
     def integers(self) -> Tensor:
         """The weights of the network, whole numbers."""
         whole = rounded(self.weight * self.scale).clamp(self.low, self.high)
-        return whole if self.tied is None else whole.flatten()[self.tied]
+        return whole if self.tied is None else whole.flatten()[self.tied]  # type: ignore[index]
 
     def forward(self, spikes: Tensor, weights: Tensor) -> Tensor:
         """The sums [sample, neuron] of spikes [sample, line]."""
@@ -214,3 +214,30 @@ def _scale(known: Mapping[str, Any], name: str) -> float:
 
 def _whole(x: Tensor, dtype: Any) -> np.ndarray:
     return np.rint(x.detach().cpu().double().numpy()).astype(dtype)
+
+
+def from_float(
+    net: nn.Module,
+    shape: tuple[int, ...] | None = None,
+    *,
+    bits: int | Mapping[str, int] = 8,
+    steps: int = 32,
+    **options: Any,
+) -> IntegerModel:
+    """The trainable twin of a float module (golden/interchange/modules/read.py), to tune it further.
+
+    It is imported with weights of 16 bits, then takes ``bits``: one number, or one by population.
+    The parameters stay the float ones. ``options`` as of import_module.
+    """
+    from spikeloop.golden.interchange.modules.read import import_module
+    from spikeloop.golden.nn.scales import with_bits
+
+    fine = import_module(net, shape, steps=steps, bits=16, **options).network
+    model = IntegerModel(with_bits(fine, bits))
+    real = IntegerModel(fine)
+    with torch.no_grad():
+        for key, part in model.synapses.items():
+            part.weight.copy_(real.synapses[key].weight)
+        for name, bias in model.biases.items():
+            bias.copy_(real.biases[name])
+    return model

@@ -67,6 +67,4 @@ def with_bits(network: Network, bits: int | Mapping[str, int]) -> Network:
         populations.append(replace(p, weight_bits=width, v_th=v_th, **moved))
         scales[p.name] = scale
     metadata = {**network.metadata, "scales": scales}
-    return replace(
-        network, populations=tuple(populations), edges=tuple(edges), metadata=metadata
-    )
+    return replace(network, populations=tuple(populations), edges=tuple(edges), metadata=metadata)

@@ -16,7 +16,11 @@ from spikeloop.cosim.cli import app
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXECUTED = {"api.md": "here", "benches.md": "tests/cocotb/test_docs_bench.py"}
+EXECUTED = {
+    "api.md": "here",
+    "training.md": "here",
+    "benches.md": "tests/cocotb/test_docs_bench.py",
+}
 
 
 def blocks(page: Path) -> list[str]:
@@ -49,6 +53,13 @@ def test_blocks_of_the_page_run_with_the_fixture(tmp_path: Path) -> None:
     (tmp_path / "test_api.py").write_text("\n".join(blocks(page)))
     printed = run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_api.py")
     assert "1 passed" in printed
+
+
+@pytest.mark.slow
+def test_the_page_on_training_runs(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "training.md"
+    (tmp_path / "train.py").write_text("\n".join(blocks(page)))
+    run(tmp_path, "train.py")
 
 
 def test_names_of_the_page_are_the_public_names() -> None:
