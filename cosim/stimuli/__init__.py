@@ -1,1 +1,1 @@
-"""Stimuli out of users' own data: dense arrays, events, spike times, grey values, torch data sets."""
+"""Stimuli out of users' own data: arrays, events, spike times, grey values, torch data sets."""

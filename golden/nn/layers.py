@@ -6,8 +6,9 @@
         input=(784,), steps=8,
     )
 
-Each group of synapses (Linear, Conv1d, Conv2d, a pool in front) ends in neurons. The weights of one group
-share a scale; thresholds and the other constants of its neurons are given in the same real units.
+Each group of synapses (Linear, Conv1d, Conv2d, a pool in front) ends in neurons. The weights of one
+group share a scale. Thresholds and the other constants of its neurons are given in the same real
+units.
 """
 
 from dataclasses import dataclass, field, replace
@@ -88,7 +89,8 @@ class MaxPool2d:
 class LIF:
     """Neurons of the contract (docs/arithmetic.md); real values in units of the weights.
 
-    leak:       factor a step, 0..1, as up to three shifts; 1 integrates, 0 forgets. A list: one a page.
+    leak:       factor a step, 0..1, as up to three shifts; 1 integrates, 0 forgets. A list has one
+                a page.
     threshold:  spike at u >= threshold; a list: one a page.
     reset:      "hard" (to ``v_reset``), "soft" (minus the threshold) or "none".
     rounding:   of the shifts: "floor", "toward_zero" or "at_least_one".
@@ -239,12 +241,14 @@ def _integers(weights: np.ndarray, scale: float, bits: int) -> np.ndarray:
 def _kernel(
     shape: tuple[int, ...], synapses: Synapses, pool: int, number: int, generator: torch.Generator
 ) -> tuple[np.ndarray, np.ndarray | None, Conv | None, tuple[int, ...]]:
-    """Real weights, how a pool spreads them (their flat index in the wide ones), geometry, shape."""
+    """Real weights, the flat index of each wide one among them if a pool spreads them, geometry,
+    and the shape of the neurons."""
     if isinstance(synapses, Linear):
         lines = prod(shape) // pool**2
         if synapses.lines != lines or (pool > 1 and not _pools(shape, pool)):
             raise InputError(
-                f"layer {number - 1} must take the {lines} lines in front of it, not {synapses.lines}"
+                f"layer {number - 1} must take the {lines} lines in front of it, not "
+                f"{synapses.lines}"
             )
         weights = _uniform((lines, synapses.neurons), lines**-0.5, generator)
         if pool == 1:
@@ -285,7 +289,8 @@ def _geometry(
     flat = isinstance(layer, Conv1d)
     if len(shape) != (2 if flat else 3) or shape[0] != layer.channels:
         raise InputError(
-            f"layer {number - 1} must take {layer.channels} channels of a map, not the shape {shape}"
+            f"layer {number - 1} must take {layer.channels} channels of a map, not the shape "
+            f"{shape}"
         )
     if flat:
         source = (shape[0], 1, shape[1])

@@ -1,10 +1,10 @@
 """A network that trains in the chip's own arithmetic.
 
-Parameters are real numbers, the weights and biases of the layers. Forward rounds them to the integers
-of the network and runs the integer network step by step, so its spikes and membranes are those of the
-chip. Backward sees through the rounding (golden/nn/step.py).
+Parameters are real numbers, the weights and biases of the layers. Forward rounds them to the
+integers of the network and runs the integer network step by step, so its spikes and membranes are
+those of the chip. Backward sees through the rounding (golden/nn/step.py).
 
-    model = IntegerModel(network)     of any network: quantised, imported, made by golden/nn/layers.py
+    model = IntegerModel(network)     any network: quantised, imported, of golden/nn/layers.py
     spikes = model(x)                 x [sample, step, line] of 0 and 1
     network = model.to_network()      the very integers that forward used
 """
@@ -224,9 +224,9 @@ def from_float(
     steps: int = 32,
     **options: Any,
 ) -> IntegerModel:
-    """The trainable twin of a float module (golden/interchange/modules/read.py), to tune it further.
+    """The trainable twin of a float module, to tune it further; read as import_module reads it.
 
-    It is imported with weights of 16 bits, then takes ``bits``: one number, or one by population.
+    It is imported with weights of 16 bits, then takes ``bits``: one number, or one a population.
     The parameters stay the float ones. ``options`` as of import_module.
     """
     from spikeloop.golden.interchange.modules.read import import_module

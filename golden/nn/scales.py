@@ -1,7 +1,7 @@
 """The scale of a population's weights: how many units of the integers one real weight is.
 
-The scale with the least squared error of all weights, over the fractions of the largest weight that a
-clip may cut. With 8 bits and more it is the largest weight; with 2 or 3 bits much smaller.
+The scale has the least squared error of all weights, over the fractions of the largest weight that
+a clip may cut. With 8 bits and more nothing is cut; with 2 or 3 bits much is.
 """
 
 from collections.abc import Mapping

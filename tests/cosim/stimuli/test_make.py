@@ -1,4 +1,4 @@
-"""Stimuli out of users' own data, against the definition written out event by event; what is refused."""
+"""Stimuli out of users' own data, against the definition written out; what is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -130,16 +130,32 @@ def test_a_data_loader_is_a_stimulus(rng: np.random.Generator) -> None:
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("counts", {"array": np.full((2, STEPS, 12), 2)}, "must be 0 or 1, not 2: grey values go in"),
     ("grey", {"array": np.full((2, STEPS, 12), 0.5)}, "must be 0 or 1, not 0.5"),
-    ("shape", {"array": np.zeros((2, STEPS, 11))}, r"of shape \[sample, 5, 12\] .*not \(2, 5, 11\)"),
+    (
+        "shape",
+        {"array": np.zeros((2, STEPS, 11))},
+        r"of shape \[sample, 5, 12\] .*not \(2, 5, 11\)",
+    ),
     ("flat", {"array": np.zeros((2, 60))}, r"must be of shape \[sample, 5, 12\]"),
     ("text", {"array": np.full((2, STEPS, 12), "a")}, "must be numbers"),
     ("objects", {"array": np.array([{}, 1], object)}, "is damaged or no array of numbers"),
     ("events", {"array": np.zeros((3, 4))}, "width of a step is missing"),
-    ("place", {"array": np.array([[0, 12, 0, 0]]), "width": 1.0}, r"x of the events must be in 0..11, not 12"),
+    (
+        "place",
+        {"array": np.array([[0, 12, 0, 0]]), "width": 1.0},
+        r"x of the events must be in 0..11, not 12",
+    ),
     ("width", {"array": np.zeros((3, 4)), "width": -1.0}, "must be positive, not -1"),
-    ("labels", {"array": np.zeros((2, STEPS, 12)), "labels": np.array([0.5, 1])}, "must be whole numbers"),
-    ("many", {"array": np.zeros((2, STEPS, 12)), "labels": np.arange(3)}, r"one a sample, 2, not of shape \(3,\)"),
-]  # fmt: skip
+    (
+        "labels",
+        {"array": np.zeros((2, STEPS, 12)), "labels": np.array([0.5, 1])},
+        "must be whole numbers",
+    ),
+    (
+        "many",
+        {"array": np.zeros((2, STEPS, 12)), "labels": np.arange(3)},
+        r"one a sample, 2, not of shape \(3,\)",
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "given", "words"), BAD, ids=[row[0] for row in BAD])

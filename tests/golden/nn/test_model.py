@@ -1,4 +1,4 @@
-"""golden/nn: forward is the integer network, every spike and membrane; gradients flow; back to a network."""
+"""golden/nn: forward is the integer network, every spike and membrane; and back to a network."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def inputs_of(network: Network, samples: int, rng: np.random.Generator) -> dict[
 
 @pytest.mark.parametrize("seed", range(60))
 def test_forward_is_the_reference(seed: int) -> None:
-    """Random networks with every feature: all spikes and membranes, and back to the same network."""
+    """Random networks with every feature: all spikes and membranes, then the same network."""
     rng = np.random.default_rng(seed)
     network = random_network(rng, PRESETS["tiny"])
     inputs = inputs_of(network, 3, rng)
