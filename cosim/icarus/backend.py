@@ -25,6 +25,7 @@ from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
 from spikeloop.pysim.chip.records import event_record, width
 from spikeloop.pysim.common.bits import integers, pack, unpack
 from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.readmemh import HEX_VALUES, to_readmemh
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
@@ -43,7 +44,7 @@ class Icarus(Backend):
 
     def __init__(self, image: Image | MeshImage, *, timeout: float = 3600.0) -> None:
         self.image, self.timeout = image, timeout
-        self.images = {0: image} if isinstance(image, Image) else _images(image)
+        self.images = image.images
         self._program = compile_bench(image.chip)
         self._folder = tempfile.TemporaryDirectory(prefix="spikeloop-icarus-")
         for n, one in self.images.items():
@@ -51,7 +52,7 @@ class Icarus(Backend):
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         traces = self._traces(self._simulate(stimulus), stimulus.samples, membranes)
-        return self.image.gather(traces) if isinstance(self.image, MeshImage) else traces[0]
+        return self.image.gather(traces)
 
     def waves(self, stimulus: Stimulus, path: Path) -> Path | None:
         """Record all signals but memories, as FST if ``path`` ends in .fst, else as VCD.
@@ -75,7 +76,6 @@ class Icarus(Backend):
         dumper: options of vvp's dumper. more: further arguments of the bench.
         """
         folder = Path(self._folder.name)
-        stimulus.check(self.image)
         settings = self._write_stimulus(stimulus)
         files = ("+stimulus=stimulus.hex", "+trace=trace.hex")
         command = ["vvp", "-n", str(self._program), *dumper, *files, *settings, *more]
@@ -103,7 +103,7 @@ class Icarus(Backend):
     def _write_stimulus(self, stimulus: Stimulus) -> list[str]:
         """Write the axons of every tick and core; the bench's arguments."""
         image, d = self.image, self.image.chip.derived
-        stimuli = {0: stimulus} if isinstance(image, Image) else image.stimuli(stimulus)
+        stimuli = image.stimuli(stimulus)
         shape = (stimulus.samples, image.ticks, d.cores, d.axon_chunks * SCAN_BITS // 8)
         axons = np.zeros(shape, np.uint8)
         settings: dict[str, object] = {
@@ -117,7 +117,9 @@ class Icarus(Backend):
             prefix = "" if d.cores == 1 else f"core{n}."
             for memory in MemoryMap(image.chip).loaded:
                 settings[prefix + memory.name] = f"image{n}/core0/{memory.name}.mem"
-        (Path(self._folder.name) / "stimulus.hex").write_bytes(_hex_lines(axons))
+        (Path(self._folder.name) / "stimulus.hex").write_bytes(
+            to_readmemh(axons.reshape(-1, shape[-1]), 8 * shape[-1])
+        )
         return [f"+{name}={value}" for name, value in settings.items()]
 
     def _traces(self, text: bytes, samples: int, membranes: bool) -> list[Trace]:
@@ -150,10 +152,6 @@ class Icarus(Backend):
                 if membranes:
                     trace.membranes[place.name] = potentials[:, at, place.neurons]
         return traces
-
-
-def _images(mesh: MeshImage) -> dict[int, Image]:
-    return {n: core.image for n, core in mesh.cores.items()}
 
 
 def compile_bench(chip: Chip) -> Path:
@@ -265,19 +263,6 @@ def _axons(image: Image, stimulus: Stimulus, ticks: int) -> np.ndarray:
     return pack(axons)
 
 
-_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
-_VALUES = np.full(256, 255, np.uint8)
-_VALUES[_DIGITS] = np.arange(16)
-
-
-def _hex_lines(rows: np.ndarray) -> bytes:
-    """Little-endian bytes along the last axis as one hexadecimal number a line."""
-    rows = rows.reshape(-1, rows.shape[-1])[:, ::-1]
-    text = np.full((rows.shape[0], 2 * rows.shape[1] + 1), ord("\n"), np.uint8)
-    text[:, 0:-1:2], text[:, 1:-1:2] = _DIGITS[rows >> 4], _DIGITS[rows & 15]
-    return text.tobytes()
-
-
 def _digits(bits: int, chunk: int) -> int:
     """Hexadecimal digits of a number that is padded to whole chunks."""
     return -(-bits // chunk) * chunk // 4
@@ -285,7 +270,7 @@ def _digits(bits: int, chunk: int) -> int:
 
 def _nibbles(text: np.ndarray) -> np.ndarray:
     """Values of hexadecimal digits ``[sample, line, digit]``. RuntimeError if one is x."""
-    values = _VALUES[text]
+    values = HEX_VALUES[text]
     if (values == 255).any():
         sample, line, _ = np.argwhere(values == 255)[0]
         raise RuntimeError(

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-__all__ = ["from_readmemh", "to_readmemh"]
+__all__ = ["HEX_VALUES", "from_readmemh", "to_readmemh"]
 
-_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
-_VALUES = np.full(256, 255, np.uint8)
-_VALUES[_DIGITS] = np.arange(16)
+HEX_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+HEX_VALUES = np.full(256, 255, np.uint8)
+"""What each character is worth; 255 for one that is no digit."""
+HEX_VALUES[HEX_DIGITS] = np.arange(16)
 
 
 def to_readmemh(rows: np.ndarray, width: int) -> bytes:
@@ -17,7 +18,7 @@ def to_readmemh(rows: np.ndarray, width: int) -> bytes:
     digits = -(-width // 4)
     nibbles = np.stack([rows & 15, rows >> 4], axis=2).reshape(rows.shape[0], -1)[:, :digits]
     text = np.full((rows.shape[0], digits + 1), ord("\n"), np.uint8)
-    text[:, :digits] = _DIGITS[nibbles[:, ::-1]]
+    text[:, :digits] = HEX_DIGITS[nibbles[:, ::-1]]
     return text.tobytes()
 
 
@@ -28,7 +29,7 @@ def from_readmemh(data: bytes, rows: int, width: int) -> np.ndarray:
         raise ValueError(f"{rows * (digits + 1)} bytes, not {len(data)}")
     text = np.frombuffer(data, np.uint8).reshape(rows, digits + 1)
     nibbles = np.zeros((rows, digits + digits % 2), np.uint8)
-    nibbles[:, :digits] = _VALUES[text[:, digits - 1 :: -1]]
+    nibbles[:, :digits] = HEX_VALUES[text[:, digits - 1 :: -1]]
     top = 1 << (width - 4 * (digits - 1))
     if (
         nibbles.max() > 15
