@@ -137,7 +137,7 @@ def clear(names: Iterable[str] | None = None) -> int:
 
 
 def clear_unused(seconds: float) -> tuple[int, int]:
-    """Remove the entries that nobody opened for so long. Returns how many, and the bytes set free."""
+    """Remove the entries not opened for ``seconds``; how many, and the bytes set free."""
     now = time.time()
     old = [entry.name for entry in entries() if now - entry.used >= seconds]
     freed = clear(old)

@@ -1,4 +1,4 @@
-"""What tests of boards share: a net that spikes a lot, a virtual board in this process, hostile ports."""
+"""Shared by tests of boards: a net that spikes a lot, a virtual board, hostile ports."""
 
 import numpy as np
 
@@ -21,7 +21,10 @@ def session(chip, divisor: int | None = None, **options) -> tuple[BoardModel, Se
 
 
 def noisy(samples: int = 1, steps: int = 40) -> tuple[Network, Image, Stimulus]:
-    """8-64 on ``tiny``, binary weights: all outputs spike in nearly every step, so that events fill queue and replies."""
+    """8-64 on ``tiny``, binary weights.
+
+    All outputs spike in nearly every step, so that events fill queue and replies.
+    """
     rng = np.random.default_rng(3)
     network = Network(
         name="noisy",

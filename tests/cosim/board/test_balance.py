@@ -1,4 +1,4 @@
-"""The closed loop: the pole stays up, and the chip behind the wire does what the golden does, step for step."""
+"""The closed loop: the pole stays up, and the chip behind the wire equals the golden."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Real targets: what is refused, a bitstream of a small preset, and the netlist after synthesis on real images."""
+"""Real targets: refusals, a bitstream of a small preset, and its netlist on real images."""
 
 import json
 import shutil
@@ -31,8 +31,10 @@ PREAMBLES = {
 
 
 def digits(samples: int) -> tuple[Network, Stimulus]:
-    """Real MNIST images, 7 x 7 means of 4 x 4 pixels, as spikes the earlier the brighter; ten neurons of binary weights, 1 where
-    the class's mean image is brighter than that of all."""
+    """Real MNIST images as 7 x 7 means of 4 x 4 pixels; brighter pixels spike earlier.
+
+    Ten neurons have binary weights: 1 where the class's mean image is brighter than that of all.
+    """
     from spikeloop.golden.data.datasets import load_mnist
 
     data = load_mnist(None)
@@ -70,7 +72,7 @@ def digits(samples: int) -> tuple[Network, Stimulus]:
 
 @pytest.mark.slow
 def test_the_netlist_after_synthesis_is_the_golden_on_real_images() -> None:
-    """LUTs, flip-flops, carries and block RAMs of the vendor's models, the image loaded through the link."""
+    """The cells are the vendor's models; the image is loaded through the link."""
     network, stimulus = digits(60)
     image = pack(network, chip=SMALL)
     model = BoardModel(image.chip, library=fpga.netlist_board(image.chip))

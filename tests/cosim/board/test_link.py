@@ -1,4 +1,7 @@
-"""The host link from both ends: the driver's verbs on the virtual board, nothing done twice, nothing lost, hostile hosts and devices."""
+"""The host link from both ends: the driver's verbs on the virtual board, hostile hosts and devices.
+
+Nothing is done twice and nothing is lost.
+"""
 
 import json
 import os
@@ -72,7 +75,7 @@ def same(a: Trace, b: Trace) -> None:
             np.testing.assert_array_equal(getattr(b, kind)[name], array)
 
 
-# -- verbs -----------------------------------------------------------------------------------------------------
+# -- verbs -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,7 @@ def test_frames_without_a_zero(link: BoardLink) -> None:
 
 
 def test_events_leave_in_their_order_however_slow_the_host(model: BoardModel) -> None:
-    """64 spikes a tick fill queue and replies: runs pause, no event is lost and none comes twice."""
+    """64 spikes a tick fill queue and replies: runs pause, no event is lost, none comes twice."""
     _, image, stimulus = noisy()
     model.reset()
     board = Board(Session(Wire(model)), image)
@@ -181,7 +184,7 @@ def test_a_core_that_waits_for_its_receiver_does_not_hang_the_link(model: BoardM
     assert counters["ticks"] == 2 and counters["stalls"] > 0 and counters["dropped"] == 0
 
 
-# -- once, and only once -----------------------------------------------------------------------------------------
+# -- once, and only once -----------------------------------------------------------------------
 
 
 def test_a_frame_that_comes_twice_is_done_once(link: BoardLink, model: BoardModel) -> None:
@@ -246,7 +249,7 @@ def test_commands_that_do_not_fit(
     assert said(model, frame(BATCH, 4, Command(frames.READ, 1)))[0][-1] == frames.OK
 
 
-# -- hostile hosts -------------------------------------------------------------------------------------------------
+# -- hostile hosts -----------------------------------------------------------------------------
 
 
 KINDS = {
@@ -276,7 +279,10 @@ def test_cut_at_every_byte(link: BoardLink, model: BoardModel, kind: str) -> Non
 def test_noise_of_any_kind_leaves_a_chip_that_answers(
     link: BoardLink, model: BoardModel, rng: np.random.Generator
 ) -> None:
-    """Random bytes, good frames of random commands, frames without end: after each the link greets and reads at once."""
+    """Random bytes, good frames of random commands, frames without end.
+
+    After each of them the link greets and reads at once.
+    """
     for trial in range(300):
         kind = trial % 3
         if kind == 0:
@@ -307,7 +313,7 @@ def test_a_reply_waits_for_a_host_that_does_not_read(link: BoardLink, model: Boa
     assert open_frame(reply[:-1])[-1] == frames.OK
 
 
-# -- hostile devices -----------------------------------------------------------------------------------------------
+# -- hostile devices ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("endless", [False, True])
@@ -324,7 +330,7 @@ def test_a_device_that_never_stops(endless: bool, seed: int) -> None:
 
 
 def test_old_damage_before_a_reply_costs_one_attempt(link: BoardLink, model: BoardModel) -> None:
-    """Noise that looks like six frames lies before the reply (found by the campaign: each once cost an attempt)."""
+    """Noise that looks like six frames lies before the reply. Each once cost an attempt."""
 
     class Late(Wire):
         noise = b"\x07\x08\x00" * 6
@@ -375,7 +381,7 @@ def test_another_protocol_is_refused(greeting: bytes, message: str) -> None:
         Session(Other())
 
 
-# -- sessions that break, records ------------------------------------------------------------------------------------
+# -- sessions that break, records --------------------------------------------------------------
 
 
 def test_a_board_that_is_reset_in_a_run_is_loaded_again(small: Small) -> None:
@@ -433,7 +439,7 @@ def test_what_is_no_record_is_refused(text: str, tmp_path: Path) -> None:
         Replay(tmp_path / "r")
 
 
-# -- ports ---------------------------------------------------------------------------------------------------------
+# -- ports -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("port", [None, 0], ids=["pty", "tcp"])

@@ -57,7 +57,7 @@ def test_three_ways_agree_on_random_networks(seed: int, number: int) -> None:
 @pytest.mark.icarus
 @pytest.mark.slow
 def test_both_simulators_read_the_mem_files_themselves(seed: int, tmp_path) -> None:
-    """Icarus always does (no other way in); Verilator with the same +NAME=FILE: every bit of every loaded memory."""
+    """Every bit of every loaded memory, read from +NAME=FILE by Icarus and by Verilator."""
     _, image, stimulus = draw(seed)
     image.save(tmp_path / "image")
     model = ChipModel(

@@ -1,4 +1,7 @@
-"""Parts that take turns on one Verilated chip of two banks, loaded through its port while it runs: spikes as ever, cycles as planned."""
+"""Parts that take turns on one Verilated chip of two banks, loaded through its port while it runs.
+
+Their spikes are the model's, their cycles those of the schedule.
+"""
 
 import numpy as np
 import pytest
@@ -59,7 +62,10 @@ def test_the_words_of_the_stream_are_the_image(rng: np.random.Generator) -> None
 def test_a_program_through_the_load_port_takes_the_cycles_of_its_schedule(
     recurrent: bool, rng: np.random.Generator
 ) -> None:
-    """Hundreds of loads of a dozen parts: one sample a load, where the port is what runs wait for; and all samples, where it is hidden."""
+    """Hundreds of loads of a dozen parts.
+
+    With one sample a load, runs wait for the port. With all samples a load, loading is hidden.
+    """
     network = conv_network(rng, recurrent=recurrent)
     program, stim = compile_program(network, BANKED), stimulus(rng, network, SAMPLES)
     assert isinstance(program, Program) and len(program.parts) > 10
@@ -73,7 +79,8 @@ def test_a_program_through_the_load_port_takes_the_cycles_of_its_schedule(
         with PingPong(program, batch=batch, options=FAST_BUILD) as chip:
             same(expected, chip.run(stim))
             print(
-                f"{len(program.parts)} parts, {batch} samples a load: {chip.clock:,} cycles, {plan.total + pauses(program, plan):,} "
+                f"{len(program.parts)} parts, {batch} samples a load: {chip.clock:,} cycles, "
+                f"{plan.total + pauses(program, plan):,} "
                 f"predicted; loads {plan.loading:,}, hidden {plan.hidden:,}"
             )
             assert chip.clock == plan.total + pauses(program, plan)

@@ -18,7 +18,7 @@ from spikeloop.cosim.board import virtual
 from spikeloop.cosim.macros import pim
 from spikeloop.cosim.verilator import build as builder
 from spikeloop.cosim.verilator import cache
-from spikeloop.cosim.verilator.cache import cached, clear, entries, on_progress, stage
+from spikeloop.cosim.verilator.cache import cached, clear, clear_unused, entries, on_progress, stage
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import PimParams
@@ -417,6 +417,17 @@ def test_clear_removes_entries_and_leftovers(folder: Path, killed: list[str]) ->
     assert clear() == 2 * size
     assert list(folder.iterdir()) == []
     assert clear() == 0
+
+
+def test_unused_entries_are_removed(folder: Path) -> None:
+    for name in ("chip-1", "chip-2"):
+        cached(name, Maker())
+    hour_ago = time.time() - 3600
+    os.utime(folder / "chip-2" / cache.DIGEST, (hour_ago, hour_ago))
+    assert clear_unused(7200) == (0, 0)
+    count, freed = clear_unused(1800)
+    assert count == 1 and freed == entries()[0].bytes
+    assert [entry.name for entry in entries()] == ["chip-1"]
 
 
 def test_clear_refuses_names_that_are_not_there(tmp_path: Path) -> None:

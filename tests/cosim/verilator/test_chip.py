@@ -33,7 +33,7 @@ VARIANTS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_forms_of_the_chip_are_the_same_chip(seed: int, variant: str) -> None:
-    """Clock gates or enables, bit planes or integers: the same spikes, membranes and counters on random networks."""
+    """Clock gates or enables, bit planes or integers: the same traces on random networks."""
     for number in range(8):
         rng = np.random.default_rng(100 * seed + number)
         network = random_network(rng, TINY)
@@ -78,7 +78,7 @@ def test_workers_share_the_samples_and_keep_their_order(seed: int, workers: int)
 
 
 def load_and_read_back(image: Image, stimulus: Stimulus) -> None:
-    """Through the load port word by word, every word read back by it, then the same run as after the direct fill."""
+    """Load through the port and read every word back; the run is that after a direct fill."""
     loaded, filled = ChipModel(image.chip, FAST_BUILD), ChipModel(image.chip, FAST_BUILD)
     try:
         loaded.load(image)

@@ -1,4 +1,7 @@
-"""pysim.cost.work and pysim.cost.turns against the RTL: its counters are the model's, its runs read no more than what is loaded."""
+"""pysim.cost.work and pysim.cost.turns against the RTL.
+
+Its counters are the model's. Its runs read nothing but what is loaded.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""The Verilated mesh against pysim and golden: random recurrent networks, a trained one, back-pressure at the pins."""
+"""The Verilated mesh against pysim and golden.
+
+Random recurrent networks, a trained one, back-pressure at the pins.
+"""
 
 from dataclasses import replace
 
@@ -79,7 +82,7 @@ def test_the_simulators_own_evaluation_gives_the_same(seed: int) -> None:
 
 @pytest.mark.slow
 def test_banks_at_rest_are_loaded_while_the_mesh_ticks(seed: int) -> None:
-    """Networks in turn, each loaded core after core while the one before it runs on the other banks."""
+    """Networks in turn, each loaded core by core while the one before runs on the other banks."""
     chip = MESH.replace(mesh_width=2, mesh_height=1, banks=2)
     cases = [mesh_case(np.random.default_rng([seed, n, 7]), chip) for n in range(3)]
     model = MeshChipModel(chip, FAST_BUILD)
@@ -160,10 +163,10 @@ def test_a_trained_net_runs_alike_in_golden_model_and_rtl(
     for p in network.populations:
         assert np.array_equal(golden.spikes[p.name], unpack(whole.spikes[p.name], p.size))
         assert np.array_equal(golden.membranes[p.name], whole.membranes[p.name])
-    print(
-        f"{side} x {side}: {pair.neuron_ticks:,} neuron-ticks compared, {pair.different} different; "
-        f"{int(whole.counters['spikes_out'].sum()):,} spikes, {sum(int(t.counters['stalls'].sum()) for t in got):,} stalls"
-    )
+    spikes = int(whole.counters["spikes_out"].sum())
+    stalls = sum(int(trace.counters["stalls"].sum()) for trace in got)
+    compared = f"{pair.neuron_ticks:,} neuron-ticks compared, {pair.different} different"
+    print(f"{side} x {side}: {compared}; {spikes:,} spikes, {stalls:,} stalls")
     assert pair.different == 0 and pair.neuron_ticks == IMAGES * 6 * 50
     assert whole.counters["spikes_out"].sum() > 100
 

@@ -1,4 +1,7 @@
-"""A chip with a PIM macro: RTL = pysim = golden for random layers, whole and in parts, by every way in; what no backend runs is refused."""
+"""A chip with a PIM macro: RTL = pysim = golden for random layers, whole and in parts.
+
+The layers are loaded in every way. What no backend runs is refused.
+"""
 
 from dataclasses import replace
 
