@@ -80,7 +80,7 @@ STACKS: dict[str, tuple[tuple[Any, ...], tuple[int, ...]]] = {
             Conv2d(1, 3, 3),
             LIF(threshold=0.3),
             AvgPool2d(2),
-            Linear(12, 3, bias=False),
+            Linear(12, 12, bias=False),
             LIF(threshold=0.03),
         ),
         (1, 6, 6),
