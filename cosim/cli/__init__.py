@@ -108,7 +108,7 @@ def _run(arguments: list[str]) -> int:
         complain(f"spikeloop: {error}")
         return DIFFERENT
     except OSError as error:
-        complain(f"spikeloop: {_place(error)} must be usable, not refused ({error.strerror})")
+        complain(refusal(error))
         return BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         complain("spikeloop: interrupted")
@@ -124,8 +124,11 @@ def _run(arguments: list[str]) -> int:
         return BUG
 
 
-def _place(error: OSError) -> str:
-    return repr(str(error.filename)) if error.filename else "standard output"
+def refusal(error: OSError) -> str:
+    """The sentence for what the system refused: of a file, or of stdout, which has no name."""
+    if error.filename is None:
+        return f"spikeloop: standard output must be writable, not refused ({error.strerror})"
+    return f"spikeloop: {str(error.filename)!r} must be usable, not refused ({error.strerror})"
 
 
 def _lost(error: OSError) -> int:
@@ -133,7 +136,7 @@ def _lost(error: OSError) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
         return PIPE_GONE
-    complain(f"spikeloop: standard output must be writable, not refused ({error.strerror})")
+    complain(refusal(error))
     return BAD_INPUT
 
 

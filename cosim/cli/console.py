@@ -84,7 +84,8 @@ class Console:
             TimeRemainingColumn(),
         )
         stderr = Rich(stderr=True)
-        progress = Progress(*columns, console=stderr, transient=True, disable=self.quiet)
+        hidden = self.quiet or not stderr.is_terminal
+        progress = Progress(*columns, console=stderr, transient=True, disable=hidden)
         task = progress.add_task("", total=None)
 
         def start(total: int) -> None:

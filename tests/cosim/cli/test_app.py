@@ -267,6 +267,111 @@ def test_usage_errors_are_2(folder: Path, capfd: pytest.CaptureFixture[str]) -> 
         assert "Traceback" not in err
 
 
+# -- streams ---------------------------------------------------------------------------------------------------
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A line of the shell in which $spikeloop is the command; its status is the result's."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "spikeloop": f"{sys.executable} -m spikeloop",
+    }
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "--version", "fit zou-lenet-4", "fit zou-lenet-4 --json"]
+)
+@pytest.mark.parametrize(
+    "before, stdout, status, sentence",
+    [
+        ("exec 9> >(true); sleep 0.5;", ">&9", 141, ""),
+        ("", "> /dev/full", 2, "spikeloop: standard output must be writable, not refused"),
+        ("", ">&-", 0, ""),
+    ],
+    ids=["gone", "full", "closed"],
+)
+def test_stdout_that_takes_nothing(
+    command: str, before: str, stdout: str, status: int, sentence: str, tmp_path: Path
+) -> None:
+    """Never status 1, which means different, and never a traceback."""
+    done = shell(f"{before} $spikeloop {command} {stdout}", tmp_path)
+    assert done.returncode == status and "Traceback" not in done.stderr
+    assert sentence in done.stderr and done.stderr.count("spikeloop:") == bool(sentence)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_is_no_difference(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(name: str) -> None:
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr("spikeloop.pysim.chip.params.preset", broken)
+    status, out, err = spikeloop(capfd, "verilog", "--chip", "tiny")
+    assert (status, out) == (70, "") and "ZeroDivisionError: of ours" in err and "is a bug" in err
+
+
+def test_names_are_no_markup(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A folder named as a tag of rich shows as it is, in tables and in sentences."""
+    image = folder / "[red]x"
+    network = folder / "network.safetensors"
+    status, out, _ = spikeloop(capfd, "map", network, "--chip", "tiny", "-o", image)
+    assert status == 0 and str(image) in out
+    assert "[red]y" in refused(capfd, folder, "export", folder / "[red]y", "--format", "bin")
+
+
+def test_quiet_and_verbose(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from spikeloop.cosim.verilator.cache import stage
+
+    def compare(*more: object) -> str:
+        status, out, err = spikeloop(capfd, *compare_arguments(folder, "golden,pysim", *more))
+        assert status == 0 and "0 different" in out
+        with stage("build"):
+            pass
+        return err + capfd.readouterr().err
+
+    assert compare("--quiet") == ""
+    assert re.fullmatch(r"build \.\.\.\nbuild: 0\.0 s\n", compare())
+    assert re.search(r"\[ *[\d.]+ s\] build \.\.\.\n", compare("--verbose"))
+    _, out, err = spikeloop(capfd, *compare_arguments(folder, "golden,pysim", "-q", "--json"))
+    assert json.loads(out)["equal"] and err == ""
+
+
+def test_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from spikeloop.cosim.verilator.cache import cached
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name, days in (("chip-1", 0), ("board-2", 9)):
+        entry = cached(name, lambda folder: (folder / "file").write_bytes(bytes(1_000_000)))
+        for path in (entry, *entry.rglob("*")):
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - days * 86400))
+    document = json.loads(spikeloop(capfd, "cache", "--json")[1])
+    assert [(e["name"], e["kind"], round(e["age_days"])) for e in document["entries"]] == [
+        ("chip-1", "chip", 0),
+        ("board-2", "board", 9),
+    ]
+    assert document["bytes"] == sum(e["bytes"] for e in document["entries"]) > 2_000_000
+    _, out, _ = spikeloop(capfd, "cache")
+    assert re.search(r"board-2 +board, 1\.0 MB, 9\.0 days", out) and "2 builds, 2.0 MB" in out
+    _, out, _ = spikeloop(capfd, "cache", "clear", "--older", 5, "--json")
+    assert json.loads(out)["removed"] == 1
+    assert (tmp_path / "spikeloop" / "chip-1").is_dir()
+    assert not (tmp_path / "spikeloop" / "board-2").exists()
+    assert json.loads(spikeloop(capfd, "cache", "clear", "--json")[1])["removed"] == 1
+    assert json.loads(spikeloop(capfd, "cache", "--json")[1])["entries"] == []
+
+
 # -- bad input -----------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ def files(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_images(folder / "data")
     (folder / "file").write_text("no folder, no network, no archive")
     (folder / "net.py").write_text(SNNTORCH)
+    np.save(folder / "pixels.npy", np.zeros((6, 5, 12), np.uint8))
     pim_network(np.random.default_rng(11)).save(folder / "pim.safetensors")
     (folder / "alone").mkdir()
     shutil.copytree(folder / "image", folder / "alone" / "image")
@@ -86,6 +87,9 @@ BAD: dict[str, list[str]] = {
     "import torch net.py:net --shape 4": [
         *BELOW,
         "--shape x",
+        "--data missing",
+        "--grey 9",
+        "--range 1",
         "--steps 0",
         "--bits 17",
         "--chip huge",
@@ -94,6 +98,18 @@ BAD: dict[str, list[str]] = {
     "import torch missing.py:net": [""],
     "pretrained zou-lenet-4 --data data": [*BELOW, "--samples 0", "--samples 41", "--data file"],
     "pretrained lenet": [""],
+    "stimulus network.safetensors pixels.npy": [
+        *BELOW,
+        "-o data",
+        "--samples 0",
+        "--samples 7",
+        "--bin x",
+        "--labels missing",
+        "--labels file",
+    ],
+    "stimulus missing pixels.npy": [""],
+    "stimulus network.safetensors missing": [""],
+    "stimulus network.safetensors file": [""],
     "fit network.safetensors": ["--chip huge", "--chip tiny,lanes=0", "--chip tiny,nothing=1"],
     "fit missing": [""],
     "fit file": [""],
@@ -266,7 +282,15 @@ def test_every_command_is_tried() -> None:
     } == (command_names())
 
 
-GOOD = ("quantize float", "fit network", "map network", "cost image", "report", "export image")
+GOOD = (
+    "stimulus network.safetensors pixels",
+    "quantize float",
+    "fit network",
+    "map network",
+    "cost image",
+    "report",
+    "export image",
+)
 
 
 @pytest.mark.parametrize("command", [good for good in BAD if good.startswith(GOOD)])
