@@ -127,14 +127,7 @@ def cost(
         from spikeloop.pysim.cost.report import report
         from spikeloop.pysim.traces.stimulus import Stimulus
 
-        bundle, spikes = load_bundle(image), Stimulus.load(stimulus)
-        if samples is not None:
-            if not 0 < samples <= spikes.samples:
-                raise InputError(
-                    f"samples must be in 1..{spikes.samples} (the stimulus holds as many), "
-                    f"not {samples}"
-                )
-            spikes = spikes.take(slice(samples))
+        bundle, spikes = load_bundle(image), Stimulus.load(stimulus).first(samples)
         result = report(bundle, spikes, energy_per_sop=energy_per_sop, leakage=leakage, clock=clock)
         document = {"image": str(image), "stimulus": str(stimulus), **result.to_dict()}
         if folder is not None:

@@ -61,14 +61,9 @@ class Request:
         network, stimulus = Network.load(files["network"]), Stimulus.load(files["stimulus"])
         stimulus.check(network)
         expected = Expected.load(self.expected) if self.expected else None
-        if self.samples is not None:
-            if not 0 < self.samples <= stimulus.samples:
-                raise InputError(
-                    f"samples must be in 1..{stimulus.samples} (the stimulus holds as many), "
-                    f"not {self.samples}"
-                )
-            part = slice(self.samples)
-            stimulus, expected = stimulus.take(part), expected and expected.take(part)
+        stimulus = stimulus.first(self.samples)
+        if expected and self.samples is not None:
+            expected = expected.take(slice(self.samples))
         for sample in self.keep or ():
             if sample >= stimulus.samples:
                 raise InputError(

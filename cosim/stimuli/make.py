@@ -64,6 +64,10 @@ def from_files(
     if labels is not None:
         given, other = read_arrays(labels)
         given = other if other is not None else given
+    if samples is not None and not 0 < samples <= len(spikes):
+        raise InputError(
+            f"samples must be in 1..{max(1, len(spikes))} (the data hold as many), not {samples}"
+        )
     spikes = spikes[:samples]
     return Made(_packed(network, spikes, None if given is None else given[:samples]), said)
 

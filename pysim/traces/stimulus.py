@@ -98,6 +98,16 @@ class Stimulus:
             len(np.arange(self.samples)[samples]),
         )
 
+    def first(self, samples: int | None) -> "Stimulus":
+        """The first ``samples``; None: all. InputError if there are not as many, or for none."""
+        if samples is None:
+            return self
+        if not 0 < samples <= self.samples:
+            raise InputError(
+                f"samples must be in 1..{self.samples} (the stimulus holds as many), not {samples}"
+            )
+        return self.take(slice(samples))
+
     def check(self, network: HasInputs) -> None:
         """InputError unless this is a stimulus of ``network``.
 
