@@ -19,8 +19,10 @@ import numpy as np
 
 from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
 from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import open_seal, seal, write_folder
+from spikeloop.pysim.common.limits import MAX_DELAY, MAX_START
 from spikeloop.pysim.image.readmemh import from_readmemh, to_readmemh
 from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.network.summary import NetworkSummary
@@ -31,6 +33,8 @@ IMAGE_VERSION = 2
 FORMAT = "spikeloop image"
 MANIFEST = "manifest.json"
 MAX_MANIFEST = 64 << 20
+MOST_DELAY = MAX_DELAY + MAX_START
+"""Ticks from a step of an input to the tick at which its spikes arrive."""
 
 
 def write_image(
@@ -99,6 +103,7 @@ def read_image(
             raise InputError(f"{what} must have 1 core, not {len(cores)}")
         sections = {s["name"]: s for s in cores[0]["sections"]}
         placement = Placement.from_dict(packed, cores[0]["placement"])
+        _check_placement(placement, network, f"placement of {what}")
         loaded = MemoryMap(packed).loaded
         if list(sections) != [m.name for m in loaded]:
             raise InputError(
@@ -119,6 +124,30 @@ def read_image(
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"manifest of {what} must be complete, not without {error}") from None
     return packed, placement, network, memories
+
+
+def _check_placement(placement: Placement, network: NetworkSummary, what: str) -> None:
+    """InputError unless the placement is one of the network: names, sizes, delays and starts."""
+    sizes = {node.name: node.size for node in network.inputs}
+    for group in placement.inputs:
+        if group.size != sizes.get(group.name):
+            raise InputError(
+                f"input {group.name!r} of the {what} must have {sizes.get(group.name, 'no')} "
+                f"lines, not {group.size}"
+            )
+        check_int(f"delay of input {group.name!r} of the {what}", group.delay, 0, MOST_DELAY)
+    names = [place.name for place in placement.populations]
+    for place in placement.populations:
+        check_int(f"start of population {place.name!r} of the {what}", place.start, 0, MAX_START)
+        if place.first_axon is not None:
+            most = placement.chip.delay_max
+            check_int(f"delay of population {place.name!r} of the {what}", place.delay, 1, most)
+    wanted = [network.output, *([network.pim.target] if network.pim else [])]
+    if len(set(names)) < len(names) or not set(wanted) <= set(names):
+        raise InputError(
+            f"populations of the {what} must be different ones, {' and '.join(wanted)} among them, "
+            f"not {', '.join(map(str, names))}"
+        )
 
 
 def _file(memory: Memory) -> str:

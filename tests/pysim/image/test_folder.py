@@ -227,6 +227,31 @@ SPOILED = {
         lambda m: m["cores"][0]["placement"]["inputs"][0].update(first_axon=99),
         "placement of the image must lie on its chip",
     ),
+    "size of an input": (
+        lambda m: m["network"].update(inputs=[["x", 9]]),
+        "input 'x' of the placement of .* must have 9 lines, not 3",
+    ),
+    "no input": (
+        lambda m: m["network"].update(inputs=[]),
+        "input 'x' of the placement of .* must have no lines, not 3",
+    ),
+    "delay of an input": (
+        lambda m: m["cores"][0]["placement"]["inputs"][0].update(delay=-1),
+        r"delay of input 'x' of the placement of .* must be in 0\.\.271, not -1",
+    ),
+    "start": (
+        lambda m: m["cores"][0]["placement"]["populations"][1].update(start=10**9),
+        r"start of population 'out' of the placement of .* must be in 0\.\.255, not 1000000000",
+    ),
+    "delay of a population": (
+        lambda m: m["cores"][0]["placement"]["populations"][0].update(delay=4),
+        r"delay of population 'hid' of the placement of .* must be in 1\.\.3, not 4",
+    ),
+    "output": (
+        lambda m: m["network"].update(output="x"),
+        "populations of the placement of .* must be different ones, x among them, not hid, out",
+    ),
+    "steps": (lambda m: m["network"].update(steps=-4), r"steps .* must be in 1\.\.65536, not -4"),
     "cores null": (lambda m: m.update(cores=None), "must be complete"),
 }
 
