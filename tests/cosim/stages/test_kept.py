@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spikeloop.cosim.provenance import modules
 from spikeloop.cosim.stages.kept import Stages
 
 calls: list[str] = []
@@ -49,6 +50,25 @@ def test_stages_forget_nothing_that_matters(tmp_path: Path) -> None:
         (tmp_path / "stages.json").write_text(damaged)
         before = len(calls)
         assert run(tmp_path, "y") == ("Y", before + 1)
+
+
+@pytest.mark.parametrize("part", ["code", "foreign"])
+def test_other_sources_or_packages_are_another_key(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls.clear()
+    (tmp_path / "source").write_text("1")
+    assert [run(tmp_path, "x"), run(tmp_path, "x")] == [("X", 1), ("X", 1)]
+    monkeypatch.setattr(f"spikeloop.cosim.stages.kept.{part}", lambda module: f"other {module}")
+    assert [run(tmp_path, "x"), run(tmp_path, "x")] == [("X", 2), ("X", 2)]
+
+
+@pytest.mark.parametrize("stage", ["train", "quantize", "map", "verilog", "encode"])
+def test_no_stage_depends_on_the_rest_of_cosim(stage: str) -> None:
+    """Else every edit of a report or a command would train again."""
+    sources = modules(f"spikeloop.cosim.stages.{stage}")
+    ours = {name for name in sources if name.startswith("spikeloop.cosim.")}
+    assert ours <= {f"spikeloop.cosim.stages{part}" for part in ("", ".images", f".{stage}")}
 
 
 def test_a_stage_that_sees_more_than_its_key_is_refused(tmp_path: Path) -> None:
