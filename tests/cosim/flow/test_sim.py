@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from spikeloop.cosim import backends
 from spikeloop.cosim.cli import main
 from spikeloop.cosim.flow.plan import parse_layers
 from spikeloop.pysim.common.errors import InputError
@@ -137,6 +138,24 @@ def test_a_file_that_was_touched_is_made_again(images: Path, output: Path) -> No
     s = json.loads(out)
     assert not s["stages"]["map"]["reused"]
     assert s["stages"]["train"]["reused"]
+
+
+def test_a_difference_leaves_its_evidence_and_its_page(
+    images: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wrong(backends.Pysim):
+        def __init__(self, image: Image) -> None:
+            super().__init__(image)
+            self.core.neurons.p["v_th"][:, 0] += 2
+
+    monkeypatch.setattr(backends, "Pysim", Wrong)
+    status, out, err = sim(images, output)
+    summary = json.loads(out)
+    assert status == 1 and summary["different"] > 0 and summary["complete"]
+    assert Stimulus.load(output / "difference.npz").samples == 1
+    command = f"spikeloop compare {output / 'image'} --network {output / 'network.safetensors'}"
+    assert f"again: {command}" in err and command in summary["evidence"]
+    assert command in (output / "report.html").read_text()
 
 
 def test_more_samples_than_there_are(images: Path, output: Path) -> None:
