@@ -1,0 +1,66 @@
+"""The kept LeNets: lossless, and as accurate as their files and the paper say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikeloop.golden.data.datasets import load_mnist
+from spikeloop.golden.reference.integer import predict, run_chunks
+from spikeloop.golden.rules.scatter_gather.counts import gather, scatter
+from spikeloop.golden.rules.scatter_gather.net import CHECKPOINTS, checkpoint
+from spikeloop.golden.rules.scatter_gather.train import MODELS
+from spikeloop.pysim.common.errors import InputError
+from tests.golden.rules.scatter_gather.nets import assert_lossless
+
+PUBLISHED = {1: 0.9927, 2: 0.9932, 4: 0.9937}  # Zou et al., section 4.2 and Table 4
+
+
+KEPT = sorted(
+    int(path.stem.rsplit("-", 1)[1]) for path in CHECKPOINTS.glob("zou-lenet-*.safetensors")
+)
+
+
+@pytest.mark.parametrize("spikes", KEPT)
+def test_kept_lenet_is_lossless(spikes: int):
+    net = checkpoint(f"zou-lenet-{spikes}")
+    assert (net.k, net.bound) == MODELS[
+        spikes
+    ] and net.margin() > 1e-9  # float64 then decides as exact numbers do
+    counts = net.host_counts(load_mnist().test_images[:40])
+    compared = assert_lossless(
+        net, net.to_network(), {"conv1": scatter(counts, spikes)}, counts, "embedded images"
+    )
+    assert compared == 40 * 14336
+
+
+def test_unknown_checkpoint_is_refused():
+    with pytest.raises(
+        InputError, match=r"checkpoint must be one of .*zou-lenet-4.*, not 'zou-lenet-3'"
+    ):
+        checkpoint("zou-lenet-3")
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize("spikes", KEPT)
+def test_kept_lenet_on_all_of_mnist(spikes: int, shared_data: Path):
+    """All 10,000 test images: every activation is a spike count, and the accuracy is that of the
+    file, within 0.3 points of the paper's."""
+    mnist, net = load_mnist(shared_data / "mnist"), checkpoint(f"zou-lenet-{spikes}")
+    network, right = net.to_network(readout_on_chip=True), {"host": 0, "chip": 0}
+    for at in range(0, len(mnist.test_labels), 250):
+        images, labels = mnist.test_images[at : at + 250], mnist.test_labels[at : at + 250]
+        counts = net.host_counts(images)
+        activations = net.activations(counts)
+        (trace,) = run_chunks(network, {"conv1": scatter(counts, spikes)}, batch=250)
+        for layer in net.layers[1:]:
+            np.testing.assert_array_equal(
+                gather(trace.spikes[layer.name], spikes, layer.conv.target),
+                activations[layer.name],
+                layer.name,
+            )
+        right["host"] += int((net.classify(trace.spikes["fc1"]) == labels).sum())
+        right["chip"] += int((predict(network, trace) == labels).sum())
+    assert {key: n / len(mnist.test_labels) for key, n in right.items()} == net.metadata["accuracy"]
+    assert right["host"] / len(mnist.test_labels) >= PUBLISHED[spikes] - 0.003
