@@ -48,7 +48,7 @@ def links(network: Network, bundle: Shared) -> dict[int, Links]:
     InputError for a delay that the chip cannot hold.
     """
     holders = bundle.holders()
-    found: dict[int, Links] = {}
+    links_of: dict[int, Links] = {}
     for n, core in bundle.shares.items():
         for group in core.image.placement.inputs:
             source, rows = bundle.source(group.name), core.lines[group.name]
@@ -61,10 +61,10 @@ def links(network: Network, bundle: Shared) -> dict[int, Links]:
                     f"on this chip (delay_max), not {delay}"
                 )
             for i, neuron in enumerate(rows.tolist()):
-                of_core = found.setdefault(int(holders[source][neuron]), {})
+                of_core = links_of.setdefault(int(holders[source][neuron]), {})
                 to = of_core.setdefault(source, {}).setdefault(neuron, [])
                 to.append(Destination(n, group.first_axon + i, delay))
-    return found
+    return links_of
 
 
 def routed(network: Network, core: Share, links: Links, mesh: Mesh) -> Image:

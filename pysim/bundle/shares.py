@@ -230,8 +230,8 @@ class Shared(Bundle):
                         f"neurons of {place.name!r} in {what} must be {place.size}, not {rows.size}"
                     )
                 parts[place.name].append(rows)
-        for name, some in parts.items():
-            if not np.array_equal(np.sort(np.concatenate(some)), np.arange(sizes[name])):
+        for name, rows_of in parts.items():
+            if not np.array_equal(np.sort(np.concatenate(rows_of)), np.arange(sizes[name])):
                 raise InputError(
                     f"neurons of {name!r} in {what} must be in one {self.each} each, "
                     f"not otherwise: {AGAIN}"

@@ -3,6 +3,8 @@
 It sees the images alone: the destinations of packets come out of the route memories.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from spikeloop.pysim.bundle.mesh import MeshImage
@@ -10,7 +12,7 @@ from spikeloop.pysim.chip.fabric import Mesh, Rectangle
 from spikeloop.pysim.chip.memory_map import COUNTERS
 from spikeloop.pysim.chip.params import SCAN_BITS
 from spikeloop.pysim.chip.records import ROUTE_PACKET
-from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.model.core import MEMORY, Core
 from spikeloop.pysim.model.cycles import cycles
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
@@ -18,10 +20,29 @@ from spikeloop.pysim.traces.trace import Trace
 __all__ = ["MeshModel"]
 
 
-class MeshModel:
-    """All cores of a mesh, bit-exact and, but for stalls, cycle-exact; many samples at once.
+SAMPLES = 64
+"""Samples that run at once."""
 
-    ``engine`` as of pysim.model.core.Core.
+
+class Packets(NamedTuple):
+    """The packets of a core that go to one other core with one delay.
+
+    core:     number of the core that they go to
+    delay:    physical delay in ticks
+    neurons:  int64 ``[packet]``: the neuron that sends each
+    axons:    int64 ``[packet]``: the axon that each sets
+    """
+
+    core: int
+    delay: int
+    neurons: np.ndarray
+    axons: np.ndarray
+
+
+class MeshModel:
+    """All cores of a mesh, exact to the bit and, but for stalls, to the cycle.
+
+    engine: as of pysim.model.core.Core.
     """
 
     def __init__(self, image: MeshImage, engine: str | None = None) -> None:
@@ -32,15 +53,14 @@ class MeshModel:
     def run(
         self, stimulus: Stimulus, *, membranes: bool = True, dense: bool = False
     ) -> list[Trace]:
-        """The trace of every core, by its number, in the populations of its own network.
+        """The trace of every core, by its number, in the populations of the core's network.
 
-        Counters without stalls, at the mesh's ticks.
+        Counters are without stalls, at the ticks of the mesh. The arguments are those of Core.run.
         """
         most = max(core.axons + core.neurons.place.size for core in self.cores.values())
-        size = max(1, min(64, (8 << 20) // (self.image.ticks * most)))
-        parts = [
-            stimulus.take(slice(at, at + size)) for at in range(0, stimulus.samples, size)
-        ] or [stimulus]
+        size = max(1, min(SAMPLES, MEMORY // (self.image.ticks * most)))
+        starts = range(0, max(1, stimulus.samples), size)
+        parts = [stimulus.take(slice(at, at + size)) for at in starts]
         traces = [self._run(part, membranes, dense) for part in parts]
         return [Trace.concatenate(list(of_core)) for of_core in zip(*traces, strict=True)]
 
@@ -55,28 +75,28 @@ class MeshModel:
                 run.tick(tick)
             for n, run in runs.items():
                 fired = run.raw.fired_at(tick, self.cores[n].neurons.groups)
-                for to, delay, neurons, axons in self._packets[n]:
-                    if tick + delay < ticks:
-                        runs[to].events[:, tick + delay, axons] |= fired[:, neurons]
+                for packets in self._packets[n]:
+                    arrival = tick + packets.delay
+                    if arrival < ticks:
+                        arriving = fired[:, packets.neurons]
+                        runs[packets.core].events[:, arrival, packets.axons] |= arriving
         idle = self._idle(stimulus.samples, ticks, dense)
         return [
             self.cores[n].trace(runs[n].finish(), dense=dense) if n in runs else idle
             for n in range(len(self.mesh))
         ]
 
-    def _destinations(self, core: Core) -> list[tuple[int, int, np.ndarray, np.ndarray]]:
-        """(core, delay, neurons, their axons there) of all packets that a core sends."""
+    def _destinations(self, core: Core) -> list[Packets]:
+        """All packets that a core sends."""
         route = core.neurons.route
-        found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for e in np.flatnonzero(route["kind"] == ROUTE_PACKET):
-            for member in self.mesh.check(
-                Rectangle(*(int(route[side][e]) for side in ("x0", "y0", "x1", "y1")))
-            ):
-                to = self.mesh.number(member)
-                found.setdefault((to, int(route["delay"][e])), []).append(
-                    (int(route["neuron"][e]), int(route["address"][e]))
-                )
-        return [(to, delay, *np.array(pairs).T) for (to, delay), pairs in found.items()]
+            rectangle = Rectangle(*(int(route[side][e]) for side in ("x0", "y0", "x1", "y1")))
+            pair = int(route["neuron"][e]), int(route["address"][e])
+            for member in self.mesh.check(rectangle):
+                to = self.mesh.number(member), int(route["delay"][e])
+                pairs.setdefault(to, []).append(pair)
+        return [Packets(*to, *np.array(some).T) for to, some in pairs.items()]
 
     def _idle(self, samples: int, ticks: int, dense: bool) -> Trace:
         """A core without neurons walks its words, its axons and its spikes."""
