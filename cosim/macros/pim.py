@@ -4,6 +4,7 @@ It is loaded through its port and driven by the native harness cosim/macros/pim.
 """
 
 import ctypes
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,29 +23,30 @@ __all__ = ["PimModel", "build_pim"]
 CYCLE_LIMIT = 100_000  # without a beat taken: the macro hangs
 
 
+# Public ports are not optimised away: there is one function for all units, not one for each.
+PUBLIC = "".join(
+    f'public_flat_rd -module "{UNIT_MODULE}" -var "{port}"\n'
+    for port in ("cells", "stuck0", "stuck1")
+)
+FLAGS = (*VERILATOR_FLAGS, "-fno-dfg")
+
+
+def _fields(names: str, kind: type) -> list[tuple[str, type]]:
+    return [(name, kind) for name in names.split()]
+
+
 class _Run(ctypes.Structure):
-    _fields_ = (
-        [
-            (n, ctypes.c_int64)
-            for n in (
-                "samples",
-                "positions",
-                "kernel_rows",
-                "channels",
-                "passes",
-                "groups",
-                "limit_cycles",
-            )
-        ]
-        + [("source", ctypes.c_int64 * 4)]
-        + [(n, ctypes.c_int64 * 3) for n in ("kernel", "stride", "padding", "target")]
-        + [(n, ctypes.c_int64) for n in ("shift", "limit", "sigma")]
-        + [("stall", ctypes.c_uint64)]
-        + [
-            (n, ctypes.c_void_p)
-            for n in ("streams", "images", "currents", "codes", "cycles", "counters")
-        ]
-    )
+    """The structure Run of cosim/macros/pim.cpp."""
+
+    _fields_ = [
+        *_fields("samples positions kernel_rows channels passes groups", ctypes.c_int64),
+        *_fields("limit_cycles", ctypes.c_int64),
+        *_fields("source", ctypes.c_int64 * 4),
+        *_fields("kernel stride padding target", ctypes.c_int64 * 3),
+        *_fields("shift limit sigma", ctypes.c_int64),
+        *_fields("stall", ctypes.c_uint64),
+        *_fields("streams images currents codes cycles counters", ctypes.c_void_p),
+    ]
 
 
 def verilog_of(params: PimParams) -> Path:
@@ -82,34 +84,23 @@ def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
     return cached(f"pim-{key}", make) / "pim.so"
 
 
-# Public ports are not optimised away: there is one function for all units, not one for each.
-PUBLIC = "".join(
-    f'public_flat_rd -module "{UNIT_MODULE}" -var "{port}"\n'
-    for port in ("cells", "stuck0", "stuck1")
-)
-FLAGS = (*VERILATOR_FLAGS, "-fno-dfg")
-
-
 def _model_header(p: PimParams) -> str:
+    """The text of model.h: the geometry of the macro."""
     from spikeloop.hdl.pim.memories import load_layout
 
+    values = {
+        "CONVERTERS": p.banks * p.converters,
+        "ADC_BITS": p.adc_bits,
+        "MERGED": int(p.merged),
+        "CAPACITY": p.capacity,
+        "CURRENT_BITS": p.current_bits,
+        "ACTIVE_ROWS": p.active_rows,
+        "PIXEL_BITS": p.pixel_bits,
+    }
     layout = load_layout(p)
-    return "".join(
-        f"#define {name} {value}\n"
-        for name, value in {
-            "CONVERTERS": p.banks * p.converters,
-            "ADC_BITS": p.adc_bits,
-            "MERGED": int(p.merged),
-            "CAPACITY": p.capacity,
-            "CURRENT_BITS": p.current_bits,
-            "ACTIVE_ROWS": p.active_rows,
-            "PIXEL_BITS": p.pixel_bits,
-            **{
-                f"LOAD_{name.upper()}": layout[name].offset
-                for name in ("memory", "row", "index", "data")
-            },
-        }.items()
-    )
+    for name in ("memory", "row", "index", "data"):
+        values[f"LOAD_{name.upper()}"] = layout[name].offset
+    return "".join(f"#define {name} {value}\n" for name, value in values.items())
 
 
 class PimModel:
@@ -168,43 +159,22 @@ class PimModel:
         if layer is None:
             raise InputError("macro must be loaded with a layer, not be empty: call load()")
         x = np.ascontiguousarray(layer.check_images(images), np.uint8)
-        words = np.array(
-            [stream_word(int(s)) for s in (np.zeros(len(x)) if streams is None else streams)],
-            np.uint32,
-        )
         window, count = layer.window, len(x)
-        positions = window.positions
+        numbers = [0] * count if streams is None else [int(stream) for stream in streams]
+        words = np.array([stream_word(number) for number in numbers], np.uint32)
+        positions, converters = window.positions, p.banks * p.converters
+        rounds = (layer.passes, layer.groups, p.pulses, p.share, converters)
         currents = np.zeros((count, layer.channels, positions), np.int64)
-        raw = np.zeros(
-            (
-                count,
-                positions,
-                layer.passes,
-                layer.groups,
-                p.pulses,
-                p.share,
-                p.banks * p.converters,
-            )
-            if codes
-            else 0,
-            np.int32,
-        )
+        raw = np.zeros((count, positions, *rounds) if codes else 0, np.int32)
         self.cycles, counters = np.zeros(count, np.int64), np.zeros(6, np.uint64)
         pad = 3 - len(window.kernel)
-        three = {
-            name: (ctypes.c_int64 * 3)(*[fill] * pad, *getattr(window, name))
-            for name, fill in (("kernel", 1), ("stride", 1), ("padding", 0), ("target", 1))
-        }
-        pointers = {
-            name: array.ctypes.data_as(ctypes.c_void_p)
-            for name, array in (
-                ("streams", words),
-                ("images", x),
-                ("currents", currents),
-                ("cycles", self.cycles),
-                ("counters", counters),
-            )
-        }
+
+        def three(values: Sequence[int], fill: int) -> ctypes.Array:
+            return (ctypes.c_int64 * 3)(*[fill] * pad, *values)
+
+        def pointer(array: np.ndarray) -> ctypes.c_void_p:
+            return array.ctypes.data_as(ctypes.c_void_p)
+
         run = _Run(
             samples=count,
             positions=positions,
@@ -213,14 +183,21 @@ class PimModel:
             passes=layer.passes,
             groups=layer.groups,
             limit_cycles=CYCLE_LIMIT,
-            **three,
             source=(ctypes.c_int64 * 4)(window.source[0], *[1] * pad, *window.source[1:]),
+            kernel=three(window.kernel, 1),
+            stride=three(window.stride, 1),
+            padding=three(window.padding, 0),
+            target=three(window.target, 1),
             shift=layer.shift,
             limit=layer.limit,
             sigma=layer.sigma,
             stall=stall,
-            codes=raw.ctypes.data_as(ctypes.c_void_p) if codes else None,
-            **pointers,
+            streams=pointer(words),
+            images=pointer(x),
+            currents=pointer(currents),
+            codes=pointer(raw) if codes else None,
+            cycles=pointer(self.cycles),
+            counters=pointer(counters),
         )
         if self._lib.pim_run(self._handle, ctypes.byref(run)):
             raise RuntimeError(

@@ -9,6 +9,7 @@ The trace of every way is compared with pysim's before the way is timed. Ways ar
 round after round. A row is the median.
 """
 
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.verilator.backend import Verilated
 from spikeloop.cosim.verilator.build import Options, default_compiler
@@ -36,6 +38,9 @@ STEPS, DENSITY, SEED = 8, 0.1, 1
 MINIMAL = {"leak_terms": 1, "roundings": False, "bounded": False, "refractory_bits": 0, "pages": 1}
 
 
+Run = Callable[[int], tuple[float, Trace | None]]
+
+
 @dataclass
 class Way:
     """One row of the bench.
@@ -46,7 +51,7 @@ class Way:
     """
 
     name: str
-    call: Callable[[int], tuple[float, Trace | None]]
+    call: Run
     samples: int
     rounds: int
 
@@ -180,10 +185,9 @@ def _cases() -> Iterator[tuple[str, Chip, int, int]]:
 
 
 def _ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Iterator[Way]:
-    compilers = [
-        default_compiler(),
-        *(["g++"] if default_compiler() != "g++" and "minimal" not in title else []),
-    ]
+    compilers = [default_compiler()]
+    if "minimal" not in title and "g++" not in compilers:
+        compilers.append("g++")
     for compiler in compilers:
         chip = Verilated(image, Options(compiler=compiler))
         yield Way(f"native, {compiler} ({title})", _timed(chip, stimulus), 512, 7)
@@ -231,8 +235,6 @@ def _software_ways(network: Network, image: Image, stimulus: Stimulus) -> Iterat
 
 def _slow_ways(title: str, network: Network, image: Image, stimulus: Stimulus) -> Iterator[Way]:
     """Icarus and cocotb, where they are installed."""
-    import shutil
-
     if shutil.which("iverilog"):
         from spikeloop.cosim.icarus.backend import Icarus
 
@@ -241,18 +243,18 @@ def _slow_ways(title: str, network: Network, image: Image, stimulus: Stimulus) -
         from spikeloop.cosim.studies.speed.cocotb import per_cycle, per_tick
     except ModuleNotFoundError:
         return
-    for name, drive in (
-        ("cocotb per cycle, stock", per_cycle),
-        ("cocotb per tick, bulk", per_tick),
-    ):
 
-        def call(samples: int, drive=drive) -> tuple[float, Trace | None]:
+    def driven(drive: Callable[[Image, Stimulus], float]) -> Run:
+        def call(samples: int) -> tuple[float, Trace | None]:
             return samples * STEPS / drive(image, stimulus.take(slice(0, samples))), None
 
-        yield Way(f"{name} ({title})", call, 1 if drive is per_cycle else 16, 3)
+        return call
+
+    yield Way(f"cocotb per cycle, stock ({title})", driven(per_cycle), 1, 3)
+    yield Way(f"cocotb per tick, bulk ({title})", driven(per_tick), 16, 3)
 
 
-def _timed(backend: Any, stimulus: Stimulus) -> Callable[[int], tuple[float, Trace | None]]:
+def _timed(backend: Backend, stimulus: Stimulus) -> Run:
     def call(samples: int) -> tuple[float, Trace | None]:
         part = stimulus.take(slice(0, samples))
         start = time.perf_counter()
@@ -263,34 +265,27 @@ def _timed(backend: Any, stimulus: Stimulus) -> Callable[[int], tuple[float, Tra
 
 
 def _first(trace: Trace, samples: int) -> Trace:
-    return Trace(
-        *(
-            {k: v[:samples] for k, v in part.items()}
-            for part in (trace.spikes, trace.membranes, trace.counters)
-        )
-    )
+    parts = (trace.spikes, trace.membranes, trace.counters)
+    return Trace(*({name: array[:samples] for name, array in part.items()} for part in parts))
 
 
 def _ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Ratios of this run's medians; a ratio whose rows are not both there is left out."""
+    """Ratios of this run's medians. A ratio is left out where one of its rows is missing."""
     rate = {row["way"]: row["ticks_per_s"] for row in rows}
-    native = f"native, {default_compiler()} "
-    lanes, row = native + "(full, 128 lanes)", native + "(full, full row)"
+    native = f"native, {default_compiler()}"
+    lanes, row = f"{native} (full, 128 lanes)", f"{native} (full, full row)"
+    two = f"{native}, two workers (full, 128 lanes)"
+    cycle = "cocotb per cycle, stock (full, 128 lanes)"
+    tick = "cocotb per tick, bulk (full, 128 lanes)"
     pairs = {
-        "native 128 lanes : cocotb per cycle": (lanes, "cocotb per cycle, stock (full, 128 lanes)"),
-        "native full row : cocotb per cycle": (row, "cocotb per cycle, stock (full, 128 lanes)"),
-        "cocotb per tick : cocotb per cycle": (
-            "cocotb per tick, bulk (full, 128 lanes)",
-            "cocotb per cycle, stock (full, 128 lanes)",
-        ),
+        "native 128 lanes : cocotb per cycle": (lanes, cycle),
+        "native full row : cocotb per cycle": (row, cycle),
+        "cocotb per tick : cocotb per cycle": (tick, cycle),
         "native 128 lanes : Icarus": (lanes, "Icarus (full, 128 lanes)"),
         "torch f32 product : native 128 lanes": ("torch f32 product alone, one thread", lanes),
         "torch f32 product : native full row": ("torch f32 product alone, one thread", row),
         "golden : native 128 lanes": ("golden, torch, one thread", lanes),
-        "two workers : one": (
-            f"native, {default_compiler()}, two workers (full, 128 lanes)",
-            lanes,
-        ),
+        "two workers : one": (two, lanes),
         "clang++ : g++, 128 lanes": (lanes, "native, g++ (full, 128 lanes)"),
     }
     return {
