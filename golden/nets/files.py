@@ -33,7 +33,7 @@ def read_safetensors(
             f"{what} must be a safetensors file written by {writer}, not this one "
             "(truncated, damaged or another format)"
         ) from None
-    found = header.get("version") if isinstance(header, dict) else header
-    if not isinstance(header, dict) or found != version:
-        raise InputError(f"{what} must be of version {version}, not {found!r}")
+    stated = header.get("version") if isinstance(header, dict) else header
+    if not isinstance(header, dict) or stated != version:
+        raise InputError(f"{what} must be of version {version}, not {stated!r}")
     return header, tensors

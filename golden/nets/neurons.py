@@ -70,14 +70,14 @@ class _Lif(torch.autograd.Function):
     def forward(
         ctx: Any, current: Tensor, tau: Tensor, recurrent: Tensor | None, v_th: float, slope: Slope
     ) -> tuple[Tensor, Tensor]:
-        held = torch.zeros_like(current[0])  # tau u[t-1] (1 - s[t-1])
+        carried = torch.zeros_like(current[0])  # tau u[t-1] (1 - s[t-1])
         membranes, spikes = torch.empty_like(current), torch.empty_like(current)
         for t, (u, s) in enumerate(zip(membranes, spikes, strict=True)):
-            torch.add(current[t], held, out=u)
+            torch.add(current[t], carried, out=u)
             if recurrent is not None and t:
                 u.addmm_(spikes[t - 1], recurrent)
             torch.ge(u, v_th, out=s)
-            torch.addcmul(u, u, s, value=-1, out=held).mul_(tau)
+            torch.addcmul(u, u, s, value=-1, out=carried).mul_(tau)
         ctx.save_for_backward(membranes, spikes, tau, recurrent)
         ctx.v_th, ctx.slope = v_th, slope
         ctx.mark_non_differentiable(membranes)

@@ -64,12 +64,12 @@ def energy_efficiency(rate: float, steps: int = 16) -> float:
 class _AdjustedLif(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, current: Tensor, leak: float, alpha: float) -> Tensor:
-        held = torch.zeros_like(current[0])  # lambda u (1 - o) of the step before
+        carried = torch.zeros_like(current[0])  # lambda u (1 - o) of the step before
         membranes, spikes = torch.empty_like(current), torch.empty_like(current)
         for t, (u, o) in enumerate(zip(membranes, spikes, strict=True)):
-            torch.add(current[t], held, out=u)
+            torch.add(current[t], carried, out=u)
             torch.gt(u, U_TH, out=o)
-            torch.addcmul(u, u, o, value=-1, out=held).mul_(leak)
+            torch.addcmul(u, u, o, value=-1, out=carried).mul_(leak)
         ctx.save_for_backward(membranes, spikes)
         ctx.leak, ctx.alpha = leak, alpha
         return spikes

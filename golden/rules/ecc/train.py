@@ -129,18 +129,8 @@ class _Net(nn.Module):
         )
         half = inner // 2
         last = Conv.make((many, half, half), self.last.out_channels, (half, half))
-        (w1, b1), (w2, b2), (w3, b3), (w4, b4) = (
-            fold_batch_norm(
-                _array(c.weight),
-                _array(c.bias),
-                _array(n.weight),
-                _array(n.bias),
-                _array(n.running_mean),
-                _array(n.running_var),
-                EPS,
-            )
-            for c, n in zip(self.convs, self.norms, strict=True)
-        )
+        pairs = zip(self.convs, self.norms, strict=True)
+        (w1, b1), (w2, b2), (w3, b3), (w4, b4) = (_folded(conv, norm) for conv, norm in pairs)
         two, w2 = fold_pool(two, w2, 2)
         last, w5 = fold_pool(last, _array(self.last.weight), 2)
         first = Branch(source=IMAGE, conv=one, weights=w1)
@@ -273,6 +263,15 @@ def accuracy(
         part = slice(at, at + batch)
         correct += right(network, {name: encoder(images[part])}, labels[part])
     return correct / len(labels)
+
+
+def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and bias of a convolution with the batch norm behind it."""
+    learnt = (conv.weight, conv.bias, norm.weight, norm.bias)
+    weight, bias, gamma, beta, mean, var = (
+        _array(tensor) for tensor in (*learnt, norm.running_mean, norm.running_var)
+    )
+    return fold_batch_norm(weight, bias, gamma, beta, mean, var, EPS)
 
 
 def _array(tensor: Tensor | None) -> np.ndarray:

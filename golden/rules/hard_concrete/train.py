@@ -36,7 +36,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.graph import Network
 
-__all__ = ["HardConcreteConfig", "train"]
+__all__ = ["HardConcreteConfig", "train", "train_net"]
 
 PUBLISHED = {
     "99.46 at 4.68 MFLOPs, 99.53 at 16.26 without gates": "60,000 training images",
@@ -72,19 +72,16 @@ class HardConcreteConfig(LoopConfig):
     REALS = ("lr", "penalty", "k_tau")
 
 
-def train(
+def train_net(
     config: HardConcreteConfig,
     data: Dataset,
     *,
     checkpoint: Path | None = None,
     progress: bool = True,
-) -> Network:
-    """The integer network, scored on the test images of ``data``.
+) -> tuple[GatedNet, list[dict[str, Any]]]:
+    """The trained float net, and the curve: loss and share of open gates of each epoch.
 
-    Its metadata hold ``open`` (share of the weights whose gate is above 0),
-    ``connectivity_integer`` (share of the synapses that are not 0) and ``leaks`` (for each number
-    of shifts the error of k_tau and the accuracy on LEAK_IMAGES). InputError if data and layers do
-    not fit each other, or if the training diverges.
+    InputError if data and layers do not fit each other, or if the training diverges.
     """
     side = math.isqrt(data.pixels)
     source = (1, side, side) if side**2 == data.pixels else (data.pixels, 1, 1)
@@ -113,7 +110,6 @@ def train(
         error = (wanted[chosen] - rates).square().sum(1).mean()
         return error + config.penalty / count * net.penalty()
 
-    training: dict[str, Any] = asdict(config)
     curve = fit(
         net,
         optimiser,
@@ -125,11 +121,28 @@ def train(
         schedule=schedule,
         after_epoch=lambda epoch: {"open": net.open_share()},
         checkpoint=checkpoint,
-        training=training | {"source": data.source},
+        training=asdict(config) | {"source": data.source},
         name="hard-concrete" if config.gated else "plain",
         progress=progress,
     )
+    return net, curve
 
+
+def train(
+    config: HardConcreteConfig,
+    data: Dataset,
+    *,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> Network:
+    """The integer network, scored on the test images of ``data``.
+
+    Its metadata hold ``open`` (share of the weights whose gate is above 0),
+    ``connectivity_integer`` (share of the synapses that are not 0) and ``leaks`` (for each number
+    of shifts the error of k_tau and the accuracy on LEAK_IMAGES). InputError as for
+    :func:`train_net`.
+    """
+    net, curve = train_net(config, data, checkpoint=checkpoint, progress=progress)
     float_net, spikes = net.float_net(), config.encoder(data.test_images)
     scaling = config.encoder(data.train_images[:SCALING])
 
@@ -158,14 +171,14 @@ def train(
     ]
     network = integer(config.leak_terms)
     nonzero = sum(int(edge.fanout().sum()) for edge in network.edges)
-    training.pop("encoder")
+    training = asdict(config)
     return network.with_metadata(
         rule="hard-concrete",
-        encoder=asdict(config.encoder),
+        encoder=training.pop("encoder"),
         training=training,
         dataset=about(data),
         open=net.open_share(),
-        connectivity_integer=nonzero / synapses(layers),
+        connectivity_integer=nonzero / synapses(net.structure),
         accuracy_float=accuracy(float_net, spikes, data.test_labels),
         accuracy_integer=score(network, len(spikes)),
         leaks=leaks,
