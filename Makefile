@@ -19,6 +19,7 @@ JOBS     ?= 2
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LENET_CHIP := full,extension=4
 # empty variables pass nothing: the command's own default stands
 option = $(if $($(2)),$(1) "$($(2))")
 
@@ -27,8 +28,8 @@ option = $(if $($(2)),$(1) "$($(2))")
 help: ## this list
 	@echo "spikeloop: make VERB [VARIABLE=value]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "variables: CONFIG (784-100-10) BITS (8) DATA (folder of MNIST IDX files) BACKENDS (golden,pysim,verilator) CHIP (zou2021)"
-	@echo "           SAMPLES (all) SEED (0) JOBS (2) PYTHON (python3)"
+	@echo "variables: CONFIG (784-100-10) BITS (8) DATA (folder of MNIST IDX files) CHIP (zou2021)"
+	@echo "           BACKENDS (golden,pysim,verilator) SAMPLES (all) SEED (0) JOBS (2) PYTHON (python3)"
 
 sim: install ## the main job: train, quantise, map, build the RTL, run it on MNIST, compare every spike and membrane
 	$(BIN)/spikeloop sim --seed $(SEED) $(call option,--config,CONFIG) $(call option,--bits,BITS) $(call option,--data,DATA) \
@@ -36,7 +37,7 @@ sim: install ## the main job: train, quantise, map, build the RTL, run it on MNI
 
 lenet: install ## the four-spike LeNet on many cores: encode images, map, run the RTL, compare every spike and membrane
 	$(BIN)/spikeloop pretrained zou-lenet-4 -o build/lenet $(call option,--data,DATA) $(call option,--samples,SAMPLES)
-	$(BIN)/spikeloop map build/lenet/network.safetensors -o build/lenet/program --chip "$(or $(CHIP),full,extension=4)"
+	$(BIN)/spikeloop map build/lenet/network.safetensors -o build/lenet/program --chip "$(or $(CHIP),$(LENET_CHIP))"
 	$(BIN)/spikeloop compare build/lenet/program --stimulus build/lenet/stimulus.npz $(call option,--backends,BACKENDS)
 
 test: install icarus-note ## every check
@@ -63,6 +64,7 @@ lint: install ## style, format and likely mistakes
 
 format: install ## mend what lint can mend
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 	$(BIN)/ruff format .
 
 typecheck: install ## types

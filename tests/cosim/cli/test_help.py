@@ -266,3 +266,18 @@ def test_completion(line: str, found: list[str]) -> None:
         },
     )
     assert done.stdout.split() == found, done.stderr
+
+
+def test_make_lenet_maps_for_the_chip_of_the_zoo() -> None:
+    done = subprocess.run(
+        ["make", "-n", "lenet"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    (chip,) = options.table("zoo_chip")
+    assert f'--chip "{chip}"' in done.stdout
+
+
+def test_the_table_of_the_readme_is_the_order_of_the_flow() -> None:
+    rows = re.findall(
+        r"^\| `spikeloop ([\w-]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert rows == FLOW.split()
