@@ -71,7 +71,7 @@ def build(
     try:
         from cocotb_tools.runner import get_runner
     except ModuleNotFoundError:
-        raise InputError("cocotb is missing: pip install 'spikeloop[test]'") from None
+        raise InputError("cocotb is missing: pip install -e '.[test]' in a checkout") from None
     # Icarus: initial values are events then, which wake always @* blocks at time 0
     arguments: list[str] = ["-g2005"]
     settings: dict[str, str] = {}

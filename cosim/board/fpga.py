@@ -215,7 +215,7 @@ def netlist_board(chip: Chip) -> Path:
     try:
         cells = (files("pyosys") / "share" / "ice40" / "cells_sim.v").read_text()
     except ModuleNotFoundError:
-        raise InputError("pyosys is missing: pip install 'spikeloop[fpga]'") from None
+        raise InputError("pyosys is missing: pip install -e '.[fpga]' in a checkout") from None
     harness = Path(__file__).with_name("board.cpp").read_text()
 
     def make(folder: Path) -> None:
@@ -243,4 +243,4 @@ def _command(line: str) -> list[str]:
     for program in (shutil.which(name, path=path), shutil.which(f"yowasp-{name}", path=path)):
         if program:
             return [program, *arguments]
-    raise InputError(f"{name} is missing: pip install 'spikeloop[fpga]'")
+    raise InputError(f"{name} is missing: pip install -e '.[fpga]' in a checkout")

@@ -81,7 +81,7 @@ def open_port(url: str) -> Any:
     try:
         import serial
     except ModuleNotFoundError:
-        raise InputError("pyserial is missing: pip install 'spikeloop[board]'") from None
+        raise InputError("pyserial is missing: pip install -e '.[board]' in a checkout") from None
     name, at, rate = url.rpartition("@")
     if not at:
         name, rate = url, str(BAUD)

@@ -53,7 +53,7 @@ class Farm:
         except ImportError:
             raise InputError(
                 "package distributed is missing, which a cluster needs: "
-                "pip install 'spikeloop[farm]'"
+                "pip install -e '.[farm]' in a checkout"
             ) from None
         if urlsplit(address).scheme not in ("tcp", "tls"):
             raise InputError(

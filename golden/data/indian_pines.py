@@ -35,7 +35,7 @@ def load_indian_pines(seed: int = 0) -> Dataset:
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
             "package tensorly, which carries Indian Pines, is missing: "
-            "pip install 'spikeloop[indian-pines]'"
+            "pip install -e '.[indian-pines]' in a checkout"
         )
     folder = Path(spec.submodule_search_locations[0], "datasets", "data")
     try:

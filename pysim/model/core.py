@@ -44,7 +44,7 @@ class Core:
         if engine not in (None, *known):
             raise InputError(
                 "engine must be numpy, or numba where numba is installed "
-                f"(pip install 'spikeloop[fast]'), not {engine!r}"
+                f"(pip install -e '.[fast]' in a checkout), not {engine!r}"
             )
         self.image = image
         self.chip = image.chip

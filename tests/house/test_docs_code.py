@@ -80,7 +80,7 @@ def test_import_loads_neither_torch_nor_amaranth(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_example_goes_from_snntorch_to_equal_rtl(tmp_path: Path) -> None:
     pytest.importorskip(
-        "snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'"
+        "snntorch", reason="package snntorch is not installed: pip install -e '.[test]'"
     )
     out = run(tmp_path, ROOT / "examples" / "snntorch_to_rtl.py")
     equal = r"neuron-ticks compared, 0 different; [\d,]+ counter values compared, 0 different"
@@ -136,7 +136,7 @@ def test_a_wrong_command_is_seen(line: str, words: list[str]) -> None:
 
 
 def test_site_builds_without_a_warning(tmp_path: Path) -> None:
-    pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'spikeloop[docs]'")
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install -e '.[docs]'")
     site = tmp_path / "site"
     run(ROOT, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", site)
     assert all((site / page.with_suffix(".html").name).is_file() for page in PAGES[1:])

@@ -170,7 +170,7 @@ def test_every_file_is_inside(probe: dict[str, Any]) -> None:
 
 
 def test_type_checkers_see_the_classes(installed: Installed, tmp_path: Path) -> None:
-    pytest.importorskip("mypy", reason="mypy is not installed: pip install 'spikeloop[dev]'")
+    pytest.importorskip("mypy", reason="mypy is not installed: pip install -e '.[dev]'")
     (tmp_path / "user.py").write_text(
         "from spikeloop import Network, verify\nreveal_type(Network)\nreveal_type(verify)\n"
     )

@@ -55,7 +55,7 @@ def assert_same(network: Network, golden: IntegerTrace, pysim: Trace) -> None:
         pytest.param(
             "numba",
             marks=pytest.mark.skipif(
-                not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'"
+                not fast.AVAILABLE, reason="numba is not installed: pip install -e '.[fast]'"
             ),
         ),
     ],

@@ -34,7 +34,7 @@ def read_nir(path: str | Path) -> tuple[dict[str, Node], list[tuple[str, str]]]:
         import h5py
     except ImportError:
         raise InputError(
-            "package nir, which reads NIR files, is missing: pip install 'spikeloop[nir]'"
+            "package nir, which reads NIR files, is missing: pip install -e '.[nir]' in a checkout"
         ) from None
     path = Path(path)
     data = read_bounded(path)

@@ -28,7 +28,7 @@ def export_nir(network: Network, path: str | Path) -> Path:
         import nir
     except ImportError:
         raise InputError(
-            "package nir, which writes NIR files, is missing: pip install 'spikeloop[nir]'"
+            "package nir, which writes NIR files, is missing: pip install -e '.[nir]' in a checkout"
         ) from None
     resets = {Reset(int(r)) for p in network.populations for r in np.unique(p.reset[p.fire])}
     if len(resets) > 1 or Reset.NONE in resets:

@@ -15,7 +15,7 @@ from tests.cosim.cli.test_app import spikeloop
 from tests.make.images import write_images
 
 pytest.importorskip(
-    "snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'"
+    "snntorch", reason="package snntorch is not installed: pip install -e '.[test]'"
 )
 
 NET = """

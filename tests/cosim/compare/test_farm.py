@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.cosim.conftest import Small
 
 distributed = pytest.importorskip(
-    "distributed", reason="package distributed is not installed: pip install 'spikeloop[farm]'"
+    "distributed", reason="package distributed is not installed: pip install -e '.[farm]'"
 )
 
 pytestmark = pytest.mark.slow

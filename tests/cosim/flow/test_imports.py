@@ -247,7 +247,7 @@ def nir_set(
     backends: str,
 ) -> None:
     """Import one of the NIR paper's nets, give it a stimulus, compare; then export it."""
-    pytest.importorskip("nir", reason="package nir is not installed: pip install 'spikeloop[nir]'")
+    pytest.importorskip("nir", reason="package nir is not installed: pip install -e '.[nir]'")
     file = shared_data / "nir" / f"{name}.nir"
     status, made, err = run(
         capsys, "import", "nir", file, "--steps", steps, *options, "-o", folder, "--json"
@@ -317,9 +317,7 @@ def test_nir_nets_rtl(
 def test_nir_that_is_refused(
     options: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nir = pytest.importorskip(
-        "nir", reason="package nir is not installed: pip install 'spikeloop[nir]'"
-    )
+    nir = pytest.importorskip("nir", reason="package nir is not installed: pip install -e '.[nir]'")
     nodes = {
         "input": nir.Input(np.array([2])),
         "fc": nir.Linear(np.ones((3, 2))),

@@ -72,7 +72,7 @@ def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no browser is installed: sudo apt-get install chromium")
     sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install 'spikeloop[test]'"
+        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
     )
     with sync_api.sync_playwright() as player:
         opened = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -13,7 +13,7 @@ from spikeloop.pysim.network.elements import Edge, Input, LowBound, Population, 
 from spikeloop.pysim.network.graph import Network
 
 pb = pytest.importorskip(
-    "paibox", reason="package paibox is not installed: pip install 'spikeloop[oracles]'"
+    "paibox", reason="package paibox is not installed: pip install -e '.[oracles]'"
 )
 
 THRESHOLD, FLOOR = 40, -50

@@ -90,7 +90,7 @@ def test_a_layer_of_row_groups_is_aihwkits_of_tiles(
     """Its tiles are our row groups; it clips to the symmetric range, as our discharge clip can."""
     kit = pytest.importorskip(
         "aihwkit_lightning.nn.modules.linear",
-        reason="package aihwkit-lightning is not installed: pip install 'spikeloop[oracles]'",
+        reason="package aihwkit-lightning is not installed: pip install -e '.[oracles]'",
     )
     configs = pytest.importorskip("aihwkit_lightning.simulator.configs")
     weights, pixels = rng.integers(-32, 32, (CHANNELS, ROWS)), rng.integers(0, 256, (COUNT, ROWS))

@@ -14,7 +14,7 @@ from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, Populati
 from spikeloop.pysim.network.graph import Network
 
 xylo = pytest.importorskip(
-    "xylosim.v2", reason="package xylosim is not installed: pip install 'spikeloop[oracles]'"
+    "xylosim.v2", reason="package xylosim is not installed: pip install -e '.[oracles]'"
 )
 
 NEURONS, LINES, TICKS = 64, 16, 60

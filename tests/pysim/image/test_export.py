@@ -64,7 +64,7 @@ def test_forms_by_hand(form: str, text: bytes) -> None:
 def test_intel_hex_by_an_independent_reader(tmp_path: Path, rng: np.random.Generator) -> None:
     """Beyond 64 KiB, where addresses need a second record."""
     intelhex = pytest.importorskip(
-        "intelhex", reason="intelhex is not installed: pip install 'spikeloop[test]'"
+        "intelhex", reason="intelhex is not installed: pip install -e '.[test]'"
     )
     data = rng.integers(0, 256, (9000, 12), dtype=np.uint8)
     (tmp_path / "m.hex").write_bytes(FORMS["hex"].encode(data, 96))

@@ -26,7 +26,7 @@ ENGINES = [
     pytest.param(
         "numba",
         marks=pytest.mark.skipif(
-            not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'"
+            not fast.AVAILABLE, reason="numba is not installed: pip install -e '.[fast]'"
         ),
     ),
 ]
@@ -298,9 +298,7 @@ def test_samples_do_not_know_each_other(engine: str, rng: np.random.Generator) -
     assert_equal(bare, Trace(whole.spikes, {}, whole.counters))
 
 
-@pytest.mark.skipif(
-    not fast.AVAILABLE, reason="numba is not installed: pip install 'spikeloop[fast]'"
-)
+@pytest.mark.skipif(not fast.AVAILABLE, reason="numba is not installed: pip install -e '.[fast]'")
 @pytest.mark.parametrize("name", ["zou2021", "full", "default"])
 def test_engines_agree_at_size(name: str, rng: np.random.Generator) -> None:
     net = random_network(rng, PRESETS[name], steps=5, corners=0.5)

@@ -14,7 +14,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 
 snn = pytest.importorskip(
-    "snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'"
+    "snntorch", reason="package snntorch is not installed: pip install -e '.[test]'"
 )
 
 # decays whose shifts are exact, and the steps for which 12 bits below the point suffice (1 or 2 a

@@ -15,9 +15,7 @@ from spikeloop.golden.interchange.nir.read import import_nir
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.common.errors import InputError
 
-nir = pytest.importorskip(
-    "nir", reason="package nir is not installed: pip install 'spikeloop[nir]'"
-)
+nir = pytest.importorskip("nir", reason="package nir is not installed: pip install -e '.[nir]'")
 STEPS, SAMPLES = 9, 30
 Stepper = Callable[[torch.Tensor], torch.Tensor]
 
@@ -31,11 +29,10 @@ def linear(inputs: int, outputs: int, rng: np.random.Generator) -> nn.Linear:
 
 def snntorch(rng: np.random.Generator, path: Path) -> Stepper:
     snn = pytest.importorskip(
-        "snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'"
+        "snntorch", reason="package snntorch is not installed: pip install -e '.[test]'"
     )
     export = pytest.importorskip(
-        "snntorch.export_nir",
-        reason="package nirtorch is not installed: pip install 'spikeloop[test]'",
+        "snntorch.export_nir", reason="package nirtorch is not installed: pip install -e '.[test]'"
     )
     net = nn.Sequential(
         linear(10, 6, rng),

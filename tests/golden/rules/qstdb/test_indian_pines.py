@@ -20,7 +20,7 @@ from spikeloop.pysim.pim.window import PimWindow
 
 needs_tensorly = pytest.mark.skipif(
     importlib.util.find_spec("tensorly") is None,
-    reason="tensorly is not installed: pip install 'spikeloop[indian-pines]'",
+    reason="tensorly is not installed: pip install -e '.[indian-pines]'",
 )
 
 TABLE1 = (  # size of the input, filters, size of the output: (height, width, depth, channels)
