@@ -20,9 +20,7 @@ from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
 from spikeloop.pysim.network.graph import Network
 
-nir = pytest.importorskip(
-    "nir", reason="package nir is not installed: pip install -e '.[nir]'"
-)
+nir = pytest.importorskip("nir", reason="package nir is not installed: pip install -e '.[nir]'")
 
 
 def simulate(

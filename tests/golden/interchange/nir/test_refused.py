@@ -11,9 +11,7 @@ from spikeloop.golden.interchange.graph.semantics import Semantics
 from spikeloop.golden.interchange.nir.read import import_nir
 from spikeloop.pysim.common.errors import InputError
 
-nir = pytest.importorskip(
-    "nir", reason="package nir is not installed: pip install 'spikeloop[nir]'"
-)
+nir = pytest.importorskip("nir", reason="package nir is not installed: pip install -e '.[nir]'")
 h5py = pytest.importorskip("h5py")
 
 WEIGHTS = "node/nodes/n0/weight"
