@@ -56,20 +56,20 @@ def drift_of(network: Network, floats: Floats) -> Drift:
         key = keys[population.name]
         if key not in twin.spikes:
             continue
-        theirs = twin.spikes[key].flatten(2).numpy()
-        mine = trace.spikes[population.name]
+        real = twin.spikes[key].flatten(2).numpy()
+        rounded = trace.spikes[population.name]
         saturated = int(trace.saturations[population.name].sum())
-        different = int((mine != theirs).sum()) if population.fire.any() else 0
-        compared = theirs.size if population.fire.any() else 0
+        different = int((rounded != real).sum()) if population.fire.any() else 0
+        compared = real.size if population.fire.any() else 0
         rows.append(
-            PopulationDrift(population.name, compared, different, float(theirs.mean()), saturated)
+            PopulationDrift(population.name, compared, different, float(real.mean()), saturated)
         )
         if population.name == network.output:
             if network.readout == "membrane":
                 floats_say = twin.before[key].flatten(2)[:, -1].argmax(1).numpy()
                 integers_say = trace.membranes[population.name][:, -1].argmax(1)
             else:
-                floats_say, integers_say = theirs.sum(1).argmax(1), mine.sum(1).argmax(1)
+                floats_say, integers_say = real.sum(1).argmax(1), rounded.sum(1).argmax(1)
             changed = int((floats_say != integers_say).sum())
     samples = len(next(iter(floats.inputs.values())))
     return Drift(tuple(rows), changed, samples)

@@ -42,29 +42,31 @@ def agree(graph: StepGraph, twin: TwinRun) -> Agreement:
     silent: list[str] = []
     first: tuple[int, int, str] | None = None
     for place, (name, chain) in enumerate(graph.chains.items()):
-        theirs = torch.stack([call.results[0] for call in chain.calls], 1).double()
-        pairs = [("spike", twin.spikes[name] != theirs, twin.spikes[name], theirs)]
-        spikes, ones = spikes + theirs.numel(), ones + int(theirs.sum())
-        if not theirs.any():
+        fired = torch.stack([call.results[0] for call in chain.calls], 1).double()
+        pairs = [("spike", twin.spikes[name] != fired, twin.spikes[name], fired)]
+        spikes, ones = spikes + fired.numel(), ones + int(fired.sum())
+        if not fired.any():
             silent.append(chain.name)
         states = [call.state for call in chain.calls]
-        if all(state is not None and state.shape == theirs[:, 0].shape for state in states):
-            own = torch.stack([state for state in states if state is not None], 1).double()
-            mine = (twin.before if graph.shown[name] == "before" else twin.after)[name]
-            far = (mine - own).abs() > CLOSE * torch.maximum(own.abs(), torch.ones(()).double())
-            pairs.append(("membrane", far, mine, own))
-            membranes += own.numel()
-        for what, different, mine, own in pairs:
+        if all(state is not None and state.shape == fired[:, 0].shape for state in states):
+            expected = torch.stack([state for state in states if state is not None], 1).double()
+            actual = (twin.before if graph.shown[name] == "before" else twin.after)[name]
+            size = torch.maximum(expected.abs(), torch.ones(()).double())
+            far = (actual - expected).abs() > CLOSE * size
+            pairs.append(("membrane", far, actual, expected))
+            membranes += expected.numel()
+        for what, different, actual, expected in pairs:
             step = _first_step(different)
             if step is None or (first is not None and (step, place) >= first[:2]):
                 continue
             sample, *at = (int(i) for i in different[:, step].nonzero()[0])
-            neuron = int(np.ravel_multi_index(at, own.shape[2:]))
+            neuron = int(np.ravel_multi_index(at, expected.shape[2:]))
             where = (sample, step, *at)
-            first = step, place, (
+            sentence = (
                 f"{what} of neuron {neuron} of {chain.name!r} in step {step} of sample {sample}: "
-                f"{own[where]:g} in forward, {mine[where]:g} in the import"
-            )  # fmt: skip
+                f"{expected[where]:g} in forward, {actual[where]:g} in the import"
+            )
+            first = step, place, sentence
     if first:
         raise InputError(f"import must do what forward does, not differ in the {first[2]}")
     return Agreement(spikes, membranes, ones / spikes if spikes else 0.0, tuple(silent))
