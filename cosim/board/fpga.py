@@ -28,6 +28,7 @@ from spikeloop.cosim.board.virtual import compile_board
 from spikeloop.cosim.provenance import code
 from spikeloop.cosim.verilator.build import hdl_key, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
+from spikeloop.hdl.names import BOARD_TOP
 from spikeloop.hdl.verilog import generate_board
 from spikeloop.pysim.chip.params import PRESET_TABLE, Chip, preset
 from spikeloop.pysim.common.errors import InputError
@@ -222,7 +223,7 @@ def netlist_board(chip: Chip) -> Path:
         with stage("generate Verilog of the board"):
             verilog = generate_board(chip, virtual=True)
         write = f"write_verilog -noattr {folder}/netlist.v"
-        synthesise(verilog, "board", "ice40", folder, write)
+        synthesise(verilog, BOARD_TOP, "ice40", folder, write)
         (folder / "cells.v").write_text("`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + cells)
         sources = [folder / "cells.v", folder / "netlist.v"]
         compile_board(folder, sources, harness, None, optimise=False)

@@ -17,6 +17,7 @@ from typing import Any
 from spikeloop.cosim.provenance import code
 from spikeloop.cosim.verilator.build import APART, compile_whole, hdl_key, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
+from spikeloop.hdl.names import BOARD_TOP
 from spikeloop.pysim.chip.frames import WAIT_CYCLES, WIRE_BYTES
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
@@ -57,7 +58,7 @@ def compile_board(
     """Compile Verilog (generated, or a netlist) with the top ``board`` to board.so."""
     compile_whole(
         folder,
-        "board",
+        BOARD_TOP,
         sources,
         header=f"#define DIVISOR {divisor or 0}\n",
         harness=harness,

@@ -11,7 +11,7 @@ import numpy as np
 
 from spikeloop.cosim.verilator.build import APART, VERILATOR_FLAGS, compile_whole, hdl_key, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
-from spikeloop.hdl.names import UNIT_MODULE
+from spikeloop.hdl.names import PIM_TOP, UNIT_MODULE
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.contents import contents
 from spikeloop.pysim.pim.layer import COUNTERS, PimLayer, PimParams
@@ -73,7 +73,7 @@ def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
         (folder / "apart.vlt").write_text(APART + PUBLIC)
         compile_whole(
             folder,
-            "pim",
+            PIM_TOP,
             [folder / "apart.vlt", verilog_of(params)],
             header=header,
             harness=harness,
