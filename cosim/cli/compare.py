@@ -290,6 +290,13 @@ def rows(s: dict[str, Any]) -> dict[str, Any]:
     found["accuracy"] = (
         f"float {percent(scores['float'])}, integer {percent(scores['integer'])}, RTL {percent(scores['rtl'])}"
     )
+    if floats := s.get("floats"):
+        spikes = sum(row["spikes"] for row in floats["populations"])
+        different = sum(row["different"] for row in floats["populations"])
+        found["float - integer"] = (
+            f"{different:,} of {spikes:,} spikes differ, {floats['answers']:,} of "
+            f"{floats['samples']:,} answers differ"
+        )
     found["cycles"] = (
         f"predicted {count(s['cycles_predicted'])}, measured {count(s['cycles_measured'])}"
     )

@@ -81,6 +81,10 @@ def write_import(net: Imported, chip: str, folder: Path) -> dict[str, Any]:
         expected = Expected({network.output: pack(net.expected)}, net.first)
     image.save(folder)
     files = {"image": str(folder), "network": str(network.save(folder / "network.safetensors"))}
+    if net.floats is not None:
+        from spikeloop.golden.interchange import floats
+
+        files["floats"] = str(floats.save(folder / floats.FILE, net.floats, network))
     if stimulus:
         files["stimulus"] = str(stimulus.save(folder / "stimulus.npz"))
     if expected:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeloop.cosim.backends import check_names
+from spikeloop.cosim.compare.result import Result
 from spikeloop.cosim.flow.export import beside
 from spikeloop.cosim.flow.verify import Comparison, Filing, Interrupted, Verdict
 from spikeloop.cosim.runs.folder import SUMMARY
@@ -85,8 +86,26 @@ class Request:
             tell=tell,
             started=started,
             progress=progress,
-            about=lambda result: {name: str(file) for name, file in files.items()},
+            about=lambda result: (
+                {name: str(file) for name, file in files.items()}
+                | self._floats(network, stimulus, result, tell)
+            ),
         )
+
+    def _floats(
+        self, network: Network, stimulus: Stimulus, result: Result, tell: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """The float model beside the integers, for a network that was imported with one."""
+        from spikeloop.golden.interchange import floats  # torch: only where there is a float model
+
+        file = self.image / floats.FILE
+        twin = floats.load(file, network) if file.is_file() else None
+        if twin is None:
+            return {}
+        tell("float model: the same stimulus in float64 ...")
+        column = floats.column(twin, network, stimulus.dense(network), stimulus.labels)
+        accuracy = result.to_dict()["accuracy"] | {"float": column.accuracy}
+        return {"floats": column.to_dict(), "accuracy": accuracy}
 
     def interrupted(self, stop: Interrupted) -> str:
         """How far a run came that was broken off, and the command that goes on with it."""

@@ -9,6 +9,7 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +82,7 @@ class Imported:
     first: int = 0
     axons: int = 1024
     drift: Drift | None = None
+    floats: Any = None
 
 
 def read_bounded(path: Path, limit: int = MAX_FILE) -> bytes:

@@ -54,6 +54,7 @@ class Importer:
         self.steps, self.bits, self.name, self.source = steps, bits, name, source
         self.settled = Settled(nodes, semantics, "file" if source == "NIR" else "module")
         self.nodes, self.graph = nodes, Graph(nodes, edges)
+        self.twin = Twin(self.graph, self.settled)
         self.neurons, self.answer = self._neurons()
         self.routes: dict[str, list[Route]] = {}
         for n in self.neurons:  # in order: a shape follows from what leads to it
@@ -62,7 +63,7 @@ class Importer:
 
     def floats(self, inputs: dict[str, torch.Tensor]) -> Floats:
         """What the graph does in float64 on spikes ``[sample, step, ...]`` by Input node."""
-        return Floats(inputs, Twin(self.graph, self.settled).run(inputs))
+        return Floats(inputs, self.twin.run(inputs))
 
     def build(self, floats: Floats) -> Imported:
         """The network; its membranes have room for those of ``floats``."""
@@ -101,7 +102,9 @@ class Importer:
             },
         )
         drift = drift_of(network, floats)
-        return Imported(network, self._assumptions(converted), axons=1152, drift=drift)
+        return Imported(
+            network, self._assumptions(converted), axons=1152, drift=drift, floats=self.twin
+        )
 
     def _neurons(self) -> tuple[list[str], str]:
         """The nodes that become populations, in order, and the one whose answer is read.

@@ -11,10 +11,10 @@ import torch
 from spikeloop.golden.interchange.common import Drift, PopulationDrift
 from spikeloop.golden.interchange.graph.order import Graph
 from spikeloop.golden.interchange.graph.twin import TwinRun
-from spikeloop.golden.reference.integer import run
+from spikeloop.golden.reference.integer import IntegerTrace, run
 from spikeloop.pysim.network.graph import Network
 
-__all__ = ["Floats", "drift_of", "random_spikes"]
+__all__ = ["Floats", "answers_of", "drift_of", "random_spikes"]
 
 RATES = (0.05, 0.2, 0.5, 0.9)
 PER_RATE = 8  # random samples of each rate
@@ -46,30 +46,48 @@ def random_spikes(graph: Graph, steps: int) -> dict[str, torch.Tensor]:
 def drift_of(network: Network, floats: Floats) -> Drift:
     """The integers on the inputs of ``floats``, compared with what the floats did."""
     keys, twin = network.metadata["nodes"], floats.twin
-    inputs = {
-        node.name: floats.inputs[keys[node.name]].flatten(2).numpy().astype(np.uint8)
-        for node in network.inputs
-    }
-    trace = run(network, inputs, membranes=network.readout == "membrane")
-    rows, changed = [], 0
+    trace = _integers(network, floats)
+    rows = []
     for population in network.populations:
         key = keys[population.name]
         if key not in twin.spikes:
             continue
-        real = twin.spikes[key].flatten(2).numpy()
-        rounded = trace.spikes[population.name]
-        saturated = int(trace.saturations[population.name].sum())
-        different = int((rounded != real).sum()) if population.fire.any() else 0
-        compared = real.size if population.fire.any() else 0
+        real, fires = twin.spikes[key].flatten(2).numpy(), population.fire.any()
+        different = (trace.spikes[population.name] != real).sum()
         rows.append(
-            PopulationDrift(population.name, compared, different, float(real.mean()), saturated)
+            PopulationDrift(
+                population.name,
+                real.size if fires else 0,
+                int(different) if fires else 0,
+                float(real.mean()),
+                int(trace.saturations[population.name].sum()),
+            )
         )
-        if population.name == network.output:
-            if network.readout == "membrane":
-                floats_say = twin.before[key].flatten(2)[:, -1].argmax(1).numpy()
-                integers_say = trace.membranes[population.name][:, -1].argmax(1)
-            else:
-                floats_say, integers_say = real.sum(1).argmax(1), rounded.sum(1).argmax(1)
-            changed = int((floats_say != integers_say).sum())
-    samples = len(next(iter(floats.inputs.values())))
-    return Drift(tuple(rows), changed, samples)
+    said, answered = _answers(network, floats, trace)
+    return Drift(tuple(rows), int((said != answered).sum()), len(said))
+
+
+def answers_of(network: Network, floats: Floats) -> tuple[np.ndarray, np.ndarray]:
+    """What the floats and the integers answer, int64 [sample] each."""
+    return _answers(network, floats, _integers(network, floats))
+
+
+def _integers(network: Network, floats: Floats) -> IntegerTrace:
+    keys = network.metadata["nodes"]
+    inputs = {
+        node.name: floats.inputs[keys[node.name]].flatten(2).numpy().astype(np.uint8)
+        for node in network.inputs
+    }
+    return run(network, inputs, membranes=network.readout == "membrane")
+
+
+def _answers(
+    network: Network, floats: Floats, trace: IntegerTrace
+) -> tuple[np.ndarray, np.ndarray]:
+    """Most spikes, or the largest last membrane of a read-out."""
+    name, key = network.output, network.metadata["nodes"][network.output]
+    if network.readout == "membrane":
+        last = floats.twin.before[key].flatten(2)[:, -1].numpy()
+        return last.argmax(1), trace.membranes[name][:, -1].argmax(1)
+    counts = floats.twin.spikes[key].flatten(2).sum(1).numpy()
+    return counts.argmax(1), trace.spikes[name].sum(1).argmax(1)

@@ -113,6 +113,8 @@ class Twin:
 
     def _shape(self, name: str) -> tuple[int, ...]:
         node = self.graph.nodes[name]
+        if name in self.graph.shapes:
+            return self.graph.shapes[name]
         if "shape" in node.metadata:
             return tuple(node.metadata["shape"])
         stated = [np.shape(v) for v in node.values.values() if np.size(v) > 1]

@@ -89,6 +89,9 @@ def test_from_a_python_file_to_equal_rtl(
         "--json",
     )
     assert status == 0 and json.loads(out)["different"] == 0
+    column = json.loads(out)["floats"]
+    assert column["samples"] == 20 and column["accuracy"] is None
+    assert [row["different"] for row in column["populations"]] == [0, 0]
     module = runpy.run_path(str(file))["whole"]
     module.eval()
     with torch.no_grad():
