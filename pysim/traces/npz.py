@@ -30,12 +30,14 @@ Members = Mapping[str, type[np.generic]]
 MAX_BYTES = 1 << 30
 """Bytes that a file, and all its arrays unpacked, may take."""
 
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Compressions of a member that numpy uses."""
 END = 22
 """Bytes of the record at the end of an archive; its number of entries stands at byte 10."""
 MAGIC = b"\x93NUMPY\x01\x00"
 HEADER = re.compile(
     rb"\{'descr': ?'([|<>][A-Za-z]\d{0,4})', ?'fortran_order': ?(True|False), ?"
-    rb"'shape': ?\(((?:\d{1,12},? ?)*)\),? ?\} *\n"
+    rb"'shape': ?\(((?:\d{1,12}, ?)*(?:\d{1,12})?)\),? ?\} *\n"
 )
 DAMAGE = (
     EOFError,
@@ -112,6 +114,8 @@ def decode(data: bytes, what: str, members: Members) -> Arrays:
             size = sum(entry.file_size for entry in entries)
             if size > MAX_BYTES:
                 raise InputError(f"{what} must unpack to at most {MAX_BYTES:,} bytes, not {size:,}")
+            if any(entry.compress_type not in PACKINGS for entry in entries):
+                raise ValueError("a compression that numpy does not use")
             for entry in entries:
                 key = entry.filename.removesuffix(".npy")
                 if key in arrays:

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import time
 import tracemalloc
 import warnings
 import zipfile
@@ -176,6 +177,25 @@ def test_a_header_that_claims_much_takes_no_memory(tmp_path: Path) -> None:
     member = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
     with zipfile.ZipFile(tmp_path / "s.npz", "w") as archive:
         archive.writestr("spikes/x.npy", member)
+    with pytest.raises(InputError, match="is damaged"):
+        Stimulus.load(tmp_path / "s.npz")
+
+
+def test_a_header_of_many_digits_takes_no_time(tmp_path: Path) -> None:
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (" + b"1" * 60_000 + b"; }\n"
+    member = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(tmp_path / "s.npz", "w") as archive:
+        archive.writestr("spikes/x.npy", member)
+    began = time.perf_counter()
+    with pytest.raises(InputError, match="is damaged"):
+        Stimulus.load(tmp_path / "s.npz")
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_other_compressions_are_refused(tmp_path: Path, packing: int) -> None:
+    with zipfile.ZipFile(tmp_path / "s.npz", "w", packing) as archive:
+        archive.writestr("spikes/x.npy", bytes(999))
     with pytest.raises(InputError, match="is damaged"):
         Stimulus.load(tmp_path / "s.npz")
 
