@@ -20,6 +20,12 @@ snn = pytest.importorskip(
 )
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Torch's own initial weights are the same in every run."""
+    torch.manual_seed(0)
+
+
 def whole(net: Any, seed: int = 0) -> Any:
     """The net with small whole weights: its integers then make the very same spikes."""
     generator = torch.Generator().manual_seed(seed)
