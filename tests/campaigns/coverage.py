@@ -1,11 +1,16 @@
-"""Line, toggle and functional coverage of the RTL on the regression of tests/campaigns/regression/chip.py.
+"""Line, toggle and functional coverage of the RTL, on tests/campaigns/regression/chip.py.
 
     python -m tests.campaigns.coverage                 (make coverage)
 
-Verilator counts, in the generated Verilog of the chip "cover", every statement and branch ("line": at least 95 %) and every bit of every
-signal in both directions ("toggle": at least 90 %) while the regression runs and is compared with pysim; tests/campaigns/functional_bins.py counts
-the corners of the contract that the same stimuli meet (each at least 100 times). What cannot be reached is excluded by EXCLUSIONS, with
-its reason, and counted. Exit status 1 below a target, 2 if the RTL differs from pysim.
+The regression runs on the chip "cover" and is compared with pysim. Meanwhile these are counted:
+
+    line        every statement and branch of the generated Verilog, by Verilator: at least 95 %
+    toggle      every bit of every signal in both directions, by Verilator: at least 90 %
+    functional  the corners of the contract that the same stimuli meet, by
+                tests/campaigns/functional_bins.py: each at least 100 times
+
+What cannot be reached is excluded by EXCLUSIONS, with its reason, and counted. Exit status 1: below
+a target. Exit status 2: the RTL differs from pysim.
 """
 
 import re
@@ -38,8 +43,15 @@ WIDTHS = {name: memory.width for name, memory in MAP.memories.items()} | {
 
 @dataclass(frozen=True)
 class Point:
-    """One thing that Verilator counts: ``kind`` line or toggle; ``where`` the instance; ``name`` and ``bit`` of the signal (of a line: its
-    kind, such as if or else, and 0); ``text`` the line of Verilog it stands on; ``hits`` how often."""
+    """One thing that Verilator counts.
+
+    kind: line or toggle.
+    where: the instance.
+    name: of the signal; of a line its kind, such as if or else.
+    bit: of the signal; of a line 0.
+    text: the line of Verilog on which it stands.
+    hits: how often.
+    """
 
     kind: str
     where: str
@@ -77,20 +89,23 @@ NARROW = {
 
 EXCLUSIONS = [
     Exclusion(
-        "`if (constant) begin end` and its constant, which the Verilog writer puts into every always block: it never acts",
+        "`if (constant) begin end` and its constant, which the Verilog writer puts into every "
+        "always block: it never acts",
         lambda p: (
             p.name.startswith("$auto$verilog_backend")
             or (p.name == "if" and "$auto$verilog_backend" in p.text)
         ),
     ),
     Exclusion(
-        "memories filled from +NAME=FILE at time 0: Icarus and users' benches do that, the native harness fills them directly",
+        "memories filled from +NAME=FILE at time 0: Icarus and users' benches do that, "
+        "the native harness fills them directly",
         lambda p: (
             (p.name == "if" and "$readmemh" in p.text) or (bool(p.memory) and p.name == "file")
         ),
     ),
     Exclusion(
-        f"whole-word writes of memories that only the load port writes ({', '.join(LOADED)}): tied to 0",
+        "whole-word writes of memories that only the load port writes "
+        f"({', '.join(LOADED)}): tied to 0",
         lambda p: (
             p.memory in LOADED
             and (
@@ -126,7 +141,8 @@ EXCLUSIONS = [
         ),
     ),
     Exclusion(
-        f"bits {COUNTED_BITS} to 63 of the counters: the regression runs some 2^{COUNTED_BITS} cycles",
+        f"bits {COUNTED_BITS} to 63 of the counters: "
+        f"the regression runs some 2^{COUNTED_BITS} cycles",
         lambda p: (
             p.kind == "toggle"
             and p.bit >= COUNTED_BITS
@@ -149,7 +165,8 @@ EXCLUSIONS = [
         ),
     ),
     Exclusion(
-        f"positions {CHIP.lanes} to 63 of a chunk of spikes: this chip's words have {CHIP.lanes} lanes (70 in a chip of make faults)",
+        f"positions {CHIP.lanes} to 63 of a chunk of spikes: this chip's words have {CHIP.lanes} "
+        "lanes (70 in a chip of make faults)",
         lambda p: (
             p.kind == "toggle"
             and p.bit >= CHIP.lanes
@@ -163,7 +180,10 @@ EXCLUSIONS = [
 
 
 def points(data: Path, verilog: Path) -> Iterator[Point]:
-    """The points of a coverage file. Format: ``C '<fields>' count``, fields separated by \\x01, each ``key \\x02 value``."""
+    """The points of a coverage file.
+
+    Format: ``C '<fields>' count``, fields separated by \\x01, each ``key \\x02 value``.
+    """
     lines = verilog.read_text().splitlines()
     for row in data.read_text(encoding="latin1").splitlines():
         if not row.startswith("C '"):
@@ -214,7 +234,8 @@ def main() -> int:
         print(text, file=sys.stderr)
     if different:
         print(
-            f"the RTL differs from pysim in {len(different)} places: coverage of a wrong chip says nothing",
+            f"the RTL differs from pysim in {len(different)} places: "
+            "coverage of a wrong chip says nothing",
             file=sys.stderr,
         )
         return 2
@@ -270,9 +291,8 @@ def main() -> int:
     )
     below += [n for n in names if met[n] < HITS]
 
-    print(
-        f"\n{NETWORKS} random networks, {time.monotonic() - start:.0f} s; the RTL shows no difference"
-    )
+    seconds = time.monotonic() - start
+    print(f"\n{NETWORKS} random networks, {seconds:.0f} s; the RTL shows no difference")
     print(f"below target: {', '.join(below)}" if below else "all targets met")
     return 1 if below else 0
 

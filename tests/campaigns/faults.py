@@ -1,12 +1,16 @@
-"""Seeds faults into the RTL and shows that the regression catches each of them: the check is checked.
+"""Seeds faults into the RTL and shows that the regression catches each of them.
 
     python -m tests.campaigns.faults [NAME ...]        (make faults; names choose faults)
 
-Each fault of tests/campaigns/fault_list/ is applied to a copy of ``hdl``, generated, built and put through tests/campaigns/regression/chip.py; it is caught
-when the chip then differs from pysim, and the first difference, which is printed, is also the proof that the fault is no equivalent
-writing. A chip that no longer ends a tick is caught as well ("hang"). A fault that does not apply or does not build is an error: the
-list is stale. The unmutated RTL goes through the same regression in the same run and must show no difference.
-Ends with ``caught N of N``; exit status 1 if a fault survives, 2 if the list is stale or the unmutated RTL fails.
+Each fault of tests/campaigns/fault_list/ is applied to a copy of ``hdl``. The chip is generated,
+built and put through tests/campaigns/regression/chip.py. The fault is caught when the chip then
+differs from pysim. The first difference is printed; it also proves that the fault is no equivalent
+writing. A chip that no longer ends a tick is caught as well ("hang").
+
+A fault that does not apply or does not build is an error: the list is stale. The unmutated RTL goes
+through the same regression in the same run and must show no difference. The run ends with
+``caught N of N``. Exit status 1: a fault survives. Exit status 2: the list is stale, or the
+unmutated RTL fails.
 """
 
 import json
@@ -54,7 +58,8 @@ def stale(faults: list[Fault], root: Path = ROOT) -> list[str]:
         count = (root / "hdl" / fault.file).read_text().count(fault.old)
         if count != 1:
             reasons.append(
-                f"fault {fault.name!r} must match hdl/{fault.file} exactly once, not {count} times: {fault.old!r}"
+                f"fault {fault.name!r} must match hdl/{fault.file} exactly once, "
+                f"not {count} times: {fault.old!r}"
             )
     names = [f.name for f in faults]
     return reasons + [
@@ -63,7 +68,10 @@ def stale(faults: list[Fault], root: Path = ROOT) -> list[str]:
 
 
 def plant(fault: Fault | None, tree: Path, base: Path = ROOT) -> Path:
-    """A copy of the tree ``base`` at ``tree`` in which ``fault`` (None: nothing) is applied; only ``hdl`` is really copied."""
+    """Makes ``tree``, a copy of the tree ``base`` with ``fault`` (None: nothing) applied.
+
+    Only ``hdl`` is really copied; the other packages are links.
+    """
     tree.mkdir()
     shutil.copytree(base / "spikeloop", tree / "spikeloop", symlinks=True, ignore=PYCACHE)
     for package in ("pysim", "cosim", "golden", "tests"):
@@ -76,7 +84,11 @@ def plant(fault: Fault | None, tree: Path, base: Path = ROOT) -> Path:
 
 
 def environment(tree: Path, *, own_cache: bool) -> dict[str, str]:
-    """To run a module of ``tree``. own_cache: mutants stay out of the user's; the simulator's own runtime is the same for all."""
+    """The environment in which to run a module of ``tree``.
+
+    With ``own_cache``, builds stay out of the user's cache. The simulator's own runtime is the same
+    for all, and is taken from there.
+    """
     variables = {
         **os.environ,
         "PYTHONPATH": str(tree),
@@ -124,7 +136,10 @@ def check(fault: Fault | None, chip: str, base: Path, work: Path) -> Outcome:
 def run_faults(
     faults: list[Fault], tell: Callable[[str], None] = print, jobs: int = JOBS
 ) -> list[Outcome]:
-    """All faults, after the unmutated RTL of each of their chips. ValueError if the list is stale."""
+    """All faults, after the unmutated RTL of each of their chips.
+
+    Raises ValueError if the list is stale.
+    """
     if reasons := stale(faults):
         raise ValueError("\n".join(reasons))
     with (
@@ -139,9 +154,8 @@ def run_faults(
             pool.map(lambda chip: check(None, chip, base, work), sorted({f.chip for f in faults}))
         )
         for outcome in outcomes:
-            tell(
-                f"unmutated RTL, chip {outcome.chip}: {outcome.error or outcome.found or 'no difference'} ({outcome.seconds:.0f} s)"
-            )
+            verdict = outcome.error or outcome.found or "no difference"
+            tell(f"unmutated RTL, chip {outcome.chip}: {verdict} ({outcome.seconds:.0f} s)")
         if any(o.found or o.error for o in outcomes):
             return outcomes
         for number, (fault, outcome) in enumerate(
@@ -154,8 +168,9 @@ def run_faults(
 
 def _line(number: int, fault: Fault, outcome: Outcome) -> str:
     verdict = "ERROR" if outcome.error else "caught" if outcome.found else "SURVIVED"
+    place = f"hdl/{fault.file}, chip {outcome.chip}, {outcome.seconds:.0f} s"
     return (
-        f"{number:3} {verdict:8} {fault.name} (hdl/{fault.file}, chip {outcome.chip}, {outcome.seconds:.0f} s): {fault.sentence}\n"
+        f"{number:3} {verdict:8} {fault.name} ({place}): {fault.sentence}\n"
         f"             {outcome.error or outcome.found or 'no difference'}"
     )
 
@@ -188,7 +203,8 @@ def main(names: list[str]) -> int:
         return 2
     caught = sum(o.found is not None for o in mutants)
     print(
-        f"{len(mutants)} faults, {time.monotonic() - start:.0f} s, {JOBS} at a time; the unmutated RTL shows no difference"
+        f"{len(mutants)} faults, {time.monotonic() - start:.0f} s, {JOBS} at a time; "
+        "the unmutated RTL shows no difference"
     )
     print(f"caught {caught} of {len(mutants)}")
     return 0 if caught == len(mutants) else 1

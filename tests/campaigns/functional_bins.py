@@ -1,7 +1,8 @@
-"""Functional bins: which situations of docs/arithmetic.md a set of runs has met, counted in neuron-steps (or ticks).
+"""Functional bins: which situations of docs/arithmetic.md a set of runs has met, and how often.
 
-A bin is a corner where a chip could be wrong and stay unnoticed unless a stimulus goes there. They are counted on pysim while it runs
-the very stimuli that the RTL gets, and the RTL is compared with that run: what pysim met, the RTL met.
+A bin is a corner where a chip could be wrong and stay unnoticed unless a stimulus goes there. Bins
+count neuron-steps or ticks. They are counted on pysim while it runs the same stimuli as the RTL.
+The RTL is compared with that run, so the RTL met what pysim met.
 """
 
 from collections import Counter

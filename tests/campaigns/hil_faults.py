@@ -1,10 +1,15 @@
-"""Faults on the wire between driver and host link: is one ever taken for truth, is a command ever lost or done twice?
+"""Faults on the wire between driver and host link.
 
-    python -m tests.campaigns.hil_faults [FRAMES] [SEED]        until so many frames were faulted (100,000); exit status 1 if a promise breaks
+Is a fault ever taken for truth? Is a command ever lost, or done twice?
 
-Every operation changes counters and memory of a chip (ticks run, axon events, words written) whose every value is known beforehand, while
-faults of FAULTS hit requests and replies, repeated ones too. The driver is the real one, the chip the Verilated RTL: bytes on streams, and
-the last hundredth of the frames on the pins of the UART.
+    python -m tests.campaigns.hil_faults [FRAMES] [SEED]
+
+runs until FRAMES frames (default 100,000) were faulted. Exit status 1: a promise breaks.
+
+Every operation changes counters and memory of a chip (ticks run, axon events, words written), and
+every value is known beforehand. Meanwhile the faults of FAULTS hit requests and replies, repeated
+ones too. The driver is the real one and the chip is the Verilated RTL. Bytes go over streams; in
+the last hundredth of the frames they go over the pins of the UART.
 """
 
 import sys
@@ -113,7 +118,10 @@ class Campaign:
 
 
 class FaultyWire(Wire):
-    """A wire on which frames are hit. Writes are whole requests; reads give whatever replies have come."""
+    """A wire on which frames are hit.
+
+    Writes are whole requests; a read gives the replies that have come.
+    """
 
     def __init__(self, model: BoardModel, rng: Rng, log: Counter[str]) -> None:
         super().__init__(model)
@@ -155,7 +163,7 @@ class FaultyWire(Wire):
         return len(data)
 
     def _pass(self) -> None:
-        """The board takes what there is; what it says is lost in nobody's buffer but comes later."""
+        """Gives the board all bytes that wait; its replies come later, and none is lost."""
         while self._in:
             taken, out = self.model.run(self._in)
             self._in, self._late = self._in[taken:], self._late + out
@@ -298,8 +306,10 @@ class _Calm:
 
 
 def campaign(frames: int, seed: int, tell: Callable[[str], None] = lambda _: None) -> Campaign:
-    """Fault so many frames, or until a promise breaks. InputError never leaves: a board that cannot be greeted without faults is a
-    failure of its own."""
+    """Faults ``frames`` frames, or ends when a promise breaks.
+
+    InputError never leaves: a board that cannot be greeted without faults is a failure of its own.
+    """
     result, rng = Campaign(), np.random.default_rng(seed)
     for divisor, share, wire in (
         (None, frames - frames // PINS, FaultyWire),
@@ -311,10 +321,9 @@ def campaign(frames: int, seed: int, tell: Callable[[str], None] = lambda _: Non
         while result.faulted.total() < share and result.kept:
             host.operate()
             if result.faulted.total() // 100_000 > told:
-                told = result.faulted.total() // 100_000
-                tell(
-                    f"{result.faulted.total():,} frames faulted, {result.operations:,} operations done"
-                )
+                total = result.faulted.total()
+                told = total // 100_000
+                tell(f"{total:,} frames faulted, {result.operations:,} operations done")
         model.close()
     return result
 
@@ -343,7 +352,8 @@ def main(arguments: list[str]) -> int:
     for name, count in rows.items():
         print(f"{name:<32}{count:>12,}")
     print(
-        f"longest operation or failure {result.longest:.2f} s; seed {seed}; {time.monotonic() - start:.0f} s in all; "
+        f"longest operation or failure {result.longest:.2f} s; seed {seed}; "
+        f"{time.monotonic() - start:.0f} s in all; "
         f"{'every promise kept' if result.kept else 'BROKEN'}"
     )
     return 0 if result.kept else 1

@@ -1,4 +1,8 @@
-"""The chip in five forms on both simulators: random networks (bench_core.py), and on tiny everything at the ports (bench_chip.py)."""
+"""The chip in five forms on both simulators.
+
+Random networks run on all forms (benches/core.py), everything at the ports on tiny
+(benches/chip.py).
+"""
 
 import json
 from pathlib import Path
@@ -13,7 +17,7 @@ CHIPS = {
     "tiny": PRESETS["tiny"],
     # as for an FPGA: integers, enables instead of gated clocks
     "fpga": PRESETS["tiny"].replace(sliced=False, clock_gates=False, lanes=6, columns=48, pages=2),
-    # 4-bit digits on an odd number of lanes, two scan chunks, three words, 64 pages, the longest delays
+    # 4-bit digits on an odd number of lanes, two scan chunks, three words, 64 pages, longest delays
     "digits": Chip(axons=100, columns=120, lanes=10, digit_bits=4, membrane_bits=16, pages=64),
     # more than 64 lanes: two chunks of spikes; the last word has fewer digits than lanes
     "wide": Chip(

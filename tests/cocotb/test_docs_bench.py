@@ -1,4 +1,7 @@
-"""The bench of docs/benches.md does what the page says, on both simulators; and a bench that is wrong fails by name."""
+"""The bench of docs/benches.md does what the page says, on both simulators.
+
+A bench that is wrong fails by name.
+"""
 
 import os
 import re

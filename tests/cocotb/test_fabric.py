@@ -1,4 +1,7 @@
-"""The fabric of several meshes on both simulators (bench_fabric.py), and seeded faults of it, each of which the bench must notice."""
+"""The fabric of several meshes on both simulators (benches/fabric.py).
+
+The bench must notice each seeded fault of the fabric.
+"""
 
 import json
 import subprocess
@@ -207,7 +210,7 @@ def test_every_fault_applies_to_the_sources_as_they_are() -> None:
 def test_seeded_faults_are_caught(
     fault: Fault | None, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a 3 x 3 mesh: it has a router with all five ports. The unmutated copy of the tree passes."""
+    """On a 3 x 3 mesh, which has a router with all five ports. The unmutated copy passes."""
     tree = plant(fault, tmp_path / "tree")
     subprocess.run(
         [

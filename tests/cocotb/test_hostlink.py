@@ -1,4 +1,4 @@
-"""The host link against hostile hosts, on both simulators (bench_hostlink.py)."""
+"""The host link against hostile hosts, on both simulators (benches/hostlink.py)."""
 
 from pathlib import Path
 

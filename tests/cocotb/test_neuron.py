@@ -1,4 +1,7 @@
-"""The neuron step alone, at every corner in Verilator, at every fifth in Icarus, which is slow (bench_neuron.py)."""
+"""The neuron step alone (benches/neuron.py).
+
+It runs at every corner in Verilator, and at every fifth in Icarus, which is slow.
+"""
 
 from pathlib import Path
 

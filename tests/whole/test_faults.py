@@ -1,4 +1,4 @@
-"""A sample of ``make faults``, and what makes its list and the exclusions of ``make coverage`` sound."""
+"""A sample of ``make faults``; checks of its list and of the exclusions of ``make coverage``."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +53,10 @@ def test_coverage_points_are_read(tmp_path: Path) -> None:
     (tmp_path / "chip.v").write_text(
         "module chip;\nreg [3:0] count_dropped;\nif (wen) mem[waddr] <= 0;\n"
     )
-    row = "C '\x01f\x02chip.v\x01l\x02{}\x01n\x021\x01t\x02x\x01page\x02{}/chip\x01o\x02{}\x01h\x02chip.chip.core' {}\n"
+    row = (
+        "C '\x01f\x02chip.v\x01l\x02{}\x01n\x021\x01t\x02x\x01page\x02{}/chip"
+        "\x01o\x02{}\x01h\x02chip.chip.core' {}\n"
+    )
     (tmp_path / "coverage.dat").write_text(
         "# SystemC::Coverage-3\n"
         + row.format(2, "v_toggle", "count__024dropped[3]:0->1", 7)

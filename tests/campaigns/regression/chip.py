@@ -1,11 +1,20 @@
-"""The regression of the RTL: what ``make faults`` and ``make coverage`` run, and what a fault must fall into.
+"""The regression of the RTL, which ``make faults`` and ``make coverage`` run.
 
-    python -m tests.campaigns.regression.chip CHIP     one JSON line: {"built": seconds, "different": first difference or null, ...}; also a PIM macro
+    python -m tests.campaigns.regression.chip CHIP
 
-Random networks over every mode of the contract run on a Verilated chip and on pysim, which never sees the RTL. Compared are every
-spike, membrane and counter of every tick through the native harness, in sparse and in dense mode; and, through the pins alone, the
-load port (an image written and read back), the event streams (every input as an AER event of a random delay, some sent while a tick
-runs; the output under back-pressure) and the commands. The same seeds give the same stimuli.
+CHIP is a name of CHIPS, or a PIM macro of tests/make/pim_cases.py. The result is one JSON line:
+{"built": seconds, "different": first difference or null, ...}.
+
+Random networks over every mode of the contract run on a Verilated chip and on pysim, which never
+sees the RTL. Compared are:
+
+- through the native harness, every spike, membrane and counter of every tick, in sparse and in
+  dense mode;
+- through the pins alone, the load port (an image written and read back), the commands, and the
+  event streams. Every input is an AER event of a random delay, some sent while a tick runs; the
+  output is under back-pressure.
+
+The same seeds give the same stimuli.
 """
 
 import json
@@ -59,7 +68,7 @@ MESH = Chip(
     chain=256,
 )
 CHIPS = {
-    # two axon chunks of which the second is short, five ring slots, weights of up to 16 one-bit digits
+    # two axon chunks, the second short; five ring slots; weights of up to 16 one-bit digits
     "base": Chip(
         axons=70, columns=48, lanes=16, pages=4, membrane_bits=10, delay_max=4, refractory_bits=3
     ),
@@ -187,7 +196,10 @@ def cases(
 def differences(
     model: ChipModel, chip: Chip, count: int = NETWORKS, *, seed: int = 0, samples: int = SAMPLES
 ) -> Iterator[str]:
-    """Everything in which the chip departs from pysim, the first of each part and case; nothing for a right chip."""
+    """Everything in which the chip departs from pysim, the first of each part and case.
+
+    Nothing for a right chip.
+    """
     yield from _commands(model)
     stalls, seen = 0, []
     for i, case in enumerate(cases(chip, count, seed=seed, samples=samples)):
@@ -218,7 +230,10 @@ def differences(
 
 
 def _banks(model: ChipModel, cases: list[Case]) -> Iterator[str]:
-    """Each image goes into one bank, a word a cycle, while the one before it runs on the other; a bank that runs is left alone."""
+    """Each image goes into one bank, a word a cycle, while the one before runs on the other bank.
+
+    A bank that runs is left alone.
+    """
     model.feed(cases[0].image, 0)
     for i, case in enumerate(cases):
         while left := model.feeding:
@@ -239,11 +254,17 @@ def _banks(model: ChipModel, cases: list[Case]) -> Iterator[str]:
         if (words := load_words(coming) - model.feeding) != (
             expected := min(load_words(coming), room)
         ):
-            yield f"network {i}: words loaded while it ran are {expected} in the contract, {words} in RTL"
+            yield (
+                f"network {i}: words loaded while it ran are {expected} in the contract, "
+                f"{words} in RTL"
+            )
 
 
 def _unmoved(model: ChipModel, case: Case, bank: int) -> Iterator[str]:
-    """During a tick the host asks for the other bank and spoils the thresholds of the one that runs: neither shows before it is over."""
+    """During a tick the host asks for the other bank and spoils the thresholds of the running one.
+
+    Neither shows before the tick is over.
+    """
     map_ = MemoryMap(model.chip)
     fire = map_.memories["fire"]
     inside = model.memory("fire")[bank << fire.row_bits :][: fire.rows]
@@ -262,9 +283,15 @@ def _unmoved(model: ChipModel, case: Case, bank: int) -> Iterator[str]:
         if (got := after[name] - before[name]) != (
             expected := int(case.trace.counters[name][0, 0])
         ):
-            yield f"a tick while the other bank is asked for: {name} is {expected} in pysim, {got} in RTL"
+            yield (
+                f"a tick while the other bank is asked for: {name} is {expected} in pysim, "
+                f"{got} in RTL"
+            )
     if not (inside.view("<u4")[:, : fire.chunks] == 0xFFFFFFFF).all():
-        yield "what was written to the bank that ran must be there when the tick is over, is not in RTL"
+        yield (
+            "what was written to the bank that ran must be there when the tick is over, "
+            "is not in RTL"
+        )
     inside[:] = kept
 
 
@@ -286,7 +313,9 @@ def _commands(model: ChipModel) -> Iterator[str]:
     expected = {"dropped": len(fits), "ticks": 1, "spikes_in": 0}
     for name, value in expected.items():
         if (got := model.counters()[name]) != value:
-            yield f"events that name no axon or slot: {name} is {value} in the contract, {got} in RTL"
+            yield (
+                f"events that name no axon or slot: {name} is {value} in the contract, {got} in RTL"
+            )
     model.zero()
     for name, value in model.counters().items():
         if value:
@@ -294,7 +323,10 @@ def _commands(model: ChipModel) -> Iterator[str]:
 
 
 def _load_port(model: ChipModel, image: Image, rng: np.random.Generator) -> Iterator[str]:
-    """The image in through the load port, and every word of it out again; likewise random words in the memories of state."""
+    """The image goes in through the load port, and every word of it out again.
+
+    Random words do so in the memories of state.
+    """
     map_ = MemoryMap(model.chip)
     model.load(image)
     written: dict[str, np.ndarray] = {}
@@ -322,22 +354,34 @@ def _load_port(model: ChipModel, image: Image, rng: np.random.Generator) -> Iter
     if nowhere < min(m.base for m in map_.memories.values()):
         model.write(nowhere, 1)
         if got := model.read(nowhere):
-            yield f"load port: address {nowhere:#x}, where nothing lies, is 0 in the contract, {got:#x} in RTL"
+            yield (
+                f"load port: address {nowhere:#x}, where nothing lies, is 0 in the contract, "
+                f"{got:#x} in RTL"
+            )
 
 
 def _read_back(model: ChipModel, name: str, words: np.ndarray) -> Iterator[str]:
-    """The first word of a memory that the load port gives differently from ``words`` uint32 ``[row, chunk]``."""
+    """The first word of a memory that differs at the load port.
+
+    ``words``: what it must be, uint32 ``[row, chunk]``.
+    """
     memory = MemoryMap(model.chip).memories[name]
     for row, chunk in np.ndindex(words.shape):
         mask = (1 << min(32, memory.width - 32 * chunk)) - 1
         expected, got = int(words[row, chunk]) & mask, model.read(memory.address(row, chunk)) & mask
         if got != expected:
-            yield f"load port, memory {name}, row {row}, chunk {chunk}: word must be {expected:#x}, is {got:#x} in RTL"
+            yield (
+                f"load port, memory {name}, row {row}, chunk {chunk}: word must be {expected:#x}, "
+                f"is {got:#x} in RTL"
+            )
             return
 
 
 def _streams(model: ChipModel, case: Case, rng: np.random.Generator) -> tuple[list[str], int]:
-    """All samples once more through the pins: events in, events out, back-pressure. The first difference, and the cycles stalled."""
+    """All samples once more through the pins: events in, events out, back-pressure.
+
+    Returns the first difference, and the cycles stalled.
+    """
     chip, image, core = case.image.chip, case.image, case.core
     inputs, outputs = core.events(case.stimulus), core.output_events(case.trace)
     stalls = 0
@@ -355,7 +399,8 @@ def _streams(model: ChipModel, case: Case, rng: np.random.Generator) -> tuple[li
         for name, value in model.counters().items():
             if value != before[name]:
                 return [
-                    f"sample {sample}, CLEAR: {name} is {before[name]} in the contract, {value} in RTL"
+                    f"sample {sample}, CLEAR: {name} is {before[name]} in the contract, "
+                    f"{value} in RTL"
                 ], stalls
         model.send(plan[0])
         for tick in range(image.ticks):
@@ -381,7 +426,10 @@ def _streams(model: ChipModel, case: Case, rng: np.random.Generator) -> tuple[li
 
 
 def _while_busy(model: ChipModel) -> list[str]:
-    """A memory asked for while a tick runs answers when the tick is over; then the load port gives all state as it is."""
+    """A memory asked for while a tick runs answers when the tick is over.
+
+    Then the load port gives all state as it is.
+    """
     map_ = MemoryMap(model.chip)
     v = map_.memories["v"]
     found: list[str] = []
@@ -393,7 +441,8 @@ def _while_busy(model: ChipModel) -> list[str]:
             found.append("load port: a memory was read while the core was busy")
         elif got != expected:
             found.append(
-                f"load port, memory v, row {v.rows - 1}, while a tick ran: word must be {expected:#x}, is {got:#x} in RTL"
+                f"load port, memory v, row {v.rows - 1}, while a tick ran: "
+                f"word must be {expected:#x}, is {got:#x} in RTL"
             )
     for memory in (m for m in map_.memories.values() if not m.loaded):
         words = model.memory(memory.name)[: memory.rows, : memory.chunks * 4].copy().view("<u4")

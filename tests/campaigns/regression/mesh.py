@@ -1,7 +1,10 @@
-"""The regression of the mesh: random recurrent networks over all cores, RTL against pysim (which the tests compare with golden).
+"""The regression of the mesh: random recurrent networks over all cores, RTL against pysim.
 
-Compared are every spike, membrane and counter of every core and tick through the native harness; and through the pins alone: ticks
-asked for before the last one is over (the barrier), events in while packets fly, events out under back-pressure, each load port.
+The tests compare pysim with golden. Compared here are:
+
+- through the native harness, every spike, membrane and counter of every core and tick;
+- through the pins alone, ticks asked for before the last one is over (the barrier), events in while
+  packets fly, events out under back-pressure, and each load port.
 """
 
 from collections.abc import Iterator
@@ -58,7 +61,10 @@ def mesh_case(
 
 
 def distant_case(chip: Chip) -> Case:
-    """The first core alone fires, at the last alone: on a way of ten hops its packets fly when no core has anything to do."""
+    """Only the first core fires, and only at the last core.
+
+    Its packets fly over ten hops while no core has anything to do.
+    """
     network = Network(
         name="distant",
         inputs=(Input(name="x", size=1),),
@@ -88,7 +94,10 @@ def distant_case(chip: Chip) -> Case:
 
 
 def mesh_cases(chip: Chip, count: int = NETWORKS, *, seed: int = 0) -> Iterator[Case]:
-    """The same for the same arguments. Together they have chains, multicasts, several delays, and packets to the sender itself."""
+    """Cases, the same for the same arguments.
+
+    Together they have chains, multicasts, several delays, and packets to the sender itself.
+    """
     yield distant_case(chip)
     for i in range(count):
         yield mesh_case(np.random.default_rng([seed, i, chip.derived.cores]), chip)
@@ -132,8 +141,8 @@ def core_differences(expected: list[Trace], got: list[Trace]) -> Iterator[str]:
             if (where := np.argwhere(a.counters[name] != values)).size:
                 sample, tick = where[0]
                 yield (
-                    f"core {n}, sample {sample}, tick {tick}: {name} is {a.counters[name][sample, tick]} in pysim, "
-                    f"{values[sample, tick]} in RTL"
+                    f"core {n}, sample {sample}, tick {tick}: {name} is "
+                    f"{a.counters[name][sample, tick]} in pysim, {values[sample, tick]} in RTL"
                 )
 
 
@@ -145,7 +154,10 @@ def differences(
     seed: int = 0,
     contended: bool = True,
 ) -> Iterator[str]:
-    """Everything in which the mesh departs from pysim; nothing for a right one. ``contended``: the stimuli are known to stall cores."""
+    """Everything in which the mesh departs from pysim; nothing for a right one.
+
+    ``contended``: the stimuli are known to stall cores.
+    """
     yield from _load_port(model, np.random.default_rng([seed, chip.derived.cores, 1]))
     fabric_stalls = output_stalls = 0
     for i, case in enumerate(mesh_cases(chip, count, seed=seed)):
@@ -212,7 +224,10 @@ def _load_port(model: MeshChipModel, rng: np.random.Generator) -> Iterator[str]:
             int(model.memory(name, n)[row].view("<u4")[0]),
         )
         if got != value or inside != value:
-            yield f"load port, core {n}, memory {name}, row {row}: word must be {value:#x}, is {got:#x} ({inside:#x} inside) in RTL"
+            yield (
+                f"load port, core {n}, memory {name}, row {row}: word must be {value:#x}, "
+                f"is {got:#x} ({inside:#x} inside) in RTL"
+            )
     fingerprint = map_.registers["fingerprint"].address
     for n in range(1 << chip.derived.core_bits):
         got, value = (
@@ -244,7 +259,7 @@ def _totals(
 
 
 def _back_to_back(model: MeshChipModel, case: Case) -> Iterator[str]:
-    """Each tick is asked for while the one before runs, so that nothing but the barrier lies between them."""
+    """Each tick is asked for while the one before runs: only the barrier lies between them."""
     chip, ring = model.chip, case.image.chip.derived
     number = MemoryMap(chip).registers["tick"].address
     events = {
@@ -273,7 +288,9 @@ def _back_to_back(model: MeshChipModel, case: Case) -> Iterator[str]:
                 if (value := got[name] - before[n][name]) != (
                     expected := int(trace.counters[name][sample, : ticks - 1].sum())
                 ):
-                    yield f"sample {sample}, core {n}: {name} is {expected} in pysim, {value} in RTL"
+                    yield (
+                        f"sample {sample}, core {n}: {name} is {expected} in pysim, {value} in RTL"
+                    )
                     return
 
 
@@ -305,7 +322,8 @@ def _streams(model: MeshChipModel, case: Case, rng: np.random.Generator) -> tupl
                     due := _due(case, n, sample, tick)
                 ):
                     return [
-                        f"sample {sample}, tick {tick}: events out of core {n} are {due} in pysim, of all {left} in RTL"
+                        f"sample {sample}, tick {tick}: events out of core {n} are {due} in pysim, "
+                        f"of all {left} in RTL"
                     ], stalls
         stalls += sum(
             _counters(model, n)["stalls"] - before[n]["stalls"] for n in range(chip.derived.cores)
@@ -316,7 +334,10 @@ def _streams(model: MeshChipModel, case: Case, rng: np.random.Generator) -> tupl
 
 
 def _due(case: Case, n: int, sample: int, tick: int) -> list[tuple[int, int]]:
-    """Events of the output population that leave core ``n`` in a tick, in their order: (neuron of the whole, 0)."""
+    """Events of the output population that leave core ``n`` in a tick, in order.
+
+    Each is (neuron of the whole network, 0).
+    """
     network = case.network
     step = tick - network.population(network.output).start
     if (

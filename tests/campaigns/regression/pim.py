@@ -1,6 +1,10 @@
-"""The Verilated PIM macro against pysim: every code, current and counter of random layers; a part of tests/campaigns/regression/chip.py.
+"""The Verilated PIM macro against pysim: every code, current and counter of random layers.
 
-python -m tests.campaigns.regression.pim [CONVERSIONS [GEOMETRIES]]      10,000,000 in 50 random macros, all effects on, golden too
+It is a part of tests/campaigns/regression/chip.py. Alone,
+
+    python -m tests.campaigns.regression.pim [CONVERSIONS [GEOMETRIES]]
+
+compares 10,000,000 conversions in 50 random macros by default, with all effects on, and golden too.
 """
 
 import sys
@@ -24,9 +28,11 @@ def first_difference(
     optimise: bool = False,
     also: Callable[[PimLayer, np.ndarray, np.ndarray], object] | None = None,
 ) -> tuple[str | None, int]:
-    """What differs first between RTL and pysim over one random layer per seed, or None; and how many conversions were compared.
+    """Compares RTL and pysim over one random layer per seed.
 
-    also: a further reference, whose codes and currents must be the same."""
+    ``also``: a further reference, whose codes and currents must be the same. Returns the first
+    difference, or None, and how many conversions were compared.
+    """
     model, count = PimModel(params, optimise=optimise), 0
     try:
         for seed in seeds:
@@ -48,10 +54,8 @@ def first_difference(
                         at = tuple(
                             np.argwhere(getattr(ours, name) != getattr(other, name))[0].tolist()
                         )
-                        return (
-                            f"{name}{at} is {getattr(ours, name)[at]}, not {getattr(other, name)[at]}: {where}",
-                            count,
-                        )
+                        a, b = getattr(ours, name)[at], getattr(other, name)[at]
+                        return f"{name}{at} is {a}, not {b}: {where}", count
             if ours.counters != want.counters:
                 return f"counters are {ours.counters}, not {want.counters}: {where}", count
             if seed[-1] % 2 == 0 and set(model.cycles.tolist()) != {
@@ -91,7 +95,8 @@ def main(conversions: int = 10_000_000, geometries: int = 50) -> int:
                 print(found)
                 return 1
     print(
-        f"{done:,} conversions of {layers} random layers in {geometries} random macros: RTL = pysim = golden, 0 different"
+        f"{done:,} conversions of {layers} random layers in {geometries} random macros: "
+        "RTL = pysim = golden, 0 different"
     )
     return 0
 

@@ -1,7 +1,8 @@
-"""The regression of a chip with a PIM macro: random layers in front of random neurons, RTL against pysim.
+"""The regression of a chip with a PIM macro: random layers and neurons, RTL against pysim.
 
-Compared are every current, spike, membrane and counter (the PIM layer's cycles among them) of every tick: through the native harness, the
-image filled in directly; and, for the first network, over the load port and the event streams alone, as a board would be driven.
+Compared are every current, spike, membrane and counter of every tick, the PIM layer's cycles among
+them. The native harness fills the image in directly. The first network also runs over the load port
+and the event streams alone, as a board would be driven.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ from tests.make.pim_cases import random_images, random_layer, random_window
 
 __all__ = ["FRONT", "differences"]
 
-# Each stage is the slowest for some layer: collecting for full row groups, the macro for short ones, currents for many channels.
+# Each stage is the slowest for some layer: collecting for full row groups, the macro for short row
+# groups, currents for many channels.
 FRONT = PimFront(
     macro=PimParams(
         banks=2,
@@ -45,7 +47,10 @@ NETWORKS, SAMPLES = 12, 4
 
 
 def random_case(rng: np.random.Generator, chip: Chip, *, held: bool) -> tuple[Network, Stimulus]:
-    """A layer whose currents up to 64 neurons share with 5 spike lines; half of the neurons rectify, at random starts."""
+    """A layer in front of up to 64 neurons, which also have 5 spike lines.
+
+    Half of the neurons rectify; start ticks are random.
+    """
     assert chip.pim
     while True:
         window = random_window(rng, int(rng.choice([3, 9, 16])))

@@ -1,4 +1,7 @@
-"""Inside the simulator: the chip at its ports. Memory map, commands, back-pressure, resets, ticks of every kind."""
+"""Inside the simulator: the chip at its ports.
+
+Memory map, commands, back-pressure, resets, ticks of every kind.
+"""
 
 import itertools
 
@@ -28,7 +31,10 @@ SIZE = 20  # neurons of the talkative network
 
 
 def talkative(seed: int, samples: int = 1) -> tuple[Image, Stimulus, Core]:
-    """A network whose every neuron spikes at about half of its steps, straight out of the chip: much to hold up."""
+    """A network whose every neuron spikes at about half of its steps, straight out of the chip.
+
+    So back-pressure has much to hold up.
+    """
     rng = np.random.default_rng(seed)
     lines = min(CHIP.axons, 24)
     network = Network(
@@ -83,7 +89,7 @@ async def back_pressure(dut, pattern: str) -> None:
 @cocotb.test()
 @cocotb.parametrize(pattern=["one in 3", "random tenth"])
 async def slow_answers(dut, pattern: str) -> None:
-    """The load port under back-pressure: every read answered once, in order, with the same values."""
+    """Under back-pressure the load port answers every read once, in order, with the same values."""
     bench = await ChipBench.start(dut, CHIP)
     rng = np.random.default_rng(SEED)
     memory = bench.map.memories["words"]
@@ -106,7 +112,10 @@ async def slow_answers(dut, pattern: str) -> None:
 
 @cocotb.test()
 async def registers(dut) -> None:
-    """Reset values; what may be written keeps it, what may not does not; addresses of nothing read 0."""
+    """Registers have their reset values, and only those that may be written keep what is written.
+
+    Addresses of nothing read 0.
+    """
     bench = await ChipBench.start(dut, CHIP)
     for name, register in bench.map.registers.items():
         assert await bench.get(name) == register.reset, name
@@ -142,7 +151,10 @@ async def registers(dut) -> None:
 
 @cocotb.test()
 async def memories(dut) -> None:
-    """Every word of every memory that may be written keeps its own value, all being written before any is read."""
+    """Every word of every memory that may be written keeps its own value.
+
+    All words are written before any is read.
+    """
     bench = await ChipBench.start(dut, CHIP)
     rng = np.random.default_rng(SEED)
     wrote = {}
@@ -155,7 +167,8 @@ async def memories(dut) -> None:
         got = await bench.read_memory(name)
         wrong = np.argwhere((got != rows).any(axis=1))[:, 0]
         assert wrong.size == 0, (
-            f"{name}: {wrong.size} of {len(rows)} rows, first {wrong[0]}: {got[wrong[0]]}, not {rows[wrong[0]]}"
+            f"{name}: {wrong.size} of {len(rows)} rows, "
+            f"first {wrong[0]}: {got[wrong[0]]}, not {rows[wrong[0]]}"
         )
 
 
@@ -180,7 +193,10 @@ async def spikes_memory_is_read_only(dut) -> None:
 @cocotb.test()
 @cocotb.parametrize(kind=["no", "every", "dense no", "dense some", "dense every"])
 async def activity(dut, kind: str) -> None:
-    """No axon active in any tick, or every one, or some; event-driven and dense, whose cycles do not depend on the events."""
+    """No axon is active in any tick, or every one, or some; event-driven and dense.
+
+    The cycles of a dense tick do not depend on the events.
+    """
     image, stimulus, core = random_image(SEED + 100)
     if not kind.endswith("some"):
         ones = kind.endswith("every")
@@ -199,7 +215,10 @@ async def activity(dut, kind: str) -> None:
 
 @cocotb.test()
 async def counters(dut) -> None:
-    """Every counter that a healthy chip can move moves, CLEAR keeps them, ZERO zeroes them, and the tick register counts."""
+    """Every counter moves that a healthy chip can move; CLEAR keeps them, ZERO zeroes them.
+
+    The tick register counts.
+    """
     image, stimulus, core = random_image(SEED + 200, populations=2)
     bench = await ChipBench.start(dut, CHIP)
     await bench.load(image)
@@ -218,7 +237,10 @@ async def counters(dut) -> None:
 
 @cocotb.test()
 async def clear(dut) -> None:
-    """CLEAR in mid-sample: membranes at v_init, refractory counts 0, ring empty; the next sample is as the first."""
+    """After CLEAR in mid-sample membranes are v_init, refractory counts are 0, the ring is empty.
+
+    The next sample is as the first.
+    """
     image, stimulus, core = random_image(SEED + 300)
     bench = await ChipBench.start(dut, CHIP)
     await bench.load(image)
@@ -246,7 +268,10 @@ async def clear(dut) -> None:
 @cocotb.test()
 @cocotb.parametrize(after=[1, 3, 9, 20, 45, 77])
 async def reset_in_mid_tick(dut, after: int) -> None:
-    """Wherever a tick is cut off, reset gives the registers of power-up, and a reloaded chip runs as ever."""
+    """Wherever a tick is cut off, reset gives the registers of power-up.
+
+    A reloaded chip runs as ever.
+    """
     image, stimulus, core = talkative(SEED + 1)
     bench = await ChipBench.start(dut, CHIP)
     await bench.load(image)
@@ -270,7 +295,10 @@ async def reset_in_mid_tick(dut, after: int) -> None:
 @cocotb.test()
 @cocotb.parametrize(by=["pin", "register"])
 async def back_to_back(dut, by: str) -> None:
-    """Ticks asked for while the one before still runs, their events sent meanwhile: the same spikes, no cycle between."""
+    """Ticks asked for while the one before still runs give the same spikes, with no cycle between.
+
+    Their events are sent meanwhile.
+    """
     image, stimulus, core = talkative(SEED + 2)
     expected = core.run(stimulus)
     bench = await ChipBench.start(dut, CHIP)
@@ -322,7 +350,10 @@ async def commands_wait_their_turn(dut) -> None:
 
 @cocotb.test()
 async def events_to_nowhere_are_counted(dut) -> None:
-    """Events without a delay, with one beyond the ring, or of no axon set nothing and count as dropped; all others arrive."""
+    """Events of no axon, without a delay, or with one beyond the ring set nothing.
+
+    They count as dropped; all others arrive.
+    """
     image, _, _ = talkative(SEED + 4)
     bench = await ChipBench.start(dut, CHIP)
     await bench.load(image)
@@ -347,7 +378,10 @@ async def events_to_nowhere_are_counted(dut) -> None:
 
 @cocotb.test()
 async def one_event_twice_is_one(dut) -> None:
-    """An axon set twice for the same tick is one event; neighbours sent one cycle after the other are all there."""
+    """An axon set twice for the same tick is one event.
+
+    Neighbours sent one cycle after the other are all there.
+    """
     image, _, _ = talkative(SEED + 5)
     bench = await ChipBench.start(dut, CHIP)
     await bench.load(image)

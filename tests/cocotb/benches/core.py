@@ -1,6 +1,7 @@
-"""Inside the simulator: random networks on the chip, compared with pysim; seeds are in the names of the tests.
+"""Inside the simulator: random networks on the chip, compared with pysim.
 
-SPIKELOOP_CHIP (JSON) is the chip of the build, SPIKELOOP_SEED the first seed, SPIKELOOP_NETWORKS how many.
+Seeds are in the names of the tests. SPIKELOOP_CHIP (JSON) is the chip of the build, SPIKELOOP_SEED
+the first seed, SPIKELOOP_NETWORKS the number of networks.
 """
 
 import json
@@ -34,7 +35,10 @@ def random_image(seed: int, samples: int = 1, **options: object) -> tuple[Image,
 
 
 def differences(expected: Trace, got: Trace, *, stalled: bool = False) -> list[str]:
-    """The first differing place of each array. ``stalled``: the chip was held up, which its cycles must tell exactly."""
+    """The first differing place of each array.
+
+    ``stalled``: the chip was held up, and its cycles must tell so exactly.
+    """
     found = []
     for kind in ("spikes", "membranes", "counters"):
         for name, array in getattr(expected, kind).items():
@@ -45,8 +49,10 @@ def differences(expected: Trace, got: Trace, *, stalled: bool = False) -> list[s
                 other = other - got.counters["stalls"]
             if not np.array_equal(array, other):
                 at = tuple(int(i) for i in np.argwhere(array != other)[0])
+                wrong = int((array != other).sum())
                 found.append(
-                    f"{kind} {name}{list(at)}: {other[at]}, not {array[at]} ({int((array != other).sum())} of {array.size})"
+                    f"{kind} {name}{list(at)}: {other[at]}, not {array[at]} "
+                    f"({wrong} of {array.size})"
                 )
     return found
 

@@ -1,7 +1,8 @@
-"""Inside the simulator: traffic of every kind over the mesh SPIKELOOP_MESH (JSON: width, height); SPIKELOOP_SEED is the first seed.
+"""Inside the simulator: traffic of every kind over the mesh SPIKELOOP_MESH (JSON: width, height).
 
-What must happen comes from pysim/chip/fabric.py and from counting: every packet once at each core of its rectangle, in the order of its
-source, nothing anywhere else; ``busy`` is checked in every cycle against the copies that are under way.
+SPIKELOOP_SEED is the first seed. What must happen comes from pysim/chip/fabric.py and from
+counting: every packet arrives once at each core of its rectangle, in the order of its source, and
+nothing arrives anywhere else. ``busy`` is checked in every cycle against the copies under way.
 """
 
 import json
@@ -77,7 +78,10 @@ def pauses(rng: np.random.Generator) -> Iterator[int]:
 
 
 class FabricBench:
-    """Drivers and monitors at all cores, a scoreboard for each source and destination, and an observer of every cycle."""
+    """Drivers and monitors at all cores, and an observer of every cycle.
+
+    There is a scoreboard for each source and destination.
+    """
 
     def __init__(self, dut) -> None:
         self.dut = dut
@@ -131,7 +135,7 @@ class FabricBench:
             await FallingEdge(self.dut.clk)
 
     def announce(self, source: int, rectangles: list[Rectangle]) -> list[int]:
-        """The words of the packets of ``source`` for the rectangles, which from now on must arrive."""
+        """The words of packets of ``source`` to ``rectangles``; from now on they must arrive."""
         record, words = packet_record(MESH.width, MESH.height), []
         for rectangle in rectangles:
             number, self.numbers[source] = self.numbers[source], self.numbers[source] + 1
@@ -149,7 +153,7 @@ class FabricBench:
     async def traffic(
         self, lists: dict[int, list[Rectangle]], gaps: dict[int, Iterator[int]] | None = None
     ) -> None:
-        """Send the packets of each source, and wait until all have arrived and the fabric is empty."""
+        """Sends the packets of each source, and waits until the fabric is empty again."""
         senders = [
             cocotb.start_soon(
                 self.drivers[source].send(self.announce(source, rectangles), gaps and gaps[source])
@@ -202,7 +206,10 @@ class FabricBench:
 
 @cocotb.test()
 async def latency_and_path_of_a_lone_packet(dut) -> None:
-    """Every source to every destination, and a hundred multicasts: the cycles and the routers that pysim says, port by port."""
+    """Every source to every destination, and a hundred multicasts.
+
+    Cycles and routers are those of pysim, port by port.
+    """
     bench, rng = await FabricBench.start(dut), np.random.default_rng(SEED)
     bench.look_inside = True
     cases = [(source, at(to)) for source in CORES for to in CORES] + [
@@ -270,7 +277,10 @@ async def random_traffic(dut, kind: str, seed: int) -> None:
 @cocotb.test()
 @cocotb.parametrize(sinks=["slow", "shut"], seed=range(SEED, SEED + SEEDS))
 async def all_flood_all(dut, sinks: str, seed: int) -> None:
-    """Every source sends to every core and to all at once as fast as it can; the cores are slow, or shut for long. No deadlock."""
+    """Every source sends to every core and to all at once, as fast as it can.
+
+    The cores are slow, or shut for long. There is no deadlock.
+    """
     bench, rng = await FabricBench.start(dut), np.random.default_rng([seed, 7])
     for monitor, own in zip(bench.monitors, rng.spawn(len(CORES)), strict=True):
         monitor.pattern = randomly(own, 0.4) if sinks == "slow" else never
@@ -292,13 +302,14 @@ async def all_flood_all(dut, sinks: str, seed: int) -> None:
         await task
     bench.finish()
     cocotb.log.info(
-        f"{sinks}, seed {seed}: {len(bench.sent)} packets, at most {bench.most} copies under way, {bench.cycle} cycles"
+        f"{sinks}, seed {seed}: {len(bench.sent)} packets, "
+        f"at most {bench.most} copies under way, {bench.cycle} cycles"
     )
 
 
 @cocotb.test()
 async def ports_take_turns(dut) -> None:
-    """All flood one core: while packets wait at all ports of its router, each port delivers one in turn."""
+    """All flood one core: each port of its router delivers one packet in turn while all wait."""
     bench, sink = await FabricBench.start(dut), CORES[len(CORES) // 2]
     bench.monitors[MESH.number(sink)].pattern = one_in(1, first=60)
     with watchdog("all to one", 5_000):

@@ -1,6 +1,10 @@
-"""The fabric as it is benched: behind one register per source, as a core has one, and with what happens inside in sight.
+"""The fabric as it is benched: behind one register per source, as a core has one.
 
-python -m tests.cocotb.benches.fabric_top WIDTH HEIGHT {gated,free} FILE        writes the Verilog
+What happens inside is in sight.
+
+    python -m tests.cocotb.benches.fabric_top WIDTH HEIGHT {gated,free} FILE
+
+writes the Verilog.
 """
 
 import sys
@@ -22,8 +26,16 @@ EVENT_BITS = 24  # what a packet carries here: source << 16 | number
 
 
 class FabricTop(wiring.Component):
-    """i, o, busy: as of the fabric. sent, delivered: Out, per core, the fabric takes a packet from it, or the core its copy, in this
-    cycle. fired: Out, per core and port of PORTS, a packet leaves the router there in this cycle.
+    """The fabric of ``mesh`` as a top.
+
+    Members
+    -------
+    i: In, streams   as those of the fabric.
+    o: Out, streams  as those of the fabric.
+    busy: Out(1)     as that of the fabric.
+    sent: Out        per core, the fabric takes a packet from it in this cycle.
+    delivered: Out   per core, it takes its copy in this cycle.
+    fired: Out       per core and port of PORTS, a packet leaves the router there in this cycle.
     """
 
     def __init__(self, mesh: Mesh, *, clock_gates: bool):

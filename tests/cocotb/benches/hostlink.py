@@ -1,7 +1,8 @@
-"""Inside the simulator: what a hostile host sends to the chip behind its host link, and that the chip answers afterwards.
+"""Inside the simulator: a hostile host at the chip's host link, which answers afterwards.
 
-The chip holds a network (files of SPIKELOOP_IMAGE) whose neurons spike in every tick, more of them than the link's queue holds.
-SPIKELOOP_SEED is the seed; with SPIKELOOP_WATCHDOG=1 the wait of 2^20 cycles runs to its end (left out where it takes minutes).
+The chip holds a network (files of SPIKELOOP_IMAGE) whose neurons spike in every tick. They are more
+than the link's queue holds. SPIKELOOP_SEED is the seed. With SPIKELOOP_WATCHDOG=1 the wait of 2^20
+cycles runs to its end; it is left out where it takes minutes.
 """
 
 import os
@@ -86,7 +87,10 @@ class Host:
         return open_frame(wire[:end])
 
     async def greet(self, sequence: int = 7) -> None:
-        """A session, whatever was before: the first 0 ends what a frame left open, which is done or refused."""
+        """Begins a session, whatever was before.
+
+        The first 0 ends a frame that was left open; this frame is done or refused.
+        """
         self.sequence = sequence
         await self.say(b"\0" + seal(bytes((HELLO, sequence))))
         while (got := await self.hear("greeting")) is not None and got[0] in (
@@ -157,7 +161,7 @@ async def random_bytes_and_frames_without_end(dut) -> None:
 
 @cocotb.test()
 async def good_frames_of_random_commands(dut) -> None:
-    """Random ops, counts and addresses with a right CRC; each is answered, with a status of the table."""
+    """Random ops, counts and addresses with a right CRC are answered with a status of the table."""
     host, rng, seen = await Host.start(dut), np.random.default_rng(SEED), set()
     await host.prepare()
     for _ in range(60):
@@ -177,7 +181,10 @@ async def good_frames_of_random_commands(dut) -> None:
 
 @cocotb.test()
 async def a_host_that_does_not_read(dut) -> None:
-    """The reply waits, bytes in are held back, and everything comes in its order when the host reads again."""
+    """The reply waits, and bytes in are held back.
+
+    Everything comes in its order when the host reads again.
+    """
     host = await Host.start(dut)
     await host.greet(7)
     host.monitor.pattern = never
@@ -198,8 +205,11 @@ async def a_host_that_does_not_read(dut) -> None:
 
 @cocotb.test(skip=os.environ.get("SPIKELOOP_WATCHDOG") != "1")
 async def a_run_left_alone_ends_a_wait_by_the_watchdog(dut) -> None:
-    """A reply full of events pauses a run; the host reads a memory instead, for which the core must be idle, which it is not: BUSY after
-    2^20 cycles. Continued then, the run has lost no event."""
+    """A reply full of events pauses a run, and the host reads a memory instead.
+
+    The core would have to be idle for that, and is not: BUSY after 2^20 cycles. When the run goes
+    on, it has lost no event.
+    """
     host = await Host.start(dut)
     await host.prepare()
     ticks, items, count = 12, [], 0

@@ -1,4 +1,4 @@
-"""Inside the simulator: every corner of the neuron step in each of its forms, against the independent witness."""
+"""Inside the simulator: every corner of the neuron step in each form, against the witness."""
 
 import os
 

@@ -1,6 +1,7 @@
-"""Corner cases of the neuron step, and the forms of the step that are benched side by side in one top module.
+"""Corner cases of the neuron step, and the forms of the step that are benched side by side.
 
-What a case must give comes from the independent witness (tests/witness/model.py), never from code of ours.
+What a case must give comes from the independent witness (tests/witness/model.py), never from the
+packages.
 """
 
 import itertools
@@ -24,7 +25,8 @@ from spikeloop.pysim.chip.records import (
 )
 from tests.witness.model import PAGED, step
 
-FORMS = {  # name: chip whose neuron step is benched; many lanes cost planes little, and integers much
+# name: chip whose neuron step is benched; many lanes cost planes little, and integers much
+FORMS = {
     "planes24": Chip(axons=32, columns=64, lanes=64),
     "lanes24": Chip(axons=32, columns=64, lanes=4, sliced=False),
     "planes8": Chip(axons=1152, columns=64, lanes=64, membrane_bits=8, refractory_bits=3),
@@ -41,15 +43,16 @@ FORMS = {  # name: chip whose neuron step is benched; many lanes cost planes lit
         sliced=False,
     ),
 }
-ROUNDINGS, RESETS, LOWS = (
-    ("floor", "toward_zero", "at_least_one"),
-    ("hard", "soft", "none"),
-    ("none", "clip", "reset", "add"),
-)
+ROUNDINGS = ("floor", "toward_zero", "at_least_one")
+RESETS = ("hard", "soft", "none")
+LOWS = ("none", "clip", "reset", "add")
 
 
 class NeuronTop(wiring.Component):
-    """All FORMS side by side, each behind ports with its name in front; all registers tick with ``clk``."""
+    """All FORMS side by side, each behind ports with its name in front.
+
+    All registers tick with ``clk``.
+    """
 
     def __init__(self):
         self.steps = {name: NeuronStep(chip) for name, chip in FORMS.items()}
@@ -69,7 +72,13 @@ class NeuronTop(wiring.Component):
 
 @dataclass(frozen=True)
 class Case:
-    """One neuron before its step: parameters as the witness names them, membrane, refractory count, weighted sum."""
+    """One neuron before its step.
+
+    params: parameters as the witness names them.
+    v: membrane.
+    c: refractory count.
+    s: weighted sum.
+    """
 
     params: dict[str, Any]
     v: int
@@ -85,10 +94,8 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
     full = chip.axons << 15  # largest sum
     ends = (low, low + 1, low // 2, -2, -1, 0, 1, 2, high // 2, high - 1, high)
     counts = (0, 1, (1 << chip.refractory_bits) - 1) if chip.refractory_bits else (0,)
-    roundings, lows = (
-        ROUNDINGS if chip.roundings else ("floor",),
-        LOWS if chip.bounded else ("none",),
-    )
+    roundings = ROUNDINGS if chip.roundings else ("floor",)
+    lows = LOWS if chip.bounded else ("none",)
 
     def case(v: int = 0, c: int = 0, s: int = 0, **changes: Any) -> Case:
         base = {
@@ -125,7 +132,7 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
         s = min(max(u, -full), full)
         return {"s": s, "bias": u - s}
 
-    # each shift 0..P by each rounding and sign, of membranes at its edges (8 bits: of every membrane)
+    # each shift 0..P by each rounding and sign, of membranes at its edges (8 bits: of all)
     if chip.leak_terms:
         for m, rounding, sign in itertools.product(range(p + 1), roundings, (1, -1)):
             edge = 1 << m
@@ -247,7 +254,10 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
 
 
 def stimuli(name: str, rows: list[list[Case]]) -> dict[str, list[int]]:
-    """The inputs of the step, one number per row (of up to ``lanes`` cases, the other lanes unused); only ``clear`` is left out."""
+    """The inputs of the step without ``clear``, one number per row.
+
+    A row has up to ``lanes`` cases; its other lanes are unused.
+    """
     chip = FORMS[name]
 
     def grid(get: Any) -> np.ndarray:
@@ -317,13 +327,14 @@ def stimuli(name: str, rows: list[list[Case]]) -> dict[str, list[int]]:
 
 
 def expected(case: Case, clear: bool) -> tuple[int, int, int, int]:
-    """(membrane, refractory count, spike, saturated); a spike and a saturation that CLEAR passes by are nobody's concern: as stepped."""
+    """(membrane, refractory count, spike, saturated) after the step.
+
+    With ``clear``, spike and saturated are those of a step; nothing looks at them.
+    """
     v, c, spike, saturated = step(case.params, 0, case.v, case.c, case.s)
-    return (
-        (case.params["v_init"], 0, int(spike), int(saturated))
-        if clear
-        else (v, c, int(spike), int(saturated))
-    )
+    if clear:
+        v, c = case.params["v_init"], 0
+    return v, c, int(spike), int(saturated)
 
 
 def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int]]:

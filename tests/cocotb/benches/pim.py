@@ -1,4 +1,7 @@
-"""Inside the simulator: the PIM macro alone through its ports, against pysim; what streams do may not matter, nor what pixels hold."""
+"""Inside the simulator: the PIM macro alone through its ports, against pysim.
+
+Pauses of the streams must not matter, and latency must not depend on pixels.
+"""
 
 import json
 import os
@@ -136,7 +139,7 @@ def case(number: int) -> tuple[PimLayer, np.ndarray]:
 @cocotb.test()
 @cocotb.parametrize(number=range(4))
 async def pauses_do_not_matter(dut: Any, number: int) -> None:
-    """Three images, of which two with random pauses of both streams: currents and counters are pysim's."""
+    """Three images, two of them with random pauses of both streams: all is as in pysim."""
     layer, images = case(number)
     rng = np.random.default_rng([SEED, number])
     bench, streams = await PimBench.start(dut, layer), [0, 7, 1 << 33]
@@ -159,7 +162,10 @@ async def pauses_do_not_matter(dut: Any, number: int) -> None:
 
 @cocotb.test()
 async def latency_knows_no_data(dut: Any) -> None:
-    """From the first pixels taken to the last currents: the same for dark, full and random images, and the closed form."""
+    """From the first pixels taken to the last currents it takes the cycles of the closed form.
+
+    They are the same for dark, full and random images.
+    """
     layer, images = case(9)
     bench, cycles = await PimBench.start(dut, layer), []
     await bench.load()
@@ -184,7 +190,7 @@ async def latency_knows_no_data(dut: Any) -> None:
 
 @cocotb.test()
 async def an_image_broken_off_leaves_no_trace(dut: Any) -> None:
-    """After a clear in mid-image, and after a reset in mid-evaluation, an image is what it would have been at once."""
+    """After a clear in mid-image, or a reset in mid-evaluation, an image is as without."""
     layer, images = case(5)
     bench = await PimBench.start(dut, layer)
     await bench.load()

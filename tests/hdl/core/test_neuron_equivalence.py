@@ -1,8 +1,9 @@
-"""The neuron step: bit planes == integers, proved for all sums, membranes, parameters and counts at once.
+"""The neuron step: bit planes == integers, proved for all inputs at once.
 
-Both forms behind the same inputs, unrolled until the two pipeline registers hold what the inputs were; the SAT solver of Yosys
-(pyosys) then finds no input on which any output differs. Three leak terms at once are beyond the solver in a minute; they are benched
-against the independent model in tests/cocotb/test_neuron.py, form by form.
+Inputs are sums, membranes, parameters and counts. Both forms get the same inputs and are unrolled
+until the two pipeline registers hold what the inputs were. The SAT solver of Yosys (pyosys) then
+finds no input on which any output differs. Three leak terms at once are beyond the solver in a
+minute; tests/cocotb/test_neuron.py benches them, form by form, against the independent model.
 """
 
 import pytest
@@ -42,7 +43,7 @@ class Strict(FireStage):
 
 
 def same(*steps: NeuronStep | FireStage) -> bool:
-    """Whether two neuron steps, or two of their stages, on the same inputs give the same outputs."""
+    """Whether two neuron steps, or two of their stages, give the same outputs for all inputs."""
     m, inputs, outputs = Module(), [], []
     for number, step in enumerate(steps):
         m.submodules[f"step{number}"] = DomainRenamer({"leak": "sync", "fire": "sync"})(step)

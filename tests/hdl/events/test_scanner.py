@@ -1,4 +1,7 @@
-"""The scanner alone, in Amaranth's own simulator: every set bit once and in order, in exactly the cycles it says."""
+"""The scanner alone, in Amaranth's own simulator.
+
+It yields every set bit once and in order, in exactly the cycles of its docstring.
+"""
 
 import numpy as np
 import pytest
@@ -18,7 +21,11 @@ def scan(
     hold: list[int] | None = None,
     again: bool = False,
 ) -> tuple:
-    """Scan rows of 64-bit chunks: ((row, index, hit) of each position, cycles from start to last). hold: cycles in which ``step`` is 0."""
+    """Scans rows of 64-bit chunks.
+
+    ``hold``: cycles in which ``step`` is 0. Returns (row, index, hit) of each position, and the
+    cycles from start to last.
+    """
     dut = Scanner(rows=len(rows), bits=bits)
     found, taken = [], []
 

@@ -1,4 +1,7 @@
-"""The router's crossbar alone, in Amaranth's own simulator: where every rectangle goes from every port, forks, and turns."""
+"""The router's crossbar alone, in Amaranth's own simulator.
+
+Where every rectangle goes from every port, where it forks, and who has the turn.
+"""
 
 import pytest
 from amaranth.sim import Simulator
@@ -32,7 +35,10 @@ def side(a: tuple[int, int], b: tuple[int, int]) -> str:
 
 
 def ways(here: tuple[int, int]) -> dict[tuple[str, Rectangle], set[str]]:
-    """From pysim's paths alone: the outputs of the router ``here`` for each port and rectangle by which a packet can come."""
+    """The outputs of the router ``here``, for each port and rectangle by which a packet can come.
+
+    They come from pysim's paths alone.
+    """
     found: dict[tuple[str, Rectangle], set[str]] = {}
     spans = [(a, b) for a in range(3) for b in range(a, 3)]
     for source in MESH:
@@ -96,7 +102,10 @@ def test_a_fork_serves_each_output_once_whenever_it_is_ready(readiness: list[set
     st.lists(st.tuples(st.booleans(), st.sets(st.sampled_from(PORTS))), min_size=20, max_size=60)
 )
 def test_an_output_keeps_its_offer_and_serves_in_turn(cycles: list[tuple[bool, set[str]]]) -> None:
-    """Ports come to the local output when they like and stay until served: none waits for more than one packet of each other port."""
+    """Ports come to the local output at any time and stay until served.
+
+    None waits for more than one packet of each other port.
+    """
     dut, waiting = Crossbar(MESH, 1, 1, 8), {}
     taken, most = [], 0
 
@@ -149,7 +158,10 @@ def test_ports_at_the_edge_are_not_built(
 
 
 def test_a_packet_for_nowhere_is_taken_and_gone() -> None:
-    """In a mesh of three columns the address has room for a fourth: the host refuses it, the router drops it and goes on."""
+    """In a mesh of three columns the address has room for a fourth.
+
+    The host refuses it; the router drops the packet and goes on.
+    """
     dut = Crossbar(MESH, 2, 1, 8)
 
     async def bench(ctx) -> None:

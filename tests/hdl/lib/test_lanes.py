@@ -1,7 +1,8 @@
 """The lane vocabulary: bit planes == integers, for every operation and every input.
 
-Proved, not sampled: both forms hang on the same inputs, and the SAT solver of Yosys (pyosys) finds no input on which they differ.
-Operations on 4-bit lanes are also held against Python's integers, for all pairs of operands, in Amaranth's simulator.
+Proved, not sampled: both forms get the same inputs, and the SAT solver of Yosys (pyosys) finds no
+input on which they differ. Operations on 4-bit lanes are also compared with Python's integers, for
+all pairs of operands, in Amaranth's simulator.
 """
 
 import itertools
@@ -22,7 +23,11 @@ def _bits(result: Lanes | Value) -> Value:
 
 
 class Inputs:
-    """Raw signals and, per form, the vectors on them: a (``width``), b (``other``), unsigned c (``other``), masks, a shift amount."""
+    """Raw signals and, per form, the vectors on them.
+
+    a has ``width`` bits, b ``other`` bits, c ``other`` bits without a sign; further masks and a
+    shift amount.
+    """
 
     def __init__(self, width: int, other: int, amount: int, lanes: int = LANES):
         self.width, self.other, self.lanes = width, other, lanes
@@ -140,7 +145,7 @@ def reference(
 
 @pytest.mark.parametrize("sliced", [True, False], ids=["planes", "integers"])
 def test_operations_against_python(sliced: bool) -> None:
-    """All pairs of 4-bit operands under all masks, in Amaranth's simulator; one lane; each shift amount many times."""
+    """All pairs of 4-bit operands under all masks, in one lane; each shift amount many times."""
     inputs, m = Inputs(4, 4, 3, lanes=1), Module()
     names = [
         "sign",

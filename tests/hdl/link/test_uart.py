@@ -1,4 +1,7 @@
-"""The UART alone in Amaranth's simulator: every byte, other bauds, glitches, breaks, a receiver that nobody empties."""
+"""The UART alone in Amaranth's simulator.
+
+Every byte, other bauds, glitches, breaks, and a receiver that nobody empties.
+"""
 
 import pytest
 from amaranth.hdl import Module

@@ -60,7 +60,7 @@ def test_rtl_is_chip_model_and_golden_on_many_geometries(geometry: int, seed: in
 
 
 def test_ideal_settings_are_the_exact_product_for_all_inputs() -> None:
-    """All 256 images of 4 pixels of 2 bits times all 256 rows of 4 weights of 2 bits, 2 rows at a time."""
+    """All 256 images of 4 pixels and all 256 rows of 4 weights, 2 bits each; 2 rows at a time."""
     p = PimParams(
         banks=4,
         columns=16,
