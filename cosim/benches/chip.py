@@ -234,7 +234,8 @@ class ChipBench:
     def _planes(self, memory: Memory, rows: np.ndarray) -> np.ndarray:
         """The bit planes of memory rows, uint8 0/1 ``[plane, row, lane]``."""
         bits = unpack(rows, memory.width)
-        return np.moveaxis(bits.reshape(len(rows), -1, self.chip.lanes), 1, 0)
+        lanes = self.chip.lanes
+        return np.moveaxis(bits.reshape(len(rows), memory.width // lanes, lanes), 1, 0)
 
     async def run(
         self,
