@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from spikeloop.cosim.provenance import modules
+from spikeloop.cosim.provenance import DATA, modules
 from spikeloop.cosim.stages.kept import Stages
+
+STAGES = ("train", "quantize", "map", "verilog", "encode")
 
 calls: list[str] = []
 
@@ -63,7 +65,17 @@ def test_other_sources_or_packages_are_another_key(
     assert [run(tmp_path, "x"), run(tmp_path, "x")] == [("X", 2), ("X", 2)]
 
 
-@pytest.mark.parametrize("stage", ["train", "quantize", "map", "verilog", "encode"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_stage_can_read_what_its_key_lacks(stage: str) -> None:
+    """Its modules are imported by name, and files beside them are of a kind that counts."""
+    for path in modules(f"spikeloop.cosim.stages.{stage}").values():
+        text = path.read_text()
+        assert "importlib.import_module" not in text and "__import__" not in text, path
+        beside = {file.suffix for file in path.parent.iterdir() if file.is_file()}
+        assert beside <= {".py", *DATA}, path.parent
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_no_stage_depends_on_the_rest_of_cosim(stage: str) -> None:
     """Else every edit of a report or a command would train again."""
     sources = modules(f"spikeloop.cosim.stages.{stage}")
