@@ -1,5 +1,6 @@
-"""The float model of an import: kept, read back, run beside the integers; damage is one sentence."""
+"""The float model of an import: kept, read back, run beside the integers; damage is a sentence."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def test_the_model_kept_is_the_model_imported(
     for chain in own.chains:
         spikes = torch.stack([call.results[0] for call in chain.calls], 1)
         assert rates[f"n{chain.name}"] == pytest.approx(float(spikes.mean()), abs=1e-12)
-    assert 0 < sum(row.different for row in column.drift.populations)  # of 4 bits
+    assert sum(row.different for row in column.drift.populations) > 0  # of 4 bits
 
 
 def test_the_model_of_another_network_is_not_taken(tmp_path: Path) -> None:
@@ -83,7 +84,5 @@ def test_a_damaged_model_is_one_sentence(tmp_path: Path, rng: np.random.Generato
         damaged = bytearray(whole)
         damaged[place] ^= 1 << int(rng.integers(8))
         file.write_bytes(damaged)
-        try:
+        with suppress(InputError):  # any other error fails the test
             floats.load(file, made.network)
-        except InputError:
-            pass
