@@ -252,7 +252,9 @@ def test_a_lock_that_nobody_holds_is_swept(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [NAME]
 
 
-def test_who_waited_for_a_removed_lock_holds_a_new_one(folder: Path) -> None:
+def test_who_waited_for_a_removed_lock_holds_a_new_one(
+    folder: Path, stages: list[tuple[str, float | None]]
+) -> None:
     folder.mkdir()
     entered, leave = threading.Event(), threading.Event()
 
@@ -270,6 +272,7 @@ def test_who_waited_for_a_removed_lock_holds_a_new_one(folder: Path) -> None:
         pass
     leave.set()
     waiter.join()
+    assert [text for text, _ in stages] == [f"wait for the process that builds {NAME}"] * 2
     assert list(folder.iterdir()) == []
 
 
