@@ -151,7 +151,10 @@ def compare(
     verbose: Verbose = None,
     json: Json = False,
 ) -> None:
-    """Run a stimulus through two or more backends and compare every spike, membrane and counter with the first."""
+    """Run a stimulus through two or more backends and compare each with the first.
+
+    Compares every spike, every counter and, unless --no-membranes, every membrane.
+    """
     with open_console(json, verbose) as console:
         from spikeloop.cosim.flow.request import Request
         from spikeloop.cosim.flow.verify import Interrupted
@@ -190,7 +193,10 @@ def report(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write the page of a run: verdict, activity, rasters and membranes, mapping, cycles, confusion, differences."""
+    """Write the page of a run.
+
+    It shows verdict, activity, rasters and membranes, mapping, cycles, confusion and differences.
+    """
     with open_console(json) as console:
         from spikeloop.cosim.runs.folder import Run
         from spikeloop.cosim.runs.page import write
@@ -225,7 +231,10 @@ def waves(
     verbose: Verbose = None,
     json: Json = False,
 ) -> None:
-    """Record the ticks around one of a core as named signals (VCD), with save files for GTKWave and Surfer."""
+    """Record the ticks around one of a core as named signals (VCD).
+
+    Save files for GTKWave and Surfer come with them.
+    """
     with open_console(json, verbose) as console:
         from spikeloop.cosim.backends import check_names
         from spikeloop.cosim.flow.export import beside
@@ -235,7 +244,7 @@ def waves(
 
         check_names([backend])
         spikes = Stimulus.load(stimulus or beside(image, "stimulus.npz", "name it with --stimulus"))
-        found = record(
+        window = record(
             image,
             spikes,
             folder,
@@ -245,13 +254,14 @@ def waves(
             after=after,
             simulator=backend,
         )
+        first, last = window["ticks"]
+        signals = f"{window['signals']} signals of core {window['core']}"
         console.result(
-            found,
+            window,
             {
-                "waves": f"{found['waves']}: {found['signals']} signals of core {found['core']}, ticks {found['ticks'][0]} to "
-                f"{found['ticks'][1]}",
-                "GTKWave": f"gtkwave {found['gtkwave']}",
-                "Surfer": f"surfer -c {found['surfer']} {found['waves']}",
+                "waves": f"{window['waves']}: {signals}, ticks {first} to {last}",
+                "GTKWave": f"gtkwave {window['gtkwave']}",
+                "Surfer": f"surfer -c {window['surfer']} {window['waves']}",
             },
         )
 
@@ -273,38 +283,39 @@ def rows(s: dict[str, Any]) -> dict[str, Any]:
         return "-" if value is None else f"{value:,}"
 
     scores = s["accuracy"]
-    found = {"samples": f"{s['samples']:,} of {s['steps']} steps", "ticks": count(s["ticks"])}
+    table = {"samples": f"{s['samples']:,} of {s['steps']} steps", "ticks": count(s["ticks"])}
     for pair in s["pairs"]:
-        what = "neuron-ticks" if pair["membranes_compared"] else "neuron-ticks (spikes only)"
-        found[f"{pair['reference']} = {pair['backend']}?"] = (
-            f"{pair['neuron_ticks']:,} {what} compared, {pair['neuron_ticks_different']:,} different; "
-            + (
-                f"{pair['currents']:,} currents compared, {pair['currents_different']:,} different; "
-                if pair["currents"]
-                else ""
-            )
-            + f"{pair['counter_values']:,} counter values compared, {sum(pair['counters_different'].values()):,} different"
+        spikes_only = "" if pair["membranes_compared"] else " (spikes only)"
+        counters = sum(pair["counters_different"].values())
+        compared = [
+            (f"neuron-ticks{spikes_only}", pair["neuron_ticks"], pair["neuron_ticks_different"]),
+            ("currents", pair["currents"], pair["currents_different"]),
+            ("counter values", pair["counter_values"], counters),
+        ]
+        table[f"{pair['reference']} = {pair['backend']}?"] = "; ".join(
+            f"{number:,} {what} compared, {different:,} different"
+            for what, number, different in compared
+            if number or what != "currents"
         )
-    found |= s["natures"]
-    found["differences"] = count(s["different"])
-    found["accuracy"] = (
-        f"float {percent(scores['float'])}, integer {percent(scores['integer'])}, RTL {percent(scores['rtl'])}"
+    table |= s["natures"]
+    table["differences"] = count(s["different"])
+    table["accuracy"] = ", ".join(
+        f"{name} {percent(scores[key])}"
+        for name, key in (("float", "float"), ("integer", "integer"), ("RTL", "rtl"))
     )
     if floats := s.get("floats"):
         spikes = sum(row["spikes"] for row in floats["populations"])
         different = sum(row["different"] for row in floats["populations"])
-        found["float - integer"] = (
+        table["float - integer"] = (
             f"{different:,} of {spikes:,} spikes differ, {floats['answers']:,} of "
             f"{floats['samples']:,} answers differ"
         )
-    found["cycles"] = (
-        f"predicted {count(s['cycles_predicted'])}, measured {count(s['cycles_measured'])}"
-    )
-    found["SOPs"] = count(s["sops"])
-    found["seconds"] = f"{s['seconds']:.1f}" + "".join(
-        f", {name} {busy:.1f}" for name, busy in s["busy_seconds"].items()
-    )
-    return found
+    predicted, measured = count(s["cycles_predicted"]), count(s["cycles_measured"])
+    table["cycles"] = f"predicted {predicted}, measured {measured}"
+    table["SOPs"] = count(s["sops"])
+    busy = [f"{name} {seconds:.1f}" for name, seconds in s["busy_seconds"].items()]
+    table["seconds"] = ", ".join([f"{s['seconds']:.1f}", *busy])
+    return table
 
 
 def verdict(result: Any, evidence: Any) -> None:

@@ -201,7 +201,10 @@ def torch_module(
     folder: Annotated[Path, output("Folder to write.")] = Path("build/torch"),
     json: Json = False,
 ) -> None:
-    """Nets of snnTorch, SpikingJelly, Norse or sinabs: what forward does, checked spike for spike."""
+    """Nets of snnTorch, SpikingJelly, Norse or sinabs.
+
+    The import does what forward does, which is checked spike for spike.
+    """
     with open_console(json) as console:
         from spikeloop.cosim.flow.imports import grey_of, import_torch, sizes, write_import
 

@@ -26,8 +26,10 @@ def read_safetensors(
         with safe_open(path, framework) as file:
             header = json.loads((file.metadata() or {})[key])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise InputError(f"{what} is missing: {writer} writes one") from None
     except OSError as error:
-        raise InputError(f"{what} must be readable, not missing or closed ({error})") from None
+        raise InputError(f"{what} must be readable, not refused ({error})") from None
     except (SafetensorError, KeyError, ValueError):
         raise InputError(
             f"{what} must be a safetensors file written by {writer}, not this one "

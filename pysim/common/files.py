@@ -12,7 +12,15 @@ from typing import Any
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["check_output", "open_seal", "seal", "writable", "write_atomic", "write_folder"]
+__all__ = [
+    "check_output",
+    "open_seal",
+    "seal",
+    "unreadable",
+    "writable",
+    "write_atomic",
+    "write_folder",
+]
 
 
 def check_output(path: str | Path, *, file: bool = False) -> None:
@@ -36,6 +44,13 @@ def check_output(path: str | Path, *, file: bool = False) -> None:
         raise InputError(
             f"output {what} must be writable, not {str(path)!r} ({os.strerror(reason)})"
         )
+
+
+def unreadable(what: str, path: str | Path, error: OSError, remedy: str) -> InputError:
+    """What to raise if a file cannot be read. ``remedy``: what helps if it is not there."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{what} {str(path)!r} is missing: {remedy}")
+    return InputError(f"{what} must be readable, not {str(path)!r} ({error.strerror})")
 
 
 def write_atomic(path: str | Path, data: bytes) -> Path:

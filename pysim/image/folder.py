@@ -164,9 +164,13 @@ def _read(folder: Path, file: str, most: int, what: str) -> bytes:
                 f"{file} of {what} must be at most {most} bytes, not {path.stat().st_size}"
             )
         return path.read_bytes()
+    except FileNotFoundError:
+        if file == MANIFEST:
+            raise InputError(f"{what} is missing (no {file}): run spikeloop map first") from None
+        raise InputError(f"{file} of {what} is missing: map the network again") from None
     except OSError as error:
         raise InputError(
-            f"{file} of {what} must be a readable file, not missing or locked ({error.strerror})"
+            f"{file} of {what} must be a readable file, not refused ({error.strerror})"
         ) from None
 
 

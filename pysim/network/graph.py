@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.files import unreadable, write_atomic
 from spikeloop.pysim.common.limits import MAX_DELAY
 from spikeloop.pysim.network.elements import (
     Edge,
@@ -224,9 +224,8 @@ class Network:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise InputError(
-                f"network file must be readable, not {str(path)!r} ({error.strerror})"
-            ) from None
+            remedy = "spikeloop quantize and spikeloop import write one"
+            raise unreadable("network file", path, error, remedy) from None
         return cls.from_bytes(data, str(path))
 
     def __repr__(self) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.files import unreadable, write_atomic
 
 __all__ = ["MAX_BYTES", "Arrays", "Members", "decode", "encode", "load", "save", "under"]
 
@@ -85,9 +85,7 @@ def load(path: str | Path, what: str, members: Members) -> Arrays:
                 )
             data = file.read()
     except OSError as error:
-        raise InputError(
-            f"{what} file must be readable, not {str(path)!r} ({error.strerror})"
-        ) from None
+        raise unreadable(f"{what} file", path, error, "name another") from None
     return decode(data, name, members)
 
 

@@ -1,4 +1,4 @@
-"""The command line: exit statuses, JSON alone on stdout, one sentence for each kind of bad input, nothing half-written."""
+"""The command line: exit statuses, streams, one sentence for bad input, nothing half-written."""
 
 import json
 import os
@@ -17,6 +17,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from spikeloop.cosim.cli import main
+from spikeloop.golden.data.encoders import ENCODERS
 from spikeloop.pysim.common.files import seal
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -74,7 +75,7 @@ def compare_arguments(work: Path, backends: str = "golden,pysim", *more: object)
     ]
 
 
-# -- equal, different ----------------------------------------------------------------------------------------
+# -- equal, different ----------------------------------------------------------------------------
 
 
 def test_equal_is_0_and_the_table_shows_the_denominators(
@@ -122,7 +123,7 @@ def test_json_stands_alone_on_stdout(folder: Path, capfd: pytest.CaptureFixture[
 def test_different_is_1_with_the_evidence(
     small: Small, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pysim with a wrong threshold: the first difference is named, the command that shows it again does so."""
+    """pysim with a wrong threshold: the first difference is named, and its command shows it again."""
     from spikeloop.cosim import backends
 
     class Wrong(backends.Pysim):
@@ -156,7 +157,8 @@ def test_different_is_1_with_the_evidence(
         0,
     )
     assert re.search(
-        r"first difference: sample \d+, tick \d+ \(step \d+\), core 0, population hidden1, neuron 0: ",
+        r"first difference: sample \d+, tick \d+ \(step \d+\), core 0, "
+        r"population hidden1, neuron 0: ",
         err,
     )
     command = re.search(r"again: spikeloop (.*)", err).group(1).split()
@@ -238,7 +240,8 @@ def test_export_and_verilog_take_a_network_of_many_cores(
 
 
 def test_help_is_quick_to_import_and_names_every_verb() -> None:
-    code = "import sys, spikeloop.cosim.cli; print([m for m in ('torch', 'amaranth', 'matplotlib', 'numba') if m in sys.modules])"
+    heavy = ("torch", "amaranth", "matplotlib", "numba")
+    code = f"import sys, spikeloop.cosim.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -267,7 +270,7 @@ def test_usage_errors_are_2(folder: Path, capfd: pytest.CaptureFixture[str]) -> 
         assert "Traceback" not in err
 
 
-# -- streams ---------------------------------------------------------------------------------------------------
+# -- streams -------------------------------------------------------------------------------------
 
 
 def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -372,7 +375,7 @@ def test_cache(
     assert json.loads(spikeloop(capfd, "cache", "--json")[1])["entries"] == []
 
 
-# -- bad input -----------------------------------------------------------------------------------------------
+# -- bad input -----------------------------------------------------------------------------------
 
 
 def spoil_network(work: Path, **tensors: Callable[[np.ndarray], object]) -> Path:
@@ -481,9 +484,12 @@ def _flip(path: Path, at: int) -> None:
         (lambda w: os.truncate(w / "image" / "core0" / "leak.mem", 100), "(truncated)"),
         (
             lambda w: (w / "image" / "core0" / "routes.mem").unlink(),
-            "must be a readable file, not missing",
+            "is missing: map the network again",
         ),
-        (lambda w: shutil.rmtree(w / "image"), "must be a readable file, not missing"),
+        (
+            lambda w: shutil.rmtree(w / "image"),
+            "is missing (no manifest.json): run spikeloop map first",
+        ),
         (lambda w: (w / "image" / "manifest.json").write_text("{}"), "not damaged or edited"),
     ],
 )
@@ -546,7 +552,7 @@ def test_files_that_are_missing(folder: Path, capfd: pytest.CaptureFixture[str],
     missing = folder / "nowhere.safetensors"
     compare = compare_arguments(folder, "golden,pysim", "--network", missing)
     arguments = compare if name == "compare" else [name, missing, "-o", folder / "new"]
-    assert "must be readable, not" in refused(capfd, folder, *arguments)
+    assert "is missing: " in refused(capfd, folder, *arguments)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -624,7 +630,7 @@ GOOD = np.zeros((6, 5, 2), np.uint8)
             lambda w: os.truncate(w / "stimulus.npz", 60),
             "is damaged or no .npz archive: write it again",
         ),
-        (lambda w: (w / "stimulus.npz").unlink(), "stimulus file must be readable, not"),
+        (lambda w: (w / "stimulus.npz").unlink(), "is missing: name another"),
     ],
 )
 def test_stimuli_that_do_not_fit(
@@ -645,7 +651,8 @@ def test_stimuli_that_do_not_fit(
         (lambda: _wide_network(40, 3), "fan-in of layer 'hidden1' must be at most 32 lines"),
         (
             lambda: _wide_network(30, 9, lateral=True),
-            "(hidden1) must lie on one core together, because cores that take turns run one after the other; but axons of network 'wide' must be "
+            "(hidden1) must lie on one core together, because cores that take turns run one after "
+            "the other; but axons of network 'wide' must be "
             "at most 32 on this chip, not 39 (pixels 30, hidden1 9)",
         ),
         (
@@ -787,8 +794,8 @@ def test_comparisons_that_prove_nothing(
         ),
         (
             ["sim", "--config", "784-2000-10"],
-            "words of network '784-2000-10' must be at most 3 (256 columns in words of 88 lanes, with axon "
-            "extension 4) on this chip, not 183",
+            "words of network '784-2000-10' must be at most 3 (256 columns in words of 88 lanes, "
+            "with axon extension 4) on this chip, not 183",
         ),
         (
             ["sim", "--config", "784-80000-10"],
@@ -796,7 +803,7 @@ def test_comparisons_that_prove_nothing(
         ),
         (
             ["sim", "--encoder", "morse"],
-            "encoder must be one of rank_order, rate, level_crossing, bit_planes, sequence, not 'morse'",
+            f"encoder must be one of {', '.join(ENCODERS)}, not 'morse'",
         ),
         (["train", "--epochs", "0"], "epochs of the training must be in"),
         (["train", "--steps", "0"], "steps of the encoder must be in"),

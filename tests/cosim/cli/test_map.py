@@ -113,7 +113,8 @@ def test_what_does_not_fit_is_one_sentence_after_the_layers_that_do(
         ),
         (
             "missing.safetensors",
-            "network file must be readable, not 'missing.safetensors' (No such file or directory)",
+            "network file 'missing.safetensors' is missing: "
+            "spikeloop quantize and spikeloop import write one",
         ),
     ],
 )

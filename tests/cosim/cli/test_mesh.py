@@ -1,4 +1,4 @@
-"""A network on a mesh through the command line and through every backend: its folder, its verdicts, its first difference by core."""
+"""A network on a mesh through the command line and all backends; differences name their core."""
 
 import json
 import re
@@ -98,7 +98,8 @@ def test_a_difference_is_1_and_names_its_core(
     first = json.loads(out)["pairs"][0]["first"]
     assert (first["core"], first["population"], first["neuron"]) == (2, "hidden1", 8)
     assert re.search(
-        r"first difference: sample \d+, tick \d+ \(step \d+\), core 2, population hidden1, neuron 8: ",
+        r"first difference: sample \d+, tick \d+ \(step \d+\), core 2, "
+        r"population hidden1, neuron 8: ",
         err,
     )
     assert re.search(r"minimal stimulus: .*; there sample 0, tick \d+ \(step \d+\), core 2, ", err)
@@ -165,7 +166,8 @@ def late(delay: int) -> Network:
         (
             recurrent(),
             CHIP + ",axons=20",
-            "fan-in of layer 'hidden1' must be at most 20 lines (20 axons, extended 1 times), not 21 ",
+            "fan-in of layer 'hidden1' must be at most 20 lines (20 axons, extended 1 times), "
+            "not 21 ",
         ),
         (
             recurrent(),
@@ -192,7 +194,7 @@ def test_what_cannot_be_mapped_is_one_sentence(
 def test_every_backend_and_a_seeded_bit(
     mapped: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """golden == pysim == Verilator == Icarus; one synapse bit turned over in the RTL's core 1 is found there, with waves."""
+    """All four backends are equal; a synapse bit spoilt in the RTL's core 1 is found there."""
     network, bundle, stimulus = (
         Network.load(folder / "network.safetensors"),
         load_bundle(mapped),

@@ -1,4 +1,4 @@
-"""`spikeloop import` and `widths`: from a user's file to equal RTL, and refusals in one sentence."""
+"""`spikeloop import` and `widths`: from a user's file to equal RTL; refusals in one sentence."""
 
 import json
 import re
@@ -210,7 +210,7 @@ def test_from_a_trained_net(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     for arguments, words in (
         (("quantize", net, "--target-drop", -1), "must be in 0..100 points"),
         (("quantize", net, "--membrane-bits", 40), "membrane_bits must be in 8..32, not 40"),
-        (("widths", tmp_path / "no"), "must be readable"),
+        (("widths", tmp_path / "no"), "is missing: spikeloop train writes one"),
         (("widths", net, "--scale", "x"), "scale must be one of"),
     ):
         status, out, err = spikeloop(capfd, *arguments, "--data", images, "-o", tmp_path / "none")

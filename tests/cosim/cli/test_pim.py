@@ -1,4 +1,4 @@
-"""Networks with a PIM layer through the command line: map, compare, the verdict on a difference, and one sentence for bad input."""
+"""Networks with a PIM layer through the command line: map, compare, verdicts, bad input."""
 
 import json
 import re
@@ -22,7 +22,7 @@ CHIP = "tiny,columns=256,axons=64"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that sees spikes and pixels, and one that sees pixels alone, each with its stimulus."""
+    """A network of spikes and pixels, and one of pixels alone, each with its stimulus."""
     folder, rng = tmp_path_factory.mktemp("pim"), np.random.default_rng(11)
     network = pim_network(rng)
     stimulus = pim_stimulus(rng, network, 6)

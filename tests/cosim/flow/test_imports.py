@@ -102,7 +102,7 @@ def test_steps_before_the_first_do_not_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"no archive", "is damaged"), (None, "must be readable")]
+    ("content", "message"), [(b"no archive", "is damaged"), (None, "is missing")]
 )
 def test_bad_expected_file(
     content: bytes | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

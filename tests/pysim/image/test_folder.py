@@ -170,7 +170,7 @@ def test_truncations(folder: Path) -> None:
         path.write_bytes(data + b"\n")
         assert_refused(folder, "must be as spikeloop wrote it|must be at most")
         path.unlink()
-        assert_refused(folder, "must be a readable file, not missing")
+        assert_refused(folder, "is missing: map the network again|is missing .no manifest")
         path.write_bytes(data)
     Image.load(folder)
 
@@ -306,4 +306,4 @@ def test_another_chip(folder: Path) -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    assert_refused(tmp_path / "none", "must be a readable file, not missing")
+    assert_refused(tmp_path / "none", r"is missing \(no manifest.json\): run spikeloop map first")

@@ -74,9 +74,10 @@ def test_hostile_bytes(data: bytes) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(InputError, match="network file must be readable, not"):
-            Network.load(path)
+    with pytest.raises(InputError, match="network file .* is missing: "):
+        Network.load(tmp_path / "none")
+    with pytest.raises(InputError, match="network file must be readable, not"):
+        Network.load(tmp_path)
 
 
 def test_every_truncation_is_refused() -> None:

@@ -234,7 +234,7 @@ def test_command(
     for arguments, words in (
         (("--study", "gains"), "study must be one of"),
         (("--images", "31"), "images of a PIM sweep"),
-        (("--net", str(tmp_path / "none")), "must be readable"),
+        (("--net", str(tmp_path / "none")), "is missing: "),
     ):
         status, out, err = run(*arguments)
         assert status == 2 and not out and words in err and "\n" not in err.strip()
