@@ -123,7 +123,7 @@ def test_json_stands_alone_on_stdout(folder: Path, capfd: pytest.CaptureFixture[
 def test_different_is_1_with_the_evidence(
     small: Small, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pysim with a wrong threshold: the first difference is named, and its command shows it again."""
+    """pysim with a wrong threshold: the first difference is named; its command shows it again."""
     from spikeloop.cosim import backends
 
     class Wrong(backends.Pysim):
