@@ -1,4 +1,4 @@
-"""The integer network, the chip's parameters, mapping, image, and a model of the chip that is exact to the bit and the cycle.
+"""The integer network, the chip's parameters, mapping and images, and the chip's model.
 
 Needs numpy alone: neither PyTorch nor Amaranth."""
 

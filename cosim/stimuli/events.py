@@ -44,7 +44,7 @@ def bin_events(
     t, x, y, p = _columns(events)
     polarities, height, wide = shape if len(shape) == 3 else (1, 1, int(np.prod(shape)))
     for name, value, most in (("x", x, wide), ("y", y, height), ("p", p, polarities)):
-        if value.size and not (0 <= value.min() and value.max() < most):
+        if value.size and (value.min() < 0 or value.max() >= most):
             raise InputError(
                 f"{name} of the events must be in 0..{most - 1}, not {value.min()}..{value.max()}"
             )
@@ -97,7 +97,7 @@ def _sample(
         )
     if t.size and not (np.isfinite(t).all() and t.min() >= 0):
         raise InputError(f"times of sample {number} must be finite and not negative")
-    if line.size and not (line.dtype.kind in "ui" and 0 <= line.min() and line.max() < size):
+    if line.size and not (line.dtype.kind in "ui" and line.min() >= 0 and line.max() < size):
         raise InputError(
             f"units of sample {number} must be whole numbers in 0..{size - 1}, not "
             f"{line.min()}..{line.max()}"

@@ -3,9 +3,9 @@
     python -m spikeloop.cosim.studies.in_the_loop FOLDER [--data MNIST] [--net dense|conv]
 
 A net trains with weights of 12 bits, which stand for floats. For each width its weights are rounded
-(spikeloop.nn.with_bits), scored, tuned in the chip's arithmetic for TUNING epochs, and scored again.
-Nothing is chosen on the test images; each net is scored on them once. A study that was stopped goes on:
-every net is kept in FOLDER. docs/training.md has the table.
+(spikeloop.nn.with_bits), scored, tuned in the chip's arithmetic for TUNING epochs, and scored
+again. Nothing is chosen on the test images; each net is scored on them once. A study that was
+stopped goes on: every net is kept in FOLDER. docs/training.md has the table.
 """
 
 import argparse

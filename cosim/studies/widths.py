@@ -1,4 +1,4 @@
-"""Accuracy and columns against the bits of the weights, before any hardware: ``spikeloop widths``."""
+"""Accuracy and columns against the bits of the weights: ``spikeloop widths``."""
 
 import json
 from collections.abc import Callable

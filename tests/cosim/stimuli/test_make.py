@@ -176,5 +176,5 @@ def test_damaged_files_are_one_sentence(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(bytes(range(200)))
     with pytest.raises(InputError, match="damaged"):
         from_files(network(), [tmp_path / name], width=1.0)
-    with pytest.raises(InputError, match="missing|damaged"):
+    with pytest.raises(InputError, match=r"missing|damaged"):
         from_files(network(), [tmp_path / f"none-{name}"], width=1.0)
