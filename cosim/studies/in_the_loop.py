@@ -107,12 +107,8 @@ def study(
 
 def tuned(fine: Network, bits: int) -> IntegerModel:
     """The net at ``bits``, whose parameters are still the fine ones."""
-    model, real = IntegerModel(with_bits(fine, bits)), IntegerModel(fine)
-    with torch.no_grad():
-        for key, part in model.synapses.items():
-            part.weight.copy_(real.synapses[key].weight)
-        for key, bias in model.biases.items():
-            bias.copy_(real.biases[key])
+    model = IntegerModel(with_bits(fine, bits))
+    model.take_parameters(IntegerModel(fine))
     return model
 
 

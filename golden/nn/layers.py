@@ -179,7 +179,7 @@ def _finished(row: _Row, steps: int, name: str, membrane_bits: int) -> IntegerMo
     model = IntegerModel(network, tied=row.tied)
     with torch.no_grad():  # the real weights, not their rounded ones
         for number, weights in row.weights.items():
-            parameter = model.synapses[str(number)].weight
+            parameter = model.part(number).weight
             parameter.copy_(torch.as_tensor(weights).reshape(parameter.shape))
     return model
 
@@ -254,10 +254,12 @@ def _kernel(
         if pool == 1:
             return weights, None, None, (synapses.neurons,)
         c, h, w = shape
-        place = np.arange(lines).reshape(c, h // pool, w // pool)
-        wide = place.repeat(pool, 1).repeat(pool, 2).ravel()
+        cells = np.arange(lines).reshape(c, h // pool, w // pool)
+        wide = cells.repeat(pool, 1).repeat(pool, 2).ravel()
         index = wide[:, None] * synapses.neurons + np.arange(synapses.neurons)
         return weights / pool**2, index, None, (synapses.neurons,)
+    if not isinstance(synapses, (Conv1d, Conv2d)):
+        raise InputError(f"layer {number - 1} must be Linear, Conv1d or Conv2d, not {synapses}")
     source, kernel, stride, padding = _geometry(shape, synapses, number)
     if pool > 1 and (not _pools(shape, pool) or isinstance(synapses, Conv1d)):
         raise InputError(f"pool in front of layer {number - 1} must divide the map {shape[1:]}")

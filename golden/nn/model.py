@@ -9,7 +9,7 @@ those of the chip. Backward sees through the rounding (golden/nn/step.py).
     network = model.to_network()      the very integers that forward used
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,6 +104,26 @@ class IntegerModel(nn.Module):
             part = Synapses(edge, self.scales[p.name], low, high, (tied or {}).get(i))
             self.synapses[str(i)] = part
 
+    def part(self, edge: int) -> Synapses:
+        """The synapses of an edge of the network, by its number."""
+        part = self.synapses[str(edge)]
+        assert isinstance(part, Synapses)
+        return part
+
+    def neurons_of(self, name: str) -> Neurons:
+        """The neurons of a population."""
+        part = self.neurons[name]
+        assert isinstance(part, Neurons)
+        return part
+
+    @torch.no_grad()
+    def take_parameters(self, other: "IntegerModel") -> None:
+        """The real weights and biases of a model of the same shape, with other bits."""
+        for i in range(len(self.network.edges)):
+            self.part(i).weight.copy_(other.part(i).weight)
+        for name, bias in self.biases.items():
+            bias.copy_(other.biases[name])
+
     def forward(self, x: Tensor | Mapping[str, Tensor]) -> Tensor:
         """Spikes of the output population [sample, step, neuron]; its membranes, in real units, if
         it is a read-out. ``x``: spikes [sample, step, ...] of the one input, or by input."""
@@ -115,27 +135,27 @@ class IntegerModel(nn.Module):
 
     def run(self, x: Tensor | Mapping[str, Tensor]) -> Run:
         """Every spike and every membrane."""
-        net = self.network
-        emitted = self._inputs(x)
+        edges, emitted = self.network.edges, self._inputs(x)
         some = next(iter(emitted.values()))
         samples, steps = some.shape[:2]
-        weights = {key: part.integers() for key, part in self.synapses.items()}
-        biases = {name: rounded(b * self.scales[name]) for name, b in self.biases.items()}
+        parts = [self.part(i) for i in range(len(edges))]
+        weights = [part.integers() for part in parts]
         self._check_exact(weights)
-        states = {n: part.begin(samples, some) for n, part in self.neurons.items()}
-        rows: dict[str, list[Tensor]] = {name: [] for name in self.neurons}
-        membranes: dict[str, list[Tensor]] = {name: [] for name in self.neurons}
+        neurons = {name: self.neurons_of(name) for name in self.neurons}
+        biases = {name: rounded(self.biases[name] * self.scales[name]) for name in neurons}
+        states = {name: part.begin(samples, some) for name, part in neurons.items()}
+        into = {name: [i for i, e in enumerate(edges) if e.target == name] for name in neurons}
+        rows: dict[str, list[Tensor]] = {name: [] for name in neurons}
+        membranes: dict[str, list[Tensor]] = {name: [] for name in neurons}
         for step in range(steps):
-            for name, part in self.neurons.items():
+            for name, part in neurons.items():
                 total = some.new_zeros(samples, part.size)
-                for key, synapses in self.synapses.items():
-                    edge = net.edges[int(key)]
-                    if edge.target != name or step < edge.delay:
-                        continue
-                    at = step - edge.delay
-                    source = emitted.get(edge.source)
-                    spikes = rows[edge.source][at] if source is None else source[:, at]
-                    total = total + synapses(spikes, weights[key])
+                for i in into[name]:
+                    at = step - edges[i].delay
+                    if at >= 0:
+                        source = emitted.get(edges[i].source)
+                        spikes = rows[edges[i].source][at] if source is None else source[:, at]
+                        total = total + parts[i](spikes, weights[i])
                 fired, states[name] = part(total, biases[name], states[name], step)
                 rows[name].append(fired)
                 membranes[name].append(states[name][0])
@@ -146,7 +166,7 @@ class IntegerModel(nn.Module):
     def to_network(self) -> Network:
         """The integer network whose spikes and membranes forward computes."""
         edges = tuple(
-            replace(e, weights=_whole(self.synapses[str(i)].integers(), np.int32))
+            replace(e, weights=_whole(self.part(i).integers(), np.int32))
             for i, e in enumerate(self.network.edges)
         )
         populations = tuple(
@@ -180,7 +200,7 @@ class IntegerModel(nn.Module):
             emitted[node.name] = value.flatten(2).to(next(self.parameters()).dtype)
         return emitted
 
-    def _check_exact(self, weights: dict[str, Tensor]) -> None:
+    def _check_exact(self, weights: Sequence[Tensor]) -> None:
         """InputError if float32 could not hold a sum exactly: whole numbers beyond 2^24."""
         if next(self.parameters()).dtype == torch.float64:
             return
@@ -188,7 +208,7 @@ class IntegerModel(nn.Module):
             arriving = np.abs(p.bias).max(initial=0)
             for i, edge in enumerate(self.network.edges):
                 if edge.target == p.name:
-                    value = weights[str(i)].detach().abs()
+                    value = weights[i].detach().abs()
                     axes = value.flatten(1).sum(1) if edge.conv else value.sum(0)
                     arriving = arriving + float(axes.max()) if axes.numel() else arriving
             if arriving + self._kept[p.name] >= EXACT:
@@ -234,10 +254,5 @@ def from_float(
 
     fine = import_module(net, shape, steps=steps, bits=16, **options).network
     model = IntegerModel(with_bits(fine, bits))
-    real = IntegerModel(fine)
-    with torch.no_grad():
-        for key, part in model.synapses.items():
-            part.weight.copy_(real.synapses[key].weight)
-        for name, bias in model.biases.items():
-            bias.copy_(real.biases[name])
+    model.take_parameters(IntegerModel(fine))
     return model

@@ -6,6 +6,7 @@ a clip may cut. With 8 bits and more nothing is cut; with 2 or 3 bits much is.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def with_bits(network: Network, bits: int | Mapping[str, int]) -> Network:
             whole = np.clip(round_half_away(weights * scale), -limit, limit - 1)
             edges[i] = replace(edges[i], weights=whole.astype(np.int32))
         ratio = scale / scales[p.name]
-        moved = {key: round_half_away(getattr(p, key) * ratio) for key in CONSTANTS}
+        moved: dict[str, Any] = {key: round_half_away(getattr(p, key) * ratio) for key in CONSTANTS}
         v_th = np.ceil(p.v_th * ratio - 1e-9).astype(np.int64)
         populations.append(replace(p, weight_bits=width, v_th=v_th, **moved))
         scales[p.name] = scale
