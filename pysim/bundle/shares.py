@@ -176,9 +176,13 @@ class Shared(Bundle):
             head = open_seal((folder / head_file).read_bytes(), what)
             data = (folder / tables_file).read_bytes()
             tables = load(data)
+        except FileNotFoundError as error:
+            missing = Path(error.filename).name
+            raise InputError(f"{what} is damaged (no {missing}): {AGAIN}") from None
         except OSError as error:
             raise InputError(
-                f"{what} must hold {head_file} and {tables_file}, not miss one ({error.strerror})"
+                f"{head_file} and {tables_file} of {what} must be readable files, "
+                f"not refused ({error.strerror})"
             ) from None
         except SafetensorError:
             raise InputError(f"{tables_file} of {what} is damaged: {AGAIN}") from None

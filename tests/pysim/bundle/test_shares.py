@@ -142,7 +142,7 @@ def saved(tmp_path: Path, seed: int) -> Path:
         ),
         (
             lambda f: (f / "cores.safetensors").unlink(),
-            "must hold mesh.json and cores.safetensors, not miss one",
+            r"is damaged \(no cores\.safetensors\): map the network again",
         ),
         (
             lambda f: (f / "mesh.json").write_text(
@@ -150,7 +150,10 @@ def saved(tmp_path: Path, seed: int) -> Path:
             ),
             "not damaged or edited",
         ),
-        (lambda f: next(f.glob("core*/manifest.json")).unlink(), "manifest.json of image"),
+        (
+            lambda f: next(f.glob("core*/manifest.json")).unlink(),
+            r"image .* is missing \(no manifest\.json\)",
+        ),
         (lambda f: next(f.glob("core*/core0/synapse.mem")).write_text("0"), "truncated"),
     ],
 )
