@@ -2,7 +2,7 @@
 
 from spikeloop.golden.nn.layers import LIF, AvgPool2d, Conv1d, Conv2d, Linear, MaxPool2d, sequential
 from spikeloop.golden.nn.model import IntegerModel, from_float
-from spikeloop.golden.nn.scales import with_bits
+from spikeloop.golden.quantize.scales import with_bits
 
 __all__ = [
     "LIF",

@@ -23,7 +23,9 @@ from spikeloop.cosim.cli.options import (
 
 __all__ = ["pretrained", "quantize", "train", "widths"]
 
-FloatNetFile = Annotated[Path, argument("FLOAT", "Float net of spikeloop train.")]
+FloatNetFile = Annotated[
+    Path, argument("FLOAT", "Float net of spikeloop train, or the folder of an import.")
+]
 Scale = Annotated[
     str,
     option(
@@ -115,9 +117,14 @@ def quantize(
     """Round a float net to integers and shift leaks, and say per layer what that did to it."""
     with open_console(json) as console:
         from spikeloop.cosim.stages.quantize import quantize_net
+        from spikeloop.cosim.stages.requantize import is_network, requantize
         from spikeloop.golden.data.datasets import load_mnist
         from spikeloop.golden.nets.layers import FloatNet
 
+        if is_network(float_net):
+            summary = requantize(float_net, file, bits=bits, target_drop=target_drop)
+            console.result(summary, _requantized(summary))
+            return
         report = quantize_net(
             FloatNet.load(float_net),
             load_mnist(data),
@@ -139,6 +146,15 @@ def quantize(
                 **{f"  {row['name']}": _rounding(row) for row in report["layers"]},
             },
         )
+
+
+def _requantized(s: dict[str, Any]) -> dict[str, Any]:
+    """The table of an imported network with other bits."""
+    rows = {
+        f"  {row['name']}": f"{row['bits']} bits, {row['weights']:,} weights, {row['zeroed']:,} zero"
+        for row in s["layers"]
+    }
+    return {"network": s["network"], **rows}
 
 
 def _rounding(row: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.nn.layers import LIF, Conv2d, Linear, MaxPool2d, sequential
 from spikeloop.golden.nn.model import IntegerModel
-from spikeloop.golden.nn.scales import with_bits
+from spikeloop.golden.quantize.scales import with_bits
 from spikeloop.golden.training.images import drawn
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.network.graph import Network

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from spikeloop.cosim.stages.quantize import calibration
+from spikeloop.cosim.stages.requantize import is_network, requantizer
 from spikeloop.cosim.studies.figures import LINES, figure, svg
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.golden.nets.layers import FloatNet
 from spikeloop.golden.quantize.quantize import Quantizer
-from spikeloop.golden.quantize.widths import WIDTHS, sweep
+from spikeloop.golden.quantize.widths import WIDTHS, Rounding, sweep
 from spikeloop.pysim.common.files import write_atomic
 
 __all__ = ["draw", "run"]
@@ -30,13 +31,19 @@ def run(
     Writes widths.json and widths.svg into ``folder``. ``start`` is told the number of nets,
     ``advance`` how many more are done.
     """
-    net = FloatNet.load(float_net)
-    spikes, labels = calibration(net, load_mnist(data))
-    quantizer = Quantizer(net, spikes, labels, scale=scale)
-    alone = len(net.layers) if len(net.layers) > 1 else 0
+    quantizer: Rounding
+    if is_network(float_net):
+        quantizer = requantizer(float_net)
+        said = f"{len(quantizer.labels):,} samples of its stimulus"
+    else:
+        net = FloatNet.load(float_net)
+        spikes, labels = calibration(net, load_mnist(data))
+        quantizer = Quantizer(net, spikes, labels, scale=scale)
+        said = f"{len(labels):,} training images"
+    alone = len(quantizer.names) if len(quantizer.names) > 1 else 0
     start(len(WIDTHS) * (1 + alone))
     study: dict[str, Any] = sweep(quantizer, advance=advance)
-    study["samples"] = f"{len(labels):,} training images"
+    study["samples"] = said
     write_atomic(folder / "widths.json", (json.dumps(study, indent=1) + "\n").encode())
     write_atomic(folder / "widths.svg", draw(study))
     return study

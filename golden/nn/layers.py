@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from spikeloop.golden.nn.model import IntegerModel
-from spikeloop.golden.nn.scales import best_scale
 from spikeloop.golden.quantize.leak import best_leak, leak_arrays, round_half_away
+from spikeloop.golden.quantize.scales import best_scale
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, LowBound, Population, Reset

@@ -250,7 +250,7 @@ def from_float(
     The parameters stay the float ones. ``options`` as of import_module.
     """
     from spikeloop.golden.interchange.modules.read import import_module
-    from spikeloop.golden.nn.scales import with_bits
+    from spikeloop.golden.quantize.scales import with_bits
 
     fine = import_module(net, shape, steps=steps, bits=16, **options).network
     model = IntegerModel(with_bits(fine, bits))

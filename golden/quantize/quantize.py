@@ -74,6 +74,23 @@ class Quantizer:
         self.float_spikes = float_spikes(net, spikes)
         self._layers: dict[tuple[int, int], QuantizedLayer] = {}
 
+    @property
+    def names(self) -> list[str]:
+        return list(self.net.names)
+
+    @property
+    def neurons(self) -> list[int]:
+        return list(self.net.sizes[1:])
+
+    @property
+    def inputs(self) -> dict[str, np.ndarray]:
+        return {"input": self.spikes}
+
+    @property
+    def float_accuracy(self) -> float:
+        """Share of the samples that the float net answers with their label."""
+        return accuracy(self.net, self.spikes, self.labels)
+
     def layers(self, bits: Sequence[int]) -> list[QuantizedLayer]:
         """The layers, each with weights of its number of ``bits``, 2..16."""
         for width in bits:

@@ -11,26 +11,54 @@ can give up one more bit.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from spikeloop.golden.quantize.quantize import Quantizer
-from spikeloop.golden.reference.integer import run
-from spikeloop.golden.training.train import accuracy
+import numpy as np
+
+from spikeloop.golden.reference.integer import IntegerTrace, run
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.graph import Network
 
-__all__ = ["WIDTHS", "columns", "narrowest", "sweep"]
+__all__ = ["WIDTHS", "Rounding", "columns", "narrowest", "sweep"]
 
 WIDTHS = tuple(range(2, 11))
 Advance = Callable[[int], None]
 
 
-def columns(quantizer: Quantizer, bits: Sequence[int]) -> int:
+class Rounding(Protocol):
+    """What can be rounded to any bits: a float net (quantize.py) or an imported one (scales.py).
+
+    names, neurons: of the layers. float_accuracy: what the integers are measured against, 0..1.
+    """
+
+    @property
+    def names(self) -> list[str]: ...
+
+    @property
+    def neurons(self) -> list[int]: ...
+
+    @property
+    def inputs(self) -> dict[str, np.ndarray]: ...
+
+    @property
+    def float_accuracy(self) -> float: ...
+
+    def network(self, bits: Sequence[int]) -> Network:
+        """The integer network with so many bits in each layer."""
+        ...
+
+    def score(self, network: Network, trace: IntegerTrace) -> float:
+        """Share of the samples that a run answers with their label."""
+        ...
+
+
+def columns(quantizer: Rounding, bits: Sequence[int]) -> int:
     """Columns of the synapses: neurons x ``bits``, summed over the layers."""
-    return sum(size * b for size, b in zip(quantizer.net.sizes[1:], bits, strict=True))
+    return sum(size * b for size, b in zip(quantizer.neurons, bits, strict=True))
 
 
 def sweep(
-    quantizer: Quantizer, widths: Sequence[int] = WIDTHS, advance: Advance = lambda n: None
+    quantizer: Rounding, widths: Sequence[int] = WIDTHS, advance: Advance = lambda n: None
 ) -> dict[str, Any]:
     """Accuracy and columns for all ``widths``, as JSON.
 
@@ -40,14 +68,14 @@ def sweep(
 
     advance: called with 1 after each row.
     """
-    names, count = quantizer.net.names, len(quantizer.net.layers)
+    names, count = quantizer.names, len(quantizer.names)
     most = max(widths)
     rows = []
     for layer in [None, *(range(count) if count > 1 else ())]:
         for width in widths:
             bits = [width if layer in (None, i) else most for i in range(count)]
             network = quantizer.network(bits)
-            trace = run(network, {"input": quantizer.spikes}, membranes=False)
+            trace = run(network, quantizer.inputs, membranes=False)
             spikes = [trace.spikes[name] for name in names]
             rows.append(
                 {
@@ -61,15 +89,15 @@ def sweep(
             )
             advance(1)
     return {
-        "float": accuracy(quantizer.net, quantizer.spikes, quantizer.labels),
+        "float": quantizer.float_accuracy,
         "layers": names,
-        "neurons": list(quantizer.net.sizes[1:]),
+        "neurons": list(quantizer.neurons),
         "rows": rows,
     }
 
 
 def narrowest(
-    quantizer: Quantizer,
+    quantizer: Rounding,
     drop: float,
     *,
     least: int = 2,
@@ -85,15 +113,15 @@ def narrowest(
     """
     if not 0 <= drop < 100:
         raise InputError(f"--target-drop must be in 0..100 points of accuracy, not {drop:g}")
-    floor = accuracy(quantizer.net, quantizer.spikes, quantizer.labels) - drop / 100
+    floor = quantizer.float_accuracy - drop / 100
 
     def holds(bits: Sequence[int]) -> bool:
         network = quantizer.network(bits)
-        trace = run(network, {"input": quantizer.spikes}, membranes=False)
+        trace = run(network, quantizer.inputs, membranes=False)
         advance(1)
         return quantizer.score(network, trace) >= floor - 1e-9
 
-    bits = [most] * len(quantizer.net.layers)
+    bits = [most] * len(quantizer.names)
     if not holds(bits):
         raise InputError(
             f"accuracy of {most}-bit weights must be within {drop:g} points of the float net's, "
@@ -101,7 +129,7 @@ def narrowest(
         )
     while True:
         largest_first = sorted(
-            (i for i, b in enumerate(bits) if b > least), key=lambda i: -quantizer.net.sizes[i + 1]
+            (i for i, b in enumerate(bits) if b > least), key=lambda i: -quantizer.neurons[i]
         )
         trials = ([b - (i == j) for j, b in enumerate(bits)] for i in largest_first)
         narrower = next((trial for trial in trials if holds(trial)), None)

@@ -8,7 +8,7 @@ import torch
 
 from spikeloop.golden.nn.layers import LIF, AvgPool2d, Conv1d, Conv2d, Linear, MaxPool2d, sequential
 from spikeloop.golden.nn.model import IntegerModel, from_float
-from spikeloop.golden.nn.scales import best_scale, with_bits
+from spikeloop.golden.quantize.scales import best_scale, with_bits
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.common.errors import InputError
 

@@ -4,18 +4,19 @@ The scale has the least squared error of all weights, over the fractions of the 
 a clip may cut. With 8 bits and more nothing is cut; with 2 or 3 bits much is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from spikeloop.golden.quantize.leak import round_half_away
+from spikeloop.golden.reference.integer import IntegerTrace, predict, run
 from spikeloop.pysim.common.checks import check_int
-from spikeloop.pysim.network.elements import WeightFormat
+from spikeloop.pysim.network.elements import Population, WeightFormat
 from spikeloop.pysim.network.graph import Network
 
-__all__ = ["best_scale", "with_bits"]
+__all__ = ["Requantizer", "best_scale", "with_bits"]
 
 FRACTIONS = np.linspace(0.1, 1.0, 46)
 CONSTANTS = ("bias", "v_sub", "v_reset", "v_low", "v_low_reset", "v_low_add", "v_init")
@@ -39,6 +40,37 @@ def best_scale(weights: np.ndarray, bits: int) -> float:
     return best
 
 
+class Requantizer:
+    """Rounds an imported network to other bits, layer by layer; for golden/quantize/widths.py.
+
+    fine:   the network as imported, with wide weights, which stand for floats.
+    inputs: spikes uint8 [sample, step, line] by input; labels: int64 [sample].
+    """
+
+    def __init__(self, fine: Network, inputs: dict[str, np.ndarray], labels: np.ndarray) -> None:
+        self.fine, self.inputs, self.labels = fine, inputs, labels
+        layers = [p for p in fine.order() if _weighs(fine, p)]
+        self.names, self.neurons = [p.name for p in layers], [p.size for p in layers]
+        self.float_accuracy = self.score(fine, run(fine, inputs))
+
+    def network(self, bits: Sequence[int]) -> Network:
+        """The network with weights of ``bits`` in each layer."""
+        return with_bits(self.fine, dict(zip(self.names, bits, strict=True)))
+
+    def score(self, network: Network, trace: IntegerTrace) -> float:
+        """Share of the samples whose label the run gives."""
+        if network.readout == "membrane" and not trace.membranes:
+            trace = run(network, self.inputs)
+        return float((predict(network, trace) == self.labels).mean())
+
+
+def _weighs(network: Network, p: Population) -> bool:
+    """Whether a population has weights to round: not those of a pool, nor binary or ternary ones."""
+    into = [e.weights for e in network.edges if e.target == p.name]
+    ones = all((np.abs(weights) <= 1).all() for weights in into)
+    return bool(into) and not ones and p.weight_format is WeightFormat.SIGNED
+
+
 def with_bits(network: Network, bits: int | Mapping[str, int]) -> Network:
     """``network`` with weights of other bits: one number, or one by population.
 
@@ -51,12 +83,10 @@ def with_bits(network: Network, bits: int | Mapping[str, int]) -> Network:
     for p in network.populations:
         width = bits if isinstance(bits, int) else bits.get(p.name, p.weight_bits)
         into = [i for i, e in enumerate(edges) if e.target == p.name]
-        values = [edges[i].weights for i in into]
-        ones = all((np.abs(v) <= 1).all() for v in values)
-        if p.weight_format is not WeightFormat.SIGNED or not into or ones:
+        if not _weighs(network, p):
             populations.append(p)
             continue
-        real = [v / scales[p.name] for v in values]
+        real = [edges[i].weights / scales[p.name] for i in into]
         scale = best_scale(np.concatenate([r.ravel() for r in real]), width)
         limit = 1 << (width - 1)
         for i, weights in zip(into, real, strict=True):
