@@ -151,7 +151,7 @@ def quantize(
 def _requantized(s: dict[str, Any]) -> dict[str, Any]:
     """The table of an imported network with other bits."""
     rows = {
-        f"  {row['name']}": f"{row['bits']} bits, {row['weights']:,} weights, {row['zeroed']:,} zero"
+        f"  {row['name']}": f"{row['bits']} bits, {row['weights']:,} weights, {row['zeroed']:,} 0"
         for row in s["layers"]
     }
     return {"network": s["network"], **rows}

@@ -1,4 +1,4 @@
-"""An imported network with other bits: ``quantize`` and ``widths`` of a folder or a network file."""
+"""An imported network with other bits: ``quantize`` and ``widths`` of an import."""
 
 from pathlib import Path
 from typing import Any

@@ -65,7 +65,7 @@ class Requantizer:
 
 
 def _weighs(network: Network, p: Population) -> bool:
-    """Whether a population has weights to round: not those of a pool, nor binary or ternary ones."""
+    """Whether a population has weights to round: not a pool, nor binary or ternary weights."""
     into = [e.weights for e in network.edges if e.target == p.name]
     ones = all((np.abs(weights) <= 1).all() for weights in into)
     return bool(into) and not ones and p.weight_format is WeightFormat.SIGNED

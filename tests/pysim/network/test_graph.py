@@ -74,7 +74,7 @@ def test_hostile_bytes(data: bytes) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="network file .* is missing: "):
+    with pytest.raises(InputError, match=r"network file .* is missing: "):
         Network.load(tmp_path / "none")
     with pytest.raises(InputError, match="network file must be readable, not"):
         Network.load(tmp_path)

@@ -44,11 +44,11 @@ def test_hostile_files(tmp_path: Path) -> None:
                 kind.load(path)
     np.savez(path, **{"spikes/x": np.array([{"a": 1}], dtype=object)})
     for kind in KINDS:
-        with pytest.raises(InputError, match="'spikes/x' .* must be uint8, not object"):
+        with pytest.raises(InputError, match=r"'spikes/x' .* must be uint8, not object"):
             kind.load(path)
     np.savez(path, **{"spikes/x": np.zeros((1, 1, 1), np.int8)})
     for kind in KINDS:
-        with pytest.raises(InputError, match="'spikes/x' .* must be uint8, not int8"):
+        with pytest.raises(InputError, match=r"'spikes/x' .* must be uint8, not int8"):
             kind.load(path)
     np.savez(path, other=np.zeros(1))
     for kind in KINDS:
@@ -60,7 +60,7 @@ def test_hostile_files(tmp_path: Path) -> None:
     np.savez(path)
     with pytest.raises(InputError, match="must hold arrays spikes/NAME or pixels/NAME, not none"):
         Stimulus.load(path)
-    with pytest.raises(InputError, match="must hold arrays spikes/NAME .*, not no spikes"):
+    with pytest.raises(InputError, match=r"must hold arrays spikes/NAME .*, not no spikes"):
         Expected.load(path)
     for kind, what in zip(KINDS, ("stimulus", "trace", "expected"), strict=True):
         with pytest.raises(InputError, match=f"{what} file .* is missing: "):
@@ -72,7 +72,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(InputError, match="must be a regular file, not a folder, pipe or dev"):
             Stimulus.load(path)
-    with pytest.raises(InputError, match="must be readable, not .* \\(Is a directory\\)"):
+    with pytest.raises(InputError, match=r"must be readable, not .* \(Is a directory\)"):
         Stimulus.load(tmp_path)
 
 
@@ -133,7 +133,7 @@ def test_members_stand_once_each(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")
         for _ in range(2):
             archive.writestr("spikes/x.npy", member)
-    with pytest.raises(InputError, match="array 'spikes/x' .* must be there once, not twice"):
+    with pytest.raises(InputError, match=r"array 'spikes/x' .* must be there once, not twice"):
         Stimulus.load(tmp_path / "s.npz")
 
 

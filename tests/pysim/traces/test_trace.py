@@ -100,7 +100,7 @@ def test_a_stimulus_without_inputs_knows_its_samples(tmp_path: Path) -> None:
         Stimulus(example().spikes, count=4).check(network())
     for wrong in ({"samples": np.int64(-1)}, {"samples": np.int64(5), **BYTES}):
         npz.save(tmp_path / "s.npz", wrong)
-        with pytest.raises(InputError, match="samples of stimulus file .* must be one number"):
+        with pytest.raises(InputError, match=r"samples of stimulus file .* must be one number"):
             Stimulus.load(tmp_path / "s.npz")
 
 
