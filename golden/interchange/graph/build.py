@@ -162,6 +162,14 @@ def _started(
         for edge in made.edges
     ]
     starts = start_ticks([p.name for p in populations], delays)
+    for source, target, delay in delays:
+        wait = 1 - delay - starts.get(target, 0) + starts.get(source, 0)
+        if source in starts and wait > 0:
+            raise InputError(
+                f"loop from {source!r} back to {target!r} must take {delay + wait} steps or more, "
+                f"not {delay}: on the chip spikes take a tick from each population to the next, so "
+                "let those that come back wait longer"
+            )
     return tuple(replace(p, start=starts[p.name]) for p in populations)
 
 

@@ -17,7 +17,7 @@ from spikeloop.golden.interchange.graph.semantics import SPIKING
 from spikeloop.golden.quantize.leak import best_leak, leak_arrays, round_half_away
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
-from spikeloop.pysim.network.elements import Population, Reset
+from spikeloop.pysim.network.elements import LowBound, Population, Reset
 
 __all__ = ["Converted", "IntegerEdge", "RealNeurons", "convert", "real_neurons", "snapped"]
 
@@ -33,6 +33,10 @@ HEADROOM = 0.9 * 2.0 ** (MEMBRANE_BITS - 1)
 """Largest membrane that the floats may reach, in units of the weights."""
 LEAST_WEIGHT = 127
 """Where a bound on all inputs leaves the largest weight less than this, data decide the scale."""
+ROUNDING = 2e-7  # relative, of a weight that was a 32-bit float
+NEARLY = 1e-4  # relative, of a threshold: the epsilon of a batch norm
+MAX_SEEN = 4096  # weights of an edge that are looked at first
+MAX_SCALES = 64  # that are looked at with all weights
 EXACT = 1e-9  # relative distance at which a scaled threshold is taken as the integer
 
 
@@ -61,6 +65,7 @@ class RealNeurons:
     threshold: compared with v.
     v_reset:   v after a hard reset.
     v_init:    v before step 0.
+    v_min:     v gets no lower than this, -inf for no bound.
     """
 
     decay: np.ndarray
@@ -69,6 +74,7 @@ class RealNeurons:
     threshold: np.ndarray
     v_reset: np.ndarray
     v_init: np.ndarray
+    v_min: np.ndarray
 
 
 def real_neurons(
@@ -110,7 +116,8 @@ def real_neurons(
         )
     gain = snapped(value("r", 1.0) * share)
     bias = np.broadcast_to(arriving, (size,)) * gain + leak
-    return RealNeurons(snapped(decay), gain, bias, threshold, v_reset, value("v_init", 0.0))
+    first, least = value("v_init", 0.0), value("v_min", -np.inf)
+    return RealNeurons(snapped(decay), gain, bias, threshold, v_reset, first, least)
 
 
 def convert(
@@ -163,6 +170,7 @@ def convert(
     edges, error = _rounded(routes, scale, bits)
     silent = np.isinf(neurons.threshold)  # such a neuron never spikes
     finite = np.where(silent, 0.0, neurons.threshold)
+    bounded = np.isfinite(neurons.v_min)
     v_th, v_sub = _thresholds(finite * scale, strict=fires and compare == ">")
     population = Population.make(
         name,
@@ -175,6 +183,8 @@ def convert(
         reset=resets.astype(np.uint8),
         v_reset=round_half_away(neurons.v_reset * scale),
         v_init=round_half_away(neurons.v_init * scale),
+        low=np.where(bounded, LowBound.CLIP, LowBound.NONE).astype(np.uint8),
+        v_low=round_half_away(np.where(bounded, neurons.v_min, 0.0) * scale),
         leak_sign=sign,
         leak_shift=shift,
         k0=k0,
@@ -243,11 +253,13 @@ def _population_scale(
 ) -> float:
     """The scale of one population; ``exact``: its leaks are exact, so that the whole net may be."""
     finite = neurons.threshold[np.isfinite(neurons.threshold)]
-    others = np.concatenate([finite, neurons.bias, neurons.v_reset])
-    scale = _scale([route.map.weights for route in routes], bits, others, minimal=exact)
+    lowest = neurons.v_min[np.isfinite(neurons.v_min)]
+    others = np.concatenate([finite, neurons.bias, neurons.v_reset, lowest])
+    scale, settled = _scale([route.map.weights for route in routes], bits, others, minimal=exact)
     threshold = neurons.threshold
     if (
-        fires
+        not settled
+        and fires
         and np.isfinite(threshold).all()
         and not np.ptp(threshold)
         and threshold[0] * scale > 1
@@ -257,12 +269,15 @@ def _population_scale(
     return scale
 
 
-def _scale(weights: list[np.ndarray], bits: int, others: np.ndarray, *, minimal: bool) -> float:
+def _scale(
+    weights: list[np.ndarray], bits: int, others: np.ndarray, *, minimal: bool
+) -> tuple[float, bool]:
     """The largest power of two with which every weight is an integer of ``bits`` bits.
 
     Where no power does that, the scale with which the largest weight takes all bits. ``minimal``:
     the smallest power with which ``others`` (thresholds, biases) are integers too, if there is one.
-    Without leaks the network is then exact. Thresholds stay inside 23 bits in any case.
+    Without leaks the network is then exact. Thresholds stay inside 23 bits in any case. The second
+    result tells whether the thresholds suit the scale as they are.
     """
     limit = (1 << (bits - 1)) - 1
     largest = max((float(np.abs(w).max(initial=0.0)) for w in weights), default=0.0) or 1.0
@@ -273,8 +288,38 @@ def _scale(weights: list[np.ndarray], bits: int, others: np.ndarray, *, minimal:
 
     scale = 2.0 ** np.floor(np.log2(most))
     if not whole(scale, weights):  # then no smaller power does either
-        return most
+        found = _multiples(weights, others, limit, most)
+        return (most, False) if found is None else (found, True)
     if minimal and whole(scale, [others]):
         while scale > 2.0**-16 and whole(scale / 2, [others, *weights]):
             scale /= 2
-    return float(scale)
+    return float(scale), False
+
+
+def _multiples(
+    weights: list[np.ndarray], others: np.ndarray, limit: int, most: float
+) -> float | None:
+    """A scale with which the weights are integers but for the rounding of their floats, or None.
+
+    Weights of a quantised net, or those divided by the area of a pool, are multiples of one number.
+    Of the scales that do it for ``weights``, and nearly for ``others``, it is the least, doubled as
+    often as fits: a leak by shifts then loses least.
+    """
+    few = np.unique(np.abs(np.concatenate([w.ravel()[:MAX_SEEN] for w in weights])))
+    few = few[few > 0]
+    if not few.size:
+        return None
+    scales = np.arange(1, limit + 1) / few[-1]
+    scales = scales[scales <= most * (1 + EXACT)]
+    for value in np.unique(others):
+        scales = scales[_near_whole(scales * value, NEARLY)]
+    for value in few[:: -(-few.size // 16)]:
+        scales = scales[_near_whole(scales * value, ROUNDING)]
+    for scale in scales[:MAX_SCALES]:
+        if all(_near_whole(w * scale, ROUNDING).all() for w in weights):
+            return float(scale * 2.0 ** np.floor(np.log2(most / scale * (1 + EXACT))))
+    return None
+
+
+def _near_whole(values: np.ndarray, within: float) -> np.ndarray:
+    return np.abs(values - np.rint(values)) <= within * np.abs(values)

@@ -151,9 +151,10 @@ class Twin:
             return torch.zeros_like(u), u, u
         above = u > theta if self.settled.compare[name] == ">" else u >= theta
         spike = above.double()
+        after = u - spike * theta if reset == "soft" else u
         if reset == "hard":
-            return spike, u, torch.where(above, value("v_reset", 0.0), u)
-        return spike, u, u - spike * theta if reset == "soft" else u
+            after = torch.where(above, value("v_reset", 0.0), u)
+        return spike, u, torch.maximum(after, value("v_min", -np.inf))
 
     def _factors(
         self, node: Node, get: Callable[[str, float], torch.Tensor]

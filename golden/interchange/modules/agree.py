@@ -15,24 +15,29 @@ from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Agreement", "agree"]
 
+TIE = 1e-9  # of a membrane to its threshold, relative
 CLOSE = 1e-6  # of a membrane, relative to its size or to 1
 
 
 @dataclass(frozen=True)
 class Agreement:
     """``spikes`` and ``membranes`` compared, all equal; ``rate`` of the spikes; ``silent`` neurons'
-    names: populations without any spike, of which the comparison says little."""
+    names: populations without any spike, of which the comparison says little; ``ties``: samples in
+    which a membrane met its threshold within :data:`TIE`, so that rounding decided the spike, and
+    which were compared up to there."""
 
     spikes: int
     membranes: int
     rate: float
     silent: tuple[str, ...]
+    ties: int = 0
 
     def __str__(self) -> str:
         said = (
             f"{self.spikes:,} spikes and {self.membranes:,} membranes compared, 0 different "
             f"(rate {self.rate:.3f})"
         )
+        said += f"; {self.ties} samples up to a tie with the threshold" if self.ties else ""
         return said + (f"; silent: {', '.join(self.silent)}" if self.silent else "")
 
 
@@ -41,9 +46,12 @@ def agree(graph: StepGraph, twin: TwinRun) -> Agreement:
     spikes = membranes = ones = 0
     silent: list[str] = []
     first: tuple[int, int, str] | None = None
+    counted = _until_ties(graph, twin)
     for place, (name, chain) in enumerate(graph.chains.items()):
         fired = torch.stack([call.results[0] for call in chain.calls], 1).double()
         pairs = [("spike", twin.spikes[name] != fired, twin.spikes[name], fired)]
+        if name == graph.readout:
+            pairs.clear()
         spikes, ones = spikes + fired.numel(), ones + int(fired.sum())
         if not fired.any():
             silent.append(chain.name)
@@ -56,6 +64,7 @@ def agree(graph: StepGraph, twin: TwinRun) -> Agreement:
             pairs.append(("membrane", far, actual, expected))
             membranes += expected.numel()
         for what, different, actual, expected in pairs:
+            different = different & counted.reshape(*counted.shape, *[1] * (expected.dim() - 2))
             step = _first_step(different)
             if step is None or (first is not None and (step, place) >= first[:2]):
                 continue
@@ -68,8 +77,28 @@ def agree(graph: StepGraph, twin: TwinRun) -> Agreement:
             )
             first = step, place, sentence
     if first:
-        raise InputError(f"import must do what forward does, not differ in the {first[2]}")
-    return Agreement(spikes, membranes, ones / spikes if spikes else 0.0, tuple(silent))
+        delays = [getattr(chain.module, "reset_delay", True) for chain in graph.chains.values()]
+        why = "" if all(delays) else "; without reset_delay snnTorch skips some resets"
+        raise InputError(f"import must do what forward does, not differ in the {first[2]}{why}")
+    ties = int((~counted[:, -1]).sum())
+    return Agreement(spikes, membranes, ones / spikes if spikes else 0.0, tuple(silent), ties)
+
+
+def _until_ties(graph: StepGraph, twin: TwinRun) -> torch.Tensor:
+    """Bool [sample, step]: False from the first step in which the two differ in a spike whose
+    membrane equals the threshold but for rounding."""
+    tied = None
+    for name, chain in graph.chains.items():
+        if name == graph.readout:
+            continue
+        fired = torch.stack([call.results[0] for call in chain.calls], 1).double()
+        theta = torch.as_tensor(np.asarray(graph.nodes[name].values["v_threshold"], np.float64))
+        near = (twin.before[name] - theta).abs() <= TIE * theta.abs()
+        here = (near & (twin.spikes[name] != fired)).flatten(2).any(2)
+        tied = here if tied is None else tied | here
+    if tied is None:
+        return torch.ones(len(next(iter(twin.spikes.values()))), 1, dtype=torch.bool)
+    return tied.cumsum(1) == 0
 
 
 def _first_step(different: torch.Tensor) -> int | None:

@@ -1,13 +1,15 @@
 """How a net wants its time: a loop inside forward, or one call a step.
 
-    inside   forward takes [step, sample, ...] or [sample, step, ...] and picks the steps itself
+    inside   forward takes [step, sample, ...] or [sample, step, ...] and does all steps itself
     static   forward takes one sample and runs its own steps on it, the same input in each
     step     forward is one step; the caller keeps calling, the neurons keep their state
+    state    the same, but forward returns its state and is given it at the next call
 
 The first form that runs and whose trace agrees with it is taken.
 """
 
 import copy
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,28 +18,36 @@ from torch import nn
 
 from spikeloop.golden.interchange.modules.graph import Chain, chains_of
 from spikeloop.golden.interchange.modules.layers import is_layer
-from spikeloop.golden.interchange.modules.neurons import is_neuron, one_step, reset, state_of
-from spikeloop.golden.interchange.modules.trace import Op, Recorder, Value, values_in
+from spikeloop.golden.interchange.modules.neurons import (
+    is_neuron,
+    neuron_of,
+    one_step,
+    reset,
+    state_of,
+)
+from spikeloop.golden.interchange.trace.record import Op, OtherForm, Recorder, Value, values_in
+from spikeloop.golden.interchange.trace.unroll import Steps, unrolled
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Run", "prepared", "record", "time_of"]
 
-FORMS = ("steps first", "samples first", "static", "step")
+FORMS = ("steps first", "samples first", "static", "step", "step with state")
 STEPS, SAMPLES = 4, 3  # of the run that is traced; three and more steps show a lasting pattern
 
 
 @dataclass(eq=False)
 class Run:
-    """A recorded run: the recorder, the input values with their step, the populations."""
+    """A recorded run: what forward returned, the input values with their step, the populations."""
 
-    recorder: Recorder
+    result: Any
     inputs: dict[Value, int]
     chains: list[Chain]
 
 
 def prepared(net: nn.Module) -> nn.Module:
     """A copy in float64 and in evaluation mode, that takes one step at a time where it can tell."""
-    for name, parameter in net.named_parameters():
+    net = getattr(net, "_orig_mod", net)  # of torch.compile
+    for name, parameter in (*net.named_parameters(), *net.named_buffers()):
         if isinstance(parameter, nn.parameter.UninitializedParameter):
             raise InputError(
                 f"layer {name.rpartition('.')[0] or name!r} is lazy and never ran: call the net "
@@ -48,11 +58,19 @@ def prepared(net: nn.Module) -> nn.Module:
     try:
         net = copy.deepcopy(net, _detached(net)).double().eval()
     except Exception as error:
+        _check_neurons(net)
         reason = str(error).splitlines()[0][:120]
         raise InputError(f"net must be one that can be copied, not end with: {reason}") from None
     for module in net.modules():
         one_step(module)
     return net
+
+
+def _check_neurons(net: nn.Module) -> None:
+    """InputError for neurons that cannot be had: they may be why something else failed."""
+    for name, module in net.named_modules():
+        if is_neuron(module):
+            neuron_of(name, module)
 
 
 def _detached(net: nn.Module) -> dict[int, Any]:
@@ -67,80 +85,98 @@ def _detached(net: nn.Module) -> dict[int, Any]:
 def record(net: nn.Module, form: str, x: torch.Tensor, steps: int) -> Run:
     """Run ``net`` on ``x`` [sample, step, ...] in one of :data:`FORMS`."""
     reset(net)
-    recorder = Recorder(net, lambda module: is_neuron(module) or is_layer(module), state_of)
-    if form == "step":
+    recorder = Recorder(
+        net, lambda module: is_neuron(module) or is_layer(module), is_neuron, state_of
+    )
+    whole: dict[Value, Steps] = {}
+    if form in ("step", "step with state"):
+        state: tuple[Any, ...] = ()
         for step in range(steps):
-            recorder.run(x[:, step])
+            out = recorder.run(x[:, step], *state)
+            state = _state(net, out) if form == "step with state" else ()
         firsts = [op for op in recorder.ops if op.kind == "input"]
         inputs = {Value(op): step for step, op in enumerate(firsts)}
     elif form == "static":
         recorder.run(x[:, 0])
         inputs = {Value(recorder.ops[0]): -1}
     else:
-        recorder.run(x.transpose(0, 1) if form == "steps first" else x)
-        inputs = _picked(recorder.ops, 0 if form == "steps first" else 1, steps)
-    return Run(recorder, inputs, chains_of(recorder))
+        first = form == "steps first"
+        recorder.run(x.transpose(0, 1) if first else x)
+        parts = [Value(Op("input", "input", results=(x[:, step],))) for step in range(steps)]
+        whole[Value(recorder.ops[0])] = Steps(tuple(parts), "tb" if first else "bt")
+        inputs = {part: step for step, part in enumerate(parts)}
+    plain = unrolled(recorder.ops, recorder.result, whole, len(x), is_neuron)
+    return Run(plain.result, inputs, chains_of(plain.ops))
 
 
-def time_of(net: nn.Module, shape: tuple[int, ...]) -> tuple[str, Run]:
-    """The form of a net, and its run on seeded spikes; InputError if no form runs."""
+def _state(net: nn.Module, out: Any) -> tuple[Any, ...]:
+    """What forward takes behind its input, of what it returned behind its answer."""
+    if not isinstance(out, tuple) or len(out) < 2:
+        raise OtherForm("forward must return its state behind its answer, or loop over the steps")
+    takes, state = len(inspect.signature(net.forward).parameters) - 1, out[1:]
+    if len(state) == 1 and isinstance(state[0], (list, tuple)) and takes == len(state[0]):
+        return tuple(state[0])
+    return state if takes == len(state) else (state,)
+
+
+def time_of(net: nn.Module, shape: tuple[int, ...], steps: int) -> tuple[str, Run]:
+    """The form of a net, and its run on seeded spikes; InputError if no form runs.
+
+    A few steps are tried first, then ``steps``, as forward may count its steps itself.
+    """
     generator = torch.Generator().manual_seed(1)
-    x = (torch.rand(SAMPLES, STEPS, *shape, generator=generator) < 0.4).double()
-    reasons: dict[str, str] = {}
-    for form in FORMS:
-        try:
-            run = record(net, form, x, STEPS)
-        except InputError as error:
-            reasons[form] = str(error)
-            continue
-        except Exception as error:
-            reasons[form] = " ".join(str(error).split())[:160] or type(error).__name__
-            continue
-        lengths = {len(chain.calls) for chain in run.chains}
-        if not run.chains:
-            raise InputError(
-                "net must hold neurons of snnTorch, SpikingJelly, Norse or sinabs that forward "
-                "runs, not none"
-            )
-        if form in ("steps first", "samples first") and set(run.inputs.values()) != set(
-            range(STEPS)
-        ):
-            reasons[form] = "forward does not pick its steps from that axis"
-            continue
-        if form == "static" and max(lengths) == 1:
-            continue
-        return form, run
-    said = reasons.get("step") or reasons.get("steps first") or "no form runs"
+    refusals: list[InputError] = []
+    errors: dict[str, str] = {}
+    for count in dict.fromkeys((STEPS, steps)):
+        x = (torch.rand(SAMPLES, count, *shape, generator=generator) < 0.4).double()
+        for form in FORMS:
+            try:
+                run = record(net, form, x, count)
+                _check_steps(form, run, count)
+            except InputError as error:
+                refusals.append(error)
+            except Exception as error:
+                errors[form] = " ".join(str(error).split())[:160] or type(error).__name__
+            else:
+                return form, run
+    for refusal in refusals:
+        if not isinstance(refusal, OtherForm):
+            raise refusal
+    if "step" not in errors and refusals:
+        raise refusals[-1]
+    _check_neurons(net)
+    said = errors.get("step") or errors.get("steps first") or "no form runs"
     raise InputError(f"forward must run on an input of shape {tuple(shape)}, not end with: {said}")
 
 
-def _picked(ops: list[Op], axis: int, steps: int) -> dict[Value, int]:
-    """The values that forward picks from the axis of time, with their step."""
-    whole = Value(ops[0])
-    found: dict[Value, int] = {}
-    for op in ops:
-        if op.kind != "function" or whole not in list(values_in(op.args)):
-            continue
-        if op.name == "__getitem__":
-            step = _index(op.args[1], axis)
-            if step is not None:
-                found[Value(op)] = step % steps
-        elif op.name == "select" and _position(op) % whole.tensor.dim() == axis:
-            found[Value(op)] = int(op.args[2]) % steps
-        elif op.name == "unbind" and _position(op) == axis and len(op.results) == steps:
-            found |= {Value(op, step): step for step in range(steps)}
-    return found
+def _check_steps(form: str, run: Run, count: int) -> None:
+    """InputError unless each population takes the steps that the form has."""
+    if not run.chains:
+        raise InputError(
+            "net must hold neurons of snnTorch, SpikingJelly, Norse or sinabs that forward "
+            "runs, not none"
+        )
+    lengths = {len(chain.calls) for chain in run.chains}
+    twice = [chain.calls for chain in run.chains if len(chain.calls) == 2]
+    if form == "static" and (max(lengths) == 1 or any(not _same_layer(*calls) for calls in twice)):
+        raise OtherForm("forward must run its own steps on one input, not one step")
+    if form in ("step", "step with state") and max(lengths) == 1 < count:
+        raise OtherForm(
+            "neurons must keep their membranes from one call of forward to the next: let forward "
+            "loop over the steps, or return its state and take it"
+        )
+    for chain in run.chains:
+        if form == "step" and len(chain.calls) == 2 * count:
+            raise InputError(
+                f"neurons {chain.name!r} must run once a step, not twice with one membrane: give "
+                "each layer neurons of its own"
+            )
+    if form in ("steps first", "samples first") and len(lengths) == 1 and lengths != {count}:
+        raise OtherForm(f"forward must take {count} steps of an input, not {max(lengths)}")
 
 
-def _position(op: Op) -> int:
-    return int(op.args[1] if len(op.args) > 1 else op.kwargs.get("dim", 0))
-
-
-def _index(index: Any, axis: int) -> int | None:
-    """The step of ``x[t]``, ``x[t, ...]`` or ``x[:, t]``, or None."""
-    parts = index if isinstance(index, tuple) else (index,)
-    if len(parts) <= axis or not isinstance(parts[axis], int) or isinstance(parts[axis], bool):
-        return None
-    rest = [part for k, part in enumerate(parts) if k != axis]
-    plain = all(part is Ellipsis or part == slice(None) for part in rest)
-    return parts[axis] if plain else None
+def _same_layer(one: Op, other: Op) -> bool:
+    """Whether two calls of a neuron are fed by the same operation."""
+    fed = [next(values_in(op.args), None) for op in (one, other)]
+    calls = [None if value is None else value.op.call or value.op.name for value in fed]
+    return calls[0] is calls[1] or calls[0] == calls[1]

@@ -7,7 +7,7 @@ things at other times, which is refused with the line.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,16 @@ from torch import nn
 from spikeloop.golden.interchange.graph.node import Node, identifier
 from spikeloop.golden.interchange.modules.layers import piece_of
 from spikeloop.golden.interchange.modules.neurons import is_neuron, keeps_state, neuron_of
-from spikeloop.golden.interchange.modules.trace import Op, Recorder, Value, values_in
+from spikeloop.golden.interchange.trace.record import Op, Value, values_in
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Chain", "StepGraph", "chains_of", "step_graph"]
 
 KEEPS = {
-    "stack", "cat", "concat", "unsqueeze", "squeeze", "view", "reshape", "permute", "transpose",
-    "movedim", "sum", "mean", "contiguous", "detach", "clone", "flatten", "__getitem__", "T", "mT",
-    "float", "double", "to", "cpu", "append", "max", "argmax", "unbind", "__setitem__",
+    "sum", "mean", "max", "amax", "argmax", "stack", "cat", "reshape", "flatten", "__getitem__",
+    "permute", "transpose", "view",
 }  # fmt: skip
 """Functions behind the last neurons that only arrange or count their spikes."""
-
-
 COUNTS = {"add", "__add__", "__radd__", "__iadd__", "add_", "div", "__truediv__", "mul", "__mul__"}
 """Functions that may add up the spikes of one population over the steps."""
 
@@ -46,20 +43,22 @@ class Chain:
 @dataclass
 class StepGraph:
     """``nodes`` and ``edges`` of one step, for the importer; ``chains`` the population behind a
-    neuron's node; ``shown`` whether its framework shows the membrane before or after the reset."""
+    neuron's node; ``shown`` whether its framework shows the membrane before or after the reset;
+    ``readout`` a node whose membrane is the answer, and whose spikes nobody uses."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
     chains: dict[str, Chain] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
+    readout: str | None = None
 
 
-def chains_of(recorder: Recorder) -> list[Chain]:
+def chains_of(ops: list[Op]) -> list[Chain]:
     """The populations of a run, in the order of their first call."""
     chains: list[Chain] = []
     by_call: dict[Op, Chain] = {}
     hidden: dict[nn.Module, Chain] = {}
-    for op in recorder.ops:
+    for op in ops:
         if op.kind != "module" or not is_neuron(op.call):
             continue
         states = [v for v in values_in((op.args[1:], op.kwargs)) if by_call.get(v.op)]
@@ -80,18 +79,21 @@ def chains_of(recorder: Recorder) -> list[Chain]:
 
 
 def step_graph(
-    recorder: Recorder, inputs: dict[Value, int], shape: tuple[int, ...], *, binary: bool = True
+    chains: list[Chain],
+    result: Any,
+    inputs: dict[Value, int],
+    shape: tuple[int, ...],
+    *,
+    binary: bool = True,
 ) -> StepGraph:
     """The graph of one step.
 
+    chains: the populations of a run, and ``result`` what forward returned.
     inputs: the values that are the input of a step, with the step, or -1 for an input that is the
             same in every step.
     shape:  of one input.
     binary: whether the input is spikes.
     """
-    chains = chains_of(recorder)
-    if not chains:
-        raise InputError("net must hold neurons of a spiking framework, not none in forward")
     steps = {len(chain.calls) for chain in chains}
     if len(steps) > 1:
         counts = ", ".join(f"{chain.name!r} {len(chain.calls)} times" for chain in chains)
@@ -105,7 +107,7 @@ def step_graph(
                 f"{chain.calls[last].where}"
             )
         builder.neuron(chain, last)
-    builder.output(recorder.result, last)
+    builder.output(result, last)
     return builder.graph
 
 
@@ -116,6 +118,7 @@ class _Builder:
         self.graph, self.chains, self.inputs, self.binary = StepGraph(), chains, inputs, binary
         self.place = {op: (chain, k) for chain in chains for k, op in enumerate(chain.calls)}
         self.names: dict[Op, str] = {}
+        self.emits: set[Op] = set()  # operations whose result is spikes
         self._add(Node("input", "Input", {"shape": np.array(shape, np.int64)}, {}))
 
     def neuron(self, chain: Chain, step: int) -> None:
@@ -153,31 +156,72 @@ class _Builder:
         self._edge(at, name)
 
     def output(self, result: Any, step: int) -> None:
-        """The node that forward returns."""
-        self._add(Node("output", "Output", {}, {}))
+        """The node that forward returns.
+
+        Of several, it is the one that the others lead to.
+        """
+        ends: list[str] = []
+        membranes: list[Chain] = []
         for value in self._answers(result, set()):
             leaves = set(self._leaves(value, set()))
             chains = {chain for chain, _ in leaves}
             if len(chains) == 1 and (value.op in self.place or value.op.name in COUNTS):
+                chain = chains.pop()
                 if value.op in self.place and value.index:
-                    continue  # a membrane: forward returns the spikes too, or nothing else
-                self._edge(self._chain_name(chains.pop()), "output")
-                return
-            if chains and {k for _, k in leaves} == {step}:
-                self._edge(self._source(value, step), "output")
-                return
-        raise InputError(
-            "forward must return spikes of neurons, their count over the steps, or what a layer "
-            "makes of them in each step, not another value"
-        )
+                    membranes.append(chain)
+                else:
+                    ends.append(self._chain_name(chain))
+            elif chains and {k for _, k in leaves} == {step}:
+                ends.append(self._source(value, step))
+        if not ends and len({*membranes}) == 1:
+            ends = [self._membrane(membranes[0])]
+        ends = list(dict.fromkeys(ends))
+        last = [end for end in ends if not self._behind(end) & set(ends)] or ends[:1]
+        if not last:
+            raise InputError(
+                "forward must return spikes of neurons, their count over the steps, or what a "
+                "layer makes of them in each step, not another value"
+            )
+        if len(last) > 1:
+            raise InputError(
+                f"forward must return one answer, not those of {' and '.join(map(repr, last))}: "
+                "return the one that is to be compared"
+            )
+        self._add(Node("output", "Output", {}, {}))
+        self._edge(last[0], "output")
 
-    def _answers(self, item: Any, seen: set[Op]) -> Iterator[Value]:
+    def _membrane(self, chain: Chain) -> str:
+        """The population whose membrane alone is the answer: it must not spike."""
+        name = self._chain_name(chain)
+        node = self.graph.nodes[name]
+        if node.metadata["reset"] != "none" or any(s == name for s, _ in self.graph.edges):
+            raise InputError(
+                f"forward must return the spikes of {chain.name!r}, not its membrane alone, as "
+                "they reset it or feed other neurons (reset_mechanism='none' reads a membrane out)"
+            )
+        endless = node.values | {"v_threshold": np.float64(np.inf)}
+        self.graph.nodes[name] = replace(node, values=endless)
+        self.graph.readout = name
+        return name
+
+    def _behind(self, name: str) -> set[str]:
+        """The nodes that a node leads to, without itself."""
+        seen: set[str] = set()
+        pending = [name]
+        while pending:
+            at = pending.pop()
+            after = {target for source, target in self.graph.edges if source == at} - seen
+            seen |= after
+            pending += after
+        return seen - {name}
+
+    def _answers(self, item: Any, seen: set[Value]) -> Iterator[Value]:
         """Values that forward returns, behind what only arranges them; of a list the last first."""
         for value in values_in(item):
-            op = value.op
-            if op in seen:
+            if value in seen:
                 continue
-            seen.add(op)
+            seen.add(value)
+            op = value.op
             if op in self.place or op.kind != "function" or op.name not in KEEPS:
                 yield value
             else:
@@ -213,8 +257,6 @@ class _Builder:
             return self._delayed(
                 "input", step - self.inputs[value] if self.inputs[value] >= 0 else 0
             )
-        if value.op.kind == "input":
-            raise InputError(f"input must be used one step at a time, not whole: {value.op.name}")
         if value.op in self.place:
             chain, k = self.place[value.op]
             if value.index:
@@ -232,43 +274,37 @@ class _Builder:
             self._source(value, step)
         name = self._fresh(op.name.strip("_"))
         piece = piece_of(op, name)
-        if piece.spikes and not all(self._is_spikes(value) for value, _ in piece.sources):
-            what = f"layer {op.name!r}" if op.kind == "module" else f"{op.name}()"
-            raise InputError(
-                f"{what} at {op.where} must pool spikes, not currents: put the pool behind the "
-                "neurons"
-            )
-        sources = [(self._source(value, step), factor) for value, factor in piece.sources]
+        if piece.unless_spikes and not all(self._is_spikes(value) for value, _ in piece.ways):
+            raise InputError(piece.unless_spikes)
+        ways = [(self._source(value, step), nodes) for value, nodes in piece.ways]
         for node in piece.nodes:
             self._add(node)
-        first = piece.nodes[0].name
-        taken: set[str] = set()
-        for source, factor in sources:
-            if factor != 1.0 or source in taken:  # an edge of its own: a node adds each source once
-                size = int(np.prod(piece.sources[0][0].tensor.shape[1:]))
-                between = self._fresh(f"{name}_term")
-                self._add(Node(between, "Scale", {"scale": np.full(size, factor)}, {}))
-                self._edge(source, between)
-                source = between
-            taken.add(source)
-            self._edge(source, first)
+        for source, nodes in ways:
+            for node in nodes:
+                self._add(node)
+            way = [source, *(node.name for node in nodes), piece.nodes[0].name]
+            for one, other in zip(way, way[1:], strict=False):
+                self._edge(one, other)
         for one, other in zip(piece.nodes, piece.nodes[1:], strict=False):
             self._edge(one.name, other.name)
         self.names[op] = piece.nodes[-1].name
+        if any(node.kind == "Leaky" for node in piece.nodes):
+            self.emits.add(op)
 
     def _is_spikes(self, value: Value) -> bool:
-        """Whether a value is spikes, or the input (0 or 1), as they are or in another shape."""
+        """Whether a value is spikes, or the input (0 or 1), as they are or in another place."""
         if value in self.inputs:
             return self.binary
         if value.op in self.place:
+            return not value.index
+        inner = list(values_in((value.op.args, value.op.kwargs)))
+        if not inner or not all(self._is_spikes(v) for v in inner):
+            return False
+        if value.op.name in ("reshape", "pick"):
             return True
-        if value.op.name in ("flatten", "view", "reshape", "unsqueeze", "squeeze", "float", "to"):
-            return all(self._is_spikes(v) for v in values_in(value.op.args))
-        if value.op.kind == "module" and type(value.op.call).__name__.startswith(
-            ("MaxPool", "Dropout", "Identity", "Flatten", "Unflatten")
-        ):
-            return all(self._is_spikes(v) for v in values_in(value.op.args))
-        return value.op.name in ("max_pool2d", "max_pool1d", "boolean_dispatch")
+        if value.op.name in ("rsub", "__rsub__"):  # 1 - spikes
+            return tuple(a for a in value.op.args if not isinstance(a, Value)) == (1,)
+        return value.op in self.emits
 
     def _delayed(self, source: str, delay: int) -> str:
         if not delay:
@@ -280,7 +316,7 @@ class _Builder:
         return name
 
     def _chain_name(self, chain: Chain) -> str:
-        taken = [self._identifier(c.name) for c in self.chains]
+        taken = ["input", "output", *(self._identifier(c.name) for c in self.chains)]
         name = self._identifier(chain.name)
         return name if taken.count(name) == 1 else f"{name}_{self.chains.index(chain)}"
 
@@ -289,7 +325,8 @@ class _Builder:
         return identifier(name.replace(".", "_"))
 
     def _fresh(self, name: str) -> str:
-        taken = {*self.graph.nodes, *(self._chain_name(c) for c in self.chains)}
+        taken = {"input", "output", *self.graph.nodes, *map(self._chain_name, self.chains)}
+        taken |= {part for name in taken if "_" in name for part in _beginnings(name)}
         name = self._identifier(name)
         if name not in taken:
             return name
@@ -300,3 +337,9 @@ class _Builder:
 
     def _edge(self, source: str, target: str) -> None:
         self.graph.edges.append((source, target))
+
+
+def _beginnings(name: str) -> set[str]:
+    """ "a_b_c": "a", "a_b"."""
+    parts = name.split("_")
+    return {"_".join(parts[:n]) for n in range(1, len(parts))}

@@ -1,14 +1,9 @@
 """Operations between neurons as linear nodes: exactly, or refused with the line that does them.
 
 Layers and functions whose weights can be read become a node of their kind (Linear, Conv2d,
-AvgPool2d, Scale, Reshape ...). Every other function is asked. If its answers on random numbers are
-affine, the matrix is read off from unit vectors (up to :data:`MAX_PROBED` inputs); if not, it is
-refused.
-
-A max pool behind spikes is a logical or: a sum over the window, then a neuron without memory.
+AvgPool2d, Scale, Reshape ...). Every other function is asked (probe.py).
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,157 +12,149 @@ from torch import nn
 
 from spikeloop.golden.interchange.graph.maps import plain_convolution
 from spikeloop.golden.interchange.graph.node import Node
-from spikeloop.golden.interchange.graph.semantics import FIXED
-from spikeloop.golden.interchange.modules.trace import Op, Value, values_in
+from spikeloop.golden.interchange.modules.probe import (
+    MAX_MATRIX,
+    Piece,
+    affine_node,
+    array,
+    asked,
+    asked_of_several,
+    gate,
+    reshape_node,
+    said,
+    scale_node,
+)
+from spikeloop.golden.interchange.trace.moves import DROPOUTS
+from spikeloop.golden.interchange.trace.record import Op, Value, values_in
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["Piece", "is_layer", "piece_of"]
 
-MAX_PROBED = 4096  # inputs of a function whose matrix is read off
-MAX_MATRIX = 1 << 24  # entries of one
-
+NO_SPIKES = "{} must pool spikes, not currents: put the pool behind the neurons"
 LAYERS = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.AvgPool1d, nn.AvgPool2d, nn.MaxPool1d, nn.MaxPool2d,
     nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.Flatten,
-    nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity,
+    nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity, nn.PixelShuffle,
+    nn.PixelUnshuffle, nn.ZeroPad2d,
 )  # fmt: skip
-SAME = {
-    "contiguous", "clone", "detach", "float", "double", "to", "dropout", "dropout1d", "dropout2d",
-    "alpha_dropout", "feature_dropout", "requires_grad_", "data", "type_as",
-}  # fmt: skip
-"""Functions that leave the values of a trained net as they are."""
-SHAPES = {
-    "flatten",
-    "view",
-    "reshape",
-    "squeeze",
-    "unsqueeze",
-    "unflatten",
-    "view_as",
-    "reshape_as",
-}
-SUMS = {"add", "__add__", "__radd__", "__iadd__", "add_"}
-DIFFERENCES = {"sub", "__sub__", "__rsub__", "__isub__", "sub_", "subtract", "rsub"}
-
-
-@dataclass
-class Piece:
-    """What an operation becomes: ``nodes`` in a row; each of ``sources`` leads to the first of them
-    with a factor of its own. ``spikes``: the input must be spikes for this to be true."""
-
-    nodes: list[Node] = field(default_factory=list)
-    sources: list[tuple[Value, float]] = field(default_factory=list)
-    spikes: bool = False
 
 
 def is_layer(module: nn.Module) -> bool:
-    return isinstance(module, LAYERS)
+    """Whether a call of a module is one operation: a known layer that nobody changed."""
+    forward = getattr(type(module).forward, "__module__", "")
+    changed = "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks
+    known = forward.startswith(("torch.", "spikingjelly.", "sinabs.")) and not changed
+    return known and isinstance(module, LAYERS)
 
 
 def piece_of(op: Op, name: str) -> Piece:
     """The nodes of one operation; their names begin with ``name``."""
-    sources = list(values_in((op.args, op.kwargs)))
+    sources = list(dict.fromkeys(values_in((op.args, op.kwargs))))
+    if not sources:
+        raise InputError(f"{said(op)} must depend on spikes or the input, not be a constant")
     shape = op.results[0].shape[1:]
     batch = {value.tensor.shape[:1] for value in sources} | {op.results[0].shape[:1]}
     if len(batch) != 1:
-        raise InputError(f"{_said(op)} must leave the samples of a batch apart, not mix them")
-    if op.kind == "module":
-        return _layer(op, name, sources[0], shape)
-    return _function(op, name, sources, shape)
-
-
-def _layer(op: Op, name: str, source: Value, shape: torch.Size) -> Piece:
-    layer = op.call
-    if layer.training:
+        raise InputError(f"{said(op)} must leave the samples of a batch apart, not mix them")
+    if op.kind == "module" and op.call.training:
         raise InputError(f"layer {op.name!r} must be in eval mode, not training: call net.eval()")
+    if len(sources) > 1:
+        return asked_of_several(op, name, sources)
+    read = _layer if op.kind == "module" else _function
+    nodes = read(op, name, sources[0], shape)
+    if nodes is None:
+        return asked(op, name, sources[0])
+    if nodes[-1].kind == "Leaky" or any(node.kind == "Leaky" for node in nodes):
+        return Piece(nodes, [(sources[0], [])], NO_SPIKES.format(said(op)))
+    return Piece(nodes, [(sources[0], [])])
+
+
+def _layer(op: Op, name: str, source: Value, shape: torch.Size) -> list[Node] | None:
+    layer = op.call
     match layer:
-        case nn.Dropout() | nn.Dropout1d() | nn.Dropout2d() | nn.Identity():
-            nodes = [Node(name, "Pass", {}, {})]
-        case nn.Flatten() | nn.Unflatten():
-            nodes = [_reshape(name, shape)]
         case nn.Linear() if source.tensor.dim() == 2:
-            nodes = [_affine(name, layer.weight, layer.bias)]
+            return [affine_node(name, layer.weight, layer.bias)]
         case nn.Conv1d() | nn.Conv2d() if layer.padding_mode == "zeros":
             geometry = {k: getattr(layer, k) for k in ("stride", "padding", "dilation", "groups")}
-            nodes = [_convolution(name, layer.weight, layer.bias, source, **geometry)]
+            return [_convolution(name, layer.weight, layer.bias, **geometry)]
         case nn.BatchNorm1d() | nn.BatchNorm2d() if layer.track_running_stats:
-            nodes = [_batch_norm(name, layer, shape)]
+            return [_batch_norm(name, layer, shape)]
         case nn.AvgPool2d() if _plain_pool(layer):
-            nodes = [_pool(name, "AvgPool2d", layer.kernel_size, layer.stride, layer.padding)]
+            return [_pool(name, "AvgPool2d", layer.kernel_size, layer.stride, layer.padding)]
+        case nn.AdaptiveAvgPool2d():
+            return _even_pool(name, source, shape)
         case nn.MaxPool1d() | nn.MaxPool2d() if layer.dilation in (1, (1, 1), (1,)):
-            return _or(op, name, source, layer.kernel_size, layer.stride, layer.padding, shape)
-        case _:
-            nodes = _probe(op, name, [source])
-    return Piece(nodes, [(source, 1.0)])
+            if not layer.ceil_mode:
+                return _or(name, source, layer.kernel_size, layer.stride, layer.padding, shape)
+    return None
 
 
-def _function(op: Op, name: str, sources: list[Value], shape: torch.Size) -> Piece:
-    short = (
-        op.name.removesuffix("_") if op.name not in SAME | SHAPES | SUMS | DIFFERENCES else op.name
-    )
-    if short in SAME:
-        return Piece([Node(name, "Pass", {}, {})], [(sources[0], 1.0)])
-    if short in SHAPES:
-        return Piece([_reshape(name, shape)], [(sources[0], 1.0)])
-    same = all(value.tensor.shape == op.results[0].shape for value in sources)
-    if short in SUMS | DIFFERENCES and same and len(sources) == 2 and not op.kwargs:
-        signs = (1.0, 1.0)
-        if short in DIFFERENCES:
-            signs = (-1.0, 1.0) if short in ("__rsub__", "rsub") else (1.0, -1.0)
-        nodes = [Node(name, "Pass", {}, {})]
-        return Piece(nodes, list(zip(sources, signs, strict=True)))
-    if short in ("linear", "conv1d", "conv2d") and len(sources) == 1:
+def _function(op: Op, name: str, source: Value, shape: torch.Size) -> list[Node] | None:
+    short = op.name.removesuffix("_")
+    if short == "reshape":
+        return [reshape_node(name, shape)]
+    if short == "pick":
+        return _pick(op, name, source, shape)
+    if short in DROPOUTS:
+        raise InputError(f"{said(op)} must be off in eval mode: pass training=self.training")
+    if short in ("linear", "conv1d", "conv2d") and isinstance(op.args[0], Value):
         call = _bound(op, ("input", "weight", "bias", "stride", "padding", "dilation", "groups"))
         if short == "linear":
-            nodes = [_affine(name, call["weight"], call.get("bias"))]
-        else:
-            geometry = {
-                key: call.get(key, usual)
-                for key, usual in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1))
-            }
-            nodes = [_convolution(name, call["weight"], call.get("bias"), sources[0], **geometry)]
-        return Piece(nodes, [(sources[0], 1.0)])
+            return [affine_node(name, call["weight"], call.get("bias"))]
+        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        geometry = {key: call.get(key, value) for key, value in usual.items()}
+        return [_convolution(name, call["weight"], call.get("bias"), **geometry)]
     if short in ("max_pool1d", "max_pool2d", "boolean_dispatch", "fn"):
         keys = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode")
         call = _bound(op, keys)
-        return _or(
-            op,
-            name,
-            sources[0],
-            call["kernel_size"],
-            call.get("stride"),
-            call.get("padding", 0),
-            shape,
-        )
+        plain = not call.get("ceil_mode") and np.all(np.equal(call.get("dilation", 1), 1))
+        if plain and "kernel_size" in call:
+            place = call["kernel_size"], call.get("stride"), call.get("padding", 0)
+            return _or(name, source, *place, shape)
     if short == "avg_pool2d":
         call = _bound(op, ("input", "kernel_size", "stride", "padding", "ceil_mode"))
         if not call.get("ceil_mode") and not np.any(call.get("padding", 0)):
             size = call["kernel_size"]
-            nodes = [_pool(name, "AvgPool2d", size, call.get("stride") or size, 0)]
-            return Piece(nodes, [(sources[0], 1.0)])
-    if len(sources) == 1 and (scale := _elementwise(op, name, sources[0])) is not None:
-        return Piece([scale], [(sources[0], 1.0)])
-    if len(sources) == 1:
-        return Piece(_probe(op, name, sources), [(sources[0], 1.0)])
-    raise InputError(
-        f"{_said(op)} must be a sum or a difference of its inputs, not another function"
-    )
+            return [_pool(name, "AvgPool2d", size, call.get("stride") or size, 0)]
+    if short == "adaptive_avg_pool2d":
+        return _even_pool(name, source, shape)
+    if short == "mean" and _over_map(op, source):
+        return _even_pool(name, source, torch.Size((*source.tensor.shape[1:2], 1, 1)), shape)
+    return None
 
 
 # -- nodes that can be read ------------------------------------------------------------------------
 
 
-def array(value: Any) -> np.ndarray:
-    return np.asarray(torch.as_tensor(value).detach().cpu().double().numpy(), np.float64)
+def _pick(op: Op, name: str, source: Value, shape: torch.Size) -> list[Node]:
+    """The elements ``op.args[1]`` of a value, 0 where it says -1."""
+    places = np.asarray(op.args[1])
+    size = source.tensor[0].numel()
+    maps = source.tensor.dim() == 4 and len(shape) == 3 and source.tensor.shape[2:] == shape[1:]
+    if maps:
+        area = int(np.prod(shape[1:]))
+        channels = places.reshape(shape[0], area)
+        if (channels // area == channels[:, :1] // area).all() and (
+            (channels == -1) | (channels % area == np.arange(area))
+        ).all():  # whole channels
+            mix = np.arange(source.tensor.shape[1]) == (channels[:, :1] // area)
+            return [plain_convolution(Node(name, "Conv2d", _point(mix.astype(np.float64)), {}))]
+    if size * places.size > MAX_MATRIX:
+        raise InputError(
+            f"{said(op)} must move whole channels or at most {MAX_MATRIX:,} pairs of values, not "
+            f"{size:,} to {places.size:,}"
+        )
+    matrix = np.arange(size) == places[:, None]
+    nodes = [reshape_node(f"{name}_in", (size,))]
+    nodes.append(affine_node(f"{name}_map", torch.as_tensor(matrix.astype(np.float64)), None))
+    return [*nodes, reshape_node(name, shape)]
 
 
-def _affine(name: str, weight: Any, bias: Any) -> Node:
-    values = {"weight": array(weight)} | ({} if bias is None else {"bias": array(bias)})
-    return Node(name, "Linear" if bias is None else "Affine", values, {})
-
-
-def _reshape(name: str, shape: torch.Size) -> Node:
-    return Node(name, "Reshape", {"shape": np.array(shape, np.int64)}, {})
+def _point(mix: np.ndarray) -> dict[str, Any]:
+    """Values of a convolution that mixes channels at each place."""
+    geometry = {"stride": 1, "padding": 0, "dilation": 1}
+    values = {key: np.array([n, n]) for key, n in geometry.items()}
+    return {"weight": mix[:, :, None, None], "groups": np.array(1), **values}
 
 
 def _pair(value: Any, axes: int) -> list[int]:
@@ -175,7 +162,7 @@ def _pair(value: Any, axes: int) -> list[int]:
     return flat * axes if len(flat) == 1 else flat
 
 
-def _convolution(name: str, weight: Any, bias: Any, source: Value, **geometry: Any) -> Node:
+def _convolution(name: str, weight: Any, bias: Any, **geometry: Any) -> Node:
     kernel = array(weight)
     axes = kernel.ndim - 2
     values: dict[str, Any] = {"weight": kernel, "groups": np.array(geometry["groups"])}
@@ -195,15 +182,7 @@ def _batch_norm(name: str, layer: Any, shape: torch.Size) -> Node:
     if layer.bias is not None:
         bias = bias + array(layer.bias)
     rest = (1,) * (len(shape) - 1)
-    return _scale(name, scale.reshape(-1, *rest), bias.reshape(-1, *rest), shape)
-
-
-def _scale(name: str, scale: np.ndarray, bias: np.ndarray, shape: torch.Size) -> Node:
-    whole = tuple(shape)
-    values = {"scale": np.broadcast_to(scale, whole).ravel().copy()}
-    if np.any(bias):
-        values["bias"] = np.broadcast_to(bias, whole).ravel().copy()
-    return Node(name, "Scale", values, {})
+    return scale_node(name, scale.reshape(-1, *rest), bias.reshape(-1, *rest), shape)
 
 
 def _plain_pool(layer: Any) -> bool:
@@ -220,117 +199,45 @@ def _pool(name: str, kind: str, kernel: Any, stride: Any, padding: Any) -> Node:
     return Node(name, kind, {k: np.array(_pair(v, 2)) for k, v in values.items()}, {})
 
 
+def _even_pool(
+    name: str, source: Value, shape: torch.Size, then: torch.Size | None = None
+) -> list[Node] | None:
+    """The mean over windows of one size, which make up the whole map; None if they do not."""
+    before = source.tensor.shape[1:]
+    if len(before) != 3 or any(n % m for n, m in zip(before[1:], shape[1:], strict=True)):
+        return None
+    kernel = [n // m for n, m in zip(before[1:], shape[1:], strict=True)]
+    pool = _pool(name if then is None else f"{name}_pool", "AvgPool2d", kernel, None, 0)
+    return [pool] if then is None else [pool, reshape_node(name, then)]
+
+
+def _over_map(op: Op, source: Value) -> bool:
+    """Whether a mean is that over height and width."""
+    axes = op.kwargs.get("dim", op.args[1] if len(op.args) > 1 else None)
+    four = source.tensor.dim() == 4 and op.axis is None and isinstance(axes, (list, tuple))
+    return four and {axis % 4 for axis in axes} == {2, 3}
+
+
 def _or(
-    op: Op, name: str, source: Value, kernel: Any, stride: Any, padding: Any, shape: torch.Size
-) -> Piece:
+    name: str, source: Value, kernel: Any, stride: Any, padding: Any, shape: torch.Size
+) -> list[Node] | None:
     stride = kernel if stride is None or stride == [] else stride
-    ceil = op.kwargs.get("ceil_mode") or getattr(op.call, "ceil_mode", False)
-    if ceil or source.tensor.dim() not in (3, 4):
-        raise InputError(f"{_said(op)} must pool without ceil_mode over channels and a map")
+    if source.tensor.dim() not in (3, 4):
+        return None
     nodes = []
     if source.tensor.dim() == 3:  # length only: a map of height 1
         channels, length = source.tensor.shape[1:]
-        nodes = [Node(f"{name}_map", "Reshape", {"shape": np.array([channels, 1, length])}, {})]
+        nodes = [reshape_node(f"{name}_map", (channels, 1, length))]
         kernel, stride, padding = (
             [usual, _pair(value, 1)[0]] for value, usual in ((kernel, 1), (stride, 1), (padding, 0))
         )
     nodes.append(_pool(f"{name}_sum", "SumPool2d", kernel, stride, padding))
-    values = {"beta": np.float64(0), "v_threshold": np.float64(0.5), "v_reset": np.float64(0)}
-    nodes.append(Node(name, "Leaky", values, FIXED))
+    nodes.append(gate(name, 0.5))
     if source.tensor.dim() == 3:
-        nodes.append(_reshape(f"{name}_flat", shape))
-    return Piece(nodes, [(source, 1.0)], spikes=True)
-
-
-# -- functions that are asked ----------------------------------------------------------------------
+        nodes.append(reshape_node(f"{name}_flat", shape))
+    return nodes
 
 
 def _bound(op: Op, names: tuple[str, ...]) -> dict[str, Any]:
     """Arguments by name."""
     return dict(zip(names, op.args, strict=False)) | op.kwargs
-
-
-def _replay(op: Op, source: Value, x: torch.Tensor) -> torch.Tensor:
-    """The operation on ``x`` in place of ``source``."""
-
-    def put(item: Any) -> Any:
-        if isinstance(item, Value):
-            return x
-        if isinstance(item, tuple):
-            return tuple(put(value) for value in item)
-        if isinstance(item, dict):
-            return {key: put(value) for key, value in item.items()}
-        return item
-
-    with torch.no_grad():
-        out = op.call(*put(op.args), **put(op.kwargs))
-    return out if isinstance(out, torch.Tensor) else out[0]
-
-
-def _answers(op: Op, source: Value, x: torch.Tensor) -> torch.Tensor:
-    """The operation on each of ``x``, as many at once as the trace had samples: shapes that forward
-    wrote down stay true."""
-    batch = source.tensor.shape[0]
-    missing = -len(x) % batch
-    padded = torch.cat([x, x[:1].expand(missing, *x.shape[1:])]) if missing else x
-    parts = [_replay(op, source, part.clone()) for part in padded.split(batch)]
-    return torch.cat(parts)[: len(x)]
-
-
-def _check_affine(op: Op, source: Value) -> torch.Tensor:
-    """The answer to zeros; InputError unless the operation is affine on random numbers."""
-    shape = source.tensor.shape[1:]
-    generator = torch.Generator().manual_seed(0)
-    a, b = torch.randn(2, 3, *shape, generator=generator, dtype=torch.float64) * 3
-    try:
-        zero = _answers(op, source, torch.zeros(1, *shape, dtype=torch.float64))
-        total = _answers(op, source, a) + _answers(op, source, b) - zero
-        together = _answers(op, source, a + b)
-        twice = _answers(op, source, 2 * a) + zero - 2 * _answers(op, source, a)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise InputError(
-            f"{_said(op)} must run on other numbers too, not end with {reason}"
-        ) from None
-    good = together.shape == total.shape and together.is_floating_point()
-    if not good or not torch.allclose(total, together, 1e-9, 1e-9) or twice.abs().max() > 1e-8:
-        raise InputError(f"{_said(op)} must be affine between two neurons, not another function")
-    return zero
-
-
-def _elementwise(op: Op, name: str, source: Value) -> Node | None:
-    """The node of a function that scales and shifts each value on its own, or None."""
-    if op.name.strip("_").removeprefix("r").removeprefix("i") not in (
-        "mul", "truediv", "div", "add", "sub", "neg", "batch_norm", "multiply", "divide",
-    ):  # fmt: skip
-        return None
-    if op.results[0].shape != source.tensor.shape:
-        return None
-    zero = _check_affine(op, source)
-    ones = _answers(op, source, torch.ones(1, *source.tensor.shape[1:], dtype=torch.float64))
-    scale, bias = (ones - zero)[0].numpy(), zero[0].numpy()
-    return _scale(name, scale, bias, source.tensor.shape[1:])
-
-
-def _probe(op: Op, name: str, sources: list[Value]) -> list[Node]:
-    """The matrix of an affine function of one value, read off from unit vectors."""
-    (source,) = sources
-    shape, result = source.tensor.shape[1:], op.results[0].shape[1:]
-    lines, neurons = int(np.prod(shape)), int(np.prod(result))
-    zero = _check_affine(op, source)
-    if lines > MAX_PROBED or lines * neurons > MAX_MATRIX:
-        raise InputError(
-            f"{_said(op)} must have at most {MAX_PROBED:,} inputs for its matrix to be read off, "
-            f"not {lines:,}"
-        )
-    units = torch.eye(lines, dtype=torch.float64).reshape(lines, *shape)
-    matrix = (_answers(op, source, units) - zero).reshape(lines, neurons).numpy()
-    bias = zero.reshape(neurons).numpy()
-    nodes = [Node(f"{name}_in", "Reshape", {"shape": np.array([lines])}, {})]
-    nodes.append(_affine(f"{name}_map", matrix.T, bias if bias.any() else None))
-    return [*nodes, Node(name, "Reshape", {"shape": np.array(result, np.int64)}, {})]
-
-
-def _said(op: Op) -> str:
-    what = f"layer {op.name!r}" if op.kind == "module" else f"{op.name.strip('_')}()"
-    return f"{what} at {op.where}"

@@ -88,10 +88,13 @@ def reset(net: nn.Module) -> None:
 
 
 def one_step(module: Any) -> None:
-    """Make a neuron take one step at a call and give spikes as wide as its input."""
+    """Make a neuron take one step at a call and give spikes as wide as its input.
+
+    SpikingJelly's may take many (``step_mode`` "m"); they show their membranes then.
+    """
     kind = _framework(module) if is_neuron(module) else None
-    if getattr(module, "step_mode", None) == "m":  # SpikingJelly; also its layers
-        module.step_mode = "s"
+    if kind == "spikingjelly" and getattr(module, "step_mode", None) == "m":
+        module.backend, module.store_v_seq = "torch", True
     if kind == "snntorch" and callable(grad := getattr(module, "spike_grad", None)):
         module.spike_grad = lambda x: grad(x).to(x.dtype)
     if kind == "sinabs":  # its layers take [sample, step, ...], or both axes in one (Squeeze)
@@ -138,12 +141,15 @@ def _checked(path: str, threshold: np.ndarray, **values: np.ndarray) -> None:
 
 def _leaky(path: str, module: Any) -> Neuron:
     for what, bad in (
-        ("without inhibition", module.inhibition),
-        ("without state_quant", bool(module.state_quant)),
-        ("of graded_spikes_factor 1", float(_array(module.graded_spikes_factor).max()) != 1.0),
+        ("without inhibition, not with it", module.inhibition),
+        ("without state_quant, not with it", bool(module.state_quant)),
+        (
+            "of graded_spikes_factor 1, not another",
+            float(_array(module.graded_spikes_factor).max()) != 1.0,
+        ),
     ):
         if bad:
-            raise InputError(f"neurons {path!r} must be {what}, not with another")
+            raise InputError(f"neurons {path!r} must be {what}")
     threshold, gain = _array(module.threshold), 1.0
     if type(module).__name__ == "Lapicque":
         share = float(module.time_step) / (_array(module.R) * _array(module.C))
@@ -153,6 +159,11 @@ def _leaky(path: str, module: Any) -> Neuron:
         beta, delayed = np.clip(_array(module.beta), 0, 1), bool(module.reset_delay)
     _checked(path, threshold, beta=beta)
     mechanism = str(module.reset_mechanism)
+    if type(module).__name__ == "RLeaky" and mechanism == "zero":
+        raise InputError(
+            f"reset_mechanism of neurons {path!r} must be 'subtract' or 'none', not 'zero', which "
+            "in RLeaky drops the input of the next step too"
+        )
     kind = {"none": "none", "zero": "hard"}.get(mechanism, "late" if delayed else "soft")
     values = {"beta": beta, "r": gain, "v_threshold": threshold, "v_reset": np.float64(0)}
     node = Node(path, "Leaky", values, {"compare": ">", "reset": kind})
@@ -186,8 +197,6 @@ def _sinabs(path: str, module: Any) -> Neuron:
     spike = getattr(module.spike_fn, "__name__", type(module.spike_fn).__name__)
     if spike != "SingleSpike":
         raise InputError(f"neurons {path!r} must have spike_fn SingleSpike, not {spike}")
-    if getattr(module, "min_v_mem", None) is not None:
-        raise InputError(f"neurons {path!r} must be without min_v_mem, not {module.min_v_mem}")
     beta: Any = np.float64(1.0)
     gain: Any = np.float64(1.0)
     if type(module).__name__.startswith("LIF"):
@@ -196,6 +205,12 @@ def _sinabs(path: str, module: Any) -> Neuron:
     threshold = _array(module.spike_threshold)
     _checked(path, threshold, beta=beta)
     values = {"beta": beta, "r": gain, "v_threshold": threshold, "v_reset": np.float64(0)}
+    if (least := getattr(module, "min_v_mem", None)) is not None:
+        if _array(least).max() > 0:
+            raise InputError(
+                f"min_v_mem of neurons {path!r} must be at most 0, not {_array(least).max():g}"
+            )
+        values["v_min"] = _array(least)
     hard = type(module.reset_fn).__name__ == "MembraneReset"
     meta = {"compare": ">=", "reset": "hard" if hard else "soft"}
     return Neuron(Node(path, "Leaky", values, meta))
@@ -207,7 +222,7 @@ def _norse(path: str, module: Any) -> Neuron:
     threshold, rest = _array(p.v_th), _array(p.v_reset)
     _checked(path, threshold, beta=1 - share)
     values = {"beta": 1 - share, "r": share, "v_threshold": threshold, "v_reset": rest}
-    values["offset"] = share * _array(p.v_leak)
+    values |= {"offset": share * _array(p.v_leak), "v_init": _array(p.v_leak)}
     return Neuron(Node(path, "Leaky", values, {"compare": ">", "reset": "hard"}))
 
 

@@ -1,6 +1,6 @@
 """A torch module of snnTorch, SpikingJelly, Norse or sinabs as an integer network.
 
-    forward, run and recorded (trace.py)  ->  one step as a graph (graph.py)
+    forward, run, recorded, unrolled (trace)  ->  one step as a graph (graph.py)
     the graph in float64 = the net's own forward, spike for spike (twin.py), else it is refused
     the graph in integers (golden/interchange/graph), and how far those are from the floats
 
@@ -52,8 +52,8 @@ def import_module(
     """
     shape = tuple(shape or first_shape(net))
     copy = prepared(net)
-    form, traced = time_of(copy, shape)
-    graph = step_graph(traced.recorder, traced.inputs, shape, binary=grey is None)
+    form, traced = time_of(copy, shape, steps)
+    graph = step_graph(traced.chains, traced.result, traced.inputs, shape, binary=grey is None)
     if form == "static":
         steps = len(traced.chains[0].calls)
     if grey is not None:
@@ -145,9 +145,16 @@ def _compared(
 ) -> Agreement:
     """The twin against forward on ``x``; the graph's chains then hold forward's calls."""
     own = record(net, form, x, x.shape[1])
-    by_name = {chain.name: chain for chain in own.chains}
+    by_name = {chain.name: chain.calls for chain in own.chains}
     for chain in graph.chains.values():
-        chain.calls = by_name[chain.name].calls
+        chain.calls = by_name.get(chain.name, [])
+    counts = {name: len(calls) for name, calls in by_name.items()}
+    if counts != dict.fromkeys((chain.name for chain in graph.chains.values()), x.shape[1]):
+        said = ", ".join(f"{name!r} {count} times" for name, count in counts.items())
+        raise InputError(
+            f"neurons must all run once a step and keep their membranes for {x.shape[1]} steps, "
+            f"not {said}"
+        )
     return agree(graph, twin)
 
 

@@ -12,18 +12,27 @@ it is refused with the line that does it.
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from torch import nn
+from torch.autograd import Function
 from torch.overrides import TorchFunctionMode
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["Op", "Recorder", "Value", "values_in"]
+__all__ = ["Op", "OtherForm", "Recorder", "Value", "values_in"]
 
+
+class OtherForm(InputError):
+    """Forward wants its input in another form."""
+
+
+HERE = Path(__file__).parent.parent
+"""Folder of the import: a line of its own is none of the user's."""
 READS = {
     "__bool__": "a condition",
     "__int__": "int()",
@@ -32,9 +41,13 @@ READS = {
     "item": ".item()",
     "tolist": ".tolist()",
     "numpy": ".numpy()",
+    "__array__": "numpy",
     "nonzero": ".nonzero()",
 }
 """Tensor methods that hand a value to Python."""
+
+OVERWRITES = ("__setitem__", "copy_")
+"""Tensor methods whose first argument is another one afterwards."""
 
 QUIET = {
     "size", "dim", "ndimension", "numel", "__len__", "requires_grad_", "is_floating_point", "type",
@@ -53,6 +66,8 @@ class Op:
     args, kwargs: its arguments; traced tensors among them are :class:`Value`.
     where:        the line of the user that did it.
     results:      the tensors.
+    axis:         axis of the steps in the arguments of ``call``, where the operation is one step
+                  of a function that ran on all of them.
     state:        a copy of what a neuron keeps, after the call.
     """
 
@@ -64,6 +79,7 @@ class Op:
     where: str = ""
     results: tuple[torch.Tensor, ...] = field(default=(), repr=False)
     state: torch.Tensor | None = field(default=None, repr=False)
+    axis: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +105,7 @@ class Recorder(TorchFunctionMode):
         self,
         net: nn.Module,
         is_leaf: Callable[[nn.Module], bool],
+        is_neuron: Callable[[nn.Module], bool],
         state_of: Callable[[nn.Module], torch.Tensor | None],
     ) -> None:
         super().__init__()
@@ -97,14 +114,14 @@ class Recorder(TorchFunctionMode):
         self._names = {
             module: name or type(module).__name__ for name, module in net.named_modules()
         }
-        self._is_leaf, self._state_of = is_leaf, state_of
+        self._is_leaf, self._is_neuron, self._state_of = is_leaf, is_neuron, state_of
         self._net, self._inside = net, 0
         self._path: list[str] = []  # modules that are being called, and are no leaves
         self._values: dict[int, Value] = {}
         self._alive: list[torch.Tensor] = []  # an id is that of one tensor only as long as it lives
 
-    def run(self, x: torch.Tensor) -> Any:
-        """Call the module with ``x``; what it returns."""
+    def run(self, x: torch.Tensor, *state: Any) -> Any:
+        """Call the module with ``x``, and with what it returned before; what it returns."""
         x = x.clone()
         self._record(Op("input", "input"), x)
         plain = nn.Module.__call__
@@ -112,6 +129,11 @@ class Recorder(TorchFunctionMode):
         def watched(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             if self._inside:
                 return plain(module, *args, **kwargs)
+            if isinstance(module, torch.jit.ScriptModule) and self._depends((args, kwargs)):
+                raise InputError(
+                    f"module {self._names.get(module, 'of torch.jit')!r} must be Python, not "
+                    "TorchScript, which hides what it does"
+                )
             if not self._is_leaf(module):
                 self._path.append(self._names.get(module, type(module).__name__))
                 try:
@@ -123,6 +145,8 @@ class Recorder(TorchFunctionMode):
                 out = plain(module, *args, **kwargs)
             finally:
                 self._inside -= 1
+            if not (self._is_neuron(module) or self._depends((args, kwargs))):
+                return out
             name = self._names.get(module, type(module).__name__)
             op = Op("module", name, self._traced(args), self._traced(kwargs), module, self._line())
             state = self._state_of(module)
@@ -130,10 +154,31 @@ class Recorder(TorchFunctionMode):
             self._record(op, out)
             return out
 
-        with torch.no_grad(), patch.object(nn.Module, "__call__", watched), self:
-            out = self._net(x)
+        calls = patch.object(nn.Module, "__call__", watched)
+        with torch.no_grad(), calls, patch.object(Function, "apply", self._applied()), self:
+            out = self._net(x, *state)
         self.result = self._traced(out)
         return out
+
+    def _applied(self) -> classmethod:
+        """``apply`` of a function with a gradient of its own: one operation."""
+        plain = Function.__dict__["apply"].__func__
+
+        def apply(cls: Any, *args: Any) -> Any:
+            if self._inside or not self._depends(args):
+                return plain(cls, *args)
+            self._inside += 1
+            try:
+                out = plain(cls, *args)
+            finally:
+                self._inside -= 1
+            call = partial(plain, cls)
+            self._record(
+                Op("function", cls.__name__, self._traced(args), {}, call, self._line()), out
+            )
+            return out
+
+        return classmethod(apply)
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -165,14 +210,19 @@ class Recorder(TorchFunctionMode):
                 f"forward must not depend on its data in Python, as it does at {self._line()} "
                 f"({READS[name]}): the network would be that of one input alone"
             )
+        before = self._traced(args)
+        if name in OVERWRITES and isinstance(before[0], torch.Tensor):
+            before = (before[0].detach().clone(), *before[1:])
         inside, self._inside = self._inside, self._inside + 1
         try:
             out = func(*args, **kwargs)
         finally:
             self._inside = inside
-        op = Op("function", name, self._traced(args), self._traced(kwargs), func, self._line())
+        given = {key: value for key, value in kwargs.items() if key != "out"}
+        op = Op("function", name, before, self._traced(given), func, self._line())
         if name == "__setitem__":
-            return self._after(op, args[0]) and None
+            self._record(op, args[0])
+            return None
         return self._after(op, out)
 
     def _line(self) -> str:
@@ -180,7 +230,7 @@ class Recorder(TorchFunctionMode):
         frame = sys._getframe(1)
         while frame is not None:
             file = Path(frame.f_code.co_filename)
-            if file.parent == Path(__file__).parent and file.name != Path(__file__).name:
+            if HERE in file.parents and file.name != Path(__file__).name:
                 break
             ours = file == Path(__file__) or file.parent.name == "unittest"
             if "site-packages" not in file.parts and not ours:
@@ -193,8 +243,9 @@ class Recorder(TorchFunctionMode):
         return out
 
     def _record(self, op: Op, out: Any) -> None:
-        op.results = tuple(_tensors(out))
-        for index, tensor in enumerate(op.results):
+        tensors = list(_tensors(out))
+        op.results = tuple(tensor.detach() for tensor in tensors)  # keeps its shape in any case
+        for index, tensor in enumerate(tensors):
             self._values[id(tensor)] = Value(op, index)
             self._alive.append(tensor)
         self.ops.append(op)
