@@ -285,8 +285,8 @@ class _Builder:
             way = [source, *(node.name for node in nodes), piece.nodes[0].name]
             for one, other in zip(way, way[1:], strict=False):
                 self._edge(one, other)
-        for one, other in zip(piece.nodes, piece.nodes[1:], strict=False):
-            self._edge(one.name, other.name)
+        for before, after in zip(piece.nodes, piece.nodes[1:], strict=False):
+            self._edge(before.name, after.name)
         self.names[op] = piece.nodes[-1].name
         if any(node.kind == "Leaky" for node in piece.nodes):
             self.emits.add(op)

@@ -213,9 +213,10 @@ def _even_pool(
 
 def _over_map(op: Op, source: Value) -> bool:
     """Whether a mean is that over height and width."""
-    axes = op.kwargs.get("dim", op.args[1] if len(op.args) > 1 else None)
-    four = source.tensor.dim() == 4 and op.axis is None and isinstance(axes, (list, tuple))
-    return four and {axis % 4 for axis in axes} == {2, 3}
+    axes: Any = op.kwargs.get("dim", op.args[1] if len(op.args) > 1 else None)
+    if source.tensor.dim() != 4 or op.axis is not None or not isinstance(axes, (list, tuple)):
+        return False
+    return {axis % 4 for axis in axes} == {2, 3}
 
 
 def _or(
