@@ -179,7 +179,7 @@ def compare(
         except Interrupted as stop:
             complain(f"spikeloop: {request.interrupted(stop)}")
             raise typer.Exit(130) from None
-        summary = done.summary | done.result.to_dict()  # with times
+        summary = done.result.to_dict() | done.summary  # with times, and the accuracy of floats
         console.result(summary, rows(summary) | {"page": f"spikeloop report {folder}"})
         verdict(done.result, done.evidence)
 

@@ -28,6 +28,16 @@ app = typer.Typer(
     "Writes all that spikeloop compare needs into one folder.",
 )
 
+Labels = Annotated[
+    Path | None,
+    option(
+        "--labels",
+        metavar="FILE",
+        help="Labels, one whole number a sample (.npy).",
+        default="those in the data file",
+    ),
+]
+
 
 @app.command(cls=Command)
 def ranc(
@@ -178,8 +188,20 @@ def torch_module(
         option(
             "--data",
             metavar="FILE",
-            help="Stimulus on which the import is compared with the net's own forward.",
-            default="seeded random spikes",
+            help="Array of spikes or grey values (.npy), or stimulus: the import is compared "
+            "with the net's own forward on it, and it becomes the folder's stimulus.",
+            default="seeded random spikes, and no stimulus",
+        ),
+    ] = None,
+    labels: Labels = None,
+    check: Annotated[
+        int | None,
+        option(
+            "--check",
+            metavar="N",
+            within=(1, 1 << 20),
+            help="Compare with forward on the first N samples of the data.",
+            default="all",
         ),
     ] = None,
     grey: Annotated[
@@ -208,10 +230,17 @@ def torch_module(
     with open_console(json) as console:
         from spikeloop.cosim.flow.imports import grey_of, import_torch, sizes, write_import
 
-        imported = import_torch(
-            source, sizes(shape), steps=steps, bits=bits, data=data, grey=grey_of(grey, values)
+        imported, own = import_torch(
+            source,
+            sizes(shape),
+            steps=steps,
+            bits=bits,
+            data=data,
+            labels=labels,
+            check=check,
+            grey=grey_of(grey, values),
         )
-        summary = write_import(imported, chip, folder)
+        summary = write_import(imported, chip, folder, own)
         console.result(summary, _imported(summary))
 
 
@@ -236,15 +265,7 @@ def stimulus(
             default="needed for events",
         ),
     ] = None,
-    labels: Annotated[
-        Path | None,
-        option(
-            "--labels",
-            metavar="FILE",
-            help="Labels, one whole number a sample (.npy).",
-            default="those in the data file",
-        ),
-    ] = None,
+    labels: Labels = None,
     samples: Samples = None,
     out: Annotated[Path, output("Stimulus to write.", "FILE")] = Path("build/stimulus.npz"),
     json: Json = False,
@@ -264,6 +285,7 @@ def _imported(s: dict[str, Any]) -> dict[str, Any]:
         "chip": s["chip"],
         "cores": s["cores"],
         "steps": s["steps"],
+        **({"stimulus": s["stimulus"]} if "stimulus" in s else {}),
         **{f"  {name}": f"{size:,}" for name, size in s["sizes"].items()},
         **_drift(s["drift"]),
         "assumed": "",

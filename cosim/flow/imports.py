@@ -65,15 +65,19 @@ def chip_for(network: Network, axons: int) -> str:
     return f"default,axons={axons},columns={64 * words},extension={min(extension, MAX_EXTENSION)}"
 
 
-def write_import(net: Imported, chip: str, folder: Path) -> dict[str, Any]:
+def write_import(
+    net: Imported, chip: str, folder: Path, stimulus: Stimulus | None = None
+) -> dict[str, Any]:
     """Map the network and write it, its image and, if known, stimulus.npz and expected.npz.
+
+    stimulus: the user's own, for a source that has none.
 
     Returns what was written (JSON). InputError, with nothing written, if ``chip`` (a preset with
     changes) does not hold the network.
     """
     network = net.network
     image = map_network(network, preset(chip))
-    stimulus = expected = None
+    expected = None
     if net.inputs is not None:
         stimulus = Stimulus.pack(net.inputs)
         stimulus.check(network)
@@ -183,13 +187,12 @@ def write_stimulus(
     }
 
 
-def _given(data: Path, size: int, grey: bool) -> np.ndarray:
-    """Spikes [sample, step, line] of a stimulus file, or grey values of an array file."""
-    if grey:
+def _given(data: Path, size: int, grey: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Spikes [sample, step, ...] of a stimulus or array file, or grey values; labels if any."""
+    if grey or data.suffix == ".npy":
         from spikeloop.cosim.stimuli.dense import read_arrays
 
-        values, _ = read_arrays(data)
-        return values
+        return read_arrays(data)
     stimulus = Stimulus.load(data)
     if len(stimulus.spikes) != 1:
         raise InputError(
@@ -198,7 +201,7 @@ def _given(data: Path, size: int, grey: bool) -> np.ndarray:
     (packed,) = stimulus.spikes.values()
     if packed.shape[-1] != -(-size // 8):
         raise InputError(f"lines of stimulus {str(data)!r} must be {size}, as the net has")
-    return unpack(packed, size)
+    return unpack(packed, size), stimulus.labels
 
 
 @contextmanager
@@ -219,22 +222,40 @@ def import_torch(
     steps: int,
     bits: int,
     data: Path | None,
+    labels: Path | None = None,
+    check: int | None = None,
     grey: Any = None,
-) -> Imported:
-    """The torch module "FILE.py:NAME" as a network, compared with its own forward.
+) -> tuple[Imported, Stimulus | None]:
+    """The torch module "FILE.py:NAME" as a network, and ``data`` as its stimulus.
 
-    shape: of one input (default: of a Linear layer that comes first).
-    data:  stimulus file with one input, or an array of grey values, on which to compare
-           (default: random ones).
-    grey:  golden.interchange.modules.grey.Grey, or None for spikes.
+    The network is compared with the module's own forward.
+
+    shape:  of one input (default: of a Linear layer that comes first).
+    data:   array of spikes or grey values, or stimulus file with one input, on which to compare
+            (default: random ones).
+    labels: file of one whole number a sample of ``data`` (default: those in the data file).
+    check:  compare on the first so many samples (default: all).
+    grey:   golden.interchange.modules.grey.Grey, or None for spikes.
     """
+    from spikeloop.cosim.stimuli.dense import read_arrays
+    from spikeloop.cosim.stimuli.make import stimulus_of
     from spikeloop.golden.interchange.modules.read import first_shape, import_module
 
+    if data is None and (labels is not None or check is not None):
+        raise InputError("stimulus for --labels or --check is missing: add --data")
     net = module_of(source)
     shape = shape or first_shape(net)
-    given = None if data is None else _given(data, math.prod(shape), grey is not None)
+    given = marks = None
+    if data is not None:
+        given, marks = _given(data, math.prod(shape), grey is not None)
+    if labels is not None:
+        marks, _ = read_arrays(labels)
     name = Path(source.rpartition(":")[0]).stem
-    return import_module(net, shape, steps=steps, bits=bits, name=name, data=given, grey=grey)
+    first = None if given is None else given[:check]
+    imported = import_module(net, shape, steps=steps, bits=bits, name=name, data=first, grey=grey)
+    if given is None:
+        return imported, None
+    return imported, stimulus_of(imported.network, [given if marks is None else (given, marks)])
 
 
 def sizes(text: str | None) -> tuple[int, ...] | None:

@@ -88,6 +88,8 @@ BAD: dict[str, list[str]] = {
         *BELOW,
         "--shape x",
         "--data missing",
+        "--labels missing",
+        "--check 0",
         "--grey 9",
         "--range 1",
         "--steps 0",

@@ -112,6 +112,32 @@ def test_from_a_python_file_to_equal_rtl(
         )
 
 
+@pytest.mark.parametrize("grey", [False, True])
+def test_data_and_labels_become_the_stimulus(
+    file: Path, grey: bool, rng: np.random.Generator, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data, labels = file.parent / "x.npy", file.parent / "y.npy"
+    spikes = (rng.random((6, 5, 8)) < 0.5).astype(np.uint8)
+    values = rng.integers(0, 4, (6, 8))  # of 2 bits: the planes are those of the numbers
+    np.save(data, values / 3 if grey else spikes)
+    np.save(labels, np.arange(6) % 3)
+    given = ("--data", data, "--labels", labels, "--check", 4)
+    command = ["import", "torch", f"{file}:whole", "--steps", 5, "--chip", "tiny"]
+    command += ["--grey", 2] if grey else []
+    folder = file.parent / "out"
+    status, out, err = spikeloop(capfd, *command, *given, "-o", folder, "--json")
+    assert status == 0, err
+    assert json.loads(out)["drift"]["samples"] == 4
+    stimulus = Stimulus.load(folder / "stimulus.npz")
+    assert stimulus.labels is not None and stimulus.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    planes = np.concatenate([values & 1, values >> 1], axis=1).astype(np.uint8)
+    want = np.repeat(planes[:, None], 5, axis=1) if grey else spikes
+    np.testing.assert_array_equal(unpack(stimulus.spikes["input"], want.shape[-1]), want)
+    run = ("compare", folder, "--backends", "golden,pysim", "-o", file.parent / "run", "--json")
+    status, out, _ = spikeloop(capfd, *run)
+    assert status == 0 and json.loads(out)["accuracy"]["float"] is not None
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -123,6 +149,7 @@ def test_from_a_python_file_to_equal_rtl(
         (("net.py:other",), "must hold neurons"),
         (("net.py:convolution",), "begins with Conv2d is missing"),
         (("net.py:convolution", "--shape", "1,a"), "--shape must be"),
+        (("net.py:net", "--labels", "y.npy"), "stimulus for --labels or --check is missing"),
         (("net.py:convolution", "--shape", "2,5,5"), "must run on an input of shape (2, 5, 5)"),
         (("net.py:whole", "--bits", 17), "weight bits must be in 2..16, not 17"),
     ],
