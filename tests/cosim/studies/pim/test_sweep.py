@@ -221,7 +221,8 @@ def test_command(
         captured = capfd.readouterr()
         return int(str(end.value)), captured.out, captured.err
 
-    status, out, _ = run("--study", "gain,stuck", "--seeds", "2")
+    status, out, err = run("--study", "gain,stuck", "--seeds", "2")
+    assert status == 0, err
     document = json.loads(out)
     assert (
         status == 0
