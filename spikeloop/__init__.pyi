@@ -23,6 +23,7 @@ from .pysim.model.core import Core
 from .pysim.network.convolution import Conv
 from .pysim.network.elements import Edge, Input, Population
 from .pysim.network.graph import Network
+from .pysim.network.readout import Readout
 from .pysim.traces.stimulus import Stimulus
 from .pysim.traces.trace import Trace
 
@@ -41,6 +42,7 @@ __all__ = [
     "Network",
     "Population",
     "Quantizer",
+    "Readout",
     "Result",
     "Run",
     "Stimulus",

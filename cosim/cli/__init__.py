@@ -11,13 +11,20 @@ import typer
 from typer.core import TyperGroup
 
 from spikeloop.cosim.cli import compare, imports, machine, map, nets, studies
-from spikeloop.cosim.cli.console import PIPE_GONE, complain, open_streams, write
+from spikeloop.cosim.cli.console import (
+    BAD_INPUT,
+    BUG,
+    INTERRUPTED,
+    PIPE_GONE,
+    UNPROVEN,
+    complain,
+    open_streams,
+    write,
+)
 from spikeloop.cosim.cli.options import Command
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["app", "main"]
-
-DIFFERENT, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 70, 130
 
 PANELS: dict[str, dict[str, Any]] = {
     "A network": {
@@ -56,7 +63,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 equal or done, 1 different, 2 bad input. "
+    epilog="Exit status: 0 equal or done, 1 different, 2 bad input, "
+    "3 nothing differs but nothing is proven (a silent population). "
     "The walk through all of it: spikeloop sim",
 )
 for panel, commands in PANELS.items():
@@ -85,9 +93,14 @@ def top(
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point; ends the process with the exit status.
 
-    0 equal, or done; 1 different, or a run that proves nothing (a silent population, dropped
-    events, a chip that hangs); 2 bad input, in one sentence on stderr; 70 a bug of ours, with its
-    traceback; 130 interrupted; 141 nobody reads stdout any more.
+    0    equal, or done
+    1    different
+    2    bad input, in one sentence on stderr
+    3    nothing differs, but the run proves nothing: a silent population, dropped events, a chip
+         that does not answer
+    70   a bug of ours, with its traceback
+    130  interrupted
+    141  nobody reads stdout any more
     """
     open_streams()
     status = _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -104,9 +117,9 @@ def _run(arguments: list[str]) -> int:
     except InputError as error:
         complain(f"spikeloop: {error}")
         return BAD_INPUT
-    except (TimeoutError, ConnectionError) as error:  # the chip does not do what the model did
+    except (TimeoutError, ConnectionError) as error:  # the chip does not answer
         complain(f"spikeloop: {error}")
-        return DIFFERENT
+        return UNPROVEN
     except OSError as error:
         complain(refusal(error))
         return BAD_INPUT

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from spikeloop.cosim.cli.console import complain, open_console
+from spikeloop.cosim.cli.console import INTERRUPTED, STATUS, complain, open_console
 from spikeloop.cosim.cli.options import (
+    AllowSilent,
     Backends,
     Bits,
     ChipName,
@@ -14,6 +15,7 @@ from spikeloop.cosim.cli.options import (
     Data,
     Encoding,
     Epochs,
+    Groups,
     Json,
     Recurrent,
     Samples,
@@ -45,6 +47,7 @@ def sim(
     epochs: Epochs = None,
     seed: Seed = 0,
     recurrent: Recurrent = False,
+    allow_silent: AllowSilent = False,
     folder: Annotated[Path, output("Folder of all that is made.")] = Path("build/sim"),
     verbose: Verbose = None,
     json: Json = False,
@@ -78,6 +81,7 @@ def sim(
                 progress=advance,
                 started=start,
                 quiet=json or console.quiet,
+                allow_silent=allow_silent,
             )
         s = outcome.summary
         times = (
@@ -114,6 +118,17 @@ def compare(
         ),
     ] = None,
     membranes: Annotated[bool, option(help="Compare membranes too.")] = True,
+    readout: Annotated[
+        str | None,
+        option(
+            "--readout",
+            metavar="NAME",
+            help="What is read off the output neurons: {readouts}.",
+            default="as the network says",
+        ),
+    ] = None,
+    groups: Groups = None,
+    allow_silent: AllowSilent = False,
     record: Annotated[
         Path | None,
         option(
@@ -172,13 +187,16 @@ def compare(
             keep=_samples(keep),
             resume=resume,
             scheduler=scheduler,
+            kind=readout,
+            groups=groups,
+            allow_silent=allow_silent,
         )
         try:
             with console.bar("compare", "samples") as (start, advance):
                 done = request.run(tell=console.tell, started=start, progress=advance)
         except Interrupted as stop:
             complain(f"spikeloop: {request.interrupted(stop)}")
-            raise typer.Exit(130) from None
+            raise typer.Exit(INTERRUPTED) from None
         summary = done.result.to_dict() | done.summary  # with times, and the accuracy of floats
         console.result(summary, rows(summary) | {"page": f"spikeloop report {folder}"})
         verdict(done.result, done.evidence)
@@ -299,6 +317,9 @@ def rows(s: dict[str, Any]) -> dict[str, Any]:
         )
     table |= s["natures"]
     table["differences"] = count(s["different"])
+    if s["silent"]:
+        table["silent"] = ", ".join(s["silent"])
+    table["answer"] = s["answer"]
     table["accuracy"] = ", ".join(
         f"{name} {percent(scores[key])}"
         for name, key in (("float", "float"), ("integer", "integer"), ("RTL", "rtl"))
@@ -319,10 +340,12 @@ def rows(s: dict[str, Any]) -> dict[str, Any]:
 
 
 def verdict(result: Any, evidence: Any) -> None:
-    """Exit status 1, with every reason and the evidence on stderr, unless all is equal."""
+    """The exit status of the verdict, with every reason and the evidence on stderr."""
     for reason in result.failures():
         complain(f"spikeloop: {reason}")
+    if result.silent and result.verdict == "unproven":
+        complain("spikeloop: nothing differs; take more samples, or accept it by --allow-silent")
     if evidence:
         complain(str(evidence))
-    if not result.equal:
-        raise typer.Exit(1)
+    if status := STATUS[result.verdict]:
+        raise typer.Exit(status)

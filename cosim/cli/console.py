@@ -24,10 +24,32 @@ from rich.text import Text
 
 from spikeloop.cosim.verilator.cache import on_progress
 
-__all__ = ["Console", "complain", "open_console", "open_streams", "write"]
+__all__ = [
+    "BAD_INPUT",
+    "BUG",
+    "DIFFERENT",
+    "INTERRUPTED",
+    "PIPE_GONE",
+    "STATUS",
+    "UNPROVEN",
+    "Console",
+    "complain",
+    "open_console",
+    "open_streams",
+    "write",
+]
 
 WIDTH = 140  # columns of a table that no terminal shows
-PIPE_GONE = 141  # exit status: who read our stdout has gone, as the shell has it (128 + SIGPIPE)
+
+# exit statuses
+DIFFERENT = 1
+BAD_INPUT = 2
+UNPROVEN = 3  # nothing differs, but the run proves nothing
+BUG = 70
+INTERRUPTED = 130
+PIPE_GONE = 141  # who read our stdout has gone, as the shell has it (128 + SIGPIPE)
+STATUS = {"equal": 0, "different": DIFFERENT, "unproven": UNPROVEN}
+"""Exit status of each verdict (cosim/compare/result.py)."""
 
 
 class Console:

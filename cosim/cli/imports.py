@@ -10,6 +10,7 @@ from spikeloop.cosim.cli.options import (
     Bits,
     ChipName,
     Command,
+    Groups,
     ImportSteps,
     Json,
     OtherChip,
@@ -217,6 +218,7 @@ def torch_module(
     values: Annotated[
         str, option("--range", metavar="LOW,HIGH", help="Range of the grey values.")
     ] = "0,1",
+    groups: Groups = None,
     steps: ImportSteps = 32,
     bits: Bits = 8,
     chip: ChipName = "zou2021",
@@ -239,6 +241,7 @@ def torch_module(
             labels=labels,
             check=check,
             grey=grey_of(grey, values),
+            groups=groups,
         )
         summary = write_import(imported, chip, folder, own)
         console.result(summary, _imported(summary))

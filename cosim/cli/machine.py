@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spikeloop.cosim.cli.console import complain, open_console
+from spikeloop.cosim.cli.console import DIFFERENT, complain, open_console
 from spikeloop.cosim.cli.options import (
     Command,
     Json,
@@ -139,7 +139,7 @@ def balance(
         )
         if not loop["equal"]:
             complain("spikeloop: closed loop must go the same way on golden and board, not apart")
-            raise typer.Exit(1)
+            raise typer.Exit(DIFFERENT)
 
 
 cache = typer.Typer(

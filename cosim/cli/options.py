@@ -21,6 +21,7 @@ from spikeloop.pysim.common.files import check_output
 
 __all__ = [
     "TABLES",
+    "AllowSilent",
     "Backends",
     "Bits",
     "ChipName",
@@ -29,6 +30,7 @@ __all__ = [
     "Data",
     "Encoding",
     "Epochs",
+    "Groups",
     "ImportSteps",
     "Json",
     "OtherChip",
@@ -54,6 +56,7 @@ TABLES = {
     "frameworks": "spikeloop.golden.interchange.graph.semantics:FRAMEWORKS",
     "nets": "spikeloop.cosim.flow.pretrained:kept",
     "presets": "spikeloop.pysim.chip.params:PRESETS",
+    "readouts": "spikeloop.pysim.network.readout:KINDS",
     "published": "spikeloop.pysim.mapping.published:NAMES",
     "resets": "spikeloop.golden.interchange.graph.semantics:RESETS",
     "scales": "spikeloop.golden.quantize.quantize:SCALES",
@@ -215,6 +218,19 @@ Backends = Annotated[
     ),
 ]
 Bits = Annotated[int, option("--bits", metavar="N", help="Bits of a weight, 2 to 16.")]
+AllowSilent = Annotated[
+    bool,
+    option("--allow-silent", help="A population that never spikes does not spoil the verdict."),
+]
+Groups = Annotated[
+    int | None,
+    option(
+        "--groups",
+        metavar="N",
+        help="The output neurons are a population code of N classes, block by block.",
+        default="each is a class",
+    ),
+]
 Samples = Annotated[
     int | None, option("--samples", metavar="N", help="Only the first N samples.", default="all")
 ]

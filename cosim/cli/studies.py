@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from spikeloop.cosim.cli.console import complain, open_console
+from spikeloop.cosim.cli.console import DIFFERENT, STATUS, complain, open_console
 from spikeloop.cosim.cli.options import (
     Data,
     Json,
@@ -108,8 +108,9 @@ def zoo(
         failures = [f"{row['name']}: {reason}" for row in rows for reason in row["failures"]]
         for failure in failures:
             complain(f"spikeloop: {failure}")
-        if failures:
-            raise typer.Exit(1)
+        verdicts = {row["verdict"] for row in rows} - {"equal"}
+        if verdicts:  # something that differs goes before something unproven
+            raise typer.Exit(min(STATUS[verdict] for verdict in verdicts))
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -192,4 +193,4 @@ def pim_sweep(
         )
         console.result(document, curves | {"RTL = golden?": counts, "picture": document["picture"]})
         if document["different"]:
-            raise typer.Exit(1)
+            raise typer.Exit(DIFFERENT)

@@ -16,6 +16,7 @@ from spikeloop.cosim.compare.pair import Difference, Pair
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces import npz
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -46,6 +47,7 @@ class Job:
     stimulus:  of these samples; expected: spikes of these samples, if known
     membranes: whether membranes are compared
     keep:      samples of the whole stimulus whose traces are kept
+    readout:   how the answers are read
     """
 
     part: slice
@@ -53,6 +55,7 @@ class Job:
     expected: Expected | None
     membranes: bool
     keep: frozenset[int]
+    readout: Readout
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +124,7 @@ class Chunk:
             start=start,
             stop=stop,
             pairs=pairs,
-            answers=[decisions(network, trace) for trace in traces],
+            answers=[decisions(job.readout, trace) for trace in traces],
             counters=[trace.counters for trace in traces],
             neurons={name: array.sum((0, 1), np.int64) for name, array in spikes.items()},
             steps={name: array.sum((0, 2), np.int64) for name, array in spikes.items()},
@@ -212,20 +215,15 @@ class Chunk:
             ) from None
 
 
-def decisions(network: Network, trace: Trace) -> np.ndarray | None:
+def decisions(readout: Readout, trace: Trace) -> np.ndarray | None:
     """The class that each sample is read out as, int64 ``[sample]``.
 
-    The class is the output neuron with most spikes or, by the readout of the network, with the
-    highest membrane after the last step; of equals the first. None where the membranes it needs
-    were not recorded.
+    None where the membranes that the read-out needs were not recorded.
     """
-    output = network.population(network.output)
-    if network.readout == "spikes":
-        spikes = unpack(trace.spikes[output.name], output.size)
-        return spikes.sum(axis=1, dtype=np.int64).argmax(axis=1)
-    if output.name not in trace.membranes:
-        return None
-    return trace.membranes[output.name][:, -1].argmax(axis=1)
+    name = readout.population
+    if not readout.by_membrane:
+        return readout.answers(unpack(trace.spikes[name], readout.neurons))
+    return readout.answers(trace.membranes[name]) if name in trace.membranes else None
 
 
 def pack_arrays(arrays: npz.Arrays) -> str:

@@ -17,6 +17,7 @@ from spikeloop.cosim.compare.pair import Holders
 from spikeloop.cosim.compare.result import Result
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
 
@@ -39,6 +40,8 @@ class Case:
     expected:  output spikes that every backend must give, if they are known
     membranes: whether membranes are compared too
     holders:   core of each neuron, for the report of a difference
+    readout:   how the answers are read; None: as the network says
+    allow_silent: a population that never spikes does not spoil the verdict
     """
 
     network: Network
@@ -46,10 +49,18 @@ class Case:
     expected: Expected | None = None
     membranes: bool = True
     holders: Holders = field(default_factory=dict)
+    readout: Readout | None = None
+    allow_silent: bool = False
+
+    @property
+    def reader(self) -> Readout:
+        """How the answers are read."""
+        return self.readout or Readout.of(self.network)
 
     def check(self) -> None:
-        """InputError unless stimulus and expected spikes belong to the network."""
+        """InputError unless stimulus, labels and expected spikes belong to the network."""
         self.stimulus.check(self.network)
+        self.reader.check_labels(self.stimulus.labels)
         if not self.stimulus.samples:
             raise InputError("samples to compare must be at least 1, not 0")
         if self.expected:
@@ -120,8 +131,16 @@ def compare(
         progress(log.chunks[-1].stop)
 
     stimulus, expected = case.stimulus, case.expected
+    reader = case.reader
     jobs = (
-        Job(part, stimulus.take(part), expected and expected.take(part), case.membranes, log.keep)
+        Job(
+            part,
+            stimulus.take(part),
+            expected and expected.take(part),
+            case.membranes,
+            log.keep,
+            reader,
+        )
         for part in parts
     )
     force = farm or Threads(min(workers, len(parts)), lambda: Crew(case.network, names, opener))
@@ -141,6 +160,7 @@ def compare(
         log.chunks,
         holders=case.holders,
         alive=expected.spikes if expected else None,
+        allow_silent=case.allow_silent,
         seconds=time.perf_counter() - started,
     )
 

@@ -1,7 +1,10 @@
 """The verdict of a comparison: differences, silent populations, counters, accuracy.
 
-The verdict is made of the chunks of a run alone (cosim/compare/chunk.py). A run is equal if nothing
-differs, every population that may spike does, and no event was dropped.
+The verdict is made of the chunks of a run alone (cosim/compare/chunk.py):
+
+    equal      nothing differs, every population that may spike does, and no event was dropped
+    unproven   nothing differs, but a population was silent, or events were dropped
+    different  something differs
 """
 
 from collections.abc import Container, Sequence
@@ -28,7 +31,7 @@ class Result:
 
     accuracy: share of samples read out as their label, by backend; None without labels
     counters: int64 ``[sample, tick]`` by backend and name; cycles are without stalls
-    silent:   populations that may fire and never did
+    silent:   populations that may fire and never did; they spoil the verdict unless allow_silent
     seconds:  wall time; busy: time of each backend, summed over all workers
     natures:  "board", "virtual board" or "replay", by backend that is one
     """
@@ -43,6 +46,7 @@ class Result:
     seconds: float
     busy: dict[str, float]
     natures: dict[str, str] = field(default_factory=dict)
+    allow_silent: bool = False
 
     @property
     def ticks(self) -> int:
@@ -104,7 +108,7 @@ class Result:
         reasons += [
             f"population {name!r} must spike at least once in the run, not stay silent: "
             "equal silence proves nothing"
-            for name in self.silent
+            for name in ([] if self.allow_silent else self.silent)
         ]
         if self.dropped:
             reasons.append(f"dropped events must be 0, not {self.dropped}")
@@ -115,6 +119,13 @@ class Result:
         """Whether there is no failure."""
         return not self.failures()
 
+    @property
+    def verdict(self) -> str:
+        """ "equal", "different" or, for a failure without a difference, "unproven"."""
+        if self.different:
+            return "different"
+        return "equal" if self.equal else "unproven"
+
     @classmethod
     def of(
         cls,
@@ -124,12 +135,14 @@ class Result:
         *,
         holders: Holders = MappingProxyType({}),
         alive: Container[str] | None = None,
+        allow_silent: bool = False,
         seconds: float = 0.0,
     ) -> "Result":
         """The verdict on the samples of ``chunks``: one or more, in order.
 
         names:   backends, the reference first; holders: core of each neuron
         alive:   populations that must spike; None: all that may
+        allow_silent: those that do not are told, and spoil nothing
         seconds: wall time
         """
         pairs = [
@@ -170,6 +183,7 @@ class Result:
             seconds=seconds,
             busy=times,
             natures=natures,
+            allow_silent=allow_silent,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -187,6 +201,7 @@ class Result:
         """
         return {
             "equal": self.equal,
+            "verdict": self.verdict,
             "samples": self.samples,
             "steps": self.network.steps,
             "ticks": self.ticks,

@@ -8,6 +8,7 @@ from spikeloop.cosim.compare.compare import Case
 from spikeloop.cosim.compare.crew import Opener
 from spikeloop.cosim.compare.pair import Difference
 from spikeloop.cosim.compare.shrink import Minimal, minimise
+from spikeloop.pysim.network.readout import Readout
 
 __all__ = ["Evidence", "keep_evidence"]
 
@@ -75,8 +76,16 @@ def keep_evidence(
         "-o",
         str(folder / "again"),
         *([] if case.membranes else ["--no-membranes"]),
+        *_readout(case),
     ]
     return Evidence(difference, minimal, path, waves, shlex.join(command))
+
+
+def _readout(case: Case) -> list[str]:
+    """The options of a read-out that is not the network's own; labels are checked against it."""
+    if case.reader == Readout.of(case.network):
+        return []
+    return ["--readout", case.reader.kind, "--groups", str(case.reader.classes)]
 
 
 def _count(number: int, what: str) -> str:

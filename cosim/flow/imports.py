@@ -225,6 +225,7 @@ def import_torch(
     labels: Path | None = None,
     check: int | None = None,
     grey: Any = None,
+    groups: int | None = None,
 ) -> tuple[Imported, Stimulus | None]:
     """The torch module "FILE.py:NAME" as a network, and ``data`` as its stimulus.
 
@@ -236,6 +237,7 @@ def import_torch(
     labels: file of one whole number a sample of ``data`` (default: those in the data file).
     check:  compare on the first so many samples (default: all).
     grey:   golden.interchange.modules.grey.Grey, or None for spikes.
+    groups: classes of a population code; None: each output neuron is a class.
     """
     from spikeloop.cosim.stimuli.dense import read_arrays
     from spikeloop.cosim.stimuli.make import stimulus_of
@@ -252,7 +254,9 @@ def import_torch(
         marks, _ = read_arrays(labels)
     name = Path(source.rpartition(":")[0]).stem
     first = None if given is None else given[:check]
-    imported = import_module(net, shape, steps=steps, bits=bits, name=name, data=first, grey=grey)
+    imported = import_module(
+        net, shape, steps=steps, bits=bits, name=name, data=first, grey=grey, groups=groups
+    )
     if given is None:
         return imported, None
     return imported, stimulus_of(imported.network, [given if marks is None else (given, marks)])

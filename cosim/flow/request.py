@@ -14,6 +14,7 @@ from spikeloop.cosim.runs.folder import SUMMARY
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
 
@@ -31,6 +32,7 @@ class Request:
     keep:      samples that the page draws, such as [0, 17]; None: the first four
     folder:    of the run
     scheduler: address of a dask cluster that does the work
+    kind, groups: how the answers are read (pysim/network/readout.py); None: as the network says
     """
 
     image: Path
@@ -45,6 +47,9 @@ class Request:
     keep: list[int] | None = None
     resume: bool = False
     scheduler: str | None = None
+    kind: str | None = None
+    groups: int | None = None
+    allow_silent: bool = False
 
     def run(
         self,
@@ -70,8 +75,21 @@ class Request:
                 raise InputError(
                     f"samples to keep must be in 0..{stimulus.samples - 1}, not {sample}"
                 )
+        readout = Readout.of(network, self.kind, self.groups)
+        if self.kind and readout.by_membrane and not self.membranes:
+            raise InputError(
+                f"read-out {self.kind} must have the membranes, not --no-membranes: leave it out"
+            )
         comparison = Comparison(
-            network, bundle, stimulus, self.backends, expected, self.membranes, self.record
+            network,
+            bundle,
+            stimulus,
+            self.backends,
+            expected,
+            self.membranes,
+            self.record,
+            readout,
+            self.allow_silent,
         )
         filing = Filing(
             folder=self.folder,
@@ -88,12 +106,17 @@ class Request:
             progress=progress,
             about=lambda result: (
                 {name: str(file) for name, file in files.items()}
-                | self._floats(network, stimulus, result, tell)
+                | self._floats(network, stimulus, readout, result, tell)
             ),
         )
 
     def _floats(
-        self, network: Network, stimulus: Stimulus, result: Result, tell: Callable[[str], None]
+        self,
+        network: Network,
+        stimulus: Stimulus,
+        readout: Readout,
+        result: Result,
+        tell: Callable[[str], None],
     ) -> dict[str, Any]:
         """The float model beside the integers, for a network that was imported with one."""
         from spikeloop.golden.interchange import floats  # torch: only where there is a float model
@@ -103,7 +126,7 @@ class Request:
         if twin is None:
             return {}
         tell("float model: the same stimulus in float64 ...")
-        column = floats.column(twin, network, stimulus.dense(network), stimulus.labels)
+        column = floats.column(twin, network, stimulus.dense(network), stimulus.labels, readout)
         accuracy = result.to_dict()["accuracy"] | {"float": column.accuracy}
         return {"floats": column.to_dict(), "accuracy": accuracy}
 
@@ -126,12 +149,15 @@ class Request:
             "--expected": self.expected,
             "--keep": ",".join(map(str, self.keep or ())) or None,
             "--scheduler": self.scheduler,
+            "--readout": self.kind,
+            "--groups": self.groups,
             "-o": self.folder,
         }
         command = ["spikeloop", "compare", str(self.image)]
         for option, value in options.items():
             command += [] if value is None else [option, str(value)]
         command += [] if self.membranes else ["--no-membranes"]
+        command += ["--allow-silent"] if self.allow_silent else []
         return shlex.join([*command, "--resume"])
 
     def _files(self) -> dict[str, Path]:

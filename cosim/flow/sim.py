@@ -88,6 +88,7 @@ def simulate(
     started: Callable[[int], None] = lambda samples: None,
     progress: Callable[[int], None] | None = None,
     quiet: bool = False,
+    allow_silent: bool = False,
 ) -> Verdict:
     """Walk through all stages, compare, and write the page.
 
@@ -95,12 +96,15 @@ def simulate(
     started:  gets the number of samples to compare
     progress: ``progress(n)`` is called when n more samples are compared
     quiet:    no progress bar of the training
+    allow_silent: a population that never spikes does not spoil the verdict
     """
     begin = time.perf_counter()
     plan.check()
     stages = Stages(writable(plan.folder), tell)
     made = prepare(plan, stages, quiet=quiet)
-    comparison = Comparison(made.network, made.image, made.stimulus, plan.backends)
+    comparison = Comparison(
+        made.network, made.image, made.stimulus, plan.backends, allow_silent=allow_silent
+    )
     for name in plan.backends:
         if is_chip(name):
             with stages.timed(f"build {name}"):

@@ -19,6 +19,7 @@ from spikeloop.cosim.runs.page import write as write_page
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
 
@@ -35,6 +36,8 @@ def verify(
     *,
     expected: Expected | None = None,
     membranes: bool = True,
+    readout: Readout | None = None,
+    allow_silent: bool = False,
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Result:
@@ -42,10 +45,21 @@ def verify(
 
     Compares every spike, every counter and, with ``membranes``, every membrane; ``expected``
     spikes with those of every backend. ``result.equal`` is the verdict, ``result.failures()`` says
-    why not. ``progress(n)`` is called when n more samples are done. InputError for a bundle or a
-    stimulus of another network, and for a backend that cannot run here.
+    why not. ``readout`` says how answers are read; None: as the network says. With
+    ``allow_silent``, a population that never spikes is no failure. ``progress(n)`` is called when n
+    more samples are done. InputError for a bundle or a stimulus of another network, for labels that
+    are no class of the network, and for a backend that cannot run here.
     """
-    comparison = Comparison(network, bundle, stimulus, names, expected, membranes)
+    comparison = Comparison(
+        network,
+        bundle,
+        stimulus,
+        names,
+        expected,
+        membranes,
+        readout=readout,
+        allow_silent=allow_silent,
+    )
     return compare(
         comparison.case, comparison.names, comparison.open, workers=workers, progress=progress
     )
@@ -98,6 +112,8 @@ class Comparison:
     expected:  output spikes that every backend must give, if they are known
     membranes: whether membranes are compared too
     record:    file that takes down what is said with the board, for backend replay:FILE
+    readout:   how the answers are read; None: as the network says
+    allow_silent: a population that never spikes does not spoil the verdict
     """
 
     network: Network
@@ -107,6 +123,8 @@ class Comparison:
     expected: Expected | None = None
     membranes: bool = True
     record: Path | None = None
+    readout: Readout | None = None
+    allow_silent: bool = False
 
     def __post_init__(self) -> None:
         check_names(self.names)
@@ -119,7 +137,13 @@ class Comparison:
     @cached_property
     def case(self) -> Case:
         return Case(
-            self.network, self.stimulus, self.expected, self.membranes, self.bundle.holders()
+            self.network,
+            self.stimulus,
+            self.expected,
+            self.membranes,
+            self.bundle.holders(),
+            self.readout,
+            self.allow_silent,
         )
 
     def open(self, name: str, **options: Any) -> Backend:

@@ -101,7 +101,9 @@ class Run(Log):
                 "steps": network.steps,
                 "ticks": network.ticks,
                 "output": network.output,
-                "readout": network.readout,
+                "readout": case.reader.kind,
+                "classes": case.reader.classes,
+                "answer": str(case.reader),
                 "inputs": [[node.name, node.size] for node in network.inputs],
                 "populations": [[p.name, p.size, p.start] for p in network.order()],
             },
@@ -150,6 +152,7 @@ class Run(Log):
         summary = result.facts() | {
             "complete": result.samples == self.head["samples"],
             "samples_of": self.head["samples"],
+            "answer": self.head["network"]["answer"],
             **more,
         }
         write_atomic(self.folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())

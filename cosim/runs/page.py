@@ -18,6 +18,7 @@ import numpy as np
 from spikeloop.cosim.compare.chunk import Chunk, Kept, unpack_arrays
 from spikeloop.cosim.compare.diff import busy
 from spikeloop.cosim.compare.result import CHIPS
+from spikeloop.cosim.runs.columns import columns
 from spikeloop.cosim.runs.folder import PARAMETERS, REPORT, Run
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.files import write_atomic
@@ -48,7 +49,9 @@ def write(run: Run, summary: dict[str, Any], path: Path | None = None) -> Path:
         "number": lambda x: f"{x:,.1f}",
     }
     data = json.dumps(page_data(run, summary), separators=(",", ":")).replace("<", "\\u003c")
-    page = environment.get_template("report.html").render(s=summary, head=run.head, data=data)
+    page = environment.get_template("report.html").render(
+        s=summary, head=run.head, data=data, columns=columns(run, summary)
+    )
     return write_atomic(path or run.folder / REPORT, page.encode())
 
 

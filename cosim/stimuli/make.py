@@ -12,6 +12,7 @@ from spikeloop.cosim.stimuli.events import bin_events, read_spike_times
 from spikeloop.golden.interchange.modules.grey import Grey
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["Made", "from_files", "stimulus_of"]
@@ -39,7 +40,7 @@ def from_files(
 
     One dense array or HDF5 file of spike times, or files of events, one sample each. ``width`` of a
     step: seconds for spike times, the unit of t for events. ``labels`` a file of whole numbers.
-    InputError for data that the network does not take.
+    InputError for data that the network does not take, and for labels that are none of its classes.
     """
     if len(network.inputs) != 1:
         raise InputError(f"network must have one input, not {len(network.inputs)}")
@@ -111,6 +112,7 @@ def _packed(network: Network, spikes: np.ndarray, labels: np.ndarray | None) -> 
         labels = _labels(np.asarray(labels), len(spikes))
     stimulus = Stimulus.pack({network.inputs[0].name: spikes}, labels)
     stimulus.check(network)
+    Readout.of(network).check_labels(labels)
     return stimulus
 
 

@@ -196,6 +196,7 @@ def row(
         "neuron_ticks": result.neuron_ticks,
         "different": result.different,
         "failures": result.failures(),
+        "verdict": result.verdict,
         "published": net.metadata.get("published"),
         "command": " ".join(net.command),
     }

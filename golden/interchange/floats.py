@@ -14,7 +14,7 @@ import torch
 from safetensors.numpy import save as pack
 
 from spikeloop.golden.interchange.common import Drift, PopulationDrift
-from spikeloop.golden.interchange.graph.drift import Floats, answers_of, drift_of
+from spikeloop.golden.interchange.graph.drift import Floats, drift_of, float_answers
 from spikeloop.golden.interchange.graph.node import Node
 from spikeloop.golden.interchange.graph.order import Graph
 from spikeloop.golden.interchange.graph.semantics import Semantics, Settled
@@ -23,6 +23,7 @@ from spikeloop.golden.nets.files import read_safetensors
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.readout import Readout
 
 __all__ = ["FILE", "FloatColumn", "column", "load", "save"]
 
@@ -100,9 +101,17 @@ def load(path: Path, network: Network) -> Twin | None:
 
 
 def column(
-    twin: Twin, network: Network, inputs: dict[str, np.ndarray], labels: np.ndarray | None
+    twin: Twin,
+    network: Network,
+    inputs: dict[str, np.ndarray],
+    labels: np.ndarray | None,
+    readout: Readout | None = None,
 ) -> FloatColumn:
-    """Run the floats and the integers on ``inputs``, uint8 [sample, step, line] by input."""
+    """Run the floats and the integers on ``inputs``, uint8 [sample, step, line] by input.
+
+    ``readout`` None: the network's own.
+    """
+    readout = readout or Readout.of(network)
     keys = network.metadata["nodes"]
     size = sum(p.size for p in network.populations) + sum(n.size for n in network.inputs)
     count = len(next(iter(inputs.values())))
@@ -116,9 +125,9 @@ def column(
             shape = twin.graph.shapes[keys[name]]
             shaped[keys[name]] = torch.as_tensor(x.astype(np.float64)).reshape(*x.shape[:2], *shape)
         floats = Floats(shaped, twin.run(shaped))
-        parts.append(drift_of(network, floats))
+        parts.append(drift_of(network, floats, readout))
         if labels is not None:
-            said, _ = answers_of(network, floats)
+            said = float_answers(network, floats, readout)
             right += int((said == labels[at : min(at + CHUNK, count)]).sum())
     return FloatColumn(_joined(parts), None if labels is None else right / count)
 

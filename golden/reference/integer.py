@@ -26,6 +26,7 @@ from spikeloop.golden.reference.neuron import Neurons
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import Edge
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.pim.source import PimSource
 
 __all__ = ["IntegerTrace", "predict", "right", "run", "run_chunks"]
@@ -200,24 +201,26 @@ def right(
 
     ``inputs`` and ``batch`` are those of :func:`run_chunks`.
     """
-    traces = run_chunks(network, inputs, batch=batch, membranes=network.readout == "membrane")
+    membranes = Readout.of(network).by_membrane
+    traces = run_chunks(network, inputs, batch=batch, membranes=membranes)
     return int((np.concatenate([predict(network, trace) for trace in traces]) == labels).sum())
 
 
-def predict(network: Network, trace: IntegerTrace) -> np.ndarray:
+def predict(network: Network, trace: IntegerTrace, readout: Readout | None = None) -> np.ndarray:
     """The class of each sample, int64 ``[sample]``; a tie takes the lowest.
 
-    It is the output neuron with the most spikes, or with the highest membrane after the last step.
-    InputError for a trace without the membranes that the read-out needs.
+    ``readout`` None: the network's own. InputError for a trace without the membranes that the
+    read-out needs.
     """
-    if network.readout == "spikes":
-        return trace.spikes[network.output].sum(1, dtype=np.int64).argmax(1)
+    readout = readout or Readout.of(network)
+    if not readout.by_membrane:
+        return readout.answers(trace.spikes[network.output])
     if network.output not in trace.membranes:
         raise InputError(
             f"trace of a net read by membrane must hold the membranes of {network.output!r}, "
             f"not {sorted(trace.membranes)}"
         )
-    return trace.membranes[network.output][:, -1].argmax(1)
+    return readout.answers(trace.membranes[network.output])
 
 
 class _Synapses:

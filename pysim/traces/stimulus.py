@@ -197,6 +197,8 @@ class Stimulus:
             raise InputError(
                 f"stimulus file {str(path)!r} must hold arrays spikes/NAME or pixels/NAME, not none"
             )
+        if labels is not None:
+            _check_labels(labels)
         count = None if samples is None else int(samples)
         return cls(npz.under(arrays, "spikes/"), labels, npz.under(arrays, "pixels/"), count)
 
@@ -204,3 +206,5 @@ class Stimulus:
 def _check_labels(labels: np.ndarray) -> None:
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"labels of the stimulus must be integers, not {labels.dtype}")
+    if labels.size and labels.min() < 0:
+        raise InputError(f"labels of the stimulus must be at least 0, not {labels.min()}")

@@ -28,6 +28,7 @@ from spikeloop.golden.interchange.graph.twin import Twin
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network, start_ticks
+from spikeloop.pysim.network.readout import GROUPS
 
 __all__ = ["Importer"]
 
@@ -65,8 +66,11 @@ class Importer:
         """What the graph does in float64 on spikes ``[sample, step, ...]`` by Input node."""
         return Floats(inputs, self.twin.run(inputs))
 
-    def build(self, floats: Floats) -> Imported:
-        """The network; its membranes have room for those of ``floats``."""
+    def build(self, floats: Floats, groups: int | None = None) -> Imported:
+        """The network; its membranes have room for those of ``floats``.
+
+        groups: classes of the output, if that is not one a neuron (pysim/network/readout.py).
+        """
         names, answer = self._names([*self.graph.entries, *self.neurons]), self.answer
         converted = {n: self._convert(names[n], n, floats.twin.reach(n)) for n in self.neurons}
         populations = _started([c.population for c in converted.values()], converted, names)
@@ -99,6 +103,7 @@ class Importer:
                 "nodes": {name: n for n, name in names.items()},
                 "shapes": {name: list(self.graph.shapes[n]) for n, name in names.items()},
                 "scales": {names[n]: made.scale for n, made in converted.items()},
+                **({} if groups is None else {GROUPS: groups}),
             },
         )
         drift = drift_of(network, floats)

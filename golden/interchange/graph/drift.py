@@ -11,10 +11,11 @@ import torch
 from spikeloop.golden.interchange.common import Drift, PopulationDrift
 from spikeloop.golden.interchange.graph.order import Graph
 from spikeloop.golden.interchange.graph.twin import TwinRun
-from spikeloop.golden.reference.integer import IntegerTrace, run
+from spikeloop.golden.reference.integer import IntegerTrace, predict, run
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.readout import Readout
 
-__all__ = ["Floats", "answers_of", "drift_of", "random_spikes"]
+__all__ = ["Floats", "drift_of", "float_answers", "random_spikes"]
 
 RATES = (0.05, 0.2, 0.5, 0.9)
 PER_RATE = 8  # random samples of each rate
@@ -43,10 +44,14 @@ def random_spikes(graph: Graph, steps: int) -> dict[str, torch.Tensor]:
     return inputs
 
 
-def drift_of(network: Network, floats: Floats) -> Drift:
-    """The integers on the inputs of ``floats``, compared with what the floats did."""
+def drift_of(network: Network, floats: Floats, readout: Readout | None = None) -> Drift:
+    """The integers on the inputs of ``floats``, compared with what the floats did.
+
+    ``readout`` None: the network's own.
+    """
     keys, twin = network.metadata["nodes"], floats.twin
-    trace = _integers(network, floats)
+    readout = readout or Readout.of(network)
+    trace = _integers(network, floats, readout)
     rows = []
     for population in network.populations:
         key = keys[population.name]
@@ -63,31 +68,22 @@ def drift_of(network: Network, floats: Floats) -> Drift:
                 int(trace.saturations[population.name].sum()),
             )
         )
-    said, answered = _answers(network, floats, trace)
+    said = float_answers(network, floats, readout)
+    answered = predict(network, trace, readout)
     return Drift(tuple(rows), int((said != answered).sum()), len(said))
 
 
-def answers_of(network: Network, floats: Floats) -> tuple[np.ndarray, np.ndarray]:
-    """What the floats and the integers answer, int64 [sample] each."""
-    return _answers(network, floats, _integers(network, floats))
+def float_answers(network: Network, floats: Floats, readout: Readout) -> np.ndarray:
+    """What the floats answer, int64 [sample]."""
+    twin = floats.twin.after if readout.by_membrane else floats.twin.spikes
+    values = twin[network.metadata["nodes"][network.output]]
+    return readout.answers(values.flatten(2).numpy())
 
 
-def _integers(network: Network, floats: Floats) -> IntegerTrace:
+def _integers(network: Network, floats: Floats, readout: Readout) -> IntegerTrace:
     keys = network.metadata["nodes"]
     inputs = {
         node.name: floats.inputs[keys[node.name]].flatten(2).numpy().astype(np.uint8)
         for node in network.inputs
     }
-    return run(network, inputs, membranes=network.readout == "membrane")
-
-
-def _answers(
-    network: Network, floats: Floats, trace: IntegerTrace
-) -> tuple[np.ndarray, np.ndarray]:
-    """Most spikes, or the largest last membrane of a read-out."""
-    name, key = network.output, network.metadata["nodes"][network.output]
-    if network.readout == "membrane":
-        last = floats.twin.before[key].flatten(2)[:, -1].numpy()
-        return last.argmax(1), trace.membranes[name][:, -1].argmax(1)
-    counts = floats.twin.spikes[key].flatten(2).sum(1).numpy()
-    return counts.argmax(1), trace.spikes[name].sum(1).argmax(1)
+    return run(network, inputs, membranes=readout.by_membrane)

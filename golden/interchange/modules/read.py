@@ -38,6 +38,7 @@ def import_module(
     name: str = "net",
     data: np.ndarray | None = None,
     grey: Grey | None = None,
+    groups: int | None = None,
 ) -> Imported:
     """The integer network of ``net``.
 
@@ -47,6 +48,7 @@ def import_module(
     data:  spikes 0/1 [sample, step, ...] to compare on, or with ``grey`` values [sample, ...]
            (default: seeded random ones).
     grey:  the input is grey values, the same in every step; they reach the chip as bit planes.
+    groups: classes of a population code: neurons 0..k-1 of the output are class 0, and so on.
     InputError names the layer, function or neuron that cannot be had and its line, or the first
     spike in which the import would differ from forward.
     """
@@ -71,7 +73,7 @@ def import_module(
         if data is not None:
             raise
         raise InputError(f"{error} (on random spikes: give data that it will meet)") from None
-    made = importer.build(floats)
+    made = importer.build(floats, groups)
     made.assumed[:0] = [
         Assumption("time", form, "as forward runs"),
         Assumption("float twin = forward", str(twin), "random spikes" if data is None else "data"),

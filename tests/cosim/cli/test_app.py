@@ -21,6 +21,7 @@ from spikeloop.golden.data.encoders import ENCODERS
 from spikeloop.pysim.common.files import seal
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.conftest import ROOT
 from tests.cosim.conftest import Small, small_network
 
@@ -166,12 +167,12 @@ def test_different_is_1_with_the_evidence(
     assert spikeloop(capfd, *command, "-o", folder / "second")[0] == 1
 
 
-def test_silence_is_1(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_silence_is_3_and_may_be_accepted(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     silent = Stimulus.pack({"pixels": np.zeros((6, 5, 12), np.uint8)})
     silent.save(folder / "stimulus.npz")
     status, _, err = spikeloop(capfd, *compare_arguments(folder))
     # the hidden neurons' bias may make them spike; whatever stays silent is named
-    assert status in (0, 1)
+    assert status in (0, 3)
     quiet = small_network(v_th=100)
     quiet.save(folder / "network.safetensors")
     assert (
@@ -180,9 +181,50 @@ def test_silence_is_1(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         )[0]
         == 0
     )
-    status, _, err = spikeloop(capfd, *compare_arguments(folder))
-    assert status == 1
+    status, out, err = spikeloop(capfd, *compare_arguments(folder))
+    assert status == 3 and re.search(r"silent +hidden1, output", out)
     assert "population 'hidden1' must spike at least once in the run, not stay silent" in err
+    assert "nothing differs; take more samples, or accept it by --allow-silent" in err
+    status, out, err = spikeloop(
+        capfd, *compare_arguments(folder, "golden,pysim", "--allow-silent", "--json", "--quiet")
+    )
+    summary = json.loads(out)
+    assert (status, err, summary["verdict"], summary["equal"]) == (0, "", "equal", True)
+    assert summary["silent"] == ["hidden1", "output"]
+
+
+def test_silent_and_different_is_1(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong membrane in a net that never spikes: with --allow-silent too."""
+    from spikeloop.cosim import backends
+
+    class Wrong(backends.Pysim):
+        def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
+            trace = super().run(stimulus, membranes=membranes)
+            trace.membranes["output"][:, 2, 1] += 1
+            return trace
+
+    small_network(v_th=1 << 20).save(folder / "network.safetensors")
+    network = folder / "network.safetensors"
+    assert spikeloop(capfd, "map", network, "--chip", "tiny", "-o", folder / "image")[0] == 0
+    monkeypatch.setattr(backends, "Pysim", Wrong)
+    assert spikeloop(capfd, *compare_arguments(folder))[0] == 1
+    assert spikeloop(capfd, *compare_arguments(folder, "golden,pysim", "--allow-silent"))[0] == 1
+
+
+def test_a_chip_that_hangs_is_3(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spikeloop.cosim import backends
+
+    class Hangs(backends.Pysim):
+        def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
+            raise TimeoutError("the tick did not end")
+
+    monkeypatch.setattr(backends, "Pysim", Hangs)
+    status, out, err = spikeloop(capfd, *compare_arguments(folder))
+    assert (status, out, err) == (3, "", "spikeloop: the tick did not end\n")
 
 
 def test_map_export_and_verilog_write_their_files(
@@ -619,6 +661,23 @@ GOOD = np.zeros((6, 5, 2), np.uint8)
         (
             _stimulus(**{"spikes/pixels": GOOD, "labels": np.zeros(5, np.int64)}),
             "labels of the stimulus must be of shape (6,), not (5,)",
+        ),
+        (
+            _stimulus(**{"spikes/pixels": GOOD, "labels": np.array([0, 1, 2, 3, 99, 0])}),
+            "labels of the stimulus must be whole numbers in 0..2, the classes of output 'output', "
+            "not 3",
+        ),
+        (
+            _stimulus(**{"spikes/pixels": GOOD, "labels": np.array([0, 1, 2, -1, 0, 0])}),
+            "labels of the stimulus must be at least 0, not -1",
+        ),
+        (
+            _stimulus(**{"spikes/pixels": GOOD, "labels": np.array([0.2, 1.7, 0, 1, 1, 1])}),
+            "must be int64, not float64",
+        ),
+        (
+            _stimulus(**{"spikes/pixels": GOOD, "labels": np.eye(6, dtype=np.int64)}),
+            "labels of the stimulus must be of shape (6,), not (6, 6)",
         ),
         (_stimulus(**{"spikes/pixels": GOOD[:0]}), "samples to compare must be at least 1, not 0"),
         (_stimulus(**{"spikes/pixels": np.array([_Evil()], object)}), "must be uint8, not object"),

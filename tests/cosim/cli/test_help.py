@@ -107,6 +107,7 @@ def checked(name: str, choice: str) -> None:
     from spikeloop.golden.data.encoders import Encoder
     from spikeloop.golden.interchange.graph.semantics import COMPARES, FRAMEWORKS, RESETS
     from spikeloop.pysim.mapping.published import layers
+    from spikeloop.pysim.network.readout import Readout
 
     checks: dict[str, Callable[[str], object]] = {
         "backends": lambda text: check_names([text]),
@@ -116,6 +117,7 @@ def checked(name: str, choice: str) -> None:
         "nets": load,
         "presets": preset,
         "published": layers,
+        "readouts": lambda text: Readout("out", 1, text, 1),
         "resets": RESETS.index,
         "studies": lambda text: points(1, (text,)),
         "targets": target_of,

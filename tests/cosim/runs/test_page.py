@@ -12,12 +12,15 @@ import pytest
 
 from spikeloop.cosim import backends
 from spikeloop.cosim.cli import main
+from spikeloop.cosim.flow.imports import write_import
 from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY, Run, cores
 from spikeloop.cosim.runs.page import page_data
+from spikeloop.golden.interchange.modules.read import import_module
 from spikeloop.golden.reference import integer
 from spikeloop.pysim.bundle.open import map_network
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.cost.figures import figures
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.cosim.conftest import Small
 
 CHROMIUM = next(
@@ -182,6 +185,60 @@ def test_a_difference_is_shown_where_it_is(page: Any, runs: dict[str, Path]) -> 
     ).groups()
     assert golden != pysim
     assert page.query_selector_all("#raster circle")
+
+
+def test_float_integer_and_rtl_side_by_side(
+    page: Any, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """An imported net: the table's numbers are those of the float model, golden and the backend."""
+    snn = pytest.importorskip(
+        "snntorch", reason="package snntorch is not installed: pip install snntorch"
+    )
+    import torch
+
+    torch.manual_seed(1)
+    layers = [torch.nn.Linear(9, 7), torch.nn.Linear(7, 4)]
+    leaky = [snn.Leaky(0.9, threshold=0.3, init_hidden=True) for _ in layers]
+    net = torch.nn.Sequential(layers[0], leaky[0], layers[1], leaky[1]).eval()
+    imported = import_module(net, (9,), steps=6, bits=3, groups=2)
+    network, image = imported.network, tmp_path / "image"
+    write_import(imported, "tiny", image)
+    spikes = (rng.random((30, 6, 9)) < 0.4).astype(np.uint8)
+    Stimulus.pack({"input": spikes}, rng.integers(0, 2, 30)).save(image / "stimulus.npz")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spikeloop.cosim.compare.result.CHIPS", ("pysim",))
+        patch.setattr("spikeloop.cosim.runs.columns.CHIPS", ("pysim",))
+        for arguments in (
+            ["compare", image, "--backends", "golden,pysim", "-o", tmp_path / "run"],
+            ["report", tmp_path / "run"],
+        ):
+            with pytest.raises(SystemExit) as end:
+                main([str(a) for a in arguments])
+            assert end.value.code == 0
+    summary = json.loads((tmp_path / "run" / SUMMARY).read_text())
+    truth = integer.run(network, {"input": spikes})
+    twin = imported.floats.run({"input": torch.as_tensor(spikes.astype(np.float64))})
+    page.goto((tmp_path / "run" / "report.html").as_uri())
+    cells = [
+        [cell.inner_text() for cell in row.query_selector_all("td")]
+        for row in page.query_selector_all("#floats tr")[1:]
+    ]
+    score = {key: f"{value:.2%}" for key, value in summary["accuracy"].items()}
+    assert cells[0] == ["accuracy", score["float"], "", score["integer"], "", score["rtl"]]
+    assert cells[1][0] == "answers that differ" and cells[1][4] == "0 of 30"
+    assert len(cells) == 2 + len(network.populations)
+    different = 0
+    for population, row in zip(network.populations, cells[2:], strict=True):
+        name = population.name
+        real, whole = twin.spikes[network.metadata["nodes"][name]].numpy(), truth.spikes[name]
+        wrong, rate = int((real != whole).sum()), f"{whole.mean():.4f}"
+        share = f" ({wrong / whole.size:.2%})" if wrong else ""
+        between = f"{wrong:,} of {whole.size:,}{share}"
+        assert row == [f"spikes of {name}", f"{real.mean():.4f}", between, rate, "0", rate]
+        different += wrong
+    assert different > 0  # of 3 bits
+    assert "most spikes of 2 groups of 2 neurons" in page.inner_text("main > p")
 
 
 def test_the_page_is_the_run_and_nothing_else(runs: dict[str, Path], tmp_path: Path) -> None:

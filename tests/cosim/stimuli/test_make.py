@@ -112,14 +112,14 @@ def test_spike_times_of_hdf5(tmp_path: Path) -> None:
 
 def test_a_data_loader_is_a_stimulus(rng: np.random.Generator) -> None:
     spikes = torch.as_tensor((rng.random((7, STEPS, 12)) < 0.5).astype(np.float32))
-    labels = torch.arange(7)
+    labels = torch.arange(7) % 3
     loader = torch.utils.data.DataLoader(
         torch.utils.data.TensorDataset(spikes, labels), batch_size=3
     )
     net = network()
     made = stimulus_of(net, loader, samples=5)
     assert np.array_equal(dense(net, made), spikes[:5].numpy())
-    assert made.labels is not None and made.labels.tolist() == [0, 1, 2, 3, 4]
+    assert made.labels is not None and made.labels.tolist() == [0, 1, 2, 0, 1]
     grey = network(48, grey={"bits": 4, "low": -1.0, "high": 1.0})
     values = torch.rand(7, 3, 4) * 2 - 1
     levels = Grey(4, -1.0, 1.0).levels(values.reshape(7, -1).numpy())
@@ -149,6 +149,16 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "labels",
         {"array": np.zeros((2, STEPS, 12)), "labels": np.array([0.5, 1])},
         "must be whole numbers",
+    ),
+    (
+        "class",
+        {"array": np.zeros((2, STEPS, 12)), "labels": np.array([2, 3])},
+        "labels of the stimulus must be whole numbers in 0..2, the classes of output 'out', not 3",
+    ),
+    (
+        "negative",
+        {"array": np.zeros((2, STEPS, 12)), "labels": np.array([0, -1])},
+        "labels of the stimulus must be at least 0, not -1",
     ),
     (
         "many",

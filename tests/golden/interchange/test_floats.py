@@ -13,7 +13,9 @@ from torch import nn
 from spikeloop.golden.interchange import floats
 from spikeloop.golden.interchange.modules.grey import Grey
 from spikeloop.golden.interchange.modules.read import import_module
+from spikeloop.golden.reference import integer
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.network.readout import Readout
 
 snn = pytest.importorskip(
     "snntorch", reason="package snntorch is not installed: pip install snntorch"
@@ -64,6 +66,42 @@ def test_the_model_kept_is_the_model_imported(
         spikes = torch.stack([call.results[0] for call in chain.calls], 1)
         assert rates[f"n{chain.name}"] == pytest.approx(float(spikes.mean()), abs=1e-12)
     assert sum(row.different for row in column.drift.populations) > 0  # of 4 bits
+
+
+@pytest.mark.parametrize("groups", [None, 2])
+@pytest.mark.parametrize("kind", ["spikes", "membrane", "max-membrane"])
+def test_answers_of_the_floats(kind: str, groups: int | None, rng: np.random.Generator) -> None:
+    """Of each read-out, those of the float values themselves; the integers beside them."""
+    torch.manual_seed(3)
+    module = nn.Sequential(
+        nn.Linear(9, 8),
+        snn.Leaky(0.9, threshold=0.4, init_hidden=True),
+        nn.Linear(8, 4),
+        snn.Leaky(0.8, threshold=0.5, init_hidden=True, reset_mechanism="none"),
+    ).eval()
+    steps = 6
+    made = import_module(module, (9,), steps=steps, bits=3)
+    x = (rng.random((70, steps, 9)) < 0.4).astype(np.uint8)
+    twin = made.floats.run({"input": torch.as_tensor(x.astype(np.float64))})
+    key, name = made.network.metadata["nodes"][made.network.output], made.network.output
+    trace = integer.run(made.network, {"input": x})
+    answers = []
+    for spikes, membranes in (
+        (twin.spikes[key].numpy(), twin.after[key].numpy()),
+        (trace.spikes[name], trace.membranes[name]),
+    ):
+        values = {
+            "spikes": spikes.sum(1),
+            "membrane": membranes[:, -1],
+            "max-membrane": membranes.max(1),
+        }[kind]
+        if groups:
+            values = np.stack([values[:, :2].sum(1), values[:, 2:].sum(1)], 1)
+        answers.append(values.argmax(1))
+    readout = Readout.of(made.network, kind, groups)
+    column = floats.column(made.floats, made.network, {"input": x}, answers[0], readout)
+    assert column.accuracy == 1.0
+    assert column.drift.answers == (answers[0] != answers[1]).sum()
 
 
 def test_the_model_of_another_network_is_not_taken(tmp_path: Path) -> None:

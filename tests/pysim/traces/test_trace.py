@@ -109,5 +109,10 @@ def test_labels_are_whole_numbers(tmp_path: Path) -> None:
     for use in (lambda: stimulus.check(network()), lambda: stimulus.save(tmp_path / "s.npz")):
         with pytest.raises(InputError, match="labels of the stimulus must be integers, not float"):
             use()
+    below = Stimulus(example().spikes, np.array([0, 1, -3, 0, -1]))
+    file = npz.save(tmp_path / "below.npz", {**BYTES, "labels": below.labels})
+    for use in (lambda: below.check(network()), lambda: Stimulus.load(file)):
+        with pytest.raises(InputError, match="labels of the stimulus must be at least 0, not -3"):
+            use()
     small = Stimulus(example().spikes, np.arange(5, dtype=np.uint8))
     assert Stimulus.load(small.save(tmp_path / "s.npz")).labels.dtype == np.int64
