@@ -7,6 +7,7 @@ running at once, and tick k of a part is tick start + k of the whole.
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -143,9 +144,10 @@ def compile_program(network: Network, chip: Chip) -> Program | Image:
     placement = fits(network, chip)
     if not isinstance(placement, Reason):
         return pack(network, placement)
-    parts = tuple(
-        Share(pack(part.network, chip=chip), part.lines, part.neurons)
-        for part in partition(network, chip)
-    )
+    parts, images = [], WeakKeyDictionary[Network, Image]()
+    for part in partition(network, chip):
+        if part.network not in images:
+            images[part.network] = pack(part.network, chip=chip)
+        parts.append(Share(images[part.network], part.lines, part.neurons))
     populations = tuple((p.name, p.size, p.start) for p in network.populations)
-    return Program(chip, NetworkSummary.of(network), populations, placement.sentence, parts)
+    return Program(chip, NetworkSummary.of(network), populations, placement.sentence, tuple(parts))

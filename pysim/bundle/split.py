@@ -40,7 +40,7 @@ def spread(network: Network, chip: Chip) -> tuple[list[dict[str, np.ndarray]], s
     shares = [
         {layer.name: neurons}
         for layer in network_layers(network, chip)
-        for neurons in tiles(layer, chip)
+        for _, neurons in tiles(layer, chip)
     ]
     return shares, placement.sentence
 

@@ -3,7 +3,8 @@
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.mapping.patches import Layer
 from spikeloop.pysim.mapping.placement import word_of
-from spikeloop.pysim.network.elements import Population
+from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.elements import Edge, Population
 from spikeloop.pysim.network.graph import Network
 
 __all__ = ["core_columns", "network_layers", "usable_columns"]
@@ -14,6 +15,7 @@ def network_layers(net: Network, chip: Chip) -> list[Layer]:
 
     The map of a population is the target of its first convolution, or of its PIM layer, otherwise
     (size, 1, 1). An edge with another target map counts as dense: all its lines reach every core.
+    Of an edge from each neuron to itself, a core needs the lines of its own neurons alone.
     """
     maps = {n.name: (n.size, 1, 1) for n in net.inputs} | {
         p.name: (p.size, 1, 1) for p in net.populations
@@ -30,15 +32,19 @@ def network_layers(net: Network, chip: Chip) -> list[Layer]:
     layers = []
     for p in net.order():
         target = maps[p.name]
-        sources = tuple(
-            edge.conv
-            if edge.conv and edge.conv.target == target
-            else Layer.dense(maps[edge.source], target)
-            for edge in net.edges
-            if edge.target == p.name
-        )
+        into = [edge for edge in net.edges if edge.target == p.name]
+        sources = tuple(_geometry(edge, maps[edge.source], target) for edge in into)
         layers.append(Layer(name=p.name, target=target, sources=sources, k_wei=_columns(p, chip)))
     return layers
+
+
+def _geometry(edge: Edge, source: tuple[int, int, int], target: tuple[int, int, int]) -> Conv:
+    """Which lines of an edge meet which neurons of the map ``target``."""
+    if edge.one_to_one:
+        return Conv(source=target, target=target, kernel=(1, 1), groups=target[0])
+    if edge.conv and edge.conv.target == target:
+        return edge.conv
+    return Layer.dense(source, target)
 
 
 def usable_columns(chip: Chip, k_wei: int, extension: int = 1) -> int:

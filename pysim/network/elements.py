@@ -6,6 +6,7 @@ first axis of every paged array, ``size`` N the last axis of every array.
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -259,12 +260,24 @@ class Edge:
         kind = "convolution" if self.conv else "dense"
         return f"Edge({self.source} -> {self.target}, {kind}, {shape} weights, delay {self.delay})"
 
+    @cached_property
+    def one_to_one(self) -> bool:
+        """Whether each neuron of a population reaches itself and no other."""
+        if self.source != self.target:
+            return False
+        if self.conv:
+            place = (self.conv.kernel, self.conv.stride, self.conv.padding)
+            return place == ((1, 1), (1, 1), (0, 0)) and self.conv.groups == self.conv.source[0]
+        return np.count_nonzero(self.weights) == np.count_nonzero(self.weights.diagonal())
+
     def lines(self, neurons: np.ndarray) -> np.ndarray:
         """Lines of the source that can reach any of ``neurons`` of the target.
 
         Ascending, int64 ``[m]``.
         """
-        return self.conv.lines(neurons) if self.conv else np.arange(self.weights.shape[0])
+        if self.conv:
+            return self.conv.lines(neurons)
+        return np.sort(neurons) if self.one_to_one else np.arange(self.weights.shape[0])
 
     def block(self, lines: np.ndarray, neurons: np.ndarray) -> np.ndarray:
         """Weights of ``lines`` onto ``neurons``: int32 ``[m, n]``."""
