@@ -1,6 +1,6 @@
 """Backend "icarus": the generated Verilog in Icarus Verilog, an independent simulator.
 
-No Python runs per cycle. The memories load themselves from the .mem files of the bundle
+No Python runs per cycle. The memories load themselves from the .mem files of an export
 ($readmemh). The bench (cosim/icarus/bench.v) drives the ticks and writes one line of hexadecimal
 digits per tick, which numpy turns into a trace. Icarus runs thousands of cycles a second. This is
 enough for everything at ``tiny`` and for tens of images at ``zou2021``.
@@ -24,6 +24,7 @@ from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
 from spikeloop.pysim.chip.records import event_record, width
 from spikeloop.pysim.common.bits import integers, pack, unpack
+from spikeloop.pysim.image.export import export
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.readmemh import HEX_VALUES, to_readmemh
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -48,7 +49,7 @@ class Icarus(Backend):
         self._program = compile_bench(image.chip)
         self._folder = tempfile.TemporaryDirectory(prefix="spikeloop-icarus-")
         for n, one in self.images.items():
-            one.save(Path(self._folder.name) / f"image{n}")
+            export(one, "mem", Path(self._folder.name) / f"image{n}")
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         traces = self._traces(self._simulate(stimulus), stimulus.samples, membranes)
@@ -116,7 +117,7 @@ class Icarus(Backend):
             settings[f"extension{n}"] = one.settings["extension"]
             prefix = "" if d.cores == 1 else f"core{n}."
             for memory in MemoryMap(image.chip).loaded:
-                settings[prefix + memory.name] = f"image{n}/core0/{memory.name}.mem"
+                settings[prefix + memory.name] = f"image{n}/{memory.name}.mem"
         (Path(self._folder.name) / "stimulus.hex").write_bytes(
             to_readmemh(axons.reshape(-1, shape[-1]), 8 * shape[-1])
         )

@@ -1,12 +1,11 @@
 """A network shared out over several cores: what each core holds, and the folder of it all.
 
     HEAD                 format, version, chip, network (as in an image's manifest), populations,
-    reason,
-                         number of shares, SHA-256 of the tables and of itself
+                         reason, number of shares, for each the first share that has its image,
+                         SHA-256 of the tables and of itself
     EACHs.safetensors    int64 tables EACH<n>.lines.<input> and EACH<n>.neurons.<population>: lines
-    and
-                         neurons of the whole
-    EACH<n>/             the image bundle of share n
+                         and neurons of the whole
+    EACH<n>/             the image bundle of share n, and of later shares with an equal image
 
 A subclass says what the shares do: they take turns on one core (pysim.bundle.program, ``part``), or
 they run at once (pysim.bundle.mesh, ``core``).
@@ -38,7 +37,7 @@ S = TypeVar("S", bound="Shared")
 Nodes = tuple[tuple[str, int, int], ...]
 """(name, size, start tick) of each population."""
 
-VERSION = 2
+VERSION = 3
 HEADS = {"program": "program.json", "mesh": "mesh.json"}
 """The file that says what a folder holds, by kind; an image has neither."""
 AGAIN = "map the network again"
@@ -100,7 +99,13 @@ class Shared(Bundle):
         return {n: share.image for n, share in self.shares.items()}
 
     def folders(self) -> dict[str, Image]:
-        return {f"{self.each}{n}": image for n, image in self.images.items()}
+        images = self.images
+        return {f"{self.each}{n}": images[n] for n in dict.fromkeys(self._firsts())}
+
+    def _firsts(self) -> list[int]:
+        """For each share, the number of the first one that has the same image."""
+        first: dict[int, int] = {}
+        return [first.setdefault(id(image), n) for n, image in self.images.items()]
 
     def holders(self) -> dict[str, np.ndarray]:
         numbers = {name: np.zeros(size, np.int64) for name, size, _ in self.populations}
@@ -130,6 +135,7 @@ class Shared(Bundle):
             "populations": [list(p) for p in self.populations],
             "reason": self.reason,
             f"{self.each}s": len(self.shares),
+            "images": self._firsts(),
             "tables": hashlib.sha256(data).hexdigest(),
         }
 
@@ -159,7 +165,12 @@ class Shared(Bundle):
                     f"not of {len(numbers)}"
                 )
             summary = NetworkSummary.from_dict(head["network"], what)
-            shares = {n: cls._share(folder, chip, n, tables) for n in numbers}
+            firsts = _firsts(head["images"], numbers, what)
+            images = {n: Image.load(folder / f"{cls.each}{n}", chip) for n in dict.fromkeys(firsts)}
+            shares = {
+                n: cls._share(images[first], n, tables)
+                for n, first in zip(numbers, firsts, strict=True)
+            }
             bundle = cls.of(chip, summary, populations, reason, shares)
             bundle._check(what, tables)
         except InputError:  # of a share: says itself what is wrong
@@ -201,13 +212,12 @@ class Shared(Bundle):
         return head, tables
 
     @classmethod
-    def _share(cls, folder: Path, chip: Chip, n: int, tables: dict[str, np.ndarray]) -> Share:
-        """Share ``n`` of a folder; takes its tables out of ``tables``.
+    def _share(cls, image: Image, n: int, tables: dict[str, np.ndarray]) -> Share:
+        """Share ``n`` of a folder, with its image; takes its tables out of ``tables``.
 
         KeyError if one is missing.
         """
         name = f"{cls.each}{n}"
-        image = Image.load(folder / name, chip)
         lines = {i.name: tables.pop(f"{name}.lines.{i.name}") for i in image.inputs}
         neurons = {
             p.name: tables.pop(f"{name}.neurons.{p.name}") for p in image.placement.populations
@@ -242,6 +252,16 @@ class Shared(Bundle):
                 )
         if left:
             raise InputError(f"tables of {what} must belong to its {self.each}s, not {min(left)!r}")
+
+
+def _firsts(values: Any, numbers: list[int], what: str) -> list[int]:
+    """The number of the share whose folder has the image, for each of ``numbers``."""
+    first = dict(zip(numbers, values, strict=True))
+    if any(m not in first or m > n or first[m] != m for n, m in first.items()):
+        raise InputError(
+            f"images of {what} must be those of the first share that has each, not others: {AGAIN}"
+        )
+    return list(first.values())
 
 
 def _populations(values: Any, what: str) -> Nodes:

@@ -2,7 +2,10 @@
 
     manifest.json     version, chip parameters, network (pysim.network.summary), cores: placement
                       and sections
-    core0/NAME.mem    $readmemh text of each loaded memory (pysim.image.readmemh)
+    core0/NAME.rows   each loaded memory, without the rows that repeat the one before them
+
+A file of rows begins with one bit a row, little-endian in bytes: whether the row differs from the
+one before it; before row 0 is a row of zeros. Then come the rows that do.
 
 A section carries the SHA-256 of its file and the CRC-32 of its rows' bytes. The manifest carries
 its own SHA-256 and has one canonical text. Whatever is not exactly what :func:`write_image` wrote
@@ -19,17 +22,17 @@ import numpy as np
 
 from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
 from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import open_seal, seal, write_folder
 from spikeloop.pysim.common.limits import MAX_DELAY, MAX_START
-from spikeloop.pysim.image.readmemh import from_readmemh, to_readmemh
 from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.network.summary import NetworkSummary
 
 __all__ = ["IMAGE_VERSION", "MANIFEST", "read_image", "write_image"]
 
-IMAGE_VERSION = 2
+IMAGE_VERSION = 3
 FORMAT = "spikeloop image"
 MANIFEST = "manifest.json"
 MAX_MANIFEST = 64 << 20
@@ -54,18 +57,20 @@ def write_image(
         sections = []
         for memory in MemoryMap(chip).loaded:
             rows = memories[memory.name]
-            text = to_readmemh(rows, memory.width)
+            differs = _differs(rows)
+            data = pack(differs).tobytes() + rows[differs].tobytes()
             sections.append(
                 {
                     "name": memory.name,
                     "file": _file(memory),
                     "rows": len(rows),
                     "width": memory.width,
-                    "sha256": hashlib.sha256(text).hexdigest(),
+                    "stored": int(differs.sum()),
+                    "sha256": hashlib.sha256(data).hexdigest(),
                     "crc32": zlib.crc32(rows.tobytes()),
                 }
             )
-            (new / _file(memory)).write_bytes(text)
+            (new / _file(memory)).write_bytes(data)
         manifest = {
             "format": FORMAT,
             "version": IMAGE_VERSION,
@@ -151,7 +156,7 @@ def _check_placement(placement: Placement, network: NetworkSummary, what: str) -
 
 
 def _file(memory: Memory) -> str:
-    return f"core0/{memory.name}.mem"
+    return f"core0/{memory.name}.rows"
 
 
 def _read(folder: Path, file: str, most: int, what: str) -> bytes:
@@ -185,7 +190,9 @@ def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: s
             f"section {memory.name} of {what} must be {memory.rows} rows of {memory.width} bits, "
             f"not {section['rows']} of {section['width']}"
         )
-    size = memory.rows * (-(-memory.width // 4) + 1)
+    stored = section["stored"]
+    check_int(f"stored rows of {file} of {what}", stored, 0, memory.rows)
+    size = -(-memory.rows // 8) + stored * -(-memory.width // 8)
     data = _read(folder, file, size, what)
     if len(data) != size:
         raise InputError(
@@ -197,13 +204,36 @@ def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: s
             f"{file} of {what} must have the SHA-256 of its manifest, not another (damaged): "
             "map the network again"
         )
-    try:
-        rows = from_readmemh(data, memory.rows, memory.width)
-    except ValueError as error:
-        raise InputError(f"{file} of {what} must be $readmemh text of {error}") from None
+    rows = _rows(data, memory, stored)
+    if rows is None:
+        raise InputError(
+            f"{file} of {what} must hold {stored} different rows of {memory.width} bits, not others"
+        )
     if (crc := zlib.crc32(rows.tobytes())) != section["crc32"]:
         raise InputError(f"CRC-32 of {file} of {what} must be {section['crc32']}, not {crc}")
     return rows
+
+
+def _differs(rows: np.ndarray) -> np.ndarray:
+    """Whether each row differs from the one before it, bool ``[rows]``."""
+    differs = np.empty(len(rows), np.bool_)
+    differs[:1] = rows[:1].any()
+    differs[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    return differs
+
+
+def _rows(data: bytes, memory: Memory, stored: int) -> np.ndarray | None:
+    """The rows of a file; None if it is not what :func:`write_image` makes of them."""
+    flags, size = -(-memory.rows // 8), -(-memory.width // 8)
+    packed = np.frombuffer(data, np.uint8)
+    differs = unpack(packed[:flags], 8 * flags)
+    if differs.sum() != stored or differs[memory.rows :].any():
+        return None
+    kept = np.zeros((stored + 1, size), np.uint8)
+    kept[1:] = packed[flags:].reshape(stored, size)
+    rows = kept[np.cumsum(differs[: memory.rows])]
+    beyond = memory.width % 8 and (rows[:, -1] >> memory.width % 8).any()
+    return None if beyond or (_differs(rows) != differs[: memory.rows]).any() else rows
 
 
 def _differences(wanted: Chip, got: Chip) -> str:

@@ -11,6 +11,7 @@ from spikeloop.cosim.verilator.cache import cached
 from spikeloop.hdl.verilog import generate_board
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.image.export import export
 from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
@@ -35,7 +36,9 @@ def test_a_hostile_host_cannot_hang_the_chip(simulator: str, tmp_path: Path, see
         membrane_bits=24,
         edges=(Edge(source="x", target="loud", weights=np.ones((1, 224), np.int32)),),
     )
-    pack(network, chip=CHIP).save(tmp_path / "image")
+    image = pack(network, chip=CHIP)
+    image.save(tmp_path / "image")
+    export(image, "mem", tmp_path)
     key = f"verilog-{hdl_key(f'board {CHIP!r}')[:24]}"
     verilog = (
         cached(
@@ -47,9 +50,7 @@ def test_a_hostile_host_cannot_hang_the_chip(simulator: str, tmp_path: Path, see
         build(simulator, [verilog], "board"),
         "tests.cocotb.benches.hostlink",
         folder=tmp_path,
-        plusargs=[
-            f"+{m.name}={tmp_path / 'image' / 'core0' / m.name}.mem" for m in MemoryMap(CHIP).loaded
-        ],
+        plusargs=[f"+{m.name}={tmp_path / m.name}.mem" for m in MemoryMap(CHIP).loaded],
         environment={
             "SPIKELOOP_IMAGE": str(tmp_path / "image"),
             "SPIKELOOP_SEED": str(seed),

@@ -25,6 +25,7 @@ from spikeloop.pysim.chip.params import BUS_BITS
 from spikeloop.pysim.chip.records import output_record, width
 from spikeloop.pysim.common.bits import integers, unpack
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.export import export
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -111,11 +112,10 @@ def _drive(image: Image, stimulus: Stimulus, built: Build, way: str) -> Drive:
         raise InputError(f"events of a cocotb drive must be {limit}: take fewer samples")
     with tempfile.TemporaryDirectory(prefix="spikeloop-") as temporary:
         folder = Path(temporary)
-        image.save(folder / "image")
+        export(image, "mem", folder / "image")
         (folder / "events.mem").write_text("".join(f"{word:05x}\n" for word in words))
         plusargs = [
-            f"+{m.name}={folder / 'image' / 'core0' / m.name}.mem"
-            for m in MemoryMap(image.chip).loaded
+            f"+{m.name}={folder / 'image' / m.name}.mem" for m in MemoryMap(image.chip).loaded
         ]
         task = {
             "way": way,

@@ -19,7 +19,7 @@ __all__ = ["Floats", "drift_of", "float_answers", "random_spikes"]
 
 RATES = (0.05, 0.2, 0.5, 0.9)
 PER_RATE = 8  # random samples of each rate
-MOST_VALUES = 1 << 24  # values of all steps and samples of one input; fewer samples beyond
+MOST_VALUES = 1 << 23  # lines and neurons of all steps and samples; fewer samples beyond
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Floats:
 def random_spikes(graph: Graph, steps: int) -> dict[str, torch.Tensor]:
     """Seeded random spikes for each Input node, float64 [sample, step, ...]."""
     rng = np.random.default_rng(0)
-    values = steps * sum(int(np.prod(graph.shapes[name])) for name in graph.entries)
+    values = steps * sum(int(np.prod(shape)) for shape in graph.shapes.values())
     per_rate = max(1, min(PER_RATE, MOST_VALUES // (len(RATES) * values)))
     rates = np.repeat(RATES, per_rate)
     inputs = {}

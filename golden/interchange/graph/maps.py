@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch.nn.functional import conv_transpose2d
 
 from spikeloop.golden.interchange.common import MAX_VALUES
 from spikeloop.golden.interchange.graph.node import Node
@@ -72,6 +74,30 @@ class LinearMap:
         kernels = self.weights.reshape(c.groups, -1, *self.weights.shape[1:])
         return np.einsum("gcyxij,gocij->goyx", of_group, kernels).ravel()
 
+    def then(self, weight: np.ndarray) -> np.ndarray:
+        """Weights float64 ``[lines, results]`` of the map with a linear layer behind it.
+
+        weight: of that layer, ``[results, neurons]``. The transpose of a convolution leads from
+        each result back to the lines, so the convolution is never written out as a matrix.
+        """
+        if self.conv is None:
+            product: np.ndarray = self.weights @ weight.T
+            return product
+        c, used = self.conv, []
+        for axis in range(2):
+            size = (c.target[1 + axis] - 1) * c.stride[axis] + c.kernel[axis]
+            used.append(c.source[1 + axis] + 2 * c.padding[axis] - size)
+        maps = conv_transpose2d(
+            torch.as_tensor(weight, dtype=torch.float64).reshape(-1, *c.target),
+            torch.as_tensor(self.weights, dtype=torch.float64),
+            None,
+            c.stride,
+            c.padding,
+            used,
+            c.groups,
+        )
+        return maps.flatten(1).T.contiguous().numpy()
+
     def dense(self, where: str) -> np.ndarray:
         """Weights float64 ``[lines, neurons]``; InputError, naming ``where``, for too many."""
         if self.conv is None:
@@ -111,8 +137,7 @@ def apply(node: Node, before: LinearMap, last: str, fresh: bool) -> LinearMap:
                 f"{shape}"
             )
         _bound(weight.shape[0] * int(np.prod(shape)), where)
-        product = weight.T if fresh else before.dense(where) @ weight.T
-        return LinearMap(product, (weight.shape[0],))
+        return LinearMap(weight.T if fresh else before.then(weight), (weight.shape[0],))
     conv, weight, result = _convolution(node, shape, where)
     step = LinearMap(weight, result, conv)
     if fresh:

@@ -41,6 +41,11 @@ class TwinRun:
     before: dict[str, torch.Tensor] = field(default_factory=dict)
     after: dict[str, torch.Tensor] = field(default_factory=dict)
 
+    def part(self, samples: slice) -> "TwinRun":
+        """The run of some of its samples."""
+        runs = (self.spikes, self.before, self.after)
+        return TwinRun(*({name: x[samples] for name, x in run.items()} for run in runs))
+
     def reach(self, name: str) -> float:
         """The largest absolute membrane of a node."""
         return float(self.before[name].abs().max()) if self.before[name].numel() else 0.0
@@ -52,6 +57,9 @@ class Twin:
     def __init__(self, graph: Graph, settled: Settled) -> None:
         self.graph, self.settled = graph, settled
         self.order = [n for n in graph.order() if graph.nodes[n].kind not in ("Input", "Delay")]
+        delays = [name for name, node in graph.nodes.items() if node.kind == "Delay"]
+        self.remembered = {source for source, _ in graph.late}
+        self.remembered |= {source for name in delays for source in graph.before[name]}
 
     def run(self, inputs: dict[str, torch.Tensor]) -> TwinRun:
         """``inputs``: spikes of each Input node, float64 [sample, step, ...]."""
@@ -75,12 +83,15 @@ class Twin:
                     values[name] = linear(nodes[name], arriving)
                 else:
                     values[name] = self._quiet(name, some)
-            for name, value in values.items():
-                past[name].append(value)
-        kept = {name: [torch.stack(part, 1) for part in zip(*of, strict=True)]
-                for name, of in rows.items() if of}  # fmt: skip
-        parts = [{name: part[k] for name, part in kept.items()} for k in range(3)]
-        return TwinRun(*parts)
+            for name in self.remembered & values.keys():
+                past[name].append(values[name])
+        run = TwinRun()
+        for name in list(rows):  # one after the other, so that none is in memory twice
+            for kept, part in zip(
+                (run.spikes, run.before, run.after), zip(*rows.pop(name), strict=True), strict=True
+            ):
+                kept[name] = torch.stack(part, 1)
+        return run
 
     def _sums(self) -> bool:
         """Whether the output node sums what linear nodes lead to it."""

@@ -13,7 +13,7 @@ from spikeloop.golden.interchange.graph.twin import TwinRun
 from spikeloop.golden.interchange.modules.graph import StepGraph
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["Agreement", "agree"]
+__all__ = ["Agreement", "agree", "joined"]
 
 TIE = 1e-9  # of a membrane to its threshold, relative
 CLOSE = 1e-6  # of a membrane, relative to its size or to 1
@@ -41,8 +41,20 @@ class Agreement:
         return said + (f"; silent: {', '.join(self.silent)}" if self.silent else "")
 
 
-def agree(graph: StepGraph, twin: TwinRun) -> Agreement:
-    """Compare ``twin`` with the calls of forward in the graph's chains, on the same input."""
+def joined(parts: list[Agreement]) -> Agreement:
+    """What several groups of samples say together."""
+    spikes = sum(part.spikes for part in parts)
+    ones = sum(part.rate * part.spikes for part in parts)
+    silent = [name for name in parts[0].silent if all(name in part.silent for part in parts)]
+    membranes, ties = sum(part.membranes for part in parts), sum(part.ties for part in parts)
+    return Agreement(spikes, membranes, ones / spikes if spikes else 0.0, tuple(silent), ties)
+
+
+def agree(graph: StepGraph, twin: TwinRun, begin: int = 0) -> Agreement:
+    """Compare ``twin`` with the calls of forward in the graph's chains, on the same input.
+
+    begin: the number of the first sample, for the message.
+    """
     spikes = membranes = ones = 0
     silent: list[str] = []
     first: tuple[int, int, str] | None = None
@@ -72,8 +84,8 @@ def agree(graph: StepGraph, twin: TwinRun) -> Agreement:
             neuron = int(np.ravel_multi_index(at, expected.shape[2:]))
             where = (sample, step, *at)
             sentence = (
-                f"{what} of neuron {neuron} of {chain.name!r} in step {step} of sample {sample}: "
-                f"{expected[where]:g} in forward, {actual[where]:g} in the import"
+                f"{what} of neuron {neuron} of {chain.name!r} in step {step} of sample "
+                f"{begin + sample}: {expected[where]:g} in forward, {actual[where]:g} in the import"
             )
             first = step, place, sentence
     if first:

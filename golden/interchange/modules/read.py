@@ -18,7 +18,7 @@ from spikeloop.golden.interchange.graph.build import Importer
 from spikeloop.golden.interchange.graph.drift import random_spikes
 from spikeloop.golden.interchange.graph.semantics import Semantics
 from spikeloop.golden.interchange.graph.twin import TwinRun
-from spikeloop.golden.interchange.modules.agree import Agreement, agree
+from spikeloop.golden.interchange.modules.agree import Agreement, agree, joined
 from spikeloop.golden.interchange.modules.drive import prepared, record, time_of
 from spikeloop.golden.interchange.modules.graph import StepGraph, step_graph
 from spikeloop.golden.interchange.modules.grey import Grey
@@ -27,6 +27,7 @@ from spikeloop.pysim.common.errors import InputError
 __all__ = ["Grey", "first_shape", "import_module", "import_snntorch"]
 
 GREY_SAMPLES = 16  # random ones
+MOST_RECORDED = 1 << 21  # neurons of all steps and samples of one record of forward
 
 
 def import_module(
@@ -145,7 +146,19 @@ def _spikes(data: np.ndarray, shape: tuple[int, ...], steps: int) -> torch.Tenso
 def _compared(
     net: nn.Module, form: str, graph: StepGraph, x: torch.Tensor, twin: TwinRun
 ) -> Agreement:
-    """The twin against forward on ``x``; the graph's chains then hold forward's calls."""
+    """The twin against forward on ``x``, a few samples at a time: a record keeps every tensor."""
+    size = sum(spikes[0].numel() for spikes in twin.spikes.values())
+    count = max(1, MOST_RECORDED // max(1, size))
+    parts = []
+    for begin in range(0, len(x), count):
+        here = slice(begin, begin + count)
+        _record_calls(net, form, graph, x[here])
+        parts.append(agree(graph, twin.part(here), begin))
+    return joined(parts)
+
+
+def _record_calls(net: nn.Module, form: str, graph: StepGraph, x: torch.Tensor) -> None:
+    """Run forward on ``x``; the graph's chains then hold its calls."""
     own = record(net, form, x, x.shape[1])
     by_name = {chain.name: chain.calls for chain in own.chains}
     for chain in graph.chains.values():
@@ -157,7 +170,6 @@ def _compared(
             f"neurons must all run once a step and keep their membranes for {x.shape[1]} steps, "
             f"not {said}"
         )
-    return agree(graph, twin)
 
 
 import_snntorch = import_module  # its name in 0.1

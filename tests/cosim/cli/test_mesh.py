@@ -21,7 +21,7 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.conftest import ICARUS
 from tests.cosim import FAST_BUILD
-from tests.cosim.cli.test_app import refused, spikeloop
+from tests.cosim.cli.test_app import assert_exported, refused, spikeloop
 from tests.cosim.conftest import small_network
 
 CHIP = "tiny,columns=16,mesh_width=2,mesh_height=2"  # four neurons of four bits on a core
@@ -113,9 +113,7 @@ def test_the_other_verbs(
     )
     files = [Path(f) for f in json.loads(out)["files"]]
     assert status == 0 and {f.parent.name for f in files} == {"core0", "core1", "core2", "core3"}
-    assert all(
-        f.read_bytes() == (mapped / f.parent.name / "core0" / f.name).read_bytes() for f in files
-    )
+    assert_exported(tmp_path / "cores", load_bundle(mapped))
     assert spikeloop(capfd, "verilog", mapped, "-o", tmp_path / "rtl")[0] == 0
     assert "module spikeloop_core" in (tmp_path / "rtl" / "spikeloop.v").read_text()
     assert "must be on one core or on cores that take turns, not on the mesh" in refused(
@@ -138,9 +136,9 @@ def test_the_other_verbs(
 
 
 def test_damage_is_2(mapped: Path, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (mapped / "core1" / "core0" / "routes.mem").write_bytes(b"0\n")
+    (mapped / "core1" / "core0" / "routes.rows").write_bytes(b"0\n")
     sentence = refused(capfd, folder, "compare", mapped, "--backends", "golden,pysim")
-    assert sentence.startswith("core0/routes.mem of image") and "truncated" in sentence
+    assert sentence.startswith("core0/routes.rows of image") and "truncated" in sentence
 
 
 def late(delay: int) -> Network:

@@ -131,7 +131,7 @@ def test_only_what_has_changed_is_made_again(
 
 
 def test_a_file_that_was_touched_is_made_again(images: Path, output: Path) -> None:
-    with (output / "image" / "core0" / "fire.mem").open("r+b") as file:
+    with (output / "image" / "core0" / "fire.rows").open("r+b") as file:
         file.write(b"1")
     status, out, err = sim(images, output)
     assert status == 0, err

@@ -13,6 +13,7 @@ from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.export import export
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
@@ -59,12 +60,9 @@ def test_three_ways_agree_on_random_networks(seed: int, number: int) -> None:
 def test_both_simulators_read_the_mem_files_themselves(seed: int, tmp_path) -> None:
     """Every bit of every loaded memory, read from +NAME=FILE by Icarus and by Verilator."""
     _, image, stimulus = draw(seed)
-    image.save(tmp_path / "image")
+    export(image, "mem", tmp_path)
     model = ChipModel(
-        TINY,
-        memories={
-            m.name: tmp_path / "image" / "core0" / f"{m.name}.mem" for m in MemoryMap(TINY).loaded
-        },
+        TINY, memories={m.name: tmp_path / f"{m.name}.mem" for m in MemoryMap(TINY).loaded}
     )
     try:
         for memory in MemoryMap(TINY).loaded:

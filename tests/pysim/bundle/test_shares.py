@@ -154,7 +154,7 @@ def saved(tmp_path: Path, seed: int) -> Path:
             lambda f: next(f.glob("core*/manifest.json")).unlink(),
             r"image .* is missing \(no manifest\.json\)",
         ),
-        (lambda f: next(f.glob("core*/core0/synapse.mem")).write_text("0"), "truncated"),
+        (lambda f: next(f.glob("core*/core0/synapse.rows")).write_text("0"), "truncated"),
     ],
 )
 def test_damage_is_found(saved: Path, spoil, says: str) -> None:
