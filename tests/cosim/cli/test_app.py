@@ -507,7 +507,7 @@ def _flip(path: Path, at: int) -> None:
     [
         (
             lambda w: _edit_manifest(w, lambda m: m.update(version=99)),
-            "must be of version 2, not 99",
+            "must be of version 3, not 99",
         ),
         (lambda w: _edit_manifest(w, lambda m: m["chip"].update(axons=64)), "section"),
         (
