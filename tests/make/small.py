@@ -1,10 +1,11 @@
-"""Small networks by hand: one of five neurons, and one that fires without any input."""
+"""Small networks by hand: of five neurons, firing without input, and with a diagonal."""
 
 from typing import Any
 
 import numpy as np
 
 from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -82,3 +83,40 @@ def spontaneous_stimulus(rng: np.random.Generator, inputs: bool, samples: int) -
         return Stimulus.pack({}, count=samples)
     shape = (samples, SPONTANEOUS_STEPS, 5)
     return Stimulus.pack({"x": rng.integers(0, 2, shape, dtype=np.uint8)}, count=samples)
+
+
+def diagonal_network(
+    rng: np.random.Generator, size: int, *, conv: bool, membrane_bits: int = 24
+) -> Network:
+    """A delayed subtraction of beta = 0: neurons that inhibit themselves alone.
+
+    ``size`` of them hear 20 lines, and 4 neurons read them; weights have 4 bits.
+
+    conv: the edge from each neuron to itself is a convolution of 1 x 1, else a matrix.
+    """
+    own = -rng.integers(3, 8, size)
+    line = size, 1, 1
+    itself = Conv(source=line, target=line, kernel=(1, 1), groups=size)
+    weights = own.reshape(itself.weights_shape) if conv else np.diag(own)
+    return Network(
+        name="diagonal",
+        inputs=(Input(name="x", size=20),),
+        populations=(
+            Population.make("own", size, weight_bits=4, v_th=5, reset=2, k0=False),
+            Population.make("out", 4, start=1, weight_bits=4, v_th=3),
+        ),
+        edges=(
+            Edge(source="x", target="own", weights=rng.integers(-4, 8, (20, size), np.int32)),
+            Edge(
+                source="own",
+                target="own",
+                delay=1,
+                weights=weights.astype(np.int32),
+                conv=itself if conv else None,
+            ),
+            Edge(source="own", target="out", weights=rng.integers(-4, 5, (size, 4), np.int32)),
+        ),
+        steps=6,
+        output="out",
+        membrane_bits=membrane_bits,
+    )

@@ -8,7 +8,7 @@ from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.pysim.bundle.open import map_network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.cosim import FAST_BUILD
-from tests.make.diagonal import diagonal_network
+from tests.make.small import diagonal_network
 from tests.pysim.mapping.test_partition import CHIP
 
 

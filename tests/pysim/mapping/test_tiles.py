@@ -18,7 +18,7 @@ from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
-from tests.make.diagonal import diagonal_network
+from tests.make.small import diagonal_network
 from tests.pysim.mapping.test_partition import CHIP, stimulus
 
 
