@@ -133,8 +133,15 @@ def nir(
         option(
             "--reset",
             metavar="NAME",
-            help="What a spike does to the membrane: {resets} (late: soft, one step later).",
+            help="What a spike does to the membrane: {resets} (late: soft, one step later). "
+            "NODE=NAME,... for each node.",
             default="from the metadata, else hard",
+        ),
+    ] = None,
+    answer: Annotated[
+        str | None,
+        option(
+            "--answer", metavar="NODE", help="Output node that is read.", default="the only one"
         ),
     ] = None,
     framework: Annotated[
@@ -159,7 +166,7 @@ def nir(
         from spikeloop.golden.interchange.nir.read import import_nir
 
         semantics = Semantics(dt, compare, reset, framework)
-        imported = import_nir(source, semantics, steps=steps, bits=bits)
+        imported = import_nir(source, semantics, steps=steps, bits=bits, answer=answer)
         summary = write_import(imported, chip, folder)
         console.result(summary, _imported(summary))
 

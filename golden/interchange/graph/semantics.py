@@ -107,9 +107,15 @@ class Settled:
         self, what: str, given: str | None, usual: str, why: str, allowed: tuple[str, ...]
     ) -> dict[str, str]:
         """For each spiking node: the option if given; else the node's metadata; else the value all
-        other nodes share."""
+        other nodes share. An option "node=value,..." is for the nodes that it names."""
         kinds = {n: node.kind for n, node in self.nodes.items()}
         spiking = [n for n, kind in kinds.items() if kind in SPIKING and not self._is_fixed(n)]
+        named, given = _named(given)
+        if unknown := named.keys() - {*spiking}:
+            raise InputError(
+                f"{what} must be given for a spiking node ({', '.join(spiking)}), not for "
+                f"{min(unknown)!r}"
+            )
         stated = {
             n: str(self.nodes[n].metadata[what]) for n in spiking if what in self.nodes[n].metadata
         }
@@ -121,6 +127,8 @@ class Settled:
                 self.assumed.append(Assumption(f"{what} of {which}", value, reason))
         else:
             values = dict.fromkeys(spiking, str(self._choose(what, given, usual, why)))
+        values |= named
+        self.assumed += [Assumption(f"{what} of {n}", value, "given") for n, value in named.items()]
         wrong = {*values.values(), *([given] if given else [])} - {*allowed}
         if wrong:
             raise InputError(f"{what} must be one of {', '.join(allowed)}, not {min(wrong)!r}")
@@ -130,3 +138,12 @@ class Settled:
     def _is_fixed(self, name: str) -> bool:
         """Whether a node's kind says its reset and comparison (a threshold, a pool of spikes)."""
         return bool(self.nodes[name].metadata.get("fixed"))
+
+
+def _named(given: str | None) -> tuple[dict[str, str], str | None]:
+    """ "1=hard,late": hard for node 1, late for the others."""
+    if given is None or "=" not in given:
+        return {}, given
+    parts = [part.strip().rpartition("=") for part in given.split(",")]
+    others = [value for name, _, value in parts if not name]
+    return {name: value for name, _, value in parts if name}, others[-1] if others else None

@@ -56,14 +56,28 @@ def prepared(net: nn.Module) -> nn.Module:
         if parameter.is_floating_point() and not torch.isfinite(parameter).all():
             raise InputError(f"values of {name!r} must be finite, not NaN or infinite")
     try:
-        net = copy.deepcopy(net, _detached(net)).double().eval()
+        net = copy.deepcopy(net, _detached(net))
+        sums = _variances(net)
+        net = net.double().eval()
     except Exception as error:
         _check_neurons(net)
         reason = str(error).splitlines()[0][:120]
         raise InputError(f"net must be one that can be copied, not end with: {reason}") from None
+    for module, total in sums.items():
+        module.running_var = total.double() - module.eps
     for module in net.modules():
         one_step(module)
     return net
+
+
+def _variances(net: nn.Module) -> dict[Any, torch.Tensor]:
+    """Variance plus epsilon of each batch norm, in the net's own number type.
+
+    In 32 bits the sum is often a short number, and a membrane then meets its threshold exactly. The
+    copy in 64 bits must do so too.
+    """
+    norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    return {m: m.running_var + m.eps for m in norms if m.running_var is not None}
 
 
 def _check_neurons(net: nn.Module) -> None:

@@ -136,6 +136,13 @@ def _graph(
     for name, item in tree["nodes"].items():
         kind = item.get("type") if isinstance(item, dict) else None
         if not isinstance(kind, str):
+            inner = item.items() if isinstance(item, dict) else ()
+            parts = [key for key, value in inner if isinstance(value, dict) and "type" in value]
+            if parts:
+                raise InputError(
+                    f"names of nodes of NIR file {path!r} must be without '/', which makes a "
+                    f"folder in HDF5, not {f'{prefix}{name}/{parts[0]}'!r}: rename it, export again"
+                )
             raise InputError(
                 f"node {prefix + name!r} of NIR file {path!r} must have a type, not none"
             )

@@ -28,22 +28,56 @@ OURS = ("Pass", "Reshape")  # kinds that no file has
 
 
 def import_nir(
-    path: str | Path, semantics: Semantics | None = None, *, steps: int = 32, bits: int = 8
+    path: str | Path,
+    semantics: Semantics | None = None,
+    *,
+    steps: int = 32,
+    bits: int = 8,
+    answer: str | None = None,
 ) -> Imported:
     """Read a NIR file.
 
     semantics: what NIR leaves open (default: as the file says).
     steps:     of a sample.
     bits:      of a weight, 2..16.
+    answer:    the Output node that is read, where there are several.
     InputError names the node or edge that cannot be imported.
     """
     nodes, edges = read_nir(path)
+    nodes, edges = _with_one_output(nodes, edges, answer)
     for node in nodes.values():
         _check_kind(node)
     semantics = semantics or Semantics()
     plain = normal(nodes, Settled(nodes, semantics, "file").dt, semantics.framework)
     importer = Importer(plain, edges, semantics, steps, bits, Path(path).stem)
     return importer.build(importer.floats(random_spikes(importer.graph, steps)))
+
+
+def _with_one_output(
+    nodes: dict[str, Node], edges: list[tuple[str, str]], answer: str | None
+) -> tuple[dict[str, Node], list[tuple[str, str]]]:
+    """The nodes without other Outputs than ``answer``, and without what leads to those alone."""
+    outputs = [name for name, node in nodes.items() if node.kind == "Output"]
+    if answer is None:
+        if len(outputs) > 1:
+            raise InputError(
+                f"NIR graph has several Outputs, {' and '.join(map(repr, outputs))}: name the one "
+                "whose answer is read (--answer)"
+            )
+        return nodes, edges
+    if answer not in outputs:
+        raise InputError(
+            f"answer must be one of the Outputs, {' or '.join(map(repr, outputs))}, not {answer!r}"
+        )
+    used, pending = {answer}, [answer]
+    while pending:
+        at = pending.pop()
+        before = {source for source, target in edges if target == at} - used
+        used |= before
+        pending += before
+    used |= {name for name, node in nodes.items() if node.kind == "Input"}
+    kept = {name: node for name, node in nodes.items() if name in used}
+    return kept, [edge for edge in edges if used.issuperset(edge)]
 
 
 def _check_kind(node: Node) -> None:
