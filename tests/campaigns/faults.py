@@ -34,7 +34,7 @@ __all__ = ["Outcome", "check", "environment", "plant", "run_faults", "stale"]
 
 JOBS = int(os.environ.get("JOBS", "2"))
 PYCACHE = shutil.ignore_patterns("__pycache__")
-BUILD_SECONDS = 400  # for a build and a run together, on a slow machine
+BUILD_SECONDS = 900  # for a build and a run together, on a slow machine
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def check(fault: Fault | None, chip: str, base: Path, work: Path) -> Outcome:
         )
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         found, error = None, None
-        if done.returncode == -signal.SIGALRM and lines:
+        if done.returncode == -signal.SIGPROF and lines:
             found = "hang: the chip no longer answers"
         elif done.returncode or len(lines) < 2:
             error = f"exit {done.returncode}: {(done.stderr.strip() or 'no message')[-600:]}"
