@@ -9,6 +9,7 @@ from spikeloop.golden.quantize.scales import Requantizer, with_bits
 from spikeloop.golden.quantize.widths import narrowest
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["is_network", "requantize", "requantizer"]
@@ -41,6 +42,7 @@ def requantizer(source: Path) -> Requantizer:
         raise InputError(
             f"labels of {str(file)!r} are missing: spikeloop stimulus ... --labels FILE"
         )
+    Readout.of(network).check_labels(stimulus.labels)
     return Requantizer(network, stimulus.dense(network), stimulus.labels)
 
 
