@@ -136,8 +136,8 @@ def _graph(
     for name, item in tree["nodes"].items():
         kind = item.get("type") if isinstance(item, dict) else None
         if not isinstance(kind, str):
-            inner = item.items() if isinstance(item, dict) else ()
-            parts = [key for key, value in inner if isinstance(value, dict) and "type" in value]
+            under = item.items() if isinstance(item, dict) else ()
+            parts = [key for key, value in under if isinstance(value, dict) and "type" in value]
             if parts:
                 raise InputError(
                     f"names of nodes of NIR file {path!r} must be without '/', which makes a "
