@@ -98,10 +98,10 @@ def test_a_population_code_that_was_imported(
     assert "must be equally large, not 3 groups" in refused(capfd, tmp_path, *imports, 3)
     assert spikeloop(capfd, *imports, 2)[0] == 0
     arguments = ["compare", image, "--stimulus", tmp_path / "s.npz", "--backends", "golden,pysim"]
-    status, out, err = spikeloop(capfd, *arguments, "-o", tmp_path / "run", "--json")
+    status, out, _ = spikeloop(capfd, *arguments, "-o", tmp_path / "run", "--json")
     summary = json.loads(out)
     assert status == 0 and summary["answer"] == "most spikes of 2 groups of 10 neurons, summed"
     assert summary["accuracy"] == {"float": 1.0, "integer": 1.0, "rtl": None}
     more = ["--groups", 20, "-o", tmp_path / "each"]  # neurons 0 and 1 are hardly the first
-    status, out, err = spikeloop(capfd, *arguments, *more, "--json")
+    status, out, _err = spikeloop(capfd, *arguments, *more, "--json")
     assert status == 0 and json.loads(out)["accuracy"]["integer"] < 0.5

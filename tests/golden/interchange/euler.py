@@ -38,7 +38,7 @@ class Euler:
         self.nodes: dict[str, Any] = {}
         self.before: dict[str, list[str]] = {}
         self._enter(self.graph, "")
-        samples, steps = next(iter(inputs.values())).shape[:2]
+        _samples, steps = next(iter(inputs.values())).shape[:2]
         self.v: dict[str, np.ndarray] = {}
         self.late: dict[str, np.ndarray] = {}
         self.past: dict[str, np.ndarray] = {}
