@@ -110,7 +110,7 @@ class Settled:
         other nodes share. An option "node=value,..." is for the nodes that it names."""
         kinds = {n: node.kind for n, node in self.nodes.items()}
         spiking = [n for n, kind in kinds.items() if kind in SPIKING and not self._is_fixed(n)]
-        named, given = _named(given)
+        named, given = _named(given, allowed)
         if unknown := named.keys() - {*spiking}:
             raise InputError(
                 f"{what} must be given for a spiking node ({', '.join(spiking)}), not for "
@@ -140,10 +140,16 @@ class Settled:
         return bool(self.nodes[name].metadata.get("fixed"))
 
 
-def _named(given: str | None) -> tuple[dict[str, str], str | None]:
-    """ "1=hard,late": hard for node 1, late for the others."""
-    if given is None or "=" not in given:
+def _named(given: str | None, allowed: tuple[str, ...]) -> tuple[dict[str, str], str | None]:
+    """ "1=hard,late": hard for node 1, late for the others. ">=" is a value, not node ">"."""
+    if given is None or given in allowed:
         return {}, given
-    parts = [part.strip().rpartition("=") for part in given.split(",")]
-    others = [value for name, _, value in parts if not name]
-    return {name: value for name, _, value in parts if name}, others[-1] if others else None
+    named: dict[str, str] = {}
+    other = None
+    for part in (part.strip() for part in given.split(",")):
+        name = next((part.removesuffix(f"={v}") for v in allowed if part.endswith(f"={v}")), "")
+        if part in allowed or not name:
+            other = part
+        else:
+            named[name] = part[len(name) + 1 :]
+    return named, other

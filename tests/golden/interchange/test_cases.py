@@ -204,7 +204,7 @@ def test_a_torch_net_gives_the_spikes_of_its_forward(name: str, tmp_path: Path) 
     case = CASES[name]
     assert isinstance(case, Torch)
     source = f"{NETS / name / 'net.py'}:net"
-    made = import_torch(source, case.shape, steps=case.steps, bits=case.bits, data=None)
+    made, _ = import_torch(source, case.shape, steps=case.steps, bits=case.bits, data=None)
     (node,) = made.network.inputs
     shape = case.shape or (node.size,)
     x = (np.random.default_rng(0).random((SAMPLES, case.steps, *shape)) < 0.4).astype(np.uint8)
@@ -216,7 +216,7 @@ def test_a_torch_net_gives_the_spikes_of_its_forward(name: str, tmp_path: Path) 
     check(integers(made.network, {node.name: x}), own_forward(net, x, case.loop), case.off)
     if case.maps:
         write_import(
-            import_torch(source, case.shape, steps=case.steps, bits=8, data=None),
+            import_torch(source, case.shape, steps=case.steps, bits=8, data=None)[0],
             "zou2021",
             tmp_path,
         )
@@ -308,8 +308,8 @@ def test_the_default_reset_leaves_the_bits_to_the_weights() -> None:
 def test_plain_data_become_a_stimulus(file: str, width: float | None) -> None:
     """E1, E3: dense arrays and spike times."""
     snntorch()
-    source = f"{NETS / 'B24_flatten_shape_1d' / 'net.py'}:net"
-    network = import_torch(source, (10,), steps=10, bits=8, data=None).network
+    source = f"{NETS / 'B20_population' / 'net.py'}:net"
+    network = import_torch(source, (10,), steps=10, bits=8, data=None)[0].network
     path = NETS / "E1_plain_npz" / file
     assert path.exists()
     stimulus = from_files(network, [path], width=width).stimulus
@@ -330,7 +330,7 @@ def test_labels_are_whole_numbers(file: str, words: str) -> None:
     """E2."""
     snntorch()
     source = f"{NETS / 'B20_population' / 'net.py'}:net"
-    network = import_torch(source, (10,), steps=10, bits=8, data=None).network
+    network = import_torch(source, (10,), steps=10, bits=8, data=None)[0].network
     with pytest.raises(InputError, match=words):
         Stimulus.load(NETS / "E2_labels" / file).check(network)
 
@@ -339,7 +339,7 @@ def test_grey_values_name_their_route() -> None:
     """E4: grey values are refused as spikes with the way out."""
     snntorch()
     source = f"{NETS / 'B24_flatten_shape_1d' / 'net.py'}:net"
-    network = import_torch(source, (10,), steps=10, bits=8, data=None).network
+    network = import_torch(source, (10,), steps=10, bits=8, data=None)[0].network
     with pytest.raises(InputError, match="grey"):
         from_files(network, [NETS / "E1_plain_npz" / "grey.npz"])
 

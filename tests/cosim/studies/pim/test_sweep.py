@@ -197,11 +197,11 @@ def test_command(
 ) -> None:
     """``spikeloop pim-sweep``: JSON, files and exit status; refusals in one sentence."""
     from spikeloop.cosim.cli import main
-    from spikeloop.golden.data import datasets
+    from spikeloop.cosim.studies.pim import run as study
 
     net.metadata = {"dataset": {"source": "random"}}
     net.save(tmp_path / "net.safetensors")
-    monkeypatch.setattr(datasets, "load_mnist", lambda folder: data)
+    monkeypatch.setattr(study, "load_mnist", lambda folder: data)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as end:
