@@ -180,6 +180,27 @@ def test_spike_for_spike_as_the_float_model(
     assert {a.what: a.value for a in made.assumed}["compare"] == compare
 
 
+@pytest.mark.parametrize(
+    ("compare", "strict"),
+    [(">=", (0, 0)), (">", (1, 1)), ("b=>=,>", (1, 0)), ("b=>,>=", (0, 1)), ("a=>,b=>=", (1, 0))],
+)
+def test_compare_by_node(
+    compare: str, strict: tuple[int, int], rng: np.random.Generator, tmp_path: Path
+) -> None:
+    """ ">=" is a value for all nodes, not a value for node ">"."""
+    nir.write(tmp_path / "net.nir", recurrent(rng)[0])
+
+    def thresholds(compare: str) -> np.ndarray:
+        semantics = Semantics(dt=1.0, compare=compare, reset="hard")
+        made = import_nir(tmp_path / "net.nir", semantics, steps=2, bits=8)
+        of = {key: name for name, key in made.network.metadata["nodes"].items()}
+        found = {p.name: int(p.v_th.max()) for p in made.network.populations}
+        return np.array([found[of[key]] for key in ("a", "b")])
+
+    # u > v_th of whole numbers is u >= v_th + 1
+    assert tuple(thresholds(compare) - thresholds(">=")) == strict
+
+
 @pytest.mark.shared
 def test_the_papers_lif(shared_data: Path) -> None:
     """Spikes in the steps in which NIR's exact solution and every platform of the paper have them;
