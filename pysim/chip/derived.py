@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from spikeloop.pysim.common.limits import MAX_START, MAX_WEIGHT_BITS
+from spikeloop.pysim.common.limits import MAX_GAIN, MAX_START, MAX_WEIGHT_BITS
 
 if TYPE_CHECKING:
     from spikeloop.pysim.chip.params import Chip
@@ -58,14 +58,20 @@ class Derived:
         """a lane adds at most f A digits of at most 2^digit_bits - 1: it cannot overflow"""
         self.sum_bits = (self.axon_lines << (MAX_WEIGHT_BITS - 1)).bit_length() + 1
         """signed: |S| <= f A * 2^15"""
-        self.current_bits = (
-            max(self.sum_bits, p, chip.pim.macro.current_bits) + 2
-            if chip.pim
-            else max(self.sum_bits, p) + 1
-        )
-        """signed: I = S + bias, or S + C + bias"""
-        self.total_bits = max(p + 2, self.current_bits) + 1
+        current = chip.pim.macro.current_bits if chip.pim else 0
+        self.drive_bits = max(self.sum_bits, current) + bool(chip.pim)
+        """signed: Z = S, or S + C"""
+        widest = max(self.sum_bits, p, current, chip.current_bits)
+        self.input_bits = widest + 1 + bool(chip.pim)
+        """signed: I = J + bias, where J is Z or a synaptic current"""
+        self.total_bits = max(p + 2, self.input_bits) + 1
         """signed: L + I, where |L| <= 4 * 2^(P-1)"""
+        self.gain_bits = max(0, min(MAX_GAIN, chip.current_bits - 1)).bit_length()
+        """bits of a gain"""
+        self.fraction_bits = chip.current_bits.bit_length()
+        """bits of a right shift 0..Q of a current"""
+        self.scale_bits = chip.adaptation_bits.bit_length()
+        """bits of a right shift 0..R of an adaptation"""
 
     def words_at(self, extension: int) -> int:
         """Words of a core that runs with axon extension f: 1/f of the columns."""

@@ -16,12 +16,14 @@ from typing import NamedTuple
 
 from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
 from spikeloop.pysim.chip.records import (
+    adaptive_record,
     bound_record,
     fire_record,
     leak_record,
     neuron_record,
     place_record,
     route_record,
+    synaptic_record,
     width,
     word_record,
 )
@@ -318,8 +320,24 @@ def _neuron_memories(chip: Chip) -> list[_Memory]:
     if chip.bounded:
         bound = lanes * width(bound_record(chip))
         memories.append(_Memory("bound", words, bound, True, "bound records"))
-    v = lanes * chip.membrane_bits
-    memories.append(_Memory("v", words, v, False, "membranes, bit planes"))
+    if chip.current_bits:
+        bits = lanes * width(synaptic_record(chip))
+        row = "synaptic records; row = word * pages + page"
+        memories.append(_Memory("synaptic", paged, bits, True, row))
+    if chip.adaptation_bits:
+        bits = lanes * width(adaptive_record(chip))
+        row = "adaptive records; row = word * pages + page"
+        memories.append(_Memory("adaptive", paged, bits, True, row))
+    states = {
+        "v": (chip.membrane_bits, "membranes, bit planes"),
+        "y": (chip.current_bits, "synaptic currents, bit planes"),
+        "a": (chip.adaptation_bits, "adaptations, bit planes"),
+    }
+    memories += [
+        _Memory(name, words, lanes * bits, False, meaning)
+        for name, (bits, meaning) in states.items()
+        if bits
+    ]
     if chip.refractory_bits:
         bits = lanes * chip.refractory_bits
         memories.append(

@@ -38,6 +38,8 @@ MAX_EXTENSION = 64
 """longest axon extension"""
 MAX_SIDE = 64
 """cores in a row or a column of a mesh"""
+OPTIONAL = ("current_bits", "adaptation_bits", "pim")
+"""parameters that chips without these parts do not name, so that their fingerprints stay"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,8 @@ class Chip:
     mesh_height      1..64      rows of the mesh; 1 x 1 is a single core without a fabric
     chain            0..65536   route entries of a core of a mesh beyond one per neuron, for spikes
                                 that go to several places
+    current_bits     0, 8..32   width of synaptic currents Q (0: neurons have none)
+    adaptation_bits  0, 8..31   width of adaptations R (0: neurons have none)
     pim              PimFront   a PIM macro in front of a single core of one bank with clock gates
                                 (None: no macro)
     ===============  =========  ===================================================================
@@ -91,6 +95,8 @@ class Chip:
     mesh_width: int = 1
     mesh_height: int = 1
     chain: int = 1024
+    current_bits: int = 0
+    adaptation_bits: int = 0
     pim: PimFront | None = None
 
     def __post_init__(self) -> None:
@@ -122,6 +128,9 @@ class Chip:
                 f"chip parameter columns must be a multiple of digit_bits ({self.digit_bits}), "
                 f"not {self.columns}"
             )
+        for name, most in (("current_bits", 32), ("adaptation_bits", 31)):
+            if (bits := getattr(self, name)) != 0:
+                check_int(f"chip parameter {name}", bits, 8, most)
         for name in ("roundings", "bounded", "sliced", "clock_gates"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(
@@ -153,18 +162,15 @@ class Chip:
         return f"Chip({', '.join(given)})"
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form; ``pim`` is in it only if there is one."""
-        values = asdict(self)
-        return values if self.pim else {key: value for key, value in values.items() if key != "pim"}
+        """JSON form; what the chip has of OPTIONAL, and no more of it."""
+        return {key: value for key, value in asdict(self).items() if value or key not in OPTIONAL}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Chip":
         """Inverse of :meth:`to_dict`; InputError unless ``values`` has exactly the parameters."""
         if isinstance(values, dict):
-            values = {
-                **values,
-                "pim": PimFront.from_dict(values["pim"]) if "pim" in values else None,
-            }
+            pim = PimFront.from_dict(values["pim"]) if "pim" in values else None
+            values = {"current_bits": 0, "adaptation_bits": 0, **values, "pim": pim}
         return from_exactly(cls, values, "chip parameters")
 
     def fingerprint(self) -> int:
@@ -276,7 +282,7 @@ def preset(name: str) -> Chip:
     name, *changes = name.split(",")
     if name not in PRESETS:
         raise InputError(f"chip preset must be one of {', '.join(PRESETS)}, not {name!r}")
-    values = PRESETS[name].to_dict()
+    values = {**dict.fromkeys(OPTIONAL[:2], 0), **PRESETS[name].to_dict()}
     for change in changes:
         key, _, value = change.partition("=")
         if key not in values:

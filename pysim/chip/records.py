@@ -18,6 +18,8 @@ __all__ = [
     "fire_record",
     "neuron_record",
     "bound_record",
+    "synaptic_record",
+    "adaptive_record",
     "word_record",
     "route_record",
     "event_record",
@@ -52,16 +54,21 @@ class Field:
 def leak_record(chip: Chip) -> list[Field]:
     """Per lane and page, read by the leak stage."""
     p, d = chip.membrane_bits, chip.derived
-    fields = [
+    return [
         Field("bias", p, True, "added to the sum"),
         Field("rectify", 1, False, "current below 0 becomes 0"),
-        Field("k0", 1, False, "membrane kept"),
+        *_decay(chip, p, d.shift_bits),
     ]
+
+
+def _decay(chip: Chip, bits: int, shift_bits: int) -> list[Field]:
+    """A leak of a state of ``bits`` bits."""
+    fields = [Field("k0", 1, False, "state kept")]
     for r in range(chip.leak_terms):
         fields += [
             Field(f"on{r}", 1, False, f"leak term {r} acts"),
             Field(f"negative{r}", 1, False, f"leak term {r} is subtracted"),
-            Field(f"shift{r}", d.shift_bits, False, f"right shift of leak term {r}, 0..{p}"),
+            Field(f"shift{r}", shift_bits, False, f"right shift of leak term {r}, 0..{bits}"),
         ]
     if chip.roundings:
         fields += [
@@ -107,6 +114,31 @@ def bound_record(chip: Chip) -> list[Field]:
         Field("low_add", 1, False, "low_value is added (else replaces u)"),
         Field("v_low", p, True, "lower bound"),
         Field("low_value", p, True, "what the lower bound sets or adds"),
+    ]
+
+
+def synaptic_record(chip: Chip) -> list[Field]:
+    """Per lane and page, read by the current stage; on chips with synaptic currents."""
+    d = chip.derived
+    return [
+        Field("current", 1, False, "the neuron has a synaptic current"),
+        Field("old", 1, False, "the membrane takes the current before its update"),
+        *_decay(chip, chip.current_bits, d.fraction_bits),
+        Field("gain", d.gain_bits, False, "left shift of the sum into the current"),
+        Field("fraction", d.fraction_bits, False, "right shift of the current into the membrane"),
+    ]
+
+
+def adaptive_record(chip: Chip) -> list[Field]:
+    """Per lane and page, read by the leak stage; on chips with adaptations."""
+    r, d = chip.adaptation_bits, chip.derived
+    return [
+        Field("adaptation", 1, False, "the neuron has an adaptation"),
+        Field("old", 1, False, "the threshold takes the adaptation before its decay"),
+        *_decay(chip, r, d.scale_bits),
+        Field("step", r, False, "what a spike adds"),
+        Field("scale", d.scale_bits, False, "right shift of the adaptation to the threshold"),
+        Field("reset", 1, False, "a soft reset subtracts what raised the threshold too"),
     ]
 
 

@@ -1,9 +1,17 @@
 """The largest values that networks and chips can hold (docs/arithmetic.md)."""
 
-__all__ = ["LEAK_TERMS", "MAX_DELAY", "MAX_PAGES", "MAX_REFRACTORY", "MAX_START", "MAX_WEIGHT_BITS"]
+__all__ = [
+    "LEAK_TERMS",
+    "MAX_DELAY",
+    "MAX_GAIN",
+    "MAX_PAGES",
+    "MAX_REFRACTORY",
+    "MAX_START",
+    "MAX_WEIGHT_BITS",
+]
 
 LEAK_TERMS = 3
-"""Shift-add terms of one leak."""
+"""Shift-add terms of one leak or decay."""
 MAX_PAGES = 64
 """Pages of the paged parameters of a population."""
 MAX_DELAY = 16
@@ -14,3 +22,5 @@ MAX_REFRACTORY = 63
 """Steps of silence after a spike."""
 MAX_WEIGHT_BITS = 16
 """Width of a weight."""
+MAX_GAIN = 15
+"""Left shift of a sum on its way into a synaptic current."""

@@ -9,6 +9,7 @@ from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import (
     Field,
+    adaptive_record,
     bound_record,
     fire_record,
     leak_record,
@@ -16,6 +17,7 @@ from spikeloop.pysim.chip.records import (
     pack_lanes,
     pack_plain,
     route_record,
+    synaptic_record,
     word_record,
 )
 from spikeloop.pysim.common.bits import pack as pack_bits
@@ -26,7 +28,7 @@ from spikeloop.pysim.image.pim import pack_pim
 from spikeloop.pysim.image.synapses import pack_fanout, pack_synapses
 from spikeloop.pysim.mapping.place import place
 from spikeloop.pysim.mapping.placement import Placement
-from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset
+from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset, StateUse
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.summary import NetworkSummary
 
@@ -98,6 +100,12 @@ def _pack_parameters(network: Network, placement: Placement) -> dict[str, np.nda
     if chip.bounded:
         record = bound_record(chip)
         memories["bound"] = _pack_table(network, placement, record, _bound, paged=False)
+    if chip.current_bits:
+        record = synaptic_record(chip)
+        memories["synaptic"] = _pack_table(network, placement, record, _synaptic, paged=True)
+    if chip.adaptation_bits:
+        record = adaptive_record(chip)
+        memories["adaptive"] = _pack_table(network, placement, record, _adaptive, paged=True)
     return memories
 
 
@@ -132,15 +140,41 @@ def _pack_table(
 
 
 def _leak(p: Population, page: int) -> Values:
-    order = np.argsort(p.leak_sign[page] == 0, axis=0, kind="stable")  # terms in use first
-    sign = np.take_along_axis(p.leak_sign[page], order, axis=0)
-    shift = np.take_along_axis(p.leak_shift[page], order, axis=0)
-    values = {
-        "bias": p.bias[page],
-        "rectify": p.rectify,
-        "k0": p.k0[page],
-        "toward_zero": p.rounding != LeakRounding.FLOOR,
-        "at_least_one": p.rounding == LeakRounding.AT_LEAST_ONE,
+    decay = _decay(p.k0[page], p.leak_sign[page], p.leak_shift[page], p.rounding)
+    return {"bias": p.bias[page], "rectify": p.rectify, **decay}
+
+
+def _synaptic(p: Population, page: int) -> Values:
+    sign, shift = p.current_sign[page], p.current_shift[page]
+    return {
+        "current": p.current != StateUse.NONE,
+        "old": p.current == StateUse.OLD,
+        "gain": p.gain,
+        "fraction": p.fraction,
+        **_decay(p.current_k0[page], sign, shift, p.current_rounding),
+    }
+
+
+def _adaptive(p: Population, page: int) -> Values:
+    sign, shift = p.adaptation_sign[page], p.adaptation_shift[page]
+    return {
+        "adaptation": p.adaptation != StateUse.NONE,
+        "old": p.adaptation == StateUse.OLD,
+        "step": p.adaptation_step,
+        "scale": p.adaptation_scale,
+        "reset": p.adaptation_reset,
+        **_decay(p.adaptation_k0[page], sign, shift, p.adaptation_rounding),
+    }
+
+
+def _decay(k0: np.ndarray, sign: np.ndarray, shift: np.ndarray, rounding: np.ndarray) -> Values:
+    """Fields of a leak. k0, rounding: ``[neuron]``; sign, shift: ``[LEAK_TERMS, neuron]``."""
+    order = np.argsort(sign == 0, axis=0, kind="stable")  # terms in use first
+    sign, shift = (np.take_along_axis(array, order, axis=0) for array in (sign, shift))
+    values: Values = {
+        "k0": k0,
+        "toward_zero": rounding != LeakRounding.FLOOR,
+        "at_least_one": rounding == LeakRounding.AT_LEAST_ONE,
     }
     for r in range(LEAK_TERMS):
         values[f"on{r}"] = sign[r] != 0

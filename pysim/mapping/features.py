@@ -17,6 +17,9 @@ from spikeloop.pysim.network.graph import Network
 
 __all__ = ["Reason", "check_delays", "check_features"]
 
+DECAYS = {"leak": "rounding", "current": "current_rounding", "adaptation": "adaptation_rounding"}
+"""decays of a neuron's states, and the parameters that say how their shifts round"""
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -31,14 +34,22 @@ class Reason:
 def check_features(network: Network, chip: Chip) -> None:
     """InputError unless the hardware of ``chip`` can compute every neuron of ``network``.
 
-    Checks the membrane width, pages, leak terms, refractory counter, rounding, lower bound, the
-    width of a weight, and that no two edges share source, target and delay.
+    Checks the widths of the states, pages, leak terms, refractory counter, rounding, lower bound,
+    the width of a weight, and that no two edges share source, target and delay.
     """
     if network.membrane_bits != chip.membrane_bits:
         raise InputError(
             f"membrane_bits of network {network.name!r} must be {chip.membrane_bits} "
             f"on this chip, not {network.membrane_bits}"
         )
+    for name in ("current_bits", "adaptation_bits"):
+        bits, has = getattr(network, name), getattr(chip, name)
+        if bits not in (0, has):
+            raise InputError(
+                f"{name} of network {network.name!r} must be "
+                + (f"{has} on this chip" if has else "0 on this chip (it was built without)")
+                + f", not {bits}: choose a chip with {name}={bits}"
+            )
     for p in network.populations:
         _check_sizes(p, chip)
         _check_options(p, chip)
@@ -63,11 +74,12 @@ def _check_sizes(p: Population, chip: Chip) -> None:
     where = f"of population {p.name!r}"
     if p.pages > chip.pages:
         raise InputError(f"pages {where} must be at most {chip.pages} on this chip, not {p.pages}")
-    terms = int((p.leak_sign != 0).sum(axis=1).max())
-    if terms > chip.leak_terms:
-        raise InputError(
-            f"leak terms {where} must be at most {chip.leak_terms} on this chip, not {terms}"
-        )
+    for leak in DECAYS:
+        terms = int((getattr(p, f"{leak}_sign") != 0).sum(axis=1).max())
+        if terms > chip.leak_terms:
+            raise InputError(
+                f"{leak} terms {where} must be at most {chip.leak_terms} on this chip, not {terms}"
+            )
     refractory = int(p.refractory.max())
     if refractory.bit_length() > chip.refractory_bits:
         raise InputError(
@@ -85,13 +97,14 @@ def _check_sizes(p: Population, chip: Chip) -> None:
 def _check_options(p: Population, chip: Chip) -> None:
     """What a chip may have been built without: roundings and the lower bound."""
     where = f"of population {p.name!r}"
-    leaks = (p.leak_sign != 0).any(axis=(0, 1))
-    rounded = p.rounding[(p.rounding != LeakRounding.FLOOR) & leaks]
-    if rounded.size and not chip.roundings:
-        raise InputError(
-            f"rounding {where} must be floor on this chip (it was built without roundings), "
-            f"not {LeakRounding(int(rounded[0])).name.lower()}"
-        )
+    for leak, key in DECAYS.items():
+        leaks, rounding = (getattr(p, f"{leak}_sign") != 0).any(axis=(0, 1)), getattr(p, key)
+        rounded = rounding[(rounding != LeakRounding.FLOOR) & leaks]
+        if rounded.size and not chip.roundings:
+            raise InputError(
+                f"{key} {where} must be floor on this chip (it was built without roundings), "
+                f"not {LeakRounding(int(rounded[0])).name.lower()}"
+            )
     if not chip.bounded and np.any(p.low != LowBound.NONE):
         raise InputError(
             f"lower bound {where} must be none on this chip (it was built without bounded), "

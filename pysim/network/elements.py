@@ -13,14 +13,20 @@ import numpy as np
 
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import (
-    LEAK_TERMS,
-    MAX_PAGES,
-    MAX_REFRACTORY,
-    MAX_START,
-    MAX_WEIGHT_BITS,
-)
+from spikeloop.pysim.common.limits import MAX_PAGES, MAX_START, MAX_WEIGHT_BITS
 from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.network.parameters import (
+    ADAPTATION,
+    ARRAYS,
+    CURRENT,
+    PARAMETERS,
+    LeakRounding,
+    LowBound,
+    Reset,
+    StateUse,
+    Widths,
+    full_shape,
+)
 
 __all__ = [
     "ARRAYS",
@@ -30,36 +36,13 @@ __all__ = [
     "LowBound",
     "Population",
     "Reset",
+    "StateUse",
     "WeightFormat",
+    "Widths",
     "check_population",
     "weight_range",
     "within",
 ]
-
-
-class Reset(IntEnum):
-    """What a spike does to the membrane."""
-
-    HARD = 0  # v' = v_reset
-    SOFT = 1  # v' = sat(u - v_sub)
-    NONE = 2  # v' = u
-
-
-class LeakRounding(IntEnum):
-    """How shr(v, m) rounds."""
-
-    FLOOR = 0  # arithmetic right shift
-    TOWARD_ZERO = 1  # sign(v) * (|v| >> m)
-    AT_LEAST_ONE = 2  # sign(v) * max(|v| >> m, 1), 0 for v = 0
-
-
-class LowBound(IntEnum):
-    """What happens to a neuron that did not spike and lies below v_low."""
-
-    NONE = 0
-    CLIP = 1  # v' = v_low
-    RESET = 2  # v' = v_low_reset
-    ADD = 3  # v' = sat(u + v_low_add)
 
 
 class WeightFormat(IntEnum):
@@ -76,26 +59,6 @@ class Input:
 
     name: str
     size: int
-
-
-_PAGED = {"bias": np.int64, "v_th": np.int64, "v_sub": np.int64, "k0": np.bool_}
-_TERMS = {"leak_sign": np.int8, "leak_shift": np.uint8}
-_PLAIN = {
-    "rounding": np.uint8,
-    "rectify": np.bool_,
-    "fire": np.bool_,
-    "reset": np.uint8,
-    "v_reset": np.int64,
-    "low": np.uint8,
-    "v_low": np.int64,
-    "v_low_reset": np.int64,
-    "v_low_add": np.int64,
-    "refractory": np.uint8,
-    "hold": np.bool_,
-    "v_init": np.int64,
-}
-ARRAYS: dict[str, Any] = {**_PAGED, **_TERMS, **_PLAIN}
-"""arrays of a population: their types"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,6 +91,21 @@ class Population:
     refractory: uint8, 0..63 steps.
     hold: bool, held at v_reset while refractory.
 
+    Of the synaptic current (``current_bits`` of the network are its width Q):
+
+    current: uint8 ``[size]``, a StateUse; NONE everywhere is a population without one.
+    current_k0, current_sign, current_shift, current_rounding: its decay, shaped as the leak.
+    gain: uint8 ``[size]``, 0..15 and below Q: left shift of the sum.
+    fraction: uint8 ``[size]``, 0..Q: right shift of the current.
+
+    Of the adaptation (``adaptation_bits`` of the network are its width R):
+
+    adaptation: uint8 ``[size]``, a StateUse; NONE everywhere is a population without one.
+    adaptation_k0, adaptation_sign, adaptation_shift, adaptation_rounding: its decay.
+    adaptation_step: int64 ``[size]``, 0..2^R - 1: what a spike adds.
+    adaptation_scale: uint8 ``[size]``, 0..R: right shift of the adaptation.
+    adaptation_reset: bool ``[size]``: a soft reset subtracts the raised part of the threshold too.
+
     Scalars and shorter arrays broadcast in :meth:`make`.
     """
 
@@ -154,6 +132,39 @@ class Population:
     refractory: np.ndarray
     hold: np.ndarray
     v_init: np.ndarray
+    current: np.ndarray
+    current_k0: np.ndarray
+    current_sign: np.ndarray
+    current_shift: np.ndarray
+    current_rounding: np.ndarray
+    gain: np.ndarray
+    fraction: np.ndarray
+    adaptation: np.ndarray
+    adaptation_k0: np.ndarray
+    adaptation_sign: np.ndarray
+    adaptation_shift: np.ndarray
+    adaptation_rounding: np.ndarray
+    adaptation_step: np.ndarray
+    adaptation_scale: np.ndarray
+    adaptation_reset: np.ndarray
+
+    @property
+    def has_current(self) -> bool:
+        """Whether any neuron has a synaptic current."""
+        return bool(self.current.any())
+
+    @property
+    def has_adaptation(self) -> bool:
+        """Whether any neuron has an adaptation."""
+        return bool(self.adaptation.any())
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of the arrays that act: without those of a state that no neuron has."""
+        absent = (set() if self.has_current else set(CURRENT)) | (
+            set() if self.has_adaptation else set(ADAPTATION)
+        )
+        return [name for name in PARAMETERS if name not in absent]
 
     @property
     def pages(self) -> int:
@@ -182,29 +193,12 @@ class Population:
         """Build a population from scalars or arrays; what is not given is neutral.
 
         Defaults: bias 0, v_th 1, v_sub = v_th, no leak (k0 = 1), floor, fire, hard reset to 0,
-        unbounded, no refractory, v_init 0. Arrays broadcast to their full shape. InputError for an
-        unknown parameter, a shape that does not broadcast, or values that are not integers.
+        unbounded, no refractory, v_init 0, no second state. Arrays broadcast to their full shape.
+        InputError for an unknown parameter, a shape that does not broadcast, or values that are not
+        integers.
         """
-        given: dict[str, Any] = {
-            "bias": 0,
-            "v_th": 1,
-            "v_sub": arrays.get("v_th", 1),
-            "k0": True,
-            "leak_sign": 0,
-            "leak_shift": 0,
-            "rounding": 0,
-            "rectify": False,
-            "fire": True,
-            "reset": Reset.HARD,
-            "v_reset": 0,
-            "low": LowBound.NONE,
-            "v_low": 0,
-            "v_low_reset": 0,
-            "v_low_add": 0,
-            "refractory": 0,
-            "hold": False,
-            "v_init": 0,
-        }
+        given: dict[str, Any] = {name: row.default for name, row in PARAMETERS.items()}
+        given["v_sub"] = arrays.get("v_th", given["v_th"])
         unknown = sorted(set(arrays) - set(given))
         if unknown:
             raise InputError(
@@ -212,16 +206,14 @@ class Population:
                 f"not {unknown[0]!r}"
             )
         given.update(arrays)
-        shapes = _shapes(pages, size)
         full = {}
         for key, dtype in ARRAYS.items():
             value, what = np.asarray(given[key]), f"{key} of population {name!r}"
+            shape = full_shape(key, pages, size)
             try:
-                wide = np.broadcast_to(value, shapes[key])
+                wide = np.broadcast_to(value, shape)
             except ValueError:
-                raise InputError(
-                    f"{what} must be of shape {shapes[key]}, not {value.shape}"
-                ) from None
+                raise InputError(f"{what} must be of shape {shape}, not {value.shape}") from None
             full[key] = _cast(wide, dtype, what)
         return cls(
             name=name,
@@ -303,8 +295,8 @@ def weight_range(form: WeightFormat, bits: int) -> tuple[int, int]:
             return -1, 1
 
 
-def check_population(p: Population, bits: int) -> None:
-    """InputError unless every value of ``p`` is in range; ``bits`` is the membrane width."""
+def check_population(p: Population, widths: Widths) -> None:
+    """InputError unless every value of ``p`` is in range; ``widths`` are those of the network."""
     where = f"population {p.name!r}"
     within(f"size of {where}", p.size, 1, 1 << 20)
     within(f"start of {where}", p.start, 0, MAX_START)
@@ -319,25 +311,18 @@ def check_population(p: Population, bits: int) -> None:
         )
     pages = p.bias.shape[0] if p.bias.ndim == 2 else 0
     within(f"pages of {where}", pages, 1, MAX_PAGES)
-    for key, shape in _shapes(pages, p.size).items():
-        value = getattr(p, key)
+    for state, has in (("current", p.has_current), ("adaptation", p.has_adaptation)):
+        if has and not getattr(widths, state):
+            raise InputError(
+                f"{state}_bits of a network must be given for the {state} of {where}, not 0"
+            )
+    for key, row in PARAMETERS.items():
+        value, shape = getattr(p, key), full_shape(key, pages, p.size)
         if value.shape != shape:
             raise InputError(f"{key} of {where} must be of shape {shape}, not {value.shape}")
-    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    ranges = dict.fromkeys(
-        ("bias", "v_th", "v_sub", "v_reset", "v_low", "v_low_reset", "v_low_add", "v_init"),
-        (low, high),
-    )
-    ranges |= {
-        "leak_sign": (-1, 1),
-        "leak_shift": (0, bits),
-        "rounding": (0, 2),
-        "reset": (0, 2),
-        "low": (0, 3),
-        "refractory": (0, MAX_REFRACTORY),
-    }
-    for key, (least, most) in ranges.items():
-        value = getattr(p, key)
+        if (limits := row.range(widths)) is None:
+            continue
+        least, most = limits
         if value.min() < least or value.max() > most:
             bad = value.min() if value.min() < least else value.max()
             raise InputError(f"{key} of {where} must be in {least}..{most}, not {bad}")
@@ -346,15 +331,6 @@ def check_population(p: Population, bits: int) -> None:
 def within(what: str, value: Any, low: int, high: int) -> None:
     """:func:`check_int`, which here takes numpy's whole numbers too."""
     check_int(what, int(value) if isinstance(value, np.integer) else value, low, high)
-
-
-def _shapes(pages: int, size: int) -> dict[str, tuple[int, ...]]:
-    """Shape of each array of a population."""
-    return (
-        dict.fromkeys(_PAGED, (pages, size))
-        | dict.fromkeys(_TERMS, (pages, LEAK_TERMS, size))
-        | dict.fromkeys(_PLAIN, (size,))
-    )
 
 
 def _cast(value: np.ndarray, dtype: Any, what: str) -> np.ndarray:

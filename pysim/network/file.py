@@ -13,7 +13,8 @@ from safetensors.numpy import load, save
 
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
-from spikeloop.pysim.network.elements import ARRAYS, Edge, Input, Population, WeightFormat
+from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
+from spikeloop.pysim.network.parameters import ADAPTATION, CURRENT, PARAMETERS, full_shape
 from spikeloop.pysim.pim.source import PimHead, PimSource
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["decode", "encode"]
 
 VERSION = 1
+STATES = (CURRENT, ADAPTATION)
+STATE_BITS = ("current_bits", "adaptation_bits")
+"""in a header only if they are not 0"""
 MAX_HEADER = 16 << 20
 """bytes of the longest header that is read"""
 
@@ -38,6 +42,7 @@ def encode(network: "Network") -> bytes:
         "name": network.name,
         "steps": network.steps,
         "membrane_bits": network.membrane_bits,
+        **{key: bits for key in STATE_BITS if (bits := getattr(network, key))},
         "output": network.output,
         "readout": network.readout,
         "metadata": network.metadata,
@@ -55,7 +60,7 @@ def encode(network: "Network") -> bytes:
                 "weight_format": p.weight_format.name.lower(),
             }
         )
-        for key in ARRAYS:
+        for key in p.parameters:
             tensors[f"{p.name}.{key}"] = np.ascontiguousarray(getattr(p, key))
     for i, e in enumerate(network.edges):
         conv = {"conv": e.conv.to_dict()} if e.conv else {}
@@ -92,6 +97,7 @@ def decode(kind: type[N], data: bytes, where: str) -> N:
             steps=header["steps"],
             output=header["output"],
             membrane_bits=header["membrane_bits"],
+            **{key: header[key] for key in STATE_BITS if key in header},
             readout=header["readout"],
             pim=pim,
             metadata=header["metadata"],
@@ -125,13 +131,24 @@ def _open(data: bytes, what: str) -> tuple[dict[str, Any], Tensors]:
 
 def _population(p: dict[str, Any], tensors: Tensors, what: str) -> Population:
     """A population of the graph; its arrays are taken out of ``tensors``."""
-    arrays = {key: tensors.pop(f"{p['name']}.{key}") for key in ARRAYS}
-    for key, dtype in ARRAYS.items():
-        where = f"{key} of population {p['name']!r} in {what}"
-        if arrays[key].dtype != dtype:
-            raise InputError(f"{where} must be {np.dtype(dtype)}, not {arrays[key].dtype}")
-        if dtype is np.bool_ and (arrays[key].view(np.uint8) > 1).any():
-            raise InputError(f"{where} must be 0 or 1, not {arrays[key].view(np.uint8).max()}")
+    name, arrays = p["name"], {}
+    absent = {
+        key
+        for state in STATES
+        if not any(f"{name}.{key}" in tensors for key in state)
+        for key in state
+    }
+    for key, row in PARAMETERS.items():
+        if key in absent:  # of a state that it does not have
+            shape = full_shape(key, arrays["bias"].shape[0], p["size"])
+            arrays[key] = np.full(shape, row.default, row.dtype)
+            continue
+        arrays[key] = array = tensors.pop(f"{name}.{key}")
+        where = f"{key} of population {name!r} in {what}"
+        if array.dtype != row.dtype:
+            raise InputError(f"{where} must be {np.dtype(row.dtype)}, not {array.dtype}")
+        if row.dtype is np.bool_ and (array.view(np.uint8) > 1).any():
+            raise InputError(f"{where} must be 0 or 1, not {array.view(np.uint8).max()}")
     return Population(
         name=p["name"],
         size=p["size"],

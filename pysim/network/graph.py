@@ -20,6 +20,7 @@ from spikeloop.pysim.network.elements import (
     Edge,
     Input,
     Population,
+    Widths,
     check_population,
     weight_range,
     within,
@@ -39,6 +40,8 @@ class Network:
     steps: the steps T of one sample, 1..65536.
     output: the population that is read out.
     membrane_bits: the membrane width P, 8..32.
+    current_bits: the width Q of synaptic currents, 8..32; 0 if no neuron has one.
+    adaptation_bits: the width R of adaptations, 8..31; 0 if no neuron has one.
     readout: "spikes" (argmax of the spike counts) or "membrane" (argmax of the last membrane).
     pim: a PIM layer that drives a population with current, beside or instead of inputs and edges.
     metadata: free JSON (scales, encoder, provenance) that no arithmetic reads.
@@ -53,6 +56,8 @@ class Network:
     steps: int
     output: str
     membrane_bits: int = 24
+    current_bits: int = 0
+    adaptation_bits: int = 0
     readout: str = "spikes"
     pim: PimSource | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +66,11 @@ class Network:
         self.validate()
 
     # -- looking up ----------------------------------------------------------------------------
+
+    @property
+    def widths(self) -> Widths:
+        """Widths of the states of the neurons."""
+        return Widths(self.membrane_bits, self.current_bits, self.adaptation_bits)
 
     @property
     def pim_head(self) -> PimHead | None:
@@ -129,8 +139,10 @@ class Network:
 
     def validate(self) -> None:
         """Raise InputError unless every value lies in the range the contract gives it."""
-        bits = self.membrane_bits
-        within("membrane_bits", bits, 8, 32)
+        within("membrane_bits", self.membrane_bits, 8, 32)
+        for name, most in (("current_bits", 32), ("adaptation_bits", 31)):
+            if getattr(self, name) != 0:
+                within(name, getattr(self, name), 8, most)
         within("steps", self.steps, 1, 1 << 16)
         if self.readout not in ("spikes", "membrane"):
             raise InputError(f"readout must be 'spikes' or 'membrane', not {self.readout!r}")
@@ -140,7 +152,7 @@ class Network:
         for node in self.inputs:
             within(f"size of input {node.name!r}", node.size, 1, 1 << 24)
         for population in self.populations:
-            check_population(population, bits)
+            check_population(population, self.widths)
         self.population(self.output)
         for edge in self.edges:
             self._check_edge(edge)

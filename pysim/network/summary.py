@@ -13,6 +13,10 @@ from spikeloop.pysim.pim.source import PimHead
 __all__ = ["NetworkSummary"]
 
 READOUTS = ("spikes", "membrane")
+STATE_BITS = {"current_bits": 32, "adaptation_bits": 31}
+"""the widest states"""
+OPTIONAL = ("pim", *STATE_BITS)
+"""in a manifest only where the network has them"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,7 @@ class NetworkSummary:
     sha256:         SHA-256 of its file, 64 hexadecimal digits
     steps:          steps of a sample, 1..65536
     membrane_bits:  width of a membrane, 8..32
+    current_bits, adaptation_bits: widths of the states of these names, 0 for none
     output:         the population that is read out
     readout:        "spikes" or "membrane"
     inputs:         the logical inputs, as the stimulus has them
@@ -39,6 +44,8 @@ class NetworkSummary:
     inputs: tuple[Input, ...]
     metadata: dict[str, Any]
     pim: PimHead | None = None
+    current_bits: int = 0
+    adaptation_bits: int = 0
 
     @classmethod
     def of(cls, network: Network) -> "NetworkSummary":
@@ -53,6 +60,8 @@ class NetworkSummary:
             inputs=network.inputs,
             metadata=json.loads(json.dumps(network.metadata)),
             pim=network.pim_head,
+            current_bits=network.current_bits,
+            adaptation_bits=network.adaptation_bits,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,6 +76,7 @@ class NetworkSummary:
             "inputs": [[node.name, node.size] for node in self.inputs],
             "metadata": self.metadata,
         }
+        plain |= {key: bits for key in STATE_BITS if (bits := getattr(self, key))}
         return plain if self.pim is None else {**plain, "pim": self.pim.to_dict()}
 
     @classmethod
@@ -78,7 +88,7 @@ class NetworkSummary:
         if not isinstance(values, dict):
             raise InputError(f"network of {what} must be an object, not {values!r}")
         known = [f.name for f in fields(cls)]
-        if missing := [name for name in known if name not in values and name != "pim"]:
+        if missing := [name for name in known if name not in (*values, *OPTIONAL)]:
             raise InputError(f"network of {what} must be complete, not without {missing[0]!r}")
         if unknown := sorted(set(values) - set(known)):
             raise InputError(
@@ -91,6 +101,9 @@ class NetworkSummary:
                 )
         check_int(f"steps of the network of {what}", values["steps"], 1, 1 << 16)
         check_int(f"membrane_bits of the network of {what}", values["membrane_bits"], 8, 32)
+        for key, most in STATE_BITS.items():
+            if key in values:
+                check_int(f"{key} of the network of {what}", values[key], 8, most)
         if values["readout"] not in READOUTS:
             raise InputError(
                 f"readout of the network of {what} must be {' or '.join(READOUTS)}, "

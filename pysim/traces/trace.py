@@ -8,14 +8,25 @@ import numpy as np
 from spikeloop.pysim.chip.memory_map import COUNTERS, PIM_COUNTERS
 from spikeloop.pysim.traces import npz
 
-__all__ = ["Trace"]
+__all__ = ["STATES", "Trace"]
 
-PARTS = {"spikes": np.uint8, "membranes": np.int32, "counters": np.int64, "currents": np.int32}
+PARTS = {
+    "spikes": np.uint8,
+    "membranes": np.int32,
+    "counters": np.int64,
+    "currents": np.int32,
+    "synaptic": np.int32,
+    "adaptations": np.int32,
+}
+STATES = {"membranes": "v", "synaptic": "y", "adaptations": "a"}
+"""recorded states of neurons, and their letters in docs/arithmetic.md"""
 MEMBERS: npz.Members = {
     "spikes/": np.uint8,
     "membranes/": np.int32,
     **{f"counters/{name}": np.int64 for name in COUNTERS | PIM_COUNTERS},
     "currents/": np.int32,
+    "synaptic/": np.int32,
+    "adaptations/": np.int32,
 }
 
 
@@ -33,12 +44,17 @@ class Trace:
                 ``spikes_out``, ``n_sat`` and ``n_clip``.
     currents:   int32 ``[sample, frame, size]``, C of the population that a PIM layer drives. There
                 is one frame if C is held for all steps, else one for each step.
+    synaptic:   int32 ``[sample, step, size]``: synaptic currents, of a network with current_bits
+    adaptations: int32 ``[sample, step, size]``, of a network with adaptation_bits. Both are
+                recorded where membranes are.
     """
 
     spikes: dict[str, np.ndarray]
     membranes: dict[str, np.ndarray] = field(default_factory=dict)
     counters: dict[str, np.ndarray] = field(default_factory=dict)
     currents: dict[str, np.ndarray] = field(default_factory=dict)
+    synaptic: dict[str, np.ndarray] = field(default_factory=dict)
+    adaptations: dict[str, np.ndarray] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> Path:
         """Write the trace to ``path``, whole or not at all."""

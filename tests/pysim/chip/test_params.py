@@ -45,7 +45,7 @@ def test_widths_hold_the_extremes(chip: Chip) -> None:
     assert d.spike_chunks * SCAN_BITS >= chip.lanes
     assert chip.axons * ((1 << chip.digit_bits) - 1) < 1 << d.accumulator_bits
     assert chip.axons << 15 <= 1 << (d.sum_bits - 1)
-    assert (chip.axons << 15) + (1 << (p - 1)) <= 1 << (d.current_bits - 1)
+    assert (chip.axons << 15) + (1 << (p - 1)) <= 1 << (d.input_bits - 1)
     assert (chip.axons << 15) + (5 << (p - 1)) <= 1 << (d.total_bits - 1)
     assert (
         chip.axons < 1 << d.count_bits
