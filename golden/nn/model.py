@@ -168,8 +168,8 @@ class IntegerModel(nn.Module):
                 fired, states[name] = part(total, biases[name], states[name], step)
                 rows[name].append(fired)
                 kept[name].append(states[name])
-        spikes = {name: torch.stack(row, 1) for name, row in rows.items()}
-        return Run(spikes, *(_stacked(kept, letter) for letter in "vya"))
+        fired_all = {name: torch.stack(row, 1) for name, row in rows.items()}
+        return Run(fired_all, *(_stacked(kept, letter) for letter in "vya"))
 
     @torch.no_grad()
     def to_network(self) -> Network:

@@ -1,8 +1,10 @@
 """Synaptic currents and adaptations in integers: how many bits of a fraction each state gets.
 
-A current is held in units of 1 / 2^gain of the weights, and the membrane behind it in units of
-1 / 2^(gain - fraction). Both are finer than the weights, so that decays by shifts lose little. An
-adaptation is held in units of 1 / 2^adaptation_scale of the membrane.
+    y = scale 2^gain y_real                  weights are integers of the scale
+    v = scale 2^(gain - fraction) v_real     so J = y >> fraction is in units of the membrane
+    a = unit of v 2^adaptation_scale a_real
+
+Current and membrane are finer than the weights, so that decays by shifts lose little.
 """
 
 from collections.abc import Sequence
@@ -10,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.golden.quantize.leak import best_leak, leak_arrays
+from spikeloop.golden.quantize.leak import best_leak, leak_arrays, round_half_away
+from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.limits import LEAK_TERMS, MAX_GAIN
-from spikeloop.pysim.network.elements import Population
+from spikeloop.pysim.network.elements import Population, StateUse
 
 __all__ = ["ADAPTATION_BITS", "CURRENT_BITS", "decay_arrays", "finer", "gain_for", "spare_bits"]
 
@@ -20,8 +23,13 @@ CURRENT_BITS = 24
 """Width of synaptic currents, unless something else is asked for."""
 ADAPTATION_BITS = 22
 """Width of adaptations: in float32 their sums with a membrane of 24 bits stay exact."""
+MEMBRANE_BITS = 24
+"""Width of the membranes of imported networks."""
+ORDERS = {"new": StateUse.NEW, "old": StateUse.OLD}
 SHARE = 0.9
 """Share of a width that known values may take; the rest is headroom."""
+HEADROOM = SHARE * 2.0 ** (MEMBRANE_BITS - 1)
+"""Largest membrane that floats may reach, in units of the integers."""
 
 
 def finer(p: Population) -> np.ndarray:
@@ -43,17 +51,76 @@ def gain_for(reach: float, bits: int = CURRENT_BITS) -> int:
 
 
 def decay_arrays(
-    prefix: str, decays: Sequence[Sequence[float]], terms: int = LEAK_TERMS
+    prefix: str, decays: Sequence[Sequence[float] | np.ndarray], terms: int = LEAK_TERMS
 ) -> tuple[dict[str, Any], float]:
     """The arrays of a decay for :meth:`Population.make`, and its largest error.
 
-    prefix: "current_" or "adaptation_".
+    prefix: "leak_", "current_" or "adaptation_".
     decays: factors a step, 0..1, ``[page][neuron]``, or ``[page][1]`` for all neurons.
     """
-    pages = [[best_leak(float(decay), terms) for decay in page] for page in decays]
-    k0, sign, shift = (
-        np.concatenate([np.atleast_2d(part) for part in parts])
-        for parts in zip(*(leak_arrays(page) for page in pages), strict=True)
-    )
-    arrays = {f"{prefix}k0": k0, f"{prefix}sign": sign, f"{prefix}shift": shift}
-    return arrays, max(leak.error for page in pages for leak in page)
+    rows = np.array(decays, np.float64)
+    values, which = np.unique(rows, return_inverse=True)
+    leaks = [best_leak(float(value), terms) for value in values]
+    k0, sign, shift = leak_arrays(leaks)
+    which = which.reshape(rows.shape)
+    arrays = {
+        f"{prefix}k0": k0[which],
+        f"{prefix}sign": np.moveaxis(sign[0][:, which], 0, 1),
+        f"{prefix}shift": np.moveaxis(shift[0][:, which], 0, 1),
+    }
+    return arrays, max(leak.error for leak in leaks)
+
+
+def current_arrays(
+    decay: np.ndarray, order: str, scale: float, reach: float, membrane: float
+) -> tuple[dict[str, Any], float, float]:
+    """The arrays of a current, units of one real membrane, and the error of the decay.
+
+    Gain and units are the largest with which nine tenths of each width hold what is known.
+
+    decay:    factors a step, float64 ``[size]``.
+    order:    "new" or "old".
+    scale:    units of one real weight.
+    reach:    the largest current, and ``membrane``: the largest membrane or constant of it, real.
+    InputError for decays outside 0..1.
+    """
+    _check_decay("a synaptic current", decay)
+    arrays, error = decay_arrays("current_", [decay])
+    gain = gain_for(reach * scale)
+    shift = np.log2(HEADROOM / (membrane * scale)) if membrane > 0 else gain
+    shift = int(np.clip(np.floor(shift), gain - CURRENT_BITS, gain))
+    arrays |= {"current": ORDERS[order], "gain": gain, "fraction": gain - shift}
+    return arrays, scale * 2.0**shift, error
+
+
+def adaptation_arrays(
+    decay: np.ndarray, step: np.ndarray, order: str, unit: float, reach: float
+) -> tuple[dict[str, Any], float]:
+    """The arrays of an adaptation, and the error of its decay.
+
+    decay, step: float64 ``[size]``, the step in real units of the membrane.
+    unit:        of one real membrane; ``reach``: the largest adaptation, real.
+    InputError for decays outside 0..1 and for negative steps.
+    """
+    _check_decay("an adaptation", decay)
+    if (step < 0).any():
+        raise InputError(
+            f"step of an adaptation must be 0 or more, not {step.min():g}: the chip's adaptation "
+            "raises the threshold"
+        )
+    arrays, error = decay_arrays("adaptation_", [decay])
+    most = max(reach, float(step.max())) * unit
+    scale = spare_bits(most, ADAPTATION_BITS, ADAPTATION_BITS)
+    whole = round_half_away(step * unit * 2.0**scale)
+    arrays |= {
+        "adaptation": ORDERS[order],
+        "adaptation_step": np.minimum(whole, (1 << ADAPTATION_BITS) - 1),
+        "adaptation_scale": scale,
+    }
+    return arrays, error
+
+
+def _check_decay(what: str, decay: np.ndarray) -> None:
+    outside = decay[~((decay >= 0) & (decay <= 1))]
+    if outside.size:
+        raise InputError(f"decay of {what} must be in 0..1, not {outside[0]:g}")
