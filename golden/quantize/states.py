@@ -28,6 +28,8 @@ MEMBRANE_BITS = 24
 ORDERS = {"new": StateUse.NEW, "old": StateUse.OLD}
 SHARE = 0.9
 """Share of a width that known values may take; the rest is headroom."""
+CURRENT_ROOM, MEMBRANE_ROOM = 8.0, 4.0
+"""How much larger than what floats reached the states behind weights may become."""
 HEADROOM = SHARE * 2.0 ** (MEMBRANE_BITS - 1)
 """Largest membrane that floats may reach, in units of the integers."""
 
@@ -76,7 +78,8 @@ def current_arrays(
 ) -> tuple[dict[str, Any], float, float]:
     """The arrays of a current, units of one real membrane, and the error of the decay.
 
-    Gain and units are the largest with which nine tenths of each width hold what is known.
+    Gain and units are the largest that leave room for :data:`CURRENT_ROOM` times the known current
+    and :data:`MEMBRANE_ROOM` times the known membrane.
 
     decay:    factors a step, float64 ``[size]``.
     order:    "new" or "old".
@@ -86,8 +89,9 @@ def current_arrays(
     """
     _check_decay("a synaptic current", decay)
     arrays, error = decay_arrays("current_", [decay])
-    gain = gain_for(reach * scale)
-    shift = np.log2(HEADROOM / (membrane * scale)) if membrane > 0 else gain
+    gain = gain_for(CURRENT_ROOM * reach * scale)
+    highest = MEMBRANE_ROOM * membrane * scale
+    shift = np.log2(HEADROOM / highest) if highest > 0 else gain
     shift = int(np.clip(np.floor(shift), gain - CURRENT_BITS, gain))
     arrays |= {"current": ORDERS[order], "gain": gain, "fraction": gain - shift}
     return arrays, scale * 2.0**shift, error

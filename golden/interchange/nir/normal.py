@@ -23,6 +23,8 @@ from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["normal"]
 
+OURS = ("current", "adaptation", "adaptation_reset")
+"""Metadata that only nodes of ours have."""
 CLOSE = 1e-6  # of a delay to a whole number of steps
 
 
@@ -41,6 +43,8 @@ def _has_batch(nodes: dict[str, Node]) -> bool:
 
 
 def _plain(node: Node, dt: float, framework: str | None, batch: bool) -> Node:
+    foreign = {key: v for key, v in node.metadata.items() if key not in OURS}
+    node = replace(node, metadata=foreign)
     if batch:
         node = replace(node, values={key: _unbatched(key, v) for key, v in node.values.items()})
     if node.kind.startswith("Conv"):
