@@ -38,7 +38,6 @@ READERS: dict[str, dict[str, Callable[[str, Any], Neuron]]] = {
 }
 WHY = {
     "Alpha": "its membrane is the difference of two currents, and a neuron of the core has one",
-    "LIFRefracCell": "its refractory time depends on a count that it keeps in floats",
 }
 """Why a neuron is not among them, where there is more to say than its name."""
 
