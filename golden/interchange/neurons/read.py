@@ -36,9 +36,7 @@ READERS: dict[str, dict[str, Callable[[str, Any], Neuron]]] = {
         ("IAF", "IAFSqueeze", "LIF", "LIFSqueeze", "ALIF", "ALIFSqueeze"), sinabs.layer
     ),
 }
-WHY = {
-    "Alpha": "its membrane is the difference of two currents, and a neuron of the core has one",
-}
+WHY = {"Alpha": "its membrane is the difference of two currents, and a neuron of the core has one"}
 """Why a neuron is not among them, where there is more to say than its name."""
 
 

@@ -207,6 +207,10 @@ def test_rockpool_through_nir(rng: np.random.Generator, tmp_path: Path) -> None:
         layer.weight.data = torch.randint(-2, 5, layer.weight.shape).float()
     x = spikes_in(rng)
     want = net(torch.as_tensor(x).float())[0].detach().numpy()
-    network = imported(to_nir(net, torch.zeros(1, 5, 8)), tmp_path, framework="rockpool")
+    nir.write(tmp_path / "net.nir", to_nir(net, torch.zeros(1, 5, 8)))
+    made = import_nir(tmp_path / "net.nir", Semantics(framework="rockpool"), steps=STEPS, bits=16)
+    network = made.network
+    (several,) = [a.value for a in made.assumed if a.what == "several spikes in one step"]
+    assert "passes twice its threshold in" in several
     got = run(network, {network.inputs[0].name: x}).spikes[network.output]
     assert 0.05 < want.mean() < 0.95 and (got != want).mean() < 0.005
