@@ -12,7 +12,17 @@ from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.mapping.placement import Placement, PopulationPlace
-from spikeloop.pysim.model.cycles import DRAIN, EMIT, JOIN, REPLAY, SCAN, START, UPDATE, WORD
+from spikeloop.pysim.model.cycles import (
+    CURRENT,
+    DRAIN,
+    EMIT,
+    JOIN,
+    REPLAY,
+    SCAN,
+    START,
+    UPDATE,
+    WORD,
+)
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
@@ -91,8 +101,9 @@ def _cycles(
     # cycle, and each that listens ends in one.
     scan = first - events * (passes > 0) + SCAN
     scan = scan + REPLAY * np.maximum(passes - 1, 0) + DRAIN * passes
-    words = place.chip.derived.words
-    sweep = np.broadcast_to(WORD * words + (JOIN + UPDATE) * passes + joins, accumulate.shape)
+    words, stages = place.chip.derived.words, JOIN + UPDATE
+    stages += CURRENT * (place.chip.current_bits > 0)
+    sweep = np.broadcast_to(WORD * words + stages * passes + joins, accumulate.shape)
     emission = EMIT + np.maximum(spikes, 1).sum(axis=2)
     return Cycles(accumulate, scan, sweep, emission, np.full_like(accumulate, START))
 

@@ -124,6 +124,8 @@ def _draw(rng: np.random.Generator, chip: Chip, wish: _Wish, fill: float) -> Net
         steps=steps,
         output=nodes[-1].name,
         membrane_bits=chip.membrane_bits,
+        current_bits=chip.current_bits,
+        adaptation_bits=chip.adaptation_bits,
     )
 
 
