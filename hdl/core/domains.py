@@ -7,20 +7,26 @@ clock, and its registers have enables (``chip.clock_gates``).
 from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal
 
 from spikeloop.hdl.names import CLOCK_GATE_MODULE
+from spikeloop.pysim.chip.params import Chip
 
-__all__ = ["STAGES", "add_domain"]
+__all__ = ["add_domain", "sleeping"]
 
-STAGES = {  # domain that sleeps: the memories read in it
-    "control": ("words",),
-    "list": (),
-    "events": ("fanout", "routes", "spikes"),
-    "row": ("synapse",),
-    "acc": (),
-    "join": (),
-    "leak": ("leak", "v", "currents"),
-    "fire": ("fire", "neuron", "bound", "refractory"),
-    "out": (),
-}
+
+def sleeping(chip: Chip) -> dict[str, tuple[str, ...]]:
+    """The domains that sleep, and the memories read in each."""
+    first = {"current": ("synaptic", "y", "currents")} if chip.current_bits else {}
+    return {
+        "control": ("words",),
+        "list": (),
+        "events": ("fanout", "routes", "spikes"),
+        "row": ("synapse",),
+        "acc": (),
+        "join": (),
+        **first,
+        "leak": ("leak", "v", *(() if first else ("currents",)), "adaptive", "a"),
+        "fire": ("fire", "neuron", "bound", "refractory"),
+        "out": (),
+    }
 
 
 def add_domain(m: Module, stage: str, enable: Signal, *, clock_gates: bool) -> None:
