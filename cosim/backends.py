@@ -68,6 +68,8 @@ class Golden(Backend):
             dict(result.membranes) if membranes else {},
             counters,
             result.currents,
+            result.synaptic,
+            result.adaptations,
         )
 
 

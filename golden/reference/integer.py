@@ -3,35 +3,27 @@
 It is written from docs/arithmetic.md alone. pysim contributes the description of the network and no
 arithmetic.
 
-For each population and step, over a batch of samples: sum the weights of the arriving spikes, add
-the current of a PIM layer (golden/reference/pim.py), and step the neurons
-(golden/reference/neuron.py).
-
-Sums are matrix products. They run in float32 only where the sum of a neuron's |weights| stays below
-2^24, and in float64 only where it stays below 2^53. Every partial sum is then an integer that the
-format holds, in whatever order, so the product is exact. Otherwise they run in int64.
+For each population and step, over a batch of samples: sum the weights of the arriving spikes
+(golden/reference/synapses.py), add the current of a PIM layer (golden/reference/pim.py), and step
+the neurons (golden/reference/neuron.py).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from math import prod
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import unfold
 
 from spikeloop.golden.reference import pim
 from spikeloop.golden.reference.neuron import Neurons
+from spikeloop.golden.reference.synapses import Synapses
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import Edge
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.pim.source import PimSource
 
 __all__ = ["IntegerTrace", "predict", "right", "run", "run_chunks"]
-
-PATCHES = 1 << 24  # most numbers in the patches of a convolution that memory holds at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +37,9 @@ class IntegerTrace:
     currents[name]:    int32 ``[sample, frame, size]``, the currents of a PIM layer into its
                        target; one frame for all steps, or one frame a step.
     clips:             n_sat and n_clip of that layer (docs/pim.md), int64 ``[sample, frame]``.
+    synaptic[name]:    int32 ``[sample, step, size]``, y' of a network with current_bits.
+    adaptations[name]: int32 ``[sample, step, size]``, a' of a network with adaptation_bits.
+                       Both are recorded where membranes are.
     """
 
     spikes: dict[str, np.ndarray]
@@ -52,6 +47,8 @@ class IntegerTrace:
     saturations: dict[str, np.ndarray] = field(default_factory=dict)
     currents: dict[str, np.ndarray] = field(default_factory=dict)
     clips: dict[str, np.ndarray] = field(default_factory=dict)
+    synaptic: dict[str, np.ndarray] = field(default_factory=dict)
+    adaptations: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def concatenate(cls, traces: list["IntegerTrace"]) -> "IntegerTrace":
@@ -62,7 +59,7 @@ class IntegerTrace:
                     name: np.concatenate([getattr(t, part)[name] for t in traces])
                     for name in getattr(traces[0], part)
                 }
-                for part in ("spikes", "membranes", "saturations", "currents", "clips")
+                for part in (f.name for f in fields(cls))
             )
         )
 
@@ -80,7 +77,7 @@ def run(
     inputs:    for every input its spikes, uint8 or bool 0/1 ``[sample, step, size]`` for all
                network.steps; for a PIM layer its pixels, uint8 ``[sample, pixel]``.
     batch:     samples worked on at once.
-    membranes: record them.
+    membranes: record them, and the other states of the neurons.
     samples:   how many to run, for a network that has neither inputs nor pixels.
     InputError for inputs that are missing, unknown, of a wrong shape or not binary, and for pixels
     out of range.
@@ -105,9 +102,9 @@ def run_chunks(
     samples = _check(network, inputs, samples)
     if batch < 1:
         raise InputError(f"batch must be at least 1, not {batch}")
-    order = [Neurons(p, network.membrane_bits) for p in network.order()]
+    order = [Neurons(p, network.widths) for p in network.order()]
     synapses = {
-        p.name: [_Synapses(e) for e in network.edges if e.target == p.name]
+        p.name: [Synapses(e) for e in network.edges if e.target == p.name]
         for p in network.populations
     }
     for at in range(0, max(samples, 1), batch):
@@ -120,7 +117,7 @@ def run_chunks(
 def _run_batch(
     network: Network,
     order: list[Neurons],
-    synapses: "dict[str, list[_Synapses]]",
+    synapses: dict[str, list[Synapses]],
     inputs: dict[str, np.ndarray],
     count: int,
     membranes: bool,
@@ -136,10 +133,7 @@ def _run_batch(
     }
     for neurons in order:
         emitted[neurons.name] = torch.zeros(network.steps, count, neurons.size, dtype=torch.uint8)
-    recorded = {}
-    if membranes:
-        for n in order:
-            recorded[n.name] = torch.empty(network.steps, count, n.size, dtype=torch.int32)
+    recorded = _records(network, order, count) if membranes else {}
     clipped = {n.name: torch.empty(network.steps, count, dtype=torch.int64) for n in order}
     states = {n.name: n.state(count) for n in order}
     for k in range(network.steps):
@@ -154,17 +148,38 @@ def _run_batch(
             states[name], spikes, saturated = neurons.step(k, states[name], total)
             emitted[name][k] = spikes
             clipped[name][k] = saturated.sum(1)
-            if membranes:
-                recorded[name][k] = states[name][0]
+            for letter, arrays in recorded.items():
+                value = getattr(states[name], letter)
+                if value is not None:
+                    arrays[name][k] = value
     names = [p.name for p in network.populations]
-    fired, potentials, saturations = (
+    fired, saturations, potentials, synaptic, adaptations = (
         {n: _sample_first(part[n]) for n in names if n in part}
-        for part in (emitted, recorded, clipped)
+        for part in (emitted, clipped, *(recorded.get(letter, {}) for letter in "vya"))
     )
-    if drive is None:
-        return IntegerTrace(fired, potentials, saturations)
-    currents = {drive.target: drive.currents.astype(np.int32)}
-    return IntegerTrace(fired, potentials, saturations, currents, drive.clips)
+    return IntegerTrace(
+        fired,
+        potentials,
+        saturations,
+        {drive.target: drive.currents.astype(np.int32)} if drive else {},
+        drive.clips if drive else {},
+        synaptic,
+        adaptations,
+    )
+
+
+def _records(network: Network, order: list[Neurons], count: int) -> dict[str, dict[str, Tensor]]:
+    """Room for the states that the network has: by letter and name, ``[step, sample, size]``.
+
+    A population without a state of the network has 0 in every step.
+    """
+    letters = [letter for letter, bits in zip("vya", network.widths, strict=True) if bits]
+    return {
+        letter: {
+            n.name: torch.zeros(network.steps, count, n.size, dtype=torch.int32) for n in order
+        }
+        for letter in letters
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,41 +236,6 @@ def predict(network: Network, trace: IntegerTrace, readout: Readout | None = Non
             f"not {sorted(trace.membranes)}"
         )
     return readout.answers(trace.membranes[network.output])
-
-
-class _Synapses:
-    """One edge: the exact sums of the weights of arriving spikes."""
-
-    def __init__(self, edge: Edge) -> None:
-        self.source, self.delay, self.conv = edge.source, edge.delay, edge.conv
-        # all axes but that of the neuron, or of its channel
-        axes = tuple(range(1, 4)) if edge.conv else 0
-        bound = int(np.abs(edge.weights.astype(np.int64)).sum(axes).max())
-        # A user may have allowed float32 products of lower precision, which do not hold 24 bits.
-        if bound < 1 << 24 and torch.get_float32_matmul_precision() == "highest":
-            dtype = torch.float32
-        else:
-            dtype = torch.float64 if bound < 1 << 53 else torch.int64
-        self.weights = torch.from_numpy(edge.weights).to(dtype)
-
-    def sum(self, spikes: Tensor) -> Tensor:
-        """S of this edge, int64 ``[sample, target]``, of spikes uint8 ``[sample, source]``."""
-        x = spikes.to(self.weights.dtype)
-        if self.conv is None:
-            return (x @ self.weights).to(torch.int64)
-        # Patches times kernels is a product of matrices. A library's convolution might choose a
-        # transform that rounds (Winograd).
-        conv = self.conv
-        maps = x.view(-1, *conv.source)
-        kernels = self.weights.view(conv.groups, -1, self.weights[0].numel())
-        fan_in = kernels.shape[2]
-        numbers = len(maps) * fan_in * conv.groups * prod(conv.target[1:])
-        sums = []
-        for part in maps.tensor_split(max(1, numbers // PATCHES)):
-            patches = unfold(part, conv.kernel, stride=conv.stride, padding=conv.padding)
-            patches = patches.view(len(part), conv.groups, fan_in, -1)
-            sums.append((kernels @ patches).flatten(1))
-        return torch.cat(sums).to(torch.int64)
 
 
 def _sample_first(x: Tensor) -> np.ndarray:

@@ -1,31 +1,30 @@
 """One step of the neurons of a population, in torch int64, written from docs/arithmetic.md alone.
 
-In this order: bias, rectification, leak, saturation, comparison, reset, lower bound, refractory
-count.
+In this order: synaptic current, bias, rectification, leak, saturation, comparison with the
+threshold and its adaptation, reset, lower bound, refractory count, adaptation.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset
+from spikeloop.golden.reference.decay import Decay, tensor
+from spikeloop.golden.reference.states import Adaptation, Current, State
+from spikeloop.pysim.network.elements import LowBound, Population, Reset, Widths
 
 __all__ = ["Neurons"]
 
 
 class Neurons:
-    """A population's parameters as tensors, and its step."""
+    """A population's parameters as tensors, and its step. ``widths`` are those of its network."""
 
-    def __init__(self, p: Population, bits: int) -> None:
+    def __init__(self, p: Population, widths: Widths) -> None:
         self.name, self.size, self.pages = p.name, p.size, p.pages
+        bits = widths.membrane
         self.low_limit, self.high_limit = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
         for key in (
             "bias",
             "v_th",
             "v_sub",
-            "k0",
-            "leak_sign",
-            "leak_shift",
             "rectify",
             "fire",
             "v_reset",
@@ -36,15 +35,11 @@ class Neurons:
             "hold",
             "v_init",
         ):
-            array = getattr(p, key)
-            wide = array if array.dtype == np.bool_ else array.astype(np.int64)
-            setattr(self, key, torch.from_numpy(wide))
+            setattr(self, key, tensor(getattr(p, key)))
+        self.leak = Decay(p, "leak_")
+        self.current = Current(p, widths.current) if p.has_current else None
+        self.adaptation = Adaptation(p, widths.adaptation) if p.has_adaptation else None
         # For each alternative, the neurons that have it. The step leaves out those of no neuron.
-        self.rounding = {
-            mode: torch.from_numpy(p.rounding == mode)
-            for mode in LeakRounding
-            if (p.rounding == mode).any()
-        }
         self.reset = {
             mode: torch.from_numpy(p.reset == mode) for mode in Reset if (p.reset == mode).any()
         }
@@ -55,9 +50,6 @@ class Neurons:
     bias: Tensor
     v_th: Tensor
     v_sub: Tensor
-    k0: Tensor
-    leak_sign: Tensor
-    leak_shift: Tensor
     rectify: Tensor
     fire: Tensor
     v_reset: Tensor
@@ -68,33 +60,48 @@ class Neurons:
     hold: Tensor
     v_init: Tensor
 
-    def state(self, samples: int) -> tuple[Tensor, Tensor]:
-        """Membrane and refractory count before step 0, ``[sample, size]``."""
-        count = torch.zeros(samples, self.size, dtype=torch.int64)
-        return self.v_init.expand(samples, self.size), count
+    def state(self, samples: int) -> State:
+        """The states before step 0."""
+        zero = torch.zeros(samples, self.size, dtype=torch.int64)
+        return State(
+            self.v_init.expand(samples, self.size),
+            zero,
+            zero if self.current else None,
+            zero if self.adaptation else None,
+        )
 
-    def step(
-        self, k: int, state: tuple[Tensor, Tensor], total: Tensor
-    ) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
-        """Step k for the sums S, ``total``.
+    def step(self, k: int, state: State, total: Tensor) -> tuple[State, Tensor, Tensor]:
+        """Step k for the sums Z, ``total``.
 
-        Returns the new state (v', c'), the spikes and where a clip acted (both bool); all are
+        Returns the new state, the spikes and where a clip acted (both bool); all are
         ``[sample, size]``.
         """
-        v, c = state
+        v, c, y, a = state
         page = min(k, self.pages - 1)
+        drive, threshold, lowering = total, self.v_th[page], self.v_sub[page]
+        clips = []
+        if self.current:
+            assert y is not None
+            y, drive, clip = self.current.step(y, total, page)  # clip 4
+            clips.append(clip)
+        if self.adaptation:
+            assert a is not None
+            a, raised, clip = self.adaptation.raised(a, page)  # clip 5
+            clips.append(clip)
+            threshold = threshold + raised
+            lowering = lowering + torch.where(self.adaptation.reset, raised, 0)
 
-        current = total + self.bias[page]
+        current = drive + self.bias[page]
         if self.rectify.any():
             current = torch.where(self.rectify, current.clamp(min=0), current)
-        u, saturated = self._sat(self._leak(v, page) + current)  # clip 1
-        spikes = self.fire & (u >= self.v_th[page]) & (c == 0)
+        u, saturated = self._sat(self.leak.of(v, page) + current)  # clip 1
+        spikes = self.fire & (u >= threshold) & (c == 0)
 
         after = u  # v' of a neuron that spikes
         if Reset.HARD in self.reset:
             after = torch.where(self.reset[Reset.HARD], self.v_reset, after)
         if Reset.SOFT in self.reset:
-            lowered, clip = self._sat(u - self.v_sub[page])  # clip 2
+            lowered, clip = self._sat(u - lowering)  # clip 2
             soft = self.reset[Reset.SOFT]
             after = torch.where(soft, lowered, after)
             saturated = saturated | (spikes & soft & clip)
@@ -113,29 +120,15 @@ class Neurons:
             saturated = saturated | (acts & ~held & clip)
         rest = torch.where(held, self.v_reset, rest)
 
+        if self.adaptation:
+            a, clip = self.adaptation.spiked(a, spikes)  # clip 6
+            clips.append(clip)
+        for clip in clips:
+            saturated = saturated | clip
         count = torch.where(spikes, self.refractory, (c - 1).clamp(min=0))
-        return (torch.where(spikes, after, rest), count), spikes, saturated
+        return State(torch.where(spikes, after, rest), count, y, a), spikes, saturated
 
     def _sat(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``x`` clipped to the membrane range, and where that changed it."""
         clipped = x.clamp(self.low_limit, self.high_limit)
         return clipped, clipped != x
-
-    def _leak(self, v: Tensor, page: int) -> Tensor:
-        """L: the kept membrane and up to three shifted terms, each rounded alone."""
-        leaked = torch.where(self.k0[page], v, 0)
-        for sign, shift in zip(self.leak_sign[page], self.leak_shift[page], strict=True):
-            if sign.any():
-                leaked = leaked + sign * self._shr(v, shift)
-        return leaked
-
-    def _shr(self, v: Tensor, shift: Tensor) -> Tensor:
-        """shr(v, shift) with the rounding of each neuron."""
-        magnitude, result = v.abs() >> shift, v >> shift  # torch shifts int64 arithmetically: floor
-        if LeakRounding.TOWARD_ZERO in self.rounding:
-            zeroward = self.rounding[LeakRounding.TOWARD_ZERO]
-            result = torch.where(zeroward, v.sign() * magnitude, result)
-        if LeakRounding.AT_LEAST_ONE in self.rounding:
-            at_least = self.rounding[LeakRounding.AT_LEAST_ONE]
-            result = torch.where(at_least, v.sign() * magnitude.clamp(min=1), result)
-        return result

@@ -6,10 +6,21 @@ that page. It knows steps, not ticks: the page promises that a trace in steps do
 start ticks.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 Params = dict[str, Any]
 PAGED = ("bias", "v_th", "v_sub", "k0", "leak_sign", "leak_shift")
+CURRENT = ("current_k0", "current_sign", "current_shift")
+ADAPTATION = ("adaptation_k0", "adaptation_sign", "adaptation_shift")
+
+
+class States(NamedTuple):
+    """The states of one neuron that the page calls v, c, y and a."""
+
+    v: int
+    c: int = 0
+    y: int = 0
+    a: int = 0
 
 
 def shr(v: int, m: int, rounding: str) -> int:
@@ -31,38 +42,90 @@ def sat(x: int, P: int) -> int:
     return min(max(x, -(2 ** (P - 1))), 2 ** (P - 1) - 1)
 
 
-def step(params: Params, k: int, v: int, c: int, s_sum: int) -> tuple[int, int, bool, bool]:
-    """One step of one neuron: membrane, refractory count, spike, whether a clip changed a value."""
-    P, p = params["P"], min(k, len(params["bias"]) - 1)
+def sata(x: int, R: int) -> int:
+    """x clipped to R bits unsigned."""
+    return min(max(x, 0), 2**R - 1)
 
-    current = s_sum + params["bias"][p]
+
+def decayed(x: int, params: Params, state: str, p: int) -> int:
+    """What page p leaves of x, the state "current" or "adaptation"."""
+    terms = zip(params[f"{state}_sign"][p], params[f"{state}_shift"][p], strict=True)
+    rounding = params[f"{state}_rounding"]
+    kept = x if params[f"{state}_k0"][p] else 0
+    return kept + sum(sign * shr(x, shift, rounding) for sign, shift in terms)
+
+
+def step(params: Params, k: int, old: States, z: int) -> tuple[States, bool, bool]:
+    """One step of one neuron: its states, its spike, whether a clip changed a value.
+
+    A neuron has the entries of a current only if it has one, and so with the adaptation.
+    """
+    P, p = params["P"], min(k, len(params["bias"]) - 1)
+    v, c, y, a = old
+    clips = []
+
+    j, y_next = z, 0
+    mode = params.get("current", "none")
+    if mode != "none":
+        exact = decayed(y, params, "current", p) + z * 2 ** params["gain"]
+        y_next = sat(exact, params["Q"])
+        clips.append(y_next != exact)  # clip 4
+        j = shr({"new": y_next, "old": y}[mode], params["fraction"], "floor")
+
+    raised, b = 0, 0
+    mode = params.get("adaptation", "none")
+    adapts = mode != "none"
+    if adapts:
+        exact = decayed(a, params, "adaptation", p)
+        b = sata(exact, params["R"])
+        clips.append(b != exact)  # clip 5
+        raised = shr({"new": b, "old": a}[mode], params["adaptation_scale"], "floor")
+
+    current = j + params["bias"][p]
     if params["rectify"]:
         current = max(current, 0)
     leaked = v if params["k0"][p] else 0
     for sign, shift in zip(params["leak_sign"][p], params["leak_shift"][p], strict=True):
         leaked += sign * shr(v, shift, params["rounding"])
     u = sat(leaked + current, P)
-    saturated = u != leaked + current  # clip 1
+    clips.append(u != leaked + current)  # clip 1
 
-    if params["fire"] and u >= params["v_th"][p] and c == 0:
-        resets = {"hard": params["v_reset"], "soft": u - params["v_sub"][p], "none": u}
-        exact = resets[params["reset"]]
+    spike = bool(params["fire"] and u >= params["v_th"][p] + raised and c == 0)
+    if spike:
+        lowered = u - params["v_sub"][p]
+        if adapts and params["adaptation_reset"]:
+            lowered -= raised
+        exact = {"hard": params["v_reset"], "soft": lowered, "none": u}[params["reset"]]
         v_next = sat(exact, P)  # clip 2: only the soft reset can leave the range
-        return v_next, params["refractory"], True, saturated or v_next != exact
+        clips.append(v_next != exact)
+        c_next = params["refractory"]
+    else:
+        v_next, clip_3 = without_spike(params, u, c)
+        clips.append(clip_3)
+        c_next = max(c - 1, 0)
 
-    c_next = max(c - 1, 0)
+    a_next = 0
+    if adapts:
+        exact = b + (params["adaptation_step"] if spike else 0)
+        a_next = sata(exact, params["R"])
+        clips.append(a_next != exact)  # clip 6
+    return States(v_next, c_next, y_next, a_next), spike, any(clips)
+
+
+def without_spike(params: Params, u: int, c: int) -> tuple[int, bool]:
+    """The membrane of a neuron that did not spike, and whether clip 3 changed it."""
     if params["hold"] and c > 0:
-        return params["v_reset"], c_next, False, saturated
+        return params["v_reset"], False
     if params["low"] == "none" or u >= params["v_low"]:
-        return u, c_next, False, saturated
+        return u, False
     bounds = {
         "clip": params["v_low"],
         "reset": params["v_low_reset"],
         "add": u + params["v_low_add"],
     }
     exact = bounds[params["low"]]
-    v_next = sat(exact, P)  # clip 3: only the addition can leave the range
-    return v_next, c_next, False, saturated or v_next != exact
+    v_next = sat(exact, params["P"])  # clip 3: only the addition can leave the range
+    return v_next, v_next != exact
 
 
 def order(network: dict) -> list[str]:
@@ -83,8 +146,9 @@ def order(network: dict) -> list[str]:
 def run(network: dict, inputs: dict[str, list[list[int]]]) -> dict[str, dict[str, list]]:
     """All steps of one sample.
 
-    Returns, by population, ``spikes`` and ``membranes`` as [step][neuron] and ``saturations`` as
-    [step].
+    Returns, by population, ``spikes``, ``membranes``, ``synaptic`` (y') and ``adaptations`` (a') as
+    [step][neuron], and ``saturations`` as [step]. A network without "Q" or "R" has no neuron with a
+    current or with an adaptation; those states are then 0.
     """
     check(network, inputs)
     populations, steps = network["populations"], network["steps"]
@@ -92,28 +156,32 @@ def run(network: dict, inputs: dict[str, list[list[int]]]) -> dict[str, dict[str
         name: [[int(x) for x in row] for row in inputs[name][:steps]] for name in network["inputs"]
     }
     emitted |= {name: [] for name in populations}
+    widths = {key: network[key] for key in "PQR" if network.get(key)}
     params = {
-        name: [{**neuron, "P": network["P"]} for neuron in population["neurons"]]
+        name: [{**neuron, **widths} for neuron in population["neurons"]]
         for name, population in populations.items()
     }
-    v = {name: [neuron["v_init"] for neuron in neurons] for name, neurons in params.items()}
-    c = {name: [0] * len(neurons) for name, neurons in params.items()}
+    states = {
+        name: [States(neuron["v_init"]) for neuron in neurons] for name, neurons in params.items()
+    }
+    letters = {"membranes": "v", "synaptic": "y", "adaptations": "a"}
     trace = {
-        name: {"spikes": emitted[name], "membranes": [], "saturations": []} for name in populations
+        name: {"spikes": emitted[name], "saturations": []} | {part: [] for part in letters}
+        for name in populations
     }
     sequence = order(network)
     for k in range(steps):
         for name in sequence:
             sums = weighted_sums(network, emitted, name, k)
             results = [
-                step(neuron, k, v_i, c_i, s_i)
-                for neuron, v_i, c_i, s_i in zip(params[name], v[name], c[name], sums, strict=True)
+                step(neuron, k, old, z)
+                for neuron, old, z in zip(params[name], states[name], sums, strict=True)
             ]
-            v[name] = [r[0] for r in results]
-            c[name] = [r[1] for r in results]
-            trace[name]["spikes"].append([int(r[2]) for r in results])
-            trace[name]["membranes"].append(list(v[name]))
-            trace[name]["saturations"].append(sum(r[3] for r in results))
+            states[name] = [r[0] for r in results]
+            trace[name]["spikes"].append([int(r[1]) for r in results])
+            trace[name]["saturations"].append(sum(r[2] for r in results))
+            for part, letter in letters.items():
+                trace[name][part].append([getattr(state, letter) for state in states[name]])
     return trace
 
 
@@ -128,7 +196,14 @@ def check(network: dict, inputs: dict[str, list[list[int]]]) -> None:
         if name in network["inputs"]:
             raise ValueError(f"{name} is both an input and a population")
         for neuron in population["neurons"]:
-            if any(len(neuron[key]) != population["pages"] for key in PAGED):
+            paged = list(PAGED)
+            for state, width, keys in (("current", "Q", CURRENT), ("adaptation", "R", ADAPTATION)):
+                if neuron.get(state, "none") == "none":
+                    continue
+                paged += keys
+                if not network.get(width):
+                    raise ValueError(f"a neuron of {name} has a {state}, the network no {width}")
+            if any(len(neuron[key]) != population["pages"] for key in paged):
                 raise ValueError(f"a neuron of {name} does not have {population['pages']} pages")
 
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset
+from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset, StateUse
 from spikeloop.pysim.network.graph import Network
 from tests.witness import model
 
@@ -33,6 +33,10 @@ class Seen(NamedTuple):
     """Shape (samples, steps, neurons)."""
     saturations: np.ndarray
     """Neurons in which a clip changed a value, shape (samples, steps)."""
+    synaptic: np.ndarray
+    """Currents y', shape (samples, steps, neurons); all 0 without the state."""
+    adaptations: np.ndarray
+    """Adaptations a', shape (samples, steps, neurons); all 0 without the state."""
 
 
 def witness(network: Network, inputs: dict[str, np.ndarray]) -> dict[str, Seen]:
@@ -53,6 +57,8 @@ def in_its_words(network: Network) -> dict[str, Any]:
     """The network as plain Python: numbers, lists and names of modes."""
     return {
         "P": network.membrane_bits,
+        "Q": network.current_bits,
+        "R": network.adaptation_bits,
         "steps": network.steps,
         "inputs": {node.name: node.size for node in network.inputs},
         "populations": {
@@ -84,4 +90,21 @@ def _neuron(p: Population, i: int) -> dict[str, Any]:
         "reset": Reset(p.reset[i]).name.lower(),
         "low": LowBound(p.low[i]).name.lower(),
         **{key: getattr(p, key)[i].item() for key in PLAIN},
+        **_second(p, i, "current", ("gain", "fraction")),
+        **_second(p, i, "adaptation", ("adaptation_step", "adaptation_scale", "adaptation_reset")),
+    }
+
+
+def _second(p: Population, i: int, state: str, plain: tuple[str, ...]) -> dict[str, Any]:
+    """The entries of neuron i's current or adaptation; only its mode if it has none."""
+    mode = StateUse(getattr(p, state)[i])
+    if mode is StateUse.NONE:
+        return {state: "none"}
+    return {
+        state: mode.name.lower(),
+        f"{state}_k0": getattr(p, f"{state}_k0")[:, i].tolist(),
+        f"{state}_sign": getattr(p, f"{state}_sign")[:, :, i].tolist(),
+        f"{state}_shift": getattr(p, f"{state}_shift")[:, :, i].tolist(),
+        f"{state}_rounding": LeakRounding(getattr(p, f"{state}_rounding")[i]).name.lower(),
+        **{key: getattr(p, key)[i].item() for key in plain},
     }

@@ -2,7 +2,8 @@
 
 import pytest
 
-from .model import run, sat, shr, step
+from .model import States, run, sat, shr
+from .model import step as full_step
 
 
 def neuron(**changes) -> dict:
@@ -29,6 +30,13 @@ def neuron(**changes) -> dict:
         "v_init": 0,
         **changes,
     }
+
+
+def step(params: dict, k: int, v: int, c: int, z: int) -> tuple[int, int, bool, bool]:
+    """A step of a neuron without current and adaptation: v', c', spike, saturation."""
+    new, spike, saturated = full_step(params, k, States(v, c), z)
+    assert (new.y, new.a) == (0, 0)
+    return new.v, new.c, spike, saturated
 
 
 def alone(params: dict, steps: int) -> dict:

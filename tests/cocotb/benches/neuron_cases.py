@@ -23,7 +23,7 @@ from spikeloop.pysim.chip.records import (
     neuron_record,
     pack_lanes,
 )
-from tests.witness.model import PAGED, step
+from tests.witness.model import PAGED, States, step
 
 # name: chip whose neuron step is benched; many lanes cost planes little, and integers much
 FORMS = {
@@ -331,7 +331,7 @@ def expected(case: Case, clear: bool) -> tuple[int, int, int, int]:
 
     With ``clear``, spike and saturated are those of a step; nothing looks at them.
     """
-    v, c, spike, saturated = step(case.params, 0, case.v, case.c, case.s)
+    (v, c, _, _), spike, saturated = step(case.params, 0, States(case.v, case.c), case.s)
     if clear:
         v, c = case.params["v_init"], 0
     return v, c, int(spike), int(saturated)

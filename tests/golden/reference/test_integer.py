@@ -23,6 +23,7 @@ from spikeloop.pysim.network.elements import (
 from spikeloop.pysim.network.graph import Network, start_ticks
 from tests.witness.network import Seen, witness
 
+DTYPES = {"spikes": np.uint8, "membranes": np.int32, "saturations": np.int64}
 MODES = [(r, s, b) for r in LeakRounding for s in Reset for b in LowBound]
 
 
@@ -148,9 +149,8 @@ def random_inputs(
 
 
 def assert_equal(trace: IntegerTrace, want: dict[str, Seen]) -> None:
-    dtypes = {"spikes": np.uint8, "membranes": np.int32, "saturations": np.int64}
     for name, seen in want.items():
-        for field, dtype in dtypes.items():
+        for field, dtype in DTYPES.items():
             array = getattr(trace, field)[name]
             assert array.dtype == dtype
             where = f"{field} of {name}"
@@ -267,8 +267,9 @@ def test_batches_and_bool_inputs_change_nothing(rng: np.random.Generator):
     network = random_network(rng)
     inputs = random_inputs(rng, network, 11)
     whole = run(network, inputs)
+    zero = {name: np.zeros_like(array) for name, array in whole.membranes.items()}
     same = {
-        name: Seen(whole.spikes[name], whole.membranes[name], whole.saturations[name])
+        name: Seen(*(getattr(whole, field)[name] for field in DTYPES), zero[name], zero[name])
         for name in whole.spikes
     }
     for batch in (1, 4, 11):
