@@ -41,12 +41,14 @@ class LeakStage(wiring.Component):
     @staticmethod
     def members(chip: Chip) -> dict:
         lanes, d = chip.lanes, chip.derived
-        apart = chip.pim and not chip.current_bits  # the macro's currents come past no other stage
+        driven = []  # the macro's currents, if they come past no other stage
+        if chip.pim and not chip.current_bits:
+            driven = [("current", In(lanes * chip.pim.macro.current_bits))]
         return {
             **({} if chip.current_bits else {"sum": In(lanes * d.sum_bits)}),
             **({"drive": In(lanes * d.acting_bits)} if chip.current_bits else {}),
             "v": In(lanes * chip.membrane_bits),
-            **({"current": In(lanes * chip.pim.macro.current_bits)} if apart else {}),
+            **dict(driven),
             "leak": In(lanes * width(leak_record(chip))),
             "total": Out(lanes * d.total_bits),
         }

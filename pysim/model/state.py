@@ -143,8 +143,7 @@ class Raw:
             np.zeros((samples, steps, neurons), np.uint8),
             states(membranes),
             *(np.zeros((samples, ticks), np.int64) for _ in range(6)),
-            synaptic=states(membranes and current),
-            adaptations=states(membranes and adaptation),
+            *(states(membranes and has) for has in (current, adaptation)),
         )
 
 

@@ -131,7 +131,8 @@ def _open(data: bytes, what: str) -> tuple[dict[str, Any], Tensors]:
 
 def _population(p: dict[str, Any], tensors: Tensors, what: str) -> Population:
     """A population of the graph; its arrays are taken out of ``tensors``."""
-    name, arrays = p["name"], {}
+    name = p["name"]
+    arrays: dict[str, np.ndarray] = {}
     absent = {
         key
         for state in STATES

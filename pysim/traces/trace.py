@@ -9,7 +9,7 @@ import numpy as np
 from spikeloop.pysim.chip.memory_map import COUNTERS, PIM_COUNTERS
 from spikeloop.pysim.traces import npz
 
-__all__ = ["STATES", "Trace", "recorded_states"]
+__all__ = ["SIGNED", "STATES", "STATE_NAMES", "Trace", "recorded_states"]
 
 PARTS = {
     "spikes": np.uint8,
@@ -26,6 +26,10 @@ STATES = {
 }
 """recorded states of neurons: their memory on the chip and their width, a parameter of network and
 chip"""
+STATE_NAMES = {"membranes": "membrane", "synaptic": "synaptic current", "adaptations": "adaptation"}
+"""one value of a state in words"""
+SIGNED = ("membranes", "synaptic")
+"""states that are two's complement; the others are unsigned"""
 MEMBERS: npz.Members = {
     "spikes/": np.uint8,
     "membranes/": np.int32,
