@@ -112,14 +112,16 @@ def test_from_a_python_file_to_equal_rtl(
         )
 
 
-@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("kind", ["spikes", "grey", "pixels"])
 def test_data_and_labels_become_the_stimulus(
-    file: Path, grey: bool, rng: np.random.Generator, capfd: pytest.CaptureFixture[str]
+    file: Path, kind: str, rng: np.random.Generator, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    grey = kind != "spikes"
     data, labels = file.parent / "x.npy", file.parent / "y.npy"
     spikes = (rng.random((6, 5, 8)) < 0.5).astype(np.uint8)
     values = rng.integers(0, 4, (6, 8))  # of 2 bits: the planes are those of the numbers
-    np.save(data, values / 3 if grey else spikes)
+    pixels = (values * 85).astype(np.uint8)
+    np.save(data, {"spikes": spikes, "grey": values / 3, "pixels": pixels}[kind])
     np.save(labels, np.arange(6) % 3)
     given = ("--data", data, "--labels", labels, "--check", 4)
     command = ["import", "torch", f"{file}:whole", "--steps", 5, "--chip", "tiny"]
