@@ -10,8 +10,9 @@ import pytest
 from spikeloop.golden.reference.integer import run as golden_run
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.cosim.cli.test_app import spikeloop
+from tests.cosim.cli.test_app import refused, spikeloop
 from tests.make.images import write_images
 
 pytest.importorskip(
@@ -245,3 +246,15 @@ def test_from_a_trained_net(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
         status, out, err = spikeloop(capfd, *arguments, "--data", images, "-o", tmp_path / "none")
         assert (status, out) == (2, "") and words in err and "\n" not in err.strip()
         assert not (tmp_path / "none").exists()
+
+
+def test_groups_of_a_nir_graph(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    nir = pytest.importorskip("nir")
+    layer = nir.Linear(np.ones((4, 3)))
+    nir.write(tmp_path / "net.nir", nir.NIRGraph.from_list(layer, nir.IF(np.ones(4), np.ones(4))))
+    command = ["import", "nir", tmp_path / "net.nir", "-o", tmp_path / "out", "--groups"]
+    assert "must be equally large, not 3 groups" in refused(capfd, tmp_path, *command, 3)
+    status, _, err = spikeloop(capfd, *command, 2)
+    assert status == 0, err
+    network = Network.load(tmp_path / "out" / "network.safetensors")
+    assert str(Readout.of(network)) == "most spikes of 2 groups of 2 neurons, summed"
