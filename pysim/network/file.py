@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from spikeloop.pysim.common.checks import check_array
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import ARRAYS, Edge, Input, Population, WeightFormat
@@ -127,11 +128,7 @@ def _population(p: dict[str, Any], tensors: Tensors, what: str) -> Population:
     """A population of the graph; its arrays are taken out of ``tensors``."""
     arrays = {key: tensors.pop(f"{p['name']}.{key}") for key in ARRAYS}
     for key, dtype in ARRAYS.items():
-        where = f"{key} of population {p['name']!r} in {what}"
-        if arrays[key].dtype != dtype:
-            raise InputError(f"{where} must be {np.dtype(dtype)}, not {arrays[key].dtype}")
-        if dtype is np.bool_ and (arrays[key].view(np.uint8) > 1).any():
-            raise InputError(f"{where} must be 0 or 1, not {arrays[key].view(np.uint8).max()}")
+        check_array(f"{key} of population {p['name']!r} in {what}", arrays[key], dtype)
     return Population(
         name=p["name"],
         size=p["size"],
