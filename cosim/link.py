@@ -132,7 +132,7 @@ class LinkBackend(Backend):
     name = "link"
 
     def __init__(self, link: Link, image: Image) -> None:
-        self.link, self.image, self.map = link, image, MemoryMap(image.chip)
+        self.link, self.image, self.map = link, image, image.map
         expected = {"id": CHIP_ID, "version": CHIP_VERSION, "fingerprint": image.chip.fingerprint()}
         for name, value in expected.items():
             if (got := link.read(self.map.registers[name].address)) != value:

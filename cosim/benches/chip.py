@@ -32,7 +32,7 @@ from spikeloop.pysim.chip.memory_map import (
     MemoryMap,
 )
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
-from spikeloop.pysim.common.bits import integers, pack, unpack
+from spikeloop.pysim.common.bits import integers, pack, to_words, unpack
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import SIGNED, STATES, Trace, recorded_states
@@ -132,9 +132,7 @@ class ChipBench:
     async def write_memory(self, name: str, rows: np.ndarray) -> None:
         """Fill a memory with uint8 ``[rows, ceil(width / 8)]``, little-endian within a row."""
         memory = self.map.memories[name]
-        words = np.zeros((len(rows), memory.chunks * 4), np.uint8)
-        words[:, : rows.shape[1]] = rows
-        for row, chunks in enumerate(words.view("<u4").tolist()):
+        for row, chunks in enumerate(to_words(rows, memory.width).tolist()):
             await self.write(memory.address(row), *chunks)
 
     async def read_memory(self, name: str, rows: Iterable[int] | None = None) -> np.ndarray:

@@ -140,9 +140,9 @@ class IntegerModel(nn.Module):
         samples, steps = some.shape[:2]
         parts = [self.part(i) for i in range(len(edges))]
         weights = [part.integers() for part in parts]
-        self._check_exact(weights)
         neurons = {name: self.neurons_of(name) for name in self.neurons}
-        biases = {name: rounded(self.biases[name] * self.scales[name]) for name in neurons}
+        biases = {name: self._bias(name) for name in neurons}
+        self._check_exact(weights, biases)
         states = {name: part.begin(samples, some) for name, part in neurons.items()}
         into = {name: [i for i, e in enumerate(edges) if e.target == name] for name in neurons}
         rows: dict[str, list[Tensor]] = {name: [] for name in neurons}
@@ -170,13 +170,14 @@ class IntegerModel(nn.Module):
             for i, e in enumerate(self.network.edges)
         )
         populations = tuple(
-            replace(p, bias=_whole(self._bias(p), np.int64)) for p in self.network.populations
+            replace(p, bias=_whole(self._bias(p.name), np.int64)) for p in self.network.populations
         )
         metadata = {**self.network.metadata, "scales": dict(self.scales)}
         return replace(self.network, populations=populations, edges=edges, metadata=metadata)
 
-    def _bias(self, p: Population) -> Tensor:
-        return rounded(self.biases[p.name] * self.scales[p.name])
+    def _bias(self, name: str) -> Tensor:
+        """The biases of a population of the network, whole numbers."""
+        return rounded(self.biases[name] * self.scales[name])
 
     def _inputs(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         nodes = self.network.inputs
@@ -200,12 +201,13 @@ class IntegerModel(nn.Module):
             emitted[node.name] = value.flatten(2).to(next(self.parameters()).dtype)
         return emitted
 
-    def _check_exact(self, weights: Sequence[Tensor]) -> None:
+    def _check_exact(self, weights: Sequence[Tensor], biases: Mapping[str, Tensor]) -> None:
         """InputError if float32 could not hold a sum exactly: whole numbers beyond 2^24."""
         if next(self.parameters()).dtype == torch.float64:
             return
         for p in self.network.populations:
-            arriving = np.abs(p.bias).max(initial=0)
+            bias = biases[p.name].detach().abs()
+            arriving = float(bias.max()) if bias.numel() else 0.0
             for i, edge in enumerate(self.network.edges):
                 if edge.target == p.name:
                     value = weights[i].detach().abs()

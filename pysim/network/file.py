@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from spikeloop.pysim.common.checks import check_array
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
@@ -140,16 +141,13 @@ def _population(p: dict[str, Any], tensors: Tensors, what: str) -> Population:
         for key in state
     }
     for key, row in PARAMETERS.items():
-        if key in absent:  # of a state that it does not have
-            shape = full_shape(key, arrays["bias"].shape[0], p["size"])
+        if key in absent:  # of a state that it does not have; the bias says how many neurons
+            of_all = arrays["bias"].shape
+            shape = full_shape(key, *of_all) if len(of_all) == 2 else (0,)
             arrays[key] = np.full(shape, row.default, row.dtype)
             continue
-        arrays[key] = array = tensors.pop(f"{name}.{key}")
-        where = f"{key} of population {name!r} in {what}"
-        if array.dtype != row.dtype:
-            raise InputError(f"{where} must be {np.dtype(row.dtype)}, not {array.dtype}")
-        if row.dtype is np.bool_ and (array.view(np.uint8) > 1).any():
-            raise InputError(f"{where} must be 0 or 1, not {array.view(np.uint8).max()}")
+        arrays[key] = tensors.pop(f"{name}.{key}")
+        check_array(f"{key} of population {name!r} in {what}", arrays[key], row.dtype)
     return Population(
         name=p["name"],
         size=p["size"],

@@ -34,6 +34,7 @@ def import_nir(
     steps: int = 32,
     bits: int = 8,
     answer: str | None = None,
+    groups: int | None = None,
 ) -> Imported:
     """Read a NIR file.
 
@@ -41,6 +42,7 @@ def import_nir(
     steps:     of a sample.
     bits:      of a weight, 2..16.
     answer:    the Output node that is read, where there are several.
+    groups:    classes of a population code; None: each output neuron is a class.
     InputError names the node or edge that cannot be imported.
     """
     nodes, edges = read_nir(path)
@@ -50,7 +52,7 @@ def import_nir(
     semantics = semantics or Semantics()
     plain = normal(nodes, Settled(nodes, semantics, "file").dt, semantics.framework)
     importer = Importer(plain, edges, semantics, steps, bits, Path(path).stem)
-    return importer.build(importer.floats(random_spikes(importer.graph, steps)))
+    return importer.build(importer.floats(random_spikes(importer.graph, steps)), groups)
 
 
 def _with_one_output(
