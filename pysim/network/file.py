@@ -15,7 +15,7 @@ from spikeloop.pysim.common.checks import check_array
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
-from spikeloop.pysim.network.parameters import ADAPTATION, CURRENT, PARAMETERS, full_shape
+from spikeloop.pysim.network.parameters import ADAPTATION, CURRENT, PARAMETERS
 from spikeloop.pysim.pim.source import PimHead, PimSource
 
 if TYPE_CHECKING:
@@ -141,10 +141,8 @@ def _population(p: dict[str, Any], tensors: Tensors, what: str) -> Population:
         for key in state
     }
     for key, row in PARAMETERS.items():
-        if key in absent:  # of a state that it does not have; the bias says how many neurons
-            of_all = arrays["bias"].shape
-            shape = full_shape(key, *of_all) if len(of_all) == 2 else (0,)
-            arrays[key] = np.full(shape, row.default, row.dtype)
+        if key in absent:  # of a state that it does not have
+            arrays[key] = np.zeros(0, row.dtype)
             continue
         arrays[key] = tensors.pop(f"{name}.{key}")
         check_array(f"{key} of population {name!r} in {what}", arrays[key], row.dtype)

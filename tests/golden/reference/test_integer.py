@@ -335,7 +335,7 @@ def test_bad_batch_is_refused():
 @pytest.mark.parametrize("scale", [1, 1 << 12, 1 << 15])
 @pytest.mark.parametrize("groups", [1, 2])
 def test_convolution_equals_its_matrix(scale, groups, patches, monkeypatch):
-    monkeypatch.setattr("spikeloop.golden.reference.integer.PATCHES", patches)
+    monkeypatch.setattr("spikeloop.golden.reference.synapses.PATCHES", patches)
     conv = Conv.make((4, 7, 6), 6, (3, 2), stride=(2, 1), padding=(1, 0), groups=groups)
     rng = np.random.default_rng(scale + groups)
     weights = (
