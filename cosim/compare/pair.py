@@ -20,7 +20,7 @@ class Difference:
     """The first value in which a backend departs from the reference.
 
     tick:  step + start tick of the population
-    field: "current" (of a PIM layer), "spike", a state (pysim.traces.trace.STATE_NAMES), or the
+    field: "current" (of a PIM layer), "spike", a state (its word in pysim.traces.trace), or the
            name of a counter
 
     A counter belongs to a whole tick: ``step``, ``population`` and ``neuron`` are then None, and
