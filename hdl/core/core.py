@@ -21,7 +21,7 @@ from spikeloop.hdl.bus.memories import Memories
 from spikeloop.hdl.core.accumulate import Accumulators, Join
 from spikeloop.hdl.core.control import Controller
 from spikeloop.hdl.core.counters import Counters, Tally
-from spikeloop.hdl.core.domains import add_domain, sleeping
+from spikeloop.hdl.core.domains import add_domain, sleeping, wake
 from spikeloop.hdl.core.ports import members
 from spikeloop.hdl.events.list import EventList
 from spikeloop.hdl.events.ring import AxonRing
@@ -64,7 +64,7 @@ class Core(wiring.Component):
         self._arrivals(m)
         self._memory_ports(m)
         self._count(m)
-        self._wake(m)
+        wake(m, self)
         return m
 
     def _parts(self, m: Module) -> None:
@@ -361,56 +361,4 @@ class Core(wiring.Component):
         m.d.comb += [
             getattr(self.port, f"count_{name}").eq(getattr(self, f"count_{name}"))
             for name in self.map.counters
-        ]
-
-    def _wake(self, m: Module) -> None:
-        """When each domain ticks: its stage works, or the load port reads its memories."""
-        chip, control, ring, port = self.chip, self.control, self.ring, self.port
-        select, accessed = self.memories.select, self.memories.accessed
-        read_by_port = {
-            stage: Cat(accessed[name] for name in names if name in accessed).any()
-            for stage, names in self.stages.items()
-            if names
-        }
-        asleep = control.waiting
-        if chip.pim:
-            asleep = asleep | self.driver.busy
-        awake = ~asleep
-        if chip.derived.cores > 1:  # while other cores work, one that is through rests
-            working = control.ticking | control.clearing
-            awake &= working | self.tick | self.clear | self.zero | self.asked.any()
-        arriving = ring.awake | ring.start | self.i.valid | self.arrived | self.local
-        asked_by_port = port.write & select["ring"]
-        written_by_port = select["v"] | (select["refractory"] if chip.refractory_bits else 0)
-        for state in ("y", "a"):
-            if state in select:
-                written_by_port = written_by_port | select[state]
-        enable = self.enable
-        m.d.comb += [
-            enable["control"].eq(awake | self.request.valid | port.taken),
-            enable["list"].eq(control.begin | ring.valid | control.replay | self.events.awake),
-            enable["events"].eq(
-                arriving
-                | accessed["ring"]
-                | asked_by_port
-                | self.scanner.start
-                | control.emitting
-                | self.sending
-                | read_by_port["events"]
-                | self.asked[2]
-                | self.fan
-                | self.wrote
-                | control.settling
-            ),
-            enable["row"].eq(self.accumulate | accessed["synapse"] | self.synapse_read),
-            enable["acc"].eq(self.accumulate),
-            enable["join"].eq(control.joining),
-            *(
-                [enable["current"].eq(control.driving | read_by_port["current"])]
-                if chip.current_bits
-                else []
-            ),
-            enable["leak"].eq(control.leaking | read_by_port["leak"]),
-            enable["fire"].eq(control.firing | read_by_port["fire"]),
-            enable["out"].eq(control.writing | (port.write & written_by_port)),
         ]
