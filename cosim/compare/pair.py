@@ -20,8 +20,8 @@ class Difference:
     """The first value in which a backend departs from the reference.
 
     tick:  step + start tick of the population
-    field: "current" (of a PIM layer), "spike", a state (STATE_NAMES of pysim/traces/trace.py), or
-           the name of a counter
+    field: "current" (of a PIM layer), "spike", a state (its word in pysim.traces.trace), or the
+           name of a counter
 
     A counter belongs to a whole tick: ``step``, ``population`` and ``neuron`` are then None, and
     ``core`` too if there are several.

@@ -4,12 +4,17 @@ A sleeping domain is a gated clock in simulation and on an ASIC. On an FPGA it i
 clock, and its registers have enables (``chip.clock_gates``).
 """
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal
 
 from spikeloop.hdl.names import CLOCK_GATE_MODULE
 from spikeloop.pysim.chip.params import Chip
 
 __all__ = ["add_domain", "sleeping", "wake"]
+
+if TYPE_CHECKING:
+    from spikeloop.hdl.core.core import Core
 
 
 def sleeping(chip: Chip) -> dict[str, tuple[str, ...]]:
@@ -52,8 +57,8 @@ def add_domain(m: Module, stage: str, enable: Signal, *, clock_gates: bool) -> N
         m.d.comb += domain.clk.eq(ClockSignal())
 
 
-def wake(m: Module, core) -> None:
-    """When each domain of a core ticks: its stage works, or the load port reads its memories."""
+def wake(m: Module, core: "Core") -> None:
+    """When each domain ticks: its stage works, or the load port reads its memories."""
     chip, control, ring, port = core.chip, core.control, core.ring, core.port
     select, accessed = core.memories.select, core.memories.accessed
     read_by_port = {

@@ -1,9 +1,9 @@
 """The chip model: one core run from its image, exact to the bit and the cycle.
 
-It sees the memories of the image (pysim/model/state.py unpacks them) and nothing of the network.
-The contract is docs/arithmetic.md; the cycles are those of docs/architecture.md. Two engines give
-the same result bit for bit: pysim.model.numpy_engine, and pysim.model.numba_engine where numba is
-installed.
+It sees the memories of the image (pysim/model/ticks/state.py unpacks them) and nothing of the
+network. The contract is docs/arithmetic.md; the cycles are those of docs/architecture.md. Two
+engines give the same result bit for bit: pysim.model.ticks.numpy_engine, and
+pysim.model.ticks.numba_engine where numba is installed.
 """
 
 from functools import cached_property
@@ -18,9 +18,9 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pim import initial_currents, unpack_layer, unpack_places
 from spikeloop.pysim.image.synapses import unpack_fanout
-from spikeloop.pysim.model import numba_engine, numpy_engine
 from spikeloop.pysim.model.cycles import cycles
-from spikeloop.pysim.model.state import Drive, Raw, unpack_neurons
+from spikeloop.pysim.model.ticks import numba_engine, numpy_engine
+from spikeloop.pysim.model.ticks.state import Drive, Raw, unpack_neurons
 from spikeloop.pysim.pim.front import front_cycles
 from spikeloop.pysim.pim.layer import PimLayer
 from spikeloop.pysim.pim.model import run as run_pim

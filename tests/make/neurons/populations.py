@@ -19,7 +19,7 @@ from spikeloop.pysim.network.elements import (
     WeightFormat,
     weight_range,
 )
-from tests.make.states import random_states
+from tests.make.neurons.states import random_states
 
 __all__ = ["Node", "random_population"]
 

@@ -1,12 +1,12 @@
 """The second states in numpy: synaptic current and adaptation, one step (docs/arithmetic.md).
 
 All values are int64 ``[sample, neuron]``; parameters are int64 ``[neuron]`` of the step's page, by
-the names of pysim.model.state.Neurons.
+the names of pysim.model.ticks.state.Neurons.
 """
 
 import numpy as np
 
-from spikeloop.pysim.model.arith import leak, saturate
+from spikeloop.pysim.model.ticks.arith import leak, saturate
 
 __all__ = ["after_spikes", "decayed", "synapse"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from spikeloop.pysim.chip.params import SCAN_BITS, Chip
 from spikeloop.pysim.chip.records import ROUTE_LOCAL
 from spikeloop.pysim.image.image import Image
-from spikeloop.pysim.model.arith import leak, low_bound, saturate
-from spikeloop.pysim.model.second import after_spikes, decayed, synapse
-from spikeloop.pysim.model.state import Drive, Neurons, Raw
+from spikeloop.pysim.model.ticks.arith import leak, low_bound, saturate
+from spikeloop.pysim.model.ticks.second import after_spikes, decayed, synapse
+from spikeloop.pysim.model.ticks.state import Drive, Neurons, Raw
 
 __all__ = ["SAMPLES", "Running", "Tables", "each", "run", "tables"]
 

@@ -1,7 +1,7 @@
 """The engine of the chip model that numba compiles (the optional extra "fast"); event-driven.
 
-The state and the result are those of pysim.model.numpy_engine. Two threads walk samples without the
-GIL. No parallel runtime of numba's is used, so a process that forks later stays safe.
+The state and the result are those of pysim.model.ticks.numpy_engine. Two threads walk samples
+without the GIL. No parallel runtime of numba's is used, so a process that forks later stays safe.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 
 from spikeloop.pysim.chip.records import ROUTE_LOCAL
 from spikeloop.pysim.image.image import Image
-from spikeloop.pysim.model.kernel import (
+from spikeloop.pysim.model.ticks.kernel import (
     AVAILABLE,
     PAGED,
     PLAIN,
@@ -22,8 +22,8 @@ from spikeloop.pysim.model.kernel import (
     Tables,
     run_ticks,
 )
-from spikeloop.pysim.model.second_kernel import ADAPTIVE, SYNAPTIC
-from spikeloop.pysim.model.state import Drive, Neurons, Raw
+from spikeloop.pysim.model.ticks.second_kernel import ADAPTIVE, SYNAPTIC
+from spikeloop.pysim.model.ticks.state import Drive, Neurons, Raw
 
 __all__ = ["AVAILABLE", "SAMPLES", "Running", "Tables", "each", "run", "tables"]
 

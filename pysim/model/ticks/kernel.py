@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spikeloop.pysim.chip.params import SCAN_BITS
-from spikeloop.pysim.model.second_kernel import RESET, after_spikes, decayed, synapse
+from spikeloop.pysim.model.ticks.second_kernel import RESET, after_spikes, decayed, synapse
 
 try:
     import numba

@@ -1,7 +1,7 @@
 """The second states in loops that numba compiles: synaptic current and adaptation, one step.
 
 They are called for chips that have the states, between the sums of a tick and the membranes' step
-(pysim/model/kernel.py). The functions are plain Python where numba is not installed.
+(pysim/model/ticks/kernel.py). The functions are plain Python where numba is not installed.
 """
 
 import numpy as np
