@@ -44,7 +44,7 @@ MOST_WORDS = 64
 def chip_for(network: Network, axons: int) -> str:
     """A chip, as a preset with changes, whose cores have ``axons`` axons and hold the populations.
 
-    Populations that feed each other are held by one core.
+    Populations that feed each other are held by one core. The chip has the states of the neurons.
     """
     chip = PRESETS["default"]
     words, extension = 1, 1
@@ -62,7 +62,13 @@ def chip_for(network: Network, axons: int) -> str:
         need = passes * sum(-(-p.size // (chip.lanes // word_of(p, chip).join)) for p in members)
         words = max(words, need if together else min(need, max(MOST_WORDS, passes)))
         extension = max(extension, passes)
-    return f"default,axons={axons},columns={64 * words},extension={min(extension, MAX_EXTENSION)}"
+    states = "".join(
+        f",{name}={bits}"
+        for name in ("current_bits", "adaptation_bits")
+        if (bits := getattr(network, name))
+    )
+    wide = f"axons={axons},columns={64 * words},extension={min(extension, MAX_EXTENSION)}"
+    return f"default,{wide}{states}"
 
 
 def write_import(

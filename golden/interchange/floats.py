@@ -29,6 +29,7 @@ __all__ = ["FILE", "FloatColumn", "column", "load", "save"]
 
 FILE = "floats.safetensors"
 KEY, VERSION = "spikeloop_floats", 1
+KEPT = ("shape", "fixed", "current", "adaptation", "adaptation_reset")
 CHUNK = 50  # samples at once
 MOST = 1 << 31  # neuron-steps and line-steps of all samples; fewer samples are run beyond
 
@@ -55,7 +56,7 @@ def save(path: Path, twin: Twin, network: Network) -> Path:
             if name in settled
         }
         texts = {key: value for key, value in node.values.items() if isinstance(value, str)}
-        kept = {key: value for key, value in node.metadata.items() if key in ("shape", "fixed")}
+        kept = {key: value for key, value in node.metadata.items() if key in KEPT}
         nodes[name] = {"kind": node.kind, "texts": texts, "metadata": kept | known}
         for key, value in node.values.items():
             if not isinstance(value, str):

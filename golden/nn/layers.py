@@ -19,14 +19,27 @@ import numpy as np
 import torch
 
 from spikeloop.golden.nn.model import IntegerModel
-from spikeloop.golden.quantize.leak import best_leak, leak_arrays, round_half_away
+from spikeloop.golden.nn.neurons import ALIF, LIF, CubaALIF, CubaLIF, population
+from spikeloop.golden.quantize.leak import round_half_away
 from spikeloop.golden.quantize.scales import best_scale
+from spikeloop.golden.quantize.states import ADAPTATION_BITS, CURRENT_BITS
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
-from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, LowBound, Population, Reset
+from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
 from spikeloop.pysim.network.graph import Network, start_ticks
 
-__all__ = ["LIF", "AvgPool2d", "Conv1d", "Conv2d", "Linear", "MaxPool2d", "sequential"]
+__all__ = [
+    "ALIF",
+    "LIF",
+    "AvgPool2d",
+    "Conv1d",
+    "Conv2d",
+    "CubaALIF",
+    "CubaLIF",
+    "Linear",
+    "MaxPool2d",
+    "sequential",
+]
 
 Map = tuple[int, int, int]
 
@@ -83,35 +96,6 @@ class MaxPool2d:
     """A spike where any spikes in a window of ``size``: neurons of their own."""
 
     size: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LIF:
-    """Neurons of the contract (docs/arithmetic.md); real values in units of the weights.
-
-    leak:       factor a step, 0..1, as up to three shifts; 1 integrates, 0 forgets. A list has one
-                a page.
-    threshold:  spike at u >= threshold; a list: one a page.
-    reset:      "hard" (to ``v_reset``), "soft" (minus the threshold) or "none".
-    rounding:   of the shifts: "floor", "toward_zero" or "at_least_one".
-    low:        lower bound: None, or ("clip", v), ("reset", v, to) or ("add", v, amount).
-    refractory: steps of silence after a spike; ``hold``: at ``v_reset`` meanwhile.
-    rectify:    a negative current counts as 0.
-    recurrent:  every neuron to every neuron, one step later.
-    fires:      False for a read-out, whose membrane is the answer.
-    """
-
-    leak: float | list[float] = 1.0
-    threshold: float | list[float] = 1.0
-    reset: str = "soft"
-    v_reset: float = 0.0
-    rounding: str = "floor"
-    low: tuple[Any, ...] | None = None
-    refractory: int = 0
-    hold: bool = False
-    rectify: bool = False
-    recurrent: bool = False
-    fires: bool = True
 
 
 @dataclass
@@ -173,6 +157,8 @@ def _finished(row: _Row, steps: int, name: str, membrane_bits: int) -> IntegerMo
         steps=steps,
         output=populations[-1].name,
         membrane_bits=membrane_bits,
+        current_bits=CURRENT_BITS if any(p.has_current for p in populations) else 0,
+        adaptation_bits=ADAPTATION_BITS if any(p.has_adaptation for p in populations) else 0,
         readout="spikes" if populations[-1].fire.all() else "membrane",
         metadata={"scales": row.scales, "source": "spikeloop.nn"},
     )
@@ -220,9 +206,17 @@ def _group(
         row.edges.append(Edge(source=name, target=name, weights=loop, delay=1))
         row.weights[edge + 1] = real[1]
     fan = prod(weights.shape[1:]) if conv else weights.shape[0]
+    axes = tuple(range(1, whole.ndim)) if conv else (0,)
+    if index is not None:
+        whole = whole.ravel()[index]
+    arriving = float(np.abs(whole).sum(axes).max())
+    if neurons.recurrent:
+        arriving += float(np.abs(loop).sum(0).max())
     bias = _uniform((size,), fan**-0.5, generator)
     row.populations.append(
-        _population(name, size, neurons, scale, synapses, bias if synapses.bias else None)
+        population(
+            name, size, neurons, scale, synapses.bits, bias if synapses.bias else None, arriving
+        )
     )
     row.scales[name] = scale
     row.source, row.shape = name, shape
@@ -327,69 +321,3 @@ def _or_pool(row: _Row, layer: MaxPool2d, number: int) -> None:
     )
     row.scales[name] = 1.0
     row.source, row.shape = name, conv.target
-
-
-RESETS = {"hard": Reset.HARD, "soft": Reset.SOFT, "none": Reset.NONE}
-ROUNDINGS = {r.name.lower(): r for r in LeakRounding}
-BOUNDS = {b.name.lower(): b for b in LowBound if b is not LowBound.NONE}
-
-
-def _population(
-    name: str, size: int, n: LIF, scale: float, synapses: Synapses, bias: np.ndarray | None
-) -> Population:
-    """The neurons in whole numbers: thresholds up, the rest to the nearest."""
-    leaks, thresholds = _pages(n.leak, n.threshold)
-    k0, sign, shift = leak_arrays([best_leak(leak) for leak in leaks])
-    pages = len(leaks)
-    v_th = np.ceil(np.asarray(thresholds) * scale - 1e-9)[:, None]
-    bound: dict[str, Any] = {}
-    if n.low is not None:
-        kind = _one_of("low", n.low[0], BOUNDS)
-        bound = {"low": kind, "v_low": _unit(n.low[1], scale)}
-        if kind is LowBound.RESET:
-            bound["v_low_reset"] = _unit(n.low[2], scale)
-        if kind is LowBound.ADD:
-            bound["v_low_add"] = _unit(n.low[2], scale)
-    return Population.make(
-        name,
-        size,
-        pages=pages,
-        weight_bits=synapses.bits,
-        bias=0 if bias is None else round_half_away(bias * scale),
-        v_th=v_th.astype(np.int64),
-        v_sub=round_half_away(np.asarray(thresholds) * scale)[:, None],
-        k0=k0.reshape(pages, 1),
-        leak_sign=np.moveaxis(sign, -1, 0).reshape(pages, -1, 1),
-        leak_shift=np.moveaxis(shift, -1, 0).reshape(pages, -1, 1),
-        rounding=_one_of("rounding", n.rounding, ROUNDINGS),
-        rectify=n.rectify,
-        fire=n.fires,
-        reset=_one_of("reset", n.reset, RESETS),
-        v_reset=_unit(n.v_reset, scale),
-        refractory=n.refractory,
-        hold=n.hold,
-        **bound,
-    )
-
-
-def _pages(leak: Any, threshold: Any) -> tuple[list[float], list[float]]:
-    """Leaks and thresholds by page."""
-    leaks = list(leak) if isinstance(leak, (list, tuple)) else [leak]
-    thresholds = list(threshold) if isinstance(threshold, (list, tuple)) else [threshold]
-    pages = max(len(leaks), len(thresholds))
-    if any(len(values) not in (1, pages) for values in (leaks, thresholds)):
-        raise InputError(
-            f"leak and threshold must have as many pages as one another, not {len(leaks)} and "
-            f"{len(thresholds)}"
-        )
-    return leaks * (pages // len(leaks)), thresholds * (pages // len(thresholds))
-
-
-def _unit(value: float, scale: float) -> np.ndarray:
-    return round_half_away(np.asarray(float(value) * scale))
-
-
-def _one_of(what: str, name: str, known: dict[str, Any]) -> Any:
-    if name not in known:
-        raise InputError(f"{what} of LIF must be one of {', '.join(known)}, not {name!r}")
-    return known[name]

@@ -10,29 +10,33 @@ those of the chip. Backward sees through the rounding (golden/nn/step.py).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spikeloop.golden.nn.exact import EXACT, Sums
+from spikeloop.golden.nn.states import State
 from spikeloop.golden.nn.step import Neurons, rounded
+from spikeloop.golden.quantize.states import finer
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import Edge, Population, weight_range
+from spikeloop.pysim.network.elements import Edge, weight_range
 from spikeloop.pysim.network.graph import Network
 
 __all__ = ["IntegerModel", "Run", "from_float"]
 
-EXACT = 1 << 24  # whole numbers below are exact in float32, in whatever order they are added
-
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """``spikes`` and ``membranes`` by population, [sample, step, neuron], whole numbers."""
+    """By population, [sample, step, neuron], whole numbers: ``spikes``, ``membranes``, and of those
+    that have them synaptic currents (``synaptic``) and ``adaptations``."""
 
     spikes: dict[str, Tensor]
     membranes: dict[str, Tensor]
+    synaptic: dict[str, Tensor] = field(default_factory=dict)
+    adaptations: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Synapses(nn.Module):
@@ -72,7 +76,8 @@ class IntegerModel(nn.Module):
     """The trainable twin of ``network``; its PIM layer, if any, is refused.
 
     scales: real value of one unit of a population's weights is 1 / scale (default: those that the
-            network's metadata keep, else 1).
+            network's metadata keep, else 1). Behind a current the units of the membrane are finer
+            (golden/quantize/states.py); ``units`` has how many are one real unit, [neuron].
     width:  of the spike's slope, in thresholds of each population.
     tied:   by number of an edge, for each of its weights the parameter it is.
     """
@@ -90,13 +95,17 @@ class IntegerModel(nn.Module):
         self.network, self.width = network, width
         known = network.metadata.get("scales", {}) if scales is None else scales
         self.scales = {p.name: _scale(known, p.name) for p in network.populations}
-        self._kept = {p.name: _kept(p, network.membrane_bits) for p in network.populations}
+        self.units = {
+            p.name: torch.as_tensor(self.scales[p.name] * finer(p)).float()
+            for p in network.populations
+        }
+        self._sums = {p.name: Sums(p, network.widths) for p in network.populations}
         self.neurons, self.synapses = nn.ModuleDict(), nn.ModuleDict()
         self.biases = nn.ParameterDict()
         for p in network.order():
             reach = np.maximum(np.abs(p.v_th[0].astype(np.float64)), 1.0) * width
-            self.neurons[p.name] = Neurons(p, network.membrane_bits, torch.as_tensor(reach))
-            bias = torch.as_tensor(p.bias, dtype=torch.float32) / self.scales[p.name]
+            self.neurons[p.name] = Neurons(p, network.widths, torch.as_tensor(reach))
+            bias = torch.as_tensor(p.bias, dtype=torch.float32) / self.units[p.name]
             self.biases[p.name] = nn.Parameter(bias)
         for i, edge in enumerate(network.edges):
             p = network.population(edge.target)
@@ -131,10 +140,10 @@ class IntegerModel(nn.Module):
         name = self.network.output
         if self.network.population(name).fire.all():
             return trace.spikes[name]
-        return trace.membranes[name] / self.scales[name]
+        return trace.membranes[name] / self.units[name].to(trace.membranes[name])
 
     def run(self, x: Tensor | Mapping[str, Tensor]) -> Run:
-        """Every spike and every membrane."""
+        """Every spike and every state."""
         edges, emitted = self.network.edges, self._inputs(x)
         some = next(iter(emitted.values()))
         samples, steps = some.shape[:2]
@@ -146,7 +155,7 @@ class IntegerModel(nn.Module):
         states = {name: part.begin(samples, some) for name, part in neurons.items()}
         into = {name: [i for i, e in enumerate(edges) if e.target == name] for name in neurons}
         rows: dict[str, list[Tensor]] = {name: [] for name in neurons}
-        membranes: dict[str, list[Tensor]] = {name: [] for name in neurons}
+        kept: dict[str, list[State]] = {name: [] for name in neurons}
         for step in range(steps):
             for name, part in neurons.items():
                 total = some.new_zeros(samples, part.size)
@@ -158,9 +167,9 @@ class IntegerModel(nn.Module):
                         total = total + parts[i](spikes, weights[i])
                 fired, states[name] = part(total, biases[name], states[name], step)
                 rows[name].append(fired)
-                membranes[name].append(states[name][0])
-        stack = {name: torch.stack(row, 1) for name, row in rows.items()}
-        return Run(stack, {name: torch.stack(row, 1) for name, row in membranes.items()})
+                kept[name].append(states[name])
+        fired_all = {name: torch.stack(row, 1) for name, row in rows.items()}
+        return Run(fired_all, *(_stacked(kept, letter) for letter in "vya"))
 
     @torch.no_grad()
     def to_network(self) -> Network:
@@ -176,8 +185,8 @@ class IntegerModel(nn.Module):
         return replace(self.network, populations=populations, edges=edges, metadata=metadata)
 
     def _bias(self, name: str) -> Tensor:
-        """The biases of a population of the network, whole numbers."""
-        return rounded(self.biases[name] * self.scales[name])
+        """The biases of a population, whole numbers in units of its membrane."""
+        return rounded(self.biases[name] * self.units[name].to(self.biases[name]))
 
     def _inputs(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         nodes = self.network.inputs
@@ -206,25 +215,27 @@ class IntegerModel(nn.Module):
         if next(self.parameters()).dtype == torch.float64:
             return
         for p in self.network.populations:
-            bias = biases[p.name].detach().abs()
-            arriving = float(bias.max()) if bias.numel() else 0.0
+            arriving = 0.0
             for i, edge in enumerate(self.network.edges):
                 if edge.target == p.name:
                     value = weights[i].detach().abs()
                     axes = value.flatten(1).sum(1) if edge.conv else value.sum(0)
                     arriving = arriving + float(axes.max()) if axes.numel() else arriving
-            if arriving + self._kept[p.name] >= EXACT:
+            bias = float(biases[p.name].detach().abs().max())
+            if self._sums[p.name].largest(arriving, bias) >= EXACT:
                 raise InputError(
                     f"sums of population {p.name!r} must stay below 2^24 in float32: call "
                     "model.double()"
                 )
 
 
-def _kept(p: Population, membrane_bits: int) -> float:
-    """The most that the leak leaves of a membrane, or a term of it on the way."""
-    terms = np.abs(p.leak_sign) * 2.0 ** -p.leak_shift.astype(np.float64)
-    share = (p.k0 + terms.sum(axis=1)).max(initial=0.0)
-    return float(share * 2.0 ** (membrane_bits - 1)) + 8
+def _stacked(kept: dict[str, list[State]], letter: str) -> dict[str, Tensor]:
+    """One state of the populations that have it, [sample, step, neuron]."""
+    return {
+        name: torch.stack([getattr(state, letter) for state in states], 1)
+        for name, states in kept.items()
+        if states and getattr(states[0], letter) is not None
+    }
 
 
 def _scale(known: Mapping[str, Any], name: str) -> float:

@@ -4,9 +4,9 @@ Values are whole numbers in floating point, so the step is exact: shifts are pro
 two, and every sum stays below 2^24 in float32 or 2^53 in float64. Backwards, rounding and clipping
 are seen through: a shift is its factor, a clip passes what lies inside, and a spike has the slope
 
-    d s / d u = 1 / (width (1 + |u - v_th| / width)^2)     (fast sigmoid, Zenke & Ganguli 2018)
+    d s / d u = 1 / (width (1 + |u - v_th - w| / width)^2)     (fast sigmoid, Zenke & Ganguli 2018)
 
-with a width in units of the membrane.
+with a width in units of the membrane. w is what an adaptation adds to the threshold.
 """
 
 from typing import Any
@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeloop.pysim.common.limits import LEAK_TERMS
-from spikeloop.pysim.network.elements import ARRAYS, LeakRounding, LowBound, Population, Reset
+from spikeloop.golden.nn.states import Adaptation, Current, Decay, State, through, whole
+from spikeloop.pysim.network.elements import LowBound, Population, Reset, Widths
+from spikeloop.pysim.network.parameters import MEMBRANE
 
-__all__ = ["Neurons", "State", "rounded", "spike"]
+__all__ = ["Neurons", "rounded", "spike"]
 
-State = tuple[Tensor, Tensor]
-"""Membrane v and refractory count c, [sample, neuron] each."""
+LEAK = ("k0", "leak_sign", "leak_shift", "rounding")
 
 
 class _Spike(torch.autograd.Function):
@@ -40,11 +40,6 @@ def spike(x: Tensor, width: Tensor) -> Tensor:
     return _Spike.apply(x, width)
 
 
-def through(exact: Tensor, smooth: Tensor) -> Tensor:
-    """The value of ``exact`` with the gradient of ``smooth``."""
-    return smooth + (exact - smooth).detach()
-
-
 def rounded(x: Tensor) -> Tensor:
     """Halves away from zero; the gradient passes."""
     return through(torch.sign(x) * torch.floor(x.abs() + 0.5), x)
@@ -53,19 +48,24 @@ def rounded(x: Tensor) -> Tensor:
 class Neurons(nn.Module):
     """The neurons of a population; its arrays are buffers, bias apart, which is given at each step.
 
-    width: of the spike's slope, in units of the membrane, [neuron] or a number.
+    widths: of the states of the network.
+    width:  of the spike's slope, in units of the membrane, [neuron] or a number.
     """
 
-    def __init__(self, population: Population, membrane_bits: int, width: Tensor) -> None:
+    def __init__(self, population: Population, widths: Widths, width: Tensor) -> None:
         super().__init__()
         self.size, self.pages = population.size, population.pages
-        self._least, self._most = -(2.0 ** (membrane_bits - 1)), 2.0 ** (membrane_bits - 1) - 1
+        bits = widths.membrane
+        self._least, self._most = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1
         self.register_buffer("width", torch.as_tensor(width, dtype=torch.float32))
-        for key in ARRAYS:
-            if key != "bias":
-                value = torch.as_tensor(getattr(population, key))
-                self.register_buffer(key, value if value.dtype == torch.bool else value.float())
-        self._leaks = bool((population.leak_sign != 0).any())
+        for key in MEMBRANE:
+            if key != "bias" and key not in LEAK:
+                self.register_buffer(key, whole(getattr(population, key)))
+        self.leak = Decay(population, "leak_")
+        self.current = Current(population, widths.current) if population.has_current else None
+        self.adaptation = None
+        if population.has_adaptation:
+            self.adaptation = Adaptation(population, widths.adaptation)
         self._rectifies = bool(population.rectify.any())
         self._bounded = bool((population.low != LowBound.NONE).any())
         self._refractory = bool(population.refractory.any())
@@ -74,52 +74,46 @@ class Neurons(nn.Module):
     def begin(self, samples: int, like: Tensor) -> State:
         """The state before step 0."""
         v = self.get_buffer("v_init").to(like.dtype).expand(samples, -1).clone()
-        return v, torch.zeros_like(v)
+        zero = torch.zeros_like(v)
+        return State(v, zero, zero if self.current else None, zero if self.adaptation else None)
 
     def forward(self, total: Tensor, bias: Tensor, state: State, step: int) -> tuple[Tensor, State]:
         """Spikes and the next state. ``total``: the sum S of the weights of the spikes that arrive;
         ``bias`` [page, neuron], whole numbers."""
         page = min(step, self.pages - 1)
-        v, count = state
-        current = total + bias[page]
+        v, count, y, a = state
+        drive, threshold, lowering = total, self._paged("v_th", page), self._paged("v_sub", page)
+        if self.current is not None:
+            assert y is not None
+            y, drive = self.current(y, total, page)
+        if self.adaptation is not None:
+            assert a is not None
+            a, raised = self.adaptation.raised(a, page)
+            threshold = threshold + raised
+            lowering = lowering + raised * self.adaptation.reset
+        current = drive + bias[page]
         if self._rectifies:
             current = torch.where(self._of("rectify"), current.clamp(min=0), current)
-        u = self._clip(self._leak(v, page) + current)
+        u = self._clip(self.leak(v, page) + current)
         free = count == 0
         fired = torch.zeros_like(u)
         if self._fires:
             may = self._of("fire") & free if self._refractory else self._of("fire")
-            fired = spike(u - self._paged("v_th", page), self.get_buffer("width")) * may
-        after = self._after_spike(u, fired, page)
+            fired = spike(u - threshold, self.get_buffer("width")) * may
+        after = self._after_spike(u, fired, lowering)
         after = self._after_silence(u, after, fired, count)
         if self._refractory:
             loaded = self.get_buffer("refractory").to(u.dtype)
             count = torch.where(fired > 0, loaded, (count - 1).clamp(min=0))
-        return fired, (after, count)
+        if self.adaptation is not None:
+            assert a is not None
+            a = self.adaptation.spiked(a, fired)
+        return fired, State(after, count, y, a)
 
-    def _leak(self, v: Tensor, page: int) -> Tensor:
-        """L: what is left of the membrane."""
-        left = v * self._paged("k0", page)
-        if not self._leaks:
-            return left
-        for term in range(LEAK_TERMS):
-            sign = self.get_buffer("leak_sign")[page, term].to(v.dtype)
-            if bool((sign != 0).any()):
-                left = left + sign * self._shifted(v, self.get_buffer("leak_shift")[page, term])
-        return left
-
-    def _shifted(self, v: Tensor, shift: Tensor) -> Tensor:
-        smooth = v * torch.exp2(-shift.to(v.dtype))
-        down, towards = torch.floor(smooth), torch.trunc(smooth)
-        least = torch.sign(v) * towards.abs().clamp(min=1)
-        mode = self.get_buffer("rounding")
-        exact = torch.where(mode == LeakRounding.TOWARD_ZERO, towards, down)
-        return through(torch.where(mode == LeakRounding.AT_LEAST_ONE, least, exact), smooth)
-
-    def _after_spike(self, u: Tensor, fired: Tensor, page: int) -> Tensor:
+    def _after_spike(self, u: Tensor, fired: Tensor, lowering: Tensor) -> Tensor:
         """v' of all neurons as far as a spike decides it."""
         reset = self.get_buffer("reset")
-        soft = self._clip(u - fired * self._paged("v_sub", page))
+        soft = self._clip(u - fired * lowering)
         hard = u * (1 - fired) + self._of("v_reset").to(u.dtype) * fired
         after = torch.where(reset == Reset.SOFT, soft, u)
         return torch.where(reset == Reset.HARD, hard, after)
@@ -142,8 +136,7 @@ class Neurons(nn.Module):
         return x.clamp(self._least, self._most)
 
     def _paged(self, key: str, page: int) -> Tensor:
-        value = self.get_buffer(key)[page]
-        return value.float() if value.dtype == torch.bool else value
+        return self.get_buffer(key)[page]
 
     def _of(self, key: str) -> Tensor:
         return self.get_buffer(key)

@@ -13,7 +13,7 @@ import numpy as np
 from spikeloop.golden.quantize.leak import round_half_away
 from spikeloop.golden.reference.integer import IntegerTrace, predict, run
 from spikeloop.pysim.common.checks import check_int
-from spikeloop.pysim.network.elements import Population, WeightFormat
+from spikeloop.pysim.network.elements import Population, StateUse, WeightFormat
 from spikeloop.pysim.network.graph import Network
 
 __all__ = ["Requantizer", "best_scale", "with_bits"]
@@ -75,7 +75,9 @@ def with_bits(network: Network, bits: int | Mapping[str, int]) -> Network:
     """``network`` with weights of other bits: one number, or one by population.
 
     The weights become integers anew, at the scale of least error; biases, thresholds and the other
-    constants follow it. Populations of binary or ternary weights, and pools, stay as they are.
+    constants follow it. A current takes another gain instead, so that its state and the membrane
+    behind it keep the fineness that they have. Populations of binary or ternary weights, and pools,
+    stay as they are.
     """
     known = network.metadata.get("scales", {})
     scales = {p.name: float(known.get(p.name, 1.0)) for p in network.populations}
@@ -92,10 +94,25 @@ def with_bits(network: Network, bits: int | Mapping[str, int]) -> Network:
         for i, weights in zip(into, real, strict=True):
             whole = np.clip(round_half_away(weights * scale), -limit, limit - 1)
             edges[i] = replace(edges[i], weights=whole.astype(np.int32))
-        ratio = scale / scales[p.name]
-        moved: dict[str, Any] = {key: round_half_away(getattr(p, key) * ratio) for key in CONSTANTS}
-        v_th = np.ceil(p.v_th * ratio - 1e-9).astype(np.int64)
-        populations.append(replace(p, weight_bits=width, v_th=v_th, **moved))
+        populations.append(replace(_scaled(p, scale / scales[p.name], network), weight_bits=width))
         scales[p.name] = scale
     metadata = {**network.metadata, "scales": scales}
     return replace(network, populations=tuple(populations), edges=tuple(edges), metadata=metadata)
+
+
+def _scaled(p: Population, ratio: float, network: Network) -> Population:
+    """The population behind weights whose units are ``ratio`` times as many."""
+    moved: dict[str, Any] = {}
+    factor = np.full(p.size, ratio)
+    if p.has_current:
+        has = p.current != StateUse.NONE
+        spare = -int(np.ceil(np.log2(ratio) - 1e-9))
+        gain = np.clip(p.gain.astype(np.int64) + spare, 0, network.widths.gain)
+        moved["gain"] = np.where(has, gain, p.gain).astype(p.gain.dtype)
+        factor = ratio * np.exp2(moved["gain"].astype(np.float64) - p.gain)
+    moved |= {key: round_half_away(getattr(p, key) * factor) for key in CONSTANTS}
+    moved["v_th"] = np.ceil(p.v_th * factor - 1e-9).astype(np.int64)
+    if p.has_adaptation:
+        step = round_half_away(p.adaptation_step * factor)
+        moved["adaptation_step"] = np.minimum(step, network.widths.step)
+    return replace(p, **moved)

@@ -1,11 +1,13 @@
 """A graph of floats as an integer network.
 
-    u = decay v + gain I + bias     I: the sum over all that leads to the neuron
-    spike if u > threshold (or >=), and then
+    u = decay v + gain I + bias     I: the sum over all that leads to the neuron, or a synaptic
+                                    current, which decays and takes that sum in
+    spike if u > threshold + adaptation (or >=), and then
         hard  v := v_reset
         soft  v := u - threshold
         late  threshold is subtracted one step later
         none  v := u
+        pause v := v_reset, and stays there for one step
 
 golden/interchange/graph/order.py follows what leads where, golden/interchange/graph/twin.py
 computes the floats, and golden/interchange/graph/population.py makes the integers.
@@ -20,13 +22,14 @@ import torch
 from spikeloop.golden.interchange.common import Assumption, Imported
 from spikeloop.golden.interchange.graph.drift import Floats, drift_of
 from spikeloop.golden.interchange.graph.maps import Route
-from spikeloop.golden.interchange.graph.node import Node, identifier
+from spikeloop.golden.interchange.graph.node import Node, identifier, real_neurons
 from spikeloop.golden.interchange.graph.order import READOUT, Graph
-from spikeloop.golden.interchange.graph.population import Converted, convert, real_neurons
+from spikeloop.golden.interchange.graph.population import EVERY_STEP, Converted, convert
 from spikeloop.golden.interchange.graph.semantics import SPIKING, Semantics, Settled
-from spikeloop.golden.interchange.graph.twin import Twin
+from spikeloop.golden.interchange.graph.twin import Reach, Twin
+from spikeloop.golden.quantize.states import ADAPTATION_BITS, CURRENT_BITS, MEMBRANE_BITS
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
 from spikeloop.pysim.network.graph import Network, start_ticks
 from spikeloop.pysim.network.readout import GROUPS
 
@@ -71,8 +74,10 @@ class Importer:
 
         groups: classes of the output, if that is not one a neuron (pysim/network/readout.py).
         """
-        names, answer = self._names([*self.graph.entries, *self.neurons]), self.answer
+        names = self._names([*self.graph.entries, *self.neurons, EVERY_STEP])
+        answer = self.answer
         converted = {n: self._convert(names[n], n, floats.twin.reach(n)) for n in self.neurons}
+        _with_every_step(converted, names, self.bits)
         populations = _started([c.population for c in converted.values()], converted, names)
         network = Network(
             name=identifier(self.name),
@@ -82,6 +87,9 @@ class Importer:
             ),
             populations=populations,
             steps=self.steps,
+            membrane_bits=MEMBRANE_BITS,
+            current_bits=CURRENT_BITS if any(p.has_current for p in populations) else 0,
+            adaptation_bits=ADAPTATION_BITS if any(p.has_adaptation for p in populations) else 0,
             output=names[answer],
             edges=tuple(
                 Edge(
@@ -101,7 +109,11 @@ class Importer:
                 "compare": _common(self.settled.compare),
                 "reset": _common(self.settled.reset),
                 "nodes": {name: n for n, name in names.items()},
-                "shapes": {name: list(self.graph.shapes[n]) for n, name in names.items()},
+                "shapes": {
+                    name: list(self.graph.shapes[n])
+                    for n, name in names.items()
+                    if n in self.graph.shapes
+                },
                 "scales": {names[n]: made.scale for n, made in converted.items()},
                 **({} if groups is None else {GROUPS: groups}),
             },
@@ -131,8 +143,8 @@ class Importer:
             names = {n: f"n{i}_{name}"[:60] for i, (n, name) in enumerate(names.items())}
         return names
 
-    def _convert(self, name: str, key: str, reach: float) -> Converted:
-        """The node ``key``, whose membrane gets as far as ``reach``, as population ``name``."""
+    def _convert(self, name: str, key: str, reach: Reach) -> Converted:
+        """The node ``key``, whose states get as far as ``reach``, as population ``name``."""
         node, routes, shape = self.nodes[key], self.routes[key], self.graph.shapes[key]
         compare, reset = self.settled.compare.get(key), self.settled.reset.get(key)
         size, arriving = int(np.prod(shape)), self.graph.bias(key)
@@ -155,6 +167,39 @@ class Importer:
             why = "carry the spikes of the step before"
             assumed.append(Assumption("edges that close a cycle", edges, why))
         return assumed
+
+
+def _with_every_step(converted: dict[str, Converted], names: dict[str, str], bits: int) -> None:
+    """Enter the population whose neurons spike in every step, if a node is fed by it."""
+    fed = [
+        (n, i, edge)
+        for n, made in converted.items()
+        for i, edge in enumerate(made.edges)
+        if edge.source == EVERY_STEP
+    ]
+    if not fed:
+        del names[EVERY_STEP]
+        return
+    lines = max(len(edge.weights) for _, _, edge in fed)
+    for n, i, edge in fed:
+        rest = lines - len(edge.weights)
+        weights = np.pad(edge.weights, ((0, rest), (0, 0)))
+        converted[n].edges[i] = edge._replace(weights=weights)
+    always = Population.make(
+        names[EVERY_STEP],
+        lines,
+        weight_bits=bits,
+        k0=False,
+        v_th=-(1 << (MEMBRANE_BITS - 1)),
+        v_sub=0,
+        reset=Reset.NONE,
+    )
+    why = Assumption(
+        "constants that lead to currents",
+        f"weights of population {names[EVERY_STEP]!r}, which spikes in every step",
+        "a bias drives the membrane, not the current",
+    )
+    converted[EVERY_STEP] = Converted(always, [], 1.0, why)
 
 
 def _started(

@@ -54,7 +54,7 @@ def drift_of(network: Network, floats: Floats, readout: Readout | None = None) -
     trace = _integers(network, floats, readout)
     rows = []
     for population in network.populations:
-        key = keys[population.name]
+        key = keys.get(population.name)
         if key not in twin.spikes:
             continue
         real, fires = twin.spikes[key].flatten(2).numpy(), population.fire.any()

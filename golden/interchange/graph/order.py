@@ -19,7 +19,7 @@ from spikeloop.pysim.common.limits import MAX_DELAY
 
 __all__ = ["LINEAR", "READOUT", "Graph"]
 
-READOUT = ("I", "LI")
+READOUT = ("I", "LI", "Membrane")
 LINEAR = (
     "Affine",
     "Linear",

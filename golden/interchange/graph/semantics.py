@@ -17,8 +17,8 @@ __all__ = ["FIXED", "SPIKING", "Semantics", "Settled"]
 
 FIXED = {"compare": ">", "reset": "none", "fixed": True}
 """Metadata of a neuron whose kind says its step: a threshold, a pool of spikes."""
-SPIKING = ("IF", "LIF", "Leaky")
-RESETS = ("hard", "soft", "late", "none")
+SPIKING = ("IF", "LIF", "CubaLIF", "Leaky")
+RESETS = ("hard", "soft", "late", "none", "pause")
 COMPARES = (">", ">=")
 # what the files of these frameworks do not say; true unless their users changed it
 FRAMEWORKS: dict[str, dict[str, Any]] = {
@@ -27,6 +27,7 @@ FRAMEWORKS: dict[str, dict[str, Any]] = {
     # its export multiplies tau by its dt, 1e-3: a step is then dt^2
     "norse": {"dt": 1e-6, "compare": ">", "reset": "hard"},
     "sinabs": {"dt": 1.0, "compare": ">=", "reset": "soft"},
+    "rockpool": {"dt": 1e-3, "compare": ">=", "reset": "soft"},
 }
 
 
@@ -36,7 +37,7 @@ class Semantics:
 
     dt:        length of a step.
     compare:   ">" or ">=".
-    reset:     "hard", "soft", "late" or "none".
+    reset:     "hard", "soft", "late", "none" or "pause" (hard, and held there for a step).
     framework: whose defaults fill what neither an option nor the metadata state.
     None: not stated here.
     """
@@ -66,7 +67,7 @@ class Settled:
             raise InputError(
                 f"framework must be one of {', '.join(FRAMEWORKS)}, not {semantics.framework!r}"
             )
-        timed = any("tau" in node.values for node in nodes.values())
+        timed = any({"tau", "tau_mem"} & node.values.keys() for node in nodes.values())
         usual = (1e-4, "NIR writers' usual step") if timed else (1.0, "no time constants")
         self.dt = float(self._choose("dt", semantics.dt, *usual))
         self.compare = self._choose_each(

@@ -7,47 +7,81 @@ maps and integers of the importer. An import of a module compares it with the us
     u = decay v + gain I + offset,  spike if u > threshold (or >=), then the reset
 
             decay        gain       offset
-    Leaky   beta         r          offset
+    Leaky, Membrane
+            beta         r          offset
     IF      1            dt r       0
     LIF     1 - dt/tau   r dt/tau   v_leak dt/tau
     I, LI   as IF and LIF, but without spikes
     Output  0            1          0                where it is behind linear nodes
+
+A Leaky or Membrane node may have a synaptic current y and an adaptation a:
+
+    y' = syn_decay y + syn_gain S       I = y' ("new") or y ("old")
+    b  = adapt_decay a                  threshold + b ("new") or + a ("old"),  a' = b + adapt_step s
 """
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from spikeloop.golden.interchange.graph.node import Node
+from spikeloop.golden.interchange.graph.node import Node, snapped
 from spikeloop.golden.interchange.graph.order import READOUT, Graph
-from spikeloop.golden.interchange.graph.population import snapped
 from spikeloop.golden.interchange.graph.semantics import SPIKING, Settled
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["Twin", "TwinRun"]
+__all__ = ["Reach", "Twin", "TwinRun"]
+
+
+class Reach(NamedTuple):
+    """The largest sizes of the states of a node that the floats reached, in real units.
+
+    ``current`` is in units of the membrane: what drives it in a step.
+    """
+
+    membrane: float
+    current: float = 0.0
+    adaptation: float = 0.0
 
 
 @dataclass(frozen=True)
 class TwinRun:
     """Of each neuron's node, float64 [sample, step, ...]: ``spikes`` (0 or 1), membranes ``before``
-    and ``after`` the reset. ``answer`` is the output node's."""
+    and ``after`` the reset. Of nodes that have them: ``driven``, what the current is to the
+    membrane at the end of the step; ``adapted``, the adaptation there; ``raised``, what it added to
+    the threshold in the step."""
 
     spikes: dict[str, torch.Tensor] = field(default_factory=dict)
     before: dict[str, torch.Tensor] = field(default_factory=dict)
     after: dict[str, torch.Tensor] = field(default_factory=dict)
+    driven: dict[str, torch.Tensor] = field(default_factory=dict)
+    adapted: dict[str, torch.Tensor] = field(default_factory=dict)
+    raised: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def part(self, samples: slice) -> "TwinRun":
         """The run of some of its samples."""
-        runs = (self.spikes, self.before, self.after)
+        runs = (getattr(self, f.name) for f in fields(self))
         return TwinRun(*({name: x[samples] for name, x in run.items()} for run in runs))
 
-    def reach(self, name: str) -> float:
-        """The largest absolute membrane of a node."""
-        return float(self.before[name].abs().max()) if self.before[name].numel() else 0.0
+    def reach(self, name: str) -> Reach:
+        """The largest sizes of the states of a node."""
+        states = (run.get(name) for run in (self.before, self.driven, self.adapted))
+        return Reach(*(0.0 if x is None or not x.numel() else float(x.abs().max()) for x in states))
+
+
+class Row(NamedTuple):
+    """One step of a node, by the names of :class:`TwinRun`."""
+
+    spikes: torch.Tensor
+    before: torch.Tensor
+    after: torch.Tensor
+    driven: torch.Tensor | None = None
+    adapted: torch.Tensor | None = None
+    raised: torch.Tensor | None = None
 
 
 class Twin:
@@ -63,7 +97,7 @@ class Twin:
     def run(self, inputs: dict[str, torch.Tensor]) -> TwinRun:
         """``inputs``: spikes of each Input node, float64 [sample, step, ...]."""
         nodes = self.graph.nodes
-        rows: dict[str, list[tuple[torch.Tensor, ...]]] = defaultdict(list)
+        rows: dict[str, list[Row]] = defaultdict(list)
         past: dict[str, list[torch.Tensor]] = defaultdict(list)
         some = next(iter(inputs.values()))
         for step in range(some.shape[1]):
@@ -75,9 +109,8 @@ class Twin:
                 ):
                     if arriving is None:
                         arriving = some.new_zeros(len(some), *self.graph.shapes[name])
-                    spike, before, after = self._step(name, arriving, rows[name])
-                    values[name] = spike
-                    rows[name].append((spike, before, after))
+                    rows[name].append(self._step(name, arriving, rows[name]))
+                    values[name] = rows[name][-1].spikes
                 elif arriving is not None:
                     values[name] = linear(nodes[name], arriving)
                 else:
@@ -86,10 +119,9 @@ class Twin:
                 past[name].append(values[name])
         run = TwinRun()
         for name in list(rows):  # one after the other, so that none is in memory twice
-            for kept, part in zip(
-                (run.spikes, run.before, run.after), zip(*rows.pop(name), strict=True), strict=True
-            ):
-                kept[name] = torch.stack(part, 1)
+            for part, steps in zip(Row._fields, zip(*rows.pop(name), strict=True), strict=True):
+                if steps[0] is not None:
+                    getattr(run, part)[name] = torch.stack(steps, 1)
         return run
 
     def _sums(self) -> bool:
@@ -130,31 +162,55 @@ class Twin:
         arriving = [self._quiet(source, some) for source in self.graph.before[name]]
         return linear(node, sum(arriving[1:], arriving[0]))
 
-    def _step(
-        self, name: str, current: torch.Tensor, rows: list[tuple[torch.Tensor, ...]]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Spikes and membranes before and after the reset."""
-        node, shape = self.graph.nodes[name], current.shape[1:]
+    def _step(self, name: str, arriving: torch.Tensor, rows: list[Row]) -> Row:
+        """One step of a node of neurons behind the rows of the steps before."""
+        node, shape = self.graph.nodes[name], arriving.shape[1:]
+        last = rows[-1] if rows else None
 
         def value(key: str, usual: float) -> torch.Tensor:
             given = torch.as_tensor(np.asarray(node.values.get(key, usual), np.float64))
             return given.reshape(shape) if given.numel() > 1 else given.reshape(())
 
         decay, gain, offset = self._factors(node, value)
-        v = rows[-1][2] if rows else torch.zeros_like(current) + value("v_init", 0.0)
-        u = decay * v + gain * current + offset
-        reset = self.settled.reset.get(name)
+        current, driven = gain * arriving, None
+        if "current" in node.metadata:
+            old = torch.zeros_like(arriving)
+            if last is not None and last.driven is not None:
+                old = last.driven
+            driven = value("syn_decay", 0.0) * old + value("syn_gain", 1.0) * current
+            current = driven if node.metadata["current"] == "new" else old
+        raised = decayed = None
         theta = value("v_threshold", 1.0)
-        if reset == "late" and rows:
-            u = u - rows[-1][0] * theta
+        if "adaptation" in node.metadata:
+            before = torch.zeros_like(arriving)
+            if last is not None and last.adapted is not None:
+                before = last.adapted
+            decayed = value("adapt_decay", 0.0) * before
+            raised = decayed if node.metadata["adaptation"] == "new" else before
+            theta = theta + raised
+        v = torch.zeros_like(arriving) + value("v_init", 0.0) if last is None else last.after
+        u = decay * v + current + offset
+        reset = self.settled.reset.get(name)
+        if reset == "late" and last is not None:
+            u = u - last.spikes * value("v_threshold", 1.0)
+        if reset == "pause" and last is not None:
+            u = torch.where(last.spikes > 0, value("v_reset", 0.0), u)
         if node.kind not in SPIKING:
-            return torch.zeros_like(u), u, u
+            return Row(torch.zeros_like(u), u, u, driven)
         above = u > theta if self.settled.compare[name] == ">" else u >= theta
         spike = above.double()
-        after = u - spike * theta if reset == "soft" else u
-        if reset == "hard":
+        after = u
+        if reset == "soft":
+            given = value("v_subtract", 0.0) if "v_subtract" in node.values else None
+            subtracted = value("v_threshold", 1.0) if given is None else given
+            if raised is not None and node.metadata.get("adaptation_reset"):
+                subtracted = subtracted + raised
+            after = u - spike * subtracted
+        if reset in ("hard", "pause"):
             after = torch.where(above, value("v_reset", 0.0), u)
-        return spike, u, torch.maximum(after, value("v_min", -np.inf))
+        adapted = None if decayed is None else decayed + value("adapt_step", 0.0) * spike
+        after = torch.maximum(after, value("v_min", -np.inf))
+        return Row(spike, u, after, driven, adapted, raised)
 
     def _factors(
         self, node: Node, get: Callable[[str, float], torch.Tensor]
@@ -162,7 +218,7 @@ class Twin:
         """Decay, gain and offset of one step; ``get`` reads a value of the node, or its default."""
         dt = self.settled.dt
         match node.kind:
-            case "Leaky":
+            case "Leaky" | "Membrane":
                 return get("beta", 1.0), get("r", 1.0), get("offset", 0.0)
             case "LIF" | "LI":  # a file rounds to 24 bits: short fractions are meant
                 share = torch.clamp(dt / get("tau", 1.0), max=1.0)

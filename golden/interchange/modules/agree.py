@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from spikeloop.golden.interchange.graph.order import READOUT
 from spikeloop.golden.interchange.graph.twin import TwinRun
 from spikeloop.golden.interchange.modules.graph import StepGraph
 from spikeloop.pysim.common.errors import InputError
@@ -64,11 +65,16 @@ def agree(graph: StepGraph, twin: TwinRun, begin: int = 0) -> Agreement:
         pairs = [("spike", twin.spikes[name] != fired, twin.spikes[name], fired)]
         if name == graph.readout:
             pairs.clear()
+        if graph.nodes[name].kind in READOUT:
+            pairs, fired = [], torch.zeros(0)
         spikes, ones = spikes + fired.numel(), ones + int(fired.sum())
-        if not fired.any():
+        if fired.numel() and not fired.any():
             silent.append(chain.name)
         states = [call.state for call in chain.calls]
-        if all(state is not None and state.shape == fired[:, 0].shape for state in states):
+        if graph.nodes[name].kind in READOUT:
+            states = [call.results[0] for call in chain.calls]
+        shape = chain.calls[0].results[0].shape
+        if all(state is not None and state.shape == shape for state in states):
             expected = torch.stack([state for state in states if state is not None], 1).double()
             actual = (twin.before if graph.shown[name] == "before" else twin.after)[name]
             size = torch.maximum(expected.abs(), torch.ones(()).double())
@@ -101,10 +107,12 @@ def _until_ties(graph: StepGraph, twin: TwinRun) -> torch.Tensor:
     membrane equals the threshold but for rounding."""
     tied = None
     for name, chain in graph.chains.items():
-        if name == graph.readout:
+        if name == graph.readout or graph.nodes[name].kind in READOUT:
             continue
         fired = torch.stack([call.results[0] for call in chain.calls], 1).double()
         theta = torch.as_tensor(np.asarray(graph.nodes[name].values["v_threshold"], np.float64))
+        if name in twin.raised:
+            theta = theta + twin.raised[name]
         near = (twin.before[name] - theta).abs() <= TIE * theta.abs()
         here = (near & (twin.spikes[name] != fired)).flatten(2).any(2)
         tied = here if tied is None else tied | here

@@ -18,13 +18,8 @@ from torch import nn
 
 from spikeloop.golden.interchange.modules.graph import Chain, chains_of
 from spikeloop.golden.interchange.modules.layers import is_layer
-from spikeloop.golden.interchange.modules.neurons import (
-    is_neuron,
-    neuron_of,
-    one_step,
-    reset,
-    state_of,
-)
+from spikeloop.golden.interchange.neurons.read import neuron_of
+from spikeloop.golden.interchange.neurons.state import is_neuron, one_step, reset, state_of
 from spikeloop.golden.interchange.trace.record import Op, OtherForm, Recorder, Value, values_in
 from spikeloop.golden.interchange.trace.unroll import Steps, unrolled
 from spikeloop.pysim.common.errors import InputError
@@ -56,7 +51,8 @@ def prepared(net: nn.Module) -> nn.Module:
         if parameter.is_floating_point() and not torch.isfinite(parameter).all():
             raise InputError(f"values of {name!r} must be finite, not NaN or infinite")
     try:
-        net = copy.deepcopy(net, _detached(net))
+        original, net = net, copy.deepcopy(net, _detached(net))
+        _alike(original, net)
         sums = _variances(net)
         net = net.double().eval()
     except Exception as error:
@@ -68,6 +64,16 @@ def prepared(net: nn.Module) -> nn.Module:
     for module in net.modules():
         one_step(module)
     return net
+
+
+def _alike(net: nn.Module, copied: nn.Module) -> None:
+    """Give the copies of neurons the plain attributes that they lost: sinabs' own copying drops
+    ``norm_input`` of ALIF."""
+    for one, other in zip(net.modules(), copied.modules(), strict=True):
+        if is_neuron(one):
+            for name, value in vars(one).items():
+                if isinstance(value, (bool, int, float, str)):
+                    setattr(other, name, value)
 
 
 def _variances(net: nn.Module) -> dict[Any, torch.Tensor]:

@@ -15,8 +15,10 @@ import torch
 from torch import nn
 
 from spikeloop.golden.interchange.graph.node import Node, identifier
+from spikeloop.golden.interchange.graph.order import READOUT
 from spikeloop.golden.interchange.modules.layers import piece_of
-from spikeloop.golden.interchange.modules.neurons import is_neuron, keeps_state, neuron_of
+from spikeloop.golden.interchange.neurons.read import neuron_of
+from spikeloop.golden.interchange.neurons.state import is_neuron, keeps_state
 from spikeloop.golden.interchange.trace.record import Op, Value, values_in
 from spikeloop.pysim.common.errors import InputError
 
@@ -138,22 +140,28 @@ class _Builder:
         arriving = next(values_in(call.args[:1] or tuple(call.kwargs.values())), None)
         if arriving is None:
             raise InputError(f"neurons {chain.name!r} must be fed by the net, not by a constant")
-        self._edge(self._source(arriving, step), name)
+        source = self._source(arriving, step)
+        if neuron.entry is not None:
+            source = self._through(neuron.entry, source, arriving, f"{name}_entry", call)
+        self._edge(source, name)
         if neuron.recurrent is not None:
             self._recurrent(name, neuron.recurrent, call)
 
     def _recurrent(self, name: str, module: nn.Module, call: Op) -> None:
         """The way from a population to itself, through a layer of its own, one step later."""
-        spikes = Value(call, 0)
-        op = Op("module", f"{name}.recurrent", (spikes,), {}, module, call.where)
+        source, spikes = self._delayed(name, 1), Value(call, 0)
+        self._edge(self._through(module, source, spikes, f"{name}_recurrent", call), name)
+
+    def _through(self, module: nn.Module, source: str, value: Value, name: str, call: Op) -> str:
+        """The nodes of a layer that a neuron holds, behind ``source``; the last of them."""
+        op = Op("module", name, (value,), {}, module, call.where)
         with torch.no_grad():
-            op.results = (module(spikes.tensor),)
-        at = self._delayed(name, 1)
-        for node in piece_of(op, self._fresh(f"{name}_recurrent")).nodes:
+            op.results = (module(value.tensor),)
+        for node in piece_of(op, self._fresh(name)).nodes:
             self._add(node)
-            self._edge(at, node.name)
-            at = node.name
-        self._edge(at, name)
+            self._edge(source, node.name)
+            source = node.name
+        return source
 
     def output(self, result: Any, step: int) -> None:
         """The node that forward returns.
@@ -194,7 +202,9 @@ class _Builder:
         """The population whose membrane alone is the answer: it must not spike."""
         name = self._chain_name(chain)
         node = self.graph.nodes[name]
-        if node.metadata["reset"] != "none" or any(s == name for s, _ in self.graph.edges):
+        if node.metadata.get("reset", "none") != "none" or any(
+            s == name for s, _ in self.graph.edges
+        ):
             raise InputError(
                 f"forward must return the spikes of {chain.name!r}, not its membrane alone, as "
                 "they reset it or feed other neurons (reset_mechanism='none' reads a membrane out)"
@@ -296,7 +306,8 @@ class _Builder:
         if value in self.inputs:
             return self.binary
         if value.op in self.place:
-            return not value.index
+            kind = self.graph.nodes[self._chain_name(self.place[value.op][0])].kind
+            return not value.index and kind not in READOUT
         inner = list(values_in((value.op.args, value.op.kwargs)))
         if not inner or not all(self._is_spikes(v) for v in inner):
             return False

@@ -76,6 +76,8 @@ def _neurons(nir: Any, p: Population, shape: tuple[int, ...], metadata: dict[str
     soft = (p.reset == Reset.SOFT) & p.fire
     obstacles = {
         "pages": p.pages > 1,
+        "synaptic currents": p.has_current,
+        "adaptations": p.has_adaptation,
         "lower bounds": (p.low != LowBound.NONE).any(),
         "refractory times": p.refractory.any(),
         "rectification": p.rectify.any(),

@@ -245,7 +245,7 @@ class Recorder(TorchFunctionMode):
     def _record(self, op: Op, out: Any) -> None:
         tensors = list(_tensors(out))
         op.results = tuple(tensor.detach() for tensor in tensors)  # keeps its shape in any case
-        for index, tensor in enumerate(tensors):
+        for index, tensor in reversed(list(enumerate(tensors))):  # the first place of a tensor
             self._values[id(tensor)] = Value(op, index)
             self._alive.append(tensor)
         self.ops.append(op)

@@ -240,6 +240,9 @@ class _Unroller:
         alike = all((s.layout, len(s.parts)) == (layout, count) for s in steps)
         alone = op.kind == "function" or layout not in AXIS or many or type(op.call) is nn.Linear
         results = [_rows(tensor, layout, count, self.batch) for tensor in op.results]
+        if neuron and results[0] is not None:  # its last state, behind its spikes, has no steps
+            self.mixed |= {Value(op, index) for index in range(1, len(results))}
+            results = results[:1]
         if not alike or not alone or any(rows is None for rows in results):
             self._leave(op)
             return
@@ -261,7 +264,7 @@ class _Unroller:
                 )
             )
         self.ops += clones
-        for index in range(len(op.results)):
+        for index in range(len(results)):
             numbers = [self.elements.of(Value(clone, index)) for clone in clones]
             self.numbers[Value(op, index)] = _joined(numbers, layout, self.batch)
 

@@ -4,6 +4,10 @@
     u = v + dt / tau (v_leak - v + r I)   LIF; ``exponential``: exp(-dt / tau) for 1 - dt / tau
     spike where u > threshold (or >=), then the reset
 
+    i = i + dt / tau_syn (w_in x - i)         CubaLIF, CubaLI; ``exponential``, as Rockpool:
+    u = v + dt / tau_mem (v_leak - v + r i)   i = b (i + w_in x), b = exp(-dt / tau_syn),
+                                              u = a v + v_leak + i, a = exp(-dt / tau_mem)
+
 An edge that closes a cycle carries the value of the step before.
 """
 
@@ -42,6 +46,7 @@ class Euler:
         self.v: dict[str, np.ndarray] = {}
         self.late: dict[str, np.ndarray] = {}
         self.past: dict[str, np.ndarray] = {}
+        self.i: dict[str, np.ndarray] = {}
         rows = []
         for step in range(steps):
             self.now = {name: x[:, step].astype(float) for name, x in inputs.items()}
@@ -83,6 +88,8 @@ class Euler:
 
     def _node(self, name: str, node: Any, x: np.ndarray) -> np.ndarray:
         kind = type(node).__name__
+        if kind in ("CubaLIF", "CubaLI"):
+            return self._with_current(name, node, x)
         if kind in ("IF", "LIF"):
             return self._neurons(name, node, x)
         if kind == "Threshold":
@@ -112,7 +119,7 @@ class Euler:
 
     def _neurons(self, name: str, node: Any, x: np.ndarray) -> np.ndarray:
         v = self.v.get(name, np.zeros_like(x))
-        r, theta = np.asarray(node.r, float), np.asarray(node.v_threshold, float)
+        r = np.asarray(node.r, float)
         if type(node).__name__ == "IF":
             u = v + self.dt * r * x
         elif self.exponential:
@@ -123,6 +130,32 @@ class Euler:
             share = np.where(np.isinf(tau), 0.0, np.round(self.dt / tau, self.snap))
             gain = np.where(np.isinf(tau), 1.0, np.round(np.where(np.isinf(r), 1, r), 5) * share)
             u = (1 - share) * v + share * np.asarray(node.v_leak, float) + gain * x
+        return self._spikes(name, node, u)
+
+    def _with_current(self, name: str, node: Any, x: np.ndarray) -> np.ndarray:
+        """The spikes of a CubaLIF, or the membranes of a CubaLI."""
+        v, i = (state.get(name, np.zeros_like(x)) for state in (self.v, self.i))
+        mem, syn, leak, r, w = (
+            np.asarray(getattr(node, key), float)
+            for key in ("tau_mem", "tau_syn", "v_leak", "r", "w_in")
+        )
+        if self.exponential:
+            i = np.exp(-self.dt / syn) * (i + w * x)
+            u = np.exp(-self.dt / mem) * v + leak + i
+        else:
+            shares = (np.round(self.dt / tau, self.snap) for tau in (mem, syn))
+            mem, syn = shares
+            i = i + syn * (w * x - i)
+            u = v + mem * (leak - v + r * i)
+        self.i[name] = i
+        if type(node).__name__ == "CubaLI":
+            self.v[name] = u
+            return u
+        return self._spikes(name, node, u)
+
+    def _spikes(self, name: str, node: Any, u: np.ndarray) -> np.ndarray:
+        """The spikes for membranes u, which are then reset."""
+        theta = np.asarray(node.v_threshold, float)
         reset = self.resets.get(name, self.reset)
         if reset == "late" and name in self.late:
             u = u - theta * self.late[name]

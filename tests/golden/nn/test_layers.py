@@ -41,6 +41,11 @@ def equals_the_reference(model: IntegerModel, x: torch.Tensor) -> dict[str, floa
     for name in want.spikes:
         assert np.array_equal(got.spikes[name].numpy(), want.spikes[name])
         assert np.array_equal(got.membranes[name].numpy(), want.membranes[name])
+        for mine, other in ((got.synaptic, want.synaptic), (got.adaptations, want.adaptations)):
+            if name in mine:
+                assert np.array_equal(mine[name].numpy(), other[name]) and other[name].any()
+            else:
+                assert name not in other or not other[name].any()
     return {name: float(spikes.mean()) for name, spikes in want.spikes.items()}
 
 

@@ -351,10 +351,11 @@ def test_pixels_are_grey_values(rng: np.random.Generator) -> None:
 
 def test_a_graph_that_departs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check is checked: a neuron read with another leak is seen at its first membrane."""
-    from spikeloop.golden.interchange.modules import graph, neurons
+    from spikeloop.golden.interchange.modules import graph
+    from spikeloop.golden.interchange.neurons import read
 
     def wrong(path: str, module: Any) -> Any:
-        neuron = neurons.neuron_of(path, module)
+        neuron = read.neuron_of(path, module)
         neuron.node.values["beta"] = np.float64(0.25)
         return neuron
 

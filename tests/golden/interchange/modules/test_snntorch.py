@@ -170,8 +170,8 @@ def test_the_table_names_what_differs_between_layers() -> None:
         (lambda: nn.Sequential(nn.Linear(3, 3), nn.ReLU()), "must hold neurons"),
         (lambda: nn.Sequential(nn.Conv2d(1, 1, 2), leaky()), "begins with Conv2d is missing"),
         (
-            lambda: nn.Sequential(nn.Linear(3, 3), snn.Synaptic(0.5, 0.5, init_hidden=True)),
-            "not Synaptic: its synaptic current is a second state",
+            lambda: nn.Sequential(nn.Linear(3, 3), snn.Alpha(0.75, 0.5, init_hidden=True)),
+            "not Alpha: its membrane is the difference of two currents",
         ),
         (lambda: nn.Sequential(nn.Linear(3, 3), leaky(inhibition=True)), "without inhibition"),
         (

@@ -45,8 +45,8 @@ WEIGHT = np.ones((3, 2))
     ("graph", "message"),
     [
         (
-            lambda: chain(nir.Linear(WEIGHT), nir.CubaLIF(*[np.ones(3)] * 5)),
-            "'n1'.*'CubaLIF': its synaptic current",
+            lambda: chain(nir.Linear(WEIGHT), nir.CubaLIF(np.full(3, 0.5), *[np.ones(3)] * 4)),
+            "dt must be at most tau_syn of node 'n1'",
         ),
         (
             lambda: chain(nir.Linear(np.ones((3, 4))), lif()),

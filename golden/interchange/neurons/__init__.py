@@ -1,0 +1,1 @@
+"""Neurons of the frameworks as nodes of a graph: what one step of each computes."""
