@@ -68,8 +68,8 @@ class Golden(Backend):
             dict(result.membranes) if membranes else {},
             counters,
             result.currents,
-            result.synaptic,
-            result.adaptations,
+            dict(result.synaptic) if membranes else {},
+            dict(result.adaptations) if membranes else {},
         )
 
 

@@ -29,7 +29,7 @@ from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.pim.front import padded_rows
 from spikeloop.pysim.pim.memories import stream_word
 from spikeloop.pysim.traces.stimulus import Stimulus
-from spikeloop.pysim.traces.trace import Trace
+from spikeloop.pysim.traces.trace import SIGNED, STATES, Trace, recorded_states
 
 __all__ = ["Link", "LinkBackend"]
 
@@ -132,7 +132,7 @@ class LinkBackend(Backend):
     name = "link"
 
     def __init__(self, link: Link, image: Image) -> None:
-        self.link, self.image, self.map = link, image, MemoryMap(image.chip)
+        self.link, self.image, self.map = link, image, image.map
         expected = {"id": CHIP_ID, "version": CHIP_VERSION, "fingerprint": image.chip.fingerprint()}
         for name, value in expected.items():
             if (got := link.read(self.map.registers[name].address)) != value:
@@ -165,9 +165,10 @@ class LinkBackend(Backend):
         image, lanes = self.image, self.image.chip.lanes
         places, shape = image.placement.populations, (stimulus.samples, image.steps)
         spikes = {p.name: np.zeros((*shape, p.size), np.uint8) for p in places}
-        potentials: dict[str, np.ndarray] = {}
-        if membranes:
-            potentials = {p.name: np.zeros((*shape, p.size), np.int32) for p in places}
+        states: dict[str, dict[str, np.ndarray]] = {
+            part: {p.name: np.zeros((*shape, p.size), np.int32) for p in places}
+            for part in recorded_states(image.network, membranes)
+        }
         each_tick = (stimulus.samples, image.ticks)
         counters = {name: np.zeros(each_tick, np.int64) for name in self.map.counters}
         currents: dict[str, np.ndarray] = {}
@@ -177,19 +178,19 @@ class LinkBackend(Backend):
             frames = (stimulus.samples, head.frames(image.steps), size)
             currents[head.target] = np.zeros(frames, np.int32)
         for sample in range(stimulus.samples):
-            counts, fired, planes = self._sample(stimulus, sample, membranes)
+            counts, fired, planes = self._sample(stimulus, sample, list(states))
             for name, added in zip(counters, np.diff(counts, axis=0, prepend=0).T, strict=True):
                 counters[name][sample] = added
             lines = unpack(self._bytes(self.map.memories["spikes"], fired), lanes)
             lines = lines.reshape(image.ticks, -1)
-            v = self._membranes(planes) if planes is not None else None
+            values = {part: self._values(part, words) for part, words in planes.items()}
             for p in places:
                 ticks = slice(p.start, p.start + image.steps)
                 spikes[p.name][sample] = lines[ticks, p.neurons]
-                if v is not None:
-                    potentials[p.name][sample] = v[ticks, p.neurons]
+                for part, value in values.items():
+                    states[part][p.name][sample] = value[ticks, p.neurons]
         packed = {name: pack(array) for name, array in spikes.items()}
-        return Trace(packed, potentials, counters, currents)
+        return Trace(packed, counters=counters, currents=currents, **states)
 
     @property
     def words(self) -> int:
@@ -197,15 +198,16 @@ class LinkBackend(Backend):
         return len(self.image.placement.words)
 
     def _sample(
-        self, stimulus: Stimulus, sample: int, membranes: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Run a sample and read the chip after each tick.
+        self, stimulus: Stimulus, sample: int, states: list[str]
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Run a sample and read the chip after each tick; ``states`` are parts of a trace.
 
-        Returns the counters, int64 ``[tick, counter]``, and the spikes and membranes of the words
-        in use as they lie in their memories, uint32 ``[tick, word, chunk]``.
+        Returns the counters, int64 ``[tick, counter]``, and the spikes and states of the words in
+        use as they lie in their memories, uint32 ``[tick, word, chunk]``.
         """
         link, memories = self.link, self.map.memories
-        counts, fired, planes = [], [], []
+        counts, fired = [], []
+        planes: dict[str, list[np.ndarray]] = {part: [] for part in states}
         link.clear()
         link.zero()
         for tick in range(self.image.ticks):
@@ -216,9 +218,10 @@ class LinkBackend(Backend):
             link.receive()
             counts.append(list(link.counters().values()))
             fired.append(link.read_rows(memories["spikes"], self.words))
-            if membranes:
-                planes.append(link.read_rows(memories["v"], self.words))
-        return np.array(counts, np.int64), np.array(fired), np.array(planes) if membranes else None
+            for part, rows in planes.items():
+                rows.append(link.read_rows(memories[STATES[part][0]], self.words))
+        read = {part: np.array(rows) for part, rows in planes.items()}
+        return np.array(counts, np.int64), np.array(fired), read
 
     def close(self) -> None:
         self.link.close()
@@ -255,13 +258,13 @@ class LinkBackend(Backend):
                 packed = stimulus.spikes[group.name][sample, step]
                 yield packed, unpack(packed, group.size), group.first_axon
 
-    def _membranes(self, planes: np.ndarray) -> np.ndarray:
+    def _values(self, part: str, planes: np.ndarray) -> np.ndarray:
         """int32 ``[tick, word * lanes + lane]`` of uint32 ``[tick, word, chunk]``."""
-        chip = self.image.chip
-        bits = unpack(self._bytes(self.map.memories["v"], planes), chip.lanes * chip.membrane_bits)
-        bits = bits.reshape(*planes.shape[:2], chip.membrane_bits, chip.lanes)
-        v = integers(bits.swapaxes(-1, -2), signed=True)
-        return v.astype(np.int32).reshape(len(planes), -1)
+        memory = self.map.memories[STATES[part][0]]
+        bits = unpack(self._bytes(memory, planes), memory.width)
+        bits = bits.reshape(*planes.shape[:2], -1, self.image.chip.lanes)
+        values = integers(bits.swapaxes(-1, -2), signed=part in SIGNED)
+        return values.astype(np.int32).reshape(len(planes), -1)
 
     @staticmethod
     def _bytes(memory: Memory, words: np.ndarray) -> np.ndarray:

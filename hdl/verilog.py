@@ -12,9 +12,9 @@ from amaranth.lib import wiring
 from spikeloop.hdl.board import BoardTop
 from spikeloop.hdl.chip import ChipTop
 from spikeloop.hdl.core.core import Core
-from spikeloop.hdl.core.neuron import SLICE_MODULES, slice_of
 from spikeloop.hdl.mesh import MeshTop
 from spikeloop.hdl.names import ADC_MODULE, BOARD_TOP, CHIP_TOP, CORE_MODULE, PIM_TOP, UNIT_MODULE
+from spikeloop.hdl.neuron.step import slice_of, stages
 from spikeloop.hdl.pim.adc import PimAdc
 from spikeloop.hdl.pim.macro import PimMacro
 from spikeloop.hdl.pim.unit import PimUnit
@@ -78,7 +78,7 @@ def _whole(chip: Chip, *parts: str) -> str:
     """The parts, with the neuron step of a wide core, those of a macro, and the primitives."""
     slices = []
     if part := slice_of(chip):
-        slices = [convert(stage(part), module) for stage, module in SLICE_MODULES.items()]
+        slices = [convert(stage.component(part), stage.module) for stage in stages(chip)]
     macro = _macro_parts(chip.pim.macro) if chip.pim else []
     return "\n".join((*parts, *slices, *macro, primitives()))
 

@@ -29,7 +29,7 @@ from rich.table import Table
 from spikeloop.cosim.audit.text import Registers, memories_of, multiplies, parse, ports_of
 from spikeloop.cosim.audit.yosys import elaborate
 from spikeloop.hdl.chip import ChipTop
-from spikeloop.hdl.core.neuron import SLICE_MODULES, slice_of
+from spikeloop.hdl.neuron.step import slice_of, stages
 from spikeloop.hdl.verilog import generate
 from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS, PRESETS, SCAN_BITS, Chip, preset
@@ -144,6 +144,20 @@ def _declared_memories(chip: Chip) -> dict[str, tuple[int, int, int]]:
     return {**memories, "events": events}
 
 
+def _second_registers(
+    chip: Chip, modules: dict[str, str], lanes: int
+) -> dict[tuple[str, str], int]:
+    """Those of the stages that a chip may lack."""
+    registers = {}
+    if chip.current_bits:
+        registers[modules["current"], "sum_register"] = lanes * chip.derived.sum_bits
+    if chip.adaptation_bits:
+        module, planes = modules["adaptation"], lanes * chip.adaptation_bits
+        registers |= {(module, "kept"): planes, (module, "raises"): planes}
+        registers[module, "clipped"] = lanes
+    return registers
+
+
 def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
     """Width by (module, name) of the registers whose width a parameter decides.
 
@@ -152,8 +166,10 @@ def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
     d, lanes = chip.derived, chip.lanes
     counted, total = lanes * d.accumulator_bits, lanes * d.sum_bits
     part = slice_of(chip)  # of a wide core's neuron step, one module for all instances of a stage
-    whole = ("core.step.leak_stage", "core.step.fire_stage")
-    leak, fire = SLICE_MODULES.values() if part else whole
+    modules = {
+        stage.name: stage.module if part else f"core.step.{stage.name}_stage"
+        for stage in stages(chip)
+    }
     step_lanes = part.lanes if part else lanes
     counters = {
         ("core" if name == "cycles" else "core.counters", f"count_{name}"): 64 for name in COUNTERS
@@ -166,8 +182,9 @@ def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
         ("core.join", "digit"): total,
         ("core.join", "sum"): total,
         ("core.join", "offset"): d.sum_bits,
-        (leak, "sum_register"): step_lanes * d.sum_bits,
-        (fire, "total_register"): step_lanes * d.total_bits,
+        (modules["leak"], "sum_register"): step_lanes * d.acting_bits,
+        (modules["fire"], "total_register"): step_lanes * d.total_bits,
+        **_second_registers(chip, modules, step_lanes),
         ("core.saturated", "copy"): lanes,
         ("core.list", "entries"): d.count_bits,
         ("core.list", "hits"): d.count_bits,

@@ -32,10 +32,10 @@ from spikeloop.pysim.chip.memory_map import (
     MemoryMap,
 )
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
-from spikeloop.pysim.common.bits import integers, pack, unpack
+from spikeloop.pysim.common.bits import integers, pack, to_words, unpack
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.traces.stimulus import Stimulus
-from spikeloop.pysim.traces.trace import Trace
+from spikeloop.pysim.traces.trace import SIGNED, STATES, Trace, recorded_states
 
 __all__ = [
     "ChipBench",
@@ -132,9 +132,7 @@ class ChipBench:
     async def write_memory(self, name: str, rows: np.ndarray) -> None:
         """Fill a memory with uint8 ``[rows, ceil(width / 8)]``, little-endian within a row."""
         memory = self.map.memories[name]
-        words = np.zeros((len(rows), memory.chunks * 4), np.uint8)
-        words[:, : rows.shape[1]] = rows
-        for row, chunks in enumerate(words.view("<u4").tolist()):
+        for row, chunks in enumerate(to_words(rows, memory.width).tolist()):
             await self.write(memory.address(row), *chunks)
 
     async def read_memory(self, name: str, rows: Iterable[int] | None = None) -> np.ndarray:
@@ -217,8 +215,13 @@ class ChipBench:
 
     async def membranes(self) -> np.ndarray:
         """All membranes, int64 ``[words * lanes]``."""
-        planes = self._planes(self.map.memories["v"], await self.read_memory("v"))
-        return integers(np.moveaxis(planes, 0, -1), signed=True).reshape(-1)
+        return await self.states("membranes")
+
+    async def states(self, part: str) -> np.ndarray:
+        """A state of all neurons, int64 ``[words * lanes]``; ``part`` of a trace names it."""
+        memory = STATES[part][0]
+        planes = self._planes(self.map.memories[memory], await self.read_memory(memory))
+        return integers(np.moveaxis(planes, 0, -1), signed=part in SIGNED).reshape(-1)
 
     async def spikes(self, words: Iterable[int]) -> np.ndarray:
         """Spikes of the last step of these words, uint8 0/1 ``[all words * lanes]``.
@@ -249,13 +252,16 @@ class ChipBench:
 
         dense: visit every axon, not only those with events.
         gaps: idle cycles before each event sent.
-        The trace has spikes, membranes and counters. Events that leave are in ``outputs.received``.
+        The trace has spikes, states and counters. Events that leave are in ``outputs.received``.
         """
         place, bits = image.placement, self.chip.derived.axon_bits
         lines = {i.name: unpack(stimulus.spikes[i.name], i.size) for i in place.inputs}
         shapes = {p.name: (stimulus.samples, image.steps, p.size) for p in place.populations}
         spikes = {name: np.zeros(shape, np.uint8) for name, shape in shapes.items()}
-        membranes = {name: np.zeros(shape, np.int32) for name, shape in shapes.items()}
+        states = {
+            part: {name: np.zeros(shape, np.int32) for name, shape in shapes.items()}
+            for part in recorded_states(image.network, True)
+        }
         counts = {name: np.zeros((stimulus.samples, image.ticks), np.int64) for name in COUNTERS}
         await self.set("dense", int(dense))
         for sample in range(stimulus.samples):
@@ -273,10 +279,13 @@ class ChipBench:
                     counts[name][sample, tick] = after[name] - before[name]
                 live = [p for p in place.populations if 0 <= tick - p.start < image.steps]
                 words = {int(n) // self.chip.lanes for p in live for n in p.neurons}
-                fired, v = await self.spikes(words), await self.membranes()
+                fired = await self.spikes(words)
+                values = {part: await self.states(part) for part in states}
                 before = after
                 for p in live:
                     step = tick - p.start
                     spikes[p.name][sample, step] = fired[p.neurons]
-                    membranes[p.name][sample, step] = v[p.neurons]
-        return Trace({name: pack(array) for name, array in spikes.items()}, membranes, counts)
+                    for part, value in values.items():
+                        states[part][p.name][sample, step] = value[p.neurons]
+        packed = {name: pack(array) for name, array in spikes.items()}
+        return Trace(packed, counters=counts, **states)

@@ -34,6 +34,7 @@ from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_ZERO, Memory
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import STATES
 
 __all__ = ["Board", "BoardLink", "input_commands", "open_board", "open_replay"]
 
@@ -178,21 +179,22 @@ class Board(LinkBackend):
         super().__init__(self.link, image)
 
     def _sample(
-        self, stimulus: Stimulus, sample: int, membranes: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        self, stimulus: Stimulus, sample: int, states: list[str]
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
         try:
-            return self._frames(stimulus, sample, membranes)
+            return self._frames(stimulus, sample, states)
         except SessionLost:  # a sample begins with CLEAR: its first part does not count
             self.session.begin()
             self.load()
-            return self._frames(stimulus, sample, membranes)
+            return self._frames(stimulus, sample, states)
 
     def _frames(
-        self, stimulus: Stimulus, sample: int, membranes: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        image, link, memories = self.image, self.link, self.map.memories
-        spikes, planes = (read_commands(memories[name], self.words) for name in ("spikes", "v"))
-        after = [link.counter_command(), *spikes, *(planes if membranes else [])]
+        self, stimulus: Stimulus, sample: int, states: list[str]
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        image, link, words = self.image, self.link, self.words
+        memories = [self.map.memories[name] for name in ("spikes", *(STATES[s][0] for s in states))]
+        reads = [command for memory in memories for command in read_commands(memory, words)]
+        after = [link.counter_command(), *reads]
         commands = [link.control(CONTROL_CLEAR), link.control(CONTROL_ZERO)]
         for tick in range(image.ticks):
             for packed, lines, first in self._arriving(stimulus, sample, tick):
@@ -203,10 +205,9 @@ class Board(LinkBackend):
         ticks = [results[at : at + len(after)] for at in range(0, len(results), len(after))]
         counted = np.array([counts(tick[0]) for tick in ticks], np.int64)
         table = np.array([np.concatenate(tick[1:]) for tick in ticks])
-        edge = self.words * memories["spikes"].chunks
-        shape = image.ticks, self.words, -1
-        fired, rest = table[:, :edge].reshape(shape), table[:, edge:].reshape(shape)
-        return counted, fired, rest if membranes else None
+        edges = np.cumsum([words * memory.chunks for memory in memories])[:-1]
+        parts = [part.reshape(image.ticks, words, -1) for part in np.split(table, edges, axis=1)]
+        return counted, parts[0], dict(zip(states, parts[1:], strict=True))
 
 
 def input_commands(

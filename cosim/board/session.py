@@ -255,10 +255,9 @@ class Replay:
     def __init__(self, path: Path) -> None:
         self.path, self._at = path, 0
         try:
-            head, *self._lines = [json.loads(line) for line in path.read_text().splitlines()]
+            head, *lines = [json.loads(line) for line in path.read_text().splitlines()]
             self._said = [
-                (bytes.fromhex(line["commands"]), bytes.fromhex(line["reply"]))
-                for line in self._lines
+                (bytes.fromhex(line["commands"]), bytes.fromhex(line["reply"])) for line in lines
             ]
             fits = {key: head[key] for key in RECORD} == RECORD
         except OSError as error:

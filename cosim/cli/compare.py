@@ -151,7 +151,11 @@ def compare(
         Path, output("Folder of the run: journal, summary, what shows a difference.", "RUN")
     ] = Path("build/run"),
     resume: Annotated[
-        bool, option("--resume", help="Go on with the run in RUN, wherever it was broken off.")
+        bool,
+        option(
+            "--resume",
+            help="Go on with the run in RUN, wherever it broke off; begin one if there is none.",
+        ),
     ] = False,
     scheduler: Annotated[
         str | None,

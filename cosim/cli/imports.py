@@ -153,6 +153,7 @@ def nir(
             default="those of NIR",
         ),
     ] = None,
+    groups: Groups = None,
     steps: ImportSteps = 32,
     bits: Bits = 8,
     chip: ChipName = "zou2021",
@@ -166,7 +167,9 @@ def nir(
         from spikeloop.golden.interchange.nir.read import import_nir
 
         semantics = Semantics(dt, compare, reset, framework)
-        imported = import_nir(source, semantics, steps=steps, bits=bits, answer=answer)
+        imported = import_nir(
+            source, semantics, steps=steps, bits=bits, answer=answer, groups=groups
+        )
         summary = write_import(imported, chip, folder)
         console.result(summary, _imported(summary))
 

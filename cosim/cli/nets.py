@@ -27,12 +27,13 @@ FloatNetFile = Annotated[
     Path, argument("FLOAT", "Float net of spikeloop train, or the folder of an import.")
 ]
 Scale = Annotated[
-    str,
+    str | None,
     option(
         "--scale",
         metavar="NAME",
         help="How weights are scaled: {scales}. layer takes the best scale of each layer, "
         "plain takes 2^(bits-1).",
+        default="layer",
     ),
 ]
 
@@ -84,7 +85,7 @@ def quantize(
     ),
     bits: Bits = 8,
     data: Data = None,
-    scale: Scale = "layer",
+    scale: Scale = None,
     leak_terms: Annotated[
         int | None,
         option(
@@ -95,13 +96,14 @@ def quantize(
         ),
     ] = None,
     membrane_bits: Annotated[
-        int,
+        int | None,
         option(
             "--membrane-bits",
             metavar="N",
             help="Bits of a membrane on the chip, 8 to 32 (ulx3s-85f: 16).",
+            default="24",
         ),
-    ] = 24,
+    ] = None,
     target_drop: Annotated[
         float | None,
         option(
@@ -114,14 +116,24 @@ def quantize(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Round a float net to integers and shift leaks, and say per layer what that did to it."""
+    """Round a float net to integers and shift leaks, and say per layer what that did to it.
+
+    An imported network gets other bits; --data and the options of scale, leak and membrane are for
+    float nets alone.
+    """
     with open_console(json) as console:
         from spikeloop.cosim.stages.quantize import quantize_net
-        from spikeloop.cosim.stages.requantize import is_network, requantize
+        from spikeloop.cosim.stages.requantize import is_network, refuse_float_options, requantize
         from spikeloop.golden.data.datasets import load_mnist
         from spikeloop.golden.nets.layers import FloatNet
 
+        options: dict[str, Any] = {
+            "scale": scale,
+            "leak_terms": leak_terms,
+            "membrane_bits": membrane_bits,
+        }
         if is_network(float_net):
+            refuse_float_options(data=data, **options)
             summary = requantize(float_net, file, bits=bits, target_drop=target_drop)
             console.result(summary, _requantized(summary))
             return
@@ -131,9 +143,7 @@ def quantize(
             file,
             bits=bits,
             target_drop=target_drop,
-            scale=scale,
-            leak_terms=leak_terms,
-            membrane_bits=membrane_bits,
+            **{name: value for name, value in options.items() if value is not None},
         )
         scores = report["accuracy"]
         console.result(
@@ -170,7 +180,7 @@ def _rounding(row: dict[str, Any]) -> str:
 def widths(
     float_net: FloatNetFile,
     data: Data = None,
-    scale: Scale = "layer",
+    scale: Scale = None,
     folder: Annotated[Path, output("Folder for widths.json and widths.svg.")] = Path(
         "build/widths"
     ),

@@ -20,7 +20,7 @@ from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces import npz
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
-from spikeloop.pysim.traces.trace import Trace
+from spikeloop.pysim.traces.trace import STATES, Trace
 
 __all__ = ["Chunk", "Job", "Kept", "decisions", "pack_arrays", "unpack_arrays"]
 
@@ -35,8 +35,10 @@ MEMBERS: npz.Members = {
     "labels": np.int64,
     "inputs/": np.uint8,
     "spikes/": np.uint8,
-    "membranes/": np.int32,
+    **{f"{part}/": np.int32 for part in STATES},
 }
+KINDS = ("spikes", *STATES)
+"""what is kept of a trace"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,20 +66,21 @@ class Kept:
 
     inputs:    packed spikes uint8 ``[step, byte]`` by input
     spikes:    packed spikes uint8 ``[step, byte]`` by population
-    membranes: int32 ``[step, neuron]`` by population
+    membranes, synaptic, adaptations: int32 ``[step, neuron]`` by population
     """
 
     inputs: Arrays
     spikes: list[Arrays]
     membranes: list[Arrays]
+    synaptic: list[Arrays]
+    adaptations: list[Arrays]
 
     @classmethod
     def of(cls, at: int, stimulus: Stimulus, traces: Sequence[Trace]) -> "Kept":
         """Sample number ``at`` of these traces."""
         return cls(
             _sample(stimulus.spikes, at),
-            [_sample(trace.spikes, at) for trace in traces],
-            [_sample(trace.membranes, at) for trace in traces],
+            *([_sample(getattr(trace, kind), at) for trace in traces] for kind in KINDS),
         )
 
 
@@ -157,7 +160,7 @@ class Chunk:
             arrays["labels"] = self.labels.astype(np.int64)
         for n, kept in self.kept.items():
             arrays |= {f"inputs/{n}/{name}": a for name, a in kept.inputs.items()}
-            for kind in ("spikes", "membranes"):
+            for kind in KINDS:
                 first, *others = getattr(kept, kind)
                 arrays |= {f"{kind}/{n}/0/{name}": a for name, a in first.items()}
                 arrays |= {
@@ -184,7 +187,7 @@ class Chunk:
             kept = {}
             for n in line["kept"]:
                 parts = {}
-                for kind in ("spikes", "membranes"):
+                for kind in KINDS:
                     first = dict(_under(arrays, f"{kind}/{n}/0/"))
                     parts[kind] = [first] + [
                         {name: a ^ first[name] for name, a in _under(arrays, f"{kind}/{n}/{i}/")}

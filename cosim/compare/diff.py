@@ -17,7 +17,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
-from spikeloop.pysim.traces.trace import Trace
+from spikeloop.pysim.traces.trace import STATE_NAMES, Trace, recorded_states
 
 __all__ = ["Side", "against", "array_of", "busy", "diff"]
 
@@ -121,15 +121,15 @@ def _neurons(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterator
         pair.spikes_different += int(wrong_spike.sum())
         wrong = wrong_spike
         if pair.membranes_compared:
-            v, w = _both(sides, "membranes", population.name)
-            if v.shape != shape:
-                raise InputError(
-                    f"membranes of population {population.name!r} must be of shape {shape}, "
-                    f"not {v.shape}"
-                )
-            wrong_membrane = v != w
-            pair.membranes_different += int(wrong_membrane.sum())
-            wrong = wrong_spike | wrong_membrane
+            states = _states(network, population, sides, shape)
+            for part, (v, w) in states.items():
+                wrong_state = v != w
+                wrong = wrong | wrong_state
+                count = int(wrong_state.sum())
+                if part == "membranes":
+                    pair.membranes_different += count
+                else:
+                    pair.states_different[part] = pair.states_different.get(part, 0) + count
         if not wrong.any():
             continue
         pair.neuron_ticks_different += int(np.broadcast_to(wrong, shape).sum())
@@ -138,7 +138,24 @@ def _neurons(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterator
             expected = int(unpack(a[at[:2]], population.size)[at[2]])
             yield _at(pair, population, at, "spike", (expected, 1 - expected))
         else:
-            yield _at(pair, population, at, "membrane", (int(v[at]), int(w[at])))
+            # the current drives the membrane, and the adaptation its threshold
+            order = ("synaptic", "membranes", "adaptations")
+            part = next(p for p in order if p in states and states[p][0][at] != states[p][1][at])
+            v, w = states[part]
+            yield _at(pair, population, at, STATE_NAMES[part], (int(v[at]), int(w[at])))
+
+
+def _states(
+    network: Network, population: Population, sides: tuple[Side, Side], shape: tuple[int, ...]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Both sides' states of a population, by part of a trace."""
+    states = {part: _both(sides, part, population.name) for part in recorded_states(network, True)}
+    for part, (v, _) in states.items():
+        if v.shape != shape:
+            raise InputError(
+                f"{part} of population {population.name!r} must be of shape {shape}, not {v.shape}"
+            )
+    return states
 
 
 def _counters(pair: Pair, references: Sequence[Side], other: Side) -> Iterator[Difference]:

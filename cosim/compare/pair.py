@@ -1,6 +1,6 @@
 """What a comparison of two backends says: counts of what was compared and what differs, the first.
 
-One *neuron-tick* is one logical neuron in one step of one sample, its spike and its membrane
+One *neuron-tick* is one logical neuron in one step of one sample: its spike and its states
 together.
 """
 
@@ -20,7 +20,8 @@ class Difference:
     """The first value in which a backend departs from the reference.
 
     tick:  step + start tick of the population
-    field: "current" (of a PIM layer), "spike", "membrane", or the name of a counter
+    field: "current" (of a PIM layer), "spike", a state (its word in pysim.traces.trace), or the
+           name of a counter
 
     A counter belongs to a whole tick: ``step``, ``population`` and ``neuron`` are then None, and
     ``core`` too if there are several.
@@ -81,6 +82,7 @@ class Pair:
     currents_different: int = 0
     counter_values: int = 0
     counters_different: dict[str, int] = field(default_factory=dict)
+    states_different: dict[str, int] = field(default_factory=dict)
     first: Difference | None = None
 
     @property
@@ -93,8 +95,12 @@ class Pair:
         """Add the comparison of another chunk of samples of the same two backends."""
         for key in SUMS:
             setattr(self, key, getattr(self, key) + getattr(other, key))
-        for name, count in other.counters_different.items():
-            self.counters_different[name] = self.counters_different.get(name, 0) + count
+        for mine, theirs in (
+            (self.counters_different, other.counters_different),
+            (self.states_different, other.states_different),
+        ):
+            for name, count in theirs.items():
+                mine[name] = mine.get(name, 0) + count
         if other.first and (self.first is None or other.first.sample < self.first.sample):
             self.first = other.first
         self.membranes_compared &= other.membranes_compared

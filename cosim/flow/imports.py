@@ -256,6 +256,7 @@ def import_torch(
     given = marks = None
     if data is not None:
         given, marks = _given(data, math.prod(shape), grey is not None)
+        given = given if grey is None else grey.real(given)  # all of it: pixels, or none are
     if labels is not None:
         marks, _ = read_arrays(labels)
     name = Path(source.rpartition(":")[0]).stem

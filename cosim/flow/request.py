@@ -10,7 +10,8 @@ from spikeloop.cosim.backends import check_names
 from spikeloop.cosim.compare.result import Result
 from spikeloop.cosim.flow.export import beside
 from spikeloop.cosim.flow.verify import Comparison, Filing, Interrupted, Verdict
-from spikeloop.cosim.runs.folder import SUMMARY
+from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY
+from spikeloop.cosim.runs.journal import Journal
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
@@ -102,13 +103,26 @@ class Request:
             filing,
             scheduler=self.scheduler,
             tell=tell,
-            started=started,
+            started=self._began(tell, started),
             progress=progress,
             about=lambda result: (
                 {name: str(file) for name, file in files.items()}
                 | self._floats(network, stimulus, readout, result, tell)
             ),
         )
+
+    def _began(
+        self, tell: Callable[[str], None], started: Callable[[int], None]
+    ) -> Callable[[int], None]:
+        """``started`` that says so if there is no run to go on with."""
+        anew = self.resume and Journal.read(self.folder / JOURNAL) is None
+
+        def begin(samples: int) -> None:
+            if anew:
+                tell(f"no run to go on with in {str(self.folder)!r}: it begins at sample 0")
+            started(samples)
+
+        return begin
 
     def _floats(
         self,

@@ -28,7 +28,7 @@ from spikeloop.pysim.image.export import export
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.readmemh import HEX_VALUES, to_readmemh
 from spikeloop.pysim.traces.stimulus import Stimulus
-from spikeloop.pysim.traces.trace import Trace
+from spikeloop.pysim.traces.trace import SIGNED, STATES, Trace, recorded_states
 
 __all__ = ["Icarus", "awake", "compile_bench", "cycle_limit", "icarus_version"]
 
@@ -127,31 +127,37 @@ class Icarus(Backend):
         """The trace of every core from the lines of the trace file."""
         chip, ticks = self.image.chip, self.image.ticks
         words, lanes, cores = chip.derived.words, chip.lanes, chip.derived.cores
-        v_bits = MemoryMap(chip).memories["v"].width
+        widths = {
+            part: MemoryMap(chip).memories[memory].width
+            for part, (memory, bits) in STATES.items()
+            if getattr(chip, bits)
+        }
         fields = [
             16 * len(COUNTERS),
             words * _digits(lanes, SCAN_BITS),
-            words * _digits(v_bits, BUS_BITS),
+            *(words * _digits(bits, BUS_BITS) for bits in widths.values()),
         ]
         lines = np.frombuffer(text, np.uint8).reshape(samples, ticks + 1, cores * sum(fields) + 1)
         nibbles = _nibbles(lines[..., :-1])
         traces = []
         for n, core in enumerate(np.split(nibbles, cores, axis=2)):
-            counters, spikes, v = np.split(core, np.cumsum(fields[:-1]), axis=2)
+            counters, spikes, *planes = np.split(core, np.cumsum(fields[:-1]), axis=2)
             counts = np.diff(_numbers(counters, len(COUNTERS)).view("<i8")[..., 0], axis=1)
             trace = Trace({}, {}, {name: counts[:, :, i].copy() for i, name in enumerate(COUNTERS)})
             traces.append(trace)
             fired = unpack(_numbers(spikes[:, 1:], words), lanes).reshape(samples, ticks, -1)
-            if membranes:
-                planes = unpack(_numbers(v[:, 1:], words), v_bits)
-                planes = planes.reshape(samples, ticks, words, -1, lanes)
-                potentials = integers(planes.swapaxes(-1, -2), signed=True).astype(np.int32)
-                potentials = potentials.reshape(samples, ticks, -1)
+            states = {}
+            for (part, bits), digits in zip(widths.items(), planes, strict=True):
+                if part in recorded_states(self.image.network, membranes):
+                    value = unpack(_numbers(digits[:, 1:], words), bits)
+                    value = value.reshape(samples, ticks, words, -1, lanes).swapaxes(-1, -2)
+                    value = integers(value, signed=part in SIGNED).astype(np.int32)
+                    states[part] = value.reshape(samples, ticks, -1)
             for place in self.images[n].placement.populations if n in self.images else ():
                 at = slice(place.start, place.start + self.image.steps)
                 trace.spikes[place.name] = pack(fired[:, at, place.neurons])
-                if membranes:
-                    trace.membranes[place.name] = potentials[:, at, place.neurons]
+                for part, value in states.items():
+                    getattr(trace, part)[place.name] = value[:, at, place.neurons]
         return traces
 
 
@@ -242,7 +248,9 @@ def _header(chip: Chip) -> str:
         )
         calls["SET"].append(f'`SET_CORE("extension{n}", {steps}, {extension})')
         calls["FEED"].append(f"`FEED_CORE({core}.ring.ring_memory.ram)")
-        calls["DUMP"].append(f"`DUMP_CORE({core})")
+        states = [memory for memory, bits in STATES.values() if getattr(chip, bits)]
+        dumps = [f"`DUMP_STATE({core}.{memory}_memory.ram)" for memory in states]
+        calls["DUMP"] += [f"`DUMP_CORE({core})", *dumps]
     values |= {name: " ".join(texts) for name, texts in calls.items()}
     return "".join(f"`define {name} {value}\n" for name, value in values.items())
 

@@ -7,7 +7,7 @@
 //   +samples=N +ticks=N +steps=N
 //   +extensionN=N   for each core, the logarithm of its axon extension
 //   +trace=FILE     a line of fixed width per CLEAR and per tick: for each core counters, spikes of
-//                   all words, membranes of all words
+//                   all words, and each state of all words: membranes, currents, adaptations
 //   +waves=FILE     records all signals (VCD; FST if vvp was started with -fst)
 // The pins are driven just after the falling edge. The last line on standard output is "done", or
 // one that starts with "stopped".
@@ -57,9 +57,10 @@ module spikeloop_bench;
 `define DUMP_CORE(core) \
     $fwrite(trace, "%h", `COUNTERS(core)); \
     for (word = 0; word < `WORDS; word = word + 1) \
-        $fwrite(trace, "%h", core.spikes_memory.ram.mem[word]); \
+        $fwrite(trace, "%h", core.spikes_memory.ram.mem[word]);
+`define DUMP_STATE(ram) \
     for (word = 0; word < `WORDS; word = word + 1) \
-        $fwrite(trace, "%h", core.v_memory.ram.mem[word]);
+        $fwrite(trace, "%h", ram.mem[word]);
 
     task stop;
         begin

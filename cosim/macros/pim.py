@@ -109,11 +109,9 @@ class PimModel:
     cycles: of the last run, the cycles of each image, waiting included; int64 ``[image]``.
     """
 
-    def __init__(
-        self, params: PimParams, *, optimise: bool = True, library: Path | None = None
-    ) -> None:
+    def __init__(self, params: PimParams, *, optimise: bool = True) -> None:
         self.params = params
-        self._lib = ctypes.CDLL(str(library or build_pim(params, optimise=optimise)))
+        self._lib = ctypes.CDLL(str(build_pim(params, optimise=optimise)))
         self._lib.pim_new.restype = ctypes.c_void_p
         self._handle = ctypes.c_void_p(self._lib.pim_new())
         self.layer: PimLayer | None = None

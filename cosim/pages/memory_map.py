@@ -11,6 +11,7 @@ from spikeloop.pysim.chip.memory_map import CONTROL_PIM, Memory, MemoryMap, Regi
 from spikeloop.pysim.chip.params import PRESET_TABLE, PRESETS, Chip
 from spikeloop.pysim.chip.records import (
     Field,
+    adaptive_record,
     bound_record,
     event_record,
     fire_record,
@@ -20,6 +21,7 @@ from spikeloop.pysim.chip.records import (
     output_record,
     place_record,
     route_record,
+    synaptic_record,
     width,
     word_record,
 )
@@ -66,6 +68,11 @@ PIM_MACRO = PimParams(banks=1, columns=64, rows=32, weight_bits=4, active_rows=3
 WITH_PIM = PRESETS["tiny"].replace(
     pim=PimFront(macro=PIM_MACRO, pixels=1024, positions=256, currents=2048)
 )
+WITH_STATES = PRESETS["tiny"].replace(current_bits=24, adaptation_bits=16)
+STATE_RECORDS = (
+    ("synaptic", "per lane and page, bit planes", synaptic_record),
+    ("adaptive", "per lane and page, bit planes", adaptive_record),
+)
 MESH_RECORDS = (
     ("routes", "per neuron and further entry of a chain, plain", route_record),
     ("event in", "AER, plain", lambda chip: numbered(event_record(chip), chip)),
@@ -76,7 +83,9 @@ MESH_RECORDS = (
 def page() -> str:
     """The whole page as Markdown."""
     memories = (line for name, chip in PRESETS.items() for line in _memories(name, chip))
-    return "\n".join([HEAD, *_presets(), *_registers(), *_records(), *memories, *_pim()])
+    return "\n".join(
+        [HEAD, *_presets(), *_registers(), *_records(), *memories, *_states(), *_pim()]
+    )
 
 
 def _presets() -> Iterator[str]:
@@ -143,6 +152,20 @@ def _fields(
             ("field", "bits", "signed", "meaning"),
             ((f"`{f.name}`", str(f.bits), "yes" if f.signed else "", f.meaning) for f in fields),
         )
+
+
+def _states() -> Iterator[str]:
+    """What a chip with synaptic currents and adaptations has besides."""
+    plain, both = MemoryMap(PRESETS["tiny"]), MemoryMap(WITH_STATES)
+    yield "## With synaptic currents and adaptations\n"
+    yield _paragraph(
+        "A chip with `current_bits` has memories `synaptic` and `y` as well, one with",
+        "`adaptation_bits` has `adaptive` and `a`. Here is `tiny` with",
+        f"{WITH_STATES.current_bits} and {WITH_STATES.adaptation_bits} bits; memories behind",
+        "them move up.",
+    )
+    yield from _fields(STATE_RECORDS, WITH_STATES, "")
+    yield from _memories_table(m for name, m in both.memories.items() if name not in plain.memories)
 
 
 def _pim() -> Iterator[str]:

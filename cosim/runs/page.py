@@ -22,6 +22,7 @@ from spikeloop.cosim.runs.columns import columns
 from spikeloop.cosim.runs.folder import PARAMETERS, REPORT, Run
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.traces.trace import STATES
 
 __all__ = ["page_data", "write"]
 
@@ -128,8 +129,8 @@ def _samples(run: Run, populations: dict[str, int]) -> tuple[list[dict[str, Any]
             sample = _sample(n, chunk, kept, populations, run.head["backends"])
             room -= sum(
                 len(text)
-                for kind in ("inputs", "spikes", "membranes")
-                for text in sample[kind].values()
+                for texts in (sample["inputs"], sample["spikes"], *sample["states"].values())
+                for text in texts.values()
             )
             if room < MOST_BYTES // 10:
                 left_out.append(n)
@@ -151,27 +152,33 @@ def _sample(
         "different": {name: rows for name, rows in different.items() if rows},
         "inputs": {name: _base64(a, "u1") for name, a in kept.inputs.items()},
         "spikes": {name: _base64(a, "u1") for name, a in kept.spikes[0].items()},
-        "membranes": {name: _base64(a, "<i4") for name, a in kept.membranes[0].items()},
+        "states": {
+            part: {name: _base64(a, "<i4") for name, a in getattr(kept, part)[0].items()}
+            for part in STATES
+        },
     }
 
 
 def _different(
     kept: Kept, backend: int, populations: dict[str, int]
 ) -> dict[str, list[list[int | None]]]:
-    """Where a backend departs from the first: rows of step, neuron, spike, membrane by population.
+    """Where a backend departs from the first: rows of step, neuron, spike, states by population.
 
-    The membrane is None if it was not recorded.
+    The states stand in the order of STATES. One that was not recorded is None.
     """
     different = {}
     for name, size in populations.items():
         first, spikes = (unpack(kept.spikes[i][name], size) for i in (0, backend))
-        wrong, v = first != spikes, kept.membranes[backend].get(name)
-        if v is not None:
-            wrong = wrong | (v != kept.membranes[0][name])
+        wrong, states = first != spikes, []
+        for part in STATES:
+            of_backend = getattr(kept, part)
+            states.append(of_backend[backend].get(name))
+            if states[-1] is not None:
+                wrong = wrong | (states[-1] != of_backend[0][name])
         rows = []
         for step, neuron in np.argwhere(wrong)[:DIFFERENCES].tolist():
-            membrane = None if v is None else int(v[step, neuron])
-            rows.append([step, neuron, int(spikes[step, neuron]), membrane])
+            values = [None if v is None else int(v[step, neuron]) for v in states]
+            rows.append([step, neuron, int(spikes[step, neuron]), *values])
         if rows:
             different[name] = rows
     return different

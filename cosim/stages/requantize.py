@@ -12,7 +12,7 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces.stimulus import Stimulus
 
-__all__ = ["is_network", "requantize", "requantizer"]
+__all__ = ["is_network", "refuse_float_options", "requantize", "requantizer"]
 
 KEY = b"spikeloop"
 
@@ -26,6 +26,16 @@ def is_network(path: Path) -> bool:
             return b'"spikeloop":' in file.read(1 << 16)
     except OSError:
         return False
+
+
+def refuse_float_options(**options: Any) -> None:
+    """InputError for options, None where they are not given, that mean nothing to an import."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    if given:
+        raise InputError(
+            f"net for {' and '.join(given)} must be a float net of spikeloop train, not an "
+            "imported network, which keeps its leaks and membranes and is scored on its stimulus"
+        )
 
 
 def requantizer(source: Path) -> Requantizer:

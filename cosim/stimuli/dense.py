@@ -1,7 +1,8 @@
 """Dense arrays and grey values as a stimulus: ``.npy``, and ``.npz`` with any one array in it.
 
 uint8, bool, int, float of 0 and 1   [sample, step, ...]: spikes
-other numbers                        [sample, ...]: grey values, as bit planes (--grey)
+other numbers                        [sample, ...]: grey values, as bit planes (--grey); uint8 above
+                                     1 are pixels 0..255
 """
 
 from pathlib import Path
@@ -59,14 +60,10 @@ def spikes_of(data: np.ndarray, steps: int, size: int) -> np.ndarray:
 
 def grey_spikes(data: np.ndarray, grey: Grey, steps: int, size: int) -> np.ndarray:
     """Spikes uint8 [sample, step, line] of values [sample, ...], the same planes in each step."""
-    if data.dtype.kind not in "buif":
-        raise InputError(f"grey values must be numbers, not {data.dtype}")
     values = size // grey.bits
     if data.ndim < 2 or int(np.prod(data.shape[1:])) != values:
         raise InputError(
             f"grey values must be of shape [sample, {values}] for this network, not {data.shape}"
         )
-    if data.dtype == np.uint8 and data.max(initial=0) > 1:  # pixels 0..255
-        data = grey.low + (grey.high - grey.low) * (data.astype(np.float64) / 255)
-    planes = grey.planes(grey.levels(data.reshape(len(data), -1)))
+    planes = grey.planes(grey.levels(data.reshape(len(data), values)))
     return np.repeat(planes[:, None], steps, axis=1)

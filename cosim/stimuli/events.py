@@ -19,12 +19,13 @@ __all__ = ["Binned", "bin_events", "read_spike_times"]
 
 MAX_SAMPLES = 1_000_000
 AXES = ("t", "x", "y", "p")
+NUMBERS = "biuf"  # kinds of numpy types
 
 
 @dataclass(frozen=True, eq=False)
 class Binned:
-    """``spikes`` uint8 [sample, step, line]; ``labels`` int64 or None; ``merged`` events that fell
-    on a spike already there, ``late`` ones behind the last step."""
+    """``spikes`` uint8 [sample, step, line]; ``labels`` as the file has them, or None; ``merged``
+    events that fell on a spike already there, ``late`` ones behind the last step."""
 
     spikes: np.ndarray
     labels: np.ndarray | None
@@ -43,16 +44,10 @@ def bin_events(
     """
     t, x, y, p = _columns(events)
     polarities, height, wide = shape if len(shape) == 3 else (1, 1, int(np.prod(shape)))
-    for name, value, most in (("x", x, wide), ("y", y, height), ("p", p, polarities)):
-        if value.size and (value.min() < 0 or value.max() >= most):
-            raise InputError(
-                f"{name} of the events must be in 0..{most - 1}, not {value.min()}..{value.max()}"
-            )
-    if t.size and not np.isfinite(t).all():
-        raise InputError("t of the events must be finite, not NaN or infinite")
-    step = np.floor((t - (t.min() if t.size else 0)) / width).astype(np.int64)
-    line = (p * height + y) * wide + x
-    return _binned(step, line, steps, polarities * height * wide)
+    px, py, pp = _places("x", x, wide), _places("y", y, height), _places("p", p, polarities)
+    line = (pp * height + py) * wide + px
+    first = float(t.min()) if t.size else 0.0
+    return _binned(t, first, width, line, steps, polarities * height * wide)
 
 
 def read_spike_times(
@@ -72,7 +67,7 @@ def read_spike_times(
                     f"{MAX_SAMPLES:,}, not {len(times)} and {len(units)}"
                 )
             count = len(times) if samples is None else min(samples, len(times))
-            labels = np.asarray(file["labels"][:count], np.int64) if "labels" in file else None
+            labels = np.asarray(file["labels"][:count]) if "labels" in file else None
             rows = [_sample(times[i], units[i], width, steps, size, i) for i in range(count)]
     except InputError:
         raise
@@ -102,12 +97,14 @@ def _sample(
             f"units of sample {number} must be whole numbers in 0..{size - 1}, not "
             f"{line.min()}..{line.max()}"
         )
-    return _binned(np.floor(t / width).astype(np.int64), line.astype(np.int64), steps, size)
+    return _binned(t, 0.0, width, line.astype(np.int64), steps, size)
 
 
 def _binned(
-    step: np.ndarray, line: np.ndarray, steps: int, size: int
+    t: np.ndarray, first: float, width: float, line: np.ndarray, steps: int, size: int
 ) -> tuple[np.ndarray, int, int]:
+    with np.errstate(over="ignore"):  # infinitely late is behind the last step too
+        step = np.minimum(np.floor((t - first) / width), steps).astype(np.int64)
     inside = step < steps
     spikes = np.zeros((steps, size), np.uint8)
     spikes[step[inside], line[inside]] = 1
@@ -115,15 +112,41 @@ def _binned(
 
 
 def _columns(events: np.ndarray) -> tuple[np.ndarray, ...]:
+    """t, x, y and p, finite float64 [event] each."""
     if events.dtype.names:
-        missing = [name for name in AXES if name not in events.dtype.names]
-        if missing:
+        if any(name not in events.dtype.names for name in AXES):
             raise InputError(f"events must have the fields t, x, y, p, not {events.dtype.names}")
         columns = [events[name] for name in AXES]
-    elif events.ndim == 2 and events.shape[1] == 4 and events.dtype.kind in "iuf":
+    elif events.ndim == 2 and events.shape[1] == 4 and events.dtype.kind in NUMBERS:
         columns = list(events.T)
     else:
         raise InputError(
-            f"events must have the fields t, x, y, p or four columns, not the shape {events.shape}"
+            "events must have the fields t, x, y, p or four columns of numbers, not the shape "
+            f"{events.shape} of {events.dtype}"
         )
-    return np.asarray(columns[0], np.float64), *(np.asarray(c, np.int64) for c in columns[1:])
+    return tuple(_column(name, column) for name, column in zip(AXES, columns, strict=True))
+
+
+def _column(name: str, values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind not in NUMBERS or values.ndim != 1:
+        raise InputError(
+            f"{name} of the events must be one number an event, not {values.dtype} of shape "
+            f"{values.shape}"
+        )
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise InputError(f"{name} of the events must be finite, not NaN or infinite")
+    return values
+
+
+def _places(name: str, values: np.ndarray, count: int) -> np.ndarray:
+    """The values as whole numbers 0..count - 1."""
+    broken = values[values != np.rint(values)]
+    if broken.size:
+        raise InputError(f"{name} of the events must be whole numbers, not {broken[0]:g}")
+    if values.size and (values.min() < 0 or values.max() >= count):
+        raise InputError(
+            f"{name} of the events must be in 0..{count - 1}, not {values.min():.15g}.."
+            f"{values.max():.15g}"
+        )
+    return values.astype(np.int64)

@@ -1,7 +1,7 @@
 """One stimulus for one network, whatever the data are."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from spikeloop.cosim.stimuli.dense import grey_spikes, read_arrays, spikes_of
 from spikeloop.cosim.stimuli.events import bin_events, read_spike_times
 from spikeloop.golden.interchange.modules.grey import Grey
+from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.readout import Readout
@@ -18,6 +19,7 @@ from spikeloop.pysim.traces.stimulus import Stimulus
 __all__ = ["Made", "from_files", "stimulus_of"]
 
 HDF5 = (".h5", ".hdf5")
+MOST_SAMPLES = 1 << 31
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,7 @@ def from_files(
     step: seconds for spike times, the unit of t for events. ``labels`` a file of whole numbers.
     InputError for data that the network does not take, and for labels that are none of its classes.
     """
+    _check_count(samples)
     if len(network.inputs) != 1:
         raise InputError(f"network must have one input, not {len(network.inputs)}")
     node, said = network.inputs[0], list[str]()
@@ -55,7 +58,7 @@ def from_files(
     else:
         arrays = [read_arrays(file) for file in files]
         data, given = arrays[0]
-        if len(files) > 1 or _is_events(data):
+        if _are_events(network, [a for a, _ in arrays]):
             shape = _shape(network)
             parts = [bin_events(a, _width(width), network.steps, shape) for a, _ in arrays]
             spikes, given = np.stack([part[0] for part in parts]), None
@@ -65,12 +68,7 @@ def from_files(
     if labels is not None:
         given, other = read_arrays(labels)
         given = other if other is not None else given
-    if samples is not None and not 0 < samples <= len(spikes):
-        raise InputError(
-            f"samples must be in 1..{max(1, len(spikes))} (the data hold as many), not {samples}"
-        )
-    spikes = spikes[:samples]
-    return Made(_packed(network, spikes, None if given is None else given[:samples]), said)
+    return Made(_packed(network, spikes, given, samples), said)
 
 
 def stimulus_of(
@@ -80,7 +78,9 @@ def stimulus_of(
 
     data: tensors [sample, step, ...] of spikes, or [sample, ...] of grey values for a network that
     was imported for them; a batch may also be data alone. labels: whole numbers [sample].
+    samples: only so many, the first ones; the data must hold them (default: all).
     """
+    _check_count(samples)
     rows: list[np.ndarray] = []
     marks: list[np.ndarray] = []
     count = 0
@@ -90,14 +90,17 @@ def stimulus_of(
         )
         rows.append(_dense(network, _numpy(data)))
         if mark is not None:
-            marks.append(_numpy(mark).reshape(-1))
+            marks.append(_labels(_numpy(mark), len(rows[-1])))
         count += len(rows[-1])
         if samples is not None and count >= samples:
             break
-    if not rows:
-        raise InputError("data set must hold samples, not none")
-    spikes = np.concatenate(rows)[:samples]
-    return _packed(network, spikes, np.concatenate(marks)[:samples] if marks else None)
+    spikes = np.concatenate(rows) if rows else np.empty(0)
+    return _packed(network, spikes, np.concatenate(marks) if marks else None, samples)
+
+
+def _check_count(samples: int | None) -> None:
+    if samples is not None:
+        check_int("samples", samples, 1, MOST_SAMPLES)
 
 
 def _dense(network: Network, data: np.ndarray) -> np.ndarray:
@@ -107,10 +110,16 @@ def _dense(network: Network, data: np.ndarray) -> np.ndarray:
     return grey_spikes(data, Grey(**grey), network.steps, size)
 
 
-def _packed(network: Network, spikes: np.ndarray, labels: np.ndarray | None) -> Stimulus:
+def _packed(
+    network: Network, spikes: np.ndarray, labels: np.ndarray | None, samples: int | None
+) -> Stimulus:
+    """The first ``samples``, all by default; ``labels`` are of all, or of those that are taken."""
+    if not len(spikes):
+        raise InputError("data must hold samples, not none")
+    stimulus = Stimulus.pack({network.inputs[0].name: spikes}).first(samples)
     if labels is not None:
-        labels = _labels(np.asarray(labels), len(spikes))
-    stimulus = Stimulus.pack({network.inputs[0].name: spikes}, labels)
+        labels = _labels(labels[:samples] if labels.ndim else labels, stimulus.samples)
+        stimulus = replace(stimulus, labels=labels)
     stimulus.check(network)
     Readout.of(network).check_labels(labels)
     return stimulus
@@ -126,8 +135,17 @@ def _labels(labels: np.ndarray, samples: int) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _is_events(data: np.ndarray) -> bool:
-    return bool(data.dtype.names) or (data.ndim == 2 and data.shape[1] == 4)
+def _are_events(network: Network, arrays: list[np.ndarray]) -> bool:
+    """Whether the files are of events, one a sample. Grey values may have four columns too."""
+    fields = any(data.dtype.names for data in arrays)
+    if "grey" in network.metadata:
+        if fields or len(arrays) > 1:
+            raise InputError(
+                "data of a network that was imported for grey values must be one array of them, "
+                f"not {'events' if fields else 'several files'}"
+            )
+        return False
+    return fields or len(arrays) > 1 or (arrays[0].ndim == 2 and arrays[0].shape[1] == 4)
 
 
 def _shape(network: Network) -> tuple[int, ...]:
@@ -158,4 +176,7 @@ def _merged(merged: int, late: int) -> list[str]:
 def _numpy(value: Any) -> np.ndarray:
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise InputError("data must be arrays of numbers, not lists of several lengths") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeloop.cosim.stages.quantize import calibration
-from spikeloop.cosim.stages.requantize import is_network, requantizer
+from spikeloop.cosim.stages.requantize import is_network, refuse_float_options, requantizer
 from spikeloop.cosim.studies.figures import LINES, figure, svg
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.golden.nets.layers import FloatNet
@@ -20,7 +20,7 @@ __all__ = ["draw", "run"]
 def run(
     float_net: Path,
     data: Path | None,
-    scale: str,
+    scale: str | None,
     folder: Path,
     *,
     start: Callable[[int], None],
@@ -33,12 +33,14 @@ def run(
     """
     quantizer: Rounding
     if is_network(float_net):
+        refuse_float_options(data=data, scale=scale)
         quantizer = requantizer(float_net)
         said = f"{len(quantizer.labels):,} samples of its stimulus"
     else:
         net = FloatNet.load(float_net)
         spikes, labels = calibration(net, load_mnist(data))
-        quantizer = Quantizer(net, spikes, labels, scale=scale)
+        options: dict[str, Any] = {} if scale is None else {"scale": scale}
+        quantizer = Quantizer(net, spikes, labels, **options)
         said = f"{len(labels):,} training images"
     alone = len(quantizer.names) if len(quantizer.names) > 1 else 0
     start(len(WIDTHS) * (1 + alone))

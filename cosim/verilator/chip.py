@@ -30,7 +30,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.loading import load_stream
 from spikeloop.pysim.traces.stimulus import Stimulus
-from spikeloop.pysim.traces.trace import Trace
+from spikeloop.pysim.traces.trace import STATES, Trace
 
 __all__ = ["ChipModel", "MeshChipModel"]
 
@@ -209,7 +209,7 @@ class ChipModel(Link):
             ticks=ticks,
             lanes=chip.lanes,
             words=d.words,
-            membrane_bits=chip.membrane_bits,
+            bits=tuple(getattr(chip, bits) for _, bits in STATES.values()),
             axon_chunks=d.axon_chunks,
             slots=d.slots,
             cycle_limit=CYCLE_LIMIT,

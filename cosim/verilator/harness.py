@@ -13,7 +13,7 @@ from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.pim.front import padded_rows
 from spikeloop.pysim.pim.memories import stream_word
 from spikeloop.pysim.traces.stimulus import Stimulus
-from spikeloop.pysim.traces.trace import Trace
+from spikeloop.pysim.traces.trace import STATES, Trace, recorded_states
 
 __all__ = ["Buffers", "Input", "Population", "Run", "array_of", "open_library"]
 
@@ -30,7 +30,7 @@ class Input(ctypes.Structure):
 
 
 class Population(ctypes.Structure):
-    _fields_ = _fields("core size start", "neurons spikes membranes")
+    _fields_ = [*_fields("core size start", "neurons spikes"), ("states", _pointer * len(STATES))]
 
 
 class Pim(ctypes.Structure):
@@ -38,11 +38,11 @@ class Pim(ctypes.Structure):
 
 
 class Run(ctypes.Structure):
-    _fields_ = _fields(
-        "samples steps ticks lanes words membrane_bits axon_chunks slots cycle_limit cores"
-        " inputs populations counters",
-        "input population counts pim",
-    )
+    _fields_ = [
+        *_fields("samples steps ticks lanes words axon_chunks slots cycle_limit", ""),
+        ("bits", _i64 * len(STATES)),
+        *_fields("cores inputs populations counters", "input population counts pim"),
+    ]
 
 
 def array_of(kind: type[ctypes.Structure], items: Sequence[ctypes.Structure]) -> ctypes.Array:
@@ -73,20 +73,20 @@ class Buffers:
     def populations(
         self, core: int, image: Image, trace: Trace, samples: int, membranes: bool
     ) -> list[Population]:
-        """All populations; allocates their spikes and membranes in ``trace``."""
-        structures = []
+        """All populations; allocates their spikes and states in ``trace``."""
+        structures, recorded = [], recorded_states(image.network, membranes)
         for place in image.placement.populations:
             shape = (samples, image.steps)
             trace.spikes[place.name] = np.empty((*shape, -(-place.size // 8)), np.uint8)
-            if membranes:
-                trace.membranes[place.name] = np.empty((*shape, place.size), np.int32)
             neurons = np.ascontiguousarray(place.neurons, dtype=np.int64)
-            pointers = (
-                self._address(neurons),
-                self._address(trace.spikes[place.name]),
-                self._address(trace.membranes[place.name]) if membranes else None,
-            )
-            structures.append(Population(core, place.size, place.start, *pointers))
+            states = (_pointer * len(STATES))()
+            for i, part in enumerate(STATES):
+                if part in recorded:
+                    values = getattr(trace, part)
+                    values[place.name] = np.empty((*shape, place.size), np.int32)
+                    states[i] = self._address(values[place.name])
+            pointers = (self._address(neurons), self._address(trace.spikes[place.name]))
+            structures.append(Population(core, place.size, place.start, *pointers, states))
         return structures
 
     def pim(self, image: Image, stimulus: Stimulus, trace: Trace) -> Pim:

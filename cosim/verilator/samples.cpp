@@ -5,6 +5,9 @@
 #pragma GCC visibility push(default)
 extern "C" {
 
+// States of a neuron that may be recorded, and the memories that hold them. A chip may lack some.
+enum { MEMBRANE, CURRENT, ADAPTATION, STATES };
+
 // The structures of cosim/verilator/harness.py.
 struct InputPlace {
     int64_t core;
@@ -18,7 +21,7 @@ struct PopulationPlace {
     int64_t core, size, start;
     const int64_t* neurons;  // [size] word * lanes + lane
     uint8_t* spikes;         // [sample, step, ceil(size / 8)]
-    int32_t* membranes;      // [sample, step, size], or null
+    int32_t* states[STATES]; // [sample, step, size], or null: membranes, currents, adaptations
 };
 // The PIM layer of a chip with a macro. Frame k is computed right before tick start + k.
 struct Pim {
@@ -30,7 +33,8 @@ struct Pim {
     int32_t* currents;        // [sample, frame, size]
 };
 struct Run {
-    int64_t samples, steps, ticks, lanes, words, membrane_bits, axon_chunks, slots, cycle_limit;
+    int64_t samples, steps, ticks, lanes, words, axon_chunks, slots, cycle_limit;
+    int64_t bits[STATES];  // of each state
     int64_t cores, inputs, populations, counters;
     const InputPlace* input;  // those of one core are neighbours
     const PopulationPlace* population;
@@ -42,9 +46,11 @@ struct Run {
 
 namespace {
 
-// Where a neuron's spike (a bit of the spikes memory) and membrane (an entry of `membranes`) are.
+const char* const STATE_MEMORIES[STATES] = {"v", "y", "a"};
+
+// Where a neuron's spike (a bit of the spikes memory) and states (entries of `values`) are.
 struct Place {
-    int32_t spike, membrane;
+    int32_t spike, state;
 };
 
 // dst |= src, `bits` of them, at bit offset `at` of dst.
@@ -83,15 +89,63 @@ uint32_t bits32(const uint8_t* src, int64_t at) {
     return uint32_t(word >> (at & 7));
 }
 
-// The bit planes of membranes as numbers, and where each neuron's spike and membrane are.
+// The bit planes of one state as numbers.
+class State {
+  public:
+    State(const Run& run, int which, std::vector<Memory*> memories)
+        : run(run), bits(run.bits[which]), is_signed(which != ADAPTATION), memories(memories),
+          groups((run.lanes + 31) / 32), blocks(run.words * groups), stride(memories[0]->stride),
+          plane_buffer(run.words * stride + 8), values((blocks + BLOCKS - 1) / BLOCKS * BLOCKS * 32) {
+    }
+    void record(int64_t core, const std::vector<Place>& places, int32_t* out) {
+        if (unpacked != core) unpack(core);
+        for (const Place& place : places) *out++ = values[place.state];
+    }
+    void forget() { unpacked = -1; }
+
+  private:
+    const Run& run;
+    const int64_t bits;
+    const bool is_signed;
+    std::vector<Memory*> memories;  // of each core
+    const int64_t groups;           // blocks of a word
+    const int64_t blocks;           // of 32 lanes of a word
+    const int64_t stride;
+    std::vector<uint8_t> plane_buffer;
+    std::vector<int32_t> values;  // [blocks / BLOCKS, lane of 32, BLOCKS]
+    int64_t unpacked = -1;        // core whose state is in `values`
+
+    void unpack(int64_t core) {
+        unpacked = core;
+        std::memcpy(plane_buffer.data(), memories[core]->data, run.words * stride);
+        for (int64_t first = 0; first < blocks; first += BLOCKS) {
+            Blocks planes[32] = {};
+            for (int64_t i = 0; i < BLOCKS && first + i < blocks; ++i) {
+                const uint8_t* word = plane_buffer.data() + (first + i) / groups * stride;
+                const int64_t lane = (first + i) % groups * 32;
+                for (int64_t b = 0; b < bits; ++b)
+                    planes[b][i] = bits32(word, b * run.lanes + lane);
+            }
+            for (int64_t b = bits; is_signed && b < 32; ++b) planes[b] = planes[bits - 1];
+            transpose32(planes);
+            std::memcpy(&values[first * 32], planes, sizeof planes);
+        }
+    }
+};
+
+// Spikes and states of every population, tick by tick.
 class Recorder {
   public:
-    Recorder(const Run& run, const std::vector<Memory*>& potentials,
-             const std::vector<Memory*>& spikes)
-        : run(run), potentials(potentials), spikes(spikes), groups((run.lanes + 31) / 32),
-          blocks(run.words * groups), stride(potentials[0]->stride),
-          plane_buffer(run.words * stride + 8),
-          membranes((blocks + BLOCKS - 1) / BLOCKS * BLOCKS * 32), places(run.populations) {
+    Recorder(Model* model, const Run& run) : run(run), places(run.populations) {
+        for (int64_t core = 0; core < run.cores; ++core)
+            spikes.push_back(model->find("spikes", core));
+        for (int which = 0; which < STATES; ++which) {
+            std::vector<Memory*> memories;
+            for (int64_t core = 0; core < run.cores && run.bits[which]; ++core)
+                memories.push_back(model->find(STATE_MEMORIES[which], core));
+            if (run.bits[which]) states[which] = std::make_unique<State>(run, which, memories);
+        }
+        const int64_t groups = (run.lanes + 31) / 32;
         for (int64_t p = 0; p < run.populations; ++p)
             for (int64_t n = 0; n < run.population[p].size; ++n) {
                 const int64_t neuron = run.population[p].neurons[n];
@@ -102,9 +156,10 @@ class Recorder {
                      int32_t((block / BLOCKS * 32 + lane % 32) * BLOCKS + block % BLOCKS)});
             }
     }
-    // Spikes and membranes of every population that is inside its steps at this tick.
+    // Every population that is inside its steps at this tick.
     void record(int64_t sample, int64_t tick) {
-        unpacked = -1;
+        for (auto& state : states)
+            if (state) state->forget();
         for (int64_t p = 0; p < run.populations; ++p) {
             const PopulationPlace& pop = run.population[p];
             const int64_t step = tick - pop.start;
@@ -118,42 +173,17 @@ class Recorder {
                 const int32_t at = place[n].spike;
                 out[n >> 3] |= uint8_t(((fired[at >> 3] >> (at & 7)) & 1) << (n & 7));
             }
-            if (pop.membranes) {
-                if (unpacked != pop.core) unpack(pop.core);
-                int32_t* v_out = pop.membranes + row * pop.size;
-                for (int64_t n = 0; n < pop.size; ++n) v_out[n] = membranes[place[n].membrane];
-            }
+            for (int which = 0; which < STATES; ++which)
+                if (pop.states[which])
+                    states[which]->record(pop.core, places[p], pop.states[which] + row * pop.size);
         }
     }
 
   private:
     const Run& run;
-    const std::vector<Memory*>&potentials, &spikes;  // of each core
-    const int64_t groups;                            // blocks of a word
-    const int64_t blocks;                            // of 32 lanes of a word
-    const int64_t stride;
-    std::vector<uint8_t> plane_buffer;
-    std::vector<int32_t> membranes;          // [blocks / BLOCKS, lane of 32, BLOCKS]
+    std::vector<Memory*> spikes;  // of each core
+    std::unique_ptr<State> states[STATES];
     std::vector<std::vector<Place>> places;  // so that no tick divides
-    int64_t unpacked = -1;                   // core whose membranes are in `membranes`
-
-    void unpack(int64_t core) {
-        unpacked = core;
-        std::memcpy(plane_buffer.data(), potentials[core]->data, run.words * stride);
-        for (int64_t first = 0; first < blocks; first += BLOCKS) {
-            Blocks planes[32] = {};
-            for (int64_t i = 0; i < BLOCKS && first + i < blocks; ++i) {
-                const uint8_t* word = plane_buffer.data() + (first + i) / groups * stride;
-                const int64_t lane = (first + i) % groups * 32;
-                for (int64_t b = 0; b < run.membrane_bits; ++b)
-                    planes[b][i] = bits32(word, b * run.lanes + lane);
-            }
-            for (int64_t b = run.membrane_bits; b < 32; ++b)
-                planes[b] = planes[run.membrane_bits - 1];
-            transpose32(planes);
-            std::memcpy(&membranes[first * 32], planes, sizeof planes);
-        }
-    }
 };
 
 // Set the axons whose inputs arrive at this tick.
@@ -211,16 +241,12 @@ extern "C" {
 // 0: done. 1: a tick did not end within the limit.
 int sl_run(Model* model, const Run* run) {
     Vchip___024root* root = model->root;
-    std::vector<Memory*> rings, potentials, spikes;  // of each core
-    for (int64_t core = 0; core < run->cores; ++core) {
-        rings.push_back(model->find("ring", core));
-        potentials.push_back(model->find("v", core));
-        spikes.push_back(model->find("spikes", core));
-    }
+    std::vector<Memory*> rings;  // of each core
+    for (int64_t core = 0; core < run->cores; ++core) rings.push_back(model->find("ring", core));
     const int64_t counters = run->cores * run->counters;
     std::vector<uint64_t> before(counters, 0), now(counters, 0);
     std::vector<uint8_t> slot_bits(RING_CHUNKS * 8 + 8);
-    Recorder recorder(*run, potentials, spikes);
+    Recorder recorder(model, *run);
 
     for (int64_t sample = 0; sample < run->samples; ++sample) {
         HOLD(model, true);

@@ -14,6 +14,7 @@ SIGNALS: dict[str, tuple[str, ...]] = {
         "control.replay",
         "control.flush",
         "control.joining",
+        "control.driving",
         "control.leaking",
         "control.firing",
         "control.writing",
@@ -23,7 +24,7 @@ SIGNALS: dict[str, tuple[str, ...]] = {
     ),
     "scan and list": ("list.scan_valid", "list.scan_axon", "list.valid", "list.axon"),
     "synapses": ("synapse_read", "accumulators.row", "accumulators.counts"),
-    "neurons": ("v_next", "spikes", "saturated"),
+    "neurons": ("y_next", "v_next", "a_next", "spikes", "saturated"),
     "events out": (
         "output.o__valid",
         "output.o__ready",
@@ -37,7 +38,7 @@ SIGNALS: dict[str, tuple[str, ...]] = {
         "counters.count_saturations",
     ),
 }
-"""Names below the core, by group."""
+"""Names below the core, by group. A chip without second states lacks the names of theirs."""
 
 NUMBER = "control.number"
 """The signal that is the number of the tick that runs, plus 1."""

@@ -31,6 +31,7 @@ PHASES = {
     "scan": "scan for spikes",
     "flush": "last rows",
     "joining": "join columns",
+    "driving": "currents",
     "leaking": "leak",
     "firing": "fire",
     "writing": "write",

@@ -149,9 +149,9 @@ class IntegerModel(nn.Module):
         samples, steps = some.shape[:2]
         parts = [self.part(i) for i in range(len(edges))]
         weights = [part.integers() for part in parts]
-        self._check_exact(weights)
         neurons = {name: self.neurons_of(name) for name in self.neurons}
         biases = {name: self._bias(name) for name in neurons}
+        self._check_exact(weights, biases)
         states = {name: part.begin(samples, some) for name, part in neurons.items()}
         into = {name: [i for i, e in enumerate(edges) if e.target == name] for name in neurons}
         rows: dict[str, list[Tensor]] = {name: [] for name in neurons}
@@ -210,7 +210,7 @@ class IntegerModel(nn.Module):
             emitted[node.name] = value.flatten(2).to(next(self.parameters()).dtype)
         return emitted
 
-    def _check_exact(self, weights: Sequence[Tensor]) -> None:
+    def _check_exact(self, weights: Sequence[Tensor], biases: Mapping[str, Tensor]) -> None:
         """InputError if float32 could not hold a sum exactly: whole numbers beyond 2^24."""
         if next(self.parameters()).dtype == torch.float64:
             return
@@ -221,7 +221,7 @@ class IntegerModel(nn.Module):
                     value = weights[i].detach().abs()
                     axes = value.flatten(1).sum(1) if edge.conv else value.sum(0)
                     arriving = arriving + float(axes.max()) if axes.numel() else arriving
-            bias = float(self._bias(p.name).detach().abs().max())
+            bias = float(biases[p.name].detach().abs().max())
             if self._sums[p.name].largest(arriving, bias) >= EXACT:
                 raise InputError(
                     f"sums of population {p.name!r} must stay below 2^24 in float32: call "

@@ -120,8 +120,7 @@ class Neurons:
             saturated = saturated | (acts & ~held & clip)
         rest = torch.where(held, self.v_reset, rest)
 
-        if self.adaptation:
-            assert a is not None
+        if self.adaptation and a is not None:
             a, clip = self.adaptation.spiked(a, spikes)  # clip 6
             clips.append(clip)
         for clip in clips:

@@ -16,7 +16,7 @@ from spikeloop.pysim.network.elements import Edge
 
 __all__ = ["Synapses"]
 
-PATCHES = 1 << 24  # most numbers in the patches of a convolution that memory holds at once
+PATCHES = 1 << 20  # most numbers in the patches of a convolution at once: what a cache holds
 
 
 class Synapses:
@@ -47,7 +47,7 @@ class Synapses:
         fan_in = kernels.shape[2]
         numbers = len(maps) * fan_in * conv.groups * prod(conv.target[1:])
         sums = []
-        for part in maps.tensor_split(max(1, numbers // PATCHES)):
+        for part in maps.tensor_split(max(1, min(len(maps), numbers // PATCHES))):
             patches = unfold(part, conv.kernel, stride=conv.stride, padding=conv.padding)
             patches = patches.view(len(part), conv.groups, fan_in, -1)
             sums.append((kernels @ patches).flatten(1))

@@ -18,8 +18,8 @@ from spikeloop.pysim.chip.params import BUS_BITS, SCAN_BITS, Chip
 
 __all__ = ["Memories"]
 
-WRITE_DOMAINS = {"v": "out", "refractory": "out", "currents": "pim"}  # others: "control"
-RESULTS = ("v", "refractory", "spikes")  # written by the neuron step
+RESULTS = ("v", "y", "a", "refractory", "spikes")  # written by the neuron step
+WRITE_DOMAINS = {**dict.fromkeys(RESULTS, "out"), "currents": "pim"}  # others: "control"
 
 
 class Memories:

@@ -1,1 +1,1 @@
-"""One crossbar core: accumulators, neuron step, control, counters, and what wires them."""
+"""One crossbar core: accumulators, control, counters, and what wires them and the neuron step."""

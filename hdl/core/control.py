@@ -1,14 +1,16 @@
 """Controller of the core: one tick is one walk through these states; domain "control".
 
     tick    IDLE -> START
-            -> for each word: READ, FETCH, (SCAN | REPLAY), FLUSH, JOIN.., LEAK, FIRE, OUT
+            -> for each word: READ, FETCH, (SCAN | REPLAY), FLUSH, JOIN.., (CURRENT), LEAK, FIRE,
+               OUT
             -> EMIT, ROUTE.., LAST, SETTLE -> IDLE
     CLEAR   IDLE -> EMPTY.. -> for each word: FIRE, OUT -> IDLE
 
-Words that are not live in this tick take READ and FETCH only. The first live word takes its events
-from the scan, the others from the list that the scan filled. While scan or replay run, the
-controller has nothing to decide and sleeps (``waiting``). These cycles are most of a tick; in them
-only what moves data is awake. Cycles: docs/architecture.md, "Cycles".
+CURRENT exists on chips with synaptic currents alone. Words that are not live in this tick take READ
+and FETCH only. The first live word takes its events from the scan, the others from the list that
+the scan filled. While scan or replay run, the controller has nothing to decide and sleeps
+(``waiting``). These cycles are most of a tick; in them only what moves data is awake. Cycles:
+docs/architecture.md, "Cycles".
 """
 
 from amaranth.hdl import Module, Mux, Signal
@@ -62,6 +64,7 @@ class Controller(wiring.Component):
     alive: Out         which words were live in this tick, a bit each.
     join_last: Out(1)  last join cycle of the word.
     STROBES: Out(1)    the strobes of the states, by the names there.
+    driving: Out(1)    on a chip with synaptic currents, the strobe of CURRENT.
     clearing: Out(1)   a CLEAR is under way.
     ticking: Out(1)    a tick is under way.
     waiting: Out(1)    the controller sleeps until scan or replay ends.
@@ -91,6 +94,7 @@ class Controller(wiring.Component):
                 "alive": Out(d.words),
                 "join_last": Out(1),
                 **{name: Out(1) for name in STROBES},
+                **({"driving": Out(1)} if chip.current_bits else {}),
                 "clearing": Out(1),
                 "ticking": Out(1),
                 "waiting": Out(1),
@@ -179,6 +183,10 @@ class Controller(wiring.Component):
                 m.d.comb += self.joining.eq(1)
                 m.d.sync += join_left.eq(join_left - 1)
                 with m.If(self.join_last):
+                    m.next = "CURRENT" if self.chip.current_bits else "LEAK"
+            if self.chip.current_bits:
+                with m.State("CURRENT"):
+                    m.d.comb += self.driving.eq(1)
                     m.next = "LEAK"
             with m.State("LEAK"):
                 m.d.comb += self.leaking.eq(1)

@@ -21,14 +21,14 @@ from spikeloop.hdl.bus.memories import Memories
 from spikeloop.hdl.core.accumulate import Accumulators, Join
 from spikeloop.hdl.core.control import Controller
 from spikeloop.hdl.core.counters import Counters, Tally
-from spikeloop.hdl.core.domains import STAGES, add_domain
-from spikeloop.hdl.core.neuron import NeuronStep
+from spikeloop.hdl.core.domains import add_domain, sleeping, wake
 from spikeloop.hdl.core.ports import members
 from spikeloop.hdl.events.list import EventList
 from spikeloop.hdl.events.ring import AxonRing
 from spikeloop.hdl.events.scanner import Scanner
 from spikeloop.hdl.lib.layout import layout
 from spikeloop.hdl.lib.skid import Skid
+from spikeloop.hdl.neuron.step import NeuronStep
 from spikeloop.hdl.pim.driver import SETTINGS, PimDriver
 from spikeloop.pysim.chip.memory_map import PIM, PIM_COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
@@ -49,12 +49,13 @@ class Core(wiring.Component):
     def __init__(self, chip: Chip):
         self.chip = chip
         self.map = MemoryMap(chip)
-        self.enable = {stage: Signal(name=f"{stage}_enable") for stage in STAGES}
+        self.stages = sleeping(chip)
+        self.enable = {stage: Signal(name=f"{stage}_enable") for stage in self.stages}
         super().__init__(members(chip))
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        for stage in STAGES:
+        for stage in self.stages:
             add_domain(m, stage, self.enable[stage], clock_gates=self.chip.clock_gates)
         self._parts(m)
         self._membranes(m)
@@ -63,13 +64,13 @@ class Core(wiring.Component):
         self._arrivals(m)
         self._memory_ports(m)
         self._count(m)
-        self._wake(m)
+        wake(m, self)
         return m
 
     def _parts(self, m: Module) -> None:
         """The submodules, each in a domain that sleeps or, written for them, in several."""
         chip = self.chip
-        read_domains = {name: stage for stage, names in STAGES.items() for name in names}
+        read_domains = {name: stage for stage, names in self.stages.items() for name in names}
         self.ring = self._add(m, "ring", AxonRing(chip, self.map.memories["ring"]), "events")
         self.events = self._add(m, "list", EventList(chip), "list")
         self.control = self._add(m, "control", Controller(chip), "control")
@@ -116,6 +117,20 @@ class Core(wiring.Component):
         ]
         if chip.bounded:
             m.d.comb += step.bound.eq(rams["bound"].r_data)
+        if chip.current_bits or chip.adaptation_bits:
+            cleared = Signal()  # CLEAR leaves the second states 0
+            self.few.d.fire += cleared.eq(control.clearing)
+        for state, records, bits in (
+            ("y", "synaptic", chip.current_bits),
+            ("a", "adaptive", chip.adaptation_bits),
+        ):
+            if bits:
+                after = getattr(step, f"{state}_next")
+                m.d.comb += [
+                    getattr(step, state).eq(rams[state].r_data),
+                    getattr(step, records).eq(rams[records].r_data),
+                    rams[state].w_data.eq(Mux(cleared, 0, after)),
+                ]
         if chip.refractory_bits:
             m.d.comb += [
                 step.refractory.eq(rams["refractory"].r_data),
@@ -276,6 +291,7 @@ class Core(wiring.Component):
                 few.d.control += active.eq(port.bank)
             m.d.comb += port.active.eq(active)
         paged = Cat(control.page[: (chip.pages - 1).bit_length()], control.word)
+        driving = control.driving if chip.current_bits else control.leaking
         reads = {  # name: (row, when)
             "words": (control.word, 1),
             "fanout": (self.ring.axon, self.counted),
@@ -286,7 +302,11 @@ class Core(wiring.Component):
             "neuron": (control.word, control.firing),
             "bound": (control.word, control.firing),
             "v": (control.word, control.leaking),
-            "currents": (control.word, control.leaking),
+            "currents": (control.word, driving),
+            "synaptic": (paged, driving),
+            "y": (control.word, driving),
+            "adaptive": (paged, control.leaking),
+            "a": (control.word, control.leaking),
             "refractory": (control.word, control.firing),
             "spikes": (scanner.row, scanner.read),
         }
@@ -341,48 +361,4 @@ class Core(wiring.Component):
         m.d.comb += [
             getattr(self.port, f"count_{name}").eq(getattr(self, f"count_{name}"))
             for name in self.map.counters
-        ]
-
-    def _wake(self, m: Module) -> None:
-        """When each domain ticks: its stage works, or the load port reads its memories."""
-        chip, control, ring, port = self.chip, self.control, self.ring, self.port
-        select, accessed = self.memories.select, self.memories.accessed
-        read_by_port = {
-            stage: Cat(accessed[name] for name in names if name in accessed).any()
-            for stage, names in STAGES.items()
-            if names
-        }
-        asleep = control.waiting
-        if chip.pim:
-            asleep = asleep | self.driver.busy
-        awake = ~asleep
-        if chip.derived.cores > 1:  # while other cores work, one that is through rests
-            working = control.ticking | control.clearing
-            awake &= working | self.tick | self.clear | self.zero | self.asked.any()
-        arriving = ring.awake | ring.start | self.i.valid | self.arrived | self.local
-        asked_by_port = port.write & select["ring"]
-        written_by_port = select["v"] | (select["refractory"] if chip.refractory_bits else 0)
-        enable = self.enable
-        m.d.comb += [
-            enable["control"].eq(awake | self.request.valid | port.taken),
-            enable["list"].eq(control.begin | ring.valid | control.replay | self.events.awake),
-            enable["events"].eq(
-                arriving
-                | accessed["ring"]
-                | asked_by_port
-                | self.scanner.start
-                | control.emitting
-                | self.sending
-                | read_by_port["events"]
-                | self.asked[2]
-                | self.fan
-                | self.wrote
-                | control.settling
-            ),
-            enable["row"].eq(self.accumulate | accessed["synapse"] | self.synapse_read),
-            enable["acc"].eq(self.accumulate),
-            enable["join"].eq(control.joining),
-            enable["leak"].eq(control.leaking | read_by_port["leak"]),
-            enable["fire"].eq(control.firing | read_by_port["fire"]),
-            enable["out"].eq(control.writing | (port.write & written_by_port)),
         ]

@@ -148,6 +148,14 @@ class _Sliced(Lanes):
             ]
         return _Sliced(self.m, value, self.count), lost
 
+    def shift_left(self, amount: list[Value]) -> "_Sliced":
+        """Left shift of each lane by its own number of bits, exact; ``amount`` as bit planes."""
+        value = self.resize(self.width + (1 << len(amount)) - 1).parts
+        for k, move in enumerate(amount):
+            below = [Const(0, self.count)] * (1 << k) + value
+            value = [self._wire(p ^ ((p ^ q) & move)) for p, q in zip(value, below, strict=False)]
+        return _Sliced(self.m, value, self.count)
+
     def one_away_from_zero(self, mask: Value, negative: Value) -> "_Sliced":
         """In ``mask`` (where this is 0): -1 if ``negative``, else +1."""
         sign = self._wire(mask & negative)
@@ -186,6 +194,15 @@ class _Sliced(Lanes):
         high = self._wire(~sign)
         out = [self._wire(p ^ ((p ^ high) & clipped)) for p in self.parts[: width - 1]] + [sign]
         return _Sliced(self.m, out, self.count), clipped
+
+    def saturate_unsigned(self, width: int) -> "tuple[_Sliced, Value]":
+        """Clip to ``width`` unsigned bits, under a sign plane of 0; mask as :meth:`saturate`."""
+        above, inside = Const(0, self.count), self._wire(~self.sign)
+        for plane in self.parts[width:-1]:
+            above = self._wire(above | plane)
+        out = [self._wire((p | above) & inside) for p in self.resize(width + 1).parts[:width]]
+        clipped = self._wire(above | self.sign)
+        return _Sliced(self.m, [*out, Const(0, self.count)], self.count), clipped
 
 
 class _Scalar(Lanes):
@@ -251,6 +268,11 @@ class _Scalar(Lanes):
             )
         return out, lost
 
+    def shift_left(self, amount: list[Value]) -> "_Scalar":
+        counts = [Cat(plane[i] for plane in amount) for i in range(self.count)]
+        width = self.width + (1 << len(amount)) - 1
+        return self._each([p << c for p, c in zip(self.parts, counts, strict=True)], width)
+
     def one_away_from_zero(self, mask: Value, negative: Value) -> "_Scalar":
         one = [Mux(negative[i], Const(-1, signed(self.width)), 1) for i in range(self.count)]
         return self._each([Mux(mask[i], one[i], p) for i, p in enumerate(self.parts)], self.width)
@@ -265,6 +287,12 @@ class _Scalar(Lanes):
         low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
         out = self._each([Mux(p < low, low, Mux(p > high, high, p)) for p in self.parts], width)
         return out, self._wire(Cat((p < low) | (p > high) for p in self.parts))
+
+    def saturate_unsigned(self, width: int) -> "tuple[_Scalar, Value]":
+        high = (1 << width) - 1
+        out = [Mux(p < 0, 0, Mux(p > high, high, p)) for p in self.parts]
+        clipped = self._wire(Cat((p < 0) | (p > high) for p in self.parts))
+        return self._each(out, width + 1), clipped
 
 
 def lanes_from_bits(

@@ -26,7 +26,7 @@ from spikeloop.pysim.mapping.place import MOST_OUTPUTS
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.summary import NetworkSummary
 from spikeloop.pysim.traces.stimulus import Stimulus
-from spikeloop.pysim.traces.trace import Trace
+from spikeloop.pysim.traces.trace import STATES, Trace
 
 __all__ = ["MeshImage", "map_mesh"]
 
@@ -101,21 +101,25 @@ class MeshImage(Shared):
         samples, steps = len(traces[0].counters["ticks"]), self.steps
         sizes = {name: size for name, size, _ in self.populations}
         spikes = {name: np.zeros((samples, steps, size), np.uint8) for name, size in sizes.items()}
-        membranes = {}
-        if any(trace.membranes for trace in traces):
-            membranes = {
-                name: np.zeros((samples, steps, size), np.int32) for name, size in sizes.items()
+        states: dict[str, dict[str, np.ndarray]] = {}
+        for part in STATES:
+            recorded = any(getattr(trace, part) for trace in traces)
+            states[part] = {
+                name: np.zeros((samples, steps, size), np.int32)
+                for name, size in sizes.items()
+                if recorded
             }
         for n, core in self.cores.items():
             for name, neurons in core.neurons.items():
                 spikes[name][:, :, neurons] = unpack(traces[n].spikes[name], neurons.size)
-                if membranes:
-                    membranes[name][:, :, neurons] = traces[n].membranes[name]
+                for part, values in states.items():
+                    if values:
+                        values[name][:, :, neurons] = getattr(traces[n], part)[name]
         packed = {name: pack_bits(array) for name, array in spikes.items()}
         counters = {
             name: np.sum([trace.counters[name] for trace in traces], axis=0) for name in COUNTERS
         }
-        return Trace(packed, membranes, counters)
+        return Trace(packed, counters=counters, **states)
 
 
 def map_mesh(network: Network, chip: Chip, shares: Sequence[Neurons] | None = None) -> MeshImage:

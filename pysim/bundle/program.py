@@ -25,7 +25,7 @@ from spikeloop.pysim.mapping.place import fits, with_macro
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.summary import NetworkSummary
 from spikeloop.pysim.traces.stimulus import Stimulus
-from spikeloop.pysim.traces.trace import Trace
+from spikeloop.pysim.traces.trace import Trace, recorded_states
 
 __all__ = ["Program", "compile_program"]
 
@@ -79,11 +79,10 @@ class Program(Shared):
         sizes = {name: size for name, size, _ in self.populations}
         spikes = stimulus.dense(self)
         spikes |= {name: np.zeros((samples, steps, size), np.uint8) for name, size in sizes.items()}
-        potentials: dict[str, np.ndarray] = {}
-        if membranes:
-            potentials = {
-                name: np.zeros((samples, steps, size), np.int32) for name, size in sizes.items()
-            }
+        states: dict[str, dict[str, np.ndarray]] = {
+            part: {name: np.zeros((samples, steps, size), np.int32) for name, size in sizes.items()}
+            for part in recorded_states(self.network, membranes)
+        }
         currents = {}
         if head := self.pim_head:
             shape = (samples, head.frames(steps), sizes[head.target])
@@ -95,16 +94,16 @@ class Program(Shared):
             trace = one(i, Stimulus(lines, pixels=pixels, count=samples))
             for name, neurons in part.neurons.items():
                 spikes[name][:, :, neurons] = unpack(trace.spikes[name], neurons.size)
-                if membranes:
-                    potentials[name][:, :, neurons] = trace.membranes[name]
+                for part_of_trace, values in states.items():
+                    values[name][:, :, neurons] = getattr(trace, part_of_trace)[name]
                 if name in trace.currents:
                     currents[name][:, :, neurons] = trace.currents[name]
             self._count(counters, trace.counters, self._first_tick(i))
         return Trace(
             {name: pack_bits(spikes[name]) for name in sizes},
-            potentials,
-            {name: counters[name] for name in COUNTERS | PIM_COUNTERS if name in counters},
-            currents,
+            counters={name: counters[name] for name in COUNTERS | PIM_COUNTERS if name in counters},
+            currents=currents,
+            **states,
         )
 
     def _count(self, whole: dict[str, np.ndarray], part: dict[str, np.ndarray], first: int) -> None:

@@ -59,8 +59,10 @@ class Derived:
         self.sum_bits = (self.axon_lines << (MAX_WEIGHT_BITS - 1)).bit_length() + 1
         """signed: |S| <= f A * 2^15"""
         current = chip.pim.macro.current_bits if chip.pim else 0
-        self.drive_bits = max(self.sum_bits, current) + bool(chip.pim)
-        """signed: Z = S, or S + C"""
+        current = chip.pim.macro.current_bits if chip.pim else 0
+        driven = max(self.sum_bits, current) + bool(chip.pim)
+        self.acting_bits = max(driven, chip.current_bits) if chip.current_bits else self.sum_bits
+        """signed: what reaches the leak stage, S or J"""
         widest = max(self.sum_bits, p, current, chip.current_bits)
         self.input_bits = widest + 1 + bool(chip.pim)
         """signed: I = J + bias, where J is Z or a synaptic current"""

@@ -57,13 +57,13 @@ def leak_record(chip: Chip) -> list[Field]:
     return [
         Field("bias", p, True, "added to the sum"),
         Field("rectify", 1, False, "current below 0 becomes 0"),
-        *_decay(chip, p, d.shift_bits),
+        *_decay(chip, p, d.shift_bits, "membrane"),
     ]
 
 
-def _decay(chip: Chip, bits: int, shift_bits: int) -> list[Field]:
+def _decay(chip: Chip, bits: int, shift_bits: int, state: str) -> list[Field]:
     """A leak of a state of ``bits`` bits."""
-    fields = [Field("k0", 1, False, "state kept")]
+    fields = [Field("k0", 1, False, f"{state} kept")]
     for r in range(chip.leak_terms):
         fields += [
             Field(f"on{r}", 1, False, f"leak term {r} acts"),
@@ -123,7 +123,7 @@ def synaptic_record(chip: Chip) -> list[Field]:
     return [
         Field("current", 1, False, "the neuron has a synaptic current"),
         Field("old", 1, False, "the membrane takes the current before its update"),
-        *_decay(chip, chip.current_bits, d.fraction_bits),
+        *_decay(chip, chip.current_bits, d.fraction_bits, "current"),
         Field("gain", d.gain_bits, False, "left shift of the sum into the current"),
         Field("fraction", d.fraction_bits, False, "right shift of the current into the membrane"),
     ]
@@ -135,7 +135,7 @@ def adaptive_record(chip: Chip) -> list[Field]:
     return [
         Field("adaptation", 1, False, "the neuron has an adaptation"),
         Field("old", 1, False, "the threshold takes the adaptation before its decay"),
-        *_decay(chip, r, d.scale_bits),
+        *_decay(chip, r, d.scale_bits, "adaptation"),
         Field("step", r, False, "what a spike adds"),
         Field("scale", d.scale_bits, False, "right shift of the adaptation to the threshold"),
         Field("reset", 1, False, "a soft reset subtracts what raised the threshold too"),

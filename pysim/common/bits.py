@@ -5,7 +5,7 @@ Packed bits are little-endian along the last axis: bit i of byte j is bit 8 j + 
 
 import numpy as np
 
-__all__ = ["integers", "pack", "strengths", "unpack"]
+__all__ = ["integers", "pack", "strengths", "to_words", "unpack"]
 
 
 def pack(bits: np.ndarray) -> np.ndarray:
@@ -20,6 +20,16 @@ def pack(bits: np.ndarray) -> np.ndarray:
 def unpack(packed: np.ndarray, size: int) -> np.ndarray:
     """Inverse of :func:`pack`: the first ``size`` bits as uint8 0/1 ``[..., size]``."""
     return np.unpackbits(packed, axis=-1, count=size, bitorder="little")
+
+
+def to_words(packed: np.ndarray, size: int) -> np.ndarray:
+    """Packed rows uint8 ``[rows, bytes]`` of ``size`` bits as uint32 ``[rows, ceil(size / 32)]``.
+
+    The least significant word comes first; the padding bits are 0.
+    """
+    padded = np.zeros((len(packed), 4 * -(-size // 32)), np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return padded.view("<u4")
 
 
 def strengths(bits: int, signed: bool = False) -> np.ndarray:

@@ -3,9 +3,11 @@
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
+
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["check_int", "from_exactly"]
+__all__ = ["check_array", "check_int", "from_exactly"]
 
 
 def check_int(what: str, value: Any, low: int, high: int) -> None:
@@ -15,6 +17,17 @@ def check_int(what: str, value: Any, low: int, high: int) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InputError(f"{what} must be in {low}..{high}, not {value!r}")
+
+
+def check_array(what: str, array: np.ndarray, dtype: Any) -> None:
+    """InputError unless an array of a file is of ``dtype``, and its truth values are 0 or 1.
+
+    ``what`` names the array in the message.
+    """
+    if array.dtype != dtype:
+        raise InputError(f"{what} must be {np.dtype(dtype)}, not {array.dtype}")
+    if array.dtype == np.bool_ and (array.view(np.uint8) > 1).any():
+        raise InputError(f"{what} must be 0 or 1, not {array.view(np.uint8).max()}")
 
 
 def from_exactly(cls: type, values: Any, what: str) -> Any:

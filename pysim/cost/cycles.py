@@ -12,11 +12,21 @@ from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.mapping.placement import Placement, PopulationPlace
-from spikeloop.pysim.model.cycles import DRAIN, EMIT, JOIN, REPLAY, SCAN, START, UPDATE, WORD
+from spikeloop.pysim.model.cycles import (
+    CURRENT,
+    DRAIN,
+    EMIT,
+    JOIN,
+    REPLAY,
+    SCAN,
+    START,
+    UPDATE,
+    WORD,
+)
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 
-__all__ = ["Cycles", "at_most", "breakdown"]
+__all__ = ["Cycles", "at_most", "breakdown", "breakdowns"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +56,11 @@ class Cycles:
 
 def breakdown(image: Image, stimulus: Stimulus, trace: Trace, *, dense: bool = False) -> Cycles:
     """The cycles of a run of one core that left ``trace``; ``dense``: had it visited every axon."""
+    return breakdowns(image, stimulus, trace)[dense]
+
+
+def breakdowns(image: Image, stimulus: Stimulus, trace: Trace) -> tuple[Cycles, Cycles]:
+    """The cycles of a run of one core that left ``trace``, and had it visited every axon."""
     if image.chip.derived.cores > 1:
         raise InputError(
             "chip of a breakdown must have one core (others would feed it), "
@@ -54,10 +69,12 @@ def breakdown(image: Image, stimulus: Stimulus, trace: Trace, *, dense: bool = F
     place = image.placement
     x = _axon_events(image, stimulus, trace)
     chunks = np.add.reduceat(x, np.arange(0, place.rows, SCAN_BITS), axis=2, dtype=np.int64)
-    every = np.full(x.shape[:2], place.rows)
-    events = every if dense else chunks.sum(axis=2)
-    first = every if dense else np.maximum(chunks, 1).sum(axis=2)
-    return _cycles(place, image.steps, events, first, _spikes_by_chunk(image, trace))
+    spikes, every = _spikes_by_chunk(image, trace), np.full(x.shape[:2], place.rows)
+    events, first = chunks.sum(axis=2), np.maximum(chunks, 1).sum(axis=2)
+    return (
+        _cycles(place, image.steps, events, first, spikes),
+        _cycles(place, image.steps, every, every, spikes),
+    )
 
 
 def at_most(placement: Placement, steps: int) -> Cycles:
@@ -91,8 +108,9 @@ def _cycles(
     # cycle, and each that listens ends in one.
     scan = first - events * (passes > 0) + SCAN
     scan = scan + REPLAY * np.maximum(passes - 1, 0) + DRAIN * passes
-    words = place.chip.derived.words
-    sweep = np.broadcast_to(WORD * words + (JOIN + UPDATE) * passes + joins, accumulate.shape)
+    words, stages = place.chip.derived.words, JOIN + UPDATE
+    stages += CURRENT * (place.chip.current_bits > 0)
+    sweep = np.broadcast_to(WORD * words + stages * passes + joins, accumulate.shape)
     emission = EMIT + np.maximum(spikes, 1).sum(axis=2)
     return Cycles(accumulate, scan, sweep, emission, np.full_like(accumulate, START))
 

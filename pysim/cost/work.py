@@ -18,7 +18,7 @@ import numpy as np
 from spikeloop.pysim.bundle.program import Program
 from spikeloop.pysim.chip.params import PAPER_CLOCK, Chip, clock_of
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.cost.cycles import breakdown
+from spikeloop.pysim.cost.cycles import breakdowns
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.mapping.periods import MESH_CORES, period_cycles
 from spikeloop.pysim.model.core import Core
@@ -142,7 +142,7 @@ def measure(bundle: Program | Image, stimulus: Stimulus, engine: str | None = No
 
     def one(image: Image, part: Stimulus) -> Trace:
         trace, place = Core(image, engine).run(part, membranes=False), image.placement
-        sparse, dense = (breakdown(image, part, trace, dense=mode) for mode in (False, True))
+        sparse, dense = breakdowns(image, part, trace)
         slots = trace.counters["slots"]
         every = np.full_like(slots, place.rows * (place.chip.columns // place.extension))
         for name, values in (

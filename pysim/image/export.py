@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
+from spikeloop.pysim.chip.memory_map import Memory
+from spikeloop.pysim.common.bits import to_words
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.image.image import Image
@@ -37,7 +38,7 @@ def export(image: Image, form: str, folder: str | Path) -> list[Path]:
         write_atomic(
             Path(folder) / f"{memory.name}.{form}", encode(image.rows(memory.name), memory.width)
         )
-        for memory in MemoryMap(image.chip).loaded
+        for memory in image.map.loaded
     ]
 
 
@@ -77,17 +78,15 @@ class Form(NamedTuple):
 
 
 def _to_bin(rows: np.ndarray, width: int) -> bytes:
-    words = np.zeros((rows.shape[0], -(-width // 32) * 4), np.uint8)
-    words[:, : rows.shape[1]] = rows
-    return words.tobytes()
+    return to_words(rows, width).tobytes()
 
 
 def _from_bin(data: bytes, rows: int, width: int) -> np.ndarray:
-    words = np.frombuffer(data, np.uint8).reshape(rows, -(-width // 32) * 4)
+    padded = np.frombuffer(data, np.uint8).reshape(rows, -(-width // 32) * 4)
     used = -(-width // 8)
-    if words[:, used:].any() or (width % 8 and (words[:, used - 1] >> width % 8).any()):
+    if padded[:, used:].any() or (width % 8 and (padded[:, used - 1] >> width % 8).any()):
         raise ValueError("bits beyond the row's width")
-    return words[:, :used].copy()
+    return padded[:, :used].copy()
 
 
 def _record(kind: int, address: int, data: bytes) -> str:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -18,7 +19,7 @@ import numpy as np
 
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import Chip
-from spikeloop.pysim.common.bits import unpack
+from spikeloop.pysim.common.bits import to_words, unpack
 from spikeloop.pysim.image.folder import read_image, write_image
 from spikeloop.pysim.image.pim import settings as pim_settings
 from spikeloop.pysim.mapping.place import Placement
@@ -174,6 +175,11 @@ class Image(Bundle):
     network: NetworkSummary
     memories: dict[str, np.ndarray]
 
+    @cached_property
+    def map(self) -> MemoryMap:
+        """Where the chip's memories and registers are."""
+        return MemoryMap(self.chip)
+
     @property
     def ticks(self) -> int:
         return self.steps + max(p.start for p in self.placement.populations)
@@ -226,14 +232,11 @@ class Image(Bundle):
 
     def words(self, name: str) -> np.ndarray:
         """uint32 ``[rows, chunks]`` of a loaded memory, as the load port sees it."""
-        rows, chunks = self.memories[name], MemoryMap(self.chip).memories[name].chunks
-        padded = np.zeros((len(rows), 4 * chunks), np.uint8)
-        padded[:, : rows.shape[1]] = rows
-        return padded.view("<u4")
+        return to_words(self.memories[name], self.map.memories[name].width)
 
     def bits(self, name: str) -> np.ndarray:
         """uint8 0/1 ``[rows, width]`` of a loaded memory."""
-        return unpack(self.memories[name], MemoryMap(self.chip).memories[name].width)
+        return unpack(self.memories[name], self.map.memories[name].width)
 
     # -- folder --------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spikeloop.pysim.chip.memory_map import Memory, MemoryMap
+from spikeloop.pysim.chip.memory_map import Memory
 from spikeloop.pysim.chip.records import route_record, unpack_plain
 from spikeloop.pysim.image.image import Image
 
@@ -40,17 +40,16 @@ def _route_rows(image: Image) -> int:
 
 def load_words(image: Image) -> int:
     """32-bit words of an image that go through the load port, one a cycle."""
-    return sum(load_rows(image, memory) * memory.chunks for memory in MemoryMap(image.chip).loaded)
+    return sum(load_rows(image, memory) * memory.chunks for memory in image.map.loaded)
 
 
 def load_stream(image: Image, bank: int) -> tuple[np.ndarray, np.ndarray]:
     """Addresses and words, uint64 ``[load_words]`` each, that put an image into ``bank``."""
-    map_ = MemoryMap(image.chip)
     addresses, words = [], []
-    for memory in map_.loaded:
+    for memory in image.map.loaded:
         rows = image.words(memory.name)[: load_rows(image, memory)]
         row = np.arange(len(rows))[:, None] << memory.chunk_bits
         chunk = np.arange(memory.chunks)
-        addresses.append((memory.address(0) + map_.bank_base(bank) + row + chunk).ravel())
+        addresses.append((memory.address(0) + image.map.bank_base(bank) + row + chunk).ravel())
         words.append(rows.ravel())
     return np.concatenate(addresses).astype(np.uint64), np.concatenate(words).astype(np.uint64)

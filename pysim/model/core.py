@@ -1,9 +1,9 @@
 """The chip model: one core run from its image, exact to the bit and the cycle.
 
-It sees the memories of the image (pysim/model/state.py unpacks them) and nothing of the network.
-The contract is docs/arithmetic.md; the cycles are those of docs/architecture.md. Two engines give
-the same result bit for bit: pysim.model.numpy_engine, and pysim.model.numba_engine where numba is
-installed.
+It sees the memories of the image (pysim/model/ticks/state.py unpacks them) and nothing of the
+network. The contract is docs/arithmetic.md; the cycles are those of docs/architecture.md. Two
+engines give the same result bit for bit: pysim.model.ticks.numpy_engine, and
+pysim.model.ticks.numba_engine where numba is installed.
 """
 
 from functools import cached_property
@@ -18,14 +18,14 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pim import initial_currents, unpack_layer, unpack_places
 from spikeloop.pysim.image.synapses import unpack_fanout
-from spikeloop.pysim.model import numba_engine, numpy_engine
 from spikeloop.pysim.model.cycles import cycles
-from spikeloop.pysim.model.state import Drive, Raw, unpack_neurons
+from spikeloop.pysim.model.ticks import numba_engine, numpy_engine
+from spikeloop.pysim.model.ticks.state import Drive, Raw, unpack_neurons
 from spikeloop.pysim.pim.front import front_cycles
 from spikeloop.pysim.pim.layer import PimLayer
 from spikeloop.pysim.pim.model import run as run_pim
 from spikeloop.pysim.traces.stimulus import Stimulus
-from spikeloop.pysim.traces.trace import Trace
+from spikeloop.pysim.traces.trace import STATES, Trace, recorded_states
 
 __all__ = ["Core"]
 
@@ -165,16 +165,19 @@ class Core:
     def trace(self, raw: Raw, drive: Drive | None = None, *, dense: bool = False) -> Trace:
         """What an engine left, as a trace: by population, and with every counter."""
         image, target = self.image, self.image.pim_head and self.image.pim_head.target
-        spikes, membranes, currents = {}, {}, {}
+        spikes, currents = {}, {}
+        states: dict[str, dict[str, np.ndarray]] = {part: {} for part in STATES}
+        recorded = recorded_states(image.network, raw.membranes is not None)
         for p in image.placement.populations:
             at = self._columns(p.neurons)
             spikes[p.name] = pack(raw.spikes[:, :, at])
-            if raw.membranes is not None:
-                membranes[p.name] = raw.membranes[:, :, at]
+            for part in recorded:
+                states[part][p.name] = getattr(raw, part)[:, :, at]
             if drive and p.name == target:
                 currents[p.name] = drive.currents[:, :, at].astype(np.int32)
         counters = self._counters(raw, dense)
-        return Trace(spikes, membranes, counters | (drive.counters if drive else {}), currents)
+        counters |= drive.counters if drive else {}
+        return Trace(spikes=spikes, counters=counters, currents=currents, **states)
 
     def _columns(self, neurons: np.ndarray) -> np.ndarray | slice:
         """Where neurons, word * lanes + lane, lie in an engine's order.
@@ -214,5 +217,6 @@ class Core:
                 live=words[tick],
                 joins=joins[tick],
                 words=chip.derived.words,
+                currents=chip.current_bits > 0,
             )
         return counters

@@ -104,7 +104,13 @@ class MeshModel:
         counters = {name: np.zeros((samples, ticks), np.int64) for name in COUNTERS}
         scan, events = (chip.axons, chip.axons) if dense else (-(-chip.axons // SCAN_BITS), 0)
         counters["cycles"][:] = cycles(
-            np.array(scan), np.array(events), np.array(d.words * d.spike_chunks), 0, 0, d.words
+            np.array(scan),
+            np.array(events),
+            np.array(d.words * d.spike_chunks),
+            live=0,
+            joins=0,
+            words=d.words,
+            currents=chip.current_bits > 0,
         )
         counters["ticks"][:] = 1
         counters["slots"][:] = events * chip.columns

@@ -148,6 +148,15 @@ class Population:
     adaptation_scale: np.ndarray
     adaptation_reset: np.ndarray
 
+    def __post_init__(self) -> None:
+        """The parameters of a state that no neuron has are neutral, whatever was given."""
+        if np.ndim(self.bias) != 2:
+            return  # check_population refuses it
+        for state, has in ((CURRENT, self.has_current), (ADAPTATION, self.has_adaptation)):
+            for name in () if has else state:
+                shape, row = full_shape(name, *self.bias.shape), PARAMETERS[name]
+                object.__setattr__(self, name, np.full(shape, row.default, row.dtype))
+
     @property
     def has_current(self) -> bool:
         """Whether any neuron has a synaptic current."""

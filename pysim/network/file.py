@@ -11,10 +11,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from spikeloop.pysim.common.checks import check_array
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
-from spikeloop.pysim.network.parameters import ADAPTATION, CURRENT, PARAMETERS, full_shape
+from spikeloop.pysim.network.parameters import ADAPTATION, CURRENT, PARAMETERS
 from spikeloop.pysim.pim.source import PimHead, PimSource
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def _open(data: bytes, what: str) -> tuple[dict[str, Any], Tensors]:
 
 def _population(p: dict[str, Any], tensors: Tensors, what: str) -> Population:
     """A population of the graph; its arrays are taken out of ``tensors``."""
-    name, arrays = p["name"], {}
+    name = p["name"]
+    arrays: dict[str, np.ndarray] = {}
     absent = {
         key
         for state in STATES
@@ -140,15 +142,10 @@ def _population(p: dict[str, Any], tensors: Tensors, what: str) -> Population:
     }
     for key, row in PARAMETERS.items():
         if key in absent:  # of a state that it does not have
-            shape = full_shape(key, arrays["bias"].shape[0], p["size"])
-            arrays[key] = np.full(shape, row.default, row.dtype)
+            arrays[key] = np.zeros(0, row.dtype)
             continue
-        arrays[key] = array = tensors.pop(f"{name}.{key}")
-        where = f"{key} of population {name!r} in {what}"
-        if array.dtype != row.dtype:
-            raise InputError(f"{where} must be {np.dtype(row.dtype)}, not {array.dtype}")
-        if row.dtype is np.bool_ and (array.view(np.uint8) > 1).any():
-            raise InputError(f"{where} must be 0 or 1, not {array.view(np.uint8).max()}")
+        arrays[key] = tensors.pop(f"{name}.{key}")
+        check_array(f"{key} of population {name!r} in {what}", arrays[key], row.dtype)
     return Population(
         name=p["name"],
         size=p["size"],

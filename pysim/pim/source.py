@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.pysim.common.checks import from_exactly
+from spikeloop.pysim.common.checks import check_array, from_exactly
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import PimLayer, PimParams
 from spikeloop.pysim.pim.window import PimWindow
@@ -178,14 +178,7 @@ class PimSource:
         """
         arrays = {key: tensors.pop(f"pim.{key}") for key in TENSORS}
         for key, dtype in TENSORS.items():
-            if arrays[key].dtype != dtype:
-                raise InputError(
-                    f"pim.{key} in {what} must be {np.dtype(dtype)}, not {arrays[key].dtype}"
-                )
-            if dtype is np.bool_ and (arrays[key].view(np.uint8) > 1).any():
-                raise InputError(
-                    f"pim.{key} in {what} must be 0 or 1, not {arrays[key].view(np.uint8).max()}"
-                )
+            check_array(f"pim.{key} in {what}", arrays[key], dtype)
         weights = arrays["weights"]
         tables = {key: array for key, array in arrays.items() if key != "weights"}
         if len(weights) != head.channels:

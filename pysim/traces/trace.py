@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from spikeloop.pysim.chip.memory_map import COUNTERS, PIM_COUNTERS
 from spikeloop.pysim.traces import npz
 
-__all__ = ["STATES", "Trace"]
+__all__ = ["SIGNED", "STATES", "STATE_NAMES", "Trace", "recorded_states"]
 
 PARTS = {
     "spikes": np.uint8,
@@ -18,8 +19,17 @@ PARTS = {
     "synaptic": np.int32,
     "adaptations": np.int32,
 }
-STATES = {"membranes": "v", "synaptic": "y", "adaptations": "a"}
-"""recorded states of neurons, and their letters in docs/arithmetic.md"""
+STATES = {
+    "membranes": ("v", "membrane_bits"),
+    "synaptic": ("y", "current_bits"),
+    "adaptations": ("a", "adaptation_bits"),
+}
+"""recorded states of neurons: their memory on the chip and their width, a parameter of network and
+chip"""
+STATE_NAMES = {"membranes": "membrane", "synaptic": "synaptic current", "adaptations": "adaptation"}
+"""one value of a state in words"""
+SIGNED = ("membranes", "synaptic")
+"""states that are two's complement; the others are unsigned"""
 MEMBERS: npz.Members = {
     "spikes/": np.uint8,
     "membranes/": np.int32,
@@ -28,6 +38,22 @@ MEMBERS: npz.Members = {
     "synaptic/": np.int32,
     "adaptations/": np.int32,
 }
+
+
+class _Widths(Protocol):
+    """A network or its summary."""
+
+    @property
+    def membrane_bits(self) -> int: ...
+    @property
+    def current_bits(self) -> int: ...
+    @property
+    def adaptation_bits(self) -> int: ...
+
+
+def recorded_states(network: _Widths, membranes: bool) -> list[str]:
+    """The parts of a trace that hold states: those the network has, if ``membranes`` are asked."""
+    return [part for part, (_, bits) in STATES.items() if membranes and getattr(network, bits)]
 
 
 @dataclass(frozen=True, eq=False)

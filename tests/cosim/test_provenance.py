@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 def test_modules_are_found_at_any_remove_and_inside_functions() -> None:
     found = modules("spikeloop.hdl.verilog")
-    for name in ("hdl.core.neuron", "pysim.chip.params", "pysim.pim.layer", "hdl.pim.adc"):
+    for name in ("hdl.neuron.fire", "pysim.chip.params", "pysim.pim.layer", "hdl.pim.adc"):
         assert f"spikeloop.{name}" in found
     assert not any(name.startswith(("spikeloop.golden", "spikeloop.cosim")) for name in found)
     assert "spikeloop.pysim.model.core" in modules("spikeloop.cosim.backends")  # in a function
@@ -31,7 +31,7 @@ def test_a_package_counts_with_what_is_imported_from_it() -> None:
 @pytest.mark.parametrize(
     ("file", "changes"),
     [
-        ("hdl/core/neuron.py", True),
+        ("hdl/neuron/fire.py", True),
         ("hdl/lib/ram.v", True),
         ("pysim/chip/records.py", True),
         ("cosim/runs/page.py", False),

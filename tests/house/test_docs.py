@@ -11,7 +11,7 @@ from spikeloop.cosim.pages import memory_map as memory_map_page
 from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.image.pack import pack
-from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.elements import Edge, Input, Population, StateUse
 from spikeloop.pysim.network.graph import Network
 from tests.conftest import ROOT
 
@@ -22,13 +22,16 @@ def page(name: str) -> str:
     return (ROOT / "docs" / name).read_text()
 
 
-def small_network() -> Network:
+def small_network(states: bool) -> Network:
+    second = {"current": StateUse.NEW, "adaptation": StateUse.OLD} if states else {}
     return Network(
         name="small",
         inputs=(Input(name="x", size=4),),
         steps=2,
         output="out",
-        populations=(Population.make("out", 3, v_th=2, start=1, weight_bits=4),),
+        current_bits=24 if states else 0,
+        adaptation_bits=16 if states else 0,
+        populations=(Population.make("out", 3, v_th=2, start=1, weight_bits=4, **second),),
         edges=(Edge(source="x", target="out", weights=np.ones((4, 3), np.int32)),),
     )
 
@@ -51,13 +54,15 @@ def test_memory_map_page_has_every_register_memory_and_preset() -> None:
             for m in table.memories.values()
         )
         assert all(f"| {r.address:#04x} | `{r.name}` |" in text for r in table.registers.values())
+    _, _, section = text.partition("## With synaptic currents and adaptations")
+    assert all(f" | `{name}` | " in section for name in ("synaptic", "adaptive", "y", "a"))
 
 
 def test_formats_page_has_every_array_of_the_network_file() -> None:
     from safetensors.numpy import load
 
     rows = [line for line in page("formats.md").splitlines() if line.startswith("|")]
-    for key, array in load(small_network().to_bytes()).items():
+    for key, array in load(small_network(states=True).to_bytes()).items():
         name = key.replace("out.", "POPULATION.").replace("edge0", "edgeN")
         row = next((row for row in rows if f"`{name}`" in row), None)
         assert row is not None, f"{name} is not on the page"
@@ -70,10 +75,14 @@ def test_formats_page_has_every_counter() -> None:
     )
 
 
-def test_formats_page_has_every_file_and_key_of_the_bundle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("states", [False, True])
+def test_formats_page_has_every_file_and_key_of_the_bundle(states: bool, tmp_path: Path) -> None:
     import json
 
-    folder = pack(small_network(), chip=PRESETS["tiny"]).save(tmp_path / "image")
+    chip = PRESETS["tiny"]
+    if states:
+        chip = chip.replace(current_bits=24, adaptation_bits=16)
+    folder = pack(small_network(states), chip=chip).save(tmp_path / "image")
     text = page("formats.md")
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         file = re.escape(str(path.relative_to(folder)))

@@ -6,7 +6,7 @@
 
 A network is drawn in five steps: populations, edges between them, edges from the inputs, weights,
 neurons. The same generator state gives the same network, so a seed in a test or a report names one
-network. A new order of the draws, here or in populations.py, gives each seed another network.
+network. A new order of the draws, here or in tests/make/neurons, gives each seed another network.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from spikeloop.pysim.mapping.place import place, word_of
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.make.populations import Node, random_population
+from tests.make.neurons.populations import Node, random_population
 
 __all__ = ["Link", "random_network", "random_stimulus"]
 
@@ -124,6 +124,8 @@ def _draw(rng: np.random.Generator, chip: Chip, wish: _Wish, fill: float) -> Net
         steps=steps,
         output=nodes[-1].name,
         membrane_bits=chip.membrane_bits,
+        current_bits=chip.current_bits,
+        adaptation_bits=chip.adaptation_bits,
     )
 
 

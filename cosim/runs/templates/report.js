@@ -56,16 +56,18 @@ function activity() {
 }
 
 // -- samples ---------------------------------------------------------------------------------------------------
-const chosen = {sample: 0, population: D.network.output, neuron: 0};
+const chosen = {sample: 0, population: D.network.output, neuron: 0, state: "membranes"};
+const states = {membranes: "membrane", synaptic: "synaptic current", adaptations: "adaptation"};
 
-// spikes and membranes of a population on each backend: the first whole, the others with what differs put in
+// spikes and the chosen state of a population on each backend: the first whole, the others with what differs put in
 function traces(sample, layer) {
-  const packed = bytes(sample.spikes[layer.name]), v = sample.membranes[layer.name] && int32(sample.membranes[layer.name]);
+  const packed = bytes(sample.spikes[layer.name]), own = sample.states[chosen.state][layer.name], v = own && int32(own);
+  const column = 3 + Object.keys(states).indexOf(chosen.state);
   return D.backends.map(name => {
     const rows = (sample.different[name] || {})[layer.name] || [], other = new Map(rows.map(r => [r[0] * layer.size + r[1], r]));
     return {name, different: rows,
             spike: (step, i) => { const r = other.get(step * layer.size + i); return r ? r[2] : bit(packed, layer.size, step, i); },
-            membrane: (step, i) => { const r = other.get(step * layer.size + i); return r ? r[3] : v[step * layer.size + i]; }, known: !!v};
+            value: (step, i) => { const r = other.get(step * layer.size + i); return r ? r[column] : v[step * layer.size + i]; }, known: !!v};
   });
 }
 
@@ -100,21 +102,23 @@ function raster(sample) {
 
 function membrane(sample) {
   const layer = layers.find(l => l.name === chosen.population), all = traces(sample, layer), n = chosen.neuron;
-  if (!all[0].known) { $("membrane").innerHTML = ""; $("readout").textContent = "Membranes were not recorded."; return; }
-  const pages = int32(D.v_th[layer.name]), many = pages.length / layer.size, fires = bytes(D.fire[layer.name])[n];
+  if (!all[0].known) { $("membrane").innerHTML = ""; $("readout").textContent = "This state was not recorded."; return; }
+  const pages = int32(D.v_th[layer.name]), many = pages.length / layer.size;
+  const own = sample.states.adaptations[layer.name], raised = own && int32(own).some(a => a);  // threshold not v_th alone
+  const fires = chosen.state === "membranes" && !raised && bytes(D.fire[layer.name])[n];
   const threshold = s => pages[Math.min(s, many - 1) * layer.size + n];
   const values = [];
-  for (let s = 0; s < steps; s++) { all.forEach(t => values.push(t.membrane(s, n))); if (fires) values.push(threshold(s)); }
+  for (let s = 0; s < steps; s++) { all.forEach(t => values.push(t.value(s, n))); if (fires) values.push(threshold(s)); }
   const low = Math.min(0, ...values), high = Math.max(1, ...values), pad = (high - low) * 0.06;
   const f = frame(1020, 270, [-0.5, steps - 0.5], [low - pad, high + pad], ticks(0, steps - 1, 16), ticks(low, high, 5), "step");
   const line = value => { let d = ""; for (let s = 0; s < steps; s++) d += `${s ? "L" : "M"}${f.x(s - 0.5)} ${f.y(value(s))}H${f.x(s + 0.5)}`; return d; };
   let out = fires ? `<path d="${line(threshold)}" fill="none" stroke="var(--soft)" stroke-dasharray="5 4"/>` : "";
-  all.forEach((t, i) => out += `<path d="${line(s => t.membrane(s, n))}" fill="none" stroke="${colour(i)}" stroke-width="${[7, 3.6, 1.4][Math.min(i, 2)]}" opacity="${[0.4, 0.7, 1][Math.min(i, 2)]}"/>`);
+  all.forEach((t, i) => out += `<path d="${line(s => t.value(s, n))}" fill="none" stroke="${colour(i)}" stroke-width="${[7, 3.6, 1.4][Math.min(i, 2)]}" opacity="${[0.4, 0.7, 1][Math.min(i, 2)]}"/>`);
   for (let s = 0; s < steps; s++) if (all[0].spike(s, n)) out += `<path d="M${f.x(s)} 8l-5 -8h10z" transform="translate(0 8)" fill="var(--ink)"/>`;
   for (let s = 0; s < steps; s++) out += `<rect data-step="${s}" x="${f.x(s - 0.5)}" width="${f.x(1) - f.x(0)}" y="0" height="270" fill="transparent"/>`;
   $("membrane").innerHTML = f.svg(out);
   $("membrane-keys").innerHTML = D.backends.map((name, i) => key(colour(i), name, [7, 4, 2][Math.min(i, 2)])).join("") + (fires ? key("var(--soft)", "threshold", 1) : "") + key("var(--ink)", "spike", 8);
-  const read = s => $("readout").textContent = `step ${s}: ` + all.map(t => `${t.name} ${t.membrane(s, n)}${t.spike(s, n) ? " (spike)" : ""}`).join(", ") + (fires ? `, threshold ${threshold(s)}` : ", never spikes");
+  const read = s => $("readout").textContent = `step ${s}: ` + all.map(t => `${t.name} ${t.value(s, n)}${t.spike(s, n) ? " (spike)" : ""}`).join(", ") + (fires ? `, threshold ${threshold(s)}` : chosen.state !== "membranes" || raised ? "" : ", never spikes");
   $("membrane").onmousemove = event => { const s = event.target.dataset.step; if (s !== undefined) read(+s); };
   read(0);
 }
@@ -159,6 +163,9 @@ function samples() {
   $("population").innerHTML = layers.map(l => `<option>${escaped(l.name)}</option>`).join("");
   $("population").onchange = e => { chosen.population = e.target.value; draw(); };
   $("neuron").onchange = e => draw(+e.target.value);
+  const recorded = Object.keys(states).filter(part => Object.keys(D.samples[0].states[part]).length);
+  $("state").innerHTML = recorded.map(part => `<option value="${part}">${states[part]}</option>`).join("");
+  $("state").onchange = e => { chosen.state = e.target.value; draw(chosen.neuron); };
   draw();
 }
 

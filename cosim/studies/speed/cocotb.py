@@ -20,7 +20,6 @@ import numpy as np
 
 from spikeloop.cosim.benches.runner import Build, build, build_chip, run
 from spikeloop.cosim.verilator.build import verilog_of
-from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS
 from spikeloop.pysim.chip.records import output_record, width
 from spikeloop.pysim.common.bits import integers, unpack
@@ -81,7 +80,7 @@ def drive(
     values = {
         "AXON_BITS": d.axon_bits,
         "DELAY_BITS": d.delay_bits,
-        "REQUEST_BITS": MemoryMap(image.chip).address_bits + BUS_BITS + 1,
+        "REQUEST_BITS": image.map.address_bits + BUS_BITS + 1,
         "OUTPUT_BITS": width(output_record(image.chip)),
         "DEPTH": DEPTH,
     }
@@ -114,9 +113,7 @@ def _drive(image: Image, stimulus: Stimulus, built: Build, way: str) -> Drive:
         folder = Path(temporary)
         export(image, "mem", folder / "image")
         (folder / "events.mem").write_text("".join(f"{word:05x}\n" for word in words))
-        plusargs = [
-            f"+{m.name}={folder / 'image' / m.name}.mem" for m in MemoryMap(image.chip).loaded
-        ]
+        plusargs = [f"+{m.name}={folder / 'image' / m.name}.mem" for m in image.map.loaded]
         task = {
             "way": way,
             "chip": image.chip.to_dict(),

@@ -13,7 +13,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from spikeloop.pysim.traces.trace import Trace
 __all__ = ["run", "workload"]
 
 STEPS, DENSITY, SEED = 8, 0.1, 1
+SECOND = {"current_bits": 24, "adaptation_bits": 16}
 MINIMAL = {"leak_terms": 1, "roundings": False, "bounded": False, "refractory_bits": 0, "pages": 1}
 
 
@@ -92,6 +93,19 @@ def workload(
             "leak_shift": 4,
             "reset": Reset.SOFT,
         }
+    for state in ("current", "adaptation"):
+        if getattr(chip, f"{state}_bits"):
+            options |= {
+                state: rng.integers(1, 3, neurons),
+                f"{state}_k0": True,
+                f"{state}_sign": np.array([-1, 1, -1])[:, None],
+                f"{state}_shift": np.array([2, 4, 6])[:, None],
+                f"{state}_rounding": rng.integers(0, 3, neurons),
+            }
+    if chip.current_bits:
+        options |= {"gain": rng.integers(0, 4, neurons), "fraction": rng.integers(1, 4, neurons)}
+    if chip.adaptation_bits:
+        options |= {"adaptation_step": scale << 4, "adaptation_scale": 3}
     population = Population.make("neurons", neurons, pages=chip.pages, weight_bits=bits, **options)
     weights = rng.integers(-scale, scale, (chip.axons, neurons), dtype=np.int32)
     network = Network(
@@ -102,6 +116,8 @@ def workload(
         output="neurons",
         edges=(Edge(source="axons", target="neurons", weights=weights),),
         membrane_bits=chip.membrane_bits,
+        current_bits=chip.current_bits,
+        adaptation_bits=chip.adaptation_bits,
     )
     stimulus = Stimulus.pack(
         {"axons": (rng.random((samples, STEPS, chip.axons)) < DENSITY).astype(np.uint8)}
@@ -178,6 +194,7 @@ def _cases() -> Iterator[tuple[str, Chip, int, int]]:
     full = PRESETS["full"]
     row = full.replace(lanes=full.columns // full.digit_bits)
     yield "full, 128 lanes", full, 1024, 4
+    yield "full, 128 lanes, second states", full.replace(**SECOND), 1024, 4
     yield "full, full row", row, 1024, 4
     yield "full, 128 lanes, minimal", full.replace(**MINIMAL), 1024, 4
     yield "full, full row, minimal", row.replace(**MINIMAL), 1024, 4
@@ -265,8 +282,12 @@ def _timed(backend: Backend, stimulus: Stimulus) -> Run:
 
 
 def _first(trace: Trace, samples: int) -> Trace:
-    parts = (trace.spikes, trace.membranes, trace.counters)
-    return Trace(*({name: array[:samples] for name, array in part.items()} for part in parts))
+    return Trace(
+        *(
+            {name: array[:samples] for name, array in getattr(trace, part.name).items()}
+            for part in fields(trace)
+        )
+    )
 
 
 def _ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -286,6 +307,7 @@ def _ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
         "torch f32 product : native full row": ("torch f32 product alone, one thread", row),
         "golden : native 128 lanes": ("golden, torch, one thread", lanes),
         "two workers : one": (two, lanes),
+        "second states : none, 128 lanes": (f"{native} (full, 128 lanes, second states)", lanes),
         "clang++ : g++, 128 lanes": (lanes, "native, g++ (full, 128 lanes)"),
     }
     return {

@@ -270,12 +270,12 @@ def _convolution(node: Node, shape: Shape, where: str) -> tuple[Conv, np.ndarray
                     f"{where} must carry the shape that {node.kind} takes, {want}, not {shape}"
                 )
         dilation = _two(node, "dilation", 1, axes)
-        if dilation != (1, 1):
-            sizes = zip(weight.shape[2:], dilation, strict=True)
-            spread = [(k - 1) * d + 1 for k, d in sizes]
-            wide: np.ndarray = np.zeros((*weight.shape[:2], *spread))
-            wide[:, :, :: dilation[0], :: dilation[1]] = weight
-            weight = wide
+        if min(dilation) < 1:
+            raise InputError(
+                f"dilation of node {node.name!r} must be at least 1, not {min(dilation)}"
+            )
+        for axis in (0, 1):
+            weight = _spread(weight, axis, dilation[axis])
     if min(stride) < 1 or any(
         n + 2 * p < k for n, p, k in zip(source[1:], padding, weight.shape[2:], strict=True)
     ):
@@ -342,10 +342,7 @@ def _two(node: Node, key: str, usual: int, axes: int = 2) -> tuple[int, int]:
     """A size per axis, as (vertical, horizontal)."""
     value = node.values.get(key, np.int64(usual))
     if isinstance(value, str):
-        if key == "padding" and value == "valid":
-            value = 0
-        else:
-            raise InputError(f"{key} of node {node.name!r} must be numbers, not {value!r}")
+        raise InputError(f"{key} of node {node.name!r} must be numbers, not {value!r}")
     flat = [int(n) for n in np.ravel(value)]
     flat = flat * axes if len(flat) == 1 else flat
     if len(flat) != axes or any(n < 0 for n in flat):

@@ -29,7 +29,6 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from spikeloop.golden.interchange.graph.maps import node_shape
 from spikeloop.golden.interchange.graph.node import Node, snapped
 from spikeloop.golden.interchange.graph.order import READOUT, Graph
 from spikeloop.golden.interchange.graph.semantics import SPIKING, Settled
@@ -109,7 +108,7 @@ class Twin:
                     name == self.graph.output and arriving is not None and self._sums()
                 ):
                     if arriving is None:
-                        arriving = some.new_zeros(len(some), *self._shape(name))
+                        arriving = some.new_zeros(len(some), *self.graph.shapes[name])
                     rows[name].append(self._step(name, arriving, rows[name]))
                     values[name] = rows[name][-1].spikes
                 elif arriving is not None:
@@ -154,22 +153,12 @@ class Twin:
                 total = value if total is None else total + value
         return total
 
-    def _shape(self, name: str) -> tuple[int, ...]:
-        node = self.graph.nodes[name]
-        if name in self.graph.shapes:
-            return self.graph.shapes[name]
-        if "shape" in node.metadata:
-            return tuple(node.metadata["shape"])
-        stated = [np.shape(v) for v in node.values.values() if np.size(v) > 1]
-        return stated[0] if stated else (1,)
-
     def _quiet(self, name: str, some: torch.Tensor) -> torch.Tensor:
         """What a node gives before anything has spiked: its biases alone. ``some`` tells how many
         samples there are."""
         node = self.graph.nodes[name]
         if node.kind in ("Input", *SPIKING):
-            shape = node_shape(node, "shape") if node.kind == "Input" else self._shape(name)
-            return some.new_zeros(len(some), *shape)
+            return some.new_zeros(len(some), *self.graph.shapes[name])
         arriving = [self._quiet(source, some) for source in self.graph.before[name]]
         return linear(node, sum(arriving[1:], arriving[0]))
 

@@ -33,9 +33,21 @@ class Grey:
                 f"{self.low:g}..{self.high:g}"
             )
 
+    def real(self, x: np.ndarray) -> np.ndarray:
+        """The values as float64; uint8 above 1 are pixels, 0..255 for the whole range."""
+        x = np.asarray(x)
+        if x.dtype.kind not in "buif":
+            raise InputError(f"grey values must be numbers, not {x.dtype}")
+        pixels = x.dtype == np.uint8 and x.max(initial=0) > 1
+        x = x.astype(np.float64)
+        return self.low + (self.high - self.low) * (x / 255) if pixels else x
+
     def levels(self, x: np.ndarray) -> np.ndarray:
-        """The values rounded to integers 0..2^bits - 1; InputError for one outside the range."""
-        x = np.asarray(x, np.float64)
+        """The values, or pixels, rounded to integers 0..2^bits - 1.
+
+        InputError for one outside the range.
+        """
+        x = self.real(x)
         if x.size and not (x.min() >= self.low - 1e-6 and x.max() <= self.high + 1e-6):
             raise InputError(
                 f"grey values must lie in {self.low:g}..{self.high:g}, not {x.min():g}..{x.max():g}"

@@ -120,6 +120,7 @@ def _inputs(
             f"grey values to compare on must be of shape [sample, {int(np.prod(shape))}], not "
             f"{data.shape}"
         )
+    _check_some(data)
     levels = grey.levels(data.reshape(len(data), -1))
     values = torch.as_tensor(grey.values(levels)).reshape(-1, 1, *shape)
     planes = torch.as_tensor(grey.planes(levels).astype(np.float64)).unsqueeze(1)
@@ -135,12 +136,18 @@ def _spikes(data: np.ndarray, shape: tuple[int, ...], steps: int) -> torch.Tenso
         raise InputError(
             f"data to compare on must be of shape [sample, {steps}, {size}], not {data.shape}"
         )
+    _check_some(data)
     if not np.isin(data, (0, 1)).all():
         raise InputError(
             "data to compare on must be spikes, 0 or 1, not other values: grey values are taken as "
             "bit planes (grey=Grey(4), --grey 4)"
         )
     return torch.as_tensor(data.reshape(len(data), steps, *shape).astype(np.float64))
+
+
+def _check_some(data: np.ndarray) -> None:
+    if not len(data):
+        raise InputError("data to compare on must hold samples, not none")
 
 
 def _compared(

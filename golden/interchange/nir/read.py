@@ -45,6 +45,7 @@ def import_nir(
     steps: int = 32,
     bits: int = 8,
     answer: str | None = None,
+    groups: int | None = None,
 ) -> Imported:
     """Read a NIR file.
 
@@ -52,6 +53,7 @@ def import_nir(
     steps:     of a sample.
     bits:      of a weight, 2..16.
     answer:    the Output node that is read, where there are several.
+    groups:    classes of a population code; None: each output neuron is a class.
     InputError names the node or edge that cannot be imported.
     """
     nodes, edges = read_nir(path)
@@ -62,7 +64,7 @@ def import_nir(
     plain = normal(nodes, Settled(nodes, semantics, "file").dt, semantics.framework)
     importer = Importer(plain, edges, semantics, steps, bits, Path(path).stem)
     floats = importer.floats(random_spikes(importer.graph, steps))
-    made = importer.build(floats)
+    made = importer.build(floats, groups)
     if semantics.framework in MANY:
         made.assumed.append(_several(importer, floats.twin))
     return made

@@ -48,9 +48,9 @@ MESH = [
     ),
     Fault(
         "never-awake",
-        "core/core.py",
-        "| self.tick | self.clear | self.zero",
-        "| self.tick | self.zero",
+        "core/domains.py",
+        "| core.tick | core.clear | core.zero",
+        "| core.tick | core.zero",
         "a core at rest misses the command to clear",
         "mesh",
     ),

@@ -24,7 +24,7 @@ PIM = [
     ),
     Fault(
         "current-unsigned",
-        "core/neuron.py",
+        "neuron/leak.py",
         "lanes_from_bits(m, self.current, chip.lanes, bits, sliced=chip.sliced)",
         "lanes_from_bits(m, self.current, chip.lanes, bits, is_signed=False, sliced=chip.sliced)",
         "negative currents add",
@@ -33,8 +33,8 @@ PIM = [
     Fault(
         "current-not-held",
         "core/core.py",
-        '"currents": (control.word, control.leaking)',
-        '"currents": (control.word, control.leaking & (control.number <= 1))',
+        '"currents": (control.word, driving)',
+        '"currents": (control.word, driving & (control.number <= 1))',
         "later ticks take the currents last read",
         "pim",
     ),

@@ -147,7 +147,55 @@ CHIPS = {
         leak_terms=1,
         refractory_bits=1,
     ),
+    # synaptic currents wider than membranes, and adaptations
+    "states": Chip(
+        axons=40,
+        columns=24,
+        lanes=8,
+        pages=2,
+        membrane_bits=9,
+        delay_max=2,
+        leak_terms=2,
+        refractory_bits=2,
+        current_bits=10,
+        adaptation_bits=8,
+    ),
+    # the same states narrower and wider than membranes, as integers with enables
+    "states-scalar": Chip(
+        axons=24,
+        columns=20,
+        lanes=5,
+        digit_bits=2,
+        pages=2,
+        membrane_bits=12,
+        delay_max=2,
+        leak_terms=1,
+        refractory_bits=1,
+        sliced=False,
+        clock_gates=False,
+        current_bits=8,
+        adaptation_bits=13,
+    ),
+    # in two image banks and with axon extension
+    "states-banked": Chip(
+        axons=20,
+        columns=64,
+        lanes=8,
+        extension=2,
+        pages=2,
+        membrane_bits=8,
+        delay_max=2,
+        leak_terms=1,
+        refractory_bits=1,
+        banks=2,
+        current_bits=9,
+        adaptation_bits=8,
+    ),
 }
+CHIPS["slices-states"] = CHIPS["slices"].replace(
+    leak_terms=0, current_bits=8, adaptation_bits=8, bounded=False, roundings=False
+)
+CHIPS["pim-states"] = CHIPS["pim"].replace(current_bits=11, adaptation_bits=9)
 NETWORKS = 6  # of each chip
 MACRO_LAYERS = 12  # of each PIM macro
 SAMPLES = 6

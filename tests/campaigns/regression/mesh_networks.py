@@ -6,7 +6,7 @@ from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.network.elements import Edge, Input, WeightFormat
 from spikeloop.pysim.network.graph import Network
 from tests.make.networks import Link
-from tests.make.populations import Node, random_population
+from tests.make.neurons.populations import Node, random_population
 
 __all__ = ["random_mesh_network", "random_shares"]
 

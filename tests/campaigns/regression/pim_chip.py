@@ -21,6 +21,7 @@ from spikeloop.pysim.pim.front import PimFront
 from spikeloop.pysim.pim.layer import PimParams
 from spikeloop.pysim.pim.source import PimSource
 from spikeloop.pysim.traces.stimulus import Stimulus
+from tests.make.neurons.states import random_states
 from tests.make.pim_cases import random_images, random_layer, random_window
 
 __all__ = ["FRONT", "differences"]
@@ -81,6 +82,7 @@ def random_case(rng: np.random.Generator, chip: Chip, *, held: bool) -> tuple[Ne
         reset=rng.choice([Reset.SOFT, Reset.HARD], size),
         leak_sign=[[[-1], [0], [0]]],
         leak_shift=[[[2], [0], [0]]],
+        **random_states(rng, chip, 1, size, spread),
     )
     out = Population.make("out", 3, start=start + 1, weight_bits=4, v_th=4)
     edges = (
@@ -99,6 +101,8 @@ def random_case(rng: np.random.Generator, chip: Chip, *, held: bool) -> tuple[Ne
         steps=4,
         output="out",
         membrane_bits=chip.membrane_bits,
+        current_bits=chip.current_bits,
+        adaptation_bits=chip.adaptation_bits,
         pim=PimSource.make("pixels", "driven", layer, held=held),
     )
     images = random_images(rng, layer, SAMPLES).reshape(SAMPLES, -1).astype(np.uint8)

@@ -14,7 +14,7 @@ from amaranth.hdl import DomainRenamer, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from spikeloop.hdl.core.neuron import NeuronStep
+from spikeloop.hdl.neuron.step import NeuronStep
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import (
     bound_record,

@@ -9,7 +9,7 @@ from spikeloop.cosim.audit import verilog as module
 from spikeloop.cosim.audit.text import normalise
 from spikeloop.cosim.audit.verilog import Check, audit
 from spikeloop.cosim.audit.yosys import yosys
-from spikeloop.hdl.core import neuron
+from spikeloop.hdl.neuron import step
 from spikeloop.hdl.verilog import generate
 from spikeloop.pysim.chip.params import PRESETS
 
@@ -20,6 +20,7 @@ CHIPS = {
     "bare": TINY.replace(refractory_bits=0, bounded=False, digit_bits=2),
     "slices": TINY.replace(lanes=16),  # of 8 lanes, below
     "zou2021": PRESETS["zou2021"],
+    "both states": TINY.replace(current_bits=12, adaptation_bits=9),
 }
 ACCUMULATORS = r"^(module \\chip\.core\.accumulators [^;]*;)"
 COUNTS = r"^(  always @\(posedge acc_clk\)\n    counts <= )([^;]+);"
@@ -51,7 +52,7 @@ def test_what_is_generated_is_what_the_parameters_say(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "slices":
-        monkeypatch.setattr(neuron, "SLICE", 8)
+        monkeypatch.setattr(step, "SLICE", 8)
     checks = audit(CHIPS[name])
     assert [f for check in checks for f in check.findings] == []
     assert all(check.items > 0 for check in checks)

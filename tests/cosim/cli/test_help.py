@@ -1,6 +1,7 @@
 """What help and completion say is true: the order, the choices, the defaults, the version."""
 
 import contextlib
+import inspect
 import io
 import os
 import re
@@ -193,7 +194,6 @@ def test_no_list_is_typed_by_hand() -> None:
     "command, name, table",
     [
         ("train", "encoder", "encoders"),
-        ("quantize", "scale", "scales"),
         ("map", "chip", "presets"),
         ("sim", "chip", "presets"),
         ("import nir", "chip", "presets"),
@@ -212,10 +212,18 @@ def test_a_default_is_one_of_the_choices(command: str, name: str, table: str) ->
 def test_defaults_in_words_are_those_of_the_code() -> None:
     from spikeloop.cosim.runs.folder import KEPT
     from spikeloop.golden.interchange.graph.semantics import COMPARES, RESETS
+    from spikeloop.golden.quantize.quantize import Quantizer
     from spikeloop.golden.training.train import MAX_EPOCHS, MIN_EPOCHS, UPDATES
     from spikeloop.pysim.cost.work import Constants
 
     texts = {(c, p.name): getattr(p, "help", "") for c, p in parameters()}
+    of_quantizer = inspect.signature(Quantizer).parameters
+    for command, name in (
+        ("quantize", "scale"),
+        ("quantize", "membrane_bits"),
+        ("widths", "scale"),
+    ):
+        assert f"default: {of_quantizer[name].default}[" in texts[command, name]
     assert f"{UPDATES:,} updates take, {MIN_EPOCHS} to {MAX_EPOCHS}" in texts["train", "epochs"]
     assert KEPT == 4 and "the first four" in texts["compare", "keep"]
     assert f"else {COMPARES[0]}[" in texts["import nir", "compare"]

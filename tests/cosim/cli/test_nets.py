@@ -10,8 +10,9 @@ import pytest
 from spikeloop.golden.reference.integer import run as golden_run
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.cosim.cli.test_app import spikeloop
+from tests.cosim.cli.test_app import refused, spikeloop
 from tests.make.images import write_images
 
 pytest.importorskip(
@@ -112,14 +113,16 @@ def test_from_a_python_file_to_equal_rtl(
         )
 
 
-@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("kind", ["spikes", "grey", "pixels"])
 def test_data_and_labels_become_the_stimulus(
-    file: Path, grey: bool, rng: np.random.Generator, capfd: pytest.CaptureFixture[str]
+    file: Path, kind: str, rng: np.random.Generator, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    grey = kind != "spikes"
     data, labels = file.parent / "x.npy", file.parent / "y.npy"
     spikes = (rng.random((6, 5, 8)) < 0.5).astype(np.uint8)
     values = rng.integers(0, 4, (6, 8))  # of 2 bits: the planes are those of the numbers
-    np.save(data, values / 3 if grey else spikes)
+    pixels = (values * 85).astype(np.uint8)
+    np.save(data, {"spikes": spikes, "grey": values / 3, "pixels": pixels}[kind])
     np.save(labels, np.arange(6) % 3)
     given = ("--data", data, "--labels", labels, "--check", 4)
     command = ["import", "torch", f"{file}:whole", "--steps", 5, "--chip", "tiny"]
@@ -243,3 +246,15 @@ def test_from_a_trained_net(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
         status, out, err = spikeloop(capfd, *arguments, "--data", images, "-o", tmp_path / "none")
         assert (status, out) == (2, "") and words in err and "\n" not in err.strip()
         assert not (tmp_path / "none").exists()
+
+
+def test_groups_of_a_nir_graph(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    nir = pytest.importorskip("nir")
+    layer = nir.Linear(np.ones((4, 3)))
+    nir.write(tmp_path / "net.nir", nir.NIRGraph.from_list(layer, nir.IF(np.ones(4), np.ones(4))))
+    command = ["import", "nir", tmp_path / "net.nir", "-o", tmp_path / "out", "--groups"]
+    assert "must be equally large, not 3 groups" in refused(capfd, tmp_path, *command, 3)
+    status, _, err = spikeloop(capfd, *command, 2)
+    assert status == 0, err
+    network = Network.load(tmp_path / "out" / "network.safetensors")
+    assert str(Readout.of(network)) == "most spikes of 2 groups of 2 neurons, summed"

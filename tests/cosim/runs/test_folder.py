@@ -218,6 +218,17 @@ def test_a_run_of_other_sources_is_not_gone_on_with(
     assert status == 2 and "must be of this run (sources 'others')" in err
 
 
+def test_no_run_to_go_on_with_is_said(
+    small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compare", small.folder / "image", "--backends", "golden,pysim", "--resume"]
+    note = f"no run to go on with in {str(tmp_path / 'run')!r}: it begins at sample 0\n"
+    status, out, err = spikeloop(capfd, *command, "-o", tmp_path / "run", "--json")
+    assert status == 0 and json.loads(out)["complete"] and note in err
+    status, out, err = spikeloop(capfd, *command, "-o", tmp_path / "run", "--json")
+    assert status == 0 and json.loads(out)["complete"] and "no run" not in err
+
+
 def test_damaged_journals_are_refused(
     small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -260,7 +260,7 @@ def test_the_page_is_the_run_and_nothing_else(runs: dict[str, Path], tmp_path: P
             np.argwhere(kept.membranes[0]["hidden1"] != kept.membranes[1]["hidden1"]).tolist(),
         )
     )
-    assert all(v == kept.membranes[1]["hidden1"][step, neuron] for step, neuron, _, v in rows)
+    assert all(v == kept.membranes[1]["hidden1"][step, neuron] for step, neuron, _, v, *_ in rows)
 
 
 def test_what_is_too_large_is_left_out(
@@ -271,8 +271,8 @@ def test_what_is_too_large_is_left_out(
     size = sum(
         len(text)
         for sample in samples
-        for kind in ("inputs", "spikes", "membranes")
-        for text in sample[kind].values()
+        for texts in (sample["inputs"], sample["spikes"], *sample["states"].values())
+        for text in texts.values()
     )
     monkeypatch.setattr("spikeloop.cosim.runs.page.MOST_BYTES", size)
     data = page_data(run, summary)

@@ -111,7 +111,7 @@ def source_of(thing: object) -> str:
         (source_of(Population), "", {"quantize", "map"}, {"train", "verilog"}),
         ("pysim/chip/records.py", "", {"map", "verilog"}, {"train", "quantize"}),
         ("pysim/pim/memories.py", "", {"map", "verilog"}, {"train", "quantize"}),
-        ("hdl/core/neuron.py", "", {"verilog"}, {"train", "quantize", "map", "encode"}),
+        ("hdl/neuron/fire.py", "", {"verilog"}, {"train", "quantize", "map", "encode"}),
         ("hdl/lib/ram.v", "", {"verilog"}, {"train", "quantize", "map", "encode"}),
         (source_of(Stimulus), INVERTED, {"encode"}, {"train", "quantize", "verilog"}),
         ("golden/data/encoders.py", "", {"train", "encode"}, {"map", "verilog"}),

@@ -127,7 +127,54 @@ def test_a_data_loader_is_a_stimulus(rng: np.random.Generator) -> None:
     assert np.array_equal(dense(grey, stimulus_of(grey, [values])), want)
 
 
+def test_four_grey_values_are_no_events(tmp_path: Path, rng: np.random.Generator) -> None:
+    net = network(4 * 2, grey={"bits": 2, "low": 0.0, "high": 1.0})
+    values = rng.integers(0, 4, (6, 4))
+    np.save(tmp_path / "x.npy", values / 3)
+    planes = np.concatenate([values & 1, values >> 1], axis=1)
+    got = dense(net, from_files(net, [tmp_path / "x.npy"]).stimulus)
+    assert np.array_equal(got, np.repeat(planes[:, None], STEPS, axis=1))
+    with pytest.raises(InputError, match=r"one array of them, not several files"):
+        from_files(net, [tmp_path / "x.npy"] * 2, width=1.0)
+    np.save(tmp_path / "e.npy", np.zeros(3, [(name, "i4") for name in "txyp"]))
+    with pytest.raises(InputError, match=r"one array of them, not events"):
+        from_files(net, [tmp_path / "e.npy"], width=1.0)
+
+
+@pytest.mark.parametrize(
+    ("batches", "samples", "words"),
+    [
+        ([], None, "data must hold samples, not none"),
+        ([np.zeros((0, STEPS, 12))], None, "data must hold samples, not none"),
+        ([np.zeros((3, STEPS, 12))], 0, "samples must be in 1..2147483648, not 0"),
+        ([np.zeros((3, STEPS, 12))], -1, "samples must be in 1..2147483648, not -1"),
+        ([np.zeros((3, STEPS, 12))], 2.0, "samples must be in 1..2147483648, not 2.0"),
+        ([np.zeros((3, STEPS, 12))], 4, r"samples must be in 1..3 \(.*\), not 4"),
+        ([(np.zeros((1, STEPS, 12)), 2)], None, r"one a sample, 1, not of shape \(\)"),
+        ([(np.zeros((2, STEPS, 12)), [1, 2, 0])], None, r"one a sample, 2, not of shape \(3,\)"),
+        ([[np.zeros(2), np.zeros(3), 0]], None, "not lists of several lengths"),
+    ],
+)
+def test_bad_batches_are_one_sentence(
+    batches: list[Any], samples: Any, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=words):
+        stimulus_of(network(), batches, samples=samples)
+
+
 BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("none", {"array": np.zeros((0, STEPS, 12))}, "data must hold samples, not none"),
+    (
+        "count",
+        {"array": np.zeros((2, STEPS, 12)), "samples": 0},
+        "samples must be in 1..2147483648",
+    ),
+    ("more", {"array": np.zeros((2, STEPS, 12)), "samples": 3}, r"in 1..2 \(.*\), not 3"),
+    (
+        "label",
+        {"array": np.zeros((1, STEPS, 12)), "labels": np.array(2)},
+        r"labels must be one a sample, 1, not of shape \(\)",
+    ),
     ("counts", {"array": np.full((2, STEPS, 12), 2)}, "must be 0 or 1, not 2: grey values go in"),
     ("grey", {"array": np.full((2, STEPS, 12), 0.5)}, "must be 0 or 1, not 0.5"),
     (
@@ -178,7 +225,13 @@ def test_bad_data_is_one_sentence(
         labels = tmp_path / "labels.npy"
         np.save(labels, given["labels"])
     with pytest.raises(InputError, match=words):
-        from_files(network(), [tmp_path / "x.npy"], width=given.get("width"), labels=labels)
+        from_files(
+            network(),
+            [tmp_path / "x.npy"],
+            width=given.get("width"),
+            labels=labels,
+            samples=given.get("samples"),
+        )
 
 
 @pytest.mark.parametrize("name", ["gesture.aedat", "x.npy", "x.h5"])

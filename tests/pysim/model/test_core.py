@@ -11,8 +11,8 @@ from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.pack import pack
-from spikeloop.pysim.model import numba_engine as fast
 from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.model.ticks import numba_engine as fast
 from spikeloop.pysim.network.elements import Edge, Input, LowBound, Population, Reset
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -359,7 +359,8 @@ def test_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_numba() -> None:
     code = (
         "import sys; sys.modules['numba'] = None; "
-        "from spikeloop.pysim.model import core, numba_engine; print(numba_engine.AVAILABLE)"
+        "from spikeloop.pysim.model import core; "
+        "from spikeloop.pysim.model.ticks import numba_engine; print(numba_engine.AVAILABLE)"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

@@ -15,8 +15,8 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pim import pack_pim, unpack_layer
 from spikeloop.pysim.mapping.place import place
-from spikeloop.pysim.model import numba_engine as fast
 from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.model.ticks import numba_engine as fast
 from spikeloop.pysim.pim.front import PimFront, padded, padded_rows, tables
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.make.pim_cases import CHIP, pim_network, pim_stimulus, random_layer, random_window

@@ -318,11 +318,35 @@ def test_damaged_nets_are_named() -> None:
     [
         (np.zeros((2, 5, 12)), r"of shape \[sample, 6, 12\], not \(2, 5, 12\)"),
         (np.full((2, 6, 12), 0.5), "must be spikes, 0 or 1"),
+        (np.zeros((0, 6, 12)), "data to compare on must hold samples, not none"),
     ],
 )
 def test_data_is_checked(data: np.ndarray, words: str) -> None:
     with pytest.raises(InputError, match=words):
         import_module(whole(Order()), (12,), steps=6, data=data)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (np.zeros((0, 12)), "data to compare on must hold samples, not none"),
+        (np.full((2, 12), "a"), "grey values must be numbers, not <U1"),
+        (np.full((2, 12), 2), r"grey values must lie in 0..1, not 2..2"),
+    ],
+)
+def test_grey_data_are_checked(data: np.ndarray, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        import_module(whole(Order()), (12,), steps=6, data=data, grey=Grey(2))
+
+
+def test_pixels_are_grey_values(rng: np.random.Generator) -> None:
+    """uint8 above 1 are 0..255 over the whole range; 0 and 1 are numbers, in any type."""
+    pixels = rng.integers(0, 256, (4, 12), dtype=np.uint8)
+    grey = Grey(3, -1.0, 3.0)
+    assert np.array_equal(grey.levels(pixels), np.floor(pixels / 255 * 7 + 0.5))
+    assert np.array_equal(Grey(3).levels(pixels & 1), 7 * (pixels & 1))
+    made = import_module(whole(Order()), (12,), steps=4, data=pixels, grey=Grey(3))
+    assert made.drift is not None and made.drift.samples == 4
 
 
 def test_a_graph_that_departs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,8 @@ def lif(**changes: Any) -> Any:
     )
 
 
-def chain(*nodes: Any, size: int = 2, out: int = 3, back: bool = False) -> Any:
-    named = {"input": nir.Input(np.array([size]))} | {f"n{i}": node for i, node in enumerate(nodes)}
+def chain(*nodes: Any, size: Any = 2, out: int = 3, back: bool = False) -> Any:
+    named = {"input": nir.Input(np.ravel(size))} | {f"n{i}": node for i, node in enumerate(nodes)}
     named["output"] = nir.Output(np.array([out]))
     edges = list(zip(named, list(named)[1:], strict=False))
     return nir.NIRGraph(named, edges + [("n1", "n0")] * back, type_check=False)
@@ -75,6 +75,12 @@ WEIGHT = np.ones((3, 2))
                 nir.Conv2d((4, 4), np.ones((1, 1, 3, 3)), 1, 0, 1, 1, np.zeros(1)), lif()
             ),
             "channels, height and width",
+        ),
+        (
+            lambda: chain(
+                nir.Conv1d(3, np.ones((1, 1, 1)), 1, 0, 0, 1, np.zeros(1)), lif(), size=[1, 3]
+            ),
+            "dilation of node 'n0' must be at least 1, not 0",
         ),
         (
             lambda: chain(

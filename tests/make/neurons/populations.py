@@ -19,6 +19,7 @@ from spikeloop.pysim.network.elements import (
     WeightFormat,
     weight_range,
 )
+from tests.make.neurons.states import random_states
 
 __all__ = ["Node", "random_population"]
 
@@ -72,6 +73,7 @@ def random_population(
         "v_low_reset": draw.value(-1.0, 0.5),
         "v_init": draw.value(-0.5, 0.5),
     }
+    neurons |= random_states(rng, chip, node.pages, node.size, spread)
     return Population.make(
         node.name,
         node.size,

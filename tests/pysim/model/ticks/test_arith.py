@@ -1,4 +1,4 @@
-"""pysim/model/arith.py against its definitions on Python's integers."""
+"""pysim/model/ticks/arith.py against its definitions on Python's integers."""
 
 import math
 from fractions import Fraction
@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloop.pysim.model.arith import leak, low_bound, saturate, shift_right
+from spikeloop.pysim.model.ticks.arith import leak, low_bound, saturate, shift_right
 
 words = st.integers(-(1 << 31), (1 << 31) - 1)
 flag = st.booleans()

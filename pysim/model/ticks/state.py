@@ -10,11 +10,13 @@ import numpy as np
 
 from spikeloop.pysim.chip.params import SCAN_BITS
 from spikeloop.pysim.chip.records import (
+    adaptive_record,
     bound_record,
     fire_record,
     leak_record,
     neuron_record,
     route_record,
+    synaptic_record,
     unpack_lanes,
     unpack_plain,
     word_record,
@@ -50,7 +52,8 @@ class Neurons:
               Entries lie in the order of the neurons; without a mesh each neuron has one.
     entries:  int64 ``[neuron]``: route entries of a neuron
     p:        int64 ``[neuron]`` by parameter or, where paged, ``[page, neuron]``. Pages beyond the
-              last page of a word repeat that page.
+              last page of a word repeat that page. Parameters of the synaptic current begin with
+              "y_", those of the adaptation with "a_".
     """
 
     place: np.ndarray
@@ -87,6 +90,8 @@ class Raw:
 
     spikes:       uint8 0/1 ``[sample, step, neuron]``
     membranes:    int32 ``[sample, step, neuron]``, or None
+    synaptic:     the same of synaptic currents, None on a chip without them; so is
+    adaptations:  that of adaptations
     events:       int64 ``[sample, tick]``, as all that follow: axon events
     scan:         sum of max(1, events) over the chunks of axons
     sops:         synaptic operations
@@ -103,6 +108,8 @@ class Raw:
     fired: np.ndarray
     emit: np.ndarray
     saturations: np.ndarray
+    synaptic: np.ndarray | None = None
+    adaptations: np.ndarray | None = None
 
     def fired_at(self, tick: int, groups: list[tuple[int, int, int]]) -> np.ndarray:
         """The spikes of a tick, uint8 0/1 ``[sample, neuron]``; ``groups`` as of Neurons."""
@@ -113,12 +120,30 @@ class Raw:
         return fired
 
     @classmethod
-    def zeros(cls, samples: int, ticks: int, steps: int, neurons: int, membranes: bool) -> "Raw":
-        """All figures 0, to be filled."""
+    def zeros(
+        cls,
+        samples: int,
+        ticks: int,
+        steps: int,
+        neurons: int,
+        *,
+        membranes: bool,
+        current: bool,
+        adaptation: bool,
+    ) -> "Raw":
+        """All figures 0, to be filled.
+
+        membranes: whether states are recorded; current, adaptation: whether there are such states.
+        """
+
+        def states(recorded: bool) -> np.ndarray | None:
+            return np.zeros((samples, steps, neurons), np.int32) if recorded else None
+
         return cls(
             np.zeros((samples, steps, neurons), np.uint8),
-            np.zeros((samples, steps, neurons), np.int32) if membranes else None,
+            states(membranes),
             *(np.zeros((samples, ticks), np.int64) for _ in range(6)),
+            *(states(membranes and has) for has in (current, adaptation)),
         )
 
 
@@ -162,11 +187,21 @@ def _unpack_paged(
     chip, pages = image.chip, int(last_page.max(initial=0)) + 1
     row = word * chip.pages + np.minimum(np.arange(pages)[:, None], last_page)
     p: dict[str, np.ndarray] = {}
-    for name, record in (("leak", leak_record(chip)), ("fire", fire_record(chip))):
+    tables = [("leak", leak_record(chip), ""), ("fire", fire_record(chip), "")]
+    if chip.current_bits:
+        tables.append(("synaptic", synaptic_record(chip), "y_"))
+    if chip.adaptation_bits:
+        tables.append(("adaptive", adaptive_record(chip), "a_"))
+    for name, record, prefix in tables:
         fields = unpack_lanes(record, chip.lanes, image.bits(name))
-        p |= {key: value[row, lane] for key, value in fields.items()}
-    for r in range(chip.leak_terms):
-        p[f"sign{r}"] = p.pop(f"on{r}") * (1 - 2 * p.pop(f"negative{r}"))
+        p |= {f"{prefix}{key}": value[row, lane] for key, value in fields.items()}
+        if name == "fire":
+            continue
+        for r in range(chip.leak_terms):
+            on, negative = p.pop(f"{prefix}on{r}"), p.pop(f"{prefix}negative{r}")
+            p[f"{prefix}sign{r}"] = on * (1 - 2 * negative)
+        if prefix and not chip.roundings:
+            p |= {f"{prefix}{key}": np.zeros(row.shape, np.int64) for key in OPTIONAL[:2]}
     return p
 
 

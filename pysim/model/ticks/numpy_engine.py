@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.pysim.chip.params import SCAN_BITS
+from spikeloop.pysim.chip.params import SCAN_BITS, Chip
 from spikeloop.pysim.chip.records import ROUTE_LOCAL
 from spikeloop.pysim.image.image import Image
-from spikeloop.pysim.model.arith import leak, low_bound, saturate
-from spikeloop.pysim.model.state import Drive, Neurons, Raw
+from spikeloop.pysim.model.ticks.arith import leak, low_bound, saturate
+from spikeloop.pysim.model.ticks.second import after_spikes, decayed, synapse
+from spikeloop.pysim.model.ticks.state import Drive, Neurons, Raw
 
 __all__ = ["SAMPLES", "Running", "Tables", "each", "run", "tables"]
 
@@ -31,8 +32,7 @@ class Tables:
     slots:       slots of the ring
     chunks:      chunks of lanes that spikes are emitted from
     steps:       steps of a sample
-    bits:        bits of a membrane
-    leak_terms:  leak terms of the chip
+    chip:        parameters of the core
     """
 
     neurons: Neurons
@@ -42,8 +42,7 @@ class Tables:
     slots: int
     chunks: int
     steps: int
-    bits: int
-    leak_terms: int
+    chip: Chip
 
 
 def tables(image: Image, neurons: Neurons, fanout: np.ndarray) -> Tables:
@@ -58,8 +57,7 @@ def tables(image: Image, neurons: Neurons, fanout: np.ndarray) -> Tables:
         slots=d.slots,
         chunks=d.words * d.spike_chunks,
         steps=image.steps,
-        bits=chip.membrane_bits,
-        leak_terms=chip.leak_terms,
+        chip=chip,
     )
 
 
@@ -88,9 +86,18 @@ class Running:
         n, (samples, ticks, axons) = tables.neurons, events.shape
         count = n.place.size
         self.tables, self.events, self.drive = tables, events, drive
-        self.raw = Raw.zeros(samples, ticks, tables.steps, count, membranes)
+        self.raw = Raw.zeros(
+            samples,
+            ticks,
+            tables.steps,
+            count,
+            membranes=membranes,
+            current=tables.chip.current_bits > 0,
+            adaptation=tables.chip.adaptation_bits > 0,
+        )
         self._v = np.repeat(n.p["v_init"][None], samples, axis=0)
         self._c = np.zeros((samples, count), np.int64)
+        self._y, self._a = np.zeros((2, samples, count), np.int64)
         self._ring = np.zeros((tables.slots, samples, axons), np.uint8)
         local = np.flatnonzero(n.route["kind"] == ROUTE_LOCAL)
         delays = n.route["delay"][local]
@@ -101,7 +108,7 @@ class Running:
 
     def tick(self, tick: int) -> None:
         """Run the tick of this number; ticks come in order."""
-        tables, raw, v, c, n = self.tables, self.raw, self._v, self._c, self.tables.neurons
+        tables, raw, v, n = self.tables, self.raw, self._v, self.tables.neurons
         slots = tables.slots
         x = self.events[:, tick] | self._ring[tick % slots]
         self._ring[tick % slots] = 0
@@ -117,17 +124,45 @@ class Running:
             sums = (current @ tables.weights[:, at]).astype(np.int64)
             if self.drive:
                 sums += self.drive.currents[:, self.drive.frame(tick), at]
-            s, v[:, at], c[:, at], clipped = _step(tables, sums, v[:, at], c[:, at], at, step)
+            s, clipped = self._step(sums, at, step)
             fired[:, at] = s
             raw.saturations[:, tick] += clipped.sum(axis=1)
             raw.spikes[:, step, at] = s
-            if raw.membranes is not None:
-                raw.membranes[:, step, at] = v[:, at]
+            for record, state in (
+                (raw.membranes, v),
+                (raw.synaptic, self._y),
+                (raw.adaptations, self._a),
+            ):
+                if record is not None:
+                    record[:, step, at] = state[:, at]
         for delay, entry in self._local:
             arriving = fired[:, n.route["neuron"][entry]].astype(np.uint8)
             self._ring[(tick + delay) % slots][:, n.route["address"][entry]] |= arriving
         raw.emit[:, tick] = self._emit(fired)
         raw.fired[:, tick] = fired.sum(axis=1)
+
+    def _step(self, sums: np.ndarray, at: slice, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """One step of the neurons ``at``: their states move on.
+
+        sums: Z. Returns the spikes and where a clip acted, both bool ``[sample, neuron]``.
+        """
+        chip, p = self.tables.chip, _parameters(self.tables, at, step)
+        y, a, clips = self._y, self._a, []
+        if chip.current_bits:
+            y[:, at], sums, clip = synapse(p, y[:, at], sums, chip.current_bits, chip.leak_terms)
+            clips.append(clip)
+        if chip.adaptation_bits:
+            left, raises, clip = decayed(p, a[:, at], chip.adaptation_bits, chip.leak_terms)
+            clips.append(clip)
+            v_sub = p["v_sub"] + np.where(p["a_reset"], raises, 0)
+            p |= {"v_th": p["v_th"] + raises, "v_sub": v_sub}
+        s, self._v[:, at], self._c[:, at], clipped = _step(
+            self.tables, p, sums, self._v[:, at], self._c[:, at]
+        )
+        if chip.adaptation_bits:
+            a[:, at], clip = after_spikes(p, left, s, chip.adaptation_bits)
+            clips.append(clip)
+        return s, np.logical_or.reduce([clipped, *clips])
 
     def finish(self) -> Raw:
         """What the ticks left."""
@@ -149,27 +184,33 @@ def _scan(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return per_chunk.sum(axis=1), np.maximum(per_chunk, 1).sum(axis=1)
 
 
-def _step(
-    tables: Tables, sums: np.ndarray, v: np.ndarray, c: np.ndarray, at: slice, step: int
-) -> tuple[np.ndarray, ...]:
-    """One step of the neurons ``at`` (docs/arithmetic.md).
-
-    sums, v, c: weighted events, membranes and steps of silence, each ``[sample, neuron]``. Returns
-    (spikes, membranes, steps of silence, clipped), of the same shape.
-    """
-    uses = tables.uses
-    p = {
+def _parameters(tables: Tables, at: slice, step: int) -> dict[str, np.ndarray]:
+    """Each parameter of the neurons ``at`` in a step, int64 ``[neuron]``."""
+    return {
         name: (value[min(step, value.shape[0] - 1)] if value.ndim == 2 else value)[at]
         for name, value in tables.neurons.p.items()
     }
+
+
+def _step(
+    tables: Tables, p: dict[str, np.ndarray], sums: np.ndarray, v: np.ndarray, c: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """One step of the membranes of neurons with the parameters ``p`` (docs/arithmetic.md).
+
+    sums, v, c: what drives the membranes before the bias, membranes and steps of silence, each
+    ``[sample, neuron]``. Returns (spikes, membranes, steps of silence, clipped), of the same shape.
+    """
+    uses, bits = tables.uses, tables.chip.membrane_bits
     current = sums + p["bias"]
     if uses["rectify"]:
         current = np.where(p["rectify"], np.maximum(current, 0), current)
-    terms = [(p[f"sign{r}"], p[f"shift{r}"]) for r in range(tables.leak_terms) if uses[f"sign{r}"]]
+    terms = [
+        (p[f"sign{r}"], p[f"shift{r}"]) for r in range(tables.chip.leak_terms) if uses[f"sign{r}"]
+    ]
     toward_zero = p["toward_zero"] if uses["toward_zero"] else None
     at_least_one = p["at_least_one"] if uses["at_least_one"] else None
     total = current + leak(v, p["k0"], terms, toward_zero, at_least_one)
-    u = saturate(total, tables.bits)
+    u = saturate(total, bits)
     clipped = u != total
     s = (u >= p["v_th"]) & (p["fire"] != 0)
     if uses["refractory"]:
@@ -180,14 +221,14 @@ def _step(
     if uses["bounded"]:
         raised = low_bound(u, p["v_low"], p["low_value"], p["low_add"])
         raised = np.where(p["bounded"], raised, u)
-        rest = saturate(raised, tables.bits)
+        rest = saturate(raised, bits)
         clipped |= (rest != raised) & ~s & ~held
     if uses["refractory"] and uses["hold"]:
         rest = np.where(held, p["v_reset"], rest)
     after = u
     if uses["soft"]:
         less = u - p["v_sub"]
-        soft = saturate(less, tables.bits)
+        soft = saturate(less, bits)
         clipped |= (soft != less) & s & (p["soft"] != 0)
         after = np.where(p["soft"], soft, u)
     after = np.where(p["hard"], p["v_reset"], after)

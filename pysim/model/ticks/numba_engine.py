@@ -1,7 +1,7 @@
 """The engine of the chip model that numba compiles (the optional extra "fast"); event-driven.
 
-The state and the result are those of pysim.model.numpy_engine. Two threads walk samples without the
-GIL. No parallel runtime of numba's is used, so a process that forks later stays safe.
+The state and the result are those of pysim.model.ticks.numpy_engine. Two threads walk samples
+without the GIL. No parallel runtime of numba's is used, so a process that forks later stays safe.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 
 from spikeloop.pysim.chip.records import ROUTE_LOCAL
 from spikeloop.pysim.image.image import Image
-from spikeloop.pysim.model.kernel import (
+from spikeloop.pysim.model.ticks.kernel import (
     AVAILABLE,
     PAGED,
     PLAIN,
@@ -22,7 +22,8 @@ from spikeloop.pysim.model.kernel import (
     Tables,
     run_ticks,
 )
-from spikeloop.pysim.model.state import Drive, Neurons, Raw
+from spikeloop.pysim.model.ticks.second_kernel import ADAPTIVE, SYNAPTIC
+from spikeloop.pysim.model.ticks.state import Drive, Neurons, Raw
 
 __all__ = ["AVAILABLE", "SAMPLES", "Running", "Tables", "each", "run", "tables"]
 
@@ -68,11 +69,21 @@ class Running:
         count, kind = tables.chunk.size, tables.plain.dtype
         states = samples if together else 1
         self.tables, self.events = tables, events
-        self.raw = Raw.zeros(samples, ticks, tables.steps, count, membranes)
+        raw = self.raw = Raw.zeros(
+            samples,
+            ticks,
+            tables.steps,
+            count,
+            membranes=membranes,
+            current=tables.current_bits > 0,
+            adaptation=tables.adaptation_bits > 0,
+        )
         nothing = np.zeros((1, 1, 1), np.int32)
         self._out = Outputs(
-            spikes=self.raw.spikes,
-            membranes=nothing if self.raw.membranes is None else self.raw.membranes,
+            spikes=raw.spikes,
+            membranes=nothing if raw.membranes is None else raw.membranes,
+            synaptic=nothing if raw.synaptic is None else raw.synaptic,
+            adaptations=nothing if raw.adaptations is None else raw.adaptations,
             recorded=membranes,
             figures=np.zeros((samples, ticks, 6), np.int64),
         )
@@ -80,6 +91,8 @@ class Running:
             rings=np.zeros((states, tables.slots, axons), np.uint8),
             v=np.zeros((states, count), kind),
             c=np.zeros((states, count), kind),
+            y=np.zeros((states, count), np.int64),
+            a=np.zeros((states, count), np.int64),
         )
         self._currents = Currents(np.zeros((1, 0, 0), kind), 0)
         if drive:
@@ -105,7 +118,7 @@ class Running:
 def tables(image: Image, n: Neurons, fanout: np.ndarray) -> Tables:
     """The tables of the neurons ``n`` of an image; ``fanout`` int64 ``[axon]``.
 
-    There are four combinations of types in all; each is compiled when it is first met.
+    There are five combinations of types in all; each is compiled when it is first met.
     """
     chip, d = image.chip, image.chip.derived
     # No sum of weights, nor a part of one, is larger in size.
@@ -115,6 +128,8 @@ def tables(image: Image, n: Neurons, fanout: np.ndarray) -> Tables:
     kind = np.int32 if (5 << (chip.membrane_bits - 1)) + most + driven < 1 << 31 else np.int64
     byte = kind is np.int32 and n.weights.min(initial=0) >= -128 and n.weights.max(initial=0) < 128
     short = byte and most < 1 << 15
+    if second := chip.current_bits > 0 or chip.adaptation_bits > 0:
+        kind = np.int64  # sums with a gain, thresholds with an adaptation
     count, pages = n.place.size, n.p["bias"].shape[0]
     unused = np.zeros(count, np.int64)  # a leak term that the chip does not have
     paged = [np.broadcast_to(n.p.get(name, unused), (pages, count)) for name in PAGED]
@@ -122,7 +137,7 @@ def tables(image: Image, n: Neurons, fanout: np.ndarray) -> Tables:
     return Tables(
         weights=n.weights.astype(np.int8) if byte else n.weights,
         fanout=fanout,
-        sums=np.zeros(0, np.int16 if short else np.int32),
+        sums=np.zeros(0, np.int64 if second else np.int16 if short else np.int32),
         groups=np.array(n.groups, np.int64).reshape(-1, 3),
         plain=np.stack([n.p[name] for name in PLAIN]).astype(kind),
         paged=np.stack(paged, axis=1).astype(kind),
@@ -135,4 +150,17 @@ def tables(image: Image, n: Neurons, fanout: np.ndarray) -> Tables:
         slots=d.slots,
         steps=image.steps,
         bits=chip.membrane_bits,
+        synaptic=_stacked(n, "y_", SYNAPTIC),
+        adaptive=_stacked(n, "a_", ADAPTIVE),
+        current_bits=chip.current_bits,
+        adaptation_bits=chip.adaptation_bits,
     )
+
+
+def _stacked(n: Neurons, prefix: str, rows: tuple[str, ...]) -> np.ndarray:
+    """Parameters of a second state, int64 ``[page, row, neuron]``; none on a chip without it."""
+    pages, count = n.p["bias"].shape
+    if f"{prefix}k0" not in n.p:
+        return np.zeros((0, len(rows), count), np.int64)
+    unused = np.zeros((pages, count), np.int64)  # a term that the chip does not have
+    return np.stack([n.p.get(f"{prefix}{row}", unused) for row in rows], axis=1)

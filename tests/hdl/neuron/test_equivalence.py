@@ -11,8 +11,9 @@ from amaranth.hdl import DomainRenamer, Module, Signal
 from amaranth.lib import wiring
 
 from spikeloop.cosim.audit.yosys import equivalent
-from spikeloop.hdl.core.neuron import FireStage, NeuronStep
 from spikeloop.hdl.lib.lanes import everywhere
+from spikeloop.hdl.neuron.fire import FireStage
+from spikeloop.hdl.neuron.step import NeuronStep
 from spikeloop.pysim.chip.params import Chip
 
 SMALL = Chip(

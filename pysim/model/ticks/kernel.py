@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spikeloop.pysim.chip.params import SCAN_BITS
+from spikeloop.pysim.model.ticks.second_kernel import RESET, after_spikes, decayed, synapse
 
 try:
     import numba
@@ -88,6 +89,10 @@ class Tables(NamedTuple):
     slots:    slots of the ring
     steps:    steps of a sample
     bits:     bits of a membrane
+    synaptic: int64 ``[page, len(SYNAPTIC), neuron]``; no page on a chip without currents
+    adaptive: int64 ``[page, len(ADAPTIVE), neuron]``; no page on a chip without adaptations
+    current_bits:    bits of a synaptic current
+    adaptation_bits: bits of an adaptation
     """
 
     weights: np.ndarray
@@ -105,6 +110,10 @@ class Tables(NamedTuple):
     slots: int
     steps: int
     bits: int
+    synaptic: np.ndarray
+    adaptive: np.ndarray
+    current_bits: int
+    adaptation_bits: int
 
 
 class State(NamedTuple):
@@ -113,11 +122,15 @@ class State(NamedTuple):
     rings:  uint8 ``[state, slot, axon]``: events to come
     v:      ``[state, neuron]``: membranes
     c:      ``[state, neuron]``: steps of silence to come
+    y:      int64 ``[state, neuron]``: synaptic currents
+    a:      int64 ``[state, neuron]``: adaptations
     """
 
     rings: np.ndarray
     v: np.ndarray
     c: np.ndarray
+    y: np.ndarray
+    a: np.ndarray
 
 
 class Outputs(NamedTuple):
@@ -125,12 +138,16 @@ class Outputs(NamedTuple):
 
     spikes:     uint8 ``[sample, step, neuron]``
     membranes:  int32 ``[sample, step, neuron]``, or of any shape if they are not recorded
-    recorded:   whether membranes are recorded
+    synaptic:   int32 ``[sample, step, neuron]``, on a chip with currents; so are
+    adaptations: on a chip with adaptations
+    recorded:   whether states are recorded
     figures:    int64 ``[sample, tick, 6]``: events, scan, sops, spikes, emission, saturations
     """
 
     spikes: np.ndarray
     membranes: np.ndarray
+    synaptic: np.ndarray
+    adaptations: np.ndarray
     recorded: bool
     figures: np.ndarray
 
@@ -172,13 +189,15 @@ def _step(
     plain: np.ndarray,
     page: np.ndarray,
     biases: np.ndarray,
+    clipped: np.ndarray,
+    mark: bool,
     bits: int,
     first: int,
     last: int,
 ) -> int:
     """One step of the neurons first..last - 1: updates v, c and fired.
 
-    Returns how many neurons clipped.
+    Returns how many neurons clipped; with ``mark`` it sets them in ``clipped`` too.
 
     There are no branches, so that the loop vectorises. For the same reason slices of rows start at
     index 0: an index that might be negative would not vectorise. Every intermediate is cast to the
@@ -206,6 +225,7 @@ def _step(
     sign1, shift1 = page[SIGN1][first:last], page[SHIFT1][first:last]
     sign2, shift2 = page[SIGN2][first:last], page[SHIFT2][first:last]
     sums, v, c, fired = sums[first:last], v[first:last], c[first:last], fired[first:last]
+    clipped = clipped[first:last]
     high = kind((1 << (bits - 1)) - 1)
     low = kind(-(1 << (bits - 1)))
     zero, one = kind(0), kind(1)
@@ -245,6 +265,8 @@ def _step(
         c[i] = refractory[i] if s else max(kind(c[i] - one), zero)
         fired[i] = s
         clips = kind(clips + (one if clip else zero))
+        if mark:
+            clipped[i] |= clip
     return clips
 
 
@@ -272,12 +294,17 @@ def run_ticks(
     firing = np.zeros(count + 1, np.int64)
     per_chunk = np.zeros(tables.chunks, np.int64)
     frames, driven = currents.frames.shape[1], np.zeros(count, plain.dtype)
+    has_current, adapts = tables.current_bits > 0, tables.adaptation_bits > 0
+    clipped, raises = np.zeros(count, np.uint8), np.zeros(count, np.int64)
     for b in range(samples):
         row = b % len(state.v)
         ring, v, c, figures = state.rings[row], state.v[row], state.c[row], out.figures[b]
+        synaptic, adaptation = state.y[row], state.a[row]
         if begin == 0:
             v[:] = plain[V_INIT]
             c[:] = 0
+            synaptic[:] = 0
+            adaptation[:] = 0
             ring[:] = 0
         for tick in range(begin, end):
             slot = tick % slots
@@ -293,6 +320,7 @@ def run_ticks(
             ring[slot] = 0
             per_chunk[:] = 0
             clips = total = 0
+            clipped[:] = 0
             for g in range(groups.shape[0]):
                 step, first, last = tick - groups[g, 0], groups[g, 1], groups[g, 2]
                 if step < 0 or step >= steps:
@@ -302,13 +330,48 @@ def run_ticks(
                 bias = page[BIAS]
                 if frames:
                     current = currents.frames[b, min(max(tick - currents.start, 0), frames - 1)]
+                    if has_current:  # it passes through the synaptic current too
+                        for i in range(first, last):
+                            sums[i] = sums.dtype.type(sums[i] + current[i])
+                    else:
+                        for i in range(first, last):
+                            driven[i] = driven.dtype.type(bias[i] + current[i])
+                        bias = driven
+                if has_current:
+                    own = tables.synaptic[min(step, tables.synaptic.shape[0] - 1)]
+                    synapse(sums, synaptic, clipped, own, tables.current_bits, first, last)
+                if adapts:
+                    own = tables.adaptive[min(step, tables.adaptive.shape[0] - 1)]
+                    decayed(adaptation, raises, clipped, own, tables.adaptation_bits, first, last)
+                    page = page.copy()
                     for i in range(first, last):
-                        driven[i] = driven.dtype.type(bias[i] + current[i])
-                    bias = driven
-                clips += _step(sums, v, c, fired, plain, page, bias, tables.bits, first, last)
+                        page[V_TH, i] += raises[i]
+                        page[V_SUB, i] += raises[i] if own[RESET, i] else 0
+                clips += _step(
+                    sums,
+                    v,
+                    c,
+                    fired,
+                    plain,
+                    page,
+                    bias,
+                    clipped,
+                    has_current or adapts,
+                    tables.bits,
+                    first,
+                    last,
+                )
+                if adapts:
+                    after_spikes(
+                        adaptation, fired, clipped, own, tables.adaptation_bits, first, last
+                    )
                 out.spikes[b, step, first:last] = fired[first:last]
                 if out.recorded:
                     out.membranes[b, step, first:last] = v[first:last]
+                    if has_current:
+                        out.synaptic[b, step, first:last] = synaptic[first:last]
+                    if adapts:
+                        out.adaptations[b, step, first:last] = adaptation[first:last]
                 m = 0
                 for i in range(first, last):
                     firing[m] = i
@@ -319,6 +382,8 @@ def run_ticks(
                     for e in range(local[i], local[i + 1]):
                         ring[(tick + delay[e]) % slots, axon[e]] = 1
                 total += m
+            if has_current or adapts:
+                clips = clipped.sum()
             emit = 0
             for k in range(tables.chunks):
                 emit += max(per_chunk[k], 1)

@@ -1,0 +1,1 @@
+"""The neuron step: stages of leak, fire, synaptic current and adaptation."""

@@ -1,0 +1,1 @@
+"""Random neurons: their parameters, and those of their second states."""
