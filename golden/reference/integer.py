@@ -31,7 +31,7 @@ from spikeloop.pysim.pim.source import PimSource
 
 __all__ = ["IntegerTrace", "predict", "right", "run", "run_chunks"]
 
-PATCHES = 1 << 24  # most numbers in the patches of a convolution that memory holds at once
+PATCHES = 1 << 20  # most numbers in the patches of a convolution at once: what a cache holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +251,7 @@ class _Synapses:
         fan_in = kernels.shape[2]
         numbers = len(maps) * fan_in * conv.groups * prod(conv.target[1:])
         sums = []
-        for part in maps.tensor_split(max(1, numbers // PATCHES)):
+        for part in maps.tensor_split(max(1, min(len(maps), numbers // PATCHES))):
             patches = unfold(part, conv.kernel, stride=conv.stride, padding=conv.padding)
             patches = patches.view(len(part), conv.groups, fan_in, -1)
             sums.append((kernels @ patches).flatten(1))

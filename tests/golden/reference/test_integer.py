@@ -330,9 +330,11 @@ def test_bad_batch_is_refused():
         run(wide_network(np.ones((3, 2))), {"i": np.zeros((2, 1, 3), np.uint8)}, batch=0)
 
 
+@pytest.mark.parametrize("patches", [1, 1 << 12, 1 << 24])  # fewer than a sample has, and more
 @pytest.mark.parametrize("scale", [1, 1 << 12, 1 << 15])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_convolution_equals_its_matrix(scale, groups):
+def test_convolution_equals_its_matrix(scale, groups, patches, monkeypatch):
+    monkeypatch.setattr("spikeloop.golden.reference.integer.PATCHES", patches)
     conv = Conv.make((4, 7, 6), 6, (3, 2), stride=(2, 1), padding=(1, 0), groups=groups)
     rng = np.random.default_rng(scale + groups)
     weights = (
