@@ -18,6 +18,7 @@ from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset, WeightFormat
 from spikeloop.pysim.network.graph import Network
+from tests.cosim import FAST_BUILD
 from tests.make.networks import random_network, random_stimulus
 from tests.witness.network import Seen, witness
 
@@ -47,7 +48,7 @@ MODES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def rtl():
-    model = ChipModel(CHIP)
+    model = ChipModel(CHIP, FAST_BUILD)
     yield model
     model.close()
 
