@@ -14,6 +14,7 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeloop.golden.data.digits import COEFFICIENTS, levels_of, load_digits, spikes_above
-from spikeloop.golden.interchange.modules.read import import_module
+from spikeloop.golden.interchange.modules import read
 from spikeloop.golden.nn.model import IntegerModel
 from spikeloop.golden.quantize.scales import with_bits
 from spikeloop.golden.quantize.states import decay_arrays
@@ -67,11 +68,11 @@ def study(folder: Path, seed: int = 0, tell: Callable[[str], None] = print) -> d
         fit(net, train, EPOCHS, RATE, seed, tell)
         torch.save(net.state_dict(), weights)
     if "float" not in rows:
-        rows["decays"] = decays
+        rows["decays"] = list(decays)
         score("float", accuracy(net, test))
     file = folder / f"{seed}-fine.safetensors"
     if not file.exists():
-        import_module(
+        read.import_module(
             net, (LINES,), steps=STEPS, bits=FINE, data=train[0][:200].numpy().astype(np.uint8)
         ).network.save(file)
     fine = Network.load(file)
@@ -98,8 +99,7 @@ class Net(nn.Module):
     gives the spikes of the read-out, [sample, step, digit]."""
 
     def __init__(self, alpha: float, beta: float) -> None:
-        import snntorch as snn
-
+        snn: Any = import_module("snntorch")
         super().__init__()
         self.fc1, self.fc2 = nn.Linear(LINES, HIDDEN), nn.Linear(HIDDEN, DIGITS)
         threshold = LEVEL / ((1 - alpha) * (1 - beta))

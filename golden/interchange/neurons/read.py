@@ -36,10 +36,7 @@ READERS: dict[str, dict[str, Callable[[str, Any], Neuron]]] = {
         ("IAF", "IAFSqueeze", "LIF", "LIFSqueeze", "ALIF", "ALIFSqueeze"), sinabs.layer
     ),
 }
-WHY = {
-    "Alpha": "its membrane is the difference of two currents, and a neuron of the core has one",
-    "LIFRefracCell": "its refractory time depends on a count that it keeps in floats",
-}
+WHY = {"Alpha": "its membrane is the difference of two currents, and a neuron of the core has one"}
 """Why a neuron is not among them, where there is more to say than its name."""
 
 

@@ -15,18 +15,24 @@ The integers are compared with the same step in float64 on seeded random spikes.
 
 from pathlib import Path
 
-from spikeloop.golden.interchange.common import Imported
+import numpy as np
+import torch
+
+from spikeloop.golden.interchange.common import Assumption, Imported
 from spikeloop.golden.interchange.graph.build import Importer
 from spikeloop.golden.interchange.graph.drift import random_spikes
 from spikeloop.golden.interchange.graph.node import Node
 from spikeloop.golden.interchange.graph.order import LINEAR
 from spikeloop.golden.interchange.graph.semantics import Semantics, Settled
+from spikeloop.golden.interchange.graph.twin import TwinRun
 from spikeloop.golden.interchange.nir.file import read_nir
 from spikeloop.golden.interchange.nir.normal import normal
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["import_nir"]
 
+MANY = ("sinabs", "rockpool")
+"""Frameworks whose neurons spike several times in a step, unless told otherwise."""
 OURS = ("Pass", "Reshape", "Membrane")  # kinds that no file has
 NEURONS = ("IF", "LIF", "CubaLIF", "I", "LI", "CubaLI")
 KINDS = (*NEURONS, *(kind for kind in LINEAR if kind not in OURS), "Threshold", "Input", "Output")
@@ -57,7 +63,25 @@ def import_nir(
     semantics = semantics or Semantics()
     plain = normal(nodes, Settled(nodes, semantics, "file").dt, semantics.framework)
     importer = Importer(plain, edges, semantics, steps, bits, Path(path).stem)
-    return importer.build(importer.floats(random_spikes(importer.graph, steps)), groups)
+    floats = importer.floats(random_spikes(importer.graph, steps))
+    made = importer.build(floats, groups)
+    if semantics.framework in MANY:
+        made.assumed.append(_several(importer, floats.twin))
+    return made
+
+
+def _several(importer: Importer, twin: TwinRun) -> Assumption:
+    """How often a neuron passes twice its threshold, where its framework may spike twice."""
+    passed = total = 0
+    for name in importer.settled.reset:
+        theta = np.asarray(importer.nodes[name].values["v_threshold"], np.float64)
+        passed += int((twin.before[name] >= 2 * torch.as_tensor(theta)).sum())
+        total += int(twin.spikes[name].sum())
+    return Assumption(
+        "several spikes in one step",
+        f"are one here; a membrane passes twice its threshold in {passed:,} of {total:,} spikes",
+        "the file does not say how many there may be",
+    )
 
 
 def _with_one_output(

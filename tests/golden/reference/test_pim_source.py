@@ -9,6 +9,7 @@ import pytest
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.parameters import PARAMETERS
 from spikeloop.pysim.pim import model as pim
 from tests.make.pim_cases import pim_network
 
@@ -19,7 +20,8 @@ def with_bias(network: Network, currents: np.ndarray) -> Network:
     first = network.population("first")
     paged = {
         key: np.repeat(getattr(first, key), len(currents), axis=0)
-        for key in ("v_th", "v_sub", "k0", "leak_sign", "leak_shift")
+        for key, row in PARAMETERS.items()
+        if row.axes != "plain" and key != "bias"
     }
     return replace(
         network,

@@ -121,7 +121,10 @@ def test_what_no_current_needs_has_none() -> None:
     assert [p.name for p in network.populations] == ["n1"]
 
 
-def test_a_recurrent_current(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("kind", ["RSynaptic", "RLeaky"])
+@pytest.mark.parametrize("mechanism", ["subtract", "zero", "none"])
+def test_recurrent_neurons(kind: str, mechanism: str, rng: np.random.Generator) -> None:
+    """Their delayed "zero" drops the whole next step of the membrane."""
     snn = pytest.importorskip("snntorch", reason="package snntorch is not installed")
     torch.manual_seed(0)
 
@@ -129,17 +132,18 @@ def test_a_recurrent_current(rng: np.random.Generator) -> None:
         def __init__(self) -> None:
             super().__init__()
             self.fc = whole(nn.Linear(LINES, 9))
-            self.cells = snn.RSynaptic(
-                alpha=0.5, beta=0.5, threshold=9.3, linear_features=9, reset_mechanism="subtract"
+            options = {"alpha": 0.5} if kind == "RSynaptic" else {}
+            self.cells = getattr(snn, kind)(
+                beta=0.5, threshold=5.3, linear_features=9, reset_mechanism=mechanism, **options
             )
             whole(self.cells.recurrent, -3, 2)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            spk, syn, mem = self.cells.init_rsynaptic()
+            states = self.cells.reset_mem()
             rows = []
             for row in x:
-                spk, syn, mem = self.cells(self.fc(row), spk, syn, mem)
-                rows.append(spk)
+                states = self.cells(self.fc(row), *states)
+                rows.append(states[0])
             return torch.stack(rows)
 
     net, x = Net(), spikes_in(rng)

@@ -171,3 +171,46 @@ def test_what_nir_cannot_say_is_not_exported(rng: np.random.Generator, tmp_path:
     network = imported(graph, tmp_path)
     with pytest.raises(InputError, match="must be without synaptic currents to be exported"):
         export_nir(network, tmp_path / "back.nir")
+
+
+def test_rockpool_through_nir(rng: np.random.Generator, tmp_path: Path) -> None:
+    """Its own export, against its own forward with at most one spike a step.
+
+    A half needs a bit below the point in each step; those of 24 that are left decide all spikes but
+    those of membranes within 2^-14 of the threshold.
+    """
+    modules = pytest.importorskip(
+        "rockpool.nn.modules", reason="package rockpool is not installed: pip install rockpool"
+    )
+    from rockpool.nn.combinators import Sequential
+    from rockpool.nn.modules.torch.nir import to_nir
+    from rockpool.parameters import Constant
+
+    torch.manual_seed(0)
+    dt = 1e-3
+    tau = Constant(float(dt / np.log(2)))
+
+    def lif(size: int) -> Any:
+        return modules.LIFTorch(
+            (size,),
+            tau_mem=tau,
+            tau_syn=tau,
+            threshold=Constant(3.3),
+            bias=Constant(0.0),
+            dt=dt,
+            max_spikes_per_dt=torch.tensor(1.0),
+        )
+
+    layers = modules.LinearTorch((8, 6)), lif(6), modules.LinearTorch((6, 3)), lif(3)
+    net = Sequential(*layers)
+    for layer in (layers[0], layers[2]):
+        layer.weight.data = torch.randint(-2, 5, layer.weight.shape).float()
+    x = spikes_in(rng)
+    want = net(torch.as_tensor(x).float())[0].detach().numpy()
+    nir.write(tmp_path / "net.nir", to_nir(net, torch.zeros(1, 5, 8)))
+    made = import_nir(tmp_path / "net.nir", Semantics(framework="rockpool"), steps=STEPS, bits=16)
+    network = made.network
+    (several,) = [a.value for a in made.assumed if a.what == "several spikes in one step"]
+    assert "passes twice its threshold in" in several
+    got = run(network, {network.inputs[0].name: x}).spikes[network.output]
+    assert 0.05 < want.mean() < 0.95 and (got != want).mean() < 0.005
