@@ -212,19 +212,6 @@ def whole_weights(layer: torch.nn.Linear) -> None:
     layer.weight.data, layer.bias.data = weight, torch.zeros_like(layer.bias)
 
 
-def random_spikes(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """uint8 [sample, step, ...]: from a silent sample to one in which every line always spikes."""
-    rates = np.linspace(0, 1, shape[0]).reshape(-1, *(1 for _ in shape[1:]))
-    return (np.random.default_rng(seed).random(shape) < rates).astype(np.uint8)
-
-
-def whole_weights(layer: torch.nn.Linear) -> None:
-    """The same at each call, and large enough for spikes; for nets that are drawn when they run."""
-    generator = torch.Generator().manual_seed(layer.in_features)
-    weight = torch.randint(-2, 4, layer.weight.shape, generator=generator).float() / 2
-    layer.weight.data, layer.bias.data = weight, torch.zeros_like(layer.bias)
-
-
 def check(got: np.ndarray, want: np.ndarray, off: float) -> None:
     want = want.reshape(got.shape)
     different = np.abs(got - want) > 1e-3
