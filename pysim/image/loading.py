@@ -24,7 +24,7 @@ def load_rows(image: Image, memory: Memory) -> int:
             return len(image.rows("synapse"))
         case "routes":
             return _route_rows(image)
-        case "leak" | "fire":
+        case "leak" | "fire" | "synaptic" | "adaptive":
             return words * image.chip.pages
     return words
 

@@ -1,16 +1,17 @@
 """Line, toggle and functional coverage of the RTL, on tests/campaigns/regression/chip.py.
 
-    python -m tests.campaigns.coverage                 (make coverage)
+    python -m tests.campaigns.coverage [CHIP ...]      (make coverage)
 
-The regression runs on the chip "cover" and is compared with pysim. Meanwhile these are counted:
+The regression runs on the chips "cover" and "cover-states", or those named, and is compared with
+pysim. Meanwhile these are counted:
 
     line        every statement and branch of the generated Verilog, by Verilator: at least 95 %
     toggle      every bit of every signal in both directions, by Verilator: at least 90 %
     functional  the corners of the contract that the same stimuli meet, by
                 tests/campaigns/functional_bins.py: each at least 100 times
 
-What cannot be reached is excluded by EXCLUSIONS, with its reason, and counted. Exit status 1: below
-a target. Exit status 2: the RTL differs from pysim.
+What cannot be reached is excluded by :func:`exclusions`, with its reason, and counted. Exit status
+1: below a target. Exit status 2: the RTL differs from pysim.
 """
 
 import re
@@ -26,19 +27,16 @@ from spikeloop.cosim.verilator import chip as native
 from spikeloop.cosim.verilator.build import Options, verilog_of
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
+from spikeloop.pysim.chip.params import Chip
 from tests.campaigns import functional_bins
 from tests.campaigns.regression.chip import CHIPS, CYCLE_LIMIT, cases, differences
 
-__all__ = ["EXCLUSIONS", "Point", "points"]
+__all__ = ["Point", "exclusions", "points"]
 
-CHIP = CHIPS["cover"]
+NAMES = ("cover", "cover-states")
 NETWORKS = 240
 LINE, TOGGLE, HITS = 95.0, 90.0, 100
 COUNTED_BITS = 20  # of a 64-bit counter: the regression runs about 2^21 cycles
-MAP = MemoryMap(CHIP)
-WIDTHS = {name: memory.width for name, memory in MAP.memories.items()} | {
-    "events": 1 + CHIP.derived.axon_bits
-}
 
 
 @dataclass(frozen=True)
@@ -75,108 +73,115 @@ class Exclusion:
     excludes: Callable[[Point], bool]
 
 
-LOADED = [m.name for m in MAP.loaded]
-NARROW = {
-    "stalls": 1,
-    "spikes_in": 1,
-    "spikes_out": 1,
-    "dropped": 1,
-    "ticks": 1,
-    "saturations": CHIP.lanes.bit_length(),
-    "sops": CHIP.columns.bit_length(),
-    "slots": 0,
-}  # bits of what one cycle adds; slots: always 0 or columns / f
+def exclusions(chip: Chip) -> list[Exclusion]:
+    """What cannot be reached on ``chip``."""
+    table = MemoryMap(chip)
+    widths = {name: memory.width for name, memory in table.memories.items()}
+    widths["events"] = 1 + chip.derived.axon_bits
+    loaded = [m.name for m in table.loaded]
+    narrow = {
+        "stalls": 1,
+        "spikes_in": 1,
+        "spikes_out": 1,
+        "dropped": 1,
+        "ticks": 1,
+        "saturations": chip.lanes.bit_length(),
+        "sops": chip.columns.bit_length(),
+        "slots": 0,
+    }  # bits of what one cycle adds; slots: always 0 or columns / f
 
-EXCLUSIONS = [
-    Exclusion(
-        "`if (constant) begin end` and its constant, which the Verilog writer puts into every "
-        "always block: it never acts",
-        lambda p: (
-            p.name.startswith("$auto$verilog_backend")
-            or (p.name == "if" and "$auto$verilog_backend" in p.text)
+    return [
+        Exclusion(
+            "`if (constant) begin end` and its constant, which the Verilog writer puts into every "
+            "always block: it never acts",
+            lambda p: (
+                p.name.startswith("$auto$verilog_backend")
+                or (p.name == "if" and "$auto$verilog_backend" in p.text)
+            ),
         ),
-    ),
-    Exclusion(
-        "memories filled from +NAME=FILE at time 0: Icarus and users' benches do that, "
-        "the native harness fills them directly",
-        lambda p: (
-            (p.name == "if" and "$readmemh" in p.text) or (bool(p.memory) and p.name == "file")
+        Exclusion(
+            "memories filled from +NAME=FILE at time 0: Icarus and users' benches do that, "
+            "the native harness fills them directly",
+            lambda p: (
+                (p.name == "if" and "$readmemh" in p.text) or (bool(p.memory) and p.name == "file")
+            ),
         ),
-    ),
-    Exclusion(
-        "whole-word writes of memories that only the load port writes "
-        f"({', '.join(LOADED)}): tied to 0",
-        lambda p: (
-            p.memory in LOADED
-            and (
-                p.name in ("wen", "waddr", "wdata") or (p.name == "elsif" and "if (wen)" in p.text)
-            )
+        Exclusion(
+            "whole-word writes of memories that only the load port writes "
+            f"({', '.join(loaded)}): tied to 0",
+            lambda p: (
+                p.memory in loaded
+                and (
+                    p.name in ("wen", "waddr", "wdata")
+                    or (p.name == "elsif" and "if (wen)" in p.text)
+                )
+            ),
         ),
-    ),
-    Exclusion(
-        "chunk writes of memories that the load port does not write (spikes, events): tied to 0",
-        lambda p: (
-            p.memory in ("spikes", "events")
-            and (
-                p.name in ("cen", "caddr", "cdata", "cindex")
-                or (p.name == "if" and "(cen)" in p.text)
-            )
+        Exclusion(
+            "chunk writes of memories that the load port does not write (spikes, events): "
+            "tied to 0",
+            lambda p: (
+                p.memory in ("spikes", "events")
+                and (
+                    p.name in ("cen", "caddr", "cdata", "cindex")
+                    or (p.name == "if" and "(cen)" in p.text)
+                )
+            ),
         ),
-    ),
-    Exclusion(
-        "reading 0 instead of a row (rzero) in memories other than synapse: tied to 0",
-        lambda p: (
-            bool(p.memory)
-            and p.memory != "synapse"
-            and (p.name == "rzero" or (p.name == "cond_then" and "rzero" in p.text))
+        Exclusion(
+            "reading 0 instead of a row (rzero) in memories other than synapse: tied to 0",
+            lambda p: (
+                bool(p.memory)
+                and p.memory != "synapse"
+                and (p.name == "rzero" or (p.name == "cond_then" and "rzero" in p.text))
+            ),
         ),
-    ),
-    Exclusion(
-        "bits of a memory row beyond its width: padding to whole chunks",
-        lambda p: (
-            p.kind == "toggle"
-            and p.memory in WIDTHS
-            and p.name in ("mem", "q")
-            and p.bit >= WIDTHS[p.memory]
+        Exclusion(
+            "bits of a memory row beyond its width: padding to whole chunks",
+            lambda p: (
+                p.kind == "toggle"
+                and p.memory in widths
+                and p.name in ("mem", "q")
+                and p.bit >= widths[p.memory]
+            ),
         ),
-    ),
-    Exclusion(
-        f"bits {COUNTED_BITS} to 63 of the counters: "
-        f"the regression runs some 2^{COUNTED_BITS} cycles",
-        lambda p: (
-            p.kind == "toggle"
-            and p.bit >= COUNTED_BITS
-            and (
-                re.match(rf"count_({'|'.join(COUNTERS)})\b", p.name) is not None
-                or p.where.endswith("core.counters")
-            )
+        Exclusion(
+            f"bits {COUNTED_BITS} to 63 of the counters: "
+            f"the regression runs some 2^{COUNTED_BITS} cycles",
+            lambda p: (
+                p.kind == "toggle"
+                and p.bit >= COUNTED_BITS
+                and (
+                    re.match(rf"count_({'|'.join(COUNTERS)})\b", p.name) is not None
+                    or p.where.endswith("core.counters")
+                )
+            ),
         ),
-    ),
-    Exclusion(
-        "bits of what one cycle adds to a counter that no cycle can add",
-        lambda p: (
-            p.kind == "toggle"
-            and (m := re.match(r"add_(\w+?)(_\$\d+)?$", p.name)) is not None
-            and p.bit >= NARROW[m[1]]
-            and not (
-                m[1] == "slots"
-                and CHIP.columns >> CHIP.derived.extensions <= 1 << p.bit <= CHIP.columns
-            )
+        Exclusion(
+            "bits of what one cycle adds to a counter that no cycle can add",
+            lambda p: (
+                p.kind == "toggle"
+                and (m := re.match(r"add_(\w+?)(_\$\d+)?$", p.name)) is not None
+                and p.bit >= narrow[m[1]]
+                and not (
+                    m[1] == "slots"
+                    and chip.columns >> chip.derived.extensions <= 1 << p.bit <= chip.columns
+                )
+            ),
         ),
-    ),
-    Exclusion(
-        f"positions {CHIP.lanes} to 63 of a chunk of spikes: this chip's words have {CHIP.lanes} "
-        "lanes (70 in a chip of make faults)",
-        lambda p: (
-            p.kind == "toggle"
-            and p.bit >= CHIP.lanes
-            and (
-                "spike_scanner" in p.where
-                or (p.memory or p.where.rpartition(".")[2]) in ("spikes", "spikes_memory")
-            )
+        Exclusion(
+            f"positions {chip.lanes} to 63 of a chunk of spikes: this chip's words have "
+            f"{chip.lanes} lanes (70 in a chip of make faults)",
+            lambda p: (
+                p.kind == "toggle"
+                and p.bit >= chip.lanes
+                and (
+                    "spike_scanner" in p.where
+                    or (p.memory or p.where.rpartition(".")[2]) in ("spikes", "spikes_memory")
+                )
+            ),
         ),
-    ),
-]
+    ]
 
 
 def points(data: Path, verilog: Path) -> Iterator[Point]:
@@ -216,20 +221,25 @@ def _table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
         )
 
 
-def _of_regression(folder: Path) -> tuple[list[Point], list[str]]:
+def _of_regression(chip: Chip, folder: Path) -> tuple[list[Point], list[str]]:
     """Run the regression on an instrumented build: its points, its differences."""
     native.CYCLE_LIMIT = CYCLE_LIMIT
-    model = ChipModel(CHIP, Options(coverage=True, optimise=False, direct=False))
-    found = list(differences(model, CHIP, NETWORKS))
+    model = ChipModel(chip, Options(coverage=True, optimise=False, direct=False))
+    found = list(differences(model, chip, NETWORKS))
     model.coverage(folder / "coverage.dat")
     model.close()
-    return list(points(folder / "coverage.dat", verilog_of(CHIP))), found
+    return list(points(folder / "coverage.dat", verilog_of(chip))), found
 
 
-def main() -> int:
-    start = time.monotonic()
+def main(names: Sequence[str]) -> int:
+    """The coverage of each chip; the worst exit status."""
+    return max(_cover(CHIPS[name]) for name in names or NAMES)
+
+
+def _cover(chip: Chip) -> int:
+    start, excluding = time.monotonic(), exclusions(chip)
     with tempfile.TemporaryDirectory(prefix="spikeloop-coverage-") as folder:
-        found, different = _of_regression(Path(folder))
+        found, different = _of_regression(chip, Path(folder))
     for text in different[:5]:
         print(text, file=sys.stderr)
     if different:
@@ -243,7 +253,7 @@ def main() -> int:
     excluded, kept = Counter[int](), []
     hit_anyway = Counter[int]()
     for point in found:
-        reason = next((i for i, e in enumerate(EXCLUSIONS) if e.excludes(point)), None)
+        reason = next((i for i, e in enumerate(excluding) if e.excludes(point)), None)
         if reason is None:
             kept.append(point)
         else:
@@ -251,7 +261,7 @@ def main() -> int:
             hit_anyway[reason] += point.hits > 0
     _table(
         "excluded points (of them hit all the same) and why",
-        [(f"{excluded[i]:,}", f"({hit_anyway[i]:,})", e.reason) for i, e in enumerate(EXCLUSIONS)],
+        [(f"{excluded[i]:,}", f"({hit_anyway[i]:,})", e.reason) for i, e in enumerate(excluding)],
     )
 
     below = []
@@ -271,7 +281,7 @@ def main() -> int:
             )
         )
         below += [kind] if share < target else []
-    _table(f"coverage of the generated Verilog, chip {CHIP}", rows)
+    _table(f"coverage of the generated Verilog, chip {chip}", rows)
     missed = Counter(
         (p.where, p.name if p.kind == "toggle" else p.text[:80], p.kind) for p in kept if not p.hits
     )
@@ -282,9 +292,9 @@ def main() -> int:
         )
 
     met = Counter[str]()
-    for case in cases(CHIP, NETWORKS):
+    for case in cases(chip, NETWORKS):
         met += functional_bins.count(case)
-    names = functional_bins.bin_names(CHIP)
+    names = functional_bins.bin_names(chip)
     _table(
         f"functional bins, each to be met {HITS} times",
         [(f"{met[n]:,}", n + ("" if met[n] >= HITS else "  BELOW")) for n in names],
@@ -298,4 +308,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main([name for name in sys.argv[1:] if name != "-v"]))

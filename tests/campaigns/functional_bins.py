@@ -11,9 +11,10 @@ import numpy as np
 
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import ROUTE_LOCAL
-from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.model.ticks.numpy_engine import Running
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Reset, WeightFormat
+from tests.campaigns import state_bins
 from tests.campaigns.regression.chip import Case
 
 __all__ = ["bin_names", "count"]
@@ -63,14 +64,19 @@ def bin_names(chip: Chip) -> list[str]:
         "tick without an event",
         "tick with every input line active",
         "tick with a dead word",
+        *state_bins.bin_names(chip),
     ]
 
 
 def count(case: Case) -> Counter[str]:
     """Run the case's stimulus on pysim once more, watched."""
-    watched = _Watched(case.image)
-    events = watched.events(case.stimulus)
-    trace = watched.run(case.stimulus, membranes=False)
+    core = Core(case.image, "numpy")
+    events = core.events(case.stimulus)
+    watched = _Watched(core, events)
+    for tick in range(case.image.ticks):
+        watched.tick(tick)
+    trace = core.trace(watched.finish())
+    assert (trace.counters["saturations"] == case.trace.counters["saturations"]).all()
     met = watched.met
     lines = [slice(i.first_axon, i.first_axon + i.size) for i in case.image.placement.inputs]
     met["tick without an event"] += int((trace.counters["spikes_in"] == 0).sum())
@@ -91,40 +97,64 @@ def count(case: Case) -> Counter[str]:
     return met
 
 
-class _Watched(Core):
-    """The chip model, counting the bins of every step it takes."""
+class _Watched(Running):
+    """A run of the chip model, counting the bins of every step it takes."""
 
-    def __init__(self, image: Image) -> None:
-        super().__init__(image, "numpy")
+    def __init__(self, core: Core, events: np.ndarray) -> None:
+        image, neurons = core.image, core.neurons
+        super().__init__(core._tables, events, membranes=False)
+        self.chip, self.neurons = image.chip, neurons
         self.met: Counter[str] = Counter()
-        words, word = image.placement.words, self.neurons.place // image.chip.lanes
+        words, word = image.placement.words, neurons.place // image.chip.lanes
         self.last_page, self.join, shift, offset = (
             np.array([getattr(w, key) for w in words])[word]
             for key in ("last_page", "last_digit", "shift", "offset")
         )
         self.join = self.join + 1
         self.extension, self.later = image.placement.extension, word > 0
-        self.last_lane = self.neurons.place % image.chip.lanes == image.chip.lanes - 1
+        self.last_lane = neurons.place % image.chip.lanes == image.chip.lanes - 1
         self.form = np.where(
             offset == 0,
             WeightFormat.BINARY,
             np.where(shift == 0, WeightFormat.TERNARY, WeightFormat.SIGNED),
         )
 
-    def _step(
-        self, sums: np.ndarray, v: np.ndarray, c: np.ndarray, mine: slice, step: int
-    ) -> tuple[np.ndarray, ...]:
-        s, after, counts, clipped = super()._step(sums, v, c, mine, step)
+    def _step(self, sums: np.ndarray, at: slice, step: int) -> tuple[np.ndarray, np.ndarray]:
+        before = [x[:, at].copy() for x in (self._v, self._c, self._y, self._a)]
+        s, clipped = super()._step(sums, at, step)
+        self._count(sums, at, step, s, *before)
+        return s, clipped
+
+    def _count(
+        self,
+        sums: np.ndarray,
+        mine: slice,
+        step: int,
+        s: np.ndarray,
+        v: np.ndarray,
+        c: np.ndarray,
+        y: np.ndarray,
+        a: np.ndarray,
+    ) -> None:
+        """Counts a step of the neurons ``mine``: sums Z, spikes s, and the states before it."""
         p = {
             name: (value[min(step, value.shape[0] - 1)] if value.ndim == 2 else value)[mine]
             for name, value in self.neurons.p.items()
         }
         low, high = -(1 << self.chip.membrane_bits - 1), (1 << self.chip.membrane_bits - 1) - 1
+        fire, busy = p["fire"] != 0, c > 0
+        held = (p["hold"] != 0) & busy
+        turns = (step > 0) & (step <= self.last_page[mine])
 
         def met(name: str, where: np.ndarray) -> None:
             self.met[name] += int(np.broadcast_to(where, s.shape).sum())
 
-        current = sums + p["bias"]
+        drive, raises = sums, np.zeros_like(v)
+        if self.chip.current_bits:
+            drive = state_bins.current_bins(met, self.chip, p, y, sums, held, turns)
+        if self.chip.adaptation_bits:
+            raises = state_bins.adaptation_bins(met, self.chip, p, a, held, turns)
+        current = drive + p["bias"]
         met("rectify acts", (p["rectify"] != 0) & (current < 0))
         total = np.where(p["rectify"], np.maximum(current, 0), current) + np.where(p["k0"], v, 0)
         met("k0 = 1", (p["k0"] != 0) & (v != 0))
@@ -149,9 +179,13 @@ class _Watched(Core):
             whole = np.where(one | toward, np.sign(v) * np.maximum(size, one & (v != 0)), v >> m)
             total = total + sign * whole
         u = np.clip(total, low, high)
+        if self.chip.adaptation_bits:
+            state_bins.spike_bins(met, self.chip, p, u, raises, a, c)
+            p |= {
+                "v_th": p["v_th"] + raises,
+                "v_sub": p["v_sub"] + np.where(p["a_reset"], raises, 0),
+            }
 
-        fire, busy = p["fire"] != 0, c > 0
-        held = (p["hold"] != 0) & busy
         met("u = v_th", fire & ~busy & (u == p["v_th"]))
         met("u = v_th - 1", fire & ~busy & (u == p["v_th"] - 1))
         met("read-out with u >= v_th", ~fire & (u >= p["v_th"]))
@@ -193,4 +227,3 @@ class _Watched(Core):
         route = {key: value[mine] for key, value in self.neurons.route.items()}
         for k in range(1, self.chip.delay_max + 1):
             met(f"spikes of delay {k}", s & (route["kind"] == ROUTE_LOCAL) & (route["delay"] == k))
-        return s, after, counts, clipped

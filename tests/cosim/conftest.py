@@ -1,17 +1,27 @@
-"""A small network with every kind of field, its image on the tiny chip, and a stimulus."""
+"""A small network with every kind of field, its image on the tiny chip, and a stimulus.
 
+Chips that nobody asks to optimise are built without: their models run little here. The optimised
+builds are those of tests/whole.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spikeloop.pysim.chip.params import preset
+from spikeloop.cosim.board import virtual
+from spikeloop.cosim.board.virtual import build_board
+from spikeloop.cosim.verilator import chip as verilated
+from spikeloop.cosim.verilator.build import Options, build
+from spikeloop.pysim.chip.params import Chip, preset
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
+from tests.cosim import FAST_BUILD
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,22 @@ def small_network(name: str = "small", **hidden: object) -> Network:
             ),
         ),
     )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def built_fast() -> Iterator[None]:
+    """The default options of a chip's build are FAST_BUILD; boards are built likewise."""
+
+    def fast(chip: Chip, options: Options) -> Path:
+        return build(chip, FAST_BUILD if options == Options() else options)
+
+    def fast_board(chip: Chip, divisor: int | None = None, *, optimise: bool = False) -> Path:
+        return build_board(chip, divisor, optimise=False)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verilated, "build", fast)
+        patch.setattr(virtual, "build_board", fast_board)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,39 +4,51 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 from spikeloop.cosim.backends import open_backend
 from spikeloop.cosim.compare.compare import Case, compare
-from spikeloop.cosim.compare.result import Result
 from spikeloop.cosim.verilator.build import Options
 from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.training.loop import LoopConfig
 from spikeloop.pysim.bundle.program import compile_program
-from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.chip.params import PRESETS, Chip
+from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 
-__all__ = ["check_refused", "check_same_bits", "compare_on_rtl", "small_mnist"]
+__all__ = [
+    "FAST",
+    "check_refused",
+    "check_same_bits",
+    "compare_on_rtl",
+    "small_mnist",
+    "spikes_on_rtl",
+]
 
 CHIP = PRESETS["tiny"].replace(axons=128, columns=1024, lanes=32, extension=8, pages=32)
 
+FAST: dict[str, Any] = {"options": Options(optimise=False)}
+"""Options of the backend verilator for a model that runs little."""
 
-def small_mnist(side: int, factor: int, train: int = 2000, test: int = 500) -> Dataset:
-    """The middle of the embedded images, of ``side`` x ``side`` pixels.
 
-    Each pixel is the mean of a block of ``factor`` x ``factor``.
+def small_mnist(
+    height: int, width: int, *, edge: int = 0, train: int = 2000, test: int = 500
+) -> Dataset:
+    """The embedded images without ``edge`` pixels on each side, of ``height`` x ``width`` pixels.
+
+    Each pixel is the mean of a block.
     """
-    whole, edge = load_mnist(), (28 - side * factor) // 2
-    middle = slice(edge, edge + side * factor)
+    whole, middle, side = load_mnist(), slice(edge, 28 - edge), 28 - 2 * edge
 
     def small(images: np.ndarray, count: int) -> np.ndarray:
         inner = images[:count].reshape(-1, 28, 28)[:, middle, middle]
-        blocks = inner.reshape(-1, side, factor, side, factor)
-        return blocks.mean((2, 4)).astype(np.uint8).reshape(-1, side**2)
+        blocks = inner.reshape(-1, height, side // height, width, side // width)
+        return blocks.mean((2, 4)).astype(np.uint8).reshape(-1, height * width)
 
     return replace(
         whole,
@@ -82,22 +94,25 @@ def check_refused(
     assert not list(folder.iterdir())
 
 
-def compare_on_rtl(network: Network, images: np.ndarray) -> Result:
+def compare_on_rtl(network: Network, images: np.ndarray, chip: Chip = CHIP) -> Bundle:
     """Compare golden, pysim and the Verilated chip on ``images``; all must be equal.
 
-    The images are encoded as the network's metadata say.
+    The images are encoded as the network's metadata say. Returns what ran on the chip.
     """
     spikes = Encoder(**network.metadata["encoder"])(images)
-    stimulus = Stimulus.pack({network.inputs[0].name: spikes})
-    bundle = compile_program(network, CHIP)
-    options = {"verilator": {"options": Options(optimise=False)}}
+    return spikes_on_rtl(network, Stimulus.pack({network.inputs[0].name: spikes}), chip)
+
+
+def spikes_on_rtl(network: Network, stimulus: Stimulus, chip: Chip) -> Bundle:
+    """The same on a stimulus."""
+    bundle = compile_program(network, chip)
     result = compare(
         Case(network, stimulus),
         ["golden", "pysim", "verilator"],
-        lambda name: open_backend(name, network, bundle, **options.get(name, {})),
+        lambda name: open_backend(name, network, bundle, **(FAST if name == "verilator" else {})),
     )
     neurons = sum(p.size for p in network.populations)
     assert result.failures() == []
     assert result.cycles_measured == result.cycles_predicted > 0
-    assert result.neuron_ticks == len(images) * network.steps * neurons
-    return result
+    assert result.neuron_ticks == stimulus.samples * network.steps * neurons
+    return bundle

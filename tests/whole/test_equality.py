@@ -7,8 +7,8 @@ from spikeloop.golden.reference.integer import IntegerTrace, run
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.image.pack import pack
-from spikeloop.pysim.model import numba_engine as fast
 from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.model.ticks import numba_engine as fast
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Reset, WeightFormat
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.trace import Trace

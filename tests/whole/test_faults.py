@@ -1,14 +1,16 @@
-"""A sample of ``make faults``; checks of its list and of the exclusions of ``make coverage``."""
+"""A sample of ``make faults``; checks of its list, of bins and exclusions of ``make coverage``."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.campaigns.coverage import EXCLUSIONS, points
+from tests.campaigns import functional_bins
+from tests.campaigns.coverage import NAMES, exclusions, points
 from tests.campaigns.fault_list import FAULTS
 from tests.campaigns.faults import run_faults, stale
-from tests.campaigns.regression.chip import CHIPS
+from tests.campaigns.regression.chip import CHIPS, cases
 from tests.make.pim_cases import MACROS
 
 SAMPLE = (
@@ -77,4 +79,17 @@ def test_coverage_points_are_read(tmp_path: Path) -> None:
         "if (wen) mem[waddr] <= 0;",
         0,
     )
-    assert not any(e.excludes(branch) for e in EXCLUSIONS)
+    assert not any(e.excludes(branch) for e in exclusions(CHIPS["cover"]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_functional_bins_are_met(name: str) -> None:
+    """A tenth of the networks of ``make coverage`` meets nearly every bin."""
+    met = Counter[str]()
+    for case in cases(CHIPS[name], 24):
+        met += functional_bins.count(case)
+    names = functional_bins.bin_names(CHIPS[name])
+    unmet = [bin_ for bin_ in names if not met[bin_]]
+    print(f"{name}: {len(names)} bins, {len(unmet)} of them not met: {', '.join(unmet)}")
+    assert set(met) <= set(names)
+    assert len(unmet) < len(names) / 10

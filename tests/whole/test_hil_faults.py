@@ -36,14 +36,15 @@ BROKEN = [
 
 
 @pytest.mark.slow
-def test_100_000_faulted_frames(seed: int) -> None:
+def test_40_000_faulted_frames(seed: int) -> None:
     """0 undetected, lost or doubled; done after at most 3 retries, or a typed failure in 5 s."""
-    result = campaign(100_000, seed)
-    assert result.faulted.total() >= 100_000
-    assert all(result.faulted[name] > 500 for name in (*FAULTS, STALL, RESET, KILL))
+    result = campaign(40_000, seed)
+    print(dict(result.faulted), result.operations)
+    assert result.faulted.total() >= 40_000
+    assert all(result.faulted[name] > 200 for name in (*FAULTS, STALL, RESET, KILL))
     assert (result.undetected, result.lost, result.doubled) == (0, 0, 0), f"seed {seed}"
     assert max(result.retries) <= 3 and result.longest < 5
-    assert result.operations > 50_000
+    assert result.operations > 20_000
 
 
 def test_a_few_faulted_frames(seed: int) -> None:

@@ -12,13 +12,24 @@ import pytest
 
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.golden.reference.integer import run
-from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
-from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset, WeightFormat
+from spikeloop.pysim.model.ticks import numba_engine
+from spikeloop.pysim.network.elements import (
+    LeakRounding,
+    LowBound,
+    Population,
+    Reset,
+    StateUse,
+    WeightFormat,
+)
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.trace import STATES, recorded_states
+from tests.cosim import FAST_BUILD
 from tests.make.networks import random_network, random_stimulus
+from tests.make.neurons.states import WITH_STATES
 from tests.witness.network import Seen, witness
 
 CHIP = PRESETS["tiny"]
@@ -45,24 +56,74 @@ MODES: dict[str, dict[str, Any]] = {
 }
 
 
+def _decays(state: str) -> dict[str, dict[str, Any]]:
+    """Modes of the decay of a second state, which all neurons then have."""
+    every = {state: StateUse.NEW}
+
+    def term(*signs: int) -> np.ndarray:
+        return np.array(signs)[:, None]
+
+    return {
+        **{f"{state} {use.name.lower()}": {state: use} for use in StateUse},
+        **{
+            f"{state} rounding {r.name.lower()}": {**every, f"{state}_rounding": r}
+            for r in LeakRounding
+        },
+        f"{state} kept": {**every, f"{state}_k0": True, f"{state}_sign": 0},
+        f"{state} cleared": {**every, f"{state}_k0": False, f"{state}_sign": 0},
+        f"{state} three terms": {**every, f"{state}_k0": True, f"{state}_sign": term(-1, 1, -1)},
+    }
+
+
+# The same on a chip with both second states.
+STATE_MODES: dict[str, dict[str, Any]] = {
+    "states, combinations": {},
+    **_decays("current"),
+    "gain 0": {"current": StateUse.NEW, "gain": 0},
+    "gain 13": {"current": StateUse.NEW, "gain": 13},
+    "fraction 0": {"current": StateUse.OLD, "fraction": 0},
+    "fraction Q": {"current": StateUse.NEW, "fraction": WITH_STATES.current_bits},
+    "current of held": {"current": StateUse.NEW, "refractory": 3, "hold": True},
+    **_decays("adaptation"),
+    "scale 0": {"adaptation": StateUse.NEW, "adaptation_scale": 0},
+    "scale R": {"adaptation": StateUse.OLD, "adaptation_scale": WITH_STATES.adaptation_bits},
+    "step 0": {"adaptation": StateUse.NEW, "adaptation_step": 0},
+    **{
+        f"soft reset {how} w": {
+            "adaptation": StateUse.NEW,
+            "reset": Reset.SOFT,
+            "adaptation_reset": how == "with",
+        }
+        for how in ("with", "without")
+    },
+    "adaptation of masked": {"adaptation": StateUse.NEW, "refractory": 2, "hold": False},
+}
+SILENT = {"synaptic": "current none", "adaptations": "adaptation none"}  # leave the state at 0
+
+
 @pytest.fixture(scope="module")
-def rtl():
-    model = ChipModel(CHIP)
-    yield model
-    model.close()
+def chips():
+    """The Verilated chip without the second states, and the one with them."""
+    models = {chip: ChipModel(chip, FAST_BUILD) for chip in (CHIP, WITH_STATES)}
+    yield models
+    for model in models.values():
+        model.close()
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_witness_agrees(mode: str, seed: int, rtl: ChipModel) -> None:
+@pytest.mark.parametrize("mode", [*MODES, *STATE_MODES])
+def test_witness_agrees(mode: str, seed: int, chips: dict[Chip, ChipModel]) -> None:
     rng = np.random.default_rng([seed, *mode.encode()])
-    compared = spikes = 0
+    chip = CHIP if mode in MODES else WITH_STATES
+    rtl, compared, spikes, moving = chips[chip], 0, 0, dict.fromkeys(STATES, 0)
     while compared < NEURON_TICKS:
-        network = _network(rng, mode)
+        network = _network(rng, chip, mode)
         stimulus = random_stimulus(rng, network, samples=3, density=0.2)
-        image = pack(network, chip=CHIP)
+        image = pack(network, chip=chip)
         rtl.fill(image)
         golden = run(network, stimulus.dense(network))
-        traces = [Core(image).run(stimulus), rtl.run(image, stimulus)]
+        engines = ("numpy", "numba") if numba_engine.AVAILABLE else ("numpy",)
+        traces = [Core(image, engine).run(stimulus) for engine in engines]
+        traces.append(rtl.run(image, stimulus))
         seen = witness(network, stimulus.dense(network))
         for p in network.populations:
             where = f"{mode}, seed {seed}, population {p.name}, after {compared} neuron-ticks"
@@ -70,26 +131,38 @@ def test_witness_agrees(mode: str, seed: int, rtl: ChipModel) -> None:
             fields = [
                 *((field, getattr(golden, field)[p.name]) for field in recorded),
                 *(("spikes", unpack(trace.spikes[p.name], p.size)) for trace in traces),
-                *(("membranes", trace.membranes[p.name]) for trace in traces),
+                *(
+                    (state, getattr(trace, state)[p.name])
+                    for trace in traces
+                    for state in recorded_states(network, True)
+                ),
             ]
             for field, array in fields:
                 expected = getattr(seen[p.name], field)
                 np.testing.assert_array_equal(array, expected, err_msg=f"{field}, {where}")
             compared += stimulus.samples * network.steps * p.size
             spikes += int(seen[p.name].spikes.sum())
+            for state in STATES:
+                moving[state] += int(np.count_nonzero(getattr(seen[p.name], state)))
     assert (spikes == 0) == (mode == "read-out"), "equal silence proves nothing"
-    print(f"{mode}: {compared:,} neuron-ticks, {spikes:,} spikes, 0 different")
+    for state in recorded_states(network, True):
+        assert (moving[state] == 0) == (mode == SILENT.get(state)), state
+    print(
+        f"{mode}: {compared:,} neuron-ticks, {spikes:,} spikes, "
+        f"{moving['synaptic']:,} currents and {moving['adaptations']:,} adaptations, 0 different"
+    )
 
 
-def _network(rng: np.random.Generator, mode: str) -> Network:
+def _network(rng: np.random.Generator, chip: Chip, mode: str) -> Network:
     """A random network with the mode in all its populations."""
     options: dict[str, Any] = {
         "one page": {"pages": 1},
         "four pages": {"pages": 4},
         **{f"weights {f.name.lower()}": {"weight_format": f} for f in WeightFormat},
     }.get(mode, {})
-    network = random_network(rng, CHIP, **options)
-    return replace(network, populations=tuple(_force(p, MODES[mode]) for p in network.populations))
+    network = random_network(rng, chip, **options)
+    values = (MODES | STATE_MODES)[mode]
+    return replace(network, populations=tuple(_force(p, values) for p in network.populations))
 
 
 def _force(population: Population, values: dict[str, Any]) -> Population:

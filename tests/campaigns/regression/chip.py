@@ -108,6 +108,18 @@ CHIPS = {
         delay_max=7,
         refractory_bits=3,
     ),
+    # the same with the second states, without axon extension
+    "cover-states": Chip(
+        axons=64,
+        columns=128,
+        lanes=16,
+        pages=4,
+        membrane_bits=10,
+        delay_max=7,
+        refractory_bits=3,
+        current_bits=11,
+        adaptation_bits=9,
+    ),
     # two chunks of spikes per word, the second short
     "long": Chip(
         axons=130,

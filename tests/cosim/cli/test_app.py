@@ -67,18 +67,13 @@ def refused(capfd: pytest.CaptureFixture[str], work: Path, *arguments: object) -
     return sentence.removeprefix("spikeloop: ")
 
 
-def compare_arguments(work: Path, backends: str = "golden,pysim", *more: object) -> list[object]:
-    return [
-        "compare",
-        work / "image",
-        "--stimulus",
-        work / "stimulus.npz",
-        "--backends",
-        backends,
-        "-o",
-        work / "difference",
-        *more,
-    ]
+def compare_arguments(
+    work: Path, backends: str = "golden,pysim", *more: object, run: Path | None = None
+) -> list[str]:
+    """Of a comparison of the files in ``work``; ``run``: its folder, by default one in ``work``."""
+    files = ["compare", work / "image", "--stimulus", work / "stimulus.npz"]
+    options = ["--backends", backends, "-o", run or work / "difference", *more]
+    return [str(word) for word in (*files, *options)]
 
 
 # -- equal, different ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from spikeloop.cosim.cli import main
 from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.conftest import ROOT
+from tests.cosim.cli.test_app import compare_arguments
 from tests.cosim.conftest import Small
 
 distributed = pytest.importorskip(
@@ -54,20 +55,7 @@ def work(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, *more: object) -> int:
     shutil.rmtree(folder / "run", ignore_errors=True)
     with pytest.raises(SystemExit) as end:
-        main(
-            [
-                str(a)
-                for a in (
-                    "compare",
-                    folder / "image",
-                    "--backends",
-                    "golden,pysim",
-                    "-o",
-                    folder / "run",
-                    *more,
-                )
-            ]
-        )
+        main(compare_arguments(folder, "golden,pysim", *more, run=folder / "run"))
     return int(str(end.value))
 
 

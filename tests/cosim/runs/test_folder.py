@@ -19,7 +19,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 from tests.conftest import ROOT
-from tests.cosim.cli.test_app import spikeloop
+from tests.cosim.cli.test_app import compare_arguments, spikeloop
 from tests.cosim.conftest import Small
 
 # a job in the background ignores Ctrl-C, and so do its children unless they say otherwise
@@ -49,19 +49,7 @@ def work(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def arguments(folder: Path, *more: object) -> list[str]:
-    return [
-        str(a)
-        for a in (
-            "compare",
-            folder / "image",
-            "--backends",
-            "golden,pysim",
-            "-o",
-            folder / "run",
-            "--json",
-            *more,
-        )
-    ]
+    return compare_arguments(folder, "golden,pysim", "--json", *more, run=folder / "run")
 
 
 def broken_off(folder: Path, how: int) -> tuple[subprocess.CompletedProcess[str], int]:
@@ -146,14 +134,7 @@ def test_a_run_with_differences_cut_anywhere(
             return super().run(stimulus, membranes=membranes)
 
     monkeypatch.setattr(backends, "Pysim", Wrong)
-    command = [
-        "compare",
-        small.folder / "image",
-        "--backends",
-        "golden,pysim",
-        "-o",
-        tmp_path / "run",
-    ]
+    command = compare_arguments(small.folder, run=tmp_path / "run")
     assert spikeloop(capfd, *command)[0] == 1
     summary, journal = ((tmp_path / "run" / name).read_bytes() for name in (SUMMARY, JOURNAL))
     assert json.loads(summary)["different"] > 0 and journal.count(b"\n") == 7
@@ -192,14 +173,7 @@ def test_only_the_same_run_is_gone_on_with(
     more: tuple[str, ...],
     words: str,
 ) -> None:
-    command = [
-        "compare",
-        small.folder / "image",
-        "-o",
-        tmp_path / "run",
-        "--backends",
-        "golden,pysim",
-    ]
+    command = compare_arguments(small.folder, run=tmp_path / "run")
     assert spikeloop(capfd, *command)[0] == 0
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
     status, out, err = spikeloop(capfd, *command, "--resume", *more)
@@ -210,36 +184,31 @@ def test_only_the_same_run_is_gone_on_with(
 def test_a_run_of_other_sources_is_not_gone_on_with(
     small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ["compare", small.folder / "image", "-o", tmp_path / "run", "--backends"]
-    assert spikeloop(capfd, *command, "golden,pysim")[0] == 0
-    assert spikeloop(capfd, *command, "golden,pysim", "--resume")[0] == 0
+    command = compare_arguments(small.folder, run=tmp_path / "run")
+    assert spikeloop(capfd, *command)[0] == 0
+    assert spikeloop(capfd, *command, "--resume")[0] == 0
     monkeypatch.setattr("spikeloop.cosim.runs.folder.sources", lambda: "others")
-    status, _, err = spikeloop(capfd, *command, "golden,pysim", "--resume")
+    status, _, err = spikeloop(capfd, *command, "--resume")
     assert status == 2 and "must be of this run (sources 'others')" in err
 
 
 def test_no_run_to_go_on_with_is_said(
     small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["compare", small.folder / "image", "--backends", "golden,pysim", "--resume"]
+    command = compare_arguments(
+        small.folder, "golden,pysim", "--resume", "--json", run=tmp_path / "run"
+    )
     note = f"no run to go on with in {str(tmp_path / 'run')!r}: it begins at sample 0\n"
-    status, out, err = spikeloop(capfd, *command, "-o", tmp_path / "run", "--json")
+    status, out, err = spikeloop(capfd, *command)
     assert status == 0 and json.loads(out)["complete"] and note in err
-    status, out, err = spikeloop(capfd, *command, "-o", tmp_path / "run", "--json")
+    status, out, err = spikeloop(capfd, *command)
     assert status == 0 and json.loads(out)["complete"] and "no run" not in err
 
 
 def test_damaged_journals_are_refused(
     small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    command = [
-        "compare",
-        small.folder / "image",
-        "-o",
-        tmp_path / "run",
-        "--backends",
-        "golden,pysim",
-    ]
+    command = compare_arguments(small.folder, run=tmp_path / "run")
     assert spikeloop(capfd, *command)[0] == 0
     head, first, *_ = (tmp_path / "run" / JOURNAL).read_bytes().splitlines(keepends=True)
     line = json.loads(first)

@@ -7,7 +7,7 @@ bounds on integers that differ stand beside the cases whose leak or weights have
 
 import runpy
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ CASES: dict[str, Torch | Nir] = {
     "C10_conv_dil_grp": Nir(**IF),
     "C11_conv1d": Nir(**IF),
     "C12_two_inputs": Nir(),
-    "C14_skip": Nir(),
+    "C14_skip": Nir(off=0.001),  # weights of random floats
     "C16_threshold_inf": Nir(**IF),
     "C18_flatten_start1": Nir({"framework": "norse", "dt": 1.0}, {"dt": 1.0, "flat_from": 1}),
     "C19_names": Nir(),
@@ -107,7 +107,7 @@ CASES: dict[str, Torch | Nir] = {
     "C29_no_neuron": Nir(),
     "D01c_snn_csnn": Nir(**SNNTORCH, maps=True),
     "D02_snn_rleaky_380": Nir(**SNNTORCH, off=0.003),
-    "D03_snn_rleaky_1to1": Nir(**SNNTORCH),
+    "D03_snn_rleaky_1to1": Nir(**SNNTORCH, off=0.001),  # weights of random floats
     "D05_snn_beta1_beta0": Nir(**SNNTORCH),
     "D07_snn_mixed_resets": Nir(
         {"framework": "snntorch", "reset": "1=hard,late"},
@@ -263,6 +263,8 @@ def test_a_nir_file_gives_the_spikes_of_euler(name: str, tmp_path: Path) -> None
         shape = network.metadata["shapes"][node.name]
         inputs[key] = random_spikes((SAMPLES, case.steps, *shape), len(inputs))
     output = next(n for n, node in graph.nodes.items() if type(node).__name__ == "Output")
+    if name == "F1_two_lif":  # its second layer, of threshold 20, never spikes
+        output, network = "lif1", replace(network, output="lif1")
     want = Euler(graph, **case.euler).run(inputs, output)
     got = integers(
         network, {n.name: inputs[network.metadata["nodes"][n.name]] for n in network.inputs}

@@ -72,6 +72,7 @@ OPERATIONS: dict[str, Callable[[Lanes, Lanes, Lanes, Inputs], Sequence[Lanes | V
     "nonzero": lambda a, b, c, i: [a.nonzero(), c.nonzero()],
     "shift_right": lambda a, b, c, i: [a.shift_right(i.planes("amount"), sticky=False)[0]],
     "shift_right sticky": lambda a, b, c, i: a.shift_right(i.planes("amount"), sticky=True),
+    "shift_left": lambda a, b, c, i: [x.shift_left(i.planes("amount")) for x in (a, c)],
     # only where the lane is 0, as its description asks
     "one_away_from_zero": lambda a, b, c, i: [
         a.one_away_from_zero(i.raw["mask"] & ~a.nonzero(), i.raw["sign"])
@@ -80,6 +81,8 @@ OPERATIONS: dict[str, Callable[[Lanes, Lanes, Lanes, Inputs], Sequence[Lanes | V
     "decrement": lambda a, b, c, i: [a.decrement(i.raw["mask"])],
     "saturate": lambda a, b, c, i: a.saturate(3),
     "saturate to more": lambda a, b, c, i: a.saturate(a.width),
+    "saturate_unsigned": lambda a, b, c, i: [*a.saturate_unsigned(2), *c.saturate_unsigned(3)],
+    "saturate_unsigned to more": lambda a, b, c, i: a.saturate_unsigned(a.width + 1),
 }
 
 
@@ -136,10 +139,13 @@ def reference(
         "nonzero": lambda: [a != 0, c != 0],
         "shift_right": lambda: [a >> amount],
         "shift_right sticky": lambda: [a >> amount, a & ((1 << amount) - 1) != 0],
+        "shift_left": lambda: [a << amount, c << amount],
         "one_away_from_zero": lambda: [(-1 if sign else 1) if mask and a == 0 else a],
         "increment": lambda: [a + mask],
         "decrement": lambda: [a - mask],
         "saturate": lambda: [clip(a, 3), clip(a, 3) != a],
+        "saturate_unsigned": lambda: [*(min(max(a, 0), 3), not 0 <= a <= 3), *(min(c, 7), c > 7)],
+        "saturate_unsigned to more": lambda: [max(a, 0), a < 0],
     }[operation]()
 
 
@@ -159,10 +165,13 @@ def test_operations_against_python(sliced: bool) -> None:
         "nonzero",
         "shift_right",
         "shift_right sticky",
+        "shift_left",
         "one_away_from_zero",
         "increment",
         "decrement",
         "saturate",
+        "saturate_unsigned",
+        "saturate_unsigned to more",
     ]
     outputs = {}
     for name in names:

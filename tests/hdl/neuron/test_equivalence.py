@@ -1,9 +1,10 @@
 """The neuron step: bit planes == integers, proved for all inputs at once.
 
-Inputs are sums, membranes, parameters and counts. Both forms get the same inputs and are unrolled
-until the two pipeline registers hold what the inputs were. The SAT solver of Yosys (pyosys) then
-finds no input on which any output differs. Three leak terms at once are beyond the solver in a
-minute; tests/cocotb/test_neuron.py benches them, form by form, against the independent model.
+Inputs are sums, states, parameters and counts. Both forms get the same inputs and are unrolled
+until the two or three pipeline registers hold what the inputs were. The SAT solver of Yosys
+(pyosys) then finds no input on which any output differs. Three leak terms at once are beyond the
+solver in a minute; tests/cocotb/test_neuron.py benches them, form by form, against the independent
+model.
 """
 
 import pytest
@@ -12,6 +13,8 @@ from amaranth.lib import wiring
 
 from spikeloop.cosim.audit.yosys import equivalent
 from spikeloop.hdl.lib.lanes import everywhere
+from spikeloop.hdl.neuron.adaptation import AdaptationStage
+from spikeloop.hdl.neuron.current import CurrentStage
 from spikeloop.hdl.neuron.fire import FireStage
 from spikeloop.hdl.neuron.step import NeuronStep
 from spikeloop.pysim.chip.params import Chip
@@ -32,7 +35,12 @@ GEOMETRIES = {
     "no refractory": SMALL.replace(refractory_bits=0, bounded=True),
     "one floor leak": SMALL.replace(leak_terms=1),
     "one leak, all roundings": SMALL.replace(leak_terms=1, roundings=True, bounded=True, lanes=1),
+    "current": SMALL.replace(current_bits=8, lanes=1),
+    "adaptation": SMALL.replace(adaptation_bits=8, lanes=1),
+    "both states": SMALL.replace(current_bits=8, adaptation_bits=9, lanes=1),
 }
+DECAYING = SMALL.replace(current_bits=9, adaptation_bits=8, leak_terms=1, roundings=True, lanes=1)
+RENAMED = {"current": "sync", "leak": "sync", "fire": "sync"}
 
 
 class Strict(FireStage):
@@ -43,11 +51,19 @@ class Strict(FireStage):
         super()._update(m, total, clear, p)
 
 
-def same(*steps: NeuronStep | FireStage) -> bool:
+class Rounded(CurrentStage):
+    """Has no roundings."""
+
+    def __init__(self, chip):
+        super().__init__(chip)
+        self.chip = chip.replace(roundings=False)
+
+
+def same(*steps: wiring.Component) -> bool:
     """Whether two neuron steps, or two of their stages, give the same outputs for all inputs."""
     m, inputs, outputs = Module(), [], []
     for number, step in enumerate(steps):
-        m.submodules[f"step{number}"] = DomainRenamer({"leak": "sync", "fire": "sync"})(step)
+        m.submodules[f"step{number}"] = DomainRenamer(RENAMED)(step)
         outputs.append(
             [
                 getattr(step, name)
@@ -59,7 +75,7 @@ def same(*steps: NeuronStep | FireStage) -> bool:
         if member.flow is wiring.In:
             inputs.append(pin := Signal(member.shape, name=name))
             m.d.comb += [getattr(step, name).eq(pin) for step in steps]
-    return equivalent(m, inputs, *outputs, steps=3)
+    return equivalent(m, inputs, *outputs, steps=4 if steps[0].chip.current_bits else 3)
 
 
 @pytest.mark.slow
@@ -70,5 +86,13 @@ def test_planes_are_integers(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stage", [CurrentStage, AdaptationStage])
+def test_planes_of_a_stage_that_decays_are_integers(stage: type[wiring.Component]) -> None:
+    """One term in all roundings."""
+    assert same(stage(DECAYING), stage(DECAYING.replace(sliced=False)))
+
+
+@pytest.mark.slow
 def test_the_proof_sees_a_difference() -> None:
     assert not same(FireStage(SMALL), Strict(SMALL))
+    assert not same(CurrentStage(DECAYING), Rounded(DECAYING))

@@ -73,7 +73,10 @@ def random_population(
         "v_low_reset": draw.value(-1.0, 0.5),
         "v_init": draw.value(-0.5, 0.5),
     }
-    neurons |= random_states(rng, chip, node.pages, node.size, spread)
+    states = random_states(rng, chip, node.pages, node.size, spread)
+    neurons |= states
+    if "adaptation" in states:
+        _set_raised(draw, neurons)
     return Population.make(
         node.name,
         node.size,
@@ -140,6 +143,18 @@ def _refractory(draw: _Drawer, chip: Chip) -> np.ndarray:
     has = draw.flag(0.3)
     bounds = np.where(draw.flag(0.8), 4, 64)
     return np.where(has, draw.rng.integers(0, bounds), 0) % (1 << chip.refractory_bits)
+
+
+def _set_raised(draw: _Drawer, neurons: dict[str, Any]) -> None:
+    """Some neurons spike at nearly any membrane and then fall to the lower end of the range.
+
+    There it is the raised part of the threshold that clips them.
+    """
+    raised = draw.flag(0.06)
+    neurons["v_th"][:, raised] = draw.least // 2
+    neurons["v_sub"][:, raised] = draw.most
+    neurons["reset"][raised] = Reset.SOFT
+    neurons["adaptation_reset"][raised] = True
 
 
 def _set_traps(draw: _Drawer, neurons: dict[str, Any]) -> None:

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.elements import LeakRounding, StateUse, Widths
 
-__all__ = ["random_states"]
+__all__ = ["WITH_STATES", "random_states"]
+
+WITH_STATES = PRESETS["tiny"].replace(membrane_bits=16, current_bits=14, adaptation_bits=12)
+"""the chip with both states that tests share, so that it is built once"""
 
 
 def random_states(

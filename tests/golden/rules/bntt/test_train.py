@@ -33,7 +33,7 @@ SMALL = BnttConfig(
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    return small_mnist(7, 4)
+    return small_mnist(7, 7)
 
 
 @pytest.fixture(scope="module")

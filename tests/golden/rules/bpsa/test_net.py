@@ -9,10 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import Case, compare
-from spikeloop.cosim.verilator.build import Options
-from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.reference.integer import predict, run
 from spikeloop.golden.rules.bpsa.net import (
@@ -26,13 +23,12 @@ from spikeloop.golden.rules.bpsa.net import (
 )
 from spikeloop.golden.rules.bpsa.train import BpsaConfig, integer_network, train
 from spikeloop.golden.rules.structure import structure
-from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.bundle.program import Program
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import WeightFormat
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.make.rule_nets import check_same_bits
+from tests.make.rule_nets import check_same_bits, compare_on_rtl, small_mnist
 
 SMALL = BpsaConfig(
     structure="3c2-mp2-fc16-fc20",
@@ -211,18 +207,7 @@ def test_thresholds_and_weights_of_one_map():
 @pytest.fixture(scope="module")
 def data() -> Dataset:
     """MNIST of 7 x 7 pixels, each the mean of 4 x 4."""
-    whole = load_mnist()
-
-    def small(images: np.ndarray, count: int) -> np.ndarray:
-        return images[:count].reshape(-1, 7, 4, 7, 4).mean((2, 4)).astype(np.uint8).reshape(-1, 49)
-
-    return replace(
-        whole,
-        train_images=small(whole.train_images, 1500),
-        train_labels=whole.train_labels[:1500],
-        test_images=small(whole.test_images, 500),
-        test_labels=whole.test_labels[:500],
-    )
+    return small_mnist(7, 7, train=1500)
 
 
 @pytest.fixture(scope="module")
@@ -244,15 +229,8 @@ def test_it_learns_and_the_rtl_runs_it(network: Network, data: Dataset):
     assert (predict(network, run(network, {"input": spikes})) == data.test_labels).mean() == about[
         "accuracy_integer"
     ]
-    program = compile_program(network, PRESETS["tiny"])
-    assert isinstance(program, Program)
-    options = {"verilator": {"options": Options(optimise=False)}}
-    result = compare(
-        Case(network, Stimulus.pack({"input": spikes[:SAMPLES]})),
-        ["golden", "pysim", "verilator"],
-        lambda name: open_backend(name, network, program, **options.get(name, {})),
-    )
-    assert result.failures() == [] and result.cycles_measured == result.cycles_predicted
+    ran = compare_on_rtl(network, data.test_images[:SAMPLES], PRESETS["tiny"])
+    assert isinstance(ran, Program)
 
 
 def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import Case, compare
-from spikeloop.cosim.verilator.build import Options
-from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.reference.integer import predict, run
 from spikeloop.golden.rules.bpsa import train as bpsa_train
@@ -19,14 +17,14 @@ from spikeloop.golden.rules.bpsr import train as bpsr_train
 from spikeloop.golden.rules.bpsr.net import BpsrNet
 from spikeloop.golden.rules.bpsr.rewiring import RewiringConfig
 from spikeloop.golden.rules.bpsr.train import BpsrConfig, integer_network, train
-from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.bundle.program import Program
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
-from tests.make.rule_nets import check_refused, check_same_bits
+from tests.make.rule_nets import FAST, check_refused, check_same_bits, small_mnist, spikes_on_rtl
 
 SMALL = BpsrConfig(
     structure="2c3/2-r12-fc10",
@@ -45,18 +43,7 @@ SAMPLES = 20
 @pytest.fixture(scope="module")
 def data() -> Dataset:
     """MNIST of 7 x 7 pixels, each the mean of 4 x 4."""
-    whole = load_mnist()
-
-    def small(images: np.ndarray, count: int) -> np.ndarray:
-        return images[:count].reshape(-1, 7, 4, 7, 4).mean((2, 4)).astype(np.uint8).reshape(-1, 49)
-
-    return replace(
-        whole,
-        train_images=small(whole.train_images, 2000),
-        train_labels=whole.train_labels[:2000],
-        test_images=small(whole.test_images, 500),
-        test_labels=whole.test_labels[:500],
-    )
+    return small_mnist(7, 7)
 
 
 @pytest.fixture(scope="module")
@@ -111,16 +98,9 @@ def test_without_rewiring_every_synapse_stays(data: Dataset):
 
 def sops(network: Network, stimulus: Stimulus) -> tuple[int, Trace]:
     """Of the Verilated chip; golden and pysim agree with it on everything they count and hold."""
-    program = compile_program(network, PRESETS["tiny"])
+    program = spikes_on_rtl(network, stimulus, PRESETS["tiny"])
     assert isinstance(program, Program)
-    options = {"verilator": {"options": Options(optimise=False)}}
-    result = compare(
-        Case(network, stimulus),
-        ["golden", "pysim", "verilator"],
-        lambda name: open_backend(name, network, program, **options.get(name, {})),
-    )
-    assert result.failures() == [] and result.cycles_measured == result.cycles_predicted
-    with open_backend("verilator", network, program, **options["verilator"]) as chip:
+    with open_backend("verilator", network, program, **FAST) as chip:
         trace = chip.run(stimulus)
     return int(trace.counters["sops"].sum()), trace
 

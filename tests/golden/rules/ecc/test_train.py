@@ -20,7 +20,7 @@ SMALL = EccConfig(channels=(4, 6), steps=8, planes=2, epochs=6, batch=32, shift=
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    return small_mnist(12, 2, train=1000)
+    return small_mnist(12, 12, edge=2, train=1000)
 
 
 @pytest.fixture(scope="module")

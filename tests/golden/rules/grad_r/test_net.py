@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import Case, compare
-from spikeloop.cosim.verilator.build import Options
-from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.nets.neurons import lif
 from spikeloop.golden.rules.grad_r.net import (
@@ -23,12 +20,10 @@ from spikeloop.golden.rules.grad_r.net import (
     surrogate,
 )
 from spikeloop.golden.rules.grad_r.train import GradRConfig, train
-from spikeloop.pysim.bundle.program import compile_program
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.make.rule_nets import check_same_bits
+from tests.make.rule_nets import check_same_bits, compare_on_rtl, small_mnist
 
 SMALL = GradRConfig(
     hidden=24,
@@ -174,43 +169,12 @@ def test_bad_settings_are_refused(change: dict, message: str, data: Dataset):
 @pytest.fixture(scope="module")
 def data() -> Dataset:
     """MNIST of 7 x 4 pixels, each the mean of 4 x 7."""
-    whole = load_mnist()
-
-    def small(images: np.ndarray, count: int) -> np.ndarray:
-        return images[:count].reshape(-1, 7, 4, 4, 7).mean((2, 4)).astype(np.uint8).reshape(-1, 28)
-
-    return replace(
-        whole,
-        train_images=small(whole.train_images, 2000),
-        train_labels=whole.train_labels[:2000],
-        test_images=small(whole.test_images, 500),
-        test_labels=whole.test_labels[:500],
-    )
+    return small_mnist(7, 4)
 
 
 @pytest.fixture(scope="module")
 def grad_r(data: Dataset) -> Network:
     return train(SMALL, data, progress=False)
-
-
-def check_on_rtl(network: Network, data: Dataset) -> None:
-    stimulus = Stimulus.pack(
-        {"input": Encoder(**network.metadata["encoder"])(data.test_images[:20])}
-    )
-    bundle, options = (
-        compile_program(network, PRESETS["tiny"]),
-        {"verilator": {"options": Options(optimise=False)}},
-    )
-    result = compare(
-        Case(network, stimulus),
-        ["golden", "pysim", "verilator"],
-        lambda name: open_backend(name, network, bundle, **options.get(name, {})),
-    )
-    assert (
-        result.failures() == []
-        and result.neuron_ticks == 20 * 6 * 34
-        and result.cycles_measured == result.cycles_predicted
-    )
 
 
 def test_grad_r_prunes_and_learns_and_the_rtl_runs_it(grad_r: Network, data: Dataset):
@@ -222,7 +186,7 @@ def test_grad_r_prunes_and_learns_and_the_rtl_runs_it(grad_r: Network, data: Dat
     assert all(
         p.leak_shift[0, 0].tolist() == [1] * p.size and not p.k0.any() for p in grad_r.populations
     )  # one-bit shift, no error
-    check_on_rtl(grad_r, data)
+    compare_on_rtl(grad_r, data.test_images[:20], PRESETS["tiny"])
 
 
 def test_a_stronger_prior_leaves_less(grad_r: Network, data: Dataset):
@@ -241,7 +205,7 @@ def test_deep_r_learns_and_the_rtl_runs_it(data: Dataset):
         and network.metadata["accuracy_float"] > 0.25
     ), network.metadata
     assert network.metadata["rule"] == "deep-r"
-    check_on_rtl(network, data)
+    compare_on_rtl(network, data.test_images[:20], PRESETS["tiny"])
 
 
 @pytest.mark.parametrize("connectivity", [None, 0.3], ids=["grad-r", "deep-r"])

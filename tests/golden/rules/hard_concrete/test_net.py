@@ -4,14 +4,10 @@ runs on the RTL."""
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from spikeloop.cosim.backends import open_backend
-from spikeloop.cosim.compare.compare import Case, compare
-from spikeloop.cosim.verilator.build import Options
-from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.quantize.leak import best_leak
 from spikeloop.golden.rules.hard_concrete.net import (
@@ -26,12 +22,10 @@ from spikeloop.golden.rules.hard_concrete.net import (
 )
 from spikeloop.golden.rules.hard_concrete.train import HardConcreteConfig, train
 from spikeloop.golden.rules.structure import structure
-from spikeloop.pysim.bundle.program import compile_program
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.make.rule_nets import check_same_bits
+from tests.make.rule_nets import check_same_bits, compare_on_rtl, small_mnist
 
 SMALL = HardConcreteConfig(
     layers="fc16-fc10", encoder=Encoder(name="rate", steps=6), epochs=10, lr=2e-2, penalty=0.3
@@ -94,18 +88,7 @@ def test_leaks_of_the_paper_as_sums_of_shifts(k_tau: float, errors: tuple[float,
 @pytest.fixture(scope="module")
 def data() -> Dataset:
     """MNIST of 7 x 4 pixels, each the mean of 4 x 7."""
-    whole = load_mnist()
-
-    def small(images: np.ndarray, count: int) -> np.ndarray:
-        return images[:count].reshape(-1, 7, 4, 4, 7).mean((2, 4)).astype(np.uint8).reshape(-1, 28)
-
-    return replace(
-        whole,
-        train_images=small(whole.train_images, 1000),
-        train_labels=whole.train_labels[:1000],
-        test_images=small(whole.test_images, 300),
-        test_labels=whole.test_labels[:300],
-    )
+    return small_mnist(7, 4, train=1000, test=300)
 
 
 @pytest.fixture(scope="module")
@@ -137,23 +120,7 @@ def test_it_learns_and_closes_gates(network: Network, data: Dataset):
 
 
 def test_the_rtl_runs_it(network: Network, data: Dataset):
-    stimulus = Stimulus.pack(
-        {"input": Encoder(**network.metadata["encoder"])(data.test_images[:20])}
-    )
-    bundle, options = (
-        compile_program(network, PRESETS["tiny"]),
-        {"verilator": {"options": Options(optimise=False)}},
-    )
-    result = compare(
-        Case(network, stimulus),
-        ["golden", "pysim", "verilator"],
-        lambda name: open_backend(name, network, bundle, **options.get(name, {})),
-    )
-    assert (
-        result.failures() == []
-        and result.neuron_ticks == 20 * 6 * 26
-        and result.cycles_measured == result.cycles_predicted
-    )
+    compare_on_rtl(network, data.test_images[:20], PRESETS["tiny"])
 
 
 def test_two_trainings_give_the_same_bits(data: Dataset, tmp_path):
