@@ -62,13 +62,17 @@ def chip_for(network: Network, axons: int) -> str:
         need = passes * sum(-(-p.size // (chip.lanes // word_of(p, chip).join)) for p in members)
         words = max(words, need if together else min(need, max(MOST_WORDS, passes)))
         extension = max(extension, passes)
-    states = "".join(
-        f",{name}={bits}"
-        for name in ("current_bits", "adaptation_bits")
-        if (bits := getattr(network, name))
-    )
     wide = f"axons={axons},columns={64 * words},extension={min(extension, MAX_EXTENSION)}"
-    return f"default,{wide}{states}"
+    return _with_states(f"default,{wide}", network)
+
+
+def _with_states(chip: str, network: Network) -> str:
+    """The chip with the states of the network's neurons, those that it names itself apart."""
+    for name in ("current_bits", "adaptation_bits"):
+        bits = getattr(network, name)
+        if bits and name not in chip:
+            chip += f",{name}={bits}"
+    return chip
 
 
 def write_import(
@@ -76,12 +80,14 @@ def write_import(
 ) -> dict[str, Any]:
     """Map the network and write it, its image and, if known, stimulus.npz and expected.npz.
 
+    chip:     gets the states of the neurons that it does not name (``current_bits=0`` names one).
     stimulus: the user's own, for a source that has none.
 
     Returns what was written (JSON). InputError, with nothing written, if ``chip`` (a preset with
     changes) does not hold the network.
     """
     network = net.network
+    chip = _with_states(chip, network)
     image = map_network(network, preset(chip))
     expected = None
     if net.inputs is not None:

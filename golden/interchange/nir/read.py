@@ -74,7 +74,7 @@ def _several(importer: Importer, twin: TwinRun) -> Assumption:
     """How often a neuron passes twice its threshold, where its framework may spike twice."""
     passed = total = 0
     for name in importer.settled.reset:
-        theta = np.asarray(importer.nodes[name].values["v_threshold"], np.float64)
+        theta = np.asarray(importer.nodes[name].values.get("v_threshold", 1.0), np.float64)
         passed += int((twin.before[name] >= 2 * torch.as_tensor(theta)).sum())
         total += int(twin.spikes[name].sum())
     return Assumption(

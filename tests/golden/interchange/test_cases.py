@@ -69,7 +69,7 @@ CASES: dict[str, Torch | Nir] = {
     "B02_csnn_maxpool_after_spikes": Torch((1, 12, 12)),
     "B03_batchnorm2d": Torch((1, 8, 8)),
     "B05_learnable": Torch((10,)),
-    "B09_synaptic": Torch((10,)),
+    "B09_synaptic": Torch((10,), maps=True),
     "B07_rleaky": Torch((10,), off=0.003),  # recurrent weights of random floats
     "B13_padding_same": Torch((2, 7, 7)),
     "B14_conv_dil_groups": Torch((4, 9, 9), off=0.01, maps=True),  # beta 0.75 drops bits
@@ -241,11 +241,10 @@ def test_a_torch_net_gives_the_spikes_of_its_forward(
     assert want.std() > 0 or name == "A8_view"  # never spikes; the import compares its membranes
     check(integers(made.network, {node.name: x}), want, case.off)
     if case.maps:
-        write_import(
-            import_torch(source, case.shape, steps=case.steps, bits=8, data=None)[0],
-            "zou2021",
-            tmp_path,
-        )
+        narrow, _ = import_torch(source, case.shape, steps=case.steps, bits=8, data=None)
+        written = write_import(narrow, "zou2021", tmp_path)
+        bits = narrow.network.current_bits
+        assert written["chip"] == ("zou2021,current_bits=24" if bits else "zou2021")
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if isinstance(case, Nir)])
