@@ -71,7 +71,7 @@ def random_population(rng: np.random.Generator, size: dict[str, int]) -> Plastic
         gate=int(rng.integers(2)),
         fire=int(not chance(0.03)),
         w_shift=16 if chance(0.05) else max(0, 16 - bits + int(rng.integers(-2, 1))),
-        w_lat=int(rng.integers(0, 1 << 17)) if chance(0.7) else 0,
+        w_lat=int(rng.choice([0, (1 << 24) - 1])) if chance(0.3) else int(rng.integers(0, 1 << 17)),
         w_teach=(1 << 24) - 1 if chance(0.1) else int(rng.integers(1, 1 << 20)),
         x_set=int(rng.integers(2)),
         y_set=int(rng.integers(2)),
@@ -88,7 +88,7 @@ def random_population(rng: np.random.Generator, size: dict[str, int]) -> Plastic
         w_max=w_max,
         target=0xFFFFFFFF if chance(0.05) else int(rng.integers(0, size["axons"] << bits)),
         seed=int(rng.integers(0, 1 << 32)),
-        first_tick=0xFFFFFFFF - int(rng.integers(0, 60)) if chance(0.3) else 0,
+        first_tick=0xFFFFFFFF - int(rng.integers(0, 40)) if chance(0.7) else 0,
     )
 
 
@@ -105,7 +105,7 @@ def random_lesson(
     weights = rng.integers(p["w_min"], p["w_max"] + 1, (p.axons, p.neurons))
     ends = rng.random(weights.shape)
     weights = np.where(ends < 0.1, p["w_min"], np.where(ends > 0.9, p["w_max"], weights))
-    if rng.random() < 0.05:
+    if rng.random() < 0.15:  # nothing to scale, unless it learns
         weights[:] = p["w_min"]
     theta = rng.integers(0, p["theta_plus"] + 1, p.neurons) if rng.random() < 0.3 else 0
     return Lesson.make(
