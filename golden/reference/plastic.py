@@ -62,7 +62,10 @@ class _Short(NamedTuple):
 class _Long:
     """State that REST keeps, and what is logged."""
 
-    def __init__(self, state: LessonState) -> None:
+    def __init__(self, p: PlasticPopulation, state: LessonState) -> None:
+        self.post, self.pre, self.near, self.far = (
+            torch.from_numpy(table) for table in (p.post, p.pre, p.near, p.far)
+        )
         self.w = torch.from_numpy(state.weights.astype(np.int64))
         self.theta = torch.from_numpy(np.array(state.theta))
         self.dirty = torch.from_numpy(np.array(state.dirty))
@@ -86,7 +89,8 @@ def run(
     state: what the presentation before left; by default the lesson's own, as after CLEAR.
     """
     last = lesson.presentations if last is None else last
-    p, long = lesson.population, _Long(state or lesson.state)
+    p = lesson.population
+    long = _Long(p, state or lesson.state)
     crcs, clips = [], []
     for presentation in range(first, last):
         short, before = _rest(p), long.clips
@@ -136,11 +140,10 @@ def _rest(p: PlasticPopulation) -> _Short:
     )
 
 
-def _xval(p: PlasticPopulation, s: _Short, k: int) -> Tensor:
+def _xval(long: _Long, s: _Short, k: int) -> Tensor:
     """The pre traces of all axons at tick k."""
     age = k - s.t
-    near, far = torch.from_numpy(p.near), torch.from_numpy(p.far)
-    factor = near[age % 32] * far[(age >> 5).clamp(max=31)] >> 16
+    factor = long.near[age % 32] * long.far[(age >> 5).clamp(max=31)] >> 16
     return torch.where(s.alive & (age < 1024), s.x * factor >> 16, 0)
 
 
@@ -160,27 +163,31 @@ def _tick(
     if learn and p["ltd"]:
         marked = torch.nonzero(s.y > 0)[:, 0]
         n, a = marked.repeat_interleave(len(events)), events.repeat(len(marked))
-        _update(p, long, a, n, -s.y[n], torch.from_numpy(p.pre), 0, place)
+        _update(p, long, a, n, -s.y[n], long.pre, 0, place)
 
-    raised = torch.full_like(s.x, FULL16)
-    if not p["x_set"]:
-        raised = (_xval(p, s, k) + p["x_one"]).clamp(max=FULL16)
-    s = s._replace(
-        x=torch.where(arrived, raised, s.x), t=torch.where(arrived, k, s.t), alive=s.alive | arrived
-    )
-    where = torch.tensor(place).expand(len(events), 2)
-    long.arrivals.append(torch.column_stack([where, events, s.x[events]]))
+    if len(events):
+        raised = torch.full_like(s.x, FULL16)
+        if not p["x_set"]:
+            raised = (_xval(long, s, k) + p["x_one"]).clamp(max=FULL16)
+        s = s._replace(
+            x=torch.where(arrived, raised, s.x),
+            t=torch.where(arrived, k, s.t),
+            alive=s.alive | arrived,
+        )
+        where = torch.tensor(place).expand(len(events), 2)
+        long.arrivals.append(torch.column_stack([where, events, s.x[events]]))
 
     s = _neurons(p, long, s, total, teach, learn, adapt)
     for name in NEURON_FIELDS:
         value = {"s": s.own, "theta": long.theta}.get(name)
         long.values[name].append(getattr(s, name) if value is None else value)
 
-    if learn:
-        factor = sh(_xval(p, s, k) * p["b"], 16) + p["f0"]
-        axons, fired = torch.nonzero(factor)[:, 0], torch.nonzero(s.own)[:, 0]
+    fired = torch.nonzero(s.own)[:, 0]
+    if learn and len(fired):
+        factor = sh(_xval(long, s, k) * p["b"], 16) + p["f0"]
+        axons = torch.nonzero(factor)[:, 0]
         n, a = fired.repeat_interleave(len(axons)), axons.repeat(len(fired))
-        _update(p, long, a, n, factor[a], torch.from_numpy(p.post), 1, place)
+        _update(p, long, a, n, factor[a], long.post, 1, place)
     long.ticks = long.ticks + 1 & WORD
     return s
 

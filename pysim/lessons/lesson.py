@@ -5,12 +5,14 @@ Samples of other runs are independent; presentations of a lesson are not. docs/p
 """
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import unreadable, write_atomic
 from spikeloop.pysim.lessons.population import PlasticPopulation
 
 __all__ = ["MAX_TICKS", "Lesson", "LessonState"]
@@ -151,6 +153,23 @@ class Lesson:
             unpack(self.spikes[rows], self.population.axons),
             unpack(self.teacher[rows], self.population.neurons),
         )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the lesson's file, whole or not at all."""
+        from spikeloop.pysim.lessons.file import encode
+
+        return write_atomic(path, encode(self))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Lesson":
+        """Read a lesson's file; InputError for anything else than a sound one."""
+        from spikeloop.pysim.lessons.file import decode
+
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise unreadable("lesson file", path, error, "write it with Lesson.save") from None
+        return decode(data, str(path))
 
     def with_(self, **changes: Any) -> "Lesson":
         """The same lesson with other fields."""

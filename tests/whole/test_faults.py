@@ -9,6 +9,7 @@ from tests.campaigns.coverage import EXCLUSIONS, points
 from tests.campaigns.fault_list import FAULTS
 from tests.campaigns.faults import run_faults, stale
 from tests.campaigns.regression.chip import CHIPS
+from tests.campaigns.regression.lessons import CORES
 from tests.make.pim_cases import MACROS
 
 SAMPLE = (
@@ -22,7 +23,7 @@ SAMPLE = (
 def test_every_fault_applies_to_the_sources_as_they_are() -> None:
     assert len(FAULTS) >= 25
     assert stale(FAULTS) == []
-    assert {f.chip for f in FAULTS} <= {*CHIPS, *MACROS}
+    assert {f.chip for f in FAULTS} <= {*CHIPS, *MACROS, *CORES}
     assert [f.name for f in FAULTS if f.old == f.new] == []
 
 
