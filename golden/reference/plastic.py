@@ -56,7 +56,6 @@ class _Short(NamedTuple):
     own: Tensor
     x: Tensor
     t: Tensor
-    alive: Tensor
 
 
 class _Long:
@@ -136,7 +135,6 @@ def _rest(p: PlasticPopulation) -> _Short:
         own=neurons,
         x=axons,
         t=axons,
-        alive=axons > 0,
     )
 
 
@@ -144,7 +142,7 @@ def _xval(long: _Long, s: _Short, k: int) -> Tensor:
     """The pre traces of all axons at tick k."""
     age = k - s.t
     factor = long.near[age % 32] * long.far[(age >> 5).clamp(max=31)] >> 16
-    return torch.where(s.alive & (age < 1024), s.x * factor >> 16, 0)
+    return torch.where(age < 1024, s.x * factor >> 16, 0)
 
 
 def _tick(
@@ -169,11 +167,7 @@ def _tick(
         raised = torch.full_like(s.x, FULL16)
         if not p["x_set"]:
             raised = (_xval(long, s, k) + p["x_one"]).clamp(max=FULL16)
-        s = s._replace(
-            x=torch.where(arrived, raised, s.x),
-            t=torch.where(arrived, k, s.t),
-            alive=s.alive | arrived,
-        )
+        s = s._replace(x=torch.where(arrived, raised, s.x), t=torch.where(arrived, k, s.t))
         where = torch.tensor(place).expand(len(events), 2)
         long.arrivals.append(torch.column_stack([where, events, s.x[events]]))
 

@@ -140,7 +140,7 @@ class PlasticityUnit(wiring.Component):
                 with m.Case(number):
                     m.d.comb += chosen.eq(value)
         m.d.comb += age.eq(self.k - self.trace.t)
-        m.d.unit += [w2.eq(chosen), age2.eq(age), fresh2.eq(self.trace.alive & (age < 1024))]
+        m.d.unit += [w2.eq(chosen), age2.eq(age), fresh2.eq(age < 1024)]
         x2 = delayed(m, "unit", self.trace.x, 1, "x")[1]
 
         # 2: tables are read; 3: what they say
@@ -198,7 +198,6 @@ class PlasticityUnit(wiring.Component):
             self.raised_row.eq(axon),
             self.raised.x.eq(Mux(s.x_set, FULL16, least(x + s.x_one, FULL16))),
             self.raised.t.eq(self.k),
-            self.raised.alive.eq(1),
         ]
 
     def _random(self, m: Module, axon: Value, neuron: Value, is_pre: list) -> tuple:

@@ -108,9 +108,9 @@ def _changed(g: Any, tick: int, a: int, n: int, w: int, factor: int, table: Any,
 
 @_compiled
 def _trace(x: Any, t: Any, near: Any, far: Any, a: int, k: int) -> int:
-    """xval; t is -1 where the axon is not alive."""
+    """xval."""
     age = k - t[a]
-    if t[a] < 0 or age >= 1024:
+    if age >= 1024:
         return 0
     return (x[a] * ((near[age & 31] * far[age >> 5]) >> 16)) >> 16
 
@@ -158,7 +158,7 @@ def present(
     ge, gi = np.zeros(neurons, np.int64), np.zeros(neurons, np.int64)
     c, y = np.zeros(neurons, np.int64), np.zeros(neurons, np.int64)
     own, counts = np.zeros(neurons, np.int64), np.zeros(neurons, np.int64)
-    x, t = np.zeros(axons, np.int64), np.full(axons, -1, np.int64)
+    x, t = np.zeros(axons, np.int64), np.zeros(axons, np.int64)
     sums, events = np.zeros(neurons, np.int64), np.empty(axons, np.int64)
     values = np.zeros((len(spikes) if record else 0, 7, neurons), np.int64)
     log, rows = np.empty((64, 7), np.int64), 0

@@ -16,7 +16,7 @@ from spikeloop.pysim.plastic.params import PlasticParams
 __all__ = ["STATE", "TRACE", "PlasticMemory", "chunks", "memories", "state_fields"]
 
 CHUNK_BITS = 32
-TRACE = (("x", 16), ("t", 16), ("alive", 1))
+TRACE = (("x", 16), ("t", 16))
 """Fields of a pre trace."""
 
 

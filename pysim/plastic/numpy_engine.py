@@ -55,11 +55,10 @@ class _Core:
         self.v = np.full(p.neurons, s["v_rest"], np.int64)
         self.ge, self.gi, self.c, self.y, self.own = np.zeros((5, p.neurons), np.int64)
         self.x, self.t = np.zeros((2, p.axons), np.int64)
-        self.alive = np.zeros(p.axons, bool)
 
     def xval(self, axons: Any, k: int) -> np.ndarray:
         age = k - self.t[axons]
-        fresh = self.alive[axons] & (age < 1024)
+        fresh = age < 1024
         age = np.where(fresh, age, 0)
         factor = self.p.near[age & 31] * self.p.far[age >> 5] >> 16
         return np.where(fresh, self.x[axons] * factor >> 16, 0)
@@ -75,7 +74,7 @@ class _Core:
                 self.update(where, 0, int(n), X, np.full(len(X), -self.y[n]), self.p.pre)
         raised = np.minimum(self.xval(X, k) + s["x_one"], FULL16)
         self.x[X] = FULL16 if s["x_set"] else raised
-        self.t[X], self.alive[X] = k, True
+        self.t[X] = k
         if self.record:
             head = np.broadcast_to(where, (len(X), 2))
             self.arrivals.append(np.column_stack([head, X, self.x[X]]))

@@ -59,11 +59,11 @@ class Witness:
         self.v = [g["v_rest"]] * g["N"]
         for name in ("ge", "gi", "c", "y", "own"):
             setattr(self, name, [0] * g["N"])
-        self.x, self.t, self.alive = [0] * g["A"], [0] * g["A"], [0] * g["A"]
+        self.x, self.t = [0] * g["A"], [0] * g["A"]
 
     def xval(self, a: int) -> int:
         age = self.k - self.t[a]
-        if not self.alive[a] or age >= 1024:
+        if age >= 1024:
             return 0
         return fl(self.x[a] * fl(self.g["near"][age % 32] * self.g["far"][fl(age, 5)], 16), 16)
 
@@ -100,7 +100,7 @@ class Witness:
                         self.update(a, n, -self.y[n], "pre", 0)
         for a in X:
             self.x[a] = 65535 if g["x_set"] else min(self.xval(a) + g["x_one"], 65535)
-            self.t[a], self.alive[a] = self.k, 1
+            self.t[a] = self.k
             self.arrivals.append((self.presentation, self.k, a, self.x[a]))
         s = [self.neuron(n, S[n], teach[n], learn, adapt) for n in range(g["N"])]
         self.own, self.C = s, sum(s)

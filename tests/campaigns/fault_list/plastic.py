@@ -32,17 +32,9 @@ PLASTIC = [
     Fault(
         "age-open",
         "synapses/update.py",
-        "self.trace.alive & (age < 1024)",
-        "self.trace.alive",
-        "traces come back after 1,024 ticks",
-        "learns",
-    ),
-    Fault(
-        "dead-alive",
-        "synapses/update.py",
-        "fresh2.eq(self.trace.alive & (age < 1024))",
         "fresh2.eq(age < 1024)",
-        "axons without a spike since REST have a trace",
+        "fresh2.eq(1)",
+        "traces come back after 1,024 ticks",
         "learns",
     ),
     Fault(
