@@ -14,8 +14,10 @@ import numpy as np
 
 from spikeloop.cosim.lessons.compare import Comparison, compare_lesson
 from spikeloop.cosim.lessons.engines import check_engines
+from spikeloop.cosim.lessons.figures import draw
 from spikeloop.golden.rules.alsa.flowers import ON, Trial, trial
 from spikeloop.pysim.common.checks import check_int
+from spikeloop.pysim.common.files import write_atomic
 
 __all__ = ["IrisRun", "run_iris"]
 
@@ -102,6 +104,7 @@ def run_iris(
     if folder:
         lesson.save(folder / "lesson.safetensors")
         test.save(folder / "test.safetensors")
+        write_atomic(folder / "iris.svg", draw(chosen, weight_bits))
     return IrisRun(chosen, learning, testing, accuracy)
 
 

@@ -49,6 +49,7 @@ def run(
         rows |= {
             "tested": f"{len(run.testing.crc)} flowers of 1,000 ticks, frozen",
             **{f"test, {pair}": text for pair, text in run.testing.rows().items()},
+            "picture": str(folder / "iris.svg"),
             "accuracy": ", ".join(f"{name} {n:.2%}" for name, n in run.accuracy.items()),
         }
     return run.document(), rows

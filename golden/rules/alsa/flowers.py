@@ -19,10 +19,24 @@ from spikeloop.pysim.lessons.lesson import Lesson
 from spikeloop.pysim.lessons.population import PlasticPopulation
 from spikeloop.pysim.lessons.tables import keep
 
-__all__ = ["CLASSES", "LINES", "TEACHER", "Trial", "population", "rates_of", "trains", "trial"]
+__all__ = [
+    "CLASSES",
+    "LENGTHS",
+    "LINES",
+    "PLACES",
+    "SPECIES",
+    "TEACHER",
+    "Trial",
+    "population",
+    "rates_of",
+    "trains",
+    "trial",
+]
 
-PLACES, CLASSES = 12, 3
-LINES = 4 * PLACES
+SPECIES = ("setosa", "versicolor", "virginica")
+LENGTHS = ("sepal length", "sepal width", "petal length", "petal width")
+PLACES, CLASSES = 12, len(SPECIES)
+LINES = len(LENGTHS) * PLACES
 HEIGHT, WIDTH = 20.0, 2.0  # Hz, places
 ON, OFF = 200, 50  # ticks of a presentation with and without input
 TEACHER = (49, 99, 149, 199)

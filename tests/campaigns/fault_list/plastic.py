@@ -94,11 +94,11 @@ PLASTIC = [
         "learns",
     ),
     Fault(
-        "shift-of-other",
+        "shift-of-post",
         "synapses/update.py",
         "shift = Mux(is_pre[8], s.shift_pre, s.shift_post)",
-        "shift = Mux(is_pre[7], s.shift_pre, s.shift_post)",
-        "the first update of a sweep takes the other sweep's shift",
+        "shift = s.shift_post",
+        "changes of pre events are shifted like those of post events",
         "learns",
     ),
     Fault(

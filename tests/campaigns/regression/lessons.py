@@ -2,9 +2,9 @@
 
     python -m tests.campaigns.regression.lessons [LESSONS [SEED]]
 
-runs 240 lessons by default, on the sizes of CORES, and compares golden and both engines of pysim
-with the RTL. It prints what was compared and how often each corner came up; a corner that came up
-less than 100 times fails.
+runs 240 lessons by default, on the sizes of CORES, and compares golden, both engines of pysim and
+the witness with the RTL. It prints what was compared and how often each corner came up. It fails
+where a corner came up less than 100 times.
 """
 
 import sys
@@ -22,6 +22,7 @@ from spikeloop.pysim.plastic.memories import memories
 from spikeloop.pysim.plastic.params import PlasticParams
 from tests.make.lessons.bins import BINS, count
 from tests.make.lessons.random import SIZES, long_lesson, random_lesson
+from tests.witness.lessons import witness
 
 __all__ = ["CORES", "first_difference", "lesson_of"]
 
@@ -113,13 +114,17 @@ def main(lessons: int = 240, seed: int = 0) -> int:
     for number, (name, params) in enumerate(CORES.items()):
         share = [[seed, number, n] for n in range(-(-lessons // len(CORES)))]
         found = first_difference(
-            params, share, also=(golden.run, numba_engine.run), totals=totals, corners=corners
+            params,
+            share,
+            also=(golden.run, numba_engine.run, witness),
+            totals=totals,
+            corners=corners,
         )
         if found:
             print(f"{name}: {found}")
             return 1
         print(f"{name}: {len(share)} lessons, 0 different", flush=True)
-    print("compared, over three pairs: " + ", ".join(f"{n:,} {name}" for name, n in totals.items()))
+    print("compared, over four pairs: " + ", ".join(f"{n:,} {name}" for name, n in totals.items()))
     rare = {name: corners[name] for name in BINS if corners[name] < LEAST}
     print("corners: " + ", ".join(f"{name} {corners[name]:,}" for name in BINS))
     if rare:

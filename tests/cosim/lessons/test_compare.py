@@ -133,6 +133,8 @@ def test_iris_is_learnt_alike_by_all_engines(tmp_path: Path) -> None:
     assert len(set(run.testing.crc)) == 1 and run.testing.crc[0] == run.learning.crc[-1]
     again = Lesson.load(tmp_path / "lesson.safetensors")
     assert numba_engine.run(again).crc.tolist() == run.learning.crc
+    picture = (tmp_path / "iris.svg").read_text()
+    assert picture.count("<image") == 6 and "virginica, after" in picture
 
 
 # -- the file ----------------------------------------------------------------------------------

@@ -41,8 +41,8 @@ def test_rtl_is_pysim_on_every_core(name: str, seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_lanes_and_the_order_of_axons_change_no_value(seed: int) -> None:
-    """Three widths of a word give one log; axons in another order give it but for their numbers."""
+def test_lanes_change_no_value(seed: int) -> None:
+    """Three widths of a word give one log."""
     lesson = random_lesson(np.random.default_rng([seed, 1]), SIZES["narrow"])
     p = lesson.population
     logs = []
