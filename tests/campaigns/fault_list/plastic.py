@@ -150,7 +150,7 @@ PLASTIC = [
         "learns",
     ),
     Fault(
-        "lateral-now",
+        "rivals-all",
         "plastic/core.py",
         "w_lat * (rivals - 1)",
         "w_lat * rivals",
@@ -203,7 +203,7 @@ PLASTIC = [
         "(u >= s.v_th + theta[7])",
         "(u > s.v_th + theta[7])",
         "a membrane at its threshold does not spike",
-        "learns-one",
+        "learns",
     ),
     Fault(
         "gate-ignored",

@@ -27,7 +27,7 @@ BINS = (
     *("not dirty", "ge full", "gi full", "theta full", "lower clip", "input while refractory"),
     *("gated input", "teacher", "teacher and axons", "lateral", "own spike spared", "frozen tick"),
     *("adapt without learn", "silent tick", "all spike", "trace set", "trace added", "y added"),
-    *("theta decays", "theta waits", "fire off", "rest after learning"),
+    *("theta decays", "theta waits", "fire off", "rest after learning", "spike at the threshold"),
 )
 """Names of all corners."""
 
@@ -97,6 +97,8 @@ def count(lesson: Lesson, trace: LessonTrace, lanes: int) -> Counter[str]:
     decays = K % (1 << p["theta_period"]) == 0
     found["theta decays"], found["theta waits"] = int(decays.sum()), int((~decays).sum())
     found["fire off"] = len(s) * (not p["fire"])
+    edge = p["v_low"] == p["v_th"] and not trace.theta.any()  # below is clipped to the threshold
+    found["spike at the threshold"] = int(s.sum()) * edge
     found["rest after learning"] = int((lesson.learn[:-1]).sum())
     return found
 
