@@ -181,7 +181,7 @@ def test_unknown_framework(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     )
     assert (
         status == 2
-        and "framework must be one of snntorch, spikingjelly, norse, sinabs, not 'brian'" in err
+        and "framework must be one of snntorch, spikingjelly, norse, sinabs, rockpool, not 'brian'" in err
     )
     status, out, _ = spikeloop(
         capfd, "import", "nir", tmp_path / "net.nir", "--from", "sinabs", "-o", tmp_path / "out"
