@@ -90,9 +90,9 @@ def random_population(rng: np.random.Generator, size: dict[str, int]) -> Plastic
         seed=int(rng.integers(0, 1 << 32)),
         first_tick=0xFFFFFFFF - int(rng.integers(0, 40)) if chance(0.7) else 0,
     )
-    if p["seed"] % 12:
-        return p
-    return p.changed(v_low=p["v_th"], theta_plus=0, fire=1)  # clipped to the threshold: it spikes
+    if p["seed"] % 12 == 0:  # clipped to the threshold: it spikes
+        return p.changed(v_low=p["v_th"], theta_plus=0, fire=1)
+    return p.changed(target=0xFFFFFFFF) if p["seed"] % 12 == 1 else p
 
 
 def random_lesson(
@@ -108,7 +108,7 @@ def random_lesson(
     weights = rng.integers(p["w_min"], p["w_max"] + 1, (p.axons, p.neurons))
     ends = rng.random(weights.shape)
     weights = np.where(ends < 0.1, p["w_min"], np.where(ends > 0.9, p["w_max"], weights))
-    if rng.random() < 0.15:  # nothing to scale, unless it learns
+    if rng.random() < 0.15 or p["seed"] % 12 == 2:  # nothing to scale, unless it learns
         weights[:] = p["w_min"]
     theta = rng.integers(0, p["theta_plus"] + 1, p.neurons) if rng.random() < 0.3 else 0
     return Lesson.make(
