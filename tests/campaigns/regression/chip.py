@@ -190,10 +190,10 @@ CHIPS = {
     ),
     # in two image banks and with axon extension
     "states-banked": Chip(
-        axons=20,
+        axons=32,
         columns=64,
         lanes=8,
-        extension=2,
+        extension=4,
         pages=2,
         membrane_bits=8,
         delay_max=2,

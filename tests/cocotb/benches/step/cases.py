@@ -17,11 +17,19 @@ from amaranth.lib.wiring import Out
 from spikeloop.hdl.neuron.step import NeuronStep
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import (
+    adaptive_record,
     bound_record,
     fire_record,
     leak_record,
     neuron_record,
     pack_lanes,
+    synaptic_record,
+)
+from tests.cocotb.benches.state_cases import (
+    PAGED_STATES,
+    adaptive_fields,
+    state_cases,
+    synaptic_fields,
 )
 from tests.witness.model import PAGED, States, step
 
@@ -42,10 +50,33 @@ FORMS = {
         bounded=False,
         sliced=False,
     ),
+    "states8": Chip(
+        axons=32,
+        columns=64,
+        lanes=64,
+        membrane_bits=8,
+        refractory_bits=1,
+        current_bits=10,
+        adaptation_bits=9,
+    ),
+    "states12": Chip(
+        axons=7,
+        columns=64,
+        lanes=4,
+        membrane_bits=12,
+        leak_terms=2,
+        refractory_bits=0,
+        bounded=False,
+        sliced=False,
+        current_bits=8,
+        adaptation_bits=13,
+    ),
 }
+RENAMED = {"current": "sync", "leak": "sync", "fire": "sync"}
 ROUNDINGS = ("floor", "toward_zero", "at_least_one")
 RESETS = ("hard", "soft", "none")
 LOWS = ("none", "clip", "reset", "add")
+PAGES = (*PAGED, *PAGED_STATES)
 
 
 class NeuronTop(wiring.Component):
@@ -61,7 +92,7 @@ class NeuronTop(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         for name, one in self.steps.items():
-            m.submodules[name] = DomainRenamer({"leak": "sync", "fire": "sync"})(one)
+            m.submodules[name] = DomainRenamer(RENAMED)(one)
             for member, description in one.signature.members.items():
                 inside, outside = getattr(one, member), getattr(getattr(self, name), member)
                 m.d.comb += (
@@ -78,12 +109,16 @@ class Case:
     v: membrane.
     c: refractory count.
     s: weighted sum.
+    y: synaptic current.
+    a: adaptation.
     """
 
     params: dict[str, Any]
     v: int
     c: int
     s: int
+    y: int = 0
+    a: int = 0
 
 
 def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[Case]:
@@ -97,9 +132,11 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
     roundings = ROUNDINGS if chip.roundings else ("floor",)
     lows = LOWS if chip.bounded else ("none",)
 
-    def case(v: int = 0, c: int = 0, s: int = 0, **changes: Any) -> Case:
+    def case(v: int = 0, c: int = 0, s: int = 0, y: int = 0, a: int = 0, **changes: Any) -> Case:
         base = {
             "P": p,
+            "Q": chip.current_bits,
+            "R": chip.adaptation_bits,
             "bias": 0,
             "rectify": False,
             "k0": False,
@@ -121,7 +158,7 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
             **changes,
         }
         return Case(
-            {key: (value,) if key in PAGED else value for key, value in base.items()}, v, c, s
+            {key: (value,) if key in PAGES else value for key, value in base.items()}, v, c, s, y, a
         )
 
     def clip(x: int) -> int:
@@ -219,6 +256,8 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
             reset=str(rng.choice(RESETS)),
             v_sub=int(rng.choice(ends)),
         )
+    if chip.current_bits:
+        yield from state_cases(chip, rng, case, randoms)
     # anything
     for _ in range(randoms):
 
@@ -323,23 +362,34 @@ def stimuli(name: str, rows: list[list[Case]]) -> dict[str, list[int]]:
         "fire": fields(fire_record(chip), {"v_th": of("v_th"), "v_sub": of("v_sub")}),
         "neuron": fields(neuron_record(chip), neuron),
     }
-    return inputs | ({"bound": fields(bound_record(chip), bound)} if chip.bounded else {})
+    if chip.bounded:
+        inputs["bound"] = fields(bound_record(chip), bound)
+    if chip.current_bits:
+        inputs |= {
+            "y": planes(chip.current_bits, lambda case: case.y),
+            "a": planes(chip.adaptation_bits, lambda case: case.a),
+            "synaptic": fields(synaptic_record(chip), synaptic_fields()),
+            "adaptive": fields(adaptive_record(chip), adaptive_fields()),
+        }
+    return inputs
 
 
-def expected(case: Case, clear: bool) -> tuple[int, int, int, int]:
-    """(membrane, refractory count, spike, saturated) after the step.
+def expected(case: Case, clear: bool) -> tuple[int, int, int, int, int, int]:
+    """(membrane, refractory count, spike, saturated, current, adaptation) after the step.
 
-    With ``clear``, spike and saturated are those of a step; nothing looks at them.
+    With ``clear`` all but the first two are those of a step; nothing looks at them.
     """
-    (v, c, _, _), spike, saturated = step(case.params, 0, States(case.v, case.c), case.s)
+    before = States(case.v, case.c, case.y, case.a)
+    (v, c, y, a), spike, saturated = step(case.params, 0, before, case.s)
     if clear:
         v, c = case.params["v_init"], 0
-    return v, c, int(spike), int(saturated)
+    return v, c, int(spike), int(saturated), y, a
 
 
-def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int]]:
+def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int, int, int]]:
     """The outputs of the step, per lane as :func:`expected` has them."""
     chip = FORMS[name]
+    none = [0] * chip.lanes
 
     def lanes(number: int, bits: int, signed: bool) -> list[int]:
         data = np.frombuffer(number.to_bytes(-(-bits * chip.lanes // 8), "little"), np.uint8)
@@ -352,7 +402,7 @@ def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int
     count = (
         lanes(outputs["refractory_next"], max(1, chip.refractory_bits), False)
         if chip.refractory_bits
-        else [0] * chip.lanes
+        else none
     )
     return list(
         zip(
@@ -360,6 +410,8 @@ def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int
             count,
             lanes(outputs["spikes"], 1, False),
             lanes(outputs["saturated"], 1, False),
+            lanes(outputs["y_next"], chip.current_bits, True) if chip.current_bits else none,
+            lanes(outputs["a_next"], chip.adaptation_bits, False) if chip.current_bits else none,
             strict=True,
         )
     )
