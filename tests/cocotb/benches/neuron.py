@@ -8,7 +8,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from spikeloop.cosim.benches.streams import PERIOD, watchdog
-from tests.cocotb.benches.neuron_cases import FORMS, cases, expected, results, stimuli
+from tests.cocotb.benches.step.cases import cases, expected, results, stimuli
+from tests.cocotb.benches.step.forms import FORMS
 
 SEED = int(os.environ.get("SPIKELOOP_SEED", "0"))
 SHARE = int(os.environ.get("SPIKELOOP_SHARE", "1"))  # one case in so many

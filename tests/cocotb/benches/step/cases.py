@@ -1,4 +1,4 @@
-"""Corner cases of the neuron step, and the forms of the step that are benched side by side.
+"""Corner cases of the neuron step, and what a form of it takes in and gives out.
 
 What a case must give comes from the independent witness (tests/witness/model.py), never from the
 packages.
@@ -10,12 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import DomainRenamer, Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
 
-from spikeloop.hdl.neuron.step import NeuronStep
-from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import (
     adaptive_record,
     bound_record,
@@ -25,7 +20,8 @@ from spikeloop.pysim.chip.records import (
     pack_lanes,
     synaptic_record,
 )
-from tests.cocotb.benches.state_cases import (
+from tests.cocotb.benches.step.forms import FORMS
+from tests.cocotb.benches.step.states import (
     PAGED_STATES,
     adaptive_fields,
     state_cases,
@@ -33,72 +29,10 @@ from tests.cocotb.benches.state_cases import (
 )
 from tests.witness.model import PAGED, States, step
 
-# name: chip whose neuron step is benched; many lanes cost planes little, and integers much
-FORMS = {
-    "planes24": Chip(axons=32, columns=64, lanes=64),
-    "lanes24": Chip(axons=32, columns=64, lanes=4, sliced=False),
-    "planes8": Chip(axons=1152, columns=64, lanes=64, membrane_bits=8, refractory_bits=3),
-    "planes32": Chip(axons=32, columns=64, lanes=64, membrane_bits=32),
-    "bare16": Chip(
-        axons=7,
-        columns=64,
-        lanes=4,
-        membrane_bits=16,
-        leak_terms=0,
-        refractory_bits=0,
-        roundings=False,
-        bounded=False,
-        sliced=False,
-    ),
-    "states8": Chip(
-        axons=32,
-        columns=64,
-        lanes=64,
-        membrane_bits=8,
-        refractory_bits=1,
-        current_bits=10,
-        adaptation_bits=9,
-    ),
-    "states12": Chip(
-        axons=7,
-        columns=64,
-        lanes=4,
-        membrane_bits=12,
-        leak_terms=2,
-        refractory_bits=0,
-        bounded=False,
-        sliced=False,
-        current_bits=8,
-        adaptation_bits=13,
-    ),
-}
-RENAMED = {"current": "sync", "leak": "sync", "fire": "sync"}
 ROUNDINGS = ("floor", "toward_zero", "at_least_one")
 RESETS = ("hard", "soft", "none")
 LOWS = ("none", "clip", "reset", "add")
 PAGES = (*PAGED, *PAGED_STATES)
-
-
-class NeuronTop(wiring.Component):
-    """All FORMS side by side, each behind ports with its name in front.
-
-    All registers tick with ``clk``.
-    """
-
-    def __init__(self):
-        self.steps = {name: NeuronStep(chip) for name, chip in FORMS.items()}
-        super().__init__({name: Out(one.signature) for name, one in self.steps.items()})
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        for name, one in self.steps.items():
-            m.submodules[name] = DomainRenamer(RENAMED)(one)
-            for member, description in one.signature.members.items():
-                inside, outside = getattr(one, member), getattr(getattr(self, name), member)
-                m.d.comb += (
-                    inside.eq(outside) if description.flow is wiring.In else outside.eq(inside)
-                )
-        return m
 
 
 @dataclass(frozen=True)
