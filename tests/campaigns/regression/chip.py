@@ -162,7 +162,7 @@ CHIPS = {
     # synaptic currents wider than membranes, and adaptations
     "states": Chip(
         axons=40,
-        columns=24,
+        columns=64,
         lanes=8,
         pages=2,
         membrane_bits=9,
@@ -175,7 +175,7 @@ CHIPS = {
     # the same states narrower and wider than membranes, as integers with enables
     "states-scalar": Chip(
         axons=24,
-        columns=20,
+        columns=40,
         lanes=5,
         digit_bits=2,
         pages=2,
