@@ -166,7 +166,7 @@ CHIPS = {
     # synaptic currents wider than membranes, and adaptations
     "states": Chip(
         axons=40,
-        columns=24,
+        columns=64,
         lanes=8,
         pages=2,
         membrane_bits=9,
@@ -179,7 +179,7 @@ CHIPS = {
     # the same states narrower and wider than membranes, as integers with enables
     "states-scalar": Chip(
         axons=24,
-        columns=20,
+        columns=40,
         lanes=5,
         digit_bits=2,
         pages=2,
@@ -194,10 +194,10 @@ CHIPS = {
     ),
     # in two image banks and with axon extension
     "states-banked": Chip(
-        axons=20,
+        axons=32,
         columns=64,
         lanes=8,
-        extension=2,
+        extension=4,
         pages=2,
         membrane_bits=8,
         delay_max=2,

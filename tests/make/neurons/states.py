@@ -36,14 +36,16 @@ def random_states(
             "fraction": _corner(rng, np.clip(loss, 0, widths.current), widths.current),
         }
     if chip.adaptation_bits and rng.random() < 0.8:
-        scale = rng.integers(0, min(6, widths.adaptation) + 1, size)
+        # a spike raises the threshold by up to a spread, so that old and new ones differ
+        most = int(np.log2(max(1.0, widths.step / spread)))
+        scale = rng.integers(0, min(6, most) + 1, size)
         step = np.clip(rng.random(size) * spread * 2.0**scale, 0, widths.step).astype(np.int64)
         states |= {
             "adaptation": _use(rng, size),
             **_decay(rng, chip, "adaptation", widths.adaptation, pages, size),
             "adaptation_step": _corner(rng, step, widths.step),
             "adaptation_scale": _corner(rng, scale, widths.adaptation),
-            "adaptation_reset": rng.random(size) < 0.4,
+            "adaptation_reset": rng.random(size) < 0.6,
         }
     return states
 
