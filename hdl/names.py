@@ -12,6 +12,7 @@ __all__ = [
     "FIRE_MODULE",
     "LEAK_MODULE",
     "PIM_TOP",
+    "PLASTIC_TOP",
     "RAM_MODULE",
     "SKID_MODULE",
     "STAGE_MODULES",
@@ -22,6 +23,7 @@ __all__ = [
 CHIP_TOP = "chip"
 BOARD_TOP = "board"
 PIM_TOP = "pim"
+PLASTIC_TOP = "plastic"
 
 # modules generated once and instantiated many times
 CORE_MODULE = "spikeloop_core"  # a core of a mesh

@@ -13,16 +13,33 @@ from spikeloop.hdl.board import BoardTop
 from spikeloop.hdl.chip import ChipTop
 from spikeloop.hdl.core.core import Core
 from spikeloop.hdl.mesh import MeshTop
-from spikeloop.hdl.names import ADC_MODULE, BOARD_TOP, CHIP_TOP, CORE_MODULE, PIM_TOP, UNIT_MODULE
+from spikeloop.hdl.names import (
+    ADC_MODULE,
+    BOARD_TOP,
+    CHIP_TOP,
+    CORE_MODULE,
+    PIM_TOP,
+    PLASTIC_TOP,
+    UNIT_MODULE,
+)
 from spikeloop.hdl.neuron.step import slice_of, stages
 from spikeloop.hdl.pim.adc import PimAdc
 from spikeloop.hdl.pim.macro import PimMacro
 from spikeloop.hdl.pim.unit import PimUnit
+from spikeloop.hdl.plastic.core import PlasticCore
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.layer import PimParams
+from spikeloop.pysim.plastic.params import PlasticParams
 
-__all__ = ["convert", "generate", "generate_board", "generate_macro", "primitives"]
+__all__ = [
+    "convert",
+    "generate",
+    "generate_board",
+    "generate_macro",
+    "generate_plastic",
+    "primitives",
+]
 
 LONG_LINE = 4000
 
@@ -86,6 +103,11 @@ def _whole(chip: Chip, *parts: str) -> str:
 def generate_macro(p: PimParams) -> str:
     """The Verilog of a PIM macro alone; its top module is PIM_TOP."""
     return "\n".join((convert(PimMacro(p), PIM_TOP), *_macro_parts(p), primitives()))
+
+
+def generate_plastic(p: PlasticParams) -> str:
+    """The Verilog of a plastic core alone; its top module is PLASTIC_TOP."""
+    return "\n".join((convert(PlasticCore(p), PLASTIC_TOP), primitives()))
 
 
 def _macro_parts(p: PimParams) -> list[str]:

@@ -4,6 +4,7 @@ from .cosim.backend import Backend
 from .cosim.backends import open_backend
 from .cosim.compare.result import Result
 from .cosim.flow.verify import verify
+from .cosim.lessons.compare import compare_lesson
 from .cosim.runs.folder import Run
 from .cosim.stimuli.make import stimulus_of
 from .golden.data.datasets import load_mnist
@@ -15,10 +16,15 @@ from .golden.interchange.ranc.read import import_ranc
 from .golden.nets.layers import FloatNet
 from .golden.quantize.quantize import Quantizer
 from .golden.reference.integer import predict, run
+from .golden.rules.alsa.rule import Alsa
+from .golden.rules.stdp.rule import PairRule
+from .golden.rules.stdp.scaling import Scaling
 from .hdl.verilog import generate, generate_board
 from .pysim.bundle.open import load_bundle, map_network
 from .pysim.chip.params import Chip, preset
 from .pysim.common.errors import InputError
+from .pysim.lessons.lesson import Lesson
+from .pysim.lessons.population import PlasticPopulation
 from .pysim.model.core import Core
 from .pysim.network.convolution import Conv
 from .pysim.network.elements import Edge, Input, Population
@@ -30,6 +36,7 @@ from .pysim.traces.trace import Trace
 __version__: str
 
 __all__ = [
+    "Alsa",
     "Backend",
     "Chip",
     "Conv",
@@ -39,14 +46,19 @@ __all__ = [
     "FloatNet",
     "Input",
     "InputError",
+    "Lesson",
     "Network",
+    "PairRule",
+    "PlasticPopulation",
     "Population",
     "Quantizer",
     "Readout",
     "Result",
     "Run",
+    "Scaling",
     "Stimulus",
     "Trace",
+    "compare_lesson",
     "export_nir",
     "generate",
     "generate_board",

@@ -39,6 +39,7 @@ PANELS: dict[str, dict[str, Any]] = {
     "Compared": {
         "sim": compare.sim,
         "compare": compare.compare,
+        "lesson": studies.lesson,
         "report": compare.report,
         "waves": compare.waves,
     },

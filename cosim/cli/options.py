@@ -52,6 +52,7 @@ TABLES = {
     "backends": "spikeloop.cosim.backends:BACKENDS",
     "comparisons": "spikeloop.golden.interchange.graph.semantics:COMPARES",
     "encoders": "spikeloop.golden.data.encoders:ENCODERS",
+    "engines": "spikeloop.cosim.lessons.engines:ENGINES",
     "forms": "spikeloop.cosim.flow.export:FORMS",
     "frameworks": "spikeloop.golden.interchange.graph.semantics:FRAMEWORKS",
     "nets": "spikeloop.cosim.flow.pretrained:kept",

@@ -1,4 +1,4 @@
-"""The commands that measure: bench, zoo and pim-sweep."""
+"""The commands that measure and learn: lesson, bench, zoo and pim-sweep."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,9 +19,57 @@ from spikeloop.cosim.cli.options import (
     positive,
 )
 
-__all__ = ["bench", "pim_sweep", "zoo"]
+__all__ = ["bench", "lesson", "pim_sweep", "zoo"]
 
 RIGHT = ("float", "integer", "RTL", "synapses", "spikes", "SOPs", "cycles", "nJ", "neuron-ticks")
+
+
+def lesson(
+    what: Annotated[str, argument("LESSON", "iris, or a lesson's file.")],
+    engine: Annotated[
+        str,
+        option("--engine", metavar="A,B,...", help="Who learns, the reference first: {engines}."),
+    ] = "golden,pysim,verilator",
+    seed: Annotated[
+        int, option("--seed", metavar="N", help="Of iris: first weights, groups and orders.")
+    ] = 0,
+    fold: Annotated[
+        int, option("--fold", metavar="N", help="Of iris: the group that is tested, 0 to 4.")
+    ] = 0,
+    passes: Annotated[
+        int, option("--passes", metavar="N", help="Of iris: passes over the training flowers.")
+    ] = 4,
+    bits: Annotated[int, option("--bits", metavar="N", help="Of iris: bits of a weight.")] = 16,
+    resume: Annotated[
+        bool, option("--resume", help="Go on behind the last presentation that was kept.")
+    ] = False,
+    folder: Annotated[Path, output("Folder of the lesson and of what is done.")] = Path(
+        "build/lesson"
+    ),
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Let the chip learn, and compare every weight update of every engine."""
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.lessons.run import run
+
+        with console.bar("lesson", "presentations") as (start, advance):
+            document, rows = run(
+                what,
+                names(engine),
+                seed=seed,
+                fold=fold,
+                passes=passes,
+                weight_bits=bits,
+                folder=folder,
+                resume=resume,
+                started=start,
+                progress=advance,
+            )
+        console.result(document, rows)
+        if document["first"]:
+            complain(f"spikeloop: {document['first']}")
+            raise typer.Exit(DIFFERENT)
 
 
 def bench(

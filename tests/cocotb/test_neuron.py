@@ -11,13 +11,13 @@ from spikeloop.cosim.benches.runner import build, run
 from spikeloop.cosim.verilator.build import hdl_key
 from spikeloop.cosim.verilator.cache import cached
 from spikeloop.hdl.verilog import convert
-from tests.cocotb.benches import neuron_cases
-from tests.cocotb.benches.neuron_cases import FORMS, NeuronTop
+from tests.cocotb.benches.step import forms
+from tests.cocotb.benches.step.forms import FORMS, NeuronTop
 
 
 def verilog() -> Path:
     """The Verilog of all forms, kept like that of a chip."""
-    key = hdl_key(Path(neuron_cases.__file__).read_text())[:24]
+    key = hdl_key(Path(forms.__file__).read_text())[:24]
     made = cached(
         f"verilog-{key}",
         lambda folder: (folder / "neuron_bench.v").write_text(convert(NeuronTop(), "neuron_bench")),

@@ -15,7 +15,7 @@ PACKAGES = ("pysim", "golden", "hdl", "cosim")
 # Package -> the places it may import besides itself.
 ARROWS = {
     "pysim": (),
-    "golden": ("pysim.common", "pysim.network", "pysim.pim"),
+    "golden": ("pysim.common", "pysim.network", "pysim.pim", "pysim.lessons"),
     "hdl": ("pysim",),
     "cosim": ("pysim", "golden", "hdl"),
 }

@@ -9,10 +9,11 @@ from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.model.ticks import numba_engine as fast
-from spikeloop.pysim.network.elements import LeakRounding, LowBound, Reset, WeightFormat
+from spikeloop.pysim.network.elements import LeakRounding, LowBound, Reset, StateUse, WeightFormat
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.traces.trace import Trace
+from spikeloop.pysim.traces.trace import Trace, recorded_states
 from tests.make.networks import random_network, random_stimulus
+from tests.make.neurons.states import WITH_STATES
 
 CHIPS = {
     "tiny": PRESETS["tiny"],
@@ -23,6 +24,13 @@ CHIPS = {
     "digits8": PRESETS["tiny"].replace(digit_bits=8, columns=1024, lanes=70, axons=130),
     "one_word": PRESETS["tiny"].replace(digit_bits=4, columns=128, lanes=48, axons=64, delay_max=3),
     "extended": PRESETS["tiny"].replace(axons=20, extension=8, pages=2),
+    "states": WITH_STATES,
+    "narrow_states": PRESETS["tiny"].replace(membrane_bits=12, current_bits=8, adaptation_bits=8),
+    "wide_states": PRESETS["tiny"].replace(
+        membrane_bits=32, columns=128, lanes=16, current_bits=32, adaptation_bits=31
+    ),
+    "currents": PRESETS["tiny"].replace(current_bits=20, leak_terms=1, roundings=False),
+    "adaptations": PRESETS["tiny"].replace(adaptation_bits=10, leak_terms=2, refractory_bits=0),
     "poor": PRESETS["tiny"].replace(
         leak_terms=1, refractory_bits=0, roundings=False, bounded=False, pages=1, delay_max=1
     ),
@@ -41,6 +49,12 @@ def assert_same(network: Network, golden: IntegerTrace, pysim: Trace) -> None:
         np.testing.assert_array_equal(
             pysim.membranes[p.name], membranes, err_msg=f"membranes of {p.name}"
         )
+        for part in recorded_states(network, True)[1:]:
+            np.testing.assert_array_equal(
+                getattr(pysim, part)[p.name],
+                getattr(golden, part)[p.name],
+                err_msg=f"{part} of {p.name}",
+            )
         ticks = slice(p.start, p.start + network.steps)
         saturations[:, ticks] += golden.saturations[p.name]
         spikes_out[:, ticks] += spikes.sum(axis=2, dtype=np.int64)
@@ -92,6 +106,9 @@ def _modes(chip: Chip) -> set[str]:
     }
     modes |= {f"rounding {r.name}" for r in LeakRounding} if chip.roundings else set()
     modes |= {f"low {b.name}" for b in LowBound} if chip.bounded else set()
+    uses = {StateUse.NEW.name, StateUse.OLD.name}
+    modes |= {f"current {use}" for use in uses} if chip.current_bits else set()
+    modes |= {f"adaptation {use}" for use in uses} if chip.adaptation_bits else set()
     modes |= {"refractory", "hold"} if chip.refractory_bits else set()
     modes -= set() if chip.pages > 1 else {"paged"}
     modes -= set() if chip.delay_max > 1 else {"delayed"}
@@ -119,6 +136,10 @@ def _count(seen: dict[str, int], network: Network, trace: Trace) -> None:
         leaking = (p.leak_sign != 0).any(axis=(0, 1))
         for q in LeakRounding:
             add(f"rounding {q.name}", ((p.rounding == q) & leaking).sum())
+        for use in StateUse:
+            for part, state in (("synaptic", "current"), ("adaptations", "adaptation")):
+                moving = getattr(trace, part).get(p.name, np.zeros((1, 1, p.size))).any(axis=(0, 1))
+                add(f"{state} {use.name}", (moving & (getattr(p, state) == use)).sum())
         for b in LowBound:
             add(f"low {b.name}", (p.low == b).sum())
         add("refractory", (firing & (p.refractory > 0)).sum())

@@ -245,7 +245,7 @@ ADAPTATIONS = [
         "v_th.plus(raises)",
         "v_th.plus(raises, width=bits)",
         "a threshold raised out of the membrane range wraps",
-        "states-scalar",
+        "states",
     ),
     Fault(
         "soft-always-lowers",

@@ -2,7 +2,8 @@
 
     python -m tests.campaigns.regression.chip CHIP
 
-CHIP is a name of CHIPS, or a PIM macro of tests/make/pim_cases.py. The result is one JSON line:
+CHIP is a name of CHIPS, a PIM macro of tests/make/pim_cases.py, or a plastic core of
+tests/campaigns/regression/lessons.py. The result is one JSON line:
 {"built": seconds, "different": first difference or null, ...}.
 
 Random networks over every mode of the contract run on a Verilated chip and on pysim, which never
@@ -29,6 +30,7 @@ import numpy as np
 
 from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.macros.pim import build_pim
+from spikeloop.cosim.macros.plastic import build_plastic
 from spikeloop.cosim.verilator import chip as native
 from spikeloop.cosim.verilator.build import Options, build
 from spikeloop.cosim.verilator.chip import ChipModel, MeshChipModel
@@ -43,9 +45,11 @@ from spikeloop.pysim.network.elements import WeightFormat
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
+from tests.campaigns.regression import lessons as lesson_regression
 from tests.campaigns.regression import mesh as mesh_regression
 from tests.campaigns.regression import pim as pim_regression
 from tests.campaigns.regression import pim_chip as pim_chip_regression
+from tests.campaigns.regression.lessons import CORES
 from tests.campaigns.regression.pim_chip import FRONT
 from tests.campaigns.regression.pins import pressed_tick, random_delay
 from tests.make.networks import random_network, random_stimulus
@@ -162,7 +166,7 @@ CHIPS = {
     # synaptic currents wider than membranes, and adaptations
     "states": Chip(
         axons=40,
-        columns=24,
+        columns=64,
         lanes=8,
         pages=2,
         membrane_bits=9,
@@ -175,7 +179,7 @@ CHIPS = {
     # the same states narrower and wider than membranes, as integers with enables
     "states-scalar": Chip(
         axons=24,
-        columns=20,
+        columns=40,
         lanes=5,
         digit_bits=2,
         pages=2,
@@ -190,10 +194,10 @@ CHIPS = {
     ),
     # in two image banks and with axon extension
     "states-banked": Chip(
-        axons=20,
+        axons=32,
         columns=64,
         lanes=8,
-        extension=2,
+        extension=4,
         pages=2,
         membrane_bits=8,
         delay_max=2,
@@ -210,6 +214,7 @@ CHIPS["slices-states"] = CHIPS["slices"].replace(
 CHIPS["pim-states"] = CHIPS["pim"].replace(current_bits=11, adaptation_bits=9)
 NETWORKS = 6  # of each chip
 MACRO_LAYERS = 12  # of each PIM macro
+CORE_LESSONS = 24  # of each plastic core
 SAMPLES = 6
 DENSITY = 0.25
 CORNERS = (
@@ -514,6 +519,8 @@ def main() -> None:
     name, options, start = sys.argv[1], Options(optimise=False), time.monotonic()
     if name in MACROS:
         build_pim(MACROS[name], optimise=False)
+    elif name in CORES:
+        build_plastic(CORES[name], optimise=False)
     else:
         build(CHIPS[name], options)
     result: dict[str, Any] = {
@@ -528,6 +535,11 @@ def main() -> None:
         if name in MACROS:
             first, _ = pim_regression.first_difference(
                 MACROS[name], [[0, n] for n in range(MACRO_LAYERS)]
+            )
+            found = [first] if first else []
+        elif name in CORES:
+            first = lesson_regression.first_difference(
+                CORES[name], [[0, n] for n in range(CORE_LESSONS)]
             )
             found = [first] if first else []
         elif (chip := CHIPS[name]).derived.cores > 1:

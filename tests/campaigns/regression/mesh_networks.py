@@ -51,6 +51,8 @@ def random_mesh_network(rng: np.random.Generator, chip: Chip, *, density: float 
         steps=int(rng.integers(6, 20)),
         output=f"p{int(rng.integers(count))}",
         membrane_bits=chip.membrane_bits,
+        current_bits=chip.current_bits,
+        adaptation_bits=chip.adaptation_bits,
     )
 
 

@@ -26,8 +26,8 @@ from tests.make.images import write_images
 
 GROUP: Any = typer.main.get_command(app)
 FLOW = (
-    "train quantize widths import pretrained stimulus fit map cost verilog sim compare report "
-    "waves export board bench zoo pim-sweep cache"
+    "train quantize widths import pretrained stimulus fit map cost verilog sim compare lesson "
+    "report waves export board bench zoo pim-sweep cache"
 )
 
 
@@ -103,6 +103,7 @@ def checked(name: str, choice: str) -> None:
     """The check of a choice that the command makes first."""
     from spikeloop.cosim.backends import check_names
     from spikeloop.cosim.board.fpga import target_of
+    from spikeloop.cosim.lessons.engines import ENGINES, check_engines
     from spikeloop.cosim.studies.pim.sweep import points
     from spikeloop.cosim.studies.zoo import check_backend
     from spikeloop.golden.data.encoders import Encoder
@@ -114,6 +115,7 @@ def checked(name: str, choice: str) -> None:
         "backends": lambda text: check_names([text]),
         "comparisons": COMPARES.index,
         "encoders": lambda text: Encoder(name=text, steps=4),
+        "engines": lambda text: check_engines([text, *ENGINES]),
         "frameworks": FRAMEWORKS.__getitem__,
         "nets": load,
         "presets": preset,
@@ -241,7 +243,7 @@ def test_every_command_has_the_same_options() -> None:
         flags.setdefault(command, set()).update((*parameter.opts, *parameter.secondary_opts))
     assert all("--json" in known for command, known in flags.items())
     progress = {"train", "widths", "sim", "compare", "waves", "bench", "zoo", "pim-sweep"}
-    progress |= {"board serve", "board build", "board balance"}
+    progress |= {"lesson", "board serve", "board build", "board balance"}
     assert {
         c for c, known in flags.items() if {"-q", "--quiet", "-v", "--verbose"} <= known
     } == progress

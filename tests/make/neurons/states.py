@@ -4,15 +4,17 @@ Half of the populations have a state, and in those most neurons. A share of neur
 the ends of the ranges, so that every clip acts.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.common.limits import LEAK_TERMS
-from spikeloop.pysim.network.elements import LeakRounding, StateUse, Widths
+from spikeloop.pysim.network.elements import LeakRounding, Population, StateUse, Widths
+from spikeloop.pysim.network.graph import Network
 
-__all__ = ["WITH_STATES", "random_states"]
+__all__ = ["WITH_STATES", "give_states", "random_states"]
 
 WITH_STATES = PRESETS["tiny"].replace(membrane_bits=16, current_bits=14, adaptation_bits=12)
 """the chip with both states that tests share, so that it is built once"""
@@ -34,16 +36,34 @@ def random_states(
             "fraction": _corner(rng, np.clip(loss, 0, widths.current), widths.current),
         }
     if chip.adaptation_bits and rng.random() < 0.8:
-        scale = rng.integers(0, min(6, widths.adaptation) + 1, size)
+        # a spike raises the threshold by up to a spread, so that old and new ones differ
+        most = int(np.log2(max(1.0, widths.step / spread)))
+        scale = rng.integers(0, min(6, most) + 1, size)
         step = np.clip(rng.random(size) * spread * 2.0**scale, 0, widths.step).astype(np.int64)
         states |= {
             "adaptation": _use(rng, size),
             **_decay(rng, chip, "adaptation", widths.adaptation, pages, size),
             "adaptation_step": _corner(rng, step, widths.step),
             "adaptation_scale": _corner(rng, scale, widths.adaptation),
-            "adaptation_reset": rng.random(size) < 0.4,
+            "adaptation_reset": rng.random(size) < 0.6,
         }
     return states
+
+
+def give_states(
+    rng: np.random.Generator, network: Network, chip: Chip, spread: float = 8.0
+) -> Network:
+    """The network with random second states of ``chip``; ``spread`` as of random_population."""
+    bits = {"current_bits": chip.current_bits, "adaptation_bits": chip.adaptation_bits}
+    populations = []
+    for p in network.populations:
+        arrays = {key: getattr(p, key) for key in p.parameters}
+        arrays |= random_states(rng, chip, p.pages, p.size, spread)
+        format_ = {"weight_bits": p.weight_bits, "weight_format": p.weight_format}
+        populations.append(
+            Population.make(p.name, p.size, pages=p.pages, start=p.start, **format_, **arrays)
+        )
+    return replace(network, populations=tuple(populations), **bits)
 
 
 def _use(rng: np.random.Generator, size: int) -> np.ndarray:

@@ -24,6 +24,8 @@ chips = st.builds(
     refractory_bits=st.integers(0, 6),
     roundings=st.booleans(),
     bounded=st.booleans(),
+    current_bits=st.sampled_from([0, 8, 9, 24, 31, 32]),
+    adaptation_bits=st.sampled_from([0, 8, 16, 31]),
 )
 
 
@@ -47,6 +49,12 @@ def test_widths_hold_the_extremes(chip: Chip) -> None:
     assert chip.axons << 15 <= 1 << (d.sum_bits - 1)
     assert (chip.axons << 15) + (1 << (p - 1)) <= 1 << (d.input_bits - 1)
     assert (chip.axons << 15) + (5 << (p - 1)) <= 1 << (d.total_bits - 1)
+    if q := chip.current_bits:
+        drive = max(chip.axons << 15, 1 << (q - 1))
+        assert drive <= 1 << (d.acting_bits - 1)
+        assert drive + (5 << (p - 1)) <= 1 << (d.total_bits - 1)
+        assert min(15, q - 1) < 1 << d.gain_bits <= 16 and q < 1 << d.fraction_bits
+    assert chip.adaptation_bits < 1 << d.scale_bits
     assert (
         chip.axons < 1 << d.count_bits
         and p < 1 << d.shift_bits
@@ -89,11 +97,26 @@ def test_dictionary_and_fingerprint(chip: Chip) -> None:
         ("digit_bits", 3),
         ("roundings", 1),
         ("bounded", None),
+        ("current_bits", 7),
+        ("current_bits", 33),
+        ("current_bits", "8"),
+        ("adaptation_bits", 1),
+        ("adaptation_bits", 32),
+        ("adaptation_bits", True),
+        ("adaptation_bits", None),
     ],
 )
 def test_refused(field: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"chip parameter {field} must be .*, not "):
         PRESETS["tiny"].replace(**{field: value})
+
+
+def test_states_that_a_chip_lacks_are_not_in_its_dictionary() -> None:
+    plain = PRESETS["tiny"].to_dict()
+    both = PRESETS["tiny"].replace(current_bits=8, adaptation_bits=31).to_dict()
+    assert both == {**plain, "current_bits": 8, "adaptation_bits": 31}
+    assert preset("tiny,current_bits=8,adaptation_bits=31") == Chip.from_dict(both)
+    assert Chip.from_dict({**plain, "current_bits": 0}) == PRESETS["tiny"]
 
 
 def test_columns_of_whole_digits() -> None:

@@ -1,4 +1,4 @@
-"""Corner cases of the neuron step, and the forms of the step that are benched side by side.
+"""Corner cases of the neuron step, and what a form of it takes in and gives out.
 
 What a case must give comes from the independent witness (tests/witness/model.py), never from the
 packages.
@@ -10,64 +10,29 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import DomainRenamer, Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
 
-from spikeloop.hdl.neuron.step import NeuronStep
-from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import (
+    adaptive_record,
     bound_record,
     fire_record,
     leak_record,
     neuron_record,
     pack_lanes,
+    synaptic_record,
+)
+from tests.cocotb.benches.step.forms import FORMS
+from tests.cocotb.benches.step.states import (
+    PAGED_STATES,
+    adaptive_fields,
+    state_cases,
+    synaptic_fields,
 )
 from tests.witness.model import PAGED, States, step
 
-# name: chip whose neuron step is benched; many lanes cost planes little, and integers much
-FORMS = {
-    "planes24": Chip(axons=32, columns=64, lanes=64),
-    "lanes24": Chip(axons=32, columns=64, lanes=4, sliced=False),
-    "planes8": Chip(axons=1152, columns=64, lanes=64, membrane_bits=8, refractory_bits=3),
-    "planes32": Chip(axons=32, columns=64, lanes=64, membrane_bits=32),
-    "bare16": Chip(
-        axons=7,
-        columns=64,
-        lanes=4,
-        membrane_bits=16,
-        leak_terms=0,
-        refractory_bits=0,
-        roundings=False,
-        bounded=False,
-        sliced=False,
-    ),
-}
 ROUNDINGS = ("floor", "toward_zero", "at_least_one")
 RESETS = ("hard", "soft", "none")
 LOWS = ("none", "clip", "reset", "add")
-
-
-class NeuronTop(wiring.Component):
-    """All FORMS side by side, each behind ports with its name in front.
-
-    All registers tick with ``clk``.
-    """
-
-    def __init__(self):
-        self.steps = {name: NeuronStep(chip) for name, chip in FORMS.items()}
-        super().__init__({name: Out(one.signature) for name, one in self.steps.items()})
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        for name, one in self.steps.items():
-            m.submodules[name] = DomainRenamer({"leak": "sync", "fire": "sync"})(one)
-            for member, description in one.signature.members.items():
-                inside, outside = getattr(one, member), getattr(getattr(self, name), member)
-                m.d.comb += (
-                    inside.eq(outside) if description.flow is wiring.In else outside.eq(inside)
-                )
-        return m
+PAGES = (*PAGED, *PAGED_STATES)
 
 
 @dataclass(frozen=True)
@@ -78,12 +43,16 @@ class Case:
     v: membrane.
     c: refractory count.
     s: weighted sum.
+    y: synaptic current.
+    a: adaptation.
     """
 
     params: dict[str, Any]
     v: int
     c: int
     s: int
+    y: int = 0
+    a: int = 0
 
 
 def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[Case]:
@@ -97,9 +66,11 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
     roundings = ROUNDINGS if chip.roundings else ("floor",)
     lows = LOWS if chip.bounded else ("none",)
 
-    def case(v: int = 0, c: int = 0, s: int = 0, **changes: Any) -> Case:
+    def case(v: int = 0, c: int = 0, s: int = 0, y: int = 0, a: int = 0, **changes: Any) -> Case:
         base = {
             "P": p,
+            "Q": chip.current_bits,
+            "R": chip.adaptation_bits,
             "bias": 0,
             "rectify": False,
             "k0": False,
@@ -121,7 +92,7 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
             **changes,
         }
         return Case(
-            {key: (value,) if key in PAGED else value for key, value in base.items()}, v, c, s
+            {key: (value,) if key in PAGES else value for key, value in base.items()}, v, c, s, y, a
         )
 
     def clip(x: int) -> int:
@@ -219,6 +190,8 @@ def cases(name: str, rng: np.random.Generator, randoms: int = 2000) -> Iterator[
             reset=str(rng.choice(RESETS)),
             v_sub=int(rng.choice(ends)),
         )
+    if chip.current_bits:
+        yield from state_cases(chip, rng, case, randoms)
     # anything
     for _ in range(randoms):
 
@@ -323,23 +296,34 @@ def stimuli(name: str, rows: list[list[Case]]) -> dict[str, list[int]]:
         "fire": fields(fire_record(chip), {"v_th": of("v_th"), "v_sub": of("v_sub")}),
         "neuron": fields(neuron_record(chip), neuron),
     }
-    return inputs | ({"bound": fields(bound_record(chip), bound)} if chip.bounded else {})
+    if chip.bounded:
+        inputs["bound"] = fields(bound_record(chip), bound)
+    if chip.current_bits:
+        inputs |= {
+            "y": planes(chip.current_bits, lambda case: case.y),
+            "a": planes(chip.adaptation_bits, lambda case: case.a),
+            "synaptic": fields(synaptic_record(chip), synaptic_fields()),
+            "adaptive": fields(adaptive_record(chip), adaptive_fields()),
+        }
+    return inputs
 
 
-def expected(case: Case, clear: bool) -> tuple[int, int, int, int]:
-    """(membrane, refractory count, spike, saturated) after the step.
+def expected(case: Case, clear: bool) -> tuple[int, int, int, int, int, int]:
+    """(membrane, refractory count, spike, saturated, current, adaptation) after the step.
 
-    With ``clear``, spike and saturated are those of a step; nothing looks at them.
+    With ``clear`` all but the first two are those of a step; nothing looks at them.
     """
-    (v, c, _, _), spike, saturated = step(case.params, 0, States(case.v, case.c), case.s)
+    before = States(case.v, case.c, case.y, case.a)
+    (v, c, y, a), spike, saturated = step(case.params, 0, before, case.s)
     if clear:
         v, c = case.params["v_init"], 0
-    return v, c, int(spike), int(saturated)
+    return v, c, int(spike), int(saturated), y, a
 
 
-def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int]]:
+def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int, int, int]]:
     """The outputs of the step, per lane as :func:`expected` has them."""
     chip = FORMS[name]
+    none = [0] * chip.lanes
 
     def lanes(number: int, bits: int, signed: bool) -> list[int]:
         data = np.frombuffer(number.to_bytes(-(-bits * chip.lanes // 8), "little"), np.uint8)
@@ -352,7 +336,7 @@ def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int
     count = (
         lanes(outputs["refractory_next"], max(1, chip.refractory_bits), False)
         if chip.refractory_bits
-        else [0] * chip.lanes
+        else none
     )
     return list(
         zip(
@@ -360,6 +344,8 @@ def results(name: str, outputs: dict[str, int]) -> list[tuple[int, int, int, int
             count,
             lanes(outputs["spikes"], 1, False),
             lanes(outputs["saturated"], 1, False),
+            lanes(outputs["y_next"], chip.current_bits, True) if chip.current_bits else none,
+            lanes(outputs["a_next"], chip.adaptation_bits, False) if chip.current_bits else none,
             strict=True,
         )
     )

@@ -1,0 +1,1 @@
+"""Lessons side by side: engines, their comparison, and iris learnt by ALSA."""

@@ -1,0 +1,1 @@
+"""Synapses that change: their memories, the keyed hash, the plasticity unit, normalisation."""

@@ -1,0 +1,1 @@
+"""The bench of the neuron step alone: its forms and its cases."""
