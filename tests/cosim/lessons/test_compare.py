@@ -20,7 +20,7 @@ from spikeloop.pysim.lessons.lesson import Lesson
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.plastic import numba_engine
 from tests.conftest import ROOT
-from tests.house.test_docs import small_network
+from tests.cosim.conftest import small_network
 from tests.make.lessons.random import SIZES, random_lesson
 
 ALL = ("golden", "pysim", "numpy", "verilator")
