@@ -13,7 +13,8 @@ from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.hdl.names import PLASTIC_TOP
 from spikeloop.pysim.lessons.lesson import Lesson, LessonState
 from spikeloop.pysim.lessons.trace import NEURON_FIELDS, LessonTrace
-from spikeloop.pysim.plastic.memories import chunks, memories, state_fields
+from spikeloop.pysim.plastic.contents import chunks
+from spikeloop.pysim.plastic.memories import memories, state_fields
 from spikeloop.pysim.plastic.params import COUNTERS, PlasticParams
 
 __all__ = ["PlasticModel", "build_plastic"]

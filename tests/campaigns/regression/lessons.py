@@ -2,7 +2,7 @@
 
     python -m tests.campaigns.regression.lessons [LESSONS [SEED]]
 
-runs 240 lessons by default, on the sizes of CORES, and compares golden, both engines of pysim and
+runs 300 lessons by default, on the sizes of CORES, and compares golden, both engines of pysim and
 the witness with the RTL. It prints what was compared and how often each corner came up. It fails
 where a corner came up less than 100 times.
 """
@@ -107,7 +107,7 @@ def _weights_read(core: PlasticModel, lesson: Lesson, trace: LessonTrace) -> Ite
         yield "state has another number of rows"
 
 
-def main(lessons: int = 240, seed: int = 0) -> int:
+def main(lessons: int = 300, seed: int = 0) -> int:
     from spikeloop.golden.reference import plastic as golden  # torch: `make faults` does without
 
     totals, corners = Counter[str](), Counter[str]()
