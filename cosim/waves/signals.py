@@ -2,7 +2,7 @@
 
 from spikeloop.cosim.waves.vcd import Signal
 
-__all__ = ["NUMBER", "SIGNALS", "gtkwave", "path_of", "surfer"]
+__all__ = ["NUMBER", "OPTIONAL", "SIGNALS", "gtkwave", "path_of", "surfer"]
 
 SIGNALS: dict[str, tuple[str, ...]] = {
     "ticks": ("clk", "control.number", "control.ticking", "busy"),
@@ -38,7 +38,14 @@ SIGNALS: dict[str, tuple[str, ...]] = {
         "counters.count_saturations",
     ),
 }
-"""Names below the core, by group. A chip without second states lacks the names of theirs."""
+"""Names below the core, by group."""
+
+OPTIONAL = {
+    "control.driving": "current_bits",
+    "y_next": "current_bits",
+    "a_next": "adaptation_bits",
+}
+"""Names that a chip lacks without this parameter."""
 
 NUMBER = "control.number"
 """The signal that is the number of the tick that runs, plus 1."""

@@ -100,6 +100,7 @@ def wave_json(rows: list[dict[str, str]], title: str) -> dict[str, Any]:
     signal += [
         {"name": name, "wave": _wave([row[f"control.{phase}"] for row in rows])}
         for phase, name in PHASES.items()
+        if f"control.{phase}" in rows[0]  # "driving" is of chips with synaptic currents
     ]
     for name, lane in lanes.items():
         changed = [

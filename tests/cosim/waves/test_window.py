@@ -9,7 +9,7 @@ import pytest
 
 from spikeloop.cosim.cli import main
 from spikeloop.cosim.waves import timing
-from spikeloop.cosim.waves.signals import SIGNALS
+from spikeloop.cosim.waves.signals import OPTIONAL, SIGNALS
 from spikeloop.cosim.waves.window import around, record
 from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.open import map_network
@@ -77,7 +77,7 @@ def test_the_window_holds_what_the_model_says(
 
 def test_save_files_name_every_signal_once(small: Small, tmp_path: Path) -> None:
     made = record(small.folder / "image", small.stimulus, tmp_path, core=0, tick=1)
-    assert made["signals"] == sum(map(len, SIGNALS.values()))
+    assert made["signals"] == sum(map(len, SIGNALS.values())) - len(OPTIONAL)
     scope, found = [], set()
     for line in (tmp_path / "waves.vcd").read_text().splitlines():
         match line.split():

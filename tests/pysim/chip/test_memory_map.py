@@ -43,6 +43,8 @@ def test_memories_hold_the_core(chip: Chip) -> None:
         "fire",
         "neuron",
         *(["bound"] if chip.bounded else []),
+        *(["synaptic"] if chip.current_bits else []),
+        *(["adaptive"] if chip.adaptation_bits else []),
     ]
 
 
