@@ -125,13 +125,13 @@ def test_icarus(seed: int) -> None:
 @pytest.mark.slow
 def test_a_virtual_board(seed: int) -> None:
     model = BoardModel(SMALL, optimise=False)
-    agree(SMALL, range(8), seed, "board", lambda _, image: Board(Session(Wire(model)), image))
+    agree(SMALL, range(8), seed, "board", lambda _, i: Board(Session(Wire(model)), i), 6)
 
 
 @pytest.mark.slow
 def test_the_netlist_after_synthesis(seed: int) -> None:
     model = BoardModel(ON_FPGA, library=fpga.netlist_board(ON_FPGA))
-    agree(ON_FPGA, range(12), seed, "board", lambda _, image: Board(Session(Wire(model)), image))
+    agree(ON_FPGA, range(12), seed, "board", lambda _, i: Board(Session(Wire(model)), i), 8)
 
 
 @pytest.mark.slow
