@@ -43,7 +43,7 @@ def random_states(
         states |= {
             "adaptation": _use(rng, size),
             **_decay(rng, chip, "adaptation", widths.adaptation, pages, size),
-            "adaptation_step": _corner(rng, step, widths.step),
+            "adaptation_step": _corner(rng, step, widths.step, 1 / 4),
             "adaptation_scale": _corner(rng, scale, widths.adaptation),
             "adaptation_reset": rng.random(size) < 0.6,
         }
@@ -72,11 +72,13 @@ def _use(rng: np.random.Generator, size: int) -> np.ndarray:
     return np.where(rng.random(size) < 0.125, StateUse.NONE, use)
 
 
-def _corner(rng: np.random.Generator, usual: np.ndarray, most: int) -> np.ndarray:
-    """The usual values, but for a twelfth of the neurons an end of the range or anything in it."""
+def _corner(
+    rng: np.random.Generator, usual: np.ndarray, most: int, share: float = 1 / 12
+) -> np.ndarray:
+    """The usual values; for a ``share`` of the neurons an end of the range or anything in it."""
     ends = rng.choice(np.array([0, most // 2, most]), usual.size)
     extreme = np.where(rng.random(usual.size) < 0.7, ends, rng.integers(0, most + 1, usual.size))
-    return np.where(rng.random(usual.size) < 1 / 12, extreme, usual)
+    return np.where(rng.random(usual.size) < share, extreme, usual)
 
 
 def _decay(
