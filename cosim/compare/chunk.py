@@ -35,10 +35,14 @@ MEMBERS: npz.Members = {
     "labels": np.int64,
     "inputs/": np.uint8,
     "spikes/": np.uint8,
+    "expected/": np.uint8,
     **{f"{part}/": np.int32 for part in STATES},
 }
 KINDS = ("spikes", *STATES)
 """what is kept of a trace"""
+
+MOST_WRONG_BYTES = 1 << 16
+"""Size of a trace, not zipped, up to which the first wrong answer of a chunk is kept too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,21 +69,24 @@ class Kept:
     """One sample, to be drawn; lists go by backend, the reference first.
 
     inputs:    packed spikes uint8 ``[step, byte]`` by input
+    expected:  the same by population that has expected spikes
     spikes:    packed spikes uint8 ``[step, byte]`` by population
     membranes, synaptic, adaptations: int32 ``[step, neuron]`` by population
     """
 
     inputs: Arrays
+    expected: Arrays
     spikes: list[Arrays]
     membranes: list[Arrays]
     synaptic: list[Arrays]
     adaptations: list[Arrays]
 
     @classmethod
-    def of(cls, at: int, stimulus: Stimulus, traces: Sequence[Trace]) -> "Kept":
-        """Sample number ``at`` of these traces."""
+    def of(cls, at: int, job: Job, traces: Sequence[Trace]) -> "Kept":
+        """Sample number ``at`` of the job and of its traces."""
         return cls(
-            _sample(stimulus.spikes, at),
+            _sample(job.stimulus.spikes, at),
+            _sample(job.expected.spikes, at) if job.expected else {},
             *([_sample(getattr(trace, kind), at) for trace in traces] for kind in KINDS),
         )
 
@@ -119,24 +126,26 @@ class Chunk:
         natures: dict[str, str],
         seconds: dict[str, float],
     ) -> "Chunk":
-        """From the traces of a job. Keeps the samples it names, and the first that differs."""
+        """From the traces of a job.
+
+        Keeps the samples it names, the first that differs of each pair, and the first whose answer
+        is wrong, if its trace is small.
+        """
         start, stop, reference = job.part.start, job.part.stop, traces[0]
         spikes = {p.name: unpack(reference.spikes[p.name], p.size) for p in network.populations}
-        wrong = min((pair.first.sample for pair in pairs if pair.first), default=None)
+        answers = [decisions(job.readout, trace) for trace in traces]
+        keep = {pair.first.sample for pair in pairs if pair.first} | job.keep
+        keep |= {start + n for n in _wrong(answers[0], job.stimulus.labels, reference)}
         return cls(
             start=start,
             stop=stop,
             pairs=pairs,
-            answers=[decisions(job.readout, trace) for trace in traces],
+            answers=answers,
             counters=[trace.counters for trace in traces],
             neurons={name: array.sum((0, 1), np.int64) for name, array in spikes.items()},
             steps={name: array.sum((0, 2), np.int64) for name, array in spikes.items()},
             labels=job.stimulus.labels,
-            kept={
-                n: Kept.of(n - start, job.stimulus, traces)
-                for n in range(start, stop)
-                if n in job.keep or n == wrong
-            },
+            kept={n: Kept.of(n - start, job, traces) for n in range(start, stop) if n in keep},
             natures=natures,
             seconds=seconds,
         )
@@ -160,6 +169,7 @@ class Chunk:
             arrays["labels"] = self.labels.astype(np.int64)
         for n, kept in self.kept.items():
             arrays |= {f"inputs/{n}/{name}": a for name, a in kept.inputs.items()}
+            arrays |= {f"expected/{n}/{name}": a for name, a in kept.expected.items()}
             for kind in KINDS:
                 first, *others = getattr(kept, kind)
                 arrays |= {f"{kind}/{n}/0/{name}": a for name, a in first.items()}
@@ -193,9 +203,17 @@ class Chunk:
                         {name: a ^ first[name] for name, a in _under(arrays, f"{kind}/{n}/{i}/")}
                         for i in range(1, count)
                     ]
-                kept[n] = Kept(dict(_under(arrays, f"inputs/{n}/")), **parts)
+                kept[n] = Kept(
+                    dict(_under(arrays, f"inputs/{n}/")),
+                    dict(_under(arrays, f"expected/{n}/")),
+                    **parts,
+                )
             pairs = [
-                Pair(**pair | {"first": pair["first"] and Difference(**pair["first"])})
+                Pair(
+                    **pair
+                    | {"first": pair["first"] and Difference(**pair["first"])}
+                    | {"firsts": {k: Difference(**v) for k, v in pair["firsts"].items()}}
+                )
                 for pair in line["pairs"]
             ]
             return cls(
@@ -241,6 +259,16 @@ def unpack_arrays(text: str, members: npz.Members) -> npz.Arrays:
     except (TypeError, ValueError):
         raise InputError(f"{ARCHIVE} is damaged: run the comparison again") from None
     return npz.decode(data, ARCHIVE, members)
+
+
+def _wrong(answers: np.ndarray | None, labels: np.ndarray | None, reference: Trace) -> list[int]:
+    """The first sample whose answer is not its label; [] if its trace is not small."""
+    if answers is None or labels is None:
+        return []
+    traces = [array for kind in KINDS for array in getattr(reference, kind).values()]
+    if sum(array.nbytes for array in traces) > MOST_WRONG_BYTES * len(labels):
+        return []
+    return np.flatnonzero(answers != labels)[:1].tolist()
 
 
 def _sample(arrays: Arrays, at: int) -> Arrays:

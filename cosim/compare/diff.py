@@ -5,7 +5,6 @@ Spikes are compared packed and unpacked only where they differ.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -51,9 +50,7 @@ def diff(
         *_neurons(pair, network, (reference, other)),
         *_counters(pair, (reference, *between), other),
     ]
-    # of differences at one tick, the first of this list
-    first = min(firsts, key=lambda difference: (difference.sample, difference.tick), default=None)
-    pair.first = first and replace(first, sample=base + first.sample)
+    pair.take_firsts(firsts, base)
     return pair
 
 
@@ -66,6 +63,7 @@ def against(
     the first sample.
     """
     pair = Pair("expected", name, membranes_compared=False)
+    firsts = []
     for population in map(network.population, expected.spikes):
         spikes = trace.spikes[population.name]
         wrong = expected.wrong(population.name, population.size, spikes)
@@ -73,11 +71,12 @@ def against(
         pair.neuron_ticks += wrong[:, expected.first :].size
         pair.neuron_ticks_different += count
         pair.spikes_different += count
-        if count and pair.first is None:
+        pair.by_population[population.name] = count
+        if count:
             at = _first(wrong)
             got = int(unpack(spikes[at[:2]], population.size)[at[2]])
-            first = _at(pair, population, at, "spike", (1 - got, got))
-            pair.first = replace(first, sample=base + first.sample)
+            firsts.append(_at(pair, population, at, "spike", (1 - got, got)))
+    pair.take_firsts(firsts, base)
     return pair
 
 
@@ -130,9 +129,11 @@ def _neurons(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterator
                     pair.membranes_different += count
                 else:
                     pair.states_different[part] = pair.states_different.get(part, 0) + count
-        if not wrong.any():
+        different = int(np.broadcast_to(wrong, shape).sum())
+        pair.by_population[population.name] = different
+        if not different:
             continue
-        pair.neuron_ticks_different += int(np.broadcast_to(wrong, shape).sum())
+        pair.neuron_ticks_different += different
         at = _first(wrong)
         if wrong_spike.any() and wrong_spike[at]:
             expected = int(unpack(a[at[:2]], population.size)[at[2]])

@@ -4,12 +4,12 @@ One *neuron-tick* is one logical neuron in one step of one sample: its spike and
 together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-__all__ = ["Difference", "Holders", "Pair"]
+__all__ = ["COUNTERS", "Difference", "Holders", "Pair"]
 
 Holders = Mapping[str, np.ndarray]
 """Core of each neuron, int64 ``[size]`` by population; a population without entry is on core 0."""
@@ -56,6 +56,9 @@ class Difference:
         return replace(self, core=int(holders[self.population][self.neuron]))
 
 
+COUNTERS = "counter values"
+"""Key of the counters in :attr:`Pair.firsts`; no population is named so."""
+
 SUMS = (
     "neuron_ticks",
     "neuron_ticks_different",
@@ -69,7 +72,11 @@ SUMS = (
 
 @dataclass
 class Pair:
-    """Two backends compared: how much was compared, what differs, the first difference."""
+    """Two backends compared: how much was compared, what differs, the first difference.
+
+    by_population: neuron-ticks that differ, of every population compared
+    firsts: the first difference of each population that has one, and of the counters (COUNTERS)
+    """
 
     reference: str
     backend: str
@@ -83,6 +90,8 @@ class Pair:
     counter_values: int = 0
     counters_different: dict[str, int] = field(default_factory=dict)
     states_different: dict[str, int] = field(default_factory=dict)
+    by_population: dict[str, int] = field(default_factory=dict)
+    firsts: dict[str, Difference] = field(default_factory=dict)
     first: Difference | None = None
 
     @property
@@ -98,12 +107,29 @@ class Pair:
         for mine, theirs in (
             (self.counters_different, other.counters_different),
             (self.states_different, other.states_different),
+            (self.by_population, other.by_population),
         ):
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
         if other.first and (self.first is None or other.first.sample < self.first.sample):
             self.first = other.first
+        self.firsts = other.firsts | self.firsts  # chunks are added in order
         self.membranes_compared &= other.membranes_compared
+
+    def take_firsts(self, firsts: Iterable[Difference], base: int) -> None:
+        """The first of all and of each population; ``base`` is added to their samples.
+
+        Of differences at one tick, the first of ``firsts``.
+        """
+        for difference in sorted(firsts, key=lambda d: (d.sample, d.tick)):
+            numbered = replace(difference, sample=base + difference.sample)
+            self.firsts.setdefault(difference.population or COUNTERS, numbered)
+            self.first = self.first or numbered
+
+    def at(self, holders: Holders) -> None:
+        """Set the cores of the differences."""
+        self.first = self.first and self.first.at(holders)
+        self.firsts = {name: first.at(holders) for name, first in self.firsts.items()}
 
     def __str__(self) -> str:
         what = "neuron-ticks" if self.membranes_compared else "neuron-ticks (spikes only)"

@@ -152,7 +152,7 @@ class Result:
         for pair, *parts in zip(pairs, *(chunk.pairs for chunk in chunks), strict=True):
             for part in parts:
                 pair.add(part)
-            pair.first = pair.first and pair.first.at(holders)
+            pair.at(holders)
         counted, accuracy = {}, {}
         for i, name in enumerate(names):
             counters = {

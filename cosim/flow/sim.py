@@ -120,6 +120,7 @@ def simulate(
             "bits": plan.bits,
             "chip": plan.chip,
             "encoder": plan.encoder,
+            "seed": plan.seed,
             "dataset": made.notes["train"]["dataset"]["source"],
             "network_sha256": made.network.sha256(),
             "quantize": made.notes["quantize"],

@@ -3,6 +3,7 @@
     journal.jsonl   what the run is of, then a line for each chunk of samples, each on disk before
                     the next
     summary.json    the verdict without times: the same bytes whether the run was broken off or not
+    origin.json     what made it: date, versions, commit, command, machine (cosim/runs/origin.py)
     report.html     the page of spikeloop report
 
 A run that is killed loses the chunks under way. One that is interrupted leaves the verdict so far,
@@ -23,20 +24,25 @@ from spikeloop.cosim.compare.compare import Case, Log
 from spikeloop.cosim.compare.result import Result
 from spikeloop.cosim.provenance import code
 from spikeloop.cosim.runs.journal import Journal
+from spikeloop.cosim.runs.origin import origin
+from spikeloop.pysim.bundle.split import NOBODY
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.cost.cycles import at_most
 from spikeloop.pysim.cost.figures import figures
 from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.mapping.placement import Placement
+from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces import npz
 
 __all__ = ["KEPT", "Run", "cores", "sources"]
 
-FORMAT, VERSION = "spikeloop run", 2
+FORMAT, VERSION = "spikeloop run", 3
 KEPT = 4
 """Samples kept for the report unless others are asked for."""
 
 JOURNAL, SUMMARY, REPORT = "journal.jsonl", "summary.json", "report.html"
+ORIGIN = "origin.json"
 PARAMETERS: npz.Members = {"v_th/": np.int64, "fire/": np.bool_}
 """Arrays of the head of a journal, by population."""
 
@@ -107,8 +113,9 @@ class Run(Log):
                 "inputs": [[node.name, node.size] for node in network.inputs],
                 "populations": [[p.name, p.size, p.start] for p in network.order()],
             },
-            "cores": cores(bundle),
+            "cores": cores(bundle, network),
             "figures": measures.to_dict() | {"text": measures.text()},
+            "ticks": ticks(bundle),
             "arrays": pack_arrays(parameters),
         }
         path = folder / JOURNAL
@@ -142,7 +149,7 @@ class Run(Log):
     def add(self, chunk: Chunk) -> None:
         """Put a chunk on disk."""
         if not self.journal.lines:  # what lay here was of another run
-            for name in (SUMMARY, REPORT):
+            for name in (SUMMARY, REPORT, ORIGIN):
                 (self.folder / name).unlink(missing_ok=True)
         self.journal.append(chunk.to_line())
         super().add(chunk)
@@ -155,7 +162,8 @@ class Run(Log):
             "answer": self.head["network"]["answer"],
             **more,
         }
-        write_atomic(self.folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
+        for name, values in ((SUMMARY, summary), (ORIGIN, origin())):
+            write_atomic(self.folder / name, (json.dumps(values, indent=1) + "\n").encode())
         return summary
 
 
@@ -164,19 +172,56 @@ def sources() -> str:
     return code("spikeloop.cosim.compare.crew", "spikeloop.cosim.backends")
 
 
-def cores(bundle: Bundle) -> list[dict[str, Any]]:
+def cores(bundle: Bundle, network: Network) -> list[dict[str, Any]]:
     """What each core holds, or each part that takes turns (JSON).
 
-    Its number, its use, and by population [neurons, columns, axons that reach them].
+    Its number, its use, and by population [neurons, columns, axons that reach them, where these
+    lie: [first axon, axons] of each group].
     """
-    return [_core(n, image.placement) for n, image in bundle.images.items()]
+    return [_core(n, image.placement, network) for n, image in bundle.images.items()]
 
 
-def _core(n: int, place: Placement) -> dict[str, Any]:
+def _core(n: int, place: Placement, network: Network) -> dict[str, Any]:
     holds = {
-        p.name: [p.size, place.columns_of(p) * place.extension, p.reach] for p in place.populations
+        p.name: [
+            p.size,
+            place.columns_of(p) * place.extension,
+            p.reach,
+            _axons(place, network, p.name),
+        ]
+        for p in place.populations
     }
     return {"core": n, **asdict(place.use), "holds": holds}
+
+
+def _axons(place: Placement, network: Network, target: str) -> list[list[int]]:
+    """First axon and size of each group of axons that feeds a population, in order."""
+    groups = set()
+    for edge in (edge for edge in network.edges if edge.target == target):
+        names, delay = (edge.source, NOBODY + edge.source), edge.delay + network.start_of(target)
+        lines = [i for i in place.inputs if i.name in names]
+        lines = [i for i in lines if i.delay == delay] or lines
+        groups |= {(i.first_axon, i.size) for i in lines}
+        groups |= {
+            (p.first_axon, p.size)
+            for p in place.populations
+            if p.name == edge.source and p.first_axon is not None and not lines
+        }
+    return sorted(map(list, groups))
+
+
+def ticks(bundle: Bundle) -> dict[str, list[int]] | None:
+    """Of each tick of one core: words that listen, and cycles in which all words are swept.
+
+    None for several cores and for PIM macros, whose ticks are not of one kind.
+    """
+    images = list(bundle.images.values())
+    if len(images) != 1 or bundle.pim_head or bundle.chip.derived.cores > 1:
+        return None
+    place = images[0].placement
+    most = at_most(place, bundle.steps)
+    passes = most.accumulate[0] // place.rows
+    return {"passes": passes.tolist(), "sweep": (most.sweep + most.start)[0].tolist()}
 
 
 def _sha256(arrays: dict[str, np.ndarray], labels: np.ndarray | None) -> str:

@@ -1,10 +1,11 @@
 """The report of a run: one HTML page that loads nothing (``spikeloop report RUN``, end of ``sim``).
 
 It is written from the run's folder alone (cosim/runs/folder.py). The page holds one JSON document
-(:func:`page_data`), which templates/report.js draws. Arrays in it are base64 of little-endian
-bytes: packed spikes, int32 membranes. The traces of a sample are whole for the first backend; for
-each other one only what differs is listed. Samples that would make the page larger than MOST_BYTES
-are left out, and the page names them.
+(:func:`page_data`), which templates/report.js draws. What one zooms into lies in frames of uPlot
+(templates/uplot, MIT). Arrays in the document are base64 of little-endian bytes: packed spikes,
+int32 membranes. The traces of a sample are whole for the first backend; for each other one only
+what differs is listed. Samples that would make the page larger than MOST_BYTES are left out, and
+the page names them.
 """
 
 import base64
@@ -19,7 +20,8 @@ from spikeloop.cosim.compare.chunk import Chunk, Kept, unpack_arrays
 from spikeloop.cosim.compare.diff import busy
 from spikeloop.cosim.compare.result import CHIPS
 from spikeloop.cosim.runs.columns import columns
-from spikeloop.cosim.runs.folder import PARAMETERS, REPORT, Run
+from spikeloop.cosim.runs.folder import ORIGIN, PARAMETERS, REPORT, Run
+from spikeloop.cosim.runs.measures import cycles_for, measures
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.traces.trace import STATES
@@ -31,6 +33,9 @@ MOST_BYTES = 4_500_000
 
 POINTS = 600
 """Points of cycles against events, for each backend."""
+
+MOST_WRONG = 4
+"""Samples with a wrong answer that are drawn without being asked for."""
 
 DIFFERENCES = 500
 """Differences that are drawn of a population of a sample."""
@@ -51,9 +56,24 @@ def write(run: Run, summary: dict[str, Any], path: Path | None = None) -> Path:
     }
     data = json.dumps(page_data(run, summary), separators=(",", ":")).replace("<", "\\u003c")
     page = environment.get_template("report.html").render(
-        s=summary, head=run.head, data=data, columns=columns(run, summary)
+        s=summary,
+        head=run.head,
+        data=data,
+        columns=columns(run, summary),
+        measures=measures(run, summary),
+        cycles=cycles_for(run, summary),
+        origin=_origin(run),
     )
     return write_atomic(path or run.folder / REPORT, page.encode())
+
+
+def _origin(run: Run) -> dict[str, Any]:
+    """What made the run; {} for a run that does not say so."""
+    try:
+        origin = json.loads((run.folder / ORIGIN).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return origin if isinstance(origin, dict) else {}
 
 
 def page_data(run: Run, summary: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +85,8 @@ def page_data(run: Run, summary: dict[str, Any]) -> dict[str, Any]:
     return {
         "network": head["network"],
         "backends": head["backends"],
+        "expected_first": head["expected"] and head["expected"][0],
+        "firsts": [pair["first"] for pair in summary["pairs"]],
         "cores": head["cores"],
         "figures": head["figures"],
         "each": "part" if _parts(head) else "core",
@@ -115,17 +137,21 @@ def _activity(
 def _samples(run: Run, populations: dict[str, int]) -> tuple[list[dict[str, Any]], list[int]]:
     """The samples to draw, and the numbers of those whose traces had no room.
 
-    Drawn are the samples of ``run.keep`` and the first that differs.
+    Drawn are the samples of ``run.keep``, the first that differs of each pair, and the first few
+    whose answer is wrong.
     """
     drawn: list[dict[str, Any]] = []
     left_out: list[int] = []
-    room, wrong = MOST_BYTES, False
+    room, wrong, differs = MOST_BYTES, MOST_WRONG, set[int]()
     for chunk in run.chunks:
+        firsts = {i: pair.first.sample for i, pair in enumerate(chunk.pairs) if pair.first}
+        new = {n for i, n in firsts.items() if i not in differs}
+        differs |= firsts.keys()
         for n, kept in sorted(chunk.kept.items()):
-            first = any(pair.first and pair.first.sample == n for pair in chunk.pairs) and not wrong
-            if n not in run.keep and not first:
+            misread = wrong > 0 and _misread(chunk, n)
+            if n not in run.keep and n not in new and not misread:
                 continue
-            wrong |= first
+            wrong -= misread
             sample = _sample(n, chunk, kept, populations, run.head["backends"])
             room -= sum(
                 len(text)
@@ -137,6 +163,12 @@ def _samples(run: Run, populations: dict[str, int]) -> tuple[list[dict[str, Any]
             else:
                 drawn.append(sample)
     return drawn, left_out
+
+
+def _misread(chunk: Chunk, n: int) -> bool:
+    """Whether the first backend's answer is not the label."""
+    answers, labels, at = chunk.answers[0], chunk.labels, n - chunk.start
+    return answers is not None and labels is not None and bool(answers[at] != labels[at])
 
 
 def _sample(
@@ -152,6 +184,7 @@ def _sample(
         "different": {name: rows for name, rows in different.items() if rows},
         "inputs": {name: _base64(a, "u1") for name, a in kept.inputs.items()},
         "spikes": {name: _base64(a, "u1") for name, a in kept.spikes[0].items()},
+        "expected": {name: _base64(a, "u1") for name, a in kept.expected.items()},
         "states": {
             part: {name: _base64(a, "<i4") for name, a in getattr(kept, part)[0].items()}
             for part in STATES

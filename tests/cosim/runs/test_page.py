@@ -104,8 +104,20 @@ def tab(page: Any, name: str) -> None:
     ] == [f"view-{name}"]
 
 
+def point(page: Any, chart: str, x: float) -> None:
+    """Move the pointer to value ``x`` of a chart."""
+    left, top = page.evaluate(
+        "([chart, x]) => { const u = charts[chart]; u.over.scrollIntoView({block: 'nearest'});"
+        " const box = u.over.getBoundingClientRect();"
+        " return [box.left + u.valToPos(x, 'x'), box.top + box.height / 2]; }",
+        [chart, float(x)],
+    )
+    page.mouse.move(left, top)
+
+
 def test_an_equal_run_clicked_through(page: Any, runs: dict[str, Path], small: Small) -> None:
     truth = integer.run(small.network, small.stimulus.dense(small.network))
+    answers = truth.spikes["output"].sum(axis=1).argmax(axis=1)
     page.goto((runs["equal"] / "report.html").as_uri())
     assert page.inner_text("#verdict") == "0 differences"
     assert "360" in page.inner_text("#view-summary .figures")
@@ -114,16 +126,17 @@ def test_an_equal_run_clicked_through(page: Any, runs: dict[str, Path], small: S
     assert row[:3] == ["hidden1", "9", f"{truth.spikes['hidden1'].sum() / 6:.1f}"]
     assert row[4] == str(int((truth.spikes["hidden1"].sum(axis=(0, 1)) == 0).sum()))
     tab(page, "samples")
-    assert [b.inner_text() for b in page.query_selector_all("#sample-bar button")] == [
-        "sample 1",
-        "sample 5",
-    ]
+    shown = [b.inner_text() for b in page.query_selector_all("#sample-bar button")]
+    wrong = [n for n in range(6) if answers[n] != small.stimulus.labels[n]]
+    for n in (1, 5):
+        assert f"sample {n}{' (wrong)' * (n in wrong)}" in shown
+    assert set(shown) <= {"sample 1", "sample 5", *(f"sample {n} (wrong)" for n in wrong)}
     page.click("#sample-bar button[data-sample='5']")
     assert f"Sample 5: a {small.stimulus.labels[5]}" in page.inner_text("#sample-about")
     for population, neuron, step in (("hidden1", 7, 3), ("output", 2, 4)):
         page.select_option("#population", population)
         page.select_option("#neuron", str(neuron))
-        page.hover(f"#membrane rect[data-step='{step}']")
+        point(page, "membrane", step)
         v, fired = (
             truth.membranes[population][5, step, neuron],
             truth.spikes[population][5, step, neuron],
@@ -144,13 +157,13 @@ def test_an_equal_run_clicked_through(page: Any, runs: dict[str, Path], small: S
     assert figures(small.image).text()["latency"] in page.inner_text("#mapping-about")
     tab(page, "cycles")
     assert "pysim (predicted)" in page.inner_text("#cycles-keys")
-    assert page.query_selector_all("#cycles-plot circle")
+    point(page, "cycles", 8)
+    assert re.search(r"pysim: \d+ events, \d+ cycles", page.inner_text("#cycles-readout"))
     tab(page, "answers")
     cells = {
         cell.get_attribute("data-at"): int(cell.get_attribute("data-n"))
         for cell in page.query_selector_all("#confusion td[data-n]")
     }
-    answers = truth.spikes["output"].sum(axis=1).argmax(axis=1)
     assert sum(cells.values()) == 6
     assert all(
         n == int(((small.stimulus.labels == int(at[0])) & (answers == int(at[2]))).sum())
@@ -179,12 +192,12 @@ def test_a_difference_is_shown_where_it_is(page: Any, runs: dict[str, Path]) -> 
         first["population"],
         str(first["neuron"]),
     )
-    page.hover(f"#membrane rect[data-step='{first['step']}']")
+    point(page, "membrane", first["step"])
     golden, pysim = re.search(
         r"golden (.*?), pysim (.*?), threshold", page.inner_text("#readout")
     ).groups()
     assert golden != pysim
-    assert page.query_selector_all("#raster circle")
+    assert "neuron-steps differ (circles)" in page.inner_text("#raster-keys")
 
 
 def test_float_integer_and_rtl_side_by_side(
@@ -276,7 +289,8 @@ def test_what_is_too_large_is_left_out(
     )
     monkeypatch.setattr("spikeloop.cosim.runs.page.MOST_BYTES", size)
     data = page_data(run, summary)
-    assert [s["n"] for s in data["samples"]] == [1] and data["left_out"] == [5]
+    assert [s["n"] for s in data["samples"]] == [s["n"] for s in samples[:-1]]
+    assert data["left_out"] == [5]
 
 
 def test_texts_of_a_network_cannot_break_out(small: Small, tmp_path: Path) -> None:
@@ -330,12 +344,12 @@ def test_what_is_no_run_is_refused(
 
 
 def test_cores_are_those_of_the_mapping(small: Small) -> None:
-    (core,) = cores(small.image)
+    (core,) = cores(small.image, small.network)
     assert (core["axons"], core["axons_of"], core["columns_of"]) == (21, 32, 64)
-    assert core["holds"] == {"hidden1": [9, 36, 12], "output": [3, 12, 9]}
+    assert core["holds"] == {"hidden1": [9, 36, 12, [[0, 12]]], "output": [3, 12, 9, [[12, 9]]]}
     assert (core["synapses"], core["synapses_of"]) == (36 * 12 + 12 * 9, 32 * 64)
     mesh = map_network(small.network, preset("tiny,mesh_width=2,mesh_height=2"))
-    held = [some for core in cores(mesh) for some in core["holds"].items()]
+    held = [some for core in cores(mesh, small.network) for some in core["holds"].items()]
     assert {name: sum(size for other, (size, *_) in held if other == name) for name, _ in held} == {
         "hidden1": 9,
         "output": 3,

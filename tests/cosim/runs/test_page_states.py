@@ -16,7 +16,7 @@ from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.network.elements import Edge, Input, Population, Reset, StateUse
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.cosim.runs.test_page import browser, page, tab
+from tests.cosim.runs.test_page import browser, page, point, tab
 
 __all__ = ["browser", "page"]  # fixtures
 
@@ -98,10 +98,10 @@ def test_every_state_is_shown_and_where_one_differs(
         page.select_option("#state", part)
         assert page.eval_on_selector("#neuron", "one => one.value") == "1"
         for step in (0, wrong - 1):
-            page.hover(f"#membrane rect[data-step='{step}']")
+            point(page, "membrane", step)
             value = getattr(truth, part)["hid"][0, step, 1]
             assert f"golden {value}" in page.inner_text("#readout")
-    page.hover(f"#membrane rect[data-step='{wrong}']")
+    point(page, "membrane", wrong)
     right = truth.adaptations["hid"][0, wrong, 1]
     shown = page.inner_text("#readout")
     assert f"golden {right}" in shown and f"pysim {right}," not in f"{shown},"
