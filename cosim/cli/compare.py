@@ -157,6 +157,15 @@ def compare(
             help="Go on with the run in RUN, wherever it broke off; begin one if there is none.",
         ),
     ] = False,
+    junit: Annotated[
+        Path | None,
+        option(
+            "--junit",
+            metavar="FILE",
+            help="Write the verdict as JUnit XML, a test case for each pair and population.",
+            show_default=False,
+        ),
+    ] = None,
     scheduler: Annotated[
         str | None,
         option(
@@ -177,7 +186,10 @@ def compare(
     with open_console(json, verbose) as console:
         from spikeloop.cosim.flow.request import Request
         from spikeloop.cosim.flow.verify import Interrupted
+        from spikeloop.pysim.common.files import check_output
 
+        if junit:
+            check_output(junit, file=True)
         request = Request(
             image=image,
             backends=names(backends),
@@ -194,6 +206,7 @@ def compare(
             kind=readout,
             groups=groups,
             allow_silent=allow_silent,
+            junit=junit,
         )
         try:
             with console.bar("compare", "samples") as (start, advance):

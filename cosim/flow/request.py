@@ -12,6 +12,7 @@ from spikeloop.cosim.flow.export import beside
 from spikeloop.cosim.flow.verify import Comparison, Filing, Interrupted, Verdict
 from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY
 from spikeloop.cosim.runs.journal import Journal
+from spikeloop.cosim.runs.junit import write as write_junit
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
@@ -33,6 +34,7 @@ class Request:
     keep:      samples that the page draws, such as [0, 17]; None: the first four
     folder:    of the run
     scheduler: address of a dask cluster that does the work
+    junit:     file for the verdict as JUnit XML (cosim/runs/junit.py)
     kind, groups: how the answers are read (pysim/network/readout.py); None: as the network says
     """
 
@@ -51,6 +53,7 @@ class Request:
     kind: str | None = None
     groups: int | None = None
     allow_silent: bool = False
+    junit: Path | None = None
 
     def run(
         self,
@@ -99,7 +102,7 @@ class Request:
             image=self.image,
             network=files["network"],
         )
-        return comparison.file(
+        done = comparison.file(
             filing,
             scheduler=self.scheduler,
             tell=tell,
@@ -110,6 +113,9 @@ class Request:
                 | self._floats(network, stimulus, readout, result, tell)
             ),
         )
+        if self.junit:
+            write_junit(self.junit, done.summary, network.name)
+        return done
 
     def _began(
         self, tell: Callable[[str], None], started: Callable[[int], None]
@@ -166,6 +172,7 @@ class Request:
             "--scheduler": self.scheduler,
             "--readout": self.kind,
             "--groups": self.groups,
+            "--junit": self.junit,
             "-o": self.folder,
         }
         command = ["spikeloop", "compare", str(self.image)]
