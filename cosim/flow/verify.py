@@ -196,7 +196,7 @@ class Comparison:
             summary = run.finish(result, **about(result), evidence=None)
             raise Interrupted(Verdict(result, None, summary, run)) from None
         evidence = None
-        if result.first and result.first.reference != "expected":
+        if result.first:
             tell("first difference: looking for a minimal stimulus ...")
             evidence = self._evidence(result, filing)
         summary = run.finish(result, **about(result), evidence=str(evidence) if evidence else None)
@@ -232,7 +232,13 @@ class Comparison:
         image = filing.image or self.bundle.save(folder / "image")
         network = filing.network or self.network.save(folder / "network.safetensors")
         return keep_evidence(
-            self.case, result.first, self.open, folder, image=image, network=network
+            self.case,
+            result.first,
+            self.open,
+            folder,
+            image=image,
+            network=network,
+            names=self.names,
         )
 
 

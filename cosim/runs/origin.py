@@ -47,7 +47,7 @@ def commit(checkout: Path) -> str | None:
 
 
 def shown(command: list[str]) -> str:
-    """A command line without folders that say whose machine it was: ``/home/x/image`` is image."""
+    """A command line without folders that say whose machine it was: ``/srv/x/image`` is image."""
     words = []
     for word in command:
         option, sign, value = word.partition("=")

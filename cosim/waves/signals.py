@@ -1,8 +1,9 @@
 """The signals of a core that a window of waves shows, and the save files that group them."""
 
+from spikeloop.cosim.waves.derived import EXPECTED, MEMBRANE, STATE
 from spikeloop.cosim.waves.vcd import Signal
 
-__all__ = ["NUMBER", "OPTIONAL", "SIGNALS", "gtkwave", "path_of", "surfer"]
+__all__ = ["NUMBER", "OPTIONAL", "SIGNALS", "groups", "gtkwave", "path_of", "plain", "surfer"]
 
 SIGNALS: dict[str, tuple[str, ...]] = {
     "ticks": ("clk", "control.number", "control.ticking", "busy"),
@@ -50,8 +51,11 @@ OPTIONAL = {
 NUMBER = "control.number"
 """The signal that is the number of the tick that runs, plus 1."""
 
-BIT, DECIMAL, HEX, COMMENT = "@28", "@24", "@22", "@200"
-"""GTKWave's flags."""
+BIT, DECIMAL, HEX, SIGNED, ASCII, COMMENT = "@28", "@24", "@22", "@420", "@820", "@200"
+"""GTKWave's flags: right-justified (20) and the form, of comments blank."""
+
+MOST_NEURONS = 32
+"""Neurons whose membranes a save file shows; the dump holds all."""
 
 
 def path_of(name: str) -> tuple[str, ...]:
@@ -60,26 +64,56 @@ def path_of(name: str) -> tuple[str, ...]:
     return (scope, field) if dot and not scope.endswith("__payload") else (name,)
 
 
-def gtkwave(signals: list[Signal], dump: str) -> str:
-    """A save file of GTKWave for the file ``dump``; keys of ``signals`` are names of SIGNALS."""
+def plain(name: str) -> str:
+    """A name without points, which viewers would take for scopes."""
+    return name.replace(".", "_")
+
+
+def groups(signals: list[Signal], shown: list[str]) -> dict[str, list[Signal]]:
+    """The signals of a save file, by group.
+
+    signals: their keys are names of SIGNALS, or those of cosim/waves/derived.py
+    shown:   neurons whose membranes are shown, as NAME_N
+    """
     known = {signal.key: signal for signal in signals}
-    lines = [f'[dumpfile] "{dump}"', "[timestart] 0", "*-4.0 0"]
-    for group, names in SIGNALS.items():
+    found = {group: list(names) for group, names in SIGNALS.items()}
+    at = found["controller"].index("control.state_state")
+    found["controller"].insert(at, STATE)
+    found["membranes, and as expected"] = [
+        f"{group}.{name}" for name in shown[:MOST_NEURONS] for group in (MEMBRANE, EXPECTED)
+    ]
+    return {group: [known[n] for n in names if n in known] for group, names in found.items()}
+
+
+def gtkwave(shown: dict[str, list[Signal]], dump: str, marker: int) -> str:
+    """A save file of GTKWave for the file ``dump`` that shows the groups, with a marker at a time.
+
+    Membranes are signed decimals. The state is a word.
+    """
+    lines = [f'[dumpfile] "{dump}"', "[timestart] 0", f"*-6.0 {marker}"]
+    for group, signals in shown.items():
         lines += [COMMENT, f"-{group}"]
-        for signal in (known[name] for name in names if name in known):
-            if signal.width == 1:
-                lines += [BIT, signal.path]
-            else:
-                flag = DECIMAL if signal.width <= 64 else HEX
-                lines += [flag, f"{signal.path}[{signal.width - 1}:0]"]
+        for signal in signals:
+            span = f"[{signal.width - 1}:0]" if signal.width > 1 else ""
+            lines += [_flag(signal), f"{signal.path}{span}"]
     return "\n".join(lines) + "\n"
 
 
-def surfer(signals: list[Signal]) -> str:
-    """Commands for Surfer; keys of ``signals`` are names of SIGNALS."""
-    known = {signal.key: signal for signal in signals}
+def _flag(signal: Signal) -> str:
+    if signal.kind == "string":
+        return ASCII
+    if signal.width == 1:
+        return BIT
+    if signal.scope[-1] in (MEMBRANE, EXPECTED):
+        return SIGNED
+    return DECIMAL if signal.width <= 64 else HEX
+
+
+def surfer(shown: dict[str, list[Signal]], marker: int) -> str:
+    """Commands for Surfer that show the groups, with the cursor at a time."""
     lines = []
-    for group, names in SIGNALS.items():
+    for group, signals in shown.items():
         lines.append(f"divider_add {group}")
-        lines += [f"variable_add {known[name].path}" for name in names if name in known]
-    return "\n".join([*lines, "zoom_fit"]) + "\n"
+        for signal in signals:
+            lines.append(f"variable_add {signal.path}")
+    return "\n".join([*lines, f"cursor_set {marker}", "zoom_fit"]) + "\n"

@@ -94,7 +94,7 @@ def wave_json(rows: list[dict[str, str]], title: str) -> dict[str, Any]:
         "word": values("control.word"),
         "axon that spiked": values("list.scan_axon", "list.scan_valid"),
         "spikes, hex": values("spikes", "control.writing", form="x"),
-        "event to axon": values("few.i__payload.axon", "few.i__valid", "few.i__ready"),
+        "event to axon": values("few.i__payload_axon", "few.i__valid", "few.i__ready"),
     }
     signal: list[dict[str, Any]] = [{"name": "clk", "wave": "p" + "." * (len(rows) - 1)}]
     signal += [

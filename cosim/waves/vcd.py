@@ -1,6 +1,7 @@
 """Value change dumps (IEEE 1364, section 18), read and written.
 
-Only what simulators use of them: wires and vectors, one time scale.
+Only what simulators use of them: wires and vectors, one time scale. Strings (``$var string``, known
+to GTKWave and Surfer) are written, not read.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,13 +21,14 @@ FIRST_ID, LAST_ID = 33, 126
 class Signal:
     """A wire or a vector of ``width`` bits.
 
-    scope: names of the modules around it; key: its short name in the file
+    scope: names of the modules around it; key: its short name in the file; kind: wire or string
     """
 
     scope: tuple[str, ...]
     name: str
     width: int
     key: str
+    kind: str = "wire"
 
     @property
     def path(self) -> str:
@@ -95,12 +97,16 @@ def write(
         ]
         scope = [*signal.scope]
         span = f" [{signal.width - 1}:0]" if signal.width > 1 else ""
-        lines.append(f"$var wire {signal.width} {ids[signal.key]} {signal.name}{span} $end")
+        lines.append(
+            f"$var {signal.kind} {signal.width} {ids[signal.key]} {signal.name}{span} $end"
+        )
     lines += ["$upscope $end"] * len(scope) + ["$enddefinitions $end", "$dumpvars"]
-    widths = {signal.key: signal.width for signal in signals}
+    of_key = {signal.key: signal for signal in signals}
 
     def change(key: str, value: str) -> str:
-        return f"{value}{ids[key]}" if widths[key] == 1 else f"b{value} {ids[key]}"
+        if of_key[key].kind == "string":
+            return f"s{value} {ids[key]}"
+        return f"{value}{ids[key]}" if of_key[key].width == 1 else f"b{value} {ids[key]}"
 
     lines += [change(key, values.get(key, "x")) for key in ids] + ["$end"]
     for time, together in groupby(moves, key=lambda move: move[0]):

@@ -1,6 +1,7 @@
 """Waves of a window: a few ticks of one core as named signals (``spikeloop waves``).
 
-    waves.vcd     the signals of SIGNALS under the scope ``core``; one time unit is half a cycle
+    waves.vcd     the signals of SIGNALS under the scope ``core``, the controller's state by name,
+                  and membranes beside what pysim expects; one time unit is half a cycle
     waves.gtkw    for GTKWave: gtkwave waves.gtkw
     waves.sucl    commands for Surfer: surfer -c waves.sucl waves.vcd
 
@@ -10,16 +11,19 @@ predicts of the parts before it.
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spikeloop.cosim.waves import vcd
-from spikeloop.cosim.waves.signals import NUMBER, SIGNALS, gtkwave, path_of, surfer
+from spikeloop.cosim.waves.derived import EXPECTED, MEMBRANE, Derived
+from spikeloop.cosim.waves.signals import NUMBER, SIGNALS, groups, gtkwave, path_of, plain, surfer
 from spikeloop.cosim.waves.vcd import Signal
+from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["around", "record"]
@@ -90,9 +94,12 @@ def record(
             place = f"core_{column}_{row}"
         comment = f"core {core}, ticks {window[0] + first} to {window[1] + first}"
         folder.mkdir(parents=True, exist_ok=True)
-        signals = _cut(whole, folder / "waves.vcd", place, window, comment)
-    write_atomic(folder / "waves.gtkw", gtkwave(signals, "waves.vcd").encode())
-    write_atomic(folder / "waves.sucl", surfer(signals).encode())
+        derived = _derived(runs, spikes, core)
+        window_of = _cut(whole, folder / "waves.vcd", place, window, comment, derived)
+    signals = window_of.signals
+    shown, marker = groups(signals, window_of.neurons), window_of.starts[tick - first]
+    write_atomic(folder / "waves.gtkw", gtkwave(shown, "waves.vcd", marker).encode())
+    write_atomic(folder / "waves.sucl", surfer(shown, marker).encode())
     return {
         "waves": str(folder / "waves.vcd"),
         "gtkwave": str(folder / "waves.gtkw"),
@@ -102,6 +109,19 @@ def record(
         "ticks": [n + first for n in window],
         "sample": sample,
     }
+
+
+def _derived(runs: Bundle, spikes: Stimulus, core: int) -> Derived | None:
+    """What is worked out of the waves of a core, with the model's membranes; None of an idle core.
+
+    ``runs`` is an image, or a mesh.
+    """
+    images = runs.images
+    if isinstance(runs, MeshImage):
+        traces = dict(zip(runs.shares, MeshModel(runs).run(spikes), strict=False))
+        return Derived(images[core].placement, traces[core]) if core in images else None
+    (image,) = images.values()
+    return Derived(image.placement, Core(image).run(spikes))
 
 
 def _simulate(simulator: str, bundle: Bundle, stimulus: Stimulus, path: Path) -> Path:
@@ -115,10 +135,27 @@ def _simulate(simulator: str, bundle: Bundle, stimulus: Stimulus, path: Path) ->
         return written
 
 
+class Window(NamedTuple):
+    """What a window holds.
+
+    signals: in the order of the dump; starts: time at which each of its ticks begins
+    neurons: NAME_N of those whose membranes are in it; first those that are not as expected
+    """
+
+    signals: list[Signal]
+    starts: dict[int, int]
+    neurons: list[str]
+
+
 def _cut(
-    whole: Path, path: Path, place: str, window: tuple[int, int], comment: str
-) -> list[Signal]:
-    """Write the ticks ``window`` (first, last) of a core to ``path``; the signals in it.
+    whole: Path,
+    path: Path,
+    place: str,
+    window: tuple[int, int],
+    comment: str,
+    derived: Derived | None,
+) -> Window:
+    """Write the ticks ``window`` (first, last) of a core to ``path``; what it holds.
 
     ``place`` is the scope of the core on a mesh, else "".
     """
@@ -126,6 +163,7 @@ def _cut(
         signals, nets = _named(vcd.header(file), place, comment)
         number = next(key for key, names in nets.items() if NUMBER in names)
         values: dict[str, str] = {}
+        starts: dict[int, int] = {}
         moves, inside = [], False
         for time, key, value in vcd.changes(file, nets):
             if key == number and not set(value) & set("xz"):
@@ -133,13 +171,32 @@ def _cut(
                 if inside and now > window[1]:
                     break
                 inside = inside or now == window[0]
+                starts.setdefault(now, time)
             for name in nets[key]:
                 if inside:
                     moves.append((time, name, value))
                 else:
                     values[name] = value
+    neurons: list[str] = []
+    if derived:
+        more, changes = derived.of(values, moves)
+        signals = signals + more
+        values |= {key: value for time, key, value in changes if time == 0}
+        last = {key: value for _, key, value in changes}
+        moves = sorted([*moves, *(c for c in changes if c[0] > 0)], key=lambda move: move[0])
+        written = [s.name for s in more if s.key == f"{MEMBRANE}.{s.name}" and s.key in last]
+        neurons = sorted(written, key=lambda n: not _wrong(changes, n))  # stable
     vcd.write(path, sorted(signals, key=lambda s: s.scope), values, moves, comment)
-    return signals
+    return Window(signals, starts, neurons)
+
+
+def _wrong(changes: list[tuple[int, str, str]], neuron: str) -> bool:
+    """Whether a membrane is ever written otherwise than expected."""
+    got, wanted = (
+        {time: value for time, key, value in changes if key == f"{group}.{neuron}"}
+        for group in (MEMBRANE, EXPECTED)
+    )
+    return any(got.get(time) != value for time, value in wanted.items())
 
 
 def _named(
@@ -169,6 +226,6 @@ def _named(
     for name in (name for names in SIGNALS.values() for name in names):
         *scope, field = path_of(name)
         if signal := below.get((*scope, field)):
-            signals.append(Signal(("core", *scope), field, signal.width, name))
+            signals.append(Signal(("core", *scope), plain(field), signal.width, name))
             nets.setdefault(signal.key, []).append(name)
     return signals, nets

@@ -80,7 +80,7 @@ def test_random_set_by_the_command(
         "golden,pysim",
         "--json",
     )
-    assert status == 1 and result["different"] == 2 and result["evidence"] is None
+    assert status == 1 and result["different"] == 2 and "--expected" in result["evidence"]
     first = next(p for p in result["pairs"] if p["reference"] == "expected")["first"]
     assert (first["step"], first["population"], first["neuron"], first["field"]) == (
         5,

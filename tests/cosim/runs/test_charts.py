@@ -243,7 +243,7 @@ def test_where_a_run_comes_from(page: Any, run: Path) -> None:
 
 
 def test_a_command_without_folders(tmp_path: Path) -> None:
-    line = ["/home/somebody/bin/spikeloop", "compare", "image", "--expected=/tmp/x/e.npz", "../o"]
+    line = ["/srv/somebody/bin/spikeloop", "compare", "image", "--expected=/tmp/x/e.npz", "../o"]
     assert shown(line) == "spikeloop compare image --expected=e.npz o"
     assert commit(tmp_path) is None
 

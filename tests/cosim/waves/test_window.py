@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vcd.gtkw import GTKWFlag
 
 from spikeloop.cosim.cli import main
 from spikeloop.cosim.waves import timing
 from spikeloop.cosim.waves.signals import OPTIONAL, SIGNALS
 from spikeloop.cosim.waves.window import around, record
+from spikeloop.golden.reference import integer
 from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.open import map_network
 from spikeloop.pysim.chip.params import preset
@@ -77,7 +79,8 @@ def test_the_window_holds_what_the_model_says(
 
 def test_save_files_name_every_signal_once(small: Small, tmp_path: Path) -> None:
     made = record(small.folder / "image", small.stimulus, tmp_path, core=0, tick=1)
-    assert made["signals"] == sum(map(len, SIGNALS.values())) - len(OPTIONAL)
+    worked_out = 1 + 2 * 12  # the state, membranes of 12 neurons and the expected ones
+    assert made["signals"] == sum(map(len, SIGNALS.values())) - len(OPTIONAL) + worked_out
     scope, found = [], set()
     for line in (tmp_path / "waves.vcd").read_text().splitlines():
         match line.split():
@@ -89,6 +92,7 @@ def test_save_files_name_every_signal_once(small: Small, tmp_path: Path) -> None
                 found.add(
                     ".".join((*scope, name)) + (f"[{int(width) - 1}:0]" if width != "1" else "")
                 )
+    assert not any("." in name for name in scope) and all(n.count(".") in (1, 2) for n in found)
     lines = (tmp_path / "waves.gtkw").read_text().splitlines()
     assert lines[0] == '[dumpfile] "waves.vcd"'
     assert sorted(line for line in lines if line.startswith("core.")) == sorted(found)
@@ -96,6 +100,84 @@ def test_save_files_name_every_signal_once(small: Small, tmp_path: Path) -> None
     assert {line.split()[1] for line in commands if line.startswith("variable_add")} == {
         name.partition("[")[0] for name in found
     }
+
+
+def dumped(path: Path) -> dict[str, list[tuple[int, str]]]:
+    """Read anew, from the text alone: changes (time, value) of each signal by scope and name."""
+    names, scope, now, found = {}, [], 0, {}
+    head, _, body = path.read_text().partition("$dumpvars")
+    for words in map(str.split, head.splitlines()):
+        if words[0] == "$scope":
+            scope.append(words[2])
+        elif words[0] == "$upscope":
+            scope.pop()
+        elif words[0] == "$var":
+            names[words[3]] = ".".join((*scope[1:], words[4]))
+            assert words[1] in ("wire", "string")
+    for line in body.splitlines():
+        if line.startswith("#"):
+            now = int(line[1:])
+        elif line and not line.startswith("$"):
+            value, key = line[1:].split() if line[0] in "bs" else (line[0], line[1:])
+            found.setdefault(names[key], []).append((now, value))
+    return found
+
+
+def at(changes: list[tuple[int, str]], time: int) -> str:
+    """The value right before a time."""
+    return [value for when, value in changes if when < time][-1]
+
+
+def signed(digits: str) -> int:
+    return int(digits, 2) - (int(digits[0]) << len(digits))
+
+
+def test_states_are_words_and_membranes_numbers(small: Small, tmp_path: Path) -> None:
+    """States go with the strobes; every membrane is golden's, and so is the expected one."""
+    record(small.folder / "image", small.stimulus, tmp_path, core=0, tick=3, sample=2, before=2)
+    found = dumped(tmp_path / "waves.vcd")
+    strobes = {"joining": "JOIN", "leaking": "LEAK", "firing": "FIRE", "writing": "OUT"}
+    seen = set()
+    for time, value in found["clk"]:
+        for strobe, state in strobes.items():
+            if time and value == "1" and at(found[f"control.{strobe}"], time) == "1":
+                assert at(found["control.state"], time) == state
+                seen.add(state)
+    assert seen == set(strobes.values())
+    truth = integer.run(small.network, small.stimulus.dense(small.network)).membranes
+    for p in small.network.populations:
+        for n in range(p.size):
+            want = [int(truth[p.name][2, tick - p.start, n]) for tick in (1, 2, 3, 4)]
+            for group in ("membrane", "expected"):
+                rows = [v for when, v in found[f"{group}.{p.name}_{n}"] if "x" not in v]
+                assert [signed(v) for v in rows] == want, (group, p.name, n)
+
+
+def test_what_is_not_as_expected_stands_first_with_a_marker(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wrong(Core):
+        def run(self, *arguments: object, **options: object) -> Trace:
+            trace = super().run(*arguments, **options)
+            trace.membranes["output"][0, 1, 1] += 1
+            return trace
+
+    monkeypatch.setattr("spikeloop.cosim.waves.window.Core", Wrong)
+    record(small.folder / "image", small.stimulus, tmp_path, core=0, tick=2)
+    lines = (tmp_path / "waves.gtkw").read_text().splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("core.membrane."))
+    assert lines[first - 1 : first + 3] == [
+        "@420",
+        "core.membrane.output_1[23:0]",
+        "@420",
+        "core.expected.output_1[23:0]",
+    ]
+    flag = GTKWFlag.rjustify | GTKWFlag.signed
+    assert lines[first - 1] == f"@{flag.value:x}"
+    assert f"@{(GTKWFlag.rjustify | GTKWFlag.ascii).value:x}" in lines
+    marker = int(next(line for line in lines if line.startswith("*")).split()[1])
+    number = dumped(tmp_path / "waves.vcd")["control.number"]
+    assert int(at(number, marker + 1), 2) == 3 and int(at(number, marker), 2) == 2
 
 
 @pytest.mark.slow
