@@ -168,7 +168,7 @@ def path_of_imports() -> Any:
 
 def snntorch() -> None:
     pytest.importorskip(
-        "snntorch", reason="package snntorch is not installed: pip install 'spikeloop[test]'"
+        "snntorch", reason="package snntorch is not installed: pip install -e '.[test]'"
     )
 
 

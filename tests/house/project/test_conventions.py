@@ -1,0 +1,107 @@
+"""What hosts and tools read: metadata, citation, workflows, templates of issues, container."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import spikeloop
+from tests.conftest import ROOT
+
+yaml = pytest.importorskip("yaml", reason="PyYAML is not installed: pip install -e '.[docs]'")
+tomllib = pytest.importorskip("tomllib", reason="tomllib is of Python 3.11 and newer")
+
+GITHUB = ROOT / ".github"
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return table
+
+
+def load(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text())
+    return found
+
+
+def commands(job: dict[str, Any]) -> str:
+    return "\n".join(step.get("run", "") for step in job["steps"])
+
+
+def test_versions_of_python_are_those_that_ci_runs(project: dict[str, Any]) -> None:
+    named = [
+        words[-1]
+        for words in (line.split(" :: ") for line in project["classifiers"])
+        if words[:2] == ["Programming Language", "Python"] and re.fullmatch(r"3\.\d+", words[-1])
+    ]
+    matrix = load(GITHUB / "workflows/ci.yml")["jobs"]["check"]["strategy"]["matrix"]
+    assert named == matrix["python"] == ["3.10", "3.11", "3.12", "3.13"]
+    assert project["requires-python"] == f">={named[0]}"
+
+
+def test_licences_of_what_is_inside_are_named(project: dict[str, Any]) -> None:
+    assert project["license"] == "Apache-2.0 AND MIT"
+    for name in project["license-files"]:
+        assert "icen" in (ROOT / name).read_text()
+    folder = ROOT / "cosim/runs/templates/uplot"
+    version = re.search(r"uPlot \(v[\d.]+\)", (folder / "uplot.js").read_text())
+    assert version and (folder / "LICENSE").read_text().startswith("The MIT License")
+
+
+def test_the_citation_is_of_this_version(project: dict[str, Any]) -> None:
+    cited = load(ROOT / "CITATION.cff")
+    assert (cited["title"], cited["version"]) == (project["name"], spikeloop.__version__)
+    assert cited["cff-version"] == "1.2.0" and cited["type"] == "software"
+    assert cited["authors"] == [{"name": "spikeloop contributors"}]
+    assert project["license"].startswith(cited["license"])
+
+
+def test_a_release_is_checked_and_stays_a_draft() -> None:
+    jobs = load(GITHUB / "workflows/release.yml")["jobs"]
+    assert "make wheel" in commands(jobs["build"]) and "install dist/*.whl" in commands(
+        jobs["build"]
+    )
+    assert "--draft" in commands(jobs["attach"]) and jobs["attach"]["needs"] == "build"
+    assert "twine upload" not in commands(jobs["build"]) + commands(jobs["attach"])
+
+
+def test_verbs_of_workflows_and_container_are_those_of_make() -> None:
+    verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    texts = [path.read_text() for path in (GITHUB / "workflows").glob("*.yml")]
+    texts += [
+        (ROOT / "Dockerfile").read_text(),
+        (ROOT / ".devcontainer/devcontainer.json").read_text(),
+    ]
+    used = {
+        verb
+        for text in texts
+        for line in re.findall(r"(?:run: |RUN |\")make ([a-z -]+)", text)
+        for verb in line.split()
+    }
+    assert used and used <= verbs
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())["build"]
+    assert (ROOT / ".devcontainer" / container["dockerfile"]).resolve() == ROOT / "Dockerfile"
+
+
+@pytest.mark.parametrize("name", ["bug", "difference"])
+def test_templates_of_issues_are_forms(name: str) -> None:
+    form = load(GITHUB / f"ISSUE_TEMPLATE/{name}.yml")
+    assert form["name"] and form["description"]
+    ids = [field["id"] for field in form["body"]]
+    assert len(ids) == len(set(ids)) > 2
+    assert all(field["attributes"]["label"] for field in form["body"])
+
+
+def test_the_plugin_of_pytest_is_light(project: dict[str, Any]) -> None:
+    """Every run of pytest loads it, also those that never ask for a chip."""
+    ((name, module),) = project["entry-points"]["pytest11"].items()
+    assert name == module  # so that pytest_plugins = [module] does not load it twice
+    code = f"import sys, {module}; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"torch", "amaranth", "numpy", "numba"} & set(re.findall(r"'(\w+)'", done.stdout))
+    assert not heavy and "'pytest'" in done.stdout
