@@ -27,7 +27,7 @@ BANKED = "zou2021,banks=2"
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("chip", "cores", "samples"), [("full,extension=4", 185, 250), (BANKED, 225, 20)]
+    ("chip", "cores", "samples"), [("full,extension=4", 185, 40), (BANKED, 225, 10)]
 )
 def test_every_spike_and_membrane(chip: str, cores: int, samples: int, tmp_path: Path) -> None:
     network, stimulus = write_pretrained("zou-lenet-4", None, samples, tmp_path)

@@ -1,4 +1,4 @@
-"""The MNIST net with a PIM first layer on 1,000 images: every code, current, spike and membrane."""
+"""The MNIST net with a PIM first layer on 150 images: every code, current, spike and membrane."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from spikeloop.pysim.bundle.program import compile_program
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.pim import model as pim
 
-IMAGES = 1000
+IMAGES = 150
 CHIP = Chip(axons=1152, columns=1152, lanes=16, delay_max=2, refractory_bits=0, bounded=False)
 
 
