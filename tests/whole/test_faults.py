@@ -14,7 +14,7 @@ from tests.campaigns.regression.chip import CHIPS, cases
 from tests.campaigns.regression.lessons import CORES
 from tests.make.pim_cases import MACROS
 
-SAMPLE = ("threshold-strict", "forwarding-lost", "pulse-weight")  # neuron step, events, PIM macro
+SAMPLE = ("threshold-strict", "pulse-weight")  # neuron step, PIM macro
 
 
 def test_every_fault_applies_to_the_sources_as_they_are() -> None:
