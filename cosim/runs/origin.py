@@ -48,8 +48,8 @@ def commit(checkout: Path) -> str | None:
 
 def shown(command: list[str]) -> str:
     """A command line without folders that say whose machine it was: ``/srv/x/image`` is image."""
-    words = []
-    for word in command:
+    words = ["python -m spikeloop" if command[0].endswith("__main__.py") else _last(command[0])]
+    for word in command[1:]:
         option, sign, value = word.partition("=")
         if sign and option.startswith("--"):
             words.append(f"{option}={_last(value)}")

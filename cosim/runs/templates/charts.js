@@ -88,11 +88,12 @@ function save(name, url) {
 }
 
 // colours: as the system, or chosen; a print is always light
-function colours(theme) {
+let printing = false;
+function colours() {
+  const theme = printing ? "light" : document.getElementById("theme-choice").value;
   if (theme) document.documentElement.dataset.theme = theme; else delete document.documentElement.dataset.theme;
   for (const u of Object.values(charts)) u.redraw();
 }
-document.getElementById("theme-choice").onchange = e => colours(e.target.value);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => colours(document.getElementById("theme-choice").value));
-addEventListener("beforeprint", () => colours("light"));
-addEventListener("afterprint", () => colours(document.getElementById("theme-choice").value));
+document.getElementById("theme-choice").onchange = colours;
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colours);
+for (const [event, now] of [["beforeprint", true], ["afterprint", false]]) addEventListener(event, () => { printing = now; colours(); });

@@ -122,7 +122,14 @@ def test_colours_and_what_readers_of_a_screen_hear(page: Any, run: Path) -> None
     assert page.eval_on_selector_all(
         ".chart", "all => all.map(one => one.ariaLabel).every(Boolean)"
     )
+    page.select_option("#theme-choice", "dark")
+    assert page.evaluate(ground) == dark
     page.emulate_media(media="print")
+    assert page.evaluate(ground) == light  # whatever is chosen
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert all(view.is_visible() for view in page.query_selector_all(".view"))
     assert not page.is_visible("nav") and not page.is_visible("#membrane .tools")
 
@@ -245,6 +252,7 @@ def test_where_a_run_comes_from(page: Any, run: Path) -> None:
 def test_a_command_without_folders(tmp_path: Path) -> None:
     line = ["/srv/somebody/bin/spikeloop", "compare", "image", "--expected=/tmp/x/e.npz", "../o"]
     assert shown(line) == "spikeloop compare image --expected=e.npz o"
+    assert shown(["/srv/x/spikeloop/__main__.py", "sim"]) == "python -m spikeloop sim"
     assert commit(tmp_path) is None
 
 

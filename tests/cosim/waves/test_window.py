@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +180,38 @@ def test_what_is_not_as_expected_stands_first_with_a_marker(
     marker = int(next(line for line in lines if line.startswith("*")).split()[1])
     number = dumped(tmp_path / "waves.vcd")["control.number"]
     assert int(at(number, marker + 1), 2) == 3 and int(at(number, marker), 2) == 2
+
+
+@pytest.mark.skipif(
+    not (shutil.which("gtkwave") and shutil.which("xvfb-run")),
+    reason="GTKWave or Xvfb is not installed: sudo apt-get install gtkwave xvfb",
+)
+def test_gtkwave_shows_every_name_with_its_value(small: Small, tmp_path: Path) -> None:
+    made = record(small.folder / "image", small.stimulus, tmp_path, core=0, tick=2, sample=3)
+    found = dumped(tmp_path / "waves.vcd")
+    time = found["membrane.output_1"][-1][0] + 1
+    value = "gtkwave::getTraceValueAtMarkerFromName"
+    (tmp_path / "names.tcl").write_text(
+        f"gtkwave::setMarker {time}\n"
+        'puts "SHOWN [gtkwave::getDisplayedSignals]"\n'
+        f'puts "STATE [{value} core.control.state]"\n'
+        f'puts "MEMBRANE [{value} {{core.membrane.output_1[23:0]}}]"\n'
+        "gtkwave::/File/Quit\n"
+    )
+    files = ("--dump=waves.vcd", "--save=waves.gtkw", "--script=names.tcl")
+    done = subprocess.run(
+        ["xvfb-run", "-a", "gtkwave", *files],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    said = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+    names = {name.partition("[")[0] for name in said["SHOWN"].split()}
+    assert names == {f"core.{name}" for name in found} and len(names) == made["signals"]
+    assert said["STATE"] == at(found["control.state"], time + 1)
+    assert int(said["MEMBRANE"]) == signed(at(found["membrane.output_1"], time + 1))
 
 
 @pytest.mark.slow
