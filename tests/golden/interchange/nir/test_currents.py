@@ -294,7 +294,8 @@ def test_rockpool_through_nir(rng: np.random.Generator, tmp_path: Path) -> None:
     those of membranes within 2^-14 of the threshold.
     """
     modules = pytest.importorskip(
-        "rockpool.nn.modules", reason="package rockpool is not installed: pip install rockpool"
+        "rockpool.nn.modules",
+        reason="package rockpool is not installed: pip install -e '.[frameworks]'",
     )
     from rockpool.nn.combinators import Sequential
     from rockpool.nn.modules.torch.nir import to_nir
