@@ -55,7 +55,7 @@ def test_golden_pysim_and_verilator(form: str, seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.icarus
 def test_icarus(seed: int) -> None:
-    agree(APART["Icarus"], 8_000, seed)
+    agree(APART["Icarus"], 3_000, seed)
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_a_value_that_differs_is_found(part: str, seed: int) -> None:
     done = tally(Form(CHIPS["states"], wrong, "wrong", samples=2), 1, seed)
     words = {"synaptic": "synaptic current", "counters": "cycles"}
     assert done.pairs["wrong"].different == 1 and done.pairs["numpy"].different == 0
-    assert done.first and "network 0 of seed 0, sample 1, tick 2" in done.first
+    assert done.first and f"network 0 of seed {seed}, sample 1, tick " in done.first
     assert f": {words.get(part, part[:-1])} is " in done.first
 
 
