@@ -495,10 +495,7 @@ def test_bad_ports(tmp_path: Path) -> None:
             "port of the board must be free and there, not '/dev/tty-none'",
         ),
         (["compare", "{image}", "--backends", "golden,board"], "board must be PORT"),
-        (
-            ["compare", "{image}", "--backends", "golden,replay:/none"],
-            "record must be a readable file, not '/none'",
-        ),
+        (["compare", "{image}", "--backends", "golden,replay:/none"], "record '/none' is missing"),
         (
             ["compare", "{image}", "--backends", "golden,pysim", "--record", "r"],
             "backends of a session to record must hold board:PORT",
