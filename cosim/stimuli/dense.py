@@ -34,6 +34,8 @@ def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
                 )
         loaded = np.load(io.BytesIO(data), allow_pickle=False)
         arrays = {"data": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("a member that is no array")
     except InputError:
         raise
     except Exception:

@@ -515,7 +515,11 @@ def test_bad_input_is_one_sentence(
         main([a.format(image=small.folder / "image") for a in arguments])
     err = capfd.readouterr().err.strip()
     assert end.value.code == 2
-    assert re.search(r" must .*\bnot ", err) and sentence in err and "Traceback" not in err
+    assert (
+        re.search(r" must .*\bnot | is missing: ", err)
+        and sentence in err
+        and "Traceback" not in err
+    )
 
 
 def test_another_chip_is_refused(small: Small) -> None:
