@@ -23,7 +23,7 @@ LENET_CHIP := full,extension=4
 # empty variables pass nothing: the command's own default stands
 option = $(if $($(2)),$(1) "$($(2))")
 
-.PHONY: help check install sim lenet test test-fast bench faults hil-faults coverage lint format typecheck docs site rtl wheel lock clean
+.PHONY: help check install sim lenet test test-fast bench faults hil-faults coverage fuzz sanitize lint format typecheck docs site rtl wheel lock clean
 
 help: ## this list
 	@echo "spikeloop: make VERB [VARIABLE=value]"
@@ -57,6 +57,12 @@ hil-faults: install ## a million faulted frames between driver and host link; th
 
 coverage: install ## line, toggle and functional coverage of the RTL
 	$(BIN)/python -m tests.campaigns.coverage
+
+fuzz: install ## mutated inputs for every reader; each is refused in one sentence, or accepted and used
+	$(BIN)/python -m tests.campaigns.fuzz $(or $(INPUTS),30600) $(SEED)
+
+sanitize: install ## the regression on models and harness compiled with AddressSanitizer and UBSan
+	$(BIN)/python -m tests.campaigns.sanitize
 
 lint: install ## style, format and likely mistakes
 	$(BIN)/ruff check .
