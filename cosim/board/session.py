@@ -261,6 +261,8 @@ class Session:
         Of a frame without end, no more bytes are kept than a frame can have.
         """
         while True:
+            if self._buffer.startswith(b"\0"):  # at once: there may be many
+                self._buffer, self._skip = self._buffer.lstrip(b"\0"), False
             wire, zero, rest = self._buffer.partition(b"\0")
             if not zero:
                 if len(self._buffer) > WIRE_BYTES:
