@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeloop.golden.interchange.hdf5 import check_readable
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.reading import MAX_BYTES, check_file
 
@@ -62,6 +63,14 @@ def read_spike_times(
     except ImportError:
         raise InputError("package h5py is missing: install h5py to read spike times") from None
     check_file(path, "file of spike times", "name one that is there")
+
+    def look() -> None:
+        with h5py.File(path, "r") as file:
+            for name in ("spikes/times", "spikes/units", "labels"):
+                if name in file:
+                    _inside(file, name)[0]
+
+    check_readable(look, path.stat().st_size, f"file of spike times {str(path)!r}")
     try:
         with h5py.File(path, "r") as file:
             times, units = _inside(file, "spikes/times"), _inside(file, "spikes/units")

@@ -14,6 +14,7 @@ import numpy as np
 
 from spikeloop.golden.interchange.common import MAX_VALUES, read_bounded
 from spikeloop.golden.interchange.graph.node import Node
+from spikeloop.golden.interchange.hdf5 import check_readable
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["read_nir"]
@@ -41,9 +42,14 @@ def read_nir(path: str | Path) -> tuple[dict[str, Node], list[tuple[str, str]]]:
     data = read_bounded(path)
     if not data.startswith(MAGIC):
         raise InputError(f"NIR file {str(path)!r} must be HDF5, not something else")
-    try:
+
+    def read() -> dict[str, Any]:
         with h5py.File(io.BytesIO(data), "r") as file:
-            tree = _Reader(path, h5py, len(data)).group(file, "", 0)
+            return _Reader(path, h5py, len(data)).group(file, "", 0)
+
+    check_readable(read, len(data), f"NIR file {str(path)!r}")
+    try:
+        tree = read()
     except InputError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, UnicodeDecodeError) as error:
