@@ -94,7 +94,7 @@ sbom: install ## bill of materials of the environment, CycloneDX, in dist/
 	build/sbom/bin/pip install --disable-pip-version-check --quiet 'cyclonedx-bom==7.5.0'
 	build/sbom/bin/cyclonedx-py environment --of JSON -o dist/spikeloop.cdx.json $(VENV)
 
-kills: install ## kill -9 comparisons and lessons in the middle; what goes on must end in the same bytes
+kills: install ## kill -9 comparisons in the middle; what goes on must end in the same bytes
 	$(BIN)/python -m tests.campaigns.kills
 
 lock: ## write requirements.lock from a clean install of all extras

@@ -1,11 +1,10 @@
 """Kill -9 in the middle, go on, and compare the bytes: ``python -m tests.campaigns.kills [KILLS]``.
 
-A comparison of networks (its journal) and one of lessons (its kept state) are killed at random
-times, and gone on with, until they end by themselves. The result must have the bytes of a run that
-nobody broke off, and nothing half-written may be left. KILLS (30) are those of each kind.
+A comparison of networks is killed at random times, and gone on with from its journal, until it ends
+by itself. The result must have the bytes of a run that nobody broke off, and nothing half-written
+may be left. KILLS: 30 by default.
 """
 
-import json
 import os
 import random
 import signal
@@ -18,11 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from spikeloop.cosim.flow.verify import Comparison, Filing
-from spikeloop.cosim.lessons.compare import compare_lesson
 from spikeloop.cosim.runs.folder import SUMMARY
 from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.make.lessons.random import random_lesson
 from tests.make.small import CHIP, network
 
 __all__ = ["WORK", "kills"]
@@ -30,7 +27,7 @@ __all__ = ["WORK", "kills"]
 Work = Callable[[Path], None]
 """Does its work into a folder, or goes on with it; leaves ``summary.json``."""
 
-SAMPLES, PRESENTATIONS = 6000, 400
+SAMPLES = 2000
 
 
 def compared(folder: Path) -> None:
@@ -42,18 +39,7 @@ def compared(folder: Path) -> None:
     comparison.file(Filing(folder=folder, resume=True))
 
 
-def learnt(folder: Path) -> None:
-    """Two engines on a lesson of PRESENTATIONS presentations."""
-    size = {"axons": 6, "neurons": 4, "weight_bits": 8, "membrane_bits": 24}
-    lesson = random_lesson(np.random.default_rng(3), size, PRESENTATIONS, 120)
-    engines = ("golden", "pysim")
-    result = compare_lesson(lesson, engines, kept=folder / "kept.npz", resume=True)
-    document = result.document()
-    del document["seconds"]
-    (folder / SUMMARY).write_text(json.dumps(document, sort_keys=True))
-
-
-WORK: dict[str, Work] = {"compare": compared, "lesson": learnt}
+WORK: dict[str, Work] = {"compare": compared}
 
 
 def kills(work: Work, count: int, seed: int, folder: Path) -> tuple[int, int, int]:
