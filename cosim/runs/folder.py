@@ -28,6 +28,7 @@ from spikeloop.cosim.runs.origin import origin
 from spikeloop.pysim.bundle.split import NOBODY
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.cost.cycles import at_most
 from spikeloop.pysim.cost.figures import figures
 from spikeloop.pysim.image.image import Bundle
@@ -136,10 +137,10 @@ class Run(Log):
                 "not of another kind: run it again"
             )
         try:
-            summary = json.loads((folder / SUMMARY).read_bytes())
+            summary = json.loads(read_file(folder / SUMMARY, "summary", "run it again"))
             if not isinstance(summary, dict) or "pairs" not in summary:
                 raise ValueError
-        except (OSError, ValueError):
+        except (ValueError, RecursionError):  # an InputError too
             raise InputError(
                 f"run {str(folder)!r} must be ended, with its {SUMMARY}, not broken off: "
                 "go on with it by spikeloop compare --resume"

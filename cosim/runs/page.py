@@ -23,10 +23,12 @@ from spikeloop.cosim.runs.columns import columns
 from spikeloop.cosim.runs.folder import ORIGIN, PARAMETERS, REPORT, Run
 from spikeloop.cosim.runs.measures import cycles_for, measures
 from spikeloop.pysim.common.bits import unpack
+from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.traces.trace import STATES
 
-__all__ = ["page_data", "write"]
+__all__ = ["page_data", "report", "write"]
 
 MOST_BYTES = 4_500_000
 """Size of a page."""
@@ -36,6 +38,16 @@ POINTS = 600
 
 MOST_WRONG = 4
 """Samples with a wrong answer that are drawn without being asked for."""
+
+NOT_OURS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    jinja2.TemplateError,
+)
+"""What the drawing of an edited run may end in."""
 
 DIFFERENCES = 500
 """Differences that are drawn of a population of a sample."""
@@ -70,10 +82,28 @@ def write(run: Run, summary: dict[str, Any], path: Path | None = None) -> Path:
 def _origin(run: Run) -> dict[str, Any]:
     """What made the run; {} for a run that does not say so."""
     try:
-        origin = json.loads((run.folder / ORIGIN).read_bytes())
-    except (OSError, ValueError):
+        data = read_file(run.folder / ORIGIN, "origin", "run it again", most=1 << 16)
+        origin = json.loads(data)
+    except (InputError, ValueError):
         return {}
     return origin if isinstance(origin, dict) else {}
+
+
+def report(folder: Path, path: Path | None = None) -> Path:
+    """Write the page of the run in ``folder``, which may be anybody's.
+
+    InputError if its journal or summary are not as spikeloop wrote them.
+    """
+    run, summary = Run.load(folder)
+    try:
+        return write(run, summary, path)
+    except InputError:
+        raise
+    except NOT_OURS as error:
+        raise InputError(
+            f"journal and summary of run {str(folder)!r} must be as spikeloop wrote them, "
+            f"not edited ({type(error).__name__}): run it again"
+        ) from None
 
 
 def page_data(run: Run, summary: dict[str, Any]) -> dict[str, Any]:
