@@ -1,4 +1,4 @@
-"""Inside the simulator: every corner of the neuron step in each form, against the witness."""
+"""Inside the simulator: corners of the neuron step in each form, against the witness."""
 
 import os
 
