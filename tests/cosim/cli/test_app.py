@@ -22,6 +22,7 @@ from spikeloop.golden.data.encoders import ENCODERS
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.common.files import seal
+from spikeloop.pysim.common.tensors import decode, encode
 from spikeloop.pysim.image.export import read
 from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.network.graph import Network
@@ -418,15 +419,13 @@ def test_cache(
 
 
 def spoil_network(work: Path, **tensors: Callable[[np.ndarray], object]) -> Path:
-    """Change tensors of the network file behind its checks."""
+    """Change tensors of the network file behind its checks; its digest is made anew."""
     path = work / "network.safetensors"
-    data = path.read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-    arrays = {name: array.copy() for name, array in load_tensors(data).items()}
+    header, read = decode(path.read_bytes(), "spikeloop", "network")
+    arrays = {name: array.copy() for name, array in read.items()}
     for name, change in tensors.items():
         change(arrays[name.replace("__", ".")])
-    path.write_bytes(save_tensors(arrays, metadata))
+    path.write_bytes(encode(header, arrays, "spikeloop", "network"))
     return path
 
 
