@@ -12,6 +12,7 @@ from tests.campaigns.fault_list import FAULTS
 from tests.campaigns.faults import run_faults, stale
 from tests.campaigns.regression.chip import CHIPS, cases
 from tests.campaigns.regression.lessons import CORES
+from tests.campaigns.regression.onn import MACROS as OSCILLATORS
 from tests.make.pim_cases import MACROS
 
 SAMPLE = (
@@ -25,7 +26,7 @@ SAMPLE = (
 def test_every_fault_applies_to_the_sources_as_they_are() -> None:
     assert len(FAULTS) >= 25
     assert stale(FAULTS) == []
-    assert {f.chip for f in FAULTS} <= {*CHIPS, *MACROS, *CORES}
+    assert {f.chip for f in FAULTS} <= {*CHIPS, *MACROS, *CORES, *OSCILLATORS}
     assert [f.name for f in FAULTS if f.old == f.new] == []
 
 
