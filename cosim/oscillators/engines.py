@@ -11,6 +11,7 @@ from spikeloop.pysim.oscillators.trace import OnnTrace
 __all__ = ["ENGINES", "Engine", "check_engines", "open_engine"]
 
 ENGINES = ("golden", "pysim", "numpy", "verilator")
+LARGE = 32  # oscillators from which a slow compilation pays
 
 
 class Engine:
@@ -32,16 +33,13 @@ def check_engines(names: Sequence[str]) -> list[str]:
     return known
 
 
-def open_engine(name: str, net: OnnNet, *, optimise: bool = True) -> Engine:
-    """The engine ``name`` for a net, with a lane for each oscillator.
-
-    optimise: False: the RTL compiles faster and runs slower.
-    """
+def open_engine(name: str, net: OnnNet) -> Engine:
+    """The engine ``name`` for a net, with a lane for each oscillator."""
     params = OnnParams.of(net)
     if name == "verilator":
         from spikeloop.cosim.macros.onn import OnnModel
 
-        model = OnnModel(params, optimise=optimise)
+        model = OnnModel(params, optimise=net.size >= LARGE)
         engine = Engine(name, model.run)
         engine.close = model.close  # type: ignore[method-assign]
         return engine

@@ -66,7 +66,7 @@ class Recalls:
     compared: Counter[str] = field(default_factory=Counter)
     different: Counter[str] = field(default_factory=Counter)
     first: str | None = None
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def rates(self) -> dict[int, float]:
         """Share of samples recalled, by fuzzy pixels."""
@@ -167,7 +167,8 @@ def _sample(
             began = time.monotonic()
             more = {"steps": BLOCK if plan.every else None, "state": state, "record": plan.every}
             traces.append(engine.run(net, start, **more))
-            result.seconds[engine.name] += time.monotonic() - began
+            spent = time.monotonic() - began
+            result.seconds[engine.name] = result.seconds.get(engine.name, 0.0) + spent
         for engine, trace in zip(engines[1:], traces[1:], strict=True):
             found = differences(net, traces[0], trace, (first, engine.name))
             pair = f"{first} = {engine.name}"

@@ -112,7 +112,7 @@ def _patterns(what: str) -> tuple[np.ndarray, tuple[int, int] | None]:
 
 
 def _counts(fuzzy: Sequence[str], pixels: int) -> tuple[int, ...]:
-    counts = []
+    counts: list[int] = []
     for text in fuzzy:
         low, dash, high = text.partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()):

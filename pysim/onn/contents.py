@@ -35,10 +35,10 @@ def input_chunks(p: OnnParams, net: OnnNet, start: np.ndarray, state: OnnState) 
     parts = []
     if net.cell == "relaxation":
         parts.append(_by_lane(p, numbers["delays"], net.check_input(start)))
-    place = np.arange(4)
+    place = np.array([0, 1, 2, 3])
     parts.append(_rows(numbers["globals"], place, 0 * place, state.whole))
     words = state_words(p, net, state)
-    row, index = np.indices(words.shape)
+    row, index = (np.asarray(part) for part in np.indices(words.shape))
     parts.append(_rows(numbers["state"], row, index, words))
     return np.ascontiguousarray(np.concatenate(parts), np.uint32)
 

@@ -92,7 +92,7 @@ def resistance_at(step: Step, fraction: float) -> float:
 
 def crossing(step: Step) -> int:
     """c0: steps of a free oscillator from V = 0 to its first crossing of V+."""
-    net = pair(step, 20e3).with_(t_on=(1 << 24) - 1)
+    net = pair(step, 750e3).with_(t_on=(1 << 24) - 1)
     trace = numpy_engine.run(net, np.zeros(2, np.int64), steps=step.steps // 4)
     return int(trace.whole[:, 2].argmax()) + 1
 

@@ -70,10 +70,11 @@ def check_patterns(patterns: np.ndarray) -> np.ndarray:
             f"patterns must be an array [pattern, pixel] of 2 to {MAX_OSCILLATORS} pixels, "
             f"not of shape {patterns.shape}"
         )
-    if patterns.dtype.kind not in "biuf" or not np.isin(patterns, (-1, 1)).all():
-        wrong = patterns[~np.isin(patterns, (-1, 1))] if patterns.dtype.kind in "biuf" else []
-        shown = wrong.reshape(-1)[0] if len(wrong) else patterns.dtype
-        raise InputError(f"pixels of patterns must be -1 or 1, not {shown}")
+    if patterns.dtype.kind not in "iuf":
+        raise InputError(f"pixels of patterns must be -1 or 1, not {patterns.dtype}")
+    wrong = patterns[~np.isin(patterns, (-1, 1))]
+    if wrong.size:
+        raise InputError(f"pixels of patterns must be -1 or 1, not {wrong[0]}")
     return patterns.astype(np.int64)
 
 
