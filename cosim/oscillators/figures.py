@@ -57,11 +57,12 @@ def draw(
     axis = axes[0, 1]
     white = pattern == pattern[net["reference"]]
     for mask, colour in ((white, LINES[0]), (~white, LINES[1])):
-        axis.plot(times, found[:, mask], color=colour, linewidth=0.7, alpha=0.6)
+        around = (found[:, mask] + 0.25) % 1 - 0.25  # 0 and 1 are the same
+        axis.plot(times, around, color=colour, linewidth=0.7, alpha=0.6)
     axis.set_title("phase of each oscillator")
     axis.set_xlabel("free periods")
-    axis.set_ylim(-0.03, 1.03)
-    axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axis.set_ylim(-0.28, 0.78)
+    axis.set_yticks([-0.25, 0, 0.25, 0.5, 0.75])
     axis.grid(True)
     last = found[-1] if len(found) else np.zeros(net.size)
     out = np.where((last < 0.25) | (last >= 0.75), 1, -1) * pattern[net["reference"]]
