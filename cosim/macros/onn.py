@@ -5,6 +5,7 @@ It is loaded through its port and driven by the native harness cosim/macros/onn.
 
 import ctypes
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +186,16 @@ class OnnModel:
         pointer = asked.ctypes.data_as(ctypes.c_void_p)
         self._lib.onn_read(self._handle, pointer, ctypes.c_int64(len(asked)))
         return asked[:, 3].reshape(memory.rows, memory.chunks)
+
+    def write(self, name: str, rows: np.ndarray, word: Sequence[int]) -> None:
+        """The same word, as chunks, into some rows of a memory."""
+        number = [memory.name for memory in memories(self.params)].index(name)
+        chunks = memories(self.params)[number].chunks
+        self._load(
+            np.array(
+                [(number, row, at, word[at]) for row in rows for at in range(chunks)], np.uint32
+            ).reshape(-1, 4)
+        )
 
     def counters(self) -> dict[str, int]:
         """The macro's counters since it was made."""

@@ -21,7 +21,7 @@ from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.oscillators.settings import CELLS
 from spikeloop.pysim.oscillators.trace import OnnTrace, differences
 from tests.make.onn.bins import BINS, count
-from tests.make.onn.random import Case, random_case, random_params
+from tests.make.onn.random import Case, kept_case, random_case, random_params
 from tests.make.onn.witness import witness
 
 __all__ = ["MACROS", "first_difference"]
@@ -34,6 +34,7 @@ MACROS = {
     "phases-turns": OnnParams(cell="phase", oscillators=11, lanes=4, coupling_bits=5),
 }
 """Macros for seeded faults: one pass and three, of both cells."""
+JUNK = (5, 1, 2)  # chunks of a row of state: out of phase, or on its way to another slot
 LEAST = 100  # how often a corner must come up
 
 
@@ -54,9 +55,14 @@ def first_difference(
     macro = model or OnnModel(params, optimise=False)
     try:
         for seed in seeds:
-            case = random_case(np.random.default_rng(seed), params)
-            for text in _compared(macro, case, seed[-1] % 2 == 1, also, totals, corners):
-                return f"{text}: {params}, seed {seed}"
+            cases = [random_case(np.random.default_rng(seed), params)]
+            if params.oscillators > 2:
+                cases.append(kept_case(np.random.default_rng([*seed, 1]), params))
+            for number, case in enumerate(cases):
+                if number:
+                    macro.write("state", np.arange(case.net.size, params.oscillators), JUNK)
+                for text in _compared(macro, case, seed[-1] % 2 == 1, also, totals, corners):
+                    return f"{text}: {params}, seed {seed}, case {number}"
     finally:
         if model is None:
             macro.close()

@@ -9,7 +9,7 @@ from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.oscillators.circuit import Step
 from spikeloop.pysim.oscillators.net import OnnNet, OnnState
 
-__all__ = ["Case", "random_case", "random_net", "random_params"]
+__all__ = ["Case", "kept_case", "random_case", "random_net", "random_params"]
 
 STEPS = 400
 
@@ -61,6 +61,24 @@ def random_case(rng: np.random.Generator, p: OnnParams, steps: int = STEPS) -> C
     if rng.random() < 0.5:  # it ends of itself
         return Case(net.with_(steps_max=first + room), start, state, None)
     return Case(net, start, state, min(room, net["steps_max"] - first))
+
+
+def kept_case(rng: np.random.Generator, p: OnnParams) -> Case:
+    """A net smaller than the macro whose first step is a reading that changes nothing.
+
+    Oscillators beyond the net must not make it one that changes.
+    """
+    size = int(rng.integers(2, p.oscillators))
+    net = (_relaxation if p.cell == "relaxation" else _phase)(rng, p, size)
+    net = net.with_(settle=2)
+    start, state = np.zeros(size, np.int64), _state(rng, net)
+    state.whole[1:] = (100 * (p.cell == "relaxation"), 7, 1)
+    if p.cell == "phase":
+        state.units[1], state.units[2], state.whole[0] = state.units[0], 1, 51 * net.slots - 1
+    else:
+        state.units[:2, net["reference"]] = (net.top, 1)
+        state.units[4] = numpy_engine.run(net, start, steps=1, state=state).units[0, 4]
+    return Case(net, start, state, 40)
 
 
 def _met_exactly(net: OnnNet, start: np.ndarray, state: OnnState | None) -> OnnNet:
