@@ -41,10 +41,10 @@ lenet: install ## the four-spike LeNet on many cores: encode images, map, run th
 	$(BIN)/spikeloop compare build/lenet/program --stimulus build/lenet/stimulus.npz $(call option,--backends,BACKENDS)
 
 test: install icarus-note ## every check
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --seed $(SEED) --hypothesis-seed=$(SEED)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --seed $(SEED) --hypothesis-seed=$(SEED)
 
 test-fast: install icarus-note ## the checks that take seconds
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --seed $(SEED) --hypothesis-seed=$(SEED) -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --seed $(SEED) --hypothesis-seed=$(SEED) -m "not slow"
 
 bench: install ## ticks/s and SOPs/s of every way to run the same work
 	$(BIN)/spikeloop bench

@@ -22,8 +22,8 @@ SHARED = ROOT.parent / "shared"
 ICARUS = shutil.which("iverilog") is not None and shutil.which("vvp") is not None
 NO_ICARUS = "Icarus Verilog is not installed: sudo apt-get install iverilog"
 
-# Run first, so that all processes end together.
-LONGEST = ("test_lenet.py", "test_hil_faults.py", "test_pim_mnist.py", "test_faults.py")
+# Run first, so that all processes end together: a file of tests is the work of one process.
+LONGEST = (*sorted((ROOT / "tests" / "whole").glob("*.py")), ROOT / "tests/house/test_package.py")
 
 # Elaboration and parsing make millions of objects that stay. With the usual thresholds a quarter of
 # the time goes into the garbage collector.
@@ -55,7 +55,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONGEST)  # stable
+    items.sort(key=lambda item: item.path not in LONGEST)  # stable
     no_data = f"shared data is absent: no folder '{SHARED.name}' beside the repository"
     for item in items:
         if item.get_closest_marker("icarus") and not ICARUS:

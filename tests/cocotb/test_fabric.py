@@ -19,7 +19,7 @@ from tests.campaigns.faults import environment, plant, stale
 from tests.cocotb.benches import fabric_top
 
 SIMULATORS = ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)]
-MESHES = [(1, 1, "gated"), (2, 2, "gated"), (4, 4, "gated"), (3, 2, "free"), (1, 5, "gated")]
+MESHES = [(1, 1, "gated"), (2, 2, "gated"), (3, 3, "gated"), (3, 2, "free"), (1, 5, "gated")]
 
 FAULTS = [
     Fault(

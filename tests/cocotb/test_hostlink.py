@@ -47,7 +47,7 @@ def test_a_hostile_host_cannot_hang_the_chip(simulator: str, tmp_path: Path, see
         / "board.v"
     )
     ran = run(
-        build(simulator, [verilog], "board"),
+        build(simulator, [verilog], "board", optimize="-O0"),
         "tests.cocotb.benches.hostlink",
         folder=tmp_path,
         plusargs=[f"+{m.name}={tmp_path / m.name}.mem" for m in MemoryMap(CHIP).loaded],

@@ -23,7 +23,7 @@ from tests.make.images import write_images
 
 PACKAGES = ("cosim", "golden", "hdl", "pysim")
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("package")]
+pytestmark = pytest.mark.slow
 
 PROBE = """
 import importlib, importlib.metadata, json, os, sysconfig

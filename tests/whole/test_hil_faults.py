@@ -36,19 +36,15 @@ BROKEN = [
 
 
 @pytest.mark.slow
-def test_40_000_faulted_frames(seed: int) -> None:
+def test_8_000_faulted_frames(seed: int) -> None:
     """0 undetected, lost or doubled; done after at most 3 retries, or a typed failure in 5 s."""
-    result = campaign(40_000, seed)
+    result = campaign(8_000, seed)
     print(dict(result.faulted), result.operations)
-    assert result.faulted.total() >= 40_000
-    assert all(result.faulted[name] > 200 for name in (*FAULTS, STALL, RESET, KILL))
+    assert result.faulted.total() >= 8_000
+    assert all(result.faulted[name] > 40 for name in (*FAULTS, STALL, RESET, KILL))
     assert (result.undetected, result.lost, result.doubled) == (0, 0, 0), f"seed {seed}"
     assert max(result.retries) <= 3 and result.longest < 5
-    assert result.operations > 20_000
-
-
-def test_a_few_faulted_frames(seed: int) -> None:
-    assert campaign(3_000, seed + 1).kept
+    assert result.operations > 4_000
 
 
 def test_every_fault_applies_to_the_sources_as_they_are() -> None:
@@ -60,7 +56,7 @@ def test_every_fault_applies_to_the_sources_as_they_are() -> None:
 def test_a_broken_link_breaks_a_promise(fault: Fault, tmp_path: Path) -> None:
     tree = plant(fault, tmp_path / "tree")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.campaigns.hil_faults", "6000"],
+        [sys.executable, "-m", "tests.campaigns.hil_faults", "3000"],
         cwd=tree,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""The MNIST net with a PIM first layer on 1,000 images: every code, current, spike and membrane."""
+"""The MNIST net with a PIM first layer on 150 images: every code, current, spike and membrane."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,9 @@ from spikeloop.golden.reference import pim as golden
 from spikeloop.pysim.bundle.program import compile_program
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.pim import model as pim
+from tests.cosim import FAST_BUILD
 
-IMAGES = 1000
+IMAGES = 150
 CHIP = Chip(axons=1152, columns=1152, lanes=16, delay_max=2, refractory_bits=0, bounded=False)
 
 
@@ -45,7 +46,9 @@ def test_every_current_spike_and_membrane(net) -> None:
         Case(network, stimulus),
         ["golden", "pysim", "verilator"],
         workers=1,
-        opener=lambda name: open_backend(name, network, bundle),
+        opener=lambda name: open_backend(
+            name, network, bundle, **({"options": FAST_BUILD} if name == "verilator" else {})
+        ),
     )
     assert result.failures() == []
     assert result.total("pim_cycles", "pysim") == result.total("pim_cycles", "verilator") > 0

@@ -114,11 +114,11 @@ def test_a_million_neuron_ticks_on_golden_pysim_and_verilator(seed: int) -> None
 def test_icarus(seed: int) -> None:
     agree(
         SMALL,
-        range(12),
+        range(6),
         seed,
         "icarus",
         lambda network, image: open_backend("icarus", network, image),
-        samples=16,
+        samples=8,
     )
 
 

@@ -292,8 +292,8 @@ def test_make_lenet_maps_for_the_chip_of_the_zoo() -> None:
     assert f'--chip "{chip}"' in done.stdout
 
 
-def test_the_table_of_the_readme_is_the_order_of_the_flow() -> None:
+def test_the_table_of_commands_is_the_order_of_the_flow() -> None:
     rows = re.findall(
-        r"^\| `spikeloop ([\w-]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE
+        r"^\| `spikeloop ([\w-]+)` \|", (ROOT / "docs/commands.md").read_text(), re.MULTILINE
     )
     assert rows == FLOW.split()

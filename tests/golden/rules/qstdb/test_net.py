@@ -330,10 +330,16 @@ def test_kept_net() -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("name", qstdb.NAMES)
 def test_kept_scores(shared_data, name: str) -> None:  # type: ignore[no-untyped-def]
-    """On the 10,000 test images."""
+    """On the 10,000 test images: integers exactly, floats within ten images.
+
+    A float sum at its threshold falls to one side or the other, CPU by CPU.
+    """
     data, net = load_mnist(shared_data / "mnist"), checkpoint(name)
     scores = stages(net, data.test_images, data.test_labels)
-    assert scores == {key: net.metadata["accuracy"][key] for key in scores}
+    kept = net.metadata["accuracy"]
+    assert scores["integer"] == kept["integer"]
+    for key, score in scores.items():
+        assert abs(score - kept[key]) <= 0.001, key
 
 
 def test_adc_costs_half_a_point_at_most() -> None:
