@@ -68,8 +68,9 @@ class Phase(wiring.Component):
 
     def _written(self, i: int, at: int, new: Value, old: Value) -> Value:
         """``new``, or what the host writes: the field of oscillator i that begins at bit ``at``."""
+        mine = self.writing & (self.held.row == i)
         data = self.held.data[at : at + len(old)]
-        return Mux(self.writing, Mux(self.held.row == i, data, old), new)
+        return Mux(self.held.en, Mux(mine, data, old), new)
 
     def _lanes(self, m: Module) -> list[Signal]:
         """The exact sum of each lane."""

@@ -102,9 +102,9 @@ class Relaxation(wiring.Component):
     def _written(self, i: int, index: int, new: Value, old: Value, at: int = 0) -> Value:
         """``new``; while the host writes, its field of chunk ``index``, or ``old``."""
         held = self.held
-        mine = (held.row == i) & (held.index == index)
+        mine = self.writing & (held.row == i) & (held.index == index)
         data = held.data[at : at + len(old)]
-        return Mux(self.writing, Mux(mine, data, old), new)
+        return Mux(held.en, Mux(mine, data, old), new)
 
     def _shown(self, m: Module) -> Signal:
         """x of the oscillator whose column is fetched: all x are of the step's beginning."""

@@ -317,4 +317,12 @@ ONN = [
         "the last column is left out",
         "phases",
     ),
+    Fault(
+        "write-acts",
+        "onn/phase.py",
+        "Mux(self.held.en, Mux(mine, data, old), new)",
+        "Mux(self.writing, Mux(mine, data, old), new)",
+        "a write of the net's values makes a reading",
+        "phases",
+    ),
 ]

@@ -122,6 +122,10 @@ def _held(macro: OnnModel, case: Case) -> Iterator[str]:
     words = state_words(p, net, macro.state())
     if not np.array_equal(macro.read("state")[: net.size], words):
         yield "state at the load port has bits that no field has"
+    before = macro.read("state")
+    macro.write("globals", np.array([0]), (255,))  # the last slot of a period
+    if not np.array_equal(macro.read("state"), before):
+        yield "the host writes values of the net, and oscillators change"
 
 
 def main(macros: int = 40, cases: int = 40, seed: int = 0) -> int:
