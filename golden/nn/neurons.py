@@ -119,7 +119,7 @@ def population(
     leak, _ = decay_arrays("leak_", [[leak] for leak in leaks])
     bound: dict[str, Any] = {}
     if n.low is not None:
-        kind = _one_of("low", n.low[0], BOUNDS)
+        kind = _one_of(n, "low", n.low[0], BOUNDS)
         bound = {"low": kind, "v_low": _unit(n.low[1], unit)}
         if kind is LowBound.RESET:
             bound["v_low_reset"] = _unit(n.low[2], unit)
@@ -135,10 +135,10 @@ def population(
         v_sub=round_half_away(thresholds * unit)[:, None],
         k0=leak.pop("leak_k0"),
         **leak,
-        rounding=_one_of("rounding", n.rounding, ROUNDINGS),
+        rounding=_one_of(n, "rounding", n.rounding, ROUNDINGS),
         rectify=n.rectify,
         fire=n.fires,
-        reset=_one_of("reset", n.reset, RESETS),
+        reset=_one_of(n, "reset", n.reset, RESETS),
         v_reset=_unit(n.v_reset, unit),
         refractory=n.refractory,
         hold=n.hold,
@@ -159,8 +159,8 @@ def _current(
     finer = int(np.clip(spare, 0, gain))
     arrays, _ = decay_arrays("current_", [[decay] for decay in decays])
     arrays |= {
-        "current": _one_of("current_order", n.current_order, ORDERS),
-        "current_rounding": _one_of("rounding", n.rounding, ROUNDINGS),
+        "current": _one_of(n, "current_order", n.current_order, ORDERS),
+        "current_rounding": _one_of(n, "rounding", n.rounding, ROUNDINGS),
         "gain": gain,
         "fraction": gain - finer,
     }
@@ -169,16 +169,12 @@ def _current(
 
 def _adaptation(n: ALIF, decays: list[float], unit: float) -> dict[str, Any]:
     """The arrays of an adaptation; ``unit``: units of one real membrane."""
-    if not 0 <= n.adaptation_step < np.inf:
-        raise InputError(
-            f"adaptation_step of {type(n).__name__} must be 0 or more, not {n.adaptation_step}"
-        )
     arrays, _ = decay_arrays("adaptation_", [[decay] for decay in decays])
-    step = n.adaptation_step * unit
+    step = _number(n, "adaptation_step", n.adaptation_step, 0.0, np.inf) * unit
     scale = spare_bits(step / max(1 - max(decays), 2.0**-6), ADAPTATION_BITS, ADAPTATION_BITS)
     return arrays | {
-        "adaptation": _one_of("adaptation_order", n.adaptation_order, ORDERS),
-        "adaptation_rounding": _one_of("rounding", n.rounding, ROUNDINGS),
+        "adaptation": _one_of(n, "adaptation_order", n.adaptation_order, ORDERS),
+        "adaptation_rounding": _one_of(n, "rounding", n.rounding, ROUNDINGS),
         "adaptation_step": _unit(step, 2.0**scale),
         "adaptation_scale": scale,
         "adaptation_reset": n.adaptation_reset,
@@ -193,21 +189,39 @@ def _pages(n: LIF) -> dict[str, list[float]]:
     values = {}
     for name in names:
         value = getattr(n, name)
-        values[name] = list(value) if isinstance(value, (list, tuple)) else [value]
-    pages = max(map(len, values.values()))
-    if any(len(value) not in (1, pages) for value in values.values()):
+        pages = value if isinstance(value, (list, tuple)) else [value]
+        least, most = (-np.inf, np.inf) if name == "threshold" else (0.0, 1.0)
+        values[name] = [_number(n, name, page, least, most) for page in pages]
+    most_pages = max(map(len, values.values()))
+    if any(len(value) not in (1, most_pages) for value in values.values()):
         counts = " and ".join(str(len(value)) for value in values.values())
         raise InputError(
             f"{' and '.join(names)} must have as many pages as one another, not {counts}"
         )
-    return {name: value * (pages // len(value)) for name, value in values.items()}
+    return {name: value * (most_pages // len(value)) for name, value in values.items()}
+
+
+def _number(n: LIF, name: str, value: Any, least: float, most: float) -> float:
+    """A finite number in ``least``..``most``; InputError for anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not (least <= number <= most and np.isfinite(number)):
+        limits = f"a number in {least:g}..{most:g}"
+        if not np.isfinite(most):
+            limits = "a number of 0 or more" if least == 0 else "a finite number"
+        raise InputError(f"{name} of {type(n).__name__} must be {limits}, not {value!r}")
+    return number
 
 
 def _unit(value: float, scale: float) -> np.ndarray:
     return round_half_away(np.asarray(float(value) * scale))
 
 
-def _one_of(what: str, name: str, known: dict[str, Any]) -> Any:
+def _one_of(n: LIF, what: str, name: str, known: dict[str, Any]) -> Any:
     if name not in known:
-        raise InputError(f"{what} of LIF must be one of {', '.join(known)}, not {name!r}")
+        raise InputError(
+            f"{what} of {type(n).__name__} must be one of {', '.join(known)}, not {name!r}"
+        )
     return known[name]

@@ -26,6 +26,7 @@ ADAPTATION_BITS = 22
 MEMBRANE_BITS = 24
 """Width of the membranes of imported networks."""
 ORDERS = {"new": StateUse.NEW, "old": StateUse.OLD}
+"""What acts of a state, by the word of the imports."""
 SHARE = 0.9
 """Share of a width that known values may take; the rest is headroom."""
 CURRENT_ROOM, MEMBRANE_ROOM = 8.0, 4.0

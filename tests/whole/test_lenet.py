@@ -5,12 +5,10 @@ while another part runs. With its first layer on the chip too, from bit planes o
 net is 283 parts of wide cores.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.backends import open_backend
 from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.flow.pretrained import write_pretrained
@@ -22,18 +20,9 @@ from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.cost.turns import at_pins, jobs, pauses, schedule
 from spikeloop.pysim.cost.work import measure
-from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.cosim import FAST_BUILD
 
 BANKED = "zou2021,banks=2"
-
-
-def opener(network: Network, program: Program) -> Callable[[str], Backend]:
-    """Backends of the program; its RTL runs so little that compiling it well does not pay."""
-    return lambda name: open_backend(
-        name, network, program, **({"options": FAST_BUILD} if name == "verilator" else {})
-    )
 
 
 @pytest.mark.slow
@@ -45,7 +34,9 @@ def test_every_spike_and_membrane(chip: str, cores: int, samples: int, tmp_path:
     program = compile_program(network, preset(chip))
     assert isinstance(program, Program) and len(program.parts) == cores
     names = ["golden", "pysim", "verilator"]
-    result = compare(Case(network, stimulus), names, opener(network, program))
+    result = compare(
+        Case(network, stimulus), names, lambda name: open_backend(name, network, program)
+    )
     print(
         f"{chip}: {result.neuron_ticks:,} neuron-ticks compared in each of "
         f"{len(result.pairs)} pairs, {result.different} different; "
@@ -59,13 +50,15 @@ def test_every_spike_and_membrane(chip: str, cores: int, samples: int, tmp_path:
 
 @pytest.mark.slow
 def test_every_layer_on_the_chip() -> None:
-    net, images, samples = checkpoint("zou-lenet-4"), load_mnist(None).test_images, 40
+    net, images, samples = checkpoint("zou-lenet-4"), load_mnist(None).test_images, 20
     network = scatter_gather_whole.to_network(net)
     program = compile_program(network, preset("full,extension=4"))
     assert isinstance(program, Program) and len(program.parts) == 283
     stimulus = Stimulus.pack(scatter_gather_whole.encode(net, images[:samples]))
     result = compare(
-        Case(network, stimulus), ["golden", "pysim", "verilator"], opener(network, program)
+        Case(network, stimulus),
+        ["golden", "pysim", "verilator"],
+        lambda name: open_backend(name, network, program),
     )
     print(
         f"{result.neuron_ticks:,} neuron-ticks compared in each of "
@@ -81,7 +74,7 @@ def test_the_clock_of_hundreds_of_loads_is_the_schedule_s(tmp_path: Path) -> Non
     program = compile_program(network, preset(BANKED))
     assert isinstance(program, Program) and len(program.parts) == 225
     plan = schedule(jobs(program, at_pins(program, measure(program, stimulus).cycles)), batch=10)
-    with PingPong(program, batch=10, options=FAST_BUILD) as chip:
+    with PingPong(program, batch=10) as chip:
         chip.run(stimulus)
         print(
             f"{len(plan.turns)} turns of {len(program.parts)} parts, 10 samples a load: "

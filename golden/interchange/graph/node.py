@@ -49,11 +49,14 @@ class RealCurrent(NamedTuple):
     decay: float64 ``[size]``.
     order: the membrane takes the "new" or the "old" current.
     bias:  what arrives in a step without spikes, ``[size]``.
+    shifts: gain, fraction, rounding and current_rounding of the population that it was, int64
+            ``[size]``; None where the import chooses them.
     """
 
     decay: np.ndarray
     order: str
     bias: np.ndarray
+    shifts: dict[str, np.ndarray] | None = None
 
 
 class RealAdaptation(NamedTuple):
@@ -133,7 +136,12 @@ def real_neurons(
         syn = snapped(value("syn_gain", 1.0))
         gain, arriving_there, constant = gain * syn, constant * syn, np.zeros(size)
         decay_y = snapped(value("syn_decay", 0.0))
-        current = RealCurrent(decay_y, str(node.metadata["current"]), arriving_there)
+        shifts = None
+        if np.size(node.values.get("fraction", ())) == size:
+            keys = ("gain", "fraction", "rounding", "current_rounding")
+            shifts = {key: node.values[key] for key in keys}
+        order = str(node.metadata["current"])
+        current = RealCurrent(decay_y, order, arriving_there, shifts)
     adaptation = None
     if "adaptation" in node.metadata:
         adaptation = RealAdaptation(

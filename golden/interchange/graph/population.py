@@ -23,6 +23,7 @@ from spikeloop.golden.quantize.fit import EXACT, exact_scale, thresholds
 from spikeloop.golden.quantize.leak import round_half_away
 from spikeloop.golden.quantize.states import (
     HEADROOM,
+    ORDERS,
     adaptation_arrays,
     current_arrays,
     decay_arrays,
@@ -206,6 +207,11 @@ def _scales(
         if most * scale > HEADROOM:
             scale = unit = float(2.0 ** np.floor(np.log2(HEADROOM / most)))
             narrow = most
+    elif neurons.current.shifts is not None and _whole(neurons.current.shifts, routes, bits):
+        current, shifts = neurons.current, neurons.current.shifts
+        scale, unit = _weight_scale(shifts), 1.0
+        arrays, errors["current"] = decay_arrays("current_", [current.decay])
+        arrays |= {"current": ORDERS[current.order], **shifts}
     else:
         weights = [route.map.weights for route in routes]
         scale, _ = exact_scale(weights, bits, np.zeros(1), minimal=False)
@@ -220,6 +226,18 @@ def _scales(
         )
         arrays |= more | {"adaptation_reset": a.reset}
     return _Scales(scale, unit, arrays, errors, narrow)
+
+
+def _weight_scale(shifts: dict[str, np.ndarray]) -> float:
+    """Units of a weight in one real weight, the membrane being in its own units."""
+    return float(2.0 ** (int(shifts["fraction"][0]) - int(shifts["gain"][0])))
+
+
+def _whole(shifts: dict[str, np.ndarray], routes: list[Route], bits: int) -> bool:
+    """Whether the weights of a population with ``shifts`` are integers of ``bits`` bits."""
+    scale, limit = _weight_scale(shifts), 1 << (bits - 1)
+    weights = [route.map.weights * scale for route in routes]
+    return all(((w == np.rint(w)) & (w >= -limit) & (w < limit)).all() for w in weights)
 
 
 def _highest(neurons: RealNeurons, reach: Reach, drift: float) -> float:

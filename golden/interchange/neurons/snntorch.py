@@ -6,6 +6,9 @@
 A delayed reset acts one step after the spike, so the membrane it shows is that before the reset.
 Of RLeaky, Synaptic and RSynaptic a delayed "zero" drops the whole next step of the membrane. Other
 neurons and "zero" without delay begin the next step from 0. No reset touches the current.
+
+RSynaptic without delay resets the membrane that it was handed, which nobody reads: its own is reset
+one step later. With states of its own (``init_hidden``) or empty ones it stops there.
 """
 
 from typing import Any
@@ -41,7 +44,8 @@ def leaky(path: str, module: Any) -> Neuron:
         beta, gain = 1 - share, array(module.R) * share
         delayed = True
     else:
-        beta, delayed = np.clip(array(module.beta), 0, 1), bool(module.reset_delay)
+        beta = np.clip(array(module.beta), 0, 1)
+        delayed = bool(module.reset_delay) or name == "RSynaptic"
     check(path, threshold, beta=beta)
     mechanism = str(module.reset_mechanism)
     zero = "pause" if delayed and name in DROPS else "hard"

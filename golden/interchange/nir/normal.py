@@ -19,6 +19,7 @@ import numpy as np
 from spikeloop.golden.interchange.graph.maps import plain_convolution
 from spikeloop.golden.interchange.graph.node import Node, check_tau, snapped
 from spikeloop.golden.interchange.graph.semantics import FIXED
+from spikeloop.golden.interchange.nir.shifts import read_shifts
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["normal"]
@@ -104,6 +105,8 @@ def _with_current(node: Node, dt: float, framework: str | None) -> Node:
     values = {key: v for key, v in node.values.items() if key in ("v_threshold", "v_reset")}
     values |= {"beta": beta, "r": gain, "offset": offset, "tau_mem": mem}
     values |= {"syn_decay": kept, "syn_gain": taken}
+    if framework is None:
+        values |= read_shifts(node.metadata, taken, gain)
     kind = "Leaky" if node.kind == "CubaLIF" else "Membrane"
     return replace(node, kind=kind, values=values, metadata=node.metadata | {"current": "new"})
 

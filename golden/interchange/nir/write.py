@@ -4,14 +4,16 @@ golden/interchange/nir/read.py reads them back.
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spikeloop.golden.interchange.nir.shifts import written_shifts
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
-from spikeloop.pysim.network.elements import Edge, LowBound, Population, Reset
+from spikeloop.pysim.network.elements import Edge, LowBound, Population, Reset, StateUse
 from spikeloop.pysim.network.graph import Network
 
 __all__ = ["export_nir"]
@@ -20,9 +22,10 @@ __all__ = ["export_nir"]
 def export_nir(network: Network, path: str | Path) -> Path:
     """Write ``network`` as a NIR file.
 
-    Neurons become IF and LIF, or I and LI where nothing fires. Edges become Linear or Conv2d.
-    InputError names what NIR cannot say: pages, bounds, refractory times, rectification, mixed
-    resets, delays other than 0 forwards and 1 in a cycle, and weights onto maps of another form.
+    Neurons become IF and LIF, or I and LI where nothing fires; behind a current CubaLIF and CubaLI.
+    Edges become Linear or Conv2d. InputError names what NIR cannot say: pages, bounds, refractory
+    times, rectification, mixed resets, adaptations, currents of which the old one acts, delays
+    other than 0 forwards and 1 in a cycle, and weights onto maps of another form.
     """
     try:
         import nir
@@ -76,8 +79,10 @@ def _neurons(nir: Any, p: Population, shape: tuple[int, ...], metadata: dict[str
     soft = (p.reset == Reset.SOFT) & p.fire
     obstacles = {
         "pages": p.pages > 1,
-        "synaptic currents": p.has_current,
         "adaptations": p.has_adaptation,
+        "currents that act before their update": (p.current == StateUse.OLD).any(),
+        "neurons without a current among others": p.has_current and not p.current.all(),
+        "currents of several units": np.ptp(p.gain.astype(np.int64) - p.fraction) > 0,
         "lower bounds": (p.low != LowBound.NONE).any(),
         "refractory times": p.refractory.any(),
         "rectification": p.rectify.any(),
@@ -90,25 +95,52 @@ def _neurons(nir: Any, p: Population, shape: tuple[int, ...], metadata: dict[str
             raise InputError(
                 f"population {p.name!r} must be without {what} to be exported to NIR, not with"
             )
-    decay = p.k0[0] + (p.leak_sign[0] * 2.0 ** -p.leak_shift[0].astype(np.float64)).sum(axis=0)
-    leaky = bool((decay != 1).any())
+    decay = _factors(p.k0, p.leak_sign, p.leak_shift)
+    leaky = p.has_current or bool((decay != 1).any())
     if ((decay >= 1) | (decay < 0)).any() if leaky else p.bias.any():
         raise InputError(
-            f"population {p.name!r} must decay in all neurons, or in none and have no bias, to be "
-            "exported to NIR, not otherwise"
+            f"population {p.name!r} must decay in all neurons, or in none and have no bias and no "
+            "current, to be exported to NIR, not otherwise"
         )
 
     def full(value: np.ndarray) -> np.ndarray:
         return np.asarray(value, np.float64).reshape(shape)
 
     rate = full(1 - decay)
+    spiking = {"v_threshold": full(threshold), "v_reset": full(p.v_reset)} if p.fire.all() else {}
+    if p.has_current:
+        return (nir.CubaLIF if spiking else nir.CubaLI)(
+            **_current(p, full),
+            **spiking,
+            tau_mem=1 / rate,
+            r=full(2.0 ** -p.fraction.astype(np.float64)) / rate,
+            v_leak=full(p.bias[0]) / rate,
+            metadata=metadata | written_shifts(p),
+        )
     kind = {"metadata": metadata, "r": 1 / rate if leaky else full(np.ones(p.size))}
     kind |= {"tau": 1 / rate, "v_leak": full(p.bias[0]) / rate} if leaky else {}
-    if not p.fire.all():
-        return (nir.LI if leaky else nir.I)(**kind)
-    return (nir.LIF if leaky else nir.IF)(
-        **kind, v_threshold=full(threshold), v_reset=full(p.v_reset)
-    )
+    if spiking:
+        return (nir.LIF if leaky else nir.IF)(**kind, **spiking)
+    return (nir.LI if leaky else nir.I)(**kind)
+
+
+def _factors(k0: np.ndarray, sign: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Factors of a step of the first page: float64 ``[size]``."""
+    terms: np.ndarray = (sign[0] * 2.0 ** -shift[0].astype(np.float64)).sum(axis=0)
+    return k0[0] + terms
+
+
+def _current(p: Population, full: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+    """tau_syn and w_in of a population with a current; ``full`` gives arrays their shape."""
+    decay = _factors(p.current_k0, p.current_sign, p.current_shift)
+    outside = decay[~((decay >= 0) & (decay < 1))]
+    if outside.size:
+        raise InputError(
+            f"current of population {p.name!r} must decay by a factor of 0 or more and below 1 to "
+            f"be exported to NIR, not by {outside[0]:g}"
+        )
+    tau = 1 / full(1 - decay)
+    return {"tau_syn": tau, "w_in": full(2.0 ** p.gain.astype(np.float64)) * tau}
 
 
 def _maps(

@@ -1,10 +1,12 @@
 """`spikeloop fit` and `cost`: tables, JSON, files, and one sentence for what does not fit."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.cost.work import measure
@@ -217,3 +219,42 @@ def test_bad_input_is_one_sentence(
         capfd, "cost", folder / "program", "--stimulus", folder / "stimulus.npz", *options
     )
     assert (status, out, err) == (2, "", f"spikeloop: {says}\n")
+
+
+@pytest.mark.parametrize(
+    ("state", "value", "chip", "words"),
+    [
+        ("current", 0, "tiny", "must be 0 on this chip (it was built without), not 10: choose a "
+         "chip with current_bits=10"),
+        ("adaptation", 0, "tiny", "choose a chip with adaptation_bits=10"),
+        ("gain", 10, "tiny,current_bits=10", "gain of population 'p1' must be in 0..9, not 10"),
+        ("current_shift", 11, "tiny,current_bits=10", "must be in 0..10, not 11"),
+        ("adaptation_step", 1024, "tiny,adaptation_bits=10", "must be in 0..1023, not 1024"),
+        ("current", 0, "tiny,current_bits=7", "current_bits must be in 8..32, not 7"),
+    ],
+)  # fmt: skip
+def test_states_that_do_not_fit(
+    state: str, value: int, chip: str, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A file whose parameter is ``value``, where that is not 0, and the chip it is mapped to."""
+    kind = "adaptation" if state.startswith("adaptation") else "current"
+    network = dense(3, 4)
+    (population,) = network.populations
+    population = replace(population, **{kind: np.ones(4, np.uint8)})
+    network = replace(network, populations=(population,), **{f"{kind}_bits": 10})
+    arrays, metadata = unpacked(network.to_bytes())
+    if value:
+        arrays[f"p1.{state}"] = np.full_like(arrays[f"p1.{state}"], value)
+    (tmp_path / "net.safetensors").write_bytes(save(arrays, metadata))
+    image = tmp_path / "image"
+    status, out, err = spikeloop(
+        capfd, "map", tmp_path / "net.safetensors", "--chip", chip, "-o", image
+    )
+    assert (status, out) == (2, "") and words in err and err.count("\n") == 1
+    assert not image.exists()
+
+
+def unpacked(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays and the metadata of a network file."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return load(data), header["__metadata__"]

@@ -172,9 +172,14 @@ def test_sums_of_an_adaptation_are_bounded_too() -> None:
 @pytest.mark.parametrize(
     ("neurons", "words"),
     [
-        (CubaLIF(current_order="late"), "current_order of LIF must be one of new, old, not 'late'"),
-        (ALIF(adaptation_step=-1.0), "adaptation_step of ALIF must be 0 or more, not -1"),
-        (CubaLIF(current_decay=1.5), "tau must be in 0..1, not 1.5"),
+        (CubaLIF(current_order="late"), "current_order of CubaLIF must be one of new, old, not"),
+        (ALIF(adaptation_step=-1.0), "step of ALIF must be a number of 0 or more, not -1"),
+        (ALIF(adaptation_step="x"), "step of ALIF must be a number of 0 or more, not 'x'"),
+        (CubaLIF(current_decay=1.5), "current_decay of CubaLIF must be a number in 0..1, not 1.5"),
+        (CubaLIF(current_decay=[0.5, -1]), "current_decay of CubaLIF must be a number in 0..1, "),
+        (CubaLIF(leak="x"), "leak of CubaLIF must be a number in 0..1, not 'x'"),
+        (ALIF(adaptation_decay=np.nan), "decay of ALIF must be a number in 0..1, not nan"),
+        (CubaLIF(threshold=np.nan), "threshold of CubaLIF must be a finite number, not nan"),
         (CubaALIF(leak=[0.5, 0.5], adaptation_decay=[0.5] * 3), "as many pages"),
     ],
 )

@@ -121,10 +121,17 @@ def test_what_no_current_needs_has_none() -> None:
     assert [p.name for p in network.populations] == ["n1"]
 
 
-@pytest.mark.parametrize("kind", ["RSynaptic", "RLeaky"])
+@pytest.mark.parametrize(
+    ("kind", "delay"), [("RSynaptic", True), ("RSynaptic", False), ("RLeaky", True)]
+)
 @pytest.mark.parametrize("mechanism", ["subtract", "zero", "none"])
-def test_recurrent_neurons(kind: str, mechanism: str, rng: np.random.Generator) -> None:
-    """Their delayed "zero" drops the whole next step of the membrane."""
+def test_recurrent_neurons(
+    kind: str, delay: bool, mechanism: str, rng: np.random.Generator
+) -> None:
+    """Their delayed "zero" drops the whole next step of the membrane.
+
+    RSynaptic resets one step later, whatever reset_delay says.
+    """
     snn = pytest.importorskip("snntorch", reason="package snntorch is not installed")
     torch.manual_seed(0)
 
@@ -133,13 +140,14 @@ def test_recurrent_neurons(kind: str, mechanism: str, rng: np.random.Generator) 
             super().__init__()
             self.fc = whole(nn.Linear(LINES, 9))
             options = {"alpha": 0.5} if kind == "RSynaptic" else {}
-            self.cells = getattr(snn, kind)(
-                beta=0.5, threshold=5.3, linear_features=9, reset_mechanism=mechanism, **options
-            )
+            options |= {"reset_mechanism": mechanism, "reset_delay": delay}
+            self.cells = getattr(snn, kind)(beta=0.5, threshold=5.3, linear_features=9, **options)
             whole(self.cells.recurrent, -3, 2)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             states = self.cells.reset_mem()
+            if not delay:  # then RSynaptic needs their shape
+                states = [torch.zeros_like(self.fc(x[0]))] * len(states)
             rows = []
             for row in x:
                 states = self.cells(self.fc(row), *states)
@@ -151,6 +159,15 @@ def test_recurrent_neurons(kind: str, mechanism: str, rng: np.random.Generator) 
         want = net(torch.as_tensor(x).float().transpose(0, 1))
     network = check(net, x, want)
     assert any(e.source == e.target for e in network.edges)
+
+
+def test_a_forward_that_stops_is_named() -> None:
+    """RSynaptic without delay takes the spikes that it was handed; init_hidden hands it none."""
+    snn = pytest.importorskip("snntorch", reason="package snntorch is not installed")
+    options = {"reset_delay": False, "init_hidden": True, "linear_features": 4}
+    net = nn.Sequential(nn.Linear(3, 4), snn.RSynaptic(0.5, 0.5, **options))
+    with pytest.raises(InputError, match=r"^forward must run .* not end with: unsupported operand"):
+        import_module(net)
 
 
 def test_a_late_reset_without_memory_is_refused() -> None:

@@ -1,5 +1,6 @@
 """CubaLIF and CubaLI of NIR: as an independent Euler integration, and as snnTorch runs them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from spikeloop.golden.interchange.nir.write import export_nir
 from spikeloop.golden.quantize.states import finer
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import StateUse
+from spikeloop.pysim.network.elements import Population, StateUse
 from spikeloop.pysim.network.graph import Network
 from tests.golden.interchange.euler import Euler
 
@@ -166,11 +167,124 @@ def test_a_read_out_feeds_nothing(rng: np.random.Generator, tmp_path: Path) -> N
         imported(graph, tmp_path)
 
 
-def test_what_nir_cannot_say_is_not_exported(rng: np.random.Generator, tmp_path: Path) -> None:
+def exported(network: Network, path: Path, **options: Any) -> Network:
+    """The network after one more export and import, at its own bits."""
+    return import_nir(export_nir(network, path / "back.nir"), steps=STEPS, **options).network
+
+
+@pytest.mark.parametrize("reset", ["hard", "soft"])
+@pytest.mark.parametrize("last", ["CubaLIF", "CubaLI"])
+def test_an_export_comes_back(
+    reset: str, last: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    """Every parameter and every state, with units, roundings and a bias of our own."""
+    graph = recurrent(rng, cuba(last, 4, tau_syn=np.full(4, 7e-4)), v_leak=np.full(6, 0.25))
+    graph.nodes["fc"] = nir.Linear(weights(rng, 6, 8))
+    ours = imported(graph, tmp_path, reset=reset)
+    units = {"gain": 7, "fraction": 5, "v_th": 14, "v_sub": 13, "bias": 1}
+    changes = units | {"current_rounding": 1, "rounding": 2}
+    ours = replace(ours, populations=tuple(changed(p, changes) for p in ours.populations))
+    back = exported(ours, tmp_path, bits=16)
+    for p in ours.populations:
+        other = back.population(p.name)
+        idle = () if p.fire.all() else ("v_th", "v_sub", "reset")  # of a read-out
+        one, two = ({k: getattr(q, k).tolist() for k in q.parameters} for q in (p, other))
+        assert {k: v for k, v in one.items() if k not in idle} == {
+            k: v for k, v in two.items() if k not in idle
+        }
+    x = spikes_in(rng)
+    first, second = run(ours, {"input": x}), run(back, {"input": x})
+    assert 0.05 < first.spikes["lif"].mean() < 0.95
+    for part in ("spikes", "membranes", "synaptic"):
+        for name, values in getattr(first, part).items():
+            assert np.array_equal(values, getattr(second, part)[name]), (part, name)
+
+
+def changed(population: Population, values: dict[str, int]) -> Population:
+    """The population with one value of each named parameter for all its neurons."""
+    arrays = {key: np.full_like(getattr(population, key), value) for key, value in values.items()}
+    return replace(population, **arrays)
+
+
+def one_layer(rng: np.random.Generator, path: Path, **changes: Any) -> Network:
+    """Linear, CubaLIF; ``changes`` replace parameters of the population."""
     graph = nir.NIRGraph.from_list(nir.Linear(weights(rng, 4, 8)), cuba("CubaLIF", 4))
-    network = imported(graph, tmp_path)
-    with pytest.raises(InputError, match="must be without synaptic currents to be exported"):
+    network = imported(graph, path)
+    (population,) = network.populations
+    return replace(network, populations=(replace(population, **changes),))
+
+
+def test_fewer_bits_than_the_weights_have(rng: np.random.Generator, tmp_path: Path) -> None:
+    """Then the import chooses units of its own, as for the file of a stranger."""
+    ours = one_layer(rng, tmp_path)
+    back = exported(ours, tmp_path, bits=4)
+    most = [int(np.abs(n.edges[0].weights).max()) for n in (ours, back)]
+    assert most[0] > 8 and 4 <= most[1] <= 8
+    assert back.populations[0].gain[0] != ours.populations[0].gain[0]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"gain": np.full(4, 5), "fraction": np.full(4, 10)},  # not what w_in and r say
+        {"gain": np.array([4, 4, 4, 5])},
+        {"current_rounding": np.full(4, 9)},
+        {"rounding": np.zeros(3, int)},
+        {"gain": np.full(4, 4.0)},
+        {"gain": "huge"},
+    ],
+)
+def test_shifts_of_a_file_must_agree_with_its_factors(
+    metadata: dict[str, Any], rng: np.random.Generator, tmp_path: Path
+) -> None:
+    ours = one_layer(rng, tmp_path)
+    ours = replace(ours, populations=(changed(ours.populations[0], {"gain": 4, "fraction": 9}),))
+    graph = nir.read(export_nir(ours, tmp_path / "one.nir"))
+    (node,) = (n for n in graph.nodes.values() if isinstance(n, nir.CubaLIF))
+    said = node.metadata
+    gains = []
+    for shifts in ({}, {"gain": "none"}, metadata):
+        node.metadata = said | shifts
+        gains.append(imported(graph, tmp_path).populations[0].gain.tolist())
+    assert gains[0] == [4] * 4 and gains[1] == gains[2] != gains[0]
+
+
+OFF = np.zeros((1, 3, 4), np.int8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"current": np.full(4, StateUse.OLD, np.uint8)},
+            "without currents that act before their update to be exported to NIR, not with",
+        ),
+        (
+            {"current": np.array([1, 0, 1, 1], np.uint8)},
+            "without neurons without a current among others to be exported",
+        ),
+        (
+            {"gain": np.array([1, 0, 1, 1], np.uint8)},
+            "without currents of several units to be exported",
+        ),
+        (
+            {"current_k0": np.ones((1, 4), bool), "current_sign": OFF},
+            "must decay by a factor of 0 or more and below 1 to be exported to NIR, not by 1$",
+        ),
+        ({"k0": np.ones((1, 4), bool), "leak_sign": OFF}, "must decay in all neurons, or in none"),
+        ({"adaptation": np.ones(4, np.uint8)}, "must be without adaptations to be exported to NIR"),
+    ],
+)
+def test_what_nir_cannot_say_is_not_exported(
+    changes: dict[str, np.ndarray], words: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    network = one_layer(rng, tmp_path)
+    (population,) = network.populations
+    bits = {"adaptation_bits": 8} if "adaptation" in changes else {}
+    network = replace(network, populations=(replace(population, **changes),), **bits)
+    with pytest.raises(InputError, match=words):
         export_nir(network, tmp_path / "back.nir")
+    assert not (tmp_path / "back.nir").exists()
 
 
 def test_rockpool_through_nir(rng: np.random.Generator, tmp_path: Path) -> None:
@@ -180,7 +294,8 @@ def test_rockpool_through_nir(rng: np.random.Generator, tmp_path: Path) -> None:
     those of membranes within 2^-14 of the threshold.
     """
     modules = pytest.importorskip(
-        "rockpool.nn.modules", reason="package rockpool is not installed: pip install rockpool"
+        "rockpool.nn.modules",
+        reason="package rockpool is not installed: pip install -e '.[frameworks]'",
     )
     from rockpool.nn.combinators import Sequential
     from rockpool.nn.modules.torch.nir import to_nir
