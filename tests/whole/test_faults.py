@@ -10,9 +10,9 @@ from tests.campaigns import functional_bins
 from tests.campaigns.coverage import NAMES, exclusions, points
 from tests.campaigns.fault_list import FAULTS
 from tests.campaigns.faults import run_faults, stale
+from tests.campaigns.macros.onn import MACROS as OSCILLATORS
 from tests.campaigns.regression.chip import CHIPS, cases
 from tests.campaigns.regression.lessons import CORES
-from tests.campaigns.regression.onn import MACROS as OSCILLATORS
 from tests.make.pim_cases import MACROS
 
 SAMPLE = ("threshold-strict", "pulse-weight")  # neuron step, PIM macro

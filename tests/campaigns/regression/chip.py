@@ -3,7 +3,7 @@
     python -m tests.campaigns.regression.chip CHIP
 
 CHIP is a name of CHIPS, a PIM macro of tests/make/pim_cases.py, a plastic core of
-tests/campaigns/regression/lessons.py, or a macro of oscillators (regression/onn.py there).
+tests/campaigns/regression/lessons.py, or a macro of oscillators (macros/onn.py).
 The result is one JSON line:
 {"built": seconds, "different": first difference or null, ...}.
 
@@ -47,13 +47,13 @@ from spikeloop.pysim.network.elements import WeightFormat
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
+from tests.campaigns.macros import onn as onn_regression
+from tests.campaigns.macros.onn import MACROS as OSCILLATORS
 from tests.campaigns.regression import lessons as lesson_regression
 from tests.campaigns.regression import mesh as mesh_regression
-from tests.campaigns.regression import onn as onn_regression
 from tests.campaigns.regression import pim as pim_regression
 from tests.campaigns.regression import pim_chip as pim_chip_regression
 from tests.campaigns.regression.lessons import CORES
-from tests.campaigns.regression.onn import MACROS as OSCILLATORS
 from tests.campaigns.regression.pim_chip import FRONT
 from tests.campaigns.regression.pins import pressed_tick, random_delay
 from tests.make.networks import random_network, random_stimulus

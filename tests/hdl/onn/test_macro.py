@@ -9,7 +9,7 @@ from spikeloop.cosim.macros.onn import OnnModel
 from spikeloop.golden.oscillators import run as golden
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.oscillators.hebb import phase_net
-from tests.campaigns.regression.onn import MACROS, first_difference
+from tests.campaigns.macros.onn import MACROS, first_difference
 from tests.make.onn.random import random_case
 
 

@@ -1,6 +1,6 @@
 """The Verilated macro of oscillators against pysim: every value of every step, and the cycles.
 
-    python -m tests.campaigns.regression.onn [MACROS [CASES [SEED]]]
+    python -m tests.campaigns.macros.onn [MACROS [CASES [SEED]]]
 
 builds 40 random macros of each cell by default, runs 40 random nets on each, and compares golden,
 both engines of pysim and the witness with the RTL. It prints what was compared and how often each
