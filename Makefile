@@ -23,7 +23,7 @@ LENET_CHIP := full,extension=4
 # empty variables pass nothing: the command's own default stands
 option = $(if $($(2)),$(1) "$($(2))")
 
-.PHONY: help check install sim lenet test test-fast bench faults hil-faults coverage lint format typecheck docs site rtl wheel lock clean
+.PHONY: help check install sim lenet test test-fast bench faults hil-faults coverage fuzz sanitize lint format typecheck docs site rtl wheel sbom kills lock clean
 
 help: ## this list
 	@echo "spikeloop: make VERB [VARIABLE=value]"
@@ -58,6 +58,12 @@ hil-faults: install ## a million faulted frames between driver and host link; th
 coverage: install ## line, toggle and functional coverage of the RTL
 	$(BIN)/python -m tests.campaigns.coverage
 
+fuzz: install ## mutated inputs for every reader; each is refused in one sentence, or accepted and used
+	$(BIN)/python -m tests.campaigns.fuzz $(or $(INPUTS),30600) $(SEED)
+
+sanitize: install ## the regression on models and harness compiled with AddressSanitizer and UBSan
+	$(BIN)/python -m tests.campaigns.sanitize
+
 lint: install ## style, format and likely mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -82,6 +88,14 @@ rtl: install ## write the Verilog of CHIP to build/rtl
 
 wheel: install ## source archive and wheel in dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
+
+sbom: install ## bill of materials of the environment, CycloneDX, in dist/
+	rm -rf build/sbom && $(PYTHON) -m venv build/sbom && mkdir -p dist
+	build/sbom/bin/pip install --disable-pip-version-check --quiet 'cyclonedx-bom==7.5.0'
+	build/sbom/bin/cyclonedx-py environment --of JSON -o dist/spikeloop.cdx.json $(VENV)
+
+kills: install ## kill -9 comparisons in the middle; what goes on must end in the same bytes
+	$(BIN)/python -m tests.campaigns.kills
 
 lock: ## write requirements.lock from a clean install of all extras
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -4,6 +4,7 @@ A backend that is a chip, be it a Verilated model, Icarus or a board at the end 
 :class:`Link`: the load port and the two event streams.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -32,6 +33,9 @@ from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import SIGNED, STATES, Trace, recorded_states
 
 __all__ = ["Link", "LinkBackend"]
+
+PATIENCE = 10.0
+"""Seconds that a chip may stay busy with one command."""
 
 
 class Link(ABC):
@@ -80,7 +84,7 @@ class Link(ABC):
         return np.array(words, np.uint32).reshape(rows, memory.chunks)
 
     def tick(self) -> None:
-        """Run one tick and wait until the core is idle."""
+        """Run one tick and wait until the core is idle; TimeoutError if it stays busy."""
         self._command(CONTROL_TICK)
 
     def clear(self) -> None:
@@ -105,8 +109,10 @@ class Link(ABC):
     def _command(self, bits: int) -> None:
         registers = self.map.registers
         self.write(registers["control"].address, bits)
+        end = time.monotonic() + PATIENCE
         while self.read(registers["status"].address) & 1:
-            pass
+            if time.monotonic() > end:
+                raise TimeoutError(f"the chip stayed busy for {PATIENCE:g} s")
 
     def counters(self) -> dict[str, int]:
         """The 64-bit counters, by name."""

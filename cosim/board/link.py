@@ -18,6 +18,7 @@ from spikeloop.pysim.chip.frames import (
     HEADER_BYTES,
     ITEM_DONE,
     ITEM_EVENT,
+    ITEM_PAUSED,
     OK,
     PAUSED,
     PAYLOAD_BYTES,
@@ -40,7 +41,7 @@ __all__ = ["Board", "BoardLink", "input_commands", "open_board", "open_replay"]
 
 RESULTS = PAYLOAD_BYTES - TAIL_BYTES
 DATA = PAYLOAD_BYTES - HEADER_BYTES  # of one command that has a frame of its own
-PAUSES = 10_000  # of one run: after them the core counts as hung
+PAUSES = 1000  # of one run: after them the core counts as hung
 
 
 class BoardLink(Link):
@@ -55,7 +56,7 @@ class BoardLink(Link):
         """Have commands done in order; the result of each, uint32.
 
         Of a READ these are its words, of a RUN its items; others have an empty array.
-        TimeoutError if the board stops.
+        TimeoutError if the board stops, BadReply for a reply that does not fit the commands.
         """
         waiting, results = list(commands), []
         waiting.reverse()
@@ -66,32 +67,62 @@ class BoardLink(Link):
             sent = b"".join(command.to_bytes() for command in batch)
             reply = sum(command.reply for command in batch)
             answer = self.session.batch(sent, sealed_size(reply + TAIL_BYTES))
-            words, done, status = answer[:-TAIL_BYTES], answer[-2], answer[-1]
-            at = 0
+            words, done, status = self._tail(answer, batch)
             for number, command in enumerate(batch[: done + (status == PAUSED)]):
-                if command.op == RUN:
-                    items = np.frombuffer(words, "<u4", offset=at)
-                    ends = np.flatnonzero(items >> 24 != ITEM_EVENT)
-                    end = max(1, command.count) - 1 if number < done else -1
-                    last = int(ends[end]) + 1
-                    at += 4 * last
-                    part.append(items[:last])
-                    if number < done:
-                        results.append(np.concatenate(part))
-                        part, pauses = [], 0
-                    else:
-                        begun = int((items[:last] >> 24 == ITEM_DONE).sum())
-                        batch[number] = Command(RUN, command.count - begun)
-                        pauses += 1
+                paused = number == done
+                result, words = self._split(words, command, paused)
+                if command.op != RUN:
+                    results.append(result)
+                    continue
+                part.append(result)
+                if paused:
+                    if not done and len(result) == 1:  # nothing but the pause
+                        raise self.session.refuse("it pauses without an event")
+                    begun = int((result >> 24 == ITEM_DONE).sum())
+                    batch[number] = Command(RUN, command.count - begun)
+                    pauses += 1
                 else:
-                    results.append(np.frombuffer(words, "<u4", count=command.reply // 4, offset=at))
-                    at += command.reply
-            stuck = status == ROOM and not done and len(batch) == 1
-            if status not in (OK, PAUSED, ROOM) or pauses > PAUSES or stuck:
+                    results.append(np.concatenate(part))
+                    part, pauses = [], 0
+            if words:
+                raise self.session.refuse(f"it is {len(words)} bytes too long")
+            if status not in (OK, PAUSED, ROOM) or pauses > PAUSES:
                 reason = STATUS.get(status, status)
                 raise TimeoutError(f"the board stopped at command {done}: {reason}")
             waiting += reversed(batch[done:])
         return results
+
+    def _tail(self, answer: bytes, batch: list[Command]) -> tuple[bytes, int, int]:
+        """Results, commands done and status of a reply; BadReply unless they fit ``batch``."""
+        if len(answer) < TAIL_BYTES:
+            raise self.session.refuse(f"it has {len(answer)} bytes of at least {TAIL_BYTES}")
+        words, done, status = answer[:-TAIL_BYTES], answer[-2], answer[-1]
+        fits = {
+            OK: done == len(batch),
+            PAUSED: done < len(batch) and batch[done].op == RUN,
+            ROOM: 0 < done < len(batch),  # the first command always has room
+        }.get(status, done < len(batch))
+        if not fits:
+            raise self.session.refuse(f"{done} of {len(batch)} commands done, status {status}")
+        return words, done, status
+
+    def _split(self, words: bytes, command: Command, paused: bool) -> tuple[np.ndarray, bytes]:
+        """The result of a command at the beginning of ``words``, and the rest of them."""
+        if command.op != RUN:
+            if len(words) < command.reply:
+                raise self.session.refuse(f"{command.reply - len(words)} bytes are missing")
+            result = np.frombuffer(words, "<u4", count=command.reply // 4)
+            return result, words[command.reply :]
+        items = np.frombuffer(words, "<u4", count=len(words) // 4)
+        kinds = items >> 24
+        ends = np.flatnonzero(kinds != ITEM_EVENT)
+        marks, ticks = kinds[ends], max(1, command.count)
+        stops = np.flatnonzero(marks == ITEM_PAUSED) if paused else np.arange(ticks - 1, marks.size)
+        before = marks[: stops[0] + (not paused)] if stops.size else marks[:0]
+        if not stops.size or before.size > ticks or (before != ITEM_DONE).any():
+            raise self.session.refuse("its items are not those of the ticks that were asked for")
+        size = int(ends[stops[0]]) + 1
+        return items[:size], words[4 * size :]
 
     def write(self, address: int, value: int) -> None:
         self.execute([Command(WRITE, 1, address, value.to_bytes(4, "little"))])

@@ -8,6 +8,7 @@ within ATTEMPTS times the time-out (4.8 s):
     SessionLost    the board does not know the session any more: it was reset, or another host
                    spoke to it
     PortGone       the port itself failed
+    BadReply       a whole reply that is no answer to its commands
 """
 
 import json
@@ -30,13 +31,27 @@ from spikeloop.pysim.chip.frames import (
     seal,
 )
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import check_output
+from spikeloop.pysim.common.reading import read_file
 
-__all__ = ["ATTEMPTS", "BoardSilent", "PortGone", "Replay", "Session", "SessionLost", "open_port"]
+__all__ = [
+    "ATTEMPTS",
+    "TAKEN",
+    "BadReply",
+    "BoardSilent",
+    "PortGone",
+    "Replay",
+    "Session",
+    "SessionLost",
+    "open_port",
+]
 
 ATTEMPTS = 4
 TIMEOUT = 1.2  # seconds that a reply may take
 POLL = 0.1  # seconds that a read waits for bytes
 BAUD = 1_000_000
+TAKEN = b"this board is taken by another host"
+"""What a virtual board sends to a second host, before a 0, in place of a frame."""
 RECORD = {"format": "spikeloop session", "version": 1}
 
 REFUSALS = {
@@ -61,6 +76,10 @@ class SessionLost(ConnectionError):
 
 class PortGone(ConnectionError):
     """The port cannot be read or written any more."""
+
+
+class BadReply(ConnectionError):
+    """A reply with a right CRC that is no answer to its commands, or that makes no progress."""
 
 
 class Port(Protocol):
@@ -140,6 +159,7 @@ class Session:
                 "check port, baud rate and that the board runs"
             ) from None
         if record is not None:
+            check_output(record, file=True)
             try:
                 record.parent.mkdir(parents=True, exist_ok=True)
                 self._file = record.open("w")
@@ -175,6 +195,10 @@ class Session:
         self._note({"commands": commands.hex(), "reply": reply.hex()})
         return reply
 
+    def refuse(self, why: str) -> BadReply:
+        """What to raise for a whole reply that is no answer to its commands."""
+        return BadReply(f"board at {self.name} gave a reply that is no answer: {why}")
+
     def close(self) -> None:
         """Close port and record. Closing twice is harmless."""
         self.port.close()
@@ -209,6 +233,10 @@ class Session:
         end, damaged = time.monotonic() + self.timeout, False
         while True:
             while (wire := self._frame()) is not None:
+                if wire == TAKEN:
+                    raise InputError(
+                        f"board at {self.name} must be free, not taken by another host"
+                    )
                 body = open_frame(wire)
                 if body is None:
                     damaged = True
@@ -233,6 +261,8 @@ class Session:
         Of a frame without end, no more bytes are kept than a frame can have.
         """
         while True:
+            if self._buffer.startswith(b"\0"):  # at once: there may be many
+                self._buffer, self._skip = self._buffer.lstrip(b"\0"), False
             wire, zero, rest = self._buffer.partition(b"\0")
             if not zero:
                 if len(self._buffer) > WIRE_BYTES:
@@ -255,15 +285,15 @@ class Replay:
     def __init__(self, path: Path) -> None:
         self.path, self._at = path, 0
         try:
-            head, *lines = [json.loads(line) for line in path.read_text().splitlines()]
+            data = read_file(path, "record", "spikeloop compare --record writes one")
+            head, *lines = [json.loads(line) for line in data.splitlines()]
             self._said = [
                 (bytes.fromhex(line["commands"]), bytes.fromhex(line["reply"])) for line in lines
             ]
             fits = {key: head[key] for key in RECORD} == RECORD
-        except OSError as error:
-            reason = f"not {str(path)!r} ({error.strerror})"
-            raise InputError(f"record must be a readable file, {reason}") from None
-        except (ValueError, TypeError, KeyError):
+        except InputError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             fits = False
         if not fits:
             wanted = f"one of a session with a board, version {RECORD['version']}"
@@ -281,5 +311,9 @@ class Replay:
             )
         self._at += 1
         return self._said[self._at - 1][1]
+
+    def refuse(self, why: str) -> InputError:
+        """What to raise for a recorded reply that is no answer to its commands."""
+        return InputError(f"record {str(self.path)!r} is damaged ({why}): record it again")
 
     def close(self) -> None: ...

@@ -9,11 +9,14 @@ import ctypes
 import os
 import select
 import socket
+import time
 import tty
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from spikeloop.cosim.board.session import TAKEN
 from spikeloop.cosim.provenance import code
 from spikeloop.cosim.verilator.build import APART, compile_whole, hdl_key, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
@@ -25,6 +28,7 @@ from spikeloop.pysim.common.errors import InputError
 __all__ = ["BoardModel", "Wire", "build_board", "serve"]
 
 LEAST_DIVISOR = 4
+IDLE = 600.0  # seconds
 SLICE = 1 << 16  # cycles between two looks at the host
 
 
@@ -189,13 +193,16 @@ def serve(
     tell: Callable[[str], None],
     *,
     stop: Callable[[], bool] = lambda: False,
+    idle: float = IDLE,
 ) -> None:
     """Be a board until ``stop`` returns True or the process is interrupted.
 
     port: a TCP port of this machine, 0 for any free one; None for a pty.
     tell: gets the address.
     stop: asked ten times a second.
-    One host is served at a time. The board keeps its state from one to the next.
+    idle: seconds after which a silent host on a TCP port is sent away.
+    One host is served at a time; a second one on a TCP port is told so and sent away. The board
+    keeps its state from one host to the next.
     """
     if port is None:
         # the slave stays open here: a host that leaves does not end the line
@@ -205,7 +212,7 @@ def serve(
             tty.setraw(slave)
             tell(os.ttyname(slave))
             while not stop():
-                _pump(model, master, stop)
+                _pump(model, master, stop)  # a pty has no second host
         finally:
             os.close(master)
             os.close(slave)
@@ -222,14 +229,38 @@ def serve(
                 connection, _ = listener.accept()
                 with connection:
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    _pump(model, connection.fileno(), stop)
+                    guard = _Guard(listener, connection, idle)
+                    _pump(model, connection.fileno(), stop, guard)
 
 
-def _pump(model: BoardModel, file: int, stop: Callable[[], bool]) -> None:
+class _Guard:
+    """Sends other hosts away, and says when the one that is served was silent for too long."""
+
+    def __init__(self, listener: socket.socket, host: socket.socket, idle: float) -> None:
+        self.listener, self.host, self.idle = listener, host, idle
+        self.last = time.monotonic()
+
+    def heard(self) -> None:
+        """The host has sent or taken bytes."""
+        self.last = time.monotonic()
+
+    def over(self) -> bool:
+        """Whether the host must go."""
+        ready = select.select([self.listener, self.host], [], [], 0)[0]
+        if ready == [self.listener]:  # where the host has sent, it may have gone: read first
+            with suppress(OSError), self.listener.accept()[0] as other:
+                other.setblocking(False)
+                other.sendall(TAKEN + b"\0")
+        return time.monotonic() - self.last > self.idle
+
+
+def _pump(
+    model: BoardModel, file: int, stop: Callable[[], bool], guard: _Guard | None = None
+) -> None:
     """Move the bytes of one host until it leaves, no faster than the board takes them."""
     waiting, moved = b"", True
     os.set_blocking(file, False)
-    while not stop():
+    while not stop() and not (guard and guard.over()):
         if not waiting and select.select([file], [], [], 0 if moved else 0.1)[0]:
             try:
                 waiting = os.read(file, 4 * WIRE_BYTES)
@@ -237,12 +268,16 @@ def _pump(model: BoardModel, file: int, stop: Callable[[], bool]) -> None:
                 return
             if not waiting:
                 return
+            if guard:
+                guard.heard()
         taken, out = model.run(waiting, limit=SLICE)
         waiting = waiting[taken:]
         moved = bool(taken or out or waiting or not model.quiet)
-        while out and not stop():
+        while out and not stop() and not (guard and guard.over()):
             if select.select([], [file], [], 0.1)[1]:
                 try:
                     out = out[os.write(file, out) :]
                 except OSError:
                     return
+                if guard:
+                    guard.heard()

@@ -220,10 +220,9 @@ def report(
     It shows verdict, activity, rasters and membranes, mapping, cycles, confusion and differences.
     """
     with open_console(json) as console:
-        from spikeloop.cosim.runs.folder import Run
-        from spikeloop.cosim.runs.page import write
+        from spikeloop.cosim.runs.page import report as write
 
-        path = write(*Run.load(folder), file)
+        path = write(folder, file)
         console.result(
             {"report": str(path), "bytes": path.stat().st_size},
             {"page": f"{path} ({path.stat().st_size:,} bytes)"},

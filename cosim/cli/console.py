@@ -1,6 +1,7 @@
 """What the commands print: one document or a table on stdout, all else on stderr."""
 
 import contextlib
+import io
 import json as json_text
 import os
 import sys
@@ -145,13 +146,19 @@ def complain(text: str) -> None:
 
 
 def open_streams() -> None:
-    """Streams that the shell closed (``>&-``) lead nowhere, rather than into the next file."""
+    """Streams that the shell closed (``>&-``) lead nowhere, rather than into the next file.
+
+    Letters that a stream cannot take are written as escapes (a terminal that has ASCII alone).
+    """
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             if nowhere != number:
                 os.dup2(nowhere, number)
             setattr(sys, name, os.fdopen(number, "w", closefd=False))
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class _Rate(ProgressColumn):

@@ -14,6 +14,7 @@ import numpy as np
 
 from spikeloop.cosim.compare.pair import Difference, Pair
 from spikeloop.pysim.common.bits import unpack
+from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.readout import Readout
@@ -25,6 +26,9 @@ from spikeloop.pysim.traces.trace import STATES, Trace
 __all__ = ["Chunk", "Job", "Kept", "decisions", "pack_arrays", "unpack_arrays"]
 
 Arrays = npz.Arrays
+
+MOST, MOST_BACKENDS = 1 << 40, 1000
+"""Samples and backends of a run."""
 
 ARCHIVE = "archive in a line of the run's journal"
 MEMBERS: npz.Members = {
@@ -183,6 +187,8 @@ class Chunk:
     def from_line(cls, line: dict[str, Any]) -> "Chunk":
         """Inverse of :meth:`to_line`. InputError for anything else."""
         try:
+            for key, most in (("start", MOST), ("stop", MOST), ("backends", MOST_BACKENDS)):
+                check_int(f"{key} of a line of the run's journal", line[key], 0, most)
             arrays, count = unpack_arrays(line["arrays"], MEMBERS), line["backends"]
             kept = {}
             for n in line["kept"]:
@@ -211,6 +217,8 @@ class Chunk:
                 natures=line["natures"],
                 seconds=line["seconds"],
             )
+        except InputError:
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 "line of the run's journal must be as spikeloop compare wrote it, "

@@ -9,6 +9,7 @@ again by another. Workers must run the very same sources. dask sends pickles: th
 one that you trust.
 """
 
+import asyncio
 import hashlib
 import io
 import socket
@@ -16,7 +17,8 @@ import tarfile
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +36,8 @@ __all__ = ["Farm", "do"]
 
 SECONDS = 20
 """Time to find the scheduler."""
+
+GO_ON = "start the cluster again and go on by --resume"
 
 KEPT = 2
 """Crews that a thread of a worker keeps."""
@@ -98,7 +102,14 @@ class Farm:
         self._kit: Any = self._client.submit(dict, kit, pure=False)
 
     def submit(self, job: Job) -> "_Future":
-        return _Future(self._client.submit(do, self._kit, job, pure=False))
+        return _Future(self._client.submit(do, self._kit, job, pure=False), self._members)
+
+    def _members(self) -> int:
+        """Workers that the scheduler knows now; 0 if it does not answer."""
+        try:
+            return len(self._client.scheduler_info(n_workers=-1)["workers"])
+        except (OSError, TimeoutError, KeyError):
+            return 0
 
     def close(self, *, cancel: bool) -> None:
         """Disconnect. A job is cancelled when its last future is gone."""
@@ -106,11 +117,31 @@ class Farm:
 
 
 class _Future:
-    def __init__(self, remote: Any) -> None:
-        self.remote = remote
+    """A job on the cluster. ``members()`` says how many workers there are."""
+
+    def __init__(self, remote: Any, members: Callable[[], int]) -> None:
+        self.remote, self.members = remote, members
 
     def result(self) -> Chunk:
-        return Chunk.from_line(self.remote.result())
+        """The chunk of the job. ConnectionError if its workers or the scheduler are lost."""
+        while True:
+            try:
+                return Chunk.from_line(self.remote.result(timeout=SECONDS))
+            except (asyncio.CancelledError, CancelledError):  # so the client ends all jobs
+                raise ConnectionError(f"the dask scheduler was lost: {GO_ON}") from None
+            except (TimeoutError, asyncio.TimeoutError):  # two kinds before Python 3.11
+                if self.remote.done():  # of the job itself
+                    raise
+                if not self.members():
+                    raise ConnectionError(f"all dask workers were lost: {GO_ON}") from None
+            except Exception as error:
+                kind = type(error).__name__
+                if kind == "KilledWorker":
+                    text = "a job killed every dask worker that took it (out of memory?)"
+                    raise ConnectionError(f"{text}: {GO_ON}") from None
+                if kind == "CommClosedError":
+                    raise ConnectionError(f"the dask scheduler was lost: {GO_ON}") from None
+                raise
 
 
 def do(kit: dict[str, Any], job: Job) -> dict[str, Any]:

@@ -5,7 +5,6 @@ rule's own net that converts to one. Its metadata say how it was trained, what i
 rule and arguments train it again.
 """
 
-import gzip
 import json
 import struct
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from spikeloop.golden.rules.qstdb.integer import PIXELS, to_network
 from spikeloop.golden.rules.scatter_gather import net as scatter_gather
 from spikeloop.golden.training.command import training_command
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.reading import gunzip, read_file
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 
@@ -96,9 +96,9 @@ def load(name: str, path: Path | None = None) -> Net:
     if path is None and name not in files:
         raise InputError(f"net must be one of {', '.join(files)}, not {name!r}")
     path = path or files[name]
-    data = path.read_bytes()
+    data = read_file(path, "net", "spikeloop zoo lists those that are kept")
     if path.suffix == ".gz":
-        data = gzip.decompress(data)
+        data = gunzip(data, f"net {str(path)!r}")
     about = _metadata(data)
     if "spikeloop_scatter_gather" in about:
         lenet = scatter_gather.load(path)

@@ -15,6 +15,7 @@ from typing import Any
 from spikeloop.cosim.compare.result import CHIPS, Result
 from spikeloop.cosim.flow.plan import Plan
 from spikeloop.cosim.flow.verify import Comparison, Filing, Verdict
+from spikeloop.cosim.runs.lock import held
 from spikeloop.cosim.stages import encode, map, quantize, train, verilog
 from spikeloop.cosim.stages.images import Images
 from spikeloop.cosim.stages.kept import Stages
@@ -100,47 +101,48 @@ def simulate(
     """
     begin = time.perf_counter()
     plan.check()
-    stages = Stages(writable(plan.folder), tell)
-    made = prepare(plan, stages, quiet=quiet)
-    comparison = Comparison(
-        made.network, made.image, made.stimulus, plan.backends, allow_silent=allow_silent
-    )
-    for name in plan.backends:
-        if is_chip(name):
-            with stages.timed(f"build {name}"):
-                comparison.open(name).close()
-    tell("compare ...")
+    with held(plan.folder):
+        stages = Stages(writable(plan.folder), tell)
+        made = prepare(plan, stages, quiet=quiet)
+        comparison = Comparison(
+            made.network, made.image, made.stimulus, plan.backends, allow_silent=allow_silent
+        )
+        for name in plan.backends:
+            if is_chip(name):
+                with stages.timed(f"build {name}"):
+                    comparison.open(name).close()
+        tell("compare ...")
 
-    def about(result: Result) -> dict[str, Any]:
-        scores = result.to_dict()
-        stages.seconds["compare"] = result.seconds
-        return {
-            "accuracy": scores["accuracy"] | {"float": made.notes["encode"]["float"]},
-            "config": plan.config,
-            "bits": plan.bits,
-            "chip": plan.chip,
-            "encoder": plan.encoder,
-            "dataset": made.notes["train"]["dataset"]["source"],
-            "network_sha256": made.network.sha256(),
-            "quantize": made.notes["quantize"],
-            "seconds": round(time.perf_counter() - begin, 3),
-            "busy_seconds": scores["busy_seconds"],
-            "stages": {
-                name: {"seconds": round(seconds, 3), "reused": name in stages.reused}
-                for name, seconds in stages.seconds.items()
-            },
-            "files": {
-                "network": "network.safetensors",
-                "image": "image",
-                "stimulus": "stimulus.npz",
-                "report": "report.html",
-            },
-        }
+        def about(result: Result) -> dict[str, Any]:
+            scores = result.to_dict()
+            stages.seconds["compare"] = result.seconds
+            return {
+                "accuracy": scores["accuracy"] | {"float": made.notes["encode"]["float"]},
+                "config": plan.config,
+                "bits": plan.bits,
+                "chip": plan.chip,
+                "encoder": plan.encoder,
+                "dataset": made.notes["train"]["dataset"]["source"],
+                "network_sha256": made.network.sha256(),
+                "quantize": made.notes["quantize"],
+                "seconds": round(time.perf_counter() - begin, 3),
+                "busy_seconds": scores["busy_seconds"],
+                "stages": {
+                    name: {"seconds": round(seconds, 3), "reused": name in stages.reused}
+                    for name, seconds in stages.seconds.items()
+                },
+                "files": {
+                    "network": "network.safetensors",
+                    "image": "image",
+                    "stimulus": "stimulus.npz",
+                    "report": "report.html",
+                },
+            }
 
-    filing = Filing(
-        folder=plan.folder,
-        image=plan.folder / "image",
-        network=plan.folder / "network.safetensors",
-        page=True,
-    )
-    return comparison.file(filing, tell=tell, started=started, progress=progress, about=about)
+        filing = Filing(
+            folder=plan.folder,
+            image=plan.folder / "image",
+            network=plan.folder / "network.safetensors",
+            page=True,
+        )
+        return comparison.file(filing, tell=tell, started=started, progress=progress, about=about)

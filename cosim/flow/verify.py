@@ -15,6 +15,7 @@ from spikeloop.cosim.compare.compare import Case, compare
 from spikeloop.cosim.compare.result import Result
 from spikeloop.cosim.flow.evidence import Evidence, keep_evidence
 from spikeloop.cosim.runs.folder import KEPT, Run
+from spikeloop.cosim.runs.lock import held
 from spikeloop.cosim.runs.page import write as write_page
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Bundle
@@ -176,33 +177,36 @@ class Comparison:
                 "run to go on with must not record or replay a session, which is whole or nothing: "
                 "leave out --resume"
             )
-        run = self._run(filing)
-        started(self.stimulus.samples)
-        try:
-            result = compare(
-                self.case,
-                self.names,
-                self._recorded(),
-                farm=self._farm(scheduler, filing.image) if scheduler else None,
-                log=run,
-                progress=progress,
+        with held(filing.folder):
+            run = self._run(filing)
+            started(self.stimulus.samples)
+            try:
+                result = compare(
+                    self.case,
+                    self.names,
+                    self._recorded(),
+                    farm=self._farm(scheduler, filing.image) if scheduler else None,
+                    log=run,
+                    progress=progress,
+                )
+            except KeyboardInterrupt:
+                if not run.chunks:
+                    raise
+                result = Result.of(
+                    self.network, self.names, run.chunks, holders=self.case.holders, alive=()
+                )
+                summary = run.finish(result, **about(result), evidence=None)
+                raise Interrupted(Verdict(result, None, summary, run)) from None
+            evidence = None
+            if result.first and result.first.reference != "expected":
+                tell("first difference: looking for a minimal stimulus ...")
+                evidence = self._evidence(result, filing)
+            summary = run.finish(
+                result, **about(result), evidence=str(evidence) if evidence else None
             )
-        except KeyboardInterrupt:
-            if not run.chunks:
-                raise
-            result = Result.of(
-                self.network, self.names, run.chunks, holders=self.case.holders, alive=()
-            )
-            summary = run.finish(result, **about(result), evidence=None)
-            raise Interrupted(Verdict(result, None, summary, run)) from None
-        evidence = None
-        if result.first and result.first.reference != "expected":
-            tell("first difference: looking for a minimal stimulus ...")
-            evidence = self._evidence(result, filing)
-        summary = run.finish(result, **about(result), evidence=str(evidence) if evidence else None)
-        if filing.page:
-            write_page(run, summary)
-        return Verdict(result, evidence, summary, run)
+            if filing.page:
+                write_page(run, summary)
+            return Verdict(result, evidence, summary, run)
 
     def _run(self, filing: Filing) -> Run:
         keep = range(min(KEPT, self.stimulus.samples)) if filing.keep is None else filing.keep

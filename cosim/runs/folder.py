@@ -25,6 +25,7 @@ from spikeloop.cosim.provenance import code
 from spikeloop.cosim.runs.journal import Journal
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.cost.figures import figures
 from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.mapping.placement import Placement
@@ -129,10 +130,10 @@ class Run(Log):
                 "not of another kind: run it again"
             )
         try:
-            summary = json.loads((folder / SUMMARY).read_bytes())
+            summary = json.loads(read_file(folder / SUMMARY, "summary", "run it again"))
             if not isinstance(summary, dict) or "pairs" not in summary:
                 raise ValueError
-        except (OSError, ValueError):
+        except (ValueError, RecursionError):  # an InputError too
             raise InputError(
                 f"run {str(folder)!r} must be ended, with its {SUMMARY}, not broken off: "
                 "go on with it by spikeloop compare --resume"

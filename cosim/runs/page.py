@@ -21,16 +21,27 @@ from spikeloop.cosim.compare.result import CHIPS
 from spikeloop.cosim.runs.columns import columns
 from spikeloop.cosim.runs.folder import PARAMETERS, REPORT, Run
 from spikeloop.pysim.common.bits import unpack
+from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.traces.trace import STATES
 
-__all__ = ["page_data", "write"]
+__all__ = ["page_data", "report", "write"]
 
 MOST_BYTES = 4_500_000
 """Size of a page."""
 
 POINTS = 600
 """Points of cycles against events, for each backend."""
+
+NOT_OURS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    jinja2.TemplateError,
+)
+"""What the drawing of an edited run may end in."""
 
 DIFFERENCES = 500
 """Differences that are drawn of a population of a sample."""
@@ -54,6 +65,23 @@ def write(run: Run, summary: dict[str, Any], path: Path | None = None) -> Path:
         s=summary, head=run.head, data=data, columns=columns(run, summary)
     )
     return write_atomic(path or run.folder / REPORT, page.encode())
+
+
+def report(folder: Path, path: Path | None = None) -> Path:
+    """Write the page of the run in ``folder``, which may be anybody's.
+
+    InputError if its journal or summary are not as spikeloop wrote them.
+    """
+    run, summary = Run.load(folder)
+    try:
+        return write(run, summary, path)
+    except InputError:
+        raise
+    except NOT_OURS as error:
+        raise InputError(
+            f"journal and summary of run {str(folder)!r} must be as spikeloop wrote them, "
+            f"not edited ({type(error).__name__}): run it again"
+        ) from None
 
 
 def page_data(run: Run, summary: dict[str, Any]) -> dict[str, Any]:

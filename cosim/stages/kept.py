@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from spikeloop.cosim.provenance import code, foreign, sha256
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.reading import read_file
 
 __all__ = ["Files", "Stages"]
 
@@ -40,8 +41,8 @@ class Stages:
         self.seconds: dict[str, float] = {}
         self.reused: list[str] = []
         try:
-            known = json.loads(self.file.read_bytes())
-        except (OSError, ValueError):
+            known = json.loads(read_file(self.file, "stages", "run it again"))
+        except (ValueError, RecursionError):  # an InputError too: nothing is known
             known = {}
         self.known: dict[str, Any] = known if isinstance(known, dict) else {}
 

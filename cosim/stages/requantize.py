@@ -8,6 +8,7 @@ import numpy as np
 from spikeloop.golden.quantize.scales import Requantizer, with_bits
 from spikeloop.golden.quantize.widths import narrowest
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -22,9 +23,8 @@ def is_network(path: Path) -> bool:
     if path.is_dir():
         return (path / "network.safetensors").is_file()
     try:
-        with path.open("rb") as file:
-            return b'"spikeloop":' in file.read(1 << 16)
-    except OSError:
+        return b'"spikeloop":' in read_file(path, "net", "name one")[: 1 << 16]
+    except InputError:  # who reads it says why
         return False
 
 

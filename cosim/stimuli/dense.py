@@ -5,28 +5,37 @@ other numbers                        [sample, ...]: grey values, as bit planes (
                                      1 are pixels 0..255
 """
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from spikeloop.golden.interchange.modules.grey import Grey
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.reading import MAX_BYTES, read_file
 
 __all__ = ["grey_spikes", "read_arrays", "spikes_of"]
 
-MAX_BYTES = 1 << 30
 LABELS = ("labels", "label", "targets", "target", "y")
 
 
 def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The data and, if the file has them, the labels; pickled objects are never read."""
     try:
-        if not path.is_file():
-            raise InputError(f"data file {str(path)!r} is missing: name a file that is there")
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"data file {str(path)!r} must be at most {MAX_BYTES:,} bytes")
-        loaded = np.load(path, allow_pickle=False)
+        data = read_file(path, "data file", "name a file that is there", most=MAX_BYTES)
+        if data.startswith(b"PK"):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+            if size > MAX_BYTES:
+                raise InputError(
+                    f"data file {str(path)!r} must unpack to at most {MAX_BYTES:,} bytes, "
+                    f"not {size:,}"
+                )
+        loaded = np.load(io.BytesIO(data), allow_pickle=False)
         arrays = {"data": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("a member that is no array")
     except InputError:
         raise
     except Exception:

@@ -13,11 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from spikeloop.golden.interchange.hdf5 import check_readable
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.reading import MAX_BYTES, check_file
 
 __all__ = ["Binned", "bin_events", "read_spike_times"]
 
 MAX_SAMPLES = 1_000_000
+MAX_EVENTS = 1 << 28
+"""Spikes of all samples together."""
 AXES = ("t", "x", "y", "p")
 NUMBERS = "biuf"  # kinds of numpy types
 
@@ -58,17 +62,41 @@ def read_spike_times(
         import h5py
     except ImportError:
         raise InputError("package h5py is missing: install h5py to read spike times") from None
+    check_file(path, "file of spike times", "name one that is there")
+
+    def look() -> None:
+        with h5py.File(path, "r") as file:
+            for name in ("spikes/times", "spikes/units", "labels"):
+                if name in file:
+                    _inside(file, name)[0]
+
+    check_readable(look, path.stat().st_size, f"file of spike times {str(path)!r}")
     try:
         with h5py.File(path, "r") as file:
-            times, units = file["spikes/times"], file["spikes/units"]
+            times, units = _inside(file, "spikes/times"), _inside(file, "spikes/units")
             if len(times) != len(units) or len(times) > MAX_SAMPLES:
                 raise InputError(
                     f"samples of {str(path)!r} must be as many times as units, at most "
                     f"{MAX_SAMPLES:,}, not {len(times)} and {len(units)}"
                 )
             count = len(times) if samples is None else min(samples, len(times))
-            labels = np.asarray(file["labels"][:count]) if "labels" in file else None
-            rows = [_sample(times[i], units[i], width, steps, size, i) for i in range(count)]
+            if count * steps * size > MAX_BYTES:
+                raise InputError(
+                    f"spikes of {count:,} samples must take at most {MAX_BYTES:,} bytes, not "
+                    f"{count * steps * size:,}: take fewer samples"
+                )
+            labels = None
+            if "labels" in file and (marks := _inside(file, "labels")).ndim == 1:
+                labels = np.asarray(marks[:count])
+            rows, events = [], 0
+            for i in range(count):
+                rows.append(_sample(times[i], units[i], width, steps, size, i))
+                events += units[i].size
+                if events > MAX_EVENTS:
+                    raise InputError(
+                        f"file {str(path)!r} must hold at most {MAX_EVENTS:,} spikes, not more: "
+                        "take fewer samples"
+                    )
     except InputError:
         raise
     except (OSError, KeyError, ValueError, TypeError, RuntimeError):
@@ -80,6 +108,18 @@ def read_spike_times(
         raise InputError(f"file {str(path)!r} must hold samples, not none")
     spikes = np.stack([row[0] for row in rows])
     return Binned(spikes, labels, sum(r[1] for r in rows), sum(r[2] for r in rows))
+
+
+def _inside(file: Any, name: str) -> Any:
+    """A data set that lies in the file, one entry a sample, each of at most MAX_EVENTS values.
+
+    ValueError for another.
+    """
+    found = file[name]
+    one = int(np.prod(found.shape[1:], dtype=object))
+    if found.is_virtual or found.external or one > MAX_EVENTS or found.file != file:
+        raise ValueError(name)
+    return found
 
 
 def _sample(

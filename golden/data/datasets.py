@@ -6,7 +6,6 @@ all 60,000 images has therefore seen the embedded test images and must not be sc
 :func:`check_scoring` refuses that, by the ``source`` names that data sets and nets carry.
 """
 
-import gzip
 import importlib.util
 import math
 import struct
@@ -17,9 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.reading import gunzip, read_file
 
 __all__ = ["Dataset", "check_scoring", "load_mnist", "mnist_files", "read_idx"]
 
+MAX_IDX = 1 << 28
+"""Bytes that a gzipped IDX file may unpack to."""
 TEST_SHARE = 5  # one embedded image in five is for testing
 FILES = {
     "train_images": ("train-images-idx3-ubyte", 3),
@@ -163,14 +165,9 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
 
     The file is big-endian: magic 0x0000_08_axes, sizes, bytes. InputError for anything else.
     """
-    try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"IDX file must be readable and whole, not {str(path)!r} ({error})"
-        ) from None
+    data = read_file(path, "IDX file", "name the folder that holds it")
+    if data[:2] == b"\x1f\x8b":
+        data = gunzip(data, f"IDX file {str(path)!r}", most=MAX_IDX)
     head = 4 + 4 * axes
     magic = struct.pack(">HBB", 0, 8, axes)  # 8: unsigned bytes
     if data[:4] != magic:

@@ -5,6 +5,7 @@ An import says nothing in silence. Every value that the file does not state, or 
 form than the core has, is one :class:`Assumption`, and the command prints them all.
 """
 
+import io
 import json
 import zipfile
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.network.graph import Network
 
 __all__ = [
@@ -87,18 +89,8 @@ class Imported:
 
 def read_bounded(path: Path, limit: int = MAX_FILE) -> bytes:
     """The bytes of a regular file of at most ``limit`` bytes; InputError otherwise."""
-    try:
-        if not path.is_file():
-            raise InputError(f"file to import is missing: {str(path)!r} must be a file")
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise InputError(
-            f"file to import must be readable, not {str(path)!r} ({error.strerror})"
-        ) from None
-    if len(data) > limit:
-        raise InputError(f"file {str(path)!r} must be of at most {limit:,} bytes, not larger")
-    if data[:4] == b"PK\x03\x04" or zipfile.is_zipfile(path):
+    data = read_file(path, "file to import", "name one that is there", most=limit)
+    if data[:4] == b"PK\x03\x04" or zipfile.is_zipfile(io.BytesIO(data)):
         raise InputError(f"file {str(path)!r} must be plain, not an archive: unpack it first")
     return data
 

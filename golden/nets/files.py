@@ -1,12 +1,17 @@
 """The files of float nets: safetensors with JSON in the header, never pickle."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_numpy
+from safetensors.torch import load as load_torch
 
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.reading import read_file
+from spikeloop.pysim.common.tensors import MAX_HEADER
 
 __all__ = ["read_safetensors"]
 
@@ -22,15 +27,14 @@ def read_safetensors(
     framework: of the tensors, "np" or "pt".
     InputError for anything but a sound file of this kind.
     """
+    data = read_file(path, what.partition(" '")[0], f"{writer} writes one")
     try:
-        with safe_open(path, framework) as file:
-            header = json.loads((file.metadata() or {})[key])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise InputError(f"{what} is missing: {writer} writes one") from None
-    except OSError as error:
-        raise InputError(f"{what} must be readable, not refused ({error})") from None
-    except (SafetensorError, KeyError, ValueError):
+        (length,) = struct.unpack("<Q", data[:8])
+        if length > MAX_HEADER:
+            raise ValueError
+        header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][key])
+        tensors = (load_numpy if framework == "np" else load_torch)(data)
+    except (ValueError, KeyError, TypeError, struct.error, SafetensorError, RecursionError):
         raise InputError(
             f"{what} must be a safetensors file written by {writer}, not this one "
             "(truncated, damaged or another format)"

@@ -1,5 +1,6 @@
 """From a network to whatever its chip runs, and back from the folder that holds it."""
 
+import os
 from pathlib import Path
 
 from spikeloop.pysim.bundle.mesh import MeshImage, map_mesh
@@ -24,6 +25,6 @@ def map_network(network: Network, chip: Chip) -> Image | Program | MeshImage:
 def load_bundle(folder: str | Path) -> Image | Program | MeshImage:
     """Whatever ``spikeloop map`` wrote to ``folder``."""
     for kind in (Program, MeshImage):
-        if (Path(folder) / HEADS[kind.kind]).is_file():
+        if os.path.lexists(Path(folder) / HEADS[kind.kind]):
             return kind.load(folder)
     return Image.load(folder)

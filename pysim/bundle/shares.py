@@ -12,6 +12,7 @@ they run at once (pysim.bundle.mesh, ``core``).
 """
 
 import hashlib
+import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import open_seal, seal, write_folder
 from spikeloop.pysim.common.limits import MAX_START
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.image.folder import MANIFEST
 from spikeloop.pysim.image.image import Bundle, Image
 from spikeloop.pysim.network.summary import NetworkSummary
@@ -184,18 +186,16 @@ class Shared(Bundle):
         """The head and the tables of a folder, neither of them damaged."""
         head_file, tables_file = HEADS[cls.kind], f"{cls.each}s.safetensors"
         try:
-            head = open_seal((folder / head_file).read_bytes(), what)
-            data = (folder / tables_file).read_bytes()
+            for file in (head_file, tables_file):
+                if not os.path.lexists(folder / file):
+                    raise InputError(f"{what} is damaged (no {file}): {AGAIN}")
+            text, data = (
+                read_file(folder / file, f"{cls.kind} file", AGAIN, links=False)
+                for file in (head_file, tables_file)
+            )
+            head = open_seal(text, what)
             tables = load(data)
-        except FileNotFoundError as error:
-            missing = Path(error.filename).name
-            raise InputError(f"{what} is damaged (no {missing}): {AGAIN}") from None
-        except OSError as error:
-            raise InputError(
-                f"{head_file} and {tables_file} of {what} must be readable files, "
-                f"not refused ({error.strerror})"
-            ) from None
-        except SafetensorError:
+        except (SafetensorError, KeyError):  # KeyError: a dtype that numpy does not have
             raise InputError(f"{tables_file} of {what} is damaged: {AGAIN}") from None
         if head.get("format") != f"spikeloop {cls.kind}" or head.get("version") != VERSION:
             raise InputError(

@@ -12,15 +12,7 @@ from typing import Any
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = [
-    "check_output",
-    "open_seal",
-    "seal",
-    "unreadable",
-    "writable",
-    "write_atomic",
-    "write_folder",
-]
+__all__ = ["check_output", "open_seal", "seal", "writable", "write_atomic", "write_folder"]
 
 
 def check_output(path: str | Path, *, file: bool = False) -> None:
@@ -35,6 +27,8 @@ def check_output(path: str | Path, *, file: bool = False) -> None:
     reason = None
     if file and path.is_dir():
         reason = errno.EISDIR
+    elif file and os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        raise _no_file(path)
     elif not place.is_dir():
         reason = errno.ENOTDIR
     elif not os.access(place, os.W_OK | os.X_OK):
@@ -46,16 +40,14 @@ def check_output(path: str | Path, *, file: bool = False) -> None:
         )
 
 
-def unreadable(what: str, path: str | Path, error: OSError, remedy: str) -> InputError:
-    """What to raise if a file cannot be read. ``remedy``: what helps if it is not there."""
-    if isinstance(error, FileNotFoundError):
-        return InputError(f"{what} {str(path)!r} is missing: {remedy}")
-    return InputError(f"{what} must be readable, not {str(path)!r} ({error.strerror})")
-
-
 def write_atomic(path: str | Path, data: bytes) -> Path:
-    """Write ``data`` to ``path`` under a temporary name, then rename: never a half-written file."""
+    """Write ``data`` to ``path`` under a temporary name, then rename: never a half-written file.
+
+    InputError unless ``path`` is a regular file or a new name: no link is followed or replaced.
+    """
     path = Path(path)
+    if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+        raise _no_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -72,6 +64,12 @@ def write_atomic(path: str | Path, data: bytes) -> Path:
             f"output file must be writable, not {str(path)!r} ({error.strerror})"
         ) from None
     return path
+
+
+def _no_file(path: Path) -> InputError:
+    return InputError(
+        f"output file must be a regular file or a new name, not the link or device {str(path)!r}"
+    )
 
 
 def writable(folder: Path) -> Path:

@@ -23,6 +23,7 @@ from spikeloop.pysim.chip.memory_map import Memory
 from spikeloop.pysim.common.bits import to_words
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.readmemh import from_readmemh, to_readmemh
 
@@ -50,12 +51,9 @@ def read(path: str | Path, memory: Memory, form: str | None = None) -> np.ndarra
     """
     path = Path(path)
     form = form or path.suffix[1:]
+    data = read_file(path, "exported file", "spikeloop export writes it")
     try:
-        return _form(form).decode(path.read_bytes(), memory.rows, memory.width)
-    except OSError as error:
-        raise InputError(
-            f"exported file must be readable, not {str(path)!r} ({error.strerror})"
-        ) from None
+        return _form(form).decode(data, memory.rows, memory.width)
     except (ValueError, IndexError):
         raise InputError(
             f"{str(path)!r} must be memory {memory.name} ({memory.rows} rows of "

@@ -13,6 +13,7 @@ is refused.
 """
 
 import hashlib
+import os
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import open_seal, seal, write_folder
 from spikeloop.pysim.common.limits import MAX_DELAY, MAX_START
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.network.summary import NetworkSummary
 
@@ -163,20 +165,11 @@ def _read(folder: Path, file: str, most: int, what: str) -> bytes:
     path = folder / file
     if path.is_symlink() or (path.parent != folder and path.parent.is_symlink()):
         raise InputError(f"{file} of {what} must be a file of its folder, not a symbolic link")
-    try:
-        if path.stat().st_size > most:
-            raise InputError(
-                f"{file} of {what} must be at most {most} bytes, not {path.stat().st_size}"
-            )
-        return path.read_bytes()
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         if file == MANIFEST:
-            raise InputError(f"{what} is missing (no {file}): run spikeloop map first") from None
-        raise InputError(f"{file} of {what} is missing: map the network again") from None
-    except OSError as error:
-        raise InputError(
-            f"{file} of {what} must be a readable file, not refused ({error.strerror})"
-        ) from None
+            raise InputError(f"{what} is missing (no {file}): run spikeloop map first")
+        raise InputError(f"{file} of {what} is missing: map the network again")
+    return read_file(path, "image file", "map the network again", most=most, links=False)
 
 
 def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: str) -> np.ndarray:

@@ -1,17 +1,14 @@
 """A lesson as a safetensors file: the arrays as tensors, sizes and settings as JSON in the header.
 
-The same lesson always gives the same bytes. Never pickle. Readers of networks refuse it, and this
-one refuses networks.
+The same lesson always gives the same bytes, with a digest of them (pysim/common/tensors.py). Never
+pickle. Readers of networks refuse it, and this one refuses networks.
 """
 
-import json
-import struct
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
+from spikeloop.pysim.common import tensors as safetensors
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.lessons.lesson import FLAGS, Lesson
@@ -21,6 +18,8 @@ __all__ = ["decode", "encode"]
 
 VERSION = 1
 KIND = "lesson"
+KEY = "spikeloop"
+HEADER = {"kind", "version", "name", "size", "settings"}
 TABLES = ("post", "pre", "near", "far")
 ARRAYS = {
     "weights": np.uint16,
@@ -47,7 +46,7 @@ def encode(lesson: Lesson) -> bytes:
         name: np.ascontiguousarray(getattr(lesson, name), kind) for name, kind in ARRAYS.items()
     }
     tensors |= {name: np.ascontiguousarray(getattr(p, name), np.int64) for name in TABLES}
-    return save(tensors, metadata={"spikeloop": json.dumps(header, sort_keys=True)})
+    return safetensors.encode(header, tensors, KEY, f"lesson {lesson.name!r}")
 
 
 def decode(data: bytes, where: str) -> Lesson:
@@ -89,16 +88,7 @@ def decode(data: bytes, where: str) -> Lesson:
 
 
 def _open(data: bytes, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    try:
-        (length,) = struct.unpack("<Q", data[:8])
-        head = json.loads(data[8 : 8 + length])
-        header = json.loads(head["__metadata__"]["spikeloop"])
-        tensors = load(data)
-    except (ValueError, KeyError, TypeError, struct.error, SafetensorError, RecursionError):
-        raise InputError(
-            f"{what} must be a safetensors file written by spikeloop, not this one "
-            "(truncated, damaged or another format)"
-        ) from None
+    header, tensors = safetensors.decode(data, KEY, what)
     kind = header.get("kind", "network") if isinstance(header, dict) else type(header).__name__
     if kind != KIND:
         raise InputError(f"{what} must be a lesson, not a {kind}")
@@ -106,5 +96,10 @@ def _open(data: bytes, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]
         raise InputError(
             f"{what} must be of version {VERSION}, not {header.get('version')!r}: "
             "write it again with this release"
+        )
+    if set(header) != HEADER:
+        raise InputError(
+            f"header of {what} must have {', '.join(sorted(HEADER))}, "
+            f"not {', '.join(sorted(header))}"
         )
     return header, tensors

@@ -12,7 +12,8 @@ import numpy as np
 
 from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.files import unreadable, write_atomic
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.lessons.population import PlasticPopulation
 
 __all__ = ["MAX_TICKS", "Lesson", "LessonState"]
@@ -165,11 +166,7 @@ class Lesson:
         """Read a lesson's file; InputError for anything else than a sound one."""
         from spikeloop.pysim.lessons.file import decode
 
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise unreadable("lesson file", path, error, "write it with Lesson.save") from None
-        return decode(data, str(path))
+        return decode(read_file(path, "lesson file", "write it with Lesson.save"), str(path))
 
     def with_(self, **changes: Any) -> "Lesson":
         """The same lesson with other fields."""

@@ -188,7 +188,8 @@ class Placement:
                 values["columns"],
                 values["extension"],
             )
-            sound = placement._is_sound()
+            listed = (n for p in values["populations"] for n in p["neurons"])
+            sound = _whole(listed) and placement._is_whole() and placement._is_sound()
         except (KeyError, TypeError, ValueError, OverflowError):
             sound = False
         if not sound:
@@ -197,6 +198,19 @@ class Placement:
             )
         placement._check_axons()
         return placement
+
+    def _is_whole(self) -> bool:
+        """Whether all numbers are whole ones, which a file need not hold."""
+        numbers: list[object] = [self.axons, self.columns, self.extension]
+        for i in self.inputs:
+            numbers += [i.size, i.delay, i.first_axon]
+        for p in self.populations:
+            numbers += [p.size, p.start, p.reach]
+            numbers += [n for n in (p.first_axon, p.delay) if n is not None]
+        for word in self.words:
+            numbers += astuple(word)
+        named = all(isinstance(p.output, bool) for p in self.populations)
+        return named and _whole(numbers)
 
     def _is_sound(self) -> bool:
         """Whether all axons, words and lanes exist, and no two neurons share a lane."""
@@ -227,6 +241,10 @@ class Placement:
                     f"axons of {name!r} and {other!r} must be different ones, not both {after}: "
                     "map the network again"
                 )
+
+
+def _whole(numbers: Iterable[object]) -> bool:
+    return all(type(n) is int for n in numbers)
 
 
 def word_of(p: Population, chip: Chip) -> WordPlace:

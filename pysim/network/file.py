@@ -1,18 +1,17 @@
 """A network as a safetensors file: the arrays as tensors, the graph as JSON in the header.
 
-The same network always gives the same bytes. Never pickle. The format is that of docs/formats.md.
+The same network always gives the same bytes, with a digest of them (pysim/common/tensors.py). Never
+pickle. The format is that of docs/formats.md.
 """
 
-import json
-import struct
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
+from spikeloop.pysim.common import tensors as safetensors
 from spikeloop.pysim.common.checks import check_array
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.tensors import Tensors
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.parameters import ADAPTATION, CURRENT, PARAMETERS
@@ -27,11 +26,11 @@ VERSION = 1
 STATES = (CURRENT, ADAPTATION)
 STATE_BITS = ("current_bits", "adaptation_bits")
 """in a header only if they are not 0"""
-MAX_HEADER = 16 << 20
-"""bytes of the longest header that is read"""
+KEY = "spikeloop"
+WANTED = ("version", "name", "steps", "membrane_bits", "output", "readout", "metadata")
+GRAPH = ("inputs", "populations", "edges")
 
 N = TypeVar("N", bound="Network")
-Tensors = dict[str, np.ndarray]
 _FORMATS = {form.name.lower(): form for form in WeightFormat}
 
 
@@ -70,7 +69,7 @@ def encode(network: "Network") -> bytes:
     if network.pim:
         header["pim"] = network.pim.head.to_dict()
         tensors |= network.pim.tensors()
-    return save(tensors, metadata={"spikeloop": json.dumps(header, sort_keys=True)})
+    return safetensors.encode(header, tensors, KEY, f"network {network.name!r}")
 
 
 def decode(kind: type[N], data: bytes, where: str) -> N:
@@ -109,23 +108,16 @@ def decode(kind: type[N], data: bytes, where: str) -> N:
 
 def _open(data: bytes, what: str) -> tuple[dict[str, Any], Tensors]:
     """The graph's JSON and all tensors."""
-    try:
-        (length,) = struct.unpack("<Q", data[:8])
-        if length > MAX_HEADER:
-            raise ValueError
-        head = json.loads(data[8 : 8 + length])
-        header = json.loads(head["__metadata__"]["spikeloop"])
-        tensors = load(data)
-    except (ValueError, KeyError, TypeError, struct.error, SafetensorError, RecursionError):
-        raise InputError(
-            f"{what} must be a safetensors file written by spikeloop, not this one "
-            "(truncated, damaged or another format)"
-        ) from None
+    header, tensors = safetensors.decode(data, KEY, what)
     version = header.get("version") if isinstance(header, dict) else header
     if version != VERSION or not isinstance(header, dict):
         raise InputError(
             f"{what} must be of version {VERSION}, not {version!r}: "
             "write it again with this spikeloop"
+        )
+    if other := sorted(set(header) - {*WANTED, *GRAPH, *STATE_BITS, "pim"}):
+        raise InputError(
+            f"graph of {what} must have the entries of docs/formats.md, not {other[0]!r}"
         )
     return header, tensors
 

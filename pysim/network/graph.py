@@ -6,16 +6,19 @@ arithmetic contract (docs/arithmetic.md) reads them. Nothing here computes.
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.files import unreadable, write_atomic
+from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.common.limits import MAX_DELAY
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.network.elements import (
     Edge,
     Input,
@@ -79,25 +82,23 @@ class Network:
 
     def population(self, name: str) -> Population:
         """The population of that name; InputError lists the names."""
-        for population in self.populations:
-            if population.name == name:
-                return population
+        if name in self._populations:
+            return self._populations[name]
         raise InputError(
             f"population must be one of {', '.join(p.name for p in self.populations)}, not {name!r}"
         )
 
     def size_of(self, name: str) -> int:
         """Lines of an input, or neurons of a population."""
-        nodes: tuple[Input | Population, ...] = (*self.inputs, *self.populations)
-        for node in nodes:
-            if node.name == name:
-                return node.size
+        for nodes in (self._inputs, self._populations):
+            if name in nodes:
+                return nodes[name].size
         raise InputError(
             f"edge source must be an input or a population of the network, not {name!r}"
         )
 
     def is_input(self, name: str) -> bool:
-        return any(node.name == name for node in self.inputs)
+        return name in self._inputs
 
     def start_of(self, name: str) -> int:
         """Start tick of a population; an input starts at 0."""
@@ -114,26 +115,24 @@ class Network:
 
     def order(self) -> list[Population]:
         """Populations such that every delay-0 edge points forward."""
-        pending = {
-            p.name: {
-                e.source
-                for e in self.edges
-                if e.target == p.name and e.delay == 0 and not self.is_input(e.source)
-            }
-            for p in self.populations
-        }
-        done: list[str] = []
-        while pending:
-            ready = [name for name, needs in pending.items() if needs <= set(done)]
-            if not ready:
-                raise InputError(
-                    "edges of delay 0 must not form a cycle; populations "
-                    f"{', '.join(sorted(pending))} do: give one edge of the cycle delay 1"
-                )
-            for name in ready:
-                del pending[name]
-            done += ready
+        forward = [(e.source, e.target) for e in self.edges if e.delay == 0]
+        names = [p.name for p in self.populations]
+        done = [name for rank in _ranks(names, forward) for name in rank]
+        if len(done) < len(names):
+            raise InputError(
+                "edges of delay 0 must not form a cycle; populations "
+                f"{', '.join(sorted(set(names) - set(done)))} do: give one edge of the cycle "
+                "delay 1"
+            )
         return [self.population(name) for name in done]
+
+    @cached_property
+    def _inputs(self) -> dict[str, Input]:
+        return {node.name: node for node in self.inputs}
+
+    @cached_property
+    def _populations(self) -> dict[str, Population]:
+        return {p.name: p for p in self.populations}
 
     # -- checking ------------------------------------------------------------------------------
 
@@ -170,10 +169,10 @@ class Network:
                     "name of an input or population must be an identifier of at most 64 ASCII "
                     f"letters, not {name!r}"
                 )
-            if names.count(name) > 1:
-                raise InputError(
-                    f"name of an input or population must be unique, not {name!r} twice"
-                )
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise InputError(
+                f"name of an input or population must be unique, not {twice[0]!r} twice"
+            )
 
     def _check_edge(self, edge: Edge) -> None:
         where = f"edge {edge.source}->{edge.target}"
@@ -232,12 +231,7 @@ class Network:
     @classmethod
     def load(cls, path: str | Path) -> "Network":
         """Read and check a network file; InputError for anything else than a sound one."""
-        path = Path(path)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            remedy = "spikeloop quantize and spikeloop import write one"
-            raise unreadable("network file", path, error, remedy) from None
+        data = read_file(path, "network file", "spikeloop quantize and spikeloop import write one")
         return cls.from_bytes(data, str(path))
 
     def __repr__(self) -> str:
@@ -260,17 +254,33 @@ def start_ticks(names: Iterable[str], edges: Iterable[tuple[str, str, int]]) -> 
     InputError if edges of delay 0 form a cycle.
     """
     names = list(names)
-    depth = dict.fromkeys(names, 0)
-    forward = [(s, t) for s, t, delay in edges if delay == 0 and s in depth]
-    for _ in range(len(names)):
-        changed = False
-        for source, target in forward:
-            if depth[target] < depth[source] + 1:
-                depth[target], changed = depth[source] + 1, True
-        if not changed:
-            return depth
-    if forward:
+    ranks = _ranks(names, [(s, t) for s, t, delay in edges if delay == 0])
+    found = {name: depth for depth, rank in enumerate(ranks) for name in rank}
+    if len(found) < len(names):
         raise InputError(
             "edges of delay 0 must not form a cycle: give one edge of the cycle delay 1"
         )
-    return depth
+    return {name: found[name] for name in names}
+
+
+def _ranks(names: list[str], edges: list[tuple[str, str]]) -> list[list[str]]:
+    """The names by the longest path of ``edges`` (source, target) that ends at each.
+
+    Names on a cycle, or behind one, are in no rank. Other sources are ignored.
+    """
+    place = {name: i for i, name in enumerate(names)}
+    after: dict[str, set[str]] = {name: set() for name in names}
+    for source, target in edges:
+        if source in place and target in place:
+            after[source].add(target)
+    waits = Counter(target for targets in after.values() for target in targets)
+    ranks, ready = [], [name for name in names if not waits[name]]
+    while ready:
+        ranks.append(ready)
+        freed = []
+        for target in (target for name in ready for target in after[name]):
+            waits[target] -= 1
+            if not waits[target]:
+                freed.append(target)
+        ready = sorted(freed, key=place.__getitem__)
+    return ranks

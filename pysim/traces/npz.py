@@ -6,9 +6,7 @@ sentence.
 """
 
 import io
-import os
 import re
-import stat
 import struct
 import zipfile
 import zlib
@@ -19,16 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.files import unreadable, write_atomic
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.reading import MAX_BYTES, read_file
 
 __all__ = ["MAX_BYTES", "Arrays", "Members", "decode", "encode", "load", "save", "under"]
 
 Arrays = dict[str, np.ndarray]
 Members = Mapping[str, type[np.generic]]
 """Dtype of each member. A name that ends in "/" stands for all members below it."""
-
-MAX_BYTES = 1 << 30
-"""Bytes that a file, and all its arrays unpacked, may take."""
 
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Compressions of a member that numpy uses."""
@@ -73,20 +69,8 @@ def load(path: str | Path, what: str, members: Members) -> Arrays:
     InputError for a path that is no regular file, for more than MAX_BYTES, and as :func:`decode`
     says.
     """
-    name = f"{what} file {str(path)!r}"
-    try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise InputError(f"{name} must be a regular file, not a folder, pipe or device")
-            if status.st_size > MAX_BYTES:
-                raise InputError(
-                    f"{name} must be at most {MAX_BYTES:,} bytes, not {status.st_size:,}"
-                )
-            data = file.read()
-    except OSError as error:
-        raise unreadable(f"{what} file", path, error, "name another") from None
-    return decode(data, name, members)
+    data = read_file(path, f"{what} file", "name another", most=MAX_BYTES)
+    return decode(data, f"{what} file {str(path)!r}", members)
 
 
 def encode(arrays: Arrays) -> bytes:
@@ -136,11 +120,6 @@ def under(arrays: Arrays, folder: str) -> Arrays:
     return {
         key.removeprefix(folder): array for key, array in arrays.items() if key.startswith(folder)
     }
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a pipe without waiting for somebody to write into it."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _dtype(key: str, members: Members) -> type[np.generic] | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from spikeloop.cosim.runs.lock import held
 from spikeloop.cosim.studies.pim.plot import draw, summary
 from spikeloop.cosim.studies.pim.sweep import STUDIES, points, sweep
 from spikeloop.golden.data.datasets import check_scoring, load_mnist
@@ -40,21 +41,22 @@ def run(
     model, mnist = QstdbNet.load(net) if net else checkpoint(), load_mnist(data)
     check_scoring(model.metadata.get("dataset", {}).get("source", ""), mnist)
     start(len(chosen))
-    journal = folder / "journal.jsonl"
-    results = sweep(
-        model, mnist, chosen, journal, images=images, rtl_images=rtl_images, advance=advance
-    )
-    table = summary(results, images)
-    document = {
-        "images": images,
-        "seeds": seeds,
-        "conversions": sum(result["conversions"] for result in results),
-        "different": sum(result["different"] for result in results),
-        "accuracy": {
-            name: {f"{value:g}": cells for value, cells in sorted(rows.items())}
-            for name, rows in table.items()
-        },
-    }
-    picture = write_atomic(folder / "pim-sweep.svg", draw(table, images))
-    write_atomic(folder / "pim-sweep.json", json.dumps(document, indent=1).encode())
-    return document | {"picture": str(picture)}
+    with held(folder):
+        journal = folder / "journal.jsonl"
+        results = sweep(
+            model, mnist, chosen, journal, images=images, rtl_images=rtl_images, advance=advance
+        )
+        table = summary(results, images)
+        document = {
+            "images": images,
+            "seeds": seeds,
+            "conversions": sum(result["conversions"] for result in results),
+            "different": sum(result["different"] for result in results),
+            "accuracy": {
+                name: {f"{value:g}": cells for value, cells in sorted(rows.items())}
+                for name, rows in table.items()
+            },
+        }
+        picture = write_atomic(folder / "pim-sweep.svg", draw(table, images))
+        write_atomic(folder / "pim-sweep.json", json.dumps(document, indent=1).encode())
+        return document | {"picture": str(picture)}

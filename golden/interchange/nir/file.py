@@ -14,11 +14,13 @@ import numpy as np
 
 from spikeloop.golden.interchange.common import MAX_VALUES, read_bounded
 from spikeloop.golden.interchange.graph.node import Node
+from spikeloop.golden.interchange.hdf5 import check_readable
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["read_nir"]
 
 MAX_DEPTH, MAX_ITEMS = 8, 100_000
+MAX_LETTERS = 1 << 22  # bytes of all texts together
 ENDLESS = ("tau", "r", "v_threshold")
 """Values that may be infinite: a neuron that never leaks, one that never spikes."""
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -40,9 +42,14 @@ def read_nir(path: str | Path) -> tuple[dict[str, Node], list[tuple[str, str]]]:
     data = read_bounded(path)
     if not data.startswith(MAGIC):
         raise InputError(f"NIR file {str(path)!r} must be HDF5, not something else")
-    try:
+
+    def read() -> dict[str, Any]:
         with h5py.File(io.BytesIO(data), "r") as file:
-            tree = _Reader(path, h5py).group(file, "", 0)
+            return _Reader(path, h5py, len(data)).group(file, "", 0)
+
+    check_readable(read, len(data), f"NIR file {str(path)!r}")
+    try:
+        tree = read()
     except InputError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, UnicodeDecodeError) as error:
@@ -57,11 +64,11 @@ def read_nir(path: str | Path) -> tuple[dict[str, Node], list[tuple[str, str]]]:
 
 
 class _Reader:
-    """Turns groups into dicts; values and items share one budget."""
+    """Turns groups into dicts; values, items and texts have one budget each."""
 
-    def __init__(self, path: Path, h5py: Any) -> None:
-        self.what, self.h5py = f"NIR file {str(path)!r}", h5py
-        self.values, self.items = MAX_VALUES, MAX_ITEMS
+    def __init__(self, path: Path, h5py: Any, size: int) -> None:
+        self.what, self.h5py, self.size = f"NIR file {str(path)!r}", h5py, size
+        self.values, self.items, self.letters = MAX_VALUES, MAX_ITEMS, MAX_LETTERS
 
     def group(self, group: Any, where: str, depth: int) -> dict[str, Any]:
         if depth > MAX_DEPTH:
@@ -105,24 +112,52 @@ class _Reader:
             raise InputError(
                 f"data sets of {self.what} must have 0 to 8 axes, not others as {at!r} has"
             )
-        self.values -= int(np.prod(item.shape, dtype=object))
+        count = int(np.prod(item.shape, dtype=object))
+        self.values -= count
         if self.values < 0:
             raise InputError(
                 f"{self.what} must hold at most {MAX_VALUES:,} values, not more (at {at!r})"
             )
-        value = item[()]
         if text is not None:
-            flat = [
-                v.decode() if isinstance(v, bytes) else str(v)
-                for v in np.asarray(value, object).ravel()
-            ]
-            return flat[0] if item.shape == () else np.array(flat, object).reshape(item.shape)
+            return self.texts(item, count, text.length, at)
+        value = item[()]
         array = np.asarray(value, np.float64 if item.dtype.kind == "f" else np.int64)
         endless = at.rpartition("/")[2] in ENDLESS and not np.isnan(array).any()
         if not endless and not np.isfinite(array).all():
             wrong = array[~np.isfinite(array)].flat[0]
             raise InputError(f"numbers of {self.what} must be finite, not {wrong} as in {at!r}")
         return array
+
+    def texts(self, item: Any, count: int, length: int | None, at: str) -> Any:
+        """The texts of a data set: one, or an array.
+
+        ``length`` of each in bytes, None if they vary. One of these may stand in many places, so
+        they are read in parts that cannot be larger than what is left.
+        """
+        least = length or 1
+        if item.ndim > 2 or count * least > self.letters:
+            raise InputError(
+                f"texts of {self.what} must be of at most {MAX_LETTERS:,} bytes together, "
+                f"not more (at {at!r})"
+            )
+        if item.shape == ():
+            return self._text(item[()], at)
+        rows = item.shape[0]
+        part = max(1, self.letters // (self.size * max(1, count // max(1, rows))))
+        flat: list[str] = []
+        for start in range(0, rows if count else 0, part):
+            values = np.asarray(item[start : start + part], object).ravel()
+            flat += [self._text(value, at) for value in values]
+        return np.array(flat, object).reshape(item.shape)
+
+    def _text(self, value: Any, at: str) -> str:
+        self.letters -= max(1, len(value))
+        if self.letters < 0:
+            raise InputError(
+                f"texts of {self.what} must be of at most {MAX_LETTERS:,} bytes together, "
+                f"not more (at {at!r})"
+            )
+        return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _graph(

@@ -316,12 +316,22 @@ def _per_tick(folder: Path, what: str, counts: str, width: int | None) -> list[l
 def _lines(path: Path) -> list[str]:
     """Lines of 0 and 1, without comments as in C."""
     text = read_bounded(path, MAX_FILE).decode("ascii", "replace")
-    text = re.sub(r"//[^\n]*", "", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL))
-    rows = text.split()
+    rows = re.sub(r"//[^\n]*", "", _without_blocks(text, path.name)).split()
     wrong = next((row for row in rows if row.strip("01")), None)
     if wrong is not None:
         raise InputError(f"lines of {path.name!r} must be bits, not {wrong[:20]!r}")
     return rows
+
+
+def _without_blocks(text: str, name: str) -> str:
+    """The text without comments in ``/* */``; InputError if one is not closed."""
+    parts, at = [], 0
+    while (start := text.find("/*", at)) >= 0:
+        parts.append(text[at:start])
+        at = text.find("*/", start + 2) + 2
+        if at < 2:
+            raise InputError(f"comments in {name!r} must be closed, not end with the file")
+    return "".join([*parts, text[at:]])
 
 
 def _address_bits(axons: int) -> int:

@@ -38,10 +38,13 @@ from spikeloop.golden.interchange.ranc.needed import needed
 from spikeloop.golden.interchange.ranc.wiring import NoStartTicks, Wiring, input_name
 from spikeloop.golden.reference.integer import run
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.elements import Input
+from spikeloop.pysim.network.elements import Input, within
 from spikeloop.pysim.network.graph import Network
 
 __all__ = ["import_ranc"]
+
+MAX_STEPS = 1 << 16
+"""Steps of a sample, which are those of a network."""
 
 
 def import_ranc(
@@ -67,8 +70,7 @@ def import_ranc(
             "tb_num_outputs.txt belongs to (the layers that a spike passes)"
         )
     first = first_tick or 0
-    if first < 0:
-        raise InputError(f"first tick must be at least 0, not {first}")
+    within("first tick", first, 0, MAX_STEPS - 1)
     tests = [lines for lines in (files.packets, files.outputs) if lines is not None]
     steps = steps or max((len(lines) + first for lines in tests), default=0)
     if not steps:
@@ -76,6 +78,7 @@ def import_ranc(
             "steps are missing: give --steps for a RANC network without tb_num_inputs.txt and "
             "tb_num_outputs.txt"
         )
+    within("steps", steps, 1, MAX_STEPS)
     return _Builder(files, steps, first, Path(folder).resolve().name).build()
 
 

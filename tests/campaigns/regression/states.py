@@ -233,7 +233,7 @@ APART = {
     "Icarus": Form(CHIPS["states"], _icarus, "icarus", 0.02),
     "netlist": Form(
         preset("hx8k").replace(
-            axons=12, columns=4, lanes=1, current_bits=8, adaptation_bits=8, membrane_bits=9
+            axons=49, columns=10, lanes=1, current_bits=8, adaptation_bits=8, membrane_bits=9
         ),
         _netlist,
         "netlist",

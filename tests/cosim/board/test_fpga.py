@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
+from tests.campaigns.regression.states import APART
 
 SMALL = preset("hx8k").replace(
     axons=49, columns=10, lanes=1
@@ -73,8 +75,10 @@ def digits(samples: int) -> tuple[Network, Stimulus]:
 @pytest.mark.slow
 def test_the_netlist_after_synthesis_is_the_golden_on_real_images() -> None:
     """The cells are the vendor's models; the image is loaded through the link."""
+    chip = APART["netlist"].chip  # one synthesis serves the tests of states too
     network, stimulus = digits(60)
-    image = pack(network, chip=SMALL)
+    network = replace(network, membrane_bits=chip.membrane_bits)
+    image = pack(network, chip=chip)
     model = BoardModel(image.chip, library=fpga.netlist_board(image.chip))
 
     def opener(name: str):

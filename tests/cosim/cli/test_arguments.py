@@ -1,5 +1,6 @@
 """Every command with each kind of bad argument: exit status 2, one sentence, nothing written."""
 
+import io
 import shlex
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import typer.main
 
 from spikeloop.cosim.cli import app, main
+from spikeloop.cosim.cli.console import open_streams, write
 from tests.cosim.cli.test_app import refused, spikeloop
 from tests.cosim.conftest import Small
 from tests.make.images import write_images
@@ -346,3 +348,12 @@ def test_the_good_arguments_are_good(
     shutil.copytree(files, work)
     monkeypatch.chdir(work)
     assert spikeloop(capfd, *shlex.split(command))[0] == 0
+
+
+def test_letters_that_a_stream_cannot_take_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path may hold any letter; a terminal may have ASCII alone."""
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, "ascii"))
+    open_streams()
+    write("page build/é[red]\udcff")
+    assert raw.getvalue() == b"page build/\\xe9[red]\\udcff\n"

@@ -21,6 +21,7 @@ from spikeloop.pysim.traces.trace import Trace
 from tests.conftest import ROOT
 from tests.cosim.cli.test_app import compare_arguments, spikeloop
 from tests.cosim.conftest import Small
+from tests.make.journals import read_journal, write_journal
 
 # a job in the background ignores Ctrl-C, and so do its children unless they say otherwise
 HEARING = (
@@ -210,16 +211,12 @@ def test_damaged_journals_are_refused(
 ) -> None:
     command = compare_arguments(small.folder, run=tmp_path / "run")
     assert spikeloop(capfd, *command)[0] == 0
-    head, first, *_ = (tmp_path / "run" / JOURNAL).read_bytes().splitlines(keepends=True)
-    line = json.loads(first)
-    for lines, words in (
-        (head + b'{"start": 0}\n', "must be as spikeloop compare wrote it"),
-        (
-            head + json.dumps(line | {"arrays": "AAAA"}).encode() + b"\n",
-            "must be as spikeloop compare wrote it",
-        ),
-        (head + json.dumps(line | {"start": 1}).encode() + b"\n", "must follow each other"),
+    head, line, *_ = read_journal(tmp_path / "run" / JOURNAL)
+    for other, words in (
+        ({"start": 0}, "must be as spikeloop compare wrote it"),
+        (line | {"arrays": "AAAA"}, "archive in a line of the run's journal is damaged"),
+        (line | {"start": 1}, "must follow each other"),
     ):
-        (tmp_path / "run" / JOURNAL).write_bytes(lines)
+        write_journal(tmp_path / "run" / JOURNAL, [head, other])
         status, out, err = spikeloop(capfd, *command, "--resume")
         assert (status, out) == (2, "") and words in err and err.strip().count("\n") == 0

@@ -1,11 +1,13 @@
 """A journal gives back whole lines, drops one that is not, and refuses other work."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from spikeloop.cosim.runs.journal import Journal
 from spikeloop.pysim.common.errors import InputError
+from tests.make.journals import write_journal
 
 HEAD = {"of": "this"}
 
@@ -30,7 +32,8 @@ def test_goes_on_after_a_cut_at_any_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text, words",
     [
-        (b'{"of": "that"}\n', "must be of this run"),
+        (b'{"of": "this"}\n', "line 1 of journal .* is damaged or was edited"),
+        (b"[" * 100_000 + b"\n", "must be lines of JSON"),
         (b"no journal\n", "must be lines of JSON"),
         (b"[1]\n", "must be lines of JSON"),
         (b'{"of": "this"}\n3\n', "must be lines of JSON"),
@@ -41,3 +44,40 @@ def test_refused(tmp_path: Path, text: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
         Journal.open(tmp_path / "journal.jsonl", HEAD, "run")
     assert (tmp_path / "journal.jsonl").read_bytes() == text
+
+
+def test_a_journal_of_other_work_is_refused(tmp_path: Path) -> None:
+    write_journal(tmp_path / "journal.jsonl", [{"of": "that"}])
+    with pytest.raises(InputError, match="must be of this run"):
+        Journal.open(tmp_path / "journal.jsonl", HEAD, "run")
+
+
+def test_what_was_changed_left_out_or_moved_is_refused(tmp_path: Path) -> None:
+    """Every bit of a journal, and lines that were left out, moved or doubled."""
+    path = tmp_path / "journal.jsonl"
+    journal = Journal.open(path, HEAD, "run")
+    for i in range(3):
+        journal.append({"different": i})
+    data = path.read_bytes()
+    head, one, two, three = data.splitlines(keepends=True)
+    assert Journal.open(path, HEAD, "run").lines == journal.lines
+    for other in (head + two + three, head + two + one + three, head + one + one, one + two):
+        path.write_bytes(other)
+        with pytest.raises(InputError, match="is damaged or was edited"):
+            Journal.open(path, HEAD, "run")
+    for bit in range(8 * (len(data) - len(three)), 8 * (len(data) - 1), 3):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(InputError, match=r"journal .*must be lines of JSON|is damaged or was"):
+            Journal.open(path, HEAD, "run")
+
+
+def test_a_journal_is_no_pipe_and_no_link(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="must be a regular file"):
+        Journal.open(tmp_path / "pipe", HEAD, "run")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with pytest.raises(InputError, match="must be a regular file or a new name"):
+        Journal(tmp_path / "link", HEAD).append({"line": 0})
+    assert not (tmp_path / "target").exists()

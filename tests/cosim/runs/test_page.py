@@ -22,6 +22,7 @@ from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.cost.figures import figures
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.cosim.conftest import Small
+from tests.make.journals import read_journal, write_journal
 
 CHROMIUM = next(
     (
@@ -292,10 +293,9 @@ def test_texts_of_a_network_cannot_break_out(small: Small, tmp_path: Path) -> No
                 str(tmp_path),
             ]
         )
-    head, *rest = (tmp_path / JOURNAL).read_text().splitlines()
-    (tmp_path / JOURNAL).write_text(
-        "\n".join([head.replace('"name": "small"', '"name": "</script><script>x"'), *rest]) + "\n"
-    )
+    head, *rest = read_journal(tmp_path / JOURNAL)
+    text = json.dumps(head).replace('"name": "small"', '"name": "</script><script>x"')
+    write_journal(tmp_path / JOURNAL, [json.loads(text), *rest])
     with pytest.raises(SystemExit) as end:
         main(["report", str(tmp_path)])
     assert end.value.code == 0
@@ -309,7 +309,7 @@ def test_texts_of_a_network_cannot_break_out(small: Small, tmp_path: Path) -> No
         (lambda folder: (folder / SUMMARY).unlink(), "must be ended"),
         (lambda folder: (folder / SUMMARY).write_text("[]"), "must be ended"),
         (
-            lambda folder: (folder / JOURNAL).write_text('{"format": "other"}\n{}\n'),
+            lambda folder: write_journal(folder / JOURNAL, [{"format": "other"}, {}]),
             "must be of a spikeloop run",
         ),
         (lambda folder: (folder / JOURNAL).write_text("no journal\n"), "must be lines of JSON"),

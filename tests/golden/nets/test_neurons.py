@@ -184,7 +184,7 @@ def test_truncated_renamed_and_missing_files_are_refused(tmp_path):
         FloatNet.load(path)
     with pytest.raises(InputError, match="is missing: "):
         FloatNet.load(tmp_path / "none.safetensors")
-    with pytest.raises(InputError, match="must be readable, not refused"):
+    with pytest.raises(InputError, match=r"must be readable, not .*Is a directory"):
         FloatNet.load(tmp_path)
 
 

@@ -310,3 +310,28 @@ def test_another_chip(folder: Path) -> None:
 
 def test_no_folder(tmp_path: Path) -> None:
     assert_refused(tmp_path / "none", r"is missing \(no manifest.json\): run spikeloop map first")
+
+
+def test_every_number_of_a_placement_must_be_a_whole_one(folder: Path) -> None:
+    """What is equal to a whole number (1.0, True) is not one."""
+    manifest = (folder / "manifest.json").read_bytes()
+    placement = json.loads(manifest)["cores"][0]["placement"]
+    places = [(key,) for key in ("axons", "columns", "extension")]
+    for group in ("inputs", "populations", "words"):
+        rows = placement[group]
+        places += [(group, 0, key) for key, value in rows[0].items() if type(value) is int]
+    places.append(("populations", 0, "neurons", 0))
+    assert len(places) > 12
+    for *way, key in places:
+        for wrong in (float, str, bool, lambda n: [n]):
+
+            def change(m: Any, way: list[Any] = way, key: Any = key, wrong: Any = wrong) -> None:
+                holder = m["cores"][0]["placement"]
+                for step in way:
+                    holder = holder[step]
+                holder[key] = wrong(holder[key])
+
+            (folder / "manifest.json").write_bytes(manifest)
+            reseal(folder, change)
+            with pytest.raises(InputError):
+                Image.load(folder)

@@ -168,7 +168,7 @@ def line(path: Path, change: Callable[[str], str], at: int = -1) -> None:
         (lambda d: line(d / "csram_001.mem", lambda r: "2" + r[1:]), "must be bits"),
         (lambda d: (d / "csram_001.mem").write_bytes(b"PK\x03\x04" + bytes(100)), "not an archive"),
         (lambda d: (d / "csram_009.mem").write_text("0"), r"must be in 0\.\.5"),
-        (lambda d: (d / "tc_001.mem").unlink(), "file to import is missing"),
+        (lambda d: (d / "tc_001.mem").unlink(), "file to import .* is missing"),
         (lambda d: (d / "tc_001.mem").write_text("00\n" * 11), "must hold 12 lines"),
         (lambda d: (d / "tc_001.mem").write_text("00\n" * 11 + "010"), "another width"),
         (
@@ -212,7 +212,8 @@ def test_bad_sets(damage: Callable[[Path], object], message: str, tmp_path: Path
         ({"first_tick": None}, "--first-tick"),
         ({"output": (3, 0)}, "must lie in"),
         ({"grid": (0, 2)}, "grid must be"),
-        ({"first_tick": -1}, "at least 0"),
+        ({"first_tick": -1}, "first tick must be in 0..65535, not -1"),
+        ({"first_tick": 10**9}, "first tick must be in 0..65535, not 1000000000"),
         ({"output": (0, 0)}, "output bus"),
     ],
 )

@@ -1,0 +1,77 @@
+"""A folder of a run is held while it is written: a second run into it is refused.
+
+The lock is that of the file ``.lock`` in the folder. The system drops it when the process ends,
+however it ends.
+"""
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from spikeloop.pysim.common.errors import InputError
+
+__all__ = ["LOCK", "held"]
+
+LOCK = ".lock"
+"""The file in a folder of a run that its writer has locked."""
+
+WITHOUT = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""Errors of file systems that have no locks."""
+
+_mine: set[tuple[Path, int]] = set()  # folders that this process holds, with the thread
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold ``folder``, which is made if it is not there, and removed if nothing was written.
+
+    InputError if another run holds it. A walk and the comparison in it may hold it both.
+    """
+    try:
+        new = [p for p in (folder, *folder.parents) if not p.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        key = folder.resolve(), threading.get_ident()
+        file = None if key in _mine else _locked(folder)
+    except OSError as error:
+        raise InputError(
+            f"folder of the run must be writable, not {str(folder)!r} ({error.strerror})"
+        ) from None
+    if file is None:
+        yield
+        return
+    _mine.add(key)
+    try:
+        yield
+    finally:
+        _mine.discard(key)
+        (folder / LOCK).unlink(missing_ok=True)
+        os.close(file)
+        with suppress(OSError):  # not empty
+            for path in new:
+                path.rmdir()
+
+
+def _locked(folder: Path) -> int:
+    """The lock's file, open and locked."""
+    while True:
+        file = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise InputError(
+                f"folder of the run must be free, not {str(folder)!r}, into which another run "
+                "writes: name another folder, or wait"
+            ) from None
+        except OSError as error:
+            if error.errno not in WITHOUT:
+                os.close(file)
+                raise
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), os.stat(folder / LOCK)):
+                return file
+        os.close(file)  # the file of a run that has just ended

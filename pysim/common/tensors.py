@@ -1,0 +1,72 @@
+"""Safetensors files with a JSON header and a digest of both; never pickle.
+
+    __metadata__ = {KEY: text}    the text is the header as JSON with sorted keys
+
+The header's entry ``sha256`` is the digest: SHA-256 of the rest of the header and of the names,
+dtypes, shapes and bytes of all tensors. A file whose digest is wrong is refused. One without
+``sha256``, written by an earlier version, is read as it is.
+"""
+
+import hashlib
+import json
+import struct
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.reading import MAX_BYTES
+
+__all__ = ["MAX_HEADER", "Tensors", "decode", "encode"]
+
+Tensors = dict[str, np.ndarray]
+
+MAX_HEADER = 16 << 20
+"""Bytes of the longest header that is read."""
+DIGEST = "sha256"
+
+
+def encode(header: dict[str, Any], tensors: Tensors, key: str, what: str) -> bytes:
+    """The file's content; the same header and tensors always give the same bytes.
+
+    InputError for tensors that take more than MAX_BYTES; ``what`` names them.
+    """
+    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    size = sum(array.nbytes for array in tensors.values())
+    if size > MAX_BYTES:
+        raise InputError(f"arrays of {what} must take at most {MAX_BYTES:,} bytes, not {size:,}")
+    text = json.dumps(header | {DIGEST: _digest(header, tensors)}, sort_keys=True)
+    return save(tensors, metadata={key: text})
+
+
+def decode(data: bytes, key: str, what: str) -> tuple[Any, Tensors]:
+    """Inverse of :func:`encode`: the header (JSON, without its digest) and the tensors.
+
+    ``what`` names the file. InputError for anything that is no such file, or is damaged.
+    """
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        if length > MAX_HEADER:
+            raise ValueError
+        head = json.loads(data[8 : 8 + length])
+        header = json.loads(head["__metadata__"][key])
+        tensors = load(data)
+        sealed = isinstance(header, dict) and DIGEST in header
+        if sealed and header.pop(DIGEST) != _digest(header, tensors):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, struct.error, SafetensorError, RecursionError):
+        raise InputError(
+            f"{what} must be a safetensors file written by spikeloop, not this one "
+            "(truncated, damaged or another format)"
+        ) from None
+    return header, tensors
+
+
+def _digest(header: Any, tensors: Tensors) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, array in sorted(tensors.items()):
+        digest.update(repr((name, array.dtype.str, array.shape)).encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()
