@@ -1,5 +1,6 @@
 """The command ``spikeloop onn``: patterns recalled, or the figures of the paper."""
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from spikeloop.cosim.oscillators.engines import check_engines
 from spikeloop.cosim.oscillators.recall import Plan, Recalls, recall
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.files import unreadable, writable, write_atomic
+from spikeloop.pysim.common.files import writable, write_atomic
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.onn.zeta import calibrate
 from spikeloop.pysim.oscillators.circuit import PERIOD, Step
 from spikeloop.pysim.oscillators.digits import SHAPE, digits
@@ -95,12 +97,9 @@ def _patterns(what: str) -> tuple[np.ndarray, tuple[int, int] | None]:
     """Patterns ``[pattern, pixel]``, and rows and columns of one if the file has them."""
     if what == "digits":
         return digits(), SHAPE
+    data = read_file(what, "file of patterns", "save an array [pattern, pixel] of -1 and 1")
     try:
-        array = np.load(what, allow_pickle=False)
-    except OSError as error:
-        raise unreadable(
-            "file of patterns", what, error, "save an array [pattern, pixel] of -1 and 1"
-        ) from None
+        array = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError):
         raise InputError(
             f"file of patterns must be an array that numpy saved, not {what!r}"

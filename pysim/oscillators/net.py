@@ -8,7 +8,8 @@ import numpy as np
 
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.files import unreadable, write_atomic
+from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.oscillators.settings import (
     CELLS,
     FORMATS,
@@ -170,12 +171,7 @@ class OnnNet:
         """Read a net's file; InputError for anything else than a sound one."""
         from spikeloop.pysim.oscillators.file import decode
 
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise unreadable(
-                "file of oscillators", path, error, "write it with OnnNet.save"
-            ) from None
+        data = read_file(path, "file of oscillators", "write it with OnnNet.save")
         return decode(data, str(path))
 
 
