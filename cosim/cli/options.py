@@ -50,12 +50,14 @@ __all__ = [
 
 TABLES = {
     "backends": "spikeloop.cosim.backends:BACKENDS",
+    "cells": "spikeloop.pysim.oscillators.settings:CELLS",
     "comparisons": "spikeloop.golden.interchange.graph.semantics:COMPARES",
     "encoders": "spikeloop.golden.data.encoders:ENCODERS",
     "engines": "spikeloop.cosim.lessons.engines:ENGINES",
     "forms": "spikeloop.cosim.flow.export:FORMS",
     "frameworks": "spikeloop.golden.interchange.graph.semantics:FRAMEWORKS",
     "nets": "spikeloop.cosim.flow.pretrained:kept",
+    "oscillator_engines": "spikeloop.cosim.oscillators.engines:ENGINES",
     "presets": "spikeloop.pysim.chip.params:PRESETS",
     "readouts": "spikeloop.pysim.network.readout:KINDS",
     "published": "spikeloop.pysim.mapping.published:NAMES",

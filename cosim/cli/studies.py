@@ -1,4 +1,4 @@
-"""The commands that measure and learn: lesson, bench, zoo and pim-sweep."""
+"""The commands that measure and learn: lesson, onn, bench, zoo and pim-sweep."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from spikeloop.cosim.cli.options import (
     positive,
 )
 
-__all__ = ["bench", "lesson", "pim_sweep", "zoo"]
+__all__ = ["bench", "lesson", "onn", "pim_sweep", "zoo"]
 
 RIGHT = ("float", "integer", "RTL", "synapses", "spikes", "SOPs", "cycles", "nJ", "neuron-ticks")
 
@@ -61,6 +61,103 @@ def lesson(
                 fold=fold,
                 passes=passes,
                 weight_bits=bits,
+                folder=folder,
+                resume=resume,
+                started=start,
+                progress=advance,
+            )
+        console.result(document, rows)
+        if document["first"]:
+            complain(f"spikeloop: {document['first']}")
+            raise typer.Exit(DIFFERENT)
+
+
+def onn(
+    what: Annotated[
+        str,
+        argument(
+            "PATTERNS",
+            "digits, or a file .npy: -1 and 1, [pattern, pixel] or [pattern, row, column].",
+        ),
+    ] = "digits",
+    cell: Annotated[str, option("--cell", metavar="NAME", help="Which cell: {cells}.")] = "phase",
+    backend: Annotated[
+        str,
+        option(
+            "--backend",
+            metavar="A,B,...",
+            help="Who recalls; with more than one all are compared with the first: "
+            "{oscillator_engines}.",
+        ),
+    ] = "pysim,verilator",
+    fuzzy: Annotated[
+        str, option("--fuzzy", metavar="N,N-N,...", help="Fuzzy pixels of the inputs.")
+    ] = "0,6,12,18",
+    samples: Annotated[
+        int, option("--samples", metavar="N", help="Inputs for each number of fuzzy pixels.")
+    ] = 60,
+    seed: Annotated[int, option("--seed", metavar="N", help="Which fuzzy pixels.")] = 0,
+    beta: Annotated[
+        float | None,
+        option("--beta", metavar="X", help="Slope of the mapping.", default="a 32nd of the pixels"),
+    ] = None,
+    factor: Annotated[
+        float | None,
+        option("--factor", metavar="X", help="Factor on all resistances.", default="1.08"),
+    ] = None,
+    periods: Annotated[
+        int | None,
+        option(
+            "--periods", metavar="N", help="Free periods of a run, at most.", default="20 or 50"
+        ),
+    ] = None,
+    settle: Annotated[
+        int | None,
+        option(
+            "--settle",
+            metavar="N",
+            help="A run ends after so many periods without a change; 0: never.",
+            default="4 or 2",
+        ),
+    ] = None,
+    every: Annotated[
+        bool, option("--every", help="Compare every value of every step, not the end alone.")
+    ] = False,
+    figures: Annotated[
+        bool, option("--figures", help="The figures of the paper instead (minutes).")
+    ] = False,
+    resume: Annotated[
+        bool, option("--resume", help="Go on behind the last recall that was kept.")
+    ] = False,
+    folder: Annotated[Path, output("Folder of the net, the journal and the picture.")] = Path(
+        "build/onn"
+    ),
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Let coupled oscillators recall fuzzy patterns, and compare RTL and models."""
+    with open_console(json, verbose) as console:
+        if figures:
+            from spikeloop.cosim.oscillators.paper import run as run_figures
+
+            with console.bar("onn", "figures") as (start, advance):
+                console.result(*run_figures(samples, started=start, progress=advance))
+            return
+        from spikeloop.cosim.oscillators.run import run
+
+        with console.bar("onn", "recalls") as (start, advance):
+            document, rows = run(
+                what,
+                names(backend),
+                cell=cell,
+                fuzzy=names(fuzzy),
+                samples=samples,
+                seed=seed,
+                beta=beta,
+                factor=factor,
+                periods=periods,
+                settle=settle,
+                every=every,
                 folder=folder,
                 resume=resume,
                 started=start,

@@ -15,7 +15,7 @@ PACKAGES = ("pysim", "golden", "hdl", "cosim")
 # Package -> the places it may import besides itself.
 ARROWS = {
     "pysim": (),
-    "golden": ("pysim.common", "pysim.network", "pysim.pim", "pysim.lessons"),
+    "golden": ("pysim.common", "pysim.network", "pysim.pim", "pysim.lessons", "pysim.oscillators"),
     "hdl": ("pysim",),
     "cosim": ("pysim", "golden", "hdl"),
 }

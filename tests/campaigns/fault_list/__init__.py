@@ -3,6 +3,7 @@
 from tests.campaigns.fault_list.fault import Fault
 from tests.campaigns.fault_list.mesh import MESH
 from tests.campaigns.fault_list.neuron import NEURON
+from tests.campaigns.fault_list.onn import ONN
 from tests.campaigns.fault_list.pim import PIM
 from tests.campaigns.fault_list.plastic import PLASTIC
 from tests.campaigns.fault_list.states import STATES
@@ -10,4 +11,4 @@ from tests.campaigns.fault_list.tick import TICK
 
 __all__ = ["FAULTS", "Fault"]
 
-FAULTS = [*NEURON, *STATES, *TICK, *MESH, *PIM, *PLASTIC]
+FAULTS = [*NEURON, *STATES, *TICK, *MESH, *PIM, *PLASTIC, *ONN]

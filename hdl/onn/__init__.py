@@ -1,0 +1,1 @@
+"""The macro of oscillators: its two cells, its memories, and the order of a step."""

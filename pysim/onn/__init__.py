@@ -1,0 +1,1 @@
+"""The model of the macro of oscillators: parameters, memories, two engines, cycles."""

@@ -1,0 +1,1 @@
+"""What a macro of oscillators is given and gives back: net, patterns, file, trace."""

@@ -1,0 +1,1 @@
+"""Random nets of oscillators, sensible and senseless, with inputs and states in every corner."""
