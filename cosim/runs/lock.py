@@ -1,6 +1,6 @@
 """A folder of a run is held while it is written: a second run into it is refused.
 
-The lock is that of the file ``.lock`` in the folder. The system drops it when the process ends,
+The lock is that of the folder itself: no file is made. The system drops it when the process ends,
 however it ends.
 """
 
@@ -14,12 +14,9 @@ from pathlib import Path
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["LOCK", "held"]
+__all__ = ["held"]
 
-LOCK = ".lock"
-"""The file in a folder of a run that its writer has locked."""
-
-WITHOUT = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+WITHOUT = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 """Errors of file systems that have no locks."""
 
 _mine: set[tuple[Path, int]] = set()  # folders that this process holds, with the thread
@@ -48,7 +45,6 @@ def held(folder: Path) -> Iterator[None]:
         yield
     finally:
         _mine.discard(key)
-        (folder / LOCK).unlink(missing_ok=True)
         os.close(file)
         with suppress(OSError):  # not empty
             for path in new:
@@ -56,9 +52,9 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _locked(folder: Path) -> int:
-    """The lock's file, open and locked."""
+    """The folder, open and locked."""
     while True:
-        file = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -72,6 +68,7 @@ def _locked(folder: Path) -> int:
                 os.close(file)
                 raise
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file), os.stat(folder / LOCK)):
+            if os.path.samestat(os.fstat(file), os.stat(folder)):
                 return file
-        os.close(file)  # the file of a run that has just ended
+        os.close(file)  # the empty folder of a run that has just ended
+        folder.mkdir(parents=True, exist_ok=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load, save
 
 from spikeloop.pysim.bundle.program import Program, compile_program
+from spikeloop.pysim.common.tensors import decode, encode
 from spikeloop.pysim.cost.work import measure
 from spikeloop.pysim.mapping.published import NAMES
 from spikeloop.pysim.network.elements import Edge, Input, Population
@@ -242,19 +242,13 @@ def test_states_that_do_not_fit(
     (population,) = network.populations
     population = replace(population, **{kind: np.ones(4, np.uint8)})
     network = replace(network, populations=(population,), **{f"{kind}_bits": 10})
-    arrays, metadata = unpacked(network.to_bytes())
+    header, arrays = decode(network.to_bytes(), "spikeloop", "network")
     if value:
         arrays[f"p1.{state}"] = np.full_like(arrays[f"p1.{state}"], value)
-    (tmp_path / "net.safetensors").write_bytes(save(arrays, metadata))
+    (tmp_path / "net.safetensors").write_bytes(encode(header, arrays, "spikeloop", "network"))
     image = tmp_path / "image"
     status, out, err = spikeloop(
         capfd, "map", tmp_path / "net.safetensors", "--chip", chip, "-o", image
     )
     assert (status, out) == (2, "") and words in err and err.count("\n") == 1
     assert not image.exists()
-
-
-def unpacked(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The arrays and the metadata of a network file."""
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return load(data), header["__metadata__"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load, save
 
 from spikeloop.cosim import backends
+from spikeloop.pysim.common.tensors import decode, encode
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.source import PimHead
@@ -118,16 +118,11 @@ def test_a_wrong_current_is_1_and_is_shown_again(
 
 def other(network: Network, head: dict | None = None, **tensors: np.ndarray) -> bytes:
     """The network's file with other entries of its PIM layer, which PimLayer would not make."""
-    data = network.to_bytes()
-    graph = json.loads(
-        json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["spikeloop"]
-    )
+    graph, arrays = decode(network.to_bytes(), "spikeloop", "network")
     for key, value in (head or {}).items():
         graph["pim"][key] = {**graph["pim"][key], **value} if isinstance(value, dict) else value
-    return save(
-        {**load(data), **{f"pim.{k}": v for k, v in tensors.items()}},
-        metadata={"spikeloop": json.dumps(graph)},
-    )
+    arrays |= {f"pim.{k}": v for k, v in tensors.items()}
+    return encode(graph, arrays, "spikeloop", "network")
 
 
 @pytest.mark.parametrize(

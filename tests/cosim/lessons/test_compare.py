@@ -14,6 +14,7 @@ import pytest
 from spikeloop.cosim.lessons import engines
 from spikeloop.cosim.lessons.compare import compare_lesson
 from spikeloop.cosim.lessons.iris import run_iris
+from spikeloop.pysim.common import tensors as files
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.lessons.file import encode
 from spikeloop.pysim.lessons.lesson import Lesson
@@ -159,8 +160,12 @@ def test_a_wrong_file_is_refused(lesson: Lesson, tmp_path: Path) -> None:
     bad.write_bytes(good.read_bytes()[:-5])
     with pytest.raises(InputError, match="must be a safetensors file written by spikeloop"):
         Lesson.load(bad)
-    for old, new in ((b'\\"version\\": 1', b'\\"version\\": 2'), (b'\\"k_m\\"', b'\\"q_m\\"')):
-        assert old in good.read_bytes()
-        bad.write_bytes(good.read_bytes().replace(old, new))
+    header, tensors = files.decode(good.read_bytes(), "spikeloop", "lesson")
+    for old, new in (('"version": 1', '"version": 2'), ('"k_m"', '"q_m"')):
+        text = json.dumps(header)
+        assert old in text
+        bad.write_bytes(
+            files.encode(json.loads(text.replace(old, new)), tensors, "spikeloop", "lesson")
+        )
         with pytest.raises(InputError, match=r"must be (of version 1, not 2|one of v_rest)"):
             Lesson.load(bad)

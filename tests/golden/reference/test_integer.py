@@ -1,6 +1,7 @@
 """The reference against the witness, which takes one neuron at a time on Python's integers."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -298,7 +299,7 @@ def test_predict():
     )
     trace = IntegerTrace({"p": spikes}, {"p": membranes})
     assert predict(network, trace).tolist() == [1, 0, 2]
-    by_membrane = Network(**{**vars(network), "readout": "membrane"})
+    by_membrane = replace(network, readout="membrane")
     assert predict(by_membrane, trace).tolist() == [0, 1, 2]
     with pytest.raises(InputError, match="must hold the membranes of 'p'"):
         predict(by_membrane, IntegerTrace({"p": spikes}))

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -350,16 +351,7 @@ def test_exact_fit() -> None:
     )
     assert place(full, CHIP).columns == CHIP.columns
     with pytest.raises(InputError, match=r"must be at most 4 .*, not 5"):
-        place(
-            Network(
-                **{
-                    **vars(full),
-                    "populations": (Population.make("a", 9, weight_bits=4),),
-                    "edges": (),
-                }
-            ),
-            CHIP,
-        )
+        place(replace(full, populations=(Population.make("a", 9, weight_bits=4),), edges=()), CHIP)
 
 
 @pytest.mark.parametrize(

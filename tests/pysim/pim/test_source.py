@@ -3,15 +3,14 @@
 The pixels in a stimulus.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load, save
 
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.tensors import decode, encode
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.source import PimSource
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -30,12 +29,9 @@ def test_file_gives_back_the_same_network(tmp_path: Path) -> None:
 
 def changed(network: Network, *, tensors: dict | None = None, **entries) -> bytes:
     """The file with other entries of the graph's ``pim`` or other tensors."""
-    data = network.to_bytes()
-    header = json.loads(
-        json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["spikeloop"]
-    )
+    header, arrays = decode(network.to_bytes(), "spikeloop", "network")
     header["pim"] |= entries
-    return save({**load(data), **(tensors or {})}, metadata={"spikeloop": json.dumps(header)})
+    return encode(header, {**arrays, **(tensors or {})}, "spikeloop", "network")
 
 
 @pytest.mark.parametrize(
