@@ -42,7 +42,8 @@ def bin_events(
 ) -> tuple[np.ndarray, int, int]:
     """One sample: spikes uint8 [step, line], the merged and the late events.
 
-    events: structured with the fields t, x, y, p, or [event, 4] in that order.
+    events: structured with the fields t, x, y, p, or [event, 4] in that order; a structured array
+            without y is of sounds: x is the line, and p says nothing.
     width:  of a step, in the unit of t.
     shape:  (polarities, height, width) of the input; line (p, y, x).
     """
@@ -153,7 +154,10 @@ def _binned(
 
 def _columns(events: np.ndarray) -> tuple[np.ndarray, ...]:
     """t, x, y and p, finite float64 [event] each."""
-    if events.dtype.names:
+    if set(events.dtype.names or ()) == {"t", "x", "p"}:
+        nothing = np.zeros(events.shape, np.uint8)
+        columns = [events["t"], events["x"], nothing, nothing]
+    elif events.dtype.names:
         if any(name not in events.dtype.names for name in AXES):
             raise InputError(f"events must have the fields t, x, y, p, not {events.dtype.names}")
         columns = [events[name] for name in AXES]

@@ -72,13 +72,20 @@ def from_files(
 
 
 def stimulus_of(
-    network: Network, batches: Iterable[Any], *, samples: int | None = None
+    network: Network,
+    batches: Iterable[Any],
+    *,
+    samples: int | None = None,
+    width: float | None = None,
 ) -> Stimulus:
     """A stimulus of ``network`` from a torch DataLoader, or anything that yields (data, labels).
 
     data: tensors [sample, step, ...] of spikes, or [sample, ...] of grey values for a network that
     was imported for them; a batch may also be data alone. labels: whole numbers [sample].
+    A data set of tonic yields (events, label), a sample each: structured arrays with the fields t,
+    x, p and, of cameras, y. ``width`` of a step, in the unit of t, bins them.
     samples: only so many, the first ones; the data must hold them (default: all).
+    InputError for data that the network does not take, and for labels that are none of its classes.
     """
     _check_count(samples)
     rows: list[np.ndarray] = []
@@ -88,7 +95,11 @@ def stimulus_of(
         data, mark = (
             batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (batch, None)
         )
-        rows.append(_dense(network, _numpy(data)))
+        if isinstance(data, np.ndarray) and data.dtype.names:
+            rows.append(bin_events(data, _width(width), network.steps, _shape(network))[0][None])
+            mark = None if mark is None else np.reshape(mark, 1)
+        else:
+            rows.append(_dense(network, _numpy(data)))
         if mark is not None:
             marks.append(_labels(_numpy(mark), len(rows[-1])))
         count += len(rows[-1])

@@ -127,6 +127,37 @@ def test_a_data_loader_is_a_stimulus(rng: np.random.Generator) -> None:
     assert np.array_equal(dense(grey, stimulus_of(grey, [values])), want)
 
 
+SOUND = [("t", "i8"), ("x", "i8"), ("p", "i8")]
+CAMERA = [("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "?")]
+
+
+@pytest.mark.parametrize(
+    ("shape", "events", "spikes"),
+    [
+        ((12,), np.array([(0, 3, 1), (25_000, 4, 1)], SOUND), [(0, 3), (2, 4)]),
+        ((2, 3, 2), np.array([(1, 0, 5, 1), (0, 2, 40_005, 0)], CAMERA), [(0, 7), (4, 4)]),
+    ],
+    ids=["sound", "camera"],
+)
+def test_events_with_labels_are_a_stimulus(
+    shape: tuple[int, ...], events: np.ndarray, spikes: list[tuple[int, int]]
+) -> None:
+    """As the data sets of tonic yield them: a sample each; a camera's line is (p, y, x)."""
+    net = network(shapes={"x": shape})
+    made = stimulus_of(net, [(events, 2), (events[:1], np.int64(0))], width=10_000)
+    want = np.zeros((2, STEPS, 12), np.uint8)
+    for step, line in spikes:
+        want[0, step, line] = 1
+    want[1, 0, spikes[0][1]] = 1
+    assert np.array_equal(dense(net, made), want)
+    assert made.labels is not None and made.labels.tolist() == [2, 0]
+    events["x"] += 12
+    with pytest.raises(InputError, match=r"x of the events must be in 0\.\..*, not"):
+        stimulus_of(net, [(events, 2)], width=10_000)
+    with pytest.raises(InputError, match="width of a step is missing"):
+        stimulus_of(net, [(events, 2)])
+
+
 def test_four_grey_values_are_no_events(tmp_path: Path, rng: np.random.Generator) -> None:
     net = network(4 * 2, grey={"bits": 2, "low": 0.0, "high": 1.0})
     values = rng.integers(0, 4, (6, 4))
