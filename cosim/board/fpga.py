@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -213,10 +213,11 @@ def netlist_board(chip: Chip) -> Path:
     LUTs, flip-flops, carries and block RAMs are the vendor's cell models. Bytes lie on streams. The
     library is for cosim.board.virtual.BoardModel.
     """
-    try:
-        cells = (files("pyosys") / "share" / "ice40" / "cells_sim.v").read_text()
-    except ModuleNotFoundError:
-        raise InputError("pyosys is missing: pip install -e '.[fpga]' in a checkout") from None
+    found = find_spec("pyosys")  # not imported: its library in this process breaks matplotlib's
+    if not found or not found.submodule_search_locations:
+        raise InputError("pyosys is missing: pip install -e '.[fpga]' in a checkout")
+    share = Path(found.submodule_search_locations[0]) / "share"
+    cells = (share / "ice40" / "cells_sim.v").read_text()
     harness = Path(__file__).with_name("board.cpp").read_text()
 
     def make(folder: Path) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+from amaranth.hdl import Fragment
 
 from spikeloop.cosim.waves.vcd import Signal
 from spikeloop.hdl.core.control import Controller
@@ -30,7 +31,7 @@ Moves = list[tuple[int, str, str]]
 
 def states_of(chip: Chip) -> dict[int, str]:
     """The states of the controller by their number in the RTL."""
-    fsm = Controller(chip).elaborate(None)._generated["state"]  # no public way to a named FSM
+    fsm = Fragment.get(Controller(chip), None).generated["state"]
     return {number: name for name, number in fsm.encoding.items()}
 
 

@@ -34,7 +34,7 @@ from tests.make.neurons.states import give_states
 from tests.pysim.mapping.test_partition import conv_network, stimulus
 
 FROM_VERILATOR = ("preset tiny", "two banks, axon extension", "mesh of 2 x 1")
-NEURON_TICKS = 100_000  # on each of them; a million over all forms is the campaign's work
+NEURON_TICKS = 40_000  # on each of them; a million over all forms is the campaign's work
 
 
 def agree(form: Form, neuron_ticks: int, seed: int) -> None:
