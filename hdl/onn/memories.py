@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data
 
+from spikeloop.hdl.lib.layout import access_layout
 from spikeloop.hdl.lib.ram import RAM
 from spikeloop.pysim.onn.memories import memories, setting_bits
 from spikeloop.pysim.onn.params import OnnParams
@@ -18,26 +19,11 @@ def settings_layout(p: OnnParams) -> data.StructLayout:
 
 
 def load_layout(p: OnnParams) -> data.StructLayout:
-    """An access of the host, while the macro is idle.
+    """An access of the host to the memories of pysim.onn.memories.memories.
 
-    en: do it.
-    write: write ``data``; else read, and the chunk is at port ``read`` three cycles later.
-    memory: number of the memory in pysim.onn.memories.memories.
-    row: word of the memory.
-    index: chunk of the word.
-    data: the chunk.
+    The macro is idle. What was read is at port ``read`` three cycles later.
     """
-    table = memories(p)
-    return data.StructLayout(
-        {
-            "en": 1,
-            "write": 1,
-            "memory": (len(table) - 1).bit_length(),
-            "row": max(1, *((n.rows - 1).bit_length() for n in table)),
-            "index": max(2, *((n.chunks - 1).bit_length() for n in table)),
-            "data": 32,
-        }
-    )
+    return access_layout(memories(p), reads=True, index_bits=2)
 
 
 def add_memories(m: Module, p: OnnParams, held: data.View) -> tuple[data.View, dict[str, RAM]]:

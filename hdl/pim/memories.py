@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data
 
+from spikeloop.hdl.lib.layout import access_layout
 from spikeloop.hdl.lib.ram import RAM
 from spikeloop.pysim.pim.layer import PimParams
 from spikeloop.pysim.pim.memories import memories
@@ -13,24 +14,8 @@ READ_DOMAINS = {"tables": "tables", "seeds": "seed"}  # others: "cells"
 
 
 def load_layout(p: PimParams) -> data.StructLayout:
-    """A chunk of 32 bits for one of the memories.
-
-    en: write it in this cycle.
-    memory: number of the memory in pysim.pim.memories.memories.
-    row: word of the memory.
-    index: chunk of the word.
-    data: the chunk.
-    """
-    table = memories(p)
-    return data.StructLayout(
-        {
-            "en": 1,
-            "memory": (len(table) - 1).bit_length(),
-            "row": max(1, *((n.rows - 1).bit_length() for n in table)),
-            "index": max(1, *((n.chunks - 1).bit_length() for n in table)),
-            "data": 32,
-        }
-    )
+    """A chunk for one of the memories of pysim.pim.memories.memories; they are only written."""
+    return access_layout(memories(p), reads=False)
 
 
 def add_memories(m: Module, p: PimParams, load: data.View, address: Signal) -> dict[str, RAM]:

@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data
 
+from spikeloop.hdl.lib.layout import access_layout
 from spikeloop.hdl.lib.ram import RAM
 from spikeloop.pysim.lessons.settings import SETTINGS, setting_bits
 from spikeloop.pysim.plastic.memories import TRACE, memories, state_fields
@@ -46,26 +47,11 @@ def entry_layout(p: PlasticParams) -> data.StructLayout:
 
 
 def load_layout(p: PlasticParams) -> data.StructLayout:
-    """An access of the host, while the core is idle.
+    """An access of the host to the memories of pysim.plastic.memories.memories.
 
-    en: do it in this cycle.
-    write: write ``data``; else read, and the chunk is at port ``read`` two cycles later.
-    memory: number of the memory in pysim.plastic.memories.memories.
-    row: word of the memory.
-    index: chunk of the word.
-    data: the chunk.
+    The core is idle. What was read is at port ``read`` two cycles later.
     """
-    table = memories(p)
-    return data.StructLayout(
-        {
-            "en": 1,
-            "write": 1,
-            "memory": (len(table) - 1).bit_length(),
-            "row": max(1, *((n.rows - 1).bit_length() for n in table)),
-            "index": max(1, *((n.chunks - 1).bit_length() for n in table)),
-            "data": 32,
-        }
-    )
+    return access_layout(memories(p), reads=True)
 
 
 def add_memories(

@@ -4,38 +4,13 @@ RTL and host share this table; pysim/onn/contents.py fills them. Memory 0 is the
 registers, memory 1 the four values of the net, memory 2 the rows of state.
 """
 
-from dataclasses import dataclass
-
+from spikeloop.pysim.common.memory import CHUNK_BITS, LoadMemory
 from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.oscillators.settings import GLOBALS, RATE_BITS, SETTINGS
 
-__all__ = [
-    "CHUNK_BITS",
-    "DELAY_BITS",
-    "OnnMemory",
-    "global_bits",
-    "memories",
-    "setting_bits",
-    "state_chunks",
-]
+__all__ = ["DELAY_BITS", "global_bits", "memories", "setting_bits", "state_chunks"]
 
-CHUNK_BITS = 32
 DELAY_BITS = 16
-
-
-@dataclass(frozen=True)
-class OnnMemory:
-    """A memory of ``rows`` words of ``width`` bits, which the load port sees in chunks."""
-
-    name: str
-    rows: int
-    width: int
-    chunk: int = CHUNK_BITS
-
-    @property
-    def chunks(self) -> int:
-        """Chunks of a word."""
-        return -(-self.width // self.chunk)
 
 
 def setting_bits(p: OnnParams) -> dict[str, int]:
@@ -66,18 +41,18 @@ def state_chunks(p: OnnParams) -> list[list[tuple[str, int, int]]]:
     ]
 
 
-def memories(p: OnnParams) -> list[OnnMemory]:
+def memories(p: OnnParams) -> list[LoadMemory]:
     """All memories of a macro that the load port reaches."""
     g = p.coupling_bits
     table = [
-        OnnMemory("settings", len(setting_bits(p)), 64),
-        OnnMemory("globals", len(GLOBALS), CHUNK_BITS),
-        OnnMemory("state", p.oscillators, len(state_chunks(p)) * CHUNK_BITS),
-        OnnMemory("coupling", p.coupling_rows, p.lanes * g, g),
+        LoadMemory("settings", len(setting_bits(p)), 64),
+        LoadMemory("globals", len(GLOBALS), CHUNK_BITS),
+        LoadMemory("state", p.oscillators, len(state_chunks(p)) * CHUNK_BITS),
+        LoadMemory("coupling", p.coupling_rows, p.lanes * g, g),
     ]
     if p.cell == "relaxation":
         table += [
-            OnnMemory("sums", p.passes, p.lanes * RATE_BITS, RATE_BITS),
-            OnnMemory("delays", p.passes, p.lanes * DELAY_BITS, DELAY_BITS),
+            LoadMemory("sums", p.passes, p.lanes * RATE_BITS, RATE_BITS),
+            LoadMemory("delays", p.passes, p.lanes * DELAY_BITS, DELAY_BITS),
         ]
     return table

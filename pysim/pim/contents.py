@@ -12,15 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from spikeloop.pysim.common.bits import integers, pack, unpack
+from spikeloop.pysim.common.memory import CHUNK_BITS
 from spikeloop.pysim.pim.layer import SEGMENTS, PimLayer, PimParams
-from spikeloop.pysim.pim.memories import (
-    CHUNK_BITS,
-    GAIN_BITS,
-    KEEP_BITS,
-    OFFSET_BITS,
-    SEED_BITS,
-    adc_seeds,
-)
+from spikeloop.pysim.pim.memories import GAIN_BITS, KEEP_BITS, OFFSET_BITS, SEED_BITS, adc_seeds
 from spikeloop.pysim.pim.source import PimHead
 
 __all__ = ["contents", "layer_of"]

@@ -4,58 +4,40 @@ The RTL's ports and whoever fills the memories share this one table; pysim.pim.c
 they hold.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from spikeloop.pysim.common.memory import LoadMemory
 from spikeloop.pysim.pim.layer import SEGMENTS, PimParams
 
 __all__ = [
-    "CHUNK_BITS",
     "GAIN_BITS",
     "KEEP_BITS",
     "OFFSET_BITS",
     "SEED_BITS",
-    "PimMemory",
     "adc_seeds",
     "memories",
     "stream_word",
 ]
 
 GAIN_BITS, OFFSET_BITS, KEEP_BITS, SEED_BITS = 13, 10, 9, 32
-CHUNK_BITS = 32
 GOLDEN_RATIO = 0x9E3779B97F4A7C15
 
 
-@dataclass(frozen=True)
-class PimMemory:
-    """A memory of ``rows`` words of ``width`` bits. It is written in chunks of 32 bits."""
-
-    name: str
-    rows: int
-    width: int
-
-    @property
-    def chunks(self) -> int:
-        """Chunks of a word."""
-        return -(-self.width // CHUNK_BITS)
-
-
-def memories(p: PimParams) -> list[PimMemory]:
+def memories(p: PimParams) -> list[LoadMemory]:
     """All memories of a macro, in the order in which the load port numbers them."""
     cells, converters = p.units * p.unit_bits * p.active_rows, p.banks * p.converters
     table = [
-        PimMemory(f"{kind}{bank}", p.groups, cells)
+        LoadMemory(f"{kind}{bank}", p.groups, cells)
         for kind in ("weights", "stuck0_", "stuck1_")
         for bank in range(p.banks)
     ]
     table += [
-        PimMemory("tables", p.share, converters * (GAIN_BITS + OFFSET_BITS)),
-        PimMemory("bias", p.groups, p.capacity * p.current_bits),
-        PimMemory("seeds", 1, converters * SEED_BITS),
+        LoadMemory("tables", p.share, converters * (GAIN_BITS + OFFSET_BITS)),
+        LoadMemory("bias", p.groups, p.capacity * p.current_bits),
+        LoadMemory("seeds", 1, converters * SEED_BITS),
     ]
     if p.ir_drop:
-        table.append(PimMemory("keep", p.groups, SEGMENTS * KEEP_BITS))
+        table.append(LoadMemory("keep", p.groups, SEGMENTS * KEEP_BITS))
     return table
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from spikeloop.pysim.common.memory import CHUNK_BITS
 from spikeloop.pysim.lessons.lesson import Lesson, LessonState
 from spikeloop.pysim.lessons.population import PlasticPopulation
-from spikeloop.pysim.plastic.memories import CHUNK_BITS, memories, state_fields
+from spikeloop.pysim.plastic.memories import memories, state_fields
 from spikeloop.pysim.plastic.params import PlasticParams
 
 __all__ = ["chunks"]
