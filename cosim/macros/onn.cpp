@@ -1,34 +1,17 @@
 // Drives a Verilated macro of oscillators from numpy buffers, with no Python per step.
 // model.h names the geometry, the places of fields, and the ports of all oscillators.
 
-#include <cstdint>
 #include <cstring>
-#include <type_traits>
 
 #include "Vonn.h"
 #include "Vonn___024root.h"
 #include "model.h"
+#include "port/bits.h"
+#include "port/load.h"
 
 #define API extern "C" __attribute__((visibility("default")))
 
 namespace {
-
-template <class T> void set(T& port, int64_t at, int bits, uint64_t value) {  // bits that were 0
-    if constexpr (std::is_integral_v<T>) {
-        port |= T(value) << at;
-    } else {
-        for (int done = 0; done < bits;) {
-            const int64_t bit = at + done;
-            port[bit / 32] |= uint32_t(value >> done << bit % 32);
-            done += 32 - bit % 32;
-        }
-    }
-}
-
-template <class T> void zero(T& port) {
-    if constexpr (std::is_integral_v<T>) port = 0;
-    else for (size_t i = 0; i < sizeof(port) / sizeof(port[0]); ++i) port[i] = 0;
-}
 
 struct Run {
     int64_t oscillators, room, limit_cycles, record;
@@ -103,18 +86,6 @@ struct Model {
         int32_t* whole = r.whole + r.steps * 4;
         whole[0] = top->step, whole[1] = top->period, whole[2] = top->cycles, whole[3] = top->same;
     }
-
-    void access(bool write, const uint32_t* chunk) {
-        zero(top->load);
-        set(top->load, LOAD_EN, 1, 1);
-        set(top->load, LOAD_WRITE, 1, write);
-        set(top->load, LOAD_MEMORY, LOAD_MEMORY_BITS, chunk[0]);
-        set(top->load, LOAD_ROW, LOAD_ROW_BITS, chunk[1]);
-        set(top->load, LOAD_INDEX, LOAD_INDEX_BITS, chunk[2]);
-        set(top->load, LOAD_DATA, 32, chunk[3]);
-        tick();
-        zero(top->load);
-    }
 };
 
 }  // namespace
@@ -123,21 +94,11 @@ API Model* onn_new() { return new Model; }
 API void onn_free(Model* model) { delete model; }
 API int onn_run(Model* model, Run* run) { return model->go(*run); }
 
-// Chunks uint32 [count, 4]: memory, row, index, data.
 API void onn_load(Model* model, const uint32_t* chunks, int64_t count) {
-    for (; count--; chunks += 4) model->access(true, chunks);
-    model->tick();
-    model->tick();
+    write_chunks(*model, chunks, count, 2);
 }
-
-// Fills in the data of chunks uint32 [count, 4], through the load port.
 API void onn_read(Model* model, uint32_t* chunks, int64_t count) {
-    for (; count--; chunks += 4) {
-        model->access(false, chunks);
-        model->tick();
-        model->tick();
-        chunks[3] = model->top->read;
-    }
+    read_chunks(*model, chunks, count, 2);
 }
 
 API void onn_counters(Model* model, uint64_t* counters) {

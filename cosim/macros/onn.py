@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spikeloop.cosim.macros.port.client import LoadPort, harness_of
 from spikeloop.cosim.provenance import code, packages
 from spikeloop.cosim.verilator.build import compile_whole, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
@@ -60,7 +61,7 @@ def build_onn(params: OnnParams, *, optimise: bool = True) -> Path:
 
     optimise: False compiles faster, for models that run little. InputError if a tool is missing.
     """
-    harness, header = Path(__file__).with_name("onn.cpp").read_text(), _model_header(params)
+    harness, header = harness_of("onn.cpp"), _model_header(params)
     sources = code("spikeloop.hdl.onn.verilog")
     key = _hashed(sources, params, optimise, harness, header, recipe())
 
@@ -96,14 +97,12 @@ def _model_header(p: OnnParams) -> str:
     return "".join(f"#define {name} {value}\n" for name, value in values.items()) + tables
 
 
-class OnnModel:
+class OnnModel(LoadPort):
     """A Verilated macro. ``load`` a net, then ``run`` as the engines of pysim.onn do."""
 
     def __init__(self, params: OnnParams, *, optimise: bool = True) -> None:
         self.params = params
-        self._lib = ctypes.CDLL(str(build_onn(params, optimise=optimise)))
-        self._lib.onn_new.restype = ctypes.c_void_p
-        self._handle = ctypes.c_void_p(self._lib.onn_new())
+        super().__init__(build_onn(params, optimise=optimise), "onn", memories(params), COUNTERS)
         self._net: OnnNet | None = None
         self._steps_max = list(setting_bits(params)).index("steps_max")
 
@@ -124,16 +123,16 @@ class OnnModel:
         RuntimeError if the macro hangs.
         """
         if self._net is not net:
-            self._load(net_chunks(self.params, net))
+            self.write_chunks(net_chunks(self.params, net))
             self._net = net
         if fresh:
             state = net.begin(start) if state is None else state
-            self._load(input_chunks(self.params, net, start, state))
+            self.write_chunks(input_chunks(self.params, net, start, state))
             first = state.step
         else:
             first = int(self.read("globals")[0, 0])
         end = net["steps_max"] if steps is None else min(first + steps, net["steps_max"])
-        self._load(np.array([[0, self._steps_max, 0, end]], np.uint32))
+        self.write_chunks(np.array([[0, self._steps_max, 0, end]], np.uint32))
         room = end - first if record else 0
         units = np.zeros((room, len(net.units), net.size), np.int32)
         whole, last = np.zeros((room, 4), np.int32), np.zeros(4, np.int64)
@@ -147,7 +146,7 @@ class OnnModel:
             whole=whole.ctypes.data,
             last=last.ctypes.data,
         )
-        status = self._lib.onn_run(self._handle, ctypes.byref(run))
+        status = self.function("run")(self._handle, ctypes.byref(run))
         if status == HANGS:
             raise RuntimeError(f"macro makes no step within {LIMIT_CYCLES} cycles")
         if status == TOO_MANY_STEPS:
@@ -176,40 +175,12 @@ class OnnModel:
             self.params, self._net, self.read("state"), self.read("globals")[:, 0].astype(np.int64)
         )
 
-    def read(self, name: str) -> np.ndarray:
-        """A memory through the load port: uint32 ``[row, chunk]``."""
-        table = {memory.name: number for number, memory in enumerate(memories(self.params))}
-        memory = memories(self.params)[table[name]]
-        row, index = np.indices((memory.rows, memory.chunks)).reshape(2, -1)
-        number = np.full(row.shape, table[name])
-        asked = np.ascontiguousarray(np.stack([number, row, index, row], -1), np.uint32)
-        pointer = asked.ctypes.data_as(ctypes.c_void_p)
-        self._lib.onn_read(self._handle, pointer, ctypes.c_int64(len(asked)))
-        return asked[:, 3].reshape(memory.rows, memory.chunks)
-
     def write(self, name: str, rows: np.ndarray, word: Sequence[int]) -> None:
         """The same word, as chunks, into some rows of a memory."""
         number = [memory.name for memory in memories(self.params)].index(name)
         chunks = memories(self.params)[number].chunks
-        self._load(
+        self.write_chunks(
             np.array(
                 [(number, row, at, word[at]) for row in rows for at in range(chunks)], np.uint32
             ).reshape(-1, 4)
         )
-
-    def counters(self) -> dict[str, int]:
-        """The macro's counters since it was made."""
-        values = np.zeros(len(COUNTERS), np.uint64)
-        self._lib.onn_counters(self._handle, values.ctypes.data_as(ctypes.c_void_p))
-        return dict(zip(COUNTERS, values.tolist(), strict=True))
-
-    def _load(self, rows: np.ndarray) -> None:
-        rows = np.ascontiguousarray(rows, np.uint32)
-        pointer = rows.ctypes.data_as(ctypes.c_void_p)
-        self._lib.onn_load(self._handle, pointer, ctypes.c_int64(len(rows)))
-
-    def close(self) -> None:
-        """Give the model back. Closing twice is harmless."""
-        if self._handle:
-            self._lib.onn_free(self._handle)
-            self._handle = ctypes.c_void_p()

@@ -2,47 +2,15 @@
 // model.h names the geometry. Pixels are streamed in the order of pysim.pim.window: by address, row
 // group by row group. No unfolded image exists.
 
-#include <cstdint>
-#include <type_traits>
 
 #include "Vpim.h"
 #include "model.h"
+#include "port/bits.h"
 
 #define API extern "C" __attribute__((visibility("default")))
 #define PORT(stream, part) stream##___05F##part  // a port of the model: the simulator writes __ so
 
 namespace {
-
-template <class T> uint64_t get(const T& port, int64_t at, int bits) {
-    const uint64_t mask = bits == 64 ? ~0ull : (1ull << bits) - 1;
-    if constexpr (std::is_integral_v<T>) {
-        return uint64_t(port) >> at & mask;
-    } else {
-        uint64_t value = port[at / 32] >> at % 32;
-        for (int have = 32 - at % 32, word = at / 32 + 1; have < bits; have += 32, ++word)
-            value |= uint64_t(port[word]) << have;
-        return value & mask;
-    }
-}
-
-template <class T> void set(T& port, int64_t at, int bits, uint64_t value) {  // bits that were 0
-    if constexpr (std::is_integral_v<T>) {
-        port |= T(value << at);
-    } else {
-        for (int done = 0; done < bits;) {
-            const int64_t bit = at + done;
-            port[bit / 32] |= uint32_t(value >> done << bit % 32);
-            done += 32 - bit % 32;
-        }
-    }
-}
-
-template <class T> void zero(T& port) {
-    if constexpr (std::is_integral_v<T>) port = 0;
-    else for (size_t i = 0; i < sizeof(port) / sizeof(port[0]); ++i) port[i] = 0;
-}
-
-int64_t extend(uint64_t value, int bits) { return int64_t(value << (64 - bits)) >> (64 - bits); }
 
 struct Run {
     int64_t samples, positions, kernel_rows, channels, passes, groups, limit_cycles;

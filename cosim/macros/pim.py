@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spikeloop.cosim.macros.port.client import harness_of
 from spikeloop.cosim.verilator.build import APART, VERILATOR_FLAGS, compile_whole, hdl_key, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.hdl.names import PIM_TOP, UNIT_MODULE
@@ -66,7 +67,7 @@ def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
 
     optimise: False compiles faster, for models that run little. InputError if a tool is missing.
     """
-    harness, header = Path(__file__).with_name("pim.cpp").read_text(), _model_header(params)
+    harness, header = harness_of("pim.cpp"), _model_header(params)
     key = hdl_key(repr((params, optimise, harness, header, FLAGS, PUBLIC, recipe())))[:24]
 
     def make(folder: Path) -> None:

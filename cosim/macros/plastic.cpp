@@ -2,50 +2,19 @@
 // model.h names the geometry and the places of fields. Spikes go into the memory of lines directly,
 // or through the stream of the pins; everything that the core writes is taken from its ports.
 
-#include <cstdint>
 #include <cstring>
-#include <type_traits>
 #include <vector>
 
 #include "Vplastic.h"
 #include "Vplastic___024root.h"
 #include "model.h"
+#include "port/bits.h"
+#include "port/load.h"
 
 #define API extern "C" __attribute__((visibility("default")))
 #define PORT(stream, part) stream##___05F##part  // a port of the model: the simulator writes __ so
 
 namespace {
-
-template <class T> uint64_t get(const T& port, int64_t at, int bits) {
-    const uint64_t mask = bits == 64 ? ~0ull : (1ull << bits) - 1;
-    if constexpr (std::is_integral_v<T>) {
-        return uint64_t(port) >> at & mask;
-    } else {
-        uint64_t value = port[at / 32] >> at % 32;
-        for (int have = 32 - at % 32, word = at / 32 + 1; have < bits; have += 32, ++word)
-            value |= uint64_t(port[word]) << have;
-        return value & mask;
-    }
-}
-
-template <class T> void set(T& port, int64_t at, int bits, uint64_t value) {  // bits that were 0
-    if constexpr (std::is_integral_v<T>) {
-        port |= T(value) << at;
-    } else {
-        for (int done = 0; done < bits;) {
-            const int64_t bit = at + done;
-            port[bit / 32] |= uint32_t(value >> done << bit % 32);
-            done += 32 - bit % 32;
-        }
-    }
-}
-
-template <class T> void zero(T& port) {
-    if constexpr (std::is_integral_v<T>) port = 0;
-    else for (size_t i = 0; i < sizeof(port) / sizeof(port[0]); ++i) port[i] = 0;
-}
-
-int64_t extend(uint64_t value, int bits) { return int64_t(value << (64 - bits)) >> (64 - bits); }
 
 struct Crc {  // CRC-32 as zlib has it
     uint32_t table[256];
@@ -242,18 +211,6 @@ struct Model {
         }
         return DONE;
     }
-
-    void access(bool write, const uint32_t* chunk) {
-        zero(top->load);
-        set(top->load, LOAD_EN, 1, 1);
-        set(top->load, LOAD_WRITE, 1, write);
-        set(top->load, LOAD_MEMORY, LOAD_MEMORY_BITS, chunk[0]);
-        set(top->load, LOAD_ROW, LOAD_ROW_BITS, chunk[1]);
-        set(top->load, LOAD_INDEX, LOAD_INDEX_BITS, chunk[2]);
-        set(top->load, LOAD_DATA, 32, chunk[3]);
-        tick();
-        zero(top->load);
-    }
 };
 
 }  // namespace
@@ -265,19 +222,11 @@ API int64_t plastic_clear(Model* model, int64_t limit) {
     return model->command(model->top->clear, limit);
 }
 
-// Chunks uint32 [count, 4]: memory, row, index, data.
 API void plastic_load(Model* model, const uint32_t* chunks, int64_t count) {
-    for (; count--; chunks += 4) model->access(true, chunks);
-    model->tick();
+    write_chunks(*model, chunks, count, 1);
 }
-
-// Fills in the data of chunks uint32 [count, 4], through the load port.
 API void plastic_read(Model* model, uint32_t* chunks, int64_t count) {
-    for (; count--; chunks += 4) {
-        model->access(false, chunks);
-        model->tick();
-        chunks[3] = model->top->read;
-    }
+    read_chunks(*model, chunks, count, 1);
 }
 
 API void plastic_weights(Model* model, uint16_t* weights) {  // [axon, neuron]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spikeloop.cosim.macros.port.client import LoadPort, harness_of
 from spikeloop.cosim.verilator.build import compile_whole, hdl_key, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.hdl.names import PLASTIC_TOP
@@ -53,7 +54,7 @@ def build_plastic(params: PlasticParams, *, optimise: bool = True) -> Path:
 
     optimise: False compiles faster, for models that run little. InputError if a tool is missing.
     """
-    harness, header = Path(__file__).with_name("plastic.cpp").read_text(), _model_header(params)
+    harness, header = harness_of("plastic.cpp"), _model_header(params)
     key = hdl_key(repr((params, optimise, harness, header, recipe())))[:24]
 
     def make(folder: Path) -> None:
@@ -102,18 +103,17 @@ def _model_header(p: PlasticParams) -> str:
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
 
 
-class PlasticModel:
+class PlasticModel(LoadPort):
     """A Verilated plastic core. ``run`` presentations of a lesson, as the engines of pysim do."""
 
     def __init__(
         self, params: PlasticParams, *, optimise: bool = True, library: Path | None = None
     ) -> None:
         self.params = params
-        self._lib = ctypes.CDLL(str(library or build_plastic(params, optimise=optimise)))
-        self._lib.plastic_new.restype = ctypes.c_void_p
+        library = library or build_plastic(params, optimise=optimise)
+        super().__init__(library, "plastic", memories(params), COUNTERS)
         for name in ("clear", "rows"):
-            getattr(self._lib, f"plastic_{name}").restype = ctypes.c_int64
-        self._handle = ctypes.c_void_p(self._lib.plastic_new())
+            self.function(name).restype = ctypes.c_int64
         self.clear_cycles = 0
 
     def load(self, lesson: Lesson, state: LessonState | None = None) -> None:
@@ -121,11 +121,11 @@ class PlasticModel:
         self.params.check(lesson.population)
         every = chunks(self.params, lesson, state)
         settings = int((every[:, 0] == 0).sum())
-        self._load(every[:settings])
-        self.clear_cycles = self._lib.plastic_clear(self._handle, ctypes.c_int64(self._limit))
+        self.write_chunks(every[:settings])
+        self.clear_cycles = self.function("clear")(self._handle, ctypes.c_int64(self._limit))
         if self.clear_cycles < 0:
             raise RuntimeError(f"core does not end CLEAR within {self._limit} cycles")
-        self._load(every[settings:])
+        self.write_chunks(every[settings:])
 
     def run(
         self,
@@ -178,7 +178,7 @@ class PlasticModel:
             stall=stall,
             **{name: array.ctypes.data for name, array in arrays.items()},
         )
-        status = self._lib.plastic_run(self._handle, ctypes.byref(run))
+        status = self.function("run")(self._handle, ctypes.byref(run))
         if status == HANGS:
             raise RuntimeError(f"core does not end a command within {self._limit} cycles")
         if status == SPIKES_LOST:
@@ -201,7 +201,7 @@ class PlasticModel:
         """What the core holds: weights, and theta and marks read through the load port."""
         p = self.params
         weights = np.zeros((p.axons, p.neurons), np.uint16)
-        self._lib.plastic_weights(self._handle, weights.ctypes.data_as(ctypes.c_void_p))
+        self.function("weights")(self._handle, weights.ctypes.data_as(ctypes.c_void_p))
         fields, at = {}, 0
         words = self.read("state").astype(object)
         whole = [sum(int(chunk) << 32 * n for n, chunk in enumerate(row)) for row in words]
@@ -211,41 +211,13 @@ class PlasticModel:
         theta, dirty = np.array(fields["theta"], np.int64), np.array(fields["dirty"], bool)
         return LessonState(weights, theta, dirty, self._ticks)
 
-    def read(self, name: str) -> np.ndarray:
-        """A memory through the load port: uint32 ``[row, chunk]``."""
-        table = {memory.name: at for at, memory in enumerate(memories(self.params))}
-        memory = memories(self.params)[table[name]]
-        row, index = np.indices((memory.rows, memory.chunks)).reshape(2, -1)
-        number = np.full(row.shape, table[name])
-        asked = np.ascontiguousarray(np.stack([number, row, index, row], -1), np.uint32)
-        pointer = asked.ctypes.data_as(ctypes.c_void_p)
-        self._lib.plastic_read(self._handle, pointer, ctypes.c_int64(len(asked)))
-        return asked[:, 3].reshape(memory.rows, memory.chunks)
-
-    def counters(self) -> dict[str, int]:
-        """The core's counters since it was made."""
-        values = np.zeros(len(COUNTERS), np.uint64)
-        self._lib.plastic_counters(self._handle, values.ctypes.data_as(ctypes.c_void_p))
-        return dict(zip(COUNTERS, values.tolist(), strict=True))
-
     @property
     def _limit(self) -> int:
         """Cycles of the longest command, and some."""
         p = self.params
         return 1000 + 4 * p.words * p.axons + 3 * p.neurons * (p.axons + 80)
 
-    def _load(self, rows: np.ndarray) -> None:
-        rows = np.ascontiguousarray(rows, np.uint32)
-        pointer = rows.ctypes.data_as(ctypes.c_void_p)
-        self._lib.plastic_load(self._handle, pointer, ctypes.c_int64(len(rows)))
-
     def _log(self, which: int, width: int) -> np.ndarray:
-        rows = np.zeros((self._lib.plastic_rows(self._handle, which), width), np.int64)
-        self._lib.plastic_log(self._handle, which, rows.ctypes.data_as(ctypes.c_void_p))
+        rows = np.zeros((self.function("rows")(self._handle, which), width), np.int64)
+        self.function("log")(self._handle, which, rows.ctypes.data_as(ctypes.c_void_p))
         return rows
-
-    def close(self) -> None:
-        """Give the model back. Closing twice is harmless."""
-        if self._handle:
-            self._lib.plastic_free(self._handle)
-            self._handle = ctypes.c_void_p()

@@ -1,0 +1,1 @@
+"""What the harnesses of macros share: fields of wide ports, and the load port with its client."""
