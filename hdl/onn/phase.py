@@ -8,59 +8,25 @@ same edges.
 """
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
-from spikeloop.hdl.onn.memories import load_layout, settings_layout
-from spikeloop.pysim.onn.memories import memories
+from spikeloop.hdl.onn.cell import Cell, row
 from spikeloop.pysim.onn.params import OnnParams
 
 __all__ = ["Phase"]
 
 
-class Phase(wiring.Component):
-    """The cell. Members are those of hdl/onn/relaxation.py, without ``sums`` and ``delays``."""
+class Phase(Cell):
+    """The cell; its ports are those of hdl/onn/cell.py alone."""
 
     def __init__(self, p: OnnParams):
-        self.p = p
-        width = 2 * p.phase_bits + 2
-        super().__init__(
-            {
-                "settings": In(settings_layout(p)),
-                "held": In(load_layout(p)),
-                "step": In(24),
-                "none": In(1),
-                "turn": In(range(max(2, p.passes))),
-                "selfing": In(1),
-                "first": In(1),
-                "digit": In(range(max(2, p.digits))),
-                "source": In(range(p.oscillators + 1)),
-                "column": In(p.lanes * p.coupling_bits),
-                "coupled": Out(1),
-                "reads": Out(1),
-                "kept": Out(1),
-                "length": Out(16),
-                "clips": Out(64),
-                "crossings": Out(64),
-                "word": Out(32),
-                **{f"unit_{i}": Out(width) for i in range(p.oscillators)},
-            }
-        )
+        super().__init__(p, 2 * p.phase_bits + 2)
 
     def elaborate(self, platform) -> Module:
         m, p = Module(), self.p
-
-        def row(name: str, bits: int, count: int) -> list[Signal]:
-            return [Signal(bits, name=f"{name}_{i}", reset_less=True) for i in range(count)]
-
         self.phi, self.out = row("phi", p.phase_bits, p.oscillators), row("out", 1, p.oscillators)
         self.new, self.ref = row("new", p.phase_bits, p.places), row("ref", 1, p.places)
-        number = [memory.name for memory in memories(p)].index("state")
-        self.writing = Signal()
-        m.d.comb += [
-            self.writing.eq(self.held.en & self.held.write & (self.held.memory == number)),
-            self.coupled.eq(1),
-        ]
+        self.watch_host(m)
+        m.d.comb += self.coupled.eq(1)
         self._edges(m, self._lanes(m))
         self._read(m)
         self._show(m)

@@ -11,11 +11,10 @@ lane always finds its oscillator at the head. Each stage lies in the clock domai
 """
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
-from spikeloop.hdl.onn.memories import load_layout, settings_layout
-from spikeloop.pysim.onn.memories import DELAY_BITS, memories, state_chunks
+from spikeloop.hdl.onn.cell import Cell, row
+from spikeloop.pysim.onn.memories import DELAY_BITS, state_chunks
 from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.oscillators.settings import RATE_BITS
 
@@ -24,74 +23,24 @@ __all__ = ["Relaxation"]
 FULL16 = 0xFFFF
 
 
-class Relaxation(wiring.Component):
-    """The cell. Members of both cells are the same but for ``sums`` and ``delays``.
+class Relaxation(Cell):
+    """The cell. Beside the members of hdl/onn/cell.py:
 
-    Members
-    -------
-    settings: In       as loaded.
-    held: In           an access of the host, in domain "port".
-    step: In           n, steps done.
-    none: In(1)        no reading has been so far.
-    turn: In           number of the pass.
-    selfing: In(1)     a digit of the rate is subtracted; else a column is added.
-    first: In(1)       it is the first of the pass.
-    digit: In          digit of the rate.
-    source: In         oscillator whose column is fetched.
-    column: In         its couplings to the lanes.
     sums: In           sums of the couplings of the lanes' oscillators.
     delays: In         their delays.
-    coupled: Out(1)    this step adds the couplings.
-    reads: Out(1)      this step is a reading.
-    kept: Out(1)       the reading changes nothing.
-    length: Out        steps of the period that ends.
-    clips: Out(64)     counter.
-    crossings: Out(64) counter.
-    word: Out(32)      the chunk of state that ``held`` names.
-    units: Out         state of all oscillators, one port each.
     """
 
     def __init__(self, p: OnnParams):
-        self.p = p
-        width = p.volt_bits + 34
-        super().__init__(
-            {
-                "settings": In(settings_layout(p)),
-                "held": In(load_layout(p)),
-                "step": In(24),
-                "none": In(1),
-                "turn": In(range(max(2, p.passes))),
-                "selfing": In(1),
-                "first": In(1),
-                "digit": In(range(max(2, p.digits))),
-                "source": In(range(p.oscillators + 1)),
-                "column": In(p.lanes * p.coupling_bits),
-                "sums": In(p.lanes * RATE_BITS),
-                "delays": In(p.lanes * DELAY_BITS),
-                "coupled": Out(1),
-                "reads": Out(1),
-                "kept": Out(1),
-                "length": Out(16),
-                "clips": Out(64),
-                "crossings": Out(64),
-                "word": Out(32),
-                **{f"unit_{i}": Out(width) for i in range(p.oscillators)},
-            }
-        )
+        own = {"sums": In(p.lanes * RATE_BITS), "delays": In(p.lanes * DELAY_BITS)}
+        super().__init__(p, p.volt_bits + 34, own)
 
     def elaborate(self, platform) -> Module:
         m, p = Module(), self.p
-
-        def row(name: str, bits: int, count: int) -> list[Signal]:
-            return [Signal(bits, name=f"{name}_{i}", reset_less=True) for i in range(count)]
-
         self.v, self.met = row("v", p.volt_bits, p.places), row("met", 1, p.places)
         self.crossed = row("crossed", 1, p.places)
         self.age, self.phase = row("age", 16, p.oscillators), row("phase", 16, p.oscillators)
         self.out = row("out", 1, p.oscillators)
-        number = [memory.name for memory in memories(p)].index("state")
-        self.writing = Signal()
-        m.d.comb += self.writing.eq(self.held.en & self.held.write & (self.held.memory == number))
+        self.watch_host(m)
         sums = self._lanes(m, self._shown(m))
         self._voltages(m, sums)
         self._devices(m)
