@@ -86,8 +86,8 @@ def plant(fault: Fault | None, tree: Path, base: Path = ROOT) -> Path:
 def environment(tree: Path, *, own_cache: bool) -> dict[str, str]:
     """The environment in which to run a module of ``tree``.
 
-    With ``own_cache``, builds stay out of the user's cache. The simulator's own runtime is the same
-    for all, and is taken from there.
+    With ``own_cache``, builds stay out of the user's cache. What is the same for all is taken from
+    there: the simulator's own runtime, and what wasmtime compiled of Yosys.
     """
     variables = {
         **os.environ,
@@ -98,9 +98,10 @@ def environment(tree: Path, *, own_cache: bool) -> dict[str, str]:
     if own_cache:
         cache = tree / "cache" / "spikeloop"
         cache.mkdir(parents=True)
-        for folder in cache_folder().glob("runtime-*"):
+        kept = cache_folder()
+        for folder in (*kept.glob("runtime-*"), kept.parent / "wasmtime"):
             if folder.is_dir():
-                (cache / folder.name).symlink_to(folder)
+                (tree / "cache" / folder.relative_to(kept.parent)).symlink_to(folder)
         variables |= {"XDG_CACHE_HOME": str(tree / "cache"), "CCACHE_DISABLE": "1"}
     return variables
 
