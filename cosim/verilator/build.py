@@ -36,6 +36,7 @@ __all__ = [
     "default_compiler",
     "hdl_key",
     "recipe",
+    "runtime_of",
     "simulator_root",
     "toolchain",
     "verilog_of",
@@ -179,7 +180,7 @@ def build(chip: Chip, options: Options = Options()) -> Path:
             sources = [folder / "all.cpp"]
         shared = [*_vector_flags(chip), *_defines(options), "-I", str(folder), *_includes()]
         jobs = [([_level(cpp, options), *shared], cpp, cpp.with_suffix(".o")) for cpp in sources]
-        runtime = _runtime(compiler, options)
+        runtime = runtime_of(compiler, options)
         with stage(f"compile the model ({len(jobs)} files) with {compiler}"):
             _compile_all(compiler, jobs)
             objects = [target for _, _, target in jobs]
@@ -259,7 +260,7 @@ def compile_whole(
     (folder / "all.cpp").write_text(included + harness)
     level = "-O3" if optimise else "-O0"
     whole = folder / "all.o"
-    runtime = _runtime(compiler, options)
+    runtime = runtime_of(compiler, options)
     with stage(f"compile the model of {top} with {compiler}"):
         shared = [level, *_defines(options), "-I", str(folder), *_includes()]
         _compile(compiler, shared, folder / "all.cpp", whole)
@@ -295,8 +296,8 @@ def _defines(options: Options) -> list[str]:
     ]
 
 
-def _runtime(compiler: str, options: Options) -> list[Path]:
-    """Objects of the simulator's own runtime, compiled once."""
+def runtime_of(compiler: str, options: Options) -> list[Path]:
+    """Objects of the simulator's own runtime, compiled once; cached."""
     root = simulator_root()
     names = [
         "verilated",

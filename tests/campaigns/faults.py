@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from spikeloop.cosim.verilator.build import Options, default_compiler, runtime_of
 from spikeloop.cosim.verilator.cache import cache_folder
 from tests.campaigns.fault_list import FAULTS, Fault
 from tests.conftest import ROOT
@@ -98,10 +99,11 @@ def environment(tree: Path, *, own_cache: bool) -> dict[str, str]:
     if own_cache:
         cache = tree / "cache" / "spikeloop"
         cache.mkdir(parents=True)
-        kept = cache_folder()
-        for folder in (*kept.glob("runtime-*"), kept.parent / "wasmtime"):
-            if folder.is_dir():
-                (tree / "cache" / folder.relative_to(kept.parent)).symlink_to(folder)
+        runtime = runtime_of(default_compiler(), Options())[0].parent
+        yosys = cache_folder().parent / "wasmtime"
+        yosys.mkdir(exist_ok=True)
+        (cache / runtime.name).symlink_to(runtime)
+        (cache.parent / yosys.name).symlink_to(yosys)
         variables |= {"XDG_CACHE_HOME": str(tree / "cache"), "CCACHE_DISABLE": "1"}
     return variables
 

@@ -48,7 +48,7 @@ def stages() -> Iterator[list[tuple[str, float | None]]]:
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the user's entries of one chip: its library, Verilog and runtime."""
     chip, copy = preset("tiny"), tmp_path_factory.mktemp("cache")
-    runtime = builder._runtime(builder.default_compiler(), FAST_BUILD)[0]
+    runtime = builder.runtime_of(builder.default_compiler(), FAST_BUILD)[0]
     for file in (builder.build(chip, FAST_BUILD), builder.verilog_of(chip), runtime):
         shutil.copytree(file.parent, copy / "spikeloop" / file.parent.name)
     return copy
@@ -181,7 +181,7 @@ BUILDS: dict[str, Callable[[], object]] = {
     "mesh": lambda: builder.build(preset("tiny").replace(mesh_width=2)),
     "pim": lambda: pim.build_pim(PimParams()),
     "board": lambda: virtual.build_board(preset("tiny")),
-    "runtime": lambda: builder._runtime(builder.default_compiler(), builder.Options()),
+    "runtime": lambda: builder.runtime_of(builder.default_compiler(), builder.Options()),
     "cocotb": lambda: runner.build("verilator", [ROOT / "hdl/lib/skid.v"], "spikeloop_skid"),
 }
 
