@@ -138,7 +138,7 @@ def _compile(
 
 
 def _runtime(settings: Mapping[str, str], versions: object, *, timing: bool) -> Path:
-    """Archive of Verilator's runtime as an empty module brings it; cached.
+    """Archive of Verilator's runtime as a module of a single delay brings it; cached.
 
     It is the same for all builds, and takes longer to compile than a small model.
     """
@@ -150,7 +150,7 @@ def _runtime(settings: Mapping[str, str], versions: object, *, timing: bool) -> 
     def make(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as name:
             work = Path(name)
-            (work / "nothing.v").write_text("module nothing;\nendmodule\n")
+            (work / "nothing.v").write_text("module nothing;\n  initial #1;\nendmodule\n")
             _compile("verilator", [work / "nothing.v"], "nothing", arguments, same, work)
             objects = sorted(map(str, work.glob("verilated*.o")))
             subprocess.run(["ar", "rcs", str(folder / RUNTIME), *objects], check=True)
