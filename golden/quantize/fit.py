@@ -25,12 +25,17 @@ def exact_scale(
     """
     limit = (1 << (bits - 1)) - 1
     largest = max((float(np.abs(w).max(initial=0.0)) for w in weights), default=0.0) or 1.0
-    most = min(limit / largest, (1 << 22) / max(float(np.abs(others).max(initial=0.0)), 1e-30))
+    highest = (1 << 22) / max(float(np.abs(others).max(initial=0.0)), 1e-30)
+    most = min(limit / largest, highest)
+    # whole weights may take the lowest integer too, which has no opposite
+    up = max((float(w.max(initial=0.0)) for w in weights), default=0.0)
+    down = max((float(-w.min(initial=0.0)) for w in weights), default=0.0)
+    room = min(limit / (up or 1e-30), (limit + 1) / (down or 1e-30), highest)
 
     def whole(scale: float, arrays: list[np.ndarray]) -> bool:
         return all(bool((a * scale == np.rint(a * scale)).all()) for a in arrays)
 
-    scale = 2.0 ** np.floor(np.log2(most))
+    scale = 2.0 ** np.floor(np.log2(room if up or down else most))
     if not whole(scale, weights):  # then no smaller power does either
         found = _multiples(weights, others, limit, most)
         return (most, False) if found is None else (found, True)

@@ -2,6 +2,7 @@
 refused."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +294,34 @@ def test_export_and_back(
             one.membranes[name], two.membranes[name]
         )
         assert one.spikes[name].any()
+
+
+@pytest.mark.parametrize("reset", [Reset.HARD, Reset.SOFT])
+def test_a_quantised_net_comes_back_to_the_integer(
+    reset: Reset, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """As make sim's: leaks of one shift, biases, and weights down to the lowest, -128."""
+    weights = rng.integers(-128, 128, (9, 6), dtype=np.int32)
+    weights[0, :2] = -128, 127
+    more = {"v_th": 250, "v_sub": 250, "reset": reset, "k0": False, "leak_shift": [[[1], [0], [0]]]}
+    more["leak_sign"] = [[[1], [0], [0]]]
+    whole = Population.make("h", 6, bias=[[-11, 8, -4, 35, 0, 1]], **more)
+    net = Network(
+        name="mine",
+        inputs=(Input(name="x", size=9),),
+        steps=4,
+        output="h",
+        populations=(whole,),
+        edges=(Edge(source="x", target="h", weights=weights),),
+    )
+    back = import_nir(export_nir(net, tmp_path / "mine.nir"), steps=4, bits=8).network
+    (population,) = back.populations
+    different = [
+        f.name
+        for f in fields(population)
+        if not np.array_equal(getattr(population, f.name), getattr(whole, f.name))
+    ]
+    assert different == [] and np.array_equal(back.edges[0].weights, weights)
 
 
 def test_export_of_leaks(tmp_path: Path) -> None:
