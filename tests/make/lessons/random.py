@@ -110,6 +110,8 @@ def random_lesson(
     weights = np.where(ends < 0.1, p["w_min"], np.where(ends > 0.9, p["w_max"], weights))
     if rng.random() < 0.15 or p["seed"] % 12 == 2:  # nothing to scale, unless it learns
         weights[:] = p["w_min"]
+    if p["seed"] % 12 == 1:  # small, so that the largest scale does not clip them all
+        weights = np.minimum(p["w_min"] + (weights & 3), p["w_max"])
     theta = rng.integers(0, p["theta_plus"] + 1, p.neurons) if rng.random() < 0.3 else 0
     return Lesson.make(
         p,
