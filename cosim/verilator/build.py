@@ -59,6 +59,9 @@ VERILATOR_FLAGS = (
 )
 WAVE_FLAGS = ("--trace-vcd", "--no-trace-params", "--trace-max-width", "65536")
 COVERAGE_FLAGS = ("--coverage-line", "--coverage-toggle")
+PIECE = (250_000, 1_000_000)
+"""Bytes of C++ that are compiled at once: the least and the most, but for a larger source."""
+
 COMPILE_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-march=native", "-w")
 
 
@@ -174,12 +177,9 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         (folder / "public.vlt").write_text(public)
         _verilate(folder, CHIP_TOP, [folder / "public.vlt", source], flags)
         _write_harness(folder, chip, harness)
-        sources = sorted(folder.glob("*.cpp"), key=lambda path: -path.stat().st_size)
-        if not options.optimise:  # most of the time goes into the headers: read them once
-            (folder / "all.cpp").write_text("".join(f'#include "{cpp.name}"\n' for cpp in sources))
-            sources = [folder / "all.cpp"]
         shared = [*_vector_flags(chip), *_defines(options), "-I", str(folder), *_includes()]
-        jobs = [([_level(cpp, options), *shared], cpp, cpp.with_suffix(".o")) for cpp in sources]
+        pieces = _pieces(folder, options)
+        jobs = [([level, *shared], cpp, cpp.with_suffix(".o")) for cpp, level in pieces.items()]
         runtime = runtime_of(compiler, options)
         with stage(f"compile the model ({len(jobs)} files) with {compiler}"):
             _compile_all(compiler, jobs)
@@ -203,11 +203,31 @@ def _write_harness(folder: Path, chip: Chip, harness: str) -> None:
     (folder / "harness.cpp").write_text(harness)
 
 
-def _level(source: Path, options: Options) -> str:
-    """How far to optimise one source: what runs once per model, little."""
-    if "Slow" in source.name or "Syms" in source.name:
-        return "-O1"
-    return "-O3" if options.optimise else "-O0"
+def _pieces(folder: Path, options: Options) -> dict[Path, str]:
+    """The sources in ``folder``, joined to few, and how far to optimise each.
+
+    Much of the time goes into the headers, which each piece reads once. A piece is as large as
+    gives every processor one, within PIECE. What runs once per model is optimised little.
+    """
+    sources = sorted(folder.glob("*.cpp"), key=lambda path: (-path.stat().st_size, path.name))
+    if not options.optimise:
+        return {_joined(folder, "all", sources): "-O0"}
+    slow = [cpp for cpp in sources if "Slow" in cpp.name or "Syms" in cpp.name]
+    fast = [cpp for cpp in sources if cpp not in slow]
+    total = sum(cpp.stat().st_size for cpp in fast)
+    size = min(max(total / (os.cpu_count() or 1), PIECE[0]), PIECE[1])
+    bins: list[list[Path]] = [[] for _ in range(max(1, round(total / size)))]
+    for cpp in fast:  # the largest first, each to the piece that is smallest so far
+        min(bins, key=lambda some: sum(path.stat().st_size for path in some)).append(cpp)
+    pieces = {_joined(folder, f"fast{n}", some): "-O3" for n, some in enumerate(bins) if some}
+    return pieces | {_joined(folder, "slow", slow): "-O1"}
+
+
+def _joined(folder: Path, name: str, sources: list[Path]) -> Path:
+    """A source that includes these."""
+    piece = folder / f"{name}.cpp"
+    piece.write_text("".join(f'#include "{cpp.name}"\n' for cpp in sources))
+    return piece
 
 
 def _wide_flags(chip: Chip, compiler: str) -> list[str]:

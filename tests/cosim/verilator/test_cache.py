@@ -470,3 +470,24 @@ def test_without_a_callback_builds_are_silent(capfd: pytest.CaptureFixture[str])
     with stage("verilate"):
         pass
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("optimise", [True, False])
+def test_every_source_is_in_one_piece(
+    optimise: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builder.os, "cpu_count", lambda: 2)
+    sizes = {"Vchip__0": 900_000, "Vchip__1": 500_000, "Vchip__1__Slow": 9, "harness": 40_000}
+    for name, size in sizes.items():
+        (tmp_path / f"{name}.cpp").write_text("/" * size)
+    pieces = builder._pieces(tmp_path, builder.Options(optimise=optimise))
+    levels = {
+        line.split('"')[1].removesuffix(".cpp"): level
+        for piece, level in pieces.items()
+        for line in piece.read_text().splitlines()
+    }
+    joined = [line for piece in pieces for line in piece.read_text().splitlines()]
+    assert len(joined) == len(sizes) and set(levels) == set(sizes)
+    assert levels["Vchip__0"] == ("-O3" if optimise else "-O0")
+    assert levels["Vchip__1__Slow"] == ("-O1" if optimise else "-O0")
+    assert len(pieces) == (3 if optimise else 1)  # one for each processor
