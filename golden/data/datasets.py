@@ -10,7 +10,7 @@ import importlib.util
 import math
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.reading import gunzip, read_file
 
-__all__ = ["Dataset", "check_scoring", "load_mnist", "mnist_files", "read_idx"]
+__all__ = ["Dataset", "check_scoring", "held_out", "load_mnist", "mnist_files", "read_idx"]
 
 MAX_IDX = 1 << 28
 """Bytes that a gzipped IDX file may unpack to."""
@@ -64,6 +64,25 @@ def load_mnist(data: Path | str | None = None, seed: int = 0) -> Dataset:
     InputError for files that are missing, truncated, of another kind, or do not belong together.
     """
     return _embedded(seed) if data is None else _folder(Path(data))
+
+
+def held_out(data: Dataset, count: int) -> Dataset:
+    """``data`` whose test images are its last ``count`` training images, which nobody trains on.
+
+    Settings of a training are chosen on them, so that the test images choose nothing.
+    InputError unless at least one image is left to train on.
+    """
+    most = len(data.train_labels) - 1
+    if not 1 <= count <= most:
+        raise InputError(f"images held out of the training must be in 1..{most}, not {count}")
+    return replace(
+        data,
+        source=f"{data.source}-held-out-{count}",
+        train_images=data.train_images[:-count],
+        train_labels=data.train_labels[:-count],
+        test_images=data.train_images[-count:],
+        test_labels=data.train_labels[-count:],
+    )
 
 
 def mnist_files(data: Path | str | None = None) -> list[Path]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 
-from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.datasets import Dataset, held_out, load_mnist
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 
@@ -49,14 +49,17 @@ def command(
     parser: argparse.ArgumentParser,
     train: Callable[[argparse.Namespace, Dataset, Path], Result],
     epochs: int,
+    of: str = "passes over the training images",
 ) -> None:
     """Parse the command line, train, and save the net with ``command`` and ``torch`` (its version)
     in the metadata.
 
     rule:   folder of golden/rules.
-    parser: with the rule's own arguments; --data, --images, --epochs, --seed and --out are added.
+    parser: with the rule's own arguments; --data, --images, --held-out, --epochs, --seed and --out
+            are added.
     train:  called with the arguments, the images and a file beside --out for the checkpoint.
     epochs: default of --epochs.
+    of:     what an epoch is, for the help.
 
     The same command line continues a training that was killed. The checkpoint is removed once the
     net is written. For an error that the user can mend, the process prints one sentence and exits
@@ -69,8 +72,11 @@ def command(
         "--images", type=int, help="only the first N training images (default: all)"
     )
     parser.add_argument(
-        "--epochs", type=int, default=epochs, help="passes over the training images"
+        "--held-out",
+        type=int,
+        help="score the last N of them, and do not train on them (default: score the test images)",
     )
+    parser.add_argument("--epochs", type=int, default=epochs, help=of)
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of weights, order of the images and all draws"
     )
@@ -86,6 +92,8 @@ def command(
                 train_images=data.train_images[: given.images],
                 train_labels=data.train_labels[: given.images],
             )
+        if given.held_out is not None:
+            data = held_out(data, given.held_out)
         net = train(given, data, checkpoint)
         trained_by = {"rule": rule, "arguments": _arguments(given)}
         net.metadata.update(torch=torch.__version__, command=trained_by)

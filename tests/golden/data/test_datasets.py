@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeloop.golden.data.datasets import check_scoring, load_mnist, read_idx
+from spikeloop.golden.data.datasets import check_scoring, held_out, load_mnist, read_idx
 from spikeloop.pysim.common.errors import InputError
 
 SIZES = {"train": 12, "t10k": 5}
@@ -55,6 +55,20 @@ def test_embedded_split_follows_its_seed():
     one, same, other = load_mnist(seed=3), load_mnist(seed=3), load_mnist(seed=4)
     assert one.source == same.source and np.array_equal(one.test_images, same.test_images)
     assert one.source != other.source and not np.array_equal(one.test_images, other.test_images)
+
+
+def test_held_out_images_are_the_last_of_the_training_and_not_trained_on():
+    data = load_mnist()
+    chosen = held_out(data, 500)
+    assert np.array_equal(np.r_[chosen.train_images, chosen.test_images], data.train_images)
+    assert np.array_equal(np.r_[chosen.train_labels, chosen.test_labels], data.train_labels)
+    assert len(chosen.test_labels) == len(chosen.test_images) == 500
+    assert chosen.source == f"{data.source}-held-out-500"
+    for count in (0, 4000):
+        with pytest.raises(
+            InputError, match=rf"images held out of the training must be in 1\.\.3999, not {count}"
+        ):
+            held_out(data, count)
 
 
 def test_idx_folder(folder: Path):

@@ -292,6 +292,16 @@ def test_the_command_line_of_a_rule(tmp_path: Path, monkeypatch, capsys):
     words = ["--epochs", "3", "--flag", "--images", "7", "--p", "0.5", "--seed", "0"]
     assert trained_by == {"rule": "bntt", "arguments": words}
     assert training_command(trained_by) == ["spikeloop.golden.rules.bntt.train", *words]
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--held-out", "2"])
+    command(
+        "bntt",
+        parser(),
+        lambda given, data, checkpoint: _Made(
+            {"accuracy": [len(data.train_labels), len(data.test_labels)]}
+        ),
+        9,
+    )
+    assert "{'accuracy': [5, 2]}" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--images", "4001"])
     with pytest.raises(SystemExit):
         command("bntt", parser(), lambda given, data, checkpoint: _Made({}), 9)
