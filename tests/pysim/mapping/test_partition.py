@@ -4,7 +4,6 @@ import resource
 import time
 from collections import Counter
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
+from tests.make.vgg import random_vgg
 
 CHIP = PRESETS["tiny"].replace(extension=4)
 
@@ -238,39 +238,7 @@ def test_vgg_is_packed_part_by_part(
 
     What every fourth of them takes is printed.
     """
-    copies, chip, every = 4, PRESETS["zou2021"], 4
-
-    def copied(conv: Conv) -> Conv:
-        return replace(
-            conv,
-            source=(conv.source[0] * copies, *conv.source[1:]),
-            target=(conv.target[0] * copies, *conv.target[1:]),
-        )
-
-    inside = [layer for layer in zoo.layers("zou-vgg-4") if layer.on_chip]
-    convs = [copied(layer.sources[0]) for layer in inside]
-    names = ["image", *(f"layer{i}" for i in range(len(convs)))]
-    network = Network(
-        name="vgg",
-        inputs=(Input(name="image", size=prod(convs[0].source)),),
-        steps=1,
-        output=names[-1],
-        populations=tuple(
-            Population.make(
-                name, prod(conv.target), start=i, weight_bits=2, weight_format=WeightFormat.TERNARY
-            )
-            for i, (name, conv) in enumerate(zip(names[1:], convs, strict=True))
-        ),
-        edges=tuple(
-            Edge(
-                source=source,
-                target=target,
-                conv=conv,
-                weights=rng.integers(-1, 2, conv.weights_shape, dtype=np.int32),
-            )
-            for source, target, conv in zip(names, names[1:], convs, strict=False)
-        ),
-    )
+    network, chip, every = random_vgg(4, rng), PRESETS["zou2021"], 4
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     cores: Counter[str] = Counter()
     neurons: Counter[str] = Counter()
