@@ -24,7 +24,7 @@ from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.make.vgg import random_vgg
+from tests.pysim.mapping.vgg import random_vgg
 
 CHIP = PRESETS["tiny"].replace(extension=4)
 

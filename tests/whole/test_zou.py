@@ -1,12 +1,16 @@
-"""The four-spike LeNet of Zou et al. on many cores: golden, pysim and RTL agree on the test images.
+"""Nets of Zou et al. on many cores: golden, pysim and RTL agree on every neuron.
 
-On the paper's core its 225 parts go through the load port. Each is loaded into the bank at rest
-while another part runs. With its first layer on the chip too, from bit planes of the pixels, the
-net is 283 parts of wide cores.
+On the paper's core the 225 parts of the four-spike LeNet go through the load port. Each is loaded
+into the bank at rest while another part runs. With its first layer on the chip too, from bit planes
+of the pixels, the net is 283 parts of wide cores.
+
+The VGG-Net of one spike has random weights, since no package has the images it was trained on. It
+takes about 10 CPU-seconds without the build of the chip.
 """
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from spikeloop.cosim.backends import open_backend
@@ -21,6 +25,7 @@ from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.cost.turns import at_pins, jobs, pauses, schedule
 from spikeloop.pysim.cost.work import measure
 from spikeloop.pysim.traces.stimulus import Stimulus
+from tests.pysim.mapping.vgg import RATE, random_vgg
 
 BANKED = "zou2021,banks=2"
 
@@ -80,3 +85,27 @@ def test_the_clock_of_hundreds_of_loads_is_the_schedule_s(tmp_path: Path) -> Non
             f"loads {plan.loading:,}, hidden {plan.hidden:,}"
         )
         assert chip.clock == plan.total + pauses(program, plan)
+
+
+@pytest.mark.slow
+def test_a_vgg_net_of_150_272_neurons(rng: np.random.Generator) -> None:
+    samples, network = 2, random_vgg(1, rng)
+    program = compile_program(network, preset("zou2021"))
+    assert isinstance(program, Program) and len(program.parts) == 553
+    lines = network.inputs[0].size
+    spikes = (rng.random((samples, 1, lines)) < RATE).astype(np.uint8)
+    result = compare(
+        Case(network, Stimulus.pack({"image": spikes})),
+        ["golden", "pysim", "verilator"],
+        lambda name: open_backend(name, network, program),
+    )
+    neurons = sum(p.size for p in network.populations)
+    share = result.total("spikes_out", "golden") / (samples * neurons)
+    print(
+        f"{result.neuron_ticks:,} neuron-ticks compared in each of {len(result.pairs)} pairs, "
+        f"{result.different} different; cycles predicted {result.cycles_predicted:,}, measured "
+        f"{result.cycles_measured:,}; SOPs {result.sops:,}; {share:.1%} of the neurons spike"
+    )
+    assert result.neuron_ticks == samples * neurons == samples * 150_272
+    assert not result.failures() and 0.15 < share < 0.35
+    assert result.cycles_predicted == result.cycles_measured > 0
