@@ -334,7 +334,10 @@ def main() -> None:
         "integrate-and-fire neurons"
     )
     parser.add_argument(
-        "--schedule", choices=SCHEDULES, default="dynamic", help="when blocks become local"
+        "--schedule",
+        choices=SCHEDULES,
+        default=LocalConfig.schedule,
+        help="when blocks become local",
     )
 
     def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
