@@ -138,9 +138,16 @@ def test_a_wrong_command_is_seen(line: str, words: list[str]) -> None:
 
 
 def test_site_builds_without_a_warning(tmp_path: Path) -> None:
-    pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install -e '.[docs]'")
+    for package in ("mkdocs", "material", "mkdocstrings_handlers"):
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[docs]'")
     site = tmp_path / "site"
     run(ROOT, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", site)
     assert all((site / page.with_suffix(".html").name).is_file() for page in PAGES[1:])
-    elsewhere = r"(src|href)=\"https?://[^\"]*\.(css|js)"
-    assert not re.search(elsewhere, (site / "index.html").read_text())
+    index, reference = ((site / f"{name}.html").read_text() for name in ("index", "reference"))
+    elsewhere = r"<script[^>]*src=\"https?:|<link[^>]*rel=\"stylesheet\"[^>]*href=\"https?:"
+    assert not re.search(elsewhere, index + reference)
+    assert "content.code.copy" in index and (site / "search" / "search_index.json").is_file()
+    names = set(re.findall(r'<h2 id="spikeloop\.(\w+)"', reference))
+    assert names == set(spikeloop.__all__) - {
+        "import_snntorch"
+    }  # a second name, no text of its own
