@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -111,3 +112,38 @@ def test_the_tutorial_ends_at_the_flipped_bit(tmp_path: Path) -> None:
     assert np.argwhere(spikes)[:, 2].tolist() == [6], "one spike of the pixel of that weight"
     saved = (tmp_path / "build/tutorial/flipped-run/waves.gtkw").read_text()
     assert "core.membrane.hidden1_0[" in saved and "core.expected.hidden1_0[" in saved
+
+
+# -- examples/first_difference.ipynb -------------------------------------------------------------
+
+NOTEBOOK = ROOT / "examples" / "first_difference.ipynb"
+PARAMETERS = "CHIP, SIDE, HIDDEN, BITS, EPOCHS, SAMPLES, PIXEL = 'tiny', 5, 6, 4, 2, 20, 12"
+"""What a small notebook has behind its cell of parameters."""
+
+
+def test_the_notebook_was_run_from_top_to_bottom() -> None:
+    code = [c for c in json.loads(NOTEBOOK.read_text())["cells"] if c["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    outputs = json.dumps([cell["outputs"] for cell in code])
+    assert outputs.count(" 0 different;") == outputs.count("image/png") == 2
+    assert "Error" not in outputs and "1 step, 1 spike" in outputs
+
+
+@pytest.mark.slow
+def test_the_notebook_ends_at_the_flipped_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("snntorch", "nbclient", "ipykernel"):
+        reason = f"package {package} is not installed: pip install -e '.[frameworks,test]'"
+        pytest.importorskip(package, reason=reason)
+    from nbclient import NotebookClient
+    from nbformat import read
+
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{os.environ.get('PYTHONPATH', '')}")
+    notebook = read(NOTEBOOK, as_version=4)
+    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
+    cell.source += f"\n{PARAMETERS}"
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = json.dumps([cell.get("outputs") for cell in notebook.cells])
+    assert outputs.count(" 0 different;") == outputs.count("image/png") == 2
+    assert "population n1, neuron 0: membrane is" in outputs and "1 step, 1 spike" in outputs
