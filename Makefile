@@ -80,7 +80,7 @@ docs: install ## write the generated pages
 	$(BIN)/python -m spikeloop.cosim.pages.memory_map
 	$(BIN)/python -m spikeloop.cosim.pages.frames
 
-site: install ## the docs as pages to click through, in build/site
+site: install ## the docs as pages with search, in build/site (mkdocs serve shows them)
 	$(BIN)/mkdocs build --strict
 
 rtl: install ## write the Verilog of CHIP to build/rtl

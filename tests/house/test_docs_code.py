@@ -20,6 +20,7 @@ EXECUTED = {
     "api.md": "here",
     "training.md": "here",
     "benches.md": "tests/cocotb/test_docs_bench.py",
+    "tutorial.md": "tests/house/test_examples.py",
 }
 
 
@@ -27,7 +28,8 @@ def blocks(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
 
 
-def run(folder: Path, *arguments: object) -> str:
+def run(folder: Path, *arguments: object, status: int = 0) -> str:
+    """Stdout of Python with these arguments, which must end with ``status``."""
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=folder,
@@ -36,7 +38,7 @@ def run(folder: Path, *arguments: object) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
 
@@ -136,9 +138,16 @@ def test_a_wrong_command_is_seen(line: str, words: list[str]) -> None:
 
 
 def test_site_builds_without_a_warning(tmp_path: Path) -> None:
-    pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install -e '.[docs]'")
+    for package in ("mkdocs", "material", "mkdocstrings_handlers"):
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[docs]'")
     site = tmp_path / "site"
     run(ROOT, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", site)
     assert all((site / page.with_suffix(".html").name).is_file() for page in PAGES[1:])
-    elsewhere = r"(src|href)=\"https?://[^\"]*\.(css|js)"
-    assert not re.search(elsewhere, (site / "index.html").read_text())
+    index, reference = ((site / f"{name}.html").read_text() for name in ("index", "reference"))
+    elsewhere = r"<script[^>]*src=\"https?:|<link[^>]*rel=\"stylesheet\"[^>]*href=\"https?:"
+    assert not re.search(elsewhere, index + reference)
+    assert "content.code.copy" in index and (site / "search" / "search_index.json").is_file()
+    names = set(re.findall(r'<h2 id="spikeloop\.(\w+)"', reference))
+    assert names == set(spikeloop.__all__) - {
+        "import_snntorch"
+    }  # a second name, no text of its own

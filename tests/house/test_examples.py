@@ -1,15 +1,20 @@
-"""Nets of users' own come to RTL by the commands of the examples' pages."""
+"""What the examples' pages and the tutorial tell a reader to type works, at a small size."""
 
 import importlib.util
 import json
+import os
 import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.conftest import ROOT
 from tests.house.test_docs_code import run, unknown
+from tests.make.images import write_images
 
 SMALL = {
     "tutorial5": "--first 40 --updates 40 --batch 32 --test 10",
@@ -57,3 +62,88 @@ def test_an_example_is_equal_on_rtl(name: str, tmp_path: Path) -> None:
     assert pair["neuron_ticks"] > 10_000 and result["samples"] == result["floats"]["samples"] == 10
     scores = result["accuracy"]
     assert scores["integer"] == scores["rtl"] > 0.2 and abs(scores["float"] - scores["rtl"]) < 0.3
+
+
+# -- docs/tutorial.md ----------------------------------------------------------------------------
+
+TUTORIAL = {
+    "sim": "--config 16-6-2 --chip tiny --epochs 100 --data images",
+    "quantize": "--data images",
+    "map": "--chip tiny",
+    "cost": "--samples 10",
+}
+"""Options that make the tutorial's net as small as the 4 x 4 images of tests/make/images.py."""
+
+
+def steps() -> list[str]:
+    """What the page has one type, in order: arguments of ``spikeloop``, and a block of Python."""
+    text = (ROOT / "docs" / "tutorial.md").read_text()
+    found = re.findall(
+        r"^    spikeloop ([^\n]+)$|```python\n(.*?)```", text, re.MULTILINE | re.DOTALL
+    )
+    return [command or block for command, block in found]
+
+
+@pytest.mark.slow
+def test_the_tutorial_ends_at_the_flipped_bit(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    write_images(tmp_path / "images")
+    *before, flip, compare = steps()
+    assert [line.split()[0] for line in before] == ["sim", "quantize", "map", "cost", "compare"]
+    for line in before:
+        run(
+            tmp_path,
+            "-m",
+            "spikeloop",
+            *shlex.split(line),
+            *TUTORIAL.get(line.split()[0], "").split(),
+        )
+    summaries = [tmp_path / "build" / name / "summary.json" for name in ("tutorial", "narrow/run")]
+    for summary in map(json.loads, (path.read_text() for path in summaries)):
+        assert summary["different"] == 0 and summary["neuron_ticks"] > 1_000
+
+    assert "[406, 0]" in flip  # pixel 406 of 784; here one of 16
+    run(tmp_path, "-c", flip.replace("[406, 0]", "[6, 0]"))
+    run(tmp_path, "-m", "spikeloop", *shlex.split(compare), status=1)
+    summary = json.loads((tmp_path / "build/tutorial/flipped-run/summary.json").read_text())
+    assert summary["verdict"] == "different"
+    minimal = Stimulus.load(tmp_path / "build/tutorial/flipped-run/difference.npz")
+    spikes = minimal.dense(Network.load(tmp_path / "build/tutorial/network.safetensors"))["input"]
+    assert np.argwhere(spikes)[:, 2].tolist() == [6], "one spike of the pixel of that weight"
+    saved = (tmp_path / "build/tutorial/flipped-run/waves.gtkw").read_text()
+    assert "core.membrane.hidden1_0[" in saved and "core.expected.hidden1_0[" in saved
+
+
+# -- examples/first_difference.ipynb -------------------------------------------------------------
+
+NOTEBOOK = ROOT / "examples" / "first_difference.ipynb"
+PARAMETERS = "CHIP, SIDE, HIDDEN, BITS, EPOCHS, SAMPLES, PIXEL = 'tiny', 5, 6, 4, 2, 20, 12"
+"""What a small notebook has behind its cell of parameters."""
+
+
+def test_the_notebook_was_run_from_top_to_bottom() -> None:
+    code = [c for c in json.loads(NOTEBOOK.read_text())["cells"] if c["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    outputs = json.dumps([cell["outputs"] for cell in code])
+    assert outputs.count(" 0 different;") == outputs.count("image/png") == 2
+    assert "Error" not in outputs and "1 step, 1 spike" in outputs
+
+
+@pytest.mark.slow
+def test_the_notebook_ends_at_the_flipped_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("snntorch", "nbclient", "ipykernel"):
+        reason = f"package {package} is not installed: pip install -e '.[frameworks,test]'"
+        pytest.importorskip(package, reason=reason)
+    from nbclient import NotebookClient
+    from nbformat import read
+
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{os.environ.get('PYTHONPATH', '')}")
+    notebook = read(NOTEBOOK, as_version=4)
+    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
+    cell.source += f"\n{PARAMETERS}"
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = json.dumps([cell.get("outputs") for cell in notebook.cells])
+    assert outputs.count(" 0 different;") == outputs.count("image/png") == 2
+    assert "population n1, neuron 0: membrane is" in outputs and "1 step, 1 spike" in outputs
