@@ -15,7 +15,7 @@ COMMANDS = sorted((ROOT / "cosim" / "cli").glob("*.py"))
 # Builds are kept by `cached`. Stages are kept by cosim/stages/kept.py, which makes the keys itself
 # (tests/cosim/stages).
 SOURCES_OF_A_KEY = {"hdl_key", "code"}
-NO_SOURCE_OF_OURS = {"_runtime"}  # Verilator's own objects
+NO_SOURCE_OF_OURS = {"runtime_of"}  # Verilator's own objects
 
 # R6: libraries that compute, draw or build; a command calls the function that needs them.
 NOT_FOR_COMMANDS = ("numpy", "torch", "amaranth", "matplotlib", "hashlib", "subprocess")
