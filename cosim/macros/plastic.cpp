@@ -59,6 +59,7 @@ struct Model {
         context.commandArgs(1, &name);  // memories ask for +NAME=FILE
         top = new Vplastic(&context, "");
         top->rst = 1;
+        top->eval();
         for (int i = 0; i < 4; ++i) tick();
         top->rst = 0;
         tick();
@@ -71,13 +72,40 @@ struct Model {
         return random >> 33 & 1;
     }
 
+    // A cycle in which pins may differ from those of the cycle before.
     void tick() {
         top->PORT(o, ready) = !pause();
-        top->clk = 0;
-        top->eval();
+        edge(0, true);
         if (run) watch();
-        top->clk = 1;
+        edge(1, false);
+    }
+
+    // A cycle in which no pin differs.
+    void same() {
+        edge(0, false);
+        if (run) watch();
+        edge(1, false);
+    }
+
+    // One edge of the clock; pins: they may differ from those of the edge before.
+    void edge(int level, bool pins) {
+        top->clk = level;
+#ifdef DIRECT_EVAL
+        // The parts of eval(), once each: no register makes a clock rise and no gate is behind a
+        // gate, so that a second pass finds nothing. They are defined above, in the same file.
+        auto* root = top->rootp;
+        static_assert(sizeof root->__VnbaTriggered == sizeof(uint64_t));
+        if (pins) {
+            root->__VicoFirstIteration = 1;
+            Vplastic___024root___eval_phase__ico(root);
+        }
+        Vplastic___024root___eval_triggers_vec__act(root);
+        root->__VnbaTriggered[0] = root->__VactTriggered[0];
+        if (root->__VnbaTriggered[0]) Vplastic___024root___eval_nba(root);
+        root->__VnbaTriggered[0] = 0;
+#else
         top->eval();
+#endif
     }
 
     void watch() {
@@ -124,7 +152,7 @@ struct Model {
         strobe = 0;
         for (int64_t n = 0; top->busy; ++n) {
             if (n > limit) return -1;
-            tick();
+            n && !(run && run->stall) ? same() : tick();
         }
         tick();  // the counter has seen the last cycle
         return top->count_cycles - before;
@@ -154,8 +182,7 @@ struct Model {
         top->PORT(i, valid) = 1;
         bool taken = false;
         while (!taken) {
-            top->clk = 0;
-            top->eval();
+            edge(0, true);
             taken = top->PORT(i, ready);
             tick();
         }

