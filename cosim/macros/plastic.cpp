@@ -175,6 +175,7 @@ struct Model {
             for (int bit = 63; bit >= 0; --bit)
                 if (chunks[row] >> bit & 1) send(row * 64 + bit);
         }
+        while (top->busy) tick();  // the last line is on its way
     }
 
     void send(int64_t line) {
@@ -187,7 +188,6 @@ struct Model {
             tick();
         }
         top->PORT(i, valid) = 0;
-        tick();
     }
 
     int64_t weight(int64_t a, int64_t n) {
