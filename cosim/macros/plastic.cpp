@@ -8,6 +8,9 @@
 #include "Vplastic.h"
 #include "Vplastic___024root.h"
 #include "model.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 #include "port/bits.h"
 #include "port/load.h"
 
@@ -276,3 +279,9 @@ API void plastic_counters(Model* model, uint64_t* counters) {
                             top->count_updates, top->count_weight_clips};
     memcpy(counters, all, sizeof all);
 }
+
+#if VM_COVERAGE
+API void plastic_coverage(Model* model, const char* path) {
+    model->context.coveragep()->write(path);
+}
+#endif
