@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.lessons.rate import RULE, line, measure, measured_lesson
+from spikeloop.cosim.studies.speed.rate import RULE, line, measure, measured_lesson
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.plastic import numba_engine
 

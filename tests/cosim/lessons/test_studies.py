@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from spikeloop.cosim.lessons import accuracy, rate
+from spikeloop.cosim.lessons import accuracy
 from spikeloop.cosim.lessons.accuracy import MODES, READOUTS
-from spikeloop.cosim.lessons.rate import measure, measured_lesson
-from spikeloop.cosim.studies.speed import learning
+from spikeloop.cosim.studies.speed import learning, rate
 from spikeloop.cosim.studies.speed.learning import told
+from spikeloop.cosim.studies.speed.rate import measure, measured_lesson
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.lessons.lesson import Lesson
 from spikeloop.pysim.lessons.trace import LessonTrace

@@ -1,6 +1,6 @@
 """Ticks and weight updates per second of each engine on one lesson of 784 axons and 100 neurons.
 
-python -m spikeloop.cosim.lessons.rate [PRESENTATIONS]       20 unless given
+python -m spikeloop.cosim.studies.speed.rate [PRESENTATIONS]       20 unless given
 
 The lesson is like an image of MNIST by ALSA's feature rule (Mo et al. 2022): 350 ticks, about 5
 spikes in and 0.12 spikes out a tick: the teacher forces 0.043, of which most come three times.
