@@ -32,12 +32,12 @@ def learning(
     brian: a Python with Brian2; None: its row says that it was skipped.
     InputError if that Python does not run it, or if it learns something else.
     """
-    rows, ratios = measure(rounds=rounds, tell=tell), {}
-    if brian is None:
-        rows.append({"way": BRIAN, "skipped": "no Python with Brian2 was given (--brian)"})
-    else:
-        rows.append(_on_brian(brian))
-        tell(f"{BRIAN}: {line(rows[-1])}")
+    last: dict[str, Any] = {"way": BRIAN, "skipped": "no Python with Brian2 was given (--brian)"}
+    if brian is not None:
+        last = _on_brian(brian)
+        tell(f"{BRIAN}: {line(last)}")
+    rows, ratios = [*measure(rounds=rounds, tell=tell), last], {}
+    if brian is not None:
         rate = {row["way"]: row["ticks_per_s"] for row in rows}
         ratios["pysim (numba) : Brian2 (numpy)"] = rate["pysim (numba)"] / rate[BRIAN]
     return {"rows": rows, "ratios": ratios}
