@@ -6,9 +6,9 @@
 `timescale 1ns / 1ps
 `include "plastic.vh"
 module bench;
-    localparam LOAD = 0, TICK = 1, REST = 2, CLEAR = 3, NORMALISE = 4, LINE = 5;
+    localparam LOAD = 0, TICK = 1, REST = 2, CLEAR = 3, NORMALISE = 4, LINE = 5, ZERO = 6;
     reg clk = 0, rst = 1, tick = 0, rest = 0, clear = 0, normalise = 0, learn = 0, adapt = 0;
-    reg i_valid = 0;
+    reg i_valid = 0, zero = 0;
     reg [`LOAD_BITS-1:0] load = 0;
     reg [`LINE_BITS-1:0] line = 0;
     wire busy, i_ready, o_valid, neuron_valid, arrival_valid, update_valid;
@@ -17,7 +17,7 @@ module bench;
 
     plastic dut (
         .clk(clk), .rst(rst), .load(load), .tick(tick), .rest(rest), .clear(clear),
-        .normalise(normalise), .learn(learn), .adapt(adapt), .zero(1'b0), .busy(busy),
+        .normalise(normalise), .learn(learn), .adapt(adapt), .zero(zero), .busy(busy),
         .i__valid(i_valid), .i__ready(i_ready), .i__payload(line),
         .o__valid(o_valid), .o__ready(1'b1), .o__payload(o[`NEURON_BITS-1:0]),
         .neuron_valid(neuron_valid), .neuron(neuron[`STATE_BITS-1:0]),
@@ -66,10 +66,11 @@ module bench;
             rest = kind == REST;
             clear = kind == CLEAR;
             normalise = kind == NORMALISE;
+            zero = kind == ZERO;
             step;
             load = 0;
-            {tick, rest, clear, normalise, i_valid} = 0;
-            if (kind != LOAD && kind != LINE) begin
+            {tick, rest, clear, normalise, i_valid, zero} = 0;
+            if (kind != LOAD && kind != LINE && kind != ZERO) begin
                 while (busy !== 1'b0) step;
                 step;
                 $fwrite(log, "c %h\n", cycles);

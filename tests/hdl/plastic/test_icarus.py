@@ -22,7 +22,7 @@ from spikeloop.pysim.plastic.params import PlasticParams
 from tests.campaigns.regression.lessons import CORES
 from tests.make.lessons.random import SIZES, random_lesson
 
-LOAD, TICK, REST, CLEAR, NORMALISE, LINE = range(6)
+LOAD, TICK, REST, CLEAR, NORMALISE, LINE, ZERO = range(7)
 PARAMS = CORES["learns"]
 
 
@@ -45,7 +45,7 @@ def script(p: PlasticParams, lesson: Lesson) -> list[tuple[int, int]]:
             lines.append((TICK, int(lesson.learn[n]) << 1 | int(lesson.adapt[n])))
         if lesson.normalise[n]:
             lines.append((NORMALISE, 0))
-    return lines
+    return [*lines, (ZERO, 0), (REST, 0)]
 
 
 def simulate(p: PlasticParams, commands: list[tuple[int, int]], folder: Path) -> list[list[str]]:
@@ -96,7 +96,9 @@ def compared(p: PlasticParams, lesson: Lesson, log: list[list[str]], want: Lesso
     axons = (1 << p.axon_bits) - 1
     traces = [(n & axons, fields(trace_layout(), n >> p.axon_bits)["x"]) for n in events["a"]]
     assert np.array_equal(np.array(traces).reshape(-1, 2), want.arrivals[:, 2:])
-    cycles = np.diff(events["c"]).tolist()
+    *counted, last = events["c"]  # the counter became 0 before the last
+    assert last == want.rest_cycles[0]
+    cycles = np.diff(counted).tolist()
     for n in range(lesson.presentations):
         begin, end = lesson.first[n : n + 2]
         assert cycles.pop(0) == want.rest_cycles[n]
