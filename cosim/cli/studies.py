@@ -179,20 +179,29 @@ def bench(
             help="About how long each way is measured.",
         ),
     ] = 3.0,
+    brian: Annotated[
+        Path | None,
+        option(
+            "--brian",
+            metavar="PYTHON",
+            help="A Python with Brian2, for its row; else it is skipped.",
+        ),
+    ] = None,
     verbose: Verbose = None,
     json: Json = False,
 ) -> None:
     """Measure ticks per second of every way to run the same work."""
     with open_console(json, verbose) as console:
+        from spikeloop.cosim.studies.speed.learning import told
         from spikeloop.cosim.studies.speed.ways import run
 
-        result = run(seconds=seconds, tell=console.tell)
+        result = run(seconds=seconds, brian=brian, tell=console.tell)
         ways = {
             row["way"]: f"{row['ticks_per_s']:,.0f} ticks/s, {row['sops_per_s']:,.0f} SOPs/s"
             for row in result["rows"]
         }
         ratios = {name: f"{ratio:,.2f} x" for name, ratio in result["ratios"].items()}
-        console.result(result, ways | ratios)
+        console.result(result, ways | ratios | told(result["learning"]))
 
 
 def zoo(

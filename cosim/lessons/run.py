@@ -9,10 +9,14 @@ import numpy as np
 from spikeloop.cosim.lessons.compare import Comparison, compare_lesson
 from spikeloop.cosim.lessons.engines import check_engines
 from spikeloop.cosim.lessons.iris import run_iris
+from spikeloop.cosim.lessons.page import write
+from spikeloop.golden.rules.alsa.flowers import LENGTHS, PLACES, SPECIES
 from spikeloop.pysim.common.files import writable
 from spikeloop.pysim.lessons.lesson import Lesson
 
-__all__ = ["run"]
+__all__ = ["REPORT", "run"]
+
+REPORT = "report.html"
 
 
 def run(
@@ -41,7 +45,9 @@ def run(
         kept = writable(folder) / "learning.npz"
         result = compare_lesson(lesson, engines, kept=kept, **common)
         document = {"lesson": lesson.name, "first": result.first, "learning": result.document()}
-        return document, {**_head(lesson.name, lesson.presentations, result), **result.rows()}
+        rows = {**_head(lesson.name, lesson.presentations, result), **result.rows()}
+        page = _page(folder, lesson, result, rows, result.first)
+        return document, {**rows, "report": str(page)}
     run = run_iris(engines, folder=folder, started=started, **common, **iris)
     count = len(run.learning.crc)
     rows = _head("iris by ALSA", count, run.learning) | run.learning.rows()
@@ -52,7 +58,23 @@ def run(
             "picture": str(folder / "iris.svg"),
             "accuracy": ", ".join(f"{name} {n:.2%}" for name, n in run.accuracy.items()),
         }
-    return run.document(), rows
+    lesson = run.trial.lesson(iris.get("weight_bits", 16))
+    tiles = {"shape": (len(LENGTHS), PLACES), "titles": SPECIES}
+    page = _page(folder, lesson, run.learning, rows, run.first, **tiles)
+    return run.document(), {**rows, "report": str(page)}
+
+
+def _page(
+    folder: Path,
+    lesson: Lesson,
+    result: Comparison,
+    rows: dict[str, str],
+    first: str | None,
+    **tiles: Any,
+) -> Path:
+    """The report, of what the first engine learnt."""
+    weights, spikes = (lesson.weights, result.state.weights), np.sum(result.spikes, 0)
+    return write(folder / REPORT, lesson.name, rows, *weights, spikes, first=first, **tiles)
 
 
 def _head(name: str, presentations: int, result: Comparison) -> dict[str, str]:

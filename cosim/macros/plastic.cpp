@@ -8,6 +8,9 @@
 #include "Vplastic.h"
 #include "Vplastic___024root.h"
 #include "model.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 #include "port/bits.h"
 #include "port/load.h"
 
@@ -59,6 +62,7 @@ struct Model {
         context.commandArgs(1, &name);  // memories ask for +NAME=FILE
         top = new Vplastic(&context, "");
         top->rst = 1;
+        top->eval();
         for (int i = 0; i < 4; ++i) tick();
         top->rst = 0;
         tick();
@@ -71,13 +75,40 @@ struct Model {
         return random >> 33 & 1;
     }
 
+    // A cycle in which pins may differ from those of the cycle before.
     void tick() {
         top->PORT(o, ready) = !pause();
-        top->clk = 0;
-        top->eval();
+        edge(0, true);
         if (run) watch();
-        top->clk = 1;
+        edge(1, false);
+    }
+
+    // A cycle in which no pin differs.
+    void same() {
+        edge(0, false);
+        if (run) watch();
+        edge(1, false);
+    }
+
+    // One edge of the clock; pins: they may differ from those of the edge before.
+    void edge(int level, bool pins) {
+        top->clk = level;
+#ifdef DIRECT_EVAL
+        // The parts of eval(), once each: no register makes a clock rise and no gate is behind a
+        // gate, so that a second pass finds nothing. They are defined above, in the same file.
+        auto* root = top->rootp;
+        static_assert(sizeof root->__VnbaTriggered == sizeof(uint64_t));
+        if (pins) {
+            root->__VicoFirstIteration = 1;
+            Vplastic___024root___eval_phase__ico(root);
+        }
+        Vplastic___024root___eval_triggers_vec__act(root);
+        root->__VnbaTriggered[0] = root->__VactTriggered[0];
+        if (root->__VnbaTriggered[0]) Vplastic___024root___eval_nba(root);
+        root->__VnbaTriggered[0] = 0;
+#else
         top->eval();
+#endif
     }
 
     void watch() {
@@ -124,7 +155,7 @@ struct Model {
         strobe = 0;
         for (int64_t n = 0; top->busy; ++n) {
             if (n > limit) return -1;
-            tick();
+            n && !(run && run->stall) ? same() : tick();
         }
         tick();  // the counter has seen the last cycle
         return top->count_cycles - before;
@@ -147,6 +178,7 @@ struct Model {
             for (int bit = 63; bit >= 0; --bit)
                 if (chunks[row] >> bit & 1) send(row * 64 + bit);
         }
+        while (top->busy) tick();  // the last line is on its way
     }
 
     void send(int64_t line) {
@@ -154,13 +186,11 @@ struct Model {
         top->PORT(i, valid) = 1;
         bool taken = false;
         while (!taken) {
-            top->clk = 0;
-            top->eval();
+            edge(0, true);
             taken = top->PORT(i, ready);
             tick();
         }
         top->PORT(i, valid) = 0;
-        tick();
     }
 
     int64_t weight(int64_t a, int64_t n) {
@@ -249,3 +279,9 @@ API void plastic_counters(Model* model, uint64_t* counters) {
                             top->count_updates, top->count_weight_clips};
     memcpy(counters, all, sizeof all);
 }
+
+#if VM_COVERAGE
+API void plastic_coverage(Model* model, const char* path) {
+    model->context.coveragep()->write(path);
+}
+#endif

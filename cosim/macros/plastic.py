@@ -49,13 +49,15 @@ def verilog_of(params: PlasticParams) -> Path:
     return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "plastic.v"
 
 
-def build_plastic(params: PlasticParams, *, optimise: bool = True) -> Path:
+def build_plastic(params: PlasticParams, *, optimise: bool = True, coverage: bool = False) -> Path:
     """The shared library of a plastic core; cached.
 
-    optimise: False compiles faster, for models that run little. InputError if a tool is missing.
+    optimise: False compiles faster, for models that run little.
+    coverage: it counts line and toggle points.
+    InputError if a tool is missing.
     """
     harness, header = harness_of("plastic.cpp"), _model_header(params)
-    key = hdl_key(repr((params, optimise, harness, header, recipe())))[:24]
+    key = hdl_key(repr((params, optimise, coverage, harness, header, recipe())))[:24]
 
     def make(folder: Path) -> None:
         compile_whole(
@@ -65,6 +67,7 @@ def build_plastic(params: PlasticParams, *, optimise: bool = True) -> Path:
             header=header,
             harness=harness,
             optimise=optimise,
+            coverage=coverage,
         )
 
     return cached(f"plastic-{key}", make) / "plastic.so"
@@ -210,6 +213,10 @@ class PlasticModel(LoadPort):
             at += bits
         theta, dirty = np.array(fields["theta"], np.int64), np.array(fields["dirty"], bool)
         return LessonState(weights, theta, dirty, self._ticks)
+
+    def coverage(self, path: Path) -> None:
+        """Write the coverage points hit so far (a library built with ``coverage=True``)."""
+        self.function("coverage")(self._handle, str(path).encode())
 
     @property
     def _limit(self) -> int:

@@ -266,14 +266,19 @@ def compile_whole(
     harness: str,
     optimise: bool,
     flags: Sequence[str] = VERILATOR_FLAGS,
+    coverage: bool = False,
 ) -> None:
     """Compile Verilog and a harness in one piece to ``folder``/``top``.so.
 
     top: the top module; the model's class is V``top``.
     header: the text of ``model.h``, which the harness includes.
+    coverage: the model counts line and toggle points; it is evaluated by its loops then.
     """
-    compiler, options = default_compiler(), Options()  # a chip's, so that all share one runtime
-    _verilate(folder, top, sources, flags)
+    compiler = default_compiler()
+    options = Options(coverage=coverage, direct=not coverage)  # a chip's: all share one runtime
+    _verilate(folder, top, sources, [*flags, *(COVERAGE_FLAGS if coverage else ())])
+    root = folder / f"V{top}___024root.h"  # 10 % faster, as a chip's
+    root.write_text(whole_words(root.read_text()))
     model = sorted(folder.glob(f"V{top}*.cpp"))
     included = "".join(f'#include "{path.name}"\n' for path in model)
     (folder / "model.h").write_text(header)

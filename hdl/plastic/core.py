@@ -57,7 +57,7 @@ class PlasticCore(wiring.Component):
     i: In, stream          lines with a spike in the coming tick: axon a, or axons + n for the
                            teacher of neuron n. Taken while not busy.
     o: Out, stream         neurons that spiked, ascending.
-    busy: Out(1)           a command is under way.
+    busy: Out(1)           a command is under way, or a line is on its way into its memory.
     count_*: Out(64)       counters.
     neuron_valid: Out(1)   in this cycle ``neuron`` has made its step.
     neuron: Out            number, spike and new state.
@@ -159,7 +159,7 @@ class PlasticCore(wiring.Component):
             control.settled.eq(~self.unit.valid & ~self.unit.awake),
             control.normalised.eq(~self.normaliser.busy),
             control.taken.eq(~self.o.valid | self.o.ready),
-            self.busy.eq(~control.waiting),
+            self.busy.eq(~control.waiting | lines.writing),
             lines.waiting.eq(control.waiting & ~self.tick & ~self.rest & ~self.clear),
             lines.start.eq(control.starting),
         ]
@@ -337,7 +337,7 @@ class PlasticCore(wiring.Component):
         ]
         stalled = self.o.valid & ~self.o.ready
         steps = {
-            "cycles": self.busy & ~stalled,
+            "cycles": ~self.control.waiting & ~stalled,
             "stalls": stalled,
             "spikes": step.done & step.spike,
             "updates": self.update_valid,

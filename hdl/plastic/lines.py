@@ -25,6 +25,7 @@ class Lines(wiring.Component):
     -------
     i: In, stream    lines with a spike in the coming tick; others are dropped.
     waiting: In(1)   no command begins or is under way.
+    writing: Out(1)  a line is on its way into its memory: a scan would miss it.
     start: In(1)     scan.
     valid: Out(1)    the scan yields an axon.
     axon: Out        this axon.
@@ -44,6 +45,7 @@ class Lines(wiring.Component):
             {
                 "i": In(stream.Signature(p.line_bits)),
                 "waiting": In(1),
+                "writing": Out(1),
                 "start": In(1),
                 "valid": Out(1),
                 "axon": Out(p.axon_bits),
@@ -64,6 +66,7 @@ class Lines(wiring.Component):
         m.submodules.scanner = scanner = Scanner(rows=1, bits=p.lines)
         accept, pending, line = Signal(), Signal(), Signal(p.line_bits)
         m.d.comb += [
+            self.writing.eq(pending),
             self.i.ready.eq(self.waiting & ~pending),
             accept.eq(self.i.valid & self.i.ready & (self.i.payload < p.lines)),
             lines.r_en.eq(accept | scanner.read),

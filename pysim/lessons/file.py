@@ -59,8 +59,9 @@ def decode(data: bytes, where: str) -> Lesson:
     wanted = {**ARRAYS, **dict.fromkeys(TABLES, np.int64)}
     for name, kind in wanted.items():
         if name not in tensors or tensors[name].dtype != kind:
+            found = tensors[name].dtype if name in tensors else "missing"
             raise InputError(
-                f"tensor {name!r} of {what} must be {np.dtype(kind).name}, not another"
+                f"tensor {name!r} of {what} must be {np.dtype(kind).name}, not {found}"
             )
     try:
         size, settings = header["size"], header["settings"]
@@ -72,6 +73,11 @@ def decode(data: bytes, where: str) -> Lesson:
             if packed.ndim != 2 or packed.shape[1] != -(-lines // 8):
                 raise InputError(f"{name} of {what} must be packed lines, not {packed.shape}")
             bits[name] = unpack(packed, lines)
+            if beyond := int(unpack(packed, 8 * packed.shape[1])[:, lines:].sum()):
+                raise InputError(
+                    f"{name} of {what} must be on lines 0..{lines - 1}, not on others "
+                    f"({beyond} spikes)"
+                )
         return Lesson.make(
             p,
             tensors["weights"],

@@ -109,6 +109,8 @@ def decode(kind: type[N], data: bytes, where: str) -> N:
 def _open(data: bytes, what: str) -> tuple[dict[str, Any], Tensors]:
     """The graph's JSON and all tensors."""
     header, tensors = safetensors.decode(data, KEY, what)
+    if isinstance(header, dict) and "kind" in header:  # no chip of a network learns or oscillates
+        raise InputError(f"{what} must be a network, not a {header['kind']}")
     version = header.get("version") if isinstance(header, dict) else header
     if version != VERSION or not isinstance(header, dict):
         raise InputError(

@@ -10,6 +10,8 @@ pysim. Meanwhile these are counted:
     functional  the corners of the contract that the same stimuli meet, by
                 tests/campaigns/functional_bins.py: each at least 100 times
 
+The plastic core, "plastic", comes after the chips (tests/campaigns/macros/plastic_coverage.py).
+
 What cannot be reached is excluded by :func:`exclusions`, with its reason, and counted. Exit status
 1: below a target. Exit status 2: the RTL differs from pysim.
 """
@@ -31,7 +33,7 @@ from spikeloop.pysim.chip.params import Chip
 from tests.campaigns import functional_bins
 from tests.campaigns.regression.chip import CHIPS, CYCLE_LIMIT, cases, differences
 
-__all__ = ["Point", "exclusions", "points"]
+__all__ = ["Exclusion", "Point", "always", "bins", "exclusions", "failed", "points", "report"]
 
 NAMES = ("cover", "cover-states")
 NETWORKS = 240
@@ -73,6 +75,27 @@ class Exclusion:
     excludes: Callable[[Point], bool]
 
 
+def always() -> list[Exclusion]:
+    """What cannot be reached in any Verilog of ours."""
+    return [
+        Exclusion(
+            "`if (constant) begin end` and its constant, which the Verilog writer puts into every "
+            "always block: it never acts",
+            lambda p: (
+                p.name.startswith("$auto$verilog_backend")
+                or (p.name == "if" and "$auto$verilog_backend" in p.text)
+            ),
+        ),
+        Exclusion(
+            "memories filled from +NAME=FILE at time 0: Icarus and users' benches do that, "
+            "the native harness fills them directly",
+            lambda p: (
+                (p.name == "if" and "$readmemh" in p.text) or (bool(p.memory) and p.name == "file")
+            ),
+        ),
+    ]
+
+
 def exclusions(chip: Chip) -> list[Exclusion]:
     """What cannot be reached on ``chip``."""
     table = MemoryMap(chip)
@@ -91,21 +114,7 @@ def exclusions(chip: Chip) -> list[Exclusion]:
     }  # bits of what one cycle adds; slots: always 0 or columns / f
 
     return [
-        Exclusion(
-            "`if (constant) begin end` and its constant, which the Verilog writer puts into every "
-            "always block: it never acts",
-            lambda p: (
-                p.name.startswith("$auto$verilog_backend")
-                or (p.name == "if" and "$auto$verilog_backend" in p.text)
-            ),
-        ),
-        Exclusion(
-            "memories filled from +NAME=FILE at time 0: Icarus and users' benches do that, "
-            "the native harness fills them directly",
-            lambda p: (
-                (p.name == "if" and "$readmemh" in p.text) or (bool(p.memory) and p.name == "file")
-            ),
-        ),
+        *always(),
         Exclusion(
             "whole-word writes of memories that only the load port writes "
             f"({', '.join(loaded)}): tied to 0",
@@ -232,14 +241,17 @@ def _of_regression(chip: Chip, folder: Path) -> tuple[list[Point], list[str]]:
 
 
 def main(names: Sequence[str]) -> int:
-    """The coverage of each chip; the worst exit status."""
-    return max(_cover(CHIPS[name]) for name in names or NAMES)
+    """The coverage of each chip and macro; the worst exit status."""
+    from tests.campaigns.macros import plastic_coverage as plastic
+
+    return max(
+        plastic.cover() if name == "plastic" else _cover(CHIPS[name])
+        for name in names or (*NAMES, "plastic")
+    )
 
 
-def _cover(chip: Chip) -> int:
-    start, excluding = time.monotonic(), exclusions(chip)
-    with tempfile.TemporaryDirectory(prefix="spikeloop-coverage-") as folder:
-        found, different = _of_regression(chip, Path(folder))
+def failed(different: Sequence[str]) -> bool:
+    """Says in what RTL and pysim differ, if they do."""
     for text in different[:5]:
         print(text, file=sys.stderr)
     if different:
@@ -248,8 +260,11 @@ def _cover(chip: Chip) -> int:
             "coverage of a wrong chip says nothing",
             file=sys.stderr,
         )
-        return 2
+    return bool(different)
 
+
+def report(what: str, found: Sequence[Point], excluding: Sequence[Exclusion]) -> list[str]:
+    """Prints the coverage of ``what`` without what is excluded; the kinds below their target."""
     excluded, kept = Counter[int](), []
     hit_anyway = Counter[int]()
     for point in found:
@@ -281,7 +296,7 @@ def _cover(chip: Chip) -> int:
             )
         )
         below += [kind] if share < target else []
-    _table(f"coverage of the generated Verilog, chip {chip}", rows)
+    _table(f"coverage of the generated Verilog, {what}", rows)
     missed = Counter(
         (p.where, p.name if p.kind == "toggle" else p.text[:80], p.kind) for p in kept if not p.hits
     )
@@ -290,17 +305,29 @@ def _cover(chip: Chip) -> int:
             "not hit",
             [(f"{n:,}", kind, where, name) for (where, name, kind), n in missed.most_common(150)],
         )
+    return below
 
-    met = Counter[str]()
-    for case in cases(chip, NETWORKS):
-        met += functional_bins.count(case)
-    names = functional_bins.bin_names(chip)
+
+def bins(met: Counter[str], names: Sequence[str]) -> list[str]:
+    """Prints how often the bins were met; those below the target."""
     _table(
         f"functional bins, each to be met {HITS} times",
         [(f"{met[n]:,}", n + ("" if met[n] >= HITS else "  BELOW")) for n in names],
     )
-    below += [n for n in names if met[n] < HITS]
+    return [n for n in names if met[n] < HITS]
 
+
+def _cover(chip: Chip) -> int:
+    start, excluding = time.monotonic(), exclusions(chip)
+    with tempfile.TemporaryDirectory(prefix="spikeloop-coverage-") as folder:
+        found, different = _of_regression(chip, Path(folder))
+    if failed(different):
+        return 2
+    below = report(f"chip {chip}", found, excluding)
+    met = Counter[str]()
+    for case in cases(chip, NETWORKS):
+        met += functional_bins.count(case)
+    below += bins(met, functional_bins.bin_names(chip))
     seconds = time.monotonic() - start
     print(f"\n{NETWORKS} random networks, {seconds:.0f} s; the RTL shows no difference")
     print(f"below target: {', '.join(below)}" if below else "all targets met")

@@ -14,12 +14,14 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.compare.diff import Side, diff
+from spikeloop.cosim.studies.speed.learning import learning
 from spikeloop.cosim.verilator.backend import Verilated
 from spikeloop.cosim.verilator.build import Options, default_compiler
 from spikeloop.pysim.chip.params import PRESETS, Chip
@@ -125,14 +127,18 @@ def workload(
     return network, pack(network, chip=chip), stimulus
 
 
-def run(*, seconds: float = 3.0, tell: Callable[[str], None] = print) -> dict[str, Any]:
-    """Measure every way this machine has. Returns work, rows and ratios.
+def run(
+    *, seconds: float = 3.0, brian: Path | None = None, tell: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """Measure every way this machine has. Returns work, rows and ratios, and those of learning.
 
     seconds: about how long each way is measured. tell: gets a line of progress.
+    brian: a Python with Brian2, for its row of learning.
     """
     import torch
 
     torch.set_num_threads(1)
+    learnt = learning(brian, tell=tell)  # first: a Python without Brian2 is told at once
     rows: list[dict[str, Any]] = []
     for title, chip, neurons, bits in _cases():
         network, image, stimulus = workload(chip, neurons=neurons, bits=bits, samples=512)
@@ -156,6 +162,7 @@ def run(*, seconds: float = 3.0, tell: Callable[[str], None] = print) -> dict[st
         "work": {"axons_active": DENSITY, "steps": STEPS, "seed": SEED},
         "rows": rows,
         "ratios": _ratios(rows),
+        "learning": learnt,
     }
 
 

@@ -374,4 +374,12 @@ PLASTIC = [
         "a resumed lesson begins with K = 0",
         "learns",
     ),
+    Fault(
+        "line-on-its-way",
+        "plastic/core.py",
+        "self.busy.eq(~control.waiting | lines.writing)",
+        "self.busy.eq(~control.waiting)",
+        "a tick right behind a line of the first chunk loses it",
+        "learns",
+    ),
 ]

@@ -9,13 +9,14 @@ from spikeloop.cosim.macros.plastic import PlasticModel
 from spikeloop.golden.reference import plastic as golden
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.lessons.lesson import Lesson
-from spikeloop.pysim.lessons.trace import NEURON_FIELDS, differences
+from spikeloop.pysim.lessons.trace import NEURON_FIELDS, crc_of, differences
 from spikeloop.pysim.plastic import numpy_engine
 from spikeloop.pysim.plastic.cycles import with_cycles
-from spikeloop.pysim.plastic.params import PlasticParams
 from tests.campaigns.regression.lessons import CORES, first_difference
 from tests.make.lessons.bins import BINS
 from tests.make.lessons.random import SIZES, random_lesson
+
+LIVELY = {"fire": 1, "w_teach": (1 << 24) - 1, "refractory": 0}
 
 
 @pytest.fixture(scope="module")
@@ -38,23 +39,6 @@ def test_rtl_is_golden_and_pysim(seed: int, model: PlasticModel) -> None:
 @pytest.mark.parametrize("name", CORES)
 def test_rtl_is_pysim_on_every_core(name: str, seed: int) -> None:
     assert first_difference(CORES[name], [[seed, 200, n] for n in range(12)]) is None
-
-
-@pytest.mark.slow
-def test_lanes_change_no_value(seed: int) -> None:
-    """Three widths of a word give one log."""
-    lesson = random_lesson(np.random.default_rng([seed, 1]), SIZES["narrow"])
-    p = lesson.population
-    logs = []
-    for lanes in (4, 8, 16):
-        core = PlasticModel(PlasticParams.of(p, lanes), optimise=False)
-        logs.append(core.run(lesson))
-        core.close()
-    for log in logs[1:]:
-        found = differences(logs[0], log, lesson.ticks, ("4 lanes", "more"))
-        different = {name for name, n in found.different.items() if n}
-        assert different <= {"cycles"}
-    assert len(logs[0].updates) > 1000
 
 
 def test_a_lesson_goes_on_from_a_state(seed: int, model: PlasticModel) -> None:
@@ -95,10 +79,26 @@ def test_the_worst_tick_takes_as_long_as_predicted(model: PlasticModel) -> None:
 
 
 def test_frozen_presentations_leave_the_crc(seed: int, model: PlasticModel) -> None:
-    lesson = random_lesson(np.random.default_rng([seed, 2]), SIZES["small"], presentations=30)
-    off = np.zeros(30, bool)
-    trace = model.run(lesson.with_(learn=off, adapt=off, normalise=off))
-    assert len(set(trace.crc.tolist())) == 1 and not len(trace.updates)
+    """A thousand of them, of which many spike."""
+    rng, off = np.random.default_rng([seed, 2]), np.zeros(1000, bool)
+    lesson = random_lesson(rng, SIZES["small"], presentations=1000, ticks=4)
+    p = lesson.population.changed(**LIVELY)
+    trace = model.run(lesson.with_(population=p, learn=off, adapt=off, normalise=off))
+    assert set(trace.crc.tolist()) == {crc_of(lesson.weights)} and not len(trace.updates)
+    assert trace.s.sum() > 500
+
+
+def test_a_slow_receiver_stops_the_emission_and_nothing_else(
+    seed: int, model: PlasticModel
+) -> None:
+    lesson = random_lesson(np.random.default_rng([seed, 9]), SIZES["small"], presentations=8)
+    lesson = lesson.with_(population=lesson.population.changed(**LIVELY))
+    want = with_cycles(model.params, lesson, numpy_engine.run(lesson))
+    before = model.counters()["stalls"]
+    for stall in range(1, 9):
+        found = differences(want, model.run(lesson, stall=stall), lesson.ticks, ("pysim", "RTL"))
+        assert found.first is None and found.compared["cycles"] == lesson.ticks.sum()
+    assert model.counters()["stalls"] - before > want.s.sum() > 20
 
 
 def test_counters_count_what_was_logged(seed: int, model: PlasticModel) -> None:
