@@ -19,6 +19,7 @@ __all__ = ["draw"]
 
 MAPS = (5, 10)  # rows and columns of features
 SIDE = 28
+LEVELS = 12
 SHOWN = 6  # images of the raster
 
 
@@ -51,7 +52,8 @@ def _maps(axis: Any, core: Any, labels: np.ndarray) -> None:
         top, left = (SIDE + 1) * np.array(divmod(n, columns))
         image = core.weights[:, neuron].reshape(SIDE, SIDE) / unit
         sheet[top : top + SIDE, left : left + SIDE] = image / max(image.max(), 1e-9)
-    axis.imshow(sheet, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    sheet = np.round(sheet * LEVELS) / LEVELS  # few colours keep the file small
+    axis.imshow(sheet, cmap="Blues", vmin=0, vmax=1, interpolation="none")
     axis.set_title(
         f"weights of {len(picked)} of {len(order)} neurons, in the order of their labels"
     )
@@ -67,6 +69,9 @@ def _curve(axis: Any, curve: list[list[float]]) -> None:
     images, scores = zip(*curve, strict=True)
     axis.plot(images, [100 * score for score in scores], "o-", color=LINES[0], markersize=3)
     axis.set_xscale("symlog", linthresh=1000)
+    ticks = [0, *(n for n in (1000, 4000, 16_000, 60_000) if n <= images[-1])]
+    axis.set_xticks(ticks, [f"{n:,}" for n in ticks])
+    axis.minorticks_off()
     axis.set_ylim(0, 100)
 
 
@@ -109,8 +114,6 @@ def _raster(axis: Any, chosen: Layer, core: Any, found: Taught, data: Dataset, s
             axis.axvline(start, color=INK, linewidth=0.4, alpha=0.3)
     axis.set_xlim(0, SHOWN * chosen.ticks)
     axis.set_ylim(-1, high + 13 * step)
-    axis.set_title(
-        "spikes: label right (blue), wrong (orange); above, the output layer as taught", pad=16
-    )
+    axis.set_title("spikes: right label blue, wrong orange; on top the taught output", pad=16)
     axis.set_xlabel("ticks")
     axis.set_ylabel("neurons, by label")

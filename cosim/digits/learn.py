@@ -65,7 +65,7 @@ def run(
     if started:
         started(train + label)
     of_curve = Plan(**{**asdict(CURVE), "seed": seed, "bits": bits})
-    points = Journal(files[2], (chosen, plan, images.source))
+    points = Journal(files[2], (chosen, train, seed, bits, images.source))
 
     def at(core: Any, course: Course) -> None:
         """A point of the learning curve, at 0, 1,000, 2,000, 4,000 ... images and at the end."""

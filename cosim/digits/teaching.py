@@ -22,6 +22,7 @@ from spikeloop.cosim.digits.learner import (
     key_of,
 )
 from spikeloop.cosim.digits.study import Plan
+from spikeloop.cosim.provenance import code
 from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.rules.digits import output
 from spikeloop.golden.rules.digits.floats import FloatCore
@@ -41,8 +42,7 @@ class Taught:
     vote:     of the neurons' labels; count: sum of the output layer's weights over the spikes
     labels:   int64 ``[neuron]``; weights: of the output layer ``[neuron, 10]``, 0..1
     answers:  of the count, int64 ``[image]``
-    curve:    rows (images taught, count) on the first 1,000 tested images, if they are training
-              images that were held out
+    spikes, silent: spikes of a tested image, share of images without one
     """
 
     vote: float
@@ -83,7 +83,7 @@ def taught(
     """
     _, known, digits, tested, truth = plan.parts(data)
     readout, course, sums = open_output(layer.neurons, plan.seed, plan.bits), Course(), None
-    key = key_of(layer, plan, data.source, core.weights.tobytes())
+    key = key_of(layer, plan, data.source, core.weights.tobytes(), code(__name__))
     if file:
         course, more = kept(file, key, readout)
         sums = more.get("counts")

@@ -17,7 +17,7 @@ __all__ = ["CLASSES", "OUTPUT", "RULE", "counted", "first_weights", "teacher_of"
 
 CLASSES = 10
 RULE = Alsa(eta=0.001, alpha=-0.003, beta=2.0, tau=100.0)
-OUTPUT = Neurons(v_th=-10.0, tau_e=5.0, refractory=5, gate=True, teach=200.0)
+OUTPUT = Neurons(v_th=-10.0, tau_e=1.0, refractory=5, gate=True, teach=100.0)
 EVERY = 50  # ticks between two teacher spikes: 20 Hz
 
 

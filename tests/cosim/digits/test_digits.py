@@ -66,7 +66,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
         learnt(LAYER, plan, bars, file=file, at=kill)
     done: list[int] = []
     got, course = learnt(LAYER, plan, bars, file=file, progress=done.append)
-    assert done == [40] + [1] * 20
+    assert done == [20] + [1] * 40
     assert np.array_equal(got.weights, want.weights) and np.array_equal(got.theta, want.theta)
     assert vars(course) == vars(whole) and course.images == 60
     with pytest.raises(InputError, match="must be of the same layer, seed, images and sources"):
