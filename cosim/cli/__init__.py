@@ -40,6 +40,7 @@ PANELS: dict[str, dict[str, Any]] = {
         "sim": compare.sim,
         "compare": compare.compare,
         "lesson": studies.lesson,
+        "learn": studies.learn,
         "onn": studies.onn,
         "report": compare.report,
         "waves": compare.waves,

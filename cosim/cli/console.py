@@ -38,8 +38,10 @@ __all__ = [
     "open_console",
     "open_streams",
     "write",
+    "zoo_table",
 ]
 
+RIGHT = ("float", "integer", "RTL", "synapses", "spikes", "SOPs", "cycles", "nJ", "neuron-ticks")
 WIDTH = 140  # columns of a table that no terminal shows
 
 # exit statuses
@@ -170,3 +172,24 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:,.1f} {self.unit}/s")
+
+
+def zoo_table(rows: list[dict[str, Any]]) -> Table:
+    """The rows of the zoo (cosim/studies/zoo.py)."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("net", "rule"):
+        table.add_column(name, no_wrap=True)
+    for name in (*RIGHT, "different"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        scores = [row["accuracy"][key] for key in ("float", "all", "rtl")]
+        table.add_row(
+            Text(row["name"]),
+            Text(row["rule"]),
+            *("-" if score is None else f"{score:.2%}" for score in scores),
+            *(f"{row[key]:,.0f}" for key in ("synapses", "spikes", "sops", "cycles")),
+            f"{1e9 * row['energy']:,.1f}",
+            f"{row['neuron_ticks']:,}",
+            f"{row['different']:,}",
+        )
+    return table

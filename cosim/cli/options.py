@@ -33,8 +33,10 @@ __all__ = [
     "Groups",
     "ImportSteps",
     "Json",
+    "Neurons",
     "OtherChip",
     "Recurrent",
+    "RuleName",
     "Samples",
     "Seed",
     "Steps",
@@ -62,6 +64,7 @@ TABLES = {
     "readouts": "spikeloop.pysim.network.readout:KINDS",
     "published": "spikeloop.pysim.mapping.published:NAMES",
     "resets": "spikeloop.golden.interchange.graph.semantics:RESETS",
+    "rules": "spikeloop.golden.rules.digits.layer:RULES",
     "scales": "spikeloop.golden.quantize.quantize:SCALES",
     "studies": "spikeloop.cosim.studies.pim.sweep:STUDIES",
     "targets": "spikeloop.cosim.board.fpga:TARGETS",
@@ -271,4 +274,8 @@ Epochs = Annotated[
     ),
 ]
 Seed = Annotated[int, option("--seed", metavar="N", help="Seed of weights and order of images.")]
+RuleName = Annotated[str, option("--rule", metavar="NAME", help="Of mnist, one of {rules}.")]
+Neurons = Annotated[
+    int, option("--neurons", metavar="N", help="Of mnist: neurons that learn features.")
+]
 Recurrent = Annotated[bool, option("--recurrent", help="Lateral synapses in every hidden layer.")]

@@ -1,16 +1,17 @@
-"""The commands that measure and learn: lesson, onn, bench, zoo and pim-sweep."""
+"""The commands that measure and learn: lesson, learn, onn, bench, zoo and pim-sweep."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from spikeloop.cosim.cli.console import DIFFERENT, STATUS, complain, open_console
+from spikeloop.cosim.cli.console import DIFFERENT, STATUS, complain, open_console, zoo_table
 from spikeloop.cosim.cli.options import (
     Data,
     Json,
+    Neurons,
+    RuleName,
+    Seed,
     Verbose,
     argument,
     names,
@@ -19,27 +20,40 @@ from spikeloop.cosim.cli.options import (
     positive,
 )
 
-__all__ = ["bench", "lesson", "onn", "pim_sweep", "zoo"]
-
-RIGHT = ("float", "integer", "RTL", "synapses", "spikes", "SOPs", "cycles", "nJ", "neuron-ticks")
+__all__ = ["bench", "learn", "lesson", "onn", "pim_sweep", "zoo"]
 
 
 def lesson(
-    what: Annotated[str, argument("LESSON", "iris, or a lesson's file.")],
+    what: Annotated[str, argument("LESSON", "iris, mnist, or a lesson's file.")],
     engine: Annotated[
         str,
         option("--engine", metavar="A,B,...", help="Who learns, the reference first: {engines}."),
     ] = "golden,pysim,verilator",
     seed: Annotated[
-        int, option("--seed", metavar="N", help="Of iris: first weights, groups and orders.")
+        int, option("--seed", metavar="N", help="Of iris and mnist: first weights, orders, spikes.")
     ] = 0,
+    bits: Annotated[
+        int, option("--bits", metavar="N", help="Of iris and mnist: bits of a weight.")
+    ] = 16,
     fold: Annotated[
         int, option("--fold", metavar="N", help="Of iris: the group that is tested, 0 to 4.")
     ] = 0,
     passes: Annotated[
         int, option("--passes", metavar="N", help="Of iris: passes over the training flowers.")
     ] = 4,
-    bits: Annotated[int, option("--bits", metavar="N", help="Of iris: bits of a weight.")] = 16,
+    rule: RuleName = "alsa",
+    neurons: Neurons = 100,
+    before: Annotated[
+        int,
+        option("--before", metavar="N", help="Of mnist: images learnt by pysim before the lesson."),
+    ] = 2000,
+    images: Annotated[
+        int, option("--images", metavar="N", help="Of mnist: images learnt by all engines.")
+    ] = 20,
+    tests: Annotated[
+        int, option("--tests", metavar="N", help="Of mnist: test images, weights frozen.")
+    ] = 40,
+    data: Data = None,
     resume: Annotated[
         bool, option("--resume", help="Go on behind the last presentation that was kept.")
     ] = False,
@@ -51,25 +65,82 @@ def lesson(
 ) -> None:
     """Let the chip learn, and compare every weight update of every engine."""
     with open_console(json, verbose) as console:
+        from spikeloop.cosim.digits.lesson import run as run_mnist
         from spikeloop.cosim.lessons.run import run
 
+        common: dict[str, Any] = {"seed": seed, "folder": folder, "resume": resume}
         with console.bar("lesson", "presentations") as (start, advance):
+            common |= {"started": start, "progress": advance}
+            if what == "mnist":
+                document, rows = run_mnist(
+                    names(engine),
+                    rule=rule,
+                    neurons=neurons,
+                    before=before,
+                    images=images,
+                    tests=tests,
+                    bits=bits,
+                    data=data,
+                    **common,
+                )
+            else:
+                document, rows = run(
+                    what, names(engine), fold=fold, passes=passes, weight_bits=bits, **common
+                )
+        console.result(document, rows)
+        if document["first"]:
+            complain(f"spikeloop: {document['first']}")
+            raise typer.Exit(DIFFERENT)
+
+
+def learn(
+    rule: RuleName = "alsa",
+    neurons: Neurons = 100,
+    images: Annotated[
+        int, option("--images", metavar="N", help="Training images, each once.")
+    ] = 4000,
+    label: Annotated[
+        int,
+        option("--label", metavar="N", help="Training images that label, and teach the output."),
+    ] = 4000,
+    tests: Annotated[int, option("--tests", metavar="N", help="Images to test with.")] = 1000,
+    held: Annotated[
+        bool, option("--held", help="Test with the last training images, not with test images.")
+    ] = False,
+    seed: Seed = 0,
+    bits: Annotated[int, option("--bits", metavar="N", help="Bits of a weight.")] = 16,
+    reals: Annotated[bool, option("--float", help="In real numbers instead of integers.")] = False,
+    data: Data = None,
+    resume: Annotated[
+        bool, option("--resume", help="Go on behind the last 1,000 images that were kept.")
+    ] = False,
+    folder: Annotated[Path, output("Folder of the layer, its curve and its picture.")] = Path(
+        "build/learn"
+    ),
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Learn MNIST on pysim's engine, score it, and draw features, curve, thresholds and spikes."""
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.digits.learn import run
+
+        with console.bar("learn", "images") as (start, advance):
             document, rows = run(
-                what,
-                names(engine),
+                rule,
+                neurons=neurons,
+                train=images,
+                label=label,
+                test=tests,
                 seed=seed,
-                fold=fold,
-                passes=passes,
-                weight_bits=bits,
+                bits=None if reals else bits,
+                held=held,
+                data=data,
                 folder=folder,
                 resume=resume,
                 started=start,
                 progress=advance,
             )
         console.result(document, rows)
-        if document["first"]:
-            complain(f"spikeloop: {document['first']}")
-            raise typer.Exit(DIFFERENT)
 
 
 def onn(
@@ -257,7 +328,7 @@ def zoo(
             bar=lambda name: console.bar(name, "images"),
         )
         page = folder / "zoo.html"
-        console.table(_table(rows))
+        console.table(zoo_table(rows))
         console.result({"rows": rows, "page": str(page)}, {"page": page})
         failures = [f"{row['name']}: {reason}" for row in rows for reason in row["failures"]]
         for failure in failures:
@@ -265,26 +336,6 @@ def zoo(
         verdicts = {row["verdict"] for row in rows} - {"equal"}
         if verdicts:  # something that differs goes before something unproven
             raise typer.Exit(min(STATUS[verdict] for verdict in verdicts))
-
-
-def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("net", "rule"):
-        table.add_column(name, no_wrap=True)
-    for name in (*RIGHT, "different"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        scores = [row["accuracy"][key] for key in ("float", "all", "rtl")]
-        table.add_row(
-            Text(row["name"]),
-            Text(row["rule"]),
-            *("-" if score is None else f"{score:.2%}" for score in scores),
-            *(f"{row[key]:,.0f}" for key in ("synapses", "spikes", "sops", "cycles")),
-            f"{1e9 * row['energy']:,.1f}",
-            f"{row['neuron_ticks']:,}",
-            f"{row['different']:,}",
-        )
-    return table
 
 
 def pim_sweep(

@@ -92,6 +92,14 @@ def test_the_example_goes_from_snntorch_to_equal_rtl(tmp_path: Path) -> None:
     assert theirs > 50 and abs(theirs - integer) < 8 and integer == rtl
 
 
+@pytest.mark.slow
+def test_the_example_learns_on_the_chip(tmp_path: Path) -> None:
+    out = run(tmp_path, ROOT / "examples" / "learn_on_chip.py")
+    assert len(re.findall(r"[\d,]{6,} weight updates, .* compared, 0 different", out)) == 3
+    score = re.search(r"right answers +([\d.]+)% of 1,000", out)
+    assert score and float(score[1]) > 60
+
+
 def commands() -> list[tuple[str, str]]:
     """Lines ``spikeloop ...`` of indented code blocks, with their page."""
     return [

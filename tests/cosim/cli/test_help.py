@@ -27,7 +27,7 @@ from tests.make.images import write_images
 GROUP: Any = typer.main.get_command(app)
 FLOW = (
     "train quantize widths import pretrained stimulus fit map cost verilog sim compare lesson "
-    "onn report waves export board bench zoo pim-sweep cache"
+    "learn onn report waves export board bench zoo pim-sweep cache"
 )
 
 
@@ -109,6 +109,7 @@ def checked(name: str, choice: str) -> None:
     from spikeloop.cosim.studies.zoo import check_backend
     from spikeloop.golden.data.encoders import Encoder
     from spikeloop.golden.interchange.graph.semantics import COMPARES, FRAMEWORKS, RESETS
+    from spikeloop.golden.rules.digits.layer import layer
     from spikeloop.pysim.mapping.published import layers
     from spikeloop.pysim.network.readout import Readout
     from spikeloop.pysim.oscillators.settings import SETTINGS
@@ -126,6 +127,7 @@ def checked(name: str, choice: str) -> None:
         "published": layers,
         "readouts": lambda text: Readout("out", 1, text, 1),
         "resets": RESETS.index,
+        "rules": lambda text: layer(text, 10),
         "studies": lambda text: points(1, (text,)),
         "targets": target_of,
         "wave_simulators": lambda text: check_names([text]),
@@ -247,7 +249,7 @@ def test_every_command_has_the_same_options() -> None:
         flags.setdefault(command, set()).update((*parameter.opts, *parameter.secondary_opts))
     assert all("--json" in known for command, known in flags.items())
     progress = {"train", "widths", "sim", "compare", "waves", "bench", "zoo", "pim-sweep"}
-    progress |= {"lesson", "onn", "board serve", "board build", "board balance"}
+    progress |= {"lesson", "learn", "onn", "board serve", "board build", "board balance"}
     assert {
         c for c, known in flags.items() if {"-q", "--quiet", "-v", "--verbose"} <= known
     } == progress
