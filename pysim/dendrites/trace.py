@@ -72,9 +72,7 @@ def differences(
     return Differences(compared, different, first)
 
 
-def _values(
-    a: DendriticTrace, b: DendriticTrace
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def _values(a: DendriticTrace, b: DendriticTrace) -> list[tuple[str, np.ndarray, np.ndarray]]:
     pairs = [("units", a.units, b.units), ("pairs", a.pairs, b.pairs), ("rin", a.rin, b.rin)]
     x, y = a.state, b.state
     pairs += [

@@ -21,12 +21,10 @@ __all__ = ["AVAILABLE", "walk"]
 
 ORDER = tuple(SETTINGS)
 IMPULSE, LEAK_I, LEAK_E, LEAK_U, GAIN_D, ATTENUATION = (
-    ORDER.index(name)
-    for name in ("impulse", "leak_i", "leak_e", "leak_u", "gain_d", "attenuation")
+    ORDER.index(name) for name in ("impulse", "leak_i", "leak_e", "leak_u", "gain_d", "attenuation")
 )
 STAT_SHIFT, WARM_UP, NOISE, RATE, DECAY, SPIKE_GAIN = (
-    ORDER.index(name)
-    for name in ("stat_shift", "warm_up", "noise", "rate", "decay", "spike_gain")
+    ORDER.index(name) for name in ("stat_shift", "warm_up", "noise", "rate", "decay", "spike_gain")
 )
 LEAK_P, LEAK_D, STEP_P, STEP_D, G_MAX = (
     ORDER.index(name) for name in ("leak_p", "leak_d", "step_p", "step_d", "g_max")
