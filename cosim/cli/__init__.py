@@ -41,11 +41,12 @@ PANELS: dict[str, dict[str, Any]] = {
         "compare": compare.compare,
         "lesson": studies.lesson,
         "onn": studies.onn,
+        "dendritic": studies.dendritic,
         "report": compare.report,
         "waves": compare.waves,
     },
     "In other hands": {"export": map.export, "board": machine.board},
-    "Studies": {"bench": studies.bench, "zoo": studies.zoo, "pim-sweep": studies.pim_sweep},
+    "Studies": {"bench": machine.bench, "zoo": studies.zoo, "pim-sweep": studies.pim_sweep},
     "Kept builds": {"cache": machine.cache},
 }
 """All commands in the order of the flow, as ``spikeloop --help`` shows them."""

@@ -1,4 +1,4 @@
-"""The commands that measure and learn: lesson, onn, bench, zoo and pim-sweep."""
+"""The commands that measure and learn: lesson, onn, dendritic, zoo and pim-sweep."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,18 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from spikeloop.cosim.cli.console import DIFFERENT, STATUS, complain, open_console
-from spikeloop.cosim.cli.options import (
-    Data,
-    Json,
-    Verbose,
-    argument,
-    names,
-    option,
-    output,
-    positive,
-)
+from spikeloop.cosim.cli.options import Data, Json, Verbose, argument, names, option, output
 
-__all__ = ["bench", "lesson", "onn", "pim_sweep", "zoo"]
+__all__ = ["dendritic", "lesson", "onn", "pim_sweep", "zoo"]
 
 RIGHT = ("float", "integer", "RTL", "synapses", "spikes", "SOPs", "cycles", "nJ", "neuron-ticks")
 
@@ -169,30 +160,81 @@ def onn(
             raise typer.Exit(DIFFERENT)
 
 
-def bench(
-    seconds: Annotated[
-        float,
+def dendritic(
+    what: Annotated[
+        str, argument("SOUNDS", "own, or a file .npy: numbers in dB [class, sound, band, frame].")
+    ] = "own",
+    mixtures: Annotated[
+        str, option("--mixtures", metavar="N", help="Mixtures: a target with so many others.")
+    ] = "2",
+    passes: Annotated[
+        int, option("--passes", metavar="N", help="Times that all mixtures are shown.")
+    ] = 3000,
+    trials: Annotated[
+        int, option("--trials", metavar="N", help="Times that the responses are measured.")
+    ] = 20,
+    neurons: Annotated[int, option("--neurons", metavar="N", help="Neurons, 2 to 16.")] = 8,
+    seed: Annotated[
+        int, option("--seed", metavar="N", help="Which sounds, first weights and spikes.")
+    ] = 0,
+    backend: Annotated[
+        str,
         option(
-            "--seconds",
-            metavar="S",
-            callback=positive("--seconds"),
-            help="About how long each way is measured.",
+            "--backend",
+            metavar="A,B,...",
+            help="Who learns; with more than one all are compared with the first: "
+            "{dendrite_engines}.",
         ),
-    ] = 3.0,
+    ] = "pysim",
+    every: Annotated[
+        bool, option("--every", help="Compare every value of every step, not of every show.")
+    ] = False,
+    figures: Annotated[
+        bool,
+        option(
+            "--figures", help="The paper's figure instead: --mixtures 1-4,6 --seeds 0-4 (hours)."
+        ),
+    ] = False,
+    seeds: Annotated[
+        str, option("--seeds", metavar="N,N-N,...", help="Of --figures: seeds of each point.")
+    ] = "0-2",
+    resume: Annotated[
+        bool, option("--resume", help="Go on behind the last passes, or points, that were kept.")
+    ] = False,
+    folder: Annotated[Path, output("Folder of the trained net and the picture.")] = Path(
+        "build/dendritic"
+    ),
     verbose: Verbose = None,
     json: Json = False,
 ) -> None:
-    """Measure ticks per second of every way to run the same work."""
+    """Let dendritic neurons learn mixtures of sounds, and ask them for the sounds."""
     with open_console(json, verbose) as console:
-        from spikeloop.cosim.studies.speed.ways import run
+        from spikeloop.cosim.dendrites.run import run, run_figures
 
-        result = run(seconds=seconds, tell=console.tell)
-        ways = {
-            row["way"]: f"{row['ticks_per_s']:,.0f} ticks/s, {row['sops_per_s']:,.0f} SOPs/s"
-            for row in result["rows"]
-        }
-        ratios = {name: f"{ratio:,.2f} x" for name, ratio in result["ratios"].items()}
-        console.result(result, ways | ratios)
+        protocol = {"passes": passes, "trials": trials, "neurons": neurons}
+        kept = {"folder": folder, "resume": resume}
+        counts = names(mixtures)
+        with console.bar("dendritic", "points" if figures else "passes") as (start, advance):
+            seen = {"started": start, "progress": advance}
+            if figures:
+                document, rows = run_figures(
+                    what, mixtures=counts, seeds=names(seeds), **protocol, **kept, **seen
+                )
+            else:
+                document, rows = run(
+                    what,
+                    names(backend),
+                    mixtures=counts,
+                    every=every,
+                    seed=seed,
+                    **protocol,
+                    **kept,
+                    **seen,
+                )
+        console.result(document, rows)
+        if document.get("first"):
+            complain(f"spikeloop: {document['first']}")
+            raise typer.Exit(DIFFERENT)
 
 
 def zoo(
