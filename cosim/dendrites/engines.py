@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.dendrites.net import DendriticNet
 from spikeloop.pysim.dendrites.state import DendriticState
@@ -36,15 +38,15 @@ def check_engines(names: Sequence[str]) -> list[str]:
     return known
 
 
-def open_engine(name: str, net: DendriticNet) -> Engine:
-    """The engine ``name``; a Verilated macro is as large as the net."""
-    if name == "verilator":
-        from spikeloop.cosim.macros.dendritic import DendriticModel
+def open_engine(name: str, net: DendriticNet, stimuli: np.ndarray) -> Engine:
+    """The engine ``name`` for a net and its stimuli, ``[stimulus, input]``.
 
-        params = DendriticParams.of(net, stimuli=1)
-        model = DendriticModel(params, optimise=net.inputs >= LARGE)
-        engine = Engine(name, model.show)
-        engine.close = model.close  # type: ignore[method-assign]
+    A Verilated macro is as large as the net, and holds all stimuli.
+    """
+    if name == "verilator":
+        macro = _Macro(net, stimuli)
+        engine = Engine(name, macro.show)
+        engine.close = macro.model.close  # type: ignore[method-assign]
         return engine
     if name == "golden":
         from spikeloop.golden.dendrites import integer
@@ -70,3 +72,35 @@ def open_engine(name: str, net: DendriticNet) -> Engine:
         return replace(trace, cycles=cycles)
 
     return Engine(name, predicted)
+
+
+class _Macro:
+    """The Verilated macro behind the arguments of pysim's engines."""
+
+    def __init__(self, net: DendriticNet, stimuli: np.ndarray) -> None:
+        from spikeloop.cosim.macros.dendritic.model import DendriticModel
+
+        params = DendriticParams.of(net, len(stimuli))
+        self.model = DendriticModel(params, optimise=net.inputs >= LARGE)
+        self.model.load(net, stimuli)
+        self.stimuli = stimuli
+        self.held: DendriticState | None = None
+
+    def show(
+        self,
+        net: DendriticNet,
+        stimulus: np.ndarray,
+        state: DendriticState,
+        steps: int,
+        *,
+        learn: bool,
+        plastic: bool = True,
+        record: bool = True,
+    ) -> DendriticTrace:
+        """A show. The state is loaded unless the macro has come to the same by itself."""
+        number = int(np.flatnonzero((self.stimuli == stimulus).all(1))[0])
+        if self.held is None or not self.held.same(state):
+            self.model.put(state)
+        trace = self.model.show(number, steps, learn=learn, plastic=plastic, record=record)
+        self.held = trace.state
+        return trace

@@ -66,7 +66,7 @@ def _plane(axis: Any, result: Score) -> None:
             Ellipse(mean, width, height, angle=angle, fill=False, color=INK, linewidth=0.7)
         )
     axis.set_title(f"plane of responses, AUC {result.auc:.2f}")
-    axis.set_xlabel("first component (dots: correct, crosses: incorrect)")
+    axis.set_xlabel("dots: correct, crosses: incorrect")
     axis.grid(True)
 
 

@@ -41,16 +41,15 @@ def point(spectrograms: np.ndarray, plan: Plan, kind: str) -> dict[str, Any]:
 
 
 def _integer(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    run = Run(task, [open_engine("pysim", task.net)])
+    run = Run(task, [open_engine("pysim", task.net, task.stimuli)])
     state = run.train()
     return run.respond(state), state.inhibition / task.net["g_max"]
 
 
 def _float(task: Task) -> tuple[np.ndarray, np.ndarray]:
     plan, seed = task.plan, task.plan.seed
-    w, g = floats.train(
-        task.scene.mixtures, task.weights, passes=plan.passes, steps=STEPS, seed=seed
-    )
+    first = task.state.weights / 2**30
+    w, g = floats.train(task.scene.mixtures, first, passes=plan.passes, steps=STEPS, seed=seed)
     asked = {"presentations": plan.presentations, "trials": plan.trials, "steps": STEPS}
     responses = floats.respond(task.scene.probes, w, g, **asked, seed=seed + 1_000_000)
     return responses, g * plan.neurons / floats.G_MAX

@@ -25,7 +25,7 @@ def main(steps: int = 20_000, names: tuple[str, ...] = ("pysim", "golden")) -> i
     for learn in (True, False):
         want: DendriticTrace | None = None
         for name in check_engines(names):
-            engine = open_engine(name, task.net)
+            engine = open_engine(name, task.net, task.stimuli)
             engine.show(task.net, task.stimuli[0], start, 1, learn=learn)  # compiles
             shows = max(1, (steps if name == "pysim" else min(steps, SLOW)) // STEPS)
             state, first, cycles = start, None, 0

@@ -51,7 +51,7 @@ def run(
     writable(folder)
     if started:
         started(plan.passes + plan.trials)
-    opened = [open_engine(name, task.net) for name in names]
+    opened = [open_engine(name, task.net, task.stimuli) for name in names]
     walk, result = Run(task, opened, every), None
     try:
         kept = folder / "dendritic.safetensors"

@@ -21,7 +21,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.dendrites.file import encode, load, save
 from spikeloop.pysim.dendrites.net import DendriticNet
 from spikeloop.pysim.dendrites.sounds import Scene, scene
-from spikeloop.pysim.dendrites.state import DendriticState, begin
+from spikeloop.pysim.dendrites.state import DendriticState, begin, fresh
 from spikeloop.pysim.dendrites.trace import DendriticTrace, differences
 
 __all__ = ["STEPS", "Plan", "Run", "Task", "prepare"]
@@ -59,7 +59,6 @@ class Task:
     scene: Scene
     net: DendriticNet
     stimuli: np.ndarray
-    weights: np.ndarray
     state: DendriticState
 
 
@@ -78,11 +77,7 @@ def prepare(spectrograms: np.ndarray, plan: Plan) -> Task:
             "g_max": math.floor(INHIBITION / plan.neurons * 2**20),
         }
     )
-    drawn = rng.standard_normal((plan.neurons, n)) / math.sqrt(n)
-    weights = np.clip(np.floor(drawn * 2**30 + 0.5), -(2**31), 2**31 - 1).astype(np.int64)
-    g = np.full((plan.neurons, plan.neurons), net["g_max"])
-    np.fill_diagonal(g, 0)
-    return Task(plan, made, net, stimuli, drawn, begin(net, weights, g, plan.seed))
+    return Task(plan, made, net, stimuli, fresh(net, plan.seed, rng))
 
 
 @dataclass

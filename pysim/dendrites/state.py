@@ -79,9 +79,13 @@ class DendriticState:
         check_int("age of the state", self.age, 0, (1 << AGE_BITS) - 1)
         return DendriticState(**checked, rin=self.rin, age=self.age)
 
-    def unit(self, name: str) -> np.ndarray:
-        """A row of ``units`` by its name."""
-        return self.units[list(UNITS).index(name)]
+    def same(self, other: "DendriticState") -> bool:
+        """Whether all values are equal."""
+        arrays = ("weights", "inhibition", "currents", "psps", "units")
+        whole = (self.rin, self.age) == (other.rin, other.age)
+        return whole and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays
+        )
 
 
 def seeds(seed: int) -> Iterator[int]:
@@ -111,11 +115,15 @@ def begin(
     return state.check(net)
 
 
-def fresh(net: DendriticNet, seed: int) -> DendriticState:
-    """A net that has learnt nothing: weights N(0, 1) / sqrt(n), all inhibition at ``g_max``."""
+def fresh(net: DendriticNet, seed: int, rng: np.random.Generator | None = None) -> DendriticState:
+    """A net that has learnt nothing: weights N(0, 1) / sqrt(n), all inhibition at ``g_max``.
+
+    seed: of the net's generators. rng: what draws the weights; by default one of the same seed.
+    """
+    rng = np.random.default_rng(seed) if rng is None else rng
     size, n = net.neurons, net.inputs
-    draw = np.random.default_rng(seed).standard_normal((size, n)) / np.sqrt(n)
-    weights = np.clip(np.floor(draw * 2**30 + 0.5), -(2**31), 2**31 - 1).astype(np.int64)
+    drawn = rng.standard_normal((size, n)) / np.sqrt(n)
+    weights = np.clip(np.floor(drawn * 2**30 + 0.5), -(2**31), 2**31 - 1).astype(np.int64)
     g = np.full((size, size), net["g_max"], np.int64)
     np.fill_diagonal(g, 0)
     return begin(net, weights, g, seed)
