@@ -99,14 +99,19 @@ def _middle(rng: np.random.Generator, net: DendriticNet, state: DendriticState) 
     units[-2:] = np.maximum(units[-2:], 1)
     g = draw(0, net["g_max"], (size, size))
     np.fill_diagonal(g, 0)
-    whole = bool(rng.random() < 0.5)  # weights large enough to clip v
-    weights = draw(-1 << 31, (1 << 31) - 1, (size, n)) if whole else state.weights
+    psps, weights = draw(0, (1 << 20) - 1, (n,)), state.weights
+    kind = rng.choice(("small", "any", "ends"), p=(0.4, 0.4, 0.2))
+    if kind == "any":
+        weights = draw(-1 << 31, (1 << 31) - 1, (size, n))
+    elif kind == "ends":  # sums that clip v
+        weights = np.repeat(rng.choice((-1 << 31, (1 << 31) - 1), (size, 1)), n, 1)
+        psps = np.full(n, (1 << 20) - 1)
     ages = [0, 1, net["warm_up"], net["warm_up"] + 1, 65530, 65535]
     return DendriticState(
         weights,
         g,
         draw(0, (1 << 17) - 1, (n,)),
-        draw(0, (1 << 20) - 1, (n,)),
+        psps,
         units,
         int(rng.integers(1, 1 << 63)) * 2 + 1,
         int(rng.choice(ages)),
