@@ -10,7 +10,8 @@ from spikeloop.cosim.studies.figures import INK, LINES, figure, svg
 
 __all__ = ["draw", "draw_areas"]
 
-SHOWN = 150  # points of a probe in the plane
+SHOWN = 60  # points of a probe in the plane
+STRIDE = 5  # of the steps, one is drawn
 COLOURS = (*LINES, "#b8860b", "#c2185b", "#00838f", "#6d4c41")
 PAPER_AT_LEAST = {1: 0.5, 2: 0.9, 3: 0.8, 4: 0.8, 5: 0.8, 6: 0.8}
 
@@ -25,9 +26,9 @@ def draw(membranes: np.ndarray, result: Score) -> bytes:
     drawing, axes = figure(1, 2, 9.0, 3.0, width_ratios=[2.2, 1.0])
     axis = axes[0, 0]
     for neuron in range(size):
-        axis.plot(
-            membranes[:, :, neuron].reshape(-1), color=COLOURS[neuron % len(COLOURS)], linewidth=0.6
-        )
+        drawn = membranes[:, :, neuron].reshape(-1)[::STRIDE]
+        colour = COLOURS[neuron % len(COLOURS)]
+        axis.plot(np.arange(drawn.size) * STRIDE, drawn, color=colour, linewidth=0.6)
     top = float(membranes.max())
     for probe in range(probes):
         if probe:

@@ -73,7 +73,7 @@ def prepare(spectrograms: np.ndarray, plan: Plan) -> Task:
             "inputs": n,
             "neurons": plan.neurons,
             "warm_up": window,
-            "stat_shift": math.ceil(math.log2(window)),
+            "stat_shift": math.floor(math.log2(window)),
             "g_max": math.floor(INHIBITION / plan.neurons * 2**20),
         }
     )

@@ -63,7 +63,7 @@ SETTINGS = {
     "leak_u": Setting(0, _WORD, 4369),
     "gain_d": Setting(0, _WORD, 45875),
     "attenuation": Setting(0, _WORD, 59837),
-    "stat_shift": Setting(1, 16, 10),
+    "stat_shift": Setting(1, 16, 9),
     "warm_up": Setting(0, _WORD - 1, 800),
     "noise": Setting(0, 255, 45),
     "rate": Setting(0, (1 << 18) - 1, 53687),
