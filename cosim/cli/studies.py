@@ -211,26 +211,14 @@ def dendritic(
     with open_console(json, verbose) as console:
         from spikeloop.cosim.dendrites.run import run, run_figures
 
-        protocol = {"passes": passes, "trials": trials, "neurons": neurons}
-        kept = {"folder": folder, "resume": resume}
-        counts = names(mixtures)
+        given: dict[str, Any] = {"passes": passes, "trials": trials, "neurons": neurons}
+        given |= {"mixtures": names(mixtures), "folder": folder, "resume": resume}
         with console.bar("dendritic", "points" if figures else "passes") as (start, advance):
-            seen = {"started": start, "progress": advance}
+            given |= {"started": start, "progress": advance}
             if figures:
-                document, rows = run_figures(
-                    what, mixtures=counts, seeds=names(seeds), **protocol, **kept, **seen
-                )
+                document, rows = run_figures(what, seeds=names(seeds), **given)
             else:
-                document, rows = run(
-                    what,
-                    names(backend),
-                    mixtures=counts,
-                    every=every,
-                    seed=seed,
-                    **protocol,
-                    **kept,
-                    **seen,
-                )
+                document, rows = run(what, names(backend), every=every, seed=seed, **given)
         console.result(document, rows)
         if document.get("first"):
             complain(f"spikeloop: {document['first']}")

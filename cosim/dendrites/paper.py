@@ -64,7 +64,7 @@ def figures(
     resume: bool,
     started: Callable[[int], None] | None = None,
     progress: Callable[[int], None] | None = None,
-    **protocol: int,
+    **protocol: Any,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All points: a document, and rows of a table. InputError without numba.
 

@@ -35,7 +35,7 @@ def run(
     resume: bool,
     started: Progress = None,
     progress: Progress = None,
-    **protocol: int,
+    **protocol: Any,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Learn mixtures of ``what`` ("own", or a file of sounds .npy) and ask for the sounds.
 
@@ -80,7 +80,7 @@ def run_figures(
     resume: bool,
     started: Progress = None,
     progress: Progress = None,
-    **protocol: int,
+    **protocol: Any,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Areas against mixtures, for all seeds: a document, rows of a table, a picture."""
     protocol = _protocol(protocol)
@@ -101,7 +101,7 @@ def run_figures(
     return document, rows
 
 
-def _protocol(given: dict[str, int]) -> dict[str, int]:
+def _protocol(given: dict[str, Any]) -> dict[str, Any]:
     for name, low, high in (
         ("passes", 0, 100_000),
         ("trials", 1, 1000),

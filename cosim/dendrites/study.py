@@ -97,7 +97,7 @@ class Run:
     different: Counter[str] = field(default_factory=Counter)
     counters: Counter[str] = field(default_factory=Counter)
     first: str | None = None
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def train(
         self,
@@ -164,7 +164,8 @@ class Run:
             traces.append(
                 engine.show(self.task.net, threshold, state, STEPS, learn=learn, record=record)
             )
-            self.seconds[engine.name] += time.process_time() - began
+            spent = time.process_time() - began
+            self.seconds[engine.name] = self.seconds.get(engine.name, 0.0) + spent
         reference = traces[0]
         for engine, trace in zip(self.engines[1:], traces[1:], strict=True):
             names = (self.engines[0].name, engine.name)

@@ -37,14 +37,16 @@ def walk(task: Task, *names: str, every: bool = False) -> Run:
 def test_all_engines_learn_and_respond_alike(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "STEPS", 30)
     net = task.net.with_(warm_up=20, stat_shift=4)
-    run = walk(replace(task, net=net), "golden", "pysim", "numpy", every=True)
+    names = ("golden", "pysim", "numpy", "verilator")
+    run = walk(replace(task, net=net), *names, every=True)
     state = run.train()
     responses = run.respond(state)
+    run.engines[-1].close()
     assert run.first is None and responses.shape == (1, 6, 30, 3)
     assert 0 <= responses.min() < responses.max() <= 1
     shows = 4 * 2 + 6
     assert run.counters["steps"] == 30 * shows and run.counters["inputs"] > 20
-    for pair in ("golden = pysim", "golden = numpy"):
+    for pair in ("golden = pysim", "golden = numpy", "golden = verilator"):
         assert run.compared[pair] > 30 * shows * 40 and not run.different[pair]
     assert not np.array_equal(state.weights, task.state.weights)
 
