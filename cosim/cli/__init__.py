@@ -39,14 +39,15 @@ PANELS: dict[str, dict[str, Any]] = {
     "Compared": {
         "sim": compare.sim,
         "compare": compare.compare,
-        "lesson": studies.lesson,
-        "learn": studies.learn,
+        "lesson": nets.lesson,
+        "learn": nets.learn,
         "onn": studies.onn,
+        "dendritic": studies.dendritic,
         "report": compare.report,
         "waves": compare.waves,
     },
     "In other hands": {"export": map.export, "board": machine.board},
-    "Studies": {"bench": studies.bench, "zoo": studies.zoo, "pim-sweep": studies.pim_sweep},
+    "Studies": {"bench": machine.bench, "zoo": studies.zoo, "pim-sweep": studies.pim_sweep},
     "Kept builds": {"cache": machine.cache},
 }
 """All commands in the order of the flow, as ``spikeloop --help`` shows them."""

@@ -1,4 +1,4 @@
-"""The commands about hardware and about kept builds: ``spikeloop board`` and ``cache``."""
+"""The commands about hardware, kept builds and speed: ``spikeloop board``, ``cache``, ``bench``."""
 
 import time
 from pathlib import Path
@@ -18,7 +18,7 @@ from spikeloop.cosim.cli.options import (
     positive,
 )
 
-__all__ = ["board", "cache"]
+__all__ = ["bench", "board", "cache"]
 
 DAY = 86400.0
 
@@ -197,3 +197,38 @@ def clear(
 
 def megabytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB"
+
+
+def bench(
+    seconds: Annotated[
+        float,
+        option(
+            "--seconds",
+            metavar="S",
+            callback=positive("--seconds"),
+            help="About how long each way is measured.",
+        ),
+    ] = 3.0,
+    brian: Annotated[
+        Path | None,
+        option(
+            "--brian",
+            metavar="PYTHON",
+            help="A Python with Brian2, for its row; else it is skipped.",
+        ),
+    ] = None,
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Measure ticks per second of every way to run the same work."""
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.studies.speed.learning import told
+        from spikeloop.cosim.studies.speed.ways import run
+
+        result = run(seconds=seconds, brian=brian, tell=console.tell)
+        ways = {
+            row["way"]: f"{row['ticks_per_s']:,.0f} ticks/s, {row['sops_per_s']:,.0f} SOPs/s"
+            for row in result["rows"]
+        }
+        ratios = {name: f"{ratio:,.2f} x" for name, ratio in result["ratios"].items()}
+        console.result(result, ways | ratios | told(result["learning"]))

@@ -1,9 +1,11 @@
-"""The commands that give a network: train, quantize, widths and pretrained."""
+"""The commands that give a network: train, quantize, widths, pretrained, and lesson and learn."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
-from spikeloop.cosim.cli.console import open_console
+import typer
+
+from spikeloop.cosim.cli.console import DIFFERENT, complain, open_console
 from spikeloop.cosim.cli.options import (
     Bits,
     Config,
@@ -11,17 +13,20 @@ from spikeloop.cosim.cli.options import (
     Encoding,
     Epochs,
     Json,
+    Neurons,
     Recurrent,
+    RuleName,
     Samples,
     Seed,
     Steps,
     Verbose,
     argument,
+    names,
     option,
     output,
 )
 
-__all__ = ["pretrained", "quantize", "train", "widths"]
+__all__ = ["learn", "lesson", "pretrained", "quantize", "train", "widths"]
 
 FloatNetFile = Annotated[
     Path, argument("FLOAT", "Float net of spikeloop train, or the folder of an import.")
@@ -243,3 +248,123 @@ def pretrained(
             | {"samples": f"{stimulus.samples:,} ({labels})"}
             | {f"  {name}": f"{size:,}" for name, size in sizes.items()},
         )
+
+
+def lesson(
+    what: Annotated[str, argument("LESSON", "iris, mnist, or a lesson's file.")],
+    engine: Annotated[
+        str,
+        option("--engine", metavar="A,B,...", help="Who learns, the reference first: {engines}."),
+    ] = "golden,pysim,verilator",
+    seed: Annotated[
+        int, option("--seed", metavar="N", help="Of iris and mnist: first weights, orders, spikes.")
+    ] = 0,
+    bits: Annotated[
+        int, option("--bits", metavar="N", help="Of iris and mnist: bits of a weight.")
+    ] = 16,
+    fold: Annotated[
+        int, option("--fold", metavar="N", help="Of iris: the group that is tested, 0 to 4.")
+    ] = 0,
+    passes: Annotated[
+        int, option("--passes", metavar="N", help="Of iris: passes over the training flowers.")
+    ] = 4,
+    rule: RuleName = "alsa",
+    neurons: Neurons = 100,
+    before: Annotated[
+        int,
+        option("--before", metavar="N", help="Of mnist: images learnt by pysim before the lesson."),
+    ] = 2000,
+    images: Annotated[
+        int, option("--images", metavar="N", help="Of mnist: images learnt by all engines.")
+    ] = 20,
+    tests: Annotated[
+        int, option("--tests", metavar="N", help="Of mnist: test images, weights frozen.")
+    ] = 40,
+    data: Data = None,
+    resume: Annotated[
+        bool, option("--resume", help="Go on behind the last presentation that was kept.")
+    ] = False,
+    folder: Annotated[Path, output("Folder of the lesson and of what is done.")] = Path(
+        "build/lesson"
+    ),
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Let the chip learn, and compare every weight update of every engine."""
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.digits.lesson import run as run_mnist
+        from spikeloop.cosim.lessons.run import run
+
+        common: dict[str, Any] = {"seed": seed, "folder": folder, "resume": resume}
+        with console.bar("lesson", "presentations") as (start, advance):
+            common |= {"started": start, "progress": advance}
+            if what == "mnist":
+                document, rows = run_mnist(
+                    names(engine),
+                    rule=rule,
+                    neurons=neurons,
+                    before=before,
+                    images=images,
+                    tests=tests,
+                    bits=bits,
+                    data=data,
+                    **common,
+                )
+            else:
+                document, rows = run(
+                    what, names(engine), fold=fold, passes=passes, weight_bits=bits, **common
+                )
+        console.result(document, rows)
+        if document["first"]:
+            complain(f"spikeloop: {document['first']}")
+            raise typer.Exit(DIFFERENT)
+
+
+def learn(
+    rule: RuleName = "alsa",
+    neurons: Neurons = 100,
+    images: Annotated[
+        int, option("--images", metavar="N", help="Training images, each once.")
+    ] = 4000,
+    label: Annotated[
+        int,
+        option("--label", metavar="N", help="Training images that label, and teach the output."),
+    ] = 4000,
+    tests: Annotated[int, option("--tests", metavar="N", help="Images to test with.")] = 1000,
+    held: Annotated[
+        bool, option("--held", help="Test with the last training images, not with test images.")
+    ] = False,
+    seed: Seed = 0,
+    bits: Annotated[int, option("--bits", metavar="N", help="Bits of a weight.")] = 16,
+    reals: Annotated[bool, option("--float", help="In real numbers instead of integers.")] = False,
+    data: Data = None,
+    resume: Annotated[
+        bool, option("--resume", help="Go on behind the last 1,000 images that were kept.")
+    ] = False,
+    folder: Annotated[Path, output("Folder of the layer, its curve and its picture.")] = Path(
+        "build/learn"
+    ),
+    verbose: Verbose = None,
+    json: Json = False,
+) -> None:
+    """Learn MNIST on pysim's engine, score it, and draw features, curve, thresholds and spikes."""
+    with open_console(json, verbose) as console:
+        from spikeloop.cosim.digits.learn import run
+
+        with console.bar("learn", "images") as (start, advance):
+            document, rows = run(
+                rule,
+                neurons=neurons,
+                train=images,
+                label=label,
+                test=tests,
+                seed=seed,
+                bits=None if reals else bits,
+                held=held,
+                data=data,
+                folder=folder,
+                resume=resume,
+                started=start,
+                progress=advance,
+            )
+        console.result(document, rows)

@@ -54,6 +54,7 @@ TABLES = {
     "backends": "spikeloop.cosim.backends:BACKENDS",
     "cells": "spikeloop.pysim.oscillators.settings:CELLS",
     "comparisons": "spikeloop.golden.interchange.graph.semantics:COMPARES",
+    "dendrite_engines": "spikeloop.cosim.dendrites.engines:ENGINES",
     "encoders": "spikeloop.golden.data.encoders:ENCODERS",
     "engines": "spikeloop.cosim.lessons.engines:ENGINES",
     "forms": "spikeloop.cosim.flow.export:FORMS",

@@ -1,4 +1,4 @@
-"""The commands that measure and learn: lesson, learn, onn, bench, zoo and pim-sweep."""
+"""The commands of the macros and of studies: onn, dendritic, zoo and pim-sweep."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,141 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from spikeloop.cosim.cli.console import DIFFERENT, STATUS, complain, open_console, zoo_table
-from spikeloop.cosim.cli.options import (
-    Data,
-    Json,
-    Neurons,
-    RuleName,
-    Seed,
-    Verbose,
-    argument,
-    names,
-    option,
-    output,
-    positive,
-)
+from spikeloop.cosim.cli.options import Data, Json, Verbose, argument, names, option, output
 
-__all__ = ["bench", "learn", "lesson", "onn", "pim_sweep", "zoo"]
-
-
-def lesson(
-    what: Annotated[str, argument("LESSON", "iris, mnist, or a lesson's file.")],
-    engine: Annotated[
-        str,
-        option("--engine", metavar="A,B,...", help="Who learns, the reference first: {engines}."),
-    ] = "golden,pysim,verilator",
-    seed: Annotated[
-        int, option("--seed", metavar="N", help="Of iris and mnist: first weights, orders, spikes.")
-    ] = 0,
-    bits: Annotated[
-        int, option("--bits", metavar="N", help="Of iris and mnist: bits of a weight.")
-    ] = 16,
-    fold: Annotated[
-        int, option("--fold", metavar="N", help="Of iris: the group that is tested, 0 to 4.")
-    ] = 0,
-    passes: Annotated[
-        int, option("--passes", metavar="N", help="Of iris: passes over the training flowers.")
-    ] = 4,
-    rule: RuleName = "alsa",
-    neurons: Neurons = 100,
-    before: Annotated[
-        int,
-        option("--before", metavar="N", help="Of mnist: images learnt by pysim before the lesson."),
-    ] = 2000,
-    images: Annotated[
-        int, option("--images", metavar="N", help="Of mnist: images learnt by all engines.")
-    ] = 20,
-    tests: Annotated[
-        int, option("--tests", metavar="N", help="Of mnist: test images, weights frozen.")
-    ] = 40,
-    data: Data = None,
-    resume: Annotated[
-        bool, option("--resume", help="Go on behind the last presentation that was kept.")
-    ] = False,
-    folder: Annotated[Path, output("Folder of the lesson and of what is done.")] = Path(
-        "build/lesson"
-    ),
-    verbose: Verbose = None,
-    json: Json = False,
-) -> None:
-    """Let the chip learn, and compare every weight update of every engine."""
-    with open_console(json, verbose) as console:
-        from spikeloop.cosim.digits.lesson import run as run_mnist
-        from spikeloop.cosim.lessons.run import run
-
-        common: dict[str, Any] = {"seed": seed, "folder": folder, "resume": resume}
-        with console.bar("lesson", "presentations") as (start, advance):
-            common |= {"started": start, "progress": advance}
-            if what == "mnist":
-                document, rows = run_mnist(
-                    names(engine),
-                    rule=rule,
-                    neurons=neurons,
-                    before=before,
-                    images=images,
-                    tests=tests,
-                    bits=bits,
-                    data=data,
-                    **common,
-                )
-            else:
-                document, rows = run(
-                    what, names(engine), fold=fold, passes=passes, weight_bits=bits, **common
-                )
-        console.result(document, rows)
-        if document["first"]:
-            complain(f"spikeloop: {document['first']}")
-            raise typer.Exit(DIFFERENT)
-
-
-def learn(
-    rule: RuleName = "alsa",
-    neurons: Neurons = 100,
-    images: Annotated[
-        int, option("--images", metavar="N", help="Training images, each once.")
-    ] = 4000,
-    label: Annotated[
-        int,
-        option("--label", metavar="N", help="Training images that label, and teach the output."),
-    ] = 4000,
-    tests: Annotated[int, option("--tests", metavar="N", help="Images to test with.")] = 1000,
-    held: Annotated[
-        bool, option("--held", help="Test with the last training images, not with test images.")
-    ] = False,
-    seed: Seed = 0,
-    bits: Annotated[int, option("--bits", metavar="N", help="Bits of a weight.")] = 16,
-    reals: Annotated[bool, option("--float", help="In real numbers instead of integers.")] = False,
-    data: Data = None,
-    resume: Annotated[
-        bool, option("--resume", help="Go on behind the last 1,000 images that were kept.")
-    ] = False,
-    folder: Annotated[Path, output("Folder of the layer, its curve and its picture.")] = Path(
-        "build/learn"
-    ),
-    verbose: Verbose = None,
-    json: Json = False,
-) -> None:
-    """Learn MNIST on pysim's engine, score it, and draw features, curve, thresholds and spikes."""
-    with open_console(json, verbose) as console:
-        from spikeloop.cosim.digits.learn import run
-
-        with console.bar("learn", "images") as (start, advance):
-            document, rows = run(
-                rule,
-                neurons=neurons,
-                train=images,
-                label=label,
-                test=tests,
-                seed=seed,
-                bits=None if reals else bits,
-                held=held,
-                data=data,
-                folder=folder,
-                resume=resume,
-                started=start,
-                progress=advance,
-            )
-        console.result(document, rows)
+__all__ = ["dendritic", "onn", "pim_sweep", "zoo"]
 
 
 def onn(
@@ -240,39 +108,69 @@ def onn(
             raise typer.Exit(DIFFERENT)
 
 
-def bench(
-    seconds: Annotated[
-        float,
+def dendritic(
+    what: Annotated[
+        str, argument("SOUNDS", "own, or a file .npy: numbers in dB [class, sound, band, frame].")
+    ] = "own",
+    mixtures: Annotated[
+        str, option("--mixtures", metavar="N", help="Mixtures: a target with so many others.")
+    ] = "2",
+    passes: Annotated[
+        int, option("--passes", metavar="N", help="Times that all mixtures are shown.")
+    ] = 3000,
+    trials: Annotated[
+        int, option("--trials", metavar="N", help="Times that the responses are measured.")
+    ] = 20,
+    neurons: Annotated[int, option("--neurons", metavar="N", help="Neurons, 2 to 16.")] = 8,
+    seed: Annotated[
+        int, option("--seed", metavar="N", help="Which sounds, first weights and spikes.")
+    ] = 0,
+    backend: Annotated[
+        str,
         option(
-            "--seconds",
-            metavar="S",
-            callback=positive("--seconds"),
-            help="About how long each way is measured.",
+            "--backend",
+            metavar="A,B,...",
+            help="Who learns; with more than one all are compared with the first: "
+            "{dendrite_engines}.",
         ),
-    ] = 3.0,
-    brian: Annotated[
-        Path | None,
+    ] = "pysim",
+    every: Annotated[
+        bool, option("--every", help="Compare every value of every step, not of every show.")
+    ] = False,
+    figures: Annotated[
+        bool,
         option(
-            "--brian",
-            metavar="PYTHON",
-            help="A Python with Brian2, for its row; else it is skipped.",
+            "--figures", help="The paper's figure instead: --mixtures 1-4,6 --seeds 0-4 (hours)."
         ),
-    ] = None,
+    ] = False,
+    seeds: Annotated[
+        str, option("--seeds", metavar="N,N-N,...", help="Of --figures: seeds of each point.")
+    ] = "0-2",
+    resume: Annotated[
+        bool, option("--resume", help="Go on behind the last passes, or points, that were kept.")
+    ] = False,
+    folder: Annotated[Path, output("Folder of the trained net and the picture.")] = Path(
+        "build/dendritic"
+    ),
     verbose: Verbose = None,
     json: Json = False,
 ) -> None:
-    """Measure ticks per second of every way to run the same work."""
+    """Let dendritic neurons learn mixtures of sounds, and ask them for the sounds."""
     with open_console(json, verbose) as console:
-        from spikeloop.cosim.studies.speed.learning import told
-        from spikeloop.cosim.studies.speed.ways import run
+        from spikeloop.cosim.dendrites.run import run, run_figures
 
-        result = run(seconds=seconds, brian=brian, tell=console.tell)
-        ways = {
-            row["way"]: f"{row['ticks_per_s']:,.0f} ticks/s, {row['sops_per_s']:,.0f} SOPs/s"
-            for row in result["rows"]
-        }
-        ratios = {name: f"{ratio:,.2f} x" for name, ratio in result["ratios"].items()}
-        console.result(result, ways | ratios | told(result["learning"]))
+        given: dict[str, Any] = {"passes": passes, "trials": trials, "neurons": neurons}
+        given |= {"mixtures": names(mixtures), "folder": folder, "resume": resume}
+        with console.bar("dendritic", "points" if figures else "passes") as (start, advance):
+            given |= {"started": start, "progress": advance}
+            if figures:
+                document, rows = run_figures(what, seeds=names(seeds), **given)
+            else:
+                document, rows = run(what, names(backend), every=every, seed=seed, **given)
+        console.result(document, rows)
+        if document.get("first"):
+            complain(f"spikeloop: {document['first']}")
+            raise typer.Exit(DIFFERENT)
 
 
 def zoo(

@@ -15,7 +15,10 @@ PACKAGES = ("pysim", "golden", "hdl", "cosim")
 # Package -> the places it may import besides itself.
 ARROWS = {
     "pysim": (),
-    "golden": ("pysim.common", "pysim.network", "pysim.pim", "pysim.lessons", "pysim.oscillators"),
+    "golden": (
+        *("pysim.common", "pysim.network", "pysim.pim", "pysim.lessons", "pysim.oscillators"),
+        "pysim.dendrites",
+    ),
     "hdl": ("pysim",),
     "cosim": ("pysim", "golden", "hdl"),
 }

@@ -282,6 +282,24 @@ BAD: dict[str, list[str]] = {
     "onn missing": [""],
     "onn file": [""],
     "onn pixels.npy": [""],
+    "dendritic own --passes 1": [
+        *BELOW,
+        "-o file",
+        "--backend pysim,icarus",
+        "--mixtures 0",
+        "--mixtures 21",
+        "--mixtures 1-2",
+        "--mixtures x",
+        "--passes -1",
+        "--trials 0",
+        "--neurons 1",
+        "--neurons 17",
+        "--seed -1",
+    ],
+    "dendritic own --figures --passes 1": ["--seeds x", "--mixtures 1-21"],
+    "dendritic missing": [""],
+    "dendritic file": [""],
+    "dendritic pixels.npy": [""],
     "bench": ["--seconds 0", "--seconds -1", "--seconds nan", "--seconds x"],
     "zoo bpsr-mnist --data data": [
         *BELOW,
@@ -314,7 +332,7 @@ def combined(command: str) -> list[str]:
     words, options = [], {}
     parts = iter(shlex.split(command))
     for part in parts:
-        if part == "--resume":
+        if part in ("--resume", "--figures"):
             words.append(part)
         elif part.startswith("-") and not part[1:].isdecimal():
             options[part] = next(parts)

@@ -27,7 +27,7 @@ from tests.make.images import write_images
 GROUP: Any = typer.main.get_command(app)
 FLOW = (
     "train quantize widths import pretrained stimulus fit map cost verilog sim compare lesson "
-    "learn onn report waves export board bench zoo pim-sweep cache"
+    "learn onn dendritic report waves export board bench zoo pim-sweep cache"
 )
 
 
@@ -103,6 +103,7 @@ def checked(name: str, choice: str) -> None:
     """The check of a choice that the command makes first."""
     from spikeloop.cosim.backends import check_names
     from spikeloop.cosim.board.fpga import target_of
+    from spikeloop.cosim.dendrites import engines as dendrites
     from spikeloop.cosim.lessons.engines import ENGINES, check_engines
     from spikeloop.cosim.oscillators import engines as oscillators
     from spikeloop.cosim.studies.pim.sweep import points
@@ -118,6 +119,7 @@ def checked(name: str, choice: str) -> None:
         "backends": lambda text: check_names([text]),
         "cells": SETTINGS.__getitem__,
         "comparisons": COMPARES.index,
+        "dendrite_engines": lambda text: dendrites.check_engines([text]),
         "encoders": lambda text: Encoder(name=text, steps=4),
         "engines": lambda text: check_engines([text, *ENGINES]),
         "frameworks": FRAMEWORKS.__getitem__,
@@ -249,7 +251,8 @@ def test_every_command_has_the_same_options() -> None:
         flags.setdefault(command, set()).update((*parameter.opts, *parameter.secondary_opts))
     assert all("--json" in known for command, known in flags.items())
     progress = {"train", "widths", "sim", "compare", "waves", "bench", "zoo", "pim-sweep"}
-    progress |= {"lesson", "learn", "onn", "board serve", "board build", "board balance"}
+    progress |= {"lesson", "learn", "onn", "dendritic"}
+    progress |= {"board serve", "board build", "board balance"}
     assert {
         c for c, known in flags.items() if {"-q", "--quiet", "-v", "--verbose"} <= known
     } == progress

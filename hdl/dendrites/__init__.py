@@ -1,0 +1,1 @@
+"""A dendritic neuron behind its lane: soma, statistics, response, traces, inhibition."""

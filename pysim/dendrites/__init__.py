@@ -1,0 +1,1 @@
+"""What a macro of dendritic neurons is given and gives back: net, state, sounds, file, trace."""

@@ -1,0 +1,1 @@
+"""Random cases of dendritic neurons, and the corners that they reach."""

@@ -1,0 +1,118 @@
+"""Random cases of dendritic neurons: a net, its stimuli, a state, and the shows of a run."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeloop.pysim.dendrites.net import DendriticNet
+from spikeloop.pysim.dendrites.settings import SETTINGS, UNITS
+from spikeloop.pysim.dendrites.state import DendriticState, fresh
+from spikeloop.pysim.dendritic.params import DendriticParams
+
+__all__ = ["Case", "Show", "random_case", "random_params"]
+
+
+@dataclass(frozen=True)
+class Show:
+    """What a show is given."""
+
+    stimulus: int
+    steps: int
+    learn: bool
+    plastic: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What an engine is given: shows that follow each other from ``state``."""
+
+    net: DendriticNet
+    stimuli: np.ndarray
+    state: DendriticState
+    shows: list[Show]
+
+
+def random_params(rng: np.random.Generator, inputs: int = 70, neurons: int = 9) -> DendriticParams:
+    """A small geometry; all remainders of inputs by four occur."""
+    return DendriticParams(
+        inputs=int(rng.integers(8, inputs + 1)),
+        neurons=int(rng.integers(2, neurons + 1)),
+        stimuli=int(rng.integers(1, 5)),
+    )
+
+
+def random_case(rng: np.random.Generator, p: DendriticParams, steps: int = 60) -> Case:
+    """A net as large as the macro or smaller, and some ``steps`` steps in shows of 1 to 20.
+
+    Half of the nets have the paper's settings, with a short warm-up; the others senseless ones.
+    Two thirds of the states are those of the middle of a run, with values at their ends.
+    """
+    n, size = p.inputs, p.neurons
+    if rng.random() < 0.3:
+        n, size = int(rng.integers(8, n + 1)), int(rng.integers(2, size + 1))
+    net = _net(rng, n, size)
+    rates = rng.choice([20, 655, 6000, 65535], (p.stimuli, 1))
+    stimuli = rng.integers(0, rates + 1, (p.stimuli, n))
+    state = fresh(net, int(rng.integers(1 << 32)))
+    if rng.random() < 0.67:
+        state = _middle(rng, net, state)
+    shows: list[Show] = []
+    while (done := sum(show.steps for show in shows)) < steps:
+        shows.append(
+            Show(
+                int(rng.integers(p.stimuli)),
+                min(steps - done, int(rng.choice([1, 1, 2, 20]))),
+                bool(rng.random() < 0.8),
+                bool(rng.random() < 0.8),
+            )
+        )
+    return Case(net, stimuli, state, shows)
+
+
+def _net(rng: np.random.Generator, n: int, size: int) -> DendriticNet:
+    settings = {"inputs": n, "neurons": size}
+    if rng.random() < 0.5:
+        settings |= {"stat_shift": int(rng.integers(1, 6)), "warm_up": int(rng.integers(0, 12))}
+        settings |= {"impulse": 65535, "spike_gain": int(rng.choice([655, 20000]))}
+        settings |= {"decay": int(rng.integers(1, 20))}
+    else:
+        for name, limit in SETTINGS.items():
+            if name not in settings and rng.random() < 0.8:
+                ends = (limit.low, limit.high, int(rng.integers(limit.low, limit.high + 1)))
+                settings[name] = int(rng.choice(ends))
+        settings["warm_up"] = int(rng.choice([0, 3, 65534]))
+    table = np.sort(rng.integers(0, 65536, 1024)) if rng.random() < 0.5 else None
+    return DendriticNet.make(settings, table)
+
+
+def _middle(rng: np.random.Generator, net: DendriticNet, state: DendriticState) -> DendriticState:
+    """A state with values anywhere in their ranges, many of them at the ends or near 0."""
+    n, size = net.inputs, net.neurons
+
+    def draw(low: int, high: int, shape: tuple[int, ...]) -> np.ndarray:
+        small = rng.integers(max(low, -5), min(high, 2000) + 1, shape)
+        wide = rng.integers(low, high + 1, shape)
+        kind = rng.choice(4, p=(0.45, 0.35, 0.1, 0.1), size=shape)
+        return np.choose(kind, [small, wide, np.full(shape, low), np.full(shape, high)])
+
+    units = np.stack([draw(form.low, form.high, (size,)) for form in UNITS.values()])
+    units[-2:] = np.maximum(units[-2:], 1)
+    g = draw(0, net["g_max"], (size, size))
+    np.fill_diagonal(g, 0)
+    psps, weights = draw(0, (1 << 20) - 1, (n,)), state.weights
+    kind = rng.choice(("small", "any", "ends"), p=(0.4, 0.4, 0.2))
+    if kind == "any":
+        weights = draw(-1 << 31, (1 << 31) - 1, (size, n))
+    elif kind == "ends":  # sums that clip v
+        weights = np.repeat(rng.choice((-1 << 31, (1 << 31) - 1), (size, 1)), n, 1)
+        psps = np.full(n, (1 << 20) - 1)
+    ages = [0, 1, net["warm_up"], net["warm_up"] + 1, 65530, 65535]
+    return DendriticState(
+        weights,
+        g,
+        draw(0, (1 << 17) - 1, (n,)),
+        psps,
+        units,
+        int(rng.integers(1, 1 << 63)) * 2 + 1,
+        int(rng.choice(ages)),
+    ).check(net)
