@@ -170,10 +170,12 @@ def _document(task: Task, walk: Run, state: DendriticState, result: Score | None
 
 def _rows(what: str, task: Task, walk: Run, facts: dict[str, Any]) -> dict[str, Any]:
     plan, count = task.plan, walk.counters
+    target, *maskers = task.scene.chosen
+    many = "mixtures" if plan.mixtures > 1 else "mixture"
     rows: dict[str, Any] = {
         "net": f"{what} sounds, {task.net.inputs:,} inputs, {task.net.neurons} neurons",
-        "learnt": f"{plan.mixtures} mixtures of sound {task.scene.chosen[0]} with "
-        f"{', '.join(map(str, task.scene.chosen[1:]))}, {plan.passes:,} passes",
+        "learnt": f"{plan.mixtures} {many} of sound {target} with "
+        f"{', '.join(map(str, maskers))}, {plan.passes:,} passes",
     }
     if "auc" in facts:
         right, wrong = facts["likelihoods"]
