@@ -82,6 +82,7 @@ class Neuron(wiring.Component):
         used = Signal()
         m.d.comb += [
             used.eq(self.i < s.neurons),
+            traces.f.eq(response.f),
             membrane.sum.eq(self.sum),
             membrane.pull.eq(inhibition.pull),
             membrane.response.eq(self.other_f),
@@ -89,7 +90,6 @@ class Neuron(wiring.Component):
             response.mine.eq(phase.taker == self.i),
             response.word.eq(self.word),
             traces.used.eq(used),
-            traces.f.eq(response.f),
             inhibition.s.eq(traces.s),
             inhibition.gain.eq(traces.gain),
             inhibition.other_s.eq(self.other_s),

@@ -10,7 +10,7 @@ pysim. Meanwhile these are counted:
     functional  the corners of the contract that the same stimuli meet, by
                 tests/campaigns/functional_bins.py: each at least 100 times
 
-The plastic core, "plastic", comes after the chips (tests/campaigns/macros/plastic_coverage.py).
+Macros come after the chips: "plastic" and "dendritic" (tests/campaigns/macros/*_coverage.py).
 
 What cannot be reached is excluded by :func:`exclusions`, with its reason, and counted. Exit status
 1: below a target. Exit status 2: the RTL differs from pysim.
@@ -242,11 +242,12 @@ def _of_regression(chip: Chip, folder: Path) -> tuple[list[Point], list[str]]:
 
 def main(names: Sequence[str]) -> int:
     """The coverage of each chip and macro; the worst exit status."""
-    from tests.campaigns.macros import plastic_coverage as plastic
+    from tests.campaigns.macros import dendritic_coverage, plastic_coverage
 
+    macros = {"plastic": plastic_coverage.cover, "dendritic": dendritic_coverage.cover}
     return max(
-        plastic.cover() if name == "plastic" else _cover(CHIPS[name])
-        for name in names or (*NAMES, "plastic")
+        macros[name]() if name in macros else _cover(CHIPS[name])
+        for name in names or (*NAMES, *macros)
     )
 
 

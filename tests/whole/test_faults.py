@@ -10,6 +10,7 @@ from tests.campaigns import functional_bins
 from tests.campaigns.coverage import NAMES, exclusions, points
 from tests.campaigns.fault_list import FAULTS
 from tests.campaigns.faults import run_faults, stale
+from tests.campaigns.macros.dendritic import MACROS as DENDRITES
 from tests.campaigns.macros.onn import MACROS as OSCILLATORS
 from tests.campaigns.regression.chip import CHIPS, cases
 from tests.campaigns.regression.lessons import CORES
@@ -21,7 +22,7 @@ SAMPLE = ("threshold-strict", "pulse-weight")  # neuron step, PIM macro
 def test_every_fault_applies_to_the_sources_as_they_are() -> None:
     assert len(FAULTS) >= 25
     assert stale(FAULTS) == []
-    assert {f.chip for f in FAULTS} <= {*CHIPS, *MACROS, *CORES, *OSCILLATORS}
+    assert {f.chip for f in FAULTS} <= {*CHIPS, *MACROS, *CORES, *OSCILLATORS, *DENDRITES}
     assert [f.name for f in FAULTS if f.old == f.new] == []
 
 

@@ -114,3 +114,9 @@ API void dendritic_counters(Model* model, uint64_t* counters) {
                             top->count_spikes, top->count_clips, top->count_saturations};
     memcpy(counters, all, sizeof all);
 }
+
+#if VM_COVERAGE
+API void dendritic_coverage(Model* model, const char* path) {
+    model->context.coveragep()->write(path);
+}
+#endif

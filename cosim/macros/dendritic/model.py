@@ -57,20 +57,29 @@ def verilog_of(params: DendriticParams) -> Path:
     return cached(f"verilog-{key}", make) / "dendritic.v"
 
 
-def build_dendritic(params: DendriticParams, *, optimise: bool = True) -> Path:
-    """The shared library of a macro; cached.
+def build_dendritic(
+    params: DendriticParams, *, optimise: bool = True, coverage: bool = False
+) -> Path:
+    """The shared library of a macro; cached. InputError if a tool is missing.
 
-    optimise: False compiles faster, for models that run little. InputError if a tool is missing.
+    optimise: False compiles faster, for models that run little.
+    coverage: the model counts line and toggle points.
     """
     harness, header = harness_of("dendritic/harness.cpp"), _model_header(params)
     sources = code("spikeloop.hdl.dendritic.verilog")
-    key = _hashed(sources, params, optimise, harness, header, recipe())
+    key = _hashed(sources, params, optimise, coverage, harness, header, recipe())
 
     def make(folder: Path) -> None:
         from spikeloop.hdl.dendritic.verilog import TOP
 
         compile_whole(
-            folder, TOP, [verilog_of(params)], header=header, harness=harness, optimise=optimise
+            folder,
+            TOP,
+            [verilog_of(params)],
+            header=header,
+            harness=harness,
+            optimise=optimise,
+            coverage=coverage,
         )
 
     return cached(f"dendritic-{key}", make) / "dendritic.so"
@@ -113,9 +122,11 @@ def _model_header(p: DendriticParams) -> str:
 class DendriticModel(LoadPort):
     """A Verilated macro. ``load`` a net, ``put`` a state, then run shows."""
 
-    def __init__(self, params: DendriticParams, *, optimise: bool = True) -> None:
+    def __init__(
+        self, params: DendriticParams, *, optimise: bool = True, coverage: bool = False
+    ) -> None:
         self.params = params
-        library = build_dendritic(params, optimise=optimise)
+        library = build_dendritic(params, optimise=optimise, coverage=coverage)
         super().__init__(library, "dendritic", memories(params), COUNTERS)
         self._net: DendriticNet | None = None
 
@@ -177,6 +188,10 @@ class DendriticModel(LoadPort):
         pointers = (ctypes.c_void_p(array.ctypes.data) for array in (weights, synapses))
         self.function("inputs")(self._handle, *pointers)
         return {"weights": weights, "synapses": synapses}
+
+    def coverage(self, path: Path) -> None:
+        """Write the points hit so far, of a model built with ``coverage``."""
+        self.function("coverage")(self._handle, str(path).encode())
 
     def _loaded(self) -> DendriticNet:
         if self._net is None:

@@ -32,9 +32,9 @@ __all__ = ["MACROS", "first_difference"]
 
 MACROS = {
     "dendrites": DendriticParams(inputs=13, neurons=3, stimuli=3),
-    "dendrites-many": DendriticParams(inputs=10, neurons=6, stimuli=2),
+    "dendrites-cover": DendriticParams(inputs=25, neurons=4, stimuli=4),
 }
-"""Macros for seeded faults: partial words of the generator, few and more neurons."""
+"""Macros for seeded faults, and for coverage: enough inputs to clip v."""
 LEAST = 100  # how often a corner must come up
 
 
@@ -74,6 +74,7 @@ def _compared(
     macro.load(case.net, case.stimuli)
     for shows in (case.shows, [replace(s, steps=1) for s in case.shows for _ in range(s.steps)]):
         macro.put(case.state)
+        _fill_idle(macro, case)
         state, changed = case.state, False
         yield from _held(macro, case)
         for number, show in enumerate(shows):
@@ -97,6 +98,20 @@ def _compared(
                 if corners is not None:
                     _corners(macro, case, show, state, changed, corners)
             state, changed = want.state, show.learn and want.state.age > case.net["warm_up"] + 1
+
+
+def _fill_idle(macro: DendriticModel, case: Case) -> None:
+    """Values at their ends in all lanes that the net does not use: they count for nothing."""
+    p, first = macro.params, case.net.neurons
+    numbers = {memory.name: number for number, memory in enumerate(memories(p))}
+    rng, rows = np.random.default_rng(first), []
+    for lane in range(first, p.neurons):
+        rows += [(numbers["neurons"], lane, index, rng.integers(1 << 32)) for index in range(8)]
+        rows += [(numbers["inhibition"], lane, k, rng.integers(1 << 20)) for k in range(p.neurons)]
+        ends = rng.choice((0x7FFFFFFF, 0x80000000), p.inputs).tolist()
+        rows += [(numbers["weights"], row, lane, word) for row, word in enumerate(ends)]
+    if rows:
+        macro.write_chunks(np.array(rows, np.uint32))
 
 
 def expected(
@@ -146,8 +161,11 @@ def _held(macro: DendriticModel, case: Case) -> Iterator[str]:
 
 
 def main(macros: int = 40, cases: int = 40, seed: int = 0) -> int:
+    from spikeloop.golden.dendrites import integer  # torch: `make faults` does without
+
     totals, corners = Counter[str](), Counter[str]()
     also: dict[str, Callable[..., DendriticTrace]] = {
+        "golden": integer.show,
         "numpy": numpy_engine.show,
         "witness": witness.show,
     }

@@ -3,7 +3,7 @@
     python -m tests.campaigns.regression.chip CHIP
 
 CHIP is a name of CHIPS, a PIM macro of tests/make/pim_cases.py, a plastic core of
-tests/campaigns/regression/lessons.py, or a macro of oscillators (macros/onn.py).
+tests/campaigns/regression/lessons.py, or a macro of macros/onn.py or macros/dendritic.py.
 The result is one JSON line:
 {"built": seconds, "different": first difference or null}.
 
@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.compare.diff import Side, diff
+from spikeloop.cosim.macros.dendritic.model import build_dendritic
 from spikeloop.cosim.macros.onn import build_onn
 from spikeloop.cosim.macros.pim import build_pim
 from spikeloop.cosim.macros.plastic import build_plastic
@@ -47,7 +48,9 @@ from spikeloop.pysim.network.elements import WeightFormat
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
+from tests.campaigns.macros import dendritic as dendritic_regression
 from tests.campaigns.macros import onn as onn_regression
+from tests.campaigns.macros.dendritic import MACROS as DENDRITES
 from tests.campaigns.macros.onn import MACROS as OSCILLATORS
 from tests.campaigns.regression import lessons as lesson_regression
 from tests.campaigns.regression import mesh as mesh_regression
@@ -221,6 +224,7 @@ STATE_NETWORKS = 18  # of a chip with second states: they have many modes, and f
 MACRO_LAYERS = 12  # of each PIM macro
 CORE_LESSONS = 24  # of each plastic core
 OSCILLATOR_NETS = 120  # of each macro of oscillators
+DENDRITE_NETS = 60  # of each macro of dendritic neurons
 SAMPLES = 6
 DENSITY = 0.25
 CORNERS = (
@@ -529,6 +533,8 @@ def main() -> None:
         build_plastic(CORES[name], optimise=False)
     elif name in OSCILLATORS:
         build_onn(OSCILLATORS[name], optimise=False)
+    elif name in DENDRITES:
+        build_dendritic(DENDRITES[name], optimise=False)
     else:
         build(CHIPS[name], options)
     result = {"built": round(time.monotonic() - start, 1), "different": None}
@@ -553,6 +559,9 @@ def _first_difference(name: str, options: Options) -> str | None:
     if name in OSCILLATORS:
         nets = [[0, n] for n in range(OSCILLATOR_NETS)]
         return onn_regression.first_difference(OSCILLATORS[name], nets)
+    if name in DENDRITES:
+        nets = [[0, n] for n in range(DENDRITE_NETS)]
+        return dendritic_regression.first_difference(DENDRITES[name], nets)
     if (chip := CHIPS[name]).derived.cores > 1:
         return next(mesh_regression.differences(MeshChipModel(chip, options), chip), None)
     if chip.pim:

@@ -80,4 +80,4 @@ def test_a_net_that_does_not_fit_is_refused(model: DendriticModel) -> None:
 @pytest.mark.slow
 def test_rtl_is_pysim_on_more_neurons(seed: int) -> None:
     seeds = [[seed, 200, n] for n in range(40)]
-    assert first_difference(MACROS["dendrites-many"], seeds) is None
+    assert first_difference(MACROS["dendrites-cover"], seeds) is None

@@ -97,6 +97,9 @@ def _middle(rng: np.random.Generator, net: DendriticNet, state: DendriticState) 
 
     units = np.stack([draw(form.low, form.high, (size,)) for form in UNITS.values()])
     units[-2:] = np.maximum(units[-2:], 1)
+    if rng.random() < 0.5:  # traces that clip where they do not leak
+        for name, end in (("trace_p", "low"), ("trace_d", "high")):
+            units[list(UNITS).index(name)] = getattr(UNITS[name], end)
     g = draw(0, net["g_max"], (size, size))
     np.fill_diagonal(g, 0)
     psps, weights = draw(0, (1 << 20) - 1, (n,)), state.weights
@@ -106,7 +109,7 @@ def _middle(rng: np.random.Generator, net: DendriticNet, state: DendriticState) 
     elif kind == "ends":  # sums that clip v
         weights = np.repeat(rng.choice((-1 << 31, (1 << 31) - 1), (size, 1)), n, 1)
         psps = np.full(n, (1 << 20) - 1)
-    ages = [0, 1, net["warm_up"], net["warm_up"] + 1, 65530, 65535]
+    ages = [0, net["warm_up"], net["warm_up"], net["warm_up"] + 1, 65530, 65535]
     return DendriticState(
         weights,
         g,

@@ -1,0 +1,1 @@
+"""Seeded faults of macros: PIM, oscillators, dendritic neurons."""
