@@ -14,6 +14,7 @@ from spikeloop.cosim.macros.port.client import LoadPort, harness_of
 from spikeloop.cosim.provenance import code, packages
 from spikeloop.cosim.verilator.build import compile_whole, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
+from spikeloop.hdl.names import ONN_TOP
 from spikeloop.pysim.onn.contents import input_chunks, net_chunks, state_of
 from spikeloop.pysim.onn.memories import memories, setting_bits
 from spikeloop.pysim.onn.params import COUNTERS, OnnParams
@@ -47,12 +48,12 @@ def verilog_of(params: OnnParams) -> Path:
     """The generated Verilog of a macro, cached."""
 
     def make(folder: Path) -> None:
-        from spikeloop.hdl.onn.verilog import generate
+        from spikeloop.hdl.verilog import generate_onn
 
         with stage("generate Verilog of the macro of oscillators"):
-            (folder / "onn.v").write_text(generate(params))
+            (folder / "onn.v").write_text(generate_onn(params))
 
-    key = _hashed(code("spikeloop.hdl.onn.verilog"), params)
+    key = _hashed(code("spikeloop.hdl.verilog"), params)
     return cached(f"verilog-{key}", make) / "onn.v"
 
 
@@ -62,14 +63,12 @@ def build_onn(params: OnnParams, *, optimise: bool = True) -> Path:
     optimise: False compiles faster, for models that run little. InputError if a tool is missing.
     """
     harness, header = harness_of("onn.cpp"), _model_header(params)
-    sources = code("spikeloop.hdl.onn.verilog")
+    sources = code("spikeloop.hdl.verilog")
     key = _hashed(sources, params, optimise, harness, header, recipe())
 
     def make(folder: Path) -> None:
-        from spikeloop.hdl.onn.verilog import TOP
-
         compile_whole(
-            folder, TOP, [verilog_of(params)], header=header, harness=harness, optimise=optimise
+            folder, ONN_TOP, [verilog_of(params)], header=header, harness=harness, optimise=optimise
         )
 
     return cached(f"onn-{key}", make) / "onn.so"

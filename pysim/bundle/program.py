@@ -143,6 +143,8 @@ def compile_program(network: Network, chip: Chip) -> Program | Image:
     placement = fits(network, chip)
     if not isinstance(placement, Reason):
         return pack(network, placement)
+    if network.onn:
+        raise InputError(f"network with oscillators must fit one core: {placement.sentence}")
     parts, images = [], WeakKeyDictionary[Network, Image]()
     for part in partition(network, chip):
         if part.network not in images:

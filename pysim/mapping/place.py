@@ -22,6 +22,7 @@ from spikeloop.pysim.mapping.placement import (
 )
 from spikeloop.pysim.network.elements import Population
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.front import PimFront
 
 __all__ = ["MOST_OUTPUTS", "fits", "place", "with_macro"]
@@ -80,10 +81,15 @@ def fits(network: Network, chip: Chip) -> Placement | Reason:
 
 
 def with_macro(network: Network, chip: Chip) -> Chip:
-    """The chip with the PIM macro that the network's layer was made for.
+    """The chip with the macro that the network's PIM layer or its oscillators were made for.
 
-    InputError if the chip has a macro that does not run the layer.
+    InputError if the chip has a macro that does not run them.
     """
+    if network.onn:
+        if chip.onn is None:
+            chip = chip.replace(onn=OnnParams.of(network.onn.net))
+        assert chip.onn
+        chip.onn.check(network.onn.net)
     if network.pim is None:
         return chip
     if chip.pim is None:
