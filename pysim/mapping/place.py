@@ -25,7 +25,7 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.front import PimFront
 
-__all__ = ["MOST_OUTPUTS", "fits", "place", "with_macro"]
+__all__ = ["MOST_OUTPUTS", "check_cut", "fits", "place", "with_macro"]
 
 MOST_OUTPUTS = 1 << 16
 """Neurons that the 16-bit address of an output event can name."""
@@ -96,6 +96,12 @@ def with_macro(network: Network, chip: Chip) -> Chip:
         return chip.replace(pim=PimFront.of(network.pim.head))
     chip.pim.check(network.pim.head)
     return chip
+
+
+def check_cut(network: Network, reason: Reason) -> None:
+    """InputError if the network may not be cut over cores, although one has too little room."""
+    if network.onn:
+        raise InputError(f"network with oscillators must fit one core: {reason.sentence}")
 
 
 def _route_delays(network: Network) -> dict[str, int | None] | Reason:
