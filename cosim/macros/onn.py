@@ -49,17 +49,24 @@ def verilog_of(params: OnnParams) -> Path:
     return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "onn.v"
 
 
-def build_onn(params: OnnParams, *, optimise: bool = True) -> Path:
+def build_onn(params: OnnParams, *, optimise: bool = True, coverage: bool = False) -> Path:
     """The shared library of a macro; cached.
 
-    optimise: False compiles faster, for models that run little. InputError if a tool is missing.
+    optimise: False compiles faster, for models that run little. coverage: the model counts line and
+    toggle points. InputError if a tool is missing.
     """
     harness, header = harness_of("onn.cpp"), _model_header(params)
-    key = hdl_key(repr((params, optimise, harness, header, recipe())))[:24]
+    key = hdl_key(repr((params, optimise, coverage, harness, header, recipe())))[:24]
 
     def make(folder: Path) -> None:
         compile_whole(
-            folder, ONN_TOP, [verilog_of(params)], header=header, harness=harness, optimise=optimise
+            folder,
+            ONN_TOP,
+            [verilog_of(params)],
+            header=header,
+            harness=harness,
+            optimise=optimise,
+            coverage=coverage,
         )
 
     return cached(f"onn-{key}", make) / "onn.so"
@@ -90,9 +97,10 @@ def _model_header(p: OnnParams) -> str:
 class OnnModel(LoadPort):
     """A Verilated macro. ``load`` a net, then ``run`` as the engines of pysim.onn do."""
 
-    def __init__(self, params: OnnParams, *, optimise: bool = True) -> None:
+    def __init__(self, params: OnnParams, *, optimise: bool = True, coverage: bool = False) -> None:
         self.params = params
-        super().__init__(build_onn(params, optimise=optimise), "onn", memories(params), COUNTERS)
+        library = build_onn(params, optimise=optimise, coverage=coverage)
+        super().__init__(library, "onn", memories(params), COUNTERS)
         self._net: OnnNet | None = None
         self._steps_max = list(setting_bits(params)).index("steps_max")
 
@@ -164,6 +172,10 @@ class OnnModel(LoadPort):
         return state_of(
             self.params, self._net, self.read("state"), self.read("globals")[:, 0].astype(np.int64)
         )
+
+    def coverage(self, path: Path) -> None:
+        """Write the coverage points hit so far (a macro built with ``coverage``)."""
+        self.function("coverage")(self._handle, str(path).encode())
 
     def write(self, name: str, rows: np.ndarray, word: Sequence[int]) -> None:
         """The same word, as chunks, into some rows of a memory."""

@@ -10,7 +10,8 @@ pysim. Meanwhile these are counted:
     functional  the corners of the contract that the same stimuli meet, by
                 tests/campaigns/functional_bins.py: each at least 100 times
 
-The plastic core, "plastic", comes after the chips (tests/campaigns/macros/plastic_coverage.py).
+The plastic core, "plastic", and the macros of oscillators, "onn-relaxation" and "onn-phase", come
+after the chips (tests/campaigns/macros/plastic_coverage.py, tests/campaigns/macros/onn_coverage.py).
 
 What cannot be reached is excluded by :func:`exclusions`, with its reason, and counted. Exit status
 1: below a target. Exit status 2: the RTL differs from pysim.
@@ -23,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from spikeloop.cosim.verilator import chip as native
@@ -242,11 +244,13 @@ def _of_regression(chip: Chip, folder: Path) -> tuple[list[Point], list[str]]:
 
 def main(names: Sequence[str]) -> int:
     """The coverage of each chip and macro; the worst exit status."""
+    from tests.campaigns.macros import onn_coverage as onn
     from tests.campaigns.macros import plastic_coverage as plastic
 
+    macros = {"plastic": plastic.cover} | {name: partial(onn.cover, name) for name in onn.MACROS}
     return max(
-        plastic.cover() if name == "plastic" else _cover(CHIPS[name])
-        for name in names or (*NAMES, "plastic")
+        macros[name]() if name in macros else _cover(CHIPS[name])
+        for name in names or (*NAMES, *macros)
     )
 
 
