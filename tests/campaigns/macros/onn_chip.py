@@ -10,15 +10,19 @@ first network also runs over the load port alone, as a board would be driven.
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.compare.pair import Pair
 from spikeloop.cosim.link import LinkBackend
+from spikeloop.cosim.recall import Traffic, sent_axons
 from spikeloop.cosim.verilator.build import Options
 from spikeloop.cosim.verilator.chip import ChipModel
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_RUN, CONTROL_SEND, CONTROL_TICK
 from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import Edge, Input, Population
@@ -41,8 +45,13 @@ CHIPS = {
 NETWORKS, SAMPLES, STEPS = 12, 3, 3
 
 
-def random_case(rng: np.random.Generator, chip: Chip) -> tuple[Network, Stimulus]:
-    """Oscillators in front of 6 neurons and, a tick or two later, 3 more; 5 other lines beside."""
+def random_case(
+    rng: np.random.Generator, chip: Chip, *, delays: int = 2
+) -> tuple[Network, Stimulus]:
+    """Oscillators in front of 6 neurons and, a tick or two later, 3 more; 5 other lines beside.
+
+    delays: 1: the first neurons hear the oscillators at tick 0; 2: or at tick 1.
+    """
     assert chip.onn
     net = random_net(rng, chip.onn).with_(
         steps_max=int(rng.integers(1, 400)), settle=int(rng.integers(0, 3))
@@ -63,7 +72,7 @@ def random_case(rng: np.random.Generator, chip: Chip) -> tuple[Network, Stimulus
         populations=(population("near", 6, 0), population("far", 3, start)),
         edges=(
             edge("lines", "near", (5, 6)),
-            edge("pixels", "near", (net.size, 6), int(rng.integers(0, 2))),
+            edge("pixels", "near", (net.size, 6), int(rng.integers(0, delays))),
             edge("pixels", "far", (net.size, 3)),  # a second group of axons
             edge("near", "far", (6, 3)),
         ),
@@ -87,16 +96,38 @@ def differences(
 ) -> Iterator[str]:
     """The first difference of each network; nothing for a right chip. totals: counted up."""
     for i in range(count):
-        network, stimulus = random_case(np.random.default_rng([seed, i]), chip)
+        rng = np.random.default_rng([seed, i])
+        network, stimulus = random_case(rng, chip, delays=2 if i else 1)
         image = pack(network, chip=chip)
         want = Core(image).run(stimulus)
         if i == 0:
             model.zero()
             over_link = LinkBackend(model, image).run(stimulus)
             yield from _found(f"network {i}, over the link, ", network, want, over_link, totals)
+            yield from _at_once(model, image, stimulus.take(slice(0, 1)))
         else:
             model.fill(image)
         yield from _found(f"network {i}, ", network, want, model.run(image, stimulus), totals)
+
+
+def _at_once(model: ChipModel, image: Image, stimulus: Stimulus) -> Iterator[str]:
+    """Clear, run, send and tick given in one word are taken in this order."""
+    silent = {"lines": np.zeros_like(stimulus.spikes["lines"])}
+    stimulus = replace(stimulus, spikes=silent)
+    want = Core(image).run(stimulus).counters
+    traffic, registers = Traffic(image, stimulus), image.map.registers
+    for address, word in zip(traffic.written.tolist(), traffic.words[0].tolist(), strict=True):
+        model.write(address, word)
+    (axon,) = sent_axons(image, 0)
+    model.write(registers["onn_axon"].address, axon)
+    before = model.counters()
+    commands = CONTROL_CLEAR | CONTROL_RUN | CONTROL_SEND | CONTROL_TICK
+    model.write(registers["control"].address, commands)
+    model.idle(1 << 20)
+    for name, count in model.counters().items():
+        expected = int(want[name][0, 0])
+        if name != "stalls" and count - before[name] != expected:
+            yield f"commands at once: {name} is {expected} in pysim, {count - before[name]} in RTL"
 
 
 def _found(
