@@ -273,17 +273,18 @@ class Core(wiring.Component):
         in front of the core come between ticks, before outer ones.
         """
         ring, local, route = self.ring, self.local, self.route
-        address, delay = route.address, route.delay
+        arrived, outer = Signal(), Signal.like(self.i.p)  # a copy: only the ring sleeps
+        axon = Mux(local, route.address, outer.axon)
+        delay = Mux(local, route.delay, outer.delay)
         if self.chip.front:
             event = self.driver.event
-            address, delay = Mux(event, self.driver.place, address), Mux(event, 1, delay)
+            axon, delay = Mux(event, self.driver.place, axon), Mux(event, 1, delay)
             self.local = local = local | event
-        arrived, outer = Signal(), Signal.like(self.i.p)  # a copy: only the ring sleeps
         m.d.comb += [
             ring.i.valid.eq(local | arrived),
             self.i.ready.eq(~arrived | (ring.i.ready & ~local)),
-            ring.i.p.axon.eq(Mux(local, address, outer.axon)),
-            ring.i.p.delay.eq(Mux(local, delay, outer.delay)),
+            ring.i.p.axon.eq(axon),
+            ring.i.p.delay.eq(delay),
         ]
         with self.few.If(self.i.ready):
             self.few.d.events += [arrived.eq(self.i.valid), outer.eq(self.i.p)]

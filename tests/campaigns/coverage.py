@@ -10,8 +10,8 @@ pysim. Meanwhile these are counted:
     functional  the corners of the contract that the same stimuli meet, by
                 tests/campaigns/functional_bins.py: each at least 100 times
 
-After the chips come the plastic core, "plastic" (tests/campaigns/macros/plastic_coverage.py), and
-the macros of oscillators, "onn-relaxation" and "onn-phase" (tests/campaigns/macros/onn_coverage.py).
+After the chips come the plastic core, "plastic", and the macros of oscillators, "onn-relaxation"
+and "onn-phase" (tests/campaigns/macros/plastic_coverage.py and onn_coverage.py there).
 
 What cannot be reached is excluded by :func:`exclusions`, with its reason, and counted. Exit status
 1: below a target. Exit status 2: the RTL differs from pysim.
