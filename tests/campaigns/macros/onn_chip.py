@@ -22,6 +22,7 @@ from spikeloop.cosim.verilator.build import Options
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_RUN, CONTROL_SEND, CONTROL_TICK
 from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
@@ -102,7 +103,11 @@ def differences(
         want = Core(image).run(stimulus)
         if i == 0:
             model.zero()
-            over_link = LinkBackend(model, image).run(stimulus)
+            try:
+                over_link = LinkBackend(model, image).run(stimulus)
+            except InputError as error:  # the image does not read back
+                yield f"network {i}, over the link, {error}"
+                return
             yield from _found(f"network {i}, over the link, ", network, want, over_link, totals)
             yield from _at_once(model, image, stimulus.take(slice(0, 1)))
         else:
