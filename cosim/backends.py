@@ -34,7 +34,7 @@ class Golden(Backend):
     """The integer reference (golden.reference.integer) on the network.
 
     Counters at the ticks of the chip (tick = step + start): saturations and spikes_out; n_sat and
-    n_clip of a PIM layer.
+    n_clip of a PIM layer; onn_steps, onn_clips and onn_crossings of oscillators.
     """
 
     name = "golden"
@@ -48,7 +48,7 @@ class Golden(Backend):
         stimulus.check(self.network)
         result = self._run(
             self.network,
-            stimulus.dense(self.network) | stimulus.pixels,
+            stimulus.dense(self.network) | stimulus.pixels | stimulus.starts,
             membranes=membranes,
             samples=stimulus.samples,
         )
@@ -63,6 +63,9 @@ class Golden(Backend):
             first = self.network.start_of(next(iter(result.currents)))
             counters[name] = np.zeros(shape, np.int64)
             counters[name][:, first : first + clips.shape[1]] = clips
+        for name, counts in result.recalls.items():  # a recall runs right before tick 0
+            counters[name] = np.zeros(shape, np.int64)
+            counters[name][:, 0] = counts
         return Trace(
             {name: pack(spikes) for name, spikes in result.spikes.items()},
             dict(result.membranes) if membranes else {},
@@ -70,6 +73,7 @@ class Golden(Backend):
             result.currents,
             dict(result.synaptic) if membranes else {},
             dict(result.adaptations) if membranes else {},
+            result.recalled,
         )
 
 
@@ -189,8 +193,8 @@ BACKENDS: dict[str, Callable[..., Backend]] = {
     "replay": _replay,
 }
 
-SEE_PIXELS = ("golden", "pysim", "verilator")
-"""Backends that run a network with a PIM layer."""
+WITH_MACROS = ("golden", "pysim", "verilator")
+"""Backends that run a network with a PIM layer or with oscillators."""
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -217,9 +221,10 @@ def open_backend(spec: str, network: Network, bundle: Bundle, **options: Any) ->
             "map it again or name its file with --network"
         )
     name, _, rest = spec.partition(":")
-    if network.pim and name not in SEE_PIXELS:
+    what = "a PIM layer" if network.pim else "oscillators" if network.onn else None
+    if what and name not in WITH_MACROS:
         raise InputError(
-            f"network {network.name!r} with a PIM layer must be run by "
-            f"{', '.join(SEE_PIXELS)}, not {name}"
+            f"network {network.name!r} with {what} must be run by "
+            f"{', '.join(WITH_MACROS)}, not {name}"
         )
     return BACKENDS[name](rest, network, bundle, **options)

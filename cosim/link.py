@@ -12,11 +12,14 @@ from functools import cached_property
 import numpy as np
 
 from spikeloop.cosim.backend import Backend
+from spikeloop.cosim.recall import Traffic, recalled_values, sent_axons
 from spikeloop.pysim.chip.memory_map import (
     CHIP_ID,
     CHIP_VERSION,
     CONTROL_CLEAR,
     CONTROL_PIM,
+    CONTROL_RUN,
+    CONTROL_SEND,
     CONTROL_TICK,
     CONTROL_ZERO,
     PIM,
@@ -106,6 +109,16 @@ class Link(ABC):
         self.write(self.map.registers[f"{PIM}stream"].address, stream_word(stream))
         self._command(CONTROL_PIM)
 
+    def recall(self) -> None:
+        """Run the oscillators from the state in their memories until they end."""
+        self._command(CONTROL_RUN)
+
+    def send_lines(self, axon: int) -> None:
+        """Put an event with delay 1 on axon ``axon`` + i for each oscillator i out of phase."""
+        prefix = self.chip.front.prefix if self.chip.front else ""
+        self.write(self.map.registers[f"{prefix}axon"].address, axon)
+        self._command(CONTROL_SEND)
+
     def _command(self, bits: int) -> None:
         registers = self.map.registers
         self.write(registers["control"].address, bits)
@@ -179,6 +192,7 @@ class LinkBackend(Backend):
         counters = {name: np.zeros(each_tick, np.int64) for name in self.map.counters}
         currents: dict[str, np.ndarray] = {}
         self._currents = currents
+        self._recalled: dict[str, list[np.ndarray]] = {}
         if head := image.pim_head:
             size = image.placement.population(head.target).size
             frames = (stimulus.samples, head.frames(image.steps), size)
@@ -196,7 +210,8 @@ class LinkBackend(Backend):
                 for part, value in values.items():
                     states[part][p.name][sample] = value[ticks, p.neurons]
         packed = {name: pack(array) for name, array in spikes.items()}
-        return Trace(packed, counters=counters, currents=currents, **states)
+        recalled = {name: np.array(rows, np.int32) for name, rows in self._recalled.items()}
+        return Trace(packed, counters=counters, currents=currents, recalled=recalled, **states)
 
     @property
     def words(self) -> int:
@@ -216,8 +231,12 @@ class LinkBackend(Backend):
         planes: dict[str, list[np.ndarray]] = {part: [] for part in states}
         link.clear()
         link.zero()
+        if self.image.onn_head:
+            self._recall(stimulus, sample)
         for tick in range(self.image.ticks):
             self._drive(stimulus, sample, tick)
+            for axon in sent_axons(self.image, tick):
+                link.send_lines(axon)
             for _, lines, first in self._arriving(stimulus, sample, tick):
                 link.send((axon, 1) for axon in (first + np.flatnonzero(lines)).tolist())
             link.tick()
@@ -252,6 +271,16 @@ class LinkBackend(Backend):
         lanes = self._bytes(memory, self.link.read_rows(memory, self.words)).reshape(-1).view("<i4")
         self._currents[head.target][sample, frame] = lanes[place.neurons]
 
+    def _recall(self, stimulus: Stimulus, sample: int) -> None:
+        """Let the oscillators recall a sample, and read their last state."""
+        traffic, link = Traffic(self.image, stimulus.take(slice(sample, sample + 1))), self.link
+        for address, word in zip(traffic.written.tolist(), traffic.words[0].tolist(), strict=True):
+            link.write(address, word)
+        link.recall()
+        words = np.array([[link.read(address) for address in traffic.read.tolist()]], np.uint32)
+        name = traffic.head.input
+        self._recalled.setdefault(name, []).append(recalled_values(self.image, words)[0])
+
     def _arriving(
         self, stimulus: Stimulus, sample: int, tick: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
@@ -260,6 +289,8 @@ class LinkBackend(Backend):
         Of each group its spikes, packed and as uint8 0/1 ``[line]``, and the axon of line 0.
         """
         for group in self.image.placement.inputs:
+            if group.name not in stimulus.spikes:
+                continue  # the chip's oscillators feed it
             if 0 <= (step := tick - group.delay) < self.image.steps:
                 packed = stimulus.spikes[group.name][sample, step]
                 yield packed, unpack(packed, group.size), group.first_axon

@@ -69,7 +69,7 @@ class BoardTop(wiring.Component):
         wiring.connect(m, link.events, core.i)
         wiring.connect(m, core.o, link.spikes)
         run, clear, zero, waiting = commands(
-            m, core.command, link.tick, core.busy, core.drive if self.chip.pim else None
+            m, core.command, link.tick, core.busy, core.macro_commands()
         )
         m.d.comb += [
             core.tick.eq(run),

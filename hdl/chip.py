@@ -4,6 +4,8 @@ Reset, tick and every stream are registered at the edge of the chip, so that not
 hangs on a pin.
 """
 
+from collections.abc import Mapping
+
 from amaranth.hdl import ClockDomain, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -12,7 +14,7 @@ from spikeloop.hdl.bus.loadport import request_layout
 from spikeloop.hdl.core.core import Core
 from spikeloop.hdl.lib.layout import layout
 from spikeloop.hdl.lib.skid import Skid
-from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_PIM, CONTROL_TICK, CONTROL_ZERO
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_TICK, CONTROL_ZERO
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.chip.records import event_record, output_record
 
@@ -72,7 +74,7 @@ class ChipTop(wiring.Component):
         wiring.connect(m, core.o, wiring.flipped(self.o))
 
         run, clear, zero, waiting = commands(
-            m, core.command, tick, core.busy, core.drive if self.chip.pim else None
+            m, core.command, tick, core.busy, core.macro_commands()
         )
         m.d.comb += [
             core.tick.eq(run),
@@ -113,7 +115,7 @@ def pins(m: Module, top: wiring.Component) -> tuple[Signal, Signal]:
 
 
 def commands(
-    m: Module, command: Value, tick: Value, busy: Value, drive: Value | None = None
+    m: Module, command: Value, tick: Value, busy: Value, macros: Mapping[int, Value] = {}
 ) -> tuple[Signal, Signal, Signal, Signal]:
     """Commands wait until nothing is busy: first zero and clear, then the tick.
 
@@ -123,7 +125,8 @@ def commands(
     command: bits written to the control register in this cycle.
     tick: a tick is asked for at the pin.
     busy: a command must wait.
-    drive: with a PIM macro, the strobe that begins an image, before the tick.
+    macros: by its bit of the control register, the strobe of each command of a macro in front of
+        the core. They are taken before the tick, in this order.
 
     Returns tick, clear and zero, each high in the cycle in which it is taken, and the commands that
     wait.
@@ -131,10 +134,10 @@ def commands(
     waiting, asked, taken = Signal(len(command)), Signal(len(command)), Signal(len(command))
     run, clear, zero = Signal(), Signal(), Signal()
     first, done = CONTROL_CLEAR, run * CONTROL_TICK | clear * CONTROL_CLEAR | zero * CONTROL_ZERO
-    if drive is not None:
-        wanted = (waiting & CONTROL_PIM).any() & ~(waiting & CONTROL_CLEAR).any()
-        m.d.comb += drive.eq(wanted & ~busy)
-        first, done = first | CONTROL_PIM, done | drive * CONTROL_PIM
+    for bit, strobe in macros.items():
+        wanted = (waiting & bit).any() & ~(waiting & first).any()
+        m.d.comb += strobe.eq(wanted & ~busy)
+        first, done = first | bit, done | strobe * bit
     m.d.comb += [
         asked.eq(command | tick * CONTROL_TICK),
         zero.eq((waiting & CONTROL_ZERO).any() & ~busy),

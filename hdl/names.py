@@ -11,6 +11,7 @@ __all__ = [
     "CURRENT_MODULE",
     "FIRE_MODULE",
     "LEAK_MODULE",
+    "ONN_TOP",
     "PIM_TOP",
     "PLASTIC_TOP",
     "RAM_MODULE",
@@ -23,6 +24,7 @@ __all__ = [
 CHIP_TOP = "chip"
 BOARD_TOP = "board"
 PIM_TOP = "pim"
+ONN_TOP = "onn"
 PLASTIC_TOP = "plastic"
 
 # modules generated once and instantiated many times

@@ -18,17 +18,20 @@ from spikeloop.hdl.names import (
     BOARD_TOP,
     CHIP_TOP,
     CORE_MODULE,
+    ONN_TOP,
     PIM_TOP,
     PLASTIC_TOP,
     UNIT_MODULE,
 )
 from spikeloop.hdl.neuron.step import slice_of, stages
+from spikeloop.hdl.onn.macro import OnnMacro
 from spikeloop.hdl.pim.adc import PimAdc
 from spikeloop.hdl.pim.macro import PimMacro
 from spikeloop.hdl.pim.unit import PimUnit
 from spikeloop.hdl.plastic.core import PlasticCore
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.layer import PimParams
 from spikeloop.pysim.plastic.params import PlasticParams
 
@@ -37,6 +40,7 @@ __all__ = [
     "generate",
     "generate_board",
     "generate_macro",
+    "generate_onn",
     "generate_plastic",
     "primitives",
 ]
@@ -103,6 +107,11 @@ def _whole(chip: Chip, *parts: str) -> str:
 def generate_macro(p: PimParams) -> str:
     """The Verilog of a PIM macro alone; its top module is PIM_TOP."""
     return "\n".join((convert(PimMacro(p), PIM_TOP), *_macro_parts(p), primitives()))
+
+
+def generate_onn(p: OnnParams) -> str:
+    """The Verilog of a macro of oscillators alone; its top module is ONN_TOP."""
+    return "\n".join((convert(OnnMacro(p), ONN_TOP), primitives()))
 
 
 def generate_plastic(p: PlasticParams) -> str:

@@ -230,5 +230,9 @@ def bench(
             row["way"]: f"{row['ticks_per_s']:,.0f} ticks/s, {row['sops_per_s']:,.0f} SOPs/s"
             for row in result["rows"]
         }
+        ways |= {
+            row["way"]: f"{row['oscillator_steps_per_s']:,.0f} oscillator-steps/s"
+            for row in result["oscillators"]
+        }
         ratios = {name: f"{ratio:,.2f} x" for name, ratio in result["ratios"].items()}
         console.result(result, ways | ratios | told(result["learning"]))

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from spikeloop.cosim.compare.pair import Difference, Pair
-from spikeloop.pysim.chip.memory_map import COUNTERS, PIM_COUNTERS
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import Population
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.oscillators.settings import GLOBALS
 from spikeloop.pysim.traces.expected import Expected
-from spikeloop.pysim.traces.trace import STATE_NAMES, Trace, recorded_states
+from spikeloop.pysim.traces.trace import EVERY_COUNTER, STATE_NAMES, Trace, recorded_states
 
 __all__ = ["Side", "against", "array_of", "busy", "diff"]
 
@@ -46,6 +46,7 @@ def diff(
     """
     pair = Pair(reference.name, other.name, membranes_compared=membranes)
     firsts = [
+        *_recalled(pair, network, (reference, other)),
         *_currents(pair, network, (reference, other)),
         *_neurons(pair, network, (reference, other)),
         *_counters(pair, (reference, *between), other),
@@ -111,6 +112,23 @@ def _currents(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterato
         yield _at(pair, population, at, "current", (int(a[at]), int(b[at])))
 
 
+def _recalled(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterator[Difference]:
+    """The last states of oscillators; the input that they feed stands for a population."""
+    if not network.onn:
+        return
+    name, net = network.onn.input, network.onn.net
+    a, b = _both(sides, "recalled", name)
+    wrong = a != b
+    pair.recalled, pair.recalled_different = a.size, int(wrong.sum())
+    if wrong.any():
+        sample, value = at = _first(wrong)
+        row, oscillator = divmod(value, net.size)
+        units = row < len(net.units)
+        what = net.units[row] if units else GLOBALS[value - len(net.units) * net.size]
+        where = (sample, 0, 0, 0, name, oscillator if units else net["reference"])
+        yield Difference(pair.reference, pair.backend, *where, what, int(a[at]), int(b[at]))
+
+
 def _neurons(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterator[Difference]:
     for population in network.order():
         a, b = _both(sides, "spikes", population.name)
@@ -160,7 +178,7 @@ def _states(
 
 
 def _counters(pair: Pair, references: Sequence[Side], other: Side) -> Iterator[Difference]:
-    for name in COUNTERS | PIM_COUNTERS:
+    for name in EVERY_COUNTER:
         known = [side for side in references if name in side.trace.counters]
         if name == "stalls" or name not in other.trace.counters or not known:
             continue

@@ -20,8 +20,10 @@ class Difference:
     """The first value in which a backend departs from the reference.
 
     tick:  step + start tick of the population
-    field: "current" (of a PIM layer), "spike", a state (its word in pysim.traces.trace), or the
-           name of a counter
+    field: "current" (of a PIM layer), "spike", a state (its word in pysim.traces.trace), a value
+           of an oscillator or of its net (docs/onn.md), or the name of a counter
+
+    A value of oscillators has the input that they feed as its population.
 
     A counter belongs to a whole tick: ``step``, ``population`` and ``neuron`` are then None, and
     ``core`` too if there are several.
@@ -66,6 +68,8 @@ SUMS = (
     "membranes_different",
     "currents",
     "currents_different",
+    "recalled",
+    "recalled_different",
     "counter_values",
 )
 
@@ -87,6 +91,8 @@ class Pair:
     membranes_compared: bool = True
     currents: int = 0
     currents_different: int = 0
+    recalled: int = 0
+    recalled_different: int = 0
     counter_values: int = 0
     counters_different: dict[str, int] = field(default_factory=dict)
     states_different: dict[str, int] = field(default_factory=dict)
@@ -96,9 +102,9 @@ class Pair:
 
     @property
     def different(self) -> int:
-        """Neuron-ticks, currents and counter values that differ."""
-        counters = sum(self.counters_different.values())
-        return self.neuron_ticks_different + self.currents_different + counters
+        """Neuron-ticks, currents, values of oscillators and counter values that differ."""
+        before = self.currents_different + self.recalled_different
+        return self.neuron_ticks_different + before + sum(self.counters_different.values())
 
     def add(self, other: "Pair") -> None:
         """Add the comparison of another chunk of samples of the same two backends."""
@@ -136,6 +142,8 @@ class Pair:
         text = _compared(self.neuron_ticks, what, self.neuron_ticks_different)
         if self.currents:
             text += "; " + _compared(self.currents, "currents", self.currents_different)
+        if self.recalled:
+            text += "; " + _compared(self.recalled, "recalled values", self.recalled_different)
         if self.counter_values:
             wrong = {name: count for name, count in self.counters_different.items() if count}
             text += "; " + _compared(self.counter_values, "counter values", sum(wrong.values()))

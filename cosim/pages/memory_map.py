@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from textwrap import fill
 
-from spikeloop.pysim.chip.memory_map import CONTROL_PIM, Memory, MemoryMap, Register
+from spikeloop.pysim.chip.memory_map import (
+    CONTROL_PIM,
+    CONTROL_RUN,
+    CONTROL_SEND,
+    Memory,
+    MemoryMap,
+    Register,
+)
 from spikeloop.pysim.chip.params import PRESET_TABLE, PRESETS, Chip
 from spikeloop.pysim.chip.records import (
     Field,
@@ -26,6 +33,7 @@ from spikeloop.pysim.chip.records import (
     word_record,
 )
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.front import PimFront
 from spikeloop.pysim.pim.layer import PimParams
 
@@ -68,6 +76,7 @@ PIM_MACRO = PimParams(banks=1, columns=64, rows=32, weight_bits=4, active_rows=3
 WITH_PIM = PRESETS["tiny"].replace(
     pim=PimFront(macro=PIM_MACRO, pixels=1024, positions=256, currents=2048)
 )
+WITH_ONN = PRESETS["tiny"].replace(onn=OnnParams(oscillators=16, lanes=8))
 WITH_STATES = PRESETS["tiny"].replace(current_bits=24, adaptation_bits=16)
 STATE_RECORDS = (
     ("synaptic", "per lane and page, bit planes", synaptic_record),
@@ -84,7 +93,7 @@ def page() -> str:
     """The whole page as Markdown."""
     memories = (line for name, chip in PRESETS.items() for line in _memories(name, chip))
     return "\n".join(
-        [HEAD, *_presets(), *_registers(), *_records(), *memories, *_states(), *_pim()]
+        [HEAD, *_presets(), *_registers(), *_records(), *memories, *_states(), *_pim(), *_onn()]
     )
 
 
@@ -182,6 +191,27 @@ def _pim() -> Iterator[str]:
         r for name, r in macro.registers.items() if name not in plain.registers
     )
     yield from _fields((("pim_places", "per current, plain", place_record),), WITH_PIM, "")
+    yield from _memories_table(
+        m for name, m in macro.memories.items() if name not in plain.memories
+    )
+
+
+def _onn() -> Iterator[str]:
+    """What a chip with a macro of oscillators has besides."""
+    plain, macro = MemoryMap(PRESETS["tiny"]), MemoryMap(WITH_ONN)
+    assert WITH_ONN.onn
+    yield "## With a macro of oscillators\n"
+    yield _paragraph(
+        "A chip with such a macro ([onn.md](onn.md)) has the following as well, here `tiny` with",
+        f"{WITH_ONN.onn.oscillators} relaxation oscillators and {WITH_ONN.onn.lanes} lanes. Write",
+        "the delays, the four values of the net and the rows of state, then `control` =",
+        f"{CONTROL_RUN}; when `status` is 0 the state is the last one of the recall. Write the",
+        f"axon of line 0 into `onn_axon`, then `control` = {CONTROL_SEND}: each oscillator out of",
+        "phase puts an event on its axon for the coming tick.",
+    )
+    yield from _registers_table(
+        r for name, r in macro.registers.items() if name not in plain.registers
+    )
     yield from _memories_table(
         m for name, m in macro.memories.items() if name not in plain.memories
     )

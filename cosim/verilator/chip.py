@@ -15,6 +15,7 @@ import numpy as np
 
 from spikeloop.cosim.backend import claim
 from spikeloop.cosim.link import Link
+from spikeloop.cosim.recall import recalled_values
 from spikeloop.cosim.verilator.build import Options, build
 from spikeloop.cosim.verilator.harness import (
     Buffers,
@@ -77,6 +78,9 @@ class ChipModel(Link):
         """Put an image into the memories of ``core`` (bank 0), and its settings into registers."""
         for memory in self.map.loaded:
             rows = image.rows(memory.name)
+            if memory.ported:
+                self.write_rows(memory, image.words(memory.name))
+                continue
             self.memory(memory.name, core)[: len(rows), : rows.shape[1]] = rows
         self._set(image, core)
 
@@ -199,9 +203,12 @@ class ChipModel(Link):
         for core, image in images.items():
             inputs += buffers.inputs(core, image, stimuli[core])
             populations += buffers.populations(core, image, traces[core], samples, membranes)
-        pim = None
+        pim = front = None
         if 0 in images and images[0].pim_head:  # a chip with a macro is one core
             pim = buffers.pim(images[0], stimuli[0], traces[0])
+        head = images[0].onn_head if 0 in images else None
+        if head:
+            front, read = buffers.front(images[0], stimuli[0])
         all_inputs, all_populations = array_of(Input, inputs), array_of(Population, populations)
         run = Run(
             samples=samples,
@@ -221,9 +228,12 @@ class ChipModel(Link):
             population=ctypes.addressof(all_populations),
             counts=counts.ctypes.data,
             pim=ctypes.addressof(pim) if pim else None,
+            front=ctypes.addressof(front) if front else None,
         )
         if self._lib.sl_run(self._handle, ctypes.byref(run)):
             raise TimeoutError("a tick of the Verilated chip did not end")
+        if head:
+            traces[0].recalled[head.input] = recalled_values(images[0], read)
         for core, trace in enumerate(traces):
             for i, name in enumerate(names):
                 trace.counters[name] = counts[:, :, core, i].copy()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spikeloop.cosim.recall import Traffic
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.pim.front import padded_rows
 from spikeloop.pysim.pim.memories import stream_word
@@ -37,11 +38,17 @@ class Pim(ctypes.Structure):
     _fields_ = _fields("pixels frames start size", "images rows streams neurons currents")
 
 
+class Front(ctypes.Structure):
+    _fields_ = _fields(
+        "writes reads groups", "write_addresses writes_of read_addresses reads_of delays axons"
+    )
+
+
 class Run(ctypes.Structure):
     _fields_ = [
         *_fields("samples steps ticks lanes words axon_chunks slots cycle_limit", ""),
         ("bits", _i64 * len(STATES)),
-        *_fields("cores inputs populations counters", "input population counts pim"),
+        *_fields("cores inputs populations counters", "input population counts pim front"),
     ]
 
 
@@ -105,6 +112,22 @@ class Buffers:
         )
         pointers = [self._address(array) for array in arrays]
         return Pim(head.pixels, frames, place.start, place.size, *pointers)
+
+    def front(self, image: Image, stimulus: Stimulus) -> tuple[Front, np.ndarray]:
+        """The oscillators, and the words that are read of them: uint32 ``[sample, read]``."""
+        traffic = Traffic(image, stimulus)
+        read = np.empty((stimulus.samples, traffic.read.size), np.uint32)
+        places = traffic.places
+        arrays = (
+            traffic.written,
+            traffic.words,
+            traffic.read,
+            read,
+            np.array([place.delay for place in places], np.int64),
+            np.array([place.first_axon for place in places], np.uint32),
+        )
+        pointers = [self._address(array) for array in arrays]
+        return Front(traffic.written.size, traffic.read.size, len(places), *pointers), read
 
 
 def open_library(path: Path) -> ctypes.CDLL:

@@ -8,7 +8,14 @@ import re
 
 from spikeloop.hdl.names import CHIP_TOP, CORE_MODULE
 from spikeloop.pysim.chip.fabric import Mesh
-from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_PIM, PIM, MemoryMap
+from spikeloop.pysim.chip.memory_map import (
+    CONTROL_CLEAR,
+    CONTROL_PIM,
+    CONTROL_RUN,
+    CONTROL_SEND,
+    PIM,
+    MemoryMap,
+)
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
 
 __all__ = ["model_header", "named_only", "whole_words"]
@@ -53,7 +60,7 @@ def model_header(chip: Chip, root_header: str, core_header: str | None = None) -
         f"#define MEMORIES {_memories(map_, cores, core_header or root_header)}",
         f"#define READ_COUNTERS(root, out) do {{ {_counters(map_, cores, prefix)} }} while (0)",
         f"#define CLOCKS_LOW(root) do {{ {_clocks(root_header)} }} while (0)",
-        f"#define GATES_BEHIND_GATES {int(chip.pim is not None)}",
+        f"#define GATES_BEHIND_GATES {int(bool(chip.pim or chip.front))}",
         f"#define RING_CHUNKS {1 << (d.axon_chunks - 1).bit_length()}",
         f"#define CONTROL_ADDRESS {control}",
         f"#define CONTROL_CLEAR_BIT {CONTROL_CLEAR}",
@@ -73,6 +80,11 @@ def model_header(chip: Chip, root_header: str, core_header: str | None = None) -
         stream = map_.registers[f"{PIM}stream"].address
         lines.append(f"#define PIM_STREAM_ADDRESS {stream}")
         lines.append(f"#define CONTROL_PIM_BIT {CONTROL_PIM}")
+    if chip.front:
+        axon = map_.registers[f"{chip.front.prefix}axon"].address
+        lines.append(f"#define FRONT_AXON_ADDRESS {axon}")
+        lines.append(f"#define CONTROL_RUN_BIT {CONTROL_RUN}")
+        lines.append(f"#define CONTROL_SEND_BIT {CONTROL_SEND}")
     return "\n".join(lines) + "\n"
 
 
@@ -83,7 +95,8 @@ def _memories(map_: MemoryMap, cores: list[str], header: str) -> str:
     return " ".join(
         f'MEMORY("{name}", {number}, {core}{members[name]})'
         for number, core in enumerate(cores)
-        for name in map_.memories
+        for name, memory in map_.memories.items()
+        if not memory.ported
     )
 
 

@@ -12,7 +12,10 @@ from amaranth.lib.wiring import In, Out
 from spikeloop.pysim.chip.memory_map import PIM, MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS
 
-__all__ = ["LoadPort", "request_layout"]
+__all__ = ["SLOW", "LoadPort", "request_layout"]
+
+SLOW = 4
+"""Cycles from a read of a macro in front of the core to its answer."""
 
 
 def request_layout(address_bits: int) -> data.StructLayout:
@@ -36,7 +39,9 @@ class LoadPort(wiring.Component):
     steps: Out             setting: T.
     dense: Out(1)          setting: visit silent axons too.
     extension: Out         setting: log2 of the axon extension f.
-    pim_*: Out             settings of a PIM layer; by name in ``settings``.
+    pim_*: Out             settings of a PIM layer, or of another macro in front of the core under
+                           its prefix; by name in ``settings``.
+    settled: In(1)         register, with such a macro: its last run ended by itself.
     select: Out            the memory that is asked for, one bit each in the order of the map.
     row: Out               its row. With two banks, row of a loaded memory has the bank on top.
     chunk: Out             chunk of this row.
@@ -50,8 +55,12 @@ class LoadPort(wiring.Component):
 
     def __init__(self, map_: MemoryMap):
         self.map = map_
-        pim = [
-            name for name, r in map_.registers.items() if name.startswith(PIM) and r.access == "rw"
+        front = map_.chip.front
+        prefixes = (PIM, front.prefix) if front else PIM
+        macro = [
+            name
+            for name, r in map_.registers.items()
+            if name.startswith(prefixes) and r.access == "rw"
         ]
         memories = map_.memories.values()
         super().__init__(
@@ -74,16 +83,18 @@ class LoadPort(wiring.Component):
                 "read": Out(1),
                 "data": Out(BUS_BITS),
                 "answer": In(BUS_BITS),
-                **{name: Out(BUS_BITS) for name in pim},
+                **{name: Out(BUS_BITS) for name in macro},
+                **({"settled": In(1)} if front else {}),
                 **({"bank": Out(1), "active": In(1)} if map_.chip.banks > 1 else {}),
             }
         )
-        self.settings = {name: getattr(self, name) for name in pim}
+        self.settings = {name: getattr(self, name) for name in macro}
 
     def elaborate(self, platform) -> Module:
         m = Module()
         # request: a copy, because the decoder sleeps with its domain and the stream does not
         map_, request = self.map, Signal(self.request.p.shape())
+        front = map_.chip.front
         done, reading = Signal(), Signal()  # reading: a memory was asked in the cycle before
         m.d.comb += self.request.ready.eq(~self.taken | done)
         with m.If(self.request.ready):
@@ -100,6 +111,7 @@ class LoadPort(wiring.Component):
             "extension": 0,
             "bank": 0,
             **settings,
+            **({f"{front.prefix}settled": self.settled} if front else {}),
             "tick": self.number,
             **{name: getattr(self, f"count_{name}")[:BUS_BITS] for name in map_.counters},
             **{f"{name}_high": getattr(self, f"count_{name}")[BUS_BITS:] for name in map_.counters},
@@ -131,8 +143,9 @@ class LoadPort(wiring.Component):
                 m.d.comb += [self.select[index].eq(1), self.row.eq(place), self.chunk.eq(chunk)]
 
         fresh, is_memory, idle = Signal(), Signal(), Signal()
+        waiting, read = self._slow(m)
         m.d.comb += [
-            fresh.eq(self.taken & ~reading),
+            fresh.eq(self.taken & ~reading & ~waiting if front else self.taken & ~reading),
             is_memory.eq(self.select.any()),
             idle.eq(~self.busy & ~self.wait),
             self.data.eq(request.data),
@@ -149,7 +162,7 @@ class LoadPort(wiring.Component):
                 reading | self.write | (fresh & ~is_memory & (request.write | self.response.ready))
             ),
         ]
-        m.d.sync += reading.eq(self.read)
+        m.d.sync += reading.eq(read)
         with m.If(reading):
             m.d.comb += self.response.payload.eq(self.answer)
         with m.If(fresh & ~is_memory & request.write):
@@ -160,3 +173,18 @@ class LoadPort(wiring.Component):
                     with m.Case(map_.registers[name].address):
                         m.d.sync += setting.eq(request.data)
         return m
+
+    def _slow(self, m: Module) -> tuple[Value, Value]:
+        """An answer of a macro in front of the core comes SLOW cycles behind the read, not one.
+
+        Returns whether one is on its way, and whether an answer comes in the next cycle.
+        """
+        if not self.map.chip.front:
+            return Const(0), self.read
+        late, ported = Signal(SLOW - 1), Signal()
+        memories = enumerate(self.map.memories.values())
+        m.d.comb += ported.eq(
+            self.read & Cat(self.select[n] for n, memory in memories if memory.ported).any()
+        )
+        m.d.sync += late.eq((late << 1) | ported)
+        return late.any(), (self.read & ~ported) | late[-1]

@@ -33,7 +33,7 @@ class Memories:
 
     Attributes
     ----------
-    rams: RAM of each memory, by name, without the ring's and those of the PIM macro.
+    rams: RAM of each memory, by name, without the ring's and those of a macro.
     select: by name, the load port asks for this memory.
     accessed: by name, the load port reads this memory in this cycle.
     """
@@ -47,7 +47,7 @@ class Memories:
         }
         self.rams = {}
         for name, memory in table.items():
-            if name in ("ring", "spikes") or name.startswith(PIM):
+            if name in ("ring", "spikes") or name.startswith(PIM) or memory.ported:
                 continue
             # rows of bank 0, with those that only an address could name
             below = 1 << self.banked[name] if name in self.banked else 0
@@ -85,6 +85,7 @@ class Memories:
         *,
         bus_busy: Value,
         active: Value | None,
+        front: Value | None,
         spike_chunk: Value,
         written: tuple[Value, Value],
         no_row: Value,
@@ -98,11 +99,14 @@ class Memories:
         reads: by name, the row that the core reads, and when.
         bus_busy: the load port has the address in this cycle.
         active: number of the bank that the core reads; None on chips of one bank.
+        front: what a macro in front of the core answers; None without one.
         spike_chunk: the chunk of the spike memory that is asked for.
         written: the row that takes the results of the neuron step, and when.
         no_row: the synapse memory reads 0 in this cycle, as it does in a reset of domain "row".
         """
         answers: dict[str, Value] = {"ring": ring.bus_chunk}
+        if front is not None:
+            answers |= {name: front for name, memory in self.table.items() if memory.ported}
         m.d.comb += [
             ring.bus_read.eq(self.accessed["ring"]),
             ring.bus_row.eq(port.row),

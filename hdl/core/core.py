@@ -22,6 +22,7 @@ from spikeloop.hdl.core.accumulate import Accumulators, Join
 from spikeloop.hdl.core.control import Controller
 from spikeloop.hdl.core.counters import Counters, Tally
 from spikeloop.hdl.core.domains import add_domain, sleeping, wake
+from spikeloop.hdl.core.front import add_front
 from spikeloop.hdl.core.ports import members
 from spikeloop.hdl.events.list import EventList
 from spikeloop.hdl.events.ring import AxonRing
@@ -30,7 +31,14 @@ from spikeloop.hdl.lib.layout import layout
 from spikeloop.hdl.lib.skid import Skid
 from spikeloop.hdl.neuron.step import NeuronStep
 from spikeloop.hdl.pim.driver import SETTINGS, PimDriver
-from spikeloop.pysim.chip.memory_map import PIM, PIM_COUNTERS, MemoryMap
+from spikeloop.pysim.chip.memory_map import (
+    CONTROL_PIM,
+    CONTROL_RUN,
+    CONTROL_SEND,
+    PIM,
+    PIM_COUNTERS,
+    MemoryMap,
+)
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.chip.records import (
     ROUTE_LOCAL,
@@ -52,6 +60,12 @@ class Core(wiring.Component):
         self.stages = sleeping(chip)
         self.enable = {stage: Signal(name=f"{stage}_enable") for stage in self.stages}
         super().__init__(members(chip))
+
+    def macro_commands(self) -> dict[int, Signal]:
+        """Strobes of the macro in front of the core, by their bits of the control register."""
+        if self.chip.pim:
+            return {CONTROL_PIM: self.drive}
+        return {CONTROL_RUN: self.run, CONTROL_SEND: self.send} if self.chip.front else {}
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -144,6 +158,8 @@ class Core(wiring.Component):
         self.few.d.control += asked.eq(Cat(self.tick, self.clear, self.zero))
         if self.chip.pim:
             self._pim(m)
+        if self.chip.front:
+            self.driver = add_front(m, self)
         self.counted = Signal()
         m.d.comb += [
             ring.slot.eq(control.slot),
@@ -253,15 +269,22 @@ class Core(wiring.Component):
     def _arrivals(self, m: Module) -> None:
         """Events into the ring: the core's own go first.
 
-        They come only while spikes are routed, so that outer ones never starve.
+        They come only while spikes are routed, so that outer ones never starve. Those of a macro
+        in front of the core come between ticks, before outer ones.
         """
         ring, local, route = self.ring, self.local, self.route
         arrived, outer = Signal(), Signal.like(self.i.p)  # a copy: only the ring sleeps
+        axon = Mux(local, route.address, outer.axon)
+        delay = Mux(local, route.delay, outer.delay)
+        if self.chip.front:
+            event = self.driver.event
+            axon, delay = Mux(event, self.driver.place, axon), Mux(event, 1, delay)
+            self.local = local = local | event
         m.d.comb += [
             ring.i.valid.eq(local | arrived),
             self.i.ready.eq(~arrived | (ring.i.ready & ~local)),
-            ring.i.p.axon.eq(Mux(local, route.address, outer.axon)),
-            ring.i.p.delay.eq(Mux(local, route.delay, outer.delay)),
+            ring.i.p.axon.eq(axon),
+            ring.i.p.delay.eq(delay),
         ]
         with self.few.If(self.i.ready):
             self.few.d.events += [arrived.eq(self.i.valid), outer.eq(self.i.p)]
@@ -318,6 +341,7 @@ class Core(wiring.Component):
             reads,
             bus_busy=bus_busy,
             active=active,
+            front=self.driver.answer if chip.front else None,
             spike_chunk=Mux(control.emitting, scanner.load_chunk, port.chunk >> 1),
             written=(control.word, control.writing),
             no_row=control.flush | self.synapse_read,
@@ -342,7 +366,7 @@ class Core(wiring.Component):
             "ticks": control.settling,
         }
         busy = self.asked.any() | control.ticking | control.clearing | self.sending | ring.writing
-        if chip.pim:
+        if chip.pim or chip.front:
             busy = busy | self.begins | self.driver.busy
         m.d.comb += [
             self.busy.eq(busy),

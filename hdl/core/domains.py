@@ -67,7 +67,7 @@ def wake(m: Module, core: "Core") -> None:
         if names
     }
     asleep = control.waiting
-    if chip.pim:
+    if chip.pim or chip.front:
         asleep = asleep | core.driver.busy
     awake = ~asleep
     if chip.derived.cores > 1:  # while other cores work, one that is through rests

@@ -14,6 +14,8 @@ zero: In(1)            strobe, taken while idle: zero the counters
 busy: Out(1)           a tick, a clear or an image is under way
 taken: Out(1)          a request or an event from outside is on its way
 drive: In(1)           with a PIM macro, strobe: compute the currents of an image
+run: In(1)             with another macro in front, strobe: run it
+send: In(1)            with such a macro, strobe: send its events
 count_*: Out(64)       counters, as the memory map names them
 """
 
@@ -21,6 +23,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from spikeloop.hdl.bus.loadport import request_layout
+from spikeloop.hdl.core.front import commands
 from spikeloop.hdl.fabric.router import packet_layout
 from spikeloop.hdl.lib.layout import layout
 from spikeloop.pysim.chip.fabric import Mesh
@@ -52,6 +55,5 @@ def members(chip: Chip) -> dict:
         "busy": Out(1),
         "taken": Out(1),
     }
-    if chip.pim:
-        ports["drive"] = In(1)
+    ports |= {name: In(1) for name in commands(chip)}
     return ports | {f"count_{name}": Out(64) for name in map_.counters}

@@ -1,1 +1,1 @@
-"""The macro of oscillators: its two cells, its memories, and the order of a step."""
+"""The macro of oscillators: two cells, memories, the order of a step, and its driver in a chip."""

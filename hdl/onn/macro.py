@@ -9,7 +9,17 @@ own clock domain, and what a phase reads sleeps with the phases before it. pysim
 the cycles.
 """
 
-from amaranth.hdl import Array, ClockDomain, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
+from amaranth.hdl import (
+    Array,
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    Instance,
+    Module,
+    Mux,
+    ResetSignal,
+    Signal,
+)
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -37,6 +47,8 @@ class OnnMacro(wiring.Component):
     start: In(1)          strobe, while not busy: run on.
     busy: Out(1)          a run is under way.
     settled: Out(1)       the last run ended because nothing changed any more.
+    size: Out             oscillators of the net.
+    out: Out              a bit for each oscillator: it is out of phase with the reference.
     step_valid: Out(1)    in this cycle the state is that behind a step.
     step, period, cycles, same: Out  the net's values.
     unit_*: Out           those of an oscillator, in the order of pysim's UNITS, the first lowest.
@@ -56,6 +68,8 @@ class OnnMacro(wiring.Component):
                 "start": In(1),
                 "busy": Out(1),
                 "settled": Out(1),
+                "size": Out(p.oscillators.bit_length()),
+                "out": Out(p.oscillators),
                 "step_valid": Out(1),
                 **{name: Out(bits) for name, bits in global_bits().items()},
                 **units,
@@ -117,6 +131,8 @@ class OnnMacro(wiring.Component):
             self.busy.eq(~control.waiting),
             cell.settings.eq(self.settings),
             cell.held.eq(self.held),
+            self.size.eq(self.settings.oscillators),
+            self.out.eq(Cat(getattr(cell, f"unit_{i}")[-1] for i in range(self.p.oscillators))),
             cell.step.eq(self.step),
             cell.none.eq(self.cycles == 0),
             cell.column.eq(rams["coupling"].r_data),

@@ -38,7 +38,8 @@ def add_memories(m: Module, p: OnnParams, held: data.View) -> tuple[data.View, d
             for number, (name, bits) in enumerate(setting_bits(p).items()):
                 with m.Case(number):
                     if bits <= 32:
-                        m.d.port += settings[name].eq(held.data)
+                        with m.If(held.index == 0):
+                            m.d.port += settings[name].eq(held.data)
                     else:
                         with m.If(held.index == 0):
                             m.d.port += settings[name][:32].eq(held.data)
@@ -49,7 +50,7 @@ def add_memories(m: Module, p: OnnParams, held: data.View) -> tuple[data.View, d
         if memory.name not in READ_DOMAINS:
             continue
         ram = rams[memory.name] = RAM(
-            f"onn_{memory.name}",
+            f"onn.{memory.name}",  # no memory of a map: an image has these rows in another form
             width=memory.width,
             rows=memory.rows,
             chunk=memory.chunk,

@@ -21,7 +21,7 @@ from spikeloop.pysim.image.image import Image, RunOne
 from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.mapping.features import Reason
 from spikeloop.pysim.mapping.partition import partition
-from spikeloop.pysim.mapping.place import fits, with_macro
+from spikeloop.pysim.mapping.place import check_cut, fits, with_macro
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.summary import NetworkSummary
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -143,6 +143,7 @@ def compile_program(network: Network, chip: Chip) -> Program | Image:
     placement = fits(network, chip)
     if not isinstance(placement, Reason):
         return pack(network, placement)
+    check_cut(network, placement)
     parts, images = [], WeakKeyDictionary[Network, Image]()
     for part in partition(network, chip):
         if part.network not in images:

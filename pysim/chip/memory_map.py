@@ -28,6 +28,7 @@ from spikeloop.pysim.chip.records import (
     word_record,
 )
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.pim.front import PIM_SETTINGS
 from spikeloop.pysim.pim.memories import memories as macro_memories
 
 __all__ = [
@@ -42,13 +43,17 @@ __all__ = [
     "CONTROL_CLEAR",
     "CONTROL_ZERO",
     "CONTROL_PIM",
+    "CONTROL_RUN",
+    "CONTROL_SEND",
     "PIM",
 ]
 
 CHIP_ID = 0x53504C50  # "SPLP"
 CHIP_VERSION = 1
 CONTROL_TICK, CONTROL_CLEAR, CONTROL_ZERO, CONTROL_PIM = 1, 2, 4, 8
+CONTROL_RUN, CONTROL_SEND = 16, 32  # of a macro whose results are events
 PIM = "pim_"  # how the memories and registers of the PIM macro begin
+WRITE_ONLY = "write only"  # ends the meaning of such a memory
 MAX_ADDRESS_BITS = 31  # a request is one 64-bit word: address, data, write
 
 COUNTERS = {
@@ -70,15 +75,6 @@ PIM_COUNTERS = {
     "n_cycles": "cycles of the macro at work",
     "n_sat": "currents clipped to their width",
     "n_clip": "conversions in which the discharge clip or the code's range acted",
-}
-PIM_SETTINGS = {
-    "kernel_rows": "kernel rows",
-    "channels": "channels",
-    "positions": "output positions",
-    "shift": "range shift",
-    "limit": "discharge clip",
-    "sigma": "noise",
-    "stream": "word XORed onto all seeds: the stream of the noise",
 }
 
 
@@ -103,6 +99,7 @@ class Memory:
 
     loaded: filled from the image; else the core's own state.
     writable, readable: what the load port may do.
+    ported: the RTL keeps it in a form of its own; only the load port sees these rows.
     """
 
     name: str
@@ -113,6 +110,7 @@ class Memory:
     meaning: str
     writable: bool = True
     readable: bool = True
+    ported: bool = False
 
     @property
     def chunks(self) -> int:
@@ -150,8 +148,10 @@ class MemoryMap:
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
-        self.counters = COUNTERS | (PIM_COUNTERS if chip.pim else {})
-        self.command_bits = (CONTROL_PIM if chip.pim else CONTROL_ZERO).bit_length()
+        more = chip.front.counters if chip.front else PIM_COUNTERS if chip.pim else {}
+        self.counters = COUNTERS | more
+        last = CONTROL_SEND if chip.front else CONTROL_PIM if chip.pim else CONTROL_ZERO
+        self.command_bits = last.bit_length()
         self.registers = {
             name: Register(name, i, access, reset, meaning)
             for i, (name, access, reset, meaning) in enumerate(_registers(chip))
@@ -159,8 +159,9 @@ class MemoryMap:
         self.memories: dict[str, Memory] = {}
         end = len(self.registers)
         for name, rows, bits, loaded, meaning in _memories(chip):
-            writable, readable = name != "spikes", not name.startswith(PIM)
-            memory = Memory(name, 0, rows, bits, loaded, meaning, writable, readable)
+            writable, readable = name != "spikes", not meaning.endswith(WRITE_ONLY)
+            ported = chip.front is not None and name.startswith(chip.front.prefix)
+            memory = Memory(name, 0, rows, bits, loaded, meaning, writable, readable, ported)
             size = 1 << memory.size_bits
             base = -(-end // size) * size
             self.memories[name] = replace(memory, base=base)
@@ -212,6 +213,8 @@ def _registers(chip: Chip) -> list[_Register]:
     )
     if chip.pim:
         commands += f", {CONTROL_PIM} computes currents"
+    if chip.front:
+        commands += f", {CONTROL_RUN} runs the macro, {CONTROL_SEND} sends its events"
     registers = [
         _Register("id", "r", CHIP_ID, "identification, ASCII SPLP"),
         _Register("version", "r", CHIP_VERSION, "version of this map"),
@@ -242,6 +245,8 @@ def _registers(chip: Chip) -> list[_Register]:
         settings = PIM_SETTINGS.items()
         registers += [_Register(f"{PIM}{n}", "rw", 0, f"PIM layer: {what}") for n, what in settings]
         registers += _halves(PIM_COUNTERS)
+    if front := chip.front:
+        registers += [_Register(*row) for row in front.registers()] + _halves(front.counters)
     return registers
 
 
@@ -270,6 +275,8 @@ class _Memory(NamedTuple):
 def _memories(chip: Chip) -> list[_Memory]:
     """In the order of their addresses."""
     memories = _event_memories(chip) + _neuron_memories(chip)
+    if chip.front:
+        memories += [_Memory(*row) for row in chip.front.rows()]
     return memories + _pim_memories(chip) if chip.pim else memories
 
 

@@ -14,9 +14,11 @@ from functools import cached_property
 from typing import Any
 
 from spikeloop.pysim.chip.derived import SCAN_BITS, Derived
+from spikeloop.pysim.chip.front import Front, front_of
 from spikeloop.pysim.common.checks import check_int, from_exactly
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.limits import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY
+from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.front import PimFront
 
 __all__ = [
@@ -38,7 +40,7 @@ MAX_EXTENSION = 64
 """longest axon extension"""
 MAX_SIDE = 64
 """cores in a row or a column of a mesh"""
-OPTIONAL = ("current_bits", "adaptation_bits", "pim")
+OPTIONAL = ("current_bits", "adaptation_bits", "pim", "onn")
 """parameters that chips without these parts do not name, so that their fingerprints stay"""
 
 
@@ -74,6 +76,8 @@ class Chip:
     adaptation_bits  0, 8..31   width of adaptations R (0: neurons have none)
     pim              PimFront   a PIM macro in front of a single core of one bank with clock gates
                                 (None: no macro)
+    onn              OnnParams  a macro of oscillators in front of such a core (None: no macro); at
+                                most one of the two
     ===============  =========  ===================================================================
     """
 
@@ -98,6 +102,7 @@ class Chip:
     current_bits: int = 0
     adaptation_bits: int = 0
     pim: PimFront | None = None
+    onn: OnnParams | None = None
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -142,11 +147,21 @@ class Chip:
                 "chip with a PIM macro must be a single core of one bank with clock_gates, "
                 "not another one"
             )
+        if self.onn and not (single and self.clock_gates and not self.pim):
+            raise InputError(
+                "chip with a macro of oscillators must be a single core of one bank with "
+                "clock_gates and without a PIM macro, not another one"
+            )
 
     @cached_property
     def derived(self) -> Derived:
         """Every width and count that follows."""
         return Derived(self)
+
+    @cached_property
+    def front(self) -> Front | None:
+        """The macro in front of the core whose results are events, if there is one."""
+        return front_of(self)
 
     def replace(self, **changes: Any) -> "Chip":
         """The chip with some parameters changed."""
@@ -170,7 +185,8 @@ class Chip:
         """Inverse of :meth:`to_dict`; InputError unless ``values`` has exactly the parameters."""
         if isinstance(values, dict):
             pim = PimFront.from_dict(values["pim"]) if "pim" in values else None
-            values = {"current_bits": 0, "adaptation_bits": 0, **values, "pim": pim}
+            onn = OnnParams.from_dict(values["onn"]) if "onn" in values else None
+            values = {"current_bits": 0, "adaptation_bits": 0, **values, "pim": pim, "onn": onn}
         return from_exactly(cls, values, "chip parameters")
 
     def fingerprint(self) -> int:

@@ -13,7 +13,7 @@ from spikeloop.pysim.chip.params import Chip, clock_of
 from spikeloop.pysim.cost.cycles import at_most
 from spikeloop.pysim.image.image import Bundle
 from spikeloop.pysim.mapping.partition import partition
-from spikeloop.pysim.mapping.place import fits, place, with_macro
+from spikeloop.pysim.mapping.place import check_cut, fits, place, with_macro
 from spikeloop.pysim.mapping.placement import Placement, Use
 from spikeloop.pysim.network.graph import Network
 
@@ -30,7 +30,7 @@ class Figures:
     use: of all cores together.
     cycles: most cycles of a sample, with every axon visited and every spike; of parts the sum,
         loading apart. None on a mesh of several cores, where they depend on the traffic. The
-        cycles of a PIM layer are not among them.
+        cycles of a PIM layer or of oscillators are not among them.
     clock: Hz of the chip's preset.
     """
 
@@ -108,6 +108,7 @@ def predict(network: Network, chip: Chip) -> Figures:
     placement = fits(network, chip)
     if isinstance(placement, Placement):
         return _figures(chip, [placement], network.steps, None)
+    check_cut(network, placement)
     parts = [place(part.network, chip) for part in partition(network, chip)]
     return _figures(chip, parts, network.steps, placement.sentence)
 

@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from spikeloop.pysim.chip.front import ONN
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.bits import to_words, unpack
@@ -25,6 +26,9 @@ from spikeloop.pysim.image.pim import settings as pim_settings
 from spikeloop.pysim.mapping.place import Placement
 from spikeloop.pysim.network.elements import Input
 from spikeloop.pysim.network.summary import NetworkSummary
+from spikeloop.pysim.onn.contents import net_of
+from spikeloop.pysim.oscillators.net import OnnNet
+from spikeloop.pysim.oscillators.source import OnnHead
 from spikeloop.pysim.pim.source import PimHead
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
@@ -76,6 +80,11 @@ class Bundle(ABC):
     def pim_head(self) -> PimHead | None:
         """Of the PIM layer, if the network has one."""
         return self.network.pim
+
+    @property
+    def onn_head(self) -> OnnHead | None:
+        """Of the oscillators, if the network has some."""
+        return self.network.onn
 
     @property
     @abstractmethod
@@ -195,6 +204,14 @@ class Image(Bundle):
     def output(self) -> str:
         """Name of the population that is read out."""
         return self.network.output
+
+    @cached_property
+    def onn_net(self) -> OnnNet:
+        """The net of oscillators in its memories. Only of a chip with a macro of them."""
+        assert self.chip.onn
+        names = [name for name in self.memories if name.startswith(ONN)]
+        rows = {name.removeprefix(ONN): self.memories[name] for name in names}
+        return net_of(self.chip.onn, rows)
 
     # -- verbs of a bundle ---------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeloop.pysim.chip.front import ONN
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import (
@@ -31,6 +32,7 @@ from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset, StateUse
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.summary import NetworkSummary
+from spikeloop.pysim.onn.contents import net_rows
 
 __all__ = ["pack"]
 
@@ -53,6 +55,9 @@ def pack(
     }
     if chip.pim:
         memories |= pack_pim(network, placement)
+    if chip.onn:
+        rows = net_rows(chip.onn, network.onn.net if network.onn else None)
+        memories |= {f"{ONN}{name}": array for name, array in rows.items()}
     loaded = {m.name: memories[m.name] for m in MemoryMap(chip).loaded}
     return Image(chip, placement, NetworkSummary.of(network), loaded)
 

@@ -22,9 +22,10 @@ from spikeloop.pysim.mapping.placement import (
 )
 from spikeloop.pysim.network.elements import Population
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.front import PimFront
 
-__all__ = ["MOST_OUTPUTS", "fits", "place", "with_macro"]
+__all__ = ["MOST_OUTPUTS", "check_cut", "fits", "place", "with_macro"]
 
 MOST_OUTPUTS = 1 << 16
 """Neurons that the 16-bit address of an output event can name."""
@@ -80,16 +81,27 @@ def fits(network: Network, chip: Chip) -> Placement | Reason:
 
 
 def with_macro(network: Network, chip: Chip) -> Chip:
-    """The chip with the PIM macro that the network's layer was made for.
+    """The chip with the macro that the network's PIM layer or its oscillators were made for.
 
-    InputError if the chip has a macro that does not run the layer.
+    InputError if the chip has a macro that does not run them.
     """
+    if network.onn:
+        if chip.onn is None:
+            chip = chip.replace(onn=OnnParams.of(network.onn.net))
+        assert chip.onn
+        chip.onn.check(network.onn.net)
     if network.pim is None:
         return chip
     if chip.pim is None:
         return chip.replace(pim=PimFront.of(network.pim.head))
     chip.pim.check(network.pim.head)
     return chip
+
+
+def check_cut(network: Network, reason: Reason) -> None:
+    """InputError if the network may not be cut over cores, although one has too little room."""
+    if network.onn:
+        raise InputError(f"network with oscillators must fit one core: {reason.sentence}")
 
 
 def _route_delays(network: Network) -> dict[str, int | None] | Reason:

@@ -6,6 +6,7 @@ engines give the same result bit for bit: pysim.model.ticks.numpy_engine, and
 pysim.model.ticks.numba_engine where numba is installed.
 """
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,7 @@ from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pim import initial_currents, unpack_layer, unpack_places
 from spikeloop.pysim.image.synapses import unpack_fanout
 from spikeloop.pysim.model.cycles import cycles
+from spikeloop.pysim.model.recall import recall
 from spikeloop.pysim.model.ticks import numba_engine, numpy_engine
 from spikeloop.pysim.model.ticks.state import Drive, Raw, unpack_neurons
 from spikeloop.pysim.pim.front import front_cycles
@@ -77,9 +79,12 @@ class Core:
         starts = range(0, max(1, stimulus.samples), size)
 
         def one(part: Stimulus) -> Trace:
+            heard, recalled = recall(self.image, part)
             drive = self.drive(part)
-            raw = self._engine.run(self._tables, self.events(part), membranes, drive)
-            return self.trace(raw, drive, dense=dense)
+            raw = self._engine.run(self._tables, self.events(heard), membranes, drive)
+            trace = self.trace(raw, drive, dense=dense)
+            counters = trace.counters | recalled.counters
+            return replace(trace, counters=counters, recalled=recalled.values)
 
         parts = [stimulus.take(slice(at, at + size)) for at in starts]
         return Trace.concatenate(self._engine.each(one, parts))

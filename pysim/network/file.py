@@ -15,6 +15,7 @@ from spikeloop.pysim.common.tensors import Tensors
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.parameters import ADAPTATION, CURRENT, PARAMETERS
+from spikeloop.pysim.oscillators.source import OnnSource
 from spikeloop.pysim.pim.source import PimHead, PimSource
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ def encode(network: "Network") -> bytes:
     if network.pim:
         header["pim"] = network.pim.head.to_dict()
         tensors |= network.pim.tensors()
+    if network.onn:
+        header["onn"] = network.onn.to_dict()
+        tensors |= network.onn.tensors()
     return safetensors.encode(header, tensors, KEY, f"network {network.name!r}")
 
 
@@ -82,9 +86,11 @@ def decode(kind: type[N], data: bytes, where: str) -> N:
     try:
         populations = tuple(_population(p, tensors, what) for p in header["populations"])
         edges = tuple(_edge(i, e, tensors) for i, e in enumerate(header["edges"]))
-        pim = None
+        pim = onn = None
         if "pim" in header:
             pim = PimSource.from_file(PimHead.from_dict(header["pim"], what), tensors, what)
+        if "onn" in header:
+            onn = OnnSource.from_file(header["onn"], tensors, what)
         if tensors:
             raise InputError(
                 f"tensors of {what} must all belong to its graph, not {sorted(tensors)[0]!r}"
@@ -100,6 +106,7 @@ def decode(kind: type[N], data: bytes, where: str) -> N:
             **{key: header[key] for key in STATE_BITS if key in header},
             readout=header["readout"],
             pim=pim,
+            onn=onn,
             metadata=header["metadata"],
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -117,7 +124,7 @@ def _open(data: bytes, what: str) -> tuple[dict[str, Any], Tensors]:
             f"{what} must be of version {VERSION}, not {version!r}: "
             "write it again with this spikeloop"
         )
-    if other := sorted(set(header) - {*WANTED, *GRAPH, *STATE_BITS, "pim"}):
+    if other := sorted(set(header) - {*WANTED, *GRAPH, *STATE_BITS, "pim", "onn"}):
         raise InputError(
             f"graph of {what} must have the entries of docs/formats.md, not {other[0]!r}"
         )

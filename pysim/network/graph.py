@@ -30,6 +30,7 @@ from spikeloop.pysim.network.elements import (
 )
 from spikeloop.pysim.network.file import decode, encode
 from spikeloop.pysim.network.show import html, text
+from spikeloop.pysim.oscillators.source import OnnHead, OnnSource
 from spikeloop.pysim.pim.source import PimHead, PimSource
 
 __all__ = ["Network", "start_ticks"]
@@ -47,6 +48,7 @@ class Network:
     adaptation_bits: the width R of adaptations, 8..31; 0 if no neuron has one.
     readout: "spikes" (argmax of the spike counts) or "membrane" (argmax of the last membrane).
     pim: a PIM layer that drives a population with current, beside or instead of inputs and edges.
+    onn: oscillators that make the spikes of one of the inputs (docs/onn.md).
     metadata: free JSON (scales, encoder, provenance) that no arithmetic reads.
 
     InputError when a value is out of range.
@@ -63,6 +65,7 @@ class Network:
     adaptation_bits: int = 0
     readout: str = "spikes"
     pim: PimSource | None = None
+    onn: OnnSource | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -79,6 +82,11 @@ class Network:
     def pim_head(self) -> PimHead | None:
         """The PIM layer without its arrays, None if there is none."""
         return self.pim.head if self.pim else None
+
+    @property
+    def onn_head(self) -> OnnHead | None:
+        """What a host must know of the oscillators, None if there are none."""
+        return self.onn.head if self.onn else None
 
     def population(self, name: str) -> Population:
         """The population of that name; InputError lists the names."""
@@ -157,6 +165,8 @@ class Network:
             self._check_edge(edge)
         if self.pim:
             self.pim.check(self.population(self.pim.target).size)
+        if self.onn:
+            self.onn.check({node.name: node.size for node in self.inputs})
         self.order()
 
     def _check_names(self) -> None:

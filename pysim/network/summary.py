@@ -8,6 +8,7 @@ from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import Input
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.oscillators.source import OnnHead
 from spikeloop.pysim.pim.source import PimHead
 
 __all__ = ["NetworkSummary"]
@@ -15,7 +16,7 @@ __all__ = ["NetworkSummary"]
 READOUTS = ("spikes", "membrane")
 STATE_BITS = {"current_bits": 32, "adaptation_bits": 31}
 """the widest states"""
-OPTIONAL = ("pim", *STATE_BITS)
+OPTIONAL = ("pim", "onn", *STATE_BITS)
 """in a manifest only where the network has them"""
 
 
@@ -33,6 +34,7 @@ class NetworkSummary:
     inputs:         the logical inputs, as the stimulus has them
     metadata:       free JSON that no arithmetic reads
     pim:            the head of the PIM layer, if the network has one
+    onn:            that of its oscillators, if it has some
     """
 
     name: str
@@ -44,6 +46,7 @@ class NetworkSummary:
     inputs: tuple[Input, ...]
     metadata: dict[str, Any]
     pim: PimHead | None = None
+    onn: OnnHead | None = None
     current_bits: int = 0
     adaptation_bits: int = 0
 
@@ -60,6 +63,7 @@ class NetworkSummary:
             inputs=network.inputs,
             metadata=json.loads(json.dumps(network.metadata)),
             pim=network.pim_head,
+            onn=network.onn_head,
             current_bits=network.current_bits,
             adaptation_bits=network.adaptation_bits,
         )
@@ -77,7 +81,8 @@ class NetworkSummary:
             "metadata": self.metadata,
         }
         plain |= {key: bits for key in STATE_BITS if (bits := getattr(self, key))}
-        return plain if self.pim is None else {**plain, "pim": self.pim.to_dict()}
+        heads = {"pim": self.pim, "onn": self.onn}
+        return plain | {key: head.to_dict() for key, head in heads.items() if head}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], what: str) -> "NetworkSummary":
@@ -118,6 +123,7 @@ class NetworkSummary:
                 **values,
                 "inputs": _inputs(values["inputs"], what),
                 "pim": PimHead.from_dict(values["pim"], what) if "pim" in values else None,
+                "onn": OnnHead.from_dict(values["onn"], what) if "onn" in values else None,
             }
         )
 

@@ -1,12 +1,16 @@
-"""What the memories of a macro of oscillators hold before a run, as the load port writes it."""
+"""What the memories of a macro of oscillators hold: accesses of its port, and rows of an image.
+
+An image has a 32-bit word for each chunk of a row, whatever the chunk's width in the macro.
+"""
 
 import numpy as np
 
 from spikeloop.pysim.onn.memories import memories, setting_bits, state_chunks
 from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.oscillators.net import OnnNet, OnnState
+from spikeloop.pysim.oscillators.settings import FORMATS
 
-__all__ = ["input_chunks", "net_chunks", "state_of", "state_words"]
+__all__ = ["input_chunks", "net_chunks", "net_of", "net_rows", "state_of", "state_words"]
 
 
 def net_chunks(p: OnnParams, net: OnnNet) -> np.ndarray:
@@ -63,6 +67,35 @@ def state_of(p: OnnParams, net: OnnNet, words: np.ndarray, whole: np.ndarray) ->
         for name, at, bits in chunk
     }
     return OnnState(np.stack([value[name] for name in net.units]), whole.astype(np.int64))
+
+
+def net_rows(p: OnnParams, net: OnnNet | None) -> dict[str, np.ndarray]:
+    """Rows uint8 ``[row, 4 chunks]`` of the memories that a net fills; all 0 without one."""
+    names = ("settings", "coupling", *(("sums",) if p.cell == "relaxation" else ()))
+    rows = {
+        memory.name: np.zeros((memory.rows, memory.chunks), "<u4")
+        for memory in memories(p)
+        if memory.name in names
+    }
+    every = memories(p)
+    for number, row, index, data in net_chunks(p, net).tolist() if net else ():
+        rows[every[number].name][row, index] = data
+    return {name: words.view(np.uint8) for name, words in rows.items()}
+
+
+def net_of(p: OnnParams, rows: dict[str, np.ndarray]) -> OnnNet:
+    """The net of :func:`net_rows`; InputError if they hold none."""
+    words = {name: np.ascontiguousarray(array).view("<u4") for name, array in rows.items()}
+    values = {
+        name: int(words["settings"][row].view("<u8")[0]) for row, name in enumerate(setting_bits(p))
+    }
+    size = values.pop("oscillators")
+    g = words["coupling"].reshape(p.passes, p.oscillators, p.lanes).astype(np.int64)
+    g = g.transpose(0, 2, 1).reshape(p.places, p.oscillators)[:size, :size]
+    if p.cell == "phase":  # two's complement
+        g = (g ^ 1 << p.coupling_bits - 1) - (1 << p.coupling_bits - 1)
+    formats = {name: getattr(p, name) for name in FORMATS[p.cell]}
+    return OnnNet.make(p.cell, g, formats, values)
 
 
 def _numbers(p: OnnParams) -> dict[str, int]:

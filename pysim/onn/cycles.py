@@ -4,6 +4,8 @@ M oscillators, L lanes, N oscillators of the net, W = ceil(M / L), D = ceil(24 /
 
     relaxation   a step = W (D + 4 + (N if n >= t_on else 0)) + 1
     phase        a step = W (N + 2) + 1
+
+In a chip an event, or none, of each oscillator takes a cycle.
 """
 
 from dataclasses import replace

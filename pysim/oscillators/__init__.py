@@ -1,1 +1,1 @@
-"""What a macro of oscillators is given and gives back: net, patterns, file, trace."""
+"""What a macro of oscillators is given and gives back: net, patterns, source, trace."""

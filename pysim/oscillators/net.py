@@ -15,6 +15,7 @@ from spikeloop.pysim.oscillators.settings import (
     FORMATS,
     GLOBALS,
     MAX_OSCILLATORS,
+    MAX_START,
     RATE_BITS,
     SETTINGS,
     UNITS,
@@ -123,6 +124,11 @@ class OnnNet:
         return 1 << self.formats["phase_bits"]
 
     @property
+    def start_max(self) -> int:
+        """Largest input of an oscillator: a delay in steps, or a slot."""
+        return MAX_START if self.cell == "relaxation" else self.slots - 1
+
+    @property
     def units(self) -> tuple[str, ...]:
         """Names of the rows of a state."""
         return UNITS[self.cell]
@@ -135,10 +141,11 @@ class OnnNet:
                 f"input of {self.size} oscillators must be integers of shape ({self.size},), "
                 f"not {start.dtype} of shape {start.shape}"
             )
-        high = 65535 if self.cell == "relaxation" else self.slots - 1
-        wrong = start[(start < 0) | (start > high)]
+        wrong = start[(start < 0) | (start > self.start_max)]
         if wrong.size:
-            raise InputError(f"input of an oscillator must be in 0..{high}, not {wrong[0]}")
+            raise InputError(
+                f"input of an oscillator must be in 0..{self.start_max}, not {wrong[0]}"
+            )
         return start.astype(np.int64)
 
     def begin(self, start: np.ndarray) -> OnnState:

@@ -7,6 +7,7 @@ __all__ = [
     "FORMATS",
     "GLOBALS",
     "MAX_OSCILLATORS",
+    "MAX_START",
     "RATE_BITS",
     "SETTINGS",
     "UNITS",
@@ -15,6 +16,8 @@ __all__ = [
 
 CELLS = ("relaxation", "phase")
 MAX_OSCILLATORS = 256
+MAX_START = 65535
+"""Longest delay of an oscillator, in steps."""
 RATE_BITS = 24
 """Bits of a rate b, and of S + b."""
 UNITS = {"relaxation": ("v", "met", "age", "phase", "out"), "phase": ("phi", "new", "ref", "out")}

@@ -20,10 +20,20 @@ from spikeloop.pysim.pim.layer import PimParams
 from spikeloop.pysim.pim.source import PimHead
 from spikeloop.pysim.pim.window import PimWindow
 
-__all__ = ["PimFront", "front_cycles", "padded_rows", "tables"]
+__all__ = ["PIM_SETTINGS", "PimFront", "front_cycles", "padded_rows", "tables"]
 
 RESTART = 2  # the macro waits for pixels from the third cycle on
 COLLECT = 4  # cycles from the last pixel's address to the macro
+PIM_SETTINGS = {
+    "kernel_rows": "kernel rows",
+    "channels": "channels",
+    "positions": "output positions",
+    "shift": "range shift",
+    "limit": "discharge clip",
+    "sigma": "noise",
+    "stream": "word XORed onto all seeds: the stream of the noise",
+}
+"""Registers of the memory map, without their prefix."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,16 @@ import numpy as np
 from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import Input
+from spikeloop.pysim.oscillators.source import OnnHead
 from spikeloop.pysim.pim.source import PimHead
 from spikeloop.pysim.traces import npz
 
-__all__ = ["HasInputs", "Stimulus"]
+__all__ = ["HasInputs", "Stimulus", "stimulated"]
 
 MEMBERS: npz.Members = {
     "spikes/": np.uint8,
     "pixels/": np.uint8,
+    "starts/": np.uint16,
     "labels": np.int64,
     "samples": np.int64,
 }
@@ -34,27 +36,38 @@ class HasInputs(Protocol):
     @property
     def pim_head(self) -> PimHead | None: ...
 
+    @property
+    def onn_head(self) -> OnnHead | None: ...
+
+
+def stimulated(network: HasInputs) -> list[Input]:
+    """The inputs whose spikes a stimulus holds: all but that of the oscillators."""
+    head = network.onn_head
+    return [node for node in network.inputs if head is None or node.name != head.input]
+
 
 @dataclass(frozen=True, eq=False)
 class Stimulus:
-    """Spikes of the logical inputs, and the pixels of a PIM layer.
+    """Spikes of the logical inputs, pixels of a PIM layer, and starts of oscillators.
 
     spikes:  uint8 ``[sample, step, ceil(size / 8)]`` by input, packed (pysim.common.bits)
     labels:  int64 ``[sample]``, or None
     pixels:  uint8 ``[sample, pixel]`` by layer: one image for all steps of a sample
     count:   number of samples; needed only where there is no array, since a network may have no
              inputs
+    starts:  uint16 ``[sample, oscillator]`` by input that oscillators feed: delays or slots
     """
 
     spikes: dict[str, np.ndarray]
     labels: np.ndarray | None = None
     pixels: dict[str, np.ndarray] = field(default_factory=dict)
     count: int | None = None
+    starts: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
         """Number of samples; InputError if neither an array nor ``count`` says it."""
-        for array in (*self.spikes.values(), *self.pixels.values()):
+        for array in (*self.spikes.values(), *self.pixels.values(), *self.starts.values()):
             return len(array)
         if self.count is None:
             raise InputError("count of a stimulus without inputs is missing: give its samples")
@@ -67,6 +80,7 @@ class Stimulus:
         labels: np.ndarray | None = None,
         pixels: dict[str, np.ndarray] | None = None,
         count: int | None = None,
+        starts: dict[str, np.ndarray] | None = None,
     ) -> "Stimulus":
         """From binary arrays ``[sample, step, size]``; InputError for anything but 0 and 1.
 
@@ -81,13 +95,13 @@ class Stimulus:
             other = array[~np.isin(array, (0, 1))]
             if other.size:
                 raise InputError(f"stimulus of input {name!r} must be binary, not {other[0]}")
-        return cls(
-            {name: pack(array) for name, array in spikes.items()}, labels, pixels or {}, count
-        )
+        packed = {name: pack(array) for name, array in spikes.items()}
+        return cls(packed, labels, pixels or {}, count, starts or {})
 
     def dense(self, network: HasInputs) -> dict[str, np.ndarray]:
-        """uint8 0/1 ``[sample, step, size]`` per input."""
-        return {node.name: unpack(self.spikes[node.name], node.size) for node in network.inputs}
+        """uint8 0/1 ``[sample, step, size]`` per input whose spikes it holds."""
+        nodes = stimulated(network)
+        return {node.name: unpack(self.spikes[node.name], node.size) for node in nodes}
 
     def take(self, samples: slice | np.ndarray) -> "Stimulus":
         """The stimulus of some of the samples, in the order given."""
@@ -96,6 +110,7 @@ class Stimulus:
             None if self.labels is None else self.labels[samples],
             {name: array[samples] for name, array in self.pixels.items()},
             len(np.arange(self.samples)[samples]),
+            {name: array[samples] for name, array in self.starts.items()},
         )
 
     def first(self, samples: int | None) -> "Stimulus":
@@ -111,10 +126,11 @@ class Stimulus:
     def check(self, network: HasInputs) -> None:
         """InputError unless this is a stimulus of ``network``.
 
-        Every input has its array, of the right shape and padding; a PIM layer has its pixels;
-        labels and ``count`` agree with the arrays.
+        Every input has its array, of the right shape and padding; a PIM layer has its pixels,
+        and oscillators have their starts; labels and ``count`` agree with the arrays.
         """
-        names = [node.name for node in network.inputs]
+        nodes, head = stimulated(network), network.onn_head
+        names = [node.name for node in nodes]
         layers = [network.pim_head.name] if network.pim_head else []
         if sorted(self.spikes) != sorted(names):
             raise InputError(
@@ -126,8 +142,16 @@ class Stimulus:
                 f"pixels of the stimulus must be those of {', '.join(layers) or 'no PIM layer'}, "
                 f"not {', '.join(self.pixels) or 'missing'}"
             )
-        for node in network.inputs:
+        fed = [head.input] if head else []
+        if list(self.starts) != fed:
+            raise InputError(
+                f"starts of the stimulus must be those of {', '.join(fed) or 'no oscillators'}, "
+                f"not {', '.join(self.starts) or 'missing'}"
+            )
+        for node in nodes:
             self._check_spikes(node, network.steps)
+        if head:
+            head.check(self.starts[head.input], self.samples)
         if network.pim_head:
             self._check_pixels(network.pim_head)
         if self.count not in (None, self.samples):
@@ -176,6 +200,7 @@ class Stimulus:
         """Write the stimulus to ``path``, whole or not at all."""
         arrays = {f"spikes/{name}": array for name, array in self.spikes.items()}
         arrays |= {f"pixels/{name}": array for name, array in self.pixels.items()}
+        arrays |= {f"starts/{name}": array for name, array in self.starts.items()}
         if not arrays:
             arrays["samples"] = np.int64(self.samples)
         if self.labels is not None:
@@ -195,12 +220,14 @@ class Stimulus:
             )
         if samples is None and not arrays:
             raise InputError(
-                f"stimulus file {str(path)!r} must hold arrays spikes/NAME or pixels/NAME, not none"
+                f"stimulus file {str(path)!r} must hold arrays spikes/NAME, pixels/NAME or "
+                "starts/NAME, not none"
             )
         if labels is not None:
             _check_labels(labels)
         count = None if samples is None else int(samples)
-        return cls(npz.under(arrays, "spikes/"), labels, npz.under(arrays, "pixels/"), count)
+        spikes, pixels, starts = (npz.under(arrays, k) for k in ("spikes/", "pixels/", "starts/"))
+        return cls(spikes, labels, pixels, count, starts)
 
 
 def _check_labels(labels: np.ndarray) -> None:

@@ -6,11 +6,14 @@ from typing import Protocol
 
 import numpy as np
 
+from spikeloop.pysim.chip.front import FRONT_COUNTERS
 from spikeloop.pysim.chip.memory_map import COUNTERS, PIM_COUNTERS
 from spikeloop.pysim.traces import npz
 
-__all__ = ["SIGNED", "STATES", "STATE_NAMES", "Trace", "recorded_states"]
+__all__ = ["EVERY_COUNTER", "SIGNED", "STATES", "STATE_NAMES", "Trace", "recorded_states"]
 
+EVERY_COUNTER = COUNTERS | PIM_COUNTERS | FRONT_COUNTERS
+"""all counters that a trace may hold, in their order"""
 PARTS = {
     "spikes": np.uint8,
     "membranes": np.int32,
@@ -18,6 +21,7 @@ PARTS = {
     "currents": np.int32,
     "synaptic": np.int32,
     "adaptations": np.int32,
+    "recalled": np.int32,
 }
 STATES = {
     "membranes": ("v", "membrane_bits"),
@@ -33,10 +37,11 @@ SIGNED = ("membranes", "synaptic")
 MEMBERS: npz.Members = {
     "spikes/": np.uint8,
     "membranes/": np.int32,
-    **{f"counters/{name}": np.int64 for name in COUNTERS | PIM_COUNTERS},
+    **{f"counters/{name}": np.int64 for name in EVERY_COUNTER},
     "currents/": np.int32,
     "synaptic/": np.int32,
     "adaptations/": np.int32,
+    "recalled/": np.int32,
 }
 
 
@@ -65,14 +70,17 @@ class Trace:
     spikes:     uint8 ``[sample, step, ceil(size / 8)]``, packed (pysim.common.bits)
     membranes:  int32 ``[sample, step, size]``; no entry where membranes were not recorded
     counters:   int64 ``[sample, tick]``, what each tick added. The names are those of
-                memory_map.COUNTERS. A network with a PIM layer also has PIM_COUNTERS: what the
-                macro did right before the tick. The golden backend knows only ``saturations``,
-                ``spikes_out``, ``n_sat`` and ``n_clip``.
+                memory_map.COUNTERS. A network with a PIM layer also has PIM_COUNTERS, and one
+                with oscillators FRONT_COUNTERS: what the macro did right before the tick. The
+                golden backend knows only ``saturations``, ``spikes_out``, ``n_sat``, ``n_clip``,
+                ``onn_steps``, ``onn_clips`` and ``onn_crossings``.
     currents:   int32 ``[sample, frame, size]``, C of the population that a PIM layer drives. There
                 is one frame if C is held for all steps, else one for each step.
     synaptic:   int32 ``[sample, step, size]``: synaptic currents, of a network with current_bits
     adaptations: int32 ``[sample, step, size]``, of a network with adaptation_bits. Both are
                 recorded where membranes are.
+    recalled:   int32 ``[sample, value]`` by input that oscillators feed: their state at the end
+                of the recall. Values are those of OnnState.units, row after row, then its whole.
     """
 
     spikes: dict[str, np.ndarray]
@@ -81,6 +89,7 @@ class Trace:
     currents: dict[str, np.ndarray] = field(default_factory=dict)
     synaptic: dict[str, np.ndarray] = field(default_factory=dict)
     adaptations: dict[str, np.ndarray] = field(default_factory=dict)
+    recalled: dict[str, np.ndarray] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> Path:
         """Write the trace to ``path``, whole or not at all."""

@@ -10,7 +10,8 @@ pysim. Meanwhile these are counted:
     functional  the corners of the contract that the same stimuli meet, by
                 tests/campaigns/functional_bins.py: each at least 100 times
 
-Macros come after the chips: "plastic" and "dendritic" (tests/campaigns/macros/*_coverage.py).
+Macros come after the chips: "plastic", "dendritic", "onn-relaxation" and "onn-phase"
+(tests/campaigns/macros/*_coverage.py).
 
 What cannot be reached is excluded by :func:`exclusions`, with its reason, and counted. Exit status
 1: below a target. Exit status 2: the RTL differs from pysim.
@@ -23,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from spikeloop.cosim.verilator import chip as native
@@ -242,9 +244,10 @@ def _of_regression(chip: Chip, folder: Path) -> tuple[list[Point], list[str]]:
 
 def main(names: Sequence[str]) -> int:
     """The coverage of each chip and macro; the worst exit status."""
-    from tests.campaigns.macros import dendritic_coverage, plastic_coverage
+    from tests.campaigns.macros import dendritic_coverage, onn_coverage, plastic_coverage
 
     macros = {"plastic": plastic_coverage.cover, "dendritic": dendritic_coverage.cover}
+    macros |= {name: partial(onn_coverage.cover, name) for name in onn_coverage.MACROS}
     return max(
         macros[name]() if name in macros else _cover(CHIPS[name])
         for name in names or (*NAMES, *macros)

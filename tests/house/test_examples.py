@@ -10,9 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikeloop.cosim.backends import open_backend
+from spikeloop.cosim.compare.compare import Case, compare
+from spikeloop.pysim.bundle.program import compile_program
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.oscillators.hebb import inputs
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.conftest import ROOT
+from tests.cosim import FAST_BUILD
 from tests.house.test_docs_code import run, unknown
 from tests.make.images import write_images
 
@@ -39,6 +44,28 @@ def test_an_example_is_a_training_and_two_commands(name: str) -> None:
     train, *commands = lines(name)
     assert train.startswith("python ") and len(commands) == 2
     assert [unknown(line.removeprefix("spikeloop ")) for line in commands] == [[], []]
+
+
+def test_oscillators_clean_digits_for_the_crossbar() -> None:
+    """The recall example at small size, with a model that compiles fast."""
+    path = ROOT / "examples" / "recall_to_rtl.py"
+    spec = importlib.util.spec_from_file_location("recall_to_rtl", path)
+    spec.loader.exec_module(example := importlib.util.module_from_spec(spec))
+    images, labels = example.noisy(18)
+    network = example.network(True)
+    starts = np.array([inputs(network.onn.net, image) for image in images], np.uint16)
+    stimulus = Stimulus.pack({}, labels, starts={"pixels": starts})
+    bundle = compile_program(network, example.CHIP)
+    result = compare(
+        Case(network, stimulus, allow_silent=True),
+        ["golden", "pysim", "verilator"],
+        lambda name: open_backend(
+            name, network, bundle, **({"options": FAST_BUILD} if name == "verilator" else {})
+        ),
+    )
+    assert result.different == 0 and result.pairs[1].recalled == 18 * (4 * 60 + 4), result.first
+    assert result.score("verilator") == 1.0
+    assert result.total("onn_cycles", "verilator") == result.total("onn_cycles", "pysim") > 18_000
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ import numpy as np
 
 from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.compare.diff import Side, diff
+from spikeloop.cosim.oscillators import rate
 from spikeloop.cosim.studies.speed.learning import learning
 from spikeloop.cosim.verilator.backend import Verilated
 from spikeloop.cosim.verilator.build import Options, default_compiler
@@ -130,7 +131,9 @@ def workload(
 def run(
     *, seconds: float = 3.0, brian: Path | None = None, tell: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Measure every way this machine has. Returns work, rows and ratios, and those of learning.
+    """Measure every way this machine has, learning and oscillators.
+
+    Returns work, rows and ratios, those of learning, and rates of oscillators.
 
     seconds: about how long each way is measured. tell: gets a line of progress.
     brian: a Python with Brian2, for its row of learning.
@@ -152,18 +155,30 @@ def run(
             ways.append(way)
         times = _times(ways)
         for way in ways:
-            rate = way.samples * STEPS / statistics.median(times[way.name])
+            ticks = way.samples * STEPS / statistics.median(times[way.name])
             row = {"way": way.name, "chip": title, "lanes": chip.lanes}
-            row |= {"ticks_per_s": rate, "sops_per_s": rate * sops}
+            row |= {"ticks_per_s": ticks, "sops_per_s": ticks * sops}
             row |= {"samples": way.samples, "rounds": way.rounds, "seconds": times[way.name]}
             rows.append(row)
-            tell(f"{way.name}: {rate:,.0f} ticks/s")
+            tell(f"{way.name}: {ticks:,.0f} ticks/s")
     return {
         "work": {"axons_active": DENSITY, "steps": STEPS, "seed": SEED},
         "rows": rows,
         "ratios": _ratios(rows),
         "learning": learnt,
+        "oscillators": _oscillators(tell),
     }
+
+
+def _oscillators(tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """The rates of the macros of oscillators, in processor time; InputError if one differs."""
+    rows = []
+    for row in rate.rows():
+        tell(f"{row['way']}: {row['oscillator_steps_per_s']:,.0f} oscillator-steps/s")
+        if row["different"]:
+            raise InputError(f"{row['way']} must equal pysim, not differ in {row['different']}")
+        rows.append(row)
+    return rows
 
 
 def _check(way: Way, network: Network, reference: Trace) -> None:
@@ -299,7 +314,7 @@ def _first(trace: Trace, samples: int) -> Trace:
 
 def _ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Ratios of this run's medians. A ratio is left out where one of its rows is missing."""
-    rate = {row["way"]: row["ticks_per_s"] for row in rows}
+    speed = {row["way"]: row["ticks_per_s"] for row in rows}
     native = f"native, {default_compiler()}"
     lanes, row = f"{native} (full, 128 lanes)", f"{native} (full, full row)"
     two = f"{native}, two workers (full, 128 lanes)"
@@ -318,7 +333,7 @@ def _ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
         "clang++ : g++, 128 lanes": (lanes, "native, g++ (full, 128 lanes)"),
     }
     return {
-        name: rate[a] / rate[b]
+        name: speed[a] / speed[b]
         for name, (a, b) in pairs.items()
-        if a in rate and b in rate and a != b
+        if a in speed and b in speed and a != b
     }

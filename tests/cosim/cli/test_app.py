@@ -661,7 +661,7 @@ GOOD = np.zeros((6, 5, 2), np.uint8)
         ),
         (
             _stimulus(pixels=GOOD),
-            "must hold arrays spikes/NAME, pixels/NAME, labels, samples, not 'pixels'",
+            "must hold arrays spikes/NAME, pixels/NAME, starts/NAME, labels, samples, not 'pixels'",
         ),
         (
             _stimulus(**{"spikes/pixels": GOOD, "labels": np.zeros(5, np.int64)}),

@@ -58,7 +58,7 @@ def test_hostile_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not 'counters/luck'"):
         Trace.load(path)
     np.savez(path)
-    with pytest.raises(InputError, match="must hold arrays spikes/NAME or pixels/NAME, not none"):
+    with pytest.raises(InputError, match="must hold arrays spikes/NAME, pixels/NAME or starts"):
         Stimulus.load(path)
     with pytest.raises(InputError, match=r"must hold arrays spikes/NAME .*, not no spikes"):
         Expected.load(path)

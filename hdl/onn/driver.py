@@ -1,0 +1,154 @@
+"""The macro of oscillators in front of a core: its load port, its commands, its events.
+
+    load port --> memories of the macro;  run --> recall;  send --> an event for each set line
+
+It is one of the macros that hdl/core/front.py puts in front of a core. A recall goes on from the
+state that the host wrote. ``send`` looks at one oscillator a cycle, N cycles in all, and sends an
+event for each that is out of phase. A cycle in which the ring takes no event is repeated.
+
+Written for one clock domain, which sleeps while there is nothing to do.
+"""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from spikeloop.hdl.bus.loadport import SLOW
+from spikeloop.hdl.onn.macro import OnnMacro
+from spikeloop.pysim.chip.memory_map import MemoryMap
+from spikeloop.pysim.chip.params import BUS_BITS, Chip
+from spikeloop.pysim.onn.params import COUNTERS
+
+__all__ = ["OnnDriver"]
+
+
+class OnnDriver(wiring.Component):
+    """The driver and, inside, the macro.
+
+    Members
+    -------
+    run: In(1)        strobe, while not busy: recall.
+    send: In(1)       strobe, while not busy: send an event for each line that is set.
+    zero: In(1)       counters become 0.
+    busy: Out(1)      a recall, or a sending, is under way.
+    awake: Out(1)     the next edge does something; otherwise the domain may sleep.
+    settled: Out(1)   the last recall ended because nothing changed any more.
+    axon: In          setting: axon of line 0.
+    select: In        the memory that the load port asks for, a bit each in the order of the map.
+    read: In(1)       the load port reads; ``answer`` comes SLOW cycles later (hdl/bus/loadport.py).
+    write: In(1)      the load port writes.
+    row: In           row of the access.
+    chunk: In         chunk of this row.
+    data: In          what it writes.
+    answer: Out       what it read.
+    event: Out(1)     an event wants into the ring.
+    place: Out        its axon.
+    taken: In(1)      the ring takes it.
+    count_*: Out(64)  counters, as pysim.chip.front names them.
+    """
+
+    def __init__(self, chip: Chip):
+        assert chip.onn and chip.front
+        self.p, self.counters = chip.onn, tuple(chip.front.counters)
+        self.prefix, table = chip.front.prefix, MemoryMap(chip).memories.values()
+        own = [m for m in table if m.name.startswith(self.prefix)]
+        super().__init__(
+            {
+                "run": In(1),
+                "send": In(1),
+                "zero": In(1),
+                "busy": Out(1),
+                "awake": Out(1),
+                "settled": Out(1),
+                "axon": In(chip.derived.axon_bits),
+                "select": In(len(own)),
+                "read": In(1),
+                "write": In(1),
+                "row": In(max(m.row_bits for m in own)),
+                "chunk": In(max(1, *(m.chunk_bits for m in own))),
+                "data": In(BUS_BITS),
+                "answer": Out(BUS_BITS),
+                "event": Out(1),
+                "place": Out(chip.derived.axon_bits),
+                "taken": In(1),
+                **{f"count_{name}": Out(64) for name in self.counters},
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.macro = macro = OnnMacro(self.p)
+        m.d.comb += [
+            macro.start.eq(self.run),
+            self.settled.eq(macro.settled),
+            self.answer.eq(macro.read),
+        ]
+        asked = self._load(m, macro)
+        sending = self._send(m, macro)
+        m.d.comb += [
+            self.busy.eq(macro.busy | sending),
+            self.awake.eq(self.busy | self.run | self.send | self.zero | asked),
+        ]
+        self._count(m, macro)
+        return m
+
+    def _load(self, m: Module, macro: OnnMacro):
+        """Accesses to the macro, one cycle late; returns whether one is under way.
+
+        The clocks of the macro hang on the driver's. Their gates open only at an edge of it, which
+        is the one that makes the copy.
+        """
+        access, later = Signal(), Signal(SLOW)
+        held, number = Signal.like(macro.load), Signal(range(max(2, len(self.select))))
+        for i in range(len(self.select)):
+            with m.If(self.select[i]):
+                m.d.comb += number.eq(i)
+        m.d.comb += [access.eq((self.read | self.write) & self.select.any()), macro.load.eq(held)]
+        m.d.sync += [later.eq((later << 1) | access), held.en.eq(access)]
+        with m.If(access):
+            m.d.sync += [
+                held.write.eq(self.write),
+                held.memory.eq(number),
+                held.row.eq(self.row),
+                held.index.eq(self.chunk),
+                held.data.eq(self.data),
+            ]
+        return access | later.any()
+
+    def _send(self, m: Module, macro: OnnMacro):
+        """Events, one oscillator after the other; returns whether some are still to come."""
+        sending, left = Signal(), Signal.like(macro.size)
+        lines, moves = Signal.like(macro.out), Signal()
+        m.d.comb += [
+            self.event.eq(sending & lines[0]),
+            moves.eq(sending & (self.taken | ~lines[0])),
+        ]
+        with m.If(self.send):
+            m.d.sync += [
+                sending.eq(1),
+                lines.eq(macro.out),
+                left.eq(macro.size - 1),
+                self.place.eq(self.axon),
+            ]
+        with m.Elif(moves):
+            m.d.sync += [
+                sending.eq(left != 0),
+                lines.eq(lines >> 1),
+                left.eq(left - 1),
+                self.place.eq(self.place + 1),
+            ]
+        return sending
+
+    def _count(self, m: Module, macro: OnnMacro) -> None:
+        """Counters since ``zero``: those of the macro never stop, so a copy says where they were.
+
+        Cycles are those of the driver: recalls and sendings.
+        """
+        cycles = self.count_onn_cycles
+        m.d.sync += cycles.eq(Mux(self.zero, 0, cycles + self.busy))
+        for name in COUNTERS:
+            if name != "cycles":
+                count, before = getattr(macro, f"count_{name}"), Signal(64, name=f"before_{name}")
+                with m.If(self.zero):
+                    m.d.sync += before.eq(count)
+                m.d.comb += getattr(self, f"count_{self.prefix}{name}").eq(count - before)

@@ -1,0 +1,169 @@
+"""A chip with oscillators in front of its core: random nets and neurons, RTL against pysim.
+
+    python -m tests.campaigns.macros.onn_chip [CHIP [NETWORKS [SEED]]]
+
+Compared are every last value of the oscillators, every spike, membrane and counter of every tick,
+the cycles of recall and events among them. The native harness fills the image in directly. The
+first network also runs over the load port alone, as a board would be driven.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from spikeloop.cosim.compare.diff import Side, diff
+from spikeloop.cosim.compare.pair import Pair
+from spikeloop.cosim.link import LinkBackend
+from spikeloop.cosim.recall import Traffic, sent_axons
+from spikeloop.cosim.verilator.build import Options
+from spikeloop.cosim.verilator.chip import ChipModel
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_RUN, CONTROL_SEND, CONTROL_TICK
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.image import Image
+from spikeloop.pysim.image.pack import pack
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.network.elements import Edge, Input, Population
+from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.onn.params import OnnParams
+from spikeloop.pysim.oscillators.source import OnnSource
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
+from tests.make.onn.random import random_net
+
+__all__ = ["CHIPS", "differences", "random_case"]
+
+PLAIN = Chip(axons=70, columns=64, lanes=8, membrane_bits=12, delay_max=3, leak_terms=1)
+CHIPS = {
+    "relaxation": PLAIN.replace(
+        onn=OnnParams(oscillators=9, lanes=4, coupling_bits=8, v_frac=20, x_frac=14)
+    ),
+    "phase": PLAIN.replace(onn=OnnParams(cell="phase", oscillators=11, lanes=4, coupling_bits=5)),
+}
+NETWORKS, SAMPLES, STEPS = 12, 3, 3
+
+
+def random_case(
+    rng: np.random.Generator, chip: Chip, *, delays: int = 2
+) -> tuple[Network, Stimulus]:
+    """Oscillators in front of 6 neurons and, a tick or two later, 3 more; 5 other lines beside.
+
+    delays: 1: the first neurons hear the oscillators at tick 0; 2: or at tick 1.
+    """
+    assert chip.onn
+    net = random_net(rng, chip.onn).with_(
+        steps_max=int(rng.integers(1, 400)), settle=int(rng.integers(0, 3))
+    )
+    start = int(rng.integers(1, 3))
+
+    def population(name: str, size: int, start: int) -> Population:
+        v_th = rng.integers(1, 12, size)
+        return Population.make(name, size, start=start, weight_bits=4, v_th=v_th, v_sub=v_th)
+
+    def edge(source: str, target: str, shape: tuple[int, int], delay: int = 0) -> Edge:
+        weights = rng.integers(-8, 8, shape).astype(np.int32)
+        return Edge(source=source, target=target, weights=weights, delay=delay)
+
+    network = Network(
+        name="recalled",
+        inputs=(Input(name="lines", size=5), Input(name="pixels", size=net.size)),
+        populations=(population("near", 6, 0), population("far", 3, start)),
+        edges=(
+            edge("lines", "near", (5, 6)),
+            edge("pixels", "near", (net.size, 6), int(rng.integers(0, delays))),
+            edge("pixels", "far", (net.size, 3)),  # a second group of axons
+            edge("near", "far", (6, 3)),
+        ),
+        steps=STEPS,
+        output="far",
+        membrane_bits=chip.membrane_bits,
+        onn=OnnSource(input="pixels", net=net),
+    )
+    starts = rng.integers(0, min(net.start_max + 1, 60), (SAMPLES, net.size)).astype(np.uint16)
+    lines = rng.integers(0, 2, (SAMPLES, STEPS, 5))
+    return network, Stimulus.pack({"lines": lines}, starts={"pixels": starts})
+
+
+def differences(
+    model: ChipModel,
+    chip: Chip,
+    count: int = NETWORKS,
+    *,
+    seed: int = 0,
+    totals: Counter[str] | None = None,
+) -> Iterator[str]:
+    """The first difference of each network; nothing for a right chip. totals: counted up."""
+    for i in range(count):
+        rng = np.random.default_rng([seed, i])
+        network, stimulus = random_case(rng, chip, delays=2 if i else 1)
+        image = pack(network, chip=chip)
+        want = Core(image).run(stimulus)
+        if i == 0:
+            model.zero()
+            try:
+                over_link = LinkBackend(model, image).run(stimulus)
+            except InputError as error:  # the image does not read back
+                yield f"network {i}, over the link, {error}"
+                return
+            yield from _found(f"network {i}, over the link, ", network, want, over_link, totals)
+            yield from _at_once(model, image, stimulus.take(slice(0, 1)))
+        else:
+            model.fill(image)
+        yield from _found(f"network {i}, ", network, want, model.run(image, stimulus), totals)
+
+
+def _at_once(model: ChipModel, image: Image, stimulus: Stimulus) -> Iterator[str]:
+    """Clear, run, send and tick given in one word are taken in this order."""
+    silent = {"lines": np.zeros_like(stimulus.spikes["lines"])}
+    stimulus = replace(stimulus, spikes=silent)
+    want = Core(image).run(stimulus).counters
+    traffic, registers = Traffic(image, stimulus), image.map.registers
+    for address, word in zip(traffic.written.tolist(), traffic.words[0].tolist(), strict=True):
+        model.write(address, word)
+    (axon,) = sent_axons(image, 0)
+    model.write(registers["onn_axon"].address, axon)
+    before = model.counters()
+    commands = CONTROL_CLEAR | CONTROL_RUN | CONTROL_SEND | CONTROL_TICK
+    model.write(registers["control"].address, commands)
+    model.idle(1 << 20)
+    for name, count in model.counters().items():
+        expected = int(want[name][0, 0])
+        if name != "stalls" and count - before[name] != expected:
+            yield f"commands at once: {name} is {expected} in pysim, {count - before[name]} in RTL"
+
+
+def _found(
+    where: str, network: Network, want: Trace, got: Trace, totals: Counter[str] | None
+) -> Iterator[str]:
+    pair: Pair = diff(network, Side("pysim", want), Side("RTL", got))
+    if pair.first:
+        yield f"{where}{pair.first}"
+    if totals is not None:
+        totals.update(
+            {
+                "neuron-ticks": pair.neuron_ticks,
+                "values of oscillators": pair.recalled,
+                "counter values": pair.counter_values,
+                "cycles of recalls and events": int(got.counters["onn_cycles"].sum()),
+            }
+        )
+
+
+def main(name: str | None = None, count: int = 200, seed: int = 0) -> int:
+    for kind in (name,) if name else CHIPS:
+        totals = Counter[str]()
+        model = ChipModel(CHIPS[kind], Options(optimise=False))
+        for text in differences(model, CHIPS[kind], count, seed=seed, totals=totals):
+            print(f"{kind}: {text}")
+            return 1
+        compared = ", ".join(f"{number:,} {what}" for what, number in totals.items())
+        print(f"{kind}: {count:,} networks, {compared}; 0 different")
+    return 0
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    sys.exit(main(given[0] if given else None, *(int(n.replace(",", "")) for n in given[1:])))
