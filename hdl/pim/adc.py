@@ -11,7 +11,7 @@ in its place.
 from functools import partial
 from itertools import pairwise
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,6 +19,8 @@ from spikeloop.pysim.pim.layer import MAX_SHIFT, PimParams
 from spikeloop.pysim.pim.memories import GAIN_BITS, OFFSET_BITS, SEED_BITS
 
 __all__ = ["PimAdc", "table_fields"]
+
+DOMAINS = ("sense", "code", "sum")
 
 
 class PimAdc(wiring.Component):
@@ -41,6 +43,7 @@ class PimAdc(wiring.Component):
     code: Out       the code, after the edge of "code".
     acts: Out(1)    a clip acted; 0 if the round does not convert.
     sum<k>: Out     sum of the codes of unit k.
+    <domain>_clk: In(1)   clocks of the domains, gated; no register is reset.
     """
 
     def __init__(self, p: PimParams):
@@ -62,11 +65,16 @@ class PimAdc(wiring.Component):
                 "code": Out(signed(p.adc_bits) if p.merged else p.adc_bits),
                 "acts": Out(1),
                 **{f"sum{k}": Out(signed(p.sum_bits)) for k in range(p.share)},
+                **{f"{domain}_clk": In(1) for domain in DOMAINS},
             }
         )
 
     def elaborate(self, platform) -> Module:
         m, p = Module(), self.p
+        for name in DOMAINS:  # of this module: else their ports come in the order of a set
+            domain = ClockDomain(name, reset_less=True, local=True)
+            domain.clk = getattr(self, f"{name}_clk")
+            m.domains += domain
         state, word = Signal(SEED_BITS, reset_less=True), Signal(SEED_BITS)
         left, right = Signal(SEED_BITS), Signal(SEED_BITS)
         m.d.comb += [

@@ -1,6 +1,9 @@
 """The audit finds nothing in what is generated, and finds what is planted."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -12,6 +15,7 @@ from spikeloop.cosim.audit.yosys import yosys
 from spikeloop.hdl.neuron import step
 from spikeloop.hdl.verilog import generate
 from spikeloop.pysim.chip.params import PRESETS
+from tests.conftest import ROOT
 
 TINY = PRESETS["tiny"]
 CHIPS = {
@@ -133,3 +137,37 @@ def test_yosys_says_what_went_wrong() -> None:
     done, log = yosys("read_verilog /nowhere.v\n")
     assert not done
     assert "nowhere.v" in log
+
+
+TEXTS = """
+import hashlib
+from spikeloop.hdl import verilog
+from spikeloop.hdl.dendritic import verilog as dendritic
+from tests.campaigns.macros.dendritic import MACROS as DENDRITES
+from tests.campaigns.macros.onn import MACROS as OSCILLATORS
+from tests.campaigns.regression.chip import CHIPS
+from tests.campaigns.regression.lessons import CORES
+for text in (
+    verilog.generate(CHIPS["pim"]),
+    verilog.generate_plastic(CORES["learns"]),
+    verilog.generate_onn(OSCILLATORS["phases"]),
+    dendritic.generate(DENDRITES["dendrites"]),
+):
+    print(hashlib.sha256(text.encode()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_the_text_does_not_depend_on_the_hashes_of_names() -> None:
+    """Sets of names have another order for each PYTHONHASHSEED; 0 and 2 told clocks apart once."""
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", TEXTS],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for seed in ("0", "2")
+    ]
+    assert len(said[0]) == 4 and said[0] == said[1]
