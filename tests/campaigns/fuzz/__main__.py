@@ -10,13 +10,14 @@ import tempfile
 from pathlib import Path
 
 from tests.campaigns.fuzz.campaign import alone, campaign, table
-from tests.campaigns.fuzz.readers import readers
+from tests.campaigns.fuzz.readers import readers, ready
 
 
 def main(arguments: list[str]) -> int:
     total = int(arguments[0]) if arguments else 30_600
     seed = int(arguments[1]) if len(arguments) > 1 else 0
     names = arguments[2:] or list(readers())
+    ready()
     with tempfile.TemporaryDirectory(prefix="spikeloop-fuzz-") as name:
         here = os.getcwd()
         os.chdir(name)

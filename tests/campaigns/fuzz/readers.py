@@ -31,10 +31,15 @@ from tests.campaigns.fuzz import inputs
 from tests.make.ranc_sets import random_set
 from tests.make.small import CHIP, network
 
-__all__ = ["Read", "readers"]
+__all__ = ["Read", "readers", "ready"]
 
 Read = Callable[[Path], object]
 """Reads the input in a folder, and uses it."""
+
+
+def ready() -> None:
+    """Let numba compile what the readers use, and keep it: a confined process could not."""
+    Core(pack(network(), chip=CHIP)).run(inputs.STIMULUS)
 
 
 def readers() -> dict[str, Read]:
