@@ -45,19 +45,20 @@ ROWS = {
     "SGD, 10 of 12 epochs": replace(SGD, epochs=10),
 }
 OF_UNET = ("SGD", "static", "dynamic", "static, those layers frozen")
+TRY = replace(STATIC, eta=1e-3, alpha=0.8)  # where the search began
 TRIED = {
-    "SGD": SGD,
-    "quadratic, c1 0.8, c2 0.2": STATIC,
-    "the same, eta 0.01": replace(STATIC, eta=1e-2),
-    "the same, eta 0.0001": replace(STATIC, eta=1e-4),
-    "the same, z behind the batch norm": replace(STATIC, normed=True),
-    "quadratic, c1 0.6, c2 0.25": replace(STATIC, c1=0.6, c2=0.25),
-    "quadratic, c1 1, c2 0.1": replace(STATIC, c1=1.0, c2=0.1),
-    "linear, c1 0.8, c2 0.2": replace(STATIC, schedule="linear"),
-    "exponential, c1 0.8, c2 0.2": replace(STATIC, schedule="exponential"),
-    "dynamic, alpha 0.8, move 1": DYNAMIC,
-    "dynamic, alpha 0.5, move 1": replace(DYNAMIC, alpha=0.5),
-    "dynamic, alpha 0.8, move 2": replace(DYNAMIC, move=2),
+    "SGD": replace(TRY, schedule="sgd"),
+    "quadratic, c1 0.8, c2 0.2": TRY,
+    "the same, eta 0.01": replace(TRY, eta=1e-2),
+    "the same, eta 0.0001": replace(TRY, eta=1e-4),
+    "the same, z behind the batch norm": replace(TRY, normed=True),
+    "quadratic, c1 0.6, c2 0.25": replace(TRY, c1=0.6, c2=0.25),
+    "quadratic, c1 1, c2 0.1": replace(TRY, c1=1.0, c2=0.1),
+    "linear, c1 0.8, c2 0.2": replace(TRY, schedule="linear"),
+    "exponential, c1 0.8, c2 0.2": replace(TRY, schedule="exponential"),
+    "dynamic, alpha 0.8, move 1": replace(TRY, schedule="dynamic"),
+    "dynamic, alpha 0.5, move 1": replace(TRY, schedule="dynamic", alpha=0.5),
+    "dynamic, alpha 0.8, move 2": replace(TRY, schedule="dynamic", move=2),
 }
 
 

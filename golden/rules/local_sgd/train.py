@@ -85,13 +85,13 @@ class LocalConfig(LoopConfig):
     schedule: str = "quadratic"
     c1: float = 0.8
     c2: float = 0.2
-    alpha: float = 0.8
+    alpha: float = 0.5
     move: int = 1
-    eta: float = 1e-3
+    eta: float = 1e-4
     weak: bool = True
     normed: bool = False
     clip: float = 2.0
-    steps: int = 32
+    steps: int = 64
     bits: int = 8
     planes: int = 4
 

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from spikeloop.golden.data.datasets import Dataset
+from spikeloop.cosim.flow.pretrained import load
+from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.reference.integer import predict, run
 from spikeloop.golden.rules.ecc.net import IMAGE
-from spikeloop.golden.rules.ecc.train import pixels
+from spikeloop.golden.rules.ecc.train import accuracy, pixels
 from spikeloop.golden.rules.local_sgd import rows
 from spikeloop.golden.rules.local_sgd import train as local_train
 from spikeloop.golden.rules.local_sgd.net import Block, LocalNet
@@ -139,6 +140,18 @@ def test_a_table_of_few_trainings(
     kept = [json.loads(line)[1] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert len(kept) == 4 and kept[0]["score"] != kept[2]["score"]  # another seed
     assert first[3].startswith("| b | ") and "| 0.167 |" in first[3]  # 2 of 12 epochs of SGD
+
+
+def test_the_kept_net_is_what_its_metadata_say(shared_data: Path):
+    net = load("local-sgd-mnist")
+    about, data = net.metadata, load_mnist(shared_data / "mnist")
+    assert data.source == about["dataset"]["source"] and net.rule == "local_sgd"
+    assert about["work"] < 0.9 and about["accuracy_integer"] > 0.98
+    images, labels = data.test_images[:60], data.test_labels[:60]
+    config = LocalConfig(**about["training"])
+    # 60 of the 10,000 images: four standard deviations of a share of 0.985 are 0.063
+    score = accuracy(net.network, config.encoder, images, labels)
+    assert abs(score - about["accuracy_integer"]) < 0.063
 
 
 def test_wrong_settings_are_refused(
