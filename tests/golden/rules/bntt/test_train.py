@@ -93,7 +93,20 @@ def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_p
     check_same_bits(train, replace(SMALL, epochs=1), data, tmp_path)
 
 
+def test_adam_learns_more_in_the_same_epochs(network: Network, data: Dataset, tmp_path: Path):
+    """As on all images (docs/rules.md); a mean in the loss makes another net."""
+    config = replace(SMALL, optimiser="adam", mean=True, eps=0.01, lr=0.02)
+    mean, summed = (train(c, data, progress=False) for c in (config, replace(config, mean=False)))
+    assert mean.metadata["accuracy_float"] > network.metadata["accuracy_float"] + 0.02
+    assert not np.array_equal(mean.edges[0].weights, summed.edges[0].weights)
+    check_same_bits(train, replace(config, epochs=1), data, tmp_path)
+
+
 def test_wrong_settings_are_refused(data: Dataset):
+    with pytest.raises(
+        InputError, match="optimiser of the training must be one of sgd, adam, not 'lion'"
+    ):
+        replace(SMALL, optimiser="lion")
     with pytest.raises(
         InputError, match=r"leak of the training must be a number of at least 0, not -1\.0"
     ):
@@ -123,6 +136,12 @@ def test_wrong_settings_are_refused(data: Dataset):
             bntt_train,
             ["--net", "sequence", "--epochs", "0"],
             "epochs of the training must be in 1..1048576, not 0",
+        ),
+        (
+            bntt_train,
+            ["--net", "sequence", "--gamma-decay", "0.016"],
+            "gamma_decay of the training must be left as it is for adam, which has no weight "
+            "decay, not 0.016",
         ),
         (ecc_train, ["--bits", "14"], "weight bits must be in 2..13 for 4 bits of a pixel, not 14"),
         (ecc_train, ["--steps", "0"], "steps of the training must be in 1..65536, not 0"),
