@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.reading import MAX_BYTES
 
-__all__ = ["MAX_HEADER", "Tensors", "decode", "encode"]
+__all__ = ["MAX_HEADER", "Tensors", "decode", "decode_kind", "encode"]
 
 Tensors = dict[str, np.ndarray]
 
@@ -61,6 +61,19 @@ def decode(data: bytes, key: str, what: str) -> tuple[Any, Tensors]:
             f"{what} must be a safetensors file written by spikeloop, not this one "
             "(truncated, damaged or another format)"
         ) from None
+    return header, tensors
+
+
+def decode_kind(data: bytes, key: str, what: str, kind: str, noun: str) -> tuple[Any, Tensors]:
+    """As :func:`decode`, of a file whose header is an object with the entry ``kind``.
+
+    noun: what the file must be, in the message for another kind. A header without the entry is that
+    of a network.
+    """
+    header, tensors = decode(data, key, what)
+    found = header.get("kind", "network") if isinstance(header, dict) else type(header).__name__
+    if found != kind:
+        raise InputError(f"{what} must be {noun}, not a {found}")
     return header, tensors
 
 

@@ -1,15 +1,13 @@
-"""A net of dendritic neurons with its state and stimuli as a safetensors file."""
+"""A net of dendritic neurons with its state and stimuli as a safetensors file.
 
-import json
-import struct
+The file holds a digest (pysim/common/tensors.py).
+"""
+
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
+from spikeloop.pysim.common import tensors as safetensors
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.common.reading import read_file
@@ -20,6 +18,7 @@ __all__ = ["decode", "encode", "load", "save"]
 
 VERSION = 1
 KIND = "dendritic neurons"
+KEY = "spikeloop"
 ARRAYS = ("weights", "inhibition", "currents", "psps", "units")
 
 Content = tuple[DendriticNet, np.ndarray, DendriticState]
@@ -48,7 +47,7 @@ def encode(net: DendriticNet, stimuli: np.ndarray, state: DendriticState) -> byt
     }
     tensors = {name: np.ascontiguousarray(getattr(state, name), np.int64) for name in ARRAYS}
     tensors |= {"stimuli": np.ascontiguousarray(stimuli, np.int64), "table": net.table}
-    return save_tensors(tensors, metadata={"spikeloop": json.dumps(header, sort_keys=True)})
+    return safetensors.encode(header, tensors, KEY, f"the {KIND}")
 
 
 def decode(data: bytes, where: str) -> Content:
@@ -57,7 +56,7 @@ def decode(data: bytes, where: str) -> Content:
     where: the name of the file in messages.
     """
     what = f"file of {KIND} {where!r}"
-    header, tensors = _open(data, what)
+    header, tensors = safetensors.decode_kind(data, KEY, what, KIND, f"one of {KIND}")
     if header.get("version") != VERSION:
         raise InputError(f"{what} must be of version {VERSION}, not {header.get('version')!r}")
     try:
@@ -68,20 +67,3 @@ def decode(data: bytes, where: str) -> Content:
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{what} must be complete, not without {error}") from None
     return net, stimuli, state
-
-
-def _open(data: bytes, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    try:
-        (length,) = struct.unpack("<Q", data[:8])
-        head = json.loads(data[8 : 8 + length])
-        header = json.loads(head["__metadata__"]["spikeloop"])
-        tensors = load_tensors(data)
-    except (ValueError, KeyError, TypeError, struct.error, SafetensorError, RecursionError):
-        raise InputError(
-            f"{what} must be a safetensors file written by spikeloop, not this one "
-            "(truncated, damaged or another format)"
-        ) from None
-    kind = header.get("kind", "network") if isinstance(header, dict) else type(header).__name__
-    if kind != KIND:
-        raise InputError(f"{what} must be one of {KIND}, not a {kind}")
-    return header, tensors

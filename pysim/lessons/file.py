@@ -94,10 +94,7 @@ def decode(data: bytes, where: str) -> Lesson:
 
 
 def _open(data: bytes, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    header, tensors = safetensors.decode(data, KEY, what)
-    kind = header.get("kind", "network") if isinstance(header, dict) else type(header).__name__
-    if kind != KIND:
-        raise InputError(f"{what} must be a lesson, not a {kind}")
+    header, tensors = safetensors.decode_kind(data, KEY, what, KIND, "a lesson")
     if header.get("version") != VERSION:
         raise InputError(
             f"{what} must be of version {VERSION}, not {header.get('version')!r}: "

@@ -1,13 +1,11 @@
-"""A net of oscillators as a safetensors file: couplings as a tensor, the rest in the header."""
+"""A net of oscillators as a safetensors file: couplings as a tensor, the rest in the header.
 
-import json
-import struct
-from typing import Any
+The file holds a digest (pysim/common/tensors.py).
+"""
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
+from spikeloop.pysim.common import tensors as safetensors
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.oscillators.net import OnnNet
 
@@ -15,6 +13,7 @@ __all__ = ["decode", "encode"]
 
 VERSION = 1
 KIND = "oscillators"
+KEY = "spikeloop"
 
 
 def encode(net: OnnNet) -> bytes:
@@ -28,7 +27,7 @@ def encode(net: OnnNet) -> bytes:
         "metadata": net.metadata,
     }
     tensors = {"couplings": np.ascontiguousarray(net.couplings, np.int64)}
-    return save(tensors, metadata={"spikeloop": json.dumps(header, sort_keys=True)})
+    return safetensors.encode(header, tensors, KEY, "the net of oscillators")
 
 
 def decode(data: bytes, where: str) -> OnnNet:
@@ -37,7 +36,7 @@ def decode(data: bytes, where: str) -> OnnNet:
     where: the name of the file in messages.
     """
     what = f"file of oscillators {where!r}"
-    header, tensors = _open(data, what)
+    header, tensors = safetensors.decode_kind(data, KEY, what, KIND, "a net of oscillators")
     if header.get("version") != VERSION:
         raise InputError(f"{what} must be of version {VERSION}, not {header.get('version')!r}")
     try:
@@ -46,20 +45,3 @@ def decode(data: bytes, where: str) -> OnnNet:
         return OnnNet.make(cell, tensors["couplings"], formats, settings, metadata)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"header of {what} must be complete, not without {error}") from None
-
-
-def _open(data: bytes, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    try:
-        (length,) = struct.unpack("<Q", data[:8])
-        head = json.loads(data[8 : 8 + length])
-        header = json.loads(head["__metadata__"]["spikeloop"])
-        tensors = load(data)
-    except (ValueError, KeyError, TypeError, struct.error, SafetensorError, RecursionError):
-        raise InputError(
-            f"{what} must be a safetensors file written by spikeloop, not this one "
-            "(truncated, damaged or another format)"
-        ) from None
-    kind = header.get("kind", "network") if isinstance(header, dict) else type(header).__name__
-    if kind != KIND:
-        raise InputError(f"{what} must be a net of oscillators, not a {kind}")
-    return header, tensors
