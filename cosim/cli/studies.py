@@ -25,8 +25,7 @@ def onn(
         option(
             "--backend",
             metavar="A,B,...",
-            help="Who recalls; with more than one all are compared with the first: "
-            "{oscillator_engines}.",
+            help="Who recalls; with more than one all are compared with the first: {engines}.",
         ),
     ] = "pysim,verilator",
     fuzzy: Annotated[
@@ -130,8 +129,7 @@ def dendritic(
         option(
             "--backend",
             metavar="A,B,...",
-            help="Who learns; with more than one all are compared with the first: "
-            "{dendrite_engines}.",
+            help="Who learns; with more than one all are compared with the first: {engines}.",
         ),
     ] = "pysim",
     every: Annotated[

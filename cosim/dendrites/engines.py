@@ -1,53 +1,31 @@
 """Who can show stimuli to dendritic neurons: golden, pysim's two engines, the Verilated macro."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from spikeloop.pysim.common.errors import InputError
+from spikeloop.cosim.macros.engines import Engine
 from spikeloop.pysim.dendrites.net import DendriticNet
 from spikeloop.pysim.dendrites.state import DendriticState
 from spikeloop.pysim.dendrites.trace import DendriticTrace
 from spikeloop.pysim.dendritic.cycles import show_cycles
 from spikeloop.pysim.dendritic.params import DendriticParams
 
-__all__ = ["ENGINES", "Engine", "check_engines", "open_engine"]
+__all__ = ["open_engine"]
 
-ENGINES = ("golden", "pysim", "numpy", "verilator")
 LARGE = 256  # inputs from which a slow compilation pays
-
-
-class Engine:
-    """A name, and ``show`` as of the engines of pysim.dendritic."""
-
-    def __init__(self, name: str, show: Callable[..., DendriticTrace]) -> None:
-        self.name, self.show = name, show
-
-    def close(self) -> None:
-        """Give back what it holds."""
-
-
-def check_engines(names: Sequence[str]) -> list[str]:
-    """The names without repetition; InputError for an unknown one, and for none."""
-    known = list(dict.fromkeys(names))
-    for name in known or [""]:
-        if name not in ENGINES:
-            raise InputError(f"backend must be one of {', '.join(ENGINES)}, not {name!r}")
-    return known
 
 
 def open_engine(name: str, net: DendriticNet, stimuli: np.ndarray) -> Engine:
     """The engine ``name`` for a net and its stimuli, ``[stimulus, input]``.
 
-    A Verilated macro is as large as the net, and holds all stimuli.
+    Its ``run`` is ``show`` of the engines of pysim.dendritic. A Verilated macro is as large as the
+    net, and holds all stimuli.
     """
     if name == "verilator":
         macro = _Macro(net, stimuli)
-        engine = Engine(name, macro.show)
-        engine.close = macro.model.close  # type: ignore[method-assign]
-        return engine
+        return Engine(name, macro.show, macro.model.close)
     if name == "golden":
         from spikeloop.golden.dendrites import integer
 

@@ -7,8 +7,9 @@ import sys
 import time
 from dataclasses import replace
 
-from spikeloop.cosim.dendrites.engines import check_engines, open_engine
+from spikeloop.cosim.dendrites.engines import open_engine
 from spikeloop.cosim.dendrites.study import STEPS, Plan, prepare
+from spikeloop.cosim.macros.engines import check_engines
 from spikeloop.pysim.dendrites.sounds import sounds
 from spikeloop.pysim.dendrites.trace import DendriticTrace, differences
 
@@ -26,12 +27,12 @@ def main(steps: int = 20_000, names: tuple[str, ...] = ("pysim", "golden")) -> i
         want: DendriticTrace | None = None
         for name in check_engines(names):
             engine = open_engine(name, task.net, task.stimuli)
-            engine.show(task.net, task.stimuli[0], start, 1, learn=learn)  # compiles
+            engine.run(task.net, task.stimuli[0], start, 1, learn=learn)  # compiles
             shows = max(1, (steps if name == "pysim" else min(steps, SLOW)) // STEPS)
             state, first, cycles = start, None, 0
             began = time.process_time()
             for _ in range(shows):
-                trace = engine.show(
+                trace = engine.run(
                     task.net, task.stimuli[0], state, STEPS, learn=learn, record=False
                 )
                 state, first, cycles = trace.state, first or trace, cycles + (trace.cycles or 0)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.dendrites.engines import check_engines, open_engine
+from spikeloop.cosim.dendrites.engines import open_engine
 from spikeloop.cosim.dendrites.figures import draw, draw_areas
 from spikeloop.cosim.dendrites.paper import figures
 from spikeloop.cosim.dendrites.score import Score, score
 from spikeloop.cosim.dendrites.study import STEPS, Plan, Run, Task, prepare
+from spikeloop.cosim.macros.engines import check_engines
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import writable, write_atomic
@@ -146,7 +147,7 @@ def _membranes(walk: Run, state: DendriticState) -> np.ndarray:
     task, found = walk.task, []
     now = begin(task.net, state.weights, state.inhibition, task.plan.seed)
     for threshold in task.stimuli[task.plan.mixtures :]:
-        trace = walk.engines[0].show(task.net, threshold, now, STEPS, learn=False)
+        trace = walk.engines[0].run(task.net, threshold, now, STEPS, learn=False)
         now = trace.state
         found.append(trace.field("u") / 2**16)
     return np.stack(found)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.dendrites.engines import Engine
+from spikeloop.cosim.macros.engines import Engine
 from spikeloop.cosim.provenance import code
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.dendrites.file import encode, load, save
@@ -162,7 +162,7 @@ class Run:
             began = time.process_time()
             threshold = self.task.stimuli[stimulus]
             traces.append(
-                engine.show(self.task.net, threshold, state, STEPS, learn=learn, record=record)
+                engine.run(self.task.net, threshold, state, STEPS, learn=learn, record=record)
             )
             spent = time.process_time() - began
             self.seconds[engine.name] = self.seconds.get(engine.name, 0.0) + spent

@@ -3,44 +3,31 @@
 An engine gives the trace of some presentations, from the state that the ones before left.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from spikeloop.cosim.macros.engines import Engine, known_engines
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.lessons.lesson import Lesson, LessonState
 from spikeloop.pysim.lessons.trace import LessonTrace
 from spikeloop.pysim.plastic.cycles import with_cycles
 from spikeloop.pysim.plastic.params import PlasticParams
 
-__all__ = ["ENGINES", "Engine", "check_engines", "open_engine"]
+__all__ = ["check_engines", "open_engine"]
 
-ENGINES = ("golden", "pysim", "numpy", "verilator")
 LANES = 4
 MANY_TICKS = 20_000  # from here on a slow compilation pays
 
 
-class Engine:
-    """A name, and ``run(first, last, state)`` for one lesson."""
-
-    def __init__(self, name: str, run: Callable[[int, int, LessonState], LessonTrace]) -> None:
-        self.name, self.run = name, run
-
-    def close(self) -> None:
-        """Give back what it holds."""
-
-
 def check_engines(names: Sequence[str]) -> list[str]:
     """The names without repetition; InputError for an unknown one, and for less than two."""
-    known = list(dict.fromkeys(names))
-    for name in known:
-        if name not in ENGINES:
-            raise InputError(f"engine must be one of {', '.join(ENGINES)}, not {name!r}")
+    known = known_engines(names, "engine")
     if len(known) < 2:
         raise InputError(f"engines to compare must be at least 2, not {len(known)}")
     return known
 
 
 def open_engine(name: str, lesson: Lesson, lanes: int = LANES) -> Engine:
-    """The engine ``name`` for a lesson.
+    """The engine ``name`` for a lesson; its arguments are ``run(first, last, state)``.
 
     lanes: of the plastic core, whose cycles pysim predicts and the RTL counts.
     """
@@ -71,13 +58,10 @@ class _Verilated(Engine):
         params, long = PlasticParams.of(lesson.population, lanes), len(lesson.spikes) > MANY_TICKS
         self._model = PlasticModel(params, optimise=long)
         self._lesson, self._next = lesson, -1
-        super().__init__("verilator", self._run)
+        super().__init__("verilator", self._run, self._model.close)
 
     def _run(self, first: int, last: int, state: LessonState) -> LessonTrace:
         fresh = first != self._next
         trace = self._model.run(self._lesson, first, last, state, fresh=fresh)
         self._next = last
         return trace
-
-    def close(self) -> None:
-        self._model.close()

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.oscillators.engines import Engine, check_engines, open_engine
+from spikeloop.cosim.macros.engines import Engine, check_engines
+from spikeloop.cosim.oscillators.engines import open_engine
 from spikeloop.cosim.provenance import code
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.oscillators.digits import fuzzy

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.oscillators.engines import check_engines
+from spikeloop.cosim.macros.engines import check_engines
 from spikeloop.cosim.oscillators.recall import Plan, Recalls, recall
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError

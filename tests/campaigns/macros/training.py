@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.dendrites.engines import check_engines, open_engine
+from spikeloop.cosim.dendrites.engines import open_engine
 from spikeloop.cosim.dendrites.study import STEPS, Plan, Run, Task, prepare
+from spikeloop.cosim.macros.engines import check_engines
 from spikeloop.pysim.dendrites.sounds import sounds
 from spikeloop.pysim.dendrites.state import DendriticState
 from spikeloop.pysim.dendrites.trace import differences
@@ -41,7 +42,7 @@ def segments() -> int:
     for passes in SEGMENTS:
         for number in range(done * PLAN.mixtures, passes * PLAN.mixtures):
             threshold = task.stimuli[number % PLAN.mixtures]
-            state = pysim.show(task.net, threshold, state, STEPS, learn=True, record=False).state
+            state = pysim.run(task.net, threshold, state, STEPS, learn=True, record=False).state
         done = passes
         _segment(walk, task, state, passes)
     probes = range(PLAN.mixtures, len(task.stimuli))
@@ -65,7 +66,7 @@ def _shows(
     """All engines show the same; each goes on from the state of the first."""
     for stimulus, learn in shows:
         first, *others = (
-            engine.show(task.net, task.stimuli[stimulus], state, STEPS, learn=learn)
+            engine.run(task.net, task.stimuli[stimulus], state, STEPS, learn=learn)
             for engine in walk.engines
         )
         for engine, other in zip(walk.engines[1:], others, strict=True):

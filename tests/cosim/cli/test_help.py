@@ -103,9 +103,8 @@ def checked(name: str, choice: str) -> None:
     """The check of a choice that the command makes first."""
     from spikeloop.cosim.backends import check_names
     from spikeloop.cosim.board.fpga import target_of
-    from spikeloop.cosim.dendrites import engines as dendrites
-    from spikeloop.cosim.lessons.engines import ENGINES, check_engines
-    from spikeloop.cosim.oscillators import engines as oscillators
+    from spikeloop.cosim.lessons.engines import check_engines as check_of_lessons
+    from spikeloop.cosim.macros.engines import ENGINES, check_engines
     from spikeloop.cosim.studies.pim.sweep import points
     from spikeloop.cosim.studies.zoo import check_backend
     from spikeloop.golden.data.encoders import Encoder
@@ -119,12 +118,10 @@ def checked(name: str, choice: str) -> None:
         "backends": lambda text: check_names([text]),
         "cells": SETTINGS.__getitem__,
         "comparisons": COMPARES.index,
-        "dendrite_engines": lambda text: dendrites.check_engines([text]),
         "encoders": lambda text: Encoder(name=text, steps=4),
-        "engines": lambda text: check_engines([text, *ENGINES]),
+        "engines": lambda text: check_engines(check_of_lessons([text, *ENGINES])),
         "frameworks": FRAMEWORKS.__getitem__,
         "nets": load,
-        "oscillator_engines": lambda text: oscillators.check_engines([text]),
         "presets": preset,
         "published": layers,
         "readouts": lambda text: Readout("out", 1, text, 1),

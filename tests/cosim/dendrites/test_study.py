@@ -54,14 +54,14 @@ def test_all_engines_learn_and_respond_alike(task: Task, monkeypatch: pytest.Mon
 def test_the_first_difference_ends_it(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "STEPS", 30)
     run = walk(task, "pysim", "numpy", every=True)
-    right = run.engines[1].show
+    right = run.engines[1].run
 
     def wrong(*arguments: object, **kind: object) -> object:
         trace = right(*arguments, **kind)
         trace.units[9, 8, 2] += 1
         return trace
 
-    run.engines[1].show = wrong
+    run.engines[1].run = wrong
     run.train()
     assert run.first.startswith("pass 0, mixture 0, step 9, neuron 2, v: ")
     assert run.different == {"pysim = numpy": 1} and run.counters["steps"] == 30

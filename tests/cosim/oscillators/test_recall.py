@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.cli import main
+from spikeloop.cosim.macros.engines import Engine
 from spikeloop.cosim.oscillators import recall as recalls
-from spikeloop.cosim.oscillators.engines import Engine
 from spikeloop.cosim.oscillators.recall import Plan, recall
 from spikeloop.cosim.oscillators.run import make_net
 from spikeloop.pysim.common.errors import InputError
