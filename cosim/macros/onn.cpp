@@ -10,6 +10,7 @@
 #include "verilated_cov.h"
 #endif
 #include "port/bits.h"
+#include "port/clocked.h"
 #include "port/load.h"
 
 #define API extern "C" __attribute__((visibility("default")))
@@ -27,27 +28,8 @@ struct Run {
 
 enum Status { DONE, HANGS, TOO_MANY_STEPS };
 
-struct Model {
-    VerilatedContext context;
-    Vonn* top;
-
-    Model() {
-        const char* name = "onn";
-        context.commandArgs(1, &name);  // memories ask for +NAME=FILE
-        top = new Vonn(&context, "");
-        top->rst = 1;
-        for (int i = 0; i < 4; ++i) tick();
-        top->rst = 0;
-        tick();
-    }
-    ~Model() { top->final(); delete top; }
-
-    void tick() {
-        top->clk = 0;
-        top->eval();
-        top->clk = 1;
-        top->eval();
-    }
+struct Model : Clocked<Vonn> {
+    Model() : Clocked("onn") {}
 
     int go(Run& r) {
         top->start = 1;

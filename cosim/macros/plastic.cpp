@@ -155,7 +155,10 @@ struct Model {
         strobe = 0;
         for (int64_t n = 0; top->busy; ++n) {
             if (n > limit) return -1;
-            n && !(run && run->stall) ? same() : tick();
+            if (n && !(run && run->stall))
+                same();
+            else
+                tick();
         }
         tick();  // the counter has seen the last cycle
         return top->count_cycles - before;

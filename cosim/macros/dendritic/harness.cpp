@@ -7,6 +7,7 @@
 #include "Vdendritic___024root.h"
 #include "model.h"
 #include "port/bits.h"
+#include "port/clocked.h"
 #include "port/load.h"
 
 #define API extern "C" __attribute__((visibility("default")))
@@ -23,27 +24,8 @@ struct Run {
 
 enum Status { DONE, HANGS, TOO_MANY_STEPS };
 
-struct Model {
-    VerilatedContext context;
-    Vdendritic* top;
-
-    Model() {
-        const char* name = "dendritic";
-        context.commandArgs(1, &name);  // memories ask for +NAME=FILE
-        top = new Vdendritic(&context, "");
-        top->rst = 1;
-        for (int i = 0; i < 4; ++i) tick();
-        top->rst = 0;
-        tick();
-    }
-    ~Model() { top->final(); delete top; }
-
-    void tick() {
-        top->clk = 0;
-        top->eval();
-        top->clk = 1;
-        top->eval();
-    }
+struct Model : Clocked<Vdendritic> {
+    Model() : Clocked("dendritic") {}
 
     int go(Run& r) {
         top->start = 1;

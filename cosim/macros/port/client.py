@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 def harness_of(name: str) -> str:
     """The text of cosim/macros/``name``, with the headers of this folder in place."""
     text = (HERE.parent / name).read_text()
-    for header in ("bits.h", "load.h"):
+    for header in ("bits.h", "clocked.h", "load.h"):
         text = text.replace(f'#include "port/{header}"\n', (HERE / header).read_text())
     return text
 
