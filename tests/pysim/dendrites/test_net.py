@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.dendrites.file import encode, load, save
+from spikeloop.pysim.dendrites.file import decode, encode, load, save
 from spikeloop.pysim.dendrites.net import DendriticNet, sigmoid_table
 from spikeloop.pysim.dendrites.sounds import SHAPE, scene, sounds, thresholds
 from spikeloop.pysim.dendrites.state import DendriticState, fresh, seeds
@@ -141,3 +141,14 @@ def test_scenes_that_sounds_do_not_give() -> None:
         scene(np.zeros_like(few), 1, rng)
     with pytest.raises(InputError, match=r"bands times frames of a sound must be in 8\.\.2048"):
         scene(np.zeros((2, 2, 128, 128)), 1, rng)
+
+
+def test_a_flipped_bit_is_refused(
+    net: DendriticNet, state: DendriticState, rng: np.random.Generator
+) -> None:
+    data = encode(net, np.arange(24).reshape(2, 12), state)
+    for bit in rng.integers(0, 8 * len(data), 300).tolist():
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(InputError):
+            decode(bytes(flipped), "flipped")

@@ -8,7 +8,7 @@ from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.onn.zeta import calibrate
 from spikeloop.pysim.oscillators.circuit import Step
 from spikeloop.pysim.oscillators.digits import digits, fuzzy
-from spikeloop.pysim.oscillators.file import encode
+from spikeloop.pysim.oscillators.file import decode, encode
 from spikeloop.pysim.oscillators.hebb import (
     FACTOR,
     check_patterns,
@@ -129,3 +129,12 @@ def test_fuzzy_pixels_are_as_many_as_asked(rng: np.random.Generator) -> None:
     for count in (0, 1, 12, 60):
         pixels = fuzzy(digits()[0], count, rng)
         assert (np.abs(pixels) <= 1).all() and (pixels != digits()[0]).sum() == count
+
+
+def test_a_flipped_bit_is_refused(net: OnnNet, rng: np.random.Generator) -> None:
+    data = encode(net)
+    for bit in rng.integers(0, 8 * len(data), 300).tolist():
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(InputError):
+            decode(bytes(flipped), "flipped")
