@@ -49,16 +49,17 @@ class Front:
             (f"{self.prefix}settled", "r", 0, "bit 0: the last run ended by itself"),
         ]
 
-    def rows(self) -> list[tuple[str, int, int, bool, str]]:
-        """Memories of the map: name, rows, bits of a row, loaded, meaning."""
-        meaning, mute = f"see docs/{self.page}; a value in each 32-bit word", "; write only"
+    def rows(self) -> list[tuple[str, int, int, bool, str, bool]]:
+        """Memories of the map: name, rows, bits of a row, loaded, meaning, readable."""
+        meaning = f"see docs/{self.page}; a value in each 32-bit word"
         return [
             (
                 f"{self.prefix}{memory.name}",
                 memory.rows,
                 memory.chunks * CHUNK_BITS,
                 memory.name in self.loaded,
-                meaning + mute * (memory.name in self.mute),
+                meaning,
+                memory.name not in self.mute,
             )
             for memory in self.memories
         ]

@@ -53,7 +53,6 @@ CHIP_VERSION = 1
 CONTROL_TICK, CONTROL_CLEAR, CONTROL_ZERO, CONTROL_PIM = 1, 2, 4, 8
 CONTROL_RUN, CONTROL_SEND = 16, 32  # of a macro whose results are events
 PIM = "pim_"  # how the memories and registers of the PIM macro begin
-WRITE_ONLY = "write only"  # ends the meaning of such a memory
 MAX_ADDRESS_BITS = 31  # a request is one 64-bit word: address, data, write
 
 COUNTERS = {
@@ -158,8 +157,8 @@ class MemoryMap:
         }
         self.memories: dict[str, Memory] = {}
         end = len(self.registers)
-        for name, rows, bits, loaded, meaning in _memories(chip):
-            writable, readable = name != "spikes", not meaning.endswith(WRITE_ONLY)
+        for name, rows, bits, loaded, meaning, readable in _memories(chip):
+            writable, meaning = name != "spikes", meaning + "; write only" * (not readable)
             ported = chip.front is not None and name.startswith(chip.front.prefix)
             memory = Memory(name, 0, rows, bits, loaded, meaning, writable, readable, ported)
             size = 1 << memory.size_bits
@@ -270,6 +269,7 @@ class _Memory(NamedTuple):
     width: int
     loaded: bool
     meaning: str
+    readable: bool = True
 
 
 def _memories(chip: Chip) -> list[_Memory]:
@@ -359,11 +359,9 @@ def _pim_memories(chip: Chip) -> list[_Memory]:
     front, d = chip.pim, chip.derived
     assert front
     address = front.pixel_address_bits
-    return [
+    macro = [
         *(
-            _Memory(
-                f"{PIM}{m.name}", m.rows, m.width, True, "PIM macro, see docs/pim.md; write only"
-            )
+            _Memory(f"{PIM}{m.name}", m.rows, m.width, True, "PIM macro, see docs/pim.md")
             for m in macro_memories(front.macro)
         ),
         _Memory(
@@ -371,30 +369,25 @@ def _pim_memories(chip: Chip) -> list[_Memory]:
             front.macro.rows,
             address,
             True,
-            "where kernel rows lie in a window of the padded map; write only",
+            "where kernel rows lie in a window of the padded map",
         ),
         _Memory(
-            f"{PIM}windows",
-            front.positions,
-            address,
-            True,
-            "where the windows of positions begin; write only",
+            f"{PIM}windows", front.positions, address, True, "where the windows of positions begin"
         ),
         _Memory(
             f"{PIM}places",
             front.currents,
             width(place_record(chip)),
             True,
-            "place records; row = position * channels + channel; write only",
+            "place records; row = position * channels + channel",
         ),
-        _Memory(
-            f"{PIM}pixels", front.pixels, front.macro.pixel_bits, True, "the padded map; write only"
-        ),
-        _Memory(
-            "currents",
-            d.words,
-            chip.lanes * BUS_BITS,
-            True,
-            "currents of a PIM layer, 32 bits signed per lane",
-        ),
+        _Memory(f"{PIM}pixels", front.pixels, front.macro.pixel_bits, True, "the padded map"),
     ]
+    currents = _Memory(
+        "currents",
+        d.words,
+        chip.lanes * BUS_BITS,
+        True,
+        "currents of a PIM layer, 32 bits signed per lane",
+    )
+    return [*(memory._replace(readable=False) for memory in macro), currents]
