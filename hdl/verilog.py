@@ -75,14 +75,14 @@ def _wrapped(line: str) -> str:
     return line if len(line) < LONG_LINE else line.replace(", ", ",\n    ")
 
 
-def generate(chip: Chip) -> str:
-    """The Verilog of a chip; its top module is CHIP_TOP.
+def generate(chip: Chip, top: str = CHIP_TOP) -> str:
+    """The Verilog of a chip; its top module is ``top``.
 
     The same parameters always give the same text.
     """
     if chip.derived.cores > 1:
-        return _whole(chip, convert(MeshTop(chip), CHIP_TOP), convert(Core(chip), CORE_MODULE))
-    return _whole(chip, convert(ChipTop(chip), CHIP_TOP))
+        return _whole(chip, convert(MeshTop(chip), top), convert(Core(chip), CORE_MODULE))
+    return _whole(chip, convert(ChipTop(chip), top))
 
 
 def generate_board(chip: Chip, *, divisor: int | None = None, virtual: bool = False) -> str:

@@ -1,0 +1,1 @@
+"""Wrappers of a chip for SoCs: AXI4-Lite with AXI4-Stream, or Wishbone, and their Verilog."""

@@ -1,0 +1,314 @@
+"""Inside the simulator: a wrapped core at its bus, driven by cocotbext-axi, or by a Wishbone master.
+
+Image, events and ticks give the events and membranes of pysim, with random stalls everywhere.
+"""
+
+import itertools
+import os
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiResp,
+    AxiStreamBus,
+    AxiStreamSink,
+    AxiStreamSource,
+)
+
+from spikeloop.cosim.benches.streams import PERIOD, watchdog
+from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_TICK
+from spikeloop.pysim.chip.wrap import END, WrapMap
+from spikeloop.pysim.image.loading import load_stream
+from spikeloop.pysim.model.core import Core
+from spikeloop.pysim.traces.trace import Trace
+from tests.cocotb.wrapped import CORES, random_image
+
+SEED = int(os.environ.get("SPIKELOOP_SEED", "0"))
+END_WORD = 1 << END
+INPUTS = ("s_axi_awaddr", "s_axi_awprot", "s_axi_awvalid", "s_axi_wdata", "s_axi_wstrb")
+INPUTS += ("s_axi_wvalid", "s_axi_bready", "s_axi_araddr", "s_axi_arprot", "s_axi_arvalid")
+INPUTS += ("s_axi_rready", "s_axis_tdata", "s_axis_tlast", "s_axis_tvalid", "m_axis_tready")
+INPUTS += ("wb_adr_i", "wb_dat_i", "wb_sel_i", "wb_we_i", "wb_cyc_i", "wb_stb_i")
+
+
+async def start(dut) -> None:
+    """Clock and reset; every input is 0."""
+    for name in ("aresetn", *INPUTS):
+        getattr(dut, name).value = 0
+    Clock(dut.aclk, PERIOD, "ns").start(start_high=False)
+    for _ in range(4):
+        await FallingEdge(dut.aclk)
+    dut.aresetn.value = 1
+
+
+class Host:
+    """What a processor does, over any bus that reads and writes words."""
+
+    def __init__(self, bus: str, seed: int) -> None:
+        self.map = WrapMap(CORES[bus][1], bus)
+        self.image, self.stimulus = random_image(bus, seed)
+        self.core = Core(self.image, engine="numpy")
+        self.expected = self.core.run(self.stimulus)
+        self.inputs = self.core.events(self.stimulus)
+
+    async def write(self, address: int, value: int) -> None:
+        raise NotImplementedError
+
+    async def read(self, address: int) -> int:
+        raise NotImplementedError
+
+    async def set(self, register: str, value: int) -> None:
+        await self.write(self.address(register), value)
+
+    async def get(self, register: str) -> int:
+        return await self.read(self.address(register))
+
+    def address(self, register: str) -> int:
+        """Byte address of a register of chip or wrapper."""
+        known = self.map.chip_map.registers | self.map.registers
+        return self.map.byte_address(known[register].address)
+
+    async def load(self) -> None:
+        """Image, settings, zeros in what a simulator would take as unknown, and CLEAR."""
+        for address, word in zip(*load_stream(self.image, 0), strict=True):
+            await self.write(self.map.byte_address(int(address)), int(word))
+        for name in ("ring", "v", "refractory"):
+            memory = self.map.chip_map.memories[name]
+            for row, chunk in np.ndindex(memory.rows, memory.chunks):
+                await self.write(self.map.byte_address(memory.address(row, chunk)), 0)
+        for name, value in self.image.settings.items():
+            await self.set(name, value)
+        await self.command(CONTROL_CLEAR)
+
+    async def command(self, bits: int) -> None:
+        await self.set("control", bits)
+        while await self.get("status"):
+            pass
+
+    def events(self, sample: int, tick: int) -> list[int]:
+        """Words of the events into a tick."""
+        delay = 1 << self.map.event_in[0].bits
+        return [int(axon) | delay for axon in np.flatnonzero(self.inputs[sample, tick])]
+
+    def leaving(self, sample: int, tick: int) -> list[int]:
+        """Addresses of the events that pysim sends in a tick."""
+        rows = self.core.output_events(self.expected)
+        return [int(a) for s, t, a in rows if (s, t) == (sample, tick)]
+
+    async def membranes(self) -> list[int]:
+        """Bit planes of the membranes, as 32-bit words."""
+        memory = self.map.chip_map.memories["v"]
+        return [
+            await self.read(self.map.byte_address(memory.address(row, chunk)))
+            for row in range(len(self.image.placement.words))
+            for chunk in range(memory.chunks)
+        ]
+
+    def compare(self, words: list[int], sample: int) -> None:
+        """Membranes at the end of a sample; both chips keep neurons in bit planes of one word."""
+        lanes, bits = self.map.chip.lanes, self.map.chip.membrane_bits
+        rows = np.array(words, "<u4").reshape(-1, self.map.chip_map.memories["v"].chunks)
+        planes = np.unpackbits(rows.view(np.uint8), axis=1, bitorder="little")[:, : bits * lanes]
+        weights = (1 << np.arange(bits)) * np.where(np.arange(bits) == bits - 1, -1, 1)
+        got = np.einsum("rbl,b->rl", planes.reshape(len(rows), bits, lanes), weights).ravel()
+        p = self.image.placement.populations[0]
+        trace: Trace = self.expected
+        assert np.array_equal(got[p.neurons], trace.membranes[p.name][sample, -1])
+
+
+class AxiHost(Host):
+    """By cocotbext-axi; ``stalls`` draws from all channels."""
+
+    def __init__(self, dut, seed: int, *, stalls: float = 0.0) -> None:
+        super().__init__("axi", seed)
+        self.master = AxiLiteMaster(
+            AxiLiteBus.from_prefix(dut, "s_axi"), dut.aclk, dut.aresetn, reset_active_level=False
+        )
+        streams = {
+            prefix: kind(
+                AxiStreamBus.from_prefix(dut, prefix), dut.aclk, dut.aresetn,
+                reset_active_level=False, byte_lanes=1,
+            )
+            for prefix, kind in (("s_axis", AxiStreamSource), ("m_axis", AxiStreamSink))
+        }  # fmt: skip
+        self.source, self.sink = streams.values()
+        rng = np.random.default_rng(seed)
+        writes, reads = self.master.write_if, self.master.read_if
+        for channel in (
+            writes.aw_channel,
+            writes.w_channel,
+            writes.b_channel,
+            reads.ar_channel,
+            reads.r_channel,
+            self.source,
+            self.sink,
+        ):
+            channel.log.setLevel("WARNING")
+            if stalls:
+                channel.set_pause_generator(bool(rng.random() < stalls) for _ in itertools.count())
+        for part in (writes, reads):
+            part.log.setLevel("WARNING")
+
+    async def write(self, address: int, value: int) -> None:
+        done = await self.master.write(address, value.to_bytes(4, "little"))
+        assert done.resp == AxiResp.OKAY
+
+    async def read(self, address: int) -> int:
+        done = await self.master.read(address, 4)
+        assert done.resp == AxiResp.OKAY
+        return int.from_bytes(done.data, "little")
+
+
+class WishboneHost(Host):
+    """A classic master; waits a random while between strobes."""
+
+    def __init__(self, dut, seed: int) -> None:
+        super().__init__("wishbone", seed)
+        self.dut, self.rng = dut, np.random.default_rng(seed)
+
+    async def cycle(self, address: int, value: int | None, select: int = 15) -> tuple[int, bool]:
+        """The word read, and whether the slave answered with an error."""
+        dut = self.dut
+        for _ in range(int(self.rng.integers(0, 3))):
+            await FallingEdge(dut.aclk)
+        dut.wb_adr_i.value, dut.wb_sel_i.value = address, select
+        dut.wb_we_i.value, dut.wb_dat_i.value = int(value is not None), value or 0
+        dut.wb_cyc_i.value = dut.wb_stb_i.value = 1
+        while True:
+            await FallingEdge(dut.aclk)
+            if dut.wb_ack_o.value or dut.wb_err_o.value:
+                break
+        answer = int(dut.wb_dat_o.value), bool(dut.wb_err_o.value)
+        dut.wb_cyc_i.value = dut.wb_stb_i.value = 0
+        await FallingEdge(dut.aclk)
+        assert not dut.wb_ack_o.value and not dut.wb_err_o.value
+        return answer
+
+    async def write(self, address: int, value: int) -> None:
+        assert not (await self.cycle(address, value))[1]
+
+    async def read(self, address: int) -> int:
+        value, error = await self.cycle(address, None)
+        assert not error
+        return value
+
+
+async def run_by_registers(host: Host) -> int:
+    """Both samples through register event; returns how many events came out."""
+    count = 0
+    for sample in range(host.stimulus.samples):
+        await host.command(CONTROL_CLEAR)
+        for tick in range(host.image.ticks):
+            for word in host.events(sample, tick):
+                await host.set("event", word)
+            await host.set("control", CONTROL_TICK)
+            came, done = [], False
+            while True:
+                word = await host.get("event")
+                if not word & END_WORD:
+                    came.append(word & 0xFFFF)
+                elif done:
+                    break
+                else:
+                    done = not await host.get("status")
+            assert came == host.leaving(sample, tick), (sample, tick)
+            count += len(came)
+        host.compare(await host.membranes(), sample)
+    return count
+
+
+@cocotb.test()
+async def streams_with_stalls(dut) -> None:
+    """Load, events by AXI4-Stream, a tick a packet; every channel stalls at random."""
+    await start(dut)
+    host = AxiHost(dut, SEED, stalls=0.3)
+    with watchdog("load", 400_000):
+        await host.load()
+    for sample in range(host.stimulus.samples):
+        await host.command(CONTROL_CLEAR)
+        for tick in range(host.image.ticks):
+            words = host.events(sample, tick)
+            # the last event may end the tick, or a word without an event
+            await host.source.send([*words, END_WORD] if tick % 2 or not words else words)
+        with watchdog("ticks", 100_000):
+            for tick in range(host.image.ticks):
+                *events, end = (await host.sink.recv()).tdata
+                assert end == END_WORD
+                assert [e & 0xFFFF for e in events] == host.leaving(sample, tick)
+        host.compare(await host.membranes(), sample)
+    assert host.sink.empty()
+
+
+@cocotb.test()
+async def registers_of_the_axi_core(dut) -> None:
+    """Events by register: the chip waits while the queue is full, and loses nothing."""
+    await start(dut)
+    host = AxiHost(dut, SEED + 1)
+    await host.load()
+    assert await host.get("event") == END_WORD
+    assert await host.get("collect") == 0
+    await host.set("collect", 1)
+    before = await host.get("stalls")
+    assert await run_by_registers(host) > 200
+    assert await host.get("stalls") > before
+    assert host.sink.empty()
+
+
+@cocotb.test()
+async def registers_of_the_wishbone_core(dut) -> None:
+    await start(dut)
+    host = WishboneHost(dut, SEED + 2)
+    await host.load()
+    await host.set("collect", 0)
+    assert await host.get("collect") == 1  # there is no stream
+    assert await run_by_registers(host) > 10
+    steps = host.address("steps")
+    assert await host.cycle(steps, 1, select=3) == (0, True)
+    assert await host.get("steps") == host.image.steps
+
+
+@cocotb.test()
+async def strobes_and_empty_addresses(dut) -> None:
+    await start(dut)
+    host = AxiHost(dut, SEED)
+    steps = host.address("steps")
+    await host.write(steps, 77)
+    assert (await host.master.write(steps, b"\x01\x02")).resp == AxiResp.SLVERR
+    assert (await host.master.write(steps + 1, b"\x01")).resp == AxiResp.SLVERR
+    assert await host.read(steps) == 77
+    last = (1 << host.map.byte_bits) - 4
+    await host.write(last, 5)
+    assert await host.read(last) == 0
+    assert await host.get("id") == 0x53504C50
+    # both cores answer for themselves
+    other = WishboneHost(dut, SEED)
+    assert await other.get("fingerprint") == other.map.chip.fingerprint()
+    assert await host.get("fingerprint") == host.map.chip.fingerprint() != other.map.chip.fingerprint()
+
+
+@cocotb.test()
+async def the_first_edge_after_reset(dut) -> None:
+    """A master may ask in the first cycle after reset, and ready and valid are low in reset."""
+    await start(dut)
+    await FallingEdge(dut.aclk)
+    dut.aresetn.value = 0
+    for _ in range(3):
+        await FallingEdge(dut.aclk)
+    for name in ("awready", "wready", "bvalid", "arready", "rvalid"):
+        assert dut[f"s_axi_{name}"].value == 0, name
+    assert dut.s_axis_tready.value == 0 and dut.m_axis_tvalid.value == 0
+    dut.aresetn.value = 1
+    dut.s_axi_araddr.value, dut.s_axi_arvalid.value = 0, 1
+    dut.s_axi_rready.value = 1
+    with watchdog("answer", 50):
+        while not dut.s_axi_arready.value:
+            await FallingEdge(dut.aclk)
+        await FallingEdge(dut.aclk)
+        dut.s_axi_arvalid.value = 0
+        while not dut.s_axi_rvalid.value:
+            await FallingEdge(dut.aclk)
+    assert dut.s_axi_rdata.value == 0x53504C50 and dut.s_axi_rresp.value == 0
