@@ -141,10 +141,19 @@ def verilog(
     ] = None,
     folder: Annotated[Path, output("Folder to write.")] = Path("rtl"),
     chip: OtherChip = None,
+    wrap: Annotated[
+        str | None,
+        option("--wrap", metavar="BUS", help="An IP core for SoCs, behind one of {buses}."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        option("--name", metavar="NAME", help="With --wrap: top module, and prefix of all others."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Write the Verilog of a chip."""
+    """Write the Verilog of a chip; with --wrap as an IP core: header, driver, register map too."""
     with open_console(json) as console:
+        from spikeloop.cosim.soc.package import write_soc
         from spikeloop.cosim.stages.verilog import write_verilog
         from spikeloop.pysim.bundle.open import load_bundle
         from spikeloop.pysim.chip.params import preset
@@ -152,12 +161,15 @@ def verilog(
         if (image is None) == (chip is None):
             times = "twice" if chip else "never"
             raise InputError(f"chip must be given once, by IMAGE or by --chip, not {times}")
+        if (wrap is None) != (name is None):
+            given, missing = ("--wrap BUS", "--name NAME")[:: 1 if wrap else -1]
+            raise InputError(f"{missing} is missing beside {given}: give both")
         target = preset(chip) if chip else load_bundle(image or "").chip
-        files = write_verilog(target, folder)
-        console.result(
-            {"files": [str(f) for f in files], "chip": target.to_dict()},
-            {"Verilog": ", ".join(map(str, files))},
-        )
+        files = write_soc(target, wrap, name, folder) if wrap and name else write_verilog(target, folder)
+        text = {"Verilog": ", ".join(map(str, files))}
+        if wrap and (target.clock_gates or target.sliced):
+            text["for an FPGA"] = "add clock_gates=false,sliced=false to the chip"
+        console.result({"files": [str(f) for f in files], "chip": target.to_dict()}, text)
 
 
 def export(
@@ -167,8 +179,8 @@ def export(
         option(
             "--format",
             metavar="NAME",
-            help="One of {forms}. hex is Intel HEX; nir is the network in or beside the image "
-            "folder, for other tools.",
+            help="One of {forms}. hex is Intel HEX; c is a header for the driver of --wrap; nir is "
+            "the network in or beside the image folder, for other tools.",
         ),
     ],
     folder: Annotated[Path, output("Folder to write.")] = Path("export"),

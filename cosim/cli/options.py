@@ -52,6 +52,7 @@ __all__ = [
 
 TABLES = {
     "backends": "spikeloop.cosim.backends:BACKENDS",
+    "buses": "spikeloop.pysim.chip.wrap:BUSES",
     "cells": "spikeloop.pysim.oscillators.settings:CELLS",
     "comparisons": "spikeloop.golden.interchange.graph.semantics:COMPARES",
     "encoders": "spikeloop.golden.data.encoders:ENCODERS",

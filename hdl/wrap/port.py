@@ -2,7 +2,7 @@
 
 A write is done when it is on its way to the chip, a read when its answer is there. The chip lets an
 access to a memory wait until its tick ends, and a tick may wait for a receiver of events. So that no
-access hangs the bus, one that has waited for WAIT_CYCLES ends with an error. A write that ended so
+access hangs the bus, one that has waited for too long ends with an error. A write that ended so
 was not done; the late answer of a read is thrown away.
 """
 
@@ -11,9 +11,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeloop.hdl.bus.loadport import request_layout
-from spikeloop.pysim.chip.frames import WAIT_CYCLES
 from spikeloop.pysim.chip.params import BUS_BITS
-from spikeloop.pysim.chip.wrap import END, WrapMap
+from spikeloop.pysim.chip.wrap import END, WAIT_CYCLES, WrapMap
 
 __all__ = ["Port", "access_signature"]
 
@@ -50,6 +49,11 @@ def access_signature(address_bits: int) -> wiring.Signature:
 class Port(wiring.Component):
     """The port.
 
+    Parameters
+    ----------
+    map_: the map of the wrapped chip.
+    wait: cycles after which an access ends with an error.
+
     Members
     -------
     access: In             the access.
@@ -60,8 +64,8 @@ class Port(wiring.Component):
     collect: Out(1)        events out go to ``received``.
     """
 
-    def __init__(self, map_: WrapMap):
-        self.map = map_
+    def __init__(self, map_: WrapMap, wait: int = WAIT_CYCLES):
+        self.map, self.wait = map_, wait
         super().__init__(
             {
                 "access": In(access_signature(map_.address_bits)),
@@ -76,13 +80,13 @@ class Port(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         access, map_ = self.access, self.map
-        waited, expired = Signal(range(WAIT_CYCLES + 1)), Signal()
+        waited, expired = Signal(range(self.wait + 1)), Signal()
         late, forsaken, stale = Signal(range(LATE + 1)), Signal(), Signal()
         reading, is_event, is_collect = Signal(), Signal(), Signal()
         m.d.comb += [
             is_event.eq(access.address == map_.registers["event"].address),
             is_collect.eq(access.address == map_.registers["collect"].address),
-            expired.eq(waited == WAIT_CYCLES),
+            expired.eq(waited == self.wait),
             self.request.p.address.eq(access.address),
             self.request.p.data.eq(access.data),
             self.request.p.write.eq(access.write),

@@ -13,7 +13,7 @@ from spikeloop.hdl.wrap.pins import Pin, bus_pins, clock_pins
 from spikeloop.pysim.chip.memory_map import Register
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import Field, width
-from spikeloop.pysim.chip.wrap import WrapMap
+from spikeloop.pysim.chip.wrap import WAIT_CYCLES, WrapMap
 from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["check_name", "generate_wrapped"]
@@ -106,12 +106,12 @@ endmodule
 
 BUS = {
     "axi": """\
-// Load port: AXI4-Lite. An access that the chip does not take within 2^20 cycles ends with SLVERR.
+// Load port: AXI4-Lite. An access that the chip does not take within 2^{wait} cycles ends with SLVERR.
 // Events: AXI4-Stream. Send the events of a tick; tlast with the last word runs the tick. A word
 // with bit 31 holds no event: a tick without events is one such word. The events out of the tick
 // follow, then 0x80000000 with tlast.""",
     "wishbone": """\
-// Load port: Wishbone B4, classic. An access that the chip does not take within 2^20 cycles ends
+// Load port: Wishbone B4, classic. An access that the chip does not take within 2^{wait} cycles ends
 // with wb_err_o. Events go through register event.""",
 }
 WHAT = {"axi": "AXI4-Lite and AXI4-Stream", "wishbone": "Wishbone"}
@@ -163,7 +163,7 @@ def _face(map_: WrapMap, name: str) -> str:
         ),
         event_in=_event(map_.event_in),
         event_out=_event(map_.event_out),
-        bus=BUS[map_.bus],
+        bus=BUS[map_.bus].format(wait=WAIT_CYCLES.bit_length() - 1),
         ports=_ports([clock, reset, *pins], BUSIFS[map_.bus]),
         clock=clock.name,
         reset=f"~{reset.name}" if map_.streams else reset.name,

@@ -13,10 +13,11 @@ from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.chip.records import event_record, numbered, output_record, width
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["BUSES", "END", "WrapMap"]
+__all__ = ["BUSES", "END", "WAIT_CYCLES", "WrapMap"]
 
 END = BUS_BITS - 1
 BYTE_BITS = 2  # address bits of the bytes of a word
+WAIT_CYCLES = 1 << 18  # three times the longest tick of a preset (zou2021, all axons of extension 64)
 BUSES = ("axi", "wishbone")
 
 
@@ -44,9 +45,10 @@ class WrapMap:
             self.load_bits += chip.derived.core_bits
             self.event_in = numbered(self.event_in, chip)
             self.event_out = numbered(self.event_out, chip)
-        last = chip_map.core_base(cores - 1) + chip_map.bank_base(chip.banks - 1)
-        first = last + max(m.base + (1 << m.size_bits) for m in chip_map.memories.values())
-        first += first % 2
+        behind = max(m.base + (1 << m.size_bits) for m in chip_map.memories.values())
+        first = chip_map.bank_base(chip.banks - 1) + behind + behind % 2
+        if cores > 1:  # behind the whole range of the last core
+            first = chip_map.core_base(cores)
         collect = "bit 0: events out go to register event, not to the stream"
         rows = (
             ("event", "rw", 1 << END, "write: an event in; read: the next event out, or bit 31"),

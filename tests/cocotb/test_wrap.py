@@ -7,10 +7,10 @@ import pytest
 
 from spikeloop.cosim.benches.runner import run
 from spikeloop.cosim.verilator.build import simulator_root
-from tests.cocotb.wrapped import build_soc, verilog
+from tests.cocotb.wrapped import build_soc, compile_drivers, verilog
 
 SHORT = "wishbone|strobes|reset"  # what Icarus runs in seconds
-RUNS = [("verilator", None, 5), pytest.param("icarus", SHORT, 3, marks=pytest.mark.icarus)]
+RUNS = [("verilator", None, 8), pytest.param("icarus", SHORT, 4, marks=pytest.mark.icarus)]
 
 
 @pytest.mark.slow
@@ -18,12 +18,14 @@ RUNS = [("verilator", None, 5), pytest.param("icarus", SHORT, 3, marks=pytest.ma
 def test_wrapped_cores(
     simulator: str, only: str | None, count: int, tmp_path: Path, seed: int
 ) -> None:
+    (tmp_path / "c").mkdir()
+    drivers = compile_drivers(tmp_path / "c", {"axi": seed + 1, "wishbone": seed + 2})
     ran = run(
         build_soc(simulator),
         "tests.cocotb.benches.wrap",
         folder=tmp_path,
         only=only,
-        environment={"SPIKELOOP_SEED": str(seed)},
+        environment={"SPIKELOOP_SEED": str(seed), "SPIKELOOP_DRIVER": str(drivers)},
     )
     assert len(ran) == count
 

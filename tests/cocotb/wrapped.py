@@ -1,10 +1,14 @@
 """Two wrapped cores of different chips in one design: what the bench and its test share."""
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
 
 from spikeloop.cosim.benches.runner import Build, build
+from spikeloop.cosim.soc.header import header
+from spikeloop.cosim.soc.image import c_image
+from spikeloop.cosim.soc.package import driver
 from spikeloop.cosim.verilator.build import hdl_key
 from spikeloop.cosim.verilator.cache import cached
 from spikeloop.hdl.wrap.pins import Pin, bus_pins, clock_pins
@@ -19,7 +23,7 @@ from spikeloop.pysim.traces.stimulus import Stimulus
 
 AXI = Chip(
     axons=16,
-    columns=80,
+    columns=96,
     lanes=4,
     membrane_bits=8,
     delay_max=2,
@@ -33,14 +37,14 @@ AXI = Chip(
 )
 WISHBONE = AXI.replace(axons=8, columns=16, lanes=2, delay_max=1, leak_terms=1)
 CORES = {"axi": ("first", AXI), "wishbone": ("second", WISHBONE)}
-NEURONS = {"axi": 72, "wishbone": 6}  # 72: more spikes a tick than the wrapper's queue holds
+NEURONS = {"axi": 92, "wishbone": 6}  # 92: more spikes a tick than the wrapper's queue holds
 
 
 def random_image(bus: str, seed: int) -> tuple[Image, Stimulus]:
     """A net whose hidden and output neurons spike often, and two samples for it."""
     rng, (_, chip) = np.random.default_rng(seed), CORES[bus]
     lines, size = min(chip.axons, 13), NEURONS[bus]
-    layer = Population.make("out", size, v_th=2, weight_bits=1, weight_format=1)
+    layer = Population.make("out", size, v_th=rng.integers(1, 4, size), weight_bits=1, weight_format=1)
     network = Network(
         name="loud",
         inputs=(Input(name="x", size=lines),),
@@ -69,6 +73,75 @@ def verilog() -> list[Path]:
     key = hdl_key(repr(texts) + _top(), "spikeloop.hdl.wrap.verilog")[:24]
     folder = cached(f"wrapped-{key}", make)
     return [folder / f"{name}.v" for name in (*texts, "soc")]
+
+
+USE = """\
+#include "{name}.h"
+#include "image.h"
+
+static struct spikeloop core = {guard}_DEVICE(0);
+static uint32_t (*reader)(const void *, uint32_t);
+static void (*writer)(const void *, uint32_t, uint32_t);
+
+void use(uint32_t (*r)(const void *, uint32_t), void (*w)(const void *, uint32_t, uint32_t))
+{{
+    reader = r;
+    writer = w;
+}}
+
+uint32_t spikeloop_read(const struct spikeloop *c, uint32_t offset) {{ return reader(c, offset); }}
+
+void spikeloop_write(const struct spikeloop *c, uint32_t offset, uint32_t value)
+{{
+    writer(c, offset, value);
+}}
+
+int load(int wrong)
+{{
+    struct spikeloop_image image = spikeloop_image;
+    image.fingerprint ^= (uint32_t)wrong;
+    return spikeloop_load(&core, &image);
+}}
+
+void clear(void) {{ spikeloop_clear(&core); }}
+
+unsigned tick(const uint32_t *axons, unsigned count, uint32_t *out, unsigned most)
+{{
+    uint32_t event;
+    unsigned i, n = 0;
+
+    for (i = 0; i < count; i++)
+        spikeloop_send(&core, axons[i], 1);
+    spikeloop_tick(&core);
+    while (spikeloop_next(&core, &event))
+        if (n < most)
+            out[n++] = event & ((1u << {guard}_OUT_ADDRESS_BITS) - 1u);
+    return n;
+}}
+
+uint64_t counter(void) {{ return spikeloop_counter(&core, SPIKELOOP_CYCLES); }}
+"""
+
+
+def compile_drivers(folder: Path, seeds: dict[str, int]) -> Path:
+    """The C driver with header, image and the functions of USE for each core; ``folder``/BUS.so.
+
+    seeds: of :func:`random_image`, by bus.
+    """
+    for bus, (name, chip) in CORES.items():
+        place = folder / bus
+        place.mkdir()
+        use = USE.format(name=name, guard=name.upper())
+        map_ = WrapMap(chip, bus)
+        texts = {**driver(), f"{name}.h": header(map_, name), "use.c": use}
+        texts["image.h"] = c_image(random_image(bus, seeds[bus])[0])
+        for file, text in texts.items():
+            (place / file).write_text(text)
+        flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-shared"]
+        flags += ["-fPIC", "-DSPIKELOOP_EXTERN_IO"]
+        command = ["cc", *flags, "-o", str(folder / f"{bus}.so"), "spikeloop.c", "use.c"]
+        subprocess.run(command, cwd=place, check=True)
+    return folder
 
 
 def build_soc(simulator: str) -> Build:

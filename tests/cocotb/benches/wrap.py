@@ -3,13 +3,15 @@
 Image, events and ticks give the events and membranes of pysim, with random stalls everywhere.
 """
 
+import ctypes
 import itertools
 import os
 
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
+from cocotb.task import bridge, resume
+from cocotb.triggers import FallingEdge, RisingEdge
 from cocotbext.axi import (
     AxiLiteBus,
     AxiLiteMaster,
@@ -20,8 +22,8 @@ from cocotbext.axi import (
 )
 
 from spikeloop.cosim.benches.streams import PERIOD, watchdog
-from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_TICK
-from spikeloop.pysim.chip.wrap import END, WrapMap
+from spikeloop.pysim.chip.memory_map import CHIP_ID, CONTROL_CLEAR, CONTROL_TICK
+from spikeloop.pysim.chip.wrap import END, WAIT_CYCLES, WrapMap
 from spikeloop.pysim.image.loading import load_stream
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.traces.trace import Trace
@@ -283,7 +285,7 @@ async def strobes_and_empty_addresses(dut) -> None:
     last = (1 << host.map.byte_bits) - 4
     await host.write(last, 5)
     assert await host.read(last) == 0
-    assert await host.get("id") == 0x53504C50
+    assert await host.get("id") == CHIP_ID
     # both cores answer for themselves
     other = WishboneHost(dut, SEED)
     assert await other.get("fingerprint") == other.map.chip.fingerprint()
@@ -311,4 +313,146 @@ async def the_first_edge_after_reset(dut) -> None:
         dut.s_axi_arvalid.value = 0
         while not dut.s_axi_rvalid.value:
             await FallingEdge(dut.aclk)
-    assert dut.s_axi_rdata.value == 0x53504C50 and dut.s_axi_rresp.value == 0
+    assert dut.s_axi_rdata.value == CHIP_ID and dut.s_axi_rresp.value == 0
+
+
+class CHost:
+    """The C driver, compiled, whose reads and writes are those of a host in the simulation."""
+
+    READ = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32)
+    WRITE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32)
+
+    def __init__(self, host: Host) -> None:
+        self.lib = ctypes.CDLL(os.environ["SPIKELOOP_DRIVER"] + f"/{host.map.bus}.so")
+        # kept: C holds no reference to them
+        self.calls = (
+            self.READ(lambda core, offset: resume(host.read)(offset)),
+            self.WRITE(lambda core, offset, value: resume(host.write)(offset, value)),
+        )
+        self.lib.use(*self.calls)
+        self.lib.counter.restype = ctypes.c_uint64
+
+    def run(self, host: Host) -> tuple[list[list[int]], int]:
+        """Runs in a thread: the output of every tick of all samples, and the cycles counted."""
+        assert self.lib.load(1) == -3  # an image for another chip
+        assert self.lib.load(0) == 0
+        before, ticks = self.lib.counter(), []
+        for sample in range(host.stimulus.samples):
+            self.lib.clear()
+            for tick in range(host.image.ticks):
+                axons = np.flatnonzero(host.inputs[sample, tick]).astype(np.uint32)
+                out = np.zeros(host.image.placement.populations[0].size + 1, np.uint32)
+                count = self.lib.tick(
+                    axons.ctypes.data_as(ctypes.c_void_p),
+                    len(axons),
+                    out.ctypes.data_as(ctypes.c_void_p),
+                    len(out),
+                )
+                ticks.append(out[:count].tolist())
+        return ticks, self.lib.counter() - before
+
+
+async def run_driver(host: Host) -> None:
+    ticks, cycles = await bridge(CHost(host).run)(host)
+    samples, steps = host.stimulus.samples, host.image.ticks
+    assert ticks == [host.leaving(s, t) for s in range(samples) for t in range(steps)]
+    stalls = await host.get("stalls")
+    assert cycles == int(host.expected.counters["cycles"].sum()) + stalls
+    host.compare(await host.membranes(), samples - 1)
+
+
+@cocotb.test()
+async def driver_of_the_axi_core(dut) -> None:
+    await start(dut)
+    await run_driver(AxiHost(dut, SEED + 1))
+
+
+@cocotb.test()
+async def driver_of_the_wishbone_core(dut) -> None:
+    await start(dut)
+    await run_driver(WishboneHost(dut, SEED + 2))
+
+
+class PinHost(Host):
+    """AXI4-Lite and AXI4-Stream at the pins: little Python in each cycle, for a long wait."""
+
+    def __init__(self, dut, seed: int) -> None:
+        super().__init__("axi", seed)
+        self.dut = dut
+
+    async def write(self, address: int, value: int) -> None:
+        dut = self.dut
+        dut.s_axi_awaddr.value, dut.s_axi_wdata.value, dut.s_axi_wstrb.value = address, value, 15
+        await self.hand_over("s_axi_aw")
+        await self.hand_over("s_axi_w")
+        assert await self.answer("s_axi_b") == AxiResp.OKAY
+
+    async def read(self, address: int) -> int:
+        assert await self.ask(address) == AxiResp.OKAY
+        return int(self.dut.s_axi_rdata.value)
+
+    async def ask(self, address: int) -> AxiResp:
+        self.dut.s_axi_araddr.value = address
+        await self.hand_over("s_axi_ar")
+        return await self.answer("s_axi_r")
+
+    async def hand_over(self, channel: str) -> None:
+        valid, ready = (getattr(self.dut, f"{channel}{part}") for part in ("valid", "ready"))
+        valid.value, taken = 1, False
+        while not taken:
+            taken = bool(ready.value)
+            await FallingEdge(self.dut.aclk)
+        valid.value = 0
+
+    async def answer(self, channel: str) -> AxiResp:
+        """The answer of a channel; what came with it stays at the pins for the caller."""
+        valid, ready = (getattr(self.dut, f"{channel}{part}") for part in ("valid", "ready"))
+        if not valid.value:
+            await RisingEdge(valid)
+            await FallingEdge(self.dut.aclk)
+        answer = AxiResp(int(getattr(self.dut, f"{channel}resp").value))
+        ready.value = 1
+        await FallingEdge(self.dut.aclk)
+        ready.value = 0
+        return answer
+
+    async def send(self, words: list[int]) -> None:
+        for at, word in enumerate(words):
+            self.dut.s_axis_tdata.value = word
+            self.dut.s_axis_tlast.value = int(at == len(words) - 1)
+            await self.hand_over("s_axis_t")
+
+    async def receive(self) -> list[int]:
+        """The packet of a tick."""
+        self.dut.m_axis_tready.value, words, last = 1, [], False
+        while not last:
+            if self.dut.m_axis_tvalid.value:
+                words.append(int(self.dut.m_axis_tdata.value))
+                last = bool(self.dut.m_axis_tlast.value)
+            await FallingEdge(self.dut.aclk)
+        self.dut.m_axis_tready.value = 0
+        return words
+
+
+@cocotb.test()
+async def an_access_ends_though_nobody_takes_the_spikes(dut) -> None:
+    """The tick waits for a receiver, a read of a memory for the tick: it ends with SLVERR."""
+    await start(dut)
+    host = PinHost(dut, SEED)
+    await host.load()
+    membranes = host.map.byte_address(host.map.chip_map.memories["v"].base)
+    for tick in range(host.image.ticks):
+        await host.send([*host.events(0, tick), END_WORD])
+        leaving = host.leaving(0, tick)
+        if len(leaving) > 4:  # more than the buffers of the stream hold
+            await RisingEdge(dut.m_axis_tvalid)
+            await FallingEdge(dut.aclk)
+            with watchdog("SLVERR", WAIT_CYCLES + 200):
+                assert await host.ask(membranes) == AxiResp.SLVERR
+        assert [word & 0xFFFF for word in (await host.receive())[:-1]] == leaving
+        # the late answer is thrown away, and the next one is right
+        assert await host.get("id") == CHIP_ID
+        if len(leaving) > 4:
+            break
+    else:
+        raise AssertionError("no tick had spikes enough")
