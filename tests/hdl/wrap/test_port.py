@@ -43,17 +43,15 @@ def simulate(port: Port, *benches: Callable[[Any], Coroutine]) -> None:
 @pytest.mark.parametrize("late", [1, 2, 3])
 def test_late_answers_are_thrown_away(late: int) -> None:
     port = Port(WrapMap(CHIP, "axi"), WAIT)
-    answers: list[int] = []
+    answers: list[int | None] = []
 
     async def chip(ctx) -> None:
         """Takes every read, and answers those it is told to, in order."""
         ctx.set(port.request.ready, 1)
         while True:
-            if answers:
-                ctx.set(port.response.payload, answers.pop(0))
-                ctx.set(port.response.valid, 1)
-            else:
-                ctx.set(port.response.valid, 0)
+            answer = answers.pop(0) if answers else None
+            ctx.set(port.response.payload, answer or 0)
+            ctx.set(port.response.valid, answer is not None)
             await ctx.tick()
 
     async def bus(ctx) -> None:
@@ -66,7 +64,7 @@ def test_late_answers_are_thrown_away(late: int) -> None:
         assert (await access(ctx, port, 100))[1]
         answers.append(8)
         await ctx.tick().repeat(3)
-        answers.append(9)
+        answers.extend([None, None, 9])
         assert (await access(ctx, port, 100))[:2] == (9, 0)
 
     simulate(port, bus, chip)
