@@ -165,7 +165,11 @@ def verilog(
             given, missing = ("--wrap BUS", "--name NAME")[:: 1 if wrap else -1]
             raise InputError(f"{missing} is missing beside {given}: give both")
         target = preset(chip) if chip else load_bundle(image or "").chip
-        files = write_soc(target, wrap, name, folder) if wrap and name else write_verilog(target, folder)
+        files = (
+            write_soc(target, wrap, name, folder)
+            if wrap and name
+            else write_verilog(target, folder)
+        )
         text = {"Verilog": ", ".join(map(str, files))}
         if wrap and (target.clock_gates or target.sliced):
             text["for an FPGA"] = "add clock_gates=false,sliced=false to the chip"

@@ -37,10 +37,9 @@ targets:
   lint:
     <<: *default
     description: Lint with Verilator
-    default_tool: verilator
-    tools:
-      verilator:
-        mode: lint-only
+    flow: lint
+    flow_options:
+      tool: verilator
 """
 
 CLOCK = """\

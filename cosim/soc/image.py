@@ -49,8 +49,7 @@ def c_image(image: Image) -> str:
     ]
     registers = image.map.registers
     runs += [
-        (registers[name].address, np.array([value]), True)
-        for name, value in image.settings.items()
+        (registers[name].address, np.array([value]), True) for name, value in image.settings.items()
     ]
     firsts = np.cumsum([0, *(len(words) for _, words, _ in runs)]).tolist()
     output = image.placement.population(image.output)
@@ -59,7 +58,8 @@ def c_image(image: Image) -> str:
         steps=image.steps,
         ticks=image.ticks,
         inputs=_lines(
-            f'{{"{i.name}", {i.first_axon}u, {i.size}u, {i.delay}u}}' for i in image.placement.inputs
+            f'{{"{i.name}", {i.first_axon}u, {i.size}u, {i.delay}u}}'
+            for i in image.placement.inputs
         ),
         input_count=len(image.placement.inputs),
         size=output.size,

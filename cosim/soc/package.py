@@ -1,11 +1,11 @@
 """All files of a wrapped chip, in one folder.
 
-    NAME.v               the RTL, one file
-    NAME.h               offsets of registers and memories
-    NAME.rdl             the same as SystemRDL
-    NAME.core            for FuseSoC
-    NAME.sdc, NAME.xdc   its clock
-    spikeloop.h, .c      the driver, the same for every chip
+NAME.v               the RTL, one file
+NAME.h               offsets of registers and memories
+NAME.rdl             the same as SystemRDL
+NAME.core            for FuseSoC
+NAME.sdc, NAME.xdc   its clock
+spikeloop.h, .c      the driver, the same for every chip
 """
 
 from importlib.resources import files

@@ -92,10 +92,7 @@ class AxiLite(wiring.Component):
         for name, mine in (("b", access.write), ("r", ~access.write)):
             valid, ready = getattr(self, f"{name}valid"), getattr(self, f"{name}ready")
             with m.If(serving & access.done & mine):
-                m.d.sync += [
-                    valid.eq(1),
-                    getattr(self, f"{name}resp").eq(access.error * SLVERR),
-                ]
+                m.d.sync += [valid.eq(1), getattr(self, f"{name}resp").eq(access.error * SLVERR)]
             with m.Elif(ready):
                 m.d.sync += valid.eq(0)
         with m.If(serving & access.done & ~access.write):

@@ -20,11 +20,16 @@ class AxiStreamIn(wiring.Component):
     words: Out, stream   what came.
     """
 
-    tdata: In(BUS_BITS)
-    tlast: In(1)
-    tvalid: In(1)
-    tready: Out(1)
-    words: Out(stream.Signature(WORD))
+    def __init__(self):
+        super().__init__(
+            {
+                "tdata": In(BUS_BITS),
+                "tlast": In(1),
+                "tvalid": In(1),
+                "tready": Out(1),
+                "words": Out(stream.Signature(WORD)),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -50,11 +55,16 @@ class AxiStreamOut(wiring.Component):
     words: In, stream   what goes.
     """
 
-    tdata: Out(BUS_BITS)
-    tlast: Out(1)
-    tvalid: Out(1)
-    tready: In(1)
-    words: In(stream.Signature(WORD))
+    def __init__(self):
+        super().__init__(
+            {
+                "tdata": Out(BUS_BITS),
+                "tlast": Out(1),
+                "tvalid": Out(1),
+                "tready": In(1),
+                "words": In(stream.Signature(WORD)),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()

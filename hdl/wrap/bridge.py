@@ -17,10 +17,19 @@ from spikeloop.pysim.chip.wrap import WrapMap
 
 __all__ = ["Bridge"]
 
-CHIP = "chip_"  # how the pins at the chip begin; those of the bus have the names of hdl/wrap/pins.py
+CHIP = (
+    "chip_"  # how the pins at the chip begin; those of the bus have the names of hdl/wrap/pins.py
+)
 WISHBONE = {
-    **{"adr": "adr_i", "dat_w": "dat_i", "dat_r": "dat_o", "sel": "sel_i", "we": "we_i"},
-    **{"cyc": "cyc_i", "stb": "stb_i", "ack": "ack_o", "err": "err_o"},
+    "adr": "adr_i",
+    "dat_w": "dat_i",
+    "dat_r": "dat_o",
+    "sel": "sel_i",
+    "we": "we_i",
+    "cyc": "cyc_i",
+    "stb": "stb_i",
+    "ack": "ack_o",
+    "err": "err_o",
 }
 
 
@@ -67,9 +76,9 @@ class Bridge(wiring.Component):
             m.submodules.stream_out = stream_out = AxiStreamOut()
             wiring.connect(m, stream_in.words, spikes.words)
             wiring.connect(m, spikes.out, stream_out.words)
-            self._pins(m, bus, "s_axi_")
-            self._pins(m, stream_in, "s_axis_")
-            self._pins(m, stream_out, "m_axis_")
+            self._pins(m, bus, "s_axi_", {})
+            self._pins(m, stream_in, "s_axis_", {})
+            self._pins(m, stream_out, "m_axis_", {})
         else:
             m.submodules.bus = bus = Wishbone(map_.byte_bits)
             self._pins(m, bus, "wb_", WISHBONE)
@@ -88,8 +97,8 @@ class Bridge(wiring.Component):
         ]
         return m
 
-    def _pins(self, m: Module, part: wiring.Component, prefix: str, names: dict = {}) -> None:
-        """Connects the plain members of a part to the pins of their names."""
+    def _pins(self, m: Module, part: wiring.Component, prefix: str, names: dict) -> None:
+        """Connects the plain members of a part to the pins of their names (or of ``names``)."""
         for name, member in part.signature.members.items():
             if member.is_port:
                 pin, inner = getattr(self, prefix + names.get(name, name)), getattr(part, name)

@@ -1,9 +1,9 @@
 """One access of a bus at a time: to the chip's load port, or to the wrapper's two registers.
 
-A write is done when it is on its way to the chip, a read when its answer is there. The chip lets an
-access to a memory wait until its tick ends, and a tick may wait for a receiver of events. So that no
-access hangs the bus, one that has waited for too long ends with an error. A write that ended so
-was not done; the late answer of a read is thrown away.
+A write is done when it is on its way to the chip, a read when its answer is there. The chip lets
+an access to a memory wait until its tick ends, and a tick may wait for a receiver of events. So
+that no access hangs the bus, one that has waited for too long ends with an error. A write that
+ended so was not done; the late answer of a read is thrown away.
 """
 
 from amaranth.hdl import Module, Mux, Signal
@@ -130,7 +130,9 @@ class Port(wiring.Component):
             m.d.comb += [
                 self.request.valid.eq(1),
                 access.error.eq(~self.request.ready),
-                access.done.eq((self.request.ready & access.write) | (~self.request.ready & expired)),
+                access.done.eq(
+                    (self.request.ready & access.write) | (~self.request.ready & expired)
+                ),
             ]
         m.d.sync += reading.eq(
             (reading & ~access.done) | (self.request.valid & self.request.ready & ~access.write)

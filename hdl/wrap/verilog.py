@@ -19,20 +19,19 @@ from spikeloop.pysim.common.errors import InputError
 __all__ = ["check_name", "generate_wrapped"]
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
-KEYWORDS = frozenset(
-    "always and assign auto begin break buf bufif0 bufif1 case casex casez cell char cmos config "
-    "const continue deassign default defparam design disable do double edge else end endcase "
-    "endconfig endfunction endgenerate endmodule endprimitive endspecify endtable endtask enum "
-    "event extern float for force forever fork function generate genvar goto highz0 highz1 if "
-    "ifnone incdir include initial inline inout input instance int integer join large liblist "
-    "library localparam logic long macromodule medium module nand negedge nmos nor noshowcancelled "
-    "not notif0 notif1 or output parameter pmos posedge primitive pull0 pull1 pulldown pullup "
-    "pulsestyle_ondetect pulsestyle_onevent rcmos real realtime reg register release repeat "
-    "restrict return rnmos rpmos rtran rtranif0 rtranif1 scalared short showcancelled signed "
-    "sizeof small specify specparam static strong0 strong1 struct supply0 supply1 switch table "
-    "task time tran tranif0 tranif1 tri tri0 tri1 triand trior trireg typedef union unsigned use "
-    "vectored void volatile wait wand weak0 weak1 while wire wor xnor xor".split()
-)
+KEYWORDS = """\
+always and assign auto begin break buf bufif0 bufif1 case casex casez cell char cmos config
+const continue deassign default defparam design disable do double edge else end endcase
+endconfig endfunction endgenerate endmodule endprimitive endspecify endtable endtask enum event
+extern float for force forever fork function generate genvar goto highz0 highz1 if ifnone incdir
+include initial inline inout input instance int integer join large liblist library localparam
+logic long macromodule medium module nand negedge nmos nor noshowcancelled not notif0 notif1 or
+output parameter pmos posedge primitive pull0 pull1 pulldown pullup pulsestyle_ondetect
+pulsestyle_onevent rcmos real realtime reg register release repeat restrict return rnmos rpmos
+rtran rtranif0 rtranif1 scalared short showcancelled signed sizeof small specify specparam
+static strong0 strong1 struct supply0 supply1 switch table task time tran tranif0 tranif1 tri
+tri0 tri1 triand trior trireg typedef union unsigned use vectored void volatile wait wand weak0
+weak1 while wire wor xnor xor"""
 """Of Verilog-2005 and C: the name stands in texts of both."""
 
 HEAD = """\
@@ -106,12 +105,12 @@ endmodule
 
 BUS = {
     "axi": """\
-// Load port: AXI4-Lite. An access that the chip does not take within 2^{wait} cycles ends with SLVERR.
+// Load port: AXI4-Lite. An access that the chip does not take in 2^{wait} cycles ends with SLVERR.
 // Events: AXI4-Stream. Send the events of a tick; tlast with the last word runs the tick. A word
 // with bit 31 holds no event: a tick without events is one such word. The events out of the tick
 // follow, then 0x80000000 with tlast.""",
     "wishbone": """\
-// Load port: Wishbone B4, classic. An access that the chip does not take within 2^{wait} cycles ends
+// Load port: Wishbone B4, classic. An access that the chip does not take in 2^{wait} cycles ends
 // with wb_err_o. Events go through register event.""",
 }
 WHAT = {"axi": "AXI4-Lite and AXI4-Stream", "wishbone": "Wishbone"}
@@ -121,10 +120,10 @@ BUSIFS = {"axi": "s_axi:s_axis:m_axis", "wishbone": None}
 
 def check_name(name: str) -> str:
     """``name``, if it may name modules and C symbols; else InputError."""
-    if not NAME.fullmatch(name) or name in KEYWORDS:
+    if not NAME.fullmatch(name) or name in (*KEYWORDS.split(), "spikeloop"):
         raise InputError(
-            "name must be a letter and at most 39 letters, digits and _, and no keyword of Verilog "
-            f"or C, not {name!r}"
+            "name must be a letter and at most 39 letters, digits and _, and neither a keyword of "
+            f"Verilog or C nor that of the driver, not {name!r}"
         )
     return name
 

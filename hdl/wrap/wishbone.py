@@ -1,7 +1,7 @@
 """Wishbone B4: a classic slave that turns cycles into accesses, one at a time.
 
-Inputs are registered, and so are the outputs. ``cti`` and ``bte`` are not there: a burst is a row of
-single cycles to this slave.
+Inputs are registered, and so are the outputs. ``cti`` and ``bte`` are not there: to this slave a
+burst is a row of single cycles.
 """
 
 from amaranth.hdl import Module, Signal

@@ -17,7 +17,9 @@ __all__ = ["BUSES", "END", "WAIT_CYCLES", "WrapMap"]
 
 END = BUS_BITS - 1
 BYTE_BITS = 2  # address bits of the bytes of a word
-WAIT_CYCLES = 1 << 18  # three times the longest tick of a preset (zou2021, all axons of extension 64)
+WAIT_CYCLES = (
+    1 << 18
+)  # three times the longest tick of a preset (zou2021, all axons of extension 64)
 BUSES = ("axi", "wishbone")
 
 
@@ -56,7 +58,9 @@ class WrapMap:
             if self.streams
             else ("collect", "r", 1, "events out go to register event"),
         )
-        self.registers = {row[0]: Register(row[0], first + i, *row[1:]) for i, row in enumerate(rows)}
+        self.registers = {
+            row[0]: Register(row[0], first + i, *row[1:]) for i, row in enumerate(rows)
+        }
         self.address_bits = (first + len(rows) - 1).bit_length()
         self.byte_bits = self.address_bits + BYTE_BITS
         widest = max(width(self.event_in), width(self.event_out))

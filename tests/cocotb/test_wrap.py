@@ -10,7 +10,7 @@ from spikeloop.cosim.verilator.build import simulator_root
 from tests.cocotb.wrapped import build_soc, compile_drivers, verilog
 
 SHORT = "wishbone|strobes|reset"  # what Icarus runs in seconds
-RUNS = [("verilator", None, 8), pytest.param("icarus", SHORT, 4, marks=pytest.mark.icarus)]
+RUNS = [("verilator", None, 6), pytest.param("icarus", SHORT, 3, marks=pytest.mark.icarus)]
 
 
 @pytest.mark.slow
@@ -35,7 +35,14 @@ def test_two_cores_in_one_design_lint_clean() -> None:
     """No module of one has the name of one of the other, and Verilator has nothing to say."""
     root = simulator_root()
     done = subprocess.run(
-        [root / "bin" / "verilator_bin", "--lint-only", "--quiet", "--top-module", "soc", *verilog()],
+        [
+            root / "bin" / "verilator_bin",
+            "--lint-only",
+            "--quiet",
+            "--top-module",
+            "soc",
+            *verilog(),
+        ],
         env={"VERILATOR_ROOT": str(root)},
         capture_output=True,
         text=True,
@@ -47,4 +54,6 @@ def test_two_cores_in_one_design_lint_clean() -> None:
 
 
 def _modules(text: str) -> list[str]:
-    return [line.split()[1].split("(")[0] for line in text.splitlines() if line.startswith("module ")]
+    return [
+        line.split()[1].split("(")[0] for line in text.splitlines() if line.startswith("module ")
+    ]

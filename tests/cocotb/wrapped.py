@@ -44,7 +44,9 @@ def random_image(bus: str, seed: int) -> tuple[Image, Stimulus]:
     """A net whose hidden and output neurons spike often, and two samples for it."""
     rng, (_, chip) = np.random.default_rng(seed), CORES[bus]
     lines, size = min(chip.axons, 13), NEURONS[bus]
-    layer = Population.make("out", size, v_th=rng.integers(1, 4, size), weight_bits=1, weight_format=1)
+    layer = Population.make(
+        "out", size, v_th=rng.integers(1, 4, size), weight_bits=1, weight_format=1
+    )
     network = Network(
         name="loud",
         inputs=(Input(name="x", size=lines),),

@@ -27,8 +27,9 @@ CHIPS = {
 }
 
 
-@pytest.mark.parametrize("bus", BUSES)
-@pytest.mark.parametrize("name", CHIPS)
+@pytest.mark.parametrize(
+    ("name", "bus"), [("zou2021", "axi"), ("mesh", "axi"), ("onn", "axi"), ("banks", "wishbone")]
+)
 def test_systemrdl_has_every_register_and_memory(name: str, bus: str, tmp_path: Path) -> None:
     map_, file = WrapMap(CHIPS[name], bus), tmp_path / "map.rdl"
     file.write_text(systemrdl(map_, "mine"))
