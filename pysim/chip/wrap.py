@@ -17,9 +17,7 @@ __all__ = ["BUSES", "END", "WAIT_CYCLES", "WrapMap"]
 
 END = BUS_BITS - 1
 BYTE_BITS = 2  # address bits of the bytes of a word
-WAIT_CYCLES = (
-    1 << 18
-)  # three times the longest tick of a preset (zou2021, all axons of extension 64)
+WAIT_CYCLES = 1 << 17  # longer than a tick of any preset: zou2021 scans 73,728 axons
 BUSES = ("axi", "wishbone")
 
 

@@ -1,5 +1,6 @@
 """Two wrapped cores of different chips in one design: what the bench and its test share."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
+from tests.conftest import ROOT
 
 AXI = Chip(
     axons=16,
@@ -77,11 +79,8 @@ def verilog() -> list[Path]:
     return [folder / f"{name}.v" for name in (*texts, "soc")]
 
 
+PAGE = re.findall(r"```c\n(.*?)```", (ROOT / "docs" / "soc.md").read_text(), re.DOTALL)[0]
 USE = """\
-#include "{name}.h"
-#include "image.h"
-
-static struct spikeloop core = {guard}_DEVICE(0);
 static uint32_t (*reader)(const void *, uint32_t);
 static void (*writer)(const void *, uint32_t, uint32_t);
 
@@ -126,14 +125,15 @@ uint64_t counter(void) {{ return spikeloop_counter(&core, SPIKELOOP_CYCLES); }}
 
 
 def compile_drivers(folder: Path, seeds: dict[str, int]) -> Path:
-    """The C driver with header, image and the functions of USE for each core; ``folder``/BUS.so.
+    """The C driver with header, image, and the functions of the page and of USE: ``folder``/BUS.so.
 
     seeds: of :func:`random_image`, by bus.
     """
     for bus, (name, chip) in CORES.items():
         place = folder / bus
         place.mkdir()
-        use = USE.format(name=name, guard=name.upper())
+        page = PAGE.replace("snn.h", f"{name}.h").replace("SNN_", f"{name.upper()}_")
+        use = page + USE.format(guard=name.upper())
         map_ = WrapMap(chip, bus)
         texts = {**driver(), f"{name}.h": header(map_, name), "use.c": use}
         texts["image.h"] = c_image(random_image(bus, seeds[bus])[0])

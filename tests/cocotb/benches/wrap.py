@@ -24,10 +24,11 @@ from cocotbext.axi import (
 from spikeloop.cosim.benches.streams import PERIOD, watchdog
 from spikeloop.pysim.chip.memory_map import CHIP_ID, CONTROL_CLEAR
 from spikeloop.pysim.chip.wrap import END, WAIT_CYCLES, WrapMap
+from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.image.loading import load_stream
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.traces.trace import Trace
-from tests.cocotb.wrapped import CORES, random_image
+from tests.cocotb.wrapped import CORES, NEURONS, random_image
 
 SEED = int(os.environ.get("SPIKELOOP_SEED", "0"))
 END_WORD = 1 << END
@@ -301,14 +302,29 @@ class CHost:
                 ticks.append(out[:count].tolist())
         return ticks, self.lib.counter() - before
 
+    def counts(self, host: Host) -> list[int]:
+        """Runs in a thread: the function of docs/soc.md, spikes by output neuron of sample 0."""
+        line = unpack(host.stimulus.spikes["x"], host.image.placement.inputs[0].size)[0]
+        line = np.ascontiguousarray(line, np.uint8)
+        count = np.zeros(host.image.placement.populations[0].size, np.uint32)
+        self.lib.run_sample(
+            line.ctypes.data_as(ctypes.c_void_p), count.ctypes.data_as(ctypes.c_void_p)
+        )
+        return count.tolist()
+
 
 async def run_driver(host: Host) -> None:
-    ticks, cycles = await bridge(CHost(host).run)(host)
+    driver = CHost(host)
+    ticks, cycles = await bridge(driver.run)(host)
     samples, steps = host.stimulus.samples, host.image.ticks
     assert ticks == [host.leaving(s, t) for s in range(samples) for t in range(steps)]
     stalls = await host.get("stalls")  # while the queue is full; nothing is lost
     assert cycles == int(host.expected.counters["cycles"].sum()) + stalls
     host.compare(await host.membranes(), samples - 1)
+    counts = np.bincount(
+        [n for tick in ticks[:steps] for n in tick], minlength=NEURONS[host.map.bus]
+    )
+    assert await bridge(driver.counts)(host) == counts.tolist()
 
 
 @cocotb.test()
