@@ -1,14 +1,12 @@
 """Real boards: the same RTL through Yosys, nextpnr and the packer to a bitstream.
 
-    target      device, board                                  clock, baud    pins: clk, rx, tx, led
-    ulx3s-85f   Lattice ECP5 LFE5U-85F                         25 MHz, 1 MBd  G2, M1, L4, B2
-    hx8k        Lattice iCE40 HX8K, breakout iCE40HX8K-B-EVN   12 MHz, 1 MBd  J3, B10, B12, B5
+Pins are those that amaranth-boards knows: its default clock, the UART at the USB serial chip, the
+first led. The chip of a target is the largest that was placed and routed (docs/board.md). An FPGA
+build uses enables instead of clock gates, and integer lanes. Reset is the power-up state, since a
+session begins with a greeting anyway. The led is lit while nothing is under way (on a Tang Nano,
+whose leds are lit by 0, while something is).
 
-rx and tx lie at the USB serial chip. Pins are those of the boards' own constraint files (ULX3S v3).
-The chip of a target is the preset of its name, the largest that was placed and routed
-(docs/board.md). An FPGA build uses enables instead of clock gates, and integer lanes. Reset is the
-power-up state, since a session begins with a greeting anyway. The led is lit while nothing is under
-way.
+Of a family without free place and route only Yosys' estimate is made.
 
 :func:`netlist_board` simulates the netlist after synthesis with the vendor's cells.
 """
@@ -19,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,30 +44,44 @@ endmodule
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """How a family of devices is placed, routed and packed.
+    """How a family of devices is synthesised, placed, routed and packed.
 
-    place, pack: commands, run in the folder of netlist.json and pins.
+    synth: command of Yosys.
+    place, pack: commands, run in the folder of netlist.json and pins. None: there are none.
     pin, clock: lines of the constraints, with {port}, {site} and {mhz}.
+    file: the bitstream.
     """
 
-    place: str
-    pack: str
-    pin: str
+    synth: str
+    place: str | None = None
+    pack: str = ""
+    pin: str = ""
     clock: str = ""
+    file: str = "board.bit"
 
 
 FAMILIES = {
     "ecp5": Family(
+        synth="synth_ecp5",
         place="nextpnr-ecp5 --lpf pins --textcfg board.txt",
         pack="ecppack --compress board.txt board.bit",
         pin='LOCATE COMP "{port}" SITE "{site}";\nIOBUF PORT "{port}" IO_TYPE=LVCMOS33;\n',
         clock='FREQUENCY PORT "clk" {mhz:g} MHZ;\n',
     ),
     "ice40": Family(
+        synth="synth_ice40",
         place="nextpnr-ice40 --pcf pins --asc board.txt",
         pack="icepack board.txt board.bit",
         pin="set_io {port} {site}\n",
     ),
+    "gowin": Family(
+        synth="synth_gowin -nolutram",  # the memories would take more LUTs than there are
+        place="nextpnr-himbaechel-gowin --vopt cst=pins --write board.json",
+        pack="gowin_pack -d GW1N-9C -o board.fs board.json",
+        pin='IO_LOC "{port}" {site};\nIO_PORT "{port}" IO_TYPE=LVCMOS33;\n',
+        file="board.fs",
+    ),
+    "xilinx": Family(synth="synth_xilinx"),
 }
 
 
@@ -76,40 +89,76 @@ FAMILIES = {
 class Target:
     """A board.
 
+    platform: its module and class in amaranth-boards.
+    clock: in Hz, that of the platform.
     device: nextpnr's options.
-    clock: in Hz.
-    pins: site by port.
     program: command that loads a bitstream.
+    chip: the chip it is built for; None: the preset of the target's name.
     """
 
     family: str
-    device: str
+    platform: str
     clock: int
-    pins: dict[str, str]
-    program: str
+    device: str = ""
+    program: str = ""
+    chip: str | None = None
     baud: int = 1_000_000
 
     @property
     def divisor(self) -> int:
         return round(self.clock / self.baud)
 
+    def pins(self) -> dict[str, str]:
+        """Site by port. InputError if amaranth-boards is missing."""
+        module, _, name = self.platform.partition(":")
+        try:
+            board = getattr(import_module(f"amaranth_boards.{module}"), name)
+        except ModuleNotFoundError:
+            extra = "pip install -e '.[fpga]' in a checkout"
+            raise InputError(f"amaranth-boards is missing: {extra}") from None
+        resources = {(r.name, r.number): r.ios for r in board.resources}
+        uart = {part.name: part.ios[0].names[0] for part in _parts(resources["uart", 0])}
+        return {
+            "clk": resources[board.default_clk, 0][0].names[0],
+            "rx": uart["rx"],
+            "tx": uart["tx"],
+            "led": resources["led", 0][0].names[0],
+        }
+
+
+def _parts(ios: list[Any]) -> list[Any]:
+    """The subsignals of a resource, without its attributes."""
+    return [part for part in ios if hasattr(part, "ios")]
+
 
 TARGETS = {
     "ulx3s-85f": Target(
         family="ecp5",
+        platform="ulx3s:ULX3S_85F_Platform",
         device="--85k --package CABGA381",
         clock=PRESET_TABLE["ulx3s-85f"].clock,
         program="openFPGALoader --board ulx3s",
-        pins={"clk": "G2", "rx": "M1", "tx": "L4", "led": "B2"},
     ),
     "hx8k": Target(
         family="ice40",
+        platform="ice40_hx8k_b_evn:ICE40HX8KBEVNPlatform",
         device="--hx8k --package ct256",
         clock=PRESET_TABLE["hx8k"].clock,
         program="iceprog",
-        pins={"clk": "J3", "rx": "B10", "tx": "B12", "led": "B5"},
+    ),
+    "tang-nano-9k": Target(
+        family="gowin",
+        platform="tang_nano_9k:TangNano9kPlatform",
+        device="--device GW1NR-LV9QN88PC6/I5 --vopt family=GW1N-9C",
+        clock=27_000_000,
+        program="openFPGALoader --board tangnano9k",
+        chip="hx8k",
+    ),
+    "arty-a7-35": Target(
+        family="xilinx", platform="arty_a7:ArtyA7_35Platform", clock=100_000_000, chip="hx8k"
     ),
 }
+"""every board by name"""
 
 
 def target_of(name: str) -> Target:
@@ -124,12 +173,13 @@ def synthesise(
 ) -> dict[str, int]:
     """Synthesise Verilog to ``folder``/netlist.json; returns the number of cells by type.
 
+    family: of FAMILIES.
     more: further Yosys commands.
     """
     (folder / "design.v").write_text(verilog)
     script = (
         f"read_verilog -DSYNTHESIS {folder}/design.v",
-        f"synth_{family} -top {top}",
+        f"{FAMILIES[family].synth} -top {top}",
         "delete */t:$scopeinfo",
         f"write_json {folder}/netlist.json",
         f"tee -q -o {folder}/cells.json stat -json",
@@ -147,23 +197,35 @@ def synthesise(
 def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
     """Build a bitstream in ``folder``; what it takes of the device and how fast it may be clocked.
 
-    chip: None takes the preset of the target's name.
+    chip: None takes the target's own.
+    Of a family without place and route the result has no bitstream and no clock.
     InputError if a tool is missing, the chip does not fit, or it has gates or bit planes.
     """
-    target, chip = target_of(name), chip or preset(name)
+    target = target_of(name)
+    chip = chip or preset(target.chip or name)
     if chip.clock_gates or chip.sliced:
         raise InputError(
             "chip for an FPGA must have clock_gates=false and sliced=false, "
             f"not gates or bit planes: add them to the preset (as --chip {name} has them)"
         )
     family = FAMILIES[target.family]
-    place, pack = _command(family.place), _command(family.pack)
+    pins = [family.pin.format(port=port, site=site) for port, site in target.pins().items()]
+    place, pack = (_command(line) if line else [] for line in (family.place, family.pack))
     folder.mkdir(parents=True, exist_ok=True)
     with stage("generate Verilog of the board"):
         verilog = generate_board(chip, divisor=target.divisor) + WRAPPER
     cells = synthesise(verilog, "top", target.family, folder)
-    pins = [family.pin.format(port=port, site=site) for port, site in target.pins.items()]
     mhz = target.clock / 1e6
+    summary = {
+        "target": name,
+        "chip": chip.to_dict(),
+        "fingerprint": chip.fingerprint(),
+        "clock_mhz": mhz,
+        "baud": target.baud,
+        "cells": cells,
+    }
+    if not place:
+        return _written(folder, summary)
     (folder / "pins").write_text("".join(pins) + family.clock.format(mhz=mhz))
     wanted = ["--json", "netlist.json", "--freq", str(mhz), "--report", "report.json", "--quiet"]
     with stage(f"place and route {sum(cells.values()):,} cells"):
@@ -179,31 +241,30 @@ def build(name: str, chip: Chip | None, folder: Path) -> dict[str, Any]:
         raise RuntimeError(f"{place[0]} failed:\n{log[-3000:]}")
     with stage("pack the bitstream"):
         _run(folder, *pack).check_returncode()
-    file = folder / "board.bit"
+    file = folder / family.file
     report = json.loads((folder / "report.json").read_text())
     fmax = min(clock["achieved"] for clock in report["fmax"].values())
-    summary = {
-        "target": name,
-        "chip": chip.to_dict(),
-        "fingerprint": chip.fingerprint(),
+    summary |= {
         "bitstream": str(file),
         "bytes": file.stat().st_size,
         "fmax_mhz": round(fmax, 2),
-        "clock_mhz": target.clock / 1e6,
-        "baud": target.baud,
-        "cells": cells,
         "used": {
             what: [n["used"], n["available"]]
             for what, n in report["utilization"].items()
             if n["used"]
         },
     }
-    write_atomic(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    if fmax < target.clock / 1e6:
+    _written(folder, summary)
+    if fmax < mhz:
         raise InputError(
             f"chip must reach the {mhz:g} MHz of {name}, not {fmax:.1f}: "
             "take fewer lanes or membrane bits"
         )
+    return summary
+
+
+def _written(folder: Path, summary: dict[str, Any]) -> dict[str, Any]:
+    write_atomic(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     return summary
 
 

@@ -98,6 +98,10 @@ def build(
 
         s = run(target, preset(chip) if chip else None, folder)
         device = f"golden,board:/dev/ttyUSB0@{s['baud']}"
+        if "bitstream" not in s:
+            cells = ", ".join(f"{n:,} {what}" for what, n in s["cells"].items())
+            console.result(s, {"estimate": f"{cells}: place and route of {target} is not free"})
+            return
         console.result(
             s,
             {

@@ -1,5 +1,6 @@
 """The commands that put a network on a chip: fit, map, cost, verilog and export."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,35 +15,46 @@ def fit(
     net: Annotated[
         str, argument("NET", "Network file, or a net of Zou et al. 2021 by name: {published}.")
     ],
-    chip: ChipName = "zou2021",
+    chip: OtherChip = None,
+    board: Annotated[
+        str | None,
+        option("--board", metavar="NAME", help="The chip and clock of one of {targets}."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say what a network takes on a chip: cores, use, latency, and what does not fit.
 
-    The mapper's figures stand first. The dense periods of the paper follow: there each layer has
-    cores of its own.
+    The mapper's figures stand first; then, with --board, what the chip takes of the device. The
+    dense periods of the paper follow: there each layer has cores of its own.
     """
     with open_console(json) as console:
+        from spikeloop.cosim.board.figures import on_board
         from spikeloop.pysim.chip.params import preset
         from spikeloop.pysim.cost.figures import predict
         from spikeloop.pysim.mapping import published
         from spikeloop.pysim.mapping.periods import dense_periods
         from spikeloop.pysim.network.graph import Network
 
-        target = preset(chip)
+        if chip and board:
+            raise InputError("chip must be given once, by --chip or by --board, not twice")
+        place = on_board(board) if board else None
+        target = place.chip if place else preset(chip or "zou2021")
         named = net in published.NAMES
         from_file = not named and (net.endswith(".safetensors") or Path(net).is_file())
         network = Network.load(net) if from_file else None
         view = dense_periods(network or published.layers(net), target)
         mapped = predict(network, target) if network and not view.lacks else None
+        if mapped and place:
+            mapped = replace(mapped, clock=place.clock)
         console.result(
             {
                 "network": net,
                 "chip": target.to_dict(),
                 "mapped": mapped and mapped.to_dict(),
+                "board": place and place.to_dict(),
                 "dense_periods": view.to_dict(),
             },
-            (mapped.text() if mapped else {}) | view.text(),
+            (mapped.text() if mapped else {}) | (place.text() if place else {}) | view.text(),
         )
         if view.lacks:
             raise InputError(view.lacks)
