@@ -108,15 +108,19 @@ class Target:
     def divisor(self) -> int:
         return round(self.clock / self.baud)
 
-    def pins(self) -> dict[str, str]:
-        """Site by port. InputError if amaranth-boards is missing."""
+    def board(self) -> Any:
+        """The platform of amaranth-boards. InputError if this package is missing."""
         module, _, name = self.platform.partition(":")
         try:
-            board = getattr(import_module(f"amaranth_boards.{module}"), name)
+            return getattr(import_module(f"amaranth_boards.{module}"), name)()
         except ModuleNotFoundError:
             extra = "pip install -e '.[fpga]' in a checkout"
             raise InputError(f"amaranth-boards is missing: {extra}") from None
-        resources = {(r.name, r.number): r.ios for r in board.resources}
+
+    def pins(self) -> dict[str, str]:
+        """Site by port: clk, rx, tx, led."""
+        board = self.board()
+        resources = {key: resource.ios for key, resource in board.resources.items()}
         uart = {part.name: part.ios[0].names[0] for part in _parts(resources["uart", 0])}
         return {
             "clk": resources[board.default_clk, 0][0].names[0],

@@ -10,6 +10,7 @@ import pytest
 
 from spikeloop.cosim.backends import open_backend
 from spikeloop.cosim.board import fpga
+from spikeloop.cosim.board.figures import kept, on_board
 from spikeloop.cosim.board.link import Board
 from spikeloop.cosim.board.session import Session
 from spikeloop.cosim.board.virtual import BoardModel, Wire
@@ -22,6 +23,7 @@ from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.campaigns.regression.states import APART
+from tests.conftest import ROOT
 
 SMALL = preset("hx8k").replace(
     axons=49, columns=10, lanes=1
@@ -29,6 +31,7 @@ SMALL = preset("hx8k").replace(
 PREAMBLES = {
     "ulx3s-85f": b"\xff\xff\xbd\xb3",
     "hx8k": b"\x7e\xaa\x99\x7e",
+    "tang-nano-9k": b"1010010111000011",  # in a text of bits
 }  # of a bitstream of the family
 
 
@@ -95,7 +98,7 @@ def test_the_netlist_after_synthesis_is_the_golden_on_real_images() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", fpga.TARGETS)
+@pytest.mark.parametrize("target", PREAMBLES)
 def test_a_bitstream_of_a_small_chip(target: str, tmp_path: Path) -> None:
     try:
         summary = fpga.build(target, SMALL, tmp_path)
@@ -112,7 +115,7 @@ def test_a_bitstream_of_a_small_chip(target: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--target", "de10"], "target must be one of ulx3s-85f, hx8k, not 'de10'"),
+        (["--target", "de10"], f"must be one of {', '.join(fpga.TARGETS)}, not 'de10'"),
         (["--chip", "tiny"], "chip for an FPGA must have clock_gates=false and sliced=false"),
     ],
 )
@@ -134,5 +137,57 @@ def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_baud_rates_are_those_of_the_divisor(name: str) -> None:
     target = fpga.TARGETS[name]
     assert abs(target.clock / target.divisor / target.baud - 1) < 0.02
-    chip = preset(name)
+    chip = on_board(name).chip
     assert chip.derived.cores == 1 and not chip.clock_gates and not chip.sliced
+
+
+def table(head: str) -> dict[str, list[str]]:
+    """Rows of docs/board.md below the head line that begins so, by target."""
+    text = (ROOT / "docs" / "board.md").read_text().partition(head)[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[2:]]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def test_the_page_has_the_figures_that_fit_prints() -> None:
+    """Every row is of the chip that the board has today."""
+    rows = table("| target | device |")
+    assert set(rows) == set(kept()) == set(fpga.TARGETS)
+    for name, row in kept().items():
+        place = on_board(name)
+        assert row.fingerprint == place.chip.fingerprint(), f"build {name} again"
+        wanted = list(place.text().values())[1:-1]
+        assert rows[name][1:4] == wanted
+        fmax = f"{row.fmax_mhz:g} MHz" if row.fmax_mhz else "-"
+        assert rows[name][4:6] == [fmax, f"{place.clock / 1e6:g}"]
+
+
+def test_the_page_has_the_pins_of_amaranth_boards() -> None:
+    rows = table("| target | board | clk |")
+    assert set(rows) == set(fpga.TARGETS)
+    for name, target in fpga.TARGETS.items():
+        pins, (_, clock, uart, led, program) = target.pins(), rows[name]
+        assert clock == f"{pins['clk']}, {target.clock / 1e6:g} MHz"
+        assert (uart, led) == (f"{pins['rx']}, {pins['tx']}", pins["led"])
+        assert program == (f"`{target.program} FILE`" if target.program else "-")
+
+
+@pytest.mark.parametrize("name", fpga.TARGETS)
+def test_the_clock_is_that_of_the_board(name: str) -> None:
+    target = fpga.TARGETS[name]
+    assert on_board(name).clock == target.clock == target.board().default_clk_frequency
+
+
+def test_fit_takes_chip_and_clock_of_the_board(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    network, _ = digits(1)
+    network.save(tmp_path / "network.safetensors")
+    command = ["fit", str(tmp_path / "network.safetensors"), "--json"]
+    with pytest.raises(SystemExit):
+        main([*command, "--board", "tang-nano-9k"])
+    there = json.loads(capfd.readouterr().out)
+    assert there["mapped"]["clock_hz"] == 27_000_000
+    assert there["board"]["logic"] == kept()["tang-nano-9k"].logic
+    with pytest.raises(SystemExit) as end:
+        main([*command, "--board", "hx8k", "--chip", "tiny"])
+    assert end.value.code == 2 and "once, by --chip or by --board" in capfd.readouterr().err
