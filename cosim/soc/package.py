@@ -33,14 +33,16 @@ def driver() -> dict[str, str]:
         "zero": str(CONTROL_ZERO),
     }
     folder = files("spikeloop.cosim.soc") / "driver"
-    texts = {name: (folder / name).read_text() for name in ("spikeloop.h", "spikeloop.c")}
-    for key, value in values.items():
-        texts["spikeloop.h"] = texts["spikeloop.h"].replace(f"@{key}@", value)
-    return texts
+    texts = {file.name: file.read_text() for file in folder.iterdir()}
+    for name, text in texts.items():
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", value)
+        texts[name] = text
+    return dict(sorted(texts.items()))
 
 
 def write_soc(chip: Chip, bus: str, name: str, folder: Path) -> list[Path]:
-    """Write the files; bus: one of pysim.chip.wrap.BUSES. InputError for a name that will not do.
+    """Write the files; bus: one of BUSES of pysim/chip/wrap.py. InputError for a name that will not do.
 
     The constraints have the clock of the preset that the chip was made from.
     """

@@ -6,7 +6,7 @@ import pytest
 
 from spikeloop.hdl.wrap.verilog import check_name
 from spikeloop.pysim.common.errors import InputError
-from tests.cocotb.wrapped import verilog
+from tests.cocotb.wrap.cores import verilog
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.image.loading import load_stream
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.traces.trace import Trace
-from tests.cocotb.wrapped import CORES, NEURONS, random_image
+from tests.cocotb.wrap.cores import CORES, NEURONS, random_image
 
 SEED = int(os.environ.get("SPIKELOOP_SEED", "0"))
 END_WORD = 1 << END

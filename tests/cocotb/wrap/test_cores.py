@@ -1,4 +1,4 @@
-"""Two wrapped cores of different chips in one design, at their buses (benches/wrap.py)."""
+"""Two wrapped cores of different chips in one design, at their buses (bench.py)."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from spikeloop.cosim.benches.runner import run
 from spikeloop.cosim.verilator.build import simulator_root
-from tests.cocotb.wrapped import build_soc, compile_drivers, verilog
+from tests.cocotb.wrap.cores import build_soc, compile_drivers, verilog
 
 SHORT = "wishbone|strobes|reset"  # what Icarus runs in seconds
 RUNS = [("verilator", None, 6), pytest.param("icarus", SHORT, 3, marks=pytest.mark.icarus)]
@@ -22,7 +22,7 @@ def test_wrapped_cores(
     drivers = compile_drivers(tmp_path / "c", {"axi": seed + 1, "wishbone": seed + 2})
     ran = run(
         build_soc(simulator),
-        "tests.cocotb.benches.wrap",
+        "tests.cocotb.wrap.bench",
         folder=tmp_path,
         only=only,
         environment={"SPIKELOOP_SEED": str(seed), "SPIKELOOP_DRIVER": str(drivers)},
