@@ -42,8 +42,9 @@ def driver() -> dict[str, str]:
 
 
 def write_soc(chip: Chip, bus: str, name: str, folder: Path) -> list[Path]:
-    """Write the files; bus: one of BUSES of pysim/chip/wrap.py. InputError for a name that will not do.
+    """Write the files. InputError for a name that will not do.
 
+    bus: one of BUSES of pysim/chip/wrap.py.
     The constraints have the clock of the preset that the chip was made from.
     """
     map_ = WrapMap(chip, bus)

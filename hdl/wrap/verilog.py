@@ -131,7 +131,8 @@ def check_name(name: str) -> str:
 def generate_wrapped(chip: Chip, bus: str, name: str) -> str:
     """The Verilog of a wrapped chip; its top module is ``name``.
 
-    bus: one of BUSES of pysim/chip/wrap.py. InputError for another, and for a name that will not do.
+    bus: one of BUSES of pysim/chip/wrap.py.
+    InputError for another, and for a name that will not do.
     """
     map_ = WrapMap(chip, bus)
     parts = (convert(Bridge(map_), f"{check_name(name)}_bridge"), generate(chip, f"{name}_chip"))

@@ -23,6 +23,7 @@ async def access(ctx, port: Port, address: int, data: int | None = None, select:
     ctx.set(port.access.valid, 1)
     cycles, done = 0, False
     while not done:
+        assert cycles < 10 * WAIT, "the access does not end"
         *_, done, answer, error = await ctx.tick().sample(
             port.access.done, port.access.answer, port.access.error
         )
