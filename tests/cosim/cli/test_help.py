@@ -110,12 +110,14 @@ def checked(name: str, choice: str) -> None:
     from spikeloop.golden.data.encoders import Encoder
     from spikeloop.golden.interchange.graph.semantics import COMPARES, FRAMEWORKS, RESETS
     from spikeloop.golden.rules.digits.layer import layer
+    from spikeloop.pysim.chip.wrap import WrapMap
     from spikeloop.pysim.mapping.published import layers
     from spikeloop.pysim.network.readout import Readout
     from spikeloop.pysim.oscillators.settings import SETTINGS
 
     checks: dict[str, Callable[[str], object]] = {
         "backends": lambda text: check_names([text]),
+        "buses": lambda text: WrapMap(preset("tiny"), text),
         "cells": SETTINGS.__getitem__,
         "comparisons": COMPARES.index,
         "encoders": lambda text: Encoder(name=text, steps=4),
