@@ -115,6 +115,18 @@ def test_bad_input_is_one_sentence(
     assert not (tmp_path / "out").exists()
 
 
+def test_recalls_without_a_stable_period_are_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "patterns.npy"
+    np.save(file, PATTERNS)
+    command = ("onn", file, "--backend", "pysim", "--fuzzy", "0", "--samples", 2)
+    assert status(*command, "--periods", 1, "-o", tmp_path / "out") == 2
+    text = capsys.readouterr()
+    assert "2, of which 2 without a stable period" in text.out
+    assert "must come to a stable period in some recall; none of the 2 did" in text.err
+
+
 def test_a_net_without_a_period_is_refused(tmp_path: Path) -> None:
     stuck = make_net(PATTERNS, "relaxation", periods=1).with_(v_high=(1 << 26) - 1)
     with pytest.raises(InputError, match="couplings must leave the oscillators a period: in"):
