@@ -92,7 +92,9 @@ def row_of(summary: dict[str, Any]) -> Row:
         logic, rams = (summary["used"][name] for name in COUNTS[family])
     else:
         luts = sum(n for name, n in cells.items() if name.startswith("LUT"))
-        luts += 4 * sum(n for name, n in cells.items() if name.startswith("RAM") and name[-1] == "M")
+        luts += 4 * sum(
+            n for name, n in cells.items() if name.startswith("RAM") and name[-1] == "M"
+        )
         halves = 2 * cells.get("RAMB36E1", 0) + cells.get("RAMB18E1", 0)
         logic, rams = [luts, ARTIX["logic"]], [halves / 2, ARTIX["block_rams"]]
     return Row(

@@ -3,7 +3,7 @@
 Pins are those that amaranth-boards knows: its default clock, the UART at the USB serial chip, the
 first led. The chip of a target is the largest that was placed and routed (docs/board.md). An FPGA
 build uses enables instead of clock gates, and integer lanes. Reset is the power-up state, since a
-session begins with a greeting anyway. The led is lit while nothing is under way (on a Tang Nano,
+session begins with a greeting anyway. The led is lit while nothing is under way (on a Tang Primer,
 whose leds are lit by 0, while something is).
 
 Of a family without free place and route only Yosys' estimate is made.
@@ -75,9 +75,10 @@ FAMILIES = {
         pin="set_io {port} {site}\n",
     ),
     "gowin": Family(
-        synth="synth_gowin -nolutram",  # the memories would take more LUTs than there are
+        synth="synth_gowin",
         place="nextpnr-himbaechel-gowin --vopt cst=pins --write board.json",
-        pack="gowin_pack -d GW1N-9C -o board.fs board.json",
+        pack="gowin_pack -d GW2A-18C --sspi_as_gpio --mspi_as_gpio --ready_as_gpio "
+        "--done_as_gpio -o board.fs board.json",
         pin='IO_LOC "{port}" {site};\nIO_PORT "{port}" IO_TYPE=LVCMOS33;\n',
         file="board.fs",
     ),
@@ -150,12 +151,12 @@ TARGETS = {
         clock=PRESET_TABLE["hx8k"].clock,
         program="iceprog",
     ),
-    "tang-nano-9k": Target(
+    "tang-primer-20k": Target(
         family="gowin",
-        platform="tang_nano_9k:TangNano9kPlatform",
-        device="--device GW1NR-LV9QN88PC6/I5 --vopt family=GW1N-9C",
+        platform="tang_primer_20k:TangPrimer20kDockPlatform",
+        device="--device GW2A-LV18PG256C8/I7 --vopt family=GW2A-18C",
         clock=27_000_000,
-        program="openFPGALoader --board tangnano9k",
+        program="openFPGALoader --board tangprimer20k",
         chip="hx8k",
     ),
     "arty-a7-35": Target(

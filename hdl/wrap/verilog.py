@@ -203,4 +203,5 @@ def _ports(pins: list[Pin], busifs: str | None) -> str:
     if busifs:
         parameter = f"ASSOCIATED_BUSIF {busifs}, ASSOCIATED_RESET aresetn"
         lines.insert(0, f'    (* X_INTERFACE_PARAMETER = "{parameter}" *)')
+        lines.insert(0, '    (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 aclk CLK" *)')
     return "\n".join(lines)

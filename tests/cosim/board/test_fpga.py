@@ -31,7 +31,7 @@ SMALL = preset("hx8k").replace(
 PREAMBLES = {
     "ulx3s-85f": b"\xff\xff\xbd\xb3",
     "hx8k": b"\x7e\xaa\x99\x7e",
-    "tang-nano-9k": b"1010010111000011",  # in a text of bits
+    "tang-primer-20k": b"1010010111000011",  # in a text of bits
 }  # of a bitstream of the family
 
 
@@ -184,10 +184,10 @@ def test_fit_takes_chip_and_clock_of_the_board(
     network.save(tmp_path / "network.safetensors")
     command = ["fit", str(tmp_path / "network.safetensors"), "--json"]
     with pytest.raises(SystemExit):
-        main([*command, "--board", "tang-nano-9k"])
+        main([*command, "--board", "tang-primer-20k"])
     there = json.loads(capfd.readouterr().out)
     assert there["mapped"]["clock_hz"] == 27_000_000
-    assert there["board"]["logic"] == kept()["tang-nano-9k"].logic
+    assert there["board"]["logic"] == kept()["tang-primer-20k"].logic
     with pytest.raises(SystemExit) as end:
         main([*command, "--board", "hx8k", "--chip", "tiny"])
     assert end.value.code == 2 and "once, by --chip or by --board" in capfd.readouterr().err
