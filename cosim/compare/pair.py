@@ -21,9 +21,9 @@ class Difference:
 
     tick:  step + start tick of the population
     field: "current" (of a PIM layer), "spike", a state (its word in pysim.traces.trace), a value
-           of an oscillator or of its net (docs/onn.md), or the name of a counter
+           of a source (docs/onn.md, docs/dendritic.md), or the name of a counter
 
-    A value of oscillators has the input that they feed as its population.
+    A value of a source has the input that it feeds as its population.
 
     A counter belongs to a whole tick: ``step``, ``population`` and ``neuron`` are then None, and
     ``core`` too if there are several.
@@ -102,7 +102,7 @@ class Pair:
 
     @property
     def different(self) -> int:
-        """Neuron-ticks, currents, values of oscillators and counter values that differ."""
+        """Neuron-ticks, currents, values of a source and counter values that differ."""
         before = self.currents_different + self.recalled_different
         return self.neuron_ticks_different + before + sum(self.counters_different.values())
 

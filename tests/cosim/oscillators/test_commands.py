@@ -13,7 +13,7 @@ from spikeloop.pysim.oscillators.hebb import inputs, phase_net
 from spikeloop.pysim.oscillators.net import OnnNet
 from spikeloop.pysim.oscillators.source import OnnSource
 from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.campaigns.macros.onn_chip import CHIPS
+from tests.campaigns.macros.sources import CHIPS
 from tests.cosim.cli.test_app import refused, spikeloop
 from tests.make.onn.random import random_net
 
