@@ -63,7 +63,7 @@ class Golden(Backend):
             first = self.network.start_of(next(iter(result.currents)))
             counters[name] = np.zeros(shape, np.int64)
             counters[name][:, first : first + clips.shape[1]] = clips
-        for name, counts in result.recalls.items():  # right before the first ticks
+        for name, counts in result.counts.items():  # right before the first ticks
             counters[name] = np.zeros(shape, np.int64)
             counters[name][:, : counts.shape[1]] = counts
         return Trace(
@@ -73,7 +73,7 @@ class Golden(Backend):
             result.currents,
             dict(result.synaptic) if membranes else {},
             dict(result.adaptations) if membranes else {},
-            result.recalled,
+            result.ends,
         )
 
 

@@ -35,7 +35,7 @@ class Traffic:
         return self._addresses(self.source.read)
 
     def values(self, words: np.ndarray) -> np.ndarray:
-        """``recalled`` of a trace, int32 ``[sample, value]``, from words that were read."""
+        """``ends`` of a trace, int32 ``[sample, value]``, from words that were read."""
         rows = [self.source.values(row) for row in words]
         return np.array(rows, np.int32).reshape(len(rows), -1)
 

@@ -115,7 +115,7 @@ class Link(ABC):
         self._command(CONTROL_RUN)
 
     def send_lines(self, axon: int, delay: int = 1) -> None:
-        """Put an event with ``delay`` on axon ``axon`` + i for each line i of the macro that is set.
+        """Put an event with ``delay`` on axon ``axon`` + i for each set line i of the macro.
 
         The events of oscillators always have delay 1.
         """
@@ -200,7 +200,7 @@ class LinkBackend(Backend):
         counters = {name: np.zeros(each_tick, np.int64) for name in self.map.counters}
         currents: dict[str, np.ndarray] = {}
         self._currents = currents
-        self._recalled: dict[str, list[np.ndarray]] = {}
+        self._ends: dict[str, list[np.ndarray]] = {}
         if head := image.pim_head:
             size = image.placement.population(head.target).size
             frames = (stimulus.samples, head.frames(image.steps), size)
@@ -218,8 +218,8 @@ class LinkBackend(Backend):
                 for part, value in values.items():
                     states[part][p.name][sample] = value[ticks, p.neurons]
         packed = {name: pack(array) for name, array in spikes.items()}
-        recalled = {name: np.array(rows, np.int32) for name, rows in self._recalled.items()}
-        return Trace(packed, counters=counters, currents=currents, recalled=recalled, **states)
+        ends = {name: np.array(rows, np.int32) for name, rows in self._ends.items()}
+        return Trace(packed, counters=counters, currents=currents, ends=ends, **states)
 
     @property
     def words(self) -> int:
@@ -254,7 +254,7 @@ class LinkBackend(Backend):
                 rows.append(link.read_rows(memories[STATES[part][0]], self.words))
         if traffic:
             words = np.array([[link.read(address) for address in traffic.read.tolist()]], np.uint32)
-            self._recalled.setdefault(traffic.source.input, []).append(traffic.values(words)[0])
+            self._ends.setdefault(traffic.source.input, []).append(traffic.values(words)[0])
         read = {part: np.array(rows) for part, rows in planes.items()}
         return np.array(counts, np.int64), np.array(fired), read
 

@@ -12,8 +12,8 @@ from amaranth.lib import wiring
 from spikeloop.hdl.board import BoardTop
 from spikeloop.hdl.chip import ChipTop
 from spikeloop.hdl.core.core import Core
-from spikeloop.hdl.mesh import MeshTop
 from spikeloop.hdl.dendritic.macro import DendriticMacro
+from spikeloop.hdl.mesh import MeshTop
 from spikeloop.hdl.names import (
     ADC_MODULE,
     BOARD_TOP,

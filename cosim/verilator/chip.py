@@ -14,8 +14,8 @@ from types import MappingProxyType
 import numpy as np
 
 from spikeloop.cosim.backend import claim
-from spikeloop.cosim.link import Link
 from spikeloop.cosim.front import Traffic
+from spikeloop.cosim.link import Link
 from spikeloop.cosim.verilator.build import Options, build
 from spikeloop.cosim.verilator.harness import (
     Buffers,
@@ -234,7 +234,7 @@ class ChipModel(Link):
         if self._lib.sl_run(self._handle, ctypes.byref(run)):
             raise TimeoutError("a tick of the Verilated chip did not end")
         if source:
-            traces[0].recalled[source.input] = traffic.values(read)
+            traces[0].ends[source.input] = traffic.values(read)
         for core, trace in enumerate(traces):
             for i, name in enumerate(names):
                 trace.counters[name] = counts[:, :, core, i].copy()

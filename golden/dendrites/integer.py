@@ -119,8 +119,15 @@ class Neurons:
 
     def state(self, rin: int) -> DendriticState:
         """All values as they are, with the generator ``rin`` of input spikes."""
-        arrays = (self.weights, self.inhibition, self.current, self.psp, self.units(tuple(UNITS)))
-        return DendriticState(*(array.numpy() for array in arrays), rin, self.age)
+        return DendriticState(
+            self.weights.numpy(),
+            self.inhibition.numpy(),
+            self.current.numpy(),
+            self.psp.numpy(),
+            self.units(tuple(UNITS)).numpy(),
+            rin,
+            self.age,
+        )
 
     def units(self, names: tuple[str, ...]) -> Tensor:
         """Rows of values, int64 ``[field, neuron]``."""

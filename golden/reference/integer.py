@@ -41,10 +41,10 @@ class IntegerTrace:
     synaptic[name]:    int32 ``[sample, step, size]``, y' of a network with current_bits.
     adaptations[name]: int32 ``[sample, step, size]``, a' of a network with adaptation_bits.
                        Both are recorded where membranes are.
-    recalled[name]:    int32 ``[sample, value]``, the last state of what feeds an input: of
-                       oscillators their units, row after row, then the four values of the net; of
-                       dendritic neurons DendriticState.words.
-    recalls:           counters of it, int64 ``[sample, run]``.
+    ends[name]:        int32 ``[sample, value]``, the last state of the source that feeds an input:
+                       of oscillators their units, row after row, then the four values of the net;
+                       of dendritic neurons DendriticState.words.
+    counts:            counters of the source, int64 ``[sample, run]``.
     """
 
     spikes: dict[str, np.ndarray]
@@ -54,8 +54,8 @@ class IntegerTrace:
     clips: dict[str, np.ndarray] = field(default_factory=dict)
     synaptic: dict[str, np.ndarray] = field(default_factory=dict)
     adaptations: dict[str, np.ndarray] = field(default_factory=dict)
-    recalled: dict[str, np.ndarray] = field(default_factory=dict)
-    recalls: dict[str, np.ndarray] = field(default_factory=dict)
+    ends: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def concatenate(cls, traces: list["IntegerTrace"]) -> "IntegerTrace":

@@ -111,7 +111,7 @@ class LoadPort(wiring.Component):
             "extension": 0,
             "bank": 0,
             **settings,
-            **{f"{front.prefix}{n}": getattr(self, n) for n in (front.answers if front else ())},
+            **({f"{front.prefix}{n}": getattr(self, n) for n in front.answers} if front else {}),
             "tick": self.number,
             **{name: getattr(self, f"count_{name}")[:BUS_BITS] for name in map_.counters},
             **{f"{name}_high": getattr(self, f"count_{name}")[BUS_BITS:] for name in map_.counters},

@@ -23,8 +23,8 @@ __all__ = ["Driver"]
 class Driver(wiring.Component):
     """The driver and, inside, ``macro``.
 
-    The macro has ports ``load``, ``read``, ``start``, ``busy``, ``size`` (lines of its net), ``out``
-    (its lines), those of the chip's ``front.answers``, and ``count_*``.
+    The macro has ports ``load``, ``read``, ``start``, ``busy``, ``size`` (lines of its net),
+    ``out`` (its lines), those of the chip's ``front.answers``, and ``count_*``.
 
     Members
     -------

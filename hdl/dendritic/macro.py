@@ -15,7 +15,6 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeloop.hdl.domains import add_domain
 from spikeloop.hdl.dendrites.layouts import load_layout
 from spikeloop.hdl.dendrites.neuron import UNIT_BITS, Neuron
 from spikeloop.hdl.dendritic.control import AGE_BITS, Control
@@ -23,6 +22,7 @@ from spikeloop.hdl.dendritic.inputs import Inputs
 from spikeloop.hdl.dendritic.lane import Lane
 from spikeloop.hdl.dendritic.memories import add_memories
 from spikeloop.hdl.dendritic.phases import Phases
+from spikeloop.hdl.domains import add_domain
 from spikeloop.pysim.dendrites.settings import INHIBITION_BITS
 from spikeloop.pysim.dendritic.memories import memories
 from spikeloop.pysim.dendritic.params import COUNTERS, DendriticParams

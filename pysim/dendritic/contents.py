@@ -8,9 +8,20 @@ from spikeloop.pysim.dendrites.state import DendriticState
 from spikeloop.pysim.dendritic.memories import UNIT_CHUNKS, memories, setting_bits
 from spikeloop.pysim.dendritic.params import DendriticParams
 
-__all__ = ["input_chunks", "net_chunks", "net_of", "net_rows", "show_chunks", "state_chunks", "state_of"]
+__all__ = [
+    "STATE",
+    "input_chunks",
+    "net_chunks",
+    "net_of",
+    "net_rows",
+    "show_chunks",
+    "state_chunks",
+    "state_of",
+]
 
 WORD = 0xFFFFFFFF
+STATE = ("globals", "neurons", "inhibition", "weights", "synapses")
+"""Memories of the state."""
 
 
 def net_chunks(p: DendriticParams, net: DendriticNet, stimuli: np.ndarray) -> np.ndarray:
@@ -94,10 +105,6 @@ def state_of(p: DendriticParams, net: DendriticNet, read: dict[str, np.ndarray])
     )
 
 
-STATE = ("globals", "neurons", "inhibition", "weights", "synapses")
-"""Memories of the state."""
-
-
 def input_chunks(
     p: DendriticParams, net: DendriticNet, thresholds: np.ndarray, state: DendriticState
 ) -> np.ndarray:
@@ -133,9 +140,7 @@ def net_rows(
     return {name: words.view(np.uint8) for name, words in rows.items()}
 
 
-def net_of(
-    p: DendriticParams, rows: dict[str, np.ndarray]
-) -> tuple[DendriticNet, DendriticState]:
+def net_of(p: DendriticParams, rows: dict[str, np.ndarray]) -> tuple[DendriticNet, DendriticState]:
     """Net and state of :func:`net_rows`; InputError if they hold none."""
     words = {name: np.ascontiguousarray(array).view("<u4") for name, array in rows.items()}
     settings = dict(zip(SETTINGS, words["settings"][:, 0].tolist(), strict=False))

@@ -121,9 +121,7 @@ def _check_events(name: str, places: tuple[InputPlace, ...], chip: Chip) -> None
 def check_cut(network: Network, reason: Reason) -> None:
     """InputError if the network may not be cut over cores, although one has too little room."""
     if network.source:
-        raise InputError(
-            f"network with {network.source.what} must fit one core: {reason.sentence}"
-        )
+        raise InputError(f"network with {network.source.what} must fit one core: {reason.sentence}")
 
 
 def _route_delays(network: Network) -> dict[str, int | None] | Reason:

@@ -91,7 +91,7 @@ class Core:
             raw = self._engine.run(self._tables, self.events(heard), membranes, drive)
             trace = self.trace(raw, drive, dense=dense)
             counters = trace.counters | left.counters
-            return replace(trace, counters=counters, recalled=left.values)
+            return replace(trace, counters=counters, ends=left.values)
 
         parts = [stimulus.take(slice(at, at + size)) for at in starts]
         return Trace.concatenate(self._engine.each(one, parts))

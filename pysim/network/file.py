@@ -29,7 +29,7 @@ STATES = (CURRENT, ADAPTATION)
 STATE_BITS = ("current_bits", "adaptation_bits")
 """in a header only if they are not 0"""
 KEY = "spikeloop"
-SOURCES = {"onn": OnnSource, "dendritic": DendriticSource}
+SOURCES: dict[str, Any] = {"onn": OnnSource, "dendritic": DendriticSource}
 """nets that make the spikes of an input; in a header only if there is one"""
 WANTED = ("version", "name", "steps", "membrane_bits", "output", "readout", "metadata")
 GRAPH = ("inputs", "populations", "edges")

@@ -1,11 +1,10 @@
-"""What all sources of a chip have in common: a net behind the macro in front of a core.
+"""What all sources of a chip have in common. A source is the net in the macro in front of a core.
 
 Right before each of the first ``runs`` ticks of a sample the host runs the macro. Then it lets the
 macro send its events, once for each group of axons that :meth:`Source.sent` names.
 """
 
 from abc import ABC, abstractmethod
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from spikeloop.pysim.common.memory import LoadMemory
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.mapping.placement import InputPlace
 
-__all__ = ["Played", "Source"]
+__all__ = ["Played", "Source", "chunks_of"]
 
 
 class Played(NamedTuple):
@@ -43,7 +42,11 @@ class Source(ABC):
 
     def __init__(self, image: Image) -> None:
         assert image.source_head and image.chip.front
-        self.image, self.input, self.prefix = image, image.source_head.input, image.chip.front.prefix
+        self.image, self.input, self.prefix = (
+            image,
+            image.source_head.input,
+            image.chip.front.prefix,
+        )
 
     @property
     def places(self) -> list[InputPlace]:
@@ -57,7 +60,7 @@ class Source(ABC):
         start: a row of the stimulus's starts. The addresses do not depend on it.
         """
 
-    @cached_property
+    @property
     @abstractmethod
     def read(self) -> np.ndarray:
         """What is read behind a sample: int64 ``[chunk, 3]``, memory, row, index."""
@@ -91,5 +94,3 @@ class Source(ABC):
 def chunks_of(number: int, rows: int, chunks: int) -> list[tuple[int, int, int]]:
     """All chunks of the first rows of a memory."""
     return [(number, row, chunk) for row in range(rows) for chunk in range(chunks)]
-
-

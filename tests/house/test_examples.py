@@ -63,7 +63,7 @@ def test_oscillators_clean_digits_for_the_crossbar() -> None:
             name, network, bundle, **({"options": FAST_BUILD} if name == "verilator" else {})
         ),
     )
-    assert result.different == 0 and result.pairs[1].recalled == 18 * (4 * 60 + 4), result.first
+    assert result.different == 0 and result.pairs[1].ends == 18 * (4 * 60 + 4), result.first
     assert result.score("verilator") == 1.0
     assert result.total("onn_cycles", "verilator") == result.total("onn_cycles", "pysim") > 18_000
 

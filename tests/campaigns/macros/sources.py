@@ -17,8 +17,8 @@ import numpy as np
 
 from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.compare.pair import Pair
-from spikeloop.cosim.link import LinkBackend
 from spikeloop.cosim.front import Traffic
+from spikeloop.cosim.link import LinkBackend
 from spikeloop.cosim.verilator.build import Options
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.memory_map import CONTROL_CLEAR, CONTROL_RUN, CONTROL_SEND, CONTROL_TICK
@@ -48,7 +48,7 @@ CHIPS = {
         onn=OnnParams(oscillators=9, lanes=4, coupling_bits=8, v_frac=20, x_frac=14)
     ),
     "phase": PLAIN.replace(onn=OnnParams(cell="phase", oscillators=11, lanes=4, coupling_bits=5)),
-    "dendritic": PLAIN.replace(dendritic=DendriticParams(inputs=21, neurons=5, stimuli=1)),
+    "dendritic": PLAIN.replace(dendritic=DendriticParams(inputs=13, neurons=3, stimuli=1)),
 }
 NETWORKS, SAMPLES = 12, 3
 STEPS = {"onn_": 3, "dendritic_": 12}
@@ -75,7 +75,7 @@ def random_case(
         return Edge(source=source, target=target, weights=weights, delay=delay)
 
     network = Network(
-        name="recalled",
+        name="fed",
         inputs=(Input(name="lines", size=5), Input(name="pixels", size=size)),
         populations=(population("near", 6, 0), population("far", 3, start)),
         edges=(
@@ -181,7 +181,7 @@ def _found(
         totals.update(
             {
                 "neuron-ticks": pair.neuron_ticks,
-                "last values": pair.recalled,
+                "last values": pair.ends,
                 "counter values": pair.counter_values,
                 "cycles of runs and events": sum(
                     int(counts.sum())
