@@ -111,7 +111,8 @@ def _dendrites(rng: np.random.Generator, chip: Chip) -> tuple[Any, np.ndarray]:
     if rng.random() < 0.7:
         early, gain = int(rng.integers(0, 6)), int(rng.choice([6000, 30000, 65535]))
         net = net.with_(warm_up=early, spike_gain=gain)
-    source = DendriticSource(input="pixels", net=net, state=case.state)
+    state = replace(case.state, age=max(1, case.state.age))  # one that is seen when it is read
+    source = DendriticSource(input="pixels", net=net, state=state)
     source = source if rng.random() < 0.7 else source.frozen()
     thresholds = rng.integers(0, rng.choice([20, 6000, 65535], (SAMPLES, 1)) + 1, size)
     return source, starts_of(thresholds, rng.integers(0, 65536, SAMPLES))

@@ -20,7 +20,9 @@ def source() -> DendriticSource:
     state = fresh(net, 3)
     units = state.units.copy()
     units[[list(UNITS).index(name) for name in ("u", "trace_p", "trace_d")]] = 1000
-    return DendriticSource(input="x", net=net, state=replace(state, units=units, age=50))
+    weights = state.weights // 4  # none beyond 1
+    state = replace(state, weights=weights, units=units, age=50)
+    return DendriticSource(input="x", net=net, state=state)
 
 
 def test_a_frozen_net_spikes_and_keeps_weights_and_inhibition(source: DendriticSource) -> None:
