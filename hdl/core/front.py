@@ -1,6 +1,6 @@
 """The macro in front of a core whose results are events: clock, commands, memories, events.
 
-    load port <--> macro <-- run, send;   macro --> events with delay 1 --> axon ring
+    load port <--> macro <-- run, send;   macro --> events --> axon ring
 
 One door for all macros of this kind (pysim/chip/front.py), each behind the driver of
 hdl/core/driver.py. Their domain sleeps unless the driver's ``awake`` is high.

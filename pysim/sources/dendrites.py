@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from spikeloop.pysim.dendrites.source import DendriticHead
 from spikeloop.pysim.dendritic import kernel, numba_engine, numpy_engine
 from spikeloop.pysim.dendritic.contents import STATE, input_chunks, net_of, state_of
 from spikeloop.pysim.dendritic.cycles import show_cycles
@@ -26,6 +27,11 @@ class Dendrites(Source):
         self.p, self.runs = image.chip.dendritic, image.steps
         self.net, self.state = net_of(self.p, image.front_rows())
         self.size, self.memories = self.net.neurons, memories(self.p)
+
+    @property
+    def head(self) -> DendriticHead:
+        """What a manifest says of the net."""
+        return DendriticHead(input=self.input, neurons=self.size, inputs=self.net.inputs)
 
     def begin(self, start: np.ndarray) -> np.ndarray:
         seed, thresholds = int(start[0]), start[1:].astype(np.int64)

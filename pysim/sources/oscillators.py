@@ -12,6 +12,7 @@ from spikeloop.pysim.onn.cycles import with_cycles
 from spikeloop.pysim.onn.memories import memories, state_chunks
 from spikeloop.pysim.oscillators.net import OnnState
 from spikeloop.pysim.oscillators.settings import GLOBALS
+from spikeloop.pysim.oscillators.source import OnnHead
 from spikeloop.pysim.sources.source import Played, Source, chunks_of
 
 __all__ = ["Oscillators"]
@@ -28,6 +29,11 @@ class Oscillators(Source):
         self.p = image.chip.onn
         self.net, self.memories = net_of(self.p, image.front_rows()), memories(self.p)
         self.size = self.net.size
+
+    @property
+    def head(self) -> OnnHead:
+        """What a manifest says of the net."""
+        return OnnHead(input=self.input, oscillators=self.size, start_max=self.net.start_max)
 
     def begin(self, start: np.ndarray) -> np.ndarray:
         start = start.astype(np.int64)

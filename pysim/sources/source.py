@@ -42,11 +42,8 @@ class Source(ABC):
 
     def __init__(self, image: Image) -> None:
         assert image.source_head and image.chip.front
-        self.image, self.input, self.prefix = (
-            image,
-            image.source_head.input,
-            image.chip.front.prefix,
-        )
+        self.image, self.input = image, image.source_head.input
+        self.prefix = image.chip.front.prefix
 
     @property
     def places(self) -> list[InputPlace]:

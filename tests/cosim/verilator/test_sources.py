@@ -146,6 +146,21 @@ def test_what_does_not_fit_is_refused(name: str, seed: int) -> None:
         source.check({"pixels": 1})
 
 
+@pytest.mark.parametrize("name", ["relaxation", "dendritic"])
+def test_a_manifest_of_another_net_is_refused(name: str, seed: int) -> None:
+    """golden and the other backends would not run the same."""
+    network, _ = random_case(np.random.default_rng([seed, 6]), CHIPS[name])
+    image = compile_program(network, CHIPS[name])
+    assert source_of(image).head == image.source_head
+    key, size = ("onn", "oscillators") if network.onn else ("dendritic", "neurons")
+    head = getattr(image.network, key)
+    larger = replace(head, **{size: getattr(head, size) + 1})
+    for chip, other in ((image.chip, larger), (PRESETS["tiny"], head)):
+        wrong = replace(image, network=replace(image.network, **{key: other}), chip=chip)
+        with pytest.raises(InputError, match="must be what it holds, "):
+            source_of(wrong)
+
+
 def test_what_only_one_kind_refuses(seed: int) -> None:
     network, _ = random_case(np.random.default_rng([seed, 5]), CHIP)
     with pytest.raises(InputError, match="cell of the net must be 'phase', the macro's"):
