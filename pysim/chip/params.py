@@ -17,8 +17,8 @@ from spikeloop.pysim.chip.derived import SCAN_BITS, Derived
 from spikeloop.pysim.chip.front import Front, front_of
 from spikeloop.pysim.common.checks import check_int, from_exactly
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY
 from spikeloop.pysim.dendritic.params import DendriticParams
+from spikeloop.pysim.network.parameters import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY
 from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.front import PimFront
 

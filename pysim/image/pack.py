@@ -22,7 +22,6 @@ from spikeloop.pysim.chip.records import (
 )
 from spikeloop.pysim.common.bits import pack as pack_bits
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.dendritic.contents import net_rows as dendritic_rows
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pim import pack_pim
@@ -31,6 +30,7 @@ from spikeloop.pysim.mapping.place import place
 from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset, StateUse
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.parameters import LEAK_TERMS
 from spikeloop.pysim.network.summary import NetworkSummary
 from spikeloop.pysim.onn.contents import net_rows as onn_rows
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
-from spikeloop.pysim.common.limits import MAX_DELAY
 from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.dendrites.source import DendriticHead, DendriticSource
 from spikeloop.pysim.network.elements import (
@@ -30,6 +29,7 @@ from spikeloop.pysim.network.elements import (
     within,
 )
 from spikeloop.pysim.network.file import decode, encode
+from spikeloop.pysim.network.parameters import MAX_DELAY
 from spikeloop.pysim.network.show import html, text
 from spikeloop.pysim.oscillators.source import OnnHead, OnnSource
 from spikeloop.pysim.pim.source import PimHead, PimSource
