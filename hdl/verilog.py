@@ -12,12 +12,14 @@ from amaranth.lib import wiring
 from spikeloop.hdl.board import BoardTop
 from spikeloop.hdl.chip import ChipTop
 from spikeloop.hdl.core.core import Core
+from spikeloop.hdl.dendritic.macro import DendriticMacro
 from spikeloop.hdl.mesh import MeshTop
 from spikeloop.hdl.names import (
     ADC_MODULE,
     BOARD_TOP,
     CHIP_TOP,
     CORE_MODULE,
+    DENDRITIC_TOP,
     ONN_TOP,
     PIM_TOP,
     PLASTIC_TOP,
@@ -31,6 +33,7 @@ from spikeloop.hdl.pim.unit import PimUnit
 from spikeloop.hdl.plastic.core import PlasticCore
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.dendritic.params import DendriticParams
 from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.layer import PimParams
 from spikeloop.pysim.plastic.params import PlasticParams
@@ -39,6 +42,7 @@ __all__ = [
     "convert",
     "generate",
     "generate_board",
+    "generate_dendritic",
     "generate_macro",
     "generate_onn",
     "generate_plastic",
@@ -112,6 +116,11 @@ def generate_macro(p: PimParams) -> str:
 def generate_onn(p: OnnParams) -> str:
     """The Verilog of a macro of oscillators alone; its top module is ONN_TOP."""
     return "\n".join((convert(OnnMacro(p), ONN_TOP), primitives()))
+
+
+def generate_dendritic(p: DendriticParams) -> str:
+    """The Verilog of a macro of dendritic neurons alone; its top module is DENDRITIC_TOP."""
+    return "\n".join((convert(DendriticMacro(p), DENDRITIC_TOP), primitives()))
 
 
 def generate_plastic(p: PlasticParams) -> str:

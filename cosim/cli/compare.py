@@ -329,13 +329,13 @@ def rows(s: dict[str, Any]) -> dict[str, Any]:
         compared = [
             (f"neuron-ticks{spikes_only}", pair["neuron_ticks"], pair["neuron_ticks_different"]),
             ("currents", pair["currents"], pair["currents_different"]),
-            ("recalled values", pair["recalled"], pair["recalled_different"]),
+            ("last values", pair["ends"], pair["ends_different"]),
             ("counter values", pair["counter_values"], counters),
         ]
         table[f"{pair['reference']} = {pair['backend']}?"] = "; ".join(
             f"{number:,} {what} compared, {different:,} different"
             for what, number, different in compared
-            if number or what not in ("currents", "recalled values")
+            if number or what not in ("currents", "last values")
         )
     table |= s["natures"]
     table["differences"] = count(s["different"])

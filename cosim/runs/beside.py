@@ -24,7 +24,7 @@ MOST_SAMPLES = 200
 NONE = "-"
 
 Ended = tuple[Run, dict[str, Any]]
-Row = tuple[str, str, str, str]
+Row = tuple[str, ...]
 """Name, the first run's text, the second's, and the change."""
 
 

@@ -38,7 +38,7 @@ from spikeloop.pysim.traces import npz
 
 __all__ = ["KEPT", "Run", "cores", "sources"]
 
-FORMAT, VERSION = "spikeloop run", 3
+FORMAT, VERSION = "spikeloop run", 4
 KEPT = 4
 """Samples kept for the report unless others are asked for."""
 
