@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from spikeloop.cosim.benches.runner import Build, build
+from spikeloop.cosim.provenance import code
 from spikeloop.cosim.soc.header import header
 from spikeloop.cosim.soc.image import c_image
 from spikeloop.cosim.soc.package import driver
@@ -74,7 +75,7 @@ def verilog() -> list[Path]:
             (folder / f"{name}.v").write_text(generate_wrapped(chip, bus, name))
         (folder / "soc.v").write_text(_top())
 
-    key = hdl_key(repr(texts) + _top(), "spikeloop.hdl.wrap.verilog")[:24]
+    key = hdl_key(repr((texts, _top(), code("spikeloop.hdl.wrap.verilog"))))[:24]
     folder = cached(f"wrapped-{key}", make)
     return [folder / f"{name}.v" for name in (*texts, "soc")]
 
