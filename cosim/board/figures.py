@@ -33,9 +33,9 @@ class Row:
     """The figures of a board's chip.
 
     fingerprint: of the chip.
-    how: "placed and routed", "placed, not routed" or "estimated by Yosys".
+    how: "placed and routed" or "estimated by Yosys".
     logic, block_rams: used, and how many there are.
-    fmax_mhz: None of an estimate by Yosys; before routing it is an estimate too.
+    fmax_mhz: None of an estimate.
     """
 
     fingerprint: int
