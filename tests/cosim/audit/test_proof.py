@@ -1,0 +1,89 @@
+"""Proofs: what holds is proved, what does not is refuted in its cycle, what takes long is neither."""
+
+import pytest
+from amaranth.hdl import Cat, Signal
+
+from spikeloop.cosim.audit.bench import Bench
+from spikeloop.cosim.audit.proof import bounded, prove
+
+
+def counter(most: int) -> Bench:
+    """Counts the cycles behind the reset in which its input was 1: at most 5, says the bench."""
+    bench = Bench()
+    step, count = bench.free(1, "step"), Signal(4)
+    with bench.m.If(step & (count != most)):
+        bench.m.d.sync += count.eq(count + 1)
+    bench.check("small", count <= 5)
+    bench.check("true", 1)
+    return bench
+
+
+def test_every_cycle() -> None:
+    assert str(prove(counter(5))) == "proved"
+    assert str(prove(counter(6))) == "refuted(7)"
+
+
+def test_the_first_cycles() -> None:
+    assert str(bounded(counter(6), 7)) == "bounded(7)"
+    refuted = bounded(counter(6), 8)
+    assert (str(refuted), refuted.check) == ("refuted(7)", "small")
+
+
+def test_one_broken_assumption_excuses_all_that_follows() -> None:
+    def bench(assumed: bool) -> Bench:
+        bench = Bench()
+        step, seen = bench.free(1, "step"), Signal()
+        bench.m.d.sync += seen.eq(seen | step)
+        if assumed:
+            bench.assume(~step)
+        bench.check("unseen", ~seen)
+        return bench
+
+    assert prove(bench(True)).verdict == "proved"  # at any time behind a step, too
+    assert str(prove(bench(False))) == "refuted(2)"
+
+
+def test_equal_registers_alone_are_a_proof() -> None:
+    bench = Bench()
+    step, a, b = bench.free(1, "step"), Signal(8), Signal(8)
+    bench.m.d.sync += [a.eq(a + step), b.eq(b + step)]
+    bench.check("equal", a == b)
+    result = prove(bench)
+    assert (result.verdict, result.engine) == ("proved", "scorr")
+
+
+def test_what_takes_too_long_is_no_proof() -> None:
+    bench = Bench(combinational=True)
+    a, b = bench.free(20, "a"), bench.free(20, "b")
+    bench.check("product", ((a + b) * (a - b))[:24] == (a * a - b * b)[:24])
+    assert str(prove(bench, limit=1)) == "timeout"
+
+
+def test_constants_keep_their_value() -> None:
+    bench = Bench()
+    value = bench.constant(4, "value")
+    before = bench.past(value, "before")
+    bench.check("same", ~bench.past(1, "later") | (before == value) | bench.past(bench.first, "f"))
+    assert prove(bench).verdict == "proved"
+
+
+def test_wires_are_read_and_cut_by_name() -> None:
+    def bench(cut: bool) -> Bench:
+        bench = Bench(combinational=True)
+        a = bench.free(2, "a")
+        inner, out = Signal(2, name="inner"), Signal(2)
+        bench.m.d.comb += [inner.eq(a + 1), out.eq(inner + 1)]
+        if cut:
+            seen = bench.cut(["inner"], 2, "cut")
+            bench.check("of the cut", out == (seen + 1)[:2])
+        else:
+            seen = bench.tap(["inner[0]", "inner[1]"], 2, "tap")
+            bench.check("of the wire", Cat(seen) == (a + 1)[:2])
+        return bench
+
+    assert prove(bench(False)).verdict == "proved"
+    assert prove(bench(True)).verdict == "proved"
+    missing = bench(True)
+    missing.cut(["nowhere"], 1, "lost")
+    with pytest.raises(RuntimeError, match="nowhere"):
+        prove(missing)
