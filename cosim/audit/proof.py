@@ -5,10 +5,9 @@ that does not end in time is no proof.
 """
 
 import re
+import resource
 import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,7 +36,7 @@ class Result:
     cycles: the bound, or the cycle in which a check fails, the reset being cycle 0; else None.
     check: the check that fails, if the engine names it.
     engine: what decided it.
-    seconds: time it took.
+    seconds: processor time it took.
     """
 
     verdict: str
@@ -53,37 +52,32 @@ class Result:
 def prove(bench: Bench, *, limit: float = 60) -> Result:
     """Whether every check of ``bench`` holds in every cycle, for all inputs.
 
-    limit: seconds of the engine. InputError if pyosys is missing.
+    limit: processor seconds of the engine. InputError if pyosys is missing.
     """
-    begun = time.monotonic()
-    if bench.combinational:
-        engine, script = "CaDiCaL", f"strash; write_aiger left.aig; bmc3 -c -F 1 -T {limit:g}"
+    if bench.combinational:  # bmc3 wants a register, of which there is none
+        engine, script = "CaDiCaL", "strash; write_aiger left.aig; addflop; bmc3 -c -F 1"
     else:
-        script = f"strash; orpos; scorr; write_aiger left.aig; dc2; pdr -T {limit:g}"
-        engine = "pdr"
-    log, nothing_left = _abc(bench, script, limit)
-    seconds = time.monotonic() - begun
+        engine, script = "pdr", "strash; orpos; scorr; write_aiger left.aig; dc2; pdr"
+    log, nothing_left, seconds = _abc(bench, script, limit)
     if refuted := _refuted(log, bench, engine, seconds):
         return refuted
     if nothing_left:  # of which ABC says nothing
         engine = "strash" if bench.combinational else "scorr"
-    whole = "No output asserted in 1 frames" if bench.combinational else "Property proved"
-    proved = nothing_left or whole in log
+    whole = _unasserted(log, 1) if bench.combinational else "Property proved" in log
+    proved = nothing_left or whole
     return Result("proved" if proved else "timeout", engine, seconds)
 
 
 def bounded(bench: Bench, cycles: int, *, limit: float = 60) -> Result:
     """Whether every check of ``bench`` holds in the first ``cycles`` cycles, the reset among them.
 
-    limit: seconds of the engine. InputError if pyosys is missing.
+    limit: processor seconds of the engine. InputError if pyosys is missing.
     """
-    begun = time.monotonic()
-    script = f"strash; scorr; write_aiger left.aig; bmc3 -F {cycles} -T {limit:g}"
-    log, nothing_left = _abc(bench, script, limit)
-    seconds = time.monotonic() - begun
+    script = f"strash; scorr; write_aiger left.aig; bmc3 -F {cycles}"
+    log, nothing_left, seconds = _abc(bench, script, limit)
     if refuted := _refuted(log, bench, "bmc3", seconds):
         return refuted
-    whole = nothing_left or f"No output asserted in {cycles} frames" in log
+    whole = nothing_left or _unasserted(log, cycles)
     return Result("bounded" if whole else "timeout", "bmc3", seconds, cycles)
 
 
@@ -95,30 +89,36 @@ def _refuted(log: str, bench: Bench, engine: str, seconds: float) -> Result | No
     return Result("refuted", engine, seconds, int(found[2]), check)
 
 
-def _abc(bench: Bench, script: str, limit: float) -> tuple[str, bool]:
-    """What ABC says to the script, and whether every output of ``left.aig`` is 0.
+def _unasserted(log: str, frames: int) -> bool:
+    """Whether bmc3 says that it went through so many cycles. It calls their end a limit."""
+    return f"No output asserted in {frames} frames" in log
 
-    What it says is empty if it does not end in time.
+
+def _abc(bench: Bench, script: str, limit: float) -> tuple[str, bool, float]:
+    """What ABC says to the script, whether every output of ``left.aig`` is 0, and the seconds.
+
+    What it says is of no use if it does not end in time: then the verdict is "timeout".
     """
     package = find_spec("pyosys")
     if package is None or package.origin is None:
         raise InputError("pyosys is missing: pip install pyosys")
+    abc = Path(package.origin).parent / "yosys-abc"
+    begun = _processor_seconds()
     with tempfile.TemporaryDirectory(prefix="spikeloop-proof-") as name:
         folder = Path(name)
         _graph(bench, folder)
-        command = [
-            Path(package.origin).parent / "yosys-abc",
-            "-c",
-            f"read_aiger bench.aig; {script}",
-        ]
-        try:
-            done = subprocess.run(
-                command, check=False, cwd=folder, capture_output=True, text=True, timeout=limit + 5
-            )
-        except subprocess.TimeoutExpired:
-            return "", False
-        left = folder / "left.aig"
-        return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout), left.exists() and _always_0(left)
+        command = f"ulimit -t {limit:.0f}; exec '{abc}' -c 'read_aiger bench.aig; {script}'"
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], check=False, cwd=folder, capture_output=True, text=True
+        )
+        log, left = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout), folder / "left.aig"
+        return log, left.exists() and _always_0(left), _processor_seconds() - begun
+
+
+def _processor_seconds() -> float:
+    """Of the processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _graph(bench: Bench, folder: Path) -> None:
@@ -131,7 +131,7 @@ def _graph(bench: Bench, folder: Path) -> None:
         read_verilog -sv -D SYNTHESIS -defer {folder}/primitives.v
         {chr(10).join(f"read_verilog -sv -defer {source}" for source in bench.sources)}
         hierarchy -check -top top
-        proc
+        proc -noopt
         flatten
         {chr(10).join(bench.connections)}
         opt_clean
@@ -142,7 +142,7 @@ def _graph(bench: Bench, folder: Path) -> None:
         {registers}
         dffunmap
         techmap
-        opt -full -nodffe -nosdff
+        opt_clean
         dffunmap
         aigmap
         opt_clean

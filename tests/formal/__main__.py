@@ -12,7 +12,7 @@ import sys
 from tests.formal import CASES
 from tests.formal.case import Case, find, run
 
-ROW = "{:<18} {:<26} {:<14} {:<14} {:>6}   {}"
+ROW = "{:<18} {:<18} {:<12} {:<8} {:>6}  {}"
 
 
 def report(case: Case) -> bool:

@@ -1,4 +1,4 @@
-"""Proofs: what holds is proved, what does not is refuted in its cycle, what takes long is neither."""
+"""Proofs: what holds is proved, what does not is refuted, and a timeout is neither."""
 
 import pytest
 from amaranth.hdl import Cat, Signal
