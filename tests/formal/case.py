@@ -42,6 +42,9 @@ class Case:
     limit: float = 60
     fast: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.name}, {self.configuration}"
+
 
 def run(case: Case) -> Result:
     """The result of a property on the RTL as it is."""
