@@ -25,7 +25,6 @@ class Bench:
     def __init__(self, *, combinational: bool = False, sources: Sequence[Path] = ()):
         self.m, self.combinational, self.sources = Module(), combinational, tuple(sources)
         self.checks: dict[str, Value] = {}
-        self.connections: list[str] = []  # Yosys commands that reach into the flat design
         self._pins: list[Signal] = []
         self._assumptions: list[Value] = []
         self.clk, self.first = Signal(name="clk"), Signal(init=1, reset_less=True, name="first")
@@ -62,21 +61,6 @@ class Bench:
         assert name not in self.checks, name
         self.checks[name] = Value.cast(condition).bool()
 
-    def tap(self, wires: Sequence[str], width: int, name: str) -> Signal:
-        """What lies on wires of the flat design, the lowest first. An error if one is missing."""
-        value = self.free(width, name)
-        self.connections += [
-            f"delete -port top/{name}",
-            f"connect -set {name} {_concatenation(wires)}",
-        ]
-        return value
-
-    def cut(self, wires: Sequence[str], width: int, name: str) -> Signal:
-        """A free input in place of what drives wires of the flat design, the lowest first."""
-        value = self.free(width, name)
-        self.connections.append(f"connect -set {_concatenation(wires)} {name}")
-        return value
-
     def text(self) -> str:
         """The bench as RTLIL, its top ``top``, with one bit of ``bad`` for each check in turn."""
         now, bad = Signal(name="assumed"), Signal(len(self.checks), name="bad")
@@ -89,7 +73,3 @@ class Bench:
             now = now_and_before & ~self.first
         self.m.d.comb += bad.eq(Cat(now & ~check for check in self.checks.values()))
         return rtlil.convert(self.m, name="top", ports=[self.clk, *self._pins, bad])
-
-
-def _concatenation(wires: Sequence[str]) -> str:
-    return ",".join(reversed(wires))

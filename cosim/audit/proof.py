@@ -131,14 +131,14 @@ def _graph(bench: Bench, folder: Path) -> None:
         read_verilog -sv -D SYNTHESIS -defer {folder}/primitives.v
         {chr(10).join(f"read_verilog -sv -defer {source}" for source in bench.sources)}
         hierarchy -check -top top
-        proc -noopt
+        proc
         flatten
-        {chr(10).join(bench.connections)}
         opt_clean
         memory_dff
         memory_collect
         memory_map
-        opt -full -nodffe -nosdff
+        setundef -undriven -anyseq
+        opt -nodffe -nosdff
         {registers}
         dffunmap
         techmap
@@ -146,7 +146,6 @@ def _graph(bench: Bench, folder: Path) -> None:
         dffunmap
         aigmap
         opt_clean
-        setundef -undriven -zero
         write_aiger -zinit {folder}/bench.aig
         """)
     if not done:

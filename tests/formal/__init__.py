@@ -3,6 +3,7 @@
 from tests.formal.case import Case
 from tests.formal.events import CASES as EVENTS
 from tests.formal.fabric import CASES as FABRIC
+from tests.formal.frames import CASES as FRAMES
 from tests.formal.neuron import CASES as NEURON
 from tests.formal.port import CASES as PORT
 from tests.formal.streams import CASES as STREAMS
@@ -10,4 +11,4 @@ from tests.formal.sums import CASES as SUMS
 
 __all__ = ["CASES"]
 
-CASES: list[Case] = [*STREAMS, *NEURON, *SUMS, *EVENTS, *FABRIC, *PORT]
+CASES: list[Case] = [*STREAMS, *NEURON, *SUMS, *EVENTS, *FABRIC, *PORT, *FRAMES]

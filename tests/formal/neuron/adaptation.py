@@ -23,8 +23,8 @@ def parameters(bench: StageBench, chip: Chip) -> tuple[Decay, dict, dict]:
     return decay, page, {**decay.fields(), **fields, "reset": reset}
 
 
-def stage(chip: Chip) -> tuple[StageBench, Decay, Signal, dict]:
-    bench = StageBench(AdaptationStage(chip))
+def stage(chip: Chip, *, cut: bool) -> tuple[StageBench, Decay, Signal, dict]:
+    bench = StageBench(AdaptationStage(chip), cut=cut)
     decay, page, fields = parameters(bench, chip)
     a, s = bench.free(chip.adaptation_bits, "a"), bench.free(1, "s")
     bench.drive(a=a, spikes=s, adaptive=bench.record(adaptive_record(chip), fields))
@@ -32,8 +32,8 @@ def stage(chip: Chip) -> tuple[StageBench, Decay, Signal, dict]:
 
 
 def shifts(chip: Chip) -> StageBench:
-    bench, decay, a, _ = stage(chip)
-    decay.check_shifts(a, "part.", chip.adaptation_bits + 1)
+    bench, decay, a, _ = stage(chip, cut=False)
+    decay.check_shifts(a)
     return bench
 
 
@@ -50,9 +50,9 @@ def adapted(bench: StageBench, bits: int, b: Value, page: dict) -> list[Signal]:
 
 
 def rest(chip: Chip) -> StageBench:
-    bench, decay, a, page = stage(chip)
+    bench, decay, a, page = stage(chip, cut=True)
     bits, part = chip.adaptation_bits, bench.stage
-    decayed = decay.of(a, decay.cut_shifts("part.", bits + 1))
+    decayed = decay.of(a, bench.shifted)
     b, w, clip5 = raised(bench, bits, decayed, page)
     a_next, clip6 = adapted(bench, bits, b, page)
     bench.check("w", part.raises == w)

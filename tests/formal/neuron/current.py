@@ -7,7 +7,7 @@ from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import synaptic_record
 from tests.campaigns.fault_list.fault import Fault
 from tests.formal.case import Case
-from tests.formal.neuron.parts import FORMS, Decay, StageBench, chip_of, spec
+from tests.formal.neuron.parts import FORMS, PIM, Decay, StageBench, chip_of, spec
 
 __all__ = ["CASES", "parameters"]
 
@@ -24,24 +24,29 @@ def parameters(bench: StageBench, chip: Chip) -> tuple[Decay, dict, dict]:
     return decay, page, {**decay.fields(), **fields}
 
 
-def stage(chip: Chip) -> tuple[StageBench, Decay, Signal, dict]:
-    bench = StageBench(CurrentStage(chip))
+def stage(chip: Chip, *, cut: bool) -> tuple[StageBench, Decay, Signal, dict]:
+    bench = StageBench(CurrentStage(chip), cut=cut)
     decay, page, fields = parameters(bench, chip)
     y = bench.free(signed(chip.current_bits), "y")
     z = bench.free(signed(chip.derived.sum_bits), "z")
-    bench.drive(y=y, sum=z, synaptic=bench.record(synaptic_record(chip), fields))
+    bench.drive(y=y, sum=z)
+    if chip.pim:
+        current = bench.free(signed(chip.pim.macro.current_bits), "pim_current")
+        bench.drive(current=current)
+        z = z + current
+    bench.drive(synaptic=bench.record(synaptic_record(chip), fields))
     return bench, decay, y, {**page, "y": y, "z": z}
 
 
 def shifts(chip: Chip) -> StageBench:
-    bench, decay, y, _ = stage(chip)
-    decay.check_shifts(y, "part.", chip.current_bits)
+    bench, decay, y, _ = stage(chip, cut=False)
+    decay.check_shifts(y)
     return bench
 
 
 def rest(chip: Chip) -> StageBench:
-    bench, decay, y, page = stage(chip)
-    decayed = decay.of(y, decay.cut_shifts("part.", chip.current_bits))
+    bench, decay, y, page = stage(chip, cut=True)
+    decayed = decay.of(y, bench.shifted)
     outputs = ("y_next", "drive", "clip4")
     y_next, drive, clip4 = spec(
         bench, "current", outputs, Q=chip.current_bits, decayed=decayed, **page
@@ -81,5 +86,15 @@ CASES = [
         ("current-rest", "J, y' and clip 4, whatever the shifts are", rest, OLD),
     )
     for bits in (8, 16, 24, 32)
+    for form in FORMS
+]
+CASES += [
+    Case(
+        "current-rest",
+        "the same with the currents of a PIM layer, Z = S + C",
+        f"16 bits, PIM, {form}",
+        lambda f=form: rest(chip_of(8, f, current_bits=16, pim=PIM)),
+        OLD,
+    )
     for form in FORMS
 ]

@@ -7,7 +7,7 @@ from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import leak_record
 from tests.campaigns.fault_list.fault import Fault
 from tests.formal.case import Case
-from tests.formal.neuron.parts import FORMS, Decay, StageBench, chip_of, spec
+from tests.formal.neuron.parts import FORMS, PIM, Decay, StageBench, chip_of, spec
 
 __all__ = ["CASES", "parameters"]
 
@@ -20,9 +20,9 @@ def parameters(bench: StageBench, chip: Chip) -> tuple[Decay, dict, dict]:
     return leak, page, {**leak.fields(), **page}
 
 
-def stage(chip: Chip) -> tuple[StageBench, Decay, Signal, dict]:
+def stage(chip: Chip, *, cut: bool) -> tuple[StageBench, Decay, Signal, dict]:
     """A bench around the leak stage, the parameters of its leak, the membrane, and the page's."""
-    bench = StageBench(LeakStage(chip))
+    bench = StageBench(LeakStage(chip), cut=cut)
     leak, page, fields = parameters(bench, chip)
     v = bench.free(signed(chip.membrane_bits), "v")
     drive = bench.free(signed(chip.derived.acting_bits), "drive")
@@ -36,14 +36,14 @@ def stage(chip: Chip) -> tuple[StageBench, Decay, Signal, dict]:
 
 
 def shifts(chip: Chip) -> StageBench:
-    bench, leak, v, _ = stage(chip)
-    leak.check_shifts(v, "part.", chip.membrane_bits)
+    bench, leak, v, _ = stage(chip, cut=False)
+    leak.check_shifts(v)
     return bench
 
 
 def total(chip: Chip) -> StageBench:
-    bench, leak, v, page = stage(chip)
-    decayed = leak.of(v, leak.cut_shifts("part.", chip.membrane_bits))
+    bench, leak, v, page = stage(chip, cut=True)
+    decayed = leak.of(v, bench.shifted)
     (x,) = spec(bench, "input", ("total",), decayed=decayed, **page)
     bench.check("total", bench.stage.total.as_signed() == x)
     return bench
@@ -77,5 +77,15 @@ CASES = [
         ("leak-sum", "x = L + I, whatever the shifts are", total, UNRECTIFIED),
     )
     for bits in (8, 16, 24, 32)
+    for form in FORMS
+]
+CASES += [
+    Case(
+        "leak-sum",
+        "the same with the currents of a PIM layer, Z = S + C",
+        f"16 bits, PIM, {form}",
+        lambda f=form: total(chip_of(16, f, pim=PIM)),
+        UNRECTIFIED,
+    )
     for form in FORMS
 ]

@@ -7,14 +7,28 @@ range on the page. A record carries them as pysim/chip/records.py says.
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
-from amaranth.hdl import Cat, Const, DomainRenamer, Instance, Signal, Value, signed
+from amaranth.hdl import (
+    Cat,
+    Const,
+    DomainRenamer,
+    Elaboratable,
+    Fragment,
+    Instance,
+    Signal,
+    Value,
+    signed,
+)
 
 from spikeloop.cosim.audit.bench import Bench
+from spikeloop.hdl.lib.lanes import Lanes, lanes_from_bits
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import Field
+from spikeloop.pysim.pim.front import PimFront
+from spikeloop.pysim.pim.layer import PimParams
 
-__all__ = ["FORMS", "TERMS", "Decay", "StageBench", "chip_of", "shift_wires", "spec"]
+__all__ = ["FORMS", "PIM", "TERMS", "Decay", "StageBench", "chip_of", "spec"]
 
 SPEC = Path(__file__).with_name("spec.v")
 FORMS = {"planes": True, "integers": False}
@@ -29,15 +43,46 @@ def chip_of(bits: int, form: str, **changes) -> Chip:
     return chip.replace(**changes)
 
 
-class StageBench(Bench):
-    """A bench around a stage of one lane, whose registers pass their input on."""
+PIM = PimFront(macro=PimParams(current_bits=20), pixels=16, positions=4, currents=4)
+"""A PIM macro; the neuron sees its currents alone."""
 
-    def __init__(self, stage):
+
+class Elaborated(Elaboratable):
+    """An elaboratable that is elaborated at once."""
+
+    def __init__(self, elaboratable):
+        self.fragment = Fragment.get(elaboratable, None)
+
+    def elaborate(self, platform) -> Fragment:
+        return self.fragment
+
+
+class StageBench(Bench):
+    """A bench around a stage of one lane, whose registers pass their input on.
+
+    cut: the rounded shifts are free values, for the RTL and for who looks at them.
+    shifted: the rounded shifts of the RTL, which it names ``shift0`` and so on, stage after stage.
+    """
+
+    def __init__(self, stage, *, cut: bool = False):
         super().__init__(combinational=True, sources=(SPEC,))
-        renamed = {"leak": "sync", "fire": "sync", "current": "sync"}
-        self.m.submodules.part = DomainRenamer(renamed)(stage)
         self.stage, self.instances = stage, Counter[str]()
+        self.shifted: list[Signal] = []
         self.clipped: Value = Const(0)  # clips 1 to 3 of the page
+
+        def named(lanes: Lanes, name: str) -> Lanes:
+            number = len(self.shifted)
+            assert lanes.count == 1 and name == f"shift{number % TERMS}"
+            bits = self.free(lanes.width, f"cut{number}") if cut else lanes.bits()
+            self.shifted.append(value := Signal(signed(lanes.width), name=f"shifted{number}"))
+            self.m.d.comb += value.eq(bits)
+            if not cut:
+                return lanes
+            return lanes_from_bits(lanes.m, bits, 1, lanes.width, sliced=stage.chip.sliced)
+
+        renamed = {"leak": "sync", "fire": "sync", "current": "sync"}
+        with mock.patch.object(Lanes, "named", named):
+            self.m.submodules.part = Elaborated(DomainRenamer(renamed)(stage))
 
     def drive(self, **values: Value) -> None:
         """Give inputs of the stage their values."""
@@ -89,30 +134,11 @@ class Decay:
         (decayed,) = spec(self.bench, "decay", ("decayed",), x=state, k0=self.k0, **inputs)
         return decayed
 
-    def check_shifts(self, state: Value, prefix: str, bits: int) -> None:
+    def check_shifts(self, state: Value) -> None:
         """Check that each rounded shift of the RTL is shr of the page."""
-        sliced = self.bench.stage.chip.sliced
-        for r, shift in enumerate(self.shifts):
-            wires = shift_wires(prefix, r, bits, sliced)
-            seen = Signal(signed(bits), name=f"seen{r}")
-            self.bench.m.d.comb += seen.eq(self.bench.tap(wires, bits, f"tap{r}"))
+        for r, (shift, seen) in enumerate(zip(self.shifts, self.bench.shifted, strict=True)):
             (y,) = spec(self.bench, "shr", ("y",), v=state, m=shift, rounding=self.rounding)
             self.bench.check(f"shift {r}", seen == y)
-
-    def cut_shifts(self, prefix: str, bits: int) -> list[Value]:
-        """Free values in place of the rounded shifts of the RTL."""
-        sliced, values = self.bench.stage.chip.sliced, []
-        for r in range(TERMS):
-            wires = shift_wires(prefix, r, bits, sliced)
-            value = Signal(signed(bits), name=f"shifted{r}")
-            self.bench.m.d.comb += value.eq(self.bench.cut(wires, bits, f"{self.name}cut{r}"))
-            values.append(value)
-        return values
-
-
-def shift_wires(prefix: str, term: int, bits: int, sliced: bool) -> list[str]:
-    """The wires of the RTL that hold the rounded shift of a term, the lowest first."""
-    return [f"{prefix}wire$shift{term}${b}" for b in range(bits if sliced else 1)]
 
 
 def spec(bench: StageBench, module: str, outputs: Sequence[str], **inputs) -> list[Signal]:

@@ -11,33 +11,36 @@ from spikeloop.pysim.chip.records import adaptive_record, leak_record, synaptic_
 from tests.campaigns.fault_list.fault import Fault
 from tests.formal.case import Case
 from tests.formal.neuron import adaptation, current, fire, leak
-from tests.formal.neuron.parts import FORMS, StageBench, chip_of, spec
+from tests.formal.neuron.parts import FORMS, TERMS, StageBench, chip_of, spec
 
 __all__ = ["CASES"]
 
 
 def step(chip: Chip) -> StageBench:
-    bench = StageBench(NeuronStep(chip))
+    bench = StageBench(NeuronStep(chip), cut=True)
     part, p, q, r = bench.stage, chip.membrane_bits, chip.current_bits, chip.adaptation_bits
     v, y, a = bench.free(signed(p), "v"), bench.free(signed(q), "y"), bench.free(r, "a")
     z = bench.free(signed(chip.derived.sum_bits), "z")
     bench.drive(v=v, y=y, a=a, sum=z)
+    of_leak, of_current, of_adaptation = (
+        bench.shifted[first : first + TERMS] for first in range(0, 3 * TERMS, TERMS)
+    )
 
     decay, page, fields = current.parameters(bench, chip)
     bench.drive(synaptic=bench.record(synaptic_record(chip), fields))
-    decayed = decay.of(y, decay.cut_shifts("part.current_stage.", q))
+    decayed = decay.of(y, of_current)
     outputs = ("y_next", "drive", "clip4")
     y_next, drive, clip4 = spec(bench, "current", outputs, Q=q, y=y, z=z, decayed=decayed, **page)
     bench.check("y", part.y_next.as_signed() == y_next)
 
     decay, page, fields = leak.parameters(bench, chip)
     bench.drive(leak=bench.record(leak_record(chip), fields))
-    decayed = decay.of(v, decay.cut_shifts("part.leak_stage.", p))
+    decayed = decay.of(v, of_leak)
     (total,) = spec(bench, "input", ("total",), decayed=decayed, drive=drive, **page)
 
     decay, page, fields = adaptation.parameters(bench, chip)
     bench.drive(adaptive=bench.record(adaptive_record(chip), fields))
-    decayed = decay.of(a, decay.cut_shifts("part.adaptation_stage.", r + 1))
+    decayed = decay.of(a, of_adaptation)
     b, w, clip5 = adaptation.raised(bench, r, decayed, {**page, "a": a})
     s = fire.after(bench, chip, total, w, page["adaptation_reset"])
     a_next, clip6 = adaptation.adapted(bench, r, b, {**page, "s": s})
