@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amaranth.back import rtlil
-from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, Elaboratable, Fragment, Module, Mux, Signal, Value
 
-__all__ = ["Bench"]
+__all__ = ["Bench", "Elaborated"]
 
 
 class Bench:
@@ -73,3 +73,13 @@ class Bench:
             now = now_and_before & ~self.first
         self.m.d.comb += bad.eq(Cat(now & ~check for check in self.checks.values()))
         return rtlil.convert(self.m, name="top", ports=[self.clk, *self._pins, bad])
+
+
+class Elaborated(Elaboratable):
+    """A component that is elaborated at once, not when the bench is written."""
+
+    def __init__(self, component):
+        self.fragment = Fragment.get(component, None)
+
+    def elaborate(self, platform) -> Fragment:
+        return self.fragment

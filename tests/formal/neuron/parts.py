@@ -9,19 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
-from amaranth.hdl import (
-    Cat,
-    Const,
-    DomainRenamer,
-    Elaboratable,
-    Fragment,
-    Instance,
-    Signal,
-    Value,
-    signed,
-)
+from amaranth.hdl import Cat, Const, DomainRenamer, Instance, Signal, Value, signed
 
-from spikeloop.cosim.audit.bench import Bench
+from spikeloop.cosim.audit.bench import Bench, Elaborated
 from spikeloop.hdl.lib.lanes import Lanes, lanes_from_bits
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import Field
@@ -45,16 +35,6 @@ def chip_of(bits: int, form: str, **changes) -> Chip:
 
 PIM = PimFront(macro=PimParams(current_bits=20), pixels=16, positions=4, currents=4)
 """A PIM macro; the neuron sees its currents alone."""
-
-
-class Elaborated(Elaboratable):
-    """An elaboratable that is elaborated at once."""
-
-    def __init__(self, elaboratable):
-        self.fragment = Fragment.get(elaboratable, None)
-
-    def elaborate(self, platform) -> Fragment:
-        return self.fragment
 
 
 class StageBench(Bench):
