@@ -1,5 +1,7 @@
 """Skid buffer and queue: every item leaves, in order, unchanged, once, and no other does."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Signal
 from amaranth.lib import wiring
 
@@ -14,12 +16,29 @@ __all__ = ["CASES"]
 WIDTH = 2  # bits of an item: the other bits go the same way
 
 
-def passes_on(part: wiring.Component, places: int, wait: int) -> tuple[Bench, Signal]:
+class Followed(NamedTuple):
+    """What a bench of a stream counts.
+
+    put: an item comes in.
+    ready: the item offered may leave.
+    inside: items inside.
+    followed: one of them is followed.
+    ahead: items ahead of that one.
+    """
+
+    put: Signal
+    ready: Signal
+    inside: Signal
+    followed: Signal
+    ahead: Signal
+
+
+def passes_on(part: wiring.Component, places: int, wait: int) -> tuple[Bench, Followed]:
     """A bench in which one item, chosen freely, is followed through ``part``.
 
     places: the most items that may be inside.
     wait: the most cycles in a row in which it may hold an item and offer none.
-    Returns the bench and the number of items inside.
+    Returns the bench, and what it counts.
     """
     bench = Bench()
     m = bench.m
@@ -52,7 +71,7 @@ def passes_on(part: wiring.Component, places: int, wait: int) -> tuple[Bench, Si
     with m.If((inside != 0) & ~part.o.valid):
         m.d.sync += waited.eq(waited + 1)
     bench.check("progress", waited <= wait)
-    return bench, inside
+    return bench, Followed(put, ready, inside, followed, ahead)
 
 
 def skid() -> Bench:
@@ -60,9 +79,20 @@ def skid() -> Bench:
 
 
 def queue(rows: int) -> Bench:
+    """The bench knows how the queue lies in its memory, which makes the induction short."""
     part = Queue(WIDTH, rows)
-    bench, inside = passes_on(part, places=rows + 1, wait=1)
-    bench.check("empty", part.empty == (inside == 0))
+    bench, item = passes_on(part, places=rows + 1, wait=1)
+    bench.check("empty", part.empty == (item.inside == 0))
+    m, bits = bench.m, part.ram.row_bits
+    head, tail, level, row = Signal(bits), Signal(bits), Signal(bits + 1), Signal(bits)
+    read = Signal()
+    m.d.comb += read.eq((level != 0) & (~part.o.valid | item.ready))
+    m.d.sync += [head.eq(head + read), tail.eq(tail + item.put), level.eq(level + item.put - read)]
+    with m.If(item.put & ~item.followed):
+        m.d.sync += row.eq(tail)
+    bench.check("level", item.inside == level + part.o.valid)
+    stored = item.followed & ~(part.o.valid & (item.ahead == 0))
+    bench.check("row", ~stored | (row == (head + item.ahead - part.o.valid)[:bits]))
     return bench
 
 
