@@ -150,6 +150,9 @@ def _graph(bench: Bench, folder: Path) -> None:
         """)
     if not done:
         raise RuntimeError(f"no proof: {log[-2000:]}")
+    registers_left = int((folder / "bench.aig").read_bytes().split(None, 4)[3])
+    if bench.combinational and registers_left:
+        raise RuntimeError(f"no proof: {registers_left} registers in a combinational bench")
 
 
 def _always_0(graph: Path) -> bool:

@@ -64,3 +64,16 @@ def test_constants_keep_their_value() -> None:
     before = bench.past(value, "before")
     bench.check("same", ~bench.past(1, "later") | (before == value) | bench.past(bench.first, "f"))
     assert prove(bench).verdict == "proved"
+
+
+def test_registers_of_a_combinational_bench_pass_their_input_on() -> None:
+    bench = Bench(combinational=True)
+    a, register = bench.free(8, "a"), Signal(8, reset_less=True)
+    bench.m.d.sync += register.eq(a + 1)
+    bench.check("at once", register == (a + 1)[:8])
+    assert prove(bench).verdict == "proved"
+    bench = Bench(combinational=True)
+    a, register = bench.free(8, "a"), Signal(8, reset_less=True)
+    bench.m.d.sync += register.eq(a + 1)
+    bench.check("late", register == a)
+    assert str(prove(bench)) == "refuted(0)"
