@@ -23,7 +23,7 @@ LENET_CHIP := full,extension=4
 # empty variables pass nothing: the command's own default stands
 option = $(if $($(2)),$(1) "$($(2))")
 
-.PHONY: help check install sim lenet test test-fast bench faults hil-faults coverage fuzz sanitize lint format typecheck docs site rtl wheel sbom kills lock clean
+.PHONY: help check install sim lenet test test-fast bench faults hil-faults formal coverage fuzz sanitize lint format typecheck docs site rtl wheel sbom kills lock clean
 
 help: ## this list
 	@echo "spikeloop: make VERB [VARIABLE=value]"
@@ -54,6 +54,9 @@ faults: install ## seed faults into the RTL; the regression must catch all of th
 
 hil-faults: install ## a million faulted frames between driver and host link; the table of what became of them
 	$(BIN)/python -m tests.campaigns.hil_faults $(or $(FRAMES),1000000) $(SEED)
+
+formal: install ## prove properties of the RTL; each proof must find its planted fault
+	$(BIN)/python -m tests.formal
 
 coverage: install ## line, toggle and functional coverage of the RTL
 	$(BIN)/python -m tests.campaigns.coverage

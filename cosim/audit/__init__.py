@@ -1,1 +1,1 @@
-"""Static checks of the generated Verilog."""
+"""Static checks of the generated Verilog, and proofs about the RTL."""

@@ -29,7 +29,9 @@ class LoadPort(wiring.Component):
     Members
     -------
     request: In, stream    requests.
-    response: Out, stream  answers to reads, in order.
+    response: Out, stream  answers to reads, in order. What takes them must stay ready, once it is,
+                           until it has taken one: else the answer to a read is lost. A skid
+                           buffer (hdl/lib/skid.py) does; tests/formal/port.py assumes it.
     taken: Out(1)          a request is being served.
     command: Out           bits written to the control register in this cycle.
     wait: In(1)            a command is still to be taken.

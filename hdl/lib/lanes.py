@@ -37,6 +37,15 @@ class Lanes:
         self.m.d.comb += wire.eq(value)
         return wire
 
+    def named(self, name: str) -> "Lanes":
+        """This vector, just made of wires of its own, by name: ``wire$<name>$<number of part>``.
+
+        Proofs reach it by that name (tests/formal). Waves leave out all wires that begin so.
+        """
+        for at, part in enumerate(self.parts):
+            part.name = f"wire${name}${at}"
+        return self
+
     @property
     def sign(self) -> Value:
         """Mask: lane < 0."""

@@ -45,7 +45,7 @@ def decay(chip: Chip, v: Lanes, p: Record) -> Lanes:
                 p["at_least_one"] & v_nonzero & ~shifted.nonzero(), v.sign
             )
         minus = p[f"on{r}"] & p[f"negative{r}"]
-        term = shifted.keep(p[f"on{r}"]).flip(minus)
+        term = shifted.named(f"shift{r}").keep(p[f"on{r}"]).flip(minus)
         bits = min(leak.width + 1, v.width + 2)
         leak = leak.plus(term, minus, width=bits)
     return leak

@@ -1,0 +1,100 @@
+"""Current stage: each rounded shift is shr of the page; with the shifts free, J, y' and clip 4."""
+
+from amaranth.hdl import Signal, signed
+
+from spikeloop.hdl.neuron.current import CurrentStage
+from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.records import synaptic_record
+from tests.campaigns.fault_list.fault import Fault
+from tests.formal.case import Case
+from tests.formal.neuron.parts import FORMS, PIM, Decay, StageBench, chip_of, spec
+
+__all__ = ["CASES", "parameters"]
+
+
+def parameters(bench: StageBench, chip: Chip) -> tuple[Decay, dict, dict]:
+    """The parameters of a current: its decay, those of the page, and the fields."""
+    q, d = chip.current_bits, chip.derived
+    decay = Decay(bench, q, d.fraction_bits, "current_")
+    mode = bench.code("current", 2)
+    gain, fraction = bench.free(d.gain_bits, "gain"), bench.code("fraction", q)
+    bench.assume(gain < q)
+    page = {"current": mode, "gain": gain, "fraction": fraction}
+    fields = {"current": mode != 0, "old": mode == 2, "gain": gain, "fraction": fraction}
+    return decay, page, {**decay.fields(), **fields}
+
+
+def stage(chip: Chip, *, cut: bool) -> tuple[StageBench, Decay, Signal, dict]:
+    bench = StageBench(CurrentStage(chip), cut=cut)
+    decay, page, fields = parameters(bench, chip)
+    y = bench.free(signed(chip.current_bits), "y")
+    z = bench.free(signed(chip.derived.sum_bits), "z")
+    bench.drive(y=y, sum=z)
+    if chip.pim:
+        current = bench.free(signed(chip.pim.macro.current_bits), "pim_current")
+        bench.drive(current=current)
+        z = z + current
+    bench.drive(synaptic=bench.record(synaptic_record(chip), fields))
+    return bench, decay, y, {**page, "y": y, "z": z}
+
+
+def shifts(chip: Chip) -> StageBench:
+    bench, decay, y, _ = stage(chip, cut=False)
+    decay.check_shifts(y)
+    return bench
+
+
+def rest(chip: Chip) -> StageBench:
+    bench, decay, y, page = stage(chip, cut=True)
+    decayed = decay.of(y, bench.shifted)
+    outputs = ("y_next", "drive", "clip4")
+    y_next, drive, clip4 = spec(
+        bench, "current", outputs, Q=chip.current_bits, decayed=decayed, **page
+    )
+    part = bench.stage
+    bench.check("y", part.y_next.as_signed() == y_next)
+    bench.check("J", part.drive.as_signed() == drive)
+    bench.check("clip 4", part.current_clipped == clip4)
+    return bench
+
+
+AT_LEAST = Fault(
+    "at-least-one-of-zero",
+    "neuron/record.py",
+    'p["at_least_one"] & v_nonzero & ~shifted.nonzero()',
+    'p["at_least_one"] & ~shifted.nonzero()',
+    "at_least_one makes 1 of 0",
+)
+OLD = Fault(
+    "current-old-is-new",
+    "neuron/current.py",
+    'y.select(p["old"], after)',
+    'y.select(p["current"] & ~p["old"], after)',
+    "the membrane takes the old current for the new, and the new for the old",
+)
+CASES = [
+    Case(
+        name,
+        claim,
+        f"{bits} bits, {form}",
+        lambda b=bits, f=form, m=make: m(chip_of(8, f, current_bits=b)),
+        fault,
+        limit=120,
+    )
+    for name, claim, make, fault in (
+        ("current-shifts", "each rounded shift of the decay is shr of the page", shifts, AT_LEAST),
+        ("current-rest", "J, y' and clip 4, whatever the shifts are", rest, OLD),
+    )
+    for bits in (8, 16, 24, 32)
+    for form in FORMS
+]
+CASES += [
+    Case(
+        "current-rest",
+        "the same with the currents of a PIM layer, Z = S + C",
+        f"16 bits, PIM, {form}",
+        lambda f=form: rest(chip_of(8, f, current_bits=16, pim=PIM)),
+        OLD,
+    )
+    for form in FORMS
+]
