@@ -299,6 +299,7 @@ class Core(wiring.Component):
         m.d.comb += [
             port.busy.eq(self.busy),
             port.wait.eq(self.wait),
+            port.missed.eq(self.missed),
             self.command.eq(port.command),
             port.number.eq(control.number),
         ]

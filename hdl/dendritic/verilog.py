@@ -4,7 +4,7 @@ It stands apart, so that a change here leaves the builds of chips as they are.
 """
 
 from spikeloop.hdl.dendritic.macro import DendriticMacro
-from spikeloop.hdl.verilog import convert, primitives
+from spikeloop.hdl.verilog import convert, whole
 from spikeloop.pysim.dendritic.params import DendriticParams
 
 __all__ = ["TOP", "generate"]
@@ -15,4 +15,4 @@ TOP = "dendritic"
 
 def generate(p: DendriticParams) -> str:
     """The Verilog of a macro; the same parameters always give the same text."""
-    return "\n".join((convert(DendriticMacro(p), TOP), primitives()))
+    return whole(convert(DendriticMacro(p), TOP))
