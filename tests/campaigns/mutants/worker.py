@@ -49,8 +49,13 @@ def sources() -> dict[str, str]:
 # -- in a process of its own ---------------------------------------------------------------------
 
 
-def forked(work: Path, task: Callable[[Callable[[dict[str, Any]], None]], None]) -> dict[str, Any]:
-    """What ``task`` told last, in a process that has ``work`` to itself; ``end`` is how it ended."""
+def forked(
+    work: Path, task: Callable[[Callable[[dict[str, Any]], None]], None], *, confined: bool = True
+) -> dict[str, Any]:
+    """What ``task`` told, in a process that has ``work`` to itself; ``end`` is how it ended.
+
+    confined: it may write there alone.
+    """
     shutil.rmtree(work, ignore_errors=True)
     (work / "cache" / "spikeloop").mkdir(parents=True)
     for source in (runtime_of(default_compiler(), Options())[0].parent, _yosys()):
@@ -62,7 +67,9 @@ def forked(work: Path, task: Callable[[Callable[[dict[str, Any]], None]], None])
     if child == 0:
         try:
             os.setsid()
-            _confine(work)
+            _settle(work)
+            if confined:
+                alone(work, programs=True)
             with told.open("a", buffering=1) as file:
                 task(lambda values: print(json.dumps(values), file=file, flush=True))
             os._exit(0)
@@ -100,7 +107,7 @@ def _waited(child: int) -> str:
     return "late"
 
 
-def _confine(work: Path) -> None:
+def _settle(work: Path) -> None:
     os.chdir(work)
     os.environ |= {"XDG_CACHE_HOME": str(work / "cache"), "TMPDIR": str(work)}
     os.environ |= {"CCACHE_DISABLE": "1", "OMP_NUM_THREADS": "1"}
@@ -110,7 +117,6 @@ def _confine(work: Path) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    alone(work, programs=True)
     gc.disable()
 
 
@@ -172,7 +178,7 @@ def baseline(work: Path, texts: dict[str, str], target: str, *, run: bool) -> di
         children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         tell({"seconds": round(time.process_time() - start + children, 1)})
 
-    return forked(work, task)
+    return forked(work, task, confined=False)  # it fills numba's cache, too
 
 
 def judge(work: Path, texts: dict[str, str], mutant: Mutant, base: Baseline) -> dict[str, Any]:
@@ -198,8 +204,8 @@ def judge(work: Path, texts: dict[str, str], mutant: Mutant, base: Baseline) -> 
         if stage == "same":
             continue
         verdict = why = None
-        if end == "late":
-            verdict, why = "late", f"no end within {WAITING} s"
+        if end == "late" or "PermissionError" in last:
+            verdict, why = "late", last or f"no end within {WAITING} s"
         elif stage in ("", "changed"):
             verdict, why = "build", last or end
         elif end != "0":
