@@ -26,12 +26,7 @@ from tests.conftest import ROOT
 __all__ = ["TARGETS", "built", "first_difference", "rtlil"]
 
 BOARD, UART = "board", "uart"
-MACROS = {
-    **regression.MACROS,
-    **regression.CORES,
-    **regression.OSCILLATORS,
-    **regression.DENDRITES,
-}
+MACROS = {**regression.MACROS, **regression.CORES, **regression.OSCILLATORS, **regression.DENDRITES}
 CHIPS = [name for name in regression.CHIPS if not name.startswith("cover")]
 TARGETS = (UART, *(name for name in MACROS if name != "dendrites-cover"), *CHIPS, BOARD)
 """The cheaper ones of a kind first."""

@@ -142,8 +142,13 @@ class _Given(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def _give(texts: dict[str, str]) -> None:
-    loaded = [name for name in sys.modules if name.startswith(HDL) and name not in KEPT]
-    assert not loaded, f"hdl must not be imported before a mutant: {loaded}"
+    """Forget what the process before the fork imported of ``hdl``, and tests that hold it."""
+    for name in list(sys.modules):
+        before, _, last = name.rpartition(".")
+        if (name.startswith(HDL) and name not in KEPT) or last.startswith("test_"):
+            del sys.modules[name]
+            if hasattr(sys.modules.get(before), last):
+                delattr(sys.modules[before], last)
     sys.meta_path.insert(0, _Given(texts))
 
 
@@ -242,5 +247,3 @@ def _one(
         tell({"different": different, **spent()})
 
     return forked(work, task)
-
-
