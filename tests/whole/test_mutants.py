@@ -95,7 +95,7 @@ def test_the_table_counts_every_row() -> None:
 def test_mutants_are_judged(tmp_path: Path) -> None:
     """On the UART alone: one of each verdict. What survives is an equivalent writing."""
     texts = sources()
-    base = {"uart": baseline(tmp_path / "base", texts, "uart", run=False)}
+    base = {"uart": baseline(tmp_path / "base", texts, "uart")}
     assert base["uart"]["end"] == "0"
 
     def verdict(old: str, new: str) -> str:

@@ -2,7 +2,7 @@
 
 A kind of mutant is drawn at random, then one of its mutants. Every target whose elaboration calls
 the mutated function makes its text. Where the text changes, the target is built and run until one
-run kills the mutant. The unmutated targets run first.
+run kills the mutant. No verdict counts before the unmutated target has run without a difference.
 
 JOURNAL (default build/mutants.jsonl) holds a line per mutant; those of the same sources are not run
 again. Exit status 1: a mutant survives that tests/campaigns/mutants/equivalents.py does not argue.
@@ -15,16 +15,18 @@ import os
 import random
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 from tests.campaigns.mutants.equivalents import argument
 from tests.campaigns.mutants.sites import KINDS, Mutant, mutants
 from tests.campaigns.mutants.targets import TARGETS
-from tests.campaigns.mutants.worker import Baseline, baseline, judge, sources
+from tests.campaigns.mutants.worker import Baseline, baseline, control, judge, sources
 from tests.conftest import ROOT
 
 __all__ = ["draw", "run", "table"]
@@ -48,8 +50,8 @@ def draw(count: int, seed: int) -> list[Mutant]:
     return chosen
 
 
-def run(chosen: list[Mutant], journal: Path, *, control: bool = True) -> list[dict[str, Any]]:
-    """A row per mutant. SystemExit 2 if an unmutated target differs."""
+def run(chosen: list[Mutant], journal: Path) -> list[dict[str, Any]]:
+    """A row per mutant. The process ends with status 2 if an unmutated target differs."""
     texts = sources()
     state = hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:16]
     journal.parent.mkdir(parents=True, exist_ok=True)
@@ -60,13 +62,15 @@ def run(chosen: list[Mutant], journal: Path, *, control: bool = True) -> list[di
         ThreadPoolExecutor(JOBS) as pool,
         journal.open("a") as file,
     ):
-        base = _baseline(Path(name), texts, f"baseline {state}", kept, file, control)
+        book = _Unmutated(Path(name), texts, state, kept, file)
 
         def one(number: int, mutant: Mutant) -> dict[str, Any]:
             key = hashlib.sha256(mutant.applied(texts[mutant.file]).encode()).hexdigest()[:16]
             row = kept.get(f"{mutant.file} {key}")
             if row is None or row["verdict"] in ("survived", "late"):
-                row = judge(Path(name) / str(number), texts, mutant, base)
+                row = judge(Path(name) / str(number), texts, mutant, book.base)
+                for target in row["ran"]:
+                    book.check(target)
                 row = {"key": f"{mutant.file} {key}", "kind": mutant.kind, **row}
                 file.write(json.dumps({"name": mutant.name, **row}) + "\n")
                 file.flush()
@@ -93,24 +97,40 @@ def _kept(journal: Path) -> dict[str, dict[str, Any]]:
     return kept
 
 
-def _baseline(
-    work: Path, texts: dict[str, str], key: str, kept: dict[str, Any], file: Any, control: bool
-) -> Baseline:
-    """The unmutated targets: their digests, functions and seconds."""
-    base: Baseline = {}
-    for target in TARGETS:
-        name = f"{key} {target} {control}"
-        if name not in kept:
-            row = baseline(work / target, texts, target, run=control)
-            if row["end"] != "0" or row.get("different"):
-                print(f"unmutated {target}: {row.get('different') or row['error'] or row['end']}")
-                sys.exit(2)
-            kept[name] = {"key": name, **row}
-            file.write(json.dumps(kept[name]) + "\n")
-            file.flush()
-        base[target] = kept[name]
-        print(f"unmutated {target}: no difference ({base[target]['seconds']} s)", flush=True)
-    return base
+class _Unmutated:
+    """The unmutated targets: ``base``, and a run of each that a mutant was run on."""
+
+    def __init__(
+        self, work: Path, texts: dict[str, str], state: str, kept: dict[str, Any], file: TextIO
+    ) -> None:
+        self.work, self.texts, self.state, self.kept, self.file = work, texts, state, kept, file
+        self.lock = threading.Lock()
+        self.base: Baseline = {target: self._row("texts", baseline, target) for target in TARGETS}
+
+    def check(self, target: str) -> None:
+        """Ends the process with status 2 if it differs."""
+        with self.lock:
+            new = f"run {self.state} {target}" not in self.kept
+            row = self._row("run", control, target)
+            if row["different"]:
+                self._stop(target, row["different"])
+            if new:
+                print(f"unmutated {target}: no difference ({row['seconds']} s)", flush=True)
+
+    def _row(self, what: str, make: Callable[..., dict[str, Any]], target: str) -> dict[str, Any]:
+        key = f"{what} {self.state} {target}"
+        if key not in self.kept:
+            row = {"key": key, **make(self.work / f"unmutated-{target}", self.texts, target)}
+            if row["end"] != "0":
+                self._stop(target, row["error"] or row["end"])
+            self.kept[key] = row
+            self.file.write(json.dumps(row) + "\n")
+            self.file.flush()
+        return self.kept[key]
+
+    def _stop(self, target: str, why: str) -> NoReturn:
+        print(f"unmutated {target}: {why}", file=sys.stderr, flush=True)
+        sys.exit(2)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -28,7 +28,7 @@ from tests.campaigns.mutants.sites import Mutant
 from tests.campaigns.mutants.targets import built, first_difference, rtlil
 from tests.conftest import ROOT
 
-__all__ = ["Baseline", "baseline", "judge", "sources"]
+__all__ = ["Baseline", "baseline", "control", "judge", "sources"]
 
 HDL = "spikeloop.hdl."
 KEPT = ("spikeloop.hdl.names",)
@@ -37,7 +37,7 @@ WAITING = 1800  # of the clock, of a mutant
 MEMORY = 6 << 30
 
 Baseline = dict[str, dict[str, Any]]
-"""By target: ``digest`` of its texts, ``functions`` that make them, ``seconds`` it takes."""
+"""By target, the cheaper ones first: ``digest`` of its texts, ``functions`` that make them."""
 
 
 def sources() -> dict[str, str]:
@@ -159,8 +159,8 @@ def digest_of(texts: dict[str, str]) -> str:
 # -- what a process does -------------------------------------------------------------------------
 
 
-def baseline(work: Path, texts: dict[str, str], target: str, *, run: bool) -> dict[str, Any]:
-    """Of the unmutated sources: texts, the functions that make them and, with ``run``, a run."""
+def baseline(work: Path, texts: dict[str, str], target: str) -> dict[str, Any]:
+    """Of the unmutated sources: the digest of their texts, the functions that make them."""
 
     def task(tell: Callable[[dict[str, Any]], None]) -> None:
         functions: set[tuple[str, int]] = set()
@@ -172,14 +172,22 @@ def baseline(work: Path, texts: dict[str, str], target: str, *, run: bool) -> di
                 functions.add((code.co_filename.removeprefix(inside), code.co_firstlineno))
 
         _give(texts)
-        start = time.process_time()
         sys.settrace(called)
         digest = digest_of(rtlil(target))
         sys.settrace(None)
         tell({"digest": digest, "functions": sorted(functions)})
-        if run:
-            built(target)
-            tell({"different": first_difference(target)})
+
+    return forked(work, task)
+
+
+def control(work: Path, texts: dict[str, str], target: str) -> dict[str, Any]:
+    """Build and run of an unmutated target: ``different``, and the ``seconds`` it took."""
+
+    def task(tell: Callable[[dict[str, Any]], None]) -> None:
+        _give(texts)
+        start = time.process_time()
+        built(target)
+        tell({"different": first_difference(target)})
         children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         tell({"seconds": round(time.process_time() - start + children, 1)})
 
@@ -187,18 +195,15 @@ def baseline(work: Path, texts: dict[str, str], target: str, *, run: bool) -> di
 
 
 def judge(work: Path, texts: dict[str, str], mutant: Mutant, base: Baseline) -> dict[str, Any]:
-    """What became of a mutant: ``verdict``, the ``target`` that said so, and ``why``.
+    """What became of a mutant: ``verdict``, the ``target`` that said so, ``why``, and ``ran``:
+    the targets that it changes and that were run.
 
     killed: a target's texts change, and its run finds a difference, hangs or breaks off.
     build: no text, or none that builds. same: no target's text changes. survived: some change,
     and no run finds anything.
     """
     place = (mutant.file, mutant.function[1])
-    reached = [
-        name
-        for name in sorted(base, key=lambda name: base[name]["seconds"])
-        if list(place) in base[name]["functions"] or place in base[name]["functions"]
-    ]
+    reached = [name for name in base if list(place) in base[name]["functions"]]
     changed: list[str] = []
     seconds = 0.0
     for target in reached:
@@ -218,10 +223,13 @@ def judge(work: Path, texts: dict[str, str], mutant: Mutant, base: Baseline) -> 
         elif result["different"]:
             verdict, why = "killed", result["different"][:200]
         if verdict:
-            return {"verdict": verdict, "target": target, "why": why, "seconds": seconds}
+            ran = [*changed, *([target] if verdict == "killed" else [])]
+            told = {"verdict": verdict, "target": target, "why": why}
+            return {**told, "ran": ran, "seconds": round(seconds, 1)}
         changed.append(target)
     verdict, why = ("survived", ", ".join(changed)) if changed else ("same", f"{len(reached)}")
-    return {"verdict": verdict, "target": "", "why": why, "seconds": seconds}
+    told = {"verdict": verdict, "target": "", "why": why}
+    return {**told, "ran": changed, "seconds": round(seconds, 1)}
 
 
 def _one(

@@ -170,7 +170,7 @@ def read_full_row(model: ChipModel, cycles: int | None = None) -> None:
     """Reads the row of synapses with the most of them; waits for ``cycles``, or for the answer."""
     synapse: Memory = model.map.memories["synapse"]
     rows = model.memory("synapse")[: synapse.rows]
-    row = int(np.bitwise_count(rows).sum(axis=1, dtype=np.int64).argmax())
+    row = int(np.unpackbits(rows, axis=1).sum(axis=1).argmax())
     model.burst([(synapse.address(row), None)], LIMIT if cycles is None else cycles)
 
 
