@@ -151,7 +151,7 @@ def alone(folder: Path, *, programs: bool = False) -> None:
     """Confine this process: from now on it is an error to write outside ``folder``.
 
     Python tells of every open, rename, removal ... before it is done (PEP 578). ``programs``:
-    others may be called.
+    others may be called, and numba may keep in __pycache__ what it compiles.
     """
     inside = str(folder.resolve())
 
@@ -170,6 +170,8 @@ def alone(folder: Path, *, programs: bool = False) -> None:
             if isinstance(path, int):
                 continue
             real = os.path.abspath(os.fsdecode(path))
+            if programs and "/__pycache__" in real:
+                continue
             if real != os.devnull and real != inside and not real.startswith(inside + os.sep):
                 raise PermissionError(f"{event} outside the campaign's folder: {real}")
 

@@ -4,6 +4,7 @@ The process imports ``hdl`` anew, with one module's source replaced. It may writ
 folder alone, where its builds lie, and may take SECONDS of the processor for a regression.
 """
 
+import ast
 import gc
 import hashlib
 import importlib.abc
@@ -49,13 +50,8 @@ def sources() -> dict[str, str]:
 # -- in a process of its own ---------------------------------------------------------------------
 
 
-def forked(
-    work: Path, task: Callable[[Callable[[dict[str, Any]], None]], None], *, confined: bool = True
-) -> dict[str, Any]:
-    """What ``task`` told, in a process that has ``work`` to itself; ``end`` is how it ended.
-
-    confined: it may write there alone.
-    """
+def forked(work: Path, task: Callable[[Callable[[dict[str, Any]], None]], None]) -> dict[str, Any]:
+    """What ``task`` told, in a process that has ``work`` to itself; ``end`` is how it ended."""
     shutil.rmtree(work, ignore_errors=True)
     (work / "cache" / "spikeloop").mkdir(parents=True)
     for source in (runtime_of(default_compiler(), Options())[0].parent, _yosys()):
@@ -68,8 +64,7 @@ def forked(
         try:
             os.setsid()
             _settle(work)
-            if confined:
-                alone(work, programs=True)
+            alone(work, programs=True)
             with told.open("a", buffering=1) as file:
                 task(lambda values: print(json.dumps(values), file=file, flush=True))
             os._exit(0)
@@ -120,10 +115,24 @@ def _settle(work: Path) -> None:
     gc.disable()
 
 
-class _Given(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Gives modules of ``hdl`` these sources, whatever lies on the disk."""
+class _Marks(ast.NodeTransformer):
+    """Lets every function say that it is called: ``_called(its first line)``."""
 
-    def __init__(self, texts: dict[str, str]):
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.generic_visit(node)
+        line = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        node.body.insert(0, ast.parse(f"_called({line})").body[0])
+        return node
+
+
+class _Given(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives modules of ``hdl`` these sources, whatever lies on the disk.
+
+    called: takes in file and first line of every function that is called, 1 for a module.
+    """
+
+    def __init__(self, texts: dict[str, str], called: set[tuple[str, int]] | None = None):
+        self.called = called
         self.texts = {
             HDL + file.removesuffix(".py").replace("/", "."): (file, text)
             for file, text in texts.items()
@@ -138,10 +147,16 @@ class _Given(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: Any) -> None:
         file, text = self.texts[module.__name__]
+        if (called := self.called) is not None:
+            called.add((file, 1))
+            module._called = lambda line: called.add((file, line))
+            marked = ast.fix_missing_locations(_Marks().visit(ast.parse(text)))
+            exec(compile(marked, str(ROOT / "hdl" / file), "exec"), module.__dict__)
+            return
         exec(compile(text, str(ROOT / "hdl" / file), "exec"), module.__dict__)
 
 
-def _give(texts: dict[str, str]) -> None:
+def _give(texts: dict[str, str], called: set[tuple[str, int]] | None = None) -> None:
     """Forget what the process before the fork imported of ``hdl``, and tests that hold it."""
     for name in list(sys.modules):
         before, _, last = name.rpartition(".")
@@ -149,7 +164,7 @@ def _give(texts: dict[str, str]) -> None:
             del sys.modules[name]
             if hasattr(sys.modules.get(before), last):
                 delattr(sys.modules[before], last)
-    sys.meta_path.insert(0, _Given(texts))
+    sys.meta_path.insert(0, _Given(texts, called))
 
 
 def digest_of(texts: dict[str, str]) -> str:
@@ -164,17 +179,8 @@ def baseline(work: Path, texts: dict[str, str], target: str) -> dict[str, Any]:
 
     def task(tell: Callable[[dict[str, Any]], None]) -> None:
         functions: set[tuple[str, int]] = set()
-        inside = str(ROOT / "hdl") + os.sep
-
-        def called(frame: Any, event: str, _: Any) -> None:
-            code = frame.f_code
-            if code.co_filename.startswith(inside):
-                functions.add((code.co_filename.removeprefix(inside), code.co_firstlineno))
-
-        _give(texts)
-        sys.settrace(called)
+        _give(texts, functions)
         digest = digest_of(rtlil(target))
-        sys.settrace(None)
         tell({"digest": digest, "functions": sorted(functions)})
 
     return forked(work, task)
@@ -191,7 +197,7 @@ def control(work: Path, texts: dict[str, str], target: str) -> dict[str, Any]:
         children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         tell({"seconds": round(time.process_time() - start + children, 1)})
 
-    return forked(work, task, confined=False)  # it fills numba's cache, too
+    return forked(work, task)
 
 
 def judge(work: Path, texts: dict[str, str], mutant: Mutant, base: Baseline) -> dict[str, Any]:

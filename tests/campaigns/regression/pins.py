@@ -59,7 +59,7 @@ def host_differences(
     yield from _settings(model)
     if found := again():
         yield f"after commands at once, {found}"
-    for kind in ("tick", "burst", "clear", "load", "read"):
+    for kind in ("tick", "burst", "clear", "load", *(f"read {n}" for n in range(2, 9))):
         model.clear()
         _begin(model, rng, kind)
         model.reset()
@@ -162,16 +162,17 @@ def _begin(model: ChipModel, rng: np.random.Generator, kind: str) -> None:
     elif kind == "burst":  # one answer is on its way, others are behind it
         reads = [(_register(model, name), None) for name in ("id", "axons", "lanes")]
         model.burst(reads, int(rng.integers(2, 6)))
-    else:
-        read_full_row(model, int(rng.integers(3, 6)))
+    else:  # every row is full, and no cycle of the read is left out
+        model.memory("synapse")[: memories["synapse"].rows] = 255
+        model.burst([(memories["synapse"].address(0), None)], int(kind.split()[1]))
 
 
-def read_full_row(model: ChipModel, cycles: int | None = None) -> None:
-    """Reads the row of synapses with the most of them; waits for ``cycles``, or for the answer."""
+def read_full_row(model: ChipModel) -> None:
+    """Reads the row of synapses with the most of them, and waits for the answer."""
     synapse: Memory = model.map.memories["synapse"]
     rows = model.memory("synapse")[: synapse.rows]
     row = int(np.unpackbits(rows, axis=1).sum(axis=1).argmax())
-    model.burst([(synapse.address(row), None)], LIMIT if cycles is None else cycles)
+    model.burst([(synapse.address(row), None)])
 
 
 def _unlike_reset(model: ChipModel) -> Iterator[str]:
