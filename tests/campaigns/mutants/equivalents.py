@@ -22,7 +22,16 @@ class Equivalent:
     why: str
 
 
-EQUIVALENTS: list[Equivalent] = []
+EQUIVALENTS = [
+    Equivalent(
+        "plastic/core.py",
+        "with m.If(second & (back < p.neurons)):",
+        "<",
+        "<=",
+        "One row more is written. Behind the last neuron there is none that is read. Where the "
+        "neurons are a power of two it is row 0, read just before: it gets the same again.",
+    ),
+]
 
 
 def argument(mutant: Mutant, source: str) -> str | None:
