@@ -30,7 +30,7 @@ EQUIVALENTS = [
         "<=",
         "One row more is written. Behind the last neuron there is none that is read. Where the "
         "neurons are a power of two it is row 0, read just before: it gets the same again.",
-    ),
+    )
 ]
 
 
