@@ -4,9 +4,9 @@ A kind of mutant is drawn at random, then one of its mutants. Every target whose
 the mutated function makes its text. Where the text changes, the target is built and run until one
 run kills the mutant. No verdict counts before the unmutated target has run without a difference.
 
-JOURNAL (default build/mutants.jsonl) holds a line per mutant; those of the same sources are not run
-again. Exit status 1: a mutant survives that tests/campaigns/mutants/equivalents.py does not argue.
-Exit status 2: an unmutated target differs.
+JOURNAL (default build/mutants.jsonl) holds a line per mutant. A mutant of the same file's source is
+not run again, unless it lives and nobody argues why. Exit status 1: a mutant survives that
+tests/campaigns/mutants/equivalents.py does not argue. Exit status 2: an unmutated target differs.
 """
 
 import hashlib
@@ -67,14 +67,15 @@ def run(chosen: list[Mutant], journal: Path) -> list[dict[str, Any]]:
         def one(number: int, mutant: Mutant) -> dict[str, Any]:
             key = hashlib.sha256(mutant.applied(texts[mutant.file]).encode()).hexdigest()[:16]
             row = kept.get(f"{mutant.file} {key}")
-            if row is None or row["verdict"] in ("survived", "late"):
+            why = argument(mutant, texts[mutant.file])
+            if row is None or (row["verdict"] in ("survived", "late") and not why):
                 row = judge(Path(name) / str(number), texts, mutant, book.base)
                 for target in row["ran"]:
                     book.check(target)
                 row = {"key": f"{mutant.file} {key}", "kind": mutant.kind, **row}
                 file.write(json.dumps({"name": mutant.name, **row}) + "\n")
                 file.flush()
-            if row["verdict"] == "survived" and (why := argument(mutant, texts[mutant.file])):
+            if row["verdict"] == "survived" and why:
                 row = {**row, "verdict": "equivalent", "why": why}
             return {"file": mutant.file, "name": mutant.name, **row}
 
