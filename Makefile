@@ -103,11 +103,15 @@ sbom: install ## bill of materials of the environment, CycloneDX, in dist/
 kills: install ## kill -9 comparisons in the middle; what goes on must end in the same bytes
 	$(BIN)/python -m tests.campaigns.kills
 
-lock: ## write requirements.lock from a clean install of all extras
+lock: ## write requirements.lock and torch.lock from a clean install of all extras, with the hash of every file
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --disable-pip-version-check --quiet -e '.[board,docs,farm,fast,indian-pines,nir,test,dev]'
-	{ sed '/^[^#]/d;/^$$/d' requirements.lock; build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > build/lock/new
-	mv build/lock/new requirements.lock && rm -rf build/lock
+	build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' > build/lock/all
+	build/lock/bin/pip install --disable-pip-version-check --quiet uv
+	{ sed '/^[^#]/d;/^$$/d' requirements.lock; sed '/^torch==/d' build/lock/all \
+	  | build/lock/bin/uv pip compile --quiet --no-deps --universal --python-version 3.11.5 --generate-hashes --no-header --no-annotate -; } > build/lock/new
+	{ sed '/^[^#]/d;/^$$/d' torch.lock; grep '^torch==' build/lock/all; } > build/lock/torch
+	mv build/lock/new requirements.lock && mv build/lock/torch torch.lock && rm -rf build/lock
 
 clean: ## remove what was built (not .venv)
 	rm -rf build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache
@@ -116,11 +120,12 @@ clean: ## remove what was built (not .venv)
 # --- the environment ---------------------------------------------------------------------------------------------
 install: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml | check
+$(STAMP): requirements.lock torch.lock pyproject.toml | check
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV), once: a minute or two and the downloads (PyTorch is the large one)"
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
-	  $(BIN)/pip install --disable-pip-version-check --quiet -r requirements.lock; \
+	  $(BIN)/pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r requirements.lock && \
+	  $(BIN)/pip install --disable-pip-version-check --quiet -r torch.lock; \
 	else echo "note: requirements.lock is of Python 3.11 and newer; on 3.10 the ranges of pyproject.toml are installed"; fi
 	@$(BIN)/pip install --disable-pip-version-check --quiet -e '.[board,docs,farm,fast,indian-pines,nir,test,dev]'
 	@touch $@

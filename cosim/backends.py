@@ -34,7 +34,7 @@ class Golden(Backend):
     """The integer reference (golden.reference.integer) on the network.
 
     Counters at the ticks of the chip (tick = step + start): saturations and spikes_out; n_sat and
-    n_clip of a PIM layer; onn_steps, onn_clips and onn_crossings of oscillators.
+    n_clip of a PIM layer; of a source what does not belong to the macro (docs/formats.md).
     """
 
     name = "golden"
@@ -63,9 +63,9 @@ class Golden(Backend):
             first = self.network.start_of(next(iter(result.currents)))
             counters[name] = np.zeros(shape, np.int64)
             counters[name][:, first : first + clips.shape[1]] = clips
-        for name, counts in result.recalls.items():  # a recall runs right before tick 0
+        for name, counts in result.counts.items():  # right before the first ticks
             counters[name] = np.zeros(shape, np.int64)
-            counters[name][:, 0] = counts
+            counters[name][:, : counts.shape[1]] = counts
         return Trace(
             {name: pack(spikes) for name, spikes in result.spikes.items()},
             dict(result.membranes) if membranes else {},
@@ -73,7 +73,7 @@ class Golden(Backend):
             result.currents,
             dict(result.synaptic) if membranes else {},
             dict(result.adaptations) if membranes else {},
-            result.recalled,
+            result.ends,
         )
 
 
@@ -194,7 +194,7 @@ BACKENDS: dict[str, Callable[..., Backend]] = {
 }
 
 WITH_MACROS = ("golden", "pysim", "verilator")
-"""Backends that run a network with a PIM layer or with oscillators."""
+"""Backends that run a network with a PIM layer or a source."""
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -221,7 +221,7 @@ def open_backend(spec: str, network: Network, bundle: Bundle, **options: Any) ->
             "map it again or name its file with --network"
         )
     name, _, rest = spec.partition(":")
-    what = "a PIM layer" if network.pim else "oscillators" if network.onn else None
+    what = "a PIM layer" if network.pim else network.source.what if network.source else None
     if what and name not in WITH_MACROS:
         raise InputError(
             f"network {network.name!r} with {what} must be run by "

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from spikeloop.cosim.backend import Backend
-from spikeloop.cosim.recall import Traffic, recalled_values, sent_axons
+from spikeloop.cosim.front import Traffic
 from spikeloop.pysim.chip.memory_map import (
     CHIP_ID,
     CHIP_VERSION,
@@ -32,6 +32,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.pim.front import padded_rows
 from spikeloop.pysim.pim.memories import stream_word
+from spikeloop.pysim.sources.kinds import source_of
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import SIGNED, STATES, Trace, recorded_states
 
@@ -109,14 +110,20 @@ class Link(ABC):
         self.write(self.map.registers[f"{PIM}stream"].address, stream_word(stream))
         self._command(CONTROL_PIM)
 
-    def recall(self) -> None:
-        """Run the oscillators from the state in their memories until they end."""
+    def run_front(self) -> None:
+        """Run the macro in front of the core from the state in its memories until it ends."""
         self._command(CONTROL_RUN)
 
-    def send_lines(self, axon: int) -> None:
-        """Put an event with delay 1 on axon ``axon`` + i for each oscillator i out of phase."""
-        prefix = self.chip.front.prefix if self.chip.front else ""
-        self.write(self.map.registers[f"{prefix}axon"].address, axon)
+    def send_lines(self, axon: int, delay: int = 1) -> None:
+        """Put an event with ``delay`` on axon ``axon`` + i for each set line i of the macro.
+
+        The events of oscillators always have delay 1.
+        """
+        assert self.chip.front
+        values = {"axon": axon, "delay": delay}
+        for name in self.chip.front.settings:
+            address = self.map.registers[f"{self.chip.front.prefix}{name}"].address
+            self.write(address, values[name])
         self._command(CONTROL_SEND)
 
     def _command(self, bits: int) -> None:
@@ -152,6 +159,7 @@ class LinkBackend(Backend):
 
     def __init__(self, link: Link, image: Image) -> None:
         self.link, self.image, self.map = link, image, image.map
+        self.source = source_of(image)
         expected = {"id": CHIP_ID, "version": CHIP_VERSION, "fingerprint": image.chip.fingerprint()}
         for name, value in expected.items():
             if (got := link.read(self.map.registers[name].address)) != value:
@@ -192,7 +200,7 @@ class LinkBackend(Backend):
         counters = {name: np.zeros(each_tick, np.int64) for name in self.map.counters}
         currents: dict[str, np.ndarray] = {}
         self._currents = currents
-        self._recalled: dict[str, list[np.ndarray]] = {}
+        self._ends: dict[str, list[np.ndarray]] = {}
         if head := image.pim_head:
             size = image.placement.population(head.target).size
             frames = (stimulus.samples, head.frames(image.steps), size)
@@ -210,8 +218,8 @@ class LinkBackend(Backend):
                 for part, value in values.items():
                     states[part][p.name][sample] = value[ticks, p.neurons]
         packed = {name: pack(array) for name, array in spikes.items()}
-        recalled = {name: np.array(rows, np.int32) for name, rows in self._recalled.items()}
-        return Trace(packed, counters=counters, currents=currents, recalled=recalled, **states)
+        ends = {name: np.array(rows, np.int32) for name, rows in self._ends.items()}
+        return Trace(packed, counters=counters, currents=currents, ends=ends, **states)
 
     @property
     def words(self) -> int:
@@ -231,12 +239,11 @@ class LinkBackend(Backend):
         planes: dict[str, list[np.ndarray]] = {part: [] for part in states}
         link.clear()
         link.zero()
-        if self.image.onn_head:
-            self._recall(stimulus, sample)
+        traffic = self._begin(stimulus, sample)
         for tick in range(self.image.ticks):
             self._drive(stimulus, sample, tick)
-            for axon in sent_axons(self.image, tick):
-                link.send_lines(axon)
+            if self.source:
+                self._run_front(tick)
             for _, lines, first in self._arriving(stimulus, sample, tick):
                 link.send((axon, 1) for axon in (first + np.flatnonzero(lines)).tolist())
             link.tick()
@@ -245,6 +252,9 @@ class LinkBackend(Backend):
             fired.append(link.read_rows(memories["spikes"], self.words))
             for part, rows in planes.items():
                 rows.append(link.read_rows(memories[STATES[part][0]], self.words))
+        if traffic:
+            words = np.array([[link.read(address) for address in traffic.read.tolist()]], np.uint32)
+            self._ends.setdefault(traffic.source.input, []).append(traffic.values(words)[0])
         read = {part: np.array(rows) for part, rows in planes.items()}
         return np.array(counts, np.int64), np.array(fired), read
 
@@ -271,15 +281,22 @@ class LinkBackend(Backend):
         lanes = self._bytes(memory, self.link.read_rows(memory, self.words)).reshape(-1).view("<i4")
         self._currents[head.target][sample, frame] = lanes[place.neurons]
 
-    def _recall(self, stimulus: Stimulus, sample: int) -> None:
-        """Let the oscillators recall a sample, and read their last state."""
-        traffic, link = Traffic(self.image, stimulus.take(slice(sample, sample + 1))), self.link
+    def _begin(self, stimulus: Stimulus, sample: int) -> Traffic | None:
+        """Write what the source begins a sample with; None without a source."""
+        if self.source is None:
+            return None
+        traffic = Traffic(self.source, stimulus.take(slice(sample, sample + 1)))
         for address, word in zip(traffic.written.tolist(), traffic.words[0].tolist(), strict=True):
-            link.write(address, word)
-        link.recall()
-        words = np.array([[link.read(address) for address in traffic.read.tolist()]], np.uint32)
-        name = traffic.head.input
-        self._recalled.setdefault(name, []).append(recalled_values(self.image, words)[0])
+            self.link.write(address, word)
+        return traffic
+
+    def _run_front(self, tick: int) -> None:
+        """Let the source do what it does right before ``tick``."""
+        assert self.source
+        if tick < self.source.runs:
+            self.link.run_front()
+        for axon, delay in self.source.sent(tick):
+            self.link.send_lines(axon, delay)
 
     def _arriving(
         self, stimulus: Stimulus, sample: int, tick: int
@@ -290,7 +307,7 @@ class LinkBackend(Backend):
         """
         for group in self.image.placement.inputs:
             if group.name not in stimulus.spikes:
-                continue  # the chip's oscillators feed it
+                continue  # the chip's source feeds it
             if 0 <= (step := tick - group.delay) < self.image.steps:
                 packed = stimulus.spikes[group.name][sample, step]
                 yield packed, unpack(packed, group.size), group.first_axon

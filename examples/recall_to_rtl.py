@@ -100,7 +100,7 @@ def main(samples: int = 300, backends: tuple[str, ...] = ("golden", "pysim", "ve
     assert result.equal and alone.equal, (*result.failures(), *alone.failures())
 
     trace = Core(image).run(recalled.first(3))
-    ends = trace.recalled["pixels"][:, 3 * 60 : 4 * 60]  # row "out" of the phase cell
+    ends = trace.ends["pixels"][:, 3 * 60 : 4 * 60]  # row "out" of the phase cell
     for start, out in zip(images, ends, strict=False):
         print(f"\n{picture(start, 1 - 2 * out)}")
     print(f"\ncycles of recalls and events: {result.total('onn_cycles', backends[-1]):,}")

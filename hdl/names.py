@@ -9,6 +9,7 @@ __all__ = [
     "CLOCK_GATE_MODULE",
     "CORE_MODULE",
     "CURRENT_MODULE",
+    "DENDRITIC_TOP",
     "FIRE_MODULE",
     "LEAK_MODULE",
     "ONN_TOP",
@@ -25,6 +26,7 @@ CHIP_TOP = "chip"
 BOARD_TOP = "board"
 PIM_TOP = "pim"
 ONN_TOP = "onn"
+DENDRITIC_TOP = "dendritic"
 PLASTIC_TOP = "plastic"
 
 # modules generated once and instantiated many times

@@ -14,6 +14,7 @@ from amaranth.lib import wiring
 from spikeloop.hdl.board import BoardTop
 from spikeloop.hdl.chip import ChipTop
 from spikeloop.hdl.core.core import Core
+from spikeloop.hdl.dendritic.macro import DendriticMacro
 from spikeloop.hdl.mesh import MeshTop
 from spikeloop.hdl.names import (
     ADC_MODULE,
@@ -21,6 +22,7 @@ from spikeloop.hdl.names import (
     CHIP_TOP,
     CLOCK_GATE_MODULE,
     CORE_MODULE,
+    DENDRITIC_TOP,
     ONN_TOP,
     PIM_TOP,
     PLASTIC_TOP,
@@ -36,6 +38,7 @@ from spikeloop.hdl.pim.unit import PimUnit
 from spikeloop.hdl.plastic.core import PlasticCore
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.dendritic.params import DendriticParams
 from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.layer import PimParams
 from spikeloop.pysim.plastic.params import PlasticParams
@@ -44,6 +47,7 @@ __all__ = [
     "convert",
     "generate",
     "generate_board",
+    "generate_dendritic",
     "generate_macro",
     "generate_onn",
     "generate_plastic",
@@ -154,6 +158,11 @@ def generate_macro(p: PimParams) -> str:
 def generate_onn(p: OnnParams) -> str:
     """The Verilog of a macro of oscillators alone; its top module is ONN_TOP."""
     return whole(convert(OnnMacro(p), ONN_TOP))
+
+
+def generate_dendritic(p: DendriticParams) -> str:
+    """The Verilog of a macro of dendritic neurons alone; its top module is DENDRITIC_TOP."""
+    return whole(convert(DendriticMacro(p), DENDRITIC_TOP))
 
 
 def generate_plastic(p: PlasticParams) -> str:

@@ -223,19 +223,24 @@ def report(
     folder: Annotated[
         Path, argument("RUN", "Folder of a run, of spikeloop compare or sim.")
     ] = Path("build/run"),
+    other: Annotated[
+        Path | None, argument("OTHER", "Folder of a second run: both side by side.")
+    ] = None,
     file: Annotated[
-        Path | None, output("Page to write.", "FILE", default="report.html in RUN")
+        Path | None,
+        output("Page to write.", "FILE", default="report.html in RUN; of two runs beside.html"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write the page of a run.
+    """Write the page of a run, or of two runs side by side.
 
     It shows verdict, activity, rasters and membranes, mapping, cycles, confusion and differences.
     """
     with open_console(json) as console:
+        from spikeloop.cosim.runs.beside import beside
         from spikeloop.cosim.runs.page import report as write
 
-        path = write(folder, file)
+        path = beside(folder, other, file) if other else write(folder, file)
         console.result(
             {"report": str(path), "bytes": path.stat().st_size},
             {"page": f"{path} ({path.stat().st_size:,} bytes)"},
@@ -324,13 +329,13 @@ def rows(s: dict[str, Any]) -> dict[str, Any]:
         compared = [
             (f"neuron-ticks{spikes_only}", pair["neuron_ticks"], pair["neuron_ticks_different"]),
             ("currents", pair["currents"], pair["currents_different"]),
-            ("recalled values", pair["recalled"], pair["recalled_different"]),
+            ("last values", pair["ends"], pair["ends_different"]),
             ("counter values", pair["counter_values"], counters),
         ]
         table[f"{pair['reference']} = {pair['backend']}?"] = "; ".join(
             f"{number:,} {what} compared, {different:,} different"
             for what, number, different in compared
-            if number or what not in ("currents", "recalled values")
+            if number or what not in ("currents", "last values")
         )
     table |= s["natures"]
     table["differences"] = count(s["different"])

@@ -234,5 +234,6 @@ def bench(
             row["way"]: f"{row['oscillator_steps_per_s']:,.0f} oscillator-steps/s"
             for row in result["oscillators"]
         }
+        ways |= {row["way"]: f"{row['steps_per_s']:,.0f} steps/s" for row in result["dendritic"]}
         ratios = {name: f"{ratio:,.2f} x" for name, ratio in result["ratios"].items()}
         console.result(result, ways | ratios | told(result["learning"]))

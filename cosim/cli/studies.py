@@ -7,6 +7,7 @@ import typer
 
 from spikeloop.cosim.cli.console import DIFFERENT, STATUS, complain, open_console, zoo_table
 from spikeloop.cosim.cli.options import Data, Json, Verbose, argument, names, option, output
+from spikeloop.pysim.common.errors import InputError
 
 __all__ = ["dendritic", "onn", "pim_sweep", "zoo"]
 
@@ -105,6 +106,11 @@ def onn(
         if document["first"]:
             complain(f"spikeloop: {document['first']}")
             raise typer.Exit(DIFFERENT)
+        if document["unsteady"] == document["samples"]:
+            raise InputError(
+                "a net must come to a stable period in some recall; none of the "
+                f"{document['samples']:,} did: allow more --periods, or other patterns"
+            )
 
 
 def dendritic(

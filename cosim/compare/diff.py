@@ -14,7 +14,6 @@ from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import Population
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.oscillators.settings import GLOBALS
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.trace import EVERY_COUNTER, STATE_NAMES, Trace, recorded_states
 
@@ -46,7 +45,7 @@ def diff(
     """
     pair = Pair(reference.name, other.name, membranes_compared=membranes)
     firsts = [
-        *_recalled(pair, network, (reference, other)),
+        *_ends(pair, network, (reference, other)),
         *_currents(pair, network, (reference, other)),
         *_neurons(pair, network, (reference, other)),
         *_counters(pair, (reference, *between), other),
@@ -112,20 +111,18 @@ def _currents(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterato
         yield _at(pair, population, at, "current", (int(a[at]), int(b[at])))
 
 
-def _recalled(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterator[Difference]:
-    """The last states of oscillators; the input that they feed stands for a population."""
-    if not network.onn:
+def _ends(pair: Pair, network: Network, sides: tuple[Side, Side]) -> Iterator[Difference]:
+    """The last states of a source; the input that it feeds stands for a population."""
+    if not network.source:
         return
-    name, net = network.onn.input, network.onn.net
-    a, b = _both(sides, "recalled", name)
+    name = network.source.input
+    a, b = _both(sides, "ends", name)
     wrong = a != b
-    pair.recalled, pair.recalled_different = a.size, int(wrong.sum())
+    pair.ends, pair.ends_different = a.size, int(wrong.sum())
     if wrong.any():
         sample, value = at = _first(wrong)
-        row, oscillator = divmod(value, net.size)
-        units = row < len(net.units)
-        what = net.units[row] if units else GLOBALS[value - len(net.units) * net.size]
-        where = (sample, 0, 0, 0, name, oscillator if units else net["reference"])
+        what, number = network.source.place_of(value)
+        where = (sample, 0, 0, 0, name, number)
         yield Difference(pair.reference, pair.backend, *where, what, int(a[at]), int(b[at]))
 
 

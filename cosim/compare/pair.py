@@ -21,9 +21,9 @@ class Difference:
 
     tick:  step + start tick of the population
     field: "current" (of a PIM layer), "spike", a state (its word in pysim.traces.trace), a value
-           of an oscillator or of its net (docs/onn.md), or the name of a counter
+           of a source (docs/onn.md, docs/dendritic.md), or the name of a counter
 
-    A value of oscillators has the input that they feed as its population.
+    A value of a source has the input that it feeds as its population.
 
     A counter belongs to a whole tick: ``step``, ``population`` and ``neuron`` are then None, and
     ``core`` too if there are several.
@@ -68,8 +68,8 @@ SUMS = (
     "membranes_different",
     "currents",
     "currents_different",
-    "recalled",
-    "recalled_different",
+    "ends",
+    "ends_different",
     "counter_values",
 )
 
@@ -91,8 +91,8 @@ class Pair:
     membranes_compared: bool = True
     currents: int = 0
     currents_different: int = 0
-    recalled: int = 0
-    recalled_different: int = 0
+    ends: int = 0
+    ends_different: int = 0
     counter_values: int = 0
     counters_different: dict[str, int] = field(default_factory=dict)
     states_different: dict[str, int] = field(default_factory=dict)
@@ -102,8 +102,8 @@ class Pair:
 
     @property
     def different(self) -> int:
-        """Neuron-ticks, currents, values of oscillators and counter values that differ."""
-        before = self.currents_different + self.recalled_different
+        """Neuron-ticks, currents, values of a source and counter values that differ."""
+        before = self.currents_different + self.ends_different
         return self.neuron_ticks_different + before + sum(self.counters_different.values())
 
     def add(self, other: "Pair") -> None:
@@ -142,8 +142,8 @@ class Pair:
         text = _compared(self.neuron_ticks, what, self.neuron_ticks_different)
         if self.currents:
             text += "; " + _compared(self.currents, "currents", self.currents_different)
-        if self.recalled:
-            text += "; " + _compared(self.recalled, "recalled values", self.recalled_different)
+        if self.ends:
+            text += "; " + _compared(self.ends, "last values", self.ends_different)
         if self.counter_values:
             wrong = {name: count for name, count in self.counters_different.items() if count}
             text += "; " + _compared(self.counter_values, "counter values", sum(wrong.values()))

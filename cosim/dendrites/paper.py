@@ -3,8 +3,8 @@
     spikeloop dendritic --figures [--seeds 0-4] [--mixtures 1-3,6]
 
 Each seed draws other sounds, first weights and generators. Integers are pysim's, whose every value
-the macro has; floats are golden's, for the same sounds and first weights. Each point is a line of a
-journal; a run that was killed goes on behind the last whole line.
+the macro has; floats are golden's, for the same sounds and first weights. Each point is a row of a
+journal; a run that was killed goes on behind the last whole one.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from spikeloop.cosim.dendrites.study import STEPS, Plan, Run, Task, prepare
 from spikeloop.cosim.provenance import code
 from spikeloop.golden.dendrites import floats
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.files import writable
+from spikeloop.pysim.common.journal import Rows
 
 __all__ = ["KINDS", "PAPER", "figures", "means"]
 
@@ -75,27 +75,20 @@ def figures(
     plans = [Plan(count, seed=seed, **protocol) for seed in seeds for count in mixtures]
     for plan in plans:
         prepare(spectrograms, plan)  # all are possible
-    writable(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    journal = folder / "figures.jsonl"
-    head = json.dumps({"key": _key(spectrograms)})
-    rows = _open(journal, head) if resume else []
-    known = {json.dumps([row["plan"], row["kind"]]) for row in rows}
-    todo = [(plan, kind) for plan in plans for kind in KINDS]
+    of = hashlib.sha256(spectrograms.tobytes()).hexdigest(), code(__name__)
+    journal = Rows(folder / "figures.jsonl", of, resume=resume)
     if started:
-        started(len(todo))
-    with journal.open("w") as file:
-        file.writelines(f"{line}\n" for line in [head, *map(json.dumps, rows)])
-        for plan, kind in todo:
-            if json.dumps([asdict(plan), kind]) not in known:
+        started(len(plans) * len(KINDS))
+    rows = []
+    for plan in plans:
+        for kind in KINDS:
+            name = json.dumps([kind, asdict(plan)])
+            if name not in journal:
                 row = {"plan": asdict(plan), "kind": kind, **point(spectrograms, plan, kind)}
-                rows.append(row)
-                file.write(json.dumps(row) + "\n")
-                file.flush()
+                journal.add(name, row)
+            rows.append(journal[name])
             if progress:
                 progress(1)
-    wanted = [asdict(plan) for plan in plans]
-    rows = [row for row in rows if row["plan"] in wanted]
     return {"points": rows, "paper": PAPER}, _table(rows, mixtures)
 
 
@@ -120,25 +113,3 @@ def _table(rows: Sequence[dict[str, Any]], mixtures: Sequence[int]) -> dict[str,
         said = PAPER.get(count, "not said")
         table[f"AUC, {count} mixture{'s' * (count > 1)}"] = f"{', '.join(cells)}; paper {said}"
     return table
-
-
-def _key(spectrograms: np.ndarray) -> str:
-    what = (hashlib.sha256(spectrograms.tobytes()).hexdigest(), code(__name__))
-    return hashlib.sha256(repr(what).encode()).hexdigest()
-
-
-def _open(path: Path, head: str) -> list[dict[str, Any]]:
-    """Whole rows of a journal."""
-    try:
-        lines = path.read_text().split("\n")[:-1]  # what follows the last end of line was torn
-        rows = [json.loads(line) for line in lines]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError):
-        raise InputError(f"journal {str(path)!r} is damaged: run without --resume") from None
-    if not lines or lines[0] != head:
-        raise InputError(
-            f"journal {str(path)!r} must be of the same sounds and sources, not of others: run "
-            "without --resume"
-        )
-    return rows[1:]

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.digits.figures import draw
-from spikeloop.cosim.digits.journal import Journal
 from spikeloop.cosim.digits.learner import Course
 from spikeloop.cosim.digits.study import Plan, learnt, score
 from spikeloop.cosim.digits.teaching import taught
@@ -21,6 +20,7 @@ from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.golden.rules.digits.layer import layer
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.files import writable, write_atomic
+from spikeloop.pysim.common.journal import Rows
 
 __all__ = ["run"]
 
@@ -65,7 +65,7 @@ def run(
     if started:
         started(train + label)
     of_curve = Plan(**{**asdict(CURVE), "seed": seed, "bits": bits})
-    points = Journal(files[2], (chosen, train, seed, bits, images.source))
+    points = Rows(files[2], (chosen, train, seed, bits, images.source))
 
     def at(core: Any, course: Course) -> None:
         """A point of the learning curve, at 0, 1,000, 2,000, 4,000 ... images and at the end."""

@@ -11,10 +11,10 @@ from spikeloop.cosim.compare.result import Result
 from spikeloop.cosim.flow.export import beside
 from spikeloop.cosim.flow.verify import Comparison, Filing, Interrupted, Verdict
 from spikeloop.cosim.runs.folder import JOURNAL, SUMMARY
-from spikeloop.cosim.runs.journal import Journal
 from spikeloop.cosim.runs.junit import write as write_junit
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.journal import Journal
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.readout import Readout
 from spikeloop.pysim.traces.expected import Expected

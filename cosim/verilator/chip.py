@@ -14,8 +14,8 @@ from types import MappingProxyType
 import numpy as np
 
 from spikeloop.cosim.backend import claim
+from spikeloop.cosim.front import Traffic
 from spikeloop.cosim.link import Link
-from spikeloop.cosim.recall import recalled_values
 from spikeloop.cosim.verilator.build import Options, build
 from spikeloop.cosim.verilator.harness import (
     Buffers,
@@ -30,6 +30,7 @@ from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.loading import load_stream
+from spikeloop.pysim.sources.kinds import source_of
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import STATES, Trace
 
@@ -227,9 +228,9 @@ class ChipModel(Link):
         pim = front = None
         if 0 in images and images[0].pim_head:  # a chip with a macro is one core
             pim = buffers.pim(images[0], stimuli[0], traces[0])
-        head = images[0].onn_head if 0 in images else None
-        if head:
-            front, read = buffers.front(images[0], stimuli[0])
+        if source := source_of(images[0]) if 0 in images else None:
+            traffic = Traffic(source, stimuli[0])
+            front, read = buffers.front(traffic)
         all_inputs, all_populations = array_of(Input, inputs), array_of(Population, populations)
         run = Run(
             samples=samples,
@@ -253,8 +254,8 @@ class ChipModel(Link):
         )
         if self._lib.sl_run(self._handle, ctypes.byref(run)):
             raise TimeoutError("a tick of the Verilated chip did not end")
-        if head:
-            traces[0].recalled[head.input] = recalled_values(images[0], read)
+        if source:
+            traces[0].ends[source.input] = traffic.values(read)
         for core, trace in enumerate(traces):
             for i, name in enumerate(names):
                 trace.counters[name] = counts[:, :, core, i].copy()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.recall import Traffic
+from spikeloop.cosim.front import Traffic
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.pim.front import padded_rows
 from spikeloop.pysim.pim.memories import stream_word
@@ -40,7 +40,8 @@ class Pim(ctypes.Structure):
 
 class Front(ctypes.Structure):
     _fields_ = _fields(
-        "writes reads groups", "write_addresses writes_of read_addresses reads_of delays axons"
+        "writes reads groups runs",
+        "write_addresses writes_of read_addresses reads_of firsts axons delays",
     )
 
 
@@ -113,21 +114,22 @@ class Buffers:
         pointers = [self._address(array) for array in arrays]
         return Pim(head.pixels, frames, place.start, place.size, *pointers)
 
-    def front(self, image: Image, stimulus: Stimulus) -> tuple[Front, np.ndarray]:
-        """The oscillators, and the words that are read of them: uint32 ``[sample, read]``."""
-        traffic = Traffic(image, stimulus)
-        read = np.empty((stimulus.samples, traffic.read.size), np.uint32)
-        places = traffic.places
+    def front(self, traffic: Traffic) -> tuple[Front, np.ndarray]:
+        """The source, and the words that are read of it: uint32 ``[sample, read]``."""
+        source = traffic.source
+        read = np.empty((len(traffic.words), traffic.read.size), np.uint32)
+        begins = np.array([source.begins(place) for place in source.places]).reshape(-1, 2)
         arrays = (
             traffic.written,
             traffic.words,
             traffic.read,
             read,
-            np.array([place.delay for place in places], np.int64),
-            np.array([place.first_axon for place in places], np.uint32),
+            begins[:, 0].astype(np.int64),
+            np.array([place.first_axon for place in source.places], np.uint32),
+            begins[:, 1].astype(np.uint32),
         )
-        pointers = [self._address(array) for array in arrays]
-        return Front(traffic.written.size, traffic.read.size, len(places), *pointers), read
+        counts = (traffic.written.size, traffic.read.size, len(begins), source.runs)
+        return Front(*counts, *(self._address(array) for array in arrays)), read
 
 
 def open_library(path: Path) -> ctypes.CDLL:

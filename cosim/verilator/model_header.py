@@ -81,8 +81,9 @@ def model_header(chip: Chip, root_header: str, core_header: str | None = None) -
         lines.append(f"#define PIM_STREAM_ADDRESS {stream}")
         lines.append(f"#define CONTROL_PIM_BIT {CONTROL_PIM}")
     if chip.front:
-        axon = map_.registers[f"{chip.front.prefix}axon"].address
-        lines.append(f"#define FRONT_AXON_ADDRESS {axon}")
+        for name in chip.front.settings:
+            address = map_.registers[f"{chip.front.prefix}{name}"].address
+            lines.append(f"#define FRONT_{name.upper()}_ADDRESS {address}")
         lines.append(f"#define CONTROL_RUN_BIT {CONTROL_RUN}")
         lines.append(f"#define CONTROL_SEND_BIT {CONTROL_SEND}")
     return "\n".join(lines) + "\n"

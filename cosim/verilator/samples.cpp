@@ -32,16 +32,17 @@ struct Pim {
     const int64_t* neurons;   // [size] word * lanes + lane
     int32_t* currents;        // [sample, frame, size]
 };
-// The macro of a chip whose results are events. It runs right before tick 0 of a sample, and sends
-// its events right before each tick at which a group of axons hears a step.
+// The macro of a chip whose results are events. It runs right before each of the first `runs` ticks
+// of a sample. It sends its events to a group of axons right before `steps` ticks, from its first on.
 struct Front {
-    int64_t writes, reads, groups;
+    int64_t writes, reads, groups, runs;
     const uint32_t* write_addresses;  // [write]
     const uint32_t* writes_of;        // [sample, write] words for them
     const uint32_t* read_addresses;   // [read]
-    uint32_t* reads_of;               // [sample, read] words there after the run
-    const int64_t* delays;            // [group] ticks from a step to the arrival of its events
+    uint32_t* reads_of;               // [sample, read] words there behind the sample
+    const int64_t* firsts;            // [group] first tick
     const uint32_t* axons;            // [group] axon of line 0
+    const uint32_t* delays;           // [group] of the events
 };
 struct Run {
     int64_t samples, steps, ticks, lanes, words, axon_chunks, slots, cycle_limit;
@@ -246,25 +247,33 @@ bool convert(Model* model, const Run& run, int64_t sample, int64_t tick) {
 #endif
 
 #ifdef CONTROL_RUN_BIT
-// Run the macro on a sample. False: it does not end.
-bool recall(Model* model, const Run& run, int64_t sample) {
-    const Front& front = *run.front;
+// What the macro begins a sample with.
+void begin(Model* model, const Front& front, int64_t sample) {
     for (int64_t i = 0; i < front.writes; ++i)
         model->write(front.write_addresses[i], front.writes_of[sample * front.writes + i]);
-    model->write(CONTROL_ADDRESS, CONTROL_RUN_BIT);
-    if (!model->idle(run.cycle_limit)) return false;
-    for (int64_t i = 0; i < front.reads; ++i)
-        front.reads_of[sample * front.reads + i] = uint32_t(model->read(front.read_addresses[i], run.cycle_limit));
-    return true;
 }
 
-// The events of this tick. False: they do not end.
-bool send_events(Model* model, const Run& run, int64_t tick) {
+// Its state behind the sample.
+void finish(Model* model, const Run& run, int64_t sample) {
     const Front& front = *run.front;
+    for (int64_t i = 0; i < front.reads; ++i)
+        front.reads_of[sample * front.reads + i] = uint32_t(model->read(front.read_addresses[i], run.cycle_limit));
+}
+
+// What the macro does right before this tick. False: it does not end.
+bool run_front(Model* model, const Run& run, int64_t tick) {
+    const Front& front = *run.front;
+    if (tick < front.runs) {
+        model->write(CONTROL_ADDRESS, CONTROL_RUN_BIT);
+        if (!model->idle(run.cycle_limit)) return false;
+    }
     for (int64_t i = 0; i < front.groups; ++i) {
-        const int64_t step = tick - front.delays[i];
-        if (step < 0 || step >= run.steps) continue;
+        const int64_t turn = tick - front.firsts[i];
+        if (turn < 0 || turn >= run.steps) continue;
         model->write(FRONT_AXON_ADDRESS, front.axons[i]);
+#ifdef FRONT_DELAY_ADDRESS
+        model->write(FRONT_DELAY_ADDRESS, front.delays[i]);
+#endif
         model->write(CONTROL_ADDRESS, CONTROL_SEND_BIT);
         if (!model->idle(run.cycle_limit)) return false;
     }
@@ -297,7 +306,7 @@ int sl_run(Model* model, const Run* run) {
         if (run->pim) fill_pixels(model, *run->pim, sample);
 #endif
 #ifdef CONTROL_RUN_BIT
-        if (run->front && !recall(model, *run, sample)) return 1;
+        if (run->front) begin(model, *run->front, sample);
 #endif
         for (int64_t tick = 0; tick < run->ticks; ++tick) {
             arrive(*run, rings, slot_bits, sample, tick);
@@ -305,7 +314,7 @@ int sl_run(Model* model, const Run* run) {
             if (run->pim && !convert(model, *run, sample, tick)) return 1;
 #endif
 #ifdef CONTROL_RUN_BIT
-            if (run->front && !send_events(model, *run, tick)) return 1;
+            if (run->front && !run_front(model, *run, tick)) return 1;
 #endif
             model->top->tick = 1;
             model->cycle();
@@ -317,6 +326,9 @@ int sl_run(Model* model, const Run* run) {
             before = now;
             recorder.record(sample, tick);
         }
+#ifdef CONTROL_RUN_BIT
+        if (run->front) finish(model, *run, sample);
+#endif
     }
     return 0;
 }

@@ -13,7 +13,7 @@ from spikeloop.pysim.dendrites.settings import PASSING, UNITS, Format
 from spikeloop.pysim.dendrites.state import DendriticState
 from spikeloop.pysim.dendrites.trace import FIELDS, DendriticTrace
 
-__all__ = ["show"]
+__all__ = ["play", "show"]
 
 CURRENT, PSP, WEIGHT = Format(17, False), Format(20, False), Format(32, True)
 
@@ -36,11 +36,7 @@ def show(
     record:   False keeps the last state only.
     """
     state = state.check(net)
-    threshold = torch.from_numpy(net.check_stimuli(np.asarray(stimulus)[None])[0])
-    each = -(-net.inputs // 4)
-    rin = words64(state.rin, steps * each).reshape(steps, each)
-    fields = rin[:, :, None] >> torch.tensor([0, 16, 32, 48]) & 0xFFFF
-    spikes = (fields.reshape(steps, -1)[:, : net.inputs] < threshold).long()
+    spikes, rin = arrivals(net, stimulus, state.rin, steps)
     neurons = Neurons(net, state, steps)
     kept = []
     for arrived in spikes:
@@ -58,21 +54,46 @@ def show(
         units=units.reshape(shape).numpy(),
         pairs=pairs.reshape(-1, net.neurons, net.neurons).numpy(),
         rin=last if record else last[:0],
-        state=DendriticState(
-            neurons.weights.numpy(),
-            neurons.inhibition.numpy(),
-            neurons.current.numpy(),
-            neurons.psp.numpy(),
-            neurons.units(tuple(UNITS)).numpy(),
-            int(last[-1]),
-            neurons.age,
-        ),
+        state=neurons.state(int(last[-1])),
         steps=steps,
         inputs=int(spikes.sum()),
         spikes=neurons.spikes,
         clips=neurons.clips,
         saturations=neurons.saturations,
     )
+
+
+@torch.inference_mode()
+def play(
+    net: DendriticNet, stimulus: np.ndarray, state: DendriticState, steps: int
+) -> tuple[np.ndarray, DendriticState, np.ndarray]:
+    """A sample of a net in a network: ``steps`` steps that learn.
+
+    Returns output spikes, uint8 0/1 ``[step, neuron]``, the last state, and what each step counted,
+    int64 ``[step, 5]``: steps, inputs, spikes, clips, saturations.
+    """
+    state = state.check(net)
+    arrived, rin = arrivals(net, stimulus, state.rin, steps)
+    neurons = Neurons(net, state, steps)
+    spikes, counts = [], [[0] * 5]
+    for number, inputs in enumerate(arrived, 1):
+        neurons.step(inputs, True, True)
+        spikes.append(neurons.value["s"].numpy().astype(np.uint8))
+        seen = int(inputs.sum()) + counts[-1][1]
+        counts.append([number, seen, neurons.spikes, neurons.clips, neurons.saturations])
+    last = rin[:, -1].numpy().view(np.uint64)
+    return np.array(spikes), neurons.state(int(last[-1])), np.diff(np.array(counts), axis=0)
+
+
+def arrivals(
+    net: DendriticNet, stimulus: np.ndarray, rin: int, steps: int
+) -> tuple[Tensor, Tensor]:
+    """Input spikes ``[step, input]`` of 0 and 1, and the words of ``rin``, ``[step, word]``."""
+    threshold = torch.from_numpy(net.check_stimuli(np.asarray(stimulus)[None])[0])
+    each = -(-net.inputs // 4)
+    words = words64(rin, steps * each).reshape(steps, each)
+    fields = words[:, :, None] >> torch.tensor([0, 16, 32, 48]) & 0xFFFF
+    return (fields.reshape(steps, -1)[:, : net.inputs] < threshold).long(), words
 
 
 def rounded(x: Tensor, n: int) -> Tensor:
@@ -95,6 +116,18 @@ class Neurons:
         self.noise = iter(words32(self.value["rn"], steps))
         self.draws = iter(words32(self.value["rs"], steps))
         self.spikes = self.clips = self.saturations = 0
+
+    def state(self, rin: int) -> DendriticState:
+        """All values as they are, with the generator ``rin`` of input spikes."""
+        return DendriticState(
+            self.weights.numpy(),
+            self.inhibition.numpy(),
+            self.current.numpy(),
+            self.psp.numpy(),
+            self.units(tuple(UNITS)).numpy(),
+            rin,
+            self.age,
+        )
 
     def units(self, names: tuple[str, ...]) -> Tensor:
         """Rows of values, int64 ``[field, neuron]``."""

@@ -11,7 +11,7 @@ from itertools import combinations, product
 import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS
+from spikeloop.pysim.network.parameters import LEAK_TERMS
 
 __all__ = ["Leak", "best_leak", "integer_threshold", "leak_arrays", "round_half_away", "shift_leak"]
 

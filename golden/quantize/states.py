@@ -14,8 +14,8 @@ import numpy as np
 
 from spikeloop.golden.quantize.leak import best_leak, leak_arrays, round_half_away
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS, MAX_GAIN
 from spikeloop.pysim.network.elements import Population, StateUse
+from spikeloop.pysim.network.parameters import LEAK_TERMS, MAX_GAIN
 
 __all__ = ["ADAPTATION_BITS", "CURRENT_BITS", "decay_arrays", "finer", "gain_for", "spare_bits"]
 

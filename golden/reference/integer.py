@@ -10,20 +10,18 @@ the neurons (golden/reference/neuron.py).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikeloop.golden.oscillators.run import run_samples
 from spikeloop.golden.reference import pim
 from spikeloop.golden.reference.neuron import Neurons
+from spikeloop.golden.reference.sources import hear
 from spikeloop.golden.reference.synapses import Synapses
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.network.readout import Readout
-from spikeloop.pysim.oscillators.source import OnnSource
 from spikeloop.pysim.pim.source import PimSource
 
 __all__ = ["IntegerTrace", "predict", "right", "run", "run_chunks"]
@@ -43,9 +41,10 @@ class IntegerTrace:
     synaptic[name]:    int32 ``[sample, step, size]``, y' of a network with current_bits.
     adaptations[name]: int32 ``[sample, step, size]``, a' of a network with adaptation_bits.
                        Both are recorded where membranes are.
-    recalled[name]:    int32 ``[sample, value]``, the last state of the oscillators that feed an
-                       input: their units, row after row, then the four values of the net.
-    recalls:           onn_steps, onn_clips and onn_crossings of them, int64 ``[sample]``.
+    ends[name]:        int32 ``[sample, value]``, the last state of the source that feeds an input:
+                       of oscillators their units, row after row, then the four values of the net;
+                       of dendritic neurons DendriticState.words.
+    counts:            counters of the source, int64 ``[sample, run]``.
     """
 
     spikes: dict[str, np.ndarray]
@@ -55,8 +54,8 @@ class IntegerTrace:
     clips: dict[str, np.ndarray] = field(default_factory=dict)
     synaptic: dict[str, np.ndarray] = field(default_factory=dict)
     adaptations: dict[str, np.ndarray] = field(default_factory=dict)
-    recalled: dict[str, np.ndarray] = field(default_factory=dict)
-    recalls: dict[str, np.ndarray] = field(default_factory=dict)
+    ends: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def concatenate(cls, traces: list["IntegerTrace"]) -> "IntegerTrace":
@@ -83,8 +82,8 @@ def run(
     """Run all samples from the initial state.
 
     inputs:    for every input its spikes, uint8 or bool 0/1 ``[sample, step, size]`` for all
-               network.steps; for a PIM layer its pixels, uint8 ``[sample, pixel]``; for
-               oscillators the starts, uint16 ``[sample, oscillator]``, under their input's name.
+               network.steps; for a PIM layer its pixels, uint8 ``[sample, pixel]``; for a
+               source the starts, uint16, under its input's name.
     batch:     samples worked on at once.
     membranes: record them, and the other states of the neurons.
     samples:   how many to run, for a network that has neither inputs nor pixels.
@@ -132,10 +131,11 @@ def _run_batch(
     membranes: bool,
 ) -> IntegerTrace:
     inputs = dict(inputs)
-    drive, recalled = None, _Recall({}, {})
-    if network.onn:
-        lines, recalled = _recall(network.onn, inputs[network.onn.input])
-        inputs[network.onn.input] = np.repeat(lines[:, None], network.steps, 1)
+    drive, heard = None, None
+    if network.source:
+        name = network.source.input
+        heard = hear(network.source, inputs[name], network.steps)
+        inputs[name] = heard.lines
     if network.pim:
         drive = _drive(network.pim, inputs.pop(network.pim.name), network.steps)
     # emitted[name][k]: what an input or a population sent at its step k
@@ -177,8 +177,8 @@ def _run_batch(
         drive.clips if drive else {},
         synaptic,
         adaptations,
-        recalled.values,
-        recalled.counts,
+        {network.source.input: heard.values} if network.source and heard else {},
+        heard.counts if heard else {},
     )
 
 
@@ -221,26 +221,6 @@ def _drive(source: PimSource, pixels: np.ndarray, steps: int) -> _Drive:
             "n_clip": np.stack([f.clipped for f in frames], 1),
         },
     )
-
-
-class _Recall(NamedTuple):
-    """``recalled`` and ``recalls`` of a trace."""
-
-    values: dict[str, np.ndarray]
-    counts: dict[str, np.ndarray]
-
-
-def _recall(source: OnnSource, starts: np.ndarray) -> tuple[np.ndarray, _Recall]:
-    """Where oscillators end out of phase, uint8 ``[sample, oscillator]``; what a trace keeps."""
-    traces = run_samples(source.net, starts.astype(np.int64), record=False)
-    states = [trace.state for trace in traces]
-    values = [np.concatenate([state.units.reshape(-1), state.whole]) for state in states]
-    counts = {
-        f"onn_{name}": np.array([getattr(trace, name) for trace in traces], np.int64)
-        for name in ("steps", "clips", "crossings")
-    }
-    out = np.array([state.units[source.net.units.index("out")] for state in states], np.uint8)
-    return out, _Recall({source.input: np.array(values, np.int32)}, counts)
 
 
 def right(
@@ -287,8 +267,8 @@ def _check(network: Network, inputs: dict[str, np.ndarray], silent: int) -> int:
     samples = len(inputs[names[0]]) if names else silent
     for node in network.inputs:
         array = inputs[node.name]
-        if network.onn and node.name == network.onn.input:
-            network.onn.head.check(array, samples)
+        if network.source and node.name == network.source.input:
+            network.source.head.check(array, samples)
             continue
         want = (samples, network.steps, node.size)
         if array.shape != want:

@@ -43,7 +43,7 @@ class LoadPort(wiring.Component):
                            taken.
     pim_*: Out             settings of a PIM layer, or of another macro in front of the core under
                            its prefix; by name in ``settings``.
-    settled: In(1)         register, with such a macro: its last run ended by itself.
+    settled: In(1)         register, with oscillators: their last run ended by itself.
     select: Out            the memory that is asked for, one bit each in the order of the map.
     row: Out               its row. With two banks, row of a loaded memory has the bank on top.
     chunk: Out             chunk of this row.
@@ -87,7 +87,7 @@ class LoadPort(wiring.Component):
                 "data": Out(BUS_BITS),
                 "answer": In(BUS_BITS),
                 **{name: Out(BUS_BITS) for name in macro},
-                **({"settled": In(1)} if front else {}),
+                **{name: In(1) for name in (front.answers if front else ())},
                 **({"bank": Out(1), "active": In(1)} if map_.chip.banks > 1 else {}),
             }
         )
@@ -114,7 +114,7 @@ class LoadPort(wiring.Component):
             "extension": 0,
             "bank": 0,
             **settings,
-            **({f"{front.prefix}settled": self.settled} if front else {}),
+            **({f"{front.prefix}{n}": getattr(self, n) for n in front.answers} if front else {}),
             "tick": self.number,
             **{name: getattr(self, f"count_{name}")[:BUS_BITS] for name in map_.counters},
             **{f"{name}_high": getattr(self, f"count_{name}")[BUS_BITS:] for name in map_.counters},

@@ -21,9 +21,10 @@ from spikeloop.hdl.bus.memories import Memories
 from spikeloop.hdl.core.accumulate import Accumulators, Join
 from spikeloop.hdl.core.control import Controller
 from spikeloop.hdl.core.counters import Counters, Tally
-from spikeloop.hdl.core.domains import add_domain, sleeping, wake
+from spikeloop.hdl.core.domains import sleeping, wake
 from spikeloop.hdl.core.front import add_front
 from spikeloop.hdl.core.ports import members
+from spikeloop.hdl.domains import add_domain
 from spikeloop.hdl.events.list import EventList
 from spikeloop.hdl.events.ring import AxonRing
 from spikeloop.hdl.events.scanner import Scanner
@@ -278,7 +279,7 @@ class Core(wiring.Component):
         delay = Mux(local, route.delay, outer.delay)
         if self.chip.front:
             event = self.driver.event
-            axon, delay = Mux(event, self.driver.place, axon), Mux(event, 1, delay)
+            axon, delay = Mux(event, self.driver.place, axon), Mux(event, self.event_delay, delay)
             self.local = local = local | event
         m.d.comb += [
             ring.i.valid.eq(local | arrived),

@@ -1,17 +1,12 @@
-"""Clock domains of a core's stages: each ticks only when its stage works.
-
-A sleeping domain is a gated clock in simulation and on an ASIC. On an FPGA it is the core's own
-clock, and its registers have enables (``chip.clock_gates``).
-"""
+"""Clock domains of a core's stages: each ticks only when its stage works (hdl/domains.py)."""
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import Cat, Module
 
-from spikeloop.hdl.names import CLOCK_GATE_MODULE
 from spikeloop.pysim.chip.params import Chip
 
-__all__ = ["add_domain", "sleeping", "wake"]
+__all__ = ["sleeping", "wake"]
 
 if TYPE_CHECKING:
     from spikeloop.hdl.core.core import Core
@@ -32,29 +27,6 @@ def sleeping(chip: Chip) -> dict[str, tuple[str, ...]]:
         "fire": ("fire", "neuron", "bound", "refractory"),
         "out": (),
     }
-
-
-def add_domain(m: Module, stage: str, enable: Signal, *, clock_gates: bool) -> None:
-    """Adds the clock domain ``stage`` to ``m``: gated by ``enable``, or the core's own clock.
-
-    The domain's reset is a copy that the domain registers itself, so that nothing that sleeps
-    looks at a signal that is awake.
-    """
-    domain = ClockDomain(stage, local=True)
-    early = ClockDomain(f"{stage}_reset", reset_less=True, local=True)
-    m.domains += [domain, early]
-    domain.rst = Signal(name=f"{stage}_rst", init=1)
-    m.d.comb += early.clk.eq(domain.clk)
-    m.d[early.name] += domain.rst.eq(ResetSignal())
-    if clock_gates:
-        m.submodules[f"{stage}_gate"] = Instance(
-            CLOCK_GATE_MODULE,
-            i_clk=ClockSignal(),
-            i_enable=enable | ResetSignal() | domain.rst,
-            o_gated=domain.clk,
-        )
-    else:
-        m.d.comb += domain.clk.eq(ClockSignal())
 
 
 def wake(m: Module, core: "Core") -> None:

@@ -1,18 +1,20 @@
 """The macro in front of a core whose results are events: clock, commands, memories, events.
 
-    load port <--> macro <-- run, send;   macro --> events with delay 1 --> axon ring
+    load port <--> macro <-- run, send;   macro --> events --> axon ring
 
-One door for all macros of this kind (pysim/chip/front.py). A macro is a component with the members
-of hdl/onn/driver.py. Its domain sleeps unless its ``awake`` is high.
+One door for all macros of this kind (pysim/chip/front.py), each behind the driver of
+hdl/core/driver.py. Their domain sleeps unless the driver's ``awake`` is high.
 """
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import DomainRenamer, Module, Signal
+from amaranth.hdl import Const, DomainRenamer, Module, Signal
 from amaranth.lib import wiring
 
-from spikeloop.hdl.core.domains import add_domain
-from spikeloop.hdl.onn.driver import OnnDriver
+from spikeloop.hdl.core.driver import Driver
+from spikeloop.hdl.dendritic.macro import DendriticMacro
+from spikeloop.hdl.domains import add_domain
+from spikeloop.hdl.onn.macro import OnnMacro
 from spikeloop.pysim.chip.params import Chip
 
 if TYPE_CHECKING:
@@ -20,8 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["add_front", "commands"]
 
-DRIVERS = {"onn_": OnnDriver}
-"""The component of each front, by its prefix."""
+
+def macro_of(chip: Chip) -> wiring.Component:
+    """The macro in front of a core of ``chip``."""
+    if chip.onn:
+        return OnnMacro(chip.onn)
+    assert chip.dendritic
+    return DendriticMacro(chip.dendritic)
 
 
 def commands(chip: Chip) -> tuple[str, ...]:
@@ -32,12 +39,15 @@ def commands(chip: Chip) -> tuple[str, ...]:
 
 
 def add_front(m: Module, core: "Core") -> wiring.Component:
-    """Adds the macro to the module of a core; sets ``core.begins``, high while one begins."""
+    """Adds the macro to the module of a core.
+
+    Sets ``core.begins``, high while a command begins, and ``core.event_delay`` of its events.
+    """
     chip, port, front = core.chip, core.port, core.chip.front
     assert front
     core.enable["front"] = Signal(name="front_enable")
     add_domain(m, "front", core.enable["front"], clock_gates=chip.clock_gates)
-    driver = DRIVERS[front.prefix](chip)
+    driver = Driver(chip, macro_of(chip))
     m.submodules.front = DomainRenamer("front")(driver)
     run, send, core.begins = Signal(), Signal(), Signal()
     core.few.d.control += [run.eq(core.run), send.eq(core.send)]
@@ -55,9 +65,12 @@ def add_front(m: Module, core: "Core") -> wiring.Component:
         driver.row.eq(port.row),
         driver.chunk.eq(port.chunk),
         driver.data.eq(port.data),
-        port.settled.eq(driver.settled),
+        *(getattr(port, name).eq(getattr(driver, name)) for name in front.answers),
         driver.taken.eq(core.ring.i.ready),
     ]
+    core.event_delay = Const(1)
+    if "delay" in front.settings:
+        core.event_delay = port.settings[f"{front.prefix}delay"][: chip.derived.delay_bits]
     m.d.comb += [
         getattr(core, f"count_{name}").eq(getattr(driver, f"count_{name}"))
         for name in front.counters

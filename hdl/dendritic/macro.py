@@ -15,7 +15,6 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeloop.hdl.core.domains import add_domain
 from spikeloop.hdl.dendrites.layouts import load_layout
 from spikeloop.hdl.dendrites.neuron import UNIT_BITS, Neuron
 from spikeloop.hdl.dendritic.control import AGE_BITS, Control
@@ -23,6 +22,7 @@ from spikeloop.hdl.dendritic.inputs import Inputs
 from spikeloop.hdl.dendritic.lane import Lane
 from spikeloop.hdl.dendritic.memories import add_memories
 from spikeloop.hdl.dendritic.phases import Phases
+from spikeloop.hdl.domains import add_domain
 from spikeloop.pysim.dendrites.settings import INHIBITION_BITS
 from spikeloop.pysim.dendritic.memories import memories
 from spikeloop.pysim.dendritic.params import COUNTERS, DendriticParams
@@ -39,6 +39,8 @@ class DendriticMacro(wiring.Component):
     read: Out(32)         what it read, three cycles later.
     start: In(1)          strobe, while not busy: a show.
     busy: Out(1)          a show is under way.
+    size: Out             neurons of the net.
+    out: Out              output spikes of the last step.
     step_valid: Out(1)    in this cycle the ports below are those behind a step.
     age: Out(16)          learning steps so far.
     rin: Out(64)          generator of input spikes.
@@ -55,6 +57,8 @@ class DendriticMacro(wiring.Component):
                 "read": Out(32),
                 "start": In(1),
                 "busy": Out(1),
+                "size": Out(p.neurons.bit_length()),
+                "out": Out(p.neurons),
                 "step_valid": Out(1),
                 "age": Out(AGE_BITS),
                 "rin": Out(64),
@@ -112,6 +116,8 @@ class DendriticMacro(wiring.Component):
             phases.start.eq(control.hand),
             phases.grown.eq(control.grown),
             self.busy.eq(~control.waiting),
+            self.size.eq(self.settings.neurons),
+            self.out.eq(Cat(neuron.s for neuron in self.neurons)),
             self.age.eq(control.age),
             self.rin.eq(self.inputs.rin),
         ]
@@ -218,7 +224,11 @@ class DendriticMacro(wiring.Component):
         pairs = Array([neuron.row for neuron in self.neurons])[low]
         registers = {
             "settings": Array(values)[held.row[: (len(values) - 1).bit_length()]],
-            "globals": Mux(held.row[0], self.rin.word_select(held.index[0], 32), self.age),
+            "globals": Mux(
+                held.row[0],
+                self.rin.word_select(held.index[0], 32),
+                Mux(held.index[0], 0, self.age),
+            ),
             "neurons": Array([neuron.chunk for neuron in self.neurons])[low],
             "inhibition": pairs.word_select(held.index, INHIBITION_BITS),
         }

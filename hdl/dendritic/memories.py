@@ -33,7 +33,7 @@ def add_memories(
         if memory.name not in DOMAINS:
             continue
         ram = rams[memory.name] = RAM(
-            f"dendritic_{memory.name}",
+            f"dendritic.{memory.name}",  # no memory of a map: an image's rows have another form
             width=memory.width,
             rows=memory.rows,
             chunk=memory.chunk,

@@ -1,1 +1,1 @@
-"""The macro of oscillators: two cells, memories, the order of a step, and its driver in a chip."""
+"""The macro of oscillators: two cells, memories, and the order of a step."""

@@ -136,8 +136,10 @@ def map_mesh(network: Network, chip: Chip, shares: Sequence[Neurons] | None = No
         raise InputError(
             f"name of an input on a mesh must not begin with {NOBODY!r}, not be {taken[0]!r}"
         )
-    if network.onn:
-        raise InputError("network with oscillators must lie on a single core, not on a mesh")
+    if network.source:
+        raise InputError(
+            f"network with {network.source.what} must lie on a single core, not on a mesh"
+        )
     reason = None
     if shares is None:
         shares, reason = spread(network, chip)

@@ -27,10 +27,10 @@ from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import open_seal, seal, write_folder
-from spikeloop.pysim.common.limits import MAX_START
 from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.image.folder import MANIFEST
 from spikeloop.pysim.image.image import Bundle, Image
+from spikeloop.pysim.network.parameters import MAX_START
 from spikeloop.pysim.network.summary import NetworkSummary
 
 __all__ = ["HEADS", "Nodes", "Share", "Shared"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from spikeloop.pysim.common.limits import MAX_GAIN, MAX_START, MAX_WEIGHT_BITS
+from spikeloop.pysim.network.parameters import MAX_GAIN, MAX_START, MAX_WEIGHT_BITS
 
 if TYPE_CHECKING:
     from spikeloop.pysim.chip.params import Chip

@@ -17,7 +17,8 @@ from spikeloop.pysim.chip.derived import SCAN_BITS, Derived
 from spikeloop.pysim.chip.front import Front, front_of
 from spikeloop.pysim.common.checks import check_int, from_exactly
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY
+from spikeloop.pysim.dendritic.params import DendriticParams
+from spikeloop.pysim.network.parameters import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY
 from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.front import PimFront
 
@@ -40,8 +41,10 @@ MAX_EXTENSION = 64
 """longest axon extension"""
 MAX_SIDE = 64
 """cores in a row or a column of a mesh"""
-OPTIONAL = ("current_bits", "adaptation_bits", "pim", "onn")
+OPTIONAL = ("current_bits", "adaptation_bits", "pim", "onn", "dendritic")
 """parameters that chips without these parts do not name, so that their fingerprints stay"""
+MACROS: dict[str, Any] = {"pim": PimFront, "onn": OnnParams, "dendritic": DendriticParams}
+"""those that are macros"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +79,9 @@ class Chip:
     adaptation_bits  0, 8..31   width of adaptations R (0: neurons have none)
     pim              PimFront   a PIM macro in front of a single core of one bank with clock gates
                                 (None: no macro)
-    onn              OnnParams  a macro of oscillators in front of such a core (None: no macro); at
-                                most one of the two
+    onn              OnnParams  a macro of oscillators in front of such a core (None: no macro)
+    dendritic        DendriticParams  a macro of dendritic neurons in front of such a core; at most
+                                one of the three
     ===============  =========  ===================================================================
     """
 
@@ -103,6 +107,7 @@ class Chip:
     adaptation_bits: int = 0
     pim: PimFront | None = None
     onn: OnnParams | None = None
+    dendritic: DendriticParams | None = None
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -147,10 +152,11 @@ class Chip:
                 "chip with a PIM macro must be a single core of one bank with clock_gates, "
                 "not another one"
             )
-        if self.onn and not (single and self.clock_gates and not self.pim):
+        macros = [name for name in MACROS if getattr(self, name)]
+        if self.front and not (single and self.clock_gates and len(macros) == 1):
             raise InputError(
-                "chip with a macro of oscillators must be a single core of one bank with "
-                "clock_gates and without a PIM macro, not another one"
+                f"chip with {self.front.what} must be a single core of one bank with clock_gates "
+                "and without another macro, not another one"
             )
 
     @cached_property
@@ -184,9 +190,11 @@ class Chip:
     def from_dict(cls, values: dict[str, Any]) -> "Chip":
         """Inverse of :meth:`to_dict`; InputError unless ``values`` has exactly the parameters."""
         if isinstance(values, dict):
-            pim = PimFront.from_dict(values["pim"]) if "pim" in values else None
-            onn = OnnParams.from_dict(values["onn"]) if "onn" in values else None
-            values = {"current_bits": 0, "adaptation_bits": 0, **values, "pim": pim, "onn": onn}
+            macros = {
+                name: kind.from_dict(values[name]) if name in values else None
+                for name, kind in MACROS.items()
+            }
+            values = {"current_bits": 0, "adaptation_bits": 0, **values, **macros}
         return from_exactly(cls, values, "chip parameters")
 
     def fingerprint(self) -> int:

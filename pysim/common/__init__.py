@@ -1,1 +1,1 @@
-"""Errors, checks of values, and files written whole or not at all."""
+"""Errors, checks of values, files written whole or not at all, and journals."""

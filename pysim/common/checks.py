@@ -7,7 +7,7 @@ import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["check_array", "check_int", "from_exactly"]
+__all__ = ["check_array", "check_int", "check_lines", "check_starts", "from_exactly"]
 
 
 def check_int(what: str, value: Any, low: int, high: int) -> None:
@@ -28,6 +28,37 @@ def check_array(what: str, array: np.ndarray, dtype: Any) -> None:
         raise InputError(f"{what} must be {np.dtype(dtype)}, not {array.dtype}")
     if array.dtype == np.bool_ and (array.view(np.uint8) > 1).any():
         raise InputError(f"{what} must be 0 or 1, not {array.view(np.uint8).max()}")
+
+
+def check_lines(what: str, name: str, size: int, sizes: dict[str, int]) -> None:
+    """InputError unless input ``name`` is one of ``sizes``, lines by input, and has ``size`` lines.
+
+    what: who makes its spikes, in messages.
+    """
+    if name not in sizes:
+        raise InputError(
+            f"input of the {what} must be one of {', '.join(sizes) or 'the network'}, not {name!r}"
+        )
+    if sizes[name] != size:
+        raise InputError(
+            f"lines of input {name!r} must be as many as its {what}, {size}, not {sizes[name]}"
+        )
+
+
+def check_starts(
+    name: str, starts: np.ndarray, shape: tuple[int, int], axes: str, high: int
+) -> None:
+    """InputError unless ``starts`` of input ``name`` are uint16 of ``shape``, at most ``high``.
+
+    axes: what the axes are, in messages.
+    """
+    what = f"starts of {name!r}"
+    if starts.dtype != np.uint16 or starts.shape != shape:
+        raise InputError(
+            f"{what} must be uint16 of shape {shape} ({axes}), not {starts.dtype} of {starts.shape}"
+        )
+    if starts.size and starts.max() > high:
+        raise InputError(f"{what} must be in 0..{high}, not {starts.max()}")
 
 
 def from_exactly(cls: type, values: Any, what: str) -> Any:

@@ -1,7 +1,7 @@
 """All values of a net of dendritic neurons between two shows, and the state a run begins with."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,10 +17,12 @@ from spikeloop.pysim.dendrites.settings import (
     Format,
 )
 
-__all__ = ["DendriticState", "begin", "fresh", "seeds"]
+__all__ = ["DendriticState", "begin", "fresh", "place_of", "seeds"]
 
 MASK = (1 << 64) - 1
 AGE_BITS = 16
+HALVES = {"rin": ("rin", "rin, upper half"), "var": ("var", "var, upper half")}
+"""Values of more than 32 bits, and the names of their halves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,28 @@ class DendriticState:
             np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays
         )
 
+    def seeded(self, seed: int) -> "DendriticState":
+        """The same state with all generators at the beginning of ``seed``, 0..2^64 - 1."""
+        check_int("seed", seed, 0, MASK)
+        words, units = seeds(seed), self.units.copy()
+        rin = next(words)
+        low = (1 << 32) - 1
+        for row in (-2, -1):
+            units[row] = [(next(words) & low) or 1 for _ in range(units.shape[1])]
+        return replace(self, units=units, rin=rin or 1)
+
+    def words(self) -> np.ndarray:
+        """All values as a trace keeps them, int32 ``[value]``; :func:`place_of` names each.
+
+        A value of more than 32 bits is two, the lower half first.
+        """
+        rows = []
+        for name, values in zip(UNITS, self.units, strict=True):
+            rows += [values, values >> 32] if name in HALVES else [values]
+        arrays = (*rows, self.inhibition, self.currents, self.psps, self.weights)
+        whole = np.array([self.age, self.rin & 0xFFFFFFFF, self.rin >> 32])
+        return np.concatenate([whole, *(array.ravel() for array in arrays)]).astype(np.int32)
+
 
 def seeds(seed: int) -> Iterator[int]:
     """Outputs of splitmix64 whose state begins at ``seed``; 0 becomes 1 in the bits in use."""
@@ -103,16 +127,10 @@ def begin(
     net: DendriticNet, weights: np.ndarray, inhibition: np.ndarray, seed: int
 ) -> DendriticState:
     """The state before the first step, checked. ``seed``: of all generators, 0..2^64 - 1."""
-    check_int("seed", seed, 0, MASK)
-    size, words = net.neurons, seeds(seed)
-    rin = next(words)
-    units = np.zeros((len(UNITS), size), np.int64)
-    low = (1 << 32) - 1
-    for row in (-2, -1):
-        units[row] = [(next(words) & low) or 1 for _ in range(size)]
+    units = np.zeros((len(UNITS), net.neurons), np.int64)
     zero = np.zeros(net.inputs, np.int64)
-    state = DendriticState(weights, inhibition, zero, zero.copy(), units, rin or 1, 0)
-    return state.check(net)
+    state = DendriticState(weights, inhibition, zero, zero.copy(), units, 1, 0)
+    return state.seeded(seed).check(net)
 
 
 def fresh(net: DendriticNet, seed: int, rng: np.random.Generator | None = None) -> DendriticState:
@@ -127,6 +145,24 @@ def fresh(net: DendriticNet, seed: int, rng: np.random.Generator | None = None) 
     g = np.full((size, size), net["g_max"], np.int64)
     np.fill_diagonal(g, 0)
     return begin(net, weights, g, seed)
+
+
+def place_of(net: DendriticNet, value: int) -> tuple[str, int]:
+    """What value number ``value`` of ``DendriticState.words`` is, and of which neuron or input.
+
+    A value of the whole net is of number 0.
+    """
+    n, size = net.inputs, net.neurons
+    units = [half for name in UNITS for half in HALVES.get(name, (name,))]
+    table = [(name, 1) for name in ("age", *HALVES["rin"])]
+    table += [(name, size) for name in units]
+    table += [(f"inhibition of {i} by", size) for i in range(size)]
+    table += [("current", n), ("psp", n), *((f"weight onto {i} of", n) for i in range(size))]
+    for name, count in table:
+        if value < count:
+            return name, value
+        value -= count
+    raise IndexError(value)
 
 
 def _in_range(what: str, values: np.ndarray, form: Format) -> None:

@@ -3,14 +3,25 @@
 import numpy as np
 
 from spikeloop.pysim.dendrites.net import DendriticNet
-from spikeloop.pysim.dendrites.settings import SHOW, UNITS
+from spikeloop.pysim.dendrites.settings import SETTINGS, SHOW, UNITS
 from spikeloop.pysim.dendrites.state import DendriticState
 from spikeloop.pysim.dendritic.memories import UNIT_CHUNKS, memories, setting_bits
 from spikeloop.pysim.dendritic.params import DendriticParams
 
-__all__ = ["net_chunks", "show_chunks", "state_chunks", "state_of"]
+__all__ = [
+    "STATE",
+    "input_chunks",
+    "net_chunks",
+    "net_of",
+    "net_rows",
+    "show_chunks",
+    "state_chunks",
+    "state_of",
+]
 
 WORD = 0xFFFFFFFF
+STATE = ("globals", "neurons", "inhibition", "weights", "synapses")
+"""Memories of the state."""
 
 
 def net_chunks(p: DendriticParams, net: DendriticNet, stimuli: np.ndarray) -> np.ndarray:
@@ -92,6 +103,50 @@ def state_of(p: DendriticParams, net: DendriticNet, read: dict[str, np.ndarray])
         rin=int(whole[1, 0]) | int(whole[1, 1]) << 32,
         age=int(whole[0, 0]),
     )
+
+
+def input_chunks(
+    p: DendriticParams, net: DendriticNet, thresholds: np.ndarray, state: DendriticState
+) -> np.ndarray:
+    """Thresholds of stimulus 0 and the state that a sample begins with, in the same form."""
+    stimulus = np.zeros(p.inputs, np.int64)
+    stimulus[: net.inputs] = thresholds
+    rows = _rows(_numbers(p)["stimuli"], np.arange(p.inputs), 0, stimulus)
+    return _joined(rows, state_chunks(p, net, state))
+
+
+def net_rows(
+    p: DendriticParams, content: tuple[DendriticNet, DendriticState] | None
+) -> dict[str, np.ndarray]:
+    """Rows uint8 ``[row, 4 chunks]`` of all memories but the stimuli; all 0 without a net.
+
+    A show is one step, which learns.
+    """
+    every = memories(p)
+    rows = {memory.name: np.zeros((memory.rows, memory.chunks), "<u4") for memory in every}
+    if content:
+        net, state = content
+        nothing = np.zeros((1, net.inputs), np.int64)
+        parts = (
+            net_chunks(p, net, nothing),
+            show_chunks(0, 1, learn=True, plastic=True),
+            state_chunks(p, net, state),
+        )
+        chunks = np.concatenate(parts)
+        for number, memory in enumerate(every):
+            _, row, index, data = chunks[chunks[:, 0] == number].T
+            rows[memory.name][row, index] = data
+    del rows["stimuli"]
+    return {name: words.view(np.uint8) for name, words in rows.items()}
+
+
+def net_of(p: DendriticParams, rows: dict[str, np.ndarray]) -> tuple[DendriticNet, DendriticState]:
+    """Net and state of :func:`net_rows`; InputError if they hold none."""
+    words = {name: np.ascontiguousarray(array).view("<u4") for name, array in rows.items()}
+    settings = dict(zip(SETTINGS, words["settings"][:, 0].tolist(), strict=False))
+    net = DendriticNet.make(settings, words["table"][:, 0].astype(np.int64))
+    p.check(net, 1)
+    return net, state_of(p, net, {name: words[name] for name in STATE}).check(net)
 
 
 def _numbers(p: DendriticParams) -> dict[str, int]:

@@ -27,9 +27,9 @@ from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import open_seal, seal, write_folder
-from spikeloop.pysim.common.limits import MAX_DELAY, MAX_START
 from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.mapping.placement import Placement
+from spikeloop.pysim.network.parameters import MAX_DELAY, MAX_START
 from spikeloop.pysim.network.summary import NetworkSummary
 
 __all__ = ["IMAGE_VERSION", "MANIFEST", "read_image", "write_image"]

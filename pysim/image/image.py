@@ -17,17 +17,15 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from spikeloop.pysim.chip.front import ONN
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.bits import to_words, unpack
+from spikeloop.pysim.dendrites.source import DendriticHead
 from spikeloop.pysim.image.folder import read_image, write_image
 from spikeloop.pysim.image.pim import settings as pim_settings
 from spikeloop.pysim.mapping.place import Placement
 from spikeloop.pysim.network.elements import Input
 from spikeloop.pysim.network.summary import NetworkSummary
-from spikeloop.pysim.onn.contents import net_of
-from spikeloop.pysim.oscillators.net import OnnNet
 from spikeloop.pysim.oscillators.source import OnnHead
 from spikeloop.pysim.pim.source import PimHead
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -82,9 +80,9 @@ class Bundle(ABC):
         return self.network.pim
 
     @property
-    def onn_head(self) -> OnnHead | None:
-        """Of the oscillators, if the network has some."""
-        return self.network.onn
+    def source_head(self) -> OnnHead | DendriticHead | None:
+        """Of the net that makes the spikes of an input, if the network has one."""
+        return self.network.source
 
     @property
     @abstractmethod
@@ -205,13 +203,15 @@ class Image(Bundle):
         """Name of the population that is read out."""
         return self.network.output
 
-    @cached_property
-    def onn_net(self) -> OnnNet:
-        """The net of oscillators in its memories. Only of a chip with a macro of them."""
-        assert self.chip.onn
-        names = [name for name in self.memories if name.startswith(ONN)]
-        rows = {name.removeprefix(ONN): self.memories[name] for name in names}
-        return net_of(self.chip.onn, rows)
+    def front_rows(self) -> dict[str, np.ndarray]:
+        """Rows of the memories of the macro in front of the core, without its prefix.
+
+        Only of a chip that has one.
+        """
+        assert self.chip.front
+        prefix = self.chip.front.prefix
+        named = self.memories.items()
+        return {n.removeprefix(prefix): rows for n, rows in named if n.startswith(prefix)}
 
     # -- verbs of a bundle ---------------------------------------------------------------------
 

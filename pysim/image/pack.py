@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.pysim.chip.front import ONN
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import (
@@ -23,7 +22,7 @@ from spikeloop.pysim.chip.records import (
 )
 from spikeloop.pysim.common.bits import pack as pack_bits
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS
+from spikeloop.pysim.dendritic.contents import net_rows as dendritic_rows
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pim import pack_pim
 from spikeloop.pysim.image.synapses import pack_fanout, pack_synapses
@@ -31,8 +30,9 @@ from spikeloop.pysim.mapping.place import place
 from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Population, Reset, StateUse
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.parameters import LEAK_TERMS
 from spikeloop.pysim.network.summary import NetworkSummary
-from spikeloop.pysim.onn.contents import net_rows
+from spikeloop.pysim.onn.contents import net_rows as onn_rows
 
 __all__ = ["pack"]
 
@@ -55,11 +55,20 @@ def pack(
     }
     if chip.pim:
         memories |= pack_pim(network, placement)
-    if chip.onn:
-        rows = net_rows(chip.onn, network.onn.net if network.onn else None)
-        memories |= {f"{ONN}{name}": array for name, array in rows.items()}
+    if chip.front:
+        rows = _pack_front(network, chip)
+        memories |= {f"{chip.front.prefix}{name}": array for name, array in rows.items()}
     loaded = {m.name: memories[m.name] for m in MemoryMap(chip).loaded}
     return Image(chip, placement, NetworkSummary.of(network), loaded)
+
+
+def _pack_front(network: Network, chip: Chip) -> dict[str, np.ndarray]:
+    """Rows of the memories of the macro in front of the core."""
+    if chip.onn:
+        return onn_rows(chip.onn, network.onn.net if network.onn else None)
+    assert chip.dendritic
+    source = network.dendritic
+    return dendritic_rows(chip.dendritic, (source.net, source.state) if source else None)
 
 
 def _pack_words(placement: Placement) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.dendritic.params import DendriticParams
 from spikeloop.pysim.mapping.features import Reason, check_delays, check_features
 from spikeloop.pysim.mapping.placement import (
     InputPlace,
@@ -62,6 +63,8 @@ def fits(network: Network, chip: Chip) -> Placement | Reason:
     if isinstance(lanes, Reason):
         return lanes
     check_delays(delays, chip)
+    if network.dendritic:
+        _check_events(network.dendritic.input, axons.inputs, chip)
     populations = tuple(
         PopulationPlace(
             p.name,
@@ -81,7 +84,7 @@ def fits(network: Network, chip: Chip) -> Placement | Reason:
 
 
 def with_macro(network: Network, chip: Chip) -> Chip:
-    """The chip with the macro that the network's PIM layer or its oscillators were made for.
+    """The chip with the macro that the network's PIM layer or source was made for.
 
     InputError if the chip has a macro that does not run them.
     """
@@ -90,6 +93,12 @@ def with_macro(network: Network, chip: Chip) -> Chip:
             chip = chip.replace(onn=OnnParams.of(network.onn.net))
         assert chip.onn
         chip.onn.check(network.onn.net)
+    if network.dendritic:
+        net = network.dendritic.net
+        if chip.dendritic is None:
+            chip = chip.replace(dendritic=DendriticParams.of(net, 1))
+        assert chip.dendritic
+        chip.dendritic.check(net, 1)
     if network.pim is None:
         return chip
     if chip.pim is None:
@@ -98,10 +107,21 @@ def with_macro(network: Network, chip: Chip) -> Chip:
     return chip
 
 
+def _check_events(name: str, places: tuple[InputPlace, ...], chip: Chip) -> None:
+    """InputError if spikes of dendritic neurons would wait longer than the ring allows."""
+    for place in places:
+        if place.name == name and place.delay >= chip.delay_max:
+            raise InputError(
+                f"physical delay of the edges from input {name!r}, which dendritic neurons feed, "
+                f"must be at most {chip.delay_max - 1} on this chip (delay_max - 1), "
+                f"not {place.delay}"
+            )
+
+
 def check_cut(network: Network, reason: Reason) -> None:
     """InputError if the network may not be cut over cores, although one has too little room."""
-    if network.onn:
-        raise InputError(f"network with oscillators must fit one core: {reason.sentence}")
+    if network.source:
+        raise InputError(f"network with {network.source.what} must fit one core: {reason.sentence}")
 
 
 def _route_delays(network: Network) -> dict[str, int | None] | Reason:

@@ -20,12 +20,14 @@ from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.pim import initial_currents, unpack_layer, unpack_places
 from spikeloop.pysim.image.synapses import unpack_fanout
 from spikeloop.pysim.model.cycles import cycles
-from spikeloop.pysim.model.recall import recall
+from spikeloop.pysim.model.front import hear
 from spikeloop.pysim.model.ticks import numba_engine, numpy_engine
 from spikeloop.pysim.model.ticks.state import Drive, Raw, unpack_neurons
 from spikeloop.pysim.pim.front import front_cycles
 from spikeloop.pysim.pim.layer import PimLayer
 from spikeloop.pysim.pim.model import run as run_pim
+from spikeloop.pysim.sources.kinds import source_of
+from spikeloop.pysim.sources.source import Source
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import STATES, Trace, recorded_states
 
@@ -59,6 +61,11 @@ class Core:
         self._starts, self._joins = words["start"][used], words["last_digit"][used] + 1
 
     @cached_property
+    def _source(self) -> Source | None:
+        """The macro in front of the core, if the network has a source."""
+        return source_of(self.image)
+
+    @cached_property
     def _tables(self) -> Any:
         """What the engine reads of image and neurons, made when it first runs."""
         fanout = unpack_fanout(self.image.bits("fanout")[: self.axons])
@@ -79,12 +86,12 @@ class Core:
         starts = range(0, max(1, stimulus.samples), size)
 
         def one(part: Stimulus) -> Trace:
-            heard, recalled = recall(self.image, part)
+            heard, left = hear(self.image, part, self._source)
             drive = self.drive(part)
             raw = self._engine.run(self._tables, self.events(heard), membranes, drive)
             trace = self.trace(raw, drive, dense=dense)
-            counters = trace.counters | recalled.counters
-            return replace(trace, counters=counters, recalled=recalled.values)
+            counters = trace.counters | left.counters
+            return replace(trace, counters=counters, ends=left.values)
 
         parts = [stimulus.take(slice(at, at + size)) for at in starts]
         return Trace.concatenate(self._engine.each(one, parts))

@@ -13,12 +13,14 @@ import numpy as np
 
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import MAX_PAGES, MAX_START, MAX_WEIGHT_BITS
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.parameters import (
     ADAPTATION,
     ARRAYS,
     CURRENT,
+    MAX_PAGES,
+    MAX_START,
+    MAX_WEIGHT_BITS,
     PARAMETERS,
     LeakRounding,
     LowBound,

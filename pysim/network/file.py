@@ -12,6 +12,7 @@ from spikeloop.pysim.common import tensors as safetensors
 from spikeloop.pysim.common.checks import check_array
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.tensors import Tensors
+from spikeloop.pysim.dendrites.source import DendriticSource
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat
 from spikeloop.pysim.network.parameters import ADAPTATION, CURRENT, PARAMETERS
@@ -28,6 +29,8 @@ STATES = (CURRENT, ADAPTATION)
 STATE_BITS = ("current_bits", "adaptation_bits")
 """in a header only if they are not 0"""
 KEY = "spikeloop"
+SOURCES: dict[str, Any] = {"onn": OnnSource, "dendritic": DendriticSource}
+"""nets that make the spikes of an input; in a header only if there is one"""
 WANTED = ("version", "name", "steps", "membrane_bits", "output", "readout", "metadata")
 GRAPH = ("inputs", "populations", "edges")
 
@@ -70,9 +73,10 @@ def encode(network: "Network") -> bytes:
     if network.pim:
         header["pim"] = network.pim.head.to_dict()
         tensors |= network.pim.tensors()
-    if network.onn:
-        header["onn"] = network.onn.to_dict()
-        tensors |= network.onn.tensors()
+    for key in SOURCES:
+        if source := getattr(network, key):
+            header[key] = source.to_dict()
+            tensors |= source.tensors()
     return safetensors.encode(header, tensors, KEY, f"network {network.name!r}")
 
 
@@ -86,11 +90,14 @@ def decode(kind: type[N], data: bytes, where: str) -> N:
     try:
         populations = tuple(_population(p, tensors, what) for p in header["populations"])
         edges = tuple(_edge(i, e, tensors) for i, e in enumerate(header["edges"]))
-        pim = onn = None
+        pim = None
         if "pim" in header:
             pim = PimSource.from_file(PimHead.from_dict(header["pim"], what), tensors, what)
-        if "onn" in header:
-            onn = OnnSource.from_file(header["onn"], tensors, what)
+        sources: dict[str, Any] = {
+            key: source.from_file(header[key], tensors, what)
+            for key, source in SOURCES.items()
+            if key in header
+        }
         if tensors:
             raise InputError(
                 f"tensors of {what} must all belong to its graph, not {sorted(tensors)[0]!r}"
@@ -106,7 +113,7 @@ def decode(kind: type[N], data: bytes, where: str) -> N:
             **{key: header[key] for key in STATE_BITS if key in header},
             readout=header["readout"],
             pim=pim,
-            onn=onn,
+            **sources,
             metadata=header["metadata"],
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -124,7 +131,7 @@ def _open(data: bytes, what: str) -> tuple[dict[str, Any], Tensors]:
             f"{what} must be of version {VERSION}, not {version!r}: "
             "write it again with this spikeloop"
         )
-    if other := sorted(set(header) - {*WANTED, *GRAPH, *STATE_BITS, "pim", "onn"}):
+    if other := sorted(set(header) - {*WANTED, *GRAPH, *STATE_BITS, "pim", *SOURCES}):
         raise InputError(
             f"graph of {what} must have the entries of docs/formats.md, not {other[0]!r}"
         )

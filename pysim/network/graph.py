@@ -17,8 +17,8 @@ import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
-from spikeloop.pysim.common.limits import MAX_DELAY
 from spikeloop.pysim.common.reading import read_file
+from spikeloop.pysim.dendrites.source import DendriticHead, DendriticSource
 from spikeloop.pysim.network.elements import (
     Edge,
     Input,
@@ -29,6 +29,7 @@ from spikeloop.pysim.network.elements import (
     within,
 )
 from spikeloop.pysim.network.file import decode, encode
+from spikeloop.pysim.network.parameters import MAX_DELAY
 from spikeloop.pysim.network.show import html, text
 from spikeloop.pysim.oscillators.source import OnnHead, OnnSource
 from spikeloop.pysim.pim.source import PimHead, PimSource
@@ -49,6 +50,7 @@ class Network:
     readout: "spikes" (argmax of the spike counts) or "membrane" (argmax of the last membrane).
     pim: a PIM layer that drives a population with current, beside or instead of inputs and edges.
     onn: oscillators that make the spikes of one of the inputs (docs/onn.md).
+    dendritic: dendritic neurons that do (docs/dendritic.md). At most one of the two.
     metadata: free JSON (scales, encoder, provenance) that no arithmetic reads.
 
     InputError when a value is out of range.
@@ -66,6 +68,7 @@ class Network:
     readout: str = "spikes"
     pim: PimSource | None = None
     onn: OnnSource | None = None
+    dendritic: DendriticSource | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,9 +87,14 @@ class Network:
         return self.pim.head if self.pim else None
 
     @property
-    def onn_head(self) -> OnnHead | None:
-        """What a host must know of the oscillators, None if there are none."""
-        return self.onn.head if self.onn else None
+    def source(self) -> OnnSource | DendriticSource | None:
+        """The net that makes the spikes of one of the inputs, None if there is none."""
+        return self.onn or self.dendritic
+
+    @property
+    def source_head(self) -> OnnHead | DendriticHead | None:
+        """What a host must know of it."""
+        return self.source.head if self.source else None
 
     def population(self, name: str) -> Population:
         """The population of that name; InputError lists the names."""
@@ -165,8 +173,12 @@ class Network:
             self._check_edge(edge)
         if self.pim:
             self.pim.check(self.population(self.pim.target).size)
-        if self.onn:
-            self.onn.check({node.name: node.size for node in self.inputs})
+        if self.onn and self.dendritic:
+            raise InputError(
+                "network must have oscillators or dendritic neurons as a source, not both"
+            )
+        if self.source:
+            self.source.check({node.name: node.size for node in self.inputs})
         self.order()
 
     def _check_names(self) -> None:

@@ -1,4 +1,5 @@
-"""The parameters of a population's neurons: one table of types, shapes, defaults and ranges.
+"""The parameters of a population's neurons: one table of types, shapes, defaults and ranges, and
+the largest values that networks and chips can hold.
 
 The arithmetic contract (docs/arithmetic.md) says what every parameter does. A population's arrays,
 its file, its checks and the models' tables are written from here.
@@ -9,14 +10,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spikeloop.pysim.common.limits import LEAK_TERMS, MAX_GAIN, MAX_REFRACTORY
-
 __all__ = [
     "ADAPTATION",
     "ARRAYS",
     "CURRENT",
+    "LEAK_TERMS",
     "LeakRounding",
     "LowBound",
+    "MAX_DELAY",
+    "MAX_GAIN",
+    "MAX_PAGES",
+    "MAX_REFRACTORY",
+    "MAX_START",
+    "MAX_WEIGHT_BITS",
     "PARAMETERS",
     "Parameter",
     "Reset",
@@ -24,6 +30,21 @@ __all__ = [
     "Widths",
     "full_shape",
 ]
+
+LEAK_TERMS = 3
+"""Shift-add terms of one leak or decay."""
+MAX_PAGES = 64
+"""Pages of the paged parameters of a population."""
+MAX_DELAY = 16
+"""Steps of a logical delay, ticks of a physical one."""
+MAX_START = 255
+"""Start tick of a population."""
+MAX_REFRACTORY = 63
+"""Steps of silence after a spike."""
+MAX_WEIGHT_BITS = 16
+"""Width of a weight."""
+MAX_GAIN = 15
+"""Left shift of a sum on its way into a synaptic current."""
 
 
 class Reset(IntEnum):

@@ -39,8 +39,8 @@ def _headline(network: "Network") -> str:
 def _shown(network: "Network") -> list[tuple[str, str]]:
     """Kind and description of each part; of a large network the first ones."""
     rows = [("input", f"{n.name}, {n.size:,} lines") for n in network.inputs]
-    if network.onn:
-        rows.append(("oscillators", f"{network.onn.net.size} -> {network.onn.input}"))
+    if source := network.source:
+        rows.append((source.what, f"{source.size} -> {source.input}"))
     if network.pim:
         head = network.pim.head
         rows.append(("PIM layer", f"{head.name} -> {head.target}, {head.currents:,} currents"))

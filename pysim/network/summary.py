@@ -6,6 +6,7 @@ from typing import Any
 
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.dendrites.source import DendriticHead
 from spikeloop.pysim.network.elements import Input
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.oscillators.source import OnnHead
@@ -16,8 +17,9 @@ __all__ = ["NetworkSummary"]
 READOUTS = ("spikes", "membrane")
 STATE_BITS = {"current_bits": 32, "adaptation_bits": 31}
 """the widest states"""
-OPTIONAL = ("pim", "onn", *STATE_BITS)
+OPTIONAL = ("pim", "onn", "dendritic", *STATE_BITS)
 """in a manifest only where the network has them"""
+HEADS: dict[str, Any] = {"pim": PimHead, "onn": OnnHead, "dendritic": DendriticHead}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class NetworkSummary:
     metadata:       free JSON that no arithmetic reads
     pim:            the head of the PIM layer, if the network has one
     onn:            that of its oscillators, if it has some
+    dendritic:      that of its dendritic neurons, if it has some
     """
 
     name: str
@@ -47,8 +50,14 @@ class NetworkSummary:
     metadata: dict[str, Any]
     pim: PimHead | None = None
     onn: OnnHead | None = None
+    dendritic: DendriticHead | None = None
     current_bits: int = 0
     adaptation_bits: int = 0
+
+    @property
+    def source(self) -> OnnHead | DendriticHead | None:
+        """The head of the net that makes the spikes of one of the inputs, if there is one."""
+        return self.onn or self.dendritic
 
     @classmethod
     def of(cls, network: Network) -> "NetworkSummary":
@@ -63,7 +72,8 @@ class NetworkSummary:
             inputs=network.inputs,
             metadata=json.loads(json.dumps(network.metadata)),
             pim=network.pim_head,
-            onn=network.onn_head,
+            onn=network.onn.head if network.onn else None,
+            dendritic=network.dendritic.head if network.dendritic else None,
             current_bits=network.current_bits,
             adaptation_bits=network.adaptation_bits,
         )
@@ -81,7 +91,7 @@ class NetworkSummary:
             "metadata": self.metadata,
         }
         plain |= {key: bits for key in STATE_BITS if (bits := getattr(self, key))}
-        heads = {"pim": self.pim, "onn": self.onn}
+        heads = {"pim": self.pim, "onn": self.onn, "dendritic": self.dendritic}
         return plain | {key: head.to_dict() for key, head in heads.items() if head}
 
     @classmethod
@@ -122,8 +132,11 @@ class NetworkSummary:
             **{
                 **values,
                 "inputs": _inputs(values["inputs"], what),
-                "pim": PimHead.from_dict(values["pim"], what) if "pim" in values else None,
-                "onn": OnnHead.from_dict(values["onn"], what) if "onn" in values else None,
+                **{
+                    key: kind.from_dict(values[key], what)
+                    for key, kind in HEADS.items()
+                    if key in values
+                },
             }
         )
 

@@ -10,15 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.pysim.common.checks import check_array, check_int, from_exactly
+from spikeloop.pysim.common.checks import (
+    check_array,
+    check_int,
+    check_lines,
+    check_starts,
+    from_exactly,
+)
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.oscillators.net import OnnNet
-from spikeloop.pysim.oscillators.settings import MAX_OSCILLATORS, MAX_START
+from spikeloop.pysim.oscillators.settings import GLOBALS, MAX_OSCILLATORS, MAX_START
 
 __all__ = ["OnnHead", "OnnSource"]
 
 FILE = ("input", "cell", "formats", "settings", "metadata")
 TENSOR = "onn.couplings"
+WHAT = "oscillators"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +57,8 @@ class OnnHead:
 
     def check(self, starts: np.ndarray, samples: int) -> None:
         """InputError unless ``starts`` are uint16 ``[sample, oscillator]`` in range."""
-        what, shape = f"starts of {self.input!r}", (samples, self.oscillators)
-        if starts.dtype != np.uint16 or starts.shape != shape:
-            raise InputError(
-                f"{what} must be uint16 of shape {shape} (sample, oscillator), "
-                f"not {starts.dtype} of {starts.shape}"
-            )
-        if starts.size and starts.max() > self.start_max:
-            raise InputError(f"{what} must be in 0..{self.start_max}, not {starts.max()}")
+        shape = (samples, self.oscillators)
+        check_starts(self.input, starts, shape, "sample, oscillator", self.start_max)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,22 +68,30 @@ class OnnSource:
     input: str
     net: OnnNet
 
+    what = WHAT
+
+    @property
+    def size(self) -> int:
+        """Oscillators."""
+        return self.net.size
+
     @cached_property
     def head(self) -> OnnHead:
-        return OnnHead(input=self.input, oscillators=self.net.size, start_max=self.net.start_max)
+        return OnnHead(input=self.input, oscillators=self.size, start_max=self.net.start_max)
 
     def check(self, sizes: dict[str, int]) -> None:
         """InputError unless ``sizes``, lines by input, have an input of the net's size."""
-        if self.input not in sizes:
-            raise InputError(
-                f"input of the oscillators must be one of {', '.join(sizes) or 'the network'}, "
-                f"not {self.input!r}"
-            )
-        if sizes[self.input] != self.net.size:
-            raise InputError(
-                f"lines of input {self.input!r} must be as many as its oscillators, "
-                f"{self.net.size}, not {sizes[self.input]}"
-            )
+        check_lines(WHAT, self.input, self.size, sizes)
+
+    def place_of(self, value: int) -> tuple[str, int]:
+        """What a last value of a trace is, and of which oscillator.
+
+        A value of the whole net is of its reference.
+        """
+        row, oscillator = divmod(value, self.size)
+        if row < len(self.net.units):
+            return self.net.units[row], oscillator
+        return GLOBALS[value - len(self.net.units) * self.size], self.net["reference"]
 
     # -- file ----------------------------------------------------------------------------------
 

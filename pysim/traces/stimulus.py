@@ -8,6 +8,7 @@ import numpy as np
 
 from spikeloop.pysim.common.bits import pack, unpack
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.dendrites.source import DendriticHead
 from spikeloop.pysim.network.elements import Input
 from spikeloop.pysim.oscillators.source import OnnHead
 from spikeloop.pysim.pim.source import PimHead
@@ -37,25 +38,26 @@ class HasInputs(Protocol):
     def pim_head(self) -> PimHead | None: ...
 
     @property
-    def onn_head(self) -> OnnHead | None: ...
+    def source_head(self) -> OnnHead | DendriticHead | None: ...
 
 
 def stimulated(network: HasInputs) -> list[Input]:
-    """The inputs whose spikes a stimulus holds: all but that of the oscillators."""
-    head = network.onn_head
+    """The inputs whose spikes a stimulus holds: all but the one that a source feeds."""
+    head = network.source_head
     return [node for node in network.inputs if head is None or node.name != head.input]
 
 
 @dataclass(frozen=True, eq=False)
 class Stimulus:
-    """Spikes of the logical inputs, pixels of a PIM layer, and starts of oscillators.
+    """Spikes of the logical inputs, pixels of a PIM layer, and starts of a source.
 
     spikes:  uint8 ``[sample, step, ceil(size / 8)]`` by input, packed (pysim.common.bits)
     labels:  int64 ``[sample]``, or None
     pixels:  uint8 ``[sample, pixel]`` by layer: one image for all steps of a sample
     count:   number of samples; needed only where there is no array, since a network may have no
              inputs
-    starts:  uint16 ``[sample, oscillator]`` by input that oscillators feed: delays or slots
+    starts:  uint16 by input that a source feeds. Of oscillators ``[sample, oscillator]``: delays
+             or slots. Of dendritic neurons ``[sample, 1 + input]``: a seed, then thresholds.
     """
 
     spikes: dict[str, np.ndarray]
@@ -127,9 +129,9 @@ class Stimulus:
         """InputError unless this is a stimulus of ``network``.
 
         Every input has its array, of the right shape and padding; a PIM layer has its pixels,
-        and oscillators have their starts; labels and ``count`` agree with the arrays.
+        and a source has its starts; labels and ``count`` agree with the arrays.
         """
-        nodes, head = stimulated(network), network.onn_head
+        nodes, head = stimulated(network), network.source_head
         names = [node.name for node in nodes]
         layers = [network.pim_head.name] if network.pim_head else []
         if sorted(self.spikes) != sorted(names):
@@ -145,7 +147,7 @@ class Stimulus:
         fed = [head.input] if head else []
         if list(self.starts) != fed:
             raise InputError(
-                f"starts of the stimulus must be those of {', '.join(fed) or 'no oscillators'}, "
+                f"starts of the stimulus must be those of {', '.join(fed) or 'no source'}, "
                 f"not {', '.join(self.starts) or 'missing'}"
             )
         for node in nodes:

@@ -21,7 +21,7 @@ PARTS = {
     "currents": np.int32,
     "synaptic": np.int32,
     "adaptations": np.int32,
-    "recalled": np.int32,
+    "ends": np.int32,
 }
 STATES = {
     "membranes": ("v", "membrane_bits"),
@@ -41,7 +41,7 @@ MEMBERS: npz.Members = {
     "currents/": np.int32,
     "synaptic/": np.int32,
     "adaptations/": np.int32,
-    "recalled/": np.int32,
+    "ends/": np.int32,
 }
 
 
@@ -71,16 +71,18 @@ class Trace:
     membranes:  int32 ``[sample, step, size]``; no entry where membranes were not recorded
     counters:   int64 ``[sample, tick]``, what each tick added. The names are those of
                 memory_map.COUNTERS. A network with a PIM layer also has PIM_COUNTERS, and one
-                with oscillators FRONT_COUNTERS: what the macro did right before the tick. The
-                golden backend knows only ``saturations``, ``spikes_out``, ``n_sat``, ``n_clip``,
-                ``onn_steps``, ``onn_clips`` and ``onn_crossings``.
+                with a source those of its macro (FRONT_COUNTERS): what the macro did right before
+                the tick. The golden backend knows only ``saturations``, ``spikes_out``, ``n_sat``,
+                ``n_clip``, ``onn_steps``, ``onn_clips``, ``onn_crossings``, and those of dendritic
+                neurons but for cycles.
     currents:   int32 ``[sample, frame, size]``, C of the population that a PIM layer drives. There
                 is one frame if C is held for all steps, else one for each step.
     synaptic:   int32 ``[sample, step, size]``: synaptic currents, of a network with current_bits
     adaptations: int32 ``[sample, step, size]``, of a network with adaptation_bits. Both are
                 recorded where membranes are.
-    recalled:   int32 ``[sample, value]`` by input that oscillators feed: their state at the end
-                of the recall. Values are those of OnnState.units, row after row, then its whole.
+    ends:       int32 ``[sample, value]`` by input that a source feeds: its state at the end. Of
+                oscillators the rows of OnnState.units, then its whole; of dendritic neurons
+                DendriticState.words.
     """
 
     spikes: dict[str, np.ndarray]
@@ -89,7 +91,7 @@ class Trace:
     currents: dict[str, np.ndarray] = field(default_factory=dict)
     synaptic: dict[str, np.ndarray] = field(default_factory=dict)
     adaptations: dict[str, np.ndarray] = field(default_factory=dict)
-    recalled: dict[str, np.ndarray] = field(default_factory=dict)
+    ends: dict[str, np.ndarray] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> Path:
         """Write the trace to ``path``, whole or not at all."""

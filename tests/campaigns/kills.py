@@ -1,12 +1,24 @@
-"""Kill -9 in the middle, go on, and compare the bytes: ``python -m tests.campaigns.kills [KILLS]``.
+"""Kill -9 in the middle, go on, and compare the bytes.
 
-A comparison of networks is killed at random times, and gone on with from its journal, until it ends
-by itself. The result must have the bytes of a run that nobody broke off, and nothing half-written
-may be left. KILLS: 30 by default.
+    python -m tests.campaigns.kills [KILLS [WORK ...]]
+
+A piece of work is killed at random times, and gone on with, until it ends by itself. What it leaves
+must have the bytes of work that nobody broke off, and nothing half-written may be left. Work:
+
+    compare     networks of three layers, golden against pysim, chunk by chunk
+    sim         the walk from training to verdict
+    zoo         a kept net on 300 test images
+    pim-sweep   two devices of each gain of a small net, 200 images
+    lesson      iris learnt by pysim and numpy
+
+KILLS: of each, 30 by default. Times are left out of what is compared: the seconds in summaries, the
+keys of stages, pages, and where a run comes from.
 """
 
+import json
 import os
 import random
+import shlex
 import signal
 import sys
 import tempfile
@@ -15,19 +27,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from spikeloop.cosim.cli import main as spikeloop
 from spikeloop.cosim.flow.verify import Comparison, Filing
-from spikeloop.cosim.runs.folder import SUMMARY
+from spikeloop.cosim.runs.folder import ORIGIN
+from spikeloop.golden.data.datasets import load_mnist
+from spikeloop.golden.rules.qstdb.net import Layer, QstdbNet
 from spikeloop.pysim.image.pack import pack
+from spikeloop.pysim.pim.window import PimWindow
 from spikeloop.pysim.traces.stimulus import Stimulus
+from tests.make.qstdb_nets import MACRO
 from tests.make.small import CHIP, network
 
 __all__ = ["WORK", "kills"]
 
 Work = Callable[[Path], None]
-"""Does its work into a folder, or goes on with it; leaves ``summary.json``."""
+"""Does its work into a folder, or goes on with it."""
 
 SAMPLES = 2000
+TIMES = ("seconds", "busy_seconds", "stages")
+"""Entries of summaries that hold times."""
+NOT_COMPARED = (".html", ".svg", "stages.json", ORIGIN, ".lock")
 
 
 def compared(folder: Path) -> None:
@@ -39,7 +60,57 @@ def compared(folder: Path) -> None:
     comparison.file(Filing(folder=folder, resume=True))
 
 
-WORK: dict[str, Work] = {"compare": compared}
+def command(line: str) -> Work:
+    """Work by the command line."""
+
+    def work(folder: Path) -> None:
+        os.chdir(folder)
+        try:
+            spikeloop([*shlex.split(line), "-q", "-o", "out"])
+        except SystemExit as end:
+            if end.code:
+                raise RuntimeError(f"{line} ended with status {end.code}") from None
+
+    return work
+
+
+def swept(folder: Path) -> None:
+    """A sweep over the devices of a small net with a PIM layer."""
+    torch.manual_seed(0)
+    first = Layer(name="a", window=PimWindow.make((1, 28, 28), (4, 4), stride=4), channels=3)
+    last = Layer(name="b", window=PimWindow.make((3 * 7 * 7,)), channels=10)
+    net = QstdbNet((first, last), pim=MACRO)
+    net.pim.calibrate(load_mnist(None).train_images[:20].reshape(-1, 1, 28, 28))
+    net.metadata = {"dataset": {"source": load_mnist(None).source}}
+    net.save(folder / "net.safetensors")
+    command("pim-sweep --net net.safetensors --study gain --seeds 2 --images 200 --rtl-images 1")(
+        folder
+    )
+
+
+WORK: dict[str, Work] = {
+    "compare": compared,
+    "sim": command(
+        "sim --config 784-16-10 --epochs 1 --samples 200 --backends golden,pysim --allow-silent"
+    ),
+    "zoo": command("zoo hard-concrete-1000 --samples 300 --backend pysim"),
+    "pim-sweep": swept,
+    "lesson": command("lesson iris --engine pysim,numpy --passes 1 --resume"),
+}
+
+
+def left(folder: Path) -> dict[str, bytes]:
+    """What work has left, by file; summaries without times."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.name.endswith(NOT_COMPARED):
+            continue
+        data = path.read_bytes()
+        if path.name == "summary.json":
+            values = json.loads(data)
+            data = json.dumps({k: v for k, v in values.items() if k not in TIMES}).encode()
+        files[str(path.relative_to(folder))] = data
+    return files
 
 
 def kills(work: Work, count: int, seed: int, folder: Path) -> tuple[int, int, int]:
@@ -48,7 +119,7 @@ def kills(work: Work, count: int, seed: int, folder: Path) -> tuple[int, int, in
     began = time.monotonic()
     whole = _new(folder / "whole")
     assert _end(_begin(work, whole)) == 0
-    limit, want = time.monotonic() - began, (whole / SUMMARY).read_bytes()
+    limit, want = time.monotonic() - began, left(whole)
     killed = ended = other = 0
     while killed < count:
         place, broken = _new(folder / f"work{ended}"), 0
@@ -62,9 +133,8 @@ def kills(work: Work, count: int, seed: int, folder: Path) -> tuple[int, int, in
                 break
             if status != -signal.SIGKILL:
                 raise RuntimeError(f"work ended with {status} after {broken} kills")
-        left = [path.name for path in place.iterdir() if path.name.endswith(".tmp")]
         killed, ended = killed + broken, ended + 1
-        other += bool(left) or (place / SUMMARY).read_bytes() != want
+        other += left(place) != want
     return killed, ended, other
 
 
@@ -78,6 +148,7 @@ def _begin(work: Work, folder: Path) -> int:
     child = os.fork()
     if child == 0:
         try:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             work(folder)
         except BaseException as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
@@ -103,7 +174,7 @@ def _end(child: int) -> int:
 def main(arguments: list[str]) -> int:
     count = int(arguments[0]) if arguments else 30
     wrong = 0
-    for name, work in WORK.items():
+    for name, work in [(name, WORK[name]) for name in arguments[1:] or WORK]:
         with tempfile.TemporaryDirectory(prefix="spikeloop-kills-") as folder:
             killed, ended, other = kills(work, count, 0, Path(folder))
         wrong += other

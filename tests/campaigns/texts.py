@@ -25,7 +25,6 @@ from pathlib import Path
 
 from spikeloop.cosim.verilator.build import simulator_root
 from spikeloop.hdl import verilog
-from spikeloop.hdl.dendritic import verilog as dendritic
 from spikeloop.pysim.chip.params import PRESETS
 from tests.campaigns.macros.dendritic import MACROS as DENDRITES
 from tests.campaigns.macros.onn import MACROS as OSCILLATORS
@@ -46,7 +45,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     **{n: lambda p=p: verilog.generate_macro(p) for n, p in MACROS.items()},
     **{n: lambda p=p: verilog.generate_plastic(p) for n, p in CORES.items()},
     **{n: lambda p=p: verilog.generate_onn(p) for n, p in OSCILLATORS.items()},
-    **{n: lambda p=p: dendritic.generate(p) for n, p in DENDRITES.items()},
+    **{n: lambda p=p: verilog.generate_dendritic(p) for n, p in DENDRITES.items()},
     "board tiny": lambda: verilog.generate_board(PRESETS["tiny"], virtual=True),
     "board ulx3s-85f": lambda: verilog.generate_board(PRESETS["ulx3s-85f"], divisor=217),
 }

@@ -6,13 +6,16 @@ import os
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from spikeloop.cosim.backends import open_backend
 from spikeloop.cosim.compare.compare import Case, compare
+from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.pysim.bundle.program import compile_program
+from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.oscillators.hebb import inputs
 from spikeloop.pysim.traces.stimulus import Stimulus
@@ -46,11 +49,32 @@ def test_an_example_is_a_training_and_two_commands(name: str) -> None:
     assert [unknown(line.removeprefix("spikeloop ")) for line in commands] == [[], []]
 
 
+def opened(name: str) -> ModuleType:
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    spec.loader.exec_module(example := importlib.util.module_from_spec(spec))
+    return example
+
+
+def test_dendritic_neurons_tell_sounds_apart() -> None:
+    """The example of mixtures on the models; tests/cosim/verilator has the RTL of such a chip."""
+    example = opened("mixtures_to_rtl")
+    made = example.drawn()
+    given, labels = example.played(made, 60, 5000)
+    stimulus = Stimulus.pack({}, labels, starts={"neurons": given})
+    network = example.network(example.heard(made, example.PASSES), made)
+    bundle = compile_program(network, PRESETS["tiny"])
+    golden, pysim = (open_backend(name, network, bundle) for name in ("golden", "pysim"))
+    sides = [Side(model.name, model.run(stimulus.first(3))) for model in (golden, pysim)]
+    pair = diff(network, *sides)
+    assert pair.different == 0 and pair.ends == 3 * (3 + 9 * 4 + 16 + 2 * 81 + 4 * 81)
+    membranes = pysim.run(stimulus).membranes["sound"][:, -1]
+    assert (membranes.argmax(1) == labels).mean() > 0.75  # of three sounds
+
+
 def test_oscillators_clean_digits_for_the_crossbar() -> None:
     """The recall example at small size, with a model that compiles fast."""
-    path = ROOT / "examples" / "recall_to_rtl.py"
-    spec = importlib.util.spec_from_file_location("recall_to_rtl", path)
-    spec.loader.exec_module(example := importlib.util.module_from_spec(spec))
+    example = opened("recall_to_rtl")
     images, labels = example.noisy(18)
     network = example.network(True)
     starts = np.array([inputs(network.onn.net, image) for image in images], np.uint16)
@@ -63,7 +87,7 @@ def test_oscillators_clean_digits_for_the_crossbar() -> None:
             name, network, bundle, **({"options": FAST_BUILD} if name == "verilator" else {})
         ),
     )
-    assert result.different == 0 and result.pairs[1].recalled == 18 * (4 * 60 + 4), result.first
+    assert result.different == 0 and result.pairs[1].ends == 18 * (4 * 60 + 4), result.first
     assert result.score("verilator") == 1.0
     assert result.total("onn_cycles", "verilator") == result.total("onn_cycles", "pysim") > 18_000
 

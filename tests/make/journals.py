@@ -17,7 +17,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
 
 
 def write_journal(path: Path, lines: list[dict[str, Any]]) -> None:
-    """Write these lines, each with its digest (cosim/runs/journal.py)."""
+    """Write these lines, each with its digest (pysim/common/journal.py)."""
     digest, text = "", ""
     for line in lines:
         digest = hashlib.sha256((digest + json.dumps(line)).encode()).hexdigest()

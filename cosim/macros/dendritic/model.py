@@ -11,6 +11,7 @@ import numpy as np
 from spikeloop.cosim.macros.port.client import LoadPort, harness_of
 from spikeloop.cosim.verilator.build import compile_whole, hdl_key, recipe
 from spikeloop.cosim.verilator.cache import cached, stage
+from spikeloop.hdl.names import DENDRITIC_TOP
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.dendrites.net import DendriticNet
 from spikeloop.pysim.dendrites.settings import INHIBITION_BITS, PASSING, PSP_BITS, UNITS
@@ -22,7 +23,6 @@ from spikeloop.pysim.dendritic.params import COUNTERS, DendriticParams
 
 __all__ = ["DendriticModel", "build_dendritic"]
 
-GENERATOR = "spikeloop.hdl.dendritic.verilog"
 HANGS, TOO_MANY_STEPS = 1, 2  # what dendritic_run returns
 LIMIT_CYCLES = 10_000  # without a step: the macro hangs
 REGISTERS, INPUTS = ("globals", "neurons", "inhibition"), ("weights", "synapses")
@@ -42,12 +42,12 @@ def verilog_of(params: DendriticParams) -> Path:
     """The generated Verilog of a macro, cached."""
 
     def make(folder: Path) -> None:
-        from spikeloop.hdl.dendritic.verilog import generate
+        from spikeloop.hdl.verilog import generate_dendritic
 
         with stage("generate Verilog of the macro of dendritic neurons"):
-            (folder / "dendritic.v").write_text(generate(params))
+            (folder / "dendritic.v").write_text(generate_dendritic(params))
 
-    return cached(f"verilog-{hdl_key(repr(params), GENERATOR)[:24]}", make) / "dendritic.v"
+    return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "dendritic.v"
 
 
 def build_dendritic(
@@ -60,14 +60,12 @@ def build_dendritic(
     """
     harness, header = harness_of("dendritic/harness.cpp"), _model_header(params)
     what = (params, optimise, coverage, harness, header, recipe())
-    key = hdl_key(repr(what), GENERATOR)[:24]
+    key = hdl_key(repr(what))[:24]
 
     def make(folder: Path) -> None:
-        from spikeloop.hdl.dendritic.verilog import TOP
-
         compile_whole(
             folder,
-            TOP,
+            DENDRITIC_TOP,
             [verilog_of(params)],
             header=header,
             harness=harness,

@@ -1,3 +1,12 @@
+// what all pages share
+"use strict";
+const D = JSON.parse(document.getElementById("data").textContent);
+const $ = id => document.getElementById(id);
+const colour = i => `var(--c${i % 6})`;
+const count = n => n.toLocaleString("en-US");
+const escaped = text => String(text).replace(/[&<>"]/g, c => ({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})[c]);
+const key = (fill, text, height = 3) => `<span class="key"><i style="background:${fill};height:${height}px"></i>${escaped(text)}</span>`;
+
 // charts that one zooms into: a frame of uPlot (axes, zoom, cursor), its inside drawn on the canvas
 const charts = {};  // by name: the plots of the page
 const WHOLE = [...Array(11).keys()].flatMap(e => [1, 2, 5].map(n => n * 10 ** e));  // steps of an axis of whole numbers
@@ -33,6 +42,7 @@ function chart(host, {name, label, x, y, down = false, height, axis = {}, paint,
     },
   }, [x, y], box);
   charts[name] = u;
+  new ResizeObserver(() => { const width = box.clientWidth; if (width && width !== u.width) u.setSize({width, height}); }).observe(box);
   let pressed = null;
   u.over.addEventListener("mousedown", e => pressed = [e.clientX, e.clientY]);
   u.over.addEventListener("mouseup", e => { if (click && pressed && Math.hypot(e.clientX - pressed[0], e.clientY - pressed[1]) < 4) click(u.posToVal(u.cursor.left, "x"), u.posToVal(u.cursor.top, "y")); });

@@ -1,15 +1,8 @@
-"use strict";
-const D = JSON.parse(document.getElementById("data").textContent);
-const $ = id => document.getElementById(id);
-const colour = i => `var(--c${i % 6})`;
-const count = n => n.toLocaleString("en-US");
-const escaped = text => String(text).replace(/[&<>"]/g, c => ({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})[c]);
 const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
 const int32 = text => new Int32Array(bytes(text).buffer);
 const bit = (packed, size, step, i) => packed[step * Math.ceil(size / 8) + (i >> 3)] >> (i & 7) & 1;
 const steps = D.network.steps;
 const layers = D.network.populations.map(([name, size, start], i) => ({name, size, start, colour: colour(i)}));
-const key = (fill, text, height = 3) => `<span class="key"><i style="background:${fill};height:${height}px"></i>${escaped(text)}</span>`;
 
 // -- tabs: the part behind # says which ------------------------------------------------------------------------
 function show() {
@@ -304,7 +297,7 @@ function answers() {
   $("answers-title").textContent = `${a.backend}: ${count(right)} of ${count(a.labels.length)} right (${(100 * right / a.labels.length).toFixed(2)} %); label down, answer across`;
   const rows = matrix.map((row, i) => { const total = row.reduce((n, cell) => n + cell.length, 0) || 1;
     return `<tr><th>${i}</th>` + row.map((cell, j) => `<td data-n="${cell.length}" data-at="${i},${j}" style="background:color-mix(in srgb, ${i === j ? "var(--good)" : "var(--bad)"} ${Math.round(i === j ? 50 * cell.length / total : Math.min(50, 300 * cell.length / total))}%, transparent)">${cell.length || ""}</td>`).join("") + "</tr>"; });
-  $("confusion").innerHTML = "<tr><th></th>" + matrix.map((_, j) => `<th>${j}</th>`).join("") + "</tr>" + rows.join("");
+  $("confusion").innerHTML = "<tr><td></td>" + matrix.map((_, j) => `<th>${j}</th>`).join("") + "</tr>" + rows.join("");
   $("answers-of").textContent = "Click on a cell for its samples.";
   $("confusion").onclick = e => { if (!e.target.dataset.at) return;
     const [i, j] = e.target.dataset.at.split(",").map(Number), found = matrix[i][j];

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.digits.journal import Journal
 from spikeloop.cosim.digits.learner import key_of
 from spikeloop.cosim.digits.study import Plan
 from spikeloop.cosim.provenance import code
@@ -31,6 +30,7 @@ from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.rules.digits.layer import Layer
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import writable
+from spikeloop.pysim.common.journal import Rows
 
 __all__ = ["BEFORE", "chosen", "search", "table"]
 
@@ -154,7 +154,7 @@ def main() -> None:
         values = chosen(trials)
         last = Plan(train=given.train, label=given.train, test=given.test)
         of = (last, given.neurons, data.source, values, code(__name__))
-        journal = Journal(given.out / "table.jsonl", of)
+        journal = Rows(given.out / "table.jsonl", of)
         rows: dict[str, list[dict[str, Any]]] = {}
         for name, constants in values.items():
             for seed in range(given.seeds):

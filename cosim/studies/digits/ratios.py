@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.digits.journal import Journal
 from spikeloop.cosim.digits.learner import open_core, train
 from spikeloop.cosim.digits.study import Plan, score
 from spikeloop.cosim.provenance import code
@@ -31,6 +30,7 @@ from spikeloop.golden.rules.digits.layer import Layer, layer
 from spikeloop.golden.rules.stdp.index import tail_index
 from spikeloop.golden.rules.stdp.scaling import KINDS
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.journal import Rows
 
 __all__ = ["PUBLISHED", "RATIOS", "measure", "ranks", "stdp_layer", "table"]
 
@@ -134,7 +134,7 @@ def run(
     data: Dataset, plan: Plan, neurons: int, seeds: int, folder: Path, tell: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """All cells; those that the folder keeps are not run again."""
-    journal = Journal(folder / "ratios.jsonl", (plan, neurons, data.source, code(__name__)))
+    journal = Rows(folder / "ratios.jsonl", (plan, neurons, data.source, code(__name__)))
     for seed in range(seeds):
         for kind in KINDS:
             for ratio in RATIOS:

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.digits.journal import Journal
 from spikeloop.cosim.digits.study import Plan, learnt, score
 from spikeloop.cosim.provenance import code
 from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.rules.digits.layer import layer
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.journal import Rows
 
 __all__ = ["agree", "run", "table"]
 
@@ -47,7 +47,7 @@ def run(
     tell: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """All nets; those that the folder keeps are not run again."""
-    journal = Journal(folder / "seeds.jsonl", (plan, neurons, data.source, code(__name__)))
+    journal = Rows(folder / "seeds.jsonl", (plan, neurons, data.source, code(__name__)))
     for seed in range(seeds):
         for rule in rules:
             for width, bits in WIDTHS.items():

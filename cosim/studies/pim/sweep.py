@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.cosim.runs.journal import Journal
 from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.reference import pim as golden
 from spikeloop.golden.rules.qstdb.integer import classes
 from spikeloop.golden.rules.qstdb.net import QstdbNet
 from spikeloop.golden.rules.qstdb.train import CALIBRATION_IMAGES, CALIBRATION_PERCENTILE
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.journal import Journal
 
 __all__ = ["STUDIES", "TYPICAL", "Point", "device", "measure", "points", "sweep"]
 

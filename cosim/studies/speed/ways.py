@@ -21,7 +21,8 @@ import numpy as np
 
 from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.compare.diff import Side, diff
-from spikeloop.cosim.oscillators import rate
+from spikeloop.cosim.dendrites import rate as dendrites
+from spikeloop.cosim.oscillators import rate as oscillators
 from spikeloop.cosim.studies.speed.learning import learning
 from spikeloop.cosim.verilator.backend import Verilated
 from spikeloop.cosim.verilator.build import Options, default_compiler
@@ -131,9 +132,9 @@ def workload(
 def run(
     *, seconds: float = 3.0, brian: Path | None = None, tell: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Measure every way this machine has, learning and oscillators.
+    """Measure every way this machine has, learning, oscillators and dendritic neurons.
 
-    Returns work, rows and ratios, those of learning, and rates of oscillators.
+    Returns work, rows and ratios, those of learning, and rates of the two macros.
 
     seconds: about how long each way is measured. tell: gets a line of progress.
     brian: a Python with Brian2, for its row of learning.
@@ -161,20 +162,29 @@ def run(
             row |= {"samples": way.samples, "rounds": way.rounds, "seconds": times[way.name]}
             rows.append(row)
             tell(f"{way.name}: {ticks:,.0f} ticks/s")
+    macros = {
+        name: _macro(tell, table(), unit)
+        for name, table, unit in (
+            ("oscillators", oscillators.rows, "oscillator_steps_per_s"),
+            ("dendritic", dendrites.rows, "steps_per_s"),
+        )
+    }
     return {
         "work": {"axons_active": DENSITY, "steps": STEPS, "seed": SEED},
         "rows": rows,
-        "ratios": _ratios(rows),
+        "ratios": _ratios(rows) | dendrites.ratios(macros["dendritic"]),
         "learning": learnt,
-        "oscillators": _oscillators(tell),
+        **macros,
     }
 
 
-def _oscillators(tell: Callable[[str], None]) -> list[dict[str, Any]]:
-    """The rates of the macros of oscillators, in processor time; InputError if one differs."""
+def _macro(
+    tell: Callable[[str], None], table: Iterator[dict[str, Any]], unit: str
+) -> list[dict[str, Any]]:
+    """The rates of a macro, ``unit`` of each row; InputError if a row differs from pysim."""
     rows = []
-    for row in rate.rows():
-        tell(f"{row['way']}: {row['oscillator_steps_per_s']:,.0f} oscillator-steps/s")
+    for row in table:
+        tell(f"{row['way']}: {row[unit]:,.0f} {unit.removesuffix('_per_s').replace('_', '-')}/s")
         if row["different"]:
             raise InputError(f"{row['way']} must equal pysim, not differ in {row['different']}")
         rows.append(row)

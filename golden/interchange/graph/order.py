@@ -15,7 +15,7 @@ from spikeloop.golden.interchange.graph.maps import LinearMap, Route, Shape, app
 from spikeloop.golden.interchange.graph.node import Node
 from spikeloop.golden.interchange.graph.semantics import SPIKING
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import MAX_DELAY
+from spikeloop.pysim.network.parameters import MAX_DELAY
 
 __all__ = ["LINEAR", "READOUT", "Graph"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from spikeloop.golden.quantize.states import CURRENT_BITS
-from spikeloop.pysim.common.limits import MAX_GAIN
 from spikeloop.pysim.network.elements import LeakRounding, Population
+from spikeloop.pysim.network.parameters import MAX_GAIN
 
 __all__ = ["read_shifts", "written_shifts"]
 

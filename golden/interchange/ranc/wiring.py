@@ -16,8 +16,8 @@ import numpy as np
 from spikeloop.golden.interchange.common import minimal_bits
 from spikeloop.golden.interchange.ranc.file import Axon, Place, RancCore, RancFiles
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import MAX_DELAY, MAX_START
 from spikeloop.pysim.network.elements import Edge, LowBound, Population, Reset, WeightFormat
+from spikeloop.pysim.network.parameters import MAX_DELAY, MAX_START
 
 __all__ = ["NoStartTicks", "Wiring", "input_name"]
 

@@ -47,9 +47,9 @@ from torch.nn import functional as F
 
 from spikeloop.golden.quantize.leak import integer_threshold, round_half_away
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS, MAX_PAGES
 from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, Population, Reset
 from spikeloop.pysim.network.graph import Network, start_ticks
+from spikeloop.pysim.network.parameters import LEAK_TERMS, MAX_PAGES
 
 __all__ = [
     "BnttLayer",

@@ -35,8 +35,8 @@ from spikeloop.golden.training.command import command
 from spikeloop.golden.training.images import about, check_shift, drawn
 from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import MAX_PAGES
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.parameters import MAX_PAGES
 
 __all__ = ["NETS", "BnttConfig", "float_accuracy", "train", "train_net"]
 

@@ -33,8 +33,8 @@ from spikeloop.golden.training.images import about, drawn
 from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.golden.training.train import accuracy, time_first
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.parameters import LEAK_TERMS
 
 __all__ = ["HardConcreteConfig", "train", "train_net"]
 

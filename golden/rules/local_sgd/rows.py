@@ -28,6 +28,7 @@ from spikeloop.golden.rules.local_sgd.segment import UNET, dice, train_unet
 from spikeloop.golden.rules.local_sgd.train import BLOCKS, LocalConfig, float_accuracy, train_net
 from spikeloop.golden.training.command import forget
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.journal import Rows
 
 __all__ = ["ROWS", "TRIED", "measure", "table"]
 
@@ -120,10 +121,7 @@ def main() -> None:
         data = load_mnist(given.data)
         if given.held_out:
             data = held_out(data, given.held_out)
-        given.out.mkdir(parents=True, exist_ok=True)
-        journal = given.out / "rows.jsonl"
-        journal.touch()
-        known = dict(json.loads(line) for line in journal.read_text().splitlines())
+        known = Rows(given.out / "rows.jsonl", "LoCal+SGD")
         for seed in range(1 if given.held_out else given.seeds):
             for name, row in rows.items():
                 config = replace(row, seed=seed)
@@ -131,9 +129,7 @@ def main() -> None:
                 if key in known:
                     continue
                 checkpoint = given.out / f"{hashlib.sha256(key.encode()).hexdigest()[:8]}.training"
-                known[key] = measure(config, data, checkpoint, given.unet)
-                with journal.open("a") as file:
-                    print(json.dumps([key, known[key]]), file=file)
+                known.add(key, measure(config, data, checkpoint, given.unet))
                 forget(checkpoint)
                 print(f"{name}, seed {seed}: {known[key]}", flush=True)
     except InputError as error:

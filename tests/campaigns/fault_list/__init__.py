@@ -5,6 +5,7 @@ from tests.campaigns.fault_list.host import HOST
 from tests.campaigns.fault_list.macros.dendritic import DENDRITIC
 from tests.campaigns.fault_list.macros.onn import ONN
 from tests.campaigns.fault_list.macros.pim import PIM
+from tests.campaigns.fault_list.macros.sources import SOURCES
 from tests.campaigns.fault_list.mesh import MESH
 from tests.campaigns.fault_list.neuron import NEURON
 from tests.campaigns.fault_list.plastic import PLASTIC
@@ -13,4 +14,4 @@ from tests.campaigns.fault_list.tick import TICK
 
 __all__ = ["FAULTS", "Fault"]
 
-FAULTS = [*NEURON, *STATES, *TICK, *HOST, *MESH, *PIM, *PLASTIC, *ONN, *DENDRITIC]
+FAULTS = [*NEURON, *STATES, *TICK, *HOST, *MESH, *PIM, *PLASTIC, *ONN, *DENDRITIC, *SOURCES]

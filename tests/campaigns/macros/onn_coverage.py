@@ -3,7 +3,7 @@
     python -m tests.campaigns.coverage onn-relaxation onn-phase
 
 The nets of tests/campaigns/macros/onn.py run on an instrumented macro, and are compared with pysim
-in every step. Then those of onn_chip.py run on an instrumented chip, of which the driver counts.
+in every step. Then those of sources.py run on an instrumented chip, of which the driver counts.
 The corners are those of tests/make/onn/bins.py.
 """
 
@@ -24,7 +24,7 @@ from spikeloop.pysim.oscillators.settings import RATE_BITS
 from tests.campaigns import coverage
 from tests.campaigns.coverage import Exclusion, Point
 from tests.campaigns.macros.onn import first_difference
-from tests.campaigns.macros.onn_chip import PLAIN, differences
+from tests.campaigns.macros.sources import PLAIN, differences
 from tests.make.onn.bins import BINS
 
 __all__ = ["MACROS", "cover"]

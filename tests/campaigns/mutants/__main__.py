@@ -32,7 +32,7 @@ from tests.conftest import ROOT
 __all__ = ["draw", "run", "table"]
 
 JOBS = int(os.environ.get("JOBS", "2"))
-TEXT = ("names.py", "verilog.py", "dendritic/verilog.py")
+TEXT = ("names.py", "verilog.py")
 """Files that write text and make no hardware."""
 VERDICTS = ("killed", "survived", "equivalent", "same", "build", "late")
 

@@ -61,7 +61,6 @@ def rtlil(name: str) -> dict[str, str]:
 
 def _generate(name: str) -> None:
     from spikeloop.hdl import verilog as writer
-    from spikeloop.hdl.dendritic import verilog as dendritic
     from spikeloop.hdl.link.uart import UartReceiver, UartTransmitter
 
     if name == UART:
@@ -77,7 +76,7 @@ def _generate(name: str) -> None:
     elif name in regression.OSCILLATORS:
         writer.generate_onn(MACROS[name])
     elif name in regression.DENDRITES:
-        dendritic.generate(MACROS[name])
+        writer.generate_dendritic(MACROS[name])
     else:
         writer.generate(regression.CHIPS[name])
 

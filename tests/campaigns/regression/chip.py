@@ -51,7 +51,7 @@ from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 from tests.campaigns.macros import dendritic as dendritic_regression
 from tests.campaigns.macros import onn as onn_regression
-from tests.campaigns.macros import onn_chip as onn_chip_regression
+from tests.campaigns.macros import sources as sources_regression
 from tests.campaigns.macros.dendritic import MACROS as DENDRITES
 from tests.campaigns.macros.onn import MACROS as OSCILLATORS
 from tests.campaigns.regression import lessons as lesson_regression
@@ -225,8 +225,9 @@ CHIPS = {
 CHIPS["slices-states"] = CHIPS["slices"].replace(
     leak_terms=0, current_bits=8, adaptation_bits=8, bounded=False, roundings=False
 )
-# oscillators in front of a core (tests/campaigns/macros/onn_chip.py)
-CHIPS["onn-chip"] = onn_chip_regression.CHIPS["relaxation"]
+# a source in front of a core (tests/campaigns/macros/sources.py)
+CHIPS["onn-chip"] = sources_regression.CHIPS["relaxation"]
+CHIPS["dendritic-chip"] = sources_regression.CHIPS["dendritic"]
 CHIPS["pim-states"] = CHIPS["pim"].replace(current_bits=11, adaptation_bits=9)
 NETWORKS = 6  # of each chip
 STATE_NETWORKS = 18  # of a chip with second states: they have many modes, and few neurons each
@@ -585,8 +586,8 @@ def _first_difference(name: str, options: Options) -> str | None:
         return dendritic_regression.first_difference(DENDRITES[name], nets)
     if (chip := CHIPS[name]).derived.cores > 1:
         return next(mesh_regression.differences(MeshChipModel(chip, options), chip), None)
-    if chip.onn:
-        return next(onn_chip_regression.differences(ChipModel(chip, options), chip), None)
+    if chip.front:
+        return next(sources_regression.differences(ChipModel(chip, options), chip), None)
     if chip.pim:
         return next(pim_chip_regression.differences(ChipModel(chip, options), chip), None)
     states = chip.current_bits or chip.adaptation_bits

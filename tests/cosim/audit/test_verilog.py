@@ -142,7 +142,6 @@ def test_yosys_says_what_went_wrong() -> None:
 TEXTS = """
 import hashlib
 from spikeloop.hdl import verilog
-from spikeloop.hdl.dendritic import verilog as dendritic
 from tests.campaigns.macros.dendritic import MACROS as DENDRITES
 from tests.campaigns.macros.onn import MACROS as OSCILLATORS
 from tests.campaigns.regression.chip import CHIPS
@@ -151,7 +150,7 @@ for text in (
     verilog.generate(CHIPS["pim"]),
     verilog.generate_plastic(CORES["learns"]),
     verilog.generate_onn(OSCILLATORS["phases"]),
-    dendritic.generate(DENDRITES["dendrites"]),
+    verilog.generate_dendritic(DENDRITES["dendrites"]),
 ):
     print(hashlib.sha256(text.encode()).hexdigest())
 """

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim.digits import learn, lesson, study
-from spikeloop.cosim.digits.journal import Journal
 from spikeloop.cosim.digits.learner import IntegerCore, open_core, train
 from spikeloop.cosim.digits.study import Plan, learnt, score
 from spikeloop.cosim.digits.teaching import taught
@@ -167,20 +166,3 @@ def test_learn_scores_and_draws(
     with pytest.raises(InputError, match=r"must be in 1\.\.60, not 61"):
         learn.run("alsa", neurons=10, train=61, label=1, test=1, folder=tmp_path / "none")
     assert not (tmp_path / "none").exists()
-
-
-def test_a_journal_keeps_whole_rows_of_one_study(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    journal = Journal(path, "one")
-    journal.add("a", {"x": 1})
-    with path.open("a") as file:
-        file.write('{"name": "b", "x"')  # what a killed study was writing
-    again = Journal(path, "one")
-    assert "a" in again and "b" not in again and again.rows == [{"x": 1}]
-    again.add("b", {"x": 2})
-    assert Journal(path, "one")["b"] == {"x": 2}
-    with pytest.raises(InputError, match="must be of the same study, data and sources"):
-        Journal(path, "other")
-    path.write_text("nothing\n")
-    with pytest.raises(InputError, match="is damaged: remove it"):
-        Journal(path, "one")

@@ -13,7 +13,7 @@ from spikeloop.pysim.oscillators.hebb import inputs, phase_net
 from spikeloop.pysim.oscillators.net import OnnNet
 from spikeloop.pysim.oscillators.source import OnnSource
 from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.campaigns.macros.onn_chip import CHIPS
+from tests.campaigns.macros.sources import CHIPS
 from tests.cosim.cli.test_app import refused, spikeloop
 from tests.make.onn.random import random_net
 
@@ -55,9 +55,9 @@ def test_map_and_compare(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixt
     document = json.loads(out)
     pair = document["pairs"][0]
     assert status == 0 and document["different"] == 0, err
-    assert pair["recalled"] == 4 * (4 * 8 + 4) and pair["recalled_different"] == 0
-    assert "144 recalled values compared, 0 different" in err.replace("\n", " ")
-    assert 'name="recalled"' in (tmp_path / "x.xml").read_text()
+    assert pair["ends"] == 4 * (4 * 8 + 4) and pair["ends_different"] == 0
+    assert "144 last values compared, 0 different" in err.replace("\n", " ")
+    assert 'name="last values"' in (tmp_path / "x.xml").read_text()
     assert spikeloop(capfd, "report", tmp_path / "run")[0] == 0
 
 

@@ -73,10 +73,10 @@ def test_a_recall_goes_on_where_it_was_killed(net: OnnNet, tmp_path: Path) -> No
     assert done[0] == 7 and sum(done) == 15
     assert rest.rows == whole.rows and rest.compared == whole.compared
     assert kept.read_text().splitlines(keepends=True) == lines
-    with pytest.raises(InputError, match="must be of the same net, samples, backends and sources"):
+    with pytest.raises(InputError, match="must be of this study"):
         recall(net, plan, ("numpy",), kept=kept, resume=True)
     kept.write_text("".join(lines[:4]) + "{}\n")
-    with pytest.raises(InputError, match="is damaged: run without --resume"):
+    with pytest.raises(InputError, match=r"line 5 of journal .* is damaged or was edited"):
         recall(net, plan, names, kept=kept, resume=True)
 
 
@@ -113,6 +113,18 @@ def test_bad_input_is_one_sentence(
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1 and "Traceback" not in error
     assert not (tmp_path / "out").exists()
+
+
+def test_recalls_without_a_stable_period_are_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "patterns.npy"
+    np.save(file, PATTERNS)
+    command = ("onn", file, "--backend", "pysim", "--fuzzy", "0", "--samples", 2)
+    assert status(*command, "--periods", 1, "-o", tmp_path / "out") == 2
+    text = capsys.readouterr()
+    assert "2, of which 2 without a stable period" in text.out
+    assert "must come to a stable period in some recall; none of the 2 did" in text.err
 
 
 def test_a_net_without_a_period_is_refused(tmp_path: Path) -> None:

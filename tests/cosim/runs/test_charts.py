@@ -265,3 +265,16 @@ def test_kept_expected_spikes_come_back_from_the_journal(run: Path) -> None:
         base64.b64encode(kept.expected["output"].tobytes()).decode()
         in (run / "report.html").read_text()
     )
+
+
+def test_charts_are_as_wide_as_the_page(page: Any, run: Path) -> None:
+    page.goto((run / "report.html").as_uri())
+    tab(page, "cycles")
+    for width in (1000, 500):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_function(
+            "width => { const {clientWidth} = document.querySelector('#cycles-plot .uplot');"
+            " return width - 120 < clientWidth && clientWidth < width; }",
+            arg=width,
+        )
+    assert page.evaluate("document.documentElement.scrollWidth") <= 500

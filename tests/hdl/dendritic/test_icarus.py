@@ -8,7 +8,8 @@ import pytest
 
 from spikeloop.cosim.audit.yosys import yosys
 from spikeloop.hdl.dendrites.layouts import load_layout
-from spikeloop.hdl.dendritic.verilog import TOP, generate
+from spikeloop.hdl.names import DENDRITIC_TOP as TOP
+from spikeloop.hdl.verilog import generate_dendritic as generate
 from spikeloop.pysim.dendrites.settings import PASSING, UNITS
 from spikeloop.pysim.dendritic.contents import net_chunks, show_chunks, state_chunks, state_of
 from spikeloop.pysim.dendritic.memories import memories

@@ -105,3 +105,25 @@ def test_the_plugin_of_pytest_is_light(project: dict[str, Any]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "amaranth", "numpy", "numba"} & set(re.findall(r"'(\w+)'", done.stdout))
     assert not heavy and "'pytest'" in done.stdout
+
+
+def test_what_is_installed_is_fixed_to_its_bytes(tmp_path: Path) -> None:
+    """Every line of the lock has a hash, make asks for them, and pip refuses another file."""
+    text = (ROOT / "requirements.lock").read_text().replace("\\\n", "")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert len(lines) > 100 and not any(line.startswith("torch==") for line in lines)
+    assert [
+        line for line in lines if not re.search(r"==[^ ]+ .*--hash=sha256:[0-9a-f]{64}", line)
+    ] == []
+    assert (ROOT / "torch.lock").read_text().splitlines()[-1].startswith("torch==")
+    recipe = (ROOT / "Makefile").read_text()
+    assert "--no-deps --require-hashes -r requirements.lock" in recipe
+    wheel = tmp_path / "other-1-py3-none-any.whl"
+    wheel.write_bytes(b"not the file that was locked")
+    lock = tmp_path / "lock"
+    lock.write_text(f"other @ {wheel.as_uri()} --hash=sha256:{'0' * 64}\n")
+    command = "pip install --dry-run --no-deps --require-hashes -r"
+    found = subprocess.run(
+        [sys.executable, "-m", *command.split(), lock], check=False, capture_output=True, text=True
+    )
+    assert found.returncode == 1 and "DO NOT MATCH THE HASHES" in found.stderr

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spikeloop.pysim.chip.params import Chip
-from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.elements import (
     LeakRounding,
     LowBound,
@@ -19,6 +18,7 @@ from spikeloop.pysim.network.elements import (
     WeightFormat,
     weight_range,
 )
+from spikeloop.pysim.network.parameters import LEAK_TERMS
 from tests.make.neurons.states import random_states
 
 __all__ = ["Node", "random_population"]

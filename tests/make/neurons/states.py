@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from spikeloop.pysim.chip.params import PRESETS, Chip
-from spikeloop.pysim.common.limits import LEAK_TERMS
 from spikeloop.pysim.network.elements import LeakRounding, Population, StateUse, Widths
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.network.parameters import LEAK_TERMS
 
 __all__ = ["WITH_STATES", "give_states", "random_states"]
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from spikeloop.cosim.board.session import Replay
-from spikeloop.cosim.runs.journal import Journal
 from spikeloop.cosim.stimuli.dense import read_arrays
 from spikeloop.golden.data.datasets import read_idx
 from spikeloop.golden.interchange.common import read_bounded
 from spikeloop.golden.nets.layers import FloatNet
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import check_output, write_atomic
+from spikeloop.pysim.common.journal import Journal
 from spikeloop.pysim.common.reading import gunzip, read_file
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.lessons.lesson import Lesson

@@ -1,4 +1,4 @@
-"""The macro of oscillators: cells, readings, the order of a step, and its place in a chip."""
+"""The macro of oscillators: cells, readings, and the order of a step."""
 
 from tests.campaigns.fault_list.fault import Fault
 
@@ -324,85 +324,5 @@ ONN = [
         "Mux(self.writing, Mux(mine, data, old), new)",
         "a write of the net's values makes a reading",
         "phases",
-    ),
-    Fault(
-        "sends-all",
-        "onn/driver.py",
-        "self.event.eq(sending & lines[0])",
-        "self.event.eq(sending)",
-        "an oscillator in phase sends an event too",
-        "onn-chip",
-    ),
-    Fault(
-        "place-stuck",
-        "onn/driver.py",
-        "self.place.eq(self.place + 1)",
-        "self.place.eq(self.place)",
-        "all events of a sending go to the first axon",
-        "onn-chip",
-    ),
-    Fault(
-        "sends-short",
-        "onn/driver.py",
-        "sending.eq(left != 0)",
-        "sending.eq(left > 1)",
-        "the last oscillator sends no event",
-        "onn-chip",
-    ),
-    Fault(
-        "axon-first",
-        "onn/driver.py",
-        "self.place.eq(self.axon)",
-        "self.place.eq(0)",
-        "events go to the axons from 0 on",
-        "onn-chip",
-    ),
-    Fault(
-        "cycles-recall",
-        "onn/driver.py",
-        "cycles + self.busy",
-        "cycles + macro.busy",
-        "cycles of sendings are not counted",
-        "onn-chip",
-    ),
-    Fault(
-        "event-late",
-        "core/core.py",
-        "Mux(event, 1, delay)",
-        "Mux(event, 2, delay)",
-        "events of the macro come a tick late",
-        "onn-chip",
-    ),
-    Fault(
-        "event-asleep",
-        "core/core.py",
-        "self.local = local = local | event",
-        "local = local | event",
-        "the ring sleeps while the macro sends",
-        "onn-chip",
-    ),
-    Fault(
-        "front-zero",
-        "core/front.py",
-        "driver.zero.eq(core.asked[2])",
-        "driver.zero.eq(0)",
-        "counters of the macro are not set to zero",
-        "onn-chip",
-    ),
-    Fault(
-        "answer-early",
-        "bus/loadport.py",
-        "(self.read & ~ported) | late[-1]",
-        "(self.read & ~ported) | late[-2]",
-        "the load port takes the answer of the macro too early",
-        "onn-chip",
-    ),
-    Fault(
-        "tick-first",
-        "chip.py",
-        "first, done = first | bit, done | strobe * bit",
-        "done = done | strobe * bit",
-        "of commands given at once the tick does not wait for the macro",
-        "onn-chip",
     ),
 ]

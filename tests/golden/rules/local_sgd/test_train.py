@@ -3,7 +3,6 @@
 About 10 CPU-seconds.
 """
 
-import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +23,7 @@ from spikeloop.golden.rules.local_sgd import train as local_train
 from spikeloop.golden.rules.local_sgd.net import Block, LocalNet
 from spikeloop.golden.rules.local_sgd.train import LocalConfig, fit_local, to_cnn, train, train_net
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.journal import Rows
 from spikeloop.pysim.network.graph import Network
 from tests.make.rule_nets import check_refused, check_same_bits, compare_on_rtl, small_mnist
 
@@ -137,7 +137,7 @@ def test_a_table_of_few_trainings(
     monkeypatch.setattr(rows, "measure", lambda *given: pytest.fail("trained again"))
     rows.main()
     assert capsys.readouterr().out.splitlines() == first
-    kept = [json.loads(line)[1] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    kept = Rows(tmp_path / "rows.jsonl", "LoCal+SGD").rows
     assert len(kept) == 4 and kept[0]["score"] != kept[2]["score"]  # another seed
     assert first[3].startswith("| b | ") and "| 0.167 |" in first[3]  # 2 of 12 epochs of SGD
 

@@ -1,10 +1,10 @@
-"""The macro of oscillators in front of a core: its load port, its commands, its events.
+"""The driver of a macro in front of a core: its load port, its commands, its events.
 
-    load port --> memories of the macro;  run --> recall;  send --> an event for each set line
+    load port --> memories of the macro;  run --> a run;  send --> an event for each set line
 
-It is one of the macros that hdl/core/front.py puts in front of a core. A recall goes on from the
-state that the host wrote. ``send`` looks at one oscillator a cycle, N cycles in all, and sends an
-event for each that is out of phase. A cycle in which the ring takes no event is repeated.
+The macro goes on from the state that the host wrote, or that it came to. ``send`` looks at one line
+a cycle, and sends an event for each that is set. A cycle in which the ring takes no event is
+repeated.
 
 Written for one clock domain, which sleeps while there is nothing to do.
 """
@@ -14,25 +14,26 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeloop.hdl.bus.loadport import SLOW
-from spikeloop.hdl.onn.macro import OnnMacro
 from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import BUS_BITS, Chip
-from spikeloop.pysim.onn.params import COUNTERS
 
-__all__ = ["OnnDriver"]
+__all__ = ["Driver"]
 
 
-class OnnDriver(wiring.Component):
-    """The driver and, inside, the macro.
+class Driver(wiring.Component):
+    """The driver and, inside, ``macro``.
+
+    The macro has ports ``load``, ``read``, ``start``, ``busy``, ``size`` (lines of its net),
+    ``out`` (its lines), those of the chip's ``front.answers``, and ``count_*``.
 
     Members
     -------
-    run: In(1)        strobe, while not busy: recall.
+    run: In(1)        strobe, while not busy: run the macro.
     send: In(1)       strobe, while not busy: send an event for each line that is set.
     zero: In(1)       counters become 0.
-    busy: Out(1)      a recall, or a sending, is under way.
+    busy: Out(1)      a run, or a sending, is under way.
     awake: Out(1)     the next edge does something; otherwise the domain may sleep.
-    settled: Out(1)   the last recall ended because nothing changed any more.
+    settled: Out(1)   of oscillators: the last run ended because nothing changed any more.
     axon: In          setting: axon of line 0.
     select: In        the memory that the load port asks for, a bit each in the order of the map.
     read: In(1)       the load port reads; ``answer`` comes SLOW cycles later (hdl/bus/loadport.py).
@@ -47,9 +48,10 @@ class OnnDriver(wiring.Component):
     count_*: Out(64)  counters, as pysim.chip.front names them.
     """
 
-    def __init__(self, chip: Chip):
-        assert chip.onn and chip.front
-        self.p, self.counters = chip.onn, tuple(chip.front.counters)
+    def __init__(self, chip: Chip, macro: wiring.Component):
+        assert chip.front
+        self.macro, self.front = macro, chip.front
+        self.counters = tuple(chip.front.counters)
         self.prefix, table = chip.front.prefix, MemoryMap(chip).memories.values()
         own = [m for m in table if m.name.startswith(self.prefix)]
         super().__init__(
@@ -59,7 +61,7 @@ class OnnDriver(wiring.Component):
                 "zero": In(1),
                 "busy": Out(1),
                 "awake": Out(1),
-                "settled": Out(1),
+                **{name: Out(1) for name in chip.front.answers},
                 "axon": In(chip.derived.axon_bits),
                 "select": In(len(own)),
                 "read": In(1),
@@ -77,10 +79,10 @@ class OnnDriver(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.macro = macro = OnnMacro(self.p)
+        m.submodules.macro = macro = self.macro
         m.d.comb += [
             macro.start.eq(self.run),
-            self.settled.eq(macro.settled),
+            *(getattr(self, name).eq(getattr(macro, name)) for name in self.front.answers),
             self.answer.eq(macro.read),
         ]
         asked = self._load(m, macro)
@@ -92,7 +94,7 @@ class OnnDriver(wiring.Component):
         self._count(m, macro)
         return m
 
-    def _load(self, m: Module, macro: OnnMacro):
+    def _load(self, m: Module, macro: wiring.Component):
         """Accesses to the macro, one cycle late; returns whether one is under way.
 
         The clocks of the macro hang on the driver's. Their gates open only at an edge of it, which
@@ -115,8 +117,8 @@ class OnnDriver(wiring.Component):
             ]
         return access | later.any()
 
-    def _send(self, m: Module, macro: OnnMacro):
-        """Events, one oscillator after the other; returns whether some are still to come."""
+    def _send(self, m: Module, macro: wiring.Component):
+        """Events, one line after the other; returns whether some are still to come."""
         sending, left = Signal(), Signal.like(macro.size)
         lines, moves = Signal.like(macro.out), Signal()
         m.d.comb += [
@@ -139,16 +141,18 @@ class OnnDriver(wiring.Component):
             ]
         return sending
 
-    def _count(self, m: Module, macro: OnnMacro) -> None:
+    def _count(self, m: Module, macro: wiring.Component) -> None:
         """Counters since ``zero``: those of the macro never stop, so a copy says where they were.
 
-        Cycles are those of the driver: recalls and sendings.
+        Cycles are those of the driver: runs and sendings.
         """
-        cycles = self.count_onn_cycles
-        m.d.sync += cycles.eq(Mux(self.zero, 0, cycles + self.busy))
-        for name in COUNTERS:
-            if name != "cycles":
+        cycles = f"{self.prefix}cycles"
+        total = getattr(self, f"count_{cycles}")
+        m.d.sync += total.eq(Mux(self.zero, 0, total + self.busy))
+        for counter in self.counters:
+            name = counter.removeprefix(self.prefix)
+            if counter != cycles:
                 count, before = getattr(macro, f"count_{name}"), Signal(64, name=f"before_{name}")
                 with m.If(self.zero):
                     m.d.sync += before.eq(count)
-                m.d.comb += getattr(self, f"count_{self.prefix}{name}").eq(count - before)
+                m.d.comb += getattr(self, f"count_{counter}").eq(count - before)

@@ -17,7 +17,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import check_output
 from spikeloop.pysim.common.reading import read_file
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "Rows"]
 
 DIGEST = "digest"
 """The entry of the digest, the last one of a line."""
@@ -110,6 +110,38 @@ class Journal:
             ) from None
         self._fresh, self._tidy, self._last = False, True, digest
         self.lines.append(line)
+
+
+class Rows:
+    """The journal of a study in file ``path``, each line of it a row with a name.
+
+    of:     what the rows depend on; its ``repr`` names the study
+    resume: go on with the rows that are there; False: the journal begins anew
+
+    InputError as of :meth:`Journal.open`.
+    """
+
+    def __init__(self, path: Path, of: object, *, resume: bool = True) -> None:
+        check_output(path, file=True)  # now, not when the first row is there
+        head = {"study": hashlib.sha256(repr(of).encode()).hexdigest()}
+        self._journal = Journal.open(path, head, "study") if resume else Journal(path, head)
+        self._rows = {line["name"]: line["row"] for line in self._journal.lines}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._rows
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        return self._rows[name]
+
+    def add(self, name: str, row: dict[str, Any]) -> None:
+        """Keep a row; it is on disk when this returns."""
+        self._journal.append({"name": name, "row": row})
+        self._rows[name] = row
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows, the oldest first."""
+        return list(self._rows.values())
 
 
 def _digest(before: str, line: dict[str, Any]) -> str:

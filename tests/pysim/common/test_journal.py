@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spikeloop.cosim.runs.journal import Journal
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.journal import Journal, Rows
 from tests.make.journals import write_journal
 
 HEAD = {"of": "this"}
@@ -81,3 +81,18 @@ def test_a_journal_is_no_pipe_and_no_link(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must be a regular file or a new name"):
         Journal(tmp_path / "link", HEAD).append({"line": 0})
     assert not (tmp_path / "target").exists()
+
+
+def test_a_study_keeps_its_whole_rows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    Rows(path, "one").add("a", {"x": 1})
+    with path.open("a") as file:
+        file.write('{"name": "b", "row"')  # what a killed study was writing
+    again = Rows(path, "one")
+    assert "a" in again and "b" not in again and again.rows == [{"x": 1}]
+    again.add("b", {"x": 2})
+    assert Rows(path, "one")["b"] == {"x": 2}
+    with pytest.raises(InputError, match="must be of this study"):
+        Rows(path, "other")
+    Rows(path, "other", resume=False).add("c", {"x": 3})
+    assert "a" not in Rows(path, "other")
