@@ -30,7 +30,14 @@ EQUIVALENTS = [
         "<=",
         "One row more is written. Behind the last neuron there is none that is read. Where the "
         "neurons are a power of two it is row 0, read just before: it gets the same again.",
-    )
+    ),
+    Equivalent(
+        "dendrites/inhibition.py",
+        "new.eq(Mux(total < 0, 0, Mux(total > high, high, total))),",
+        ">",
+        ">=",
+        "A total that is the bound becomes the bound either way.",
+    ),
 ]
 
 
