@@ -75,7 +75,7 @@ def _register(model: ChipModel, name: str, core: int = 0) -> int:
 def _commands(model: ChipModel) -> Iterator[str]:
     """Zero and clear come before the tick. Of ticks one waits; one more is missed, and said so."""
     every = (1 << model.map.command_bits) - 1
-    if model.chip.front:  # the macro's own: tests/campaigns/macros/onn_chip.py
+    if model.chip.front:  # the macro's own: tests/campaigns/macros/sources.py
         every = CONTROL_TICK | CONTROL_CLEAR | CONTROL_ZERO
     model.zero()
     model.tick()
