@@ -23,7 +23,7 @@ LENET_CHIP := full,extension=4
 # empty variables pass nothing: the command's own default stands
 option = $(if $($(2)),$(1) "$($(2))")
 
-.PHONY: help check install sim lenet test test-fast bench faults hil-faults formal coverage fuzz sanitize lint format typecheck docs site rtl wheel sbom kills lock clean
+.PHONY: help check install sim lenet test test-fast bench faults mutants texts hil-faults formal coverage fuzz sanitize lint format typecheck docs site rtl wheel sbom kills lock clean
 
 help: ## this list
 	@echo "spikeloop: make VERB [VARIABLE=value]"
@@ -51,6 +51,12 @@ bench: install ## ticks/s and SOPs/s of every way to run the same work
 
 faults: install ## seed faults into the RTL; the regression must catch all of them
 	$(BIN)/python -m tests.campaigns.faults
+
+mutants: install ## N random mutants of the RTL's sources (300); those no argument covers must be killed
+	JOBS=$(JOBS) $(BIN)/python -m tests.campaigns.mutants $(or $(N),300) $(SEED)
+
+texts: install ## every generated Verilog: seeds of names, modes of Icarus, Verilator's lint
+	$(BIN)/python -m tests.campaigns.texts
 
 hil-faults: install ## a million faulted frames between driver and host link; the table of what became of them
 	$(BIN)/python -m tests.campaigns.hil_faults $(or $(FRAMES),1000000) $(SEED)

@@ -68,7 +68,7 @@ class BoardTop(wiring.Component):
         wiring.connect(m, core.response, link.response)
         wiring.connect(m, link.events, core.i)
         wiring.connect(m, core.o, link.spikes)
-        run, clear, zero, waiting = commands(
+        run, clear, zero, waiting, missed = commands(
             m, core.command, link.tick, core.busy, core.macro_commands()
         )
         m.d.comb += [
@@ -76,6 +76,7 @@ class BoardTop(wiring.Component):
             core.clear.eq(clear),
             core.zero.eq(zero),
             core.wait.eq(waiting.any()),
+            core.missed.eq(missed),
             link.busy.eq(core.busy | core.taken | waiting.any()),
             self.quiet.eq(link.quiet & ~link.busy & ~sending),
         ]

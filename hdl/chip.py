@@ -73,10 +73,11 @@ class ChipTop(wiring.Component):
         wiring.connect(m, responses.o, wiring.flipped(self.response))
         wiring.connect(m, core.o, wiring.flipped(self.o))
 
-        run, clear, zero, waiting = commands(
+        run, clear, zero, waiting, missed = commands(
             m, core.command, tick, core.busy, core.macro_commands()
         )
         m.d.comb += [
+            core.missed.eq(missed),
             core.tick.eq(run),
             core.clear.eq(clear),
             core.zero.eq(zero),
@@ -105,19 +106,22 @@ def working(chip: Chip) -> dict:
 
 
 def pins(m: Module, top: wiring.Component) -> tuple[Signal, Signal]:
-    """The clock domains of a top; its reset and its tick, as registers."""
+    """The clock domains of a top; its reset, one cycle longer, and its tick, as registers."""
     m.domains.pin = pin = ClockDomain("pin", reset_less=True)
     m.domains.sync = sync = ClockDomain("sync")
-    reset, tick = Signal(init=1), Signal()
+    # A domain that sleeps is reset a cycle behind (hdl/core/domains.py), and all must end together.
+    reset, again, tick = Signal(init=1), Signal(init=1), Signal()
     m.d.comb += [pin.clk.eq(top.clk), sync.clk.eq(top.clk), sync.rst.eq(reset)]
-    m.d.pin += [reset.eq(top.rst), tick.eq(top.tick)]
+    m.d.pin += [reset.eq(top.rst | again), again.eq(top.rst), tick.eq(top.tick)]
     return reset, tick
 
 
 def commands(
     m: Module, command: Value, tick: Value, busy: Value, macros: Mapping[int, Value] = {}
-) -> tuple[Signal, Signal, Signal, Signal]:
+) -> tuple[Signal, Signal, Signal, Signal, Signal]:
     """Commands wait until nothing is busy: first zero and clear, then the tick.
+
+    Of each command one waits. A tick asked for while one waits is missed.
 
     Parameters
     ----------
@@ -128,8 +132,8 @@ def commands(
     macros: by its bit of the control register, the strobe of each command of a macro in front of
         the core. They are taken before the tick, in this order.
 
-    Returns tick, clear and zero, each high in the cycle in which it is taken, and the commands that
-    wait.
+    Returns tick, clear and zero, each high in the cycle in which it is taken, the commands that
+    wait, and whether a tick was missed since the last zero.
     """
     waiting, asked, taken = Signal(len(command)), Signal(len(command)), Signal(len(command))
     run, clear, zero = Signal(), Signal(), Signal()
@@ -146,4 +150,9 @@ def commands(
         taken.eq(done),
     ]
     m.d.sync += waiting.eq((waiting & ~taken) | asked)
-    return run, clear, zero, waiting
+    missed = Signal()
+    with m.If((waiting & ~taken & asked & CONTROL_TICK).any()):
+        m.d.sync += missed.eq(1)
+    with m.Elif(zero):
+        m.d.sync += missed.eq(0)
+    return run, clear, zero, waiting, missed

@@ -80,13 +80,14 @@ class MeshTop(wiring.Component):
             working.eq(Cat(core.busy for core in cores).any() | fabric.busy),
             asked.eq(reduce(or_, (core.command for core in cores))),
         ]
-        run, clear, zero, waiting = commands(m, asked, tick, working)
+        run, clear, zero, waiting, missed = commands(m, asked, tick, working)
         for core in cores:
             m.d.comb += [
                 core.tick.eq(run),
                 core.clear.eq(clear),
                 core.zero.eq(zero),
                 core.wait.eq(waiting.any() | working),
+                core.missed.eq(missed),
             ]
         going = [
             self._load_port(m, cores),

@@ -1,9 +1,11 @@
 """Verilog out: the chip as one deterministic text.
 
-The hand-written primitives (memory, clock gate, skid buffer) are appended.
+The hand-written primitives (memory, clock gate, skid buffer) are appended. Simulators take the text
+as it is, in every mode from Verilog-2005 to SystemVerilog-2012.
 """
 
 import gc
+import re
 from importlib.resources import files
 
 from amaranth.back import verilog
@@ -18,11 +20,14 @@ from spikeloop.hdl.names import (
     ADC_MODULE,
     BOARD_TOP,
     CHIP_TOP,
+    CLOCK_GATE_MODULE,
     CORE_MODULE,
     DENDRITIC_TOP,
     ONN_TOP,
     PIM_TOP,
     PLASTIC_TOP,
+    RAM_MODULE,
+    SKID_MODULE,
     UNIT_MODULE,
 )
 from spikeloop.hdl.neuron.step import slice_of, stages
@@ -47,16 +52,29 @@ __all__ = [
     "generate_onn",
     "generate_plastic",
     "primitives",
+    "whole",
 ]
 
 LONG_LINE = 4000
 
+PRIMITIVES = {RAM_MODULE: "ram.v", CLOCK_GATE_MODULE: "clock_gate.v", SKID_MODULE: "skid.v"}
 
-def primitives() -> str:
-    """The Verilog of the memory, the clock gate and the skid buffer."""
+LINT = {
+    "CASEINCOMPLETE": "a case stands behind the default of what it assigns",
+    "CMPCONST": "a number is compared with more than it can be",
+    "INITIALDLY": "the wake-up at time 0 is an event of its own (hdl/verilog.py)",
+    "WIDTHEXPAND": "constants and operands stand without their leading zeros",
+    "WIDTHTRUNC": "a number is asked whether it is 0; a shift is cut to what it fills",
+}
+"""What the Verilog writer leaves to Verilator's lint, and why none of it is a mistake."""
+
+
+def primitives(text: str) -> str:
+    """The Verilog of the memory, the clock gate and the skid buffer: those that ``text`` uses."""
     return "\n".join(
         (files("spikeloop.hdl.lib") / name).read_text()
-        for name in ("ram.v", "clock_gate.v", "skid.v")
+        for module, name in PRIMITIVES.items()
+        if f"  {module} " in text
     )
 
 
@@ -71,7 +89,22 @@ def convert(component: wiring.Component, name: str) -> str:
     finally:
         if collecting:
             gc.enable()
-    return "\n".join(_wrapped(line) for line in text.splitlines())
+    return "\n".join(_wrapped(line) for line in _awake(text).splitlines())
+
+
+def _awake(text: str) -> str:
+    """Lets every ``always @*`` run at time 0.
+
+    For that purpose the Verilog writer puts a register into each module, which all of them read.
+    It has its value from its declaration, which is an event in Verilog-2005 alone. A process whose
+    inputs do not change (a state machine at rest) would keep its outputs at x elsewhere.
+    """
+    return re.sub(
+        r"^  reg (\\\$auto\$verilog_backend\S+ ) = 0;$",
+        r"  reg \1;\n  initial \1 <= 0;",
+        text,
+        flags=re.M,
+    )
 
 
 def _wrapped(line: str) -> str:
@@ -105,27 +138,36 @@ def _whole(chip: Chip, *parts: str) -> str:
     if part := slice_of(chip):
         slices = [convert(stage.component(part), stage.module) for stage in stages(chip)]
     macro = _macro_parts(chip.pim.macro) if chip.pim else []
-    return "\n".join((*parts, *slices, *macro, primitives()))
+    return whole(*parts, *slices, *macro)
+
+
+def whole(*parts: str) -> str:
+    """Modules that stand together, with their primitives, as one text that Verilator lints."""
+    text = "\n".join(parts)
+    quiet = [f"// {reason}\n// verilator lint_off {code}" for code, reason in LINT.items()]
+    return "\n".join(
+        ("// verilator lint_save", *quiet, text, primitives(text), "// verilator lint_restore\n")
+    )
 
 
 def generate_macro(p: PimParams) -> str:
     """The Verilog of a PIM macro alone; its top module is PIM_TOP."""
-    return "\n".join((convert(PimMacro(p), PIM_TOP), *_macro_parts(p), primitives()))
+    return whole(convert(PimMacro(p), PIM_TOP), *_macro_parts(p))
 
 
 def generate_onn(p: OnnParams) -> str:
     """The Verilog of a macro of oscillators alone; its top module is ONN_TOP."""
-    return "\n".join((convert(OnnMacro(p), ONN_TOP), primitives()))
+    return whole(convert(OnnMacro(p), ONN_TOP))
 
 
 def generate_dendritic(p: DendriticParams) -> str:
     """The Verilog of a macro of dendritic neurons alone; its top module is DENDRITIC_TOP."""
-    return "\n".join((convert(DendriticMacro(p), DENDRITIC_TOP), primitives()))
+    return whole(convert(DendriticMacro(p), DENDRITIC_TOP))
 
 
 def generate_plastic(p: PlasticParams) -> str:
     """The Verilog of a plastic core alone; its top module is PLASTIC_TOP."""
-    return "\n".join((convert(PlasticCore(p), PLASTIC_TOP), primitives()))
+    return whole(convert(PlasticCore(p), PLASTIC_TOP))
 
 
 def _macro_parts(p: PimParams) -> list[str]:

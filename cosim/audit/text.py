@@ -38,7 +38,8 @@ def normalise(verilog: str) -> str:
     """
     text = re.sub(r"\(\*.*?\*\)", " ", verilog, flags=re.S)
     text = re.sub(r"^(\s*reg\s+(?:\[[^\]]*\]\s*)?\S+)\s*=\s*[^;]+;", r"\1 ;", text, flags=re.M)
-    return re.sub(r"^\s*if \(\\\$auto\$verilog_backend\S+ \) begin end\n", "", text, flags=re.M)
+    awake = r"^\s*(if \(\\\$auto\$verilog_backend\S+ \) begin end|initial \\\$auto\S+ <= 0;)\n"
+    return re.sub(awake, "", text, flags=re.M)
 
 
 def parse(verilog: str) -> dict[str, Any]:

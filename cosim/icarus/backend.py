@@ -6,7 +6,6 @@ digits per tick, which numpy turns into a trace. Icarus runs thousands of cycles
 enough for everything at ``tiny`` and for tens of images at ``zou2021``.
 """
 
-import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from spikeloop.pysim.image.readmemh import HEX_VALUES, to_readmemh
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import SIGNED, STATES, Trace, recorded_states
 
-__all__ = ["Icarus", "awake", "compile_bench", "cycle_limit", "icarus_version"]
+__all__ = ["Icarus", "compile_bench", "cycle_limit", "icarus_version"]
 
 BENCH = "spikeloop_bench"
 
@@ -169,7 +168,7 @@ def compile_bench(chip: Chip) -> Path:
     def make(folder: Path) -> None:
         (folder / "chip.vh").write_text(header)
         (folder / "bench.v").write_text(bench)
-        (folder / "chip.v").write_text(awake(verilog_of(chip).read_text()))
+        (folder / "chip.v").write_text(verilog_of(chip).read_text())
         options = ["-g2012", "-I", str(folder), "-s", BENCH, "-o", str(folder / "chip.vvp")]
         sources = [str(folder / "bench.v"), str(folder / "chip.v")]
         with stage("compile the chip with Icarus"):
@@ -183,21 +182,6 @@ def icarus_version() -> str:
     """The line of ``iverilog -V`` that names the version."""
     done = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[0]
-
-
-def awake(verilog: str) -> str:
-    """Generated Verilog for event-driven simulators: every ``always @*`` runs at time 0.
-
-    For that purpose Amaranth's back end puts a register into each module, which all of them read.
-    Its initial value stands in its declaration, which is no event. A process whose inputs do not
-    change (a state machine at rest) would therefore keep its outputs at x.
-    """
-    return re.sub(
-        r"^  reg (\\\$auto\$verilog_backend\S+ ) = 0;$",
-        r"  reg \1;\n  initial #0 \1 = 0;",
-        verilog,
-        flags=re.M,
-    )
 
 
 def cycle_limit(chip: Chip) -> int:

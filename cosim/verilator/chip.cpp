@@ -142,11 +142,11 @@ struct Model {
     }
     bool idle(int64_t limit) { return fallen(top->busy, limit); }
     bool ticked(int64_t limit) { return fallen(top->TICKING, limit); }
-    void reset() {
+    void reset(int64_t cycles) {
         top->rst = 1;
         top->PORT(o, ready) = 1;
         top->PORT(response, ready) = 1;
-        for (int i = 0; i < 4; ++i) cycle();
+        while (cycles-- > 0) cycle();
         top->rst = 0;
         for (int i = 0; i < 4; ++i) cycle();
     }
@@ -181,7 +181,7 @@ extern "C" {
 
 Model* sl_new(int count, const char** arguments) {
     auto* model = new Model(count, arguments);
-    model->reset();
+    model->reset(1);
     return model;
 }
 void sl_free(Model* model) {
@@ -210,7 +210,29 @@ int sl_memory(Model* model, int64_t core, const char* name, uint8_t** data, int6
     *data = memory->data, *stride = memory->stride, *rows = memory->rows;
     return 0;
 }
+// What happens before its end is forgotten, but for the memories.
+void sl_reset(Model* model, int64_t cycles) {
+    model->reset(cycles);
+    model->outputs.clear();
+}
 void sl_write(Model* model, uint32_t address, uint32_t data) { model->write(address, data); }
+// Requests one after the other, without waiting for answers, for at most `cycles` cycles. An entry
+// of `writes` is 1 for a write. Returns how many of the `reads` answers came.
+int64_t sl_burst(Model* model, const uint32_t* addresses, const uint32_t* data,
+                 const uint8_t* writes, int64_t count, uint32_t* answers, int64_t reads,
+                 int64_t cycles) {
+    auto& top = model->top;
+    int64_t at = 0, got = 0;
+    for (; (at < count || got < reads) && cycles > 0; --cycles) {
+        if ((top->PORT(request, valid) = at < count))
+            top->PORT(request, payload) = REQUEST(addresses[at], data[at], writes[at]);
+        if (top->PORT(response, valid) && got < reads) answers[got++] = top->PORT(response, payload);
+        at += at < count && top->PORT(request, ready);
+        model->cycle();
+    }
+    top->PORT(request, valid) = 0;
+    return got;
+}
 // -1: no answer.
 int64_t sl_read(Model* model, uint32_t address) { return model->read(address, 1 << 20); }
 void sl_cycles(Model* model, int64_t n) {

@@ -6,7 +6,7 @@ models run side by side in threads.
 """
 
 import ctypes
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -103,6 +103,27 @@ class ChipModel(Link):
         if value < 0:
             raise TimeoutError(f"the chip did not answer a read of address {address:#x}")
         return value
+
+    def burst(
+        self, requests: Sequence[tuple[int, int | None]], cycles: int = CYCLE_LIMIT
+    ) -> list[int]:
+        """Requests (address, data to write or None) one after the other, without waiting.
+
+        Returns the answers of the reads that came within ``cycles`` cycles.
+        """
+        addresses = np.array([address for address, _ in requests], np.uint32)
+        data = np.array([value or 0 for _, value in requests], np.uint32)
+        writes = np.array([value is not None for _, value in requests], np.uint8)
+        answers = np.empty(np.count_nonzero(writes == 0), np.uint32)
+        arrays = (array.ctypes.data for array in (addresses, data, writes))
+        count = self._lib.sl_burst(
+            self._handle, *arrays, len(requests), answers.ctypes.data, len(answers), cycles
+        )
+        return answers[:count].tolist()
+
+    def reset(self, cycles: int = 1) -> None:
+        """Hold the reset pin for ``cycles`` cycles, whatever is under way. Memories stay."""
+        self._lib.sl_reset(self._handle, cycles)
 
     # -- two banks -----------------------------------------------------------------------------
 

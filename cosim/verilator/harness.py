@@ -141,6 +141,8 @@ def open_library(path: Path) -> ctypes.CDLL:
         ("sl_free", None, (handle,)),
         ("sl_memory", ctypes.c_int, (handle, i64, ctypes.c_char_p, pointer, pointer, pointer)),
         ("sl_write", None, (handle, u32, u32)),
+        ("sl_reset", None, (handle, i64)),
+        ("sl_burst", i64, (handle, pointer, pointer, pointer, i64, pointer, i64, i64)),
         ("sl_read", i64, (handle, u32)),
         ("sl_send", ctypes.c_int, (handle, u32, u32, u32, i64)),
         ("sl_tick", None, (handle,)),

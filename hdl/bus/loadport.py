@@ -5,7 +5,7 @@ bank at rest (chips of two banks). Addresses are decoded from pysim/chip/memory_
 table. An address at which nothing lies reads 0 and ignores writes.
 """
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -35,12 +35,14 @@ class LoadPort(wiring.Component):
     taken: Out(1)          a request is being served.
     command: Out           bits written to the control register in this cycle.
     wait: In(1)            a command is still to be taken.
+    missed: In(1)          a tick request was missed.
     busy: In(1)            register: the core is busy.
     number: In             register: number of the tick that runs next.
     count_*: In            registers: the counters.
     steps: Out             setting: T.
     dense: Out(1)          setting: visit silent axons too.
-    extension: Out         setting: log2 of the axon extension f.
+    extension: Out         setting: log2 of the axon extension f; more than the chip has is not
+                           taken.
     pim_*: Out             settings of a PIM layer, or of another macro in front of the core under
                            its prefix; by name in ``settings``.
     settled: In(1)         register, with oscillators: their last run ended by itself.
@@ -72,6 +74,7 @@ class LoadPort(wiring.Component):
                 "taken": Out(1),
                 "command": Out(map_.command_bits),
                 "wait": In(1),
+                "missed": In(1),
                 "busy": In(1),
                 "number": In(24),
                 **{f"count_{n}": In(64) for n in map_.counters},
@@ -145,6 +148,7 @@ class LoadPort(wiring.Component):
                 m.d.comb += [self.select[index].eq(1), self.row.eq(place), self.chunk.eq(chunk)]
 
         fresh, is_memory, idle = Signal(), Signal(), Signal()
+        status = Cat(self.busy | self.wait, self.missed)
         waiting, read = self._slow(m)
         m.d.comb += [
             fresh.eq(self.taken & ~reading & ~waiting if front else self.taken & ~reading),
@@ -159,7 +163,7 @@ class LoadPort(wiring.Component):
             ),
             self.read.eq(fresh & is_memory & idle & ~request.write & self.response.ready),
             self.response.valid.eq(reading | (fresh & ~is_memory & ~request.write)),
-            self.response.payload.eq(register | (asks_status & (self.busy | self.wait))),
+            self.response.payload.eq(register | Mux(asks_status, status, 0)),
             done.eq(
                 reading | self.write | (fresh & ~is_memory & (request.write | self.response.ready))
             ),
@@ -173,7 +177,11 @@ class LoadPort(wiring.Component):
                     m.d.comb += self.command.eq(request.data)
                 for name, setting in settings.items():
                     with m.Case(map_.registers[name].address):
-                        m.d.sync += setting.eq(request.data)
+                        if name == "extension":
+                            with m.If(request.data <= map_.chip.derived.extensions):
+                                m.d.sync += setting.eq(request.data)
+                        else:
+                            m.d.sync += setting.eq(request.data)
         return m
 
     def _slow(self, m: Module) -> tuple[Value, Value]:

@@ -55,7 +55,7 @@ class Controller(wiring.Component):
     replayed: In(1)    last cycle of the replay.
     emitted: In(1)     last cycle of the emission of spikes.
     advance: In(1)     the emission moves.
-    number: Out        the tick that runs next.
+    number: Out        the tick that runs next; from 2^24 - 1 on it stands.
     slot: Out          current slot of the axon ring.
     word: Out          the word at hand.
     base: Out          its row of axon 0 in the synapse memory.
@@ -135,7 +135,7 @@ class Controller(wiring.Component):
             with m.State("START"):
                 m.d.comb += self.begin.eq(1)
                 m.d.sync += [
-                    number.eq(number + 1),
+                    number.eq(number + ~number.all()),  # no network begins again
                     slot.eq(Mux(slot == d.slots - 1, 0, slot + 1)),
                     word.eq(0),
                     self.base.eq(0),

@@ -300,6 +300,7 @@ class Core(wiring.Component):
         m.d.comb += [
             port.busy.eq(self.busy),
             port.wait.eq(self.wait),
+            port.missed.eq(self.missed),
             self.command.eq(port.command),
             port.number.eq(control.number),
         ]

@@ -8,6 +8,7 @@ request: In, stream    requests of the load port
 response: Out, stream  answers to reads
 command: Out           bits written to the control register in this cycle
 wait: In(1)            a command is still to be taken
+missed: In(1)          a tick request was missed
 tick: In(1)            strobe, taken while idle: run a tick
 clear: In(1)           strobe, taken while idle: clear the state
 zero: In(1)            strobe, taken while idle: zero the counters
@@ -49,6 +50,7 @@ def members(chip: Chip) -> dict:
         "response": Out(stream.Signature(BUS_BITS)),
         "command": Out(map_.command_bits),
         "wait": In(1),
+        "missed": In(1),
         "tick": In(1),
         "clear": In(1),
         "zero": In(1),

@@ -222,14 +222,14 @@ def _registers(chip: Chip) -> list[_Register]:
         _Register("columns", "r", chip.columns, "columns"),
         _Register("lanes", "r", chip.lanes, "lanes"),
         _Register("control", "w", 0, commands),
-        _Register("status", "r", 0, "bit 0: busy"),
+        _Register("status", "r", 0, "bit 0: busy; bit 1: a tick was missed since the last zero"),
         _Register("steps", "rw", 0, "steps T of a sample"),
         _Register("dense", "rw", 0, "bit 0: visit silent axons too (the paper's timing)"),
         _Register(
             "extension",
             "rw",
             0,
-            f"log2 of the axon extension f in use, 0..{chip.derived.extensions}",
+            f"log2 of the axon extension f in use, 0..{chip.derived.extensions}; more is not taken",
         ),
         _Register(
             "bank",
@@ -237,7 +237,7 @@ def _registers(chip: Chip) -> list[_Register]:
             0,
             f"image bank, 0..{chip.banks - 1}, of ticks and clears from the next on",
         ),
-        _Register("tick", "r", 0, "tick that runs next"),
+        _Register("tick", "r", 0, "tick that runs next; from 2^24 - 1 on it stands"),
     ]
     registers += _halves(COUNTERS)
     if chip.pim:

@@ -1,6 +1,7 @@
 """Seeded faults of the RTL. The regression must notice each of them."""
 
 from tests.campaigns.fault_list.fault import Fault
+from tests.campaigns.fault_list.host import HOST
 from tests.campaigns.fault_list.macros.dendritic import DENDRITIC
 from tests.campaigns.fault_list.macros.onn import ONN
 from tests.campaigns.fault_list.macros.pim import PIM
@@ -13,4 +14,4 @@ from tests.campaigns.fault_list.tick import TICK
 
 __all__ = ["FAULTS", "Fault"]
 
-FAULTS = [*NEURON, *STATES, *TICK, *MESH, *PIM, *PLASTIC, *ONN, *DENDRITIC, *SOURCES]
+FAULTS = [*NEURON, *STATES, *TICK, *HOST, *MESH, *PIM, *PLASTIC, *ONN, *DENDRITIC, *SOURCES]

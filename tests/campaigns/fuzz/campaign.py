@@ -35,6 +35,7 @@ TIMERS = (
     (signal.SIGALRM, signal.ITIMER_REAL, WAITING),
 )
 MEMORY = 2 << 30
+PROGRAMS = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn")
 WRITES = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.link", "os.truncate")
 
 
@@ -146,10 +147,11 @@ def _limited() -> Iterator[None]:
             signal.setitimer(timer, 0)
 
 
-def alone(folder: Path) -> None:
+def alone(folder: Path, *, programs: bool = False) -> None:
     """Confine this process: from now on it is an error to write outside ``folder``.
 
-    Python tells of every open, rename, removal ... before it is done (PEP 578).
+    Python tells of every open, rename, removal ... before it is done (PEP 578). ``programs``:
+    others may be called, and numba may keep in __pycache__ what it compiles.
     """
     inside = str(folder.resolve())
 
@@ -160,7 +162,7 @@ def alone(folder: Path) -> None:
             paths = [path] if isinstance(flags, int) and flags & writes else []
         elif event in WRITES:
             paths = [path for path in arguments if isinstance(path, str | bytes | os.PathLike)]
-        elif event in ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn"):
+        elif not programs and event in PROGRAMS:
             raise PermissionError(f"{event} is not for an input to call")
         else:
             return
@@ -168,6 +170,8 @@ def alone(folder: Path) -> None:
             if isinstance(path, int):
                 continue
             real = os.path.abspath(os.fsdecode(path))
+            if programs and "/__pycache__" in real:
+                continue
             if real != os.devnull and real != inside and not real.startswith(inside + os.sep):
                 raise PermissionError(f"{event} outside the campaign's folder: {real}")
 

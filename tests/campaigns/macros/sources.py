@@ -37,6 +37,7 @@ from spikeloop.pysim.oscillators.source import OnnSource
 from spikeloop.pysim.sources.kinds import source_of
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
+from tests.campaigns.regression.pins import host_differences
 from tests.make.dendrites.random import random_case as random_case_of_dendrites
 from tests.make.onn.random import random_net
 
@@ -144,6 +145,12 @@ def differences(
         else:
             model.fill(image)
         yield from _found(f"network {i}, ", network, want, model.run(image, stimulus), totals)
+
+    def again() -> str | None:
+        model.fill(image)
+        return next(_found("", network, want, model.run(image, stimulus), totals), None)
+
+    yield from host_differences(model, np.random.default_rng([seed, 2]), again)
 
 
 def _at_once(model: ChipModel, image: Image, stimulus: Stimulus) -> Iterator[str]:

@@ -26,7 +26,7 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 from tests.campaigns.regression.mesh_networks import random_mesh_network, random_shares
-from tests.campaigns.regression.pins import pressed_tick, random_delay
+from tests.campaigns.regression.pins import host_differences, pressed_tick, random_delay
 from tests.make.networks import random_stimulus
 
 __all__ = ["Case", "differences", "mesh_case", "mesh_cases"]
@@ -198,6 +198,15 @@ def differences(
         found, stalls = _streams(model, case, rng)
         output_stalls += stalls
         yield from (f"network {i}, streams, {text}" for text in found)
+
+    def again() -> str | None:
+        model.fill_mesh(case.image)
+        got = case.image.gather(model.run_mesh(case.image, case.stimulus))
+        sides = Side("pysim", case.image.gather(case.traces)), Side("RTL", got)
+        pair = diff(case.network, *sides)
+        return str(pair.first) if pair.first else None
+
+    yield from host_differences(model, np.random.default_rng([seed, 3]), again)
     if contended and not fabric_stalls:
         yield "the fabric never held a core up: stalls are 0"
     if contended and not output_stalls:

@@ -21,6 +21,7 @@ from spikeloop.pysim.pim.front import PimFront
 from spikeloop.pysim.pim.layer import PimParams
 from spikeloop.pysim.pim.source import PimSource
 from spikeloop.pysim.traces.stimulus import Stimulus
+from tests.campaigns.regression.pins import host_differences, read_full_row
 from tests.make.neurons.states import random_states
 from tests.make.pim_cases import random_images, random_layer, random_window
 
@@ -127,6 +128,14 @@ def differences(
                 yield f"network {i}, over the link, {pair.first}"
         else:
             model.fill(image)
+        read_full_row(model)
         pair = diff(network, Side("pysim", want), Side("RTL", model.run(image, stimulus)))
         if pair.first:
             yield f"network {i}, {pair.first}"
+
+    def again() -> str | None:
+        model.fill(image)
+        pair = diff(network, Side("pysim", want), Side("RTL", model.run(image, stimulus)))
+        return str(pair.first) if pair.first else None
+
+    yield from host_differences(model, np.random.default_rng([seed, 2]), again)

@@ -17,7 +17,7 @@ from amaranth.lib.wiring import In, Out
 from spikeloop.hdl.fabric.fabric import Fabric
 from spikeloop.hdl.fabric.router import PORTS, packet_layout
 from spikeloop.hdl.lib.skid import Skid
-from spikeloop.hdl.verilog import convert, primitives
+from spikeloop.hdl.verilog import convert, whole
 from spikeloop.pysim.chip.fabric import Mesh
 
 __all__ = ["EVENT_BITS", "FabricTop", "write"]
@@ -75,9 +75,7 @@ class FabricTop(wiring.Component):
 
 def write(mesh: Mesh, file: Path, *, clock_gates: bool) -> None:
     """The Verilog of the top, ``fabric_bench``."""
-    file.write_text(
-        "\n".join((convert(FabricTop(mesh, clock_gates=clock_gates), "fabric_bench"), primitives()))
-    )
+    file.write_text(whole(convert(FabricTop(mesh, clock_gates=clock_gates), "fabric_bench")))
 
 
 if __name__ == "__main__":

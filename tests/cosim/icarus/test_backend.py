@@ -7,7 +7,7 @@ from spikeloop.cosim import backend as link
 from spikeloop.cosim import backends
 from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.icarus import backend as icarus
-from spikeloop.cosim.icarus.backend import Icarus, awake, cycle_limit
+from spikeloop.cosim.icarus.backend import Icarus, cycle_limit
 from spikeloop.cosim.verilator.backend import Verilated
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.memory_map import MemoryMap
@@ -164,14 +164,6 @@ def test_without_icarus_the_sentence_says_how_to_get_it(small: Small, monkeypatc
     monkeypatch.setattr(link.shutil, "which", lambda program: None)
     with pytest.raises(InputError, match=r"iverilog.*apt-get install -y iverilog"):
         Icarus(small.image)
-
-
-def test_processes_wake_at_time_0() -> None:
-    text = "  reg \\$auto$verilog_backend.cc:2355:dump_module$63  = 0;\n  reg \\$28  = 1'h0;\n"
-    assert awake(text) == (
-        "  reg \\$auto$verilog_backend.cc:2355:dump_module$63 ;\n"
-        "  initial #0 \\$auto$verilog_backend.cc:2355:dump_module$63  = 0;\n  reg \\$28  = 1'h0;\n"
-    )
 
 
 def test_it_is_a_backend() -> None:

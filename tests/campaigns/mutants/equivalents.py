@@ -1,0 +1,53 @@
+"""Mutants that change a text and no behaviour, each with the argument.
+
+An entry names the file, the code before and after as ``Mutant.name`` prints them, and the line's
+text. So it stays right when lines move.
+"""
+
+from dataclasses import dataclass
+
+from tests.campaigns.mutants.sites import Mutant
+
+__all__ = ["EQUIVALENTS", "Equivalent", "argument"]
+
+
+@dataclass(frozen=True)
+class Equivalent:
+    """``old`` becomes ``new`` on the line ``line`` (without its indent) of ``hdl/<file>``."""
+
+    file: str
+    line: str
+    old: str
+    new: str
+    why: str
+
+
+EQUIVALENTS = [
+    Equivalent(
+        "plastic/core.py",
+        "with m.If(second & (back < p.neurons)):",
+        "<",
+        "<=",
+        "One row more is written. Behind the last neuron there is none that is read. Where the "
+        "neurons are a power of two it is row 0, read just before: it gets the same again.",
+    ),
+    Equivalent(
+        "dendrites/inhibition.py",
+        "new.eq(Mux(total < 0, 0, Mux(total > high, high, total))),",
+        ">",
+        ">=",
+        "A total that is the bound becomes the bound either way.",
+    ),
+]
+
+
+def argument(mutant: Mutant, source: str) -> str | None:
+    """Why a mutant is equivalent; None if nobody said so."""
+    line = source.splitlines()[mutant.line - 1].strip()
+    known = [
+        e.why
+        for e in EQUIVALENTS
+        if (e.file, e.line) == (mutant.file, line)
+        and (e.old, e.new) == (" ".join(mutant.old.split()), " ".join(mutant.new.split()))
+    ]
+    return known[0] if known else None

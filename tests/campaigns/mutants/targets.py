@@ -1,0 +1,135 @@
+"""What a mutant may change: each chip and macro of the regression, the host link, the UART.
+
+A target has texts, which say whether a mutant changes it, and a run, which finds a difference.
+Modules of ``hdl`` are imported inside functions: a mutant's process gives its own.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from spikeloop.cosim.board.virtual import BoardModel
+from spikeloop.cosim.macros.dendritic.model import build_dendritic
+from spikeloop.cosim.macros.onn import build_onn
+from spikeloop.cosim.macros.pim import build_pim
+from spikeloop.cosim.macros.plastic import build_plastic
+from spikeloop.cosim.verilator import chip as native
+from spikeloop.cosim.verilator.build import Options, build
+from spikeloop.pysim.chip.params import PRESETS
+from tests.campaigns.hil_faults import campaign
+from tests.campaigns.regression import chip as regression
+from tests.conftest import ROOT
+
+__all__ = ["TARGETS", "built", "first_difference", "rtlil"]
+
+BOARD, UART = "board", "uart"
+MACROS = {**regression.MACROS, **regression.CORES, **regression.OSCILLATORS, **regression.DENDRITES}
+CHIPS = [name for name in regression.CHIPS if not name.startswith("cover")]
+TARGETS = (UART, *(name for name in MACROS if name != "dendrites-cover"), *CHIPS, BOARD)
+"""The cheaper ones of a kind first."""
+
+TINY = PRESETS["tiny"]
+LINK_TESTS = ROOT / "tests" / "cosim" / "board" / "test_link.py"
+UART_TESTS = ROOT / "tests" / "hdl" / "link" / "test_uart.py"
+SLOW_TESTS = "waits_for_its_receiver or passes_the_comparison"
+OTHER_TESTS = "served or bad_ports or bad_input"  # of ports and files, which are closed here
+FRAMES = 60  # faulted ones
+
+
+def rtlil(name: str) -> dict[str, str]:
+    """What Amaranth makes of the modules of a target, before Yosys: by the name of the top."""
+    from amaranth.back import rtlil as back
+
+    from spikeloop.hdl import verilog as writer
+
+    texts: dict[str, str] = {}
+
+    def convert(component: Any, name: str, **_: Any) -> str:
+        texts[name] = back.convert(component, name=name, emit_src=False)
+        return ""
+
+    whole, writer.verilog.convert = writer.verilog.convert, convert
+    try:
+        _generate(name)
+    finally:
+        writer.verilog.convert = whole
+    return texts
+
+
+def _generate(name: str) -> None:
+    from spikeloop.hdl import verilog as writer
+    from spikeloop.hdl.link.uart import UartReceiver, UartTransmitter
+
+    if name == UART:
+        for divisor in (4, 7):
+            writer.convert(UartReceiver(divisor), f"receiver-{divisor}")
+            writer.convert(UartTransmitter(divisor), f"transmitter-{divisor}")
+    elif name == BOARD:
+        writer.generate_board(TINY, virtual=True)
+    elif name in regression.MACROS:
+        writer.generate_macro(MACROS[name])
+    elif name in regression.CORES:
+        writer.generate_plastic(MACROS[name])
+    elif name in regression.OSCILLATORS:
+        writer.generate_onn(MACROS[name])
+    elif name in regression.DENDRITES:
+        writer.generate_dendritic(MACROS[name])
+    else:
+        writer.generate(regression.CHIPS[name])
+
+
+def built(name: str) -> None:
+    """Build a target; errors of any tool pass."""
+    if name in regression.MACROS:
+        build_pim(MACROS[name], optimise=False)
+    elif name in regression.CORES:
+        build_plastic(MACROS[name], optimise=False)
+    elif name in regression.OSCILLATORS:
+        build_onn(MACROS[name], optimise=False)
+    elif name in regression.DENDRITES:
+        build_dendritic(MACROS[name], optimise=False)
+    elif name in CHIPS:
+        build(regression.CHIPS[name], Options(optimise=False))
+    elif name == BOARD:
+        BoardModel(TINY, optimise=False).close()
+
+
+def first_difference(name: str) -> str | None:
+    """The first difference of a built target; None for a right one."""
+    native.CYCLE_LIMIT = regression.CYCLE_LIMIT
+    if name == UART:
+        return _failed(UART_TESTS)
+    if name != BOARD:
+        return regression._first_difference(name, Options(optimise=False))
+    return (
+        _failed(LINK_TESTS, "-k", f"not ({SLOW_TESTS}) and not ({OTHER_TESTS})")
+        or _broken(lambda: campaign(FRAMES, 0))
+        or _failed(LINK_TESTS, "-k", SLOW_TESTS, "-m", "not slow")
+    )
+
+
+def _failed(path: os.PathLike[str], *options: str) -> str | None:
+    """The first test of a file that fails."""
+    names: list[str] = []
+
+    class First:
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            if report.failed:
+                names.append(report.nodeid.rpartition("::")[2])
+
+    quiet = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header"]
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        code = pytest.main([str(path), *quiet, *options], plugins=[First()])
+    if code == 0:
+        return None
+    return f"test {names[0]} fails" if names else f"tests end with {code!r}"
+
+
+def _broken(run: Callable[[], Any]) -> str | None:
+    """What a campaign of faulted frames says was lost."""
+    result = run()
+    lost = f"undetected {result.undetected}, lost {result.lost}, doubled {result.doubled}"
+    return None if result.kept else f"faulted frames: {lost}"

@@ -1,0 +1,65 @@
+"""Generated texts as they are: all modes of Icarus, and Verilator's lint.
+
+``make texts`` does the same with every chip and macro.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spikeloop.cosim.board.virtual import build_board
+from spikeloop.cosim.verilator.build import verilog_of
+from spikeloop.pysim.chip.params import PRESETS
+from tests.campaigns.texts import MODES, lint, mistakes, undefined
+
+TINY = PRESETS["tiny"]
+TEXTS: dict[str, Callable[[], Path]] = {
+    "preset": lambda: verilog_of(TINY),
+    "board": lambda: build_board(TINY, optimise=False).with_name("board.v"),
+}
+
+
+@pytest.mark.icarus
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_output_is_undefined_after_a_reset_in_any_mode(name: str, tmp_path: Path) -> None:
+    text = TEXTS[name]().read_text()
+    assert {mode: undefined(text, mode, tmp_path) for mode in MODES} == {m: [] for m in MODES}
+
+
+@pytest.mark.icarus
+@pytest.mark.slow
+def test_a_state_machine_that_nobody_wakes_is_found(tmp_path: Path) -> None:
+    asleep = re.sub(
+        r"^  reg (\S+ );\n  initial \1 <= 0;$",
+        r"  reg \1= 0;",
+        verilog_of(TINY).read_text(),
+        flags=re.M,
+    )
+    assert undefined(asleep, "2005", tmp_path) == []
+    assert "busy" in undefined(asleep, "2012", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEXTS)
+def test_lint_says_nothing_and_all_warnings_no_more_than_is_known(
+    name: str, tmp_path: Path
+) -> None:
+    text = TEXTS[name]().read_text()
+    assert lint(text, tmp_path) == []
+    every = lint(text, tmp_path, everything=True)
+    assert mistakes(every, name) == []
+    assert len(every) > 100
+
+
+@pytest.mark.slow
+def test_a_width_that_an_assignment_cuts_is_a_mistake(tmp_path: Path) -> None:
+    text = verilog_of(TINY).read_text()
+    wrong = text.replace("assign taken = ", "assign taken = 9'h100 & ", 1)
+    assert wrong != text
+    found = mistakes(lint(wrong, tmp_path, everything=True), "preset")
+    assert len(found) == 1 and found[0].startswith("WIDTHTRUNC")
+    many = [("UNUSEDSIGNAL", "x")] * 900 + [("LATCH", "x")]
+    assert mistakes(many, "preset") == ["LATCH: x", "UNUSEDSIGNAL: 900 times"]
