@@ -69,12 +69,13 @@ LINT = {
 """What the Verilog writer leaves to Verilator's lint, and why none of it is a mistake."""
 
 
-def primitives(text: str) -> str:
-    """The Verilog of the memory, the clock gate and the skid buffer: those that ``text`` uses."""
+def primitives(text: str | None = None) -> str:
+    """The Verilog of the memory, the clock gate and the skid buffer: those that ``text`` uses, or
+    all."""
     return "\n".join(
         (files("spikeloop.hdl.lib") / name).read_text()
         for module, name in PRIMITIVES.items()
-        if f"  {module} " in text
+        if text is None or f"  {module} " in text
     )
 
 

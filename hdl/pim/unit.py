@@ -9,7 +9,7 @@ domain "blp": segment sums, then their attenuated and clipped total. Between the
 holds.
 """
 
-from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value, signed
+from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,6 +34,7 @@ class PimUnit(wiring.Component):
     keep: In         with IR drop: what the segments keep, in 1/256.
     v: Out           the value, held.
     clipped: Out(1)  the limit acted.
+    blp_clk: In(1)   clock of the domain, gated; no register is reset.
     """
 
     def __init__(self, p: PimParams):
@@ -49,11 +50,15 @@ class PimUnit(wiring.Component):
                 **({"keep": In(SEGMENTS * KEEP_BITS)} if p.ir_drop else {}),
                 "v": Out(signed(p.value_bits)),
                 "clipped": Out(1),
+                "blp_clk": In(1),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m, p = Module(), self.p
+        domain = ClockDomain("blp", reset_less=True, local=True)
+        domain.clk = self.blp_clk
+        m.domains += domain
         actual = Signal(len(self.cells))
         m.d.comb += actual.eq((self.cells & ~self.stuck0) | self.stuck1)
         segments: dict[int, list] = {}
