@@ -1,6 +1,6 @@
 """The signals of a core that a window of waves shows, and the save files that group them."""
 
-from spikeloop.cosim.waves.derived import EXPECTED, MEMBRANE, STATE
+from spikeloop.cosim.waves.derived import NUMBERS, STATE
 from spikeloop.cosim.waves.vcd import Signal
 
 __all__ = ["NUMBER", "OPTIONAL", "SIGNALS", "groups", "gtkwave", "path_of", "plain", "surfer"]
@@ -24,8 +24,8 @@ SIGNALS: dict[str, tuple[str, ...]] = {
         "control.settling",
     ),
     "scan and list": ("list.scan_valid", "list.scan_axon", "list.valid", "list.axon"),
-    "synapses": ("synapse_read", "accumulators.row", "accumulators.counts"),
-    "neurons": ("y_next", "v_next", "a_next", "spikes", "saturated"),
+    "synapses": ("synapse_read", "accumulators.row", "accumulators.counts", "offset", "sum"),
+    "neurons": ("step.total", "y_next", "v_next", "a_next", "spikes", "saturated"),
     "events out": (
         "output.o__valid",
         "output.o__ready",
@@ -79,8 +79,8 @@ def groups(signals: list[Signal], shown: list[str]) -> dict[str, list[Signal]]:
     found = {group: list(names) for group, names in SIGNALS.items()}
     at = found["controller"].index("control.state_state")
     found["controller"].insert(at, STATE)
-    found["membranes, and as expected"] = [
-        f"{group}.{name}" for name in shown[:MOST_NEURONS] for group in (MEMBRANE, EXPECTED)
+    found["membranes, as expected, sums, totals"] = [
+        f"{group}.{name}" for name in shown[:MOST_NEURONS] for group in NUMBERS
     ]
     return {group: [known[n] for n in names if n in known] for group, names in found.items()}
 
@@ -104,7 +104,7 @@ def _flag(signal: Signal) -> str:
         return ASCII
     if signal.width == 1:
         return BIT
-    if signal.scope[-1] in (MEMBRANE, EXPECTED):
+    if signal.scope[-1] in NUMBERS:
         return SIGNED
     return DECIMAL if signal.width <= 64 else HEX
 

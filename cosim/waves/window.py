@@ -217,7 +217,7 @@ def _named(
         raise InputError(f"waves must have the core's controller, not be without one: {comment}")
     core = scopes[0][:-1]
     below = {
-        (*signal.scope, signal.name)[len(core) :]: signal
+        (*map(_plain_scope, signal.scope[len(core) :]), signal.name): signal
         for signal in dumped
         if signal.scope[: len(core)] == core
     }
@@ -229,3 +229,8 @@ def _named(
             signals.append(Signal(("core", *scope), plain(field), signal.width, name))
             nets.setdefault(signal.key, []).append(name)
     return signals, nets
+
+
+def _plain_scope(name: str) -> str:
+    """A scope without the number that makes it differ from a signal of the same name: step$366."""
+    return name.lstrip("\\").partition("$")[0]

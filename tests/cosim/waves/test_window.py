@@ -81,7 +81,7 @@ def test_the_window_holds_what_the_model_says(
 
 def test_save_files_name_every_signal_once(small: Small, tmp_path: Path) -> None:
     made = record(small.folder / "image", small.stimulus, tmp_path, core=0, tick=1)
-    worked_out = 1 + 2 * 12  # the state, membranes of 12 neurons and the expected ones
+    worked_out = 1 + 4 * 12  # the state; of 12 neurons membrane, the expected one, sum, total
     assert made["signals"] == sum(map(len, SIGNALS.values())) - len(OPTIONAL) + worked_out
     scope, found = [], set()
     for line in (tmp_path / "waves.vcd").read_text().splitlines():
@@ -153,6 +153,30 @@ def test_states_are_words_and_membranes_numbers(small: Small, tmp_path: Path) ->
             for group in ("membrane", "expected"):
                 rows = [v for when, v in found[f"{group}.{p.name}_{n}"] if "x" not in v]
                 assert [signed(v) for v in rows] == want, (group, p.name, n)
+
+
+def test_sums_and_totals_are_numbers(small: Small, tmp_path: Path) -> None:
+    """A sum is that of the weights; a membrane without a spike is its total."""
+    record(small.folder / "image", small.stimulus, tmp_path, core=0, tick=3, sample=2, before=2)
+    found = dumped(tmp_path / "waves.vcd")
+    pixels = small.stimulus.dense(small.network)["pixels"][2].astype(int)
+    weights = np.asarray(small.network.edges[0].weights)
+    trace = integer.run(small.network, small.stimulus.dense(small.network))
+    silent = 0
+    for n in range(9):
+        sums, totals = (
+            [signed(v) for _, v in found[f"{group}.hidden1_{n}"] if "x" not in v]
+            for group in ("sum_of", "total_of")
+        )
+        for k, step in enumerate((1, 2, 3, 4)):
+            assert sums[k] == pixels[step] @ weights[:, n]
+            if not trace.spikes["hidden1"][2, step, n]:
+                silent += 1
+                assert totals[k] == trace.membranes["hidden1"][2, step, n]
+            else:
+                assert totals[k] >= 5  # the threshold
+    assert silent > 5
+    assert {"offset", "sum", "step.total"} <= set(found)
 
 
 def test_what_is_not_as_expected_stands_first_with_a_marker(
