@@ -1,4 +1,6 @@
-"""Pictures of recall: the phases of one recall over time, and the share recalled against noise."""
+"""Pictures of recall: phases of one recall over time, the share recalled against noise, and the
+attractors that the noisiest inputs come to.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -45,14 +47,16 @@ def draw(
     pattern: np.ndarray,
     pixels: np.ndarray,
     rates: Mapping[int, float],
+    ends: tuple[int, np.ndarray],
     shape: tuple[int, int] | None,
 ) -> bytes:
-    """SVG: the input, phases over time, what is read, and recall against fuzzy pixels.
+    """SVG: the input, phases over time, what is read, recall against fuzzy pixels, attractors.
 
+    ends:  fuzzy pixels of inputs, and where these end: shares ``[pattern, reached]``
     shape: rows and columns of a pattern, for the two small images; None draws them as a line.
     """
     times, found = phases(net, pixels)
-    drawing, axes = figure(1, 4, 9.0, 2.6, width_ratios=[0.8, 2.4, 0.8, 2.2])
+    drawing, axes = figure(1, 5, 11.0, 2.6, width_ratios=[0.8, 2.2, 0.8, 1.9, 1.6])
     _image(axes[0, 0], pixels, shape, "input")
     axis = axes[0, 1]
     white = pattern == pattern[net["reference"]]
@@ -74,6 +78,19 @@ def draw(
     axis.set_xlabel("fuzzy pixels")
     axis.set_ylim(0, 1.03)
     axis.grid(True)
+    axis = axes[0, 4]
+    count, shares = ends
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (given, reached), share in np.ndenumerate(shares):
+        if share and len(shares) <= 10:
+            colour = "white" if share > 0.5 else "black"
+            text = f"{100 * share:.0f}"
+            axis.text(reached, given, text, ha="center", va="center", fontsize=6, color=colour)
+    axis.set_xticks(range(len(shares) + 1), [*map(str, range(len(shares))), "none"])
+    axis.set_yticks(range(len(shares)))
+    axis.set_title(f"attractors, {count} fuzzy, %")
+    axis.set_xlabel("pattern reached")
+    axis.set_ylabel("pattern given")
     return svg(drawing)
 
 

@@ -57,7 +57,8 @@ class Plan:
 class Recalls:
     """What became of the samples.
 
-    rows:      one for each sample: count, sample, pattern, right, steady, steps, cycles, period
+    rows:      one for each sample: count, sample, pattern, reached (the pattern it came to, or
+               None), right, steady, steps, cycles, period
     compared, different: values, by pair of engines
     first:     the first difference as a sentence, or None
     seconds:   by engine
@@ -77,14 +78,33 @@ class Recalls:
             right[row["count"]] += row["right"]
         return {count: right[count] / n for count, n in sorted(total.items())}
 
+    def attractors(self, count: int, patterns: int) -> np.ndarray:
+        """Where inputs with ``count`` fuzzy pixels end: shares ``[pattern, reached]``.
+
+        The last column is of those that come to none of the patterns.
+        """
+        ends = np.zeros((patterns, patterns + 1))
+        for row in self.rows:
+            if row["count"] == count:
+                reached = patterns if row["reached"] is None else row["reached"]
+                ends[row["pattern"], reached] += 1
+        return ends / np.maximum(ends.sum(1, keepdims=True), 1)
+
     def document(self) -> dict[str, Any]:
         """What ``--json`` prints."""
+        patterns = 1 + max(
+            (max(row["pattern"], row["reached"] or 0) for row in self.rows), default=-1
+        )
+        steps = [row["steps"] for row in self.rows] or [0]
         return {
             "samples": len(self.rows),
             "recall": self.rates(),
             "unsteady": sum(not row["steady"] for row in self.rows),
-            "median_steps": float(np.median([row["steps"] for row in self.rows])),
-            "most_steps": max(row["steps"] for row in self.rows),
+            "attractors": {
+                count: self.attractors(count, patterns).tolist() for count in self.rates()
+            },
+            "median_steps": float(np.median(steps)),
+            "most_steps": max(steps),
             "cycles": sum(row["cycles"] or 0 for row in self.rows),
             "compared": self.compared,
             "different": self.different,
@@ -133,9 +153,10 @@ def recall(
                 result.first = f"{count} fuzzy pixels, sample {sample}, {result.first}"
                 break
             shown = np.array(row.pop("pixels"))
-            target = plan.patterns[pattern]
-            right = bool((shown == target).all() or (shown == -target).all())
-            row |= {"count": count, "sample": sample, "pattern": pattern, "right": right}
+            same = (plan.patterns == shown).all(1) | (plan.patterns == -shown).all(1)
+            reached = int(np.flatnonzero(same)[0]) if same.any() else None
+            row |= {"count": count, "sample": sample, "pattern": pattern, "reached": reached}
+            row["right"] = bool(same[pattern])
             row["compared"] = dict(result.compared - before[0])
             result.rows.append(row)
             if journal:

@@ -156,5 +156,7 @@ def _rows(net: OnnNet, what: str, found: Recalls) -> dict[str, Any]:
 def _picture(net: OnnNet, plan: Plan, found: Recalls, shape: tuple[int, int] | None) -> bytes:
     from spikeloop.cosim.oscillators.figures import draw
 
-    pattern, pixels = plan.inputs(plan.counts[-1])[0]
-    return draw(net, plan.patterns[pattern], pixels, found.rates(), shape)
+    count = plan.counts[-1]
+    pattern, pixels = plan.inputs(count)[0]
+    ends = count, found.attractors(count, len(plan.patterns))
+    return draw(net, plan.patterns[pattern], pixels, found.rates(), ends, shape)

@@ -26,7 +26,13 @@ from spikeloop.pysim.traces.trace import Trace
 
 __all__ = ["EXPECTED", "MEMBRANE", "NUMBERS", "STATE", "Derived", "states_of"]
 
-STATE, SUM, TOTAL, MEMBRANE, EXPECTED = "control.state", "sum_of", "total_of", "membrane", "expected"
+STATE, SUM, TOTAL, MEMBRANE, EXPECTED = (
+    "control.state",
+    "sum_of",
+    "total_of",
+    "membrane",
+    "expected",
+)
 NUMBERS = (MEMBRANE, EXPECTED, SUM, TOTAL)
 """Groups of signals of a neuron, in the order in which they are shown."""
 Moves = list[tuple[int, str, str]]

@@ -60,6 +60,7 @@ def test_the_first_difference_ends_it(net: OnnNet, monkeypatch: pytest.MonkeyPat
     found = recall(net, Plan(PATTERNS, (1,), 4, every=True), ("pysim", "numpy"))
     assert found.first.startswith("1 fuzzy pixels, sample 0, step 9, oscillator 3, phi: ")
     assert found.different == {"pysim = numpy": 1} and not found.rows
+    assert found.document()["samples"] == 0
 
 
 def test_a_recall_goes_on_where_it_was_killed(net: OnnNet, tmp_path: Path) -> None:
@@ -91,7 +92,13 @@ def test_the_command_gives_a_document_and_a_picture(
     document = json.loads(capsys.readouterr().out)
     assert document["samples"] == 18 and set(document["recall"]) == {"0", "2", "3"}
     assert document["different"] == {"pysim = numpy": 0} and document["cycles"] > 0
-    assert "share recalled" in Path(document["picture"]).read_text()
+    picture = Path(document["picture"]).read_text()
+    assert "share recalled" in picture and "attractors, 3 fuzzy" in picture
+    for count, ends in document["attractors"].items():
+        assert np.shape(ends) == (2, 3) and np.allclose(np.sum(ends, 1), 1)
+        right = [row[pattern] for pattern, row in enumerate(ends)]  # as many samples of each
+        assert np.isclose(np.mean(right), document["recall"][count])
+    assert document["attractors"]["0"] == [[1, 0, 0], [0, 1, 0]]
     assert OnnNet.load(folder / "net.safetensors").size == 9
 
 
