@@ -51,6 +51,7 @@ __all__ = [
     "generate_macro",
     "generate_onn",
     "generate_plastic",
+    "linted",
     "primitives",
     "whole",
 ]
@@ -145,10 +146,13 @@ def _whole(chip: Chip, *parts: str) -> str:
 def whole(*parts: str) -> str:
     """Modules that stand together, with their primitives, as one text that Verilator lints."""
     text = "\n".join(parts)
+    return linted(f"{text}\n{primitives(text)}")
+
+
+def linted(text: str) -> str:
+    """The text of the Verilog writer, with what Verilator's lint need not say of it."""
     quiet = [f"// {reason}\n// verilator lint_off {code}" for code, reason in LINT.items()]
-    return "\n".join(
-        ("// verilator lint_save", *quiet, text, primitives(text), "// verilator lint_restore\n")
-    )
+    return "\n".join(("// verilator lint_save", *quiet, text, "// verilator lint_restore\n"))
 
 
 def generate_macro(p: PimParams) -> str:

@@ -7,7 +7,7 @@ parameters, lie in one design.
 
 import re
 
-from spikeloop.hdl.verilog import convert, generate
+from spikeloop.hdl.verilog import convert, generate, linted
 from spikeloop.hdl.wrap.bridge import Bridge
 from spikeloop.hdl.wrap.pins import Pin, bus_pins, clock_pins
 from spikeloop.pysim.chip.memory_map import Register
@@ -114,7 +114,6 @@ BUS = {
 // with wb_err_o. Events go through register event.""",
 }
 WHAT = {"axi": "AXI4-Lite and AXI4-Stream", "wishbone": "Wishbone"}
-LINT = ("WIDTH", "CASEINCOMPLETE", "CMPCONST", "UNSIGNED")
 BUSIFS = {"axi": "s_axi:s_axis:m_axis", "wishbone": None}
 
 
@@ -135,14 +134,9 @@ def generate_wrapped(chip: Chip, bus: str, name: str) -> str:
     InputError for another, and for a name that will not do.
     """
     map_ = WrapMap(chip, bus)
-    parts = (convert(Bridge(map_), f"{check_name(name)}_bridge"), generate(chip, f"{name}_chip"))
-    below = re.sub(r"\bspikeloop_", f"{name}_", "\n".join(parts))
-    return f"{_face(map_, name)}\n{_lint('off')}\n{below}\n{_lint('on')}\n"
-
-
-def _lint(switch: str) -> str:
-    """What Verilator says of the text that Yosys writes, and of no fault."""
-    return "\n".join(f"/* verilator lint_{switch} {name} */" for name in LINT)
+    bridge = linted(convert(Bridge(map_), f"{check_name(name)}_bridge"))
+    below = re.sub(r"\bspikeloop_", f"{name}_", bridge + generate(chip, f"{name}_chip"))
+    return f"{_face(map_, name)}\n{below}"
 
 
 def _face(map_: WrapMap, name: str) -> str:

@@ -30,7 +30,7 @@ def test_seeds_are_run_once(bars: Dataset, tmp_path: Path) -> None:  # noqa: F81
     assert len(rows) == len(said) == 4
     text = seeds.table(rows)
     assert text.count("| alsa |") == 3 and "agree" in text.splitlines()[-1]
-    with pytest.raises(InputError, match="must be of the same study"):
+    with pytest.raises(InputError, match="must be of this study"):
         seeds.run(["alsa"], bars, PLAN, 12, 2, tmp_path, said.append)
 
 
