@@ -46,8 +46,8 @@ Work = Callable[[Path], None]
 """Does its work into a folder, or goes on with it."""
 
 SAMPLES = 2000
-TIMES = ("seconds", "busy_seconds", "stages")
-"""Entries of summaries that hold times."""
+TIMES = ("seconds", "busy_seconds", "stages", "digest")
+"""Entries of summaries and journals that hold times, or are made of them."""
 NOT_COMPARED = (".html", ".svg", "stages.json", ORIGIN, ".lock")
 
 
@@ -106,9 +106,17 @@ def left(folder: Path) -> dict[str, bytes]:
         if not path.is_file() or path.name.endswith(NOT_COMPARED):
             continue
         data = path.read_bytes()
-        if path.name == "summary.json":
-            values = json.loads(data)
-            data = json.dumps({k: v for k, v in values.items() if k not in TIMES}).encode()
+        if path.suffix in (".json", ".jsonl"):
+            lines = [
+                json.loads(line)
+                for line in ([data] if path.suffix == ".json" else data.splitlines())
+            ]
+            kept = [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
+            data = json.dumps(kept).encode()
+        elif path.suffix == ".npz" and "head" in (arrays := dict(np.load(path))):
+            head = json.loads(arrays.pop("head").tobytes())
+            kept = [{k: v for k, v in head.items() if k not in TIMES}]
+            data = json.dumps(kept).encode() + b"".join(a.tobytes() for a in arrays.values())
         files[str(path.relative_to(folder))] = data
     return files
 
