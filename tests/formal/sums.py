@@ -110,5 +110,6 @@ CASES = [
         lambda: sums(2, "planes"),
         FAULT,
         cycles=24,
+        limit=300,
     ),
 ]
