@@ -1,14 +1,18 @@
 """Clock domains that sleep: each ticks only when its stage works.
 
 A sleeping domain is a gated clock in simulation and on an ASIC. On an FPGA it is the core's own
-clock, and its registers have enables (``chip.clock_gates``).
+clock, and its registers have enables (``chip.clock_gates``). A module that is generated once and
+instantiated many times gets its clocks by ports.
 """
 
+from collections.abc import Sequence
+
 from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.lib import wiring
 
 from spikeloop.hdl.names import CLOCK_GATE_MODULE
 
-__all__ = ["add_domain"]
+__all__ = ["add_domain", "clocks_by_ports"]
 
 
 def add_domain(m: Module, stage: str, enable: Signal, *, clock_gates: bool) -> None:
@@ -32,3 +36,14 @@ def add_domain(m: Module, stage: str, enable: Signal, *, clock_gates: bool) -> N
         )
     else:
         m.d.comb += domain.clk.eq(ClockSignal())
+
+
+def clocks_by_ports(m: Module, component: wiring.Component, domains: Sequence[str]) -> None:
+    """Adds domains whose clocks are the ports ``<domain>_clk`` of ``component``, without a reset.
+
+    Without them Amaranth would make the ports, in the order of a set, and a reset with each.
+    """
+    for name in domains:
+        domain = ClockDomain(name, reset_less=True, local=True)
+        domain.clk = getattr(component, f"{name}_clk")
+        m.domains += domain

@@ -11,10 +11,11 @@ in its place.
 from functools import partial
 from itertools import pairwise
 
-from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeloop.hdl.domains import clocks_by_ports
 from spikeloop.pysim.pim.layer import MAX_SHIFT, PimParams
 from spikeloop.pysim.pim.memories import GAIN_BITS, OFFSET_BITS, SEED_BITS
 
@@ -71,10 +72,7 @@ class PimAdc(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m, p = Module(), self.p
-        for name in DOMAINS:  # of this module: else their ports come in the order of a set
-            domain = ClockDomain(name, reset_less=True, local=True)
-            domain.clk = getattr(self, f"{name}_clk")
-            m.domains += domain
+        clocks_by_ports(m, self, DOMAINS)
         state, word = Signal(SEED_BITS, reset_less=True), Signal(SEED_BITS)
         left, right = Signal(SEED_BITS), Signal(SEED_BITS)
         m.d.comb += [

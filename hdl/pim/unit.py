@@ -9,10 +9,11 @@ domain "blp": segment sums, then their attenuated and clipped total. Between the
 holds.
 """
 
-from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Mux, Signal, Value, signed
+from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeloop.hdl.domains import clocks_by_ports
 from spikeloop.hdl.lib.ram import RAM
 from spikeloop.hdl.names import UNIT_MODULE
 from spikeloop.pysim.pim.layer import SEGMENTS, PimParams
@@ -56,9 +57,7 @@ class PimUnit(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m, p = Module(), self.p
-        domain = ClockDomain("blp", reset_less=True, local=True)
-        domain.clk = self.blp_clk
-        m.domains += domain
+        clocks_by_ports(m, self, ["blp"])
         actual = Signal(len(self.cells))
         m.d.comb += actual.eq((self.cells & ~self.stuck0) | self.stuck1)
         segments: dict[int, list] = {}

@@ -17,9 +17,6 @@ from spikeloop.pysim.chip.wrap import WrapMap
 
 __all__ = ["Bridge"]
 
-CHIP = (
-    "chip_"  # how the pins at the chip begin; those of the bus have the names of hdl/wrap/pins.py
-)
 WISHBONE = {
     "adr": "adr_i",
     "dat_w": "dat_i",
