@@ -36,14 +36,14 @@ def _oscillators(source: OnnSource, starts: np.ndarray, steps: int) -> Heard:
     """They run once; where they end out of phase, the line has a spike in each step."""
     traces = run_samples(source.net, starts.astype(np.int64), record=False)
     states = [trace.state for trace in traces]
-    values = [np.concatenate([state.units.reshape(-1), state.whole]) for state in states]
+    values = [state.words() for state in states]
     counts = {
         f"onn_{name}": np.array([[getattr(trace, name)] for trace in traces], np.int64)
         for name in ("steps", "clips", "crossings")
     }
     row = source.net.units.index("out")
     lines = np.array([np.tile(state.units[row], (steps, 1)) for state in states], np.uint8)
-    return Heard(lines, np.array(values, np.int32), counts)
+    return Heard(lines, np.array(values), counts)
 
 
 def _dendrites(source: DendriticSource, starts: np.ndarray, steps: int) -> Heard:

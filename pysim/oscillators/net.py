@@ -39,6 +39,10 @@ class OnnState:
     def step(self) -> int:
         return int(self.whole[0])
 
+    def words(self) -> np.ndarray:
+        """All values as a trace keeps them, int32 ``[value]``; OnnSource.place_of names it."""
+        return np.concatenate([self.units.ravel(), self.whole]).astype(np.int32)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OnnNet:

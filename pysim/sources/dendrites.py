@@ -9,13 +9,14 @@ from spikeloop.pysim.dendritic import kernel, numba_engine, numpy_engine
 from spikeloop.pysim.dendritic.contents import STATE, input_chunks, net_of, state_of
 from spikeloop.pysim.dendritic.cycles import show_cycles
 from spikeloop.pysim.dendritic.memories import memories
+from spikeloop.pysim.dendritic.params import COUNTERS
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.mapping.placement import InputPlace
 from spikeloop.pysim.sources.source import Played, Source, chunks_of
 
 __all__ = ["Dendrites"]
 
-COUNTS = ("steps", "inputs", "spikes", "clips", "saturations")
+COUNTED = COUNTERS[1:]  # by the engines; cycles are predicted
 
 
 class Dendrites(Source):
@@ -60,12 +61,12 @@ class Dendrites(Source):
         engine = numba_engine if kernel.AVAILABLE else numpy_engine
         state, thresholds = self.state.seeded(int(start[0])), start[1:].astype(np.int64)
         lines = np.zeros((self.runs, self.size), np.uint8)
-        counts = {name: np.zeros(self.runs, np.int64) for name in ("cycles", *COUNTS)}
+        counts = {name: np.zeros(self.runs, np.int64) for name in COUNTERS}
         for step in range(self.runs):
             counts["cycles"][step] = show_cycles(self.net, state.age, 1, learn=True, plastic=True)
             trace = engine.show(self.net, thresholds, state, 1, learn=True)
             state, lines[step] = trace.state, trace.field("s")[0]
-            for name in COUNTS:
+            for name in COUNTED:
                 counts[name][step] = getattr(trace, name)
         return Played(lines, state.words(), counts)
 

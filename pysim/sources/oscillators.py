@@ -10,7 +10,6 @@ from spikeloop.pysim.onn import kernel, numba_engine, numpy_engine
 from spikeloop.pysim.onn.contents import input_chunks, net_of, state_of
 from spikeloop.pysim.onn.cycles import with_cycles
 from spikeloop.pysim.onn.memories import memories, state_chunks
-from spikeloop.pysim.oscillators.net import OnnState
 from spikeloop.pysim.oscillators.settings import GLOBALS
 from spikeloop.pysim.oscillators.source import OnnHead
 from spikeloop.pysim.sources.source import Played, Source, chunks_of
@@ -47,7 +46,7 @@ class Oscillators(Source):
 
     def values(self, words: np.ndarray) -> np.ndarray:
         units, whole = np.split(words, [-len(GLOBALS)])
-        return _values(state_of(self.p, self.net, units.reshape(self.size, -1), whole))
+        return state_of(self.p, self.net, units.reshape(self.size, -1), whole).words()
 
     def play(self, start: np.ndarray) -> Played:
         engine = numba_engine if kernel.AVAILABLE else numpy_engine
@@ -56,11 +55,7 @@ class Oscillators(Source):
         lines = np.repeat((trace.pixels() < 0)[None].astype(np.uint8), self.image.steps, 0)
         names = ("cycles", "steps", "reads", "clips", "crossings")
         counts = {name: np.array([getattr(trace, name)], np.int64) for name in names}
-        return Played(lines, _values(trace.state), counts)
+        return Played(lines, trace.state.words(), counts)
 
     def begins(self, place: InputPlace) -> tuple[int, int]:
         return place.delay, 1
-
-
-def _values(state: OnnState) -> np.ndarray:
-    return np.concatenate([state.units.ravel(), state.whole]).astype(np.int32)
