@@ -6,8 +6,8 @@ from spikeloop.hdl.neuron.adaptation import AdaptationStage
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import adaptive_record
 from tests.campaigns.fault_list.fault import Fault
-from tests.formal.case import Case
-from tests.formal.neuron.parts import FORMS, Decay, StageBench, chip_of, spec
+from tests.formal.neuron.cases import cases
+from tests.formal.neuron.parts import Decay, StageBench, chip_of, spec
 
 __all__ = ["CASES", "adapted", "parameters", "raised"]
 
@@ -76,23 +76,28 @@ STEP = Fault(
     "keep(self.spikes)",
     "neurons without an adaptation get its step",
 )
+
+
+def chip(bits: int, form: str) -> Chip:
+    return chip_of(8, form, adaptation_bits=bits)
+
+
+WIDTHS = (8, 16, 24, 31)
 CASES = [
-    Case(
-        name,
-        claim,
-        f"{bits} bits, {form}",
-        lambda b=bits, f=form, m=make: m(chip_of(8, f, adaptation_bits=b)),
-        fault,
-    )
-    for name, claim, make, fault in (
-        (
-            "adaptation-shifts",
-            "each rounded shift of the decay is shr of the page",
-            shifts,
-            SHIFTED,
-        ),
-        ("adaptation-rest", "w, a', and clips 5 and 6, whatever the shifts are", rest, STEP),
-    )
-    for bits in (8, 16, 24, 31)
-    for form in FORMS
+    *cases(
+        "adaptation-shifts",
+        "each rounded shift of the decay is shr of the page",
+        shifts,
+        SHIFTED,
+        chip=chip,
+        widths=WIDTHS,
+    ),
+    *cases(
+        "adaptation-rest",
+        "w, a', and clips 5 and 6, whatever the shifts are",
+        rest,
+        STEP,
+        chip=chip,
+        widths=WIDTHS,
+    ),
 ]

@@ -1,13 +1,15 @@
 """Current stage: each rounded shift is shr of the page; with the shifts free, J, y' and clip 4."""
 
+from functools import partial
+
 from amaranth.hdl import Signal, signed
 
 from spikeloop.hdl.neuron.current import CurrentStage
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import synaptic_record
 from tests.campaigns.fault_list.fault import Fault
-from tests.formal.case import Case
-from tests.formal.neuron.parts import FORMS, PIM, Decay, StageBench, chip_of, spec
+from tests.formal.neuron.cases import cases, with_pim
+from tests.formal.neuron.parts import Decay, StageBench, chip_of, spec
 
 __all__ = ["CASES", "parameters"]
 
@@ -72,29 +74,23 @@ OLD = Fault(
     'y.select(p["current"] & ~p["old"], after)',
     "the membrane takes the old current for the new, and the new for the old",
 )
+
+
+def chip(bits: int, form: str, **changes) -> Chip:
+    return chip_of(8, form, current_bits=bits, **changes)
+
+
 CASES = [
-    Case(
-        name,
-        claim,
-        f"{bits} bits, {form}",
-        lambda b=bits, f=form, m=make: m(chip_of(8, f, current_bits=b)),
-        fault,
+    *cases(
+        "current-shifts",
+        "each rounded shift of the decay is shr of the page",
+        shifts,
+        AT_LEAST,
+        chip=chip,
         limit=120,
-    )
-    for name, claim, make, fault in (
-        ("current-shifts", "each rounded shift of the decay is shr of the page", shifts, AT_LEAST),
-        ("current-rest", "J, y' and clip 4, whatever the shifts are", rest, OLD),
-    )
-    for bits in (8, 16, 24, 32)
-    for form in FORMS
-]
-CASES += [
-    Case(
-        "current-rest",
-        "the same with the currents of a PIM layer, Z = S + C",
-        f"16 bits, PIM, {form}",
-        lambda f=form: rest(chip_of(8, f, current_bits=16, pim=PIM)),
-        OLD,
-    )
-    for form in FORMS
+    ),
+    *cases(
+        "current-rest", "J, y' and clip 4, whatever the shifts are", rest, OLD, chip=chip, limit=120
+    ),
+    *with_pim("current-rest", rest, OLD, partial(chip, 16)),
 ]

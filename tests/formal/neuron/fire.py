@@ -6,8 +6,8 @@ from spikeloop.hdl.neuron.fire import FireStage
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import bound_record, fire_record, neuron_record
 from tests.campaigns.fault_list.fault import Fault
-from tests.formal.case import Case
-from tests.formal.neuron.parts import FORMS, StageBench, chip_of, spec
+from tests.formal.neuron.cases import cases
+from tests.formal.neuron.parts import StageBench, chip_of, spec
 
 __all__ = ["CASES", "after", "parameters"]
 
@@ -79,19 +79,20 @@ FAULT = Fault(
     "u._wire(moves)",
     "a held neuron counts clip 3",
 )
+
+
+def adapted(bits: int, form: str) -> Chip:
+    return chip_of(bits, form, adaptation_bits=min(bits, 31))
+
+
 CASES = [
-    Case(
-        name,
-        claim,
-        f"{bits} bits, {form}",
-        lambda b=bits, f=form, a=adapts: stage(chip_of(b, f, adaptation_bits=a * min(b, 31))),
+    *cases("fire", "s, v', c', clear and saturation", stage, FAULT),
+    *cases(
+        "fire-adapted",
+        "the same with w of as many bits, up to 31",
+        stage,
         FAULT,
-        fast=(bits, form, adapts) == (24, "planes", True),
-    )
-    for name, claim, adapts in (
-        ("fire", "s, v', c', clear and saturation", False),
-        ("fire-adapted", "the same with w of as many bits, up to 31", True),
-    )
-    for bits in (8, 16, 24, 32)
-    for form in FORMS
+        chip=adapted,
+        fast=(24, "planes"),
+    ),
 ]

@@ -1,13 +1,15 @@
 """Leak stage: each rounded shift is shr of the page; with the shifts free, x = L + I."""
 
+from functools import partial
+
 from amaranth.hdl import Signal, signed
 
 from spikeloop.hdl.neuron.leak import LeakStage
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import leak_record
 from tests.campaigns.fault_list.fault import Fault
-from tests.formal.case import Case
-from tests.formal.neuron.parts import FORMS, PIM, Decay, StageBench, chip_of, spec
+from tests.formal.neuron.cases import cases, with_pim
+from tests.formal.neuron.parts import Decay, StageBench, chip_of, spec
 
 __all__ = ["CASES", "parameters"]
 
@@ -64,28 +66,15 @@ UNRECTIFIED = Fault(
     "rectify looks at the sum before the bias",
 )
 CASES = [
-    Case(
-        name,
-        claim,
-        f"{bits} bits, {form}",
-        lambda b=bits, f=form, m=make: m(chip_of(b, f)),
-        fault,
-        fast=bits == 16 and form == "planes",
-    )
-    for name, claim, make, fault in (
-        ("leak-shifts", "each rounded shift of the leak is shr of the page", shifts, ROUNDED),
-        ("leak-sum", "x = L + I, whatever the shifts are", total, UNRECTIFIED),
-    )
-    for bits in (8, 16, 24, 32)
-    for form in FORMS
-]
-CASES += [
-    Case(
-        "leak-sum",
-        "the same with the currents of a PIM layer, Z = S + C",
-        f"16 bits, PIM, {form}",
-        lambda f=form: total(chip_of(16, f, pim=PIM)),
-        UNRECTIFIED,
-    )
-    for form in FORMS
+    *cases(
+        "leak-shifts",
+        "each rounded shift of the leak is shr of the page",
+        shifts,
+        ROUNDED,
+        fast=(16, "planes"),
+    ),
+    *cases(
+        "leak-sum", "x = L + I, whatever the shifts are", total, UNRECTIFIED, fast=(16, "planes")
+    ),
+    *with_pim("leak-sum", total, UNRECTIFIED, partial(chip_of, 16)),
 ]
