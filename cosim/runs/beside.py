@@ -49,7 +49,7 @@ def page_data(a: Ended, b: Ended) -> dict[str, Any]:
         "figures": _figures(a, b),
         "layers": _layers(a, b),
         "answers": _answers(a, b),
-        "steps": _steps(a, b),
+        "steps": max(run.head["network"]["steps"] for run, _ in (a, b)),
         "network": {"name": "beside"},  # of the files of the charts
     }
 
@@ -153,8 +153,3 @@ def _answers(a: Ended, b: Ended) -> dict[str, Any] | None:
             for name, of in kinds.items()
         ],
     }
-
-
-def _steps(a: Ended, b: Ended) -> int:
-    """Steps of the longer run."""
-    return max(run.head["network"]["steps"] for run, _ in (a, b))
