@@ -84,8 +84,9 @@ def run(
     found = recall(
         net, plan, engines, kept=folder / "recall.jsonl", resume=resume, progress=progress
     )
-    document = {"net": what, "cell": cell, "oscillators": net.size, **found.document()}
-    rows = _rows(net, what, found)
+    facts = found.document()
+    document = {"net": what, "cell": cell, "oscillators": net.size, **facts}
+    rows = _rows(net, what, found, facts)
     if found.rows and not found.first:
         picture = folder / "recall.svg"
         write_atomic(picture, _picture(net, plan, found, shape))
@@ -125,10 +126,9 @@ def _counts(fuzzy: Sequence[str], pixels: int) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def _rows(net: OnnNet, what: str, found: Recalls) -> dict[str, Any]:
-    facts = found.document() if found.rows else {}
+def _rows(net: OnnNet, what: str, found: Recalls, facts: dict[str, Any]) -> dict[str, Any]:
     rows = {"net": f"{what}, {net.size} oscillators, cell {net.cell}"}
-    if facts:
+    if found.rows:
         wrong = facts["unsteady"]
         rows["recalled"] = ", ".join(
             f"{count} fuzzy: {rate:.1%}" for count, rate in facts["recall"].items()
