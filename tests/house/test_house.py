@@ -68,7 +68,8 @@ def downward(sources: dict[str, str], places: list[str]) -> list[str]:
     for path, text in sources.items():
         here = place_of(path, places)
         for name in imported(text):
-            there = place_of(name.removeprefix("spikeloop.").replace(".", "/") + ".py", places)
+            module = name.removeprefix("spikeloop.").replace(".", "/")
+            there = module if module in places else place_of(f"{module}.py", places)
             if here and there and places.index(there) > places.index(here):
                 wrong.append(f"{path} -> {name}")
     return wrong
