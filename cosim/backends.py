@@ -104,22 +104,23 @@ class PysimMesh(Backend):
 
 
 class Parts(Backend):
-    """Each part of a program on a backend of its own.
+    """Each image of a program on a backend of its own, with the parts that share it.
 
-    opener: opens the backend of an image. It is called when a part first runs; the backend is kept.
+    opener: opens the backend of an image, when a part of it first runs. The backend is kept.
     """
 
     def __init__(self, name: str, program: Program, opener: Callable[[Image], Backend]) -> None:
         self.name, self.program, self._opener = name, program, opener
-        self._open: dict[int, Backend] = {}
+        self._open: dict[Image, Backend] = {}
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
-        def run(number: int, part: Stimulus) -> Trace:
-            if number not in self._open:
-                self._open[number] = self._opener(self.program.parts[number].image)
-            return self._open[number].run(part, membranes=membranes)
+        def run(number: int, parts: Stimulus) -> Trace:
+            image = self.program.parts[number].image
+            if image not in self._open:
+                self._open[image] = self._opener(image)
+            return self._open[image].run(parts, membranes=membranes)
 
-        return self.program.run(stimulus, run, membranes=membranes)
+        return self.program.run(stimulus, run, membranes=membranes, together=True)
 
     def close(self) -> None:
         for backend in self._open.values():
