@@ -56,7 +56,7 @@ def test_every_spike_and_membrane(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_lenet_on_a_mesh_of_12_rows_of_16_cores(tmp_path: Path) -> None:
-    """All cores run at once and their spikes cross the fabric; about 20 CPU-seconds, without RTL."""
+    """All cores run at once, and spikes cross the fabric; about 20 CPU-seconds, without RTL."""
     samples = 10
     network, stimulus = write_pretrained("zou-lenet-4", None, samples, tmp_path)
     mesh = map_network(network, preset(MESH))
