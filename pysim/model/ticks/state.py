@@ -47,7 +47,7 @@ class Neurons:
     place:    int64 ``[neuron]``: word * lanes + lane
     chunk:    int64 ``[neuron]``: the chunk of lanes that a neuron's spike is emitted from
     groups:   (start tick, first neuron, last neuron + 1) of each start tick
-    weights:  int16 ``[axon, neuron]``, f times the chip's axons at extension f
+    weights:  int8 or int16 ``[axon, neuron]``, f times the chip's axons at extension f
     route:    int64 ``[entry]`` by field of the route entries, and ``neuron``: whose entry it is.
               Entries lie in the order of the neurons; without a mesh each neuron has one.
     entries:  int64 ``[neuron]``: route entries of a neuron
