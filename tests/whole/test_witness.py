@@ -32,7 +32,7 @@ from tests.make.networks import random_network, random_stimulus
 from tests.make.neurons.states import WITH_STATES
 from tests.witness.network import Seen, witness
 
-CHIP = PRESETS["tiny"]
+CHIP = PRESETS["tiny"].replace(page_shift=3)
 NEURON_TICKS = 10_000
 
 # What a mode puts into every population; the rest stays random.
@@ -52,6 +52,8 @@ MODES: dict[str, dict[str, Any]] = {
     "leak three terms": {"k0": True, "leak_sign": np.array([-1, 1, -1])[:, None]},
     "one page": {},
     "four pages": {},
+    "pages of two steps": {},
+    "pages of eight steps": {},
     **{f"weights {f.name.lower()}": {} for f in WeightFormat},
 }
 
@@ -167,6 +169,8 @@ def _network(rng: np.random.Generator, chip: Chip, mode: str) -> Network:
     options: dict[str, Any] = {
         "one page": {"pages": 1},
         "four pages": {"pages": 4},
+        "pages of two steps": {"pages": 4, "page_shift": 1},
+        "pages of eight steps": {"pages": 4, "page_shift": 3, "steps": 40},
         **{f"weights {f.name.lower()}": {"weight_format": f} for f in WeightFormat},
     }.get(mode, {})
     network = random_network(rng, chip, **options)

@@ -115,13 +115,15 @@ CHIPS = {
         leak_terms=1,
         refractory_bits=1,
     ),
-    # for coverage: memories whose rows are powers of two, so that every bit of an address can move
+    # for coverage: memories whose rows are powers of two, so that every bit of an address can move;
+    # pages of 1 to 4 steps
     "cover": Chip(
         axons=64,
         columns=256,
         lanes=16,
         extension=4,
         pages=4,
+        page_shift=2,
         membrane_bits=10,
         delay_max=7,
         refractory_bits=3,

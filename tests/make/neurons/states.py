@@ -16,7 +16,9 @@ from spikeloop.pysim.network.parameters import LEAK_TERMS
 
 __all__ = ["WITH_STATES", "give_states", "random_states"]
 
-WITH_STATES = PRESETS["tiny"].replace(membrane_bits=16, current_bits=14, adaptation_bits=12)
+WITH_STATES = PRESETS["tiny"].replace(
+    membrane_bits=16, current_bits=14, adaptation_bits=12, page_shift=2
+)
 """the chip with both states that tests share, so that it is built once"""
 
 
@@ -59,10 +61,9 @@ def give_states(
     for p in network.populations:
         arrays = {key: getattr(p, key) for key in p.parameters}
         arrays |= random_states(rng, chip, p.pages, p.size, spread)
-        format_ = {"weight_bits": p.weight_bits, "weight_format": p.weight_format}
-        populations.append(
-            Population.make(p.name, p.size, pages=p.pages, start=p.start, **format_, **arrays)
-        )
+        kept = ("start", "pages", "page_shift", "weight_bits", "weight_format")
+        same = {key: getattr(p, key) for key in kept}
+        populations.append(Population.make(p.name, p.size, **same, **arrays))
     return replace(network, populations=tuple(populations), **bits)
 
 
