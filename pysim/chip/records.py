@@ -155,7 +155,9 @@ def word_record(chip: Chip) -> list[Field]:
         Field("offset_shift", 4, False, "excess of one weight, as a power of two"),
     ]
     if chip.page_shift:
-        fields.append(Field("page_shift", d.page_shift_bits, False, "a page acts in 2^n steps"))
+        fields.append(
+            Field("page_shift", d.page_shift_bits, False, "a page acts in 2^page_shift steps")
+        )
     return fields
 
 

@@ -16,9 +16,7 @@ from spikeloop.pysim.network.parameters import LEAK_TERMS
 
 __all__ = ["WITH_STATES", "give_states", "random_states"]
 
-WITH_STATES = PRESETS["tiny"].replace(
-    membrane_bits=16, current_bits=14, adaptation_bits=12, page_shift=2
-)
+WITH_STATES = PRESETS["tiny"].replace(membrane_bits=16, current_bits=14, adaptation_bits=12)
 """the chip with both states that tests share, so that it is built once"""
 
 
