@@ -52,7 +52,7 @@ def bin_names(chip: Chip) -> list[str]:
         "rectify acts",
         *(f"page {p}" for p in range(chip.pages)),
         "last page held",
-        *(f"page of {1 << n} steps turned" for n in range(chip.page_shift + 1) if chip.pages > 1),
+        *(f"page of {2 << n} steps turned" for n in range(chip.page_shift)),
         *(f"join of {n}" for n in range(1, chip.derived.join_max + 1)),
         *(f"weights {f.name.lower()}" for f in WeightFormat),
         *(f"spikes of delay {k}" for k in range(1, chip.delay_max + 1)),
@@ -221,7 +221,8 @@ class _Watched(Running):
         for number in range(self.chip.pages):
             met(f"page {number}", np.minimum(page, last) == number)
         met("last page held", (page > last) & (last > 0))
-        met(f"page of {1 << shift} steps turned", turns)
+        if shift:
+            met(f"page of {1 << shift} steps turned", turns)
         for n in np.unique(self.join[mine]):
             met(f"join of {n}", (self.join[mine] == n) & (sums != 0))
         for form in WeightFormat:

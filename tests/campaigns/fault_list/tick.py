@@ -26,7 +26,7 @@ TICK = [
         "step >> record.page_shift if self.chip.page_shift else step",
         "step",
         "every page acts in one step",
-        chip="cover",
+        chip="paged",
     ),
     Fault(
         "page-turns-with-ticks",
@@ -34,7 +34,7 @@ TICK = [
         "step >> record.page_shift",
         "(number - 1) >> record.page_shift",
         "pages of several steps turn with the tick, not with the population's step",
-        chip="cover",
+        chip="paged",
     ),
     Fault(
         "start-late",

@@ -115,15 +115,13 @@ CHIPS = {
         leak_terms=1,
         refractory_bits=1,
     ),
-    # for coverage: memories whose rows are powers of two, so that every bit of an address can move;
-    # pages of 1 to 4 steps
+    # for coverage: memories whose rows are powers of two, so that every bit of an address can move
     "cover": Chip(
         axons=64,
         columns=256,
         lanes=16,
         extension=4,
         pages=4,
-        page_shift=2,
         membrane_bits=10,
         delay_max=7,
         refractory_bits=3,
@@ -224,6 +222,7 @@ CHIPS = {
         adaptation_bits=8,
     ),
 }
+CHIPS["paged"] = CHIPS["cover"].replace(page_shift=2)  # pages of 1 to 4 steps
 CHIPS["slices-states"] = CHIPS["slices"].replace(
     leak_terms=0, current_bits=8, adaptation_bits=8, bounded=False, roundings=False
 )
