@@ -69,7 +69,9 @@ def downward(sources: dict[str, str], places: list[str]) -> list[str]:
         here = place_of(path, places)
         for name in imported(text):
             module = name.removeprefix("spikeloop.").replace(".", "/")
-            there = module if module in places else place_of(f"{module}.py", places)
+            if path.startswith(f"{module}/"):  # the packages that it lies in
+                continue
+            there = place_of(f"{module}.py", places)
             if here and there and places.index(there) > places.index(here):
                 wrong.append(f"{path} -> {name}")
     return wrong

@@ -140,7 +140,7 @@ def tables(image: Image, n: Neurons, fanout: np.ndarray) -> Tables:
         weights=n.weights if byte else n.weights.astype(np.int16, copy=False),
         fanout=fanout,
         sums=np.zeros(0, np.int64 if second else np.int16 if short else np.int32),
-        groups=np.array(n.groups, np.int64).reshape(-1, 3),
+        groups=np.array(n.groups, np.int64).reshape(-1, 4),
         plain=np.stack([n.p[name] for name in PLAIN]).astype(kind),
         paged=np.stack(paged, axis=1).astype(kind),
         entries=n.entries,
