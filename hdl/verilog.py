@@ -14,7 +14,6 @@ import amaranth
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-import spikeloop
 from spikeloop.hdl.board import BoardTop
 from spikeloop.hdl.chip import ChipTop
 from spikeloop.hdl.core.core import Core
@@ -111,10 +110,10 @@ def _source(attribute: re.Match[str]) -> str:
 
     So the text does not depend on the machine.
     """
-    for package in (amaranth, spikeloop):  # a .venv may lie in the checkout: its packages first
-        root = f"{Path(getfile(package)).parents[1]}/"
-        if attribute[1].startswith(root):
-            return attribute[0].replace(root, "")
+    # a .venv may lie in the checkout: its packages first
+    for root in (Path(getfile(amaranth)).parents[1], Path(__file__).parents[2]):
+        if attribute[1].startswith(f"{root}/"):
+            return attribute[0].replace(f"{root}/", "")
     return ""
 
 

@@ -39,7 +39,7 @@ class MacroBuild(Generic[P]):
             with stage(f"generate Verilog of the {self.title}"):
                 (folder / f"{self.name}.v").write_text(self.generate(params))
 
-        return cached(f"verilog-{_key(params)}", make) / f"{self.name}.v"
+        return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / f"{self.name}.v"
 
     def library(self, params: P, *, optimise: bool = True, coverage: bool = False) -> Path:
         """The shared library of a macro. InputError if a tool is missing.
@@ -49,7 +49,7 @@ class MacroBuild(Generic[P]):
         """
         harness, header = harness_of(self.harness), self.header(params)
         how = (optimise, coverage, self.flags, self.control, recipe())
-        key = _key((params, harness, header, how))
+        key = hdl_key(repr((params, harness, header, how)))[:24]
 
         def make(folder: Path) -> None:
             sources = [self.verilog(params)]
@@ -68,7 +68,3 @@ class MacroBuild(Generic[P]):
             )
 
         return cached(f"{self.name}-{key}", make) / f"{self.name}.so"
-
-
-def _key(what: object) -> str:
-    return hdl_key(repr(what))[:24]
