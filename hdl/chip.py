@@ -121,7 +121,8 @@ def commands(
 ) -> tuple[Signal, Signal, Signal, Signal, Signal]:
     """Commands wait until nothing is busy: first zero and clear, then the tick.
 
-    Of each command one waits. A tick asked for while one waits is missed.
+    Of each command one waits. A tick asked for while one waits is missed, and so is one of two that
+    register and pin ask for in the same cycle.
 
     Parameters
     ----------
@@ -151,7 +152,8 @@ def commands(
     ]
     m.d.sync += waiting.eq((waiting & ~taken) | asked)
     missed = Signal()
-    with m.If((waiting & ~taken & asked & CONTROL_TICK).any()):
+    both = (command & CONTROL_TICK).any() & tick
+    with m.If((waiting & ~taken & asked & CONTROL_TICK).any() | both):
         m.d.sync += missed.eq(1)
     with m.Elif(zero):
         m.d.sync += missed.eq(0)

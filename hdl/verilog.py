@@ -7,10 +7,14 @@ as it is, in every mode from Verilog-2005 to SystemVerilog-2012.
 import gc
 import re
 from importlib.resources import files
+from inspect import getfile
+from pathlib import Path
 
+import amaranth
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
+import spikeloop
 from spikeloop.hdl.board import BoardTop
 from spikeloop.hdl.chip import ChipTop
 from spikeloop.hdl.core.core import Core
@@ -80,18 +84,38 @@ def primitives(text: str | None = None) -> str:
     )
 
 
-def convert(component: wiring.Component, name: str) -> str:
-    """Any component of ours as Verilog, without the primitives it stands on."""
+def convert(component: wiring.Component, name: str, *, sources: bool = False) -> str:
+    """Any component of ours as Verilog, without the primitives it stands on.
+
+    sources: keep an attribute ``src`` on signals and statements: file and line of the Python that
+             made them, as ``spikeloop/hdl/core/control.py:88``.
+    """
     collecting = gc.isenabled()
     # An elaboration makes millions of objects and next to no garbage; to look for it takes a third
     # of the time.
     gc.disable()
     try:
-        text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+        text = verilog.convert(
+            component, name=name, emit_src=sources, strip_internal_attrs=not sources
+        )
     finally:
         if collecting:
             gc.enable()
+    if sources:
+        text = re.sub(r'\(\* src = "(.*?)" \*\)', _source, text)
     return "\n".join(_wrapped(line) for line in _awake(text).splitlines())
+
+
+def _source(attribute: re.Match[str]) -> str:
+    """An attribute ``src``, its file named from where packages are installed; else nothing.
+
+    So the text does not depend on the machine.
+    """
+    for package in (amaranth, spikeloop):  # a .venv may lie in the checkout: its packages first
+        root = f"{Path(getfile(package)).parents[1]}/"
+        if attribute[1].startswith(root):
+            return attribute[0].replace(root, "")
+    return ""
 
 
 def _awake(text: str) -> str:
@@ -114,14 +138,14 @@ def _wrapped(line: str) -> str:
     return line if len(line) < LONG_LINE else line.replace(", ", ",\n    ")
 
 
-def generate(chip: Chip, top: str = CHIP_TOP) -> str:
+def generate(chip: Chip, top: str = CHIP_TOP, *, sources: bool = False) -> str:
     """The Verilog of a chip; its top module is ``top``.
 
-    The same parameters always give the same text.
+    The same parameters always give the same text. sources: as for :func:`convert`.
     """
-    if chip.derived.cores > 1:
-        return _whole(chip, convert(MeshTop(chip), top), convert(Core(chip), CORE_MODULE))
-    return _whole(chip, convert(ChipTop(chip), top))
+    mesh = chip.derived.cores > 1
+    parts = {top: MeshTop(chip), CORE_MODULE: Core(chip)} if mesh else {top: ChipTop(chip)}
+    return _whole(chip, parts, sources=sources)
 
 
 def generate_board(chip: Chip, *, divisor: int | None = None, virtual: bool = False) -> str:
@@ -131,16 +155,16 @@ def generate_board(chip: Chip, *, divisor: int | None = None, virtual: bool = Fa
     """
     if chip.derived.cores > 1:
         raise InputError(f"chip behind a host link must have one core, not {chip.derived.cores}")
-    return _whole(chip, convert(BoardTop(chip, divisor=divisor, virtual=virtual), BOARD_TOP))
+    return _whole(chip, {BOARD_TOP: BoardTop(chip, divisor=divisor, virtual=virtual)})
 
 
-def _whole(chip: Chip, *parts: str) -> str:
+def _whole(chip: Chip, parts: dict[str, wiring.Component], *, sources: bool = False) -> str:
     """The parts, with the neuron step of a wide core, those of a macro, and the primitives."""
-    slices = []
     if part := slice_of(chip):
-        slices = [convert(stage.component(part), stage.module) for stage in stages(chip)]
-    macro = _macro_parts(chip.pim.macro) if chip.pim else []
-    return whole(*parts, *slices, *macro)
+        parts |= {stage.module: stage.component(part) for stage in stages(chip)}
+    if chip.pim:
+        parts |= _macro_parts(chip.pim.macro)
+    return whole(*(convert(part, name, sources=sources) for name, part in parts.items()))
 
 
 def whole(*parts: str) -> str:
@@ -157,7 +181,8 @@ def linted(text: str) -> str:
 
 def generate_macro(p: PimParams) -> str:
     """The Verilog of a PIM macro alone; its top module is PIM_TOP."""
-    return whole(convert(PimMacro(p), PIM_TOP), *_macro_parts(p))
+    parts = {PIM_TOP: PimMacro(p), **_macro_parts(p)}
+    return whole(*(convert(part, name) for name, part in parts.items()))
 
 
 def generate_onn(p: OnnParams) -> str:
@@ -175,5 +200,5 @@ def generate_plastic(p: PlasticParams) -> str:
     return whole(convert(PlasticCore(p), PLASTIC_TOP))
 
 
-def _macro_parts(p: PimParams) -> list[str]:
-    return [convert(PimUnit(p), UNIT_MODULE), convert(PimAdc(p), ADC_MODULE)]
+def _macro_parts(p: PimParams) -> dict[str, wiring.Component]:
+    return {UNIT_MODULE: PimUnit(p), ADC_MODULE: PimAdc(p)}

@@ -161,6 +161,9 @@ def verilog(
         str | None,
         option("--name", metavar="NAME", help="With --wrap: top module, and prefix of all others."),
     ] = None,
+    sources: Annotated[
+        bool, option("--sources", help="Keep as attributes the lines of Python behind each signal.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write the Verilog of a chip; with --wrap as an IP core: header, driver, register map too."""
@@ -176,11 +179,13 @@ def verilog(
         if (wrap is None) != (name is None):
             given, missing = ("--wrap BUS", "--name NAME")[:: 1 if wrap else -1]
             raise InputError(f"{missing} is missing beside {given}: give both")
+        if wrap and sources:
+            raise InputError("Verilog must be written with --sources or with --wrap, not with both")
         target = preset(chip) if chip else load_bundle(image or "").chip
         files = (
             write_soc(target, wrap, name, folder)
             if wrap and name
-            else write_verilog(target, folder)
+            else write_verilog(target, folder, sources=sources)
         )
         text = {"Verilog": ", ".join(map(str, files))}
         if wrap and (target.clock_gates or target.sliced):

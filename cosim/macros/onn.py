@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.macros.port.client import LoadPort, harness_of
-from spikeloop.cosim.verilator.build import compile_whole, hdl_key, recipe
-from spikeloop.cosim.verilator.cache import cached, stage
+from spikeloop.cosim.macros.port.build import MacroBuild
+from spikeloop.cosim.macros.port.client import LoadPort
 from spikeloop.hdl.names import ONN_TOP
 from spikeloop.pysim.onn.contents import input_chunks, net_chunks, state_of
 from spikeloop.pysim.onn.memories import memories, setting_bits
@@ -20,7 +19,7 @@ from spikeloop.pysim.oscillators.net import OnnNet, OnnState
 from spikeloop.pysim.oscillators.settings import UNITS
 from spikeloop.pysim.oscillators.trace import OnnTrace
 
-__all__ = ["OnnModel", "build_onn"]
+__all__ = ["ONN", "OnnModel"]
 
 HANGS, TOO_MANY_STEPS = 1, 2  # what onn_run returns
 LIMIT_CYCLES = 200_000  # without a step: the macro hangs
@@ -35,41 +34,6 @@ class _Run(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("steps", "settled")),
         ("last", ctypes.c_void_p),
     ]
-
-
-def verilog_of(params: OnnParams) -> Path:
-    """The generated Verilog of a macro, cached."""
-
-    def make(folder: Path) -> None:
-        from spikeloop.hdl.verilog import generate_onn
-
-        with stage("generate Verilog of the macro of oscillators"):
-            (folder / "onn.v").write_text(generate_onn(params))
-
-    return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "onn.v"
-
-
-def build_onn(params: OnnParams, *, optimise: bool = True, coverage: bool = False) -> Path:
-    """The shared library of a macro; cached.
-
-    optimise: False compiles faster, for models that run little. coverage: the model counts line and
-    toggle points. InputError if a tool is missing.
-    """
-    harness, header = harness_of("onn.cpp"), _model_header(params)
-    key = hdl_key(repr((params, optimise, coverage, harness, header, recipe())))[:24]
-
-    def make(folder: Path) -> None:
-        compile_whole(
-            folder,
-            ONN_TOP,
-            [verilog_of(params)],
-            header=header,
-            harness=harness,
-            optimise=optimise,
-            coverage=coverage,
-        )
-
-    return cached(f"onn-{key}", make) / "onn.so"
 
 
 def _model_header(p: OnnParams) -> str:
@@ -94,12 +58,21 @@ def _model_header(p: OnnParams) -> str:
     return "".join(f"#define {name} {value}\n" for name, value in values.items()) + tables
 
 
+def _generate(params: OnnParams) -> str:
+    from spikeloop.hdl.verilog import generate_onn
+
+    return generate_onn(params)
+
+
+ONN = MacroBuild(ONN_TOP, "macro of oscillators", "onn.cpp", _generate, _model_header)
+
+
 class OnnModel(LoadPort):
     """A Verilated macro. ``load`` a net, then ``run`` as the engines of pysim.onn do."""
 
     def __init__(self, params: OnnParams, *, optimise: bool = True, coverage: bool = False) -> None:
         self.params = params
-        library = build_onn(params, optimise=optimise, coverage=coverage)
+        library = ONN.library(params, optimise=optimise, coverage=coverage)
         super().__init__(library, "onn", memories(params), COUNTERS)
         self._net: OnnNet | None = None
         self._steps_max = list(setting_bits(params)).index("steps_max")

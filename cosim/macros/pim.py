@@ -5,13 +5,11 @@ It is loaded through its port and driven by the native harness cosim/macros/pim.
 
 import ctypes
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.macros.port.client import harness_of
-from spikeloop.cosim.verilator.build import APART, VERILATOR_FLAGS, compile_whole, hdl_key, recipe
-from spikeloop.cosim.verilator.cache import cached, stage
+from spikeloop.cosim.macros.port.build import MacroBuild
+from spikeloop.cosim.verilator.build import APART, VERILATOR_FLAGS
 from spikeloop.hdl.names import PIM_TOP, UNIT_MODULE
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.contents import contents
@@ -19,7 +17,7 @@ from spikeloop.pysim.pim.layer import COUNTERS, PimLayer, PimParams
 from spikeloop.pysim.pim.memories import memories, stream_word
 from spikeloop.pysim.pim.model import PimTrace
 
-__all__ = ["PimModel", "build_pim"]
+__all__ = ["PIM", "PimModel"]
 
 CYCLE_LIMIT = 100_000  # without a beat taken: the macro hangs
 
@@ -50,41 +48,6 @@ class _Run(ctypes.Structure):
     ]
 
 
-def verilog_of(params: PimParams) -> Path:
-    """The generated Verilog of a macro, cached."""
-
-    def make(folder: Path) -> None:
-        from spikeloop.hdl.verilog import generate_macro
-
-        with stage("generate Verilog of the PIM macro"):
-            (folder / "pim.v").write_text(generate_macro(params))
-
-    return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "pim.v"
-
-
-def build_pim(params: PimParams, *, optimise: bool = True) -> Path:
-    """The shared library of a macro; cached.
-
-    optimise: False compiles faster, for models that run little. InputError if a tool is missing.
-    """
-    harness, header = harness_of("pim.cpp"), _model_header(params)
-    key = hdl_key(repr((params, optimise, harness, header, FLAGS, PUBLIC, recipe())))[:24]
-
-    def make(folder: Path) -> None:
-        (folder / "apart.vlt").write_text(APART + PUBLIC)
-        compile_whole(
-            folder,
-            PIM_TOP,
-            [folder / "apart.vlt", verilog_of(params)],
-            header=header,
-            harness=harness,
-            optimise=optimise,
-            flags=FLAGS,
-        )
-
-    return cached(f"pim-{key}", make) / "pim.so"
-
-
 def _model_header(p: PimParams) -> str:
     """The text of model.h: the geometry of the macro."""
     from spikeloop.hdl.pim.memories import load_layout
@@ -104,6 +67,15 @@ def _model_header(p: PimParams) -> str:
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
 
 
+def _generate(params: PimParams) -> str:
+    from spikeloop.hdl.verilog import generate_macro
+
+    return generate_macro(params)
+
+
+PIM = MacroBuild(PIM_TOP, "PIM macro", "pim.cpp", _generate, _model_header, FLAGS, APART + PUBLIC)
+
+
 class PimModel:
     """A Verilated macro. ``load`` a layer, then ``run`` images, as pysim.pim.model.run does.
 
@@ -112,7 +84,7 @@ class PimModel:
 
     def __init__(self, params: PimParams, *, optimise: bool = True) -> None:
         self.params = params
-        self._lib = ctypes.CDLL(str(build_pim(params, optimise=optimise)))
+        self._lib = ctypes.CDLL(str(PIM.library(params, optimise=optimise)))
         self._lib.pim_new.restype = ctypes.c_void_p
         self._handle = ctypes.c_void_p(self._lib.pim_new())
         self.layer: PimLayer | None = None

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.macros.port.client import LoadPort, harness_of
-from spikeloop.cosim.verilator.build import compile_whole, hdl_key, recipe
-from spikeloop.cosim.verilator.cache import cached, stage
+from spikeloop.cosim.macros.port.build import MacroBuild
+from spikeloop.cosim.macros.port.client import LoadPort
 from spikeloop.hdl.names import PLASTIC_TOP
 from spikeloop.pysim.lessons.lesson import Lesson, LessonState
 from spikeloop.pysim.lessons.trace import NEURON_FIELDS, LessonTrace
@@ -18,7 +17,7 @@ from spikeloop.pysim.plastic.contents import chunks
 from spikeloop.pysim.plastic.memories import memories, state_fields
 from spikeloop.pysim.plastic.params import COUNTERS, PlasticParams
 
-__all__ = ["PlasticModel", "build_plastic"]
+__all__ = ["PLASTIC", "PlasticModel"]
 
 HANGS, SPIKES_LOST = 1, 2  # what plastic_run returns
 WORDS = ("first", "presentations", "record", "pins", "limit_cycles", "stall")
@@ -35,42 +34,6 @@ class _Run(ctypes.Structure):
         *((name, ctypes.c_int64) for name in WORDS),
         *((name, ctypes.c_void_p) for name in POINTERS),
     ]
-
-
-def verilog_of(params: PlasticParams) -> Path:
-    """The generated Verilog of a plastic core, cached."""
-
-    def make(folder: Path) -> None:
-        from spikeloop.hdl.verilog import generate_plastic
-
-        with stage("generate Verilog of the plastic core"):
-            (folder / "plastic.v").write_text(generate_plastic(params))
-
-    return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "plastic.v"
-
-
-def build_plastic(params: PlasticParams, *, optimise: bool = True, coverage: bool = False) -> Path:
-    """The shared library of a plastic core; cached.
-
-    optimise: False compiles faster, for models that run little.
-    coverage: it counts line and toggle points.
-    InputError if a tool is missing.
-    """
-    harness, header = harness_of("plastic.cpp"), _model_header(params)
-    key = hdl_key(repr((params, optimise, coverage, harness, header, recipe())))[:24]
-
-    def make(folder: Path) -> None:
-        compile_whole(
-            folder,
-            PLASTIC_TOP,
-            [verilog_of(params)],
-            header=header,
-            harness=harness,
-            optimise=optimise,
-            coverage=coverage,
-        )
-
-    return cached(f"plastic-{key}", make) / "plastic.so"
 
 
 def _model_header(p: PlasticParams) -> str:
@@ -106,6 +69,15 @@ def _model_header(p: PlasticParams) -> str:
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
 
 
+def _generate(params: PlasticParams) -> str:
+    from spikeloop.hdl.verilog import generate_plastic
+
+    return generate_plastic(params)
+
+
+PLASTIC = MacroBuild(PLASTIC_TOP, "plastic core", "plastic.cpp", _generate, _model_header)
+
+
 class PlasticModel(LoadPort):
     """A Verilated plastic core. ``run`` presentations of a lesson, as the engines of pysim do."""
 
@@ -113,7 +85,7 @@ class PlasticModel(LoadPort):
         self, params: PlasticParams, *, optimise: bool = True, library: Path | None = None
     ) -> None:
         self.params = params
-        library = library or build_plastic(params, optimise=optimise)
+        library = library or PLASTIC.library(params, optimise=optimise)
         super().__init__(library, "plastic", memories(params), COUNTERS)
         for name in ("clear", "rows"):
             self.function(name).restype = ctypes.c_int64

@@ -15,7 +15,10 @@ def make(*, output: Path, chip: dict[str, Any]) -> list[str]:
     return [path.name for path in write_verilog(Chip.from_dict(chip), output)]
 
 
-def write_verilog(chip: Chip, folder: Path) -> list[Path]:
-    """The Verilog of a chip: all files that a simulator or a synthesiser needs."""
+def write_verilog(chip: Chip, folder: Path, *, sources: bool = False) -> list[Path]:
+    """The Verilog of a chip: all files that a simulator or a synthesiser needs.
+
+    sources: keep the lines of Python that signals are from (:func:`spikeloop.hdl.verilog.convert`).
+    """
     writable(folder)
-    return [write_atomic(folder / "spikeloop.v", generate(chip).encode())]
+    return [write_atomic(folder / "spikeloop.v", generate(chip, sources=sources).encode())]

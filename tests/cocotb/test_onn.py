@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spikeloop.cosim.benches.runner import build, run
-from spikeloop.cosim.macros.onn import verilog_of
+from spikeloop.cosim.macros.onn import ONN
 from tests.campaigns.macros.onn import MACROS
 
 
@@ -16,7 +16,7 @@ from tests.campaigns.macros.onn import MACROS
     "simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)]
 )
 def test_macro(macro: str, simulator: str, tmp_path: Path, seed: int) -> None:
-    built = build(simulator, [verilog_of(MACROS[macro])], "onn", optimize="-O0")
+    built = build(simulator, [ONN.verilog(MACROS[macro])], "onn", optimize="-O0")
     environment = {
         "SPIKELOOP_SEED": str(seed),
         "SPIKELOOP_ONN": json.dumps(MACROS[macro].to_dict()),

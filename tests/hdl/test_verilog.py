@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from spikeloop import hdl
 from spikeloop.cosim.board.virtual import build_board
 from spikeloop.cosim.verilator.build import verilog_of
+from spikeloop.hdl.verilog import generate
 from spikeloop.pysim.chip.params import PRESETS
 from tests.campaigns.texts import MODES, lint, mistakes, undefined
 
@@ -52,6 +54,25 @@ def test_lint_says_nothing_and_all_warnings_no_more_than_is_known(
     every = lint(text, tmp_path, everything=True)
     assert mistakes(every, name) == []
     assert len(every) > 100
+
+
+@pytest.mark.slow
+def test_sources_name_lines_and_leave_the_logic_as_it_is() -> None:
+    text = generate(TINY, sources=True)
+    lines = set(re.findall(r'src = "(.*?):(\d+)"', text))
+    assert {file.split("/")[0] for file, _ in lines} == {"spikeloop", "amaranth"}
+    declared = re.search(
+        r'src = "spikeloop/(hdl/core/control.py):(\d+)" \*\)\n  output .*alive', text
+    )
+    assert declared
+    root = Path(hdl.__file__).parents[1]
+    line = (root / declared[1]).read_text().splitlines()[int(declared[2]) - 1]
+    assert line.strip() == '"alive": Out(d.words),'
+
+    def bare(text: str) -> list[str]:
+        return [line for line in re.sub(r"\(\* .*? \*\)\s*", "", text).splitlines() if line.strip()]
+
+    assert bare(text) == bare(verilog_of(TINY).read_text())
 
 
 @pytest.mark.slow

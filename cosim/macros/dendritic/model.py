@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.macros.port.client import LoadPort, harness_of
-from spikeloop.cosim.verilator.build import compile_whole, hdl_key, recipe
-from spikeloop.cosim.verilator.cache import cached, stage
+from spikeloop.cosim.macros.port.build import MacroBuild
+from spikeloop.cosim.macros.port.client import LoadPort
 from spikeloop.hdl.names import DENDRITIC_TOP
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.dendrites.net import DendriticNet
@@ -21,7 +20,7 @@ from spikeloop.pysim.dendritic.contents import net_chunks, show_chunks, state_ch
 from spikeloop.pysim.dendritic.memories import memories
 from spikeloop.pysim.dendritic.params import COUNTERS, DendriticParams
 
-__all__ = ["DendriticModel", "build_dendritic"]
+__all__ = ["DENDRITIC", "DendriticModel"]
 
 HANGS, TOO_MANY_STEPS = 1, 2  # what dendritic_run returns
 LIMIT_CYCLES = 10_000  # without a step: the macro hangs
@@ -36,44 +35,6 @@ class _Run(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("units", "pairs", "rin")),
         ("steps", ctypes.c_int64),
     ]
-
-
-def verilog_of(params: DendriticParams) -> Path:
-    """The generated Verilog of a macro, cached."""
-
-    def make(folder: Path) -> None:
-        from spikeloop.hdl.verilog import generate_dendritic
-
-        with stage("generate Verilog of the macro of dendritic neurons"):
-            (folder / "dendritic.v").write_text(generate_dendritic(params))
-
-    return cached(f"verilog-{hdl_key(repr(params))[:24]}", make) / "dendritic.v"
-
-
-def build_dendritic(
-    params: DendriticParams, *, optimise: bool = True, coverage: bool = False
-) -> Path:
-    """The shared library of a macro; cached. InputError if a tool is missing.
-
-    optimise: False compiles faster, for models that run little.
-    coverage: the model counts line and toggle points.
-    """
-    harness, header = harness_of("dendritic/harness.cpp"), _model_header(params)
-    what = (params, optimise, coverage, harness, header, recipe())
-    key = hdl_key(repr(what))[:24]
-
-    def make(folder: Path) -> None:
-        compile_whole(
-            folder,
-            DENDRITIC_TOP,
-            [verilog_of(params)],
-            header=header,
-            harness=harness,
-            optimise=optimise,
-            coverage=coverage,
-        )
-
-    return cached(f"dendritic-{key}", make) / "dendritic.so"
 
 
 def _model_header(p: DendriticParams) -> str:
@@ -110,6 +71,17 @@ def _model_header(p: DendriticParams) -> str:
     )
 
 
+def _generate(params: DendriticParams) -> str:
+    from spikeloop.hdl.verilog import generate_dendritic
+
+    return generate_dendritic(params)
+
+
+DENDRITIC = MacroBuild(
+    DENDRITIC_TOP, "macro of dendritic neurons", "dendritic/harness.cpp", _generate, _model_header
+)
+
+
 class DendriticModel(LoadPort):
     """A Verilated macro. ``load`` a net, ``put`` a state, then run shows."""
 
@@ -117,7 +89,7 @@ class DendriticModel(LoadPort):
         self, params: DendriticParams, *, optimise: bool = True, coverage: bool = False
     ) -> None:
         self.params = params
-        library = build_dendritic(params, optimise=optimise, coverage=coverage)
+        library = DENDRITIC.library(params, optimise=optimise, coverage=coverage)
         super().__init__(library, "dendritic", memories(params), COUNTERS)
         self._net: DendriticNet | None = None
 

@@ -40,6 +40,13 @@ HOST = [
         "bit 1 of status does not say that a tick was missed",
     ),
     Fault(
+        "tick-lost-at-once",
+        "chip.py",
+        "asked & CONTROL_TICK).any() | both):",
+        "asked & CONTROL_TICK).any()):",
+        "of two ticks asked for in one cycle, one is lost and not said to be missed",
+    ),
+    Fault(
         "row-survives-reset",
         "bus/memories.py",
         'synapse.r_zero.eq(no_row | ResetSignal("row"))',

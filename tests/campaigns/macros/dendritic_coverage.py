@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from spikeloop.cosim.macros.dendritic.model import DendriticModel, verilog_of
+from spikeloop.cosim.macros.dendritic.model import DENDRITIC, DendriticModel
 from tests.campaigns.coverage import Exclusion, always, failed, points, report
 from tests.campaigns.macros.dendritic import MACROS, first_difference
 
@@ -56,7 +56,7 @@ def cover() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="spikeloop-coverage-") as folder:
         model.coverage(Path(folder) / "coverage.dat")
-        hit = list(points(Path(folder) / "coverage.dat", verilog_of(params)))
+        hit = list(points(Path(folder) / "coverage.dat", DENDRITIC.verilog(params)))
     model.close()
     below = report(str(params), hit, exclusions())
     print(f"\n{NETS} random nets, {time.monotonic() - start:.0f} s; the RTL shows no difference")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.macros.onn import OnnModel, verilog_of
+from spikeloop.cosim.macros.onn import ONN, OnnModel
 from spikeloop.cosim.verilator import build
 from spikeloop.cosim.verilator.build import Options
 from spikeloop.cosim.verilator.chip import ChipModel
@@ -49,7 +49,7 @@ def cover(name: str) -> int:
         found = found or first_difference(params, seeds, model=macro, corners=corners)
         macro.coverage(data)
         macro.close()
-        points = list(coverage.points(data, verilog_of(params)))
+        points = list(coverage.points(data, ONN.verilog(params)))
         chip = PLAIN.replace(onn=params)
         model = ChipModel(chip, Options(coverage=True, optimise=False, direct=False))
         different = [found] if found else list(differences(model, chip, NETWORKS))
@@ -57,7 +57,7 @@ def cover(name: str) -> int:
         model.close()
         points += [
             point
-            for point in coverage.points(data, build.verilog_of(chip))
+            for point in coverage.points(data, build.ONN.verilog(chip))
             if point.where == "core.front"
         ]
     if coverage.failed(different):

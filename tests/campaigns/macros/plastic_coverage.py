@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeloop.cosim.macros.plastic import PlasticModel, build_plastic, verilog_of
+from spikeloop.cosim.macros.plastic import PLASTIC, PlasticModel
 from spikeloop.pysim.lessons.lesson import MAX_TICKS, Lesson
 from spikeloop.pysim.lessons.trace import differences
 from spikeloop.pysim.plastic import numba_engine
@@ -108,7 +108,7 @@ def ports(model: PlasticModel, rng: np.random.Generator) -> str | None:
 def cover() -> int:
     """Exit status 1: below a target. 2: the RTL differs from pysim."""
     start, corners = time.monotonic(), Counter[str]()
-    model = PlasticModel(PARAMS, library=build_plastic(PARAMS, optimise=False, coverage=True))
+    model = PlasticModel(PARAMS, library=PLASTIC.library(PARAMS, optimise=False, coverage=True))
     found = ports(model, np.random.default_rng(0))
     seeds = [[0, 500, n] for n in range(LESSONS)]
     found = found or first_difference(PARAMS, seeds, model=model, corners=corners)
@@ -120,7 +120,7 @@ def cover() -> int:
     corners += count(lesson, want, PARAMS.lanes)
     with tempfile.TemporaryDirectory(prefix="spikeloop-coverage-") as folder:
         model.coverage(Path(folder) / "coverage.dat")
-        hit = list(points(Path(folder) / "coverage.dat", verilog_of(PARAMS)))
+        hit = list(points(Path(folder) / "coverage.dat", PLASTIC.verilog(PARAMS)))
     model.close()
     below = report(str(PARAMS), hit, exclusions(PARAMS))
     below += bins(corners, BINS)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from spikeloop.cosim.board.virtual import BoardModel
-from spikeloop.cosim.macros.dendritic.model import build_dendritic
-from spikeloop.cosim.macros.onn import build_onn
-from spikeloop.cosim.macros.pim import build_pim
-from spikeloop.cosim.macros.plastic import build_plastic
+from spikeloop.cosim.macros.dendritic.model import DENDRITIC
+from spikeloop.cosim.macros.onn import ONN
+from spikeloop.cosim.macros.pim import PIM
+from spikeloop.cosim.macros.plastic import PLASTIC
 from spikeloop.cosim.verilator import chip as native
 from spikeloop.cosim.verilator.build import Options, build
 from spikeloop.pysim.chip.params import PRESETS
@@ -84,13 +84,13 @@ def _generate(name: str) -> None:
 def built(name: str) -> None:
     """Build a target; errors of any tool pass."""
     if name in regression.MACROS:
-        build_pim(MACROS[name], optimise=False)
+        PIM.library(MACROS[name], optimise=False)
     elif name in regression.CORES:
-        build_plastic(MACROS[name], optimise=False)
+        PLASTIC.library(MACROS[name], optimise=False)
     elif name in regression.OSCILLATORS:
-        build_onn(MACROS[name], optimise=False)
+        ONN.library(MACROS[name], optimise=False)
     elif name in regression.DENDRITES:
-        build_dendritic(MACROS[name], optimise=False)
+        DENDRITIC.library(MACROS[name], optimise=False)
     elif name in CHIPS:
         build(regression.CHIPS[name], Options(optimise=False))
     elif name == BOARD:

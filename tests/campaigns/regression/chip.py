@@ -31,10 +31,10 @@ from typing import Any
 import numpy as np
 
 from spikeloop.cosim.compare.diff import Side, diff
-from spikeloop.cosim.macros.dendritic.model import build_dendritic
-from spikeloop.cosim.macros.onn import build_onn
-from spikeloop.cosim.macros.pim import build_pim
-from spikeloop.cosim.macros.plastic import build_plastic
+from spikeloop.cosim.macros.dendritic.model import DENDRITIC
+from spikeloop.cosim.macros.onn import ONN
+from spikeloop.cosim.macros.pim import PIM
+from spikeloop.cosim.macros.plastic import PLASTIC
 from spikeloop.cosim.verilator import chip as native
 from spikeloop.cosim.verilator.build import Options, build
 from spikeloop.cosim.verilator.chip import ChipModel, MeshChipModel
@@ -550,13 +550,13 @@ def _while_busy(model: ChipModel) -> list[str]:
 def main() -> None:
     name, options, start = sys.argv[1], Options(optimise=False), time.monotonic()
     if name in MACROS:
-        build_pim(MACROS[name], optimise=False)
+        PIM.library(MACROS[name], optimise=False)
     elif name in CORES:
-        build_plastic(CORES[name], optimise=False)
+        PLASTIC.library(CORES[name], optimise=False)
     elif name in OSCILLATORS:
-        build_onn(OSCILLATORS[name], optimise=False)
+        ONN.library(OSCILLATORS[name], optimise=False)
     elif name in DENDRITES:
-        build_dendritic(DENDRITES[name], optimise=False)
+        DENDRITIC.library(DENDRITES[name], optimise=False)
     else:
         build(CHIPS[name], options)
     result = {"built": round(time.monotonic() - start, 1), "different": None}

@@ -97,6 +97,18 @@ def _commands(model: ChipModel) -> Iterator[str]:
                     f"{pulses} ticks asked for while one runs: {name} is {value} in the contract, "
                     f"{got} in RTL"
                 )
+    for cycles in range(6):  # a tick by the register; one at the pin so many cycles later
+        model.zero()
+        model.burst([(_register(model, "control"), CONTROL_TICK)])
+        model.cycles(cycles)
+        model.start()
+        model.idle(LIMIT)
+        ticks, status = (model.read(_register(model, name)) for name in ("ticks", "status"))
+        if ticks + status // 2 != 2:
+            yield (
+                f"two ticks asked for {cycles} cycles apart: {ticks} run, and status is {status} "
+                "in RTL: one is lost and not missed"
+            )
     model.zero()
     if got := model.read(_register(model, "status")):
         yield f"counters set to zero: status is 0 in the contract, {got} in RTL"

@@ -16,6 +16,7 @@ import pytest
 from spikeloop.cosim.benches import runner
 from spikeloop.cosim.board import virtual
 from spikeloop.cosim.macros import pim
+from spikeloop.cosim.macros.port import build as macro
 from spikeloop.cosim.verilator import build as builder
 from spikeloop.cosim.verilator import cache
 from spikeloop.cosim.verilator.cache import cached, clear, clear_unused, entries, on_progress, stage
@@ -179,7 +180,7 @@ def test_a_damaged_chip_is_built_again_not_loaded(
 BUILDS: dict[str, Callable[[], object]] = {
     "chip": lambda: builder.build(preset("tiny")),
     "mesh": lambda: builder.build(preset("tiny").replace(mesh_width=2)),
-    "pim": lambda: pim.build_pim(PimParams()),
+    "pim": lambda: pim.PIM.library(PimParams()),
     "board": lambda: virtual.build_board(preset("tiny")),
     "runtime": lambda: builder.runtime_of(builder.default_compiler(), builder.Options()),
     "cocotb": lambda: runner.build("verilator", [ROOT / "hdl/lib/skid.v"], "spikeloop_skid"),
@@ -195,7 +196,7 @@ def test_another_processor_has_another_key(kind: str, monkeypatch: pytest.Monkey
     def ask(name: str, make: object) -> Path:
         raise Asked(name)
 
-    for module in (builder, pim, virtual, runner):
+    for module in (builder, macro, virtual, runner):
         monkeypatch.setattr(module, "cached", ask)
 
     def name(processor: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from amaranth.lib import data
 
-from spikeloop.cosim.macros.plastic import PlasticModel, verilog_of
+from spikeloop.cosim.macros.plastic import PLASTIC, PlasticModel
 from spikeloop.hdl.plastic.core import neuron_layout
 from spikeloop.hdl.synapses.memories import load_layout, state_layout, trace_layout
 from spikeloop.hdl.synapses.update import update_layout
@@ -59,7 +59,7 @@ def simulate(p: PlasticParams, commands: list[tuple[int, int]], folder: Path) ->
     }
     header = "".join(f"`define {name} {bits}\n" for name, bits in widths.items())
     (folder / "plastic.vh").write_text(header)
-    (folder / "plastic.v").write_text(verilog_of(p).read_text())
+    (folder / "plastic.v").write_text(PLASTIC.verilog(p).read_text())
     (folder / "script").write_text("".join(f"{kind:x} {value:x}\n" for kind, value in commands))
     bench, program = Path(__file__).with_name("bench.v"), folder / "bench.vvp"
     compiler = ["iverilog", "-g2012", "-I", folder, "-s", "bench", "-o", program]
