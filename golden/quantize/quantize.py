@@ -103,8 +103,11 @@ class Quantizer:
                 f"weight bits must be one number or {len(self.net.layers)} (one for each layer), "
                 f"not {len(bits)}"
             )
-        chosen = [self.scale] * len(bits) if scales is None else scales
-        return [self._layer(i, *choice) for i, choice in enumerate(zip(bits, chosen, strict=True))]
+        chosen: Sequence[str | float] = [self.scale] * len(bits) if scales is None else scales
+        return [
+            self._layer(i, width, scale)
+            for i, (width, scale) in enumerate(zip(bits, chosen, strict=True))
+        ]
 
     def _layer(self, i: int, bits: int, scale: str | float) -> QuantizedLayer:
         if (i, bits, scale) not in self._layers:
