@@ -12,6 +12,7 @@ A new backend is one entry of :data:`BACKENDS`. It gets what follows the colon o
 """
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class Golden(Backend):
         from spikeloop.golden.reference import integer  # torch: imported only where golden runs
 
         self.network, self._run = network, integer.run
+        self._prepared = integer.Prepared(network)
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         stimulus.check(self.network)
@@ -51,6 +53,7 @@ class Golden(Backend):
             stimulus.dense(self.network) | stimulus.pixels | stimulus.starts,
             membranes=membranes,
             samples=stimulus.samples,
+            prepared=self._prepared,
         )
         shape = (stimulus.samples, self.network.ticks)
         counters = {name: np.zeros(shape, np.int64) for name in ("saturations", "spikes_out")}
@@ -104,22 +107,26 @@ class PysimMesh(Backend):
 
 
 class Parts(Backend):
-    """Each part of a program on a backend of its own.
+    """Each image of a program on a backend of its own, with the parts that share it.
 
-    opener: opens the backend of an image. It is called when a part first runs; the backend is kept.
+    opener: opens the backend of an image, when a part of it first runs. The backend is kept.
     """
 
     def __init__(self, name: str, program: Program, opener: Callable[[Image], Backend]) -> None:
         self.name, self.program, self._opener = name, program, opener
-        self._open: dict[int, Backend] = {}
+        self._open: dict[Image, Backend] = {}
+        self._opening = Lock()
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
-        def run(number: int, part: Stimulus) -> Trace:
-            if number not in self._open:
-                self._open[number] = self._opener(self.program.parts[number].image)
-            return self._open[number].run(part, membranes=membranes)
+        def run(number: int, parts: Stimulus) -> Trace:
+            image = self.program.parts[number].image
+            with self._opening:
+                backend = self._open.get(image)
+                if backend is None:
+                    backend = self._open[image] = self._opener(image)
+            return backend.run(parts, membranes=membranes)
 
-        return self.program.run(stimulus, run, membranes=membranes)
+        return self.program.run(stimulus, run, membranes=membranes, together=True)
 
     def close(self) -> None:
         for backend in self._open.values():

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from spikeloop.cosim.backend import Backend
 from spikeloop.cosim.compare.chunk import Chunk, Job
 from spikeloop.cosim.compare.crew import Crew, Opener, Threads, Workforce, in_order
 from spikeloop.cosim.compare.pair import Holders
@@ -25,6 +26,9 @@ __all__ = ["SINGLE", "Case", "Log", "check_several", "compare"]
 
 SINGLE = ("board", "replay")
 """Backends that exist once: they are opened once."""
+
+MODELS = ("golden", "pysim")
+"""Backends that keep nothing of a run: the workers share one, which they may run at once."""
 
 SLOW = ("icarus",)
 """Slow backends (seconds per sample) get small chunks, so that a broken-off run loses little."""
@@ -106,7 +110,7 @@ def compare(
 ) -> Result:
     """Run the stimulus through the named backends and compare each with the first.
 
-    opener:   ``opener(name)`` opens a backend; called once per worker
+    opener:   ``opener(name)`` opens a backend; called once per worker, for a model once
     workers:  threads; None: one for each processor
     chunk:    samples at a time; None: chosen by the size of the network
     farm:     does the work in place of threads; ``opener`` and ``workers`` are then not used
@@ -143,7 +147,8 @@ def compare(
         )
         for part in parts
     )
-    force = farm or Threads(min(workers, len(parts)), lambda: Crew(case.network, names, opener))
+    shared = _sharing(opener)
+    force = farm or Threads(min(workers, len(parts)), lambda: Crew(case.network, names, shared))
     whole = False
     try:
         for done in in_order(force, jobs):
@@ -163,6 +168,20 @@ def compare(
         allow_silent=case.allow_silent,
         seconds=time.perf_counter() - started,
     )
+
+
+def _sharing(opener: Opener) -> Opener:
+    """``opener``, which opens each model once. It is called from one thread."""
+    opened: dict[str, Backend] = {}
+
+    def open_once(name: str) -> Backend:
+        if name not in MODELS:
+            return opener(name)
+        if name not in opened:
+            opened[name] = opener(name)
+        return opened[name]
+
+    return open_once
 
 
 def _chunk(case: Case, kinds: set[str], backends: int, workers: int) -> int:

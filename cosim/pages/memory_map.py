@@ -79,6 +79,7 @@ WITH_PIM = PRESETS["tiny"].replace(
 )
 WITH_ONN = PRESETS["tiny"].replace(onn=OnnParams(oscillators=16, lanes=8))
 WITH_DENDRITIC = PRESETS["tiny"].replace(dendritic=DendriticParams(inputs=64, neurons=8, stimuli=1))
+PAGED = PRESETS["tiny"].replace(page_shift=4)
 WITH_STATES = PRESETS["tiny"].replace(current_bits=24, adaptation_bits=16)
 STATE_RECORDS = (
     ("synaptic", "per lane and page, bit planes", synaptic_record),
@@ -101,6 +102,7 @@ def page() -> str:
             *_registers(),
             *_records(),
             *memories,
+            *_page_shift(),
             *_states(),
             *_pim(),
             *_onn(),
@@ -173,6 +175,19 @@ def _fields(
             ("field", "bits", "signed", "meaning"),
             ((f"`{f.name}`", str(f.bits), "yes" if f.signed else "", f.meaning) for f in fields),
         )
+
+
+def _page_shift() -> Iterator[str]:
+    """What the word record of a chip with a page shift has besides."""
+    yield "## With a page shift\n"
+    plain = word_record(PRESETS["tiny"])
+    yield _paragraph(
+        "A chip with `page_shift` has one more field in its word records. Here is `tiny` with",
+        f"pages of up to {1 << PAGED.page_shift} steps.",
+    )
+    yield from _fields(
+        (("words", "per word, plain", lambda chip: word_record(chip)[len(plain) :]),), PAGED, ""
+    )
 
 
 def _states() -> Iterator[str]:

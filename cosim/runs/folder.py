@@ -117,6 +117,7 @@ class Run(Log):
             "cores": cores(bundle, network),
             "figures": measures.to_dict() | {"text": measures.text()},
             "ticks": ticks(bundle),
+            "page_shifts": {p.name: p.page_shift for p in network.populations if p.page_shift},
             "arrays": pack_arrays(parameters),
         }
         path = folder / JOURNAL

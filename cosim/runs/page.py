@@ -148,6 +148,7 @@ def page_data(run: Run, summary: dict[str, Any]) -> dict[str, Any]:
         "left_out": left_out,
         "activity": activity(run, summary),
         "v_th": {name: _base64(parameters[f"v_th/{name}"], "<i4") for name in populations},
+        "page_shifts": {name: head.get("page_shifts", {}).get(name, 0) for name in populations},
         "fire": {name: _base64(parameters[f"fire/{name}"], "u1") for name in populations},
         "cycles": _cycles(head["backends"], chunks),
         "answers": answers(head["backends"], chunks),

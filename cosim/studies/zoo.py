@@ -92,7 +92,7 @@ def check_backend(name: str) -> list[str]:
 def chip_for(network: Network, name: str = CHIP) -> Chip:
     """The chip of preset ``name``, with room for what the network needs more.
 
-    These are parameter pages, bits of a membrane, and ticks of delay.
+    These are parameter pages and their shift, bits of a membrane, and ticks of delay.
     """
     chip = preset(name)
     pages = max(p.v_th.shape[0] for p in network.populations)
@@ -101,6 +101,7 @@ def chip_for(network: Network, name: str = CHIP) -> Chip:
     return replace(
         chip,
         pages=max(chip.pages, 1 << (pages - 1).bit_length()),
+        page_shift=max([chip.page_shift, *(p.page_shift for p in network.populations)]),
         delay_max=max([chip.delay_max, *delays]),
         membrane_bits=max(chip.membrane_bits, network.membrane_bits),
     )

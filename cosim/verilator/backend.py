@@ -110,7 +110,7 @@ class VerilatedMesh(Backend):
 
 
 class VerilatedParts(Backend):
-    """All parts of a program in turns on one Verilated chip."""
+    """All parts of a program in turns on one Verilated chip, which is filled once for each turn."""
 
     name = "verilator"
 
@@ -118,12 +118,12 @@ class VerilatedParts(Backend):
         self.program, self.model = program, ChipModel(program.chip, options)
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
-        def run(number: int, part: Stimulus) -> Trace:
+        def run(number: int, parts: Stimulus) -> Trace:
             image = self.program.parts[number].image
             self.model.fill(image)
-            return self.model.run(image, part, membranes=membranes)
+            return self.model.run(image, parts, membranes=membranes)
 
-        return self.program.run(stimulus, run, membranes=membranes)
+        return self.program.run(stimulus, run, membranes=membranes, together=True)
 
     def close(self) -> None:
         self.model.close()

@@ -57,6 +57,9 @@ VERILATOR_FLAGS = (
     "-Wno-lint",
     "--no-timing",
 )
+MESH_FLAGS = ("-fno-table", "-fno-dfg-scoped")
+"""For a mesh. Both steps give each core temporaries with names of their own. Without them Verilator
+finds the functions of all cores equal, and keeps one of each."""
 WAVE_FLAGS = ("--trace-vcd", "--no-trace-params", "--trace-max-width", "65536")
 COVERAGE_FLAGS = ("--coverage-line", "--coverage-toggle")
 PIECE = (250_000, 1_000_000)
@@ -161,6 +164,7 @@ def build(chip: Chip, options: Options = Options()) -> Path:
     flags = [
         *VERILATOR_FLAGS,
         *_wide_flags(chip, compiler),
+        *(MESH_FLAGS if chip.derived.cores > 1 else ()),
         *(WAVE_FLAGS if options.waves else ()),
         *(COVERAGE_FLAGS if options.coverage else ()),
     ]
@@ -178,7 +182,7 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         _verilate(folder, CHIP_TOP, [folder / "public.vlt", source], flags)
         _write_harness(folder, chip, harness)
         shared = [*_vector_flags(chip), *_defines(options), "-I", str(folder), *_includes()]
-        pieces = _pieces(folder, options)
+        pieces = _pieces(folder, options, once="-O1" if chip.derived.cores == 1 else "-O0")
         jobs = [([level, *shared], cpp, cpp.with_suffix(".o")) for cpp, level in pieces.items()]
         runtime = runtime_of(compiler, options)
         with stage(f"compile the model ({len(jobs)} files) with {compiler}"):
@@ -203,11 +207,12 @@ def _write_harness(folder: Path, chip: Chip, harness: str) -> None:
     (folder / "harness.cpp").write_text(harness)
 
 
-def _pieces(folder: Path, options: Options) -> dict[Path, str]:
+def _pieces(folder: Path, options: Options, *, once: str) -> dict[Path, str]:
     """The sources in ``folder``, joined to few, and how far to optimise each.
 
     Much of the time goes into the headers, which each piece reads once. A piece is as large as
-    gives every processor one, within PIECE. What runs once per model is optimised little.
+    gives every processor one, within PIECE. What runs once per model is optimised as ``once``
+    says: little, or not at all where every core has such code of its own.
     """
     sources = sorted(folder.glob("*.cpp"), key=lambda path: (-path.stat().st_size, path.name))
     if not options.optimise:
@@ -220,7 +225,7 @@ def _pieces(folder: Path, options: Options) -> dict[Path, str]:
     for cpp in fast:  # the largest first, each to the piece that is smallest so far
         min(bins, key=lambda some: sum(path.stat().st_size for path in some)).append(cpp)
     pieces = {_joined(folder, f"fast{n}", some): "-O3" for n, some in enumerate(bins) if some}
-    return pieces | {_joined(folder, "slow", slow): "-O1"}
+    return pieces | {_joined(folder, "slow", slow): once}
 
 
 def _joined(folder: Path, name: str, sources: list[Path]) -> Path:

@@ -10,6 +10,7 @@ predicts of the parts before it.
 """
 
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,8 +79,8 @@ def record(
         if not 0 <= value < end:
             raise InputError(f"{what} of the waves must be in 0..{end - 1}, not {value}")
     one = stimulus.take(slice(sample, sample + 1))
-    images = bundle.images
-    runs, spikes, first = bundle.turn(core, one, lambda i, part: Core(images[i]).run(part))
+    images, core_of = bundle.images, cache(Core)
+    runs, spikes, first = bundle.turn(core, one, lambda i, part: core_of(images[i]).run(part))
     if not 0 <= tick - first < runs.ticks:
         raise InputError(
             f"tick of the waves must be in {first}..{first + runs.ticks - 1}, "

@@ -55,6 +55,7 @@ class Neurons(nn.Module):
     def __init__(self, population: Population, widths: Widths, width: Tensor) -> None:
         super().__init__()
         self.size, self.pages = population.size, population.pages
+        self.page_shift = population.page_shift
         bits = widths.membrane
         self._least, self._most = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1
         self.register_buffer("width", torch.as_tensor(width, dtype=torch.float32))
@@ -80,7 +81,7 @@ class Neurons(nn.Module):
     def forward(self, total: Tensor, bias: Tensor, state: State, step: int) -> tuple[Tensor, State]:
         """Spikes and the next state. ``total``: the sum S of the weights of the spikes that arrive;
         ``bias`` [page, neuron], whole numbers."""
-        page = min(step, self.pages - 1)
+        page = min(step >> self.page_shift, self.pages - 1)
         v, count, y, a = state
         drive, threshold, lowering = total, self._paged("v_th", page), self._paged("v_sub", page)
         if self.current is not None:

@@ -71,6 +71,21 @@ class IntegerTrace:
         )
 
 
+class Prepared:
+    """The tensors of a network, made once for several runs, which may be at once.
+
+    order:     its populations, sources first
+    synapses:  the edges into each population
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.order = [Neurons(p, network.widths) for p in network.order()]
+        self.synapses = {
+            p.name: [Synapses(e) for e in network.edges if e.target == p.name]
+            for p in network.populations
+        }
+
+
 def run(
     network: Network,
     inputs: dict[str, np.ndarray],
@@ -78,6 +93,7 @@ def run(
     batch: int = 500,
     membranes: bool = True,
     samples: int = 1,
+    prepared: Prepared | None = None,
 ) -> IntegerTrace:
     """Run all samples from the initial state.
 
@@ -87,11 +103,21 @@ def run(
     batch:     samples worked on at once.
     membranes: record them, and the other states of the neurons.
     samples:   how many to run, for a network that has neither inputs nor pixels.
+    prepared:  of this network, by a caller who runs it often. None: made for this run.
     InputError for inputs that are missing, unknown, of a wrong shape or not binary, and for pixels
     or starts out of range.
     """
     return IntegerTrace.concatenate(
-        list(run_chunks(network, inputs, batch=batch, membranes=membranes, samples=samples))
+        list(
+            run_chunks(
+                network,
+                inputs,
+                batch=batch,
+                membranes=membranes,
+                samples=samples,
+                prepared=prepared,
+            )
+        )
     )
 
 
@@ -102,6 +128,7 @@ def run_chunks(
     batch: int = 500,
     membranes: bool = True,
     samples: int = 1,
+    prepared: Prepared | None = None,
 ) -> Iterator[IntegerTrace]:
     """Like :func:`run`, but in chunks of ``batch`` samples, so memory holds only one of them.
 
@@ -110,27 +137,18 @@ def run_chunks(
     samples = _check(network, inputs, samples)
     if batch < 1:
         raise InputError(f"batch must be at least 1, not {batch}")
-    order = [Neurons(p, network.widths) for p in network.order()]
-    synapses = {
-        p.name: [Synapses(e) for e in network.edges if e.target == p.name]
-        for p in network.populations
-    }
+    prepared = prepared or Prepared(network)
     for at in range(0, max(samples, 1), batch):
         part = {name: array[at : at + batch] for name, array in inputs.items()}
         count = min(batch, samples - at)
-        yield _run_batch(network, order, synapses, part, count, membranes)
+        yield _run_batch(network, prepared, part, count, membranes)
 
 
 @torch.inference_mode()
 def _run_batch(
-    network: Network,
-    order: list[Neurons],
-    synapses: dict[str, list[Synapses]],
-    inputs: dict[str, np.ndarray],
-    count: int,
-    membranes: bool,
+    network: Network, prepared: Prepared, inputs: dict[str, np.ndarray], count: int, membranes: bool
 ) -> IntegerTrace:
-    inputs = dict(inputs)
+    inputs, order, synapses = dict(inputs), prepared.order, prepared.synapses
     drive, heard = None, None
     if network.source:
         name = network.source.input

@@ -18,7 +18,7 @@ class Neurons:
     """A population's parameters as tensors, and its step. ``widths`` are those of its network."""
 
     def __init__(self, p: Population, widths: Widths) -> None:
-        self.name, self.size, self.pages = p.name, p.size, p.pages
+        self.name, self.size, self.pages, self.page_shift = p.name, p.size, p.pages, p.page_shift
         bits = widths.membrane
         self.low_limit, self.high_limit = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
         for key in (
@@ -77,7 +77,7 @@ class Neurons:
         ``[sample, size]``.
         """
         v, c, y, a = state
-        page = min(k, self.pages - 1)
+        page = min(k >> self.page_shift, self.pages - 1)
         drive, threshold, lowering = total, self.v_th[page], self.v_sub[page]
         clips = []
         if self.current:

@@ -26,24 +26,27 @@ class Synapses:
         self.source, self.delay, self.conv = edge.source, edge.delay, edge.conv
         # all axes but that of the neuron, or of its channel
         axes = tuple(range(1, 4)) if edge.conv else 0
-        bound = int(np.abs(edge.weights.astype(np.int64)).sum(axes).max())
+        bound = int(np.abs(edge.weights).sum(axes, np.int64).max())  # weights have few bits
         # A user may have allowed float32 products of lower precision, which do not hold 24 bits.
         if bound < 1 << 24 and torch.get_float32_matmul_precision() == "highest":
-            dtype = torch.float32
+            self.dtype = torch.float32
         else:
-            dtype = torch.float64 if bound < 1 << 53 else torch.int64
-        self.weights = torch.from_numpy(edge.weights).to(dtype)
+            self.dtype = torch.float64 if bound < 1 << 53 else torch.int64
+        # A kernel is converted for each sum, which costs little beside its patches: a large net
+        # does not lie in memory twice.
+        weights = torch.from_numpy(edge.weights)
+        self.weights = weights if edge.conv else weights.to(self.dtype)
 
     def sum(self, spikes: Tensor) -> Tensor:
         """S of this edge, int64 ``[sample, target]``, of spikes uint8 ``[sample, source]``."""
-        x = spikes.to(self.weights.dtype)
+        x = spikes.to(self.dtype)
         if self.conv is None:
             return (x @ self.weights).to(torch.int64)
         # Patches times kernels is a product of matrices. A library's convolution might choose a
         # transform that rounds (Winograd).
         conv = self.conv
         maps = x.view(-1, *conv.source)
-        kernels = self.weights.view(conv.groups, -1, self.weights[0].numel())
+        kernels = self.weights.to(self.dtype).view(conv.groups, -1, self.weights[0].numel())
         fan_in = kernels.shape[2]
         numbers = len(maps) * fan_in * conv.groups * prod(conv.target[1:])
         sums = []

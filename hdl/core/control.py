@@ -107,6 +107,7 @@ class Controller(wiring.Component):
         number, word, slot = self.number, self.word, self.slot
         # known: the tick's events are in the list
         step, last_word, known = Signal(24), Signal(), Signal()
+        page = step >> record.page_shift if self.chip.page_shift else step
         join_left = Signal(5)
         m.d.comb += [
             step.eq(number - 1 - record.start),  # `number` already counts this tick
@@ -147,7 +148,7 @@ class Controller(wiring.Component):
                 m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.sync += [
-                    self.page.eq(Mux(step < record.last_page, step, record.last_page)),
+                    self.page.eq(Mux(page < record.last_page, page, record.last_page)),
                     join_left.eq(record.last_digit + 2),
                 ]
                 with m.If(self.live):

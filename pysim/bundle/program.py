@@ -3,9 +3,13 @@
 Parts are the outer loop, samples the inner one: a part runs all steps of all samples before the
 next part begins. A part listens only to those before it. So the spikes are those of all parts
 running at once, and tick k of a part is tick start + k of the whole.
+
+Parts of one image that do not wait for each other may run together: they are further samples of one
+run, with the lines of each.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 from weakref import WeakKeyDictionary
 
@@ -59,17 +63,48 @@ class Program(Shared):
 
     def _check(self, what: str, left: dict[str, np.ndarray]) -> None:
         super()._check(what, left)
-        holders = self.holders()
-        for i, part in enumerate(self.parts):
-            for name, lines in part.lines.items():
-                if name in holders and (last := int(holders[name][lines].max())) >= i:
-                    raise InputError(
-                        f"part {i} of {what} must listen to parts before it, not to part {last}: "
-                        "map the network again"
-                    )
+        for i, last in enumerate(self._heard):
+            if last >= i:
+                raise InputError(
+                    f"part {i} of {what} must listen to parts before it, not to part {last}: "
+                    "map the network again"
+                )
 
-    def run(self, stimulus: Stimulus, one: RunOne, *, membranes: bool = True) -> Trace:
+    @cached_property
+    def _heard(self) -> list[int]:
+        """The last part that each part listens to; -1 if to none."""
+        holders = self.holders()
+        return [
+            max(
+                (int(holders[n][at].max()) for n, at in part.lines.items() if n in holders),
+                default=-1,
+            )
+            for part in self.parts
+        ]
+
+    @cached_property
+    def _together(self) -> list[list[int]]:
+        """The parts in turns: those of a turn have one image and listen to none of its round.
+
+        A round is as many parts in a row as listen only to parts before it.
+        """
+        turns: list[list[int]] = []
+        begin, of_image = 0, dict[Image, list[int]]()
+        for i, (part, last) in enumerate(zip(self.parts, self._heard, strict=True)):
+            if last >= begin:
+                begin, of_image = i, {}
+            if part.image not in of_image:
+                turns.append(of_image.setdefault(part.image, []))
+            of_image[part.image].append(i)
+        return turns
+
+    def run(
+        self, stimulus: Stimulus, one: RunOne, *, membranes: bool = True, together: bool = False
+    ) -> Trace:
         """Run all parts in turn; ``one(i, stimulus of part i)`` runs part i on whatever it runs on.
+
+        together: the parts of a turn run at once, as samples of one run of the first of them, part
+        after part.
 
         Counters are the sums over the parts, at the ticks of the whole. A PIM layer runs, whole,
         for each part that takes currents of it.
@@ -88,17 +123,23 @@ class Program(Shared):
             shape = (samples, head.frames(steps), sizes[head.target])
             currents[head.target] = np.zeros(shape, np.int32)
         counters: dict[str, np.ndarray] = {}
-        for i, part in enumerate(self.parts):
-            lines = {name: pack_bits(spikes[name][:, :, at]) for name, at in part.lines.items()}
-            pixels = stimulus.pixels if part.image.pim_head else {}
-            trace = one(i, Stimulus(lines, pixels=pixels, count=samples))
-            for name, neurons in part.neurons.items():
-                spikes[name][:, :, neurons] = unpack(trace.spikes[name], neurons.size)
+        for turn in self._together if together else [[i] for i in range(len(self.parts))]:
+            first = self.parts[turn[0]]
+            lines = {
+                name: pack_bits(_take(spikes[name], [self.parts[i].lines[name] for i in turn]))
+                for name in first.lines
+            }
+            pixels = stimulus.pixels if first.image.pim_head else {}
+            pixels = {name: np.tile(array, (len(turn), 1)) for name, array in pixels.items()}
+            trace = one(turn[0], Stimulus(lines, pixels=pixels, count=samples * len(turn)))
+            for name in first.neurons:
+                at = [self.parts[i].neurons[name] for i in turn]
+                _put(spikes[name], at, unpack(trace.spikes[name], len(at[0])))
                 for part_of_trace, values in states.items():
-                    values[name][:, :, neurons] = getattr(trace, part_of_trace)[name]
+                    _put(values[name], at, getattr(trace, part_of_trace)[name])
                 if name in trace.currents:
-                    currents[name][:, :, neurons] = trace.currents[name]
-            self._count(counters, trace.counters, self._first_tick(i))
+                    _put(currents[name], at, trace.currents[name])
+            self._count(counters, trace.counters, samples, self._first_tick(turn[0]))
         return Trace(
             {name: pack_bits(spikes[name]) for name in sizes},
             counters={name: counters[name] for name in COUNTERS | PIM_COUNTERS if name in counters},
@@ -106,16 +147,18 @@ class Program(Shared):
             **states,
         )
 
-    def _count(self, whole: dict[str, np.ndarray], part: dict[str, np.ndarray], first: int) -> None:
-        """Add a part's counters ``[sample, tick]``.
+    def _count(
+        self, whole: dict[str, np.ndarray], turn: dict[str, np.ndarray], samples: int, first: int
+    ) -> None:
+        """Add a turn's counters ``[part * sample, tick]``.
 
-        The part begins at tick ``first`` of the whole.
+        The turn begins at tick ``first`` of the whole.
         """
-        for name, values in part.items():
-            samples, ticks = values.shape
+        for name, values in turn.items():
+            of_part = values.reshape(-1, samples, values.shape[1])
             total = whole.setdefault(name, np.zeros((samples, self.ticks), np.int64))
-            at = total[:, first : first + ticks]
-            at[:] = np.maximum(at, values) if name in ONCE else at + values
+            at = total[:, first : first + values.shape[1]]
+            at[:] = np.maximum(at, of_part.max(0)) if name in ONCE else at + of_part.sum(0)
 
     def _first_tick(self, i: int) -> int:
         """The tick of the whole that is tick 0 of part ``i``."""
@@ -132,6 +175,18 @@ class Program(Shared):
 
         self.run(stimulus, listen)
         return self.parts[core].image, heard[core], self._first_tick(core)
+
+
+def _take(spikes: np.ndarray, lines: list[np.ndarray]) -> np.ndarray:
+    """The lines of each part, ``[part * sample, step, line]``, of ``[sample, step, neuron]``."""
+    taken = spikes[:, :, np.stack(lines)].transpose(2, 0, 1, 3)
+    return taken.reshape(-1, *taken.shape[2:])
+
+
+def _put(whole: np.ndarray, neurons: list[np.ndarray], values: np.ndarray) -> None:
+    """Write what :func:`_take` took, ``[part * sample, step, neuron]``, to the neurons it is of."""
+    of_part = values.reshape(len(neurons), len(whole), *values.shape[1:])
+    whole[:, :, np.stack(neurons)] = of_part.transpose(1, 2, 0, 3)
 
 
 def compile_program(network: Network, chip: Chip) -> Program | Image:

@@ -48,6 +48,8 @@ class Derived:
         self.route_rows = (self.words << self.lane_bits) + (chip.chain if self.cores > 1 else 0)
         """route entries of a core: one per lane, behind them those of the chains"""
         self.page_bits = _index_bits(chip.pages)
+        self.page_shift_bits = chip.page_shift.bit_length()
+        """bits of a page shift; 0 on a chip whose pages act in one step each"""
         self.delay_bits = chip.delay_max.bit_length()
         self.shift_bits = p.bit_length()
         """bits of a leak shift 0..P"""

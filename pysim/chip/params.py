@@ -18,7 +18,13 @@ from spikeloop.pysim.chip.front import Front, front_of
 from spikeloop.pysim.common.checks import check_int, from_exactly
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.dendritic.params import DendriticParams
-from spikeloop.pysim.network.parameters import LEAK_TERMS, MAX_DELAY, MAX_PAGES, MAX_REFRACTORY
+from spikeloop.pysim.network.parameters import (
+    LEAK_TERMS,
+    MAX_DELAY,
+    MAX_PAGE_SHIFT,
+    MAX_PAGES,
+    MAX_REFRACTORY,
+)
 from spikeloop.pysim.onn.params import OnnParams
 from spikeloop.pysim.pim.front import PimFront
 
@@ -41,10 +47,12 @@ MAX_EXTENSION = 64
 """longest axon extension"""
 MAX_SIDE = 64
 """cores in a row or a column of a mesh"""
-OPTIONAL = ("current_bits", "adaptation_bits", "pim", "onn", "dendritic")
-"""parameters that chips without these parts do not name, so that their fingerprints stay"""
+NUMBERS = ("page_shift", "current_bits", "adaptation_bits")
+"""parameters that are 0 on chips without these parts"""
 MACROS: dict[str, Any] = {"pim": PimFront, "onn": OnnParams, "dendritic": DendriticParams}
-"""those that are macros"""
+"""those that are macros, None on chips without them"""
+OPTIONAL = (*NUMBERS, *MACROS)
+"""what chips without these parts do not name, so that their fingerprints stay"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +71,7 @@ class Chip:
     extension        1..64      longest axon extension f, a power of two: a core may run with f
                                 times the axons and 1/f of the columns
     pages            1..64      parameter pages per word, a power of two
+    page_shift       0..15      largest page shift n: a page acts in 2^n steps (0: in one)
     leak_terms       0..3       shift-add leak terms in hardware
     refractory_bits  0..6       width of the refractory counter (0: none)
     roundings        bool       toward-zero and at-least-one shift rounding (else floor only)
@@ -93,6 +102,7 @@ class Chip:
     delay_max: int = 16
     extension: int = 1
     pages: int = 1
+    page_shift: int = 0
     leak_terms: int = LEAK_TERMS
     refractory_bits: int = 6
     roundings: bool = True
@@ -118,6 +128,7 @@ class Chip:
             ("delay_max", 1, MAX_DELAY),
             ("extension", 1, MAX_EXTENSION),
             ("pages", 1, MAX_PAGES),
+            ("page_shift", 0, MAX_PAGE_SHIFT),
             ("leak_terms", 0, LEAK_TERMS),
             ("banks", 1, 2),
             ("mesh_width", 1, MAX_SIDE),
@@ -194,7 +205,7 @@ class Chip:
                 name: kind.from_dict(values[name]) if name in values else None
                 for name, kind in MACROS.items()
             }
-            values = {"current_bits": 0, "adaptation_bits": 0, **values, **macros}
+            values = {**dict.fromkeys(NUMBERS, 0), **values, **macros}
         return from_exactly(cls, values, "chip parameters")
 
     def fingerprint(self) -> int:
@@ -306,7 +317,7 @@ def preset(name: str) -> Chip:
     name, *changes = name.split(",")
     if name not in PRESETS:
         raise InputError(f"chip preset must be one of {', '.join(PRESETS)}, not {name!r}")
-    values = {**dict.fromkeys(OPTIONAL[:2], 0), **PRESETS[name].to_dict()}
+    values = {**dict.fromkeys(NUMBERS, 0), **PRESETS[name].to_dict()}
     for change in changes:
         key, _, value = change.partition("=")
         if key not in values:

@@ -145,7 +145,7 @@ def adaptive_record(chip: Chip) -> list[Field]:
 def word_record(chip: Chip) -> list[Field]:
     """Per word: what all its neurons share."""
     d = chip.derived
-    return [
+    fields = [
         Field("used", 1, False, "the word holds neurons"),
         Field("start", d.start_bits, False, "start tick d"),
         Field("last_page", d.page_bits, False, "pages - 1"),
@@ -154,6 +154,11 @@ def word_record(chip: Chip) -> list[Field]:
         Field("offset", 1, False, "weights are stored in excess: subtract events << offset_shift"),
         Field("offset_shift", 4, False, "excess of one weight, as a power of two"),
     ]
+    if chip.page_shift:
+        fields.append(
+            Field("page_shift", d.page_shift_bits, False, "a page acts in 2^page_shift steps")
+        )
+    return fields
 
 
 def route_record(chip: Chip) -> list[Field]:

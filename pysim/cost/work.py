@@ -10,6 +10,7 @@ nothing here measures power.
 """
 
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from math import isfinite
 from typing import Any
 
@@ -140,8 +141,12 @@ def measure(bundle: Program | Image, stimulus: Stimulus, engine: str | None = No
     """
     counts: dict[str, list[np.ndarray]] = {f.name: [] for f in fields(Work) if f.name != "layers"}
 
+    @cache
+    def core_of(image: Image) -> Core:
+        return Core(image, engine)
+
     def one(image: Image, part: Stimulus) -> Trace:
-        trace, place = Core(image, engine).run(part, membranes=False), image.placement
+        trace, place = core_of(image).run(part, membranes=False), image.placement
         sparse, dense = breakdowns(image, part, trace)
         slots = trace.counters["slots"]
         every = np.full_like(slots, place.rows * (place.chip.columns // place.extension))

@@ -78,7 +78,8 @@ def _pack_words(placement: Placement) -> np.ndarray:
     for w, word in enumerate(placement.words):
         values["used"][w] = 1
         for key, value in vars(word).items():
-            values[key][w] = value
+            if key in values:  # the mapping has checked that nothing needs what the chip lacks
+                values[key][w] = value
     return pack_plain(record, values)
 
 

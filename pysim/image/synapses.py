@@ -94,7 +94,9 @@ def pack_synapses(network: Network, placement: Placement) -> np.ndarray:
 def unpack_synapses(
     chip: Chip, rows: np.ndarray, words: dict[str, np.ndarray], word: np.ndarray, lane: np.ndarray
 ) -> np.ndarray:
-    """Inverse of :func:`pack_synapses`: the weights int16 ``[axon, neuron]`` of some neurons.
+    """Inverse of :func:`pack_synapses`: the weights ``[axon, neuron]`` of some neurons.
+
+    They are int8 if that holds all of them, else int16.
 
     word, lane: int64 ``[neuron]`` each, where the neurons lie.
     rows: uint8 ``[words in use, axons, bytes]``; words: the fields of the word memory, each
@@ -107,14 +109,15 @@ def unpack_synapses(
         )
         form = Format(last + 1, chip.digit_bits, shift, offset, offset_shift)
         planes = unpack(rows[w], chip.lanes * chip.digit_bits)
-        planes = planes.reshape(len(planes), chip.digit_bits, chip.lanes).astype(np.int32)
-        digits = (planes << np.arange(chip.digit_bits, dtype=np.int32)[:, None]).sum(
-            axis=1, dtype=np.int32
-        )
+        planes = planes.reshape(len(planes), chip.digit_bits, chip.lanes)
+        digits = planes[:, 0].astype(np.int32)
+        for b in range(1, chip.digit_bits):
+            digits |= planes[:, b].astype(np.int32) << b
         neurons = np.flatnonzero(word == w)
         lanes = lane[neurons]
         weights[:, neurons] = join([digits[:, lanes + n] for n in range(form.join)], form)
-    return weights
+    narrow = weights.astype(np.int8)
+    return narrow if np.array_equal(narrow, weights) else weights
 
 
 # -- fanout ------------------------------------------------------------------------------------

@@ -34,8 +34,9 @@ class Reason:
 def check_features(network: Network, chip: Chip) -> None:
     """InputError unless the hardware of ``chip`` can compute every neuron of ``network``.
 
-    Checks the widths of the states, pages, leak terms, refractory counter, rounding, lower bound,
-    the width of a weight, and that no two edges share source, target and delay.
+    Checks the widths of the states, pages and their shift, leak terms, refractory counter,
+    rounding, lower bound, the width of a weight, and that no two edges share source, target and
+    delay.
     """
     if network.membrane_bits != chip.membrane_bits:
         raise InputError(
@@ -70,10 +71,15 @@ def check_delays(delays: dict[str, int | None], chip: Chip) -> None:
 
 
 def _check_sizes(p: Population, chip: Chip) -> None:
-    """What has a number: pages, leak terms, refractory steps, columns of a weight."""
+    """What has a number: pages, page shift, leak terms, refractory steps, columns of a weight."""
     where = f"of population {p.name!r}"
     if p.pages > chip.pages:
         raise InputError(f"pages {where} must be at most {chip.pages} on this chip, not {p.pages}")
+    if p.page_shift > chip.page_shift:
+        raise InputError(
+            f"page_shift {where} must be at most {chip.page_shift} on this chip, not "
+            f"{p.page_shift}: choose a chip with page_shift={p.page_shift}"
+        )
     for leak in DECAYS:
         terms = int((getattr(p, f"{leak}_sign") != 0).sum(axis=1).max())
         if terms > chip.leak_terms:

@@ -73,11 +73,16 @@ class WordPlace:
     shift: int
     offset: int
     offset_shift: int
+    page_shift: int = 0
 
     @property
     def join(self) -> int:
         """Lanes, and digits, of one neuron."""
         return self.last_digit + 1
+
+    def to_dict(self) -> dict[str, int]:
+        """JSON form, with ``page_shift`` only if it is not 0."""
+        return {key: n for key, n in asdict(self).items() if n or key != "page_shift"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +170,7 @@ class Placement:
         """JSON form, without the chip."""
         return {
             "inputs": [asdict(i) for i in self.inputs],
-            "words": [asdict(w) for w in self.words],
+            "words": [w.to_dict() for w in self.words],
             "populations": [{**vars(p), "neurons": p.neurons.tolist()} for p in self.populations],
             "axons": self.axons,
             "columns": self.columns,
@@ -258,7 +263,7 @@ def word_of(p: Population, chip: Chip) -> WordPlace:
         case _:
             join, shift, offset = signed_digits, 1, 1
             offset_shift = signed_digits * chip.digit_bits - 1
-    return WordPlace(p.start, p.pages - 1, join - 1, shift, offset, offset_shift)
+    return WordPlace(p.start, p.pages - 1, join - 1, shift, offset, offset_shift, p.page_shift)
 
 
 def describe(placement: Placement) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from spikeloop.pysim.network.parameters import (
     ADAPTATION,
     ARRAYS,
     CURRENT,
+    MAX_PAGE_SHIFT,
     MAX_PAGES,
     MAX_START,
     MAX_WEIGHT_BITS,
@@ -71,8 +72,9 @@ class Population:
     size: number of neurons, 1..2^20.
     start: the pipeline depth d, 0..255 ticks.
     weight_bits: columns of a weight, 1..16 (1 if binary, 2 if ternary).
+    page_shift: log2 of the steps of a page, 0..15.
 
-    Paged arrays ``[pages, size]``, of which page min(k, pages - 1) acts at step k:
+    Paged arrays ``[pages, size]``, of which page min(k >> page_shift, pages - 1) acts at step k:
 
     bias, v_th, v_sub: int64 in the membrane range.
     k0: bool, the membrane is kept.
@@ -116,6 +118,7 @@ class Population:
     start: int = 0
     weight_bits: int = 8
     weight_format: WeightFormat = WeightFormat.SIGNED
+    page_shift: int = 0
     bias: np.ndarray
     v_th: np.ndarray
     v_sub: np.ndarray
@@ -184,9 +187,10 @@ class Population:
 
     def __repr__(self) -> str:
         form = self.weight_format.name.lower()
+        turns = f" of {1 << self.page_shift} steps" if self.page_shift else ""
         return (
             f"Population({self.name!r}, {self.size:,} neurons, start {self.start}, "
-            f"{form} weights of {self.weight_bits} bits, {self.pages} pages)"
+            f"{form} weights of {self.weight_bits} bits, {self.pages} pages{turns})"
         )
 
     @classmethod
@@ -196,6 +200,7 @@ class Population:
         size: int,
         *,
         pages: int = 1,
+        page_shift: int = 0,
         start: int = 0,
         weight_bits: int = 8,
         weight_format: WeightFormat = WeightFormat.SIGNED,
@@ -232,6 +237,7 @@ class Population:
             start=start,
             weight_bits=weight_bits,
             weight_format=WeightFormat(weight_format),
+            page_shift=page_shift,
             **full,
         )
 
@@ -322,6 +328,7 @@ def check_population(p: Population, widths: Widths) -> None:
         )
     pages = p.bias.shape[0] if p.bias.ndim == 2 else 0
     within(f"pages of {where}", pages, 1, MAX_PAGES)
+    within(f"page_shift of {where}", p.page_shift, 0, MAX_PAGE_SHIFT)
     for state, has in (("current", p.has_current), ("adaptation", p.has_adaptation)):
         if has and not getattr(widths, state):
             raise InputError(

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["decode", "encode"]
 
-VERSION = 1
+VERSIONS = (1, 2)
+"""2 of a network with a page shift, which readers of version 1 alone would not see"""
 STATES = (CURRENT, ADAPTATION)
 STATE_BITS = ("current_bits", "adaptation_bits")
 """in a header only if they are not 0"""
@@ -42,7 +43,7 @@ def encode(network: "Network") -> bytes:
     """The file's content."""
     tensors: Tensors = {}
     header: dict[str, Any] = {
-        "version": VERSION,
+        "version": VERSIONS[-1 if any(p.page_shift for p in network.populations) else 0],
         "name": network.name,
         "steps": network.steps,
         "membrane_bits": network.membrane_bits,
@@ -62,6 +63,7 @@ def encode(network: "Network") -> bytes:
                 "start": p.start,
                 "weight_bits": p.weight_bits,
                 "weight_format": p.weight_format.name.lower(),
+                **({"page_shift": p.page_shift} if p.page_shift else {}),
             }
         )
         for key in p.parameters:
@@ -126,9 +128,9 @@ def _open(data: bytes, what: str) -> tuple[dict[str, Any], Tensors]:
     if isinstance(header, dict) and "kind" in header:  # no chip of a network learns or oscillates
         raise InputError(f"{what} must be a network, not a {header['kind']}")
     version = header.get("version") if isinstance(header, dict) else header
-    if version != VERSION or not isinstance(header, dict):
+    if version not in VERSIONS or not isinstance(header, dict):
         raise InputError(
-            f"{what} must be of version {VERSION}, not {version!r}: "
+            f"{what} must be of version {' or '.join(map(str, VERSIONS))}, not {version!r}: "
             "write it again with this spikeloop"
         )
     if other := sorted(set(header) - {*WANTED, *GRAPH, *STATE_BITS, "pim", *SOURCES}):
@@ -160,6 +162,7 @@ def _population(p: dict[str, Any], tensors: Tensors, what: str) -> Population:
         start=p["start"],
         weight_bits=p["weight_bits"],
         weight_format=_FORMATS[p["weight_format"]],
+        page_shift=p.get("page_shift", 0),
         **arrays,
     )
 

@@ -20,6 +20,7 @@ __all__ = [
     "MAX_DELAY",
     "MAX_GAIN",
     "MAX_PAGES",
+    "MAX_PAGE_SHIFT",
     "MAX_REFRACTORY",
     "MAX_START",
     "MAX_WEIGHT_BITS",
@@ -35,6 +36,8 @@ LEAK_TERMS = 3
 """Shift-add terms of one leak or decay."""
 MAX_PAGES = 64
 """Pages of the paged parameters of a population."""
+MAX_PAGE_SHIFT = 15
+"""log2 of the steps of a page: the last step of the longest sample is 2^16 - 1."""
 MAX_DELAY = 16
 """Steps of a logical delay, ticks of a physical one."""
 MAX_START = 255

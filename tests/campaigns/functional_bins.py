@@ -13,6 +13,7 @@ from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import ROUTE_LOCAL
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.model.ticks.numpy_engine import Running
+from spikeloop.pysim.model.ticks.state import Group
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Reset, WeightFormat
 from tests.campaigns import state_bins
 from tests.campaigns.regression.chip import Case
@@ -51,6 +52,7 @@ def bin_names(chip: Chip) -> list[str]:
         "rectify acts",
         *(f"page {p}" for p in range(chip.pages)),
         "last page held",
+        *(f"page of {2 << n} steps turned" for n in range(chip.page_shift)),
         *(f"join of {n}" for n in range(1, chip.derived.join_max + 1)),
         *(f"weights {f.name.lower()}" for f in WeightFormat),
         *(f"spikes of delay {k}" for k in range(1, chip.delay_max + 1)),
@@ -119,16 +121,16 @@ class _Watched(Running):
             np.where(shift == 0, WeightFormat.TERNARY, WeightFormat.SIGNED),
         )
 
-    def _step(self, sums: np.ndarray, at: slice, step: int) -> tuple[np.ndarray, np.ndarray]:
-        before = [x[:, at].copy() for x in (self._v, self._c, self._y, self._a)]
-        s, clipped = super()._step(sums, at, step)
-        self._count(sums, at, step, s, *before)
+    def _step(self, sums: np.ndarray, group: Group, step: int) -> tuple[np.ndarray, np.ndarray]:
+        before = [x[:, group.neurons].copy() for x in (self._v, self._c, self._y, self._a)]
+        s, clipped = super()._step(sums, group, step)
+        self._count(sums, group, step, s, *before)
         return s, clipped
 
     def _count(
         self,
         sums: np.ndarray,
-        mine: slice,
+        group: Group,
         step: int,
         s: np.ndarray,
         v: np.ndarray,
@@ -136,15 +138,18 @@ class _Watched(Running):
         y: np.ndarray,
         a: np.ndarray,
     ) -> None:
-        """Counts a step of the neurons ``mine``: sums Z, spikes s, and the states before it."""
+        """Counts a step of the neurons of a group: sums Z, spikes s, and the states before it."""
+        mine, shift = group.neurons, group.page_shift
+        page = step >> shift
         p = {
-            name: (value[min(step, value.shape[0] - 1)] if value.ndim == 2 else value)[mine]
+            name: (value[min(page, value.shape[0] - 1)] if value.ndim == 2 else value)[mine]
             for name, value in self.neurons.p.items()
         }
         low, high = -(1 << self.chip.membrane_bits - 1), (1 << self.chip.membrane_bits - 1) - 1
         fire, busy = p["fire"] != 0, c > 0
         held = (p["hold"] != 0) & busy
-        turns = (step > 0) & (step <= self.last_page[mine])
+        last = self.last_page[mine]
+        turns = (page > 0) & (page <= last) & (step == page << shift)
 
         def met(name: str, where: np.ndarray) -> None:
             self.met[name] += int(np.broadcast_to(where, s.shape).sum())
@@ -213,10 +218,11 @@ class _Watched(Running):
         met("clip 3, high", below & adds & (u + p["low_value"] > high))
         met("clip 3, low", below & adds & (u + p["low_value"] < low))
 
-        last = self.last_page[mine]
-        for page in range(self.chip.pages):
-            met(f"page {page}", np.minimum(step, last) == page)
-        met("last page held", (step > last) & (last > 0))
+        for number in range(self.chip.pages):
+            met(f"page {number}", np.minimum(page, last) == number)
+        met("last page held", (page > last) & (last > 0))
+        if shift:
+            met(f"page of {1 << shift} steps turned", turns)
         for n in np.unique(self.join[mine]):
             met(f"join of {n}", (self.join[mine] == n) & (sums != 0))
         for form in WeightFormat:

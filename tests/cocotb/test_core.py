@@ -18,7 +18,9 @@ CHIPS = {
     # as for an FPGA: integers, enables instead of gated clocks
     "fpga": PRESETS["tiny"].replace(sliced=False, clock_gates=False, lanes=6, columns=48, pages=2),
     # 4-bit digits on an odd number of lanes, two scan chunks, three words, 64 pages, longest delays
-    "digits": Chip(axons=100, columns=120, lanes=10, digit_bits=4, membrane_bits=16, pages=64),
+    "digits": Chip(
+        axons=100, columns=120, lanes=10, digit_bits=4, membrane_bits=16, pages=64, page_shift=15
+    ),
     # more than 64 lanes: two chunks of spikes; the last word has fewer digits than lanes
     "wide": Chip(
         axons=20,

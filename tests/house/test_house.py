@@ -68,7 +68,10 @@ def downward(sources: dict[str, str], places: list[str]) -> list[str]:
     for path, text in sources.items():
         here = place_of(path, places)
         for name in imported(text):
-            there = place_of(name.removeprefix("spikeloop.").replace(".", "/") + ".py", places)
+            module = name.removeprefix("spikeloop.").replace(".", "/")
+            if path.startswith(f"{module}/"):  # the packages that it lies in
+                continue
+            there = place_of(f"{module}.py", places)
             if here and there and places.index(there) > places.index(here):
                 wrong.append(f"{path} -> {name}")
     return wrong

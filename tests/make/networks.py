@@ -34,6 +34,7 @@ class _Wish:
     weight_format: WeightFormat | None
     weight_bits: int | None
     pages: int | None
+    page_shift: int | None
     recurrent: bool
     corners: float
     density: float
@@ -56,6 +57,7 @@ def random_network(
     weight_format: WeightFormat | None = None,
     weight_bits: int | None = None,
     pages: int | None = None,
+    page_shift: int | None = None,
     recurrent: bool = True,
     corners: float = 0.15,
     fill: float = 0.8,
@@ -72,7 +74,17 @@ def random_network(
         fill: Share of the chip's words and axons to aim at. It shrinks until the network fits.
         density: Expected share of active lines, from which the thresholds are drawn.
     """
-    wish = _Wish(steps, populations, weight_format, weight_bits, pages, recurrent, corners, density)
+    wish = _Wish(
+        steps,
+        populations,
+        weight_format,
+        weight_bits,
+        pages,
+        page_shift,
+        recurrent,
+        corners,
+        density,
+    )
     for _ in range(60):
         try:
             network = _draw(rng, chip, wish, fill)
@@ -165,11 +177,12 @@ def _draw_node(
     bits = wish.weight_bits or int(rng.integers(1, min(16, lanes * chip.digit_bits) + 1))
     bits = {WeightFormat.BINARY: 1, WeightFormat.TERNARY: 2}.get(form, bits)
     pages = wish.pages or int(rng.integers(1, min(chip.pages, 4) + 1))
+    page_shift = wish.page_shift or int(rng.integers(0, min(chip.page_shift, 2) + 1))
 
     one = Population.make("one", 1, weight_bits=bits, weight_format=form)
     share = 1 if wish.populations else rng.uniform(0.5, 1)
     size = max(1, int(room * (lanes // word_of(one, chip).join) * share))
-    return Node(name, size, start, pages, form, bits)
+    return Node(name, size, start, pages, form, bits, page_shift)
 
 
 def _spread(node: Node, edges: list[Edge], density: float) -> float:

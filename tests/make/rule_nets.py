@@ -30,7 +30,9 @@ __all__ = [
     "spikes_on_rtl",
 ]
 
-CHIP = PRESETS["tiny"].replace(axons=128, columns=1024, lanes=32, extension=8, pages=32)
+CHIP = PRESETS["tiny"].replace(
+    axons=128, columns=1024, lanes=32, extension=8, pages=32, page_shift=3
+)
 
 FAST: dict[str, Any] = {"options": Options(optimise=False)}
 """Options of the backend verilator for a model that runs little."""

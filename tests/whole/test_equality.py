@@ -20,12 +20,14 @@ CHIPS = {
     "narrow": PRESETS["tiny"].replace(membrane_bits=8, delay_max=3),
     "wide": PRESETS["tiny"].replace(membrane_bits=32, columns=128, lanes=16),
     "digits2": PRESETS["tiny"].replace(digit_bits=2, columns=96, lanes=10, axons=70),
-    "digits4": PRESETS["tiny"].replace(digit_bits=4, columns=256, lanes=24, pages=8),
+    "digits4": PRESETS["tiny"].replace(digit_bits=4, columns=256, lanes=24, pages=8, page_shift=2),
     "digits8": PRESETS["tiny"].replace(digit_bits=8, columns=1024, lanes=70, axons=130),
     "one_word": PRESETS["tiny"].replace(digit_bits=4, columns=128, lanes=48, axons=64, delay_max=3),
     "extended": PRESETS["tiny"].replace(axons=20, extension=8, pages=2),
     "states": WITH_STATES,
-    "narrow_states": PRESETS["tiny"].replace(membrane_bits=12, current_bits=8, adaptation_bits=8),
+    "narrow_states": PRESETS["tiny"].replace(
+        membrane_bits=12, current_bits=8, adaptation_bits=8, page_shift=2
+    ),
     "wide_states": PRESETS["tiny"].replace(
         membrane_bits=32, columns=128, lanes=16, current_bits=32, adaptation_bits=31
     ),
@@ -111,6 +113,7 @@ def _modes(chip: Chip) -> set[str]:
     modes |= {f"adaptation {use}" for use in uses} if chip.adaptation_bits else set()
     modes |= {"refractory", "hold"} if chip.refractory_bits else set()
     modes -= set() if chip.pages > 1 else {"paged"}
+    modes |= {f"pages of {1 << n} steps" for n in range(1, chip.page_shift + 1)}
     modes -= set() if chip.delay_max > 1 else {"delayed"}
     return modes
 
@@ -130,6 +133,8 @@ def _count(seen: dict[str, int], network: Network, trace: Trace) -> None:
     for p in network.populations:
         firing = unpack(trace.spikes[p.name], p.size).any(axis=(0, 1))
         add("paged", p.pages > 1)
+        turns = p.pages > 1 and network.steps > 1 << p.page_shift
+        add(f"pages of {1 << p.page_shift} steps", turns)
         add(f"format {p.weight_format.name}", firing.any())
         for r in Reset:
             add(f"reset {r.name}", (firing & (p.reset == r)).sum())

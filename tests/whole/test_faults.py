@@ -76,7 +76,7 @@ def test_coverage_points_are_read(tmp_path: Path) -> None:
     assert not any(e.excludes(branch) for e in exclusions(CHIPS["cover"]))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "paged"])
 def test_functional_bins_are_met(name: str) -> None:
     """A tenth of the networks of ``make coverage`` meets nearly every bin."""
     met = Counter[str]()

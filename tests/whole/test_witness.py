@@ -32,7 +32,8 @@ from tests.make.networks import random_network, random_stimulus
 from tests.make.neurons.states import WITH_STATES
 from tests.witness.network import Seen, witness
 
-CHIP = PRESETS["tiny"]
+CHIP = PRESETS["tiny"].replace(page_shift=3)
+STATES_CHIP = WITH_STATES.replace(page_shift=2)
 NEURON_TICKS = 10_000
 
 # What a mode puts into every population; the rest stays random.
@@ -52,6 +53,8 @@ MODES: dict[str, dict[str, Any]] = {
     "leak three terms": {"k0": True, "leak_sign": np.array([-1, 1, -1])[:, None]},
     "one page": {},
     "four pages": {},
+    "pages of two steps": {},
+    "pages of eight steps": {},
     **{f"weights {f.name.lower()}": {} for f in WeightFormat},
 }
 
@@ -82,11 +85,11 @@ STATE_MODES: dict[str, dict[str, Any]] = {
     "gain 0": {"current": StateUse.NEW, "gain": 0},
     "gain 13": {"current": StateUse.NEW, "gain": 13},
     "fraction 0": {"current": StateUse.OLD, "fraction": 0},
-    "fraction Q": {"current": StateUse.NEW, "fraction": WITH_STATES.current_bits},
+    "fraction Q": {"current": StateUse.NEW, "fraction": STATES_CHIP.current_bits},
     "current of held": {"current": StateUse.NEW, "refractory": 3, "hold": True},
     **_decays("adaptation"),
     "scale 0": {"adaptation": StateUse.NEW, "adaptation_scale": 0},
-    "scale R": {"adaptation": StateUse.OLD, "adaptation_scale": WITH_STATES.adaptation_bits},
+    "scale R": {"adaptation": StateUse.OLD, "adaptation_scale": STATES_CHIP.adaptation_bits},
     "step 0": {"adaptation": StateUse.NEW, "adaptation_step": 0},
     **{
         f"soft reset {how} w": {
@@ -106,7 +109,7 @@ FAST = ("states, combinations", "current of held", "adaptation of masked", "soft
 @pytest.fixture(scope="module")
 def chips():
     """The Verilated chip without the second states, and the one with them."""
-    models = {chip: ChipModel(chip, FAST_BUILD) for chip in (CHIP, WITH_STATES)}
+    models = {chip: ChipModel(chip, FAST_BUILD) for chip in (CHIP, STATES_CHIP)}
     yield models
     for model in models.values():
         model.close()
@@ -122,7 +125,7 @@ def chips():
 )
 def test_witness_agrees(mode: str, seed: int, chips: dict[Chip, ChipModel]) -> None:
     rng = np.random.default_rng([seed, *mode.encode()])
-    chip = CHIP if mode in MODES else WITH_STATES
+    chip = CHIP if mode in MODES else STATES_CHIP
     rtl, compared, spikes, moving = chips[chip], 0, 0, dict.fromkeys(STATES, 0)
     while compared < NEURON_TICKS:
         network = _network(rng, chip, mode)
@@ -167,6 +170,8 @@ def _network(rng: np.random.Generator, chip: Chip, mode: str) -> Network:
     options: dict[str, Any] = {
         "one page": {"pages": 1},
         "four pages": {"pages": 4},
+        "pages of two steps": {"pages": 4, "page_shift": 1},
+        "pages of eight steps": {"pages": 4, "page_shift": 3, "steps": 40},
         **{f"weights {f.name.lower()}": {"weight_format": f} for f in WeightFormat},
     }.get(mode, {})
     network = random_network(rng, chip, **options)

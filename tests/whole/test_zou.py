@@ -2,7 +2,7 @@
 
 On the paper's core the 225 parts of the four-spike LeNet go through the load port. Each is loaded
 into the bank at rest while another part runs. With its first layer on the chip too, from bit planes
-of the pixels, the net is 283 parts of wide cores.
+of the pixels, the net is 283 parts of wide cores. On a mesh of 192 cores all parts run at once.
 
 The VGG-Net of one spike has random weights, since no package has the images it was trained on. It
 takes about 10 CPU-seconds without the build of the chip.
@@ -20,6 +20,8 @@ from spikeloop.cosim.verilator.backend import PingPong
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.golden.rules.scatter_gather import whole as scatter_gather_whole
 from spikeloop.golden.rules.scatter_gather.net import checkpoint
+from spikeloop.pysim.bundle.mesh import MeshImage
+from spikeloop.pysim.bundle.open import map_network
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.chip.params import preset
 from spikeloop.pysim.cost.turns import at_pins, jobs, pauses, schedule
@@ -28,6 +30,7 @@ from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.pysim.mapping.vgg import RATE, random_vgg
 
 BANKED = "zou2021,banks=2"
+MESH = "full,extension=4,mesh_width=16,mesh_height=12,chain=4096"
 
 
 @pytest.mark.slow
@@ -49,6 +52,24 @@ def test_every_spike_and_membrane(tmp_path: Path) -> None:
     assert result.neuron_ticks == samples * sum(p.size for p in network.populations)
     assert not result.failures()
     assert result.cycles_predicted == result.cycles_measured > 0
+
+
+@pytest.mark.slow
+def test_the_lenet_on_a_mesh_of_12_rows_of_16_cores(tmp_path: Path) -> None:
+    """All cores run at once, and spikes cross the fabric; about 20 CPU-seconds, without RTL."""
+    samples = 10
+    network, stimulus = write_pretrained("zou-lenet-4", None, samples, tmp_path)
+    mesh = map_network(network, preset(MESH))
+    assert isinstance(mesh, MeshImage) and len(mesh.cores) == 185
+    result = compare(
+        Case(network, stimulus), ["golden", "pysim"], lambda name: open_backend(name, network, mesh)
+    )
+    print(
+        f"{MESH}: {result.neuron_ticks:,} neuron-ticks compared, {result.different} different; "
+        f"cycles of all cores {result.cycles_predicted:,}"
+    )
+    assert result.neuron_ticks == samples * sum(p.size for p in network.populations)
+    assert not result.failures()
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ def step(params: Params, k: int, old: States, z: int) -> tuple[States, bool, boo
 
     A neuron has the entries of a current only if it has one, and so with the adaptation.
     """
-    P, p = params["P"], min(k, len(params["bias"]) - 1)
+    P, p = params["P"], min(k // 2 ** params.get("page_shift", 0), len(params["bias"]) - 1)
     v, c, y, a = old
     clips = []
 
@@ -158,7 +158,10 @@ def run(network: dict, inputs: dict[str, list[list[int]]]) -> dict[str, dict[str
     emitted |= {name: [] for name in populations}
     widths = {key: network[key] for key in "PQR" if network.get(key)}
     params = {
-        name: [{**neuron, **widths} for neuron in population["neurons"]]
+        name: [
+            {**neuron, **widths, "page_shift": population.get("page_shift", 0)}
+            for neuron in population["neurons"]
+        ]
         for name, population in populations.items()
     }
     states = {

@@ -65,6 +65,7 @@ def in_its_words(network: Network) -> dict[str, Any]:
             p.name: {
                 "size": p.size,
                 "pages": p.pages,
+                "page_shift": p.page_shift,
                 "neurons": [_neuron(p, i) for i in range(p.size)],
             }
             for p in network.populations

@@ -39,7 +39,7 @@ def step(params: dict, k: int, v: int, c: int, z: int) -> tuple[int, int, bool, 
     return new.v, new.c, spike, saturated
 
 
-def alone(params: dict, steps: int) -> dict:
+def alone(params: dict, steps: int, **population: int) -> dict:
     """One neuron without inputs."""
     pages = len(params["bias"])
     return run(
@@ -48,7 +48,7 @@ def alone(params: dict, steps: int) -> dict:
             "steps": steps,
             "inputs": {},
             "edges": [],
-            "populations": {"a": {"size": 1, "pages": pages, "neurons": [params]}},
+            "populations": {"a": {"size": 1, "pages": pages, "neurons": [params], **population}},
         },
         {},
     )["a"]
@@ -227,6 +227,11 @@ def test_pages():
     )
     assert [v for (v,) in trace["membranes"]] == [1, 3, 2, 1, 5]  # 1; 3; 7 - 5; 6 - 5; 5
     assert [s for (s,) in trace["spikes"]] == [0, 0, 1, 1, 0]
+    counting = neuron(bias=[1, 10], v_th=[127] * 2, v_sub=[0] * 2, k0=[1] * 2)
+    counting |= {"leak_sign": zeros[:2], "leak_shift": zeros[:2]}
+    for page_shift, want in ((1, [1, 2, 12, 22, 32, 42]), (2, [1, 2, 3, 4, 14, 24])):
+        trace = alone(counting, 6, page_shift=page_shift)
+        assert [v for (v,) in trace["membranes"]] == want
     trace = alone(
         neuron(
             v_init=64,

@@ -140,7 +140,7 @@ function membrane(sample) {
   const pages = int32(D.v_th[layer.name]), many = pages.length / layer.size;
   const own = sample.states.adaptations[layer.name], raised = own && int32(own).some(a => a);  // threshold not v_th alone
   const fires = chosen.state === "membranes" && !raised && bytes(D.fire[layer.name])[n];
-  const threshold = s => pages[Math.min(s, many - 1) * layer.size + n];
+  const threshold = s => pages[Math.min(s >> D.page_shifts[layer.name], many - 1) * layer.size + n];
   const at = [...Array(steps).keys()];
   let low = Math.min(0, ...at.map(s => all[0].value(s, n))), high = Math.max(1, ...at.map(s => all[0].value(s, n)));
   if (fires) { const near = at.map(threshold).filter(v => Math.abs(v) < 2 ** 22); low = Math.min(low, ...near); high = Math.max(high, ...near); }

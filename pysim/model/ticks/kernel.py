@@ -76,7 +76,7 @@ class Tables(NamedTuple):
     weights:  int8 or int16 ``[axon, neuron]``
     fanout:   int64 ``[axon]``
     sums:     empty; its type is that of the accumulators
-    groups:   int64 ``[group, 3]``: start tick, first neuron, last neuron + 1
+    groups:   int64 ``[group, 4]``: start tick, page shift, first neuron, last neuron + 1
     plain:    ``[len(PLAIN), neuron]``, in the type of a membrane
     paged:    ``[page, len(PAGED), neuron]``, in the type of a membrane
     entries:  int64 ``[neuron]``: route entries of a neuron
@@ -322,10 +322,11 @@ def run_ticks(
             clips = total = 0
             clipped[:] = 0
             for g in range(groups.shape[0]):
-                step, first, last = tick - groups[g, 0], groups[g, 1], groups[g, 2]
+                step, first, last = tick - groups[g, 0], groups[g, 2], groups[g, 3]
                 if step < 0 or step >= steps:
                     continue
-                page = paged[min(step, paged.shape[0] - 1)]
+                turn = min(step >> groups[g, 1], paged.shape[0] - 1)
+                page = paged[turn]
                 _accumulate(sums, tables.weights, active, n, first, last)
                 bias = page[BIAS]
                 if frames:
@@ -338,10 +339,10 @@ def run_ticks(
                             driven[i] = driven.dtype.type(bias[i] + current[i])
                         bias = driven
                 if has_current:
-                    own = tables.synaptic[min(step, tables.synaptic.shape[0] - 1)]
+                    own = tables.synaptic[turn]
                     synapse(sums, synaptic, clipped, own, tables.current_bits, first, last)
                 if adapts:
-                    own = tables.adaptive[min(step, tables.adaptive.shape[0] - 1)]
+                    own = tables.adaptive[turn]
                     decayed(adaptation, raises, clipped, own, tables.adaptation_bits, first, last)
                     page = page.copy()
                     for i in range(first, last):

@@ -122,11 +122,13 @@ def tables(image: Image, n: Neurons, fanout: np.ndarray) -> Tables:
     """
     chip, d = image.chip, image.chip.derived
     # No sum of weights, nor a part of one, is larger in size.
-    most = int(np.abs(n.weights.astype(np.int64)).sum(axis=0).max(initial=0))
+    positive, negative = np.maximum(n.weights, 0), np.minimum(n.weights, 0)
+    sums = positive.sum(axis=0, dtype=np.int64) - negative.sum(axis=0, dtype=np.int64)
+    most = int(sums.max(initial=0))
     # |L + I| <= 4 * 2^(P-1) + 2^(P-1) + most, and the current of a PIM layer
     driven = 1 << (chip.pim.macro.current_bits - 1) if chip.pim else 0
     kind = np.int32 if (5 << (chip.membrane_bits - 1)) + most + driven < 1 << 31 else np.int64
-    byte = kind is np.int32 and n.weights.min(initial=0) >= -128 and n.weights.max(initial=0) < 128
+    byte = kind is np.int32 and n.weights.dtype == np.int8
     short = byte and most < 1 << 15
     if second := chip.current_bits > 0 or chip.adaptation_bits > 0:
         kind = np.int64  # sums with a gain, thresholds with an adaptation
@@ -135,10 +137,10 @@ def tables(image: Image, n: Neurons, fanout: np.ndarray) -> Tables:
     paged = [np.broadcast_to(n.p.get(name, unused), (pages, count)) for name in PAGED]
     local = np.flatnonzero(n.route["kind"] == ROUTE_LOCAL)
     return Tables(
-        weights=n.weights.astype(np.int8) if byte else n.weights,
+        weights=n.weights if byte else n.weights.astype(np.int16, copy=False),
         fanout=fanout,
         sums=np.zeros(0, np.int64 if second else np.int16 if short else np.int32),
-        groups=np.array(n.groups, np.int64).reshape(-1, 3),
+        groups=np.array(n.groups, np.int64).reshape(-1, 4),
         plain=np.stack([n.p[name] for name in PLAIN]).astype(kind),
         paged=np.stack(paged, axis=1).astype(kind),
         entries=n.entries,

@@ -11,7 +11,7 @@ from spikeloop.pysim.chip.records import ROUTE_LOCAL
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.model.ticks.arith import leak, low_bound, saturate
 from spikeloop.pysim.model.ticks.second import after_spikes, decayed, synapse
-from spikeloop.pysim.model.ticks.state import Drive, Neurons, Raw
+from spikeloop.pysim.model.ticks.state import Drive, Group, Neurons, Raw
 
 __all__ = ["SAMPLES", "Running", "Tables", "each", "run", "tables"]
 
@@ -116,15 +116,15 @@ class Running:
         raw.sops[:, tick] = x @ tables.fanout
         fired = np.zeros(v.shape, bool)
         current = x.astype(tables.weights.dtype)
-        for start, first, last in n.groups:
-            step = tick - start
+        for group in n.groups:
+            step = tick - group.start
             if not 0 <= step < tables.steps:
                 continue
-            at = slice(first, last)
+            at = group.neurons
             sums = (current @ tables.weights[:, at]).astype(np.int64)
             if self.drive:
                 sums += self.drive.currents[:, self.drive.frame(tick), at]
-            s, clipped = self._step(sums, at, step)
+            s, clipped = self._step(sums, group, step)
             fired[:, at] = s
             raw.saturations[:, tick] += clipped.sum(axis=1)
             raw.spikes[:, step, at] = s
@@ -141,12 +141,13 @@ class Running:
         raw.emit[:, tick] = self._emit(fired)
         raw.fired[:, tick] = fired.sum(axis=1)
 
-    def _step(self, sums: np.ndarray, at: slice, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """One step of the neurons ``at``: their states move on.
+    def _step(self, sums: np.ndarray, group: Group, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """One step of the neurons of a group: their states move on.
 
         sums: Z. Returns the spikes and where a clip acted, both bool ``[sample, neuron]``.
         """
-        chip, p = self.tables.chip, _parameters(self.tables, at, step)
+        chip, at = self.tables.chip, group.neurons
+        p = _parameters(self.tables, at, step >> group.page_shift)
         y, a, clips = self._y, self._a, []
         if chip.current_bits:
             y[:, at], sums, clip = synapse(p, y[:, at], sums, chip.current_bits, chip.leak_terms)
@@ -184,10 +185,10 @@ def _scan(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return per_chunk.sum(axis=1), np.maximum(per_chunk, 1).sum(axis=1)
 
 
-def _parameters(tables: Tables, at: slice, step: int) -> dict[str, np.ndarray]:
-    """Each parameter of the neurons ``at`` in a step, int64 ``[neuron]``."""
+def _parameters(tables: Tables, at: slice, page: int) -> dict[str, np.ndarray]:
+    """Each parameter of the neurons ``at`` on a page or the last, int64 ``[neuron]``."""
     return {
-        name: (value[min(step, value.shape[0] - 1)] if value.ndim == 2 else value)[at]
+        name: (value[min(page, value.shape[0] - 1)] if value.ndim == 2 else value)[at]
         for name, value in tables.neurons.p.items()
     }
 

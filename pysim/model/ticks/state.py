@@ -5,6 +5,8 @@ of the lane records, routes out of the route records.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.image.synapses import unpack_synapses
 
-__all__ = ["Drive", "Neurons", "Raw", "unpack_neurons"]
+__all__ = ["Drive", "Group", "Neurons", "Raw", "unpack_neurons"]
 
 OPTIONAL = (
     "toward_zero",
@@ -40,14 +42,28 @@ OPTIONAL = (
 """Parameters that a chip may lack; they are 0 then."""
 
 
+class Group(NamedTuple):
+    """Neurons first..end - 1, which share a start tick and the shift from steps to pages."""
+
+    start: int
+    page_shift: int
+    first: int
+    end: int
+
+    @property
+    def neurons(self) -> slice:
+        """Where they lie."""
+        return slice(self.first, self.end)
+
+
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """All neurons of a core, ordered by start tick, word, lane.
+    """All neurons of a core, ordered by start tick, page shift, word, lane.
 
     place:    int64 ``[neuron]``: word * lanes + lane
     chunk:    int64 ``[neuron]``: the chunk of lanes that a neuron's spike is emitted from
-    groups:   (start tick, first neuron, last neuron + 1) of each start tick
-    weights:  int16 ``[axon, neuron]``, f times the chip's axons at extension f
+    groups:   one of each start tick and page shift
+    weights:  int8 or int16 ``[axon, neuron]``, f times the chip's axons at extension f
     route:    int64 ``[entry]`` by field of the route entries, and ``neuron``: whose entry it is.
               Entries lie in the order of the neurons; without a mesh each neuron has one.
     entries:  int64 ``[neuron]``: route entries of a neuron
@@ -58,7 +74,7 @@ class Neurons:
 
     place: np.ndarray
     chunk: np.ndarray
-    groups: list[tuple[int, int, int]]
+    groups: list[Group]
     weights: np.ndarray
     route: dict[str, np.ndarray]
     entries: np.ndarray
@@ -111,12 +127,12 @@ class Raw:
     synaptic: np.ndarray | None = None
     adaptations: np.ndarray | None = None
 
-    def fired_at(self, tick: int, groups: list[tuple[int, int, int]]) -> np.ndarray:
+    def fired_at(self, tick: int, groups: list[Group]) -> np.ndarray:
         """The spikes of a tick, uint8 0/1 ``[sample, neuron]``; ``groups`` as of Neurons."""
         fired = np.zeros((len(self.spikes), self.spikes.shape[2]), np.uint8)
-        for start, first, last in groups:
-            if 0 <= tick - start < self.spikes.shape[1]:
-                fired[:, first:last] = self.spikes[:, tick - start, first:last]
+        for group in groups:
+            if 0 <= (step := tick - group.start) < self.spikes.shape[1]:
+                fired[:, group.neurons] = self.spikes[:, step, group.neurons]
         return fired
 
     @classmethod
@@ -155,10 +171,12 @@ def unpack_neurons(image: Image) -> Neurons:
     if chip.bounded:
         neuron |= unpack_lanes(bound_record(chip), chip.lanes, image.bits("bound"))
     word, lane = np.nonzero(neuron["used"] & words["used"][:, None])
-    order = np.lexsort((lane, word, words["start"][word]))
+    words.setdefault("page_shift", np.zeros_like(words["start"]))
+    order = np.lexsort((lane, word, words["page_shift"][word], words["start"][word]))
     word, lane = word[order], lane[order]
-    starts, first = np.unique(words["start"][word], return_index=True)
-    bounds = [*first.tolist(), word.size]
+    paces = np.stack([words["start"][word], words["page_shift"][word]], axis=1)
+    paces, first = np.unique(paces, axis=0, return_index=True)
+    ranges = pairwise([*first.tolist(), word.size])
     p = {name: value[word, lane] for name, value in neuron.items() if name != "used"}
     p |= _unpack_paged(image, words["last_page"][word], word, lane)
     for name in OPTIONAL:
@@ -169,7 +187,10 @@ def unpack_neurons(image: Image) -> Neurons:
     return Neurons(
         place=word * chip.lanes + lane,
         chunk=word * d.spike_chunks + lane // SCAN_BITS,
-        groups=list(zip(starts.tolist(), bounds[:-1], bounds[1:], strict=True)),
+        groups=[
+            Group(start, page_shift, first, end)
+            for (start, page_shift), (first, end) in zip(paces.tolist(), ranges, strict=True)
+        ],
         weights=weights,
         route=route,
         entries=np.bincount(route["neuron"], minlength=word.size),

@@ -16,9 +16,25 @@ TICK = [
     Fault(
         "page-is-step",
         "core/control.py",
-        "Mux(step < record.last_page, step, record.last_page)",
+        "Mux(page < record.last_page, page, record.last_page)",
+        "page",
+        "the page is not bounded by the last one",
+    ),
+    Fault(
+        "page-shift-ignored",
+        "core/control.py",
+        "step >> record.page_shift if self.chip.page_shift else step",
         "step",
-        "the page is k instead of min(k, pages - 1)",
+        "every page acts in one step",
+        chip="paged",
+    ),
+    Fault(
+        "page-turns-with-ticks",
+        "core/control.py",
+        "step >> record.page_shift",
+        "(number - 1) >> record.page_shift",
+        "pages of several steps turn with the tick, not with the population's step",
+        chip="paged",
     ),
     Fault(
         "start-late",

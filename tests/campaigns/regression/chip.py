@@ -222,6 +222,7 @@ CHIPS = {
         adaptation_bits=8,
     ),
 }
+CHIPS["paged"] = CHIPS["cover"].replace(page_shift=2)  # pages of 1 to 4 steps
 CHIPS["slices-states"] = CHIPS["slices"].replace(
     leak_terms=0, current_bits=8, adaptation_bits=8, bounded=False, roundings=False
 )

@@ -22,9 +22,11 @@ def random_mesh_network(rng: np.random.Generator, chip: Chip, *, density: float 
     starts = rng.integers(0, 3, count)
     most = _neurons(chip, bits) // count
     sizes = [max(2, most - int(rng.integers(0, 4))) for _ in range(count)]
+    pages = rng.integers(1, min(chip.pages, 4) + 1, count).tolist()
+    page_shifts = rng.integers(0, min(chip.page_shift, 2) + 1, count).tolist()
     nodes = [
-        Node(f"p{i}", size, int(start), 1, WeightFormat.SIGNED, bits)
-        for i, (size, start) in enumerate(zip(sizes, starts, strict=True))
+        Node(f"p{i}", sizes[i], start, pages[i], WeightFormat.SIGNED, bits, page_shifts[i])
+        for i, start in enumerate(starts.tolist())
     ]
     lines = int(rng.integers(4, 13))
     links = _links_from_input(rng, nodes)

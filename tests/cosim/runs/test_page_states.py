@@ -1,6 +1,7 @@
 """The page of a run of neurons with second states: every state can be looked at, and a difference.
 
-A chip model whose adaptations decay wrongly differs first in an adaptation.
+A chip model whose adaptations decay wrongly differs first in an adaptation. And of neurons with a
+page shift: the threshold is that of the page.
 """
 
 from pathlib import Path
@@ -12,11 +13,11 @@ import pytest
 from spikeloop.cosim import backends
 from spikeloop.cosim.cli import main
 from spikeloop.golden.reference import integer
-from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.network.elements import Edge, Input, Population, Reset, StateUse
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.cosim.runs.test_page import browser, page, point, tab
+from tests.make import small
 
 __all__ = ["browser", "page"]  # fixtures
 
@@ -58,6 +59,21 @@ def second() -> Network:
     )
 
 
+def reported(network: Network, stimulus: Stimulus, chip: str, *, compared: int) -> None:
+    """A run of golden and pysim in the folder ``run``, and its page; status of ``compare``."""
+    network.save("net.safetensors")
+    stimulus.save("stimulus.npz")
+    compare = "compare image --network net.safetensors --stimulus stimulus.npz --allow-silent"
+    for line, status in (
+        (f"map net.safetensors -o image --chip {chip}", 0),
+        (f"{compare} --backends golden,pysim -o run", compared),
+        ("report run", 0),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(line.split())
+        assert end.value.code == status
+
+
 def test_every_state_is_shown_and_where_one_differs(
     page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,25 +83,9 @@ def test_every_state_is_shown_and_where_one_differs(
             self.core.neurons.p["a_shift0"][:, 1] += 1
 
     monkeypatch.setattr(backends, "Pysim", Wrong)
-    network = second()
-    stimulus = Stimulus.pack({"x": np.ones((1, 12, 4), np.uint8)})
-    network.save(tmp_path / "net.safetensors")
-    stimulus.save(tmp_path / "stimulus.npz")
-    chip = PRESETS["tiny"].replace(current_bits=16, adaptation_bits=12)
-    options = f"tiny,current_bits={chip.current_bits},adaptation_bits={chip.adaptation_bits}"
     monkeypatch.chdir(tmp_path)
-    for line, status in (
-        (f"map net.safetensors -o image --chip {options}", 0),
-        (
-            "compare image --network net.safetensors --stimulus stimulus.npz"
-            " --backends golden,pysim -o run",
-            1,
-        ),
-        ("report run", 0),
-    ):
-        with pytest.raises(SystemExit) as end:
-            main(line.split())
-        assert end.value.code == status
+    network, stimulus = second(), Stimulus.pack({"x": np.ones((1, 12, 4), np.uint8)})
+    reported(network, stimulus, "tiny,current_bits=16,adaptation_bits=12", compared=1)
     truth = integer.run(network, stimulus.dense(network))
     wrong = np.flatnonzero(truth.spikes["hid"][0, :, 1])[0] + 1  # the step after the first spike
     page.goto((tmp_path / "run/report.html").as_uri())
@@ -105,3 +105,18 @@ def test_every_state_is_shown_and_where_one_differs(
     right = truth.adaptations["hid"][0, wrong, 1]
     shown = page.inner_text("#readout")
     assert f"golden {right}" in shown and f"pysim {right}," not in f"{shown},"
+
+
+def test_the_threshold_is_that_of_the_page(
+    page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    network = small.network(steps=6, hidden={"pages": 2, "page_shift": 1, "v_th": [[5], [70]]})
+    stimulus = Stimulus.pack({"x": np.ones((1, 6, 3), np.uint8)})
+    reported(network, stimulus, "tiny,membrane_bits=12,page_shift=1", compared=0)
+    page.goto((tmp_path / "run/report.html").as_uri())
+    tab(page, "samples")
+    page.select_option("#population", "hid")
+    for step, v_th in ((0, 5), (1, 5), (2, 70), (5, 70)):
+        point(page, "membrane", step)
+        assert f"threshold {v_th}" in page.inner_text("#readout"), step

@@ -17,9 +17,12 @@ from spikeloop.cosim.studies.zoo import chip_for, row, train, write_page
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.place import place
+from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 from tests.cosim.cli.test_app import refused, spikeloop
+from tests.make.small import network
 
 ELSEWHERE = ("zou-lenet-4", "pim-mnist")  # have tests of their own
 ON_RTL = ("grad-r-mnist", "bpsr-mnist-4bit")
@@ -36,6 +39,13 @@ def test_every_kept_net_says_what_it_is(name: str) -> None:
     assert stimulus.labels is None  # the embedded images were trained on
     chip = chip_for(net.network)
     assert chip.pages >= max(p.v_th.shape[0] for p in net.network.populations)
+
+
+def test_the_chip_has_the_pages_that_a_net_needs() -> None:
+    net = network(out={"pages": 49, "page_shift": 4}, membrane_bits=24)
+    chip = chip_for(net)
+    assert (chip.pages, chip.page_shift) == (64, 4)
+    assert isinstance(place(net, chip), Placement)
 
 
 @pytest.mark.slow

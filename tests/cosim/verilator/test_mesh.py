@@ -10,12 +10,14 @@ import pytest
 
 from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.verilator.backend import VerilatedMesh
+from spikeloop.cosim.verilator.build import build
 from spikeloop.cosim.verilator.chip import MeshChipModel
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.quantize.quantize import quantize
 from spikeloop.golden.reference import integer
 from spikeloop.golden.training.train import TrainConfig, train
+from spikeloop.hdl.names import CORE_MODULE
 from spikeloop.hdl.verilog import generate
 from spikeloop.pysim.bundle.mesh import map_mesh
 from spikeloop.pysim.chip.params import Chip
@@ -64,6 +66,19 @@ def test_rtl_equals_the_model(change: dict[str, int], seed: int) -> None:
     assert (
         list(differences(MeshChipModel(chip, FAST_BUILD), chip, seed=seed, contended=False)) == []
     )
+
+
+@pytest.mark.slow
+def test_more_cores_are_hardly_more_code() -> None:
+    """Cores share the functions that run in every cycle (cosim/verilator/build.py, MESH_FLAGS)."""
+
+    def size(chip: Chip) -> int:
+        sources = build(chip, FAST_BUILD).parent.glob(f"Vchip_{CORE_MODULE}__*.cpp")
+        return sum(cpp.stat().st_size for cpp in sources if "Slow" not in cpp.name)
+
+    four, six = size(MESH.replace(mesh_width=2)), size(MESH)
+    print(f"C++ of the cores without what runs once: 4 cores {four:,} bytes, 6 cores {six:,}")
+    assert 0 < six < 1.25 * four
 
 
 @pytest.mark.slow

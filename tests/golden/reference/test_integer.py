@@ -1,6 +1,7 @@
 """The reference against the witness, which takes one neuron at a time on Python's integers."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,10 +29,10 @@ DTYPES = {"spikes": np.uint8, "membranes": np.int32, "saturations": np.int64}
 MODES = [(r, s, b) for r in LeakRounding for s in Reset for b in LowBound]
 
 
-def random_network(rng: np.random.Generator) -> Network:
+def random_network(rng: np.random.Generator, widths: Sequence[int] = (8, 9, 16, 24, 32)) -> Network:
     """One to three populations of a few neurons in all modes; values are near each other's size or
-    at the ends of their ranges."""
-    bits = int(rng.choice([8, 9, 16, 24, 32]))
+    at the ends of their ranges. ``widths``: of membranes, of which one is drawn."""
+    bits = int(rng.choice(widths))
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     names = [f"p{i}" for i in range(rng.integers(1, 4))]
     inputs = tuple(
@@ -65,7 +66,7 @@ def random_network(rng: np.random.Generator) -> Network:
     ]
     populations, edges = [], []
     for name in names:
-        size, pages = sizes[name], int(rng.integers(1, 4))
+        size, pages, page_shift = sizes[name], int(rng.integers(1, 4)), int(rng.integers(0, 4))
         form = WeightFormat(rng.choice([0, 0, 0, 1, 2]))
         weight_bits = {0: int(rng.integers(1, 17)), 1: 1, 2: 2}[int(form)]
         least, most = {
@@ -88,6 +89,7 @@ def random_network(rng: np.random.Generator) -> Network:
                 name,
                 size,
                 pages=pages,
+                page_shift=page_shift,
                 start=starts[name],
                 weight_bits=weight_bits,
                 weight_format=form,

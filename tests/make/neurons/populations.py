@@ -33,6 +33,7 @@ class Node(NamedTuple):
     pages: int
     weight_format: WeightFormat
     weight_bits: int
+    page_shift: int = 0
 
     @property
     def weight_range(self) -> tuple[int, int]:
@@ -81,6 +82,7 @@ def random_population(
         node.name,
         node.size,
         pages=node.pages,
+        page_shift=node.page_shift,
         start=node.start,
         weight_bits=node.weight_bits,
         weight_format=node.weight_format,

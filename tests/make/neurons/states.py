@@ -59,10 +59,9 @@ def give_states(
     for p in network.populations:
         arrays = {key: getattr(p, key) for key in p.parameters}
         arrays |= random_states(rng, chip, p.pages, p.size, spread)
-        format_ = {"weight_bits": p.weight_bits, "weight_format": p.weight_format}
-        populations.append(
-            Population.make(p.name, p.size, pages=p.pages, start=p.start, **format_, **arrays)
-        )
+        kept = ("start", "pages", "page_shift", "weight_bits", "weight_format")
+        same = {key: getattr(p, key) for key in kept}
+        populations.append(Population.make(p.name, p.size, **same, **arrays))
     return replace(network, populations=tuple(populations), **bits)
 
 

@@ -26,7 +26,15 @@ from tests.make import small
 from tests.make.small import spontaneous_network
 
 CHIP = Chip(
-    axons=130, columns=64, lanes=8, membrane_bits=10, chain=256, mesh_width=3, mesh_height=2
+    axons=130,
+    columns=64,
+    lanes=8,
+    membrane_bits=10,
+    pages=4,
+    page_shift=2,
+    chain=256,
+    mesh_width=3,
+    mesh_height=2,
 )
 
 

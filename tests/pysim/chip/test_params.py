@@ -20,6 +20,7 @@ chips = st.builds(
     membrane_bits=st.integers(8, 32),
     delay_max=st.integers(1, 16),
     pages=st.sampled_from([1, 2, 4, 8, 16, 32, 64]),
+    page_shift=st.sampled_from([0, 1, 4, 15]),
     leak_terms=st.integers(0, 3),
     refractory_bits=st.integers(0, 6),
     roundings=st.booleans(),
@@ -65,6 +66,7 @@ def test_widths_hold_the_extremes(chip: Chip) -> None:
         chip.axons - 1 < 1 << d.axon_bits
         and d.words - 1 < 1 << d.word_bits
         and chip.pages - 1 < 1 << d.page_bits
+        and chip.page_shift < 1 << d.page_shift_bits
     )
 
 
@@ -92,6 +94,8 @@ def test_dictionary_and_fingerprint(chip: Chip) -> None:
         ("pages", 0),
         ("pages", 3),
         ("pages", 128),
+        ("page_shift", -1),
+        ("page_shift", 16),
         ("leak_terms", 4),
         ("refractory_bits", 7),
         ("digit_bits", 3),
@@ -111,11 +115,12 @@ def test_refused(field: str, value: Any) -> None:
         PRESETS["tiny"].replace(**{field: value})
 
 
-def test_states_that_a_chip_lacks_are_not_in_its_dictionary() -> None:
-    plain = PRESETS["tiny"].to_dict()
-    both = PRESETS["tiny"].replace(current_bits=8, adaptation_bits=31).to_dict()
-    assert both == {**plain, "current_bits": 8, "adaptation_bits": 31}
-    assert preset("tiny,current_bits=8,adaptation_bits=31") == Chip.from_dict(both)
+def test_what_a_chip_lacks_is_not_in_its_dictionary() -> None:
+    plain, parts = PRESETS["tiny"].to_dict(), {"current_bits": 8, "adaptation_bits": 31}
+    parts["page_shift"] = 4
+    every = PRESETS["tiny"].replace(**parts).to_dict()
+    assert every == {**plain, **parts} and not parts.keys() & plain.keys()
+    assert preset("tiny,current_bits=8,adaptation_bits=31,page_shift=4") == Chip.from_dict(every)
     assert Chip.from_dict({**plain, "current_bits": 0}) == PRESETS["tiny"]
 
 

@@ -79,8 +79,9 @@ def test_fanout_counts_synapses_that_are_not_zero() -> None:
 
 
 def test_words_and_routes() -> None:
-    image = pack(network(out={"pages": 2}), chip=CHIP)
-    words = unpack_plain(word_record(CHIP), image.bits("words"))
+    chip = CHIP.replace(page_shift=9)
+    image = pack(network(out={"pages": 2, "page_shift": 9}), chip=chip)
+    words = unpack_plain(word_record(chip), image.bits("words"))
     assert {k: v.tolist() for k, v in words.items()} == {
         "used": [1, 1, 1, 0],
         "start": [0, 0, 1, 0],
@@ -89,6 +90,7 @@ def test_words_and_routes() -> None:
         "shift": [1, 1, 1, 0],
         "offset": [1, 1, 1, 0],
         "offset_shift": [3, 3, 3, 0],
+        "page_shift": [0, 0, 9, 0],
     }
     routes = unpack_plain(route_record(CHIP), image.bits("routes"))
     rows = {0: (1, 3, 1), 4: (1, 4, 1), 64: (1, 5, 1), 128: (2, 0, 0), 132: (2, 1, 0)}

@@ -72,6 +72,8 @@ def test_mnist_on_the_papers_core() -> None:
 
 
 def test_populations_share_a_word_only_if_its_record_fits_both() -> None:
+    chip = CHIP.replace(page_shift=1)
+
     def words(**second: Any) -> int:
         both = (
             Population.make("a", 2, weight_bits=2),
@@ -80,13 +82,14 @@ def test_populations_share_a_word_only_if_its_record_fits_both() -> None:
         net = Network(
             name="n", inputs=(), populations=both, edges=(), steps=1, output="b", membrane_bits=12
         )
-        return len(place(net, CHIP).words)
+        return len(place(net, chip).words)
 
     assert words() == 1
     assert (
         words(weight_bits=3)
         == words(start=1)
         == words(pages=2)
+        == words(page_shift=1)
         == words(weight_format=WeightFormat.TERNARY)
         == 2
     )
@@ -134,7 +137,8 @@ def test_an_input_has_a_group_of_axons_for_each_delay() -> None:
 
 
 def test_random_placements_are_sound(rng: np.random.Generator) -> None:
-    for chip in (PRESETS["tiny"], PRESETS["tiny"].replace(digit_bits=4, columns=256, lanes=24)):
+    digits = PRESETS["tiny"].replace(digit_bits=4, columns=256, lanes=24, page_shift=2)
+    for chip in (PRESETS["tiny"], digits):
         for _ in range(30):
             net = random_network(rng, chip)
             placement = place(net, chip)
@@ -147,9 +151,8 @@ def test_random_placements_are_sound(rng: np.random.Generator) -> None:
                         "a neuron straddles a word"
                     )
                     assert n + word.join <= chip.derived.digits
-                    assert (
-                        word.start == p.start and word.last_page + 1 == net.population(p.name).pages
-                    )
+                    pages = net.population(p.name).pages, net.population(p.name).page_shift
+                    assert (word.start, word.last_page + 1, word.page_shift) == (p.start, *pages)
             assert (
                 len(lanes) == len(set(lanes)) and len(lanes) * chip.digit_bits == placement.columns
             )
@@ -224,6 +227,12 @@ REFUSED: dict[str, tuple[Any, Chip, str]] = {
         lambda: network(out={"pages": 4}),
         CHIP,
         "pages of population 'out' must be at most 2 on this chip, not 4",
+    ),
+    "page shift": (
+        lambda: network(out={"page_shift": 4}),
+        CHIP.replace(page_shift=3),
+        "page_shift of population 'out' must be at most 3 on this chip, not 4: "
+        "choose a chip with page_shift=4",
     ),
     "membrane": (
         network,

@@ -18,6 +18,8 @@ from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
+from spikeloop.pysim.traces.stimulus import Stimulus
+from spikeloop.pysim.traces.trace import Trace
 from tests.make.small import diagonal_network
 from tests.pysim.mapping.test_partition import CHIP, stimulus
 
@@ -51,14 +53,29 @@ def even_network(rng: np.random.Generator, *, v_th: np.ndarray | int = 3) -> Net
 
 
 def as_golden(network: Network, program: Program, rng: np.random.Generator) -> None:
+    """One part at a time and together: the same spikes, membranes and counters, in fewer runs."""
     stim = stimulus(rng, network)
     golden = run(network, stim.dense(network))
-    trace = program.run(stim, lambda i, part: Core(program.parts[i].image).run(part))
-    for p in network.populations:
-        spikes = unpack(trace.spikes[p.name], p.size)
-        np.testing.assert_array_equal(spikes, golden.spikes[p.name], err_msg=p.name)
-        np.testing.assert_array_equal(trace.membranes[p.name], golden.membranes[p.name])
-        assert spikes.any(), p.name
+    runs: dict[bool, list[int]] = {}
+    traces: dict[bool, Trace] = {}
+    for together in (False, True):
+        order = runs[together] = list[int]()
+
+        def one(i: int, part: Stimulus, order: list[int] = order) -> Trace:
+            order.append(i)
+            return Core(program.parts[i].image).run(part)
+
+        trace = traces[together] = program.run(stim, one, together=together)
+        for p in network.populations:
+            spikes = unpack(trace.spikes[p.name], p.size)
+            np.testing.assert_array_equal(spikes, golden.spikes[p.name], err_msg=p.name)
+            np.testing.assert_array_equal(trace.membranes[p.name], golden.membranes[p.name])
+            assert spikes.any(), p.name
+    for name, values in traces[False].counters.items():
+        np.testing.assert_array_equal(traces[True].counters[name], values, err_msg=name)
+    assert runs[False] == list(range(len(program.parts)))
+    first_of = {part.image: i for i, part in reversed(list(enumerate(program.parts)))}
+    assert runs[True] == sorted(first_of.values())
 
 
 @pytest.mark.parametrize(

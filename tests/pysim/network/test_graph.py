@@ -37,13 +37,20 @@ def assert_equal(a: Network, b: Network) -> None:
 
 @given(st.integers(0, 2**32))
 def test_round_trip(seed: int) -> None:
-    net = random_network(np.random.default_rng(seed), PRESETS["tiny"]).with_metadata(
-        scale=0.5, note="ü"
-    )
+    chip = PRESETS["tiny"].replace(page_shift=2)
+    net = random_network(np.random.default_rng(seed), chip).with_metadata(scale=0.5, note="ü")
     data = net.to_bytes()
     assert_equal(Network.from_bytes(data), net)
     assert Network.from_bytes(data).to_bytes() == data
     assert Network.from_bytes(data).sha256() == net.sha256()
+
+
+@pytest.mark.parametrize(("page_shift", "version"), [(0, 1), (1, 2), (15, 2)])
+def test_readers_of_version_1_refuse_what_they_would_not_see(page_shift: int, version: int) -> None:
+    net = network(hidden={"pages": 2, "page_shift": page_shift})
+    graph, _ = decode(net.to_bytes(), "spikeloop", "network")
+    assert graph["version"] == version
+    assert ("page_shift" in graph["populations"][0]) == (version == 2)
 
 
 def test_file(tmp_path: Path) -> None:
@@ -137,8 +144,8 @@ def _edited(change: Any) -> bytes:
 
 
 EDITS = {
-    "version": (lambda g: g.update(version=2), "must be of version 1, not 2"),
-    "a list": (lambda g: [g], "must be of version 1"),
+    "version": (lambda g: g.update(version=3), "must be of version 1 or 2, not 3"),
+    "a list": (lambda g: [g], "must be of version 1 or 2"),
     "no steps": (lambda g: g.pop("steps") and None, "must be complete, not without 'steps'"),
     "steps as text": (lambda g: g.update(steps="8"), "steps must be in 1..65536, not '8'"),
     "steps as bool": (lambda g: g.update(steps=True), "steps must be in"),
@@ -155,6 +162,10 @@ EDITS = {
         "edge source must be an input or a population",
     ),
     "size as text": (lambda g: g["inputs"][0].update(size="3"), "size of input 'x' must be in"),
+    "page shift as text": (
+        lambda g: g["populations"][0].update(page_shift="4"),
+        "page_shift of population 'hid' must be in 0..15, not '4'",
+    ),
     "populations null": (lambda g: g.update(populations=None), "must be complete"),
 }
 
@@ -217,6 +228,10 @@ BAD = {
     "pages": (
         lambda: network(hidden={"pages": 65}),
         "pages of population 'hid' must be in 1..64, not 65",
+    ),
+    "page shift": (
+        lambda: network(hidden={"page_shift": 16}),
+        "page_shift of population 'hid' must be in 0..15, not 16",
     ),
     "start": (lambda: network(out={"start": 256}), "start .* must be in 0..255, not 256"),
     "physical delay 0": (
@@ -343,4 +358,6 @@ def test_parts_of_a_network_are_shown_in_a_line() -> None:
     assert repr(net.populations[0]) == (
         "Population('p0', 2 neurons, start 0, signed weights of 8 bits, 1 pages)"
     )
+    paged = Population.make("p", 2, pages=49, page_shift=4)
+    assert repr(paged).endswith("signed weights of 8 bits, 49 pages of 16 steps)")
     assert repr(net.edges[0]) == "Edge(x -> p0, dense, 2 x 2 weights, delay 0)"

@@ -117,7 +117,7 @@ def test_wrong_settings_are_refused(data: Dataset):
         train(replace(SMALL, batch=5000), data, progress=False)
     with pytest.raises(
         InputError,
-        match="steps of the training must be at most 64, a page of the chip for each, not 65",
+        match=r"steps of the training must be at most 64 \(64 pages of 1 on the chip\), not 65",
     ):
         train(replace(SMALL, encoder=Encoder(name="rate", steps=65)), data, progress=False)
     with pytest.raises(
