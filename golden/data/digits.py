@@ -13,12 +13,14 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from spikeloop.golden.data.datasets import Dataset
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["COEFFICIENTS", "SpokenDigits", "levels_of", "load_digits", "spikes_above"]
+__all__ = ["COEFFICIENTS", "SpokenDigits", "as_images", "levels_of", "load_digits", "spikes_above"]
 
 COEFFICIENTS = 13
 TEST_SHARE = 5  # one recording in five is for testing
+RANGE = (0.01, 0.99)  # quantiles of a coefficient that become black and white
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -86,3 +88,30 @@ def spikes_above(recordings: list[np.ndarray], levels: np.ndarray, steps: int) -
         above = frames[:steps, :, None] > levels.T
         spikes[sample, : len(above)] = above.reshape(len(above), -1)
     return spikes
+
+
+def as_images(digits: SpokenDigits, steps: int, seed: int = 0) -> Dataset:
+    """The recordings as images of 13 rows, the coefficients, and ``steps`` columns, the frames.
+
+    A row is a signal for the encoder ``level_crossing``. The quantiles RANGE of a coefficient over
+    the training recordings become 0 and 255. Frames after the last column are left out; after the
+    last frame a signal stays where it is.
+
+    seed: of the split, for the name of the data.
+    """
+    low, high = np.quantile(np.concatenate(digits.train), RANGE, axis=0)
+
+    def images(recordings: list[np.ndarray]) -> np.ndarray:
+        made = np.empty((len(recordings), COEFFICIENTS, steps), np.uint8)
+        for image, frames in zip(made, recordings, strict=True):
+            grey = np.clip(np.rint(255 * (frames - low) / (high - low)), 0, 255)
+            image[:] = grey[np.minimum(np.arange(steps), len(grey) - 1)].T
+        return made.reshape(len(made), -1)
+
+    return Dataset(
+        source=f"spoken-digits-seed{seed}",
+        train_images=images(digits.train),
+        train_labels=digits.train_labels,
+        test_images=images(digits.test),
+        test_labels=digits.test_labels,
+    )

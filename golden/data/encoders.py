@@ -8,9 +8,9 @@ rank_order      One spike per pixel, higher values earlier (BPSR, Yan et al. 202
                 range ``threshold``..255 is cut into ``steps`` equal parts; the highest part spikes
                 at step 0. A pixel below ``threshold`` never spikes. Pixel j drives input line j.
 level_crossing  ON and OFF spikes of signals that change (BPSR's coding of ECG: two channels, four
-                lines). A square image is read column by column, one a step. Each row is a signal;
-                row r of side m drives lines r (ON) and m + r (OFF). ``threshold`` is the distance
-                of two levels, which the paper does not print.
+                lines). An image is read column by column, one a step. Each row is a signal; row r
+                of m drives lines r (ON) and m + r (OFF). ``threshold`` is the distance of two
+                levels, which the paper does not print.
 bit_planes      A constant current of the ``planes`` upper bits of the pixels. Line i pixels + j
                 spikes in every step if bit i of pixel j is set; bit 0 is the lowest of them. This
                 serves ECC (Wu, Yi & Huang 2022): the weights of plane i are 2^i times those of
@@ -94,7 +94,8 @@ class Encoder:
 
     Every net's metadata hold the fields; ``Encoder(**fields)`` is the same encoder.
 
-    steps:     T, steps of a sample, 1..65,536; with level_crossing the side of the images.
+    steps:     T, steps of a sample, 1..65,536; with level_crossing the columns of the images,
+               which are its side if they are square.
     threshold: lowest grey value that spikes (rank_order) or distance of two levels
                (level_crossing), 1..255.
     seed:      of the random draws (rate).
@@ -125,20 +126,24 @@ class Encoder:
         if self.name == "bit_planes":
             return self.planes * pixels
         if self.name == "sequence":
-            if pixels % self.steps:
-                raise InputError(
-                    f"steps of the encoder must divide the {pixels} pixels that it reads in equal "
-                    f"parts, not be {self.steps}"
-                )
-            return self.planes * pixels // self.steps
+            return self.planes * self._shown(pixels)
         if self.name != "level_crossing":
             return pixels
-        if self.steps**2 != pixels:
+        if math.isqrt(pixels) ** 2 == pixels != self.steps**2:
             raise InputError(
                 "steps of the encoder must be the side of the square images it reads by columns, "
                 f"not {self.steps} for {pixels} pixels (square root {math.sqrt(pixels):g})"
             )
-        return 2 * self.steps
+        return 2 * self._shown(pixels)
+
+    def _shown(self, pixels: int) -> int:
+        """Number of pixels that a step shows."""
+        if pixels % self.steps:
+            raise InputError(
+                f"steps of the encoder must divide the {pixels} pixels that it reads in equal "
+                f"parts, not be {self.steps}"
+            )
+        return pixels // self.steps
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """The spikes uint8 ``[n, steps, lines]`` of images uint8 ``[n, pixels]``."""
@@ -150,7 +155,7 @@ class Encoder:
         if self.name == "rate":
             return rate(images, steps=self.steps, seed=self.seed)
         if self.name == "level_crossing":
-            columns = images.reshape(-1, self.steps, self.steps).transpose(0, 2, 1)
+            columns = images.reshape(len(images), -1, self.steps).transpose(0, 2, 1)
             return level_crossing(columns, level=self.threshold)
         if self.name == "bit_planes":
             bits = bit_planes(images, self.planes).reshape(len(images), 1, lines)

@@ -31,7 +31,8 @@ class QuantizedLayer:
     scale:   integer units per unit of the float layer.
     report:  what rounding did, JSON.
 
-    rates:   how often each source line spikes, one array per source, 0..1.
+    The argument ``rates`` says how often each source line spikes, one array per source, 0..1. The
+    argument ``scale`` is the scale itself, or how it is chosen.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class QuantizedLayer:
         layer: FloatLayer,
         rates: list[np.ndarray],
         bits: int,
-        scale: str,
+        scale: str | float,
         membrane_bits: int,
         leak_terms: int | None,
     ) -> None:
@@ -49,7 +50,9 @@ class QuantizedLayer:
         if layer.recurrent is not None:
             real.append(_array(layer.recurrent))
         self.low, self.high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-        if scale == "plain":
+        if not isinstance(scale, str):
+            self.scale = float(scale)
+        elif scale == "plain":
             self.scale = 2.0 ** (bits - 1)
         else:
             fan_in = [w.reshape(len(w), -1).T if self.conv else w for w in real]

