@@ -31,7 +31,7 @@ from spikeloop.cosim.verilator.cache import cache_folder
 from tests.campaigns.fault_list import FAULTS, Fault
 from tests.conftest import ROOT
 
-__all__ = ["Outcome", "check", "environment", "plant", "run_faults", "stale"]
+__all__ = ["Outcome", "check", "compiled_yosys", "environment", "plant", "run_faults", "stale"]
 
 JOBS = int(os.environ.get("JOBS", "2"))
 PYCACHE = shutil.ignore_patterns("__pycache__")
@@ -84,6 +84,13 @@ def plant(fault: Fault | None, tree: Path, base: Path = ROOT) -> Path:
     return tree
 
 
+def compiled_yosys() -> Path:
+    """The folder in which wasmtime keeps what it compiled of Yosys."""
+    folder = cache_folder().parent / "wasmtime"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def environment(tree: Path, *, own_cache: bool) -> dict[str, str]:
     """The environment in which to run a module of ``tree``.
 
@@ -100,8 +107,7 @@ def environment(tree: Path, *, own_cache: bool) -> dict[str, str]:
         cache = tree / "cache" / "spikeloop"
         cache.mkdir(parents=True)
         runtime = runtime_of(default_compiler(), Options())[0].parent
-        yosys = cache_folder().parent / "wasmtime"
-        yosys.mkdir(exist_ok=True)
+        yosys = compiled_yosys()
         (cache / runtime.name).symlink_to(runtime)
         (cache.parent / yosys.name).symlink_to(yosys)
         variables |= {"XDG_CACHE_HOME": str(tree / "cache"), "CCACHE_DISABLE": "1"}

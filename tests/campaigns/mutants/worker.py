@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeloop.cosim.verilator.build import Options, default_compiler, runtime_of
-from spikeloop.cosim.verilator.cache import cache_folder
+from tests.campaigns.faults import compiled_yosys
 from tests.campaigns.fuzz.campaign import alone
 from tests.campaigns.mutants.sites import Mutant
 from tests.campaigns.mutants.targets import built, first_difference, rtlil
@@ -54,7 +54,7 @@ def forked(work: Path, task: Callable[[Callable[[dict[str, Any]], None]], None])
     """What ``task`` told, in a process that has ``work`` to itself; ``end`` is how it ended."""
     shutil.rmtree(work, ignore_errors=True)
     (work / "cache" / "spikeloop").mkdir(parents=True)
-    for source in (runtime_of(default_compiler(), Options())[0].parent, _yosys()):
+    for source in (runtime_of(default_compiler(), Options())[0].parent, compiled_yosys()):
         target = work / "cache" / ("spikeloop" if source.name.startswith("runtime") else "")
         (target / source.name).symlink_to(source)
     told = work / "told"
@@ -79,13 +79,6 @@ def forked(work: Path, task: Callable[[Callable[[dict[str, Any]], None]], None])
     result |= {"end": end, "error": error.read_text() if error.exists() else ""}
     shutil.rmtree(work, ignore_errors=True)
     return result
-
-
-def _yosys() -> Path:
-    """What wasmtime compiled of Yosys, for all."""
-    folder = cache_folder().parent / "wasmtime"
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 def _waited(child: int) -> str:
