@@ -481,7 +481,7 @@ def test_every_source_is_in_one_piece(
     sizes = {"Vchip__0": 900_000, "Vchip__1": 500_000, "Vchip__1__Slow": 9, "harness": 40_000}
     for name, size in sizes.items():
         (tmp_path / f"{name}.cpp").write_text("/" * size)
-    pieces = builder._pieces(tmp_path, builder.Options(optimise=optimise))
+    pieces = builder._pieces(tmp_path, builder.Options(optimise=optimise), once="-O1")
     levels = {
         line.split('"')[1].removesuffix(".cpp"): level
         for piece, level in pieces.items()
