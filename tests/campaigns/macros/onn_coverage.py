@@ -57,7 +57,7 @@ def cover(name: str) -> int:
         model.close()
         points += [
             point
-            for point in coverage.points(data, build.ONN.verilog(chip))
+            for point in coverage.points(data, build.verilog_of(chip))
             if point.where == "core.front"
         ]
     if coverage.failed(different):
