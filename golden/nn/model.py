@@ -105,7 +105,10 @@ class IntegerModel(nn.Module):
         for p in network.order():
             reach = np.maximum(np.abs(p.v_th[0].astype(np.float64)), 1.0) * width
             self.neurons[p.name] = Neurons(p, network.widths, torch.as_tensor(reach))
-            bias = torch.as_tensor(p.bias, dtype=torch.float32) / self.units[p.name]
+            bias = torch.as_tensor(p.bias)
+            # Larger ones call for model.double(), which could not bring back what is lost here.
+            fits = not bias.abs().gt(EXACT).any()
+            bias = bias.to(torch.float32 if fits else torch.float64) / self.units[p.name]
             self.biases[p.name] = nn.Parameter(bias)
         for i, edge in enumerate(network.edges):
             p = network.population(edge.target)
