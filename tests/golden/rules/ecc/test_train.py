@@ -15,7 +15,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from tests.make.rule_nets import check_same_bits, compare_on_rtl, small_mnist
 
-SMALL = EccConfig(channels=(4, 6), steps=8, planes=2, epochs=6, batch=32, shift=0, lr=2e-2)
+SMALL = EccConfig(channels=(4, 6), steps=12, planes=2, epochs=6, batch=32, shift=0, lr=2e-2)
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,9 @@ def network(data: Dataset) -> Network:
 
 def test_it_learns_and_the_conversion_keeps_it(network: Network, data: Dataset):
     about = network.metadata
-    # chance is 0.1; so short a training ends differently on each kind of processor
-    assert about["accuracy_float"] > 0.6
-    assert about["accuracy_integer"] > about["accuracy_float"] - 0.2
+    assert (
+        about["accuracy_float"] > 0.6 and about["accuracy_integer"] > about["accuracy_float"] - 0.1
+    )  # chance is 0.1
     assert Encoder(**about["encoder"]) == SMALL.encoder and about["rule"] == "ecc"
     trace = run(network, {IMAGE: SMALL.encoder(data.test_images)})
     assert (predict(network, trace) == data.test_labels).mean() == about["accuracy_integer"]
