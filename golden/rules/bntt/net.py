@@ -55,6 +55,8 @@ __all__ = [
     "BnttLayer",
     "BnttNet",
     "Folded",
+    "Normalised",
+    "as_array",
     "exit_step",
     "fold",
     "integrate",
@@ -103,8 +105,9 @@ def integrate(y: Tensor) -> Tensor:
     return y.cumsum(1)
 
 
-class BnttLayer(nn.Module):
-    """One layer: ``weight`` ``[inputs, size]``; ``gamma``, ``mean``, ``var`` ``[steps, size]``.
+class Normalised(nn.Module):
+    """What a layer learns: ``weight`` ``[inputs, size]``; ``gamma``, ``mean``, ``var``
+    ``[pages, size]``, where a page is one step or several.
 
     momentum: of the moving averages. The paper does not print it.
     """
@@ -113,14 +116,23 @@ class BnttLayer(nn.Module):
     var: Tensor
 
     def __init__(
-        self, inputs: int, size: int, steps: int, *, eps: float, momentum: float = 0.1
+        self, inputs: int, size: int, pages: int, *, eps: float, momentum: float = 0.1
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(inputs, size) / inputs**0.5)
-        self.gamma = nn.Parameter(torch.ones(steps, size))
-        self.register_buffer("mean", torch.zeros(steps, size))
-        self.register_buffer("var", torch.ones(steps, size))
+        self.gamma = nn.Parameter(torch.ones(pages, size))
+        self.register_buffer("mean", torch.zeros(pages, size))
+        self.register_buffer("var", torch.ones(pages, size))
         self.eps, self.momentum = eps, momentum
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Keep all gains positive."""
+        self.gamma.clamp_(min=GAMMA_LEAST)
+
+
+class BnttLayer(Normalised):
+    """One layer, whose pages are steps."""
 
     def forward(self, o: Tensor) -> Tensor:
         """Normalised currents ``[B, T, size]`` of spikes ``[B, T, inputs]`` of the first T steps.
@@ -135,7 +147,7 @@ class BnttLayer(nn.Module):
 
     def gains(self) -> np.ndarray:
         """The gains a, float64 ``[steps, size]``."""
-        return _array(self.gamma) / np.sqrt(_array(self.var) + self.eps)
+        return as_array(self.gamma) / np.sqrt(as_array(self.var) + self.eps)
 
 
 class BnttNet(nn.Module):
@@ -166,11 +178,10 @@ class BnttNet(nn.Module):
             o = spike(layer(o), self.leak, self.theta)
         return integrate(self.layers[-1](o))
 
-    @torch.no_grad()
     def clamp_(self) -> None:
         """Keep all gains positive."""
         for layer in self.layers:
-            layer.gamma.clamp_(min=GAMMA_LEAST)
+            layer.clamp_()
 
 
 def exit_step(gammas: Sequence[np.ndarray], threshold: float = 0.1) -> int:
@@ -278,7 +289,7 @@ def to_network(
         last, gains = target == "output", layer.gains()[:steps]
         folded = fold(gains, 1.0 if last else net.leak)
         worst[target] = float(np.abs(folded.gains / gains - 1).max())
-        weight, mu = _array(layer.weight), _array(layer.mean)[:steps]
+        weight, mu = as_array(layer.weight), as_array(layer.mean)[:steps]
         # in the last layer u is S v / a: one unit for all classes
         scale = gains[-1] if last else np.ones(gains.shape[1])
         widest = np.abs(weight).max(0) * scale
@@ -328,5 +339,6 @@ def to_network(
     )
 
 
-def _array(tensor: Tensor) -> np.ndarray:
+def as_array(tensor: Tensor) -> np.ndarray:
+    """Its values in float64, without the graph."""
     return tensor.detach().numpy().astype(np.float64)

@@ -35,7 +35,7 @@ from spikeloop.golden.quantize.leak import (
     leak_arrays,
     round_half_away,
 )
-from spikeloop.golden.rules.bntt.net import GAMMA_LEAST, SURROGATE
+from spikeloop.golden.rules.bntt.net import SURROGATE, Normalised, as_array
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, Population, Reset
 from spikeloop.pysim.network.graph import Network, start_ticks
@@ -81,25 +81,8 @@ def spike_page(y: Tensor, before: Tensor, leak: float, theta: float) -> tuple[Te
     return spikes, after
 
 
-class PagedLayer(nn.Module):
-    """A hidden layer: ``weight`` ``[inputs, size]``, of pages ``gamma``, ``mean``, ``var``.
-
-    The latter are ``[pages, size]``.
-    momentum: of the moving averages. The paper does not print it.
-    """
-
-    mean: Tensor
-    var: Tensor
-
-    def __init__(
-        self, inputs: int, size: int, pages: int, *, eps: float, momentum: float = 0.1
-    ) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(inputs, size) / inputs**0.5)
-        self.gamma = nn.Parameter(torch.ones(pages, size))
-        self.register_buffer("mean", torch.zeros(pages, size))
-        self.register_buffer("var", torch.ones(pages, size))
-        self.eps, self.momentum = eps, momentum
+class PagedLayer(Normalised):
+    """A hidden layer, whose pages are of several steps."""
 
     def forward(self, o: Tensor, page: int) -> Tensor:
         """Normalised currents ``[S, B, size]`` of the spikes ``[S, B, inputs]`` of a page."""
@@ -155,11 +138,10 @@ class PagedNet(nn.Module):
             sums.append(spikes.sum(0) @ self.readout)
         return torch.stack(sums, 1).cumsum(1)
 
-    @torch.no_grad()
     def clamp_(self) -> None:
         """Keep all gains positive."""
         for layer in self.layers:
-            layer.gamma.clamp_(min=GAMMA_LEAST)
+            layer.clamp_()
 
 
 def to_network(
@@ -184,7 +166,7 @@ def to_network(
     k0, sign, shift = leak_arrays([best_leak(net.leak)])
     populations, weights = [], []
     for layer, target in zip(net.layers, names, strict=False):
-        weight, gains, mean = (_array(x) for x in (layer.weight, layer.gains(), layer.mean))
+        weight, gains, mean = (as_array(x) for x in (layer.weight, layer.gains(), layer.mean))
         if not gains.min() > 0:
             raise InputError(f"gains of a layer to fold must be above 0, not {gains.min()}")
         scale = most / np.maximum(np.abs(weight).max(0), 1e-12)
@@ -209,7 +191,7 @@ def to_network(
             )
         )
         weights.append(weight * scale)
-    readout = _array(net.readout)
+    readout = as_array(net.readout)
     populations.append(
         Population.make(
             "output", readout.shape[1], start=starts["output"], weight_bits=bits, fire=False
@@ -229,7 +211,3 @@ def to_network(
         readout="membrane",
         membrane_bits=membrane_bits,
     )
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().numpy().astype(np.float64)
