@@ -12,7 +12,7 @@ import numpy as np
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.chip.records import ROUTE_LOCAL
 from spikeloop.pysim.model.core import Core
-from spikeloop.pysim.model.ticks.numpy_engine import Running
+from spikeloop.pysim.model.ticks.numpy_engine import Running, parameters_on
 from spikeloop.pysim.model.ticks.state import Group
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Reset, WeightFormat
 from tests.campaigns import state_bins
@@ -141,10 +141,7 @@ class _Watched(Running):
         """Counts a step of the neurons of a group: sums Z, spikes s, and the states before it."""
         mine, shift = group.neurons, group.page_shift
         page = step >> shift
-        p = {
-            name: (value[min(page, value.shape[0] - 1)] if value.ndim == 2 else value)[mine]
-            for name, value in self.neurons.p.items()
-        }
+        p = parameters_on(self.tables, mine, page)
         low, high = -(1 << self.chip.membrane_bits - 1), (1 << self.chip.membrane_bits - 1) - 1
         fire, busy = p["fire"] != 0, c > 0
         held = (p["hold"] != 0) & busy

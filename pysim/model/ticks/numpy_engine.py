@@ -13,7 +13,7 @@ from spikeloop.pysim.model.ticks.arith import leak, low_bound, saturate
 from spikeloop.pysim.model.ticks.second import after_spikes, decayed, synapse
 from spikeloop.pysim.model.ticks.state import Drive, Group, Neurons, Raw
 
-__all__ = ["SAMPLES", "Running", "Tables", "each", "run", "tables"]
+__all__ = ["SAMPLES", "Running", "Tables", "each", "parameters_on", "run", "tables"]
 
 SAMPLES = 16
 """Samples that run at once, so that the arrays of a tick stay in the cache."""
@@ -147,7 +147,7 @@ class Running:
         sums: Z. Returns the spikes and where a clip acted, both bool ``[sample, neuron]``.
         """
         chip, at = self.tables.chip, group.neurons
-        p = _parameters(self.tables, at, step >> group.page_shift)
+        p = parameters_on(self.tables, at, step >> group.page_shift)
         y, a, clips = self._y, self._a, []
         if chip.current_bits:
             y[:, at], sums, clip = synapse(p, y[:, at], sums, chip.current_bits, chip.leak_terms)
@@ -185,7 +185,7 @@ def _scan(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return per_chunk.sum(axis=1), np.maximum(per_chunk, 1).sum(axis=1)
 
 
-def _parameters(tables: Tables, at: slice, page: int) -> dict[str, np.ndarray]:
+def parameters_on(tables: Tables, at: slice, page: int) -> dict[str, np.ndarray]:
     """Each parameter of the neurons ``at`` on a page or the last, int64 ``[neuron]``."""
     return {
         name: (value[min(page, value.shape[0] - 1)] if value.ndim == 2 else value)[at]
