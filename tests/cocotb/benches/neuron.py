@@ -59,5 +59,6 @@ async def corners(dut, form: str, clear: bool) -> None:
                 if is_ != should:
                     wrong.append(f"{case}: {is_}, not {should}")
     assert not wrong, f"{form}: {len(wrong)} of {len(every)} (seed {SEED}); first {wrong[0]}"
-    assert clear or min(seen.values()) > 450 / SHARE, f"{form}: {seen}"
+    # Every form has 450 of each kind or more in all its corners; a draw may have half of its part.
+    assert clear or min(seen.values()) > 450 / SHARE / 2, f"{form}: {seen}"
     cocotb.log.info(f"{form}: {len(every)} neuron-steps, {seen}")
