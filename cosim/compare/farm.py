@@ -153,17 +153,26 @@ def do(kit: dict[str, Any], job: Job) -> dict[str, Any]:
                 "spikeloop on every worker must have the sources of this one, not others: "
                 "install the same version there"
             )
-        network = Network.from_bytes(kit["network"])
-        with tempfile.TemporaryDirectory(prefix="spikeloop-") as folder:
-            with tarfile.open(fileobj=io.BytesIO(kit["image"])) as tar:
-                tar.extractall(folder, filter="data")
-            bundle = load_bundle(Path(folder) / "image")
         while len(crews) >= KEPT:
             crews.popitem(last=False)[1].close()
-        crews[kit["key"]] = Crew(
-            network, kit["names"], lambda name: open_backend(name, network, bundle)
-        )
+        crews[kit["key"]] = _Worker(kit)
     return crews[kit["key"]].run(job).to_line()
+
+
+class _Worker(Crew):
+    """The crew of a kit, and the folder of its image, which is read as the parts run."""
+
+    def __init__(self, kit: dict[str, Any]) -> None:
+        network = Network.from_bytes(kit["network"])
+        self._folder = tempfile.TemporaryDirectory(prefix="spikeloop-")
+        with tarfile.open(fileobj=io.BytesIO(kit["image"])) as tar:
+            tar.extractall(self._folder.name, filter="data")
+        bundle = load_bundle(Path(self._folder.name) / "image")
+        super().__init__(network, kit["names"], lambda name: open_backend(name, network, bundle))
+
+    def close(self) -> None:
+        super().close()
+        self._folder.cleanup()
 
 
 def _code() -> str:
