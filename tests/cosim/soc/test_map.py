@@ -30,7 +30,8 @@ CHIPS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "bus"), [("zou2021", "axi"), ("mesh", "axi"), ("onn", "axi"), ("pim", "axi"), ("banks", "wishbone")]
+    ("name", "bus"),
+    [("zou2021", "axi"), ("mesh", "axi"), ("onn", "axi"), ("pim", "axi"), ("banks", "wishbone")],
 )
 def test_systemrdl_has_every_register_and_memory(name: str, bus: str, tmp_path: Path) -> None:
     map_, file = WrapMap(CHIPS[name], bus), tmp_path / "map.rdl"
