@@ -16,6 +16,7 @@ import socket
 import tarfile
 import tempfile
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
@@ -99,10 +100,15 @@ class Farm:
                 f"cluster at {address!r} must have workers, not none: dask worker {address}"
             )
         # a task, so that it is made again if its worker is lost
-        self._kit: Any = self._client.submit(dict, kit, pure=False)
+        self._kit = self._submit(dict, kit)
 
     def submit(self, job: Job) -> "_Future":
-        return _Future(self._client.submit(do, self._kit, job, pure=False), self._members)
+        return _Future(self._submit(do, self._kit, job), self._members)
+
+    def _submit(self, *call: Any) -> Any:
+        with warnings.catch_warnings():  # images and stimuli of many parts are large
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            return self._client.submit(*call, pure=False)
 
     def _members(self) -> int:
         """Workers that the scheduler knows now; 0 if it does not answer."""
