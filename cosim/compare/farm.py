@@ -12,6 +12,7 @@ one that you trust.
 import asyncio
 import hashlib
 import io
+import logging
 import socket
 import tarfile
 import tempfile
@@ -82,6 +83,8 @@ class Farm:
             "key": hashlib.sha256(data + image + about).hexdigest(),
         }
         where = urlsplit(address)
+        for logger in ("distributed", "distributed.client"):  # what is lost is said in one sentence
+            logging.getLogger(logger).setLevel(logging.CRITICAL)
         try:
             # a client that has never connected may wait for itself when it is closed: try first
             host = (where.hostname or "", where.port or 8786)

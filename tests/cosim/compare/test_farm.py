@@ -4,6 +4,9 @@ import json
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +89,58 @@ def test_a_lost_worker_costs_its_jobs_a_second_try(
     assert run(work, "--scheduler", cluster.scheduler_address) == 0
     assert killed and (work / "run" / JOURNAL).read_bytes().count(b"\n") > 3
     assert (work / "run" / SUMMARY).read_bytes() == (work / "here" / SUMMARY).read_bytes()
+
+
+def test_a_lost_scheduler_is_said_in_one_sentence(
+    work: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the first chunk: no traceback of dask, and the run goes on without a cluster."""
+    from spikeloop.cosim.runs.folder import Run
+
+    before, port = Run.add, free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    program = [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    local = ["--host", "127.0.0.1", "--no-dashboard"]
+    scheduler = subprocess.Popen(
+        [*program, "scheduler", *local, "--port", str(port)], env=variables, **quiet
+    )
+    worker = subprocess.Popen(
+        [*program, "worker", address, *local, "--nthreads", "1", "--no-nanny"],
+        env=variables,
+        **quiet,
+    )
+    try:
+        with distributed.Client(address, timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=60)
+
+        def add(self: Run, chunk: Any) -> None:
+            before(self, chunk)
+            scheduler.kill()
+
+        monkeypatch.setattr(Run, "add", add)
+        capfd.readouterr()
+        assert run(work, "--scheduler", address) == 3
+        err = capfd.readouterr().err
+        assert "Traceback" not in err and "the dask scheduler was lost" in err.splitlines()[-1]
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+    monkeypatch.setattr(Run, "add", before)
+    done = (work / "run" / JOURNAL).read_bytes()
+    with pytest.raises(SystemExit) as end:
+        arguments = compare_arguments(work, "golden,pysim", "--resume", run=work / "run")
+        main(arguments)
+    assert end.value.code == 0 and (work / "run" / JOURNAL).read_bytes().startswith(done)
+    assert (work / "run" / SUMMARY).read_bytes() == (work / "here" / SUMMARY).read_bytes()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def test_refused(
