@@ -91,49 +91,66 @@ def test_a_lost_worker_costs_its_jobs_a_second_try(
     assert (work / "run" / SUMMARY).read_bytes() == (work / "here" / SUMMARY).read_bytes()
 
 
-def test_a_lost_scheduler_is_said_in_one_sentence(
-    work: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed after the first chunk: no traceback of dask, and the run goes on without a cluster."""
-    from spikeloop.cosim.runs.folder import Run
+KILLER = """
+import os, signal, sys
+from spikeloop.cosim.cli import main
+from spikeloop.cosim.runs.folder import Run
 
-    before, port = Run.add, free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    program = [sys.executable, "-m", "dask"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+before = Run.add
+
+def add(self, chunk):
+    before(self, chunk)
+    try:
+        os.kill(int(sys.argv[1]), signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+Run.add = add
+main(sys.argv[2:])
+"""
+"""A comparison that kills a process after its first chunk."""
+
+
+def test_a_lost_scheduler_is_said_in_one_sentence(work: Path) -> None:
+    """No traceback of dask comes with it, and the run goes on without a cluster."""
+    port, variables = free_port(), {**os.environ, "PYTHONPATH": str(ROOT)}
+    address, program = f"tcp://127.0.0.1:{port}", [sys.executable, "-m", "dask"]
     local = ["--host", "127.0.0.1", "--no-dashboard"]
-    scheduler = subprocess.Popen(
-        [*program, "scheduler", *local, "--port", str(port)], env=variables, **quiet
-    )
-    worker = subprocess.Popen(
-        [*program, "worker", address, *local, "--nthreads", "1", "--no-nanny"],
-        env=variables,
-        **quiet,
-    )
+    shutil.rmtree(work / "run", ignore_errors=True)
+    cluster = [
+        subprocess.Popen(
+            [*program, *arguments, *local],
+            env=variables,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for arguments in (
+            ["scheduler", "--port", str(port)],
+            ["worker", address, "--nthreads", "1", "--no-nanny"],
+        )
+    ]
+    arguments = compare_arguments(work, "golden,pysim", run=work / "run")
     try:
         with distributed.Client(address, timeout=60, set_as_default=False) as client:
             client.wait_for_workers(1, timeout=60)
-
-        def add(self: Run, chunk: Any) -> None:
-            before(self, chunk)
-            scheduler.kill()
-
-        monkeypatch.setattr(Run, "add", add)
-        capfd.readouterr()
-        assert run(work, "--scheduler", address) == 3
-        err = capfd.readouterr().err
-        assert "Traceback" not in err and "the dask scheduler was lost" in err.splitlines()[-1]
+        killer = [sys.executable, "-c", KILLER, str(cluster[0].pid)]
+        done = subprocess.run(
+            [*killer, *arguments, "--scheduler", address],
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     finally:
-        for process in (scheduler, worker):
+        for process in cluster:
             process.kill()
             process.wait()
-    monkeypatch.setattr(Run, "add", before)
-    done = (work / "run" / JOURNAL).read_bytes()
+    lost = "spikeloop: the dask scheduler was lost: start the cluster again and go on by --resume"
+    assert done.returncode == 3 and done.stderr.strip() == lost
+    before = (work / "run" / JOURNAL).read_bytes()
     with pytest.raises(SystemExit) as end:
-        arguments = compare_arguments(work, "golden,pysim", "--resume", run=work / "run")
-        main(arguments)
-    assert end.value.code == 0 and (work / "run" / JOURNAL).read_bytes().startswith(done)
+        main([*arguments, "--resume"])
+    assert str(end.value) == "0" and (work / "run" / JOURNAL).read_bytes().startswith(before)
     assert (work / "run" / SUMMARY).read_bytes() == (work / "here" / SUMMARY).read_bytes()
 
 
