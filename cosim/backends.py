@@ -12,6 +12,7 @@ A new backend is one entry of :data:`BACKENDS`. It gets what follows the colon o
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
 from threading import Lock
 from typing import Any
 
@@ -20,8 +21,10 @@ import numpy as np
 from spikeloop.cosim.backend import Backend, check_tools
 from spikeloop.pysim.bundle.mesh import MeshImage
 from spikeloop.pysim.bundle.program import Program
+from spikeloop.pysim.bundle.shares import KEPT_BYTES
 from spikeloop.pysim.common.bits import pack
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.image.folder import Budget
 from spikeloop.pysim.image.image import Bundle, Image
 from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.graph import Network
@@ -109,22 +112,25 @@ class PysimMesh(Backend):
 class Parts(Backend):
     """Each image of a program on a backend of its own, with the parts that share it.
 
-    opener: opens the backend of an image, when a part of it first runs. The backend is kept.
+    opener: opens the backend of an image, when a part of it runs. The backends of the first images
+            are kept, KEPT_BYTES of images in all; the others are closed again.
     """
 
     def __init__(self, name: str, program: Program, opener: Callable[[Image], Backend]) -> None:
         self.name, self.program, self._opener = name, program, opener
         self._open: dict[Image, Backend] = {}
-        self._opening = Lock()
+        self._opening, self._budget = Lock(), Budget(KEPT_BYTES)
 
     def run(self, stimulus: Stimulus, *, membranes: bool = True) -> Trace:
         def run(number: int, parts: Stimulus) -> Trace:
             image = self.program.parts[number].image
             with self._opening:
-                backend = self._open.get(image)
-                if backend is None:
-                    backend = self._open[image] = self._opener(image)
-            return backend.run(parts, membranes=membranes)
+                backend = self._open.get(image) or self._opener(image)
+                if image not in self._open and self._budget.take(image.bytes):
+                    self._open[image] = backend
+                kept = image in self._open
+            with nullcontext() if kept else closing(backend):
+                return backend.run(parts, membranes=membranes)
 
         return self.program.run(stimulus, run, membranes=membranes, together=True)
 
@@ -132,6 +138,7 @@ class Parts(Backend):
         for backend in self._open.values():
             backend.close()
         self._open.clear()
+        self._budget = Budget(KEPT_BYTES)
 
 
 def _golden(_: str, network: Network, bundle: Bundle, **options: Any) -> Backend:

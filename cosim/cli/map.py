@@ -189,7 +189,12 @@ def verilog(
         )
         text = {"Verilog": ", ".join(map(str, files))}
         if wrap and (target.clock_gates or target.sliced):
-            text["for an FPGA"] = "add clock_gates=false,sliced=false to the chip"
+            macro = bool(target.pim or target.front)  # such a chip has clock gates
+            text["for an FPGA"] = (
+                "not this chip: its macro needs clock gates"
+                if macro
+                else "add clock_gates=false,sliced=false to the chip"
+            )
         console.result({"files": [str(f) for f in files], "chip": target.to_dict()}, text)
 
 

@@ -12,10 +12,12 @@ one that you trust.
 import asyncio
 import hashlib
 import io
+import logging
 import socket
 import tarfile
 import tempfile
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
@@ -81,6 +83,8 @@ class Farm:
             "key": hashlib.sha256(data + image + about).hexdigest(),
         }
         where = urlsplit(address)
+        for logger in ("distributed", "distributed.client"):  # what is lost is said in one sentence
+            logging.getLogger(logger).setLevel(logging.CRITICAL)
         try:
             # a client that has never connected may wait for itself when it is closed: try first
             host = (where.hostname or "", where.port or 8786)
@@ -99,10 +103,15 @@ class Farm:
                 f"cluster at {address!r} must have workers, not none: dask worker {address}"
             )
         # a task, so that it is made again if its worker is lost
-        self._kit: Any = self._client.submit(dict, kit, pure=False)
+        self._kit = self._submit(dict, kit)
 
     def submit(self, job: Job) -> "_Future":
-        return _Future(self._client.submit(do, self._kit, job, pure=False), self._members)
+        return _Future(self._submit(do, self._kit, job), self._members)
+
+    def _submit(self, *call: Any) -> Any:
+        with warnings.catch_warnings():  # images and stimuli of many parts are large
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            return self._client.submit(*call, pure=False)
 
     def _members(self) -> int:
         """Workers that the scheduler knows now; 0 if it does not answer."""
@@ -153,17 +162,26 @@ def do(kit: dict[str, Any], job: Job) -> dict[str, Any]:
                 "spikeloop on every worker must have the sources of this one, not others: "
                 "install the same version there"
             )
-        network = Network.from_bytes(kit["network"])
-        with tempfile.TemporaryDirectory(prefix="spikeloop-") as folder:
-            with tarfile.open(fileobj=io.BytesIO(kit["image"])) as tar:
-                tar.extractall(folder, filter="data")
-            bundle = load_bundle(Path(folder) / "image")
         while len(crews) >= KEPT:
             crews.popitem(last=False)[1].close()
-        crews[kit["key"]] = Crew(
-            network, kit["names"], lambda name: open_backend(name, network, bundle)
-        )
+        crews[kit["key"]] = _Worker(kit)
     return crews[kit["key"]].run(job).to_line()
+
+
+class _Worker(Crew):
+    """The crew of a kit, and the folder of its image, which is read as the parts run."""
+
+    def __init__(self, kit: dict[str, Any]) -> None:
+        network = Network.from_bytes(kit["network"])
+        self._folder = tempfile.TemporaryDirectory(prefix="spikeloop-")
+        with tarfile.open(fileobj=io.BytesIO(kit["image"])) as tar:
+            tar.extractall(self._folder.name, filter="data")
+        bundle = load_bundle(Path(self._folder.name) / "image")
+        super().__init__(network, kit["names"], lambda name: open_backend(name, network, bundle))
+
+    def close(self) -> None:
+        super().close()
+        self._folder.cleanup()
 
 
 def _code() -> str:

@@ -62,8 +62,9 @@ MESH_FLAGS = ("-fno-table", "-fno-dfg-scoped")
 finds the functions of all cores equal, and keeps one of each."""
 WAVE_FLAGS = ("--trace-vcd", "--no-trace-params", "--trace-max-width", "65536")
 COVERAGE_FLAGS = ("--coverage-line", "--coverage-toggle")
-PIECE = (250_000, 1_000_000)
-"""Bytes of C++ that are compiled at once: the least and the most, but for a larger source."""
+PIECE, ONCE_PIECE = (250_000, 1_000_000), 16_000_000
+"""Bytes of C++ that are compiled at once: the least and the most, but for a larger source; and some
+of what runs once per model, where the compiler takes 40 bytes of memory a byte."""
 
 COMPILE_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-march=native", "-w")
 
@@ -210,22 +211,30 @@ def _write_harness(folder: Path, chip: Chip, harness: str) -> None:
 def _pieces(folder: Path, options: Options, *, once: str) -> dict[Path, str]:
     """The sources in ``folder``, joined to few, and how far to optimise each.
 
-    Much of the time goes into the headers, which each piece reads once. A piece is as large as
-    gives every processor one, within PIECE. What runs once per model is optimised as ``once``
-    says: little, or not at all where every core has such code of its own.
+    Each piece reads the headers once, which takes time: it is as large as gives every processor
+    one, within PIECE. What runs once per model is optimised as ``once`` says, if at all.
     """
     sources = sorted(folder.glob("*.cpp"), key=lambda path: (-path.stat().st_size, path.name))
     if not options.optimise:
         return {_joined(folder, "all", sources): "-O0"}
     slow = [cpp for cpp in sources if "Slow" in cpp.name or "Syms" in cpp.name]
     fast = [cpp for cpp in sources if cpp not in slow]
-    total = sum(cpp.stat().st_size for cpp in fast)
-    size = min(max(total / (os.cpu_count() or 1), PIECE[0]), PIECE[1])
-    bins: list[list[Path]] = [[] for _ in range(max(1, round(total / size)))]
-    for cpp in fast:  # the largest first, each to the piece that is smallest so far
-        min(bins, key=lambda some: sum(path.stat().st_size for path in some)).append(cpp)
-    pieces = {_joined(folder, f"fast{n}", some): "-O3" for n, some in enumerate(bins) if some}
-    return pieces | {_joined(folder, "slow", slow): once}
+    size = min(max(_bytes(fast) / (os.cpu_count() or 1), PIECE[0]), PIECE[1])
+    parts = [("-O3", part) for part in _shared_out(fast, size)]
+    parts += [(once, part) for part in _shared_out(slow, ONCE_PIECE)]
+    return {_joined(folder, f"piece{n}", part): level for n, (level, part) in enumerate(parts)}
+
+
+def _bytes(sources: list[Path]) -> int:
+    return sum(path.stat().st_size for path in sources)
+
+
+def _shared_out(sources: list[Path], size: float) -> list[list[Path]]:
+    """Bins of some ``size`` bytes: the largest source first, each to the smallest bin so far."""
+    bins: list[list[Path]] = [[] for _ in range(max(1, round(_bytes(sources) / size)))]
+    for cpp in sources:
+        min(bins, key=_bytes).append(cpp)
+    return [some for some in bins if some]
 
 
 def _joined(folder: Path, name: str, sources: list[Path]) -> Path:

@@ -22,7 +22,7 @@ Source: Zou et al. 2021, section 2.4 (AER router, multicast); docs/fabric.md (or
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -150,16 +150,18 @@ class Crossbar(wiring.Component):
         return m
 
     def _goes(self, packet) -> dict:
-        column, row = (
-            (packet.x0 <= self.x) & (packet.x1 >= self.x),
-            (packet.y0 <= self.y) & (packet.y1 >= self.y),
-        )
+        def within(low, high, at: int):
+            # no number is below 0: a lint would say so of the comparison
+            return (low <= at) & (high >= at) if at else low == 0
+
+        column = within(packet.x0, packet.x1, self.x)
+        row = within(packet.y0, packet.y1, self.y)
         return {
             "local": column & row,
             "east": packet.x1 > self.x,
-            "west": packet.x0 < self.x,
+            "west": packet.x0 < self.x if self.x else Const(0),
             "north": column & (packet.y1 > self.y),
-            "south": column & (packet.y0 < self.y),
+            "south": column & (packet.y0 < self.y) if self.y else Const(0),
         }
 
 

@@ -28,12 +28,12 @@ from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import open_seal, seal, write_folder
 from spikeloop.pysim.common.reading import read_file
-from spikeloop.pysim.image.folder import MANIFEST
+from spikeloop.pysim.image.folder import MANIFEST, Budget
 from spikeloop.pysim.image.image import Bundle, Image
 from spikeloop.pysim.network.parameters import MAX_START
 from spikeloop.pysim.network.summary import NetworkSummary
 
-__all__ = ["HEADS", "Nodes", "Share", "Shared"]
+__all__ = ["HEADS", "KEPT_BYTES", "Nodes", "Share", "Shared"]
 
 S = TypeVar("S", bound="Shared")
 Nodes = tuple[tuple[str, int, int], ...]
@@ -43,6 +43,8 @@ VERSION = 3
 HEADS = {"program": "program.json", "mesh": "mesh.json"}
 """The file that says what a folder holds, by kind; an image has neither."""
 AGAIN = "map the network again"
+KEPT_BYTES = 128 << 20
+"""Bytes of rows of images that a loaded folder keeps in memory. Others are read when they run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +153,11 @@ class Shared(Bundle):
 
     @classmethod
     def load(cls: type[S], folder: str | Path) -> S:
-        """Read and check a folder; InputError for anything but a sound one."""
+        """Read and check a folder; InputError for anything but a sound one.
+
+        The folder must stay as it is while the result is used: rows of images beyond KEPT_BYTES
+        are read when they are asked for.
+        """
         folder, what = Path(folder), f"{cls.kind} {str(folder)!r}"
         head, tables = cls._read(folder, what)
         try:
@@ -168,7 +174,11 @@ class Shared(Bundle):
                 )
             summary = NetworkSummary.from_dict(head["network"], what)
             firsts = _firsts(head["images"], numbers, what)
-            images = {n: Image.load(folder / f"{cls.each}{n}", chip) for n in dict.fromkeys(firsts)}
+            budget = Budget(KEPT_BYTES)
+            images = {
+                n: Image.load(folder / f"{cls.each}{n}", chip, budget)
+                for n in dict.fromkeys(firsts)
+            }
             shares = {
                 n: cls._share(images[first], n, tables)
                 for n, first in zip(numbers, firsts, strict=True)

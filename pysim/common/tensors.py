@@ -10,22 +10,38 @@ dtypes, shapes and bytes of all tensors. A file whose digest is wrong is refused
 import hashlib
 import json
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.reading import MAX_BYTES
 
-__all__ = ["MAX_HEADER", "Tensors", "decode", "decode_kind", "encode"]
+__all__ = ["MAX_HEADER", "Tensors", "decode", "decode_kind", "encode", "pieces"]
 
 Tensors = dict[str, np.ndarray]
 
 MAX_HEADER = 16 << 20
 """Bytes of the longest header that is read."""
 DIGEST = "sha256"
+DTYPES = {
+    "uint64": "U64",
+    "int64": "I64",
+    "float64": "F64",
+    "float32": "F32",
+    "uint32": "U32",
+    "int32": "I32",
+    "float16": "F16",
+    "uint16": "U16",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+"""Names of dtypes in a file, in the order in which the library writes the tensors."""
 
 
 def encode(header: dict[str, Any], tensors: Tensors, key: str, what: str) -> bytes:
@@ -33,12 +49,38 @@ def encode(header: dict[str, Any], tensors: Tensors, key: str, what: str) -> byt
 
     InputError for tensors that take more than MAX_BYTES; ``what`` names them.
     """
+    return b"".join(pieces(header, tensors, key, what))
+
+
+def pieces(
+    header: dict[str, Any], tensors: Tensors, key: str, what: str
+) -> Iterator[bytes | memoryview]:
+    """The file's content piece by piece, so that it need not lie in memory twice.
+
+    The bytes are those of safetensors.numpy.save, which makes them all at once.
+    """
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     size = sum(array.nbytes for array in tensors.values())
     if size > MAX_BYTES:
         raise InputError(f"arrays of {what} must take at most {MAX_BYTES:,} bytes, not {size:,}")
     text = json.dumps(header | {DIGEST: _digest(header, tensors)}, sort_keys=True)
-    return save(tensors, metadata={key: text})
+    head: dict[str, Any] = {"__metadata__": {key: text}}
+    order, at = list(DTYPES), 0
+    names = sorted(tensors, key=lambda name: (order.index(tensors[name].dtype.name), name))
+    for name in names:
+        array = tensors[name]
+        head[name] = {
+            "dtype": DTYPES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [at, at + array.nbytes],
+        }
+        at += array.nbytes
+    line = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
+    line += b" " * (-len(line) % 8)
+    yield struct.pack("<Q", len(line)) + line
+    for name in names:
+        if tensors[name].size:
+            yield tensors[name].astype(tensors[name].dtype.newbyteorder("<"), copy=False).data
 
 
 def decode(data: bytes, key: str, what: str) -> tuple[Any, Tensors]:

@@ -10,12 +10,16 @@ one before it; before row 0 is a row of zeros. Then come the rows that do.
 A section carries the SHA-256 of its file and the CRC-32 of its rows' bytes. The manifest carries
 its own SHA-256 and has one canonical text. Whatever is not exactly what :func:`write_image` wrote
 is refused.
+
+The rows of many images may take more memory than a host has. A :class:`Budget` says how many bytes
+of them stay in memory; the others are read from their files whenever they are asked for.
 """
 
 import hashlib
 import os
 import zlib
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +36,7 @@ from spikeloop.pysim.mapping.placement import Placement
 from spikeloop.pysim.network.parameters import MAX_DELAY, MAX_START
 from spikeloop.pysim.network.summary import NetworkSummary
 
-__all__ = ["IMAGE_VERSION", "MANIFEST", "read_image", "write_image"]
+__all__ = ["IMAGE_VERSION", "MANIFEST", "Budget", "Stored", "read_image", "write_image"]
 
 IMAGE_VERSION = 3
 FORMAT = "spikeloop image"
@@ -42,12 +46,51 @@ MOST_DELAY = MAX_DELAY + MAX_START
 """Ticks from a step of an input to the tick at which its spikes arrive."""
 
 
+@dataclass
+class Budget:
+    """Bytes that may still be kept in memory."""
+
+    left: int
+
+    def take(self, size: int) -> bool:
+        """Take ``size`` bytes if so many are left. What came first stays."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+class Stored(Mapping[str, np.ndarray]):
+    """The memories of an image whose rows lie on disk: each is read anew when it is asked for.
+
+    InputError if a file is damaged, here at its size and SHA-256, in full when it is read.
+    """
+
+    def __init__(
+        self, folder: Path, memories: list[Memory], sections: dict[str, Any], what: str
+    ) -> None:
+        self._folder, self._sections, self._what = folder, sections, what
+        self._memories = {memory.name: memory for memory in memories}
+        for memory in memories:
+            _load_bytes(folder, memory, sections[memory.name], what)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        memory = self._memories[name]
+        return _load_section(self._folder, memory, self._sections[name], self._what)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._memories)
+
+    def __len__(self) -> int:
+        return len(self._memories)
+
+
 def write_image(
     folder: str | Path,
     chip: Chip,
     placement: Placement,
     network: NetworkSummary,
-    memories: dict[str, np.ndarray],
+    memories: Mapping[str, np.ndarray],
 ) -> Path:
     """Write what an Image (pysim.image.image) holds, whole or not at all.
 
@@ -86,11 +129,12 @@ def write_image(
 
 
 def read_image(
-    folder: str | Path, chip: Chip | None
-) -> tuple[Chip, Placement, NetworkSummary, dict[str, np.ndarray]]:
+    folder: str | Path, chip: Chip | None, budget: Budget | None = None
+) -> tuple[Chip, Placement, NetworkSummary, Mapping[str, np.ndarray]]:
     """What :func:`write_image` was given, in its order.
 
-    chip: the chip that the image must have been packed for, if the caller has one.
+    chip:   the chip that the image must have been packed for, if the caller has one.
+    budget: bytes of rows that may be kept; None: all. Rows beyond it are :class:`Stored`.
 
     InputError for anything but a whole, undamaged bundle.
     """
@@ -122,12 +166,12 @@ def read_image(
                 f"{what} must be packed for the chip at hand ({_differences(chip, packed)}): "
                 "map the network again for it"
             )
-        memories = {
-            m.name: _load_section(
-                folder, replace(m, rows=placement.used_rows(m)), sections[m.name], what
-            )
-            for m in loaded
-        }
+        held = placement.held(loaded)
+        memories: Mapping[str, np.ndarray]
+        if budget is None or budget.take(placement.bytes(loaded)):
+            memories = {m.name: _load_section(folder, m, sections[m.name], what) for m in held}
+        else:
+            memories = Stored(folder, held, sections, what)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"manifest of {what} must be complete, not without {error}") from None
     return packed, placement, network, memories
@@ -172,7 +216,8 @@ def _read(folder: Path, file: str, most: int, what: str) -> bytes:
     return read_file(path, "image file", "map the network again", most=most, links=False)
 
 
-def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: str) -> np.ndarray:
+def _load_bytes(folder: Path, memory: Memory, section: dict[str, Any], what: str) -> bytes:
+    """The file of a section, of the size and the SHA-256 that its manifest says."""
     file = _file(memory)
     if section["file"] != file:
         raise InputError(
@@ -197,6 +242,15 @@ def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: s
             f"{file} of {what} must have the SHA-256 of its manifest, not another (damaged): "
             "map the network again"
         )
+    return data
+
+
+def _load_section(folder: Path, memory: Memory, section: dict[str, Any], what: str) -> np.ndarray:
+    data, file, stored = (
+        _load_bytes(folder, memory, section, what),
+        _file(memory),
+        section["stored"],
+    )
     rows = _rows(data, memory, stored)
     if rows is None:
         raise InputError(

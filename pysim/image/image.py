@@ -21,7 +21,7 @@ from spikeloop.pysim.chip.memory_map import MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.bits import to_words, unpack
 from spikeloop.pysim.dendrites.source import DendriticHead
-from spikeloop.pysim.image.folder import read_image, write_image
+from spikeloop.pysim.image.folder import Budget, read_image, write_image
 from spikeloop.pysim.image.pim import settings as pim_settings
 from spikeloop.pysim.mapping.place import Placement
 from spikeloop.pysim.network.elements import Input
@@ -171,7 +171,7 @@ class Image(Bundle):
     placement:  where inputs and neurons lie
     memories:   uint8 ``[rows, ceil(width / 8)]`` by name of each loaded memory, little-endian
                 within a row. The synapses have the rows of the words in use alone; no other row is
-                ever read.
+                ever read. Of a folder with many images, they may be read when they are asked for.
     """
 
     kind: ClassVar[Literal["image"]] = "image"
@@ -180,7 +180,7 @@ class Image(Bundle):
     chip: Chip
     placement: Placement
     network: NetworkSummary
-    memories: dict[str, np.ndarray]
+    memories: Mapping[str, np.ndarray]
 
     @cached_property
     def map(self) -> MemoryMap:
@@ -190,6 +190,11 @@ class Image(Bundle):
     @property
     def ticks(self) -> int:
         return self.steps + max(p.start for p in self.placement.populations)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all its rows."""
+        return self.placement.bytes(self.map.loaded)
 
     @property
     def settings(self) -> dict[str, int]:
@@ -261,9 +266,12 @@ class Image(Bundle):
         return write_image(folder, self.chip, self.placement, self.network, self.memories)
 
     @classmethod
-    def load(cls, folder: str | Path, chip: Chip | None = None) -> "Image":
+    def load(
+        cls, folder: str | Path, chip: Chip | None = None, budget: Budget | None = None
+    ) -> "Image":
         """Read and check a bundle.
 
-        ``chip``: the chip it must have been packed for, if the caller has one.
+        chip:   the chip it must have been packed for, if the caller has one
+        budget: bytes of rows that may be kept in memory; None: all
         """
-        return cls(*read_image(folder, chip))
+        return cls(*read_image(folder, chip, budget))

@@ -1,5 +1,7 @@
 """The PIM memories of an image: packed from a network and its placement, and read back."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from spikeloop.pysim.chip.memory_map import PIM, MemoryMap
@@ -67,7 +69,7 @@ def unpack_places(chip: Chip, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return used, (fields["word"] * chip.lanes + fields["lane"])[used]
 
 
-def unpack_layer(head: PimHead, memories: dict[str, np.ndarray]) -> PimLayer:
+def unpack_layer(head: PimHead, memories: Mapping[str, np.ndarray]) -> PimLayer:
     """The layer that the memories of an image hold.
 
     The manifest's ``head`` says the seed of its generators.

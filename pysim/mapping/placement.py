@@ -4,7 +4,7 @@ The placement is made by pysim/mapping/place.py and kept in the image's manifest
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -156,6 +156,14 @@ class Placement:
     def used_rows(self, memory: Memory) -> int:
         """Rows of a loaded memory that an image holds."""
         return len(self.words) * self.rows if memory.name == "synapse" else memory.rows
+
+    def held(self, memories: Iterable[Memory]) -> list[Memory]:
+        """Loaded memories with the rows that an image holds."""
+        return [replace(memory, rows=self.used_rows(memory)) for memory in memories]
+
+    def bytes(self, memories: Iterable[Memory]) -> int:
+        """Bytes of the rows of loaded memories that an image holds."""
+        return sum(memory.rows * -(-memory.width // 8) for memory in self.held(memories))
 
     def population(self, name: str) -> PopulationPlace:
         """The place of a population by name; InputError lists the names."""

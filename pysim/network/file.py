@@ -4,6 +4,8 @@ The same network always gives the same bytes, with a digest of them (pysim/commo
 pickle. The format is that of docs/formats.md.
 """
 
+import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -22,7 +24,7 @@ from spikeloop.pysim.pim.source import PimHead, PimSource
 if TYPE_CHECKING:
     from spikeloop.pysim.network.graph import Network
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "sha256"]
 
 VERSIONS = (1, 2)
 """2 of a network with a page shift, which readers of version 1 alone would not see"""
@@ -41,6 +43,18 @@ _FORMATS = {form.name.lower(): form for form in WeightFormat}
 
 def encode(network: "Network") -> bytes:
     """The file's content."""
+    return b"".join(_pieces(network))
+
+
+def sha256(network: "Network") -> str:
+    """SHA-256 of the file's content, in hex, without the content in memory."""
+    digest = hashlib.sha256()
+    for piece in _pieces(network):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _pieces(network: "Network") -> Iterator[bytes | memoryview]:
     tensors: Tensors = {}
     header: dict[str, Any] = {
         "version": VERSIONS[-1 if any(p.page_shift for p in network.populations) else 0],
@@ -79,7 +93,7 @@ def encode(network: "Network") -> bytes:
         if source := getattr(network, key):
             header[key] = source.to_dict()
             tensors |= source.tensors()
-    return safetensors.encode(header, tensors, KEY, f"network {network.name!r}")
+    return safetensors.pieces(header, tensors, KEY, f"network {network.name!r}")
 
 
 def decode(kind: type[N], data: bytes, where: str) -> N:

@@ -4,7 +4,6 @@ A network is a graph of inputs, populations of neurons and weighted edges, all i
 arithmetic contract (docs/arithmetic.md) reads them. Nothing here computes.
 """
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -28,7 +27,7 @@ from spikeloop.pysim.network.elements import (
     weight_range,
     within,
 )
-from spikeloop.pysim.network.file import decode, encode
+from spikeloop.pysim.network.file import decode, encode, sha256
 from spikeloop.pysim.network.parameters import MAX_DELAY
 from spikeloop.pysim.network.show import html, text
 from spikeloop.pysim.oscillators.source import OnnHead, OnnSource
@@ -244,7 +243,7 @@ class Network:
 
     def sha256(self) -> str:
         """SHA-256 of the file's content, in hex: the identity of the network."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+        return sha256(self)
 
     def save(self, path: str | Path) -> Path:
         """Write the file whole or not at all."""

@@ -201,3 +201,17 @@ def test_bad_pixels(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
                 tmp_path / "difference",
             ),
         )
+
+
+def test_the_chip_of_an_image_in_a_wrapper(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The macro needs clock gates: nobody is told to leave them out."""
+    network, image = folder / "network.safetensors", tmp_path / "image"
+    assert spikeloop(capfd, "map", network, "--chip", CHIP, "-o", image)[0] == 0
+    wrap = ("--wrap", "axi", "--name", "snn", "-o", tmp_path / "rtl")
+    status, out, err = spikeloop(capfd, "verilog", image, *wrap)
+    assert status == 0 and (tmp_path / "rtl" / "snn.v").stat().st_size > 10_000
+    said = " ".join((out + err).split())
+    assert "not this chip: its macro needs clock gates" in said
+    assert "clock_gates=false" not in said

@@ -4,6 +4,9 @@ import json
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ from tests.cosim.conftest import Small
 distributed = pytest.importorskip(
     "distributed", reason="package distributed is not installed: pip install -e '.[farm]'"
 )
+
+dask = pytest.importorskip("dask", reason="comes with distributed")
 
 pytestmark = pytest.mark.slow
 SAMPLES = 4_000
@@ -59,8 +64,11 @@ def run(folder: Path, *more: object) -> int:
     return int(str(end.value))
 
 
+@pytest.mark.filterwarnings("error:Sending large graph")
 def test_the_bytes_of_one_process(cluster: Any, work: Path) -> None:
-    assert run(work, "--scheduler", cluster.scheduler_address) == 0
+    """Nor does dask say that an image is large, as that of a program of many parts is."""
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1kB"}):
+        assert run(work, "--scheduler", cluster.scheduler_address) == 0
     assert (work / "run" / SUMMARY).read_bytes() == (work / "here" / SUMMARY).read_bytes()
 
 
@@ -81,6 +89,75 @@ def test_a_lost_worker_costs_its_jobs_a_second_try(
     assert run(work, "--scheduler", cluster.scheduler_address) == 0
     assert killed and (work / "run" / JOURNAL).read_bytes().count(b"\n") > 3
     assert (work / "run" / SUMMARY).read_bytes() == (work / "here" / SUMMARY).read_bytes()
+
+
+KILLER = """
+import os, signal, sys
+from spikeloop.cosim.cli import main
+from spikeloop.cosim.runs.folder import Run
+
+before = Run.add
+
+def add(self, chunk):
+    before(self, chunk)
+    try:
+        os.kill(int(sys.argv[1]), signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+Run.add = add
+main(sys.argv[2:])
+"""
+"""A comparison that kills a process after its first chunk."""
+
+
+def test_a_lost_scheduler_is_said_in_one_sentence(work: Path) -> None:
+    """No traceback of dask comes with it, and the run goes on without a cluster."""
+    port, variables = free_port(), {**os.environ, "PYTHONPATH": str(ROOT)}
+    address, program = f"tcp://127.0.0.1:{port}", [sys.executable, "-m", "dask"]
+    local = ["--host", "127.0.0.1", "--no-dashboard"]
+    shutil.rmtree(work / "run", ignore_errors=True)
+    cluster = [
+        subprocess.Popen(
+            [*program, *arguments, *local],
+            env=variables,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for arguments in (
+            ["scheduler", "--port", str(port)],
+            ["worker", address, "--nthreads", "1", "--no-nanny"],
+        )
+    ]
+    arguments = compare_arguments(work, "golden,pysim", run=work / "run")
+    try:
+        with distributed.Client(address, timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=60)
+        killer = [sys.executable, "-c", KILLER, str(cluster[0].pid)]
+        done = subprocess.run(
+            [*killer, *arguments, "--scheduler", address],
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        for process in cluster:
+            process.kill()
+            process.wait()
+    lost = "spikeloop: the dask scheduler was lost: start the cluster again and go on by --resume"
+    assert done.returncode == 3 and done.stderr.strip() == lost
+    before = (work / "run" / JOURNAL).read_bytes()
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--resume"])
+    assert str(end.value) == "0" and (work / "run" / JOURNAL).read_bytes().startswith(before)
+    assert (work / "run" / SUMMARY).read_bytes() == (work / "here" / SUMMARY).read_bytes()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def test_refused(

@@ -15,6 +15,7 @@ from spikeloop.pysim.chip.params import PRESETS, Chip
 from spikeloop.pysim.chip.wrap import BUSES, WrapMap
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.onn.params import OnnParams
+from tests.campaigns.regression.pim_chip import FRONT
 
 ONN = PRESETS["tiny"].replace(
     onn=OnnParams(oscillators=9, lanes=4, coupling_bits=8, v_frac=20, x_frac=14)
@@ -24,11 +25,13 @@ CHIPS = {
     "banks": PRESETS["tiny"].replace(banks=2),
     "mesh": PRESETS["tiny"].replace(mesh_width=2, mesh_height=2, banks=2),
     "onn": ONN,
+    "pim": PRESETS["tiny"].replace(pim=FRONT),
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "bus"), [("zou2021", "axi"), ("mesh", "axi"), ("onn", "axi"), ("banks", "wishbone")]
+    ("name", "bus"),
+    [("zou2021", "axi"), ("mesh", "axi"), ("onn", "axi"), ("pim", "axi"), ("banks", "wishbone")],
 )
 def test_systemrdl_has_every_register_and_memory(name: str, bus: str, tmp_path: Path) -> None:
     map_, file = WrapMap(CHIPS[name], bus), tmp_path / "map.rdl"

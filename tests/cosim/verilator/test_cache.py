@@ -492,3 +492,16 @@ def test_every_source_is_in_one_piece(
     assert levels["Vchip__0"] == ("-O3" if optimise else "-O0")
     assert levels["Vchip__1__Slow"] == ("-O1" if optimise else "-O0")
     assert len(pieces) == (3 if optimise else 1)  # one for each processor
+
+
+def test_what_runs_once_is_compiled_in_pieces_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mesh of many cores has so much of it that one piece takes all memory."""
+    monkeypatch.setattr(builder, "ONCE_PIECE", 1000)
+    for name in ("Vchip__0", *(f"Vchip__{n}__Slow" for n in range(6))):
+        (tmp_path / f"{name}.cpp").write_text("/" * 500)
+    pieces = builder._pieces(tmp_path, builder.Options(), once="-O0")
+    once = [p.read_text().splitlines() for p, level in pieces.items() if level == "-O0"]
+    assert [len(lines) for lines in once] == [2, 2, 2]
+    assert len({line for lines in once for line in lines}) == 6
