@@ -17,7 +17,10 @@ from spikeloop.cosim.audit.yosys import yosys
 from spikeloop.hdl.verilog import primitives
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["Result", "bounded", "prove"]
+__all__ = ["PDR", "Result", "abc", "bounded", "prove"]
+
+PDR = "strash; orpos; scorr; write_aiger left.aig; dc2; pdr"
+"""Signals that are always equal become one; what is left is for property-directed reachability."""
 
 # A register that passes its input on at once.
 TRANSPARENT = """(* techmap_celltype = "$dff" *)
@@ -57,7 +60,7 @@ def prove(bench: Bench, *, limit: float = 60) -> Result:
     if bench.combinational:  # bmc3 wants a register, of which there is none
         engine, script = "CaDiCaL", "strash; write_aiger left.aig; addflop; bmc3 -c -F 1"
     else:
-        engine, script = "pdr", "strash; orpos; scorr; write_aiger left.aig; dc2; pdr"
+        engine, script = "pdr", PDR
     log, nothing_left, seconds = _abc(bench, script, limit)
     if refuted := _refuted(log, bench, engine, seconds):
         return refuted
@@ -95,24 +98,29 @@ def _unasserted(log: str, frames: int) -> bool:
 
 
 def _abc(bench: Bench, script: str, limit: float) -> tuple[str, bool, float]:
+    """Of :func:`abc`, on the graph of a bench."""
+    with tempfile.TemporaryDirectory(prefix="spikeloop-proof-") as name:
+        _graph(bench, Path(name))
+        return abc(Path(name), script, limit)
+
+
+def abc(folder: Path, script: str, limit: float) -> tuple[str, bool, float]:
     """What ABC says to the script, whether every output of ``left.aig`` is 0, and the seconds.
 
+    folder: holds ``bench.aig``; the script may write ``left.aig`` there.
     What it says is of no use if it does not end in time: then the verdict is "timeout".
     """
     package = find_spec("pyosys")
     if package is None or package.origin is None:
         raise InputError("pyosys is missing: pip install pyosys")
-    abc = Path(package.origin).parent / "yosys-abc"
+    engine = Path(package.origin).parent / "yosys-abc"
     begun = _processor_seconds()
-    with tempfile.TemporaryDirectory(prefix="spikeloop-proof-") as name:
-        folder = Path(name)
-        _graph(bench, folder)
-        command = f"ulimit -t {limit:.0f}; exec '{abc}' -c 'read_aiger bench.aig; {script}'"
-        done = subprocess.run(
-            ["/bin/sh", "-c", command], check=False, cwd=folder, capture_output=True, text=True
-        )
-        log, left = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout), folder / "left.aig"
-        return log, left.exists() and _always_0(left), _processor_seconds() - begun
+    command = f"ulimit -t {limit:.0f}; exec '{engine}' -c 'read_aiger bench.aig; {script}'"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], check=False, cwd=folder, capture_output=True, text=True
+    )
+    log, left = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout), folder / "left.aig"
+    return log, left.exists() and _always_0(left), _processor_seconds() - begun
 
 
 def _processor_seconds() -> float:
