@@ -2,15 +2,15 @@
 
 Each module of a target whose RTLIL changed is compared with its former self. Instances inside
 become ports: what they are given must be equal, what they answer is free, but the same in both.
-So equal modules make an equal whole. A module that is equal only where its neighbours behave is
-unfolded with the whole target: then memories and clock gates alone stay outside.
+So equal modules make an equal whole. Where a module is equal only as its neighbours use it, all
+that changed is unfolded into the least module that holds it; the rest stays outside.
 """
 
 import re
 import tempfile
 from pathlib import Path
 
-from spikeloop.cosim.audit.proof import PDR, abc
+from spikeloop.cosim.audit.proof import always_0
 from spikeloop.cosim.audit.yosys import yosys
 from spikeloop.hdl.verilog import primitives
 
@@ -19,7 +19,7 @@ __all__ = ["equal"]
 Text = dict[str, str]
 """By name of a top: its RTLIL."""
 
-SECONDS = 40  # for an engine
+SECONDS = 25  # for an engine
 MODULE = re.compile(r"(?:^attribute [^\n]*\n)*^module (\\\S+)\n.*?^end\n", re.MULTILINE | re.DOTALL)
 PORT = re.compile(r"^  wire (.*?)(input|output|inout) (\d+) (.*?)(\\\S+)$", re.MULTILINE)
 CELL = re.compile(r"^  cell (\\\S+) \S+\n.*?^  end\n", re.MULTILINE | re.DOTALL)
@@ -36,17 +36,46 @@ def equal(before: Text, after: Text, *, limit: float = SECONDS) -> str | None:
     if before.keys() != after.keys() or old.keys() != new.keys():
         return None
     new = _renamed(old, new)
-    changed = [name for name in old if old[name] != new[name]]
+    changed = {name for name in old if old[name] != new[name]}
     texts = "".join(old.values()), "".join(new.values())
     try:
-        if all(_same(*texts, name, False, limit) for name in changed):
-            return "equal for all inputs: " + ", ".join(name[1:] for name in changed)
-        tops = ["\\" + name for name in before]
-        if all(_same(*texts, name, True, limit) for name in tops):
-            return "equal for all inputs, unfolded: " + ", ".join(before)
+        if all(_same(*texts, name, None, limit) for name in sorted(changed)):
+            return "equal for all inputs: " + ", ".join(sorted(name[1:] for name in changed))
+        inside = {name: _instances(old[name]) | _instances(new[name]) for name in old}
+        places = {_place("\\" + top, changed, inside) for top in before} - {None}
+        for place in sorted(places):
+            apart = {name for name in old if not _reached(name, inside) & changed}
+            if not _same(*texts, place, apart - {place}, limit):
+                return None
+        return "equal for all inputs, unfolded: " + ", ".join(sorted(p[1:] for p in places))
     except TimeoutError:
-        pass
-    return None
+        return None
+
+
+def _instances(module: str) -> set[str]:
+    return {found[1] for found in CELL.finditer(module)}
+
+
+def _reached(name: str, inside: dict[str, set[str]]) -> set[str]:
+    """A module and all below it."""
+    found, left = {name}, [name]
+    while left:
+        for child in inside.get(left.pop(), set()) - found:
+            found.add(child)
+            left.append(child)
+    return found
+
+
+def _place(top: str, changed: set[str], inside: dict[str, set[str]]) -> str | None:
+    """The lowest module below ``top`` that is unchanged and holds all that changed, or ``top``."""
+    if not _reached(top, inside) & changed:
+        return None
+    while top not in changed:
+        below = [name for name in inside[top] if _reached(name, inside) & changed]
+        if len(below) > 1 or below[0] in changed:
+            break
+        top = below[0]
+    return top
 
 
 def modules(text: str) -> dict[str, str]:
@@ -98,13 +127,14 @@ def _connected(cell: str, known: dict[str, str]) -> str:
     )
 
 
-def _same(before: str, after: str, module: str, whole: bool, limit: float) -> bool:
+def _same(before: str, after: str, module: str, apart: set[str] | None, limit: float) -> bool:
+    """Whether ``module`` is equal in both; with ``apart``, all but these are unfolded into it."""
     with tempfile.TemporaryDirectory(prefix="spikeloop-equality-") as name:
         folder = Path(name)
         (folder / "primitives.v").write_text(primitives())
         for side, text in (("gold", before), ("gate", after)):
             (folder / f"{side}.il").write_text(text)
-            done, log = yosys(_alone(folder, side, module, whole), 2 * limit)
+            done, log = yosys(_alone(folder, side, module, apart), 2 * limit)
             if not done:
                 raise RuntimeError(f"no proof: {log[-2000:]}")
         done, log = yosys(_both(folder), 2 * limit)
@@ -112,17 +142,17 @@ def _same(before: str, after: str, module: str, whole: bool, limit: float) -> bo
             if "No matching port" in log:
                 return False
             raise RuntimeError(f"no proof: {log[-2000:]}")
-        log, nothing_left, _ = abc(folder, PDR, limit)
-        return nothing_left or "Property proved" in log
+        return always_0(folder, limit=limit)[0]
 
 
-def _alone(folder: Path, side: str, module: str, whole: bool) -> str:
+def _alone(folder: Path, side: str, module: str, apart: set[str] | None) -> str:
     """Commands that write one module, whose instances became ports, as ``<side>.module``."""
+    unfold = [f"blackbox {name}" for name in sorted(apart or ())] + ["flatten"]
     return f"""read_rtlil {folder}/{side}.il
         read_verilog -lib -sv -D SYNTHESIS {folder}/primitives.v
         hierarchy -top {module}
         proc
-        {"flatten" if whole else ""}
+        {chr(10).join(unfold) if apart is not None else ""}
         opt_clean
         expose -evert {module}/c:*
         rename {module} {side}
