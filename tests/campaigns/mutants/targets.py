@@ -1,5 +1,7 @@
 """What a mutant may change: each chip and macro of the regression, host link, UART, wrappers.
 
+The router has formal properties too: a copy of a packet that nobody takes changes no run.
+
 A target has texts, which say whether a mutant changes it, and a run, which finds a difference.
 Modules of ``hdl`` are imported inside functions: a mutant's process gives its own.
 """
@@ -18,6 +20,7 @@ from spikeloop.cosim.macros.pim import PIM
 from spikeloop.cosim.macros.plastic import PLASTIC
 from spikeloop.cosim.verilator import chip as native
 from spikeloop.cosim.verilator.build import Options, build
+from spikeloop.pysim.chip.fabric import Mesh
 from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.chip.wrap import WrapMap
 from tests.campaigns.hil_faults import campaign
@@ -26,10 +29,11 @@ from tests.conftest import ROOT
 
 __all__ = ["TARGETS", "built", "first_difference", "rtlil"]
 
-BOARD, UART, WRAP = "board", "uart", "wrap"
+BOARD, ROUTER, UART, WRAP = "board", "router", "uart", "wrap"
 MACROS = {**regression.MACROS, **regression.CORES, **regression.OSCILLATORS, **regression.DENDRITES}
 CHIPS = [name for name in regression.CHIPS if not name.startswith("cover")]
-TARGETS = (UART, *(name for name in MACROS if name != "dendrites-cover"), *CHIPS, WRAP, BOARD)
+CHEAP = (UART, *(name for name in MACROS if name != "dendrites-cover"))
+TARGETS = (*CHEAP, *CHIPS, ROUTER, WRAP, BOARD)
 """The cheaper ones of a kind first."""
 
 TINY = PRESETS["tiny"]
@@ -63,12 +67,16 @@ def rtlil(name: str) -> dict[str, str]:
 
 def _generate(name: str) -> None:
     from spikeloop.hdl import verilog as writer
+    from spikeloop.hdl.fabric.router import Router
     from spikeloop.hdl.link.uart import UartReceiver, UartTransmitter
 
     if name == UART:
         for divisor in (4, 7):
             writer.convert(UartReceiver(divisor), f"receiver-{divisor}")
             writer.convert(UartTransmitter(divisor), f"transmitter-{divisor}")
+    elif name == ROUTER:
+        for side, place in ((2, (0, 0)), (3, (1, 1))):
+            writer.convert(Router(Mesh(side, side), *place, 8), f"router-{side}")
     elif name == WRAP:
         from spikeloop.hdl.wrap.bridge import Bridge
         from tests.cocotb.wrap.cores import CORES
@@ -114,6 +122,8 @@ def first_difference(name: str) -> str | None:
     native.CYCLE_LIMIT = regression.CYCLE_LIMIT
     if name == UART:
         return _failed(UART_TESTS)
+    if name == ROUTER:
+        return _refuted()
     if name == WRAP:
         return _failed(WRAP_TESTS, "-k", "wrapped_cores and verilator")
     if name != BOARD:
@@ -123,6 +133,17 @@ def first_difference(name: str) -> str | None:
         or _broken(lambda: campaign(FRAMES, 0))
         or _failed(LINK_TESTS, "-k", SLOW_TESTS, "-m", "not slow")
     )
+
+
+def _refuted() -> str | None:
+    """The first property of a router that does not hold, of those that take seconds."""
+    from tests.formal.case import run
+    from tests.formal.fabric import CASES
+
+    for case in CASES:
+        if case.name in ("router-leaves", "router-stable") and run(case).verdict == "refuted":
+            return f"{case} is refuted"
+    return None
 
 
 def _failed(path: os.PathLike[str], *options: str) -> str | None:
