@@ -17,7 +17,9 @@ from spikeloop.cosim.audit.yosys import yosys
 from spikeloop.hdl.verilog import primitives
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["Result", "bounded", "prove"]
+__all__ = ["Result", "always_0", "bounded", "prove"]
+
+REFUTED = r"Output (\d+) of miter .*was asserted in frame (\d+)"
 
 # A register that passes its input on at once.
 TRANSPARENT = """(* techmap_celltype = "$dff" *)
@@ -54,18 +56,32 @@ def prove(bench: Bench, *, limit: float = 60) -> Result:
 
     limit: processor seconds of the engine. InputError if pyosys is missing.
     """
-    if bench.combinational:  # bmc3 wants a register, of which there is none
+    begun = _processor_seconds()
+    with tempfile.TemporaryDirectory(prefix="spikeloop-proof-") as name:
+        _graph(bench, Path(name))
+        proved, engine, log = always_0(Path(name), limit=limit)
+    seconds = _processor_seconds() - begun
+    if refuted := _refuted(log, bench, engine, seconds):
+        return refuted
+    return Result("proved" if proved else "timeout", engine, seconds)
+
+
+def always_0(folder: Path, *, limit: float) -> tuple[bool, str, str]:
+    """Whether every output of ``folder/bench.aig`` is 0 in every cycle, for all inputs.
+
+    limit: processor seconds of the engine; an answer that does not come in time is False. Returns
+    also the engine that decided it, and what ABC said.
+    """
+    combinational = _registers(folder / "bench.aig") == 0
+    if combinational:  # bmc3 wants a register, of which there is none
         engine, script = "CaDiCaL", "strash; write_aiger left.aig; addflop; bmc3 -c -F 1"
     else:
         engine, script = "pdr", "strash; orpos; scorr; write_aiger left.aig; dc2; pdr"
-    log, nothing_left, seconds = _abc(bench, script, limit)
-    if refuted := _refuted(log, bench, engine, seconds):
-        return refuted
-    if nothing_left:  # of which ABC says nothing
-        engine = "strash" if bench.combinational else "scorr"
-    whole = _unasserted(log, 1) if bench.combinational else "Property proved" in log
-    proved = nothing_left or whole
-    return Result("proved" if proved else "timeout", engine, seconds)
+    log, nothing_left = _abc(folder, script, limit)
+    if nothing_left and not re.search(REFUTED, log):  # of which ABC says nothing
+        engine = "strash" if combinational else "scorr"
+    whole = _unasserted(log, 1) if combinational else "Property proved" in log
+    return nothing_left or whole, engine, log
 
 
 def bounded(bench: Bench, cycles: int, *, limit: float = 60) -> Result:
@@ -74,7 +90,11 @@ def bounded(bench: Bench, cycles: int, *, limit: float = 60) -> Result:
     limit: processor seconds of the engine. InputError if pyosys is missing.
     """
     script = f"strash; scorr; write_aiger left.aig; bmc3 -F {cycles}"
-    log, nothing_left, seconds = _abc(bench, script, limit)
+    begun = _processor_seconds()
+    with tempfile.TemporaryDirectory(prefix="spikeloop-proof-") as name:
+        _graph(bench, Path(name))
+        log, nothing_left = _abc(Path(name), script, limit)
+    seconds = _processor_seconds() - begun
     if refuted := _refuted(log, bench, "bmc3", seconds):
         return refuted
     whole = nothing_left or _unasserted(log, cycles)
@@ -82,7 +102,7 @@ def bounded(bench: Bench, cycles: int, *, limit: float = 60) -> Result:
 
 
 def _refuted(log: str, bench: Bench, engine: str, seconds: float) -> Result | None:
-    found = re.search(r"Output (\d+) of miter .*was asserted in frame (\d+)", log)
+    found = re.search(REFUTED, log)
     if not found:
         return None
     check = None if engine == "pdr" else list(bench.checks)[int(found[1])]
@@ -94,25 +114,22 @@ def _unasserted(log: str, frames: int) -> bool:
     return f"No output asserted in {frames} frames" in log
 
 
-def _abc(bench: Bench, script: str, limit: float) -> tuple[str, bool, float]:
-    """What ABC says to the script, whether every output of ``left.aig`` is 0, and the seconds.
+def _abc(folder: Path, script: str, limit: float) -> tuple[str, bool]:
+    """What ABC says to the script, and whether every output of ``left.aig`` is 0.
 
+    folder: holds ``bench.aig``; the script may write ``left.aig`` there.
     What it says is of no use if it does not end in time: then the verdict is "timeout".
     """
     package = find_spec("pyosys")
     if package is None or package.origin is None:
         raise InputError("pyosys is missing: pip install pyosys")
-    abc = Path(package.origin).parent / "yosys-abc"
-    begun = _processor_seconds()
-    with tempfile.TemporaryDirectory(prefix="spikeloop-proof-") as name:
-        folder = Path(name)
-        _graph(bench, folder)
-        command = f"ulimit -t {limit:.0f}; exec '{abc}' -c 'read_aiger bench.aig; {script}'"
-        done = subprocess.run(
-            ["/bin/sh", "-c", command], check=False, cwd=folder, capture_output=True, text=True
-        )
-        log, left = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout), folder / "left.aig"
-        return log, left.exists() and _always_0(left), _processor_seconds() - begun
+    engine = Path(package.origin).parent / "yosys-abc"
+    command = f"ulimit -t {limit:.0f}; exec '{engine}' -c 'read_aiger bench.aig; {script}'"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], check=False, cwd=folder, capture_output=True, text=True
+    )
+    log, left = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout), folder / "left.aig"
+    return log, left.exists() and _always_0(left)
 
 
 def _processor_seconds() -> float:
@@ -150,9 +167,13 @@ def _graph(bench: Bench, folder: Path) -> None:
         """)
     if not done:
         raise RuntimeError(f"no proof: {log[-2000:]}")
-    registers_left = int((folder / "bench.aig").read_bytes().split(None, 4)[3])
+    registers_left = _registers(folder / "bench.aig")
     if bench.combinational and registers_left:
         raise RuntimeError(f"no proof: {registers_left} registers in a combinational bench")
+
+
+def _registers(graph: Path) -> int:
+    return int(graph.read_bytes().split(None, 4)[3])
 
 
 def _always_0(graph: Path) -> bool:

@@ -62,7 +62,6 @@ class UartReceiver(wiring.Component):
                         m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(bits)]
                     m.next = "ENDED"
             with m.State("ENDED"):  # a break lasts until the pin is high
-                m.d.sync += wait.eq(self.divisor // 2 - 1)
                 with m.If(pin):
                     m.next = "IDLE"
         return m

@@ -5,11 +5,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Elaboratable, Module, Mux, Signal
 
 from tests.campaigns.mutants.__main__ import draw, table
+from tests.campaigns.mutants.equality import equal
 from tests.campaigns.mutants.equivalents import EQUIVALENTS, argument
 from tests.campaigns.mutants.sites import KINDS, Mutant, mutants
-from tests.campaigns.mutants.worker import baseline, judge, sources
+from tests.campaigns.mutants.worker import baseline, judge, proved, sources
 from tests.conftest import ROOT
 
 SOURCE = '''"""Text with 1 and a ~."""
@@ -81,7 +84,7 @@ def test_every_argument_belongs_to_a_mutant() -> None:
 def test_the_table_counts_every_row() -> None:
     rows = [
         {"file": "a.py", "verdict": "killed"},
-        {"file": "b.py", "verdict": "survived"},
+        {"file": "b.py", "verdict": "proved"},
         {"file": "b.py", "verdict": "killed"},
     ]
     assert [line.split()[:4] for line in table(rows).splitlines()[1:]] == [
@@ -93,19 +96,55 @@ def test_the_table_counts_every_row() -> None:
 
 @pytest.mark.slow
 def test_mutants_are_judged(tmp_path: Path) -> None:
-    """On the UART alone: one of each verdict. What survives is an equivalent writing."""
+    """On the UART alone: one of each verdict. What survives is proved equal, what is killed not."""
     texts = sources()
     base = {"uart": baseline(tmp_path / "base", texts, "uart")}
     assert base["uart"]["end"] == "0"
 
-    def verdict(old: str, new: str) -> str:
+    def mutant(old: str, new: str) -> Mutant:
         at = texts["link/uart.py"].index(old)
         line = texts["link/uart.py"].count("\n", 0, at) + 1
         functions = {one.line: one.function for one in mutants(ROOT / "hdl", "link/uart.py")}
-        one = Mutant("link/uart.py", "constant", line, at, old, new, functions[line])
-        return judge(tmp_path / "one", texts, one, base)["verdict"]
+        return Mutant("link/uart.py", "constant", line, at, old, new, functions[line])
+
+    def verdict(old: str, new: str) -> str:
+        return judge(tmp_path / "one", texts, mutant(old, new), base)["verdict"]
+
+    def how(old: str, new: str) -> str | None:
+        return proved(tmp_path / "one", texts, mutant(old, new), ["uart"])[0]
 
     assert verdict("left.eq(7)", "left.eq(6)") == "killed"
     assert verdict("left.eq(7)", "left.eq(6 + 1)") == "same"
     assert verdict("left.eq(7)", "left.eq(nothing)") == "build"
     assert verdict("left != 0", "left >= 1") == "survived"
+    assert how("left != 0", "left >= 1") is not None
+    assert how("left.eq(7)", "left.eq(6)") is None
+
+
+class _Inner(Elaboratable):
+    """Counts to ``end``; ``more`` bits too many."""
+
+    def __init__(self, end: int, more: int):
+        self.end, self.count = end, Signal(3 + more)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.sync += self.count.eq(Mux(self.count == self.end, 0, self.count + 1))
+        return m
+
+
+def _text(end: int = 5, more: int = 0, inverted: bool = False) -> dict[str, str]:
+    """A counter in a module of its own, of which the top shows whether it is 6 or more."""
+    m, high = Module(), Signal(name="high")
+    m.submodules.inner = inner = _Inner(end, more)
+    m.d.comb += high.eq(~(inner.count < 6) if inverted else inner.count >= 6)
+    return {"top": rtlil.convert(m, name="top", ports=[high], emit_src=False)}
+
+
+def test_equality_is_proved_and_difference_is_not() -> None:
+    """By a module alone, by the whole, and for a port that got wider."""
+    assert equal(_text(), _text(inverted=True)) == "equal for all inputs: top"
+    assert equal(_text(), _text(end=4)) == "equal for all inputs, unfolded: top"
+    assert equal(_text(), _text(more=1)) == "equal for all inputs, unfolded: top"
+    assert equal(_text(), _text(end=6)) is None
+    assert equal(_text(end=6), _text(end=6, inverted=True)) == "equal for all inputs: top"

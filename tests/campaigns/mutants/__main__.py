@@ -5,8 +5,9 @@ the mutated function makes its text. Where the text changes, the target is built
 run kills the mutant. No verdict counts before the unmutated target has run without a difference.
 
 JOURNAL (default build/mutants.jsonl) holds a line per mutant. A mutant of the same file's source is
-not run again, unless it lives and nobody argues why. Exit status 1: a mutant survives that
-tests/campaigns/mutants/equivalents.py does not argue. Exit status 2: an unmutated target differs.
+not run again, unless it lives and nobody argues why. A mutant that no run kills is proved equal
+(tests/campaigns/mutants/equality.py) or argued to be (equivalents.py). Exit status 1: one is
+neither. Exit status 2: an unmutated target differs.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from typing import Any, NoReturn, TextIO
 from tests.campaigns.mutants.equivalents import argument
 from tests.campaigns.mutants.sites import KINDS, Mutant, mutants
 from tests.campaigns.mutants.targets import TARGETS
-from tests.campaigns.mutants.worker import Baseline, baseline, control, judge, sources
+from tests.campaigns.mutants.worker import Baseline, baseline, control, judge, proved, sources
 from tests.conftest import ROOT
 
 __all__ = ["draw", "run", "table"]
@@ -34,7 +35,7 @@ __all__ = ["draw", "run", "table"]
 JOBS = int(os.environ.get("JOBS", "2"))
 TEXT = ("names.py", "verilog.py")
 """Files that write text and make no hardware."""
-VERDICTS = ("killed", "survived", "equivalent", "same", "build", "late")
+VERDICTS = ("killed", "proved", "equivalent", "same", "build", "survived", "late")
 
 
 def draw(count: int, seed: int) -> list[Mutant]:
@@ -72,6 +73,10 @@ def run(chosen: list[Mutant], journal: Path) -> list[dict[str, Any]]:
                 row = judge(Path(name) / str(number), texts, mutant, book.base)
                 for target in row["ran"]:
                     book.check(target)
+                if row["verdict"] == "survived" and not why:
+                    how, seconds = proved(Path(name) / str(number), texts, mutant, row["ran"])
+                    verdict = {"verdict": "proved", "why": how} if how else {}
+                    row |= {**verdict, "seconds": round(row["seconds"] + seconds, 1)}
                 row = {"key": f"{mutant.file} {key}", "kind": mutant.kind, **row}
                 file.write(json.dumps({"name": mutant.name, **row}) + "\n")
                 file.flush()
@@ -154,7 +159,7 @@ def main(arguments: list[str]) -> int:
     print(table(rows))
     left = [row for row in rows if row["verdict"] in ("survived", "late")]
     killed = sum(row["verdict"] == "killed" for row in rows)
-    equal = sum(row["verdict"] in ("equivalent", "same") for row in rows)
+    equal = sum(row["verdict"] in ("proved", "equivalent", "same") for row in rows)
     print(
         f"{len(rows)} mutants of seed {seed}: {killed} killed, {equal} equivalent, "
         f"{len(rows) - killed - equal - len(left)} do not build, {len(left)} left; "

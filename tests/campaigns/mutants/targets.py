@@ -1,4 +1,6 @@
-"""What a mutant may change: each chip and macro of the regression, the host link, the UART.
+"""What a mutant may change: each chip and macro of the regression, host link, UART, wrappers.
+
+The router has formal properties too: a copy of a packet that nobody takes changes no run.
 
 A target has texts, which say whether a mutant changes it, and a run, which finds a difference.
 Modules of ``hdl`` are imported inside functions: a mutant's process gives its own.
@@ -18,22 +20,26 @@ from spikeloop.cosim.macros.pim import PIM
 from spikeloop.cosim.macros.plastic import PLASTIC
 from spikeloop.cosim.verilator import chip as native
 from spikeloop.cosim.verilator.build import Options, build
+from spikeloop.pysim.chip.fabric import Mesh
 from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.chip.wrap import WrapMap
 from tests.campaigns.hil_faults import campaign
 from tests.campaigns.regression import chip as regression
 from tests.conftest import ROOT
 
 __all__ = ["TARGETS", "built", "first_difference", "rtlil"]
 
-BOARD, UART = "board", "uart"
+BOARD, ROUTER, UART, WRAP = "board", "router", "uart", "wrap"
 MACROS = {**regression.MACROS, **regression.CORES, **regression.OSCILLATORS, **regression.DENDRITES}
 CHIPS = [name for name in regression.CHIPS if not name.startswith("cover")]
-TARGETS = (UART, *(name for name in MACROS if name != "dendrites-cover"), *CHIPS, BOARD)
+CHEAP = (UART, *(name for name in MACROS if name != "dendrites-cover"))
+TARGETS = (*CHEAP, *CHIPS, ROUTER, WRAP, BOARD)
 """The cheaper ones of a kind first."""
 
 TINY = PRESETS["tiny"]
 LINK_TESTS = ROOT / "tests" / "cosim" / "board" / "test_link.py"
 UART_TESTS = ROOT / "tests" / "hdl" / "link" / "test_uart.py"
+WRAP_TESTS = ROOT / "tests" / "cocotb" / "wrap" / "test_cores.py"
 SLOW_TESTS = "waits_for_its_receiver or passes_the_comparison"
 OTHER_TESTS = "served or bad_ports or bad_input"  # of ports and files, which are closed here
 FRAMES = 60  # faulted ones
@@ -61,12 +67,22 @@ def rtlil(name: str) -> dict[str, str]:
 
 def _generate(name: str) -> None:
     from spikeloop.hdl import verilog as writer
+    from spikeloop.hdl.fabric.router import Router
     from spikeloop.hdl.link.uart import UartReceiver, UartTransmitter
 
     if name == UART:
         for divisor in (4, 7):
             writer.convert(UartReceiver(divisor), f"receiver-{divisor}")
             writer.convert(UartTransmitter(divisor), f"transmitter-{divisor}")
+    elif name == ROUTER:
+        for side, place in ((2, (0, 0)), (3, (1, 1))):
+            writer.convert(Router(Mesh(side, side), *place, 8), f"router-{side}")
+    elif name == WRAP:
+        from spikeloop.hdl.wrap.bridge import Bridge
+        from tests.cocotb.wrap.cores import CORES
+
+        for bus, (_, chip) in CORES.items():
+            writer.convert(Bridge(WrapMap(chip, bus)), f"bridge-{bus}")
     elif name == BOARD:
         writer.generate_board(TINY, virtual=True)
     elif name in regression.MACROS:
@@ -95,6 +111,10 @@ def built(name: str) -> None:
         build(regression.CHIPS[name], Options(optimise=False))
     elif name == BOARD:
         BoardModel(TINY, optimise=False).close()
+    elif name == WRAP:
+        from tests.cocotb.wrap.cores import build_soc
+
+        build_soc("verilator")
 
 
 def first_difference(name: str) -> str | None:
@@ -102,6 +122,10 @@ def first_difference(name: str) -> str | None:
     native.CYCLE_LIMIT = regression.CYCLE_LIMIT
     if name == UART:
         return _failed(UART_TESTS)
+    if name == ROUTER:
+        return _refuted()
+    if name == WRAP:
+        return _failed(WRAP_TESTS, "-k", "wrapped_cores and verilator")
     if name != BOARD:
         return regression._first_difference(name, Options(optimise=False))
     return (
@@ -109,6 +133,17 @@ def first_difference(name: str) -> str | None:
         or _broken(lambda: campaign(FRAMES, 0))
         or _failed(LINK_TESTS, "-k", SLOW_TESTS, "-m", "not slow")
     )
+
+
+def _refuted() -> str | None:
+    """The first property of a router that does not hold, of those that take seconds."""
+    from tests.formal.case import run
+    from tests.formal.fabric import CASES
+
+    for case in CASES:
+        if case.name in ("router-leaves", "router-stable") and run(case).verdict == "refuted":
+            return f"{case} is refuted"
+    return None
 
 
 def _failed(path: os.PathLike[str], *options: str) -> str | None:

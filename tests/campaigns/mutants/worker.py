@@ -25,11 +25,12 @@ from typing import Any
 from spikeloop.cosim.verilator.build import Options, default_compiler, runtime_of
 from tests.campaigns.faults import compiled_yosys
 from tests.campaigns.fuzz.campaign import alone
+from tests.campaigns.mutants.equality import equal
 from tests.campaigns.mutants.sites import Mutant
 from tests.campaigns.mutants.targets import built, first_difference, rtlil
 from tests.conftest import ROOT
 
-__all__ = ["Baseline", "baseline", "control", "judge", "sources"]
+__all__ = ["Baseline", "baseline", "control", "judge", "proved", "sources"]
 
 HDL = "spikeloop.hdl."
 KEPT = ("spikeloop.hdl.names",)
@@ -229,6 +230,30 @@ def judge(work: Path, texts: dict[str, str], mutant: Mutant, base: Baseline) -> 
     verdict, why = ("survived", ", ".join(changed)) if changed else ("same", f"{len(reached)}")
     told = {"verdict": verdict, "target": "", "why": why}
     return {**told, "ran": changed, "seconds": round(seconds, 1)}
+
+
+def proved(
+    work: Path, texts: dict[str, str], mutant: Mutant, targets: list[str]
+) -> tuple[str | None, float]:
+    """How a mutant is proved equal on every one of ``targets``; None if it is not on one. And the
+    seconds of the processor that it took."""
+    told, seconds = [], 0.0
+    for target in targets:
+
+        def task(tell: Callable[[dict[str, Any]], None], target: str = target) -> None:
+            _give(texts)
+            before = rtlil(target)
+            _give(texts | {mutant.file: mutant.applied(texts[mutant.file])})
+            how = equal(before, rtlil(target))
+            spent = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime + time.process_time()
+            tell({"how": how, "seconds": spent})
+
+        result = forked(work, task)
+        seconds += result.get("seconds", 0.0)
+        if not result.get("how"):
+            return None, seconds
+        told.append(f"{target}: {result['how']}")
+    return "; ".join(told)[:500], seconds
 
 
 def _one(

@@ -11,6 +11,7 @@ BINS = (
     *(f"{value} clipped at the {end}" for value in ("v", "u", "trace") for end in ("low", "high")),
     *("I clipped", "e clipped"),
     *(f"W clipped at the {end}" for end in ("low", "high")),
+    "W moves to its end unclipped",
     *("f clipped at 0", "f clipped at 65535"),
     *("place below the table", "place above the table"),
     *("sd = 0", "z < 0 with a remainder", "z < 0 without one"),
@@ -74,8 +75,11 @@ class Watched(Witness):
         self.met["f clipped at 65535"] += noisy > 65535
 
     def learn(self, i: int, c: int) -> None:
-        clipped = self.saturations
+        clipped, before = self.saturations, list(self.W[i])
         super().learn(i, c)
+        moved = [w for w, old in zip(self.W[i], before, strict=True) if w != old]
+        ends = [w for w in moved if w in (-(2**31), 2**31 - 1)]
+        self.met["W moves to its end unclipped"] += len(ends) > self.saturations - clipped
         if self.saturations > clipped:
             self.met["W clipped at the low"] += -(2**31) in self.W[i]
             self.met["W clipped at the high"] += 2**31 - 1 in self.W[i]

@@ -1,15 +1,19 @@
 """Random cases of dendritic neurons: a net, its stimuli, a state, and the shows of a run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spikeloop.pysim.dendrites.net import DendriticNet
 from spikeloop.pysim.dendrites.settings import SETTINGS, UNITS
 from spikeloop.pysim.dendrites.state import DendriticState, fresh
+from spikeloop.pysim.dendritic import numpy_engine
 from spikeloop.pysim.dendritic.params import DendriticParams
 
-__all__ = ["Case", "Show", "random_case", "random_params"]
+__all__ = ["Case", "Show", "case_at_the_ends", "random_case", "random_params"]
+
+LOW, HIGH = -(1 << 31), (1 << 31) - 1
+"""The ends of a weight."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,31 @@ def random_case(rng: np.random.Generator, p: DendriticParams, steps: int = 60) -
             )
         )
     return Case(net, stimuli, state, shows)
+
+
+def case_at_the_ends(rng: np.random.Generator, p: DendriticParams) -> Case:
+    """One step of learning, after which many a weight is its end, or one from it, unclipped.
+
+    A first run tells by how much each weight moves. Weights that differ in their low bits alone
+    make the same output, so they move by the same again.
+    """
+    case = random_case(rng, p)
+    net = DendriticNet.make(dict(case.net.settings) | {"decay": 31, "warm_up": 0}, case.net.table)
+    below = rng.random((net.neurons, net.inputs)) < 0.5
+    state = replace(
+        _middle(rng, net, fresh(net, 1)), weights=np.where(below, LOW + 8192, HIGH - 8192), age=9
+    )
+    after = numpy_engine.show(net, case.stimuli[0], state, 1, learn=True, plastic=True).state
+    moved = after.weights.astype(np.int64) - state.weights
+    exact = np.where(below, LOW, HIGH) - moved + rng.integers(-1, 2, moved.shape)
+    near = np.where(below, exact < LOW + 16384, exact > HIGH - 16384)
+    usable = near & (exact >= LOW) & (exact <= HIGH)
+    return Case(
+        net,
+        case.stimuli,
+        replace(state, weights=np.where(usable, exact, state.weights)).check(net),
+        [Show(0, 1, True, True)],
+    )
 
 
 def _net(rng: np.random.Generator, n: int, size: int) -> DendriticNet:
