@@ -164,7 +164,6 @@ def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
     No other register is wider than 64 bits.
     """
     d, lanes = chip.derived, chip.lanes
-    counted, total = lanes * d.accumulator_bits, lanes * d.sum_bits
     part = slice_of(chip)  # of a wide core's neuron step, one module for all instances of a stage
     modules = {
         stage.name: stage.module if part else f"core.step.{stage.name}_stage"
@@ -176,11 +175,17 @@ def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
     }
     return {
         **counters,
-        ("core.accumulators", "counts"): counted,
-        ("core.join", "now"): counted,
-        ("core.join", "before"): counted,
-        ("core.join", "digit"): total,
-        ("core.join", "sum"): total,
+        **{
+            (f"core.{module}", f"{name}_{b}"): lanes
+            for module, name, bits in (
+                ("accumulators", "count", d.accumulator_bits),
+                ("join", "now", d.accumulator_bits),
+                ("join", "before", d.accumulator_bits),
+                ("join", "digit", d.sum_bits),
+                ("join", "total", d.sum_bits),
+            )
+            for b in range(bits)
+        },
         ("core.join", "offset"): d.sum_bits,
         (modules["leak"], "sum_register"): step_lanes * d.acting_bits,
         (modules["fire"], "total_register"): step_lanes * d.total_bits,

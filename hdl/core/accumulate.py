@@ -10,13 +10,16 @@ Digits are unsigned: two's complement weights are stored in excess (docs/archite
 needs full adders for its digit only, and half adders above. The accumulators run free and are never
 cleared. A word's count is the difference of two readings, modulo 2^accumulator_bits, which no
 word's count can reach.
+
+Every bit plane is a register of its own. Side by side in one register, planes of 88 lanes would
+begin anywhere in a processor's word, and a simulator would shift each of them into place.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeloop.hdl.lib.lanes import everywhere, lanes_from_bits
+from spikeloop.hdl.lib.lanes import everywhere, lanes_from_planes, planes_of
 from spikeloop.pysim.chip.params import Chip
 
 __all__ = ["Accumulators", "Join"]
@@ -43,9 +46,12 @@ class Accumulators(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         chip, bits = self.chip, self.chip.derived.accumulator_bits
-        digits = [self.row[b * chip.lanes : (b + 1) * chip.lanes] for b in range(chip.digit_bits)]
-        counts = lanes_from_bits(m, self.counts, chip.lanes, bits, sliced=chip.sliced)
-        m.d.acc += self.counts.eq(counts.plus_small(digits, bits).bits())
+        count = _registers("count", chip.lanes, bits)
+        counts = lanes_from_planes(m, count, sliced=chip.sliced)
+        digits = planes_of(self.row, chip.lanes)
+        added = counts.plus_small(digits, bits).planes()
+        m.d.acc += [old.eq(new) for old, new in zip(count, added, strict=True)]
+        m.d.comb += self.counts.eq(Cat(count))
         return m
 
 
@@ -80,45 +86,46 @@ class Join(wiring.Component):
 
         phase = Signal(range(3))
         shift, offset = Signal(reset_less=True), Signal(bits, reset_less=True)
-        now, before = Signal(self.counts.shape(), reset_less=True), Signal(self.counts.shape())
-        digit = Signal(lanes * bits, reset_less=True)
+        now = _registers("now", lanes, counted, reset_less=True)
+        before = _registers("before", lanes, counted)
+        digit = _registers("digit", lanes, bits, reset_less=True)
+        total = _registers("total", lanes, bits)
 
-        def vector(value, width):
-            return lanes_from_bits(m, value, lanes, width, sliced=chip.sliced)
+        def vector(planes):
+            return lanes_from_planes(m, planes, sliced=chip.sliced)
 
         # Phase 0 copies the counts into this domain; only then does anything wide look at them.
         m.d.join += phase.eq(Mux(self.last, 0, Mux(phase == 2, 2, phase + 1)))
         with m.If(phase == 0):
-            m.d.join += [now.eq(self.counts), shift.eq(self.shift), offset.eq(self.offset)]
+            m.d.join += [Cat(now).eq(self.counts), shift.eq(self.shift), offset.eq(self.offset)]
         with m.If(phase == 1):
-            m.d.join += before.eq(now)
+            m.d.join += [old.eq(new) for old, new in zip(before, now, strict=True)]
 
-        fresh = vector(now, counted).plus(
-            vector(before, counted).flip(everywhere(1, lanes)), everywhere(1, lanes), width=counted
+        fresh = vector(now).plus(
+            vector(before).flip(everywhere(1, lanes)), everywhere(1, lanes), width=counted
         )
-        m.d.join += digit.eq(
-            Mux(
-                phase == 1,
-                Cat(fresh.bits(), Const(0, lanes * (bits - counted))),
-                self._next_digit(digit, shift),
-            )
-        )
-
-        less_offset = Cat(everywhere(offset[b], lanes) for b in range(bits))
-        m.d.join += self.sum.eq(
-            Mux(
-                phase == 1,
-                less_offset,
-                vector(self.sum, bits).plus(vector(digit, bits), width=bits).bits(),
-            )
-        )
+        first = [*fresh.planes(), *[Const(0, lanes)] * (bits - counted)]
+        nexts = self._next_digit(digit, shift)
+        sums = vector(total).plus(vector(digit), width=bits).planes()
+        for b in range(bits):
+            less_offset = everywhere(offset[b], lanes)
+            m.d.join += [
+                digit[b].eq(Mux(phase == 1, first[b], nexts[b])),
+                total[b].eq(Mux(phase == 1, less_offset, sums[b])),
+            ]
+        m.d.comb += self.sum.eq(Cat(total))
         return m
 
-    def _next_digit(self, digit, shift):
-        """The neighbour's digit, one lane down, moved up by its weight."""
+    def _next_digit(self, digit: list[Signal], shift: Signal) -> list[Value]:
+        """The planes of the neighbour's digit, one lane down, moved up by its weight."""
         lanes, bits, up = self.chip.lanes, self.chip.derived.sum_bits, self.chip.digit_bits
-        planes = [Cat(digit[b * lanes + 1 : (b + 1) * lanes], Const(0, 1)) for b in range(bits)]
+        planes = [Cat(plane[1:], Const(0, 1)) for plane in digit]
         shifted = [Const(0, lanes)] * up + planes[: bits - up]
         if up > 1:  # ternary columns exist with 1-bit digits only
-            return Cat(*shifted)
-        return Cat(Mux(shift, a, b) for a, b in zip(shifted, planes, strict=True))
+            return shifted
+        return [Mux(shift, a, b) for a, b in zip(shifted, planes, strict=True)]
+
+
+def _registers(name: str, lanes: int, bits: int, *, reset_less: bool = False) -> list[Signal]:
+    """A register for each of ``bits`` planes."""
+    return [Signal(lanes, name=f"{name}_{b}", reset_less=reset_less) for b in range(bits)]
