@@ -158,6 +158,21 @@ def _second_registers(
     return registers
 
 
+def _sum_registers(chip: Chip) -> dict[tuple[str, str], int]:
+    """Those of accumulators and join: one for all planes if these fill words of 32, else many."""
+    d, registers = chip.derived, {}
+    for module, name, bits in (
+        ("accumulators", "count", d.accumulator_bits),
+        ("join", "now", d.accumulator_bits),
+        ("join", "before", d.accumulator_bits),
+        ("join", "digit", d.sum_bits),
+        ("join", "total", d.sum_bits),
+    ):
+        names = [f"{name}_{b}" for b in range(bits)] if chip.lanes % 32 else [name]
+        registers |= {(f"core.{module}", n): chip.lanes * bits // len(names) for n in names}
+    return registers
+
+
 def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
     """Width by (module, name) of the registers whose width a parameter decides.
 
@@ -175,17 +190,7 @@ def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
     }
     return {
         **counters,
-        **{
-            (f"core.{module}", f"{name}_{b}"): lanes
-            for module, name, bits in (
-                ("accumulators", "count", d.accumulator_bits),
-                ("join", "now", d.accumulator_bits),
-                ("join", "before", d.accumulator_bits),
-                ("join", "digit", d.sum_bits),
-                ("join", "total", d.sum_bits),
-            )
-            for b in range(bits)
-        },
+        **_sum_registers(chip),
         ("core.join", "offset"): d.sum_bits,
         (modules["leak"], "sum_register"): step_lanes * d.acting_bits,
         (modules["fire"], "total_register"): step_lanes * d.total_bits,

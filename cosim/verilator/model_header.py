@@ -26,9 +26,6 @@ __all__ = ["cycle_header", "model_header", "named_only", "whole_words", "write_h
 SCAN, REPLAY = ("events", "list", "row", "acc"), ("list", "row", "acc")
 """The gated domains that tick while events stream: for a tick's first word, for its others."""
 
-INPUT_REGION = "__VicoFirstIteration"
-"""The member of a model whose inputs are looked at before its clocks."""
-
 ROOT = f"V{CHIP_TOP}___024root"
 """Verilator's class of the whole model, and what its functions' names begin with."""
 
@@ -63,7 +60,7 @@ def write_headers(folder: Path, chip: Chip, *, known_clocks: bool) -> None:
     for header, text in zip(headers, texts, strict=True):
         header.write_text(text)
     (folder / "model.h").write_text(model_header(chip, *texts))
-    simple = not (chip.derived.cores > 1 or chip.pim or chip.front or INPUT_REGION in texts[0])
+    simple = not (chip.derived.cores > 1 or chip.pim or chip.front)
     sources = sorted(folder.glob(f"V{CHIP_TOP}_*.cpp")) if known_clocks and simple else []
     known = REPLAY if chip.derived.words > 1 else SCAN
     (folder / "cycle.h").write_text(cycle_header([cpp.read_text() for cpp in sources], known))
@@ -104,7 +101,7 @@ def model_header(chip: Chip, root_header: str, core_header: str | None = None) -
     ]
     if core_header is not None:
         lines.append(f'#include "V{CHIP_TOP}_{CORE_MODULE}.h"')
-    if INPUT_REGION in root_header:
+    if "__VicoFirstIteration" in root_header:
         lines.append("#define INPUT_REGION")
     if chip.pim:
         stream = map_.registers[f"{PIM}stream"].address
@@ -153,7 +150,8 @@ def cycle_header(sources: Sequence[str], known: Sequence[str]) -> str:
     The model's evaluation asks for each clock whether it ticked. The falling edge, where gates
     open, and the rising edge of the known domains get a copy of it each. In a copy the answers are
     constants: the compiler keeps what these clocks need, in one piece. Edges of other clocks go the
-    common way. All clocks are low before a rising edge, so it looks at gates alone.
+    common way. All clocks are low before a rising edge, so it looks at gates alone. Where clocks
+    are ports of slices, the input region hands the pin on to them first.
     """
     text = "".join(sources)
     clocks = {
@@ -168,6 +166,7 @@ def cycle_header(sources: Sequence[str], known: Sequence[str]) -> str:
     functions = dict(
         re.findall(rf"^void {ROOT}___(\w+)\({ROOT}\* vlSelf\) {{\n(.*?)^}}\n", text, re.M | re.S)
     )
+    inputs = functions.get("eval_ico", "").replace("vlSelfRef.__VicoTriggered[0U]", "uint64_t(1)")
     evaluation = functions["eval_nba"].replace("vlSelfRef.__VnbaTriggered[0U]", "triggered")
     calls = rf"{ROOT}___(\w+)\(vlSelf\);"
     parts = re.findall(
@@ -198,15 +197,16 @@ def cycle_header(sources: Sequence[str], known: Sequence[str]) -> str:
             *sorted(set(re.findall(r"^(?:extern const|void) .*;$", text, re.M))),
             *(f"void {ROOT}___{name}({model});" for name in functions),
             *(function(f"void copy_of_{name}({model})", body) for name, body in copied.items()),
+            function(f"void inputs({model})", inputs),
             function(f"void evaluate({model}, const uint64_t triggered)", evaluation),
             function(
                 f"uint64_t rising({model})",
                 f"{were}uint64_t triggered;\n{triggers}return triggered;\n",
             ),
-            "#define RISE(root) do { const uint64_t triggered = rising(root); "
+            "#define RISE(root) do { inputs(root); const uint64_t triggered = rising(root); "
             f"if (triggered == {rise}) evaluate(root, {rise}); "
             "else { root->__VnbaTriggered[0] = triggered; "
             f"{ROOT}___eval_nba(root); root->__VnbaTriggered[0] = 0; }} }} while (0)",
-            f"#define FALL(root) evaluate(root, {fall})",
+            f"#define FALL(root) do {{ inputs(root); evaluate(root, {fall}); }} while (0)",
         ]
     )

@@ -11,8 +11,9 @@ needs full adders for its digit only, and half adders above. The accumulators ru
 cleared. A word's count is the difference of two readings, modulo 2^accumulator_bits, which no
 word's count can reach.
 
-Every bit plane is a register of its own. Side by side in one register, planes of 88 lanes would
-begin anywhere in a processor's word, and a simulator would shift each of them into place.
+Bit planes that fill whole words of a processor stand side by side in one register. Others are a
+register each: planes of 88 lanes would else begin anywhere in a word, and a simulator would shift
+each of them into place.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -23,6 +24,9 @@ from spikeloop.hdl.lib.lanes import everywhere, lanes_from_planes, planes_of
 from spikeloop.pysim.chip.params import Chip
 
 __all__ = ["Accumulators", "Join"]
+
+WORD_BITS = 32
+"""Bits of a word in which simulators keep what is wide."""
 
 
 class Accumulators(wiring.Component):
@@ -116,7 +120,7 @@ class Join(wiring.Component):
         m.d.comb += self.sum.eq(Cat(total))
         return m
 
-    def _next_digit(self, digit: list[Signal], shift: Signal) -> list[Value]:
+    def _next_digit(self, digit: list[Value], shift: Signal) -> list[Value]:
         """The planes of the neighbour's digit, one lane down, moved up by its weight."""
         lanes, bits, up = self.chip.lanes, self.chip.derived.sum_bits, self.chip.digit_bits
         planes = [Cat(plane[1:], Const(0, 1)) for plane in digit]
@@ -126,6 +130,8 @@ class Join(wiring.Component):
         return [Mux(shift, a, b) for a, b in zip(shifted, planes, strict=True)]
 
 
-def _registers(name: str, lanes: int, bits: int, *, reset_less: bool = False) -> list[Signal]:
-    """A register for each of ``bits`` planes."""
+def _registers(name: str, lanes: int, bits: int, *, reset_less: bool = False) -> list[Value]:
+    """``bits`` planes of ``lanes`` bits each, in registers."""
+    if lanes % WORD_BITS == 0:
+        return planes_of(Signal(lanes * bits, name=name, reset_less=reset_less), lanes)
     return [Signal(lanes, name=f"{name}_{b}", reset_less=reset_less) for b in range(bits)]

@@ -23,6 +23,7 @@ CHIPS = {
     "integers and enables": TINY.replace(clock_gates=False, sliced=False),
     "bare": TINY.replace(refractory_bits=0, bounded=False, digit_bits=2),
     "slices": TINY.replace(lanes=16),  # of 8 lanes, below
+    "whole words": TINY.replace(lanes=32),
     "extension": TINY.replace(extension=4, pages=4),
     "both states": TINY.replace(current_bits=12, adaptation_bits=9),
 }
