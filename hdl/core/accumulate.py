@@ -50,12 +50,12 @@ class Accumulators(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         chip, bits = self.chip, self.chip.derived.accumulator_bits
-        count = _registers("count", chip.lanes, bits)
-        counts = lanes_from_planes(m, count, sliced=chip.sliced)
+        count = _Planes("count", chip.lanes, bits)
+        counts = lanes_from_planes(m, count.planes, sliced=chip.sliced)
         digits = planes_of(self.row, chip.lanes)
         added = counts.plus_small(digits, bits).planes()
-        m.d.acc += [old.eq(new) for old, new in zip(count, added, strict=True)]
-        m.d.comb += self.counts.eq(Cat(count))
+        m.d.acc += count.eq(added)
+        m.d.comb += self.counts.eq(Cat(count.planes))
         return m
 
 
@@ -90,34 +90,31 @@ class Join(wiring.Component):
 
         phase = Signal(range(3))
         shift, offset = Signal(reset_less=True), Signal(bits, reset_less=True)
-        now = _registers("now", lanes, counted, reset_less=True)
-        before = _registers("before", lanes, counted)
-        digit = _registers("digit", lanes, bits, reset_less=True)
-        total = _registers("total", lanes, bits)
+        now = _Planes("now", lanes, counted, reset_less=True)
+        before = _Planes("before", lanes, counted)
+        digit = _Planes("digit", lanes, bits, reset_less=True)
+        total = _Planes("total", lanes, bits)
 
-        def vector(planes):
-            return lanes_from_planes(m, planes, sliced=chip.sliced)
+        def vector(register):
+            return lanes_from_planes(m, register.planes, sliced=chip.sliced)
 
         # Phase 0 copies the counts into this domain; only then does anything wide look at them.
         m.d.join += phase.eq(Mux(self.last, 0, Mux(phase == 2, 2, phase + 1)))
         with m.If(phase == 0):
-            m.d.join += [Cat(now).eq(self.counts), shift.eq(self.shift), offset.eq(self.offset)]
+            m.d.join += [shift.eq(self.shift), offset.eq(self.offset)]
+            m.d.join += now.eq(planes_of(self.counts, lanes))
         with m.If(phase == 1):
-            m.d.join += [old.eq(new) for old, new in zip(before, now, strict=True)]
+            m.d.join += before.eq(now.planes)
 
         fresh = vector(now).plus(
             vector(before).flip(everywhere(1, lanes)), everywhere(1, lanes), width=counted
         )
         first = [*fresh.planes(), *[Const(0, lanes)] * (bits - counted)]
-        nexts = self._next_digit(digit, shift)
+        less_offset = [everywhere(offset[b], lanes) for b in range(bits)]
         sums = vector(total).plus(vector(digit), width=bits).planes()
-        for b in range(bits):
-            less_offset = everywhere(offset[b], lanes)
-            m.d.join += [
-                digit[b].eq(Mux(phase == 1, first[b], nexts[b])),
-                total[b].eq(Mux(phase == 1, less_offset, sums[b])),
-            ]
-        m.d.comb += self.sum.eq(Cat(total))
+        m.d.join += digit.choose(phase == 1, first, self._next_digit(digit.planes, shift))
+        m.d.join += total.choose(phase == 1, less_offset, sums)
+        m.d.comb += self.sum.eq(Cat(total.planes))
         return m
 
     def _next_digit(self, digit: list[Value], shift: Signal) -> list[Value]:
@@ -130,8 +127,29 @@ class Join(wiring.Component):
         return [Mux(shift, a, b) for a, b in zip(shifted, planes, strict=True)]
 
 
-def _registers(name: str, lanes: int, bits: int, *, reset_less: bool = False) -> list[Value]:
+class _Planes:
     """``bits`` planes of ``lanes`` bits each, in registers."""
-    if lanes % WORD_BITS == 0:
-        return planes_of(Signal(lanes * bits, name=name, reset_less=reset_less), lanes)
-    return [Signal(lanes, name=f"{name}_{b}", reset_less=reset_less) for b in range(bits)]
+
+    def __init__(self, name: str, lanes: int, bits: int, *, reset_less: bool = False):
+        self.planes: list[Value]
+        if lanes % WORD_BITS == 0:
+            whole = Signal(lanes * bits, name=name, reset_less=reset_less)
+            self.registers, self.planes = [whole], planes_of(whole, lanes)
+        else:
+            self.registers = [
+                Signal(lanes, name=f"{name}_{b}", reset_less=reset_less) for b in range(bits)
+            ]
+            self.planes = [*self.registers]
+
+    def eq(self, planes: list[Value]) -> list:
+        """Statements that take all of ``planes``."""
+        return [old.eq(new) for old, new in zip(self.registers, self._joined(planes), strict=True)]
+
+    def choose(self, first: Value, planes: list[Value], others: list[Value]) -> list:
+        """Statements that take ``planes`` if ``first``, else ``others``."""
+        three = zip(self.registers, self._joined(planes), self._joined(others), strict=True)
+        return [old.eq(Mux(first, a, b)) for old, a, b in three]
+
+    def _joined(self, planes: list[Value]) -> list[Value]:
+        """A value for each register."""
+        return [Cat(*planes)] if len(self.registers) == 1 else planes

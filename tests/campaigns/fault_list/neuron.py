@@ -256,8 +256,8 @@ NEURON = [
     Fault(
         "stale-accumulator",
         "core/accumulate.py",
-        "old.eq(new) for old, new in zip(before, now, strict=True)",
-        "old.eq(old) for old, new in zip(before, now, strict=True)",
+        "before.eq(now.planes)",
+        "before.eq(before.planes)",
         "the reading before a word is never updated: sums hold those of earlier words",
     ),
     Fault(
