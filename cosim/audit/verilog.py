@@ -160,7 +160,8 @@ def _second_registers(
 
 def _sum_registers(chip: Chip) -> dict[tuple[str, str], int]:
     """Those of accumulators and join: one for all planes if these fill words of 32, else many."""
-    d, registers = chip.derived, {}
+    d = chip.derived
+    registers: dict[tuple[str, str], int] = {}
     for module, name, bits in (
         ("accumulators", "count", d.accumulator_bits),
         ("join", "now", d.accumulator_bits),
