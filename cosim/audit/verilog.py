@@ -158,13 +158,28 @@ def _second_registers(
     return registers
 
 
+def _sum_registers(chip: Chip) -> dict[tuple[str, str], int]:
+    """Those of accumulators and join: one for all planes if these fill words of 32, else many."""
+    d = chip.derived
+    registers: dict[tuple[str, str], int] = {}
+    for module, name, bits in (
+        ("accumulators", "count", d.accumulator_bits),
+        ("join", "now", d.accumulator_bits),
+        ("join", "before", d.accumulator_bits),
+        ("join", "digit", d.sum_bits),
+        ("join", "total", d.sum_bits),
+    ):
+        names = [f"{name}_{b}" for b in range(bits)] if chip.lanes % 32 else [name]
+        registers |= {(f"core.{module}", n): chip.lanes * bits // len(names) for n in names}
+    return registers
+
+
 def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
     """Width by (module, name) of the registers whose width a parameter decides.
 
     No other register is wider than 64 bits.
     """
     d, lanes = chip.derived, chip.lanes
-    counted, total = lanes * d.accumulator_bits, lanes * d.sum_bits
     part = slice_of(chip)  # of a wide core's neuron step, one module for all instances of a stage
     modules = {
         stage.name: stage.module if part else f"core.step.{stage.name}_stage"
@@ -176,11 +191,7 @@ def _declared_registers(chip: Chip) -> dict[tuple[str, str], int]:
     }
     return {
         **counters,
-        ("core.accumulators", "counts"): counted,
-        ("core.join", "now"): counted,
-        ("core.join", "before"): counted,
-        ("core.join", "digit"): total,
-        ("core.join", "sum"): total,
+        **_sum_registers(chip),
         ("core.join", "offset"): d.sum_bits,
         (modules["leak"], "sum_register"): step_lanes * d.acting_bits,
         (modules["fire"], "total_register"): step_lanes * d.total_bits,

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from spikeloop.cosim.provenance import code, cpu, packages
 from spikeloop.cosim.verilator.cache import cached, stage
-from spikeloop.cosim.verilator.model_header import model_header, named_only, whole_words
-from spikeloop.hdl.names import APART_MODULES, CHIP_TOP, CORE_MODULE
+from spikeloop.cosim.verilator.model_header import named_only, whole_words, write_headers
+from spikeloop.hdl.names import APART_MODULES, CHIP_TOP
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.errors import InputError
 
@@ -181,7 +181,9 @@ def build(chip: Chip, options: Options = Options()) -> Path:
         public = f'{APART}public_flat_rd -module "*core" -var "count_*"\n'
         (folder / "public.vlt").write_text(public)
         _verilate(folder, CHIP_TOP, [folder / "public.vlt", source], flags)
-        _write_harness(folder, chip, harness)
+        plain = options.direct and not (options.waves or options.coverage)
+        write_headers(folder, chip, known_clocks=plain)
+        (folder / "harness.cpp").write_text(harness)
         shared = [*_vector_flags(chip), *_defines(options), "-I", str(folder), *_includes()]
         pieces = _pieces(folder, options, once="-O1" if chip.derived.cores == 1 else "-O0")
         jobs = [([level, *shared], cpp, cpp.with_suffix(".o")) for cpp, level in pieces.items()]
@@ -194,18 +196,6 @@ def build(chip: Chip, options: Options = Options()) -> Path:
             leftover.unlink()
 
     return cached(f"chip-{key}", make) / "chip.so"
-
-
-def _write_harness(folder: Path, chip: Chip, harness: str) -> None:
-    """The model's headers as the harness wants them, ``model.h`` and the harness."""
-    headers = [folder / "Vchip___024root.h"]
-    if chip.derived.cores > 1:
-        headers.append(folder / f"Vchip_{CORE_MODULE}.h")
-    texts = [whole_words(header.read_text()) for header in headers]
-    for header, text in zip(headers, texts, strict=True):
-        header.write_text(text)
-    (folder / "model.h").write_text(model_header(chip, *texts))
-    (folder / "harness.cpp").write_text(harness)
 
 
 def _pieces(folder: Path, options: Options, *, once: str) -> dict[Path, str]:

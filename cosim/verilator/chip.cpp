@@ -8,6 +8,8 @@
 
 #include "Vchip.h"
 #include "Vchip___024root.h"
+#include "Vchip__pch.h"
+#include "cycle.h"
 #include "model.h"
 #include "verilated.h"
 #if VM_COVERAGE
@@ -125,8 +127,15 @@ struct Model {
         const bool taken = top->PORT(request, ready);
         if (feeding) top->PORT(request, payload) = *feed, top->PORT(request, valid) = 1;
 #endif
+#ifdef RISE
+        top->clk = 1;
+        RISE(root);
+        top->clk = 0;
+        FALL(root);
+#else
         half(1);
         half(0);
+#endif
         ++evaluations;
 #if BANKS > 1
         if (feeding) top->PORT(request, valid) = 0, feed += taken;

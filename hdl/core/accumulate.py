@@ -10,16 +10,23 @@ Digits are unsigned: two's complement weights are stored in excess (docs/archite
 needs full adders for its digit only, and half adders above. The accumulators run free and are never
 cleared. A word's count is the difference of two readings, modulo 2^accumulator_bits, which no
 word's count can reach.
+
+Bit planes that fill whole words of a processor stand side by side in one register. Others are a
+register each: planes of 88 lanes would else begin anywhere in a word, and a simulator would shift
+each of them into place.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeloop.hdl.lib.lanes import everywhere, lanes_from_bits
+from spikeloop.hdl.lib.lanes import everywhere, lanes_from_planes, planes_of
 from spikeloop.pysim.chip.params import Chip
 
 __all__ = ["Accumulators", "Join"]
+
+WORD_BITS = 32
+"""Bits of a word in which simulators keep what is wide."""
 
 
 class Accumulators(wiring.Component):
@@ -43,9 +50,12 @@ class Accumulators(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         chip, bits = self.chip, self.chip.derived.accumulator_bits
-        digits = [self.row[b * chip.lanes : (b + 1) * chip.lanes] for b in range(chip.digit_bits)]
-        counts = lanes_from_bits(m, self.counts, chip.lanes, bits, sliced=chip.sliced)
-        m.d.acc += self.counts.eq(counts.plus_small(digits, bits).bits())
+        count = _Planes("count", chip.lanes, bits)
+        counts = lanes_from_planes(m, count.planes, sliced=chip.sliced)
+        digits = planes_of(self.row, chip.lanes)
+        added = counts.plus_small(digits, bits).planes()
+        m.d.acc += count.eq(added)
+        m.d.comb += self.counts.eq(Cat(count.planes))
         return m
 
 
@@ -80,45 +90,66 @@ class Join(wiring.Component):
 
         phase = Signal(range(3))
         shift, offset = Signal(reset_less=True), Signal(bits, reset_less=True)
-        now, before = Signal(self.counts.shape(), reset_less=True), Signal(self.counts.shape())
-        digit = Signal(lanes * bits, reset_less=True)
+        now = _Planes("now", lanes, counted, reset_less=True)
+        before = _Planes("before", lanes, counted)
+        digit = _Planes("digit", lanes, bits, reset_less=True)
+        total = _Planes("total", lanes, bits)
 
-        def vector(value, width):
-            return lanes_from_bits(m, value, lanes, width, sliced=chip.sliced)
+        def vector(register):
+            return lanes_from_planes(m, register.planes, sliced=chip.sliced)
 
         # Phase 0 copies the counts into this domain; only then does anything wide look at them.
         m.d.join += phase.eq(Mux(self.last, 0, Mux(phase == 2, 2, phase + 1)))
         with m.If(phase == 0):
-            m.d.join += [now.eq(self.counts), shift.eq(self.shift), offset.eq(self.offset)]
+            m.d.join += [shift.eq(self.shift), offset.eq(self.offset)]
+            m.d.join += now.eq(planes_of(self.counts, lanes))
         with m.If(phase == 1):
-            m.d.join += before.eq(now)
+            m.d.join += before.eq(now.planes)
 
-        fresh = vector(now, counted).plus(
-            vector(before, counted).flip(everywhere(1, lanes)), everywhere(1, lanes), width=counted
+        fresh = vector(now).plus(
+            vector(before).flip(everywhere(1, lanes)), everywhere(1, lanes), width=counted
         )
-        m.d.join += digit.eq(
-            Mux(
-                phase == 1,
-                Cat(fresh.bits(), Const(0, lanes * (bits - counted))),
-                self._next_digit(digit, shift),
-            )
-        )
-
-        less_offset = Cat(everywhere(offset[b], lanes) for b in range(bits))
-        m.d.join += self.sum.eq(
-            Mux(
-                phase == 1,
-                less_offset,
-                vector(self.sum, bits).plus(vector(digit, bits), width=bits).bits(),
-            )
-        )
+        first = [*fresh.planes(), *[Const(0, lanes)] * (bits - counted)]
+        less_offset = [everywhere(offset[b], lanes) for b in range(bits)]
+        sums = vector(total).plus(vector(digit), width=bits).planes()
+        m.d.join += digit.choose(phase == 1, first, self._next_digit(digit.planes, shift))
+        m.d.join += total.choose(phase == 1, less_offset, sums)
+        m.d.comb += self.sum.eq(Cat(total.planes))
         return m
 
-    def _next_digit(self, digit, shift):
-        """The neighbour's digit, one lane down, moved up by its weight."""
+    def _next_digit(self, digit: list[Value], shift: Signal) -> list[Value]:
+        """The planes of the neighbour's digit, one lane down, moved up by its weight."""
         lanes, bits, up = self.chip.lanes, self.chip.derived.sum_bits, self.chip.digit_bits
-        planes = [Cat(digit[b * lanes + 1 : (b + 1) * lanes], Const(0, 1)) for b in range(bits)]
+        planes = [Cat(plane[1:], Const(0, 1)) for plane in digit]
         shifted = [Const(0, lanes)] * up + planes[: bits - up]
         if up > 1:  # ternary columns exist with 1-bit digits only
-            return Cat(*shifted)
-        return Cat(Mux(shift, a, b) for a, b in zip(shifted, planes, strict=True))
+            return shifted
+        return [Mux(shift, a, b) for a, b in zip(shifted, planes, strict=True)]
+
+
+class _Planes:
+    """``bits`` planes of ``lanes`` bits each, in registers."""
+
+    def __init__(self, name: str, lanes: int, bits: int, *, reset_less: bool = False):
+        self.planes: list[Value]
+        if lanes % WORD_BITS == 0:
+            whole = Signal(lanes * bits, name=name, reset_less=reset_less)
+            self.registers, self.planes = [whole], planes_of(whole, lanes)
+        else:
+            self.registers = [
+                Signal(lanes, name=f"{name}_{b}", reset_less=reset_less) for b in range(bits)
+            ]
+            self.planes = [*self.registers]
+
+    def eq(self, planes: list[Value]) -> list:
+        """Statements that take all of ``planes``."""
+        return [old.eq(new) for old, new in zip(self.registers, self._joined(planes), strict=True)]
+
+    def choose(self, first: Value, planes: list[Value], others: list[Value]) -> list:
+        """Statements that take ``planes`` if ``first``, else ``others``."""
+        three = zip(self.registers, self._joined(planes), self._joined(others), strict=True)
+        return [old.eq(Mux(first, a, b)) for old, a, b in three]
+
+    def _joined(self, planes: list[Value]) -> list[Value]:
+        """A value for each register."""
+        return [Cat(*planes)] if len(self.registers) == 1 else planes

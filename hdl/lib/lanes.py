@@ -12,9 +12,11 @@ them equal.
 A *mask* is a plain value of ``count`` bits, bit l for lane l, in both forms.
 """
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-__all__ = ["Lanes", "everywhere", "lanes_from_bits", "total"]
+__all__ = ["Lanes", "everywhere", "lanes_from_bits", "lanes_from_planes", "planes_of", "total"]
 
 
 def everywhere(bit: Value, count: int) -> Value:
@@ -51,6 +53,14 @@ class Lanes:
         """Mask: lane < 0."""
         raise NotImplementedError
 
+    def planes(self) -> list[Value]:
+        """Bit b of all lanes, for each b."""
+        raise NotImplementedError
+
+    def bits(self) -> Value:
+        """Plane after plane, as in memory."""
+        return Cat(*self.planes())
+
 
 class _Sliced(Lanes):
     """parts[b] = bit b of all lanes; the last plane is the sign."""
@@ -63,8 +73,8 @@ class _Sliced(Lanes):
     def sign(self) -> Value:
         return self.parts[-1]
 
-    def bits(self) -> Value:
-        return Cat(*self.parts)
+    def planes(self) -> list[Value]:
+        return self.parts
 
     def resize(self, width: int) -> "_Sliced":
         """Sign-extend, or drop top planes."""
@@ -228,8 +238,8 @@ class _Scalar(Lanes):
     def _each(self, values, width: int) -> "_Scalar":
         return _Scalar(self.m, [self._wire(v, signed(width)) for v in values], self.count)
 
-    def bits(self) -> Value:
-        return Cat(Cat(p[b] for p in self.parts) for b in range(self.width))
+    def planes(self) -> list[Value]:
+        return [Cat(p[b] for p in self.parts) for b in range(self.width)]
 
     def resize(self, width: int) -> "_Scalar":
         return self._each(self.parts, width)
@@ -311,12 +321,23 @@ def lanes_from_bits(
 
     An unsigned one gets a sign plane of 0.
     """
-    planes = [bits[b * count : (b + 1) * count] for b in range(width)]
+    planes = planes_of(bits, count)[:width]
     if not is_signed:
         planes.append(Const(0, count))
+    return lanes_from_planes(m, planes, sliced=sliced)
+
+
+def lanes_from_planes(m: Module, planes: Sequence[Value], *, sliced: bool) -> Lanes:
+    """The lane vector whose bit b lies in ``planes[b]``; the last plane is the sign."""
+    count = len(planes[0])
     if sliced:
-        return _Sliced(m, planes, count)
+        return _Sliced(m, list(planes), count)
     return _Scalar(m, [Cat(p[i] for p in planes).as_signed() for i in range(count)], count)
+
+
+def planes_of(bits: Value, count: int) -> list[Value]:
+    """The planes of ``count`` lanes that lie in ``bits`` one after the other."""
+    return [bits[at : at + count] for at in range(0, len(bits), count)]
 
 
 def total(m: Module, mask: Value) -> Value:

@@ -61,7 +61,7 @@ LIMITS = {
     "WIDTHTRUNC": (10, 48),
     # -Wall
     "DECLFILENAME": (1, 1),  # many modules in one file
-    "PROCASSINIT": (100, 165),  # a register has a value at power-up, and a reset
+    "PROCASSINIT": (155, 212),  # a register has a value at power-up, and a reset
     "UNUSEDSIGNAL": (620, 1100),  # fields of records that a module does not look at
     "VARHIDDEN": (0, 1),  # a signal has the name of its module's instance
 }

@@ -256,8 +256,8 @@ NEURON = [
     Fault(
         "stale-accumulator",
         "core/accumulate.py",
-        "before.eq(now)",
-        "before.eq(before)",
+        "before.eq(now.planes)",
+        "before.eq(before.planes)",
         "the reading before a word is never updated: sums hold those of earlier words",
     ),
     Fault(
@@ -270,22 +270,22 @@ NEURON = [
     Fault(
         "ternary-shifted",
         "core/accumulate.py",
-        "return Cat(Mux(shift, a, b) for a, b in zip(shifted, planes, strict=True))",
-        "return Cat(*shifted)",
+        "return [Mux(shift, a, b) for a, b in zip(shifted, planes, strict=True)]",
+        "return shifted",
         "the +1 column of ternary weights weighs 2",
     ),
     Fault(
         "join-from-wrong-lane",
         "core/accumulate.py",
-        "digit[b * lanes + 1 : (b + 1) * lanes], Const(0, 1)",
-        "digit[b * lanes + 2 : (b + 1) * lanes], Const(0, 2)",
+        "Cat(plane[1:], Const(0, 1))",
+        "Cat(plane[2:], Const(0, 2))",
         "the second digit comes from two lanes up",
     ),
     Fault(
         "accumulator-narrow",
         "core/accumulate.py",
-        "counts.plus_small(digits, bits).bits()",
-        "(counts.plus_small(digits, bits).bits() & ((1 << (bits - 3) * chip.lanes) - 1))",
+        "counts.plus_small(digits, bits).planes()",
+        "counts.plus_small(digits, bits).planes()[: bits - 3] + [Const(0, chip.lanes)] * 3",
         "accumulators wrap early: lanes of many events lose their top bits",
     ),
 ]

@@ -23,11 +23,12 @@ CHIPS = {
     "integers and enables": TINY.replace(clock_gates=False, sliced=False),
     "bare": TINY.replace(refractory_bits=0, bounded=False, digit_bits=2),
     "slices": TINY.replace(lanes=16),  # of 8 lanes, below
+    "whole words": TINY.replace(lanes=32),
     "extension": TINY.replace(extension=4, pages=4),
     "both states": TINY.replace(current_bits=12, adaptation_bits=9),
 }
 ACCUMULATORS = r"^(module \\chip\.core\.accumulators [^;]*;)"
-COUNTS = r"^(  always @\(posedge acc_clk\)\n    counts <= )([^;]+);"
+COUNT = r"^(  always @\(posedge acc_clk\)\n    count_1 <= )([^;]+);"
 
 
 def findings(checks: list[Check], what: str, tool: str = "") -> list[str]:
@@ -65,7 +66,7 @@ def test_what_is_generated_is_what_the_parameters_say(
 @pytest.mark.slow
 @pytest.mark.parametrize("tool", ["pyverilog", "yosys"])
 def test_a_multiply_is_found(verilog: str, tool: str) -> None:
-    wrong = planted(verilog, COUNTS, r"\g<1>row * counts;")
+    wrong = planted(verilog, COUNT, r"\g<1>row * counts;")
     found = findings(audit(TINY, wrong), "no multiply", tool)
     assert found and ("core.accumulators" in found[0] or "$mul" in found[0])
 
@@ -109,7 +110,7 @@ def test_a_combinational_loop_is_found(verilog: str) -> None:
         r"\1\n  wire ring, ring2;\n  assign ring = ~ring2;\n"
         r"  assign ring2 = ring ^ row[0];",
     )
-    wrong = planted(wrong, COUNTS, r"\g<1>\2 ^ ring;")
+    wrong = planted(wrong, COUNT, r"\g<1>\2 ^ ring;")
     assert any("loop" in f for f in findings(audit(TINY, wrong), "no combinational loop"))
 
 

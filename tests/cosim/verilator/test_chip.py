@@ -8,7 +8,7 @@ import pytest
 
 from spikeloop.cosim.verilator import chip as native
 from spikeloop.cosim.verilator.backend import Verilated
-from spikeloop.cosim.verilator.build import Options
+from spikeloop.cosim.verilator.build import Options, build
 from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.memory_map import CHIP_ID, MemoryMap
 from spikeloop.pysim.chip.params import PRESETS, Chip
@@ -43,6 +43,15 @@ def test_the_forms_of_the_chip_are_the_same_chip(seed: int, variant: str) -> Non
             Verilated(pack(network, chip=VARIANTS[variant]), FAST_BUILD) as other,
         ):
             same(default.run(stimulus), other.run(stimulus))
+
+
+@pytest.mark.slow
+def test_the_edges_of_known_clocks_need_gates() -> None:
+    cycles = {
+        chip.clock_gates: build(chip, FAST_BUILD).with_name("cycle.h").read_text()
+        for chip in (TINY, VARIANTS["enables"])
+    }
+    assert "#define RISE" in cycles[True] and not cycles[False]
 
 
 @pytest.mark.slow
