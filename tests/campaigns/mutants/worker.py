@@ -34,7 +34,7 @@ __all__ = ["Baseline", "baseline", "control", "judge", "proved", "sources"]
 
 HDL = "spikeloop.hdl."
 KEPT = ("spikeloop.hdl.names",)
-SECONDS = 60  # of the processor, of a regression
+SECONDS = 60  # of the processor, of a regression; a program that it starts may take as much again
 WAITING = 1800  # of the clock, of a mutant
 MEMORY = 6 << 30
 
@@ -103,6 +103,7 @@ def _settle(work: Path) -> None:
     tempfile.tempdir, sys.dont_write_bytecode = str(work), True
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (2 * SECONDS, 2 * SECONDS))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
