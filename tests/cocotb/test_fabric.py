@@ -88,8 +88,8 @@ FAULTS = [
     Fault(
         "row-one-more",
         "fabric/router.py",
-        "(packet.y1 >= self.y)",
-        "(packet.y1 + 1 >= self.y)",
+        "within(packet.y0, packet.y1, self.y)",
+        "within(packet.y0, packet.y1 + 1, self.y)",
         "the row above the rectangle gets a copy",
     ),
     Fault(
