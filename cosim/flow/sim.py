@@ -19,6 +19,7 @@ from spikeloop.cosim.runs.lock import held
 from spikeloop.cosim.stages import encode, map, quantize, train, verilog
 from spikeloop.cosim.stages.images import Images
 from spikeloop.cosim.stages.kept import Stages
+from spikeloop.cosim.verilator.build import verilog_of
 from spikeloop.pysim.common.files import writable
 from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.network.graph import Network
@@ -109,6 +110,7 @@ def simulate(
         )
         for name in plan.backends:
             if is_chip(name):
+                verilog_of(plan.target, stages.folder / "rtl" / "spikeloop.v")
                 with stages.timed(f"build {name}"):
                     comparison.open(name).close()
         tell("compare ...")

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from spikeloop.cosim.verilator.build import verilog_of
 from spikeloop.hdl.verilog import generate
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.files import writable, write_atomic
@@ -17,10 +16,9 @@ def make(*, output: Path, chip: dict[str, Any]) -> list[str]:
 
 
 def write_verilog(chip: Chip, folder: Path, *, sources: bool = False) -> list[Path]:
-    """The Verilog of a chip: all files that a simulator or a synthesiser needs. A build has it too.
+    """The Verilog of a chip: all files that a simulator or a synthesiser needs.
 
     sources: keep the lines of Python that signals are from (:func:`spikeloop.hdl.verilog.convert`).
     """
     writable(folder)
-    text = generate(chip, sources=True).encode() if sources else verilog_of(chip).read_bytes()
-    return [write_atomic(folder / "spikeloop.v", text)]
+    return [write_atomic(folder / "spikeloop.v", generate(chip, sources=sources).encode())]
