@@ -39,9 +39,9 @@ def main(arguments: list[str]) -> int:
             lines = done.stderr.splitlines()
             found = [line for line in lines if "runtime error:" in line or "ERROR: Addr" in line]
             result = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
-            good = done.returncode == 0 and not found and not result["differences"]
+            good = done.returncode == 0 and not found and not result["different"]
             failed += not good
-            text = f"{result['differences']} differences" if result else f"exit {done.returncode}"
+            text = result["different"] or "no difference" if result else f"exit {done.returncode}"
             print(f"{name}: {len(found)} reports of the sanitizers, {text}", flush=True)
             for line in found[:5] or ([] if good else lines[-5:]):
                 print(f"  {line}")
