@@ -129,7 +129,8 @@ $(STAMP): requirements.lock torch.lock pyproject.toml | check
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))'; then \
 	  $(BIN)/pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r requirements.lock && \
 	  $(BIN)/pip install --disable-pip-version-check --quiet -r torch.lock; \
-	else echo "note: requirements.lock is of Python 3.11.5 and newer; on older ones the ranges of pyproject.toml are installed"; fi
+	else echo "note: requirements.lock is of Python 3.11.5 and newer; on older ones the ranges of pyproject.toml are installed"; \
+	  $(BIN)/pip install --disable-pip-version-check --quiet --upgrade pip; fi
 	@$(BIN)/pip install --disable-pip-version-check --quiet -e '.[board,docs,farm,fast,indian-pines,nir,test,dev]'
 	@touch $@
 
