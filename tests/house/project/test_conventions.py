@@ -118,6 +118,9 @@ def test_what_is_installed_is_fixed_to_its_bytes(tmp_path: Path) -> None:
     assert (ROOT / "torch.lock").read_text().splitlines()[-1].startswith("torch==")
     recipe = (ROOT / "Makefile").read_text()
     assert "--no-deps --require-hashes -r requirements.lock" in recipe
+    of = re.findall(r"--python-version ([0-9.]+)", recipe)  # that the lock is made for, and used by
+    used = re.findall(r"version_info < \((\d+, \d+, \d+)\)", recipe)
+    assert [version.split(".") for version in of] == [version.split(", ") for version in used]
     wheel = tmp_path / "other-1-py3-none-any.whl"
     wheel.write_bytes(b"not the file that was locked")
     lock = tmp_path / "lock"
