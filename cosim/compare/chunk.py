@@ -237,7 +237,7 @@ class Chunk:
             )
         except InputError:
             raise
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 "line of the run's journal must be as spikeloop compare wrote it, "
                 f"not without {error}"

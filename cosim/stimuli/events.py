@@ -20,7 +20,8 @@ from spikeloop.pysim.common.reading import MAX_BYTES, check_file
 __all__ = ["Binned", "bin_events", "read_spike_times"]
 
 MAX_SAMPLES = 1_000_000
-MAX_EVENTS = 1 << 28
+MAX_EVENTS = 1 << 28  # of all samples
+MAX_OF_SAMPLE = 1 << 22  # some 200 MB while it is read
 """Spikes of all samples together."""
 AXES = ("t", "x", "y", "p")
 NUMBERS = "biuf"  # kinds of numpy types
@@ -68,8 +69,8 @@ def read_spike_times(
     def look() -> None:
         with h5py.File(path, "r") as file:
             for name in ("spikes/times", "spikes/units", "labels"):
-                if name in file:
-                    _inside(file, name)[0]
+                for _ in _inside(file, name) if name in file else ():
+                    pass  # a sample whose length is damaged takes gigabytes
 
     check_readable(look, path.stat().st_size, f"file of spike times {str(path)!r}")
     try:
@@ -112,13 +113,15 @@ def read_spike_times(
 
 
 def _inside(file: Any, name: str) -> Any:
-    """A data set that lies in the file, one entry a sample, each of at most MAX_EVENTS values.
+    """A data set that lies in the file, one entry a sample, each of at most MAX_OF_SAMPLE values.
 
     ValueError for another.
     """
     found = file[name]
+    if not hasattr(found, "shape"):  # a group, or a type with a name
+        raise ValueError(name)
     one = int(np.prod(found.shape[1:], dtype=object))
-    if found.is_virtual or found.external or one > MAX_EVENTS or found.file != file:
+    if found.is_virtual or found.external or one > MAX_OF_SAMPLE or found.file != file:
         raise ValueError(name)
     return found
 

@@ -52,7 +52,7 @@ def read_nir(path: str | Path) -> tuple[dict[str, Node], list[tuple[str, str]]]:
         tree = read()
     except InputError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         why = str(error).splitlines()[0][:80]
         raise InputError(
             f"NIR file {str(path)!r} is damaged ({why}): copy or export it again"

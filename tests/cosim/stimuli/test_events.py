@@ -38,6 +38,28 @@ def test_a_spike_far_behind_the_last_step_is_late(tmp_path: Path) -> None:
     assert got.labels is not None and got.labels.tolist() == [0.5]  # refused by who uses them
 
 
+@pytest.mark.parametrize("what", ["group", "type", "long"])
+def test_spike_times_that_are_none_are_one_sentence(what: str, tmp_path: Path) -> None:
+    """Something else in place of a data set; a sample that says it has 2^29 spikes."""
+    h5py = pytest.importorskip("h5py", reason="package h5py is not installed: pip install h5py")
+    path, count = tmp_path / "shd.h5", 4321
+    with h5py.File(path, "w") as file:
+        for name, kind in (("spikes/times", "f4"), ("spikes/units", "u2")):
+            if what == "group":
+                file.create_group(name)
+            elif what == "type":
+                file[name] = np.dtype(kind)
+            else:
+                file.create_dataset(name, (1,), dtype=h5py.vlen_dtype(kind))
+                file[name][0] = np.zeros(count, kind)
+    data, length = path.read_bytes(), count.to_bytes(4, "little")
+    assert (length in data) == (what == "long")
+    path.write_bytes(data.replace(length, (1 << 29).to_bytes(4, "little"), 1))
+    with pytest.raises(InputError, match="is damaged") as error:
+        read_spike_times(path, 1e-3, STEPS, 12, None)
+    assert ("HDF5 cannot read it" in str(error.value)) == (what == "long")
+
+
 @pytest.mark.parametrize("kinds", [{}, {"t": "u8", "x": "f4", "p": "?"}, {"y": "u8", "p": "f8"}])
 def test_any_type_of_number(kinds: dict[str, str]) -> None:
     spikes, *_ = bin_events(events([(7, 2, 1, 1), (9, 0, 0, 0)], **kinds), 1, STEPS, SHAPE)

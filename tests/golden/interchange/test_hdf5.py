@@ -19,8 +19,16 @@ def crash() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def test_what_loops_or_crashes_is_damage() -> None:
-    for read in (loop, crash):
+def grow() -> None:
+    bytearray(3 << 30)
+
+
+def refused_by_libhdf5() -> None:
+    raise OSError("Can't read data (can't allocate memory block)")
+
+
+def test_what_loops_or_crashes_or_grows_is_damage() -> None:
+    for read in (loop, crash, grow, refused_by_libhdf5):
         with pytest.raises(InputError, match=r"file 'x' is damaged .HDF5 cannot read it"):
             check_readable(read, 0, "file 'x'")
 
