@@ -17,7 +17,7 @@ from functools import reduce
 from operator import or_
 from typing import Any, NamedTuple
 
-from amaranth.hdl import Cat, ClockSignal, Instance, Module, Signal
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -125,7 +125,10 @@ class NeuronStep(wiring.Component):
                     if member.flow is Out:
                         nets[name] = Signal(member.shape, name=f"{name}_{first}")
             for stage in stages(chip):
-                ports = {f"i_{stage.domain}_clk": ClockSignal(stage.domain)}
+                ports = {
+                    f"i_{stage.domain}_clk": ClockSignal(stage.domain),
+                    f"i_{stage.domain}_rst": ResetSignal(stage.domain),
+                }
                 for name, member in stage.component.members(part).items():
                     planes = member.shape // SLICE
                     if name in nets:

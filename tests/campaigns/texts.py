@@ -56,16 +56,19 @@ LIMITS = {
     # kept quiet by the text (hdl/verilog.py says why)
     "CASEINCOMPLETE": (30, 130),
     "CMPCONST": (1, 2),
-    "INITIALDLY": (15, 26),
-    "WIDTHEXPAND": (100, 160),
-    "WIDTHTRUNC": (10, 48),
+    "INITIALDLY": (15, 28),
+    "WIDTHEXPAND": (150, 200),
+    "WIDTHTRUNC": (10, 50),
     # -Wall
     "DECLFILENAME": (1, 1),  # many modules in one file
-    "PROCASSINIT": (155, 212),  # a register has a value at power-up, and a reset
+    "PROCASSINIT": (210, 245),  # a register has a value at power-up, and a reset
     "UNUSEDSIGNAL": (620, 1100),  # fields of records that a module does not look at
     "VARHIDDEN": (0, 1),  # a signal has the name of its module's instance
 }
 """Most warnings of each code, on a preset and on a board. A code that is not here is a mistake."""
+WIDE, REPEATED = ("slices", "slices-states"), "WIDTHCONCAT"
+"""Chips of 512 lanes, which repeat a bit more than 8,192 times: Verilator asks whether that is
+meant. No preset is so wide."""
 HARMLESS = {
     "WIDTHTRUNC": r"LOGNOT expects 1 bit|Assign RHS's SHIFTR|Assign RHS's SHIFTRS",
     "WIDTHEXPAND": r"Operator (?!ASSIGN)",
@@ -178,8 +181,10 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="spikeloop-texts-") as folder:
         for name in names:
             text, at = TEXTS[name](), Path(folder)
-            wrong = [f"lint: {warning}" for warning in lint(text, at)]
+            wide = name in WIDE
+            wrong = [f"lint: {w}" for w in lint(text, at) if not (wide and w[0] == REPEATED)]
             every = lint(text, at, everything=True)
+            every = [w for w in every if not (wide and w[0] == REPEATED)]
             wrong += mistakes(every, name.partition(" ")[0])
             for mode in MODES:
                 wrong += [f"x in mode {mode}: {port}" for port in undefined(text, mode, at)]
