@@ -17,7 +17,7 @@ from spikeloop.cosim.audit.yosys import yosys
 from spikeloop.hdl.verilog import primitives
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["Result", "always_0", "bounded", "prove"]
+__all__ = ["Result", "aiger", "always_0", "bounded", "prove"]
 
 REFUTED = r"Output (\d+) of miter .*was asserted in frame (\d+)"
 
@@ -138,6 +138,17 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def aiger(folder: Path) -> str:
+    """Yosys commands that write a design without memories as ``folder/bench.aig``."""
+    return f"""dffunmap
+        techmap
+        opt_clean
+        dffunmap
+        aigmap
+        opt_clean
+        write_aiger -zinit {folder}/bench.aig"""
+
+
 def _graph(bench: Bench, folder: Path) -> None:
     """Write the bench as ``bench.aig`` into ``folder``."""
     (folder / "bench.il").write_text(bench.text())
@@ -157,13 +168,7 @@ def _graph(bench: Bench, folder: Path) -> None:
         setundef -undriven -anyseq
         opt -nodffe -nosdff
         {registers}
-        dffunmap
-        techmap
-        opt_clean
-        dffunmap
-        aigmap
-        opt_clean
-        write_aiger -zinit {folder}/bench.aig
+        {aiger(folder)}
         """)
     if not done:
         raise RuntimeError(f"no proof: {log[-2000:]}")

@@ -181,10 +181,11 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="spikeloop-texts-") as folder:
         for name in names:
             text, at = TEXTS[name](), Path(folder)
-            wide = name in WIDE
-            wrong = [f"lint: {w}" for w in lint(text, at) if not (wide and w[0] == REPEATED)]
-            every = lint(text, at, everything=True)
-            every = [w for w in every if not (wide and w[0] == REPEATED)]
+            plain, every = (
+                [w for w in lint(text, at, everything=all_) if w[0] != REPEATED or name not in WIDE]
+                for all_ in (False, True)
+            )
+            wrong = [f"lint: {warning}" for warning in plain]
             wrong += mistakes(every, name.partition(" ")[0])
             for mode in MODES:
                 wrong += [f"x in mode {mode}: {port}" for port in undefined(text, mode, at)]

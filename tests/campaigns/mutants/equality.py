@@ -10,7 +10,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from spikeloop.cosim.audit.proof import always_0
+from spikeloop.cosim.audit.proof import aiger, always_0
 from spikeloop.cosim.audit.yosys import yosys
 from spikeloop.hdl.verilog import primitives
 
@@ -109,7 +109,7 @@ def _renamed(old: dict[str, str], new: dict[str, str]) -> dict[str, str]:
 
         lines = []
         for line in text.splitlines(keepends=True):
-            port = re.match(r"    connect \\\S+ ", line)
+            port = CONNECT.match(line)
             start = port.end() if port else 0
             lines.append(line[:start] + re.sub(r"\\[^\s\[\]{}]+", name, line[start:]))
         return "".join(lines)
@@ -119,12 +119,7 @@ def _renamed(old: dict[str, str], new: dict[str, str]) -> dict[str, str]:
 
 def _connected(cell: str, known: dict[str, str]) -> str:
     """An instance, its ports named anew."""
-    return re.sub(
-        r"^(    connect )(\\\S+)",
-        lambda line: line[1] + known.get(line[2], line[2]),
-        cell,
-        flags=re.M,
-    )
+    return CONNECT.sub(lambda line: line[1] + known.get(line[2], line[2]), cell)
 
 
 def _same(before: str, after: str, module: str, apart: set[str] | None, limit: float) -> bool:
@@ -175,11 +170,5 @@ def _both(folder: Path) -> str:
         clk2fflogic
         setundef -undriven -anyseq
         opt -nodffe -nosdff
-        dffunmap
-        techmap
-        opt_clean
-        dffunmap
-        aigmap
-        opt_clean
-        write_aiger -zinit {folder}/bench.aig
+        {aiger(folder)}
         """

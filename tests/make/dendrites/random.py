@@ -134,9 +134,9 @@ def _middle(rng: np.random.Generator, net: DendriticNet, state: DendriticState) 
     psps, weights = draw(0, (1 << 20) - 1, (n,)), state.weights
     kind = rng.choice(("small", "any", "ends"), p=(0.4, 0.4, 0.2))
     if kind == "any":
-        weights = draw(-1 << 31, (1 << 31) - 1, (size, n))
+        weights = draw(LOW, HIGH, (size, n))
     elif kind == "ends":  # sums that clip v
-        weights = np.repeat(rng.choice((-1 << 31, (1 << 31) - 1), (size, 1)), n, 1)
+        weights = np.repeat(rng.choice((LOW, HIGH), (size, 1)), n, 1)
         psps = np.full(n, (1 << 20) - 1)
     ages = [0, net["warm_up"], net["warm_up"], net["warm_up"] + 1, 65530, 65535]
     return DendriticState(
