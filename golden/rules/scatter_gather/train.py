@@ -12,6 +12,8 @@ them, so that the net is the one that the paper trains. Adam; the learning rate 
 net is kept; test images choose nothing.
 
     python -m spikeloop.golden.rules.scatter_gather.train --data FOLDER --spikes 4 --out FILE
+
+``--net vgg`` trains the paper's VGG-Net on coloured digits (golden/data/coloured.py).
 """
 
 import argparse
@@ -26,7 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.coloured import SHAPE, coloured_data
+from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.rules.scatter_gather.counts import gather, scatter, silence
 from spikeloop.golden.rules.scatter_gather.layer import Layer
 from spikeloop.golden.rules.scatter_gather.net import ScatterGather
@@ -34,9 +37,10 @@ from spikeloop.golden.training.command import command
 from spikeloop.golden.training.images import about, shifted
 from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.published import layers as published
 from spikeloop.pysim.network.convolution import Conv
 
-__all__ = ["MODELS", "ScatterGatherConfig", "accuracy", "lenet", "train"]
+__all__ = ["MODELS", "NETS", "ScatterGatherConfig", "accuracy", "lenet", "train", "vgg"]
 
 MODELS = {1: (0, 1), 2: (0, 2), 4: (1, 2)}  # spikes: (k, B), section 4.3
 MOMENTUM = 0.1  # of the running mean and variance
@@ -62,6 +66,20 @@ def lenet(side: int = 28) -> dict[str, Conv]:
         )
         source = layers[name].target
     return layers | {"fc1": Conv.make(source, 256, source[1:])}
+
+
+def vgg() -> dict[str, Conv]:
+    """The layers of the paper's VGG-Net, by name, from 3 x 24 x 24 to 512 features."""
+    layers = {"conv1": Conv.make(SHAPE, 64, (3, 3), padding=(1, 1))}
+    for layer in published("zou-vgg-1"):
+        (conv,) = layer.sources
+        kind = "pool" if conv.kernel == (2, 2) else "conv"
+        if layer.on_chip:
+            layers[f"{kind}{1 + sum(name.startswith(kind) for name in layers)}"] = conv
+    return layers
+
+
+NETS = {"lenet": lenet, "vgg": vgg}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,20 +322,31 @@ def _score(net: _Net, data: Dataset, source: tuple[int, int, int], batch: int = 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="train the LeNet of Zou et al. on MNIST")
+    parser = argparse.ArgumentParser(
+        description="train the LeNet or the VGG-Net of Zou et al. on MNIST"
+    )
+    parser.add_argument(
+        "--net", choices=sorted(NETS), default="lenet", help="vgg: on digits in colour, not moved"
+    )
     parser.add_argument(
         "--spikes", type=int, choices=sorted(MODELS), default=4, help="spikes per neuron"
     )
 
+    def load(given: argparse.Namespace) -> Dataset:
+        data = load_mnist(given.data)
+        return coloured_data(data) if given.net == "vgg" else data
+
     def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> ScatterGather:
         k, bound = MODELS[given.spikes]
+        moved = {"shift": 0} if given.net == "vgg" else {}
         return train(
-            ScatterGatherConfig(k=k, bound=bound, epochs=given.epochs, seed=given.seed),
+            ScatterGatherConfig(k=k, bound=bound, epochs=given.epochs, seed=given.seed, **moved),
             data,
+            layers=NETS[given.net](),
             checkpoint=checkpoint,
         )
 
-    command("scatter_gather", parser, trained, ScatterGatherConfig.epochs)
+    command("scatter_gather", parser, trained, ScatterGatherConfig.epochs, load=load)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ TINY = PRESETS["tiny"]
 LINK_TESTS = ROOT / "tests" / "cosim" / "board" / "test_link.py"
 UART_TESTS = ROOT / "tests" / "hdl" / "link" / "test_uart.py"
 WRAP_TESTS = ROOT / "tests" / "cocotb" / "wrap" / "test_cores.py"
-SLOW_TESTS = "waits_for_its_receiver or passes_the_comparison"
+SLOW_TESTS = "waits_for_its_receiver or throws_old_events or passes_the_comparison"
 OTHER_TESTS = "served or bad_ports or bad_input"  # of ports and files, which are closed here
 FRAMES = 60  # faulted ones
 
