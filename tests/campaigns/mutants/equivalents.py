@@ -32,6 +32,14 @@ EQUIVALENTS = [
         "neurons are a power of two it is row 0, read just before: it gets the same again.",
     ),
     Equivalent(
+        "onn/control.py",
+        "with m.If(self.fetching):",
+        "self.fetching",
+        "(self.fetching) == 0",
+        "The digit is read in state SELF alone, where it counts down. Set in every other cycle, it is "
+        "the highest when SELF begins, which is never the first state.",
+    ),
+    Equivalent(
         "dendrites/inhibition.py",
         "new.eq(Mux(total < 0, 0, Mux(total > high, high, total))),",
         ">",
