@@ -42,8 +42,9 @@ class Driver(wiring.Component):
     chunk: In         chunk of this row.
     data: In          what it writes.
     answer: Out       what it read.
-    event: Out(1)     an event for the ring, which takes it at once: no tick runs.
+    event: Out(1)     an event wants into the ring.
     place: Out        its axon.
+    taken: In(1)      the ring takes it.
     count_*: Out(64)  counters, as pysim.chip.front names them.
     """
 
@@ -71,6 +72,7 @@ class Driver(wiring.Component):
                 "answer": Out(BUS_BITS),
                 "event": Out(1),
                 "place": Out(chip.derived.axon_bits),
+                "taken": In(1),
                 **{f"count_{name}": Out(64) for name in self.counters},
             }
         )
@@ -118,8 +120,11 @@ class Driver(wiring.Component):
     def _send(self, m: Module, macro: wiring.Component):
         """Events, one line after the other; returns whether some are still to come."""
         sending, left = Signal(), Signal.like(macro.size)
-        lines = Signal.like(macro.out)
-        m.d.comb += self.event.eq(sending & lines[0])
+        lines, moves = Signal.like(macro.out), Signal()
+        m.d.comb += [
+            self.event.eq(sending & lines[0]),
+            moves.eq(sending & (self.taken | ~lines[0])),
+        ]
         with m.If(self.send):
             m.d.sync += [
                 sending.eq(1),
@@ -127,7 +132,7 @@ class Driver(wiring.Component):
                 left.eq(macro.size - 1),
                 self.place.eq(self.axon),
             ]
-        with m.Elif(sending):
+        with m.Elif(moves):
             m.d.sync += [
                 sending.eq(left != 0),
                 lines.eq(lines >> 1),

@@ -66,6 +66,7 @@ def add_front(m: Module, core: "Core") -> wiring.Component:
         driver.chunk.eq(port.chunk),
         driver.data.eq(port.data),
         *(getattr(port, name).eq(getattr(driver, name)) for name in front.answers),
+        driver.taken.eq(core.ring.i.ready),
     ]
     core.event_delay = Const(1)
     if "delay" in front.settings:

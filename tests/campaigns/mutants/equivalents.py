@@ -36,8 +36,16 @@ EQUIVALENTS = [
         "with m.If(self.fetching):",
         "self.fetching",
         "(self.fetching) == 0",
-        "The digit is read in state SELF alone, where it counts down. Set in every other cycle, it is "
-        "the highest when SELF begins, which is never the first state.",
+        "The digit is read in state SELF alone, where it counts down. Set in every other cycle, it "
+        "is the highest when SELF begins, which is never the first state.",
+    ),
+    Equivalent(
+        "core/driver.py",
+        "moves.eq(sending & (self.taken | ~lines[0])),",
+        "~",
+        "",
+        "The ring takes an event at once but in a tick or a CLEAR, and neither runs while the "
+        "driver sends: it is a part of what makes the core busy. So ``taken`` is always 1.",
     ),
     Equivalent(
         "dendrites/inhibition.py",
