@@ -22,7 +22,22 @@ class Equivalent:
     why: str
 
 
+BIT_65 = (
+    "The lower 64 bits of a sum do not depend on those above, and the counter's reader takes 64."
+)
+
 EQUIVALENTS = [
+    Equivalent("onn/cell.py", '"crossings": Out(64),', "64", "65", BIT_65),
+    Equivalent(
+        "core/counters.py", '**{f"count_{name}": Out(64) for name in names},', "64", "65", BIT_65
+    ),
+    Equivalent(
+        "fabric/router.py",
+        'super().__init__({**_signature(self.ports, self.layout), "busy": Out(1), "active": Out(1)})',
+        "1",
+        "2",
+        "Both are 0 or 1, so a second bit is 0; who reads them asks whether any bit is 1.",
+    ),
     Equivalent(
         "plastic/core.py",
         "with m.If(second & (back < p.neurons)):",
