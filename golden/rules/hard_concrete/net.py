@@ -96,7 +96,11 @@ class GatedNet(nn.Module):
             seen = math.prod(layer.average.target) if layer.average else layer.inputs
             shape = layer.conv.weights_shape if layer.conv else (seen, layer.size)
             fan_in = math.prod(shape[1:]) if layer.conv else seen
-            self.weight.append(nn.Parameter(torch.randn(shape) * (gain * V_TH / fan_in**0.5)))
+            side = (
+                layer.average.kernel[0] if layer.average else 1
+            )  # a mean of sparse spikes is less
+            spread = side * gain * V_TH / fan_in**0.5
+            self.weight.append(nn.Parameter(torch.randn(shape) * spread))
             if gated:
                 self.log_alpha.append(nn.Parameter(LOG_ALPHA + 0.01 * torch.randn(shape)))
 

@@ -33,7 +33,8 @@ EQUIVALENTS = [
     ),
     Equivalent(
         "fabric/router.py",
-        'super().__init__({**_signature(self.ports, self.layout), "busy": Out(1), "active": Out(1)})',
+        "super().__init__({**_signature(self.ports, self.layout), "
+        '"busy": Out(1), "active": Out(1)})',
         "1",
         "2",
         "Both are 0 or 1, so a second bit is 0; who reads them asks whether any bit is 1.",
