@@ -4,8 +4,8 @@ On the paper's core the 225 parts of the four-spike LeNet go through the load po
 into the bank at rest while another part runs. With its first layer on the chip too, from bit planes
 of the pixels, the net is 283 parts of wide cores. On a mesh of 192 cores all parts run at once.
 
-The VGG-Net of one spike has random weights, or those that learnt coloured digits. Both take about 10
-CPU-seconds without the build of the chip.
+The VGG-Net of one spike has random weights, or those that learnt coloured digits. Both take about
+10 CPU-seconds without the build of the chip.
 """
 
 from pathlib import Path

@@ -37,7 +37,6 @@ from spikeloop.golden.training.command import command
 from spikeloop.golden.training.images import about, shifted
 from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.mapping.published import layers as published
 from spikeloop.pysim.network.convolution import Conv
 
 __all__ = ["MODELS", "NETS", "ScatterGatherConfig", "accuracy", "lenet", "train", "vgg"]
@@ -47,36 +46,36 @@ MOMENTUM = 0.1  # of the running mean and variance
 TINY = 1e-12  # of the variance: sqrt(var + 1e-12) is about sigma + 1e-6 where it matters, near 0
 
 
-def lenet(side: int = 28) -> dict[str, Conv]:
-    """The layers 16C5-16C5-2P2-32C5-2P2-256FC of the paper's LeNet, by name.
-
-    The side goes 28 -> 28 (padded) -> 24 -> 12 -> 8 -> 4 -> 1.
-    """
-    plan = (
-        ("conv1", 16, 5, 1, 2),
-        ("conv2", 16, 5, 1, 0),
-        ("pool1", 16, 2, 2, 0),
-        ("conv3", 32, 5, 1, 0),
-        ("pool2", 32, 2, 2, 0),
-    )
-    layers, source = {}, (1, side, side)
-    for name, channels, kernel, stride, padding in plan:
+def _chain(source: tuple[int, int, int], plan: str) -> dict[str, Conv]:
+    """Layers by name of words NAME-CHANNELS-KERNEL-PADDING; what pools has the stride of its
+    kernel."""
+    layers = {}
+    for word in plan.split():
+        name, *numbers = word.split("-")
+        channels, kernel, padding = map(int, numbers)
+        stride = kernel if name.startswith("pool") else 1
         layers[name] = Conv.make(
             source, channels, (kernel, kernel), stride=(stride, stride), padding=(padding, padding)
         )
         source = layers[name].target
-    return layers | {"fc1": Conv.make(source, 256, source[1:])}
+    return layers
+
+
+def lenet() -> dict[str, Conv]:
+    """The layers 16C5-16C5-2P2-32C5-2P2-256FC of the paper's LeNet, by name.
+
+    The side goes 28 -> 28 (padded) -> 24 -> 12 -> 8 -> 4 -> 1.
+    """
+    plan = "conv1-16-5-2 conv2-16-5-0 pool1-16-2-0 conv3-32-5-0 pool2-32-2-0 fc1-256-4-0"
+    return _chain((1, 28, 28), plan)
 
 
 def vgg() -> dict[str, Conv]:
-    """The layers of the paper's VGG-Net, by name, from 3 x 24 x 24 to 512 features."""
-    layers = {"conv1": Conv.make(SHAPE, 64, (3, 3), padding=(1, 1))}
-    for layer in published("zou-vgg-1"):
-        (conv,) = layer.sources
-        kind = "pool" if conv.kernel == (2, 2) else "conv"
-        if layer.on_chip:
-            layers[f"{kind}{1 + sum(name.startswith(kind) for name in layers)}"] = conv
-    return layers
+    """The layers of the paper's VGG-Net, by name: 64C3 x 3-2P2-128C3 x 2-2P2-256C3 x 2-2P2-
+    512C3 x 2. The side goes 24 -> 12 -> 6 -> 3 -> 1."""
+    plan = """conv1-64-3-1 conv2-64-3-1 conv3-64-3-1 pool1-64-2-0 conv4-128-3-1 conv5-128-3-1
+        pool2-128-2-0 conv6-256-3-1 conv7-256-3-1 pool3-256-2-0 conv8-512-3-1 conv9-512-3-0"""
+    return _chain(SHAPE, plan)
 
 
 NETS = {"lenet": lenet, "vgg": vgg}

@@ -21,6 +21,7 @@ from spikeloop.golden.rules.scatter_gather.train import (
     vgg,
 )
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.published import layers as published
 from spikeloop.pysim.network.convolution import Conv
 from tests.golden.rules.scatter_gather.nets import CONVS, assert_lossless
 
@@ -71,6 +72,8 @@ def test_vgg_is_the_papers():
     assert [c.target[::2] for c in layers.values()] == [*maps, (256, 3), (512, 3), (512, 1)]
     assert sum(math.prod(c.target) for c in list(layers.values())[1:]) == 150_272
     assert all(a.target == b.source for a, b in pairwise(layers.values()))
+    mapped = [layer.sources for layer in published("zou-vgg-1") if layer.on_chip]
+    assert [(conv,) for conv in list(layers.values())[1:]] == mapped
 
 
 @pytest.fixture(scope="module")
