@@ -200,6 +200,24 @@ def test_a_new_session_throws_old_events_away(model: BoardModel) -> None:
     assert new.receive() == []
 
 
+def test_a_new_session_forgets_a_run_that_paused(model: BoardModel) -> None:
+    """Its first tick is one of its own, not the rest of one that the old session began."""
+    _, image, _ = noisy()
+    model.reset()
+    link = Board(Session(Wire(model)), image).link
+    link.clear()
+    for tick in range(12):
+        link.send((axon, tick + 1) for axon in range(8))
+    said(model, frame(HELLO, 9))
+    (reply,) = said(model, frame(BATCH, 10, Command(frames.RUN, 12)))
+    assert reply is not None and reply[-1] == frames.PAUSED
+    new = BoardLink(Session(Wire(model)), TINY)
+    before = new.counters()["ticks"]
+    assert 0 < before < 12
+    new.tick()
+    assert new.counters()["ticks"] == before + 1
+
+
 # -- once, and only once -----------------------------------------------------------------------
 
 
