@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spikeloop.golden.training.device import placed
 from spikeloop.golden.training.progress import Bar
 from spikeloop.golden.training.resume import keep, restore
 from spikeloop.pysim.common.checks import check_int
@@ -122,7 +123,7 @@ def fit(
     updates = count // batch if whole_batches else -(-count // batch)
     rng = np.random.default_rng(seed)
     history: list[dict[str, Any]] = []
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), placed(net) as device:
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
         if checkpoint is not None and checkpoint.exists():
             history = restore(checkpoint, labels, net, optimiser, schedule, rng)
@@ -148,7 +149,8 @@ def fit(
                         after_update()
                     bar.update(epoch, value.item())
                 more = (after_epoch(epoch) if after_epoch else None) or {}
-                history.append({"loss": total / max(updates, 1), **more})
+                where = {} if device.type == "cpu" else {"device": str(device)}
+                history.append({"loss": total / max(updates, 1), **where, **more})
                 if checkpoint is not None:
                     keep(checkpoint, labels, net, optimiser, schedule, rng, history)
                 bar.epoch(history)
