@@ -18,6 +18,7 @@ from torch import nn
 
 from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.nn import layers as exact
 from spikeloop.golden.rules.bntt import train as bntt
 from spikeloop.golden.rules.bpsa import train as bpsa
 from spikeloop.golden.rules.bpsr import train as bpsr
@@ -34,7 +35,7 @@ from spikeloop.golden.training.device import devices, training_on
 from spikeloop.golden.training.loop import fit
 from spikeloop.pysim.common.errors import InputError
 from tests.conftest import ROOT
-from tests.golden.training.elsewhere import Generator, elsewhere
+from tests.golden.training.elsewhere import NAME, Generator, elsewhere
 from tests.golden.training.test_loop import _Made, bits
 
 FEW = {"epochs": 2, "batch": 24}
@@ -155,6 +156,37 @@ def dropped(checkpoint: Path | None, stop: bool = False, cpu: bool = False) -> t
         progress=False,
     )
     return net, history
+
+
+def test_a_model_of_nn_trains_elsewhere_to_the_same_bits(rng: np.random.Generator):
+    """As docs/training.md says of ``.to("cuda")``."""
+    spikes = (rng.random((12, 6, 1, 6, 6)) < 0.4).astype(np.float32)
+
+    def model(device: str) -> nn.Module:
+        torch.manual_seed(0)
+        made = exact.sequential(
+            exact.Conv2d(1, 2, 3, bits=4, bias=True),
+            exact.CubaLIF(leak=0.875, current_decay=0.5),
+            exact.MaxPool2d(2),
+            exact.Linear(8, 5, bits=4),
+            exact.ALIF(leak=0.5, adaptation_decay=0.75, adaptation_step=0.5, recurrent=True),
+            exact.Linear(5, 2, bits=4),
+            exact.LIF(leak=0.875),
+            input=(1, 6, 6),
+            steps=6,
+        ).to(device)
+        optimiser = torch.optim.Adam(made.parameters(), lr=0.02)
+        for _ in range(2):
+            loss = made(torch.as_tensor(spikes, device=device)).sum(1).square().mean()
+            assert loss.device.type == device
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        return made.to("cpu")
+
+    here = bits(model("cpu"))
+    with elsewhere():
+        assert bits(model(NAME)) == here
 
 
 def test_a_tensor_of_the_cpu_is_met():
