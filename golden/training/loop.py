@@ -10,7 +10,8 @@ training that was never killed.
 
 Training runs on one thread. For products of this size that is as fast as two, and the order of sums
 does not depend on the number of threads. Random draws of a loss come from the generator it is
-given, or from torch's, which is seeded here.
+given, or from torch's, which is seeded here. All this holds for the CPU. On another device
+(golden/training/device.py) equal results are what torch promises there, and no more.
 """
 
 import math
@@ -108,7 +109,8 @@ def fit(
                    when its result is safe.
     training:      JSON that identifies the training; a checkpoint of another one is refused.
 
-    Returns the history: for each epoch ``loss`` (the mean) and the result of ``after_epoch``.
+    Returns the history: for each epoch ``loss`` (the mean), the result of ``after_epoch``, and
+    ``device`` unless it was the CPU. The net is on the CPU again.
     InputError for a checkpoint that is damaged or of another training, and for a loss that is not
     finite.
     """

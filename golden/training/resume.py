@@ -1,7 +1,8 @@
 """Checkpoints of a training: everything that later epochs depend on, written and read back.
 
-A checkpoint holds parameters and buffers of the net, the state of optimiser and schedule, both
-random generators and the history. It is written whole or not at all.
+A checkpoint holds parameters and buffers of the net, the state of optimiser and schedule, the
+random generators and the history. It is written whole or not at all. It can be read on any device;
+only the generator of a device that is another one now is then left aside.
 """
 
 import json
