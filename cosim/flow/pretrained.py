@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from spikeloop import golden
+from spikeloop.golden.data import coloured
 from spikeloop.golden.data.datasets import Dataset, check_scoring, load_mnist
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.rules.qstdb import net as qstdb
@@ -101,16 +102,20 @@ def load(name: str, path: Path | None = None) -> Net:
         data = gunzip(data, f"net {str(path)!r}")
     about = _metadata(data)
     if "spikeloop_scatter_gather" in about:
-        lenet = scatter_gather.load(path)
+        ann = scatter_gather.load(path)
         # of the quantised ANN, which is exactly what the chip computes
-        score = lenet.metadata["accuracy"]["chip"]
+        score = ann.metadata["accuracy"]["chip"]
+        in_colour = ann.layers[0].conv.source == coloured.SHAPE
         return Net(
             name=name,
             rule="scatter-gather",
-            network=lenet.to_network(readout_on_chip=True),
-            metadata=lenet.metadata,
+            network=ann.to_network(readout_on_chip=True),
+            metadata=ann.metadata,
             accuracy={"float": score, "integer": score},
-            encode=lambda images: (lenet.encode(images), {}),
+            encode=lambda images: (
+                ann.encode(coloured.coloured(images) if in_colour else images),
+                {},
+            ),
         )
     if "spikeloop_qstdb" in about:
         net = qstdb.QstdbNet.load(path)

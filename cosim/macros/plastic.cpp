@@ -3,6 +3,7 @@
 // or through the stream of the pins; everything that the core writes is taken from its ports.
 
 #include <cstring>
+#include <deque>
 #include <vector>
 
 #include "Vplastic.h"
@@ -56,6 +57,7 @@ struct Model {
     int64_t* counts = nullptr;
     uint64_t random = 0;
     std::vector<int64_t> arrivals, updates, emitted, fired;
+    std::deque<int64_t> offered;  // lines that the core has not taken
 
     Model() {
         const char* name = "plastic";
@@ -78,12 +80,14 @@ struct Model {
     // A cycle in which pins may differ from those of the cycle before.
     void tick() {
         top->PORT(o, ready) = !pause();
+        if ((top->PORT(i, valid) = !offered.empty())) top->PORT(i, payload) = offered.front();
         edge(0, true);
         if (run) watch();
+        if (top->PORT(i, valid) && top->PORT(i, ready)) offered.pop_front();
         edge(1, false);
     }
 
-    // A cycle in which no pin differs.
+    // A cycle in which no pin differs, and no line is offered.
     void same() {
         edge(0, false);
         if (run) watch();
@@ -155,7 +159,7 @@ struct Model {
         strobe = 0;
         for (int64_t n = 0; top->busy; ++n) {
             if (n > limit) return -1;
-            if (n && !(run && run->stall))
+            if (n && !(run && run->stall) && !top->PORT(i, valid))
                 same();
             else
                 tick();
@@ -179,21 +183,18 @@ struct Model {
                 continue;
             }
             for (int bit = 63; bit >= 0; --bit)
-                if (chunks[row] >> bit & 1) send(row * 64 + bit);
+                if (chunks[row] >> bit & 1) offered.push_back(row * 64 + bit);
         }
-        while (top->busy) tick();  // the last line is on its way
     }
 
-    void send(int64_t line) {
-        top->PORT(i, payload) = line;
-        top->PORT(i, valid) = 1;
-        bool taken = false;
-        while (!taken) {
-            edge(0, true);
-            taken = top->PORT(i, ready);
-            tick();
-        }
-        top->PORT(i, valid) = 0;
+    // Through the pins the lines of a tick are offered before the command ahead of it, and wait.
+    int64_t ahead(CData& strobe, int64_t row) {
+        const Run& r = *run;
+        if (r.pins && row >= 0)
+            lines(r.spikes + row * SPIKE_BYTES, r.teacher + row * TEACHER_BYTES);
+        const int64_t cycles = command(strobe, r.limit_cycles);
+        while (!offered.empty() || top->busy) tick();
+        return cycles;
     }
 
     int64_t weight(int64_t a, int64_t n) {
@@ -214,7 +215,7 @@ struct Model {
     int go(const Run& r) {
         run = &r;
         random = r.stall;
-        arrivals.clear(), updates.clear();
+        arrivals.clear(), updates.clear(), offered.clear();
         const int status = all(r);
         run = nullptr;
         return status;
@@ -226,13 +227,15 @@ struct Model {
             presentation = r.first + n;
             counts = r.counts + n * NEURONS;
             const int64_t clips = top->count_weight_clips;
-            if ((r.rest_cycles[n] = command(top->rest, r.limit_cycles)) < 0) return HANGS;
+            if ((r.rest_cycles[n] = ahead(top->rest, r.ticks[n] ? row : -1)) < 0) return HANGS;
             top->learn = r.learn[n], top->adapt = r.adapt[n];
             for (k = 0; k < r.ticks[n]; ++k, ++row) {
                 values = r.record ? r.values + row * 7 * NEURONS : nullptr;
-                lines(r.spikes + row * SPIKE_BYTES, r.teacher + row * TEACHER_BYTES);
+                if (!r.pins)
+                    lines(r.spikes + row * SPIKE_BYTES, r.teacher + row * TEACHER_BYTES);
                 emitted.clear(), fired.clear();
-                if ((r.cycles[row] = command(top->tick, r.limit_cycles)) < 0) return HANGS;
+                const int64_t next = k + 1 < r.ticks[n] ? row + 1 : -1;
+                if ((r.cycles[row] = ahead(top->tick, next)) < 0) return HANGS;
                 if (emitted != fired) return SPIKES_LOST;
             }
             if (r.normalise[n]) {

@@ -10,7 +10,7 @@ from safetensors.numpy import load as load_numpy
 from safetensors.torch import load as load_torch
 
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.reading import read_file
+from spikeloop.pysim.common.reading import gunzip, read_file
 from spikeloop.pysim.common.tensors import MAX_HEADER
 
 __all__ = ["read_safetensors"]
@@ -21,6 +21,7 @@ def read_safetensors(
 ) -> tuple[dict[str, Any], dict]:
     """Header (the JSON object under ``key``) and tensors by name.
 
+    path:      gzipped if it ends in .gz.
     what:      the file in the sentence of an error.
     version:   that the header must have.
     writer:    what writes files of this kind, for errors.
@@ -28,6 +29,8 @@ def read_safetensors(
     InputError for anything but a sound file of this kind.
     """
     data = read_file(path, what.partition(" '")[0], f"{writer} writes one")
+    if str(path).endswith(".gz"):
+        data = gunzip(data, what)
     try:
         (length,) = struct.unpack("<Q", data[:8])
         if length > MAX_HEADER:

@@ -37,11 +37,6 @@ class OnnTrace:
     cycles: int | None = None
     reads: int | None = None
 
-    @property
-    def settled(self) -> bool:
-        """It ended because nothing changed any more. Only of a whole run."""
-        return self.ended and int(self.state.whole[3]) > 0
-
     def pixels(self) -> np.ndarray:
         """What is read at the end: int8 ``[oscillator]``, +1 in phase with r, else -1."""
         return (1 - 2 * self.state.units[-1]).astype(np.int8)

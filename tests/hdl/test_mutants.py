@@ -148,3 +148,21 @@ def test_equality_is_proved_and_difference_is_not() -> None:
     assert equal(_text(), _text(more=1)) == "equal for all inputs, unfolded: top"
     assert equal(_text(), _text(end=6)) is None
     assert equal(_text(end=6), _text(end=6, inverted=True)) == "equal for all inputs: top"
+
+
+def _passed(into: int, out: int, value: int = 3) -> dict[str, str]:
+    """A register of two bits between an input and an output of the top."""
+    m, i, o = Module(), Signal(into, name="i"), Signal(out, name="o")
+    m.d.sync += o.eq(i & value)
+    return {"top": rtlil.convert(m, name="top", ports=[i, o], emit_src=False)}
+
+
+@pytest.mark.parametrize("wider", [(3, 2), (2, 3), (5, 4)])
+def test_pins_more_than_the_other_has_are_not_read_and_are_0(wider: tuple[int, int]) -> None:
+    assert equal(_passed(2, 2), _passed(*wider)) == "equal for all inputs: top"
+    assert equal(_passed(*wider), _passed(2, 2)) == "equal for all inputs: top"
+    assert equal(_passed(2, 2), _passed(*wider, value=1)) is None
+
+
+def test_a_pin_more_that_moves_is_a_difference() -> None:
+    assert equal(_passed(2, 2), _passed(3, 3, value=7)) is None

@@ -4,8 +4,8 @@ On the paper's core the 225 parts of the four-spike LeNet go through the load po
 into the bank at rest while another part runs. With its first layer on the chip too, from bit planes
 of the pixels, the net is 283 parts of wide cores. On a mesh of 192 cores all parts run at once.
 
-The VGG-Net of one spike has random weights, since no package has the images it was trained on. It
-takes about 10 CPU-seconds without the build of the chip.
+The VGG-Net of one spike has random weights, or those that learnt coloured digits. Both take about
+10 CPU-seconds without the build of the chip.
 """
 
 from pathlib import Path
@@ -96,14 +96,20 @@ def test_the_clock_of_hundreds_of_loads_is_the_schedule_s(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_vgg_net_of_150_272_neurons(rng: np.random.Generator) -> None:
-    samples, network = 2, random_vgg(1, rng)
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_vgg_net_of_150_272_neurons(
+    trained: bool, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    """Random weights, 32 samples; kept weights, whose last layer is on the chip too, 8 images."""
+    if trained:
+        network, stimulus = write_pretrained("zou-vgg-1", None, 8, tmp_path)
+    else:
+        network = random_vgg(1, rng)
+        spikes = (rng.random((32, 1, network.inputs[0].size)) < RATE).astype(np.uint8)
+        stimulus = Stimulus.pack({"image": spikes})
     program = compile_program(network, preset("zou2021"))
-    assert isinstance(program, Program) and len(program.parts) == 553
-    lines = network.inputs[0].size
-    spikes = (rng.random((samples, 1, lines)) < RATE).astype(np.uint8)
-    stimulus = Stimulus.pack({"image": spikes})
+    assert isinstance(program, Program) and len(program.parts) == 553 + trained
     result = agree(network, program, stimulus, "golden", "pysim", "verilator")
     share = result.total("spikes_out", "golden") / result.neuron_ticks
     print(f"{share:.1%} of the neurons spike")
-    assert result.neuron_ticks == samples * 150_272
+    assert result.neuron_ticks == stimulus.samples * (150_272 + 10 * trained)

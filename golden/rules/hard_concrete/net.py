@@ -22,6 +22,7 @@ shifts (golden.quantize.leak.best_leak) and W b is an integer weight.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +30,12 @@ from torch.nn import functional as F
 
 from spikeloop.golden.nets.neurons import lif
 from spikeloop.golden.rules.bpsr.net import BpsrNet
+from spikeloop.golden.rules.ecc.net import fold_pool
 from spikeloop.golden.rules.structure import Layer
 
-__all__ = ["BETA", "GAMMA", "K_TAU", "V_TH", "ZETA", "GatedNet", "gate", "open_probability"]
+__all__ = [
+    "BETA", "GAMMA", "K_TAU", "V_TH", "ZETA", "GatedNet", "folded", "gate", "open_probability",
+]  # fmt: skip
 
 GAMMA, ZETA, BETA = -0.1, 1.1, 2 / 3
 V_TH, K_TAU, DELTA = 0.5, 0.1, 1.0  # Table 1, MNIST
@@ -56,6 +60,20 @@ def surrogate(x: Tensor) -> Tensor:
     return (x.abs() < DELTA / 2).to(x.dtype).mul_(1 / DELTA)
 
 
+def folded(layer: Layer, weight: Tensor) -> tuple[Layer, Tensor]:
+    """A layer without averages that computes the same: each line of a window has the weight of its
+    mean, over the lines of the window."""
+    if not (pool := layer.average):
+        return layer, weight
+    side, _ = pool.kernel
+    if layer.conv:
+        conv, array = fold_pool(layer.conv, weight.detach().numpy(), side)
+        return replace(layer, conv=conv, average=None), torch.from_numpy(array)
+    place = torch.arange(len(weight)).view(pool.target)
+    lines = place.repeat_interleave(side, 1).repeat_interleave(side, 2).flatten()
+    return replace(layer, average=None), weight[lines] / side**2
+
+
 class GatedNet(nn.Module):
     """Layers of golden.rules.structure without biases.
 
@@ -75,9 +93,14 @@ class GatedNet(nn.Module):
         self.structure, self.k_tau, self.gated = tuple(layers), k_tau, gated
         self.weight, self.log_alpha = nn.ParameterList(), nn.ParameterList()
         for layer in layers:
-            shape = layer.conv.weights_shape if layer.conv else (layer.inputs, layer.size)
-            fan_in = math.prod(shape[1:]) if layer.conv else layer.inputs
-            self.weight.append(nn.Parameter(torch.randn(shape) * (gain * V_TH / fan_in**0.5)))
+            seen = math.prod(layer.average.target) if layer.average else layer.inputs
+            shape = layer.conv.weights_shape if layer.conv else (seen, layer.size)
+            fan_in = math.prod(shape[1:]) if layer.conv else seen
+            side = (
+                layer.average.kernel[0] if layer.average else 1
+            )  # a mean of sparse spikes is less
+            spread = side * gain * V_TH / fan_in**0.5
+            self.weight.append(nn.Parameter(torch.randn(shape) * spread))
             if gated:
                 self.log_alpha.append(nn.Parameter(LOG_ALPHA + 0.01 * torch.randn(shape)))
 
@@ -96,6 +119,8 @@ class GatedNet(nn.Module):
         every = []
         for i, layer in enumerate(self.structure):
             flat, weight = x.flatten(0, 1), self.effective(i)
+            if pool := layer.average:
+                flat = F.avg_pool2d(flat.view(-1, *pool.source), pool.kernel).flatten(1)
             if layer.conv:
                 maps = flat.view(-1, *layer.conv.source)
                 current = F.conv2d(maps, weight, stride=layer.conv.stride).flatten(1)
@@ -122,13 +147,14 @@ class GatedNet(nn.Module):
     def float_net(self) -> BpsrNet:
         """The net of the test with threshold 1, for quantisation.
 
-        Its weights are W b / V_th, its tau is k_tau.
+        Its weights are W b / V_th, its tau is k_tau. Averages are part of the weights behind them.
         """
         training = self.training
         self.eval()
-        net = BpsrNet(self.structure)
-        for i, layer in enumerate(net.layers):
-            layer.weight.copy_(self.effective(i) / V_TH)
+        plain = [folded(layer, self.effective(i) / V_TH) for i, layer in enumerate(self.structure)]
+        net = BpsrNet([layer for layer, _ in plain])
+        for layer, (_, weight) in zip(net.layers, plain, strict=True):
+            layer.weight.copy_(weight)
             layer.bias.zero_()
             layer.tau.fill_(self.k_tau)
         self.train(training)

@@ -3,11 +3,11 @@ experiment with few samples.
 
     python -m spikeloop.golden.rules.hard_concrete.train --data FOLDER --images 1000 --out FILE
 
---plain trains the same net without gates. Pixels are Bernoulli spikes, T = 12. The net is smaller
-than the paper's 15C5-P2-40C5-P2-300-10, which pools by averages. Here strides replace the pools, so
-that spikes stay spikes. Adam; the learning rate falls from ``lr`` to 0 along a half cosine, and is
-ten times as large for log_alpha. The last epoch's net is kept; test images choose nothing.
-Quantisation then uses ``leak_terms`` shifts for k_tau.
+--plain trains the same net without gates. Pixels are Bernoulli spikes, T = 12. By default the net
+is smaller than the paper's, which is ``15c5-ap2-40c5-ap2-fc300-fc10``. Adam; the learning rate
+falls from ``lr`` to 0 along a half cosine, and is ten times as large for log_alpha. The last
+epoch's net is kept; test images choose nothing. Quantisation then uses ``leak_terms`` shifts for
+k_tau.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def train_net(
     """
     side = math.isqrt(data.pixels)
     source = (1, side, side) if side**2 == data.pixels else (data.pixels, 1, 1)
-    layers = structure(config.layers, source, "c fc")
+    layers = structure(config.layers, source, "c ap fc")
     if layers[-1].size != data.classes:
         raise InputError(
             f"layers of the net must end with fc{data.classes} (classes), not fc{layers[-1].size}"
@@ -197,10 +197,19 @@ def main() -> None:
         default=HardConcreteConfig.penalty,
         help="lambda, per training image",
     )
+    parser.add_argument(
+        "--structure",
+        default=HardConcreteConfig.layers,
+        help="layers of the net (default: %(default)s; the paper's: 15c5-ap2-40c5-ap2-fc300-fc10)",
+    )
 
     def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
         config = HardConcreteConfig(
-            gated=not given.plain, penalty=given.penalty, epochs=given.epochs, seed=given.seed
+            layers=given.structure,
+            gated=not given.plain,
+            penalty=given.penalty,
+            epochs=given.epochs,
+            seed=given.seed,
         )
         return train(config, data, checkpoint=checkpoint)
 

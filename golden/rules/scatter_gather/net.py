@@ -289,9 +289,10 @@ def load(path: str | Path) -> ScatterGather:
 def checkpoint(name: str = "zou-lenet-4") -> ScatterGather:
     """A trained net that comes with the package.
 
-    ``zou-lenet-K`` has K spikes a neuron (docs/scatter_gather.md).
+    ``zou-lenet-K`` and ``zou-vgg-K`` have K spikes a neuron (docs/scatter_gather.md).
     """
-    files = {path.stem: path for path in sorted(CHECKPOINTS.glob("zou-*.safetensors"))}
+    found = sorted(CHECKPOINTS.glob("zou-*.safetensors*"))
+    files = {path.name.partition(".")[0]: path for path in found}
     if name not in files:
         raise InputError(f"checkpoint must be one of {', '.join(files) or 'none'}, not {name!r}")
     return load(files[name])

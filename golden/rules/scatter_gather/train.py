@@ -12,6 +12,8 @@ them, so that the net is the one that the paper trains. Adam; the learning rate 
 net is kept; test images choose nothing.
 
     python -m spikeloop.golden.rules.scatter_gather.train --data FOLDER --spikes 4 --out FILE
+
+``--net vgg`` trains the paper's VGG-Net on coloured digits (golden/data/coloured.py).
 """
 
 import argparse
@@ -26,7 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.coloured import SHAPE, coloured_data
+from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.rules.scatter_gather.counts import gather, scatter, silence
 from spikeloop.golden.rules.scatter_gather.layer import Layer
 from spikeloop.golden.rules.scatter_gather.net import ScatterGather
@@ -36,32 +39,46 @@ from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 
-__all__ = ["MODELS", "ScatterGatherConfig", "accuracy", "lenet", "train"]
+__all__ = ["MODELS", "NETS", "ScatterGatherConfig", "accuracy", "lenet", "train", "vgg"]
 
 MODELS = {1: (0, 1), 2: (0, 2), 4: (1, 2)}  # spikes: (k, B), section 4.3
 MOMENTUM = 0.1  # of the running mean and variance
 TINY = 1e-12  # of the variance: sqrt(var + 1e-12) is about sigma + 1e-6 where it matters, near 0
 
 
-def lenet(side: int = 28) -> dict[str, Conv]:
-    """The layers 16C5-16C5-2P2-32C5-2P2-256FC of the paper's LeNet, by name.
-
-    The side goes 28 -> 28 (padded) -> 24 -> 12 -> 8 -> 4 -> 1.
-    """
-    plan = (
-        ("conv1", 16, 5, 1, 2),
-        ("conv2", 16, 5, 1, 0),
-        ("pool1", 16, 2, 2, 0),
-        ("conv3", 32, 5, 1, 0),
-        ("pool2", 32, 2, 2, 0),
-    )
-    layers, source = {}, (1, side, side)
-    for name, channels, kernel, stride, padding in plan:
+def _chain(source: tuple[int, int, int], plan: str) -> dict[str, Conv]:
+    """Layers by name of words NAME-CHANNELS-KERNEL-PADDING; what pools has the stride of its
+    kernel."""
+    layers = {}
+    for word in plan.split():
+        name, *numbers = word.split("-")
+        channels, kernel, padding = map(int, numbers)
+        stride = kernel if name.startswith("pool") else 1
         layers[name] = Conv.make(
             source, channels, (kernel, kernel), stride=(stride, stride), padding=(padding, padding)
         )
         source = layers[name].target
-    return layers | {"fc1": Conv.make(source, 256, source[1:])}
+    return layers
+
+
+def lenet() -> dict[str, Conv]:
+    """The layers 16C5-16C5-2P2-32C5-2P2-256FC of the paper's LeNet, by name.
+
+    The side goes 28 -> 28 (padded) -> 24 -> 12 -> 8 -> 4 -> 1.
+    """
+    plan = "conv1-16-5-2 conv2-16-5-0 pool1-16-2-0 conv3-32-5-0 pool2-32-2-0 fc1-256-4-0"
+    return _chain((1, 28, 28), plan)
+
+
+def vgg() -> dict[str, Conv]:
+    """The layers of the paper's VGG-Net, by name: 64C3 x 3-2P2-128C3 x 2-2P2-256C3 x 2-2P2-
+    512C3 x 2. The side goes 24 -> 12 -> 6 -> 3 -> 1."""
+    plan = """conv1-64-3-1 conv2-64-3-1 conv3-64-3-1 pool1-64-2-0 conv4-128-3-1 conv5-128-3-1
+        pool2-128-2-0 conv6-256-3-1 conv7-256-3-1 pool3-256-2-0 conv8-512-3-1 conv9-512-3-0"""
+    return _chain(SHAPE, plan)
+
+
+NETS = {"lenet": lenet, "vgg": vgg}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,20 +321,31 @@ def _score(net: _Net, data: Dataset, source: tuple[int, int, int], batch: int = 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="train the LeNet of Zou et al. on MNIST")
+    parser = argparse.ArgumentParser(
+        description="train the LeNet or the VGG-Net of Zou et al. on MNIST"
+    )
+    parser.add_argument(
+        "--net", choices=sorted(NETS), default="lenet", help="vgg: on digits in colour, not moved"
+    )
     parser.add_argument(
         "--spikes", type=int, choices=sorted(MODELS), default=4, help="spikes per neuron"
     )
 
+    def load(given: argparse.Namespace) -> Dataset:
+        data = load_mnist(given.data)
+        return coloured_data(data) if given.net == "vgg" else data
+
     def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> ScatterGather:
         k, bound = MODELS[given.spikes]
+        moved = {"shift": 0} if given.net == "vgg" else {}
         return train(
-            ScatterGatherConfig(k=k, bound=bound, epochs=given.epochs, seed=given.seed),
+            ScatterGatherConfig(k=k, bound=bound, epochs=given.epochs, seed=given.seed, **moved),
             data,
+            layers=NETS[given.net](),
             checkpoint=checkpoint,
         )
 
-    command("scatter_gather", parser, trained, ScatterGatherConfig.epochs)
+    command("scatter_gather", parser, trained, ScatterGatherConfig.epochs, load=load)
 
 
 if __name__ == "__main__":

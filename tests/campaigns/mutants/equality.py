@@ -132,12 +132,51 @@ def _same(before: str, after: str, module: str, apart: set[str] | None, limit: f
             done, log = yosys(_alone(folder, side, module, apart), 2 * limit)
             if not done:
                 raise RuntimeError(f"no proof: {log[-2000:]}")
+        sides = [folder / "gold.module", folder / "gate.module"]
+        texts = [side.read_text() for side in sides]
+        for side, text in zip(sides, texts, strict=True):
+            side.write_text(_widened(text, [_ports(text) for text in texts]))
         done, log = yosys(_both(folder), 2 * limit)
         if not done:
             if "No matching port" in log:
                 return False
             raise RuntimeError(f"no proof: {log[-2000:]}")
         return always_0(folder, limit=limit)[0]
+
+
+def _ports(module: str) -> dict[str, tuple[str, int]]:
+    """By name: direction and width of each port of a module."""
+    return {
+        name: (direction, int((re.search(r"width (\d+)", before + after) or ["", "1"])[1]))
+        for before, direction, _, after, name in PORT.findall(module)
+    }
+
+
+def _widened(module: str, both: list[dict[str, tuple[str, int]]]) -> str:
+    """A module whose ports are as wide as the wider of ``both``.
+
+    What an output has more is 0, what an input has more is not read: so does a bus of other width.
+    """
+    for name, (direction, width) in _ports(module).items():
+        widest = max(ports[name][1] for ports in both if name in ports)
+        if widest == width:
+            continue
+        used, narrow = re.compile(re.escape(name) + r"(?=\s)(?! \[)"), f"{name} [{width - 1}:0]"
+        lines = []
+        for line in module.splitlines(keepends=True):
+            port, wire = CONNECT.match(line), PORT.match(line.rstrip("\n"))
+            start = port.end() if port else 0
+            if wire and wire[5] == name:
+                line = f"  wire width {widest} {direction} {wire[3]} {name}\n"
+            elif not line.startswith("  wire "):
+                line = line[:start] + used.sub(narrow.replace("\\", r"\\"), line[start:])
+            lines.append(line)
+        if direction == "output":
+            more = widest - width
+            rest = f"  connect {name} [{widest - 1}:{width}] {more}'{'0' * more}\n"
+            lines.insert(lines.index("end\n"), rest)
+        module = "".join(lines)
+    return module
 
 
 def _alone(folder: Path, side: str, module: str, apart: set[str] | None) -> str:

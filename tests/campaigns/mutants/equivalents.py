@@ -22,7 +22,23 @@ class Equivalent:
     why: str
 
 
+BIT_65 = (
+    "The lower 64 bits of a sum do not depend on those above, and the counter's reader takes 64."
+)
+
 EQUIVALENTS = [
+    Equivalent("onn/cell.py", '"crossings": Out(64),', "64", "65", BIT_65),
+    Equivalent(
+        "core/counters.py", '**{f"count_{name}": Out(64) for name in names},', "64", "65", BIT_65
+    ),
+    Equivalent(
+        "fabric/router.py",
+        "super().__init__({**_signature(self.ports, self.layout), "
+        '"busy": Out(1), "active": Out(1)})',
+        "1",
+        "2",
+        "Both are 0 or 1, so a second bit is 0; who reads them asks whether any bit is 1.",
+    ),
     Equivalent(
         "plastic/core.py",
         "with m.If(second & (back < p.neurons)):",
@@ -30,6 +46,22 @@ EQUIVALENTS = [
         "<=",
         "One row more is written. Behind the last neuron there is none that is read. Where the "
         "neurons are a power of two it is row 0, read just before: it gets the same again.",
+    ),
+    Equivalent(
+        "onn/control.py",
+        "with m.If(self.fetching):",
+        "self.fetching",
+        "(self.fetching) == 0",
+        "The digit is read in state SELF alone, where it counts down. Set in every other cycle, it "
+        "is the highest when SELF begins, which is never the first state.",
+    ),
+    Equivalent(
+        "core/driver.py",
+        "moves.eq(sending & (self.taken | ~lines[0])),",
+        "~",
+        "",
+        "The ring takes an event at once but in a tick or a CLEAR, and neither runs while the "
+        "driver sends: it is a part of what makes the core busy. So ``taken`` is always 1.",
     ),
     Equivalent(
         "dendrites/inhibition.py",

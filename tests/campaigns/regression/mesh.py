@@ -93,6 +93,21 @@ def distant_case(chip: Chip) -> Case:
     return Case(network, image, stimulus, model, model.run(stimulus))
 
 
+def loud_image(chip: Chip) -> MeshImage:
+    """Every core fires the same number of neurons in every tick, all of them to the host."""
+    cores, size = chip.derived.cores, chip.lanes
+    network = Network(
+        name="loud",
+        inputs=(Input(name="x", size=1),),
+        steps=1,
+        output="all",
+        membrane_bits=chip.membrane_bits,
+        populations=(Population.make("all", cores * size, weight_bits=2, v_th=0),),
+        edges=(Edge(source="x", target="all", weights=np.ones((1, cores * size), np.int32)),),
+    )
+    return map_mesh(network, chip, [{"all": n * size + np.arange(size)} for n in range(cores)])
+
+
 def mesh_cases(chip: Chip, count: int = NETWORKS, *, seed: int = 0) -> Iterator[Case]:
     """Cases, the same for the same arguments.
 
@@ -199,6 +214,8 @@ def differences(
         output_stalls += stalls
         yield from (f"network {i}, streams, {text}" for text in found)
 
+    yield from _turns(model)
+
     def again() -> str | None:
         model.fill_mesh(case.image)
         got = case.image.gather(model.run_mesh(case.image, case.stimulus))
@@ -245,6 +262,21 @@ def _load_port(model: MeshChipModel, rng: np.random.Generator) -> Iterator[str]:
         )
         if got != value:
             yield f"load port, core {n}: fingerprint is {value:#x} in the contract, {got:#x} in RTL"
+
+
+def _turns(model: MeshChipModel) -> Iterator[str]:
+    """Cores that wait for the output together send an event each, in turn."""
+    cores = model.chip.derived.cores
+    model.fill_mesh(loud_image(model.chip))
+    model.clear()
+    model.receive()
+    model.start()
+    model.idle(1 << 20)
+    model.cycles(4)
+    order = [event[0] for event in model.receive()]
+    turns = [sorted(order[at : at + cores]) for at in range(0, len(order), cores)]
+    if turns != [list(range(cores))] * model.chip.lanes:
+        yield f"events of {cores} cores that wait: each must send one in its turn, not {order}"
 
 
 def _counters(model: MeshChipModel, n: int) -> dict[str, int]:

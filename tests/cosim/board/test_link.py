@@ -184,6 +184,22 @@ def test_a_core_that_waits_for_its_receiver_does_not_hang_the_link(model: BoardM
     assert counters["ticks"] == 2 and counters["stalls"] > 0 and counters["dropped"] == 0
 
 
+def test_a_new_session_throws_old_events_away(model: BoardModel) -> None:
+    """A core that waits for its receiver ends its ticks, and the new host hears none of them."""
+    _, image, _ = noisy()
+    model.reset()
+    link = Board(Session(Wire(model)), image).link
+    link.clear()
+    link.zero()
+    for tick in (1, 2):
+        link.send((axon, tick) for axon in range(8))
+    for _ in range(2):
+        link.write(MAP.registers["control"].address, 1)
+    new = BoardLink(Session(Wire(model)), TINY)
+    assert new.counters()["ticks"] == 2
+    assert new.receive() == []
+
+
 # -- once, and only once -----------------------------------------------------------------------
 
 

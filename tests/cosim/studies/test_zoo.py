@@ -24,7 +24,7 @@ from spikeloop.pysim.traces.trace import Trace
 from tests.cosim.cli.test_app import refused, spikeloop
 from tests.make.small import network
 
-ELSEWHERE = ("zou-lenet-4", "pim-mnist")  # have tests of their own
+ELSEWHERE = ("zou-lenet-4", "zou-vgg-1", "pim-mnist")  # have tests of their own
 ON_RTL = ("grad-r-mnist", "bpsr-mnist-4bit")
 
 

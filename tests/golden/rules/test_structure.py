@@ -27,6 +27,12 @@ def test_words_are_layers():
         7 * 8 + 7 * 7,
         35,
     ]
+    first, second, dense, _ = structure("15c5-ap2-40c5-ap2-fc300-fc10", MNIST, "c ap fc")
+    assert first.average is None and second.conv and second.average and dense.average
+    assert second.conv.source == second.average.target == (15, 12, 12)
+    assert second.average.source == (15, 24, 24) and second.inputs == first.size == 8640
+    assert dense.average.target == (40, 4, 4) and dense.inputs == second.size == 2560
+    assert second.synapses == 2560 * 15 * 25 * 4 and dense.synapses == 2560 * 300
     assert synapses(structure("fc800-fc10", MNIST)) == 784 * 800 + 8000
     assert structure("3c5-fc2", MNIST)[0].conv == Conv.make(MNIST, 3, (5, 5))
 
@@ -48,11 +54,16 @@ def test_words_are_layers():
         "fc10/2",
         "2mp2-fc10",
         "mp2/2-fc10",
+        "8c5/2-ap5-fc10",
+        "8c5/2-ap2-ap2-fc10",
+        "8c5/2-ap2-r5-fc10",
+        "8c5/2-ap2",
+        "fc10-ap2-fc10",
     ],
 )
 def test_structures_that_cannot_be_laid_are_refused(text: str):
-    with pytest.raises(InputError, match=r"structure of a net must|convolution of layer"):
-        structure(text, MNIST)
+    with pytest.raises(InputError, match=r"structure of a net must|convolution of layer|maps be"):
+        structure(text, MNIST, "c mp ap r fc")
 
 
 def test_kinds_that_a_rule_has_not_are_refused():

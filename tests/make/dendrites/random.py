@@ -14,6 +14,7 @@ __all__ = ["Case", "Show", "case_at_the_ends", "random_case", "random_params"]
 
 LOW, HIGH = -(1 << 31), (1 << 31) - 1
 """The ends of a weight."""
+MASK = (1 << 32) - 1
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,16 @@ def _net(rng: np.random.Generator, n: int, size: int) -> DendriticNet:
     return DendriticNet.make(settings, table)
 
 
+def _drawn_before(x: int) -> int:
+    """The state of a generator, xorshift32, whose next one is ``x``."""
+    for shift in (5, -17, 13):
+        y = x
+        for _ in range(32 // abs(shift)):
+            y = x ^ (y << shift & MASK if shift > 0 else y >> -shift)
+        x = y
+    return x
+
+
 def _middle(rng: np.random.Generator, net: DendriticNet, state: DendriticState) -> DendriticState:
     """A state with values anywhere in their ranges, many of them at the ends or near 0."""
     n, size = net.inputs, net.neurons
@@ -126,6 +137,8 @@ def _middle(rng: np.random.Generator, net: DendriticNet, state: DendriticState) 
 
     units = np.stack([draw(form.low, form.high, (size,)) for form in UNITS.values()])
     units[-2:] = np.maximum(units[-2:], 1)
+    # a draw of 0, which is no spike even where the probability of one is 0
+    units[list(UNITS).index("rs"), 0] = _drawn_before(int(rng.integers(1, 1 << 16)))
     if rng.random() < 0.5:  # traces that clip where they do not leak
         for name, end in (("trace_p", "low"), ("trace_d", "high")):
             units[list(UNITS).index(name)] = getattr(UNITS[name], end)

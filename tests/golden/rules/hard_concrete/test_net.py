@@ -51,6 +51,21 @@ def test_the_gate_of_the_test_closes_where_it_is_said():
     assert gate(torch.tensor(-edge + 1e-3)) == 1
 
 
+def test_averages_are_folded_into_the_weights_behind_them():
+    """Both nets spike alike; thresholds are far enough away for the order of sums."""
+    torch.manual_seed(2)
+    net = GatedNet(structure("6c3-ap2-5c3-ap2-fc12-fc10", (1, 14, 14), "c ap fc")).double().eval()
+    for weight in net.weight:  # multiples of 2^-6, so that every sum is exact
+        weight.data = (weight.data * 64).round() / 64
+        weight.data += weight.data.sign() / 64
+    spikes = (torch.rand(5, 9, 196, dtype=torch.float64) < 0.4).double()
+    net.gated, net.k_tau = False, 0.125
+    plain = net.float_net().double()
+    expected, got = net(spikes), plain(spikes)
+    for a, b in zip(expected, got, strict=True):
+        assert torch.equal(a, b) and a.any() and not a.all()
+
+
 def test_gates_are_drawn_once_a_batch_and_have_a_gradient():
     torch.manual_seed(1)
     net = GatedNet(structure("fc5", (1, 2, 4)))

@@ -1,5 +1,6 @@
 """Training of scatter-and-gather nets: the estimators, the LeNet, short trainings."""
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,10 @@ from spikeloop.golden.rules.scatter_gather.train import (
     accuracy,
     lenet,
     train,
+    vgg,
 )
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.mapping.published import layers as published
 from spikeloop.pysim.network.convolution import Conv
 from tests.golden.rules.scatter_gather.nets import CONVS, assert_lossless
 
@@ -56,6 +59,21 @@ def test_lenet_is_the_papers():
         (256, 1, 1),
     ]
     assert all(a.target == b.source for a, b in pairwise(layers.values()))
+
+
+def test_vgg_is_the_papers():
+    """64C3 x 3-2P2-128C3 x 2-2P2-256C3 x 2-2P2-512C3 x 2 on 24 x 24 (section 4.1)."""
+    layers = vgg()
+    assert list(layers) == [
+        *("conv1", "conv2", "conv3", "pool1", "conv4", "conv5", "pool2"),
+        *("conv6", "conv7", "pool3", "conv8", "conv9"),
+    ]
+    maps = [(64, 24)] * 3 + [(64, 12)] + [(128, 12)] * 2 + [(128, 6)] + [(256, 6)] * 2
+    assert [c.target[::2] for c in layers.values()] == [*maps, (256, 3), (512, 3), (512, 1)]
+    assert sum(math.prod(c.target) for c in list(layers.values())[1:]) == 150_272
+    assert all(a.target == b.source for a, b in pairwise(layers.values()))
+    mapped = [layer.sources for layer in published("zou-vgg-1") if layer.on_chip]
+    assert [(conv,) for conv in list(layers.values())[1:]] == mapped
 
 
 @pytest.fixture(scope="module")
