@@ -52,6 +52,9 @@ def train(
     epochs: Epochs = None,
     seed: Seed = 0,
     recurrent: Recurrent = False,
+    device: Annotated[
+        str, option("--device", metavar="NAME", help="Where torch trains; here {devices}.")
+    ] = "cpu",
     verbose: Verbose = None,
     json: Json = False,
 ) -> None:
@@ -75,6 +78,7 @@ def train(
             epochs=epochs,
             seed=seed,
             recurrent=recurrent,
+            device=device,
         )
         score, dataset = note["accuracy"], note["dataset"]
         console.result(

@@ -55,6 +55,7 @@ TABLES = {
     "buses": "spikeloop.pysim.chip.wrap:BUSES",
     "cells": "spikeloop.pysim.oscillators.settings:CELLS",
     "comparisons": "spikeloop.golden.interchange.graph.semantics:COMPARES",
+    "devices": "spikeloop.golden.training.device:devices",
     "encoders": "spikeloop.golden.data.encoders:ENCODERS",
     "engines": "spikeloop.cosim.macros.engines:ENGINES",
     "forms": "spikeloop.cosim.flow.export:FORMS",

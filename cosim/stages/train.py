@@ -5,6 +5,7 @@ from typing import Any
 
 from spikeloop.cosim.stages.images import Images
 from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.training.device import CPU, training_on
 from spikeloop.golden.training.train import TrainConfig, train
 
 __all__ = ["config", "make"]
@@ -20,15 +21,20 @@ def make(
     output: Path,
     images: Images,
     checkpoint: Path | None = None,
+    device: str = CPU,
     progress: bool = True,
     **settings: Any,
 ) -> dict[str, Any]:
     """Train a net and save it.
 
     ``checkpoint``: file that a killed training goes on from; removed at its end.
+    ``device``: where torch trains; InputError for one that it does not have.
     Returns ``accuracy`` (a fraction, on the test images) and ``dataset`` (source and counts).
     """
-    net = train(config(**settings), images.load(), checkpoint=checkpoint, progress=progress)
+    with training_on(device):
+        net = train(config(**settings), images.load(), checkpoint=checkpoint, progress=progress)
+    if device != CPU:  # the usual one is not named, so that its files stay as they are
+        net.metadata["training"]["device"] = device
     net.save(output)
     if checkpoint:
         checkpoint.unlink()

@@ -37,6 +37,8 @@ class _PimModule(nn.Module):
 
     In training every image has a noise stream of its own, numbered in order. In evaluation all
     images have stream 0, so that results repeat.
+
+    The macro's arithmetic is computed on the CPU, wherever the layer is.
     """
 
     def __init__(self, params: PimParams, window: PimWindow, channels: int, **tables: Any) -> None:
@@ -53,7 +55,7 @@ class _PimModule(nn.Module):
 
     def layer(self) -> PimLayer:
         """The layer as it is loaded into the macro."""
-        weights = torch.round(self.weight.detach().double() * self.scale).long().numpy()
+        weights = torch.round(self.weight.detach().cpu().double() * self.scale).long().numpy()
         return PimLayer.make(self.params, self.window, weights, **self.tables)
 
     def calibrate(self, images: np.ndarray, percentile: float = 100.0) -> tuple[int, int]:
@@ -61,7 +63,9 @@ class _PimModule(nn.Module):
 
         See :func:`golden.reference.pim.calibrate`.
         """
-        self.tables["shift"], self.tables["limit"] = calibrate(self.layer(), images, percentile)
+        with torch.device("cpu"):
+            found = calibrate(self.layer(), images, percentile)
+        self.tables["shift"], self.tables["limit"] = found
         return self.tables["shift"], self.tables["limit"]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,7 +83,8 @@ class _PimModule(nn.Module):
         if self.training:
             self.images += len(x)
         layer = self.layer()
-        currents = run(layer, pixels.astype(np.int64), streams, codes=False).currents
+        with torch.device("cpu"):
+            currents = run(layer, pixels.astype(np.int64), streams, codes=False).currents
         actual = (
             torch.from_numpy(currents * (2.0**layer.shift / self.scale))
             .float()

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from spikeloop.golden.data.datasets import Dataset, held_out, load_mnist
+from spikeloop.golden.training.device import CPU, training_on
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 
@@ -56,8 +57,8 @@ def command(
     in the metadata.
 
     rule:   folder of golden/rules.
-    parser: with the rule's own arguments; --data, --images, --held-out, --epochs, --seed and --out
-            are added.
+    parser: with the rule's own arguments; --data, --images, --held-out, --epochs, --seed, --device
+            and --out are added.
     train:  called with the arguments, the images and a file beside --out for the checkpoint.
     epochs: default of --epochs.
     of:     what an epoch is, for the help.
@@ -82,6 +83,9 @@ def command(
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of weights, order of the images and all draws"
     )
+    parser.add_argument(
+        "--device", default=CPU, help=f"where torch trains, such as cuda (default: {CPU})"
+    )
     parser.add_argument("--out", type=Path, required=True, help="file of the trained net")
     given = parser.parse_args()
     checkpoint = given.out.with_name(f"{given.out.name}.training")
@@ -96,7 +100,8 @@ def command(
             )
         if given.held_out is not None:
             data = held_out(data, given.held_out)
-        net = train(given, data, checkpoint)
+        with training_on(given.device):
+            net = train(given, data, checkpoint)
         trained_by = {"rule": rule, "arguments": _arguments(given)}
         net.metadata.update(torch=torch.__version__, command=trained_by)
         net.save(given.out)
@@ -109,10 +114,13 @@ def command(
 
 
 def _arguments(given: argparse.Namespace) -> list[str]:
-    """The arguments as words, by name; --out is left out and ``DATA`` stands for the folder."""
+    """The arguments as words, by name; ``DATA`` stands for the folder.
+
+    --out is left out, and so is the CPU, on which the kept nets were trained.
+    """
     words = []
     for key, value in sorted(vars(given).items()):
-        if key == "out" or value is None or value is False:
+        if key == "out" or value is None or value is False or (key, value) == ("device", CPU):
             continue
         words.append(f"--{key.replace('_', '-')}")
         if value is not True:

@@ -10,7 +10,8 @@ training that was never killed.
 
 Training runs on one thread. For products of this size that is as fast as two, and the order of sums
 does not depend on the number of threads. Random draws of a loss come from the generator it is
-given, or from torch's, which is seeded here.
+given, or from torch's, which is seeded here. All this holds for the CPU. On another device
+(golden/training/device.py) equal results are what torch promises there, and no more.
 """
 
 import math
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spikeloop.golden.training.device import placed
 from spikeloop.golden.training.progress import Bar
 from spikeloop.golden.training.resume import keep, restore
 from spikeloop.pysim.common.checks import check_int
@@ -107,7 +109,8 @@ def fit(
                    when its result is safe.
     training:      JSON that identifies the training; a checkpoint of another one is refused.
 
-    Returns the history: for each epoch ``loss`` (the mean) and the result of ``after_epoch``.
+    Returns the history: for each epoch ``loss`` (the mean), the result of ``after_epoch``, and
+    ``device`` unless it was the CPU. The net is on the CPU again.
     InputError for a checkpoint that is damaged or of another training, and for a loss that is not
     finite.
     """
@@ -122,7 +125,7 @@ def fit(
     updates = count // batch if whole_batches else -(-count // batch)
     rng = np.random.default_rng(seed)
     history: list[dict[str, Any]] = []
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), placed(net) as device:
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
         if checkpoint is not None and checkpoint.exists():
             history = restore(checkpoint, labels, net, optimiser, schedule, rng)
@@ -148,7 +151,8 @@ def fit(
                         after_update()
                     bar.update(epoch, value.item())
                 more = (after_epoch(epoch) if after_epoch else None) or {}
-                history.append({"loss": total / max(updates, 1), **more})
+                where = {} if device.type == "cpu" else {"device": str(device)}
+                history.append({"loss": total / max(updates, 1), **where, **more})
                 if checkpoint is not None:
                     keep(checkpoint, labels, net, optimiser, schedule, rng, history)
                 bar.epoch(history)

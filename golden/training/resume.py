@@ -1,7 +1,8 @@
 """Checkpoints of a training: everything that later epochs depend on, written and read back.
 
-A checkpoint holds parameters and buffers of the net, the state of optimiser and schedule, both
-random generators and the history. It is written whole or not at all.
+A checkpoint holds parameters and buffers of the net, the state of optimiser and schedule, the
+random generators and the history. It is written whole or not at all. It can be read on any device;
+only the generator of a device that is another one now is then left aside.
 """
 
 import json
@@ -35,6 +36,8 @@ def keep(
     """Write the checkpoint; ``labels`` (JSON) identify the training."""
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     tensors["torch"] = torch.get_rng_state()
+    if (device := _device(net)).type != "cpu":
+        tensors[f"device.{device.type}"] = torch.get_device_module(device).get_rng_state(device)
     state, numbers = optimiser.state_dict(), dict[str, dict[str, Any]]()
     for i, entry in state["state"].items():
         numbers[str(i)] = {
@@ -66,6 +69,10 @@ def _changing(schedule: torch.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:
     return {key: value for key, value in state.items() if isinstance(value, (int, float, list))}
 
 
+def _device(net: nn.Module) -> torch.device:
+    return next(net.parameters()).device
+
+
 def restore(
     path: Path,
     labels: dict[str, Any],
@@ -94,7 +101,7 @@ def restore(
             f"{what} must be of this training, not of one that differs in {', '.join(differ)}: "
             "delete it to begin anew"
         )
-    parts: dict[str, dict[str, Tensor]] = {"net": {}, "optimiser": {}, "torch": {}}
+    parts: dict[str, dict[str, Tensor]] = {"net": {}, "optimiser": {}, "torch": {}, "device": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = tensor
@@ -107,6 +114,8 @@ def restore(
     if schedule:
         schedule.load_state_dict(header["schedule"])
     rng.bit_generator.state = header["rng"]
-    torch.set_rng_state(parts["torch"][""])
+    torch.set_rng_state(parts["torch"][""].cpu())
+    if (draws := parts["device"].get((device := _device(net)).type)) is not None:
+        torch.get_device_module(device).set_rng_state(draws.cpu(), device)
     history: list[dict[str, Any]] = header["history"]
     return history

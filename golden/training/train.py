@@ -83,11 +83,11 @@ def train(
         net = FloatNet(config.layers, recurrent=config.recurrent)
     optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * updates)
-    labels = torch.from_numpy(data.train_labels)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         spikes = drawn(config.encoder, data.train_images[chosen], config.shift, rng)
-        return count_loss(net(time_first(spikes)), labels[chosen], config.spike_cost)
+        labels = torch.as_tensor(data.train_labels[chosen])
+        return count_loss(net(time_first(spikes)), labels, config.spike_cost)
 
     def clamp() -> None:
         for layer in net.layers:
@@ -146,7 +146,7 @@ def spike_loss(counts: Tensor, steps: int, labels: Tensor) -> Tensor:
 
 def time_first(spikes: np.ndarray) -> Tensor:
     """uint8 ``[sample, step, line]`` to float32 ``[step, sample, line]``."""
-    return torch.from_numpy(np.ascontiguousarray(spikes.transpose(1, 0, 2))).float()
+    return torch.as_tensor(np.ascontiguousarray(spikes.transpose(1, 0, 2))).float()
 
 
 @torch.no_grad()

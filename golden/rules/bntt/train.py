@@ -162,12 +162,12 @@ def train_net(
         else:
             net = BnttNet(sizes, steps, **neurons)
     optimiser, schedule = _optimiser(config, net, config.epochs * (count // config.batch))
-    labels = torch.from_numpy(data.train_labels)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         spikes = drawn(config.encoder, data.train_images[chosen], config.shift, rng)
-        u = net(torch.from_numpy(spikes).float())[:, -1]
-        return F.cross_entropy(u / config.encoder.steps if config.mean else u, labels[chosen])
+        u = net(torch.as_tensor(spikes).float())[:, -1]
+        labels = torch.as_tensor(data.train_labels[chosen])
+        return F.cross_entropy(u / config.encoder.steps if config.mean else u, labels)
 
     fit(
         net,

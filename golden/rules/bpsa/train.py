@@ -88,11 +88,11 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimiser, config.epochs * max(updates, 1)
     )
-    wanted = torch.eye(data.classes)[torch.from_numpy(data.train_labels)]
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         spikes = time_first(drawn(config.encoder, data.train_images[chosen], config.shift, rng))
-        return (wanted[chosen] - net.votes(net(spikes)[-1])).square().sum(1).mean()
+        wanted = torch.eye(data.classes)[torch.as_tensor(data.train_labels[chosen])]
+        return (wanted - net.votes(net(spikes)[-1])).square().sum(1).mean()
 
     how = asdict(config)
     net.train()

@@ -113,11 +113,11 @@ def train(
         optimiser, config.epochs * -(-count // config.batch)
     )
     optimiser.register_step_pre_hook(lambda *_: net.before_update(config.weight_cost))
-    labels = torch.from_numpy(data.train_labels)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         spikes = drawn(config.encoder, data.train_images[chosen], config.shift, rng)
-        return count_loss(net(time_first(spikes)), labels[chosen], config.spike_cost)
+        labels = torch.as_tensor(data.train_labels[chosen])
+        return count_loss(net(time_first(spikes)), labels, config.spike_cost)
 
     about_training = asdict(config)
     curve = fit(

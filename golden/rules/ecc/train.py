@@ -163,12 +163,11 @@ def train_cnn(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimiser, config.epochs * -(-count // config.batch)
     )
-    labels = torch.from_numpy(data.train_labels)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         images = shifted(data.train_images[chosen], config.shift, rng)
-        x = torch.from_numpy(pixels(images, config.planes)).float()
-        return F.cross_entropy(net(x), labels[chosen])
+        x = torch.as_tensor(pixels(images, config.planes)).float()
+        return F.cross_entropy(net(x), torch.as_tensor(data.train_labels[chosen]))
 
     fit(
         net,

@@ -95,7 +95,7 @@ def train(
             temperature=config.temperature,
             gain=config.gain,
         )
-    labels, count = torch.from_numpy(data.train_labels), len(data.train_labels)
+    count = len(data.train_labels)
     optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimiser, config.epochs * -(-count // config.batch)
@@ -103,7 +103,8 @@ def train(
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         spikes = drawn(config.encoder, data.train_images[chosen], config.shift, rng)
-        return count_loss(net(time_first(spikes)), labels[chosen], 0.0)
+        labels = torch.as_tensor(data.train_labels[chosen])
+        return count_loss(net(time_first(spikes)), labels, 0.0)
 
     def rewire() -> None:
         lr = optimiser.param_groups[0]["lr"]

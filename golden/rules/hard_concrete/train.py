@@ -102,12 +102,13 @@ def train_net(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimiser, config.epochs * -(-count // config.batch)
     )
-    wanted = F.one_hot(torch.from_numpy(data.train_labels), data.classes).float()
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         spikes = time_first(drawn(config.encoder, data.train_images[chosen], config.shift, rng))
         rates = net(spikes)[-1].mean(0)
-        error = (wanted[chosen] - rates).square().sum(1).mean()
+        labels = torch.as_tensor(data.train_labels[chosen])
+        wanted = F.one_hot(labels, data.classes).float()
+        error = (wanted - rates).square().sum(1).mean()
         return error + config.penalty / count * net.penalty()
 
     curve = fit(

@@ -102,4 +102,4 @@ def dice(net: LocalNet, data: Dataset, batch: int = 500) -> float:
 def _noisy(clean: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Noisy images, and where their ink is (bool), of the same shape."""
     noise = rng.standard_normal(clean.shape, np.float32)
-    return torch.from_numpy(clean + np.float32(NOISE) * noise), torch.from_numpy(clean > 0.5)
+    return torch.as_tensor(clean + np.float32(NOISE) * noise), torch.as_tensor(clean > 0.5)

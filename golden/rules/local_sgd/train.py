@@ -146,12 +146,12 @@ def train_net(
         torch.manual_seed(config.seed)
         small = -(-side // 8)  # behind the three strides of 2
         net = LocalNet(BLOCKS, (1, side, side), (data.classes, small), config.clip)
-    labels = torch.from_numpy(data.train_labels)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator, **local: Any) -> Tensor:
         images = shifted(data.train_images[chosen], config.shift, rng)
-        x = torch.from_numpy(pixels(images, config.planes)).float()
-        return F.cross_entropy(net(x, **local).flatten(1), labels[chosen])
+        x = torch.as_tensor(pixels(images, config.planes)).float()
+        labels = torch.as_tensor(data.train_labels[chosen])
+        return F.cross_entropy(net(x, **local).flatten(1), labels)
 
     history = fit_local(
         net, config, loss, count, source=data.source, checkpoint=checkpoint, progress=progress
@@ -181,11 +181,10 @@ def fit_local(
     updates = config.part // config.batch
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * updates)
     images = np.empty(0, np.int64)  # of the epoch
-    rate, lr, kept, total, began = 0.0, 0.0, 0, 0.0, 0.0
-    norms = torch.zeros(layers, dtype=torch.float64)
+    rate, lr, kept, total, began, norms = 0.0, 0.0, 0, 0.0, 0.0, torch.zeros(0)
 
     def before_epoch(epoch: int) -> None:
-        nonlocal images, rate, kept, total, began
+        nonlocal images, rate, kept, total, began, norms
         images = _part(config, count, epoch)
         if config.schedule in STATIC:
             shares = config.c1, config.c2
@@ -193,7 +192,7 @@ def fit_local(
         sign = modes.sign() if config.weak else 1
         rate = sign * config.eta * 0.5 ** (3 * epoch // config.epochs)
         kept, total = 0, 0.0
-        norms.zero_()
+        norms = torch.zeros(layers, dtype=torch.float64)
         began = time.process_time()
 
     def of_batch(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:

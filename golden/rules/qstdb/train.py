@@ -194,8 +194,8 @@ def _epochs(
     before:  called with the number of each epoch.
     augment: replaces the images of an update; default: move them by up to ``config.shift``.
     """
-    labels = torch.from_numpy(data.train_labels)
-    updates = -(-len(data.train_labels) // config.batch)
+    count = len(data.train_labels)
+    updates = -(-count // config.batch)
     schedule = torch.optim.lr_scheduler.MultiStepLR(
         optimiser, [round(part * epochs * updates) for part in (0.6, 0.8, 0.9)], decay
     )
@@ -203,14 +203,15 @@ def _epochs(
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         images = data.train_images[chosen]
         shown = augment(images, rng) if augment else shifted(images, config.shift, rng)
-        return F.cross_entropy(forward(_pixels(shown)), labels[chosen])
+        labels = torch.as_tensor(data.train_labels[chosen])
+        return F.cross_entropy(forward(_pixels(shown)), labels)
 
     phase_file = checkpoint and checkpoint.with_name(f"{checkpoint.name}.{what}")
     fit(
         net,
         optimiser,
         loss,
-        len(labels),
+        count,
         epochs=epochs,
         batch=config.batch,
         seed=[config.seed, what == "SNN"],
@@ -253,7 +254,7 @@ def stages(net: QstdbNet, images: np.ndarray, labels: np.ndarray) -> dict[str, f
 
 
 def _pixels(images: np.ndarray) -> Tensor:
-    return torch.from_numpy(images.astype(np.float32))
+    return torch.as_tensor(images.astype(np.float32))
 
 
 def main() -> None:

@@ -131,11 +131,11 @@ def train(
         net = _Net(layers, data.classes, config.k, config.bound)
     optimiser = torch.optim.Adam(net.parameters(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * updates)
-    labels = torch.from_numpy(data.train_labels)
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         host, chip = net(_pixels(shifted(data.train_images[chosen], config.shift, rng), source))
-        return F.cross_entropy(host, labels[chosen]) + F.cross_entropy(chip, labels[chosen])
+        labels = torch.as_tensor(data.train_labels[chosen])
+        return F.cross_entropy(host, labels) + F.cross_entropy(chip, labels)
 
     history = fit(
         net,
@@ -305,7 +305,7 @@ class _Net(nn.Module):
 
 
 def _pixels(images: np.ndarray, source: tuple[int, int, int]) -> Tensor:
-    return torch.from_numpy(images.astype(np.float32).reshape(-1, *source) / 255)
+    return torch.as_tensor(images.astype(np.float32).reshape(-1, *source) / 255)
 
 
 @torch.no_grad()
@@ -317,7 +317,7 @@ def _score(net: _Net, data: Dataset, source: tuple[int, int, int], batch: int = 
         for at in range(0, len(data.test_labels), batch)
     ]
     net.train()
-    return float((torch.cat(classes).numpy() == data.test_labels).mean())
+    return float((torch.cat(classes).cpu().numpy() == data.test_labels).mean())
 
 
 def main() -> None:

@@ -238,6 +238,7 @@ def test_from_a_trained_net(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     for arguments, words in (
         (("quantize", net, "--target-drop", -1), "must be in 0..100 points"),
         (("quantize", net, "--membrane-bits", 40), "membrane_bits must be in 8..32, not 40"),
+        (("train", "--device", "abacus"), "device must be one that torch has here (cpu"),
         (("widths", tmp_path / "no"), "is missing: spikeloop train writes one"),
         (("widths", net, "--scale", "x"), "scale must be one of"),
     ):
