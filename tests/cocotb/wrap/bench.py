@@ -25,6 +25,7 @@ from tests.cocotb.wrap.wires import AxiWires, WishboneWires
 
 SEED = int(os.environ.get("SPIKELOOP_SEED", "0"))
 END_WORD = 1 << END
+LONGEST_MS = 4  # a test ends within 1.5 ms of simulated time, or hangs
 INPUTS = ("s_axi_awaddr", "s_axi_awprot", "s_axi_awvalid", "s_axi_wdata", "s_axi_wstrb")
 INPUTS += ("s_axi_wvalid", "s_axi_bready", "s_axi_araddr", "s_axi_arprot", "s_axi_arvalid")
 INPUTS += ("s_axi_rready", "s_axis_tdata", "s_axis_tlast", "s_axis_tvalid", "m_axis_tready")
@@ -132,7 +133,7 @@ class WishboneHost(WishboneWires, Host):
         WishboneWires.__init__(self, dut, dut.aclk, seed)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=LONGEST_MS, timeout_unit="ms")
 async def streams_with_stalls(dut) -> None:
     """Load, events by AXI4-Stream, a tick a packet; every channel stalls at random."""
     await start(dut)
@@ -154,7 +155,7 @@ async def streams_with_stalls(dut) -> None:
     assert host.sink.empty()
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=LONGEST_MS, timeout_unit="ms")
 async def strobes_and_empty_addresses(dut) -> None:
     await start(dut)
     host = AxiHost(dut, SEED)
@@ -175,7 +176,7 @@ async def strobes_and_empty_addresses(dut) -> None:
     )
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=LONGEST_MS, timeout_unit="ms")
 async def the_first_edge_after_reset(dut) -> None:
     """A master may ask in the first cycle after reset, and ready and valid are low in reset."""
     await start(dut)
@@ -259,7 +260,7 @@ async def run_driver(host: Host) -> None:
     assert await bridge(driver.counts)(host) == counts.tolist()
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=LONGEST_MS, timeout_unit="ms")
 async def driver_of_the_axi_core(dut) -> None:
     """Its net has ticks of more events than the queue holds."""
     await start(dut)
@@ -271,7 +272,7 @@ async def driver_of_the_axi_core(dut) -> None:
     assert host.sink.empty()
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=LONGEST_MS, timeout_unit="ms")
 async def driver_of_the_wishbone_core(dut) -> None:
     await start(dut)
     host = WishboneHost(dut, SEED + 2)
@@ -344,7 +345,7 @@ class PinHost(Host):
         return words
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=LONGEST_MS, timeout_unit="ms")
 async def an_access_ends_though_nobody_takes_the_spikes(dut) -> None:
     """The tick waits for a receiver, a read of a memory for the tick: it ends with SLVERR."""
     await start(dut)
