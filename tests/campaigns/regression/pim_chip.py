@@ -12,7 +12,8 @@ import numpy as np
 from spikeloop.cosim.compare.diff import Side, diff
 from spikeloop.cosim.link import LinkBackend
 from spikeloop.cosim.verilator.chip import ChipModel
-from spikeloop.pysim.chip.params import Chip
+from spikeloop.pysim.chip.memory_map import PIM
+from spikeloop.pysim.chip.params import BUS_BITS, Chip
 from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
@@ -138,4 +139,20 @@ def differences(
         pair = diff(network, Side("pysim", want), Side("RTL", model.run(image, stimulus)))
         return str(pair.first) if pair.first else None
 
+    yield from _last_writes(model, np.random.default_rng([seed, 3]))
     yield from host_differences(model, np.random.default_rng([seed, 2]), again)
+
+
+def _last_writes(model: ChipModel, rng: np.random.Generator) -> Iterator[str]:
+    """What was written last is in its memory, though nothing follows: then the clock sleeps."""
+    for memory in model.map.loaded:
+        if not memory.name.startswith(PIM):
+            continue
+        row, bits = int(rng.integers(memory.rows)), min(BUS_BITS, memory.width)
+        before = int(model.memory(memory.name)[row].view("<u4")[0]) & (1 << bits) - 1
+        word = before ^ int(rng.integers(1, 1 << bits))
+        model.write(memory.address(row), word)
+        model.cycles(4)
+        got = int(model.memory(memory.name)[row].view("<u4")[0]) & (1 << bits) - 1
+        if got != word:
+            yield f"row {row} of {memory.name}, written last, is {word:#x}, {got:#x} in RTL"
