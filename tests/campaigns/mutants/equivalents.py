@@ -64,6 +64,13 @@ EQUIVALENTS = [
         "driver sends: it is a part of what makes the core busy. So ``taken`` is always 1.",
     ),
     Equivalent(
+        "onn/relaxation.py",
+        "held = Mux(below, 0, Mux(high, (1 << p.volt_bits) - 1, total))",
+        "1",
+        "0",
+        "(0 << bits) - 1 is -1, of which the lower bits are taken: all ones, as before.",
+    ),
+    Equivalent(
         "dendrites/inhibition.py",
         "new.eq(Mux(total < 0, 0, Mux(total > high, high, total))),",
         ">",
