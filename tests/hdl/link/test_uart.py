@@ -75,6 +75,19 @@ def test_a_host_of_another_baud(drift: float) -> None:
     assert received(divisor, line) == data
 
 
+@pytest.mark.parametrize("edge", range(7))
+def test_a_bit_is_seen_in_its_middle(edge: int) -> None:
+    """A line that is wrong for ``edge`` of 16 cycles at either end of a bit, and of the stop bit."""
+    data = b"\x00\xff\x55\x5a"
+    line = []
+    for byte in data:
+        line += [0] * 16
+        for bit in (byte >> i & 1 for i in range(8)):
+            line += [1 - bit] * edge + [bit] * (16 - 2 * edge) + [1 - bit] * edge
+        line += [0] * edge + [1] * (16 - edge)
+    assert received(16, line) == data
+
+
 def test_glitch_break_and_framing_error_leave_nothing() -> None:
     data, divisor = b"\x5a", 8
     good = [bit for bit in bits_of(data) for _ in range(divisor)]
