@@ -64,6 +64,14 @@ EQUIVALENTS = [
         "driver sends: it is a part of what makes the core busy. So ``taken`` is always 1.",
     ),
     Equivalent(
+        "link/framing.py",
+        "ram.w_en.eq(decoded & (count != FRAME_BYTES)),",
+        "&",
+        "|",
+        "Written without a byte is the row of the next byte, which is written again with it, or "
+        "one behind the frame, which nobody reads. A frame that is too long is refused.",
+    ),
+    Equivalent(
         "onn/relaxation.py",
         "held = Mux(below, 0, Mux(high, (1 << p.volt_bits) - 1, total))",
         "1",

@@ -208,13 +208,21 @@ class CHost:
 
     def __init__(self, host: Host) -> None:
         self.lib = ctypes.CDLL(os.environ["SPIKELOOP_DRIVER"] + f"/{host.map.bus}.so")
+        self.failures: list[BaseException] = []  # of the calls, of which C hears nothing
         # kept: C holds no reference to them
         self.calls = (
-            self.READ(lambda core, offset: resume(host.read)(offset)),
-            self.WRITE(lambda core, offset, value: resume(host.write)(offset, value)),
+            self.READ(lambda core, offset: self._call(host.read, offset) or 0),
+            self.WRITE(lambda core, offset, value: self._call(host.write, offset, value)),
         )
         self.lib.use(*self.calls)
         self.lib.counter.restype = ctypes.c_uint64
+
+    def _call(self, access, *arguments: int) -> int | None:
+        try:
+            return resume(access)(*arguments)
+        except Exception as error:
+            self.failures.append(error)
+            return None
 
     def run(self, host: Host) -> tuple[list[list[int]], int]:
         """Runs in a thread: the output of every tick of all samples, and the cycles counted."""
@@ -258,6 +266,7 @@ async def run_driver(host: Host) -> None:
         [n for tick in ticks[:steps] for n in tick], minlength=NEURONS[host.map.bus]
     )
     assert await bridge(driver.counts)(host) == counts.tolist()
+    assert not driver.failures
 
 
 @cocotb.test(timeout_time=LONGEST_MS, timeout_unit="ms")

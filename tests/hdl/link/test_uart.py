@@ -77,7 +77,7 @@ def test_a_host_of_another_baud(drift: float) -> None:
 
 @pytest.mark.parametrize("edge", range(7))
 def test_a_bit_is_seen_in_its_middle(edge: int) -> None:
-    """A line that is wrong for ``edge`` of 16 cycles at either end of a bit, and of the stop bit."""
+    """The line is wrong for ``edge`` of 16 cycles at either end of a bit, and before a stop."""
     data = b"\x00\xff\x55\x5a"
     line = []
     for byte in data:
