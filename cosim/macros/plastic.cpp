@@ -193,7 +193,10 @@ struct Model {
         if (r.pins && row >= 0)
             lines(r.spikes + row * SPIKE_BYTES, r.teacher + row * TEACHER_BYTES);
         const int64_t cycles = command(strobe, r.limit_cycles);
-        while (!offered.empty() || top->busy) tick();
+        for (int64_t n = 0; cycles >= 0 && (!offered.empty() || top->busy); ++n) {
+            if (n > r.limit_cycles) return -1;
+            tick();
+        }
         return cycles;
     }
 
@@ -215,9 +218,10 @@ struct Model {
     int go(const Run& r) {
         run = &r;
         random = r.stall;
-        arrivals.clear(), updates.clear(), offered.clear();
+        arrivals.clear(), updates.clear();
         const int status = all(r);
         run = nullptr;
+        offered.clear();
         return status;
     }
 

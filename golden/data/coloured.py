@@ -3,11 +3,11 @@
 The VGG-Net of Zou et al. 2021 is for colour images of that size, of which no package ships any.
 These are made from MNIST, pixel by pixel, g its grey value, cut to the middle 24 x 24:
 
-    out[c, y, x] = g ink[c] + (1 - g) (paper[c] + slope[c] . (y, x)) + grain[c, y, x]
+    out[c, y, x] = g ink[c] + (1 - g) page[c, y, x] + grain[c, y, x]
 
-The paper's colour runs from one of two random colours to the other, in a random direction. The ink
-is a random colour that is brighter than both by DISTANCE, channels on average. Grain is normal, of
-standard deviation GRAIN. All draws come from the image's own bytes, so an image
+The page's colour runs from one of two dark random colours to the other, in a random direction. The
+ink is a random colour that is brighter than both by DISTANCE, channels on average. Grain is normal,
+of standard deviation GRAIN. All draws come from the image's own bytes, so an image
 always looks the same, whatever stands beside it.
 """
 
@@ -46,8 +46,8 @@ def coloured(images: np.ndarray) -> np.ndarray:
             ink = rng.random(3)
         y, x = np.mgrid[-1 : 1 : SHAPE[1] * 1j, -1 : 1 : SHAPE[2] * 1j]
         along = (y * np.sin(angle) + x * np.cos(angle)) / (2 * np.sqrt(2)) + 0.5
-        paper = ends[0][:, None, None] * along + ends[1][:, None, None] * (1 - along)
-        mixed = grey * ink[:, None, None] + (1 - grey) * paper
+        page = ends[0][:, None, None] * along + ends[1][:, None, None] * (1 - along)
+        mixed = grey * ink[:, None, None] + (1 - grey) * page
         mixed += rng.normal(0, GRAIN, SHAPE)
         out[:] = np.clip(mixed * 255, 0, 255).round()
     return result.reshape(len(images), -1)

@@ -52,7 +52,8 @@ def training_on(name: str) -> Iterator[None]:
 def placed(net: nn.Module) -> Iterator[torch.device]:
     """Inside the block ``net`` is on the device of trainings, and so are new tensors.
 
-    The caller's random generators are put back at the end.
+    It comes back when the block ends; after an error it stays there. The caller's random generators
+    are put back in either case.
     """
     device = torch.device(_chosen.get())
     if device.type == CPU:  # without the mode of a default device, which costs time in each call

@@ -96,9 +96,8 @@ class GatedNet(nn.Module):
             seen = math.prod(layer.average.target) if layer.average else layer.inputs
             shape = layer.conv.weights_shape if layer.conv else (seen, layer.size)
             fan_in = math.prod(shape[1:]) if layer.conv else seen
-            side = (
-                layer.average.kernel[0] if layer.average else 1
-            )  # a mean of sparse spikes is less
+            # the mean of a window of sparse spikes is smaller than a spike
+            side = layer.average.kernel[0] if layer.average else 1
             spread = side * gain * V_TH / fan_in**0.5
             self.weight.append(nn.Parameter(torch.randn(shape) * spread))
             if gated:

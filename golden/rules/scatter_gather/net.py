@@ -291,7 +291,8 @@ def checkpoint(name: str = "zou-lenet-4") -> ScatterGather:
 
     ``zou-lenet-K`` and ``zou-vgg-K`` have K spikes a neuron (docs/scatter_gather.md).
     """
-    found = sorted(CHECKPOINTS.glob("zou-*.safetensors*"))
+    ends = (".safetensors", ".safetensors.gz")
+    found = [path for path in sorted(CHECKPOINTS.glob("zou-*")) if path.name.endswith(ends)]
     files = {path.name.partition(".")[0]: path for path in found}
     if name not in files:
         raise InputError(f"checkpoint must be one of {', '.join(files) or 'none'}, not {name!r}")

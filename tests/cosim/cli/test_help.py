@@ -110,6 +110,7 @@ def checked(name: str, choice: str) -> None:
     from spikeloop.golden.data.encoders import Encoder
     from spikeloop.golden.interchange.graph.semantics import COMPARES, FRAMEWORKS, RESETS
     from spikeloop.golden.rules.digits.layer import layer
+    from spikeloop.golden.training.device import training_on
     from spikeloop.pysim.chip.wrap import WrapMap
     from spikeloop.pysim.mapping.published import layers
     from spikeloop.pysim.network.readout import Readout
@@ -120,6 +121,7 @@ def checked(name: str, choice: str) -> None:
         "buses": lambda text: WrapMap(preset("tiny"), text),
         "cells": SETTINGS.__getitem__,
         "comparisons": COMPARES.index,
+        "devices": lambda text: training_on(text).__enter__(),
         "encoders": lambda text: Encoder(name=text, steps=4),
         "engines": lambda text: check_engines(check_of_lessons([text, *ENGINES])),
         "frameworks": FRAMEWORKS.__getitem__,

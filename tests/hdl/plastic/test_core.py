@@ -101,6 +101,22 @@ def test_a_slow_receiver_stops_the_emission_and_nothing_else(
     assert model.counters()["stalls"] - before > want.s.sum() > 20
 
 
+@pytest.mark.parametrize("pins", [False, True])
+def test_a_command_that_takes_too_long_is_an_error_and_the_core_goes_on(
+    pins: bool, seed: int, model: PlasticModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lesson = random_lesson(np.random.default_rng([seed, 8]), SIZES["small"], presentations=2)
+    model.load(lesson)
+    with monkeypatch.context() as patched:
+        patched.setattr(PlasticModel, "_limit", 3)
+        with pytest.raises(RuntimeError, match="core does not end a command within 3 cycles"):
+            model.run(lesson, fresh=False, pins=pins)
+    model.function("clear")(model._handle, 1 << 20)
+    again = model.run(lesson, pins=pins)
+    want = numpy_engine.run(lesson)
+    assert differences(want, again, lesson.ticks, ("pysim", "RTL")).first is None
+
+
 def test_counters_count_what_was_logged(seed: int, model: PlasticModel) -> None:
     before = model.counters()
     trace = model.run(random_lesson(np.random.default_rng([seed, 8]), SIZES["small"]), stall=5)

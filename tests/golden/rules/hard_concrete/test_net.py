@@ -52,10 +52,10 @@ def test_the_gate_of_the_test_closes_where_it_is_said():
 
 
 def test_averages_are_folded_into_the_weights_behind_them():
-    """Both nets spike alike; thresholds are far enough away for the order of sums."""
+    """Both nets spike alike: all values are small multiples of 2^-8, so every sum is exact."""
     torch.manual_seed(2)
     net = GatedNet(structure("6c3-ap2-5c3-ap2-fc12-fc10", (1, 14, 14), "c ap fc")).double().eval()
-    for weight in net.weight:  # multiples of 2^-6, so that every sum is exact
+    for weight in net.weight:
         weight.data = (weight.data * 64).round() / 64
         weight.data += weight.data.sign() / 64
     spikes = (torch.rand(5, 9, 196, dtype=torch.float64) < 0.4).double()
