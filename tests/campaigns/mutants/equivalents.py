@@ -22,7 +22,7 @@ class Equivalent:
 
 
 BIT_65 = "The lower 64 bits of a sum do not depend on those above, and its readers take 64."
-BIT_2 = "It is 0 or 1, so a second bit is 0, and its readers ask whether any bit is 1."
+BIT_2 = "It is 0 or 1, so a second bit is 0. Its readers take one bit, or ask whether any is 1."
 ROUTER = "super().__init__({{**_signature(self.ports, self.layout), {}}})".format
 
 EQUIVALENTS = [
@@ -42,6 +42,7 @@ EQUIVALENTS = [
         )
         for busy, active in ((2, 1), (1, 2))
     ),
+    Equivalent("events/scanner.py", '"last": Out(1),', '"last": Out(2),', BIT_2),
     Equivalent(
         "plastic/core.py",
         "with m.If(second & (back < p.neurons)):",
