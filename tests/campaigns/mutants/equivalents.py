@@ -42,6 +42,7 @@ EQUIVALENTS = [
         )
         for busy, active in ((2, 1), (1, 2))
     ),
+    Equivalent("core/accumulate.py", '"last": In(1),', '"last": In(2),', BIT_2),
     Equivalent("events/scanner.py", '"last": Out(1),', '"last": Out(2),', BIT_2),
     Equivalent(
         "plastic/core.py",
