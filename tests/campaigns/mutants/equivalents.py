@@ -52,6 +52,24 @@ EQUIVALENTS = [
         "neurons are a power of two it is row 0, read just before: it gets the same again.",
     ),
     Equivalent(
+        "bus/loadport.py",
+        "if map_.chip.extension > 1:",
+        "if map_.chip.extension >= 1:",
+        "Without axon extension the register takes no value above 0, which it has from reset.",
+    ),
+    Equivalent(
+        "dendrites/membrane.py",
+        "pulled = Signal(F_BITS + INHIBITION_BITS + 4, reset_less=True)",
+        "pulled = Signal(F_BITS + INHIBITION_BITS + 5, reset_less=True)",
+        "At most 16 products of F_BITS + INHIBITION_BITS are summed: one bit more is 0.",
+    ),
+    Equivalent(
+        "synapses/update.py",
+        'x = delayed(m, "unit", Mux(fresh2, x2, 0), 2, "trace")',
+        'x = delayed(m, "unit", Mux(fresh2, x2, 1), 2, "trace")',
+        "The next stage takes the bits from 16 on of x times a factor of 16 bits: 0 for both.",
+    ),
+    Equivalent(
         "onn/control.py",
         "with m.If(self.fetching):",
         "with m.If((self.fetching) == 0):",
