@@ -64,10 +64,34 @@ EQUIVALENTS = [
         "At most 16 products of F_BITS + INHIBITION_BITS are summed: one bit more is 0.",
     ),
     Equivalent(
+        "pim/adc.py",
+        "added = code << self.pulse * p.pulse_bits if p.pulses > 1 else code",
+        "added = code << self.pulse * p.pulse_bits if p.pulses >= 1 else code",
+        "Of one pulse the number is always 0, and the code is not shifted.",
+    ),
+    Equivalent(
         "synapses/update.py",
         'x = delayed(m, "unit", Mux(fresh2, x2, 0), 2, "trace")',
         'x = delayed(m, "unit", Mux(fresh2, x2, 1), 2, "trace")',
         "The next stage takes the bits from 16 on of x times a factor of 16 bits: 0 for both.",
+    ),
+    Equivalent(
+        "synapses/update.py",
+        "new = Mux(free < s.w_min, s.w_min, Mux(free > s.w_max, s.w_max, free))",
+        "new = Mux(free <= s.w_min, s.w_min, Mux(free > s.w_max, s.w_max, free))",
+        "A weight that is the bound becomes the bound either way.",
+    ),
+    Equivalent(
+        "synapses/update.py",
+        'free, touched = self._held(signed(32), "free"), Signal(name="touched")',
+        'free, touched = self._held(signed(33), "free"), Signal(name="touched")',
+        "A change of 38 bits, shifted by 8 or more, and a weight of 16 fit into 32 bits.",
+    ),
+    Equivalent(
+        "onn/relaxation.py",
+        'v, total = self.v[lane], Signal(signed(p.sum_bits + 1), name=f"total_{lane}")',
+        'v, total = self.v[lane], Signal(signed(p.sum_bits + 2), name=f"total_{lane}")',
+        "The sum of v and of sum_bits with a sign fits into one bit more than sum_bits.",
     ),
     Equivalent(
         "onn/control.py",
@@ -75,6 +99,13 @@ EQUIVALENTS = [
         "with m.If((self.fetching) == 0):",
         "The digit is read in state SELF alone, where it counts down. Set in every cycle but those "
         "of FETCH and SELF, it is the highest when SELF begins, which is never the first state.",
+    ),
+    Equivalent(
+        "core/domains.py",
+        'enable["out"].eq(control.writing | (port.write & written_by_port)),',
+        'enable["out"].eq(control.writing | (port.write | written_by_port)),',
+        "The domain has edges more. Its memories write only where they are told, and its copy of "
+        "the clipped lanes is counted in the cycle behind that of their word.",
     ),
     Equivalent(
         "core/driver.py",
