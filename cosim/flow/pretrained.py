@@ -14,25 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop import golden
 from spikeloop.golden.data import coloured
 from spikeloop.golden.data.datasets import Dataset, check_scoring, load_mnist
 from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.nets.files import kept_files, read_net
 from spikeloop.golden.rules.qstdb import net as qstdb
 from spikeloop.golden.rules.qstdb.integer import PIXELS, to_network
 from spikeloop.golden.rules.scatter_gather import net as scatter_gather
 from spikeloop.golden.training.command import training_command
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.reading import gunzip, read_file
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["Net", "kept", "load", "write_pretrained"]
 
-FOLDER = Path(golden.__path__[0]) / "rules" / "checkpoints"
 # for comparison in training: its first layer takes pixels without a macro, as no chip of ours does
 FLOAT = ("digital-mnist",)
-SUFFIXES = (".safetensors", ".safetensors.gz")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,12 +80,7 @@ class Net:
 
 def kept() -> dict[str, Path]:
     """The file of every net, by its name."""
-    files = {
-        path.name.partition(".")[0]: path
-        for path in sorted(FOLDER.iterdir())
-        if path.name.endswith(SUFFIXES)
-    }
-    return {name: path for name, path in files.items() if name not in FLOAT}
+    return {name: path for name, path in kept_files().items() if name not in FLOAT}
 
 
 def load(name: str, path: Path | None = None) -> Net:
@@ -97,9 +89,7 @@ def load(name: str, path: Path | None = None) -> Net:
     if path is None and name not in files:
         raise InputError(f"net must be one of {', '.join(files)}, not {name!r}")
     path = path or files[name]
-    data = read_file(path, "net", "spikeloop zoo lists those that are kept")
-    if path.suffix == ".gz":
-        data = gunzip(data, f"net {str(path)!r}")
+    data = read_net(path, f"net {str(path)!r}", "spikeloop zoo lists those that are kept")
     about = _metadata(data)
     if "spikeloop_scatter_gather" in about:
         ann = scatter_gather.load(path)

@@ -13,7 +13,30 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.reading import gunzip, read_file
 from spikeloop.pysim.common.tensors import MAX_HEADER
 
-__all__ = ["read_safetensors"]
+__all__ = ["CHECKPOINTS", "kept_files", "read_net", "read_safetensors"]
+
+CHECKPOINTS = Path(__file__).parents[1] / "rules" / "checkpoints"
+SUFFIXES = (".safetensors", ".safetensors.gz")
+
+
+def kept_files(start: str = "") -> dict[str, Path]:
+    """The file of every net that comes with the package, by its name, which begins with
+    ``start``."""
+    return {
+        path.name.partition(".")[0]: path
+        for path in sorted(CHECKPOINTS.glob(f"{start}*"))
+        if path.name.endswith(SUFFIXES)
+    }
+
+
+def read_net(path: str | Path, what: str, advice: str) -> bytes:
+    """The bytes of a net's file, unzipped if its name ends in .gz.
+
+    what: the file in the sentence of an error, a kind and a name in quotes. advice: what to do if
+    it is missing. InputError for a file that cannot be read.
+    """
+    data = read_file(path, what.partition(" '")[0], advice)
+    return gunzip(data, what) if str(path).endswith(".gz") else data
 
 
 def read_safetensors(
@@ -28,9 +51,7 @@ def read_safetensors(
     framework: of the tensors, "np" or "pt".
     InputError for anything but a sound file of this kind.
     """
-    data = read_file(path, what.partition(" '")[0], f"{writer} writes one")
-    if str(path).endswith(".gz"):
-        data = gunzip(data, what)
+    data = read_net(path, what, f"{writer} writes one")
     try:
         (length,) = struct.unpack("<Q", data[:8])
         if length > MAX_HEADER:

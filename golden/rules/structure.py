@@ -78,17 +78,7 @@ def structure(
                 f"structure of a net must be layers {kinds.replace(' ', ', ')}, as in {EXAMPLE}, "
                 f"not {text!r} (at {token!r})"
             )
-        if kind == "ap":
-            side, fits = int(number), all(n % int(number) == 0 for n in maps[1:])
-            if not fits:
-                raise InputError(
-                    f"maps before layer {token!r} must have sides that are multiples of {side}, "
-                    f"not {maps[1]} x {maps[2]}"
-                )
-            average = Conv.make(maps, maps[0], (side, side), stride=(side, side), groups=maps[0])
-            maps = average.target
-            continue
-        if kind in ("c", "mp"):
+        if kind in ("c", "mp", "ap"):
             channels, step, groups = (
                 (int(first), int(stride or 1), 1) if convolves else (maps[0], int(number), maps[0])
             )
@@ -96,7 +86,15 @@ def structure(
                 maps, channels, (int(number), int(number)), stride=(step, step), groups=groups
             )
             conv.check(f"layer {token!r}")
+            if kind == "ap" and any(n % int(number) for n in maps[1:]):
+                raise InputError(
+                    f"maps before layer {token!r} must have sides that are multiples of {number}, "
+                    f"not {maps[1]} x {maps[2]}"
+                )
             maps = conv.target
+            if kind == "ap":
+                average = conv
+                continue
             layer = Layer(inputs=inputs, size=math.prod(maps), conv=conv, pool=kind == "mp")
         else:
             layer = Layer(inputs=inputs, size=int(number), recurrent=kind == "r")

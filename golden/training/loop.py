@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikeloop.golden.training.device import placed
+from spikeloop.golden.training.device import CPU, placed
 from spikeloop.golden.training.progress import Bar
 from spikeloop.golden.training.resume import keep, restore
 from spikeloop.pysim.common.checks import check_int
@@ -151,7 +151,7 @@ def fit(
                         after_update()
                     bar.update(epoch, value.item())
                 more = (after_epoch(epoch) if after_epoch else None) or {}
-                where = {} if device.type == "cpu" else {"device": str(device)}
+                where = {} if device.type == CPU else {"device": str(device)}
                 history.append({"loss": total / max(updates, 1), **where, **more})
                 if checkpoint is not None:
                     keep(checkpoint, labels, net, optimiser, schedule, rng, history)

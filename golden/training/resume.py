@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from spikeloop.golden.nets.files import read_safetensors
+from spikeloop.golden.training.device import CPU
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 
@@ -36,7 +37,7 @@ def keep(
     """Write the checkpoint; ``labels`` (JSON) identify the training."""
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     tensors["torch"] = torch.get_rng_state()
-    if (device := _device(net)).type != "cpu":
+    if (device := _device(net)).type != CPU:
         tensors[f"device.{device.type}"] = torch.get_device_module(device).get_rng_state(device)
     state, numbers = optimiser.state_dict(), dict[str, dict[str, Any]]()
     for i, entry in state["state"].items():

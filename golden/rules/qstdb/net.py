@@ -39,7 +39,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikeloop.golden.nets.files import read_safetensors
+from spikeloop.golden.nets.files import kept_files, read_safetensors
 from spikeloop.golden.nets.pim_layers import PimConv2d, PimConv3d, PimLinear, scale
 from spikeloop.golden.quantize.leak import best_leak
 from spikeloop.pysim.common.errors import InputError
@@ -52,7 +52,6 @@ __all__ = ["FORMS", "GAMMA", "Layer", "QstdbNet", "affine", "checkpoint", "fire"
 FORMS = ("float", "affine", "scale", "shift")
 GAMMA = 0.3
 VERSION = 1
-CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 NAMES = ("pim-mnist", "digital-mnist")  # with the PIM macro, and the same net without
 # by dimensions of the map
 _SUMS: dict[int, Any] = {2: (F.conv2d, torch.channels_last), 3: (F.conv3d, torch.channels_last_3d)}
@@ -374,7 +373,6 @@ def _pim_module(params: PimParams, layer: Layer, tables: dict[str, Any]) -> nn.M
 
 def checkpoint(name: str = "pim-mnist") -> QstdbNet:
     """A trained net that comes with the package (docs/qstdb.md): one of NAMES."""
-    path = CHECKPOINTS / f"{name}.safetensors"
     if name not in NAMES:
         raise InputError(f"checkpoint must be one of {', '.join(NAMES)}, not {name!r}")
-    return QstdbNet.load(path)
+    return QstdbNet.load(kept_files()[name])

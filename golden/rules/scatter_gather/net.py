@@ -41,7 +41,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save
 
-from spikeloop.golden.nets.files import read_safetensors
+from spikeloop.golden.nets.files import kept_files, read_safetensors
 from spikeloop.golden.rules.scatter_gather.counts import gather, quantise, scatter
 from spikeloop.golden.rules.scatter_gather.layer import Layer, reachable
 from spikeloop.pysim.common.errors import InputError
@@ -53,7 +53,6 @@ from spikeloop.pysim.network.graph import Network, start_ticks
 __all__ = ["ScatterGather", "checkpoint", "load"]
 
 VERSION = 1
-CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 READOUT = "fc2"  # population of the last layer on the chip
 
 
@@ -291,9 +290,7 @@ def checkpoint(name: str = "zou-lenet-4") -> ScatterGather:
 
     ``zou-lenet-K`` and ``zou-vgg-K`` have K spikes a neuron (docs/scatter_gather.md).
     """
-    ends = (".safetensors", ".safetensors.gz")
-    found = [path for path in sorted(CHECKPOINTS.glob("zou-*")) if path.name.endswith(ends)]
-    files = {path.name.partition(".")[0]: path for path in found}
+    files = kept_files("zou-")
     if name not in files:
         raise InputError(f"checkpoint must be one of {', '.join(files) or 'none'}, not {name!r}")
     return load(files[name])

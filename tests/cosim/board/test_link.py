@@ -165,15 +165,20 @@ def test_events_leave_in_their_order_however_slow_the_host(model: BoardModel) ->
     assert board.session.retries == retries
 
 
-def test_a_core_that_waits_for_its_receiver_does_not_hang_the_link(model: BoardModel) -> None:
+def loud(model: BoardModel, ticks: int) -> BoardLink:
+    """The net of :func:`noisy` after a reset; all its inputs spike in the first ``ticks`` ticks."""
     _, image, _ = noisy()
     model.reset()
-    board = Board(Session(Wire(model)), image)
-    link, control = board.link, MAP.registers["control"].address
+    link = Board(Session(Wire(model)), image).link
     link.clear()
     link.zero()
-    for tick in (1, 2):
+    for tick in range(1, ticks + 1):
         link.send((axon, tick) for axon in range(8))
+    return link
+
+
+def test_a_core_that_waits_for_its_receiver_does_not_hang_the_link(model: BoardModel) -> None:
+    link, control = loud(model, 2), MAP.registers["control"].address
     for _ in range(2):  # by the register: nobody takes the 128 events, 65 fit
         link.write(control, 1)
     with pytest.raises(TimeoutError, match="did not become idle"):
@@ -186,13 +191,7 @@ def test_a_core_that_waits_for_its_receiver_does_not_hang_the_link(model: BoardM
 
 def test_a_new_session_throws_old_events_away(model: BoardModel) -> None:
     """A core that waits for its receiver ends its ticks, and the new host hears none of them."""
-    _, image, _ = noisy()
-    model.reset()
-    link = Board(Session(Wire(model)), image).link
-    link.clear()
-    link.zero()
-    for tick in (1, 2):
-        link.send((axon, tick) for axon in range(8))
+    link = loud(model, 2)
     for _ in range(2):
         link.write(MAP.registers["control"].address, 1)
     new = BoardLink(Session(Wire(model)), TINY)
@@ -202,12 +201,7 @@ def test_a_new_session_throws_old_events_away(model: BoardModel) -> None:
 
 def test_a_new_session_forgets_a_run_that_paused(model: BoardModel) -> None:
     """Its first tick is one of its own, not the rest of one that the old session began."""
-    _, image, _ = noisy()
-    model.reset()
-    link = Board(Session(Wire(model)), image).link
-    link.clear()
-    for tick in range(12):
-        link.send((axon, tick + 1) for axon in range(8))
+    loud(model, 12)
     said(model, frame(HELLO, 9))
     (reply,) = said(model, frame(BATCH, 10, Command(frames.RUN, 12)))
     assert reply is not None and reply[-1] == frames.PAUSED

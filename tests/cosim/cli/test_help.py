@@ -116,12 +116,16 @@ def checked(name: str, choice: str) -> None:
     from spikeloop.pysim.network.readout import Readout
     from spikeloop.pysim.oscillators.settings import SETTINGS
 
+    def trains_on(text: str) -> None:
+        with training_on(text):
+            pass
+
     checks: dict[str, Callable[[str], object]] = {
         "backends": lambda text: check_names([text]),
         "buses": lambda text: WrapMap(preset("tiny"), text),
         "cells": SETTINGS.__getitem__,
         "comparisons": COMPARES.index,
-        "devices": lambda text: training_on(text).__enter__(),
+        "devices": trains_on,
         "encoders": lambda text: Encoder(name=text, steps=4),
         "engines": lambda text: check_engines(check_of_lessons([text, *ENGINES])),
         "frameworks": FRAMEWORKS.__getitem__,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from spikeloop.cosim.flow.pretrained import FOLDER, load
+from spikeloop.cosim.flow.pretrained import load
 from spikeloop.cosim.studies.connectivity import main, read, table
+from spikeloop.golden.nets.files import CHECKPOINTS
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def nets(tmp_path: Path) -> list[Path]:
         network.with_metadata(**about).save(tmp_path / f"{name}.safetensors")
     return [
         *(tmp_path / f"{name}.safetensors" for name in said),
-        FOLDER / "grad-r-mnist.safetensors.gz",
+        CHECKPOINTS / "grad-r-mnist.safetensors.gz",
     ]
 
 
@@ -84,7 +85,12 @@ def test_other_files_are_refused(
 ) -> None:
     monkeypatch.setattr(
         "sys.argv",
-        ["connectivity", str(FOLDER / f"{name}.safetensors"), "--out", str(tmp_path / "c.svg")],
+        [
+            "connectivity",
+            str(CHECKPOINTS / f"{name}.safetensors"),
+            "--out",
+            str(tmp_path / "c.svg"),
+        ],
     )
     with pytest.raises(SystemExit) as stopped:
         main()

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim import backends
-from spikeloop.cosim.flow.pretrained import FOLDER, kept, load
+from spikeloop.cosim.flow.pretrained import kept, load
 from spikeloop.cosim.runs.folder import Run
 from spikeloop.cosim.studies.zoo import chip_for, row, train, write_page
 from spikeloop.golden.data.datasets import load_mnist
+from spikeloop.golden.nets.files import CHECKPOINTS
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.mapping.place import place
@@ -63,7 +64,7 @@ def test_every_kept_net_runs(name: str, tmp_path: Path) -> None:
 
 
 def test_kept_nets_are_small() -> None:
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 20 << 20
+    assert sum(path.stat().st_size for path in CHECKPOINTS.iterdir()) <= 20 << 20
 
 
 def test_names_and_zipped_files(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from spikeloop.golden.data.coloured import DISTANCE, GRAIN, SHAPE, coloured, coloured_data
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.pysim.common.errors import InputError
+from tests.make.rule_nets import small_mnist
 
 
 def test_an_image_looks_the_same_wherever_it_stands(rng: np.random.Generator) -> None:
@@ -37,16 +38,8 @@ def test_colours_differ_and_run() -> None:
 
 
 def test_a_data_set_in_colour_says_so() -> None:
-    data = load_mnist()
-    small = coloured_data(
-        type(data)(
-            source=data.source,
-            train_images=data.train_images[:3],
-            train_labels=data.train_labels[:3],
-            test_images=data.test_images[:2],
-            test_labels=data.test_labels[:2],
-        )
-    )
+    data = small_mnist(28, 28, train=3, test=2)
+    small = coloured_data(data)
     assert small.source == f"{data.source}-coloured" and small.pixels == np.prod(SHAPE)
     assert len(small.train_images) == 3 and len(small.test_images) == 2
 

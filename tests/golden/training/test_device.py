@@ -16,7 +16,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.nn import layers as exact
 from spikeloop.golden.rules.bntt import train as bntt
@@ -37,6 +37,7 @@ from spikeloop.pysim.common.errors import InputError
 from tests.conftest import ROOT
 from tests.golden.training.elsewhere import NAME, Generator, elsewhere
 from tests.golden.training.test_loop import _Made, bits
+from tests.make.rule_nets import small_mnist
 
 FEW = {"epochs": 2, "batch": 24}
 ENCODER = Encoder(name="rate", steps=4)
@@ -81,14 +82,7 @@ CASES: dict[str, tuple[Callable, Any]] = {  # rule, then what of it: the trainin
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    whole = load_mnist()
-    return replace(
-        whole,
-        train_images=whole.train_images[:72],
-        train_labels=whole.train_labels[:72],
-        test_images=whole.test_images[:40],
-        test_labels=whole.test_labels[:40],
-    )
+    return small_mnist(28, 28, train=72, test=40)
 
 
 @pytest.fixture

@@ -5,26 +5,20 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.golden.quantize.quantize import quantize
 from spikeloop.golden.reference.integer import predict, run
 from spikeloop.golden.training.train import TrainConfig, accuracy, train
 from spikeloop.pysim.common.errors import InputError
+from tests.make.rule_nets import small_mnist
 
 SHORT = TrainConfig(layers=(784, 40, 10), encoder=Encoder(steps=6), epochs=4)
 
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    whole = load_mnist()
-    return replace(
-        whole,
-        train_images=whole.train_images[:1500],
-        train_labels=whole.train_labels[:1500],
-        test_images=whole.test_images[:500],
-        test_labels=whole.test_labels[:500],
-    )
+    return small_mnist(28, 28, train=1500)
 
 
 @pytest.mark.parametrize(

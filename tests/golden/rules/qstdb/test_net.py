@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.nets.files import CHECKPOINTS
 from spikeloop.golden.nets.pim_layers import scale
 from spikeloop.golden.reference import integer
 from spikeloop.golden.rules.qstdb import net as qstdb
@@ -323,7 +324,7 @@ def test_kept_net() -> None:
         for name, own in zip(("conv1", "conv2"), spikes, strict=True)
     )
     assert net.metadata["dataset"]["test"] == 10_000
-    assert all(path.stat().st_size < 1 << 20 for path in qstdb.CHECKPOINTS.glob("*.safetensors"))
+    assert all(path.stat().st_size < 1 << 20 for path in CHECKPOINTS.glob("*.safetensors"))
 
 
 @pytest.mark.slow

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from spikeloop.golden.data.datasets import load_mnist
+from spikeloop.golden.nets.files import kept_files
 from spikeloop.golden.reference.integer import predict, run
 from spikeloop.golden.rules.scatter_gather.counts import gather, scatter
-from spikeloop.golden.rules.scatter_gather.net import CHECKPOINTS, checkpoint
+from spikeloop.golden.rules.scatter_gather.net import checkpoint
 from spikeloop.golden.rules.scatter_gather.train import MODELS
 from spikeloop.pysim.common.errors import InputError
 from tests.golden.rules.scatter_gather.nets import assert_lossless
@@ -17,9 +18,7 @@ from tests.golden.rules.scatter_gather.nets import assert_lossless
 PUBLISHED = {1: 0.9927, 2: 0.9932, 4: 0.9937}  # Zou et al., section 4.2 and Table 4
 
 
-KEPT = sorted(
-    int(path.stem.rsplit("-", 1)[1]) for path in CHECKPOINTS.glob("zou-lenet-*.safetensors")
-)
+KEPT = sorted(int(name.rsplit("-", 1)[1]) for name in kept_files("zou-lenet-"))
 
 
 @pytest.mark.parametrize("spikes", KEPT)

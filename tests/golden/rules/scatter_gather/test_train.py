@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.rules.scatter_gather.counts import scatter
 from spikeloop.golden.rules.scatter_gather.train import (
     MODELS,
@@ -24,6 +24,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.mapping.published import layers as published
 from spikeloop.pysim.network.convolution import Conv
 from tests.golden.rules.scatter_gather.nets import CONVS, assert_lossless
+from tests.make.rule_nets import small_mnist
 
 
 def test_straight_through_estimators():
@@ -78,14 +79,7 @@ def test_vgg_is_the_papers():
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    whole = load_mnist()
-    return replace(
-        whole,
-        train_images=whole.train_images[:1600],
-        train_labels=whole.train_labels[:1600],
-        test_images=whole.test_images[:500],
-        test_labels=whole.test_labels[:500],
-    )
+    return small_mnist(28, 28, train=1600)
 
 
 SMALL = {
