@@ -27,7 +27,16 @@ import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["ENCODERS", "Encoder", "bit_planes", "level_crossing", "rank_order", "rate"]
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "bit_planes",
+    "grey",
+    "level_crossing",
+    "plane_weights",
+    "rank_order",
+    "rate",
+]
 
 CHUNK = 500  # images worked on at once; bounds memory and fixes the order of the random draws
 
@@ -83,6 +92,19 @@ def bit_planes(images: np.ndarray, planes: int) -> np.ndarray:
     The lowest of them comes first.
     """
     return images[:, None] >> np.arange(8 - planes, 8, dtype=np.uint8)[:, None] & 1
+
+
+def grey(images: np.ndarray, planes: int) -> np.ndarray:
+    """The ``planes`` upper bits (1..8) of each pixel as a number in 0..1, float64."""
+    return (images >> 8 - planes) / ((1 << planes) - 1)
+
+
+def plane_weights(weights: np.ndarray, planes: int, axis: int) -> np.ndarray:
+    """Integer weights of whole pixels as those of their bits, the lowest plane first.
+
+    ``axis`` counts pixels or channels. A pixel of value 1 has the weight ``2 ** planes - 1`` times.
+    """
+    return np.concatenate([weights << i for i in range(planes)], axis)
 
 
 ENCODERS = ("rank_order", "rate", "level_crossing", "bit_planes", "sequence")

@@ -1,16 +1,18 @@
-"""The training images of one update: moved at random and encoded as spikes."""
+"""The training images of one update: moved or turned at random, and encoded as spikes."""
 
 import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch.nn import functional as F
 
 from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["about", "shifted", "check_shift", "drawn"]
+__all__ = ["about", "shifted", "check_shift", "drawn", "turned"]
 
 
 def about(data: Dataset) -> dict[str, Any]:
@@ -31,6 +33,34 @@ def shifted(images: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarr
     return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]].reshape(
         count, -1
     )
+
+
+def turned(
+    images: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    degrees: float,
+    move: float,
+    scale: tuple[float, float],
+) -> np.ndarray:
+    """Each square image ``[n, pixels]`` turned, moved and scaled at random about its middle.
+
+    degrees: most that it turns, to either side.
+    move:    most that it moves along either axis, as a share of its side.
+    scale:   least and most.
+    Values between pixels are those of bilinear interpolation, rounded.
+    """
+    count, side = len(images), math.isqrt(images.shape[1])
+    angle = np.radians(rng.uniform(-degrees, degrees, count))
+    size = rng.uniform(*scale, count)
+    back = np.zeros((count, 2, 3))  # where a place of the result lies in the image; its side is 2
+    back[:, 0, 0] = back[:, 1, 1] = np.cos(angle) / size
+    back[:, 0, 1], back[:, 1, 0] = -np.sin(angle) / size, np.sin(angle) / size
+    back[:, :, 2] = rng.uniform(-2 * move, 2 * move, (count, 2))
+    maps = torch.from_numpy(images.reshape(count, 1, side, side)).float()
+    grid = F.affine_grid(torch.from_numpy(back).float(), list(maps.shape), align_corners=False)
+    seen = F.grid_sample(maps, grid, align_corners=False).round()
+    return seen.to(torch.uint8).numpy().reshape(count, -1)
 
 
 def check_shift(shift: int, pixels: int) -> None:

@@ -11,13 +11,18 @@
 
 Eq 1 sets a floating MAC against an integer addition. Defaults are u_th 0.5, lambda 0.9, alpha 0.2,
 T 16. Pooling takes the maximum, which for spikes is their OR. Every layer except the pools has
-batch norm and rectifier, the last one too. :meth:`BpsaNet.to_network` folds the norm of inference
-into integers:
+batch norm and rectifier. In the authors' code (Brain-Cog-Lab/BP-STA) fully connected layers have
+biases for norms, and the last one has no rectifier; a net is so if it is ``bare``.
+
+The first layer takes spikes, or grey values as a constant current, as theirs does. On the chip a
+grey value of p bits is p lines (encoder ``bit_planes``), of which line i has 2^i times the weight.
+:meth:`BpsaNet.to_network` folds the norm of inference into integers:
 
     W' = W gamma / sigma,  b' = beta - mu gamma / sigma
     I -> round(s W') x + round(s b'),   u > u_th -> v_th = floor(s u_th) + 1
 
-Each map or neuron has a scale s, with which its largest weight takes all bits. A positive scale
+Each map or neuron has a scale s, with which its largest weight takes all bits. With grey values in,
+bias and threshold are 2^p - 1 times that, as a white pixel brings so many W'. A positive scale
 passes through rectifier, leak and threshold. lambda 0.9 becomes 1 - 2^-3 + 2^-5 - 2^-7 = 0.8984
 (error 0.0016). On the chip one read-out neuron for each class counts the votes: its last membrane
 is the number of its group's spikes.
@@ -25,6 +30,7 @@ is the number of its group's spikes.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -33,6 +39,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spikeloop.golden.data.encoders import plane_weights
 from spikeloop.golden.quantize.layer import per_neuron
 from spikeloop.golden.quantize.leak import (
     best_leak,
@@ -94,18 +101,28 @@ def adjusted_lif(current: Tensor, leak: float = LAMBDA, alpha: float = ALPHA) ->
 
 
 class BpsaLayer(nn.Module):
-    """Weights, batch norm over samples, steps and places, rectifier, neurons."""
+    """Weights, batch norm over samples, steps and places, rectifier, neurons.
 
-    def __init__(self, layer: Layer) -> None:
+    norm:    without it there is a bias for each neuron. A convolution has one.
+    rectify: the currents.
+    """
+
+    def __init__(self, layer: Layer, *, norm: bool = True, rectify: bool = True) -> None:
         super().__init__()
-        self.conv, size = layer.conv, layer.conv.target[0] if layer.conv else layer.size
+        self.conv, size, self.rectify = layer.conv, layer.size, rectify
         shape = layer.conv.weights_shape if layer.conv else (size, layer.inputs)
         self.weight = nn.Parameter(torch.empty(shape))
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # PyTorch's own, as in the paper
-        self.norm: nn.Module = nn.BatchNorm2d(size) if layer.conv else nn.BatchNorm1d(size)
+        self.norm: nn.BatchNorm1d | nn.BatchNorm2d | None = None
+        if layer.conv:
+            self.norm = nn.BatchNorm2d(layer.conv.target[0])
+        elif norm:
+            self.norm = nn.BatchNorm1d(size)
+        else:
+            self.bias = nn.Parameter(torch.zeros(size))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes ``[T, B, size]`` of spikes ``[T, B, inputs]``."""
+    def forward(self, x: Tensor, held: int = 1) -> Tensor:
+        """Spikes ``[T held, B, size]`` of ``[T, B, inputs]``; T must be 1 if ``held`` is not."""
         flat = x.flatten(0, 1)
         if self.conv:
             current = F.conv2d(
@@ -113,57 +130,75 @@ class BpsaLayer(nn.Module):
             )
         else:
             current = flat @ self.weight.T
-        return adjusted_lif(F.relu(self.norm(current)).view(*x.shape[:2], -1))
+        current = self.norm(current) if self.norm else current + self.bias
+        current = (F.relu(current) if self.rectify else current).view(*x.shape[:2], -1)
+        return adjusted_lif(current if held == 1 else current.expand(held, -1, -1))
 
     @torch.no_grad()
-    def folded(self, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weights int32, shaped as the layer's; bias and v_th int64, one per map or neuron."""
-        norm = self.norm
-        assert (
-            isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
-            and norm.running_mean is not None
-            and norm.running_var is not None
-        )
-        weight, gamma, beta, mean, var = (
-            part.double().numpy()
-            for part in (self.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
-        )
-        bias = np.zeros_like(beta)
-        weight, bias = fold_batch_norm(weight, bias, gamma, beta, mean, var, norm.eps)
+    def folded(self, bits: int, unit: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights int32, shaped as the layer's; bias and v_th int64, one per map or neuron.
+
+        unit: an input of 1.0, as what arrives.
+        """
+        weight = self.weight.double().numpy()
+        if self.norm:
+            norm = self.norm
+            assert norm.running_mean is not None and norm.running_var is not None
+            gamma, beta, mean, var = (
+                part.double().numpy()
+                for part in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+            )
+            bias = np.zeros_like(beta)
+            weight, bias = fold_batch_norm(weight, bias, gamma, beta, mean, var, norm.eps)
+        else:
+            bias = self.bias.double().numpy()
         flat = weight.reshape(len(weight), -1)
         largest = np.maximum(np.abs(flat).max(1), 1e-30)
         scale = np.minimum(((1 << (bits - 1)) - 1) / largest, LARGEST)
         weights = round_half_away(flat * scale[:, None]).astype(np.int32).reshape(weight.shape)
         limit = 1 << (MEMBRANE_BITS - 1)
         v_th = [
-            integer_threshold(U_TH * s, strict=True, membrane_bits=MEMBRANE_BITS) for s in scale
+            integer_threshold(U_TH * s * unit, strict=True, membrane_bits=MEMBRANE_BITS)
+            for s in scale
         ]
-        bias = round_half_away(bias * scale).clip(-limit, limit - 1)
+        bias = round_half_away(bias * scale * unit).clip(-limit, limit - 1)
         return weights, bias, np.array(v_th, np.int64)
 
 
 class BpsaNet(nn.Module):
     """Layers of golden.rules.structure; ``metadata`` is free JSON.
 
+    planes: bits of a pixel, 1..8, for a net of grey values; 0 for one of spikes.
+    bare:   fully connected layers have no norm, the last one no rectifier.
+
     The last layer has a group of neurons for each of ``classes``, all of one size. InputError if
     its size does not allow that.
     """
 
-    def __init__(self, layers: Sequence[Layer], classes: int = 10) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], classes: int = 10, *, planes: int = 0, bare: bool = False
+    ) -> None:
         super().__init__()
         if layers[-1].size % classes:
             raise InputError(
                 f"last layer of a net that votes must have as many neurons for each of {classes} "
                 f"classes, not {layers[-1].size} in all"
             )
-        self.structure, self.classes = tuple(layers), classes
+        self.structure, self.classes, self.planes = tuple(layers), classes, planes
         self.metadata: dict[str, Any] = {}
         self.layers = nn.ModuleList(
-            nn.Identity() if layer.pool else BpsaLayer(layer) for layer in layers
+            nn.Identity()
+            if layer.pool
+            else BpsaLayer(layer, norm=not bare, rectify=not bare or layer is not layers[-1])
+            for layer in layers
         )
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Spikes ``[T, B, size]`` of every layer, also of pools, of spikes ``[T, B, inputs]``."""
+    def forward(self, x: Tensor, held: int = 1) -> list[Tensor]:
+        """Spikes ``[T, B, size]`` of every layer, also of pools.
+
+        x: spikes ``[T, B, inputs]``, or grey values ``[1, B, inputs]`` that last ``held`` = T
+           steps.
+        """
         every = []
         for layer, module in zip(self.structure, self.layers, strict=True):
             if layer.pool:
@@ -171,7 +206,8 @@ class BpsaNet(nn.Module):
                 maps = x.reshape(-1, *layer.conv.source)
                 x = F.max_pool2d(maps, layer.conv.kernel, layer.conv.stride).view(*x.shape[:2], -1)
             else:
-                x = module(x)
+                x = module(x, held)
+                held = 1
             every.append(x)
         return every
 
@@ -197,25 +233,29 @@ class BpsaNet(nn.Module):
         for layer, module, (source, target) in zip(
             self.structure, self.layers, chain, strict=False
         ):
+            conv, planes = layer.conv, self.planes if source == "input" else 0
             if isinstance(module, BpsaLayer):
-                weights, bias, v_th = module.folded(bits)
+                weights, bias, v_th = module.folded(bits, (1 << planes) - 1 if planes else 1)
                 populations.append(
                     Population.make(
                         target,
                         layer.size,
                         start=starts[target],
-                        weight_bits=bits,
-                        bias=per_neuron(bias, layer.conv),
-                        v_th=per_neuron(v_th, layer.conv),
-                        rectify=True,
+                        weight_bits=bits + max(planes - 1, 0),
+                        bias=per_neuron(bias, conv),
+                        v_th=per_neuron(v_th, conv),
+                        rectify=module.rectify,
                         k0=k0,
                         leak_sign=sign,
                         leak_shift=shift,
                     )
                 )
-                weights = weights if layer.conv else np.ascontiguousarray(weights.T)
+                weights = weights if conv else np.ascontiguousarray(weights.T)
+                if planes:
+                    weights = plane_weights(weights, planes, axis=1 if conv else 0)
+                    conv = conv and replace(conv, source=(planes, *conv.source[1:]))
             else:  # an OR: no memory, and one spike is enough
-                assert layer.conv
+                assert conv
                 populations.append(
                     Population.make(
                         target,
@@ -226,8 +266,8 @@ class BpsaNet(nn.Module):
                         weight_format=WeightFormat.BINARY,
                     )
                 )
-                weights = np.ones(layer.conv.weights_shape, np.int32)
-            edges.append(Edge(source=source, target=target, weights=weights, conv=layer.conv))
+                weights = np.ones(conv.weights_shape, np.int32)
+            edges.append(Edge(source=source, target=target, weights=weights, conv=conv))
         populations.append(
             Population.make(
                 "vote",
@@ -244,7 +284,7 @@ class BpsaNet(nn.Module):
         edges.append(Edge(source="output", target="vote", weights=groups))
         return Network(
             name=name,
-            inputs=(Input(name="input", size=self.structure[0].inputs),),
+            inputs=(Input(name="input", size=self.structure[0].inputs * max(self.planes, 1)),),
             populations=tuple(populations),
             edges=tuple(edges),
             steps=steps,

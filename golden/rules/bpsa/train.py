@@ -1,19 +1,18 @@
 """Training of BPSA nets (Shen et al. 2022; golden/rules/bpsa/net.py) on MNIST.
 
-AdamW; the learning rate falls from ``lr`` to 0 along one half cosine. (The paper: SGDR's restarts
-over 300 epochs, after a warm-up with another rule.) The last epoch's net is kept; test images
-choose nothing.
+AdamW with the authors' decay. The learning rate rises to ``lr`` over the first tenth of the updates
+and falls to 0 along one half cosine. (The paper: SGDR's restarts over 300 epochs, after a warm-up
+with another rule.) The last epoch's net is kept; test images choose nothing.
 
 The net of the paper is 128C3-MP2-128C3-256C3-MP2-2048FC-10Voting with T = 16. Its first layer takes
-the grey image as a current. Ours is smaller, with T = 8, and takes rate-coded spikes, so that all
-of it runs on the chip.
+the grey image as a current, as here with the encoder ``bit_planes``. Ours are smaller, with T = 8.
 
     python -m spikeloop.golden.rules.bpsa.train --data FOLDER --out bpsa-mnist.safetensors
 """
 
 import argparse
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +20,12 @@ import torch
 from torch import Tensor
 
 from spikeloop.golden.data.datasets import Dataset
-from spikeloop.golden.data.encoders import ENCODERS, Encoder
+from spikeloop.golden.data.encoders import ENCODERS, Encoder, grey
 from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.bpsa.net import BpsaNet, energy_efficiency
 from spikeloop.golden.rules.structure import structure, synapses
 from spikeloop.golden.training.command import command
-from spikeloop.golden.training.images import about, drawn
+from spikeloop.golden.training.images import about, shifted
 from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.golden.training.train import time_first
 from spikeloop.pysim.common.checks import check_int
@@ -43,6 +42,8 @@ PUBLISHED = {
     "baseline_rate": 0.183,
     "efficiency": 35.1,
 }
+DECAY = 1e-4  # of the weights, by AdamW
+WARM_UP = 0.1  # of the updates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +52,14 @@ class BpsaConfig(LoopConfig):
 
     structure: the layers (golden/rules/structure.py). The last has as many neurons for each of the
                ten classes, which vote.
+    bare:      as of :class:`BpsaNet`.
     """
 
     structure: str = "12c5/2-24c3-mp2-fc100-fc50"
+    bare: bool = False
     encoder: Encoder = field(default_factory=lambda: Encoder(name="rate"))
     epochs: int = 4
+    batch: int = 64
     lr: float = 2e-3
     shift: int = 1
 
@@ -72,8 +76,10 @@ def train(
     neuron and step, without pools), ``efficiency`` (Eq 1) and ``published``. InputError if data and
     layers do not fit each other, or if the training diverges.
     """
-    lines, side = config.encoder.lines(data.pixels), math.isqrt(data.pixels)
-    if lines != side**2:
+    encoder, side = config.encoder, math.isqrt(data.pixels)
+    planes = encoder.planes if encoder.name == "bit_planes" else 0
+    lines = encoder.lines(data.pixels)
+    if lines != side**2 * max(planes, 1):
         raise InputError(
             f"images for this net must be square and drive a line for each of {data.pixels} "
             f"pixels, not {lines} lines"
@@ -81,18 +87,21 @@ def train(
     layers = structure(config.structure, (1, side, side), "c mp fc")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        net = BpsaNet(layers, data.classes)
+        net = BpsaNet(layers, data.classes, planes=planes, bare=config.bare)
     count = len(data.train_labels)
     updates = count // config.batch
-    optimiser = torch.optim.AdamW(net.parameters(), lr=config.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimiser, config.epochs * max(updates, 1)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=DECAY)
+    every = config.epochs * max(updates, 1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser,
+        lambda at: min((at + 1) / (WARM_UP * every), (1 + math.cos(math.pi * at / every)) / 2),
     )
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-        spikes = time_first(drawn(config.encoder, data.train_images[chosen], config.shift, rng))
+        images = shifted(data.train_images[chosen], config.shift, rng)
+        spikes = _run(net, replace(encoder, seed=int(rng.integers(1 << 62))), images)[-1]
         wanted = torch.eye(data.classes)[torch.as_tensor(data.train_labels[chosen])]
-        return (wanted - net.votes(net(spikes)[-1])).square().sum(1).mean()
+        return (wanted - net.votes(spikes)).square().sum(1).mean()
 
     how = asdict(config)
     net.train()
@@ -112,10 +121,10 @@ def train(
         progress=progress,
     )
     net.eval()
-    score, counts = _score(net, config.encoder(data.test_images), data.test_labels)
+    score, counts = _score(net, encoder, data.test_images, data.test_labels)
     neurons = sum(layer.size for layer in layers if not layer.pool)
     fired = sum(n for n, layer in zip(counts, layers, strict=True) if not layer.pool)
-    rate = fired / (neurons * config.encoder.steps)
+    rate = fired / (neurons * encoder.steps)
     net.metadata = {
         "rule": "bpsa",
         "encoder": how.pop("encoder"),
@@ -127,19 +136,26 @@ def train(
         "accuracy_float": score,
         "spikes": sum(counts),
         "rate": rate,
-        "efficiency": energy_efficiency(rate, config.encoder.steps),
+        "efficiency": energy_efficiency(rate, encoder.steps),
     }
     return net
 
 
+def _run(net: BpsaNet, encoder: Encoder, images: np.ndarray) -> list[Tensor]:
+    """Spikes of every layer; grey values are one product for all steps."""
+    if net.planes:
+        return net(torch.as_tensor(grey(images, net.planes)).float()[None], held=encoder.steps)
+    return net(time_first(encoder(images)))
+
+
 @torch.no_grad()
 def _score(
-    net: BpsaNet, spikes: np.ndarray, labels: np.ndarray, batch: int = 500
+    net: BpsaNet, encoder: Encoder, images: np.ndarray, labels: np.ndarray, batch: int = 500
 ) -> tuple[float, list[float]]:
     """Accuracy, and the spikes of each layer per sample."""
     correct, counts = 0, np.zeros(len(net.structure))
     for at in range(0, len(labels), batch):
-        every = net(time_first(spikes[at : at + batch]))
+        every = _run(net, encoder, images[at : at + batch])
         correct += int((net.votes(every[-1]).argmax(1).numpy() == labels[at : at + batch]).sum())
         counts += [float(s.sum()) for s in every]
     return correct / len(labels), (counts / len(labels)).tolist()
@@ -164,12 +180,18 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=8, help="steps of a sample")
     parser.add_argument("--lr", type=float, default=BpsaConfig.lr, help="first learning rate")
+    parser.add_argument(
+        "--bare",
+        action="store_true",
+        help="fully connected layers without norm, the last one without rectifier, as the authors",
+    )
     parser.add_argument("--bits", type=int, default=8, help="bits of a weight")
 
     def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
         check_int("bits of a weight", given.bits, 2, 16)  # now, not after the training
         config = BpsaConfig(
             structure=given.structure,
+            bare=given.bare,
             encoder=Encoder(name=given.encoder, steps=given.steps),
             epochs=given.epochs,
             lr=given.lr,

@@ -38,6 +38,7 @@ import numpy as np
 import torch
 from torch.nn.functional import conv2d
 
+from spikeloop.golden.data.encoders import plane_weights
 from spikeloop.golden.quantize.leak import round_half_away
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
@@ -280,7 +281,7 @@ def convert(
             weights, conv = round_half_away(b.weights * scale), b.conv
             if from_image:  # one group of channels per bit of the pixel; the lowest first
                 conv = replace(conv, source=(conv.source[0] * planes, *conv.source[1:]))
-                weights = np.concatenate([weights << i for i in range(planes)], 1)
+                weights = plane_weights(weights, planes, axis=1)
             weights = weights.astype(np.int32)
             edges.append(Edge(source=b.source, target=layer.name, weights=weights, conv=conv))
         unit = scale * (2**planes - 1 if from_image else 1)  # integers for a current of 1

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikeloop.golden.data.datasets import Dataset
-from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.data.encoders import Encoder, grey
 from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.ecc.net import (
     ETA,
@@ -236,7 +236,7 @@ def pixels(images: np.ndarray, planes: int) -> np.ndarray:
     images: uint8 ``[n, pixels]``. The result is float64.
     """
     side = math.isqrt(images.shape[1])
-    return (images >> (8 - planes)).reshape(-1, 1, side, side) / (2**planes - 1)
+    return grey(images, planes).reshape(-1, 1, side, side)
 
 
 def cnn_accuracy(cnn: Cnn, data: Dataset, planes: int, batch: int = 500) -> float:

@@ -120,11 +120,17 @@ class SparseNet(nn.Module):
         grown: Tensor = _Grown.apply(self.theta[i], s)
         return grown
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Spikes ``[T, B, size]`` of every layer, of input spikes ``[T, B, inputs]``."""
+    def forward(self, x: Tensor, held: int = 1) -> list[Tensor]:
+        """Spikes ``[T, B, size]`` of every layer.
+
+        x: spikes ``[T, B, inputs]``, or real values ``[1, B, inputs]`` that last ``held`` = T
+           steps.
+        """
         every = []
         for i in range(len(self.theta)):
             currents = (x.flatten(0, 1) @ self.weight(i)).unflatten(0, x.shape[:2])
+            if not i and held > 1:
+                currents = currents.expand(held, -1, -1)
             x, _ = lif(currents, LEAK, v_th=V_TH, slope=surrogate)
             every.append(x)
         return every
@@ -168,11 +174,21 @@ class SparseNet(nn.Module):
         return nonzero / sum(theta.numel() for theta in self.theta)
 
     @torch.no_grad()
-    def float_net(self) -> FloatNet:
-        """The same net in the unit of Eq 2: half the weights, threshold 1, tau 1/2."""
-        net = FloatNet(self.sizes)
+    def float_net(self, planes: int = 0, mean: float = 0.0, deviation: float = 1.0) -> FloatNet:
+        """The same net in the unit of Eq 2: half the weights, threshold 1, tau 1/2.
+
+        planes: bits of a pixel, each an input line (encoder ``bit_planes``), for a net of currents
+                (grey - ``mean``) / ``deviation`` with grey in 0..1; 0 for a net of spikes.
+        """
+        net = FloatNet((self.sizes[0] * max(planes, 1), *self.sizes[1:]))
         for i, layer in enumerate(net.layers):
-            layer.weight.copy_(self.weight(i) / 2)
+            weight = self.weight(i) / 2
             layer.bias.zero_()
+            if planes and not i:
+                weight = weight / deviation
+                layer.bias.copy_(-mean * weight.sum(0))
+                shares = torch.tensor([2.0**k for k in range(planes)]) / (2**planes - 1)
+                weight = (shares[:, None, None] * weight).flatten(0, 1)
+            layer.weight.copy_(weight)
             layer.tau.fill_(LEAK)
         return net

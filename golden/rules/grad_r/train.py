@@ -3,10 +3,16 @@
     python -m spikeloop.golden.rules.grad_r.train --data FOLDER --alpha 0.05 --out FILE
     python -m spikeloop.golden.rules.grad_r.train --data FOLDER --deep-r 0.0563 --out FILE
 
-T = 8, p = 0.95 and Adam are the paper's. It prints neither the input of this net nor the loss. Here
-pixels are Bernoulli spikes, so that all synapses are on the chip. (Rank-order spikes serve this net
-badly: with tau_m = 2 the last step has forgotten the first ones.) The loss is the cross entropy of
-softmax(10 / T * spike counts).
+T = 8, p = 0.95 and Adam are the paper's, which prints neither input nor loss. There are two forms:
+
+spikes    Pixels are Bernoulli spikes. (Rank-order spikes serve this net badly: with tau_m = 2 the
+          last step has forgotten the first ones.) The loss is the cross entropy of
+          softmax(10 / T * spike counts). Images move by a pixel.
+currents  The authors' code (Yanqi-Chen/Gradient-Rewiring, mnist/): the normalised grey value is a
+          constant current, the loss the squared error of the rates. Images turn by up to 30
+          degrees, move by 15 % and are scaled by 0.85 to 1.11. Weights begin as wide as PyTorch
+          draws them, the learning rate is 1e-3. On the chip a grey value of four bits is four
+          lines. This is --currents.
 
 The paper trains for 512 epochs at a learning rate of 1e-4, in which the prior can move theta by
 24 alpha. Here the learning rate falls from ``lr`` to 0 along a half cosine over few epochs (6
@@ -14,6 +20,7 @@ epochs: 14 alpha). The last epoch's net is kept.
 """
 
 import argparse
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,14 +28,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from spikeloop.golden.data.datasets import Dataset
-from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.data.encoders import Encoder, grey
 from spikeloop.golden.quantize.quantize import quantize
 from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.grad_r.net import SparseNet
 from spikeloop.golden.training.command import command
-from spikeloop.golden.training.images import about, drawn
+from spikeloop.golden.training.images import about, drawn, turned
 from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.golden.training.train import accuracy, count_loss, time_first
 from spikeloop.pysim.common.errors import InputError
@@ -42,6 +50,12 @@ PUBLISHED = {
     "deep-r": ((37.14, 98.56), (13.30, 98.36), (4.18, 96.45), (1.10, 89.25)),
 }
 SCALING = 2000  # training images on which the weights' scale is chosen
+AUTHORS: dict[str, Any] = {  # settings of the form of currents
+    "encoder": Encoder(name="bit_planes", planes=4),
+    "gain": 3**-0.5,  # the standard deviation of PyTorch's uniform weights, times sqrt(inputs)
+    "lr": 1e-3,
+}
+MEAN, DEVIATION = 0.1307, 0.3081  # of MNIST's grey values, as the authors subtract and divide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +64,8 @@ class GradRConfig(LoopConfig):
 
     hidden:       number of hidden neurons.
     alpha, p, connectivity, temperature, gain: as of :class:`SparseNet`.
-    bits:         of an integer weight.
+    bits:         of an integer weight, of a whole pixel if pixels are currents.
+    encoder:      ``rate`` for the form of spikes, ``bit_planes`` for that of currents.
     """
 
     hidden: int = 800
@@ -64,6 +79,11 @@ class GradRConfig(LoopConfig):
     lr: float = 1e-2
     shift: int = 1
     encoder: Encoder = field(default_factory=lambda: Encoder(name="rate"))
+
+    @property
+    def planes(self) -> int:
+        """Bits of a pixel that is a current; 0 for spikes."""
+        return self.encoder.planes if self.encoder.name == "bit_planes" else 0
 
     INTS = LoopConfig.INTS | {"hidden": (1, 1 << 16), "bits": (2, 16)}
     REALS = ("lr", "alpha", "temperature", "gain")
@@ -85,6 +105,9 @@ def train(
     diverges.
     """
     rule = "grad-r" if config.connectivity is None else "deep-r"
+    planes = config.planes
+    if planes and math.isqrt(data.pixels) ** 2 != data.pixels:
+        raise InputError(f"images that are currents must be square, not of {data.pixels} pixels")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = SparseNet(
@@ -102,9 +125,14 @@ def train(
     )
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-        spikes = drawn(config.encoder, data.train_images[chosen], config.shift, rng)
-        labels = torch.as_tensor(data.train_labels[chosen])
-        return count_loss(net(time_first(spikes)), labels, 0.0)
+        images, labels = data.train_images[chosen], torch.as_tensor(data.train_labels[chosen])
+        if not planes:
+            spikes = time_first(drawn(config.encoder, images, config.shift, rng))
+            return count_loss(net(spikes), labels, 0.0)
+        images = turned(images, rng, degrees=30.0, move=0.15, scale=(0.85, 1.11))
+        values = torch.as_tensor(grey(images, planes)).float()
+        rates = net((values[None] - MEAN) / DEVIATION, held=config.encoder.steps)[-1].mean(0)
+        return F.mse_loss(rates, F.one_hot(labels, data.classes).float())
 
     def rewire() -> None:
         lr = optimiser.param_groups[0]["lr"]
@@ -131,16 +159,19 @@ def train(
         progress=progress,
     )
 
-    float_net = net.float_net()
+    float_net = net.float_net(planes, MEAN, DEVIATION) if planes else net.float_net()
     network, report = quantize(
         float_net,
         config.encoder(data.train_images[:SCALING]),
         data.train_labels[:SCALING],
-        bits=config.bits,
+        bits=config.bits + max(planes - 1, 0),
         name=f"{rule}-mnist",
     )
     spikes = config.encoder(data.test_images)
-    nonzero = sum(int((edge.weights != 0).sum()) for edge in network.edges)
+    used = [edge.weights != 0 for edge in network.edges]
+    if planes:  # the lines of a pixel are one synapse
+        used[0] = used[0].reshape(planes, data.pixels, -1).any(0)
+    nonzero = sum(int(synapses.sum()) for synapses in used)
     correct = right(network, {"input": spikes}, data.test_labels)
     return network.with_metadata(
         rule=rule,
@@ -167,6 +198,12 @@ def main() -> None:
         "--deep-r", type=float, metavar="SHARE", help="Deep R with this share of the synapses"
     )
     parser.add_argument("--hidden", type=int, default=GradRConfig.hidden)
+    parser.add_argument(
+        "--currents",
+        action="store_true",
+        help="the authors' form: grey values as currents, squared error of the rates, images "
+        "turned, moved and scaled (needs --epochs 60)",
+    )
 
     def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
         usual = GradRConfig.alpha if given.deep_r is None else 1e-4
@@ -176,6 +213,7 @@ def main() -> None:
             hidden=given.hidden,
             epochs=given.epochs,
             seed=given.seed,
+            **(AUTHORS if given.currents else {}),
         )
         return train(config, data, checkpoint=checkpoint)
 

@@ -204,10 +204,10 @@ def main() -> None:
     )
     parser.add_argument("--ann-epochs", type=int, default=60)
     parser.add_argument(
-        "--epochs", type=int, default=9, help="of the spiking net of full precision"
+        "--epochs", type=int, default=60, help="of the spiking net of full precision"
     )
     parser.add_argument(
-        "--few-bit-epochs", type=int, default=2, help="of each net of 6, 5 and 4 bits"
+        "--few-bit-epochs", type=int, default=60, help="of each net of 6, 5 and 4 bits"
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of split, weights, order and symmetries"
@@ -219,7 +219,7 @@ def main() -> None:
             ann_lr=0.01,
             epochs=given.epochs,
             lr=5e-4,
-            batch=32,
+            batch=16,
             shift=0,
             seed=given.seed,
         )

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch.nn.functional import conv2d
 
-from spikeloop.golden.data.encoders import bit_planes
+from spikeloop.golden.data.encoders import bit_planes, grey
 from spikeloop.golden.rules.scatter_gather.layer import EPSILON, reachable
 from spikeloop.golden.rules.scatter_gather.net import ScatterGather
 from spikeloop.pysim.common.checks import check_int
@@ -87,9 +87,8 @@ def first_counts(
     It is computed in float64 from its equation.
     """
     layer, (weights, unit) = net.layers[0], _integer(net, planes, bits)
-    grey = (images >> (8 - planes)).reshape(-1, *layer.conv.source) / ((1 << planes) - 1)
     s = conv2d(
-        torch.from_numpy(grey),
+        torch.from_numpy(grey(images, planes).reshape(-1, *layer.conv.source)),
         torch.from_numpy(weights * np.array(unit, float)[:, None, None, None]),
         stride=layer.conv.stride,
         padding=layer.conv.padding,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloop.golden.data.encoders import CHUNK, Encoder, level_crossing
+from spikeloop.golden.data.encoders import CHUNK, Encoder, grey, level_crossing, plane_weights
 from spikeloop.pysim.common.errors import InputError
 
 GREYS = np.arange(256, dtype=np.uint8)[None]
@@ -16,13 +16,13 @@ def test_rank_order_follows_its_definition(steps: int, threshold: int):
     spikes = Encoder(name="rank_order", steps=steps, threshold=threshold)(GREYS)
     assert spikes.shape == (1, steps, 256) and spikes.dtype == np.uint8
     times = []
-    for grey in range(256):
-        when = np.flatnonzero(spikes[0, :, grey]).tolist()
-        if grey < threshold:
+    for value in range(256):
+        when = np.flatnonzero(spikes[0, :, value]).tolist()
+        if value < threshold:
             assert when == []
         else:
             # part of the range threshold..255, counted from the top, that the grey value lies in
-            assert when == [(255 - grey) * steps // (256 - threshold)]
+            assert when == [(255 - value) * steps // (256 - threshold)]
             times += when
     assert (
         times == sorted(times, reverse=True) and times[-1] == 0
@@ -93,6 +93,16 @@ def test_bit_planes_add_up_to_the_upper_bits_in_every_step(planes: int):
         assert np.array_equal(
             (step << np.arange(planes)[:, None]).sum(0), GREYS[0] // 2 ** (8 - planes)
         )
+
+
+@pytest.mark.parametrize("planes", range(1, 9))
+def test_weights_of_planes_see_the_whole_pixel(planes: int, rng: np.random.Generator):
+    images = rng.integers(0, 256, (20, 12), np.uint8)
+    weights = rng.integers(-50, 51, (12, 3))
+    lines = Encoder(name="bit_planes", steps=1, planes=planes)(images)[:, 0].astype(int)
+    value = images // 2 ** (8 - planes)
+    np.testing.assert_array_equal(lines @ plane_weights(weights, planes, axis=0), value @ weights)
+    np.testing.assert_allclose(grey(images, planes) * (2**planes - 1), value, rtol=1e-15)
 
 
 def test_sequence_shows_one_part_a_step():

@@ -201,6 +201,44 @@ def test_thresholds_and_weights_of_one_map():
     )
 
 
+@pytest.mark.parametrize("text", ["3c3-mp2-fc12-fc20", "fc12-fc20"])
+def test_grey_values_are_a_constant_current(text: str, seed: int):
+    """The float net of grey values, and the integer one of their bit planes, against the float net
+    that sees them as inputs of every step."""
+    torch.manual_seed(seed)
+    net = BpsaNet(structure(text, (1, 8, 8)), planes=3, bare=True).eval()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(4)
+    images = np.random.default_rng(seed).integers(0, 256, (40, 64), np.uint8)
+    values = torch.from_numpy(images // 32 / 7).float()
+    with torch.no_grad():
+        every = net(values[None], held=6)
+        for layer, wanted in zip(every, net(values.expand(6, -1, -1)), strict=True):
+            assert torch.equal(layer, wanted) and layer.shape[0] == 6
+    network = net.to_network(6, bits=12)
+    trace = run(network, {"input": Encoder(name="bit_planes", steps=6, planes=3)(images)})
+    for population, wanted in zip(network.populations, every, strict=False):
+        got = trace.spikes[population.name]
+        assert 0 < got.mean() < 1, population.name
+        assert (got != wanted.permute(1, 0, 2).numpy()).mean() < 0.02, population.name
+    assert network.population("hidden1").rectify.all()
+    assert not network.population("output").rectify.any()
+    assert (trace.membranes["output"] < 0).any()
+
+
+def test_norms_and_rectifiers_of_a_bare_net():
+    """As in the authors' code: norms behind convolutions alone, no rectifier at the end."""
+    for bare, norms, rectified in ((False, [1, 1, 1], [1, 1, 1]), (True, [1, 0, 0], [1, 1, 0])):
+        layers = [
+            layer
+            for layer in BpsaNet(structure("3c3-mp2-fc12-fc20", (1, 8, 8)), bare=bare).layers
+            if isinstance(layer, BpsaLayer)
+        ]
+        assert [layer.norm is not None for layer in layers] == norms
+        assert [layer.rectify for layer in layers] == rectified
+
+
 # -- training and RTL ------------------------------------------------------------------------------
 
 
@@ -231,6 +269,13 @@ def test_it_learns_and_the_rtl_runs_it(network: Network, data: Dataset):
     ]
     ran = compare_on_rtl(network, data.test_images[:SAMPLES], PRESETS["tiny"])
     assert isinstance(ran, Program)
+
+
+def test_a_net_of_currents_runs_on_the_rtl(data: Dataset):
+    config = replace(SMALL, epochs=6, bare=True, encoder=Encoder(name="bit_planes", steps=6))
+    trained = integer_network(train(config, data, progress=False), data, bits=4)
+    assert trained.metadata["accuracy_integer"] > 0.3, trained.metadata["curve"]
+    compare_on_rtl(trained, data.test_images[:SAMPLES], PRESETS["tiny"])
 
 
 def test_two_trainings_and_a_resumed_one_give_the_same_bits(data: Dataset, tmp_path):

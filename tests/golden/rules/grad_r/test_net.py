@@ -156,6 +156,7 @@ def test_deep_r_keeps_the_number_of_synapses():
         ({"bits": 1}, "bits of the training must be in 2"),
         ({"alpha": -1.0}, "alpha of the training must be a number of at least 0"),
         ({"p": 1.5}, "p of the prior must be between 0 and 1"),
+        ({"encoder": Encoder(name="bit_planes")}, "currents must be square, not of 28 pixels"),
     ],
 )
 def test_bad_settings_are_refused(change: dict, message: str, data: Dataset):
@@ -196,6 +197,36 @@ def test_a_stronger_prior_leaves_less(grad_r: Network, data: Dataset):
         for alpha in (0.0, 0.05, 0.5)
     ]
     assert left[0] > left[1] > left[2], left
+
+
+def test_the_authors_form_learns_and_the_rtl_runs_it():
+    """Grey values as currents; the four lines of a pixel count as one synapse."""
+    data = small_mnist(7, 7)
+    encoder = Encoder(name="bit_planes", steps=6)
+    config = replace(SMALL, encoder=encoder, gain=1.0, alpha=0.03)
+    network = train(config, data, progress=False)
+    about = network.metadata
+    assert about["accuracy_float"] > 0.3, about
+    assert abs(about["accuracy_integer"] - about["accuracy_float"]) < 0.05, about
+    assert 0.1 < about["connectivity_integer"] <= about["connectivity"] < 0.9
+    assert network.inputs[0].size == 4 * data.pixels and network.populations[0].bias.any()
+    compare_on_rtl(network, data.test_images[:20])
+
+
+def test_currents_in_planes_are_the_normalised_values(seed: int):
+    """The float net with a line for each bit, against the currents themselves."""
+    torch.manual_seed(seed)
+    net = SparseNet((12, 9, 5), alpha=0.0)
+    images = np.random.default_rng(seed).integers(0, 256, (30, 12), np.uint8)
+    values = torch.from_numpy((images // 16 / 15 - 0.2) / 0.4).float()
+    with torch.no_grad():
+        wanted = net(values.expand(7, -1, -1))
+        held = net(values[None], held=7)
+        spikes = torch.from_numpy(Encoder(name="bit_planes", steps=7)(images)).float()
+        lines = net.float_net(4, 0.2, 0.4)(spikes.permute(1, 0, 2))
+    assert 0.05 < wanted[1].mean() < 0.9
+    for direct, same, on_lines in zip(wanted, held, lines, strict=True):
+        assert torch.equal(direct, same) and (direct != on_lines).float().mean() < 0.01
 
 
 def test_deep_r_learns_and_the_rtl_runs_it(data: Dataset):
