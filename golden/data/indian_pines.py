@@ -5,8 +5,7 @@ pixels around it, with all bands. Outside the image there are zeros, the mean. A
 et al. 2022, sections 6.1, 6.2) each band is normalised to mean 0 and variance 1, and 40 % of the
 samples, drawn at random, train.
 
-The normalised values are then rounded to 8 bits in steps of 1/32, so that the net sees multi-bit
-pixels. The patches of neighbours overlap: as in the paper, a random split lets the net see test
+The patches of neighbours overlap: as in the paper, a random split lets the net see test
 pixels in training.
 """
 
@@ -16,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.data.patches import rounded
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["BANDS", "PATCH", "UNIT", "load_indian_pines", "turned"]
+__all__ = ["BANDS", "PATCH", "load_indian_pines"]
 
-PATCH, BANDS, CLASSES = 5, 200, 16
-UNIT = 32.0  # pixel value of one standard deviation; int8 thus reaches to almost 4 of them
+PATCH, BANDS = 5, 200
 TRAIN_SHARE = 0.4
 
 
@@ -46,8 +45,7 @@ def load_indian_pines(seed: int = 0) -> Dataset:
             "install tensorly again"
         ) from None
     flat = cube.reshape(-1, BANDS).astype(np.float64)
-    normal = ((flat - flat.mean(0)) / flat.std(0)).reshape(cube.shape)
-    pixels = np.clip(np.rint(normal * UNIT), -128, 127).astype(np.int8)
+    pixels = rounded((flat - flat.mean(0)) / flat.std(0)).reshape(cube.shape)
     reach = PATCH // 2
     padded = np.pad(pixels, ((reach, reach), (reach, reach), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (PATCH, PATCH), (0, 1))
@@ -65,17 +63,3 @@ def load_indian_pines(seed: int = 0) -> Dataset:
         test_images=patches[cut:],
         test_labels=labels[cut:],
     )
-
-
-def turned(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each patch ``[n, 5 * 5 * bands]`` in one of the 8 symmetries of the square, drawn at random.
-
-    No side of a field is up.
-    """
-    maps, drawn = patches.reshape(len(patches), PATCH, PATCH, -1), rng.integers(0, 8, len(patches))
-    result = maps.copy()
-    for symmetry in range(8):
-        part = maps[drawn == symmetry]
-        part = part[:, :: -1 if symmetry & 1 else 1, :: -1 if symmetry & 2 else 1]
-        result[drawn == symmetry] = part.swapaxes(1, 2) if symmetry & 4 else part
-    return result.reshape(patches.shape)

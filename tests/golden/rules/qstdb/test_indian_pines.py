@@ -1,21 +1,14 @@
-"""Indian Pines and CNN-3D: the data against the files, the geometry against Table 1 of ACE-SNN, the
-scores against scikit-learn."""
+"""Indian Pines and CNN-3D: the data against the files, the geometry against Table 1 of ACE-SNN."""
 
 import importlib.util
-import json
-import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spikeloop.golden.data.datasets import Dataset
-from spikeloop.golden.data.indian_pines import UNIT, load_indian_pines, turned
-from spikeloop.golden.rules.qstdb import train as qstdb_train
-from spikeloop.golden.rules.qstdb.indian_pines import cnn3d, scores, study
-from spikeloop.golden.rules.qstdb.train import QstdbConfig
-from spikeloop.pysim.common.errors import InputError
+from spikeloop.golden.data.indian_pines import load_indian_pines
+from spikeloop.golden.data.patches import UNIT
+from spikeloop.golden.rules.qstdb.indian_pines import cnn3d
 from spikeloop.pysim.pim.window import PimWindow
 
 needs_tensorly = pytest.mark.skipif(
@@ -55,18 +48,6 @@ def test_cnn_32h_is_table_1() -> None:
     assert (features, features * 512) == (13_440, 6_881_280)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_scores(seed: int) -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
-    rng = np.random.default_rng(seed)
-    labels, classes = rng.integers(0, 7, (2, 300))
-    classes = np.where(rng.random(300) < 0.8, labels, classes)
-    found = scores(classes, labels)
-    assert math.isclose(found["OA"], metrics.accuracy_score(labels, classes))
-    assert math.isclose(found["AA"], metrics.balanced_accuracy_score(labels, classes))
-    assert math.isclose(found["kappa"], metrics.cohen_kappa_score(labels, classes))
-
-
 @needs_tensorly
 def test_patches() -> None:
     data = load_indian_pines(3)
@@ -99,53 +80,3 @@ def test_patches() -> None:
     assert np.array_equal(corner[3, 4], np.clip(np.round(normal[1, 2] * UNIT), -128, 127))
     assert np.array_equal(load_indian_pines(3).test_images, data.test_images)
     assert not np.array_equal(load_indian_pines(4).test_labels, data.test_labels)
-
-
-def test_turned_patches_are_the_eight_symmetries(rng: np.random.Generator) -> None:
-    patch = np.arange(5 * 5 * 3).reshape(5, 5, 3)
-    made = turned(np.repeat(patch.reshape(1, -1), 400, 0), rng)
-    want = {
-        np.ascontiguousarray(np.rot90(p, turns)).tobytes()
-        for p in (patch, patch[::-1])
-        for turns in range(4)
-    }
-    assert {p.tobytes() for p in made} == want and len(want) == 8
-    both = np.stack([patch.ravel(), -patch.ravel()])
-    assert (np.sign(turned(both, rng).sum(1)) == [1, -1]).all()  # each stays in its place
-    assert not np.array_equal(turned(made, rng), made)
-
-
-@pytest.mark.slow
-def test_the_study_makes_every_row_and_trains_nothing_twice(
-    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    patches, labels = rng.integers(-128, 128, (4, 5 * 5 * 200)).astype(np.int8), np.arange(4)
-    data = Dataset(
-        source="noise",
-        train_images=patches[:2],
-        train_labels=labels[:2],
-        test_images=patches[2:],
-        test_labels=labels[2:],
-    )
-    config = QstdbConfig(ann_epochs=1, ann_lr=0.01, epochs=1, lr=5e-4, batch=2, shift=0)
-    monkeypatch.setattr(qstdb_train, "CONVERSION_STEPS", 10)
-    found = study(tmp_path, config, config, data)
-    assert json.loads((tmp_path / "results.json").read_text()) == found
-    rows = {
-        f"{bits} bits, {form}"
-        for bits in (6, 5, 4)
-        for form in ("affine", "scale", "shift", "integer")
-    }
-    rows |= {"ann", "32 bits, float", "converted, 5 steps", "converted, 50 steps, every 5th patch"}
-    assert rows == set(found) - {"training", "dataset", "test"} and all(
-        "kappa" in found[row] for row in rows
-    )
-    assert not list(tmp_path.glob("*.training*"))
-    monkeypatch.setattr(qstdb_train, "fit", None)
-    assert study(tmp_path, config, config, data) == found
-    with pytest.raises(InputError, match="of this training"):
-        study(tmp_path, replace(config, seed=1), config, data)
-    for damaged in ("{", "[]"):
-        (tmp_path / "results.json").write_text(damaged)
-        with pytest.raises(InputError, match="damaged"):
-            study(tmp_path, config, config, data)
