@@ -19,6 +19,7 @@ JOBS     ?= 2
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ITSELF := pip install --disable-pip-version-check --quiet -e '.[board,docs,farm,fast,indian-pines,nir,test,dev]'
 LENET_CHIP := full,extension=4
 # empty variables pass nothing: the command's own default stands
 option = $(if $($(2)),$(1) "$($(2))")
@@ -108,7 +109,7 @@ kills: install ## kill -9 comparisons in the middle; what goes on must end in th
 
 lock: ## write requirements.lock and torch.lock from a clean install of all extras, with the hash of every file
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --disable-pip-version-check --quiet -e '.[board,docs,farm,fast,indian-pines,nir,test,dev]'
+	build/lock/bin/$(ITSELF)
 	build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' > build/lock/all
 	build/lock/bin/pip install --disable-pip-version-check --quiet uv
 	{ sed '/^[^#]/d;/^$$/d' requirements.lock; sed '/^torch==/d' build/lock/all \
@@ -128,10 +129,10 @@ $(STAMP): requirements.lock torch.lock pyproject.toml | check
 	@echo "installing into $(VENV), once: a minute or two and the downloads (PyTorch is the large one)"
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))'; then \
 	  $(BIN)/pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r requirements.lock && \
-	  $(BIN)/pip install --disable-pip-version-check --quiet -r torch.lock; \
+	  $(BIN)/pip install --disable-pip-version-check --quiet -r torch.lock && \
+	  $(BIN)/$(ITSELF) --no-deps --no-build-isolation; \
 	else echo "note: requirements.lock is of Python 3.11.5 and newer; on older ones the ranges of pyproject.toml are installed"; \
-	  $(BIN)/pip install --disable-pip-version-check --quiet --upgrade pip; fi
-	@$(BIN)/pip install --disable-pip-version-check --quiet -e '.[board,docs,farm,fast,indian-pines,nir,test,dev]'
+	  $(BIN)/pip install --disable-pip-version-check --quiet --upgrade pip && $(BIN)/$(ITSELF); fi
 	@touch $@
 
 # what the system must bring; each sentence ends with the line that brings it (Debian, Ubuntu)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import spikeloop
 from tests.conftest import ROOT
@@ -63,9 +65,9 @@ def test_the_citation_is_of_this_version(project: dict[str, Any]) -> None:
 
 def test_a_release_is_checked_and_stays_a_draft() -> None:
     jobs = load(GITHUB / "workflows/release.yml")["jobs"]
-    assert "make wheel" in commands(jobs["build"]) and "install dist/*.whl" in commands(
-        jobs["build"]
-    )
+    build = commands(jobs["build"])
+    assert "make wheel sbom" in build and "install dist/*.whl" in build
+    assert "dist/*" in commands(jobs["attach"])  # both, and the bill of materials
     assert "--draft" in commands(jobs["attach"]) and jobs["attach"]["needs"] == "build"
     assert "twine upload" not in commands(jobs["build"]) + commands(jobs["attach"])
 
@@ -121,6 +123,9 @@ def test_what_is_installed_is_fixed_to_its_bytes(tmp_path: Path) -> None:
     of = re.findall(r"--python-version ([0-9.]+)", recipe)  # that the lock is made for, and used by
     used = re.findall(r"version_info < \((\d+, \d+, \d+)\)", recipe)
     assert [version.split(".") for version in of] == [version.split(", ") for version in used]
+    of_the_lock, rest = recipe.partition("$(STAMP): ")[2].split("else echo", 1)
+    assert "$(ITSELF) --no-deps --no-build-isolation" in of_the_lock
+    assert "$(ITSELF);" in rest and rest.count("pip install") == 1
     wheel = tmp_path / "other-1-py3-none-any.whl"
     wheel.write_bytes(b"not the file that was locked")
     lock = tmp_path / "lock"
@@ -130,3 +135,20 @@ def test_what_is_installed_is_fixed_to_its_bytes(tmp_path: Path) -> None:
         [sys.executable, "-m", *command.split(), lock], check=False, capture_output=True, text=True
     )
     assert found.returncode == 1 and "DO NOT MATCH THE HASHES" in found.stderr
+
+
+def test_the_lock_has_all_that_make_installs(project: dict[str, Any]) -> None:
+    """No step resolves what the lock forgot: spikeloop itself goes in without its dependencies."""
+    text = (ROOT / "requirements.lock").read_text() + (ROOT / "torch.lock").read_text()
+    locked = {
+        canonicalize_name(name): version
+        for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE)
+    }
+    recipe = re.search(r"^ITSELF := .*'\.\[(.*)\]'", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe
+    extras = [project["optional-dependencies"][extra] for extra in recipe[1].split(",")]
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    wanted = [Requirement(line) for line in sum(extras, project["dependencies"] + build)]
+    assert len(wanted) > 40
+    versions = [(need, locked.get(canonicalize_name(need.name))) for need in wanted]
+    assert [str(n) for n, v in versions if v is None or not n.specifier.contains(v)] == []
