@@ -167,5 +167,6 @@ CASES += [
         UNCHECKED,
         cycles=26,
         limit=200,
+        fast=True,
     )
 ]

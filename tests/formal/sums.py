@@ -94,6 +94,7 @@ CASES = [
         lambda: sums(1, "planes"),
         FAULT,
         limit=300,
+        fast=True,
     ),
     Case(
         "sums",

@@ -87,6 +87,6 @@ FAULT = Fault(
 )
 CLAIM = "an event is yielded by the scan of its slot, once; none is lost, none appears"
 CASES = [
-    Case("ring", CLAIM, "8 axons, delay 1", lambda: keeps(8, 1), FAULT, limit=300),
+    Case("ring", CLAIM, "8 axons, delay 1", lambda: keeps(8, 1), FAULT, limit=300, fast=True),
     Case("ring", CLAIM, "32 axons, delay 2", lambda: keeps(32, 2), FAULT, cycles=24, limit=200),
 ]

@@ -91,6 +91,7 @@ CASES = [
         SHIFTED,
         chip=chip,
         widths=WIDTHS,
+        fast=(16, "integers"),
     ),
     *cases(
         "adaptation-rest",
@@ -99,5 +100,6 @@ CASES = [
         STEP,
         chip=chip,
         widths=WIDTHS,
+        fast=(16, "integers"),
     ),
 ]

@@ -87,10 +87,17 @@ CASES = [
         shifts,
         AT_LEAST,
         chip=chip,
+        fast=(16, "planes"),
         limit=120,
     ),
     *cases(
-        "current-rest", "J, y' and clip 4, whatever the shifts are", rest, OLD, chip=chip, limit=120
+        "current-rest",
+        "J, y' and clip 4, whatever the shifts are",
+        rest,
+        OLD,
+        chip=chip,
+        fast=(16, "planes"),
+        limit=120,
     ),
     *with_pim("current-rest", rest, OLD, partial(chip, 16)),
 ]

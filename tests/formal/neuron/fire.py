@@ -86,7 +86,7 @@ def adapted(bits: int, form: str) -> Chip:
 
 
 CASES = [
-    *cases("fire", "s, v', c', clear and saturation", stage, FAULT),
+    *cases("fire", "s, v', c', clear and saturation", stage, FAULT, fast=(16, "integers")),
     *cases(
         "fire-adapted",
         "the same with w of as many bits, up to 31",

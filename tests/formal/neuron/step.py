@@ -63,6 +63,7 @@ CASES = [
             "clip 4 is not counted",
         ),
         limit=200,
+        fast=form == "planes",
     )
     for form in FORMS
 ]
