@@ -223,9 +223,10 @@ CLAIMS = {
     "stable": ("an offer stands until it is taken", ("stable",), TURN),
     "order": ("packets of one input leave an output in order", ("in order",), EARLY),
     "drains": ("it runs empty when nothing more comes", ("drains",), STUCK),
-    "fair": ("a packet leaves in so many cycles if outputs are always ready", ("fair",), STARVES),
+    "fair": ("every copy leaves in time if outputs are always ready", ("fair",), STARVES),
 }
-AGES = {"corner": 6, "centre of 3 x 3": 10, "2 x 1": 7}  # with one cycle less, "fair" fails
+AGES = {"corner": 6, "centre of 3 x 3": 10, "2 x 1": 7}
+"""Every copy leaves in less cycles than these. With one cycle less, "fair" fails."""
 PARTS = {
     ("router", "corner"): lambda: router(2, (0, 0)),
     ("router", "centre of 3 x 3"): lambda: router(3, (1, 1)),
