@@ -85,6 +85,9 @@ def test_verbs_of_workflows_and_container_are_those_of_make() -> None:
         for line in re.findall(r"(?:run: |RUN |\")make ([a-z -]+)", text)
         for verb in line.split()
     }
+    nightly = load(GITHUB / "workflows/nightly.yml")["jobs"]["campaign"]
+    assert "make ${{ matrix.verb }}" in commands(nightly)
+    used |= set(nightly["strategy"]["matrix"]["verb"])
     assert used and used <= verbs
     container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())["build"]
     assert (ROOT / ".devcontainer" / container["dockerfile"]).resolve() == ROOT / "Dockerfile"
