@@ -18,8 +18,8 @@ from tests.campaigns.texts import MODES, lint, mistakes, undefined
 
 TINY = PRESETS["tiny"]
 TEXTS: dict[str, Callable[[], Path]] = {
-    "preset": lambda: verilog_of(TINY),
-    "board": lambda: build_board(TINY, optimise=False).with_name("board.v"),
+    "preset tiny": lambda: verilog_of(TINY),
+    "board tiny": lambda: build_board(TINY, optimise=False).with_name("board.v"),
 }
 
 
@@ -80,7 +80,10 @@ def test_a_width_that_an_assignment_cuts_is_a_mistake(tmp_path: Path) -> None:
     text = verilog_of(TINY).read_text()
     wrong = text.replace("assign taken = ", "assign taken = 9'h100 & ", 1)
     assert wrong != text
-    found = mistakes(lint(wrong, tmp_path, everything=True), "preset")
-    assert len(found) == 1 and found[0].startswith("WIDTHTRUNC")
+    found = mistakes(lint(wrong, tmp_path, everything=True), "preset tiny")
+    cut, *more = found  # the cut, and that its two codes come once more than on this preset
+    assert cut.startswith("WIDTHTRUNC: text.v") and len(more) == 2
+    assert all(count.endswith(" times") for count in more)
     many = [("UNUSEDSIGNAL", "x")] * 900 + [("LATCH", "x")]
-    assert mistakes(many, "preset") == ["LATCH: x", "UNUSEDSIGNAL: 900 times"]
+    assert mistakes(many, "preset tiny") == ["LATCH: x", "UNUSEDSIGNAL: 900 times"]
+    assert mistakes(many[:900], "board tiny") == []  # which has more of them
