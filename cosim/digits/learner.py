@@ -195,12 +195,11 @@ def keep(path: Path, key: str, core: Any, course: Course, **more: np.ndarray) ->
     checkpoint.save(path, head, {"weights": core.weights, "theta": core.theta, **more})
 
 
-def kept(
-    path: Path, key: str, core: Any, most: int, *more: str
-) -> tuple[Course, npz.Arrays]:
+def kept(path: Path, key: str, core: Any, most: int, *more: str) -> tuple[Course, npz.Arrays]:
     """What :func:`keep` wrote, put into ``core``: the course, and the arrays ``more``.
 
-    most: images that the course may have; more: arrays int64 ``[image, axon]``. An empty course and no arrays if there is no such file. InputError for a file of another
+    most: images that the course may have; more: arrays int64 ``[image, axon]``.
+    An empty course and no arrays if there is no such file. InputError for a file of another
     training, and for one that is damaged.
     """
     if not path.exists():

@@ -137,9 +137,7 @@ class Lesson:
             population=p,
             weights=_weights(p, weights),
             theta=_shaped(
-                _within(np.asarray(theta), 0, MAX_THETA, "theta of a lesson"),
-                (p.neurons,),
-                "theta",
+                _within(np.asarray(theta), 0, MAX_THETA, "theta of a lesson"), (p.neurons,), "theta"
             ).astype(np.int64),
             ticks=counts.astype(np.int64),
             labels=_shaped(

@@ -8,6 +8,7 @@ sentence.
 import io
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -97,11 +98,14 @@ def load_array(path: str | Path, what: str, remedy: str) -> np.ndarray:
     data = read_file(path, what, remedy)
     try:
         stream = io.BytesIO(data)
-        shape, _, dtype = NPY_HEADERS[np.lib.format.read_magic(stream)](stream)
-        if dtype.hasobject or prod(shape) * dtype.itemsize != len(data) - stream.tell():
-            raise ValueError("too few or too many bytes")
-        stream.seek(0)
-        return np.load(stream, allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that are damaged
+            shape, _, dtype = NPY_HEADERS[np.lib.format.read_magic(stream)](stream)
+            size = prod(shape) * dtype.itemsize
+            if dtype.hasobject or not dtype.itemsize or size != len(data) - stream.tell():
+                raise ValueError("too few or too many bytes")
+            stream.seek(0)
+            return np.load(stream, allow_pickle=False)
     except Exception:  # whatever numpy's parser raises for a header of another's making
         raise InputError(
             f"{what} must hold one whole array that numpy saved, not {str(path)!r}: {remedy}"

@@ -65,9 +65,9 @@ def test_other_contents_are_refused(tmp_path: Path) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="kept lesson .* must be a regular file"):
+    with pytest.raises(InputError, match=r"kept lesson .* must be a regular file"):
         checkpoint.load(tmp_path / "pipe", *FILE, MEMBERS)
-    with pytest.raises(InputError, match="kept lesson .* is missing: run without --resume"):
+    with pytest.raises(InputError, match=r"kept lesson .* is missing: run without --resume"):
         checkpoint.load(tmp_path / "none", *FILE, MEMBERS)
 
 
