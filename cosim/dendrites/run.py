@@ -12,6 +12,7 @@ from spikeloop.cosim.dendrites.paper import figures
 from spikeloop.cosim.dendrites.score import Score, score
 from spikeloop.cosim.dendrites.study import STEPS, Plan, Run, Task, prepare
 from spikeloop.cosim.macros.engines import check_engines
+from spikeloop.cosim.runs.lock import holds_folder
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import writable, write_atomic
@@ -25,6 +26,7 @@ __all__ = ["run", "run_figures"]
 Progress = Callable[[int], None] | None
 
 
+@holds_folder
 def run(
     what: str,
     engines: Sequence[str],
@@ -71,6 +73,7 @@ def run(
     return document, rows
 
 
+@holds_folder
 def run_figures(
     what: str,
     *,

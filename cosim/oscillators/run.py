@@ -8,6 +8,7 @@ import numpy as np
 
 from spikeloop.cosim.macros.engines import check_engines
 from spikeloop.cosim.oscillators.recall import Plan, Recalls, recall
+from spikeloop.cosim.runs.lock import holds_folder
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import writable, write_atomic
@@ -50,6 +51,7 @@ def make_net(
     return relaxation_net(patterns, calibrate(Step()), beta=beta, factor=factor, **run)
 
 
+@holds_folder
 def run(
     what: str,
     engines: Sequence[str],

@@ -47,9 +47,9 @@ def damaged(path: Path, what: str, remedy: str) -> InputError:
     return InputError(f"{what} {str(path)!r} is damaged: {remedy}")
 
 
-def check_counts(counts: Any, kind: type = int) -> Any:
+def check_counts(counts: Any, kind: type[int] | type[float] = int) -> Any:
     """The dict ``counts``; ValueError unless its values are numbers of ``kind``, none below 0."""
     values = counts.values() if isinstance(counts, dict) else [None]
-    if not all(type(n) is kind and n >= 0 for n in values):
+    if not all(type(n) is kind and n >= kind(0) for n in values):
         raise ValueError(f"counts must be numbers of at least 0, not {counts!r}")
     return counts
