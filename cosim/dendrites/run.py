@@ -10,7 +10,7 @@ from spikeloop.cosim.dendrites.engines import open_engine
 from spikeloop.cosim.dendrites.figures import draw, draw_areas
 from spikeloop.cosim.dendrites.paper import figures
 from spikeloop.cosim.dendrites.score import Score, score
-from spikeloop.cosim.dendrites.study import STEPS, Plan, Run, Task, prepare
+from spikeloop.cosim.dendrites.study import MAX_PASSES, STEPS, Plan, Run, Task, prepare
 from spikeloop.cosim.macros.engines import check_engines
 from spikeloop.cosim.runs.lock import holds_folder
 from spikeloop.pysim.common.checks import check_int
@@ -106,7 +106,7 @@ def run_figures(
 
 def _protocol(given: dict[str, Any]) -> dict[str, Any]:
     for name, low, high in (
-        ("passes", 0, 100_000),
+        ("passes", 0, MAX_PASSES),
         ("trials", 1, 1000),
         ("seed", 0, 10_000),
         ("neurons", 2, MAX_NEURONS),

@@ -15,8 +15,13 @@ from spikeloop.cosim.digits.learner import keep as keep_layer
 from spikeloop.cosim.lessons.compare import compare_lesson
 from spikeloop.golden.rules.digits.layer import layer
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.dendrites import file as dendrites
+from spikeloop.pysim.dendrites.net import DendriticNet
 from spikeloop.pysim.lessons.lesson import Lesson
+from spikeloop.pysim.oscillators.hebb import inputs, phase_net
+from spikeloop.pysim.oscillators.net import OnnNet
 from spikeloop.pysim.traces import checkpoint, npz
+from tests.campaigns.fuzz.learning import training
 from tests.make.lessons.random import SIZES, random_lesson
 
 ENGINES = ("pysim", "numpy")
@@ -142,6 +147,33 @@ def test_an_edited_layer(edit: str, core: Any, layer_file: bytes, tmp_path: Path
     edited(tmp_path / "layer.npz", layer_file, LAYER_EDITS[edit])
     with pytest.raises(InputError, match=r"kept layer .* is damaged: remove it"):
         kept(tmp_path / "layer.npz", "k", core, 2, "counts")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"passes": -1}, {"passes": "1"}, {"compared": [1]}, {"counters": {"steps": -1}}],
+    ids=str,
+)
+def test_an_edited_training(facts: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    training().train(kept=path)
+    net, stimuli, state = dendrites.load(path)
+    dendrites.save(path, net.named(**facts), stimuli, state)
+    with pytest.raises(InputError, match=r"kept training .* is damaged: run without --resume"):
+        training().train(kept=path, resume=True)
+
+
+def test_metadata_is_an_object() -> None:
+    for make in (
+        lambda: DendriticNet.make({"inputs": 8, "neurons": 3}, metadata=[1]),
+        lambda: OnnNet.make("phase", np.zeros((2, 2)), {}, {}, [1]),
+    ):
+        with pytest.raises(InputError, match=r"metadata of a .* must be an object"):
+            make()
+    net = phase_net(np.array([[1, 1, -1], [1, -1, 1]]))
+    net.metadata["steps"] = "1"
+    with pytest.raises(InputError, match="steps of a free period in the net's metadata must be in"):
+        inputs(net, np.ones(3))
 
 
 def test_a_pipe_is_not_waited_for(core: Any, lesson: Lesson, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from spikeloop.cosim.dendrites.engines import open_engine
 from spikeloop.cosim.dendrites.run import _sounds
-from spikeloop.cosim.dendrites.study import Plan, prepare
+from spikeloop.cosim.dendrites.study import Plan, Run, prepare
 from spikeloop.cosim.digits import learner
 from spikeloop.cosim.lessons.compare import compare_lesson
 from spikeloop.cosim.oscillators.run import _patterns, make_net
@@ -52,6 +53,12 @@ def lesson() -> Lesson:
     return random_lesson(np.random.default_rng(4), size, 2, 5)
 
 
+def training() -> Run:
+    """One pass of a small dendritic net over one mixture."""
+    task = prepare(SOUNDS, Plan(1, passes=1, trials=1, neurons=2))
+    return Run(task, [open_engine("numpy", task.net, task.stimuli)])
+
+
 def core() -> Any:
     return learner.open_core(layer("alsa", 3), 0)
 
@@ -87,6 +94,7 @@ def writers(nir: Callable[[Path], None]) -> dict[str, Callable[[Path], Any]]:
     return {
         "oscillators": lambda folder: make_net(PATTERNS, "phase").save(folder / "net.safetensors"),
         "dendritic": dendritic_file,
+        "training": lambda folder: training().train(kept=folder / "net.safetensors"),
         "patterns": lambda folder: np.save(folder / "patterns.npy", PATTERNS),
         "sounds": lambda folder: np.save(folder / "sounds.npy", SOUNDS),
         "kept lesson": kept_lesson,
@@ -137,6 +145,7 @@ def readers(nir: Callable[[Path], None]) -> dict[str, Callable[[Path], object]]:
     return {
         "oscillators": oscillators,
         "dendritic": dendritic_file,
+        "training": lambda folder: training().train(kept=folder / "net.safetensors", resume=True),
         "patterns": lambda folder: make_net(_patterns(str(folder / "patterns.npy"))[0], "phase"),
         "sounds": lambda folder: prepare(_sounds(str(folder / "sounds.npy")), Plan(1, neurons=2)),
         "kept lesson": kept_lesson,
