@@ -49,9 +49,8 @@ struct Model {
     }
     void reset() {
         top->rst = 1;
-        for (int i = 0; i < 4; ++i) cycle();
+        cycle();  // one is enough
         top->rst = 0;
-        for (int i = 0; i < 4; ++i) cycle();
     }
     // Clock the board for `limit` cycles at most. The board takes `*taken` bytes of `in`. Returns
     // how many bytes came out. Ends early when nothing more happens by itself, or when `out` is

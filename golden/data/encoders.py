@@ -58,9 +58,9 @@ def rate(images: np.ndarray, *, steps: int, seed: int) -> np.ndarray:
 
 def rank_order(images: np.ndarray, *, steps: int, threshold: int) -> np.ndarray:
     """One spike per pixel of at least ``threshold`` (1..255), brighter pixels earlier."""
-    grey = np.arange(256)
-    due_step = (255 - grey) * steps // (256 - threshold)
-    when = np.where(grey >= threshold, due_step, steps)  # step of each grey value; steps = never
+    value = np.arange(256)
+    due_step = (255 - value) * steps // (256 - threshold)
+    when = np.where(value >= threshold, due_step, steps)  # step of each grey value; steps = never
     times = when.astype(np.min_scalar_type(steps))
     spikes = np.empty((len(images), steps, images.shape[1]), np.uint8)
     for at in range(0, len(images), CHUNK):
@@ -102,7 +102,7 @@ def grey(images: np.ndarray, planes: int) -> np.ndarray:
 def plane_weights(weights: np.ndarray, planes: int, axis: int) -> np.ndarray:
     """Integer weights of whole pixels as those of their bits, the lowest plane first.
 
-    ``axis`` counts pixels or channels. A pixel of value 1 has the weight ``2 ** planes - 1`` times.
+    ``axis`` counts pixels or channels. A white pixel has its weight ``2 ** planes - 1`` times.
     """
     return np.concatenate([weights << i for i in range(planes)], axis)
 
@@ -142,6 +142,11 @@ class Encoder:
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise InputError(f"{key} of the encoder must be in {low}..{high}, not {value!r}")
+
+    @property
+    def current_bits(self) -> int:
+        """Bits of a pixel that is a constant current (bit_planes); 0 for other encoders."""
+        return self.planes if self.name == "bit_planes" else 0
 
     def lines(self, pixels: int) -> int:
         """Number of input lines for images of ``pixels``; InputError if they do not fit."""

@@ -1,12 +1,12 @@
 """Patches of multispectral images: their pixels as 8 bits, and their symmetries.
 
-Normalised values are rounded to 8 bits in steps of 1/32, so that a net sees multi-bit pixels, as in
-ACE-SNN (Datta et al. 2022, section 6).
+Normalised values are rounded to 8 bits in steps of 1/32, so that a net sees multi-bit pixels. The
+paper of ACE-SNN (Datta et al. 2022) prints neither bits nor steps.
 """
 
 import numpy as np
 
-__all__ = ["UNIT", "rounded", "turned"]
+__all__ = ["UNIT", "mirrored", "rounded"]
 
 UNIT = 32.0  # pixel value of one standard deviation; int8 thus reaches to almost 4 of them
 
@@ -16,7 +16,7 @@ def rounded(normal: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(normal * UNIT), -128, 127).astype(np.int8)
 
 
-def turned(patches: np.ndarray, rng: np.random.Generator, side: int) -> np.ndarray:
+def mirrored(patches: np.ndarray, rng: np.random.Generator, side: int) -> np.ndarray:
     """Each patch ``[n, side * side * bands]`` in one of the 8 symmetries of the square, at random.
 
     No side of a field is up.

@@ -12,7 +12,7 @@ from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["about", "shifted", "check_shift", "drawn", "turned"]
+__all__ = ["about", "shifted", "check_shift", "drawn", "warped"]
 
 
 def about(data: Dataset) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def shifted(images: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarr
     )
 
 
-def turned(
+def warped(
     images: np.ndarray,
     rng: np.random.Generator,
     *,
@@ -43,7 +43,7 @@ def turned(
     move: float,
     scale: tuple[float, float],
 ) -> np.ndarray:
-    """Each square image ``[n, pixels]`` turned, moved and scaled at random about its middle.
+    """Each square image ``[n, pixels]`` turned and scaled about its middle, then moved, at random.
 
     degrees: most that it turns, to either side.
     move:    most that it moves along either axis, as a share of its side.
@@ -56,7 +56,8 @@ def turned(
     back = np.zeros((count, 2, 3))  # where a place of the result lies in the image; its side is 2
     back[:, 0, 0] = back[:, 1, 1] = np.cos(angle) / size
     back[:, 0, 1], back[:, 1, 0] = -np.sin(angle) / size, np.sin(angle) / size
-    back[:, :, 2] = rng.uniform(-2 * move, 2 * move, (count, 2))
+    by = rng.uniform(-2 * move, 2 * move, (count, 2, 1))
+    back[:, :, 2:] = -back[:, :, :2] @ by
     maps = torch.from_numpy(images.reshape(count, 1, side, side)).float()
     grid = F.affine_grid(torch.from_numpy(back).float(), list(maps.shape), align_corners=False)
     seen = F.grid_sample(maps, grid, align_corners=False).round()

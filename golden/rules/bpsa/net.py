@@ -12,7 +12,7 @@
 Eq 1 sets a floating MAC against an integer addition. Defaults are u_th 0.5, lambda 0.9, alpha 0.2,
 T 16. Pooling takes the maximum, which for spikes is their OR. Every layer except the pools has
 batch norm and rectifier. In the authors' code (Brain-Cog-Lab/BP-STA) fully connected layers have
-biases for norms, and the last one has no rectifier; a net is so if it is ``bare``.
+biases in place of norms, and the last one has no rectifier; a ``bare`` net is like that.
 
 The first layer takes spikes, or grey values as a constant current, as theirs does. On the chip a
 grey value of p bits is p lines (encoder ``bit_planes``), of which line i has 2^i times the weight.
@@ -21,11 +21,11 @@ grey value of p bits is p lines (encoder ``bit_planes``), of which line i has 2^
     W' = W gamma / sigma,  b' = beta - mu gamma / sigma
     I -> round(s W') x + round(s b'),   u > u_th -> v_th = floor(s u_th) + 1
 
-Each map or neuron has a scale s, with which its largest weight takes all bits. With grey values in,
-bias and threshold are 2^p - 1 times that, as a white pixel brings so many W'. A positive scale
-passes through rectifier, leak and threshold. lambda 0.9 becomes 1 - 2^-3 + 2^-5 - 2^-7 = 0.8984
-(error 0.0016). On the chip one read-out neuron for each class counts the votes: its last membrane
-is the number of its group's spikes.
+Each map or neuron has a scale s, with which its largest weight takes all bits. Behind grey values
+of p bits, bias and threshold have the scale (2^p - 1) s, as a white pixel spikes on all p lines. A
+positive scale passes through rectifier, leak and threshold. lambda 0.9 becomes 1 - 2^-3 + 2^-5 -
+2^-7 = 0.8984 (error 0.0016). On the chip one read-out neuron for each class counts the votes: its
+last membrane is the number of its group's spikes.
 """
 
 import math
@@ -96,14 +96,15 @@ class _AdjustedLif(torch.autograd.Function):
 
 
 def adjusted_lif(current: Tensor, leak: float = LAMBDA, alpha: float = ALPHA) -> Tensor:
-    """Spikes ``[T, ...]`` of rectified currents ``[T, ...]``; the gradient is Eqs 9 and 10."""
+    """Spikes ``[T, ...]`` of currents ``[T, ...]``; the gradient is Eqs 9 and 10."""
     return _AdjustedLif.apply(current, leak, alpha)
 
 
 class BpsaLayer(nn.Module):
     """Weights, batch norm over samples, steps and places, rectifier, neurons.
 
-    norm:    without it there is a bias for each neuron. A convolution has one.
+    norm:    of a fully connected layer; without it there is a bias for each neuron. A convolution
+             always has the norm.
     rectify: the currents.
     """
 
@@ -138,7 +139,7 @@ class BpsaLayer(nn.Module):
     def folded(self, bits: int, unit: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weights int32, shaped as the layer's; bias and v_th int64, one per map or neuron.
 
-        unit: an input of 1.0, as what arrives.
+        unit: 2^p - 1 behind grey values of p bits, 1 behind spikes.
         """
         weight = self.weight.double().numpy()
         if self.norm:
@@ -172,7 +173,7 @@ class BpsaNet(nn.Module):
     bare:   fully connected layers have no norm, the last one no rectifier.
 
     The last layer has a group of neurons for each of ``classes``, all of one size. InputError if
-    its size does not allow that.
+    its size does not allow that, and for grey values into a pool, whose OR takes spikes.
     """
 
     def __init__(
@@ -184,6 +185,8 @@ class BpsaNet(nn.Module):
                 f"last layer of a net that votes must have as many neurons for each of {classes} "
                 f"classes, not {layers[-1].size} in all"
             )
+        if planes and layers[0].pool:
+            raise InputError("first layer of a net of grey values must have weights, not be a pool")
         self.structure, self.classes, self.planes = tuple(layers), classes, planes
         self.metadata: dict[str, Any] = {}
         self.layers = nn.ModuleList(
@@ -218,7 +221,7 @@ class BpsaNet(nn.Module):
     def to_network(self, steps: int, *, bits: int = 8, name: str = "bpsa") -> Network:
         """The integer network for samples of ``steps``, with the norm's running statistics.
 
-        bits: of a weight.
+        bits: of a weight; in a first layer behind grey values, of a whole pixel's.
         """
         names = [
             f"{'pool' if layer.pool else 'hidden'}{i}"
@@ -253,7 +256,9 @@ class BpsaNet(nn.Module):
                 weights = weights if conv else np.ascontiguousarray(weights.T)
                 if planes:
                     weights = plane_weights(weights, planes, axis=1 if conv else 0)
-                    conv = conv and replace(conv, source=(planes, *conv.source[1:]))
+                    conv = conv and replace(
+                        conv, source=(planes * conv.source[0], *conv.source[1:])
+                    )
             else:  # an OR: no memory, and one spike is enough
                 assert conv
                 populations.append(

@@ -1,8 +1,9 @@
 """Training of BPSA nets (Shen et al. 2022; golden/rules/bpsa/net.py) on MNIST.
 
-AdamW with the authors' decay. The learning rate rises to ``lr`` over the first tenth of the updates
-and falls to 0 along one half cosine. (The paper: SGDR's restarts over 300 epochs, after a warm-up
-with another rule.) The last epoch's net is kept; test images choose nothing.
+AdamW with the authors' decay. The learning rate follows one half cosine from ``lr`` to 0, of which
+the first tenth of the updates is cut off by a straight rise. (The paper: SGDR's restarts over 300
+epochs, after a warm-up with another rule.) The last epoch's net is kept; test images choose
+nothing.
 
 The net of the paper is 128C3-MP2-128C3-256C3-MP2-2048FC-10Voting with T = 16. Its first layer takes
 the grey image as a current, as here with the encoder ``bit_planes``. Ours are smaller, with T = 8.
@@ -42,7 +43,7 @@ PUBLISHED = {
     "baseline_rate": 0.183,
     "efficiency": 35.1,
 }
-DECAY = 1e-4  # of the weights, by AdamW
+DECAY = 1e-4  # of all parameters, by AdamW
 WARM_UP = 0.1  # of the updates
 
 
@@ -77,9 +78,8 @@ def train(
     layers do not fit each other, or if the training diverges.
     """
     encoder, side = config.encoder, math.isqrt(data.pixels)
-    planes = encoder.planes if encoder.name == "bit_planes" else 0
-    lines = encoder.lines(data.pixels)
-    if lines != side**2 * max(planes, 1):
+    planes, lines = encoder.current_bits, encoder.lines(data.pixels)
+    if encoder.name == "sequence" or lines != side**2 * max(planes, 1):
         raise InputError(
             f"images for this net must be square and drive a line for each of {data.pixels} "
             f"pixels, not {lines} lines"
@@ -179,7 +179,7 @@ def main() -> None:
         "--encoder", choices=ENCODERS, default="rate", help="how images become spikes"
     )
     parser.add_argument("--steps", type=int, default=8, help="steps of a sample")
-    parser.add_argument("--lr", type=float, default=BpsaConfig.lr, help="first learning rate")
+    parser.add_argument("--lr", type=float, default=BpsaConfig.lr, help="largest learning rate")
     parser.add_argument(
         "--bare",
         action="store_true",
@@ -188,11 +188,12 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=8, help="bits of a weight")
 
     def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:
-        check_int("bits of a weight", given.bits, 2, 16)  # now, not after the training
+        encoder = Encoder(name=given.encoder, steps=given.steps)
+        check_int("bits of a weight", given.bits, 2, 17 - max(encoder.current_bits, 1))  # in time
         config = BpsaConfig(
             structure=given.structure,
             bare=given.bare,
-            encoder=Encoder(name=given.encoder, steps=given.steps),
+            encoder=encoder,
             epochs=given.epochs,
             lr=given.lr,
             seed=given.seed,

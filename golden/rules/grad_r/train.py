@@ -12,7 +12,7 @@ currents  The authors' code (Yanqi-Chen/Gradient-Rewiring, mnist/): the normalis
           constant current, the loss the squared error of the rates. Images turn by up to 30
           degrees, move by 15 % and are scaled by 0.85 to 1.11. Weights begin as wide as PyTorch
           draws them, the learning rate is 1e-3. On the chip a grey value of four bits is four
-          lines. This is --currents.
+          lines, and what is subtracted from it a bias. This is --currents.
 
 The paper trains for 512 epochs at a learning rate of 1e-4, in which the prior can move theta by
 24 alpha. Here the learning rate falls from ``lr`` to 0 along a half cosine over few epochs (6
@@ -36,7 +36,7 @@ from spikeloop.golden.quantize.quantize import quantize
 from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.grad_r.net import SparseNet
 from spikeloop.golden.training.command import command
-from spikeloop.golden.training.images import about, drawn, turned
+from spikeloop.golden.training.images import about, drawn, warped
 from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.golden.training.train import accuracy, count_loss, time_first
 from spikeloop.pysim.common.errors import InputError
@@ -52,6 +52,7 @@ PUBLISHED = {
 SCALING = 2000  # training images on which the weights' scale is chosen
 AUTHORS: dict[str, Any] = {  # settings of the form of currents
     "encoder": Encoder(name="bit_planes", planes=4),
+    "shift": 0,
     "gain": 3**-0.5,  # the standard deviation of PyTorch's uniform weights, times sqrt(inputs)
     "lr": 1e-3,
 }
@@ -64,8 +65,10 @@ class GradRConfig(LoopConfig):
 
     hidden:       number of hidden neurons.
     alpha, p, connectivity, temperature, gain: as of :class:`SparseNet`.
-    bits:         of an integer weight, of a whole pixel if pixels are currents.
-    encoder:      ``rate`` for the form of spikes, ``bit_planes`` for that of currents.
+    bits:         of an integer weight. The weights of a pixel's lines together have planes - 1
+                  more, so that the lowest line's has ``bits``.
+    encoder:      ``rate`` for the form of spikes, ``bit_planes`` for that of currents. The latter
+                  turns images and does not use ``shift``.
     """
 
     hidden: int = 800
@@ -80,16 +83,16 @@ class GradRConfig(LoopConfig):
     shift: int = 1
     encoder: Encoder = field(default_factory=lambda: Encoder(name="rate"))
 
-    @property
-    def planes(self) -> int:
-        """Bits of a pixel that is a current; 0 for spikes."""
-        return self.encoder.planes if self.encoder.name == "bit_planes" else 0
-
     INTS = LoopConfig.INTS | {"hidden": (1, 1 << 16), "bits": (2, 16)}
     REALS = ("lr", "alpha", "temperature", "gain")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.bits > (most := 17 - max(self.encoder.current_bits, 1)):
+            raise InputError(
+                f"bits of the training must be in 2..{most} for {self.encoder.current_bits} bits "
+                f"of a pixel, not {self.bits}"
+            )
         if self.connectivity is not None and not 0 < self.connectivity < 1:
             raise InputError(
                 f"connectivity of Deep R must be between 0 and 1, not {self.connectivity!r}"
@@ -105,7 +108,7 @@ def train(
     diverges.
     """
     rule = "grad-r" if config.connectivity is None else "deep-r"
-    planes = config.planes
+    planes = config.encoder.current_bits
     if planes and math.isqrt(data.pixels) ** 2 != data.pixels:
         raise InputError(f"images that are currents must be square, not of {data.pixels} pixels")
     with torch.random.fork_rng(devices=[]):
@@ -129,7 +132,7 @@ def train(
         if not planes:
             spikes = time_first(drawn(config.encoder, images, config.shift, rng))
             return count_loss(net(spikes), labels, 0.0)
-        images = turned(images, rng, degrees=30.0, move=0.15, scale=(0.85, 1.11))
+        images = warped(images, rng, degrees=30.0, move=0.15, scale=(0.85, 1.11))
         values = torch.as_tensor(grey(images, planes)).float()
         rates = net((values[None] - MEAN) / DEVIATION, held=config.encoder.steps)[-1].mean(0)
         return F.mse_loss(rates, F.one_hot(labels, data.classes).float())
@@ -164,7 +167,7 @@ def train(
         float_net,
         config.encoder(data.train_images[:SCALING]),
         data.train_labels[:SCALING],
-        bits=config.bits + max(planes - 1, 0),
+        bits=[config.bits + max(planes - 1, 0), config.bits],
         name=f"{rule}-mnist",
     )
     spikes = config.encoder(data.test_images)
@@ -202,7 +205,7 @@ def main() -> None:
         "--currents",
         action="store_true",
         help="the authors' form: grey values as currents, squared error of the rates, images "
-        "turned, moved and scaled (needs --epochs 60)",
+        "turned, moved and scaled; with --epochs 60 --alpha 0.005",
     )
 
     def trained(given: argparse.Namespace, data: Dataset, checkpoint: Path) -> Network:

@@ -12,7 +12,7 @@ import numpy as np
 
 from spikeloop.golden.data.indian_pines import BANDS, PATCH, load_indian_pines
 from spikeloop.golden.rules.qstdb.net import Layer
-from spikeloop.golden.rules.qstdb.study import command
+from spikeloop.golden.rules.qstdb.study import study_command
 from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["cnn3d"]
@@ -42,7 +42,7 @@ def cnn3d(patch: int = PATCH, bands: int = BANDS, classes: int = 16) -> tuple[La
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Table 2 of ACE-SNN: CNN-3D on Indian Pines")
-    command(parser, cnn3d(), lambda given: load_indian_pines(given.seed), batch=16)
+    study_command(parser, cnn3d(), lambda given: load_indian_pines(given.seed), batch=16)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spikeloop.golden.data.satellite import BANDS, CLASSES, PATCH, SATELLITE, load_satellite
 from spikeloop.golden.rules.qstdb.net import Layer
-from spikeloop.golden.rules.qstdb.study import command
+from spikeloop.golden.rules.qstdb.study import study_command
 from spikeloop.pysim.pim.window import PimWindow
 
 __all__ = ["small_cnn3d"]
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, default=SATELLITE, help=f"Satellite.rda (default: {SATELLITE})"
     )
-    command(parser, small_cnn3d(), lambda given: load_satellite(given.data), batch=32)
+    study_command(parser, small_cnn3d(), lambda given: load_satellite(given.data), batch=32)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Table 2 of ACE-SNN (Datta et al. 2022): six nets from one ANN, for multispectral patches.
+"""Table 2 of ACE-SNN (Datta et al. 2022): an ANN and five nets from it, for multispectral patches.
 
 The ANN comes first. From it, converted, comes the spiking net of full precision; from that the net
 of 6 bits, then 5, then 4. In training patches are turned and mirrored at random.
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from spikeloop.golden.data.datasets import Dataset
-from spikeloop.golden.data.patches import UNIT, turned
+from spikeloop.golden.data.patches import UNIT, mirrored
 from spikeloop.golden.rules.qstdb.integer import classes
 from spikeloop.golden.rules.qstdb.net import Layer, QstdbNet
 from spikeloop.golden.rules.qstdb.train import (
@@ -35,7 +35,7 @@ from spikeloop.golden.training.command import forget
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 
-__all__ = ["command", "evaluate", "scores", "study"]
+__all__ = ["evaluate", "scores", "study", "study_command"]
 
 BATCH = 16  # patches evaluated at once: their membranes stay in the cache
 EVERY = 5  # only each fifth patch for 50 steps, which take ten times as long as 5
@@ -131,7 +131,7 @@ def study(
         return net
 
     side = layers[0].window.source[1]
-    augment = partial(turned, side=side)
+    augment = partial(mirrored, side=side)
 
     def train_few_bits(net: QstdbNet, checkpoint: Path) -> None:
         train_spiking(net, few_bit, data, augment=augment, checkpoint=checkpoint)
@@ -182,7 +182,7 @@ def _same(net: QstdbNet, bits: int) -> QstdbNet:
     return copy
 
 
-def command(
+def study_command(
     parser: argparse.ArgumentParser,
     layers: tuple[Layer, ...],
     load: Callable[[argparse.Namespace], Dataset],
@@ -205,7 +205,10 @@ def command(
         "--few-bit-epochs", type=int, default=60, help="of each net of 6, 5 and 4 bits"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of split, weights, order and symmetries"
+        "--seed",
+        type=int,
+        default=0,
+        help="of weights, order and symmetries, and of a split that is drawn",
     )
     given = parser.parse_args()
     try:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spikeloop.golden.data.patches import UNIT, rounded, turned
+from spikeloop.golden.data.patches import UNIT, mirrored, rounded
 
 
 def test_values_are_rounded_and_clipped() -> None:
@@ -10,9 +10,9 @@ def test_values_are_rounded_and_clipped() -> None:
     assert found.dtype == np.int8 and found.tolist() == [0, 1, 1, -64, 127, -128]
 
 
-def test_turned_patches_are_the_eight_symmetries(rng: np.random.Generator) -> None:
+def test_mirrored_patches_are_the_eight_symmetries(rng: np.random.Generator) -> None:
     patch = np.arange(5 * 5 * 3).reshape(5, 5, 3)
-    made = turned(np.repeat(patch.reshape(1, -1), 400, 0), rng, 5)
+    made = mirrored(np.repeat(patch.reshape(1, -1), 400, 0), rng, 5)
     want = {
         np.ascontiguousarray(np.rot90(p, turns)).tobytes()
         for p in (patch, patch[::-1])
@@ -20,5 +20,5 @@ def test_turned_patches_are_the_eight_symmetries(rng: np.random.Generator) -> No
     }
     assert {p.tobytes() for p in made} == want and len(want) == 8
     both = np.stack([patch.ravel(), -patch.ravel()])
-    assert (np.sign(turned(both, rng, 5).sum(1)) == [1, -1]).all()  # each stays in its place
-    assert not np.array_equal(turned(made, rng, 5), made)
+    assert (np.sign(mirrored(both, rng, 5).sum(1)) == [1, -1]).all()  # each stays in its place
+    assert not np.array_equal(mirrored(made, rng, 5), made)

@@ -41,6 +41,7 @@ from tests.make.rule_nets import small_mnist
 
 FEW = {"epochs": 2, "batch": 24}
 ENCODER = Encoder(name="rate", steps=4)
+CURRENTS = Encoder(name="bit_planes", steps=4)
 CASES: dict[str, tuple[Callable, Any]] = {  # rule, then what of it: the training and its settings
     "plain": (plain.train, plain.TrainConfig(layers=(784, 9, 10), recurrent=True, **FEW)),
     "bntt": (bntt.train_net, replace(bntt.NETS["rate"], hidden=(9,), encoder=ENCODER, **FEW)),
@@ -51,6 +52,10 @@ CASES: dict[str, tuple[Callable, Any]] = {  # rule, then what of it: the trainin
         ),
     ),
     "bpsa": (bpsa.train, bpsa.BpsaConfig(structure="2c5/2-mp2-fc10", encoder=ENCODER, **FEW)),
+    "bpsa, currents": (
+        bpsa.train,
+        bpsa.BpsaConfig(structure="2c5/2-fc20", bare=True, encoder=CURRENTS, **FEW),
+    ),
     "bpsr": (bpsr.train, bpsr.BpsrConfig(structure="2c5/2-r9-fc10", encoder=ENCODER, **FEW)),
     "ecc": (ecc.train_cnn, ecc.EccConfig(channels=(2, 3), **FEW)),
     "grad_r": (grad_r.train, grad_r.GradRConfig(hidden=20, encoder=ENCODER, **FEW)),
@@ -60,6 +65,7 @@ CASES: dict[str, tuple[Callable, Any]] = {  # rule, then what of it: the trainin
             hidden=20, encoder=ENCODER, connectivity=0.3, alpha=1e-4, temperature=1e-3, **FEW
         ),
     ),
+    "grad_r, currents": (grad_r.train, grad_r.GradRConfig(hidden=20, encoder=CURRENTS, **FEW)),
     "hard_concrete": (
         hard_concrete.train_net,
         hard_concrete.HardConcreteConfig(layers="2c5/2-fc10", encoder=ENCODER, **FEW),

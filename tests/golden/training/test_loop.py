@@ -24,7 +24,7 @@ from spikeloop.pysim.common.errors import InputError
 from tests.conftest import ROOT
 
 EPOCHS = 4
-OPTIMISERS = ("adam", "sgd")
+OPTIMISERS = ("adam", "adamw", "sgd")
 
 
 def training(
@@ -52,6 +52,9 @@ def training(
         schedule: torch.optim.lr_scheduler.LRScheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
             optimiser, 5 * EPOCHS
         )
+    elif which == "adamw":
+        optimiser = torch.optim.AdamW(net.parameters(), lr=0.02)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda at: 1 / (1 + at))
     else:
         optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [3, 12, 17], 0.5)
@@ -94,7 +97,7 @@ def bits(net: nn.Module) -> list[bytes]:
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path):
-    """Killed by SIGKILL in the third epoch, after two were kept; the second optimiser by an
+    """Killed by SIGKILL in the third epoch, after two were kept; the other optimisers by an
     exception, since torch starts slowly."""
     files = {which: tmp_path / which / "net.training" for which in OPTIMISERS}
     for which, file in files.items():

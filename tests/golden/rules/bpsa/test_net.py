@@ -133,6 +133,8 @@ def test_rectified_currents_and_or_pools(seed: int):
     assert 0 < pool.mean() < 1
     with pytest.raises(InputError, match="as many neurons for each of 10 classes, not 25 in all"):
         BpsaNet(structure("fc25", (1, 8, 8)))
+    with pytest.raises(InputError, match="grey values must have weights, not be a pool"):
+        BpsaNet(structure("mp2-fc20", (1, 8, 8)), planes=4)
 
 
 def random_net(seed: int) -> BpsaNet:
@@ -227,6 +229,19 @@ def test_grey_values_are_a_constant_current(text: str, seed: int):
     assert (trace.membranes["output"] < 0).any()
 
 
+def test_held_currents_have_the_gradient_of_repeated_ones(seed: int):
+    """In training, where norms take their statistics from the batch."""
+    values, grads = torch.rand(1, 6, 64, generator=torch.Generator().manual_seed(seed)), []
+    for x, held in ((values, 5), (values.expand(5, -1, -1), 1)):
+        torch.manual_seed(seed)
+        net = BpsaNet(structure("3c3-mp2-fc20", (1, 8, 8)), planes=4)
+        net(x, held=held)[-1].sum().backward()
+        grads.append([parameter.grad for parameter in net.parameters()])
+    for one, other in zip(*grads, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    assert grads[0][0].any()
+
+
 def test_norms_and_rectifiers_of_a_bare_net():
     """As in the authors' code: norms behind convolutions alone, no rectifier at the end."""
     for bare, norms, rectified in ((False, [1, 1, 1], [1, 1, 1]), (True, [1, 0, 0], [1, 1, 0])):
@@ -295,6 +310,7 @@ def test_wrong_settings_are_refused(data: Dataset):
             {"encoder": Encoder(name="level_crossing", steps=7)},
             "must be square and drive a line for each of 49",
         ),
+        ({"encoder": Encoder(name="sequence", steps=7, planes=7)}, "a line for each of 49"),
     ):
         with pytest.raises(InputError, match=message):
             train(replace(SMALL, **change), data, progress=False)

@@ -156,6 +156,10 @@ def test_deep_r_keeps_the_number_of_synapses():
         ({"bits": 1}, "bits of the training must be in 2"),
         ({"alpha": -1.0}, "alpha of the training must be a number of at least 0"),
         ({"p": 1.5}, "p of the prior must be between 0 and 1"),
+        (
+            {"encoder": Encoder(name="bit_planes"), "bits": 14},
+            "bits of the training must be in 2..13",
+        ),
         ({"encoder": Encoder(name="bit_planes")}, "currents must be square, not of 28 pixels"),
     ],
 )
@@ -199,16 +203,19 @@ def test_a_stronger_prior_leaves_less(grad_r: Network, data: Dataset):
     assert left[0] > left[1] > left[2], left
 
 
-def test_the_authors_form_learns_and_the_rtl_runs_it():
+@pytest.mark.parametrize("connectivity", [None, 0.4], ids=["grad-r", "deep-r"])
+def test_the_authors_form_learns_and_the_rtl_runs_it(connectivity: float | None):
     """Grey values as currents; the four lines of a pixel count as one synapse."""
     data = small_mnist(7, 7)
     encoder = Encoder(name="bit_planes", steps=6)
-    config = replace(SMALL, encoder=encoder, gain=1.0, alpha=0.03)
+    alpha = 0.03 if connectivity is None else 1e-4
+    config = replace(SMALL, encoder=encoder, gain=1.0, alpha=alpha, connectivity=connectivity)
     network = train(config, data, progress=False)
     about = network.metadata
     assert about["accuracy_float"] > 0.3, about
     assert abs(about["accuracy_integer"] - about["accuracy_float"]) < 0.05, about
     assert 0.1 < about["connectivity_integer"] <= about["connectivity"] < 0.9
+    assert [population.weight_bits for population in network.populations] == [11, 8]
     assert network.inputs[0].size == 4 * data.pixels and network.populations[0].bias.any()
     compare_on_rtl(network, data.test_images[:20])
 
