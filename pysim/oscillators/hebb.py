@@ -11,7 +11,6 @@ Source: Delacour & Todri-Sanial 2021, Equations 20 to 23. The factor is ours (do
 
 from dataclasses import dataclass
 from functools import cached_property
-
 from typing import Any
 
 import numpy as np

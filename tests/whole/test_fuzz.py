@@ -40,7 +40,7 @@ def test_a_sample_of_mutated_inputs() -> None:
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     (last,) = [line for line in done.stdout.splitlines() if line.startswith("all")]
     _, inputs, refused, accepted, *others = last.replace(",", "").split()
-    assert int(inputs) == int(refused) + int(accepted) == 600
+    assert int(inputs) == int(refused) + int(accepted) >= 600
     assert int(accepted) > 40 and others[:3] == ["0", "0", "0"]
 
 

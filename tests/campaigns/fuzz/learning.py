@@ -4,6 +4,7 @@ Oscillators, dendritic neurons, patterns, sounds, kept lessons and layers, float
 nets by Q-STDB and by scatter-and-gather, and the Landsat file.
 """
 
+import importlib.util
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -45,6 +46,8 @@ SOUNDS = np.random.default_rng(5).normal(-54, 12, (2, 3, 2, 8))
 ENGINES = ("numpy", "golden")
 STEPS = 5
 KEY = "of this layer"
+RDATA = importlib.util.find_spec("rdata") is not None
+"""Whether the package that reads Satellite is installed."""
 
 
 @cache
@@ -105,7 +108,7 @@ def writers(nir: Callable[[Path], None]) -> dict[str, Callable[[Path], Any]]:
         "scatter": lambda folder: random_net(np.random.default_rng(6), 1, 2).save(
             folder / "net.safetensors"
         ),
-        "satellite": _satellite,
+        **({"satellite": _satellite} if RDATA else {}),
     }
 
 
@@ -142,6 +145,9 @@ def readers(nir: Callable[[Path], None]) -> dict[str, Callable[[Path], object]]:
         net.to_network().sha256()
         net.activations(net.host_counts(np.zeros((1, 42), np.uint8)))
 
+    def satellite(folder: Path) -> None:
+        load_satellite(folder / "Satellite.rda")
+
     return {
         "oscillators": oscillators,
         "dendritic": dendritic_file,
@@ -154,7 +160,7 @@ def readers(nir: Callable[[Path], None]) -> dict[str, Callable[[Path], object]]:
         "q-stdb": qstdb,
         "q-stdb pim": qstdb,
         "scatter": scatter,
-        "satellite": lambda folder: load_satellite(folder / "Satellite.rda"),
+        **({"satellite": satellite} if RDATA else {}),
     }
 
 
@@ -163,5 +169,6 @@ def _satellite(folder: Path) -> None:
     import rdata
 
     table = pandas.DataFrame({f"x.{i}": np.arange(float(ROWS)) % 7 for i in range(1, 37)})
+    table.index = pandas.RangeIndex(1, ROWS + 1)  # R's own row names
     table["classes"] = pandas.Categorical.from_codes(np.arange(ROWS) % 6, list("abcdef"))
     rdata.write_rda(folder / "Satellite.rda", {"Satellite": table}, compression="xz")
