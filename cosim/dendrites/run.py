@@ -1,6 +1,5 @@
 """The command ``spikeloop dendritic``: mixtures learnt and separated, or the paper's figure."""
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,23 @@ from spikeloop.cosim.dendrites.engines import open_engine
 from spikeloop.cosim.dendrites.figures import draw, draw_areas
 from spikeloop.cosim.dendrites.paper import figures
 from spikeloop.cosim.dendrites.score import Score, score
-from spikeloop.cosim.dendrites.study import STEPS, Plan, Run, Task, prepare
+from spikeloop.cosim.dendrites.study import MAX_PASSES, STEPS, Plan, Run, Task, prepare
 from spikeloop.cosim.macros.engines import check_engines
+from spikeloop.cosim.runs.lock import holds_folder
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import writable, write_atomic
-from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.dendrites.settings import MAX_NEURONS
 from spikeloop.pysim.dendrites.sounds import check_sounds, sounds
 from spikeloop.pysim.dendrites.state import DendriticState, begin
+from spikeloop.pysim.traces.npz import load_array
 
 __all__ = ["run", "run_figures"]
 
 Progress = Callable[[int], None] | None
 
 
+@holds_folder
 def run(
     what: str,
     engines: Sequence[str],
@@ -72,6 +73,7 @@ def run(
     return document, rows
 
 
+@holds_folder
 def run_figures(
     what: str,
     *,
@@ -104,7 +106,7 @@ def run_figures(
 
 def _protocol(given: dict[str, Any]) -> dict[str, Any]:
     for name, low, high in (
-        ("passes", 0, 100_000),
+        ("passes", 0, MAX_PASSES),
         ("trials", 1, 1000),
         ("seed", 0, 10_000),
         ("neurons", 2, MAX_NEURONS),
@@ -117,16 +119,8 @@ def _protocol(given: dict[str, Any]) -> dict[str, Any]:
 def _sounds(what: str) -> np.ndarray:
     if what == "own":
         return sounds()
-    data = read_file(what, "file of sounds", "save an array [class, sound, band, frame]")
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError):
-        raise InputError(
-            f"file of sounds must be an array that numpy saved, not {what!r}"
-        ) from None
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"file of sounds must hold one array, not {what!r}")
-    return check_sounds(array)
+    remedy = "save an array [class, sound, band, frame]"
+    return check_sounds(load_array(what, "file of sounds", remedy))
 
 
 def _numbers(name: str, texts: Sequence[str]) -> list[int]:

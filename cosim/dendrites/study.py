@@ -17,19 +17,23 @@ import numpy as np
 
 from spikeloop.cosim.macros.engines import Engine
 from spikeloop.cosim.provenance import code
+from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.dendrites.file import encode, load, save
 from spikeloop.pysim.dendrites.net import DendriticNet
 from spikeloop.pysim.dendrites.sounds import Scene, scene
 from spikeloop.pysim.dendrites.state import DendriticState, begin, fresh
 from spikeloop.pysim.dendrites.trace import DendriticTrace, differences
+from spikeloop.pysim.traces.checkpoint import check_counts, damaged
 
-__all__ = ["STEPS", "Plan", "Run", "Task", "prepare"]
+__all__ = ["MAX_PASSES", "STEPS", "Plan", "Run", "Task", "prepare"]
 
 STEPS = 400
 """Steps that a stimulus is shown."""
 INHIBITION = 0.4  # g_max, shared among the neurons
 KEPT = 50  # passes between two states on disk
+KEPT_COUNTS = ("compared", "different", "counters")
+MAX_PASSES = 100_000
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,7 @@ class Run:
         facts: dict[str, Any] = {
             "key": self._key(),
             "passes": passes,
-            **{name: dict(getattr(self, name)) for name in ("compared", "different", "counters")},
+            **{name: dict(getattr(self, name)) for name in KEPT_COUNTS},
         }
         save(path, self.task.net.named(**facts), self.task.stimuli, state)
 
@@ -210,11 +214,18 @@ class Run:
                 f"training {text!r} must be of the same sounds, plan, backends and sources, not of "
                 "others: run without --resume"
             )
-        if facts["passes"] > self.task.plan.passes:
+        try:
+            passes = facts["passes"]
+            check_int("passes of a training", passes, 0, MAX_PASSES)
+            state.check(self.task.net)
+            counts = {name: check_counts(facts[name]) for name in KEPT_COUNTS}
+        except (InputError, KeyError, ValueError):
+            raise damaged(path, "kept training", "run without --resume") from None
+        if passes > self.task.plan.passes:
             raise InputError(
-                f"--passes must be at least the {facts['passes']} that {text!r} has, "
+                f"--passes must be at least the {passes} that {text!r} has, "
                 f"not {self.task.plan.passes}: run without --resume"
             )
-        for name in ("compared", "different", "counters"):
-            getattr(self, name).update(facts[name])
-        return state, facts["passes"]
+        for name in KEPT_COUNTS:
+            getattr(self, name).update(counts[name])
+        return state, passes

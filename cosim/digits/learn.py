@@ -16,6 +16,7 @@ from spikeloop.cosim.digits.figures import draw
 from spikeloop.cosim.digits.learner import Course
 from spikeloop.cosim.digits.study import Plan, learnt, score
 from spikeloop.cosim.digits.teaching import taught
+from spikeloop.cosim.runs.lock import holds_folder
 from spikeloop.golden.data.datasets import load_mnist
 from spikeloop.golden.rules.digits.layer import layer
 from spikeloop.pysim.common.checks import check_int
@@ -28,6 +29,7 @@ CURVE = Plan(train=1, label=2000, test=1000, held=True)
 """Images of a point of the learning curve: training images, the tested ones come last."""
 
 
+@holds_folder
 def run(
     rule: str,
     *,

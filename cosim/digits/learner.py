@@ -6,13 +6,10 @@ so that a lesson with the same presentations can be built.
 """
 
 import hashlib
-import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,16 +17,17 @@ from spikeloop.golden.rules.digits.floats import FloatCore
 from spikeloop.golden.rules.digits.layer import ENOUGH, THETA0, Layer
 from spikeloop.golden.rules.digits.neurons import MILLIVOLT, weights_of
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.lessons.lesson import LessonState
 from spikeloop.pysim.lessons.population import PlasticPopulation
 from spikeloop.pysim.lessons.settings import WHOLE
 from spikeloop.pysim.plastic.kernel import present
+from spikeloop.pysim.traces import checkpoint, npz
 
 __all__ = ["Core", "Course", "IntegerCore", "frozen_counts", "open_core", "train"]
 
 EVERY = 100
 """Images between two points of the record."""
+FILE = ("kept layer", "remove it")
 LABELLING, TESTING = 1 << 20, 1 << 21
 """Added to the number of an image whose spikes label neurons or test: keys of their own."""
 
@@ -189,45 +187,66 @@ def train(
     return course
 
 
-def keep(path: Path, key: str, core: Any, course: Course, **more: Any) -> None:
-    """Write core and course, whole or not at all; ``more`` goes into the head as JSON."""
-    head = {"key": key, **vars(course), **more}
+def keep(path: Path, key: str, core: Any, course: Course, **more: np.ndarray) -> None:
+    """Write core, course and the int64 arrays ``more``, whole or not at all."""
+    head = {"key": key, **vars(course)}
     if isinstance(core, IntegerCore):
         head["ticks"] = core.ticks
-    file = io.BytesIO()
-    np.savez(
-        file,
-        head=np.frombuffer(json.dumps(head).encode(), np.uint8),
-        weights=core.weights,
-        theta=core.theta,
-    )
-    write_atomic(path, file.getvalue())
+    checkpoint.save(path, head, {"weights": core.weights, "theta": core.theta, **more})
 
 
-def kept(path: Path, key: str, core: Any) -> tuple[Course, dict[str, Any]]:
-    """What :func:`keep` wrote, put into ``core``: the course, and ``more``.
+def kept(path: Path, key: str, core: Any, most: int, *more: str) -> tuple[Course, npz.Arrays]:
+    """What :func:`keep` wrote, put into ``core``: the course, and the arrays ``more``.
 
-    An empty course if there is no such file. InputError for a file of another training.
+    most: images that the course may have; more: arrays int64 ``[image, axon]``.
+    An empty course and no arrays if there is no such file. InputError for a file of another
+    training, and for one that is damaged.
     """
     if not path.exists():
         return Course(), {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            weights, theta = file["weights"], file["theta"]
-            head = json.loads(file["head"].tobytes())
-    except (OSError, ValueError, KeyError, BadZipFile):
-        raise InputError(f"kept layer {str(path)!r} is damaged: remove it") from None
-    if head.pop("key") != key:
+    members = {"weights": core.weights.dtype.type, "theta": core.theta.dtype.type}
+    head, arrays = checkpoint.load(path, *FILE, members | dict.fromkeys(more, np.int64))
+    if head.get("key") != key:
         raise InputError(
             f"kept layer {str(path)!r} must be of the same layer, seed, images and sources, not "
             "of others: name another folder, or remove it"
         )
+    weights, theta = arrays.pop("weights"), arrays.pop("theta")
+    try:
+        course = _course(head)
+        want = [core.weights.shape, core.theta.shape]
+        want += [(course.images, len(core.weights))] * len(arrays)
+        shapes = [array.shape for array in (weights, theta, *arrays.values())]
+        if shapes != want or course.images > most:
+            raise ValueError
+        if isinstance(core, IntegerCore):
+            dirty = np.zeros(len(theta), bool)
+            state = LessonState(weights, theta, dirty, head["ticks"]).check(core.population)
+            core.ticks = state.ticks
+        elif not all(np.isfinite(values).all() for values in (weights, theta)):
+            raise ValueError
+    except (InputError, KeyError, TypeError, ValueError):
+        raise checkpoint.damaged(path, *FILE) from None
     core._w[:] = weights.T
     core.theta[:] = theta
-    if isinstance(core, IntegerCore):
-        core.ticks = head.pop("ticks")
-    course = Course(**{name: head.pop(name) for name in ("attempts", "spikes", "theta")})
-    return course, head
+    return course, arrays
+
+
+def _course(head: checkpoint.Head) -> Course:
+    """The course of a head; ValueError or TypeError unless it is one."""
+    lists = [head[name] for name in ("attempts", "spikes", "theta")]
+    if not all(isinstance(values, list) for values in lists):
+        raise ValueError
+    course = Course(*lists)
+    whole = [*course.attempts, *course.spikes]
+    if len(course.spikes) != course.images or not all(
+        type(n) is int and 0 <= n < 1 << 31 for n in whole
+    ):
+        raise ValueError
+    for row in course.theta:
+        if len(row) != 4 or not all(type(n) in (int, float) for n in row):
+            raise ValueError
+    return course
 
 
 def key_of(*parts: object) -> str:

@@ -15,6 +15,7 @@ from spikeloop.cosim.digits.learner import LABELLING, TESTING, IntegerCore, froz
 from spikeloop.cosim.digits.study import Plan, learnt
 from spikeloop.cosim.lessons.compare import Comparison, compare_lesson
 from spikeloop.cosim.lessons.engines import check_engines
+from spikeloop.cosim.runs.lock import holds_folder
 from spikeloop.golden.data.datasets import Dataset, load_mnist
 from spikeloop.golden.rules.digits.layer import Layer, layer
 from spikeloop.golden.rules.digits.votes import answers, labels_of
@@ -86,6 +87,7 @@ def testing_lesson(
     return joined(population, core.state, spikes, labels, learn=False, name="mnist test")
 
 
+@holds_folder
 def run(
     engines: Sequence[str],
     *,

@@ -111,7 +111,7 @@ def learnt(
     what = {**asdict(plan), "label": 0, "test": 0}
     key = key_of(layer, what, data.source, code("spikeloop.cosim.digits.learner"))
     if file:
-        course, _ = kept(file, key, core)
+        course, _ = kept(file, key, core, plan.train)
         if progress:
             progress(course.images)
     images = plan.parts(data)[0]

@@ -82,12 +82,11 @@ def taught(
     file: where what is done is kept behind each 1,000 images.
     """
     _, known, digits, tested, truth = plan.parts(data)
-    readout, course, sums = open_output(layer.neurons, plan.seed, plan.bits), Course(), None
+    readout, course, counts = open_output(layer.neurons, plan.seed, plan.bits), Course(), []
     key = key_of(layer, plan, data.source, core.weights.tobytes(), code(__name__))
     if file:
-        course, more = kept(file, key, readout)
-        sums = more.get("counts")
-    counts = [] if sums is None else list(np.array(sums, np.int64))
+        course, more = kept(file, key, readout, len(known), "counts")
+        counts = list(more.get("counts", []))
     if progress:
         progress(course.images)
     while course.images < len(known):
@@ -102,7 +101,7 @@ def taught(
             if progress:
                 progress(1)
         if file:
-            keep(file, key, readout, course, counts=np.array(counts).tolist())
+            keep(file, key, readout, course, counts=np.array(counts))
     labels = labels_of(np.array(counts), digits)
     found = frozen_counts(core, layer, tested, plan.seed, TESTING)
     weights = readout.weights / (1 if plan.bits is None else 1 << plan.bits)

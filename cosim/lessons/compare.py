@@ -6,30 +6,36 @@ whole, from which a killed comparison goes on. All values of the trace are compa
 """
 
 import hashlib
-import io
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from spikeloop.cosim.lessons.engines import LANES, check_engines, open_engine
 from spikeloop.cosim.provenance import code
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.lessons.file import encode
 from spikeloop.pysim.lessons.lesson import Lesson, LessonState
 from spikeloop.pysim.lessons.trace import differences
+from spikeloop.pysim.traces import checkpoint
+from spikeloop.pysim.traces.npz import Members
 
 __all__ = ["CHUNK_TICKS", "Comparison", "compare_lesson"]
 
 CHUNK_TICKS = 4000
 CYCLES = ("cycles", "rest_cycles", "normalise_cycles")
+FILE = ("kept lesson", "run without --resume")
+MEMBERS: Members = {
+    "weights": np.uint16,
+    "theta": np.int64,
+    "dirty": np.bool_,
+    "spikes": np.int64,
+    "crc": np.int64,
+}
 
 
 @dataclass(eq=False)
@@ -104,7 +110,7 @@ def compare_lesson(
     pairs = [f"{names[0]} = {name}" for name in names[1:]]
     result = Comparison({p: Counter() for p in pairs}, {p: Counter() for p in pairs}, lesson.state)
     key = _key(lesson, names, lanes)
-    at = _open(kept, key, result) if kept and resume else 0
+    at = _open(kept, key, lesson, result) if kept and resume else 0
     if progress and at:
         progress(at)
     opened = [open_engine(name, lesson, lanes) for name in names]
@@ -135,7 +141,7 @@ def compare_lesson(
                 progress(last - at)
             at = last
             if kept and result.equal:
-                write_atomic(kept, _bytes(key, at, result))
+                _keep(kept, key, result)
     finally:
         for engine in opened:
             engine.close()
@@ -167,42 +173,47 @@ def _key(lesson: Lesson, names: list[str], lanes: int) -> str:
     return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
-def _bytes(key: str, at: int, result: Comparison) -> bytes:
+def _keep(path: Path, key: str, result: Comparison) -> None:
     counts = {
         name: getattr(result, name) for name in ("compared", "different", "cycles", "seconds")
     }
-    head = {"key": key, "at": at, "spikes": result.spikes, "crc": result.crc, **counts}
-    state, file = result.state, io.BytesIO()
-    np.savez(
-        file,
-        head=np.frombuffer(json.dumps(head).encode(), np.uint8),
-        weights=state.weights,
-        theta=state.theta,
-        dirty=state.dirty,
-        ticks=np.array(state.ticks),
+    arrays = {name: getattr(result.state, name) for name in ("weights", "theta", "dirty")}
+    arrays |= {"spikes": np.array(result.spikes), "crc": np.array(result.crc)}
+    checkpoint.save(
+        path,
+        {"key": key, "ticks": result.state.ticks, **counts},
+        {name: arrays[name].astype(dtype) for name, dtype in MEMBERS.items()},
     )
-    return file.getvalue()
 
 
-def _open(path: Path, key: str, result: Comparison) -> int:
+def _open(path: Path, key: str, lesson: Lesson, result: Comparison) -> int:
     """Fills ``result`` with what the file keeps; returns the presentation to go on with."""
     if not path.exists():
         return 0
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("head", "weights", "theta", "dirty", "ticks")}
-        head = json.loads(arrays["head"].tobytes())
-    except (OSError, ValueError, KeyError, BadZipFile):
-        raise InputError(f"kept lesson {str(path)!r} is damaged: run without --resume") from None
-    if head["key"] != key:
+    head, arrays = checkpoint.load(path, *FILE, MEMBERS)
+    if head.get("key") != key:
         raise InputError(
             f"kept lesson {str(path)!r} must be of the same lesson, engines and sources, not of "
             "others: run without --resume"
         )
-    for name in ("compared", "different"):
-        setattr(result, name, {pair: Counter(counts) for pair, counts in head[name].items()})
-    result.spikes, result.crc = head["spikes"], head["crc"]
-    result.cycles, result.seconds = Counter(head["cycles"]), head["seconds"]
-    ticks = int(arrays["ticks"])
-    result.state = LessonState(arrays["weights"], arrays["theta"], arrays["dirty"], ticks)
-    return int(head["at"])
+    try:
+        state = LessonState(
+            arrays["weights"], arrays["theta"], arrays["dirty"], head["ticks"]
+        ).check(lesson.population)
+        at, pairs = len(arrays["crc"]), set(result.compared)
+        shapes = (arrays["crc"].shape, arrays["spikes"].shape)
+        if shapes != ((at,), (at, lesson.population.neurons)) or at > lesson.presentations:
+            raise ValueError
+        for name in ("compared", "different"):
+            counts = {pair: Counter(checkpoint.check_counts(n)) for pair, n in head[name].items()}
+            if not pairs <= set(counts):
+                raise ValueError
+            setattr(result, name, counts)
+            pairs = set(counts)
+        result.cycles = Counter(checkpoint.check_counts(head["cycles"]))
+        result.seconds = checkpoint.check_counts(head["seconds"], float)
+    except (AttributeError, InputError, KeyError, TypeError, ValueError):
+        raise checkpoint.damaged(path, *FILE) from None
+    result.spikes, result.crc = arrays["spikes"].tolist(), arrays["crc"].tolist()
+    result.state = state
+    return at

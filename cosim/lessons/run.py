@@ -10,6 +10,7 @@ from spikeloop.cosim.lessons.compare import Comparison, compare_lesson
 from spikeloop.cosim.lessons.engines import check_engines
 from spikeloop.cosim.lessons.iris import run_iris
 from spikeloop.cosim.lessons.page import write
+from spikeloop.cosim.runs.lock import holds_folder
 from spikeloop.golden.rules.alsa.flowers import LENGTHS, PLACES, SPECIES
 from spikeloop.pysim.common.files import writable
 from spikeloop.pysim.lessons.lesson import Lesson
@@ -19,6 +20,7 @@ __all__ = ["REPORT", "run"]
 REPORT = "report.html"
 
 
+@holds_folder
 def run(
     what: str,
     engines: Sequence[str],

@@ -1,6 +1,5 @@
 """The command ``spikeloop onn``: patterns recalled, or the figures of the paper."""
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,17 @@ import numpy as np
 
 from spikeloop.cosim.macros.engines import check_engines
 from spikeloop.cosim.oscillators.recall import Plan, Recalls, recall
+from spikeloop.cosim.runs.lock import holds_folder
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import writable, write_atomic
-from spikeloop.pysim.common.reading import read_file
 from spikeloop.pysim.onn.zeta import calibrate
 from spikeloop.pysim.oscillators.circuit import PERIOD, Step
 from spikeloop.pysim.oscillators.digits import SHAPE, digits
 from spikeloop.pysim.oscillators.hebb import FACTOR, check_patterns, phase_net, relaxation_net
 from spikeloop.pysim.oscillators.net import OnnNet
 from spikeloop.pysim.oscillators.settings import CELLS
+from spikeloop.pysim.traces.npz import load_array
 
 __all__ = ["make_net", "run"]
 
@@ -51,6 +51,7 @@ def make_net(
     return relaxation_net(patterns, calibrate(Step()), beta=beta, factor=factor, **run)
 
 
+@holds_folder
 def run(
     what: str,
     engines: Sequence[str],
@@ -98,15 +99,7 @@ def _patterns(what: str) -> tuple[np.ndarray, tuple[int, int] | None]:
     """Patterns ``[pattern, pixel]``, and rows and columns of one if the file has them."""
     if what == "digits":
         return digits(), SHAPE
-    data = read_file(what, "file of patterns", "save an array [pattern, pixel] of -1 and 1")
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError):
-        raise InputError(
-            f"file of patterns must be an array that numpy saved, not {what!r}"
-        ) from None
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"file of patterns must hold one array, not {what!r}")
+    array = load_array(what, "file of patterns", "save an array [pattern, pixel] of -1 and 1")
     shape = array.shape[1:] if array.ndim == 3 else None
     return check_patterns(array), shape
 

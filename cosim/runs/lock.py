@@ -6,15 +6,20 @@ however it ends.
 
 import errno
 import fcntl
+import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["held"]
+__all__ = ["held", "holds_folder"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 WITHOUT = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 """Errors of file systems that have no locks."""
@@ -49,6 +54,18 @@ def held(folder: Path) -> Iterator[None]:
         with suppress(OSError):  # not empty
             for path in new:
                 path.rmdir()
+
+
+def holds_folder(work: Callable[P, R]) -> Callable[P, R]:
+    """``work``, which holds its keyword argument ``folder`` until it ends."""
+
+    @functools.wraps(work)
+    def holding(*arguments: P.args, **named: P.kwargs) -> R:
+        folder: Any = named["folder"]
+        with held(folder):
+            return work(*arguments, **named)
+
+    return holding
 
 
 def _locked(folder: Path) -> int:

@@ -5,6 +5,7 @@ integers are from the floats: spikes by population, answers, and the accuracy of
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,27 @@ def load(path: Path, network: Network) -> Twin | None:
         }
         graph = Graph(nodes, [(str(s), str(t)) for s, t in header["edges"]])
         graph.shapes |= {name: tuple(shape) for name, shape in header["shapes"].items()}
-        return Twin(graph, Settled(nodes, Semantics(dt=float(header["dt"])), "module"))
-    except (KeyError, TypeError, ValueError, AttributeError):
+        twin = Twin(graph, Settled(nodes, Semantics(dt=float(header["dt"])), "module"))
+        _try(twin, network)
+        return twin
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
         raise InputError(f"float model {str(path)!r} is damaged: import the net again") from None
+
+
+def _try(twin: Twin, network: Network) -> None:
+    """An error of some kind unless the float model can run as ``network``: two silent steps do."""
+    keys, inputs = network.metadata["nodes"], {}
+    for node in network.inputs:
+        shape = twin.graph.shapes[keys[node.name]]
+        if math.prod(shape) != node.size:
+            raise ValueError("an input of another size")
+        inputs[keys[node.name]] = torch.zeros(1, 2, *shape, dtype=torch.float64)
+    after = twin.run(inputs).after
+    for population in network.populations:
+        key = keys.get(population.name)
+        if key in after and after[key][0, 0].numel() != population.size:
+            raise ValueError("a population of another size")
+    after[keys[network.output]]
 
 
 def column(

@@ -7,7 +7,14 @@ import numpy as np
 
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["check_array", "check_int", "check_lines", "check_starts", "from_exactly"]
+__all__ = [
+    "check_array",
+    "check_int",
+    "check_lines",
+    "check_object",
+    "check_starts",
+    "from_exactly",
+]
 
 
 def check_int(what: str, value: Any, low: int, high: int) -> None:
@@ -43,6 +50,12 @@ def check_lines(what: str, name: str, size: int, sizes: dict[str, int]) -> None:
         raise InputError(
             f"lines of input {name!r} must be as many as its {what}, {size}, not {sizes[name]}"
         )
+
+
+def check_object(what: str, value: Any) -> None:
+    """InputError unless ``value`` is a dict. ``what`` names it in the message."""
+    if not isinstance(value, dict):
+        raise InputError(f"{what} must be an object, not {value!r:.60}")
 
 
 def check_starts(

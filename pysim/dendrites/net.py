@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.pysim.common.checks import check_int
+from spikeloop.pysim.common.checks import check_int, check_object
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.dendrites.settings import MAX_STIMULI, RATE_BITS, SETTINGS, TABLE_WORDS
 
@@ -39,6 +39,7 @@ class DendriticNet:
         metadata: dict[str, Any] | None = None,
     ) -> "DendriticNet":
         """A net; what ``settings`` lacks is at its default. InputError for what is out of range."""
+        check_object("metadata of a dendritic net", {} if metadata is None else metadata)
         unknown = sorted(set(settings) - set(SETTINGS))
         if unknown:
             raise InputError(

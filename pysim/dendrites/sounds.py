@@ -24,6 +24,7 @@ MEAN, SPREAD, FADE = -54.0, 12.0, 12.0  # dB
 SEED = 123
 PEAK = 655.36
 """Threshold of intensity 1: a spike in a hundred steps, 10 Hz."""
+MAX_DB = 1_000_000  # so that sums of sounds stay finite
 COPIED = 8  # a probe shares an eighth of its frames with its sound
 
 
@@ -50,13 +51,15 @@ def sounds(seed: int = SEED, classes: tuple[tuple[float, float], ...] = CLASSES)
 def check_sounds(spectrograms: np.ndarray) -> np.ndarray:
     """Sounds as float ``[class, sound, band, frame]``; InputError if they are none."""
     given = np.asarray(spectrograms)
-    if given.ndim != 4 or not np.issubdtype(given.dtype, np.number) or given.size == 0:
+    if given.ndim != 4 or given.dtype.kind not in "iuf" or given.size == 0:
         raise InputError(
             "sounds must be numbers [class, sound, band, frame], not "
             f"{given.dtype} of shape {given.shape}"
         )
     if not np.isfinite(given).all():
         raise InputError("sounds must be finite numbers, not NaN or infinity")
+    if (loudest := float(np.abs(given.astype(float)).max())) > MAX_DB:
+        raise InputError(f"sounds must be within {MAX_DB:,} dB of 0, not {loudest:g} dB away")
     check_int("sounds of a class", given.shape[1], 2, 10_000)
     check_int("frames of a sound", given.shape[3], COPIED, MAX_INPUTS)
     check_int("bands times frames of a sound", int(np.prod(given.shape[2:])), 8, MAX_INPUTS)

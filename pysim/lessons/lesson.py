@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from spikeloop.pysim.common.bits import pack, unpack
+from spikeloop.pysim.common.checks import check_array, check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.common.reading import read_file
@@ -20,6 +21,9 @@ __all__ = ["MAX_TICKS", "Lesson", "LessonState"]
 
 MAX_TICKS = 65_535
 """Ticks of a presentation."""
+MAX_THETA = (1 << 24) - 1
+MAX_K = (1 << 32) - 1
+"""Ticks of a lesson before they begin again: setting first_tick."""
 FLAGS = ("learn", "adapt", "normalise")
 
 
@@ -37,6 +41,20 @@ class LessonState:
     theta: np.ndarray
     dirty: np.ndarray
     ticks: int
+
+    def check(self, population: PlasticPopulation) -> "LessonState":
+        """Itself; InputError unless it is a state of ``population``."""
+        _weights(population, self.weights)
+        for name in ("theta", "dirty"):
+            shape = getattr(self, name).shape
+            if shape != (population.neurons,):
+                raise InputError(
+                    f"{name} of a lesson must be of shape ({population.neurons},), not {shape}"
+                )
+        check_array("dirty of a lesson", self.dirty, np.bool_)
+        _within(self.theta, 0, MAX_THETA, "theta of a lesson")
+        check_int("ticks of a lesson", self.ticks, 0, MAX_K)
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,9 +137,7 @@ class Lesson:
             population=p,
             weights=_weights(p, weights),
             theta=_shaped(
-                _within(np.asarray(theta), 0, (1 << 24) - 1, "theta of a lesson"),
-                (p.neurons,),
-                "theta",
+                _within(np.asarray(theta), 0, MAX_THETA, "theta of a lesson"), (p.neurons,), "theta"
             ).astype(np.int64),
             ticks=counts.astype(np.int64),
             labels=_shaped(

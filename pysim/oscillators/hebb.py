@@ -11,6 +11,7 @@ Source: Delacour & Todri-Sanial 2021, Equations 20 to 23. The factor is ours (do
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -169,4 +170,6 @@ def inputs(net: OnnNet, pixels: np.ndarray) -> np.ndarray:
     pixels = np.asarray(pixels, np.float64)
     if not (np.abs(pixels) <= 1).all():
         raise InputError(f"pixels must be in -1..1, not {pixels[~(np.abs(pixels) <= 1)][0]}")
-    return rounded((1 - pixels) / 2 * (net.metadata["steps"] // 2))
+    steps: Any = net.metadata.get("steps")
+    check_int("steps of a free period in the net's metadata", steps, 1, 1 << 31)
+    return rounded((1 - pixels) / 2 * (steps // 2))

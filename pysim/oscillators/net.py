@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeloop.pysim.common.checks import check_int
+from spikeloop.pysim.common.checks import check_int, check_object
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.common.reading import read_file
@@ -73,6 +73,7 @@ class OnnNet:
         """A net; InputError for anything out of range, and for couplings that are not symmetric."""
         if cell not in CELLS:
             raise InputError(f"cell must be one of {', '.join(CELLS)}, not {cell!r}")
+        check_object("metadata of a net of oscillators", {} if metadata is None else metadata)
         _checked("format", formats, FORMATS[cell])
         _checked("setting", settings, SETTINGS[cell])
         g = _couplings(cell, np.asarray(couplings), formats["coupling_bits"])

@@ -61,11 +61,11 @@ class PimWindow:
             )
         for name, least in (("source", 1), ("kernel", 1), ("stride", 1), ("padding", 0)):
             value = getattr(self, name)
-            if (name != "source" and len(value) != len(self.kernel)) or any(
-                n < least for n in value
-            ):
+            whole = all(isinstance(n, int | np.integer) and n is not True for n in value)
+            fits = name == "source" or len(value) == len(self.kernel)
+            if not whole or not fits or any(n < least for n in value):
                 raise InputError(
-                    f"{name} of a PIM layer must be {len(self.kernel)} numbers of at least "
+                    f"{name} of a PIM layer must be {len(self.kernel)} whole numbers of at least "
                     f"{least}, not {value!r}"
                 )
         if min(self.target, default=1) < 1:

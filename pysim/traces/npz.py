@@ -1,4 +1,4 @@
-"""The one reader and writer of ``.npz`` archives: stimulus, trace, expected spikes, journals.
+"""The one reader and writer of ``.npz`` archives: stimulus, trace, expected spikes, checkpoints.
 
 Nothing in an archive is trusted. The reader knows every member's name and dtype beforehand, bounds
 the sizes before it unpacks anything, and never runs a pickle. Whatever is wrong is one InputError
@@ -8,6 +8,7 @@ sentence.
 import io
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -20,7 +21,17 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.common.reading import MAX_BYTES, read_file
 
-__all__ = ["MAX_BYTES", "Arrays", "Members", "decode", "encode", "load", "save", "under"]
+__all__ = [
+    "MAX_BYTES",
+    "Arrays",
+    "Members",
+    "decode",
+    "encode",
+    "load",
+    "load_array",
+    "save",
+    "under",
+]
 
 Arrays = dict[str, np.ndarray]
 Members = Mapping[str, type[np.generic]]
@@ -35,6 +46,10 @@ HEADER = re.compile(
     rb"\{'descr': ?'([|<>][A-Za-z]\d{0,4})', ?'fortran_order': ?(True|False), ?"
     rb"'shape': ?\(((?:\d{1,12}, ?)*(?:\d{1,12})?)\),? ?\} *\n"
 )
+NPY_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 DAMAGE = (
     EOFError,
     NotImplementedError,  # a compression or a version that zipfile does not know
@@ -71,6 +86,30 @@ def load(path: str | Path, what: str, members: Members) -> Arrays:
     """
     data = read_file(path, f"{what} file", "name another", most=MAX_BYTES)
     return decode(data, f"{what} file {str(path)!r}", members)
+
+
+def load_array(path: str | Path, what: str, remedy: str) -> np.ndarray:
+    """Read the one array of a ``.npy`` file that a user gives.
+
+    what:   kind of the file ("file of sounds"); remedy: how to come by one.
+    InputError for a path that is no regular file, for more than MAX_BYTES, and for anything but
+    one whole array of plain values.
+    """
+    data = read_file(path, what, remedy)
+    try:
+        stream = io.BytesIO(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that are damaged
+            shape, _, dtype = NPY_HEADERS[np.lib.format.read_magic(stream)](stream)
+            size = prod(shape) * dtype.itemsize
+            if dtype.hasobject or not dtype.itemsize or size != len(data) - stream.tell():
+                raise ValueError("too few or too many bytes")
+            stream.seek(0)
+            return np.load(stream, allow_pickle=False)
+    except Exception:  # whatever numpy's parser raises for a header of another's making
+        raise InputError(
+            f"{what} must hold one whole array that numpy saved, not {str(path)!r}: {remedy}"
+        ) from None
 
 
 def encode(arrays: Arrays) -> bytes:

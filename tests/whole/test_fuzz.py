@@ -36,12 +36,12 @@ def fuzz(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_sample_of_mutated_inputs() -> None:
-    done = fuzz("-m", "tests.campaigns.fuzz", "360", "5")
+    done = fuzz("-m", "tests.campaigns.fuzz", "600", "5")
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     (last,) = [line for line in done.stdout.splitlines() if line.startswith("all")]
     _, inputs, refused, accepted, *others = last.replace(",", "").split()
-    assert int(inputs) == int(refused) + int(accepted) == 360
-    assert int(accepted) > 25 and others[:3] == ["0", "0", "0"]
+    assert int(inputs) == int(refused) + int(accepted) >= 600
+    assert int(accepted) > 40 and others[:3] == ["0", "0", "0"]
 
 
 def test_an_exception_and_a_write_outside_are_found(tmp_path: object) -> None:

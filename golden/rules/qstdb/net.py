@@ -42,6 +42,7 @@ from torch.nn import functional as F
 from spikeloop.golden.nets.files import kept_files, read_safetensors
 from spikeloop.golden.nets.pim_layers import PimConv2d, PimConv3d, PimLinear, scale
 from spikeloop.golden.quantize.leak import best_leak
+from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 from spikeloop.pysim.pim.layer import PimParams
@@ -52,6 +53,7 @@ __all__ = ["FORMS", "GAMMA", "Layer", "QstdbNet", "affine", "checkpoint", "fire"
 FORMS = ("float", "affine", "scale", "shift")
 GAMMA = 0.3
 VERSION = 1
+MAX_STEPS, MAX_NEURONS = 65_535, 1 << 24
 NAMES = ("pim-mnist", "digital-mnist")  # with the PIM macro, and the same net without
 # by dimensions of the map
 _SUMS: dict[int, Any] = {2: (F.conv2d, torch.channels_last), 3: (F.conv3d, torch.channels_last_3d)}
@@ -195,6 +197,14 @@ class QstdbNet(nn.Module):
                 "a Q-STDB net must have two or more layers and 2..8 weight bits, not "
                 f"{len(layers)} layers and {bits!r} bits"
             )
+        check_int("steps of a Q-STDB net", steps, 1, MAX_STEPS)
+        number = isinstance(unit, int | float) and not isinstance(unit, bool)
+        if not number or not 0 < unit < math.inf:
+            raise InputError(f"unit of a Q-STDB net must be a number above 0, not {unit!r}")
+        for layer in layers:
+            check_int(f"channels of layer {layer.name!r}", layer.channels, 1, MAX_NEURONS)
+            size = math.prod(layer.target)
+            check_int(f"neurons of layer {layer.name!r}", int(size), 1, MAX_NEURONS)
         for before, after in pairwise(layers):
             if math.prod(after.window.source) != math.prod(before.target):
                 raise InputError(
@@ -327,6 +337,13 @@ class QstdbNet(nn.Module):
                 )
                 for x in header["layers"]
             ]
+            for x in layers:  # before a net of that size is made
+                shape = tensors[f"{x.name}.weights"].shape
+                if shape != x.weights_shape:
+                    raise InputError(
+                        f"weights of layer {x.name!r} of {what} must be of shape "
+                        f"{x.weights_shape}, not {tuple(shape)}"
+                    )
             pim = header["pim"] and PimParams.from_dict(header["pim"]["params"])
             net = cls(
                 layers,

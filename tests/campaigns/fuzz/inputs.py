@@ -25,12 +25,13 @@ from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
+from tests.campaigns.fuzz import learning
 from tests.campaigns.fuzz.mutate import Files
 from tests.make.lessons.random import random_lesson
 from tests.make.ranc_sets import random_set
 from tests.make.small import CHIP, network, spontaneous_network, spontaneous_stimulus
 
-__all__ = ["STIMULUS", "inputs", "mesh", "program"]
+__all__ = ["STIMULUS", "inputs", "mesh", "program", "write_nir"]
 
 SHAPE = (2, 4, 3)  # samples, steps and lines of the small network
 STIMULUS = Stimulus.pack(
@@ -90,8 +91,9 @@ def inputs() -> dict[str, list[Files]]:
         "spike times": _spike_times,
         "idx": _idx,
         "ranc": lambda folder: random_set(0).write(folder),
-        "nir": _nir,
+        "nir": write_nir,
         "float net": lambda folder: FloatNet((6, 5, 3)).save(folder / "net.safetensors"),
+        **learning.writers(write_nir),
     }
     return {name: [_files(write)] for name, write in written.items()} | {
         "record": [{"record.jsonl": RECORD}],
@@ -139,7 +141,7 @@ def _spike_times(folder: Path) -> None:
         file["labels"] = np.arange(2)
 
 
-def _nir(folder: Path) -> None:
+def write_nir(folder: Path) -> None:
     """x -> Affine -> LIF -> Linear -> IF -> y."""
     rng = np.random.default_rng(2)
     lif = {"tau": 0.01, "r": 1.0, "v_leak": 0.0, "v_threshold": 0.1, "v_reset": 0.0}

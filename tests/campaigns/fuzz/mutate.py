@@ -6,6 +6,7 @@ All of them draw from one ``random.Random``, so that a seed says which input it 
 import hashlib
 import io
 import json
+import lzma
 import random
 import struct
 import zipfile
@@ -117,6 +118,8 @@ def _inside(r: random.Random, files: Files, name: str) -> Files:
             files[name] = _safetensors(r, data)
         elif name.endswith(".jsonl"):
             files[name] = _lines(r, data)
+        elif name.endswith(".rda"):
+            files[name] = lzma.compress(mutate_bytes(r, lzma.decompress(data)))
         elif name.endswith(".json"):
             value = json.loads(data)
             sealed = isinstance(value, dict) and value.pop("sha256", None)

@@ -27,7 +27,7 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.expected import Expected
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
-from tests.campaigns.fuzz import inputs
+from tests.campaigns.fuzz import inputs, learning
 from tests.make.ranc_sets import random_set
 from tests.make.small import CHIP, network
 
@@ -115,4 +115,5 @@ def readers() -> dict[str, Read]:
         "nir": nir,
         "float net": lambda folder: FloatNet.load(folder / "net.safetensors"),
         "frame": lambda folder: open_frame((folder / "frame.bin").read_bytes()),
+        **learning.readers(inputs.write_nir),
     }

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from spikeloop.cosim.runs.lock import held
 from spikeloop.pysim.common.errors import InputError
 from tests.conftest import ROOT
+from tests.cosim.cli.test_app import refused
 
 HOLDS = """
 import sys, time
@@ -22,22 +25,56 @@ with held(Path(sys.argv[1])):
 """
 
 
-def test_another_process_is_refused_until_the_first_is_dead(tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "run"
+COMMANDS = (
+    ("lesson", "iris"),
+    ("lesson", "mnist"),
+    ("lesson", "lesson.safetensors"),
+    ("learn",),
+    ("onn",),
+    ("dendritic",),
+    ("dendritic", "--figures"),
+)
+
+
+@contextmanager
+def holder(folder: Path) -> Iterator[None]:
+    """Another process holds ``folder`` until it is killed."""
     command = [sys.executable, "-c", HOLDS, str(folder)]
     first = subprocess.Popen(
         command, stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     try:
         assert first.stdout and first.stdout.readline() == b"held\n"
-        with (
-            pytest.raises(InputError, match=r"folder of the run must be free, not '.*/new/run'"),
-            held(folder),
-        ):
-            pass
+        yield
     finally:
         first.kill()
         first.communicate()
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder into which another process writes."""
+    folder = tmp_path_factory.mktemp("taken")
+    with holder(folder):
+        yield folder
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_what_learns_or_recalls_holds_its_folder(
+    command: tuple[str, ...], taken: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = refused(capfd, taken, *command, "-o", taken)
+    assert text.startswith(f"folder of the run must be free, not {str(taken)!r}")
+
+
+def test_another_process_is_refused_until_the_first_is_dead(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "run"
+    with (
+        holder(folder),
+        pytest.raises(InputError, match=r"folder of the run must be free, not '.*/new/run'"),
+        held(folder),
+    ):
+        pass
     with held(folder):
         assert list(folder.iterdir()) == []
 

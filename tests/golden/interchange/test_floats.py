@@ -1,5 +1,6 @@
 """The float model of an import: kept, read back, run beside the integers; damage is a sentence."""
 
+import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 from torch import nn
 
 from spikeloop.golden.interchange import floats
@@ -15,6 +17,7 @@ from spikeloop.golden.interchange.modules.grey import Grey
 from spikeloop.golden.interchange.modules.read import import_module
 from spikeloop.golden.reference import integer
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.tensors import decode
 from spikeloop.pysim.network.readout import Readout
 
 snn = pytest.importorskip(
@@ -124,3 +127,16 @@ def test_a_damaged_model_is_one_sentence(tmp_path: Path, rng: np.random.Generato
         file.write_bytes(damaged)
         with suppress(InputError):  # any other error fails the test
             floats.load(file, made.network)
+
+
+@pytest.mark.parametrize("shape", [(12,), (3, 18, 1), (2, 18), (18, 3)])
+def test_a_model_that_cannot_run_is_damaged(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """Weights of another shape, behind a sound header."""
+    made = import_module(net(), (1, 6, 6), steps=4)
+    file = floats.save(tmp_path / floats.FILE, made.floats, made.network)
+    header, arrays = decode(file.read_bytes(), floats.KEY, "file")
+    (key,) = [key for key, array in arrays.items() if array.shape == (3, 18)]
+    arrays[key] = np.zeros(shape)
+    file.write_bytes(save(arrays, {floats.KEY: json.dumps(header)}))
+    with pytest.raises(InputError, match=r"float model .* is damaged: import the net again"):
+        floats.load(file, made.network)

@@ -130,6 +130,18 @@ def _replace(file: Any, name: str, **options: Any) -> None:
         (hdf5(lambda f: f["node/nodes/n0"].__setitem__("loop", f["node"])), "nested at most"),
         (
             hdf5(
+                lambda f: f["node/nodes/n0"].create_dataset(
+                    "note", (3,), h5py.string_dtype(length=1 << 21), chunks=(1,), compression=1
+                )
+            ),
+            "texts of NIR file .* must be of at most 4,194,304 bytes together",
+        ),
+        (
+            hdf5(lambda f: f["node/nodes/n0"].create_dataset("note", data=["x" * (1 << 20)] * 5)),
+            "texts of NIR file .* must be of at most 4,194,304 bytes together",
+        ),
+        (
+            hdf5(
                 lambda f: _replace(
                     f,
                     WEIGHTS,
@@ -185,4 +197,38 @@ def test_files_that_are_refused(
     import_nir(path, Semantics(dt=1.0))
     damage(path)
     with pytest.raises(InputError, match=message):
+        import_nir(path, Semantics(dt=1.0))
+
+
+def _budgets(path: Path) -> dict[str, int]:
+    """Groups and data sets of a file, and bytes of its texts, of which an empty one takes one."""
+    found = {"MAX_ITEMS": 0, "MAX_LETTERS": 0}
+
+    def count(_: str, item: Any) -> None:
+        found["MAX_ITEMS"] += 1
+        if isinstance(item, h5py.Dataset) and h5py.check_string_dtype(item.dtype):
+            texts = np.ravel(np.asarray(item[()], object)).tolist()
+            found["MAX_LETTERS"] += sum(max(1, len(text)) for text in texts)
+
+    with h5py.File(path) as file:
+        file.visititems(count)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [("MAX_ITEMS", "must hold at most {} groups and data sets"), ("MAX_LETTERS", "at most {} byt")],
+)
+def test_budgets_are_kept_to_the_last(
+    budget: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that takes all of a budget is read; one that takes one more is refused."""
+    path = tmp_path / "net.nir"
+    nir.write(path, chain(nir.Linear(WEIGHT), lif()))
+    most = _budgets(path)[budget]
+    assert most > 20
+    monkeypatch.setattr(f"spikeloop.golden.interchange.nir.file.{budget}", most)
+    import_nir(path, Semantics(dt=1.0))
+    monkeypatch.setattr(f"spikeloop.golden.interchange.nir.file.{budget}", most - 1)
+    with pytest.raises(InputError, match=message.format(most - 1)):
         import_nir(path, Semantics(dt=1.0))

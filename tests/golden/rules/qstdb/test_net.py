@@ -3,6 +3,7 @@ conversion; the integers; the kept nets."""
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -266,10 +267,34 @@ def test_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
         QstdbNet.load(tmp_path / "bad.safetensors")
 
 
+def wide(channels: int, padding: int = 0) -> QstdbNet:
+    window = PimWindow.make((1, 8, 8), (8, 8), padding=padding)
+    first = Layer(name="w", window=window, channels=channels)
+    return QstdbNet((first, Layer(name="c", window=PimWindow.make((1,)), channels=2)))
+
+
+def test_weights_of_another_shape_are_refused_before_a_net_is_made(tmp_path: Path) -> None:
+    file = small().save(tmp_path / "net.safetensors")
+    data = file.read_bytes()
+    assert data.count(b'channels\\": 5') == 1
+    file.write_bytes(data.replace(b'channels\\": 5', b'channels\\": 6'))
+    with pytest.raises(
+        InputError, match=r"weights of layer 'b' .* must be of shape \(6, 3, 2, 2\)"
+    ):
+        QstdbNet.load(file)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda: small(bits=9), "2..8 weight bits"),
+        (lambda: small(steps=0), "steps of a Q-STDB net must be in 1..65535, not 0"),
+        (lambda: small(steps=10**30), "steps of a Q-STDB net must be in 1..65535"),
+        (lambda: small(unit=float("nan")), "unit of a Q-STDB net must be a number above 0"),
+        (lambda: small(unit="1"), "unit of a Q-STDB net must be a number above 0"),
+        (lambda: PimWindow.make((1, 8, 8), (3, 3), padding=(1.0, 1.0)), "2 whole numbers"),  # type: ignore[arg-type]
+        (lambda: wide(1 << 40), "channels of layer 'w' must be in 1..16777216"),
+        (lambda: wide(1, 1 << 40), "neurons of layer 'w' must be in 1..16777216"),
         (lambda: small(bits=5, pim=MACRO), "weight_bits of the PIM macro must be the net's 5"),
         (lambda: QstdbNet(mnist_layers()[:1] * 2), "source of layer"),
         (lambda: QstdbNet(mnist_layers()[:2]), "one output per class"),
