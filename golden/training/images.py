@@ -12,7 +12,7 @@ from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.data.encoders import Encoder
 from spikeloop.pysim.common.errors import InputError
 
-__all__ = ["about", "shifted", "check_shift", "drawn", "warped"]
+__all__ = ["about", "shifted", "check_shift", "drawn", "reseeded", "warped"]
 
 
 def about(data: Dataset) -> dict[str, Any]:
@@ -73,10 +73,15 @@ def check_shift(shift: int, pixels: int) -> None:
         )
 
 
+def reseeded(encoder: Encoder, rng: np.random.Generator) -> Encoder:
+    """The encoder with a seed drawn anew."""
+    return replace(encoder, seed=int(rng.integers(1 << 62)))
+
+
 def drawn(encoder: Encoder, images: np.ndarray, shift: int, rng: np.random.Generator) -> np.ndarray:
     """Spikes ``[n, step, line]`` of the images of one update, each moved at random.
 
     Rate encoding draws anew in every update.
     """
-    encoder = replace(encoder, seed=int(rng.integers(1 << 62)))
+    encoder = reseeded(encoder, rng)
     return encoder(shifted(images, shift, rng))

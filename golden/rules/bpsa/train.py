@@ -13,7 +13,7 @@ the grey image as a current, as here with the encoder ``bit_planes``. Ours are s
 
 import argparse
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from spikeloop.golden.reference.integer import right
 from spikeloop.golden.rules.bpsa.net import BpsaNet, energy_efficiency
 from spikeloop.golden.rules.structure import structure, synapses
 from spikeloop.golden.training.command import command
-from spikeloop.golden.training.images import about, shifted
+from spikeloop.golden.training.images import about, reseeded, shifted
 from spikeloop.golden.training.loop import LoopConfig, fit
 from spikeloop.golden.training.train import time_first
 from spikeloop.pysim.common.checks import check_int
@@ -79,6 +79,7 @@ def train(
     """
     encoder, side = config.encoder, math.isqrt(data.pixels)
     planes, lines = encoder.current_bits, encoder.lines(data.pixels)
+    held = encoder.steps if planes else 1
     if encoder.name == "sequence" or lines != side**2 * max(planes, 1):
         raise InputError(
             f"images for this net must be square and drive a line for each of {data.pixels} "
@@ -99,7 +100,7 @@ def train(
 
     def loss(chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
         images = shifted(data.train_images[chosen], config.shift, rng)
-        spikes = _run(net, replace(encoder, seed=int(rng.integers(1 << 62))), images)[-1]
+        spikes = net(time_first(_seen(reseeded(encoder, rng), images)), held)[-1]
         wanted = torch.eye(data.classes)[torch.as_tensor(data.train_labels[chosen])]
         return (wanted - net.votes(spikes)).square().sum(1).mean()
 
@@ -121,7 +122,7 @@ def train(
         progress=progress,
     )
     net.eval()
-    score, counts = _score(net, encoder, data.test_images, data.test_labels)
+    score, counts = _score(net, _seen(encoder, data.test_images), held, data.test_labels)
     neurons = sum(layer.size for layer in layers if not layer.pool)
     fired = sum(n for n, layer in zip(counts, layers, strict=True) if not layer.pool)
     rate = fired / (neurons * encoder.steps)
@@ -141,21 +142,20 @@ def train(
     return net
 
 
-def _run(net: BpsaNet, encoder: Encoder, images: np.ndarray) -> list[Tensor]:
-    """Spikes of every layer; grey values are one product for all steps."""
-    if net.planes:
-        return net(torch.as_tensor(grey(images, net.planes)).float()[None], held=encoder.steps)
-    return net(time_first(encoder(images)))
+def _seen(encoder: Encoder, images: np.ndarray) -> np.ndarray:
+    """What the net sees: spikes ``[n, T, pixels]``, or grey values ``[n, 1, pixels]``."""
+    bits = encoder.current_bits
+    return grey(images, bits)[:, None] if bits else encoder(images)
 
 
 @torch.no_grad()
 def _score(
-    net: BpsaNet, encoder: Encoder, images: np.ndarray, labels: np.ndarray, batch: int = 500
+    net: BpsaNet, seen: np.ndarray, held: int, labels: np.ndarray, batch: int = 500
 ) -> tuple[float, list[float]]:
     """Accuracy, and the spikes of each layer per sample."""
     correct, counts = 0, np.zeros(len(net.structure))
     for at in range(0, len(labels), batch):
-        every = _run(net, encoder, images[at : at + batch])
+        every = net(time_first(seen[at : at + batch]), held)
         correct += int((net.votes(every[-1]).argmax(1).numpy() == labels[at : at + batch]).sum())
         counts += [float(s.sum()) for s in every]
     return correct / len(labels), (counts / len(labels)).tolist()

@@ -162,7 +162,7 @@ def train(
         progress=progress,
     )
 
-    float_net = net.float_net(planes, MEAN, DEVIATION) if planes else net.float_net()
+    float_net = net.float_net(planes, MEAN, DEVIATION)
     network, report = quantize(
         float_net,
         config.encoder(data.train_images[:SCALING]),
