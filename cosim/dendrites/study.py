@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeloop.cosim.checkpoint import check_counts, damaged
 from spikeloop.cosim.macros.engines import Engine
 from spikeloop.cosim.provenance import code
 from spikeloop.pysim.common.checks import check_int
@@ -24,7 +25,6 @@ from spikeloop.pysim.dendrites.net import DendriticNet
 from spikeloop.pysim.dendrites.sounds import Scene, scene
 from spikeloop.pysim.dendrites.state import DendriticState, begin, fresh
 from spikeloop.pysim.dendrites.trace import DendriticTrace, differences
-from spikeloop.pysim.traces.checkpoint import check_counts, damaged
 
 __all__ = ["MAX_PASSES", "STEPS", "Plan", "Run", "Task", "prepare"]
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from spikeloop.cosim import checkpoint
 from spikeloop.golden.rules.digits.floats import FloatCore
 from spikeloop.golden.rules.digits.layer import ENOUGH, THETA0, Layer
 from spikeloop.golden.rules.digits.neurons import MILLIVOLT, weights_of
@@ -21,7 +22,7 @@ from spikeloop.pysim.lessons.lesson import LessonState
 from spikeloop.pysim.lessons.population import PlasticPopulation
 from spikeloop.pysim.lessons.settings import WHOLE
 from spikeloop.pysim.plastic.kernel import present
-from spikeloop.pysim.traces import checkpoint, npz
+from spikeloop.pysim.traces import npz
 
 __all__ = ["Core", "Course", "IntegerCore", "frozen_counts", "open_core", "train"]
 

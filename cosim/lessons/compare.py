@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from spikeloop.cosim import checkpoint
 from spikeloop.cosim.lessons.engines import LANES, check_engines, open_engine
 from spikeloop.cosim.provenance import code
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.lessons.file import encode
 from spikeloop.pysim.lessons.lesson import Lesson, LessonState
 from spikeloop.pysim.lessons.trace import differences
-from spikeloop.pysim.traces import checkpoint
 from spikeloop.pysim.traces.npz import Members
 
 __all__ = ["CHUNK_TICKS", "Comparison", "compare_lesson"]

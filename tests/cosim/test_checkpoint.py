@@ -1,4 +1,4 @@
-"""pysim/traces/checkpoint.py: what was kept comes back, and all else is one sentence."""
+"""cosim/checkpoint.py: what was kept comes back, and all else is one sentence."""
 
 import io
 import json
@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikeloop.cosim import checkpoint
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.traces import checkpoint, npz
+from spikeloop.pysim.traces import npz
+from tests.campaigns.fuzz.mutate import flipped
 
 MEMBERS: npz.Members = {"weights": np.uint16, "dirty": np.bool_}
 FILE = ("kept lesson", "run without --resume")
@@ -27,9 +29,7 @@ def test_every_flipped_bit_is_refused_or_changes_nothing(tmp_path: Path) -> None
     path, refused = checkpoint.save(tmp_path / "kept.npz", HEAD, arrays()), 0
     data = path.read_bytes()
     for bit in range(8 * len(data)):
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(flipped)
+        path.write_bytes(flipped(data, bit))
         try:
             head, found = checkpoint.load(path, *FILE, MEMBERS)
         except InputError as error:
