@@ -3,10 +3,10 @@
 AVIRIS, 145 x 145 pixels, 200 bands, 16 classes. Every labelled pixel becomes a patch of 5 x 5
 pixels around it, with all bands. Outside the image there are zeros, the mean. As in ACE-SNN (Datta
 et al. 2022, sections 6.1, 6.2) each band is normalised to mean 0 and variance 1, and 40 % of the
-samples, drawn at random, train.
+samples, drawn at random, train. Pixels are rounded to 8 bits (golden/data/patches.py).
 
-The patches of neighbours overlap: as in the paper, a random split lets the net see test
-pixels in training.
+The patches of neighbours overlap: as in the paper, a random split lets the net see test pixels in
+training.
 """
 
 import importlib.util

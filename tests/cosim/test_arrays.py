@@ -11,6 +11,7 @@ from spikeloop.cosim.dendrites.run import _sounds
 from spikeloop.cosim.oscillators.run import _patterns
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.dendrites.sounds import MAX_DB
+from tests.campaigns.fuzz.mutate import flipped
 from tests.cosim.cli.test_app import refused
 
 PATTERNS = np.array([[1, -1, 1], [-1, -1, 1]], np.int8)
@@ -74,9 +75,7 @@ def test_flipped_bits_are_refused_or_read(command: str, tmp_path: Path) -> None:
     file.write_bytes(data)
     READ[command](str(file))
     for bit in range(8 * len(data)):
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
-        file.write_bytes(flipped)
+        file.write_bytes(flipped(data, bit))
         try:
             READ[command](str(file))
         except InputError as error:

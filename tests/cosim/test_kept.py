@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikeloop.cosim import checkpoint
 from spikeloop.cosim.digits.learner import Course, kept, open_core
 from spikeloop.cosim.digits.learner import keep as keep_layer
 from spikeloop.cosim.lessons.compare import compare_lesson
@@ -20,8 +21,9 @@ from spikeloop.pysim.dendrites.net import DendriticNet
 from spikeloop.pysim.lessons.lesson import Lesson
 from spikeloop.pysim.oscillators.hebb import inputs, phase_net
 from spikeloop.pysim.oscillators.net import OnnNet
-from spikeloop.pysim.traces import checkpoint, npz
+from spikeloop.pysim.traces import npz
 from tests.campaigns.fuzz.learning import training
+from tests.campaigns.fuzz.mutate import flipped
 from tests.make.lessons.random import SIZES, random_lesson
 
 ENGINES = ("pysim", "numpy")
@@ -65,12 +67,7 @@ def edited(path: Path, data: bytes, change: Change) -> None:
 
 
 def flips(data: bytes, count: int) -> list[bytes]:
-    r, found = random.Random(1), []
-    for bit in r.sample(range(8 * len(data)), count):
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
-        found.append(bytes(flipped))
-    return found
+    return [flipped(data, bit) for bit in random.Random(1).sample(range(8 * len(data)), count)]
 
 
 def test_flipped_bits_of_a_kept_lesson(lesson: Lesson, lesson_file: bytes, tmp_path: Path) -> None:

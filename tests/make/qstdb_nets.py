@@ -1,4 +1,6 @@
-"""Small Q-STDB nets for several test modules."""
+"""Small Q-STDB nets, and a file of patches as Satellite's, for several test modules."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,3 +30,15 @@ def small(seed: int = 0, **options: object) -> QstdbNet:
 
 def images(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 64)).astype(np.uint8)
+
+
+def write_satellite(path: Path, values: np.ndarray, labels: np.ndarray) -> Path:
+    """A file as mlbench's: a data frame of x.1, x.2, ... and a factor of classes, packed by xz."""
+    import pandas as pd
+    import rdata
+
+    table = pd.DataFrame(values.astype(float), columns=[f"x.{i}" for i in range(1, 37)])
+    table.index = pd.RangeIndex(1, len(table) + 1)  # R's own row names
+    table["classes"] = pd.Categorical.from_codes(labels, list("abcdef")[: labels.max() + 1])
+    rdata.write_rda(path, {"Satellite": table}, compression="xz")
+    return path

@@ -37,7 +37,7 @@ from spikeloop.pysim.oscillators.hebb import inputs as starts
 from spikeloop.pysim.oscillators.net import OnnNet
 from tests.golden.rules.scatter_gather.nets import random_net
 from tests.make.lessons.random import random_lesson
-from tests.make.qstdb_nets import MACRO, small
+from tests.make.qstdb_nets import MACRO, small, write_satellite
 
 __all__ = ["readers", "writers"]
 
@@ -94,6 +94,11 @@ def writers(nir: Callable[[Path], None]) -> dict[str, Callable[[Path], Any]]:
         made = imported(nir)
         floats.save(folder / floats.FILE, made.floats, made.network)
 
+    def satellite(folder: Path) -> None:
+        rows = np.arange(ROWS)
+        values = np.repeat(rows[:, None] % 7, 36, 1)
+        write_satellite(folder / "Satellite.rda", values, rows % 6)
+
     return {
         "oscillators": lambda folder: make_net(PATTERNS, "phase").save(folder / "net.safetensors"),
         "dendritic": dendritic_file,
@@ -108,7 +113,7 @@ def writers(nir: Callable[[Path], None]) -> dict[str, Callable[[Path], Any]]:
         "scatter": lambda folder: random_net(np.random.default_rng(6), 1, 2).save(
             folder / "net.safetensors"
         ),
-        **({"satellite": _satellite} if RDATA else {}),
+        **({"satellite": satellite} if RDATA else {}),
     }
 
 
@@ -162,13 +167,3 @@ def readers(nir: Callable[[Path], None]) -> dict[str, Callable[[Path], object]]:
         "scatter": scatter,
         **({"satellite": satellite} if RDATA else {}),
     }
-
-
-def _satellite(folder: Path) -> None:
-    import pandas
-    import rdata
-
-    table = pandas.DataFrame({f"x.{i}": np.arange(float(ROWS)) % 7 for i in range(1, 37)})
-    table.index = pandas.RangeIndex(1, ROWS + 1)  # R's own row names
-    table["classes"] = pandas.Categorical.from_codes(np.arange(ROWS) % 6, list("abcdef"))
-    rdata.write_rda(folder / "Satellite.rda", {"Satellite": table}, compression="xz")

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from spikeloop.pysim.common.files import seal
 from spikeloop.pysim.common.tensors import decode
 
-__all__ = ["Files", "mutate", "mutate_bytes"]
+__all__ = ["Files", "flipped", "mutate", "mutate_bytes"]
 
 Files = dict[str, bytes]
 """Contents of the files of an input, by their path in its folder."""
@@ -78,6 +78,13 @@ def mutate(r: random.Random, files: Files) -> Files:
     else:
         files = _inside(r, files, name)
     return files
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    """The bytes with one bit, counted from the first byte's lowest, inverted."""
+    found = bytearray(data)
+    found[bit // 8] ^= 1 << bit % 8
+    return bytes(found)
 
 
 def mutate_bytes(r: random.Random, data: bytes) -> bytes:

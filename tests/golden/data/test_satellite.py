@@ -11,30 +11,18 @@ import pytest
 from spikeloop.golden.data.patches import UNIT
 from spikeloop.golden.data.satellite import SATELLITE, load_satellite
 from spikeloop.pysim.common.errors import InputError
+from tests.make.qstdb_nets import write_satellite
 
 needs_rdata = pytest.mark.skipif(
     importlib.util.find_spec("rdata") is None,
     reason="rdata is not installed: pip install -e '.[satellite]'",
 )
-KINDS = ["a", "b", "c", "d", "e", "f"]
-
-
-def written(path: Path, values: np.ndarray, labels: np.ndarray) -> Path:
-    """A file as mlbench's: a data frame of x.1, x.2, ... and a factor of classes, packed by xz."""
-    import pandas as pd
-    import rdata
-
-    table = pd.DataFrame(values.astype(float), columns=[f"x.{i}" for i in range(1, 37)])
-    table.index = pd.RangeIndex(1, len(table) + 1)  # R's own row names
-    table["classes"] = pd.Categorical.from_codes(labels, KINDS[: labels.max() + 1])
-    rdata.write_rda(path, {"Satellite": table}, compression="xz")
-    return path
 
 
 @needs_rdata
 def test_patches_are_the_files(tmp_path: Path, rng: np.random.Generator) -> None:
     values, labels = rng.integers(20, 160, (6435, 36)), rng.integers(0, 6, 6435)
-    data = load_satellite(written(tmp_path / "Satellite.rda", values, labels))
+    data = load_satellite(write_satellite(tmp_path / "Satellite.rda", values, labels))
     assert (len(data.train_labels), len(data.test_labels)) == (4435, 2000)
     np.testing.assert_array_equal(np.concatenate([data.train_labels, data.test_labels]), labels)
     for band in range(4):
@@ -68,7 +56,7 @@ DAMAGES = {
 def test_other_files_are_refused(damage: str, tmp_path: Path, rng: np.random.Generator) -> None:
     path = tmp_path / "Satellite.rda"
     if damage != "no file":
-        written(path, rng.integers(20, 160, (6435, 36)), rng.integers(0, 6, 6435))
+        write_satellite(path, rng.integers(20, 160, (6435, 36)), rng.integers(0, 6, 6435))
         path.write_bytes(DAMAGES[damage](path.read_bytes()))
     with pytest.raises(InputError, match=r"Satellite .*mlbench"):
         load_satellite(path)
@@ -98,7 +86,7 @@ def test_other_tables_are_refused(
     values[0, 0] = value or 20
     if value is None:
         values[:, ::4] = 20
-    path = written(tmp_path / "Satellite.rda", values, rng.integers(0, classes, rows))
+    path = write_satellite(tmp_path / "Satellite.rda", values, rng.integers(0, classes, rows))
     with pytest.raises(InputError, match=message):
         load_satellite(path)
 

@@ -7,6 +7,7 @@ import pytest
 
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.journal import Journal, Rows
+from tests.campaigns.fuzz.mutate import flipped
 from tests.make.journals import write_journal
 
 HEAD = {"of": "this"}
@@ -69,9 +70,7 @@ def test_what_was_changed_left_out_or_moved_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="is damaged or was edited"):
             Journal.open(path, HEAD, "run")
     for bit in range(8 * (len(data) - 1)):
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(flipped)
+        path.write_bytes(flipped(data, bit))
         with pytest.raises(InputError, match=r"journal .*must be lines of JSON|is damaged or was"):
             Journal.open(path, HEAD, "run")
 

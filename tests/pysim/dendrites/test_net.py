@@ -11,6 +11,7 @@ from spikeloop.pysim.dendrites.file import decode, encode, load, save
 from spikeloop.pysim.dendrites.net import DendriticNet, sigmoid_table
 from spikeloop.pysim.dendrites.sounds import SHAPE, scene, sounds, thresholds
 from spikeloop.pysim.dendrites.state import DendriticState, fresh, seeds
+from tests.campaigns.fuzz.mutate import flipped
 from tests.house.test_docs import small_network
 
 
@@ -148,7 +149,5 @@ def test_a_flipped_bit_is_refused(
 ) -> None:
     data = encode(net, np.arange(24).reshape(2, 12), state)
     for bit in rng.integers(0, 8 * len(data), 300).tolist():
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
         with pytest.raises(InputError):
-            decode(bytes(flipped), "flipped")
+            decode(flipped(data, bit), "flipped")

@@ -18,6 +18,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.tensors import decode
 from spikeloop.pysim.network.elements import Edge, Input, Population, WeightFormat, weight_range
 from spikeloop.pysim.network.graph import Network, start_ticks
+from tests.campaigns.fuzz.mutate import flipped
 from tests.make.networks import random_network
 from tests.make.small import network
 
@@ -109,10 +110,8 @@ def test_a_flipped_bit_is_refused(rng: np.random.Generator) -> None:
         *range(8 * len(data) - 400, 8 * len(data)),
     }
     for bit in bits | set(rng.integers(0, 8 * len(data), 1000).tolist()):
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
         with pytest.raises(InputError):
-            Network.from_bytes(bytes(flipped))
+            Network.from_bytes(flipped(data, bit))
 
 
 def test_a_file_without_a_digest_is_read_as_it_is() -> None:

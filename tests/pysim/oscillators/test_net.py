@@ -19,6 +19,7 @@ from spikeloop.pysim.oscillators.hebb import (
     resistances,
 )
 from spikeloop.pysim.oscillators.net import OnnNet
+from tests.campaigns.fuzz.mutate import flipped
 from tests.house.test_docs import small_network
 
 
@@ -134,7 +135,5 @@ def test_fuzzy_pixels_are_as_many_as_asked(rng: np.random.Generator) -> None:
 def test_a_flipped_bit_is_refused(net: OnnNet, rng: np.random.Generator) -> None:
     data = encode(net)
     for bit in rng.integers(0, 8 * len(data), 300).tolist():
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
         with pytest.raises(InputError):
-            decode(bytes(flipped), "flipped")
+            decode(flipped(data, bit), "flipped")

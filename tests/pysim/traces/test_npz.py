@@ -22,6 +22,7 @@ from spikeloop.pysim.traces.stimulus import MEMBERS as stimulus_members
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import MEMBERS as trace_members
 from spikeloop.pysim.traces.trace import Trace
+from tests.campaigns.fuzz.mutate import flipped
 from tests.pysim.traces.test_trace import BYTES, example
 
 KINDS = (Stimulus, Trace, Expected)
@@ -150,10 +151,8 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(kind: int) -> None:
     arrays = spikes | more
     data, refused = npz.encode(arrays), 0
     for bit in range(8 * len(data)):
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
         try:
-            again = npz.decode(bytes(flipped), "file 'x'", members)
+            again = npz.decode(flipped(data, bit), "file 'x'", members)
         except InputError:
             refused += 1
             continue
