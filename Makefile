@@ -69,7 +69,7 @@ coverage: install ## line, toggle and functional coverage of the RTL
 	$(BIN)/python -m tests.campaigns.coverage
 
 fuzz: install ## mutated inputs for every reader; each is refused in one sentence, or accepted and used
-	$(BIN)/python -m tests.campaigns.fuzz $(or $(INPUTS),30600) $(SEED)
+	$(BIN)/python -m tests.campaigns.fuzz $(or $(INPUTS),51000) $(SEED)
 
 sanitize: install ## the regression on models and harness compiled with AddressSanitizer and UBSan
 	$(BIN)/python -m tests.campaigns.sanitize
