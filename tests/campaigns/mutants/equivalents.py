@@ -26,7 +26,6 @@ BIT_2 = "It is 0 or 1, so a second bit is 0. Its readers take one bit, or ask wh
 ROUTER = "super().__init__({{**_signature(self.ports, self.layout), {}}})".format
 
 EQUIVALENTS = [
-    Equivalent("onn/cell.py", '"crossings": Out(64),', '"crossings": Out(65),', BIT_65),
     Equivalent(
         "core/counters.py",
         '**{f"count_{name}": Out(64) for name in names},',
@@ -92,6 +91,14 @@ EQUIVALENTS = [
         'v, total = self.v[lane], Signal(signed(p.sum_bits + 1), name=f"total_{lane}")',
         'v, total = self.v[lane], Signal(signed(p.sum_bits + 2), name=f"total_{lane}")',
         "The sum of v and of sum_bits with a sign fits into one bit more than sum_bits.",
+    ),
+    Equivalent("core/control.py", '"live": Out(1),', '"live": Out(2),', BIT_2),
+    Equivalent(
+        "onn/relaxation.py",
+        "if p.passes > 1:",
+        "if p.passes >= 1:",
+        "With one pass ``turn`` is always 0, and the copies are taken as in the first pass of "
+        "several: of the step's beginning, before any column.",
     ),
     Equivalent(
         "onn/control.py",

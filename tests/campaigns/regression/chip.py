@@ -67,6 +67,7 @@ from tests.campaigns.regression.pins import (
     read_full_row,
 )
 from tests.make.networks import random_network, random_stimulus
+from tests.make.neurons.states import loud_network
 from tests.make.pim_cases import MACROS
 
 __all__ = ["CHIPS", "Case", "cases", "differences"]
@@ -260,7 +261,10 @@ class Case:
 def cases(
     chip: Chip, count: int = NETWORKS, *, seed: int = 0, samples: int = SAMPLES
 ) -> Iterator[Case]:
-    """The stimuli of the regression: the same for the same arguments."""
+    """The stimuli of the regression: the same for the same arguments.
+
+    On a chip with currents, the widest sums come last.
+    """
     for i in range(count):
         rng = np.random.default_rng([seed, i])
         whole: dict[str, Any] = {}
@@ -273,10 +277,16 @@ def cases(
         network = random_network(
             rng, chip, density=DENSITY, corners=CORNERS[i % len(CORNERS)], **whole
         )
-        stimulus = random_stimulus(rng, network, samples, DENSITY)
-        image = pack(network, chip=chip)
-        core = Core(image, "numpy")
-        yield Case(network, image, stimulus, core, core.run(stimulus))
+        yield _case(network, chip, random_stimulus(rng, network, samples, DENSITY))
+    if chip.current_bits:
+        network = loud_network(chip)
+        yield _case(network, chip, random_stimulus(np.random.default_rng(seed), network, 2, 0.8))
+
+
+def _case(network: Network, chip: Chip, stimulus: Stimulus) -> Case:
+    image = pack(network, chip=chip)
+    core = Core(image, "numpy")
+    return Case(network, image, stimulus, core, core.run(stimulus))
 
 
 def differences(

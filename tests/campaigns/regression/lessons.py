@@ -32,8 +32,10 @@ CORES = {
     "learns-row": PlasticParams(**SIZES["narrow"], lanes=16),
     "learns-wide": PlasticParams(**SIZES["wide"], lanes=1),
     "learns-one": PlasticParams(**SIZES["one"], lanes=1),
+    "learns-five": PlasticParams(axons=3, neurons=5, weight_bits=9, membrane_bits=18, lanes=2),
 }
-"""Plastic cores: words of one lane, of some, one word that is not full, one synapse."""
+"""Plastic cores: words of one lane, of some, one word that is not full, one synapse; more neurons
+than axons, the last behind a power of two."""
 LEAST = 100  # how often a corner must come up
 LONG = 10  # of so many lessons one has a long silence
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from spikeloop.pysim.chip.params import PRESETS, Chip
-from spikeloop.pysim.network.elements import LeakRounding, Population, StateUse, Widths
+from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, Population, StateUse, Widths
 from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.network.parameters import LEAK_TERMS
+from spikeloop.pysim.network.parameters import LEAK_TERMS, MAX_WEIGHT_BITS
 
-__all__ = ["WITH_STATES", "give_states", "random_states"]
+__all__ = ["WITH_STATES", "give_states", "loud_network", "random_states"]
 
 WITH_STATES = PRESETS["tiny"].replace(membrane_bits=16, current_bits=14, adaptation_bits=12)
 """the chip with both states that tests share, so that it is built once"""
@@ -63,6 +63,39 @@ def give_states(
         same = {key: getattr(p, key) for key in kept}
         populations.append(Population.make(p.name, p.size, **same, **arrays))
     return replace(network, populations=tuple(populations), **bits)
+
+
+def loud_network(chip: Chip) -> Network:
+    """Currents of the widest sums: all lines onto the largest weights, times the largest gains.
+
+    Sums have either sign, lane after lane.
+    """
+    widths = Widths(chip.membrane_bits, chip.current_bits, chip.adaptation_bits)
+    bits = min(MAX_WEIGHT_BITS, min(chip.lanes, chip.derived.digits) * chip.digit_bits)
+    size = min(chip.lanes, chip.columns // bits)
+    lane = np.arange(size)
+    weights = np.where(lane % 2, -(1 << bits - 1), (1 << bits - 1) - 1)
+    synapses = np.tile(weights.astype(np.int32), (chip.axons, 1))
+    population = Population.make(
+        "loud",
+        size,
+        weight_bits=bits,
+        v_th=1,
+        current=np.full(size, StateUse.NEW),
+        current_k0=True,
+        gain=np.maximum(widths.gain - lane // 2, 0),
+    )
+    return Network(
+        name="loud",
+        inputs=(Input(name="all", size=chip.axons),),
+        populations=(population,),
+        edges=(Edge(source="all", target="loud", weights=synapses),),
+        steps=4,
+        output="loud",
+        membrane_bits=chip.membrane_bits,
+        current_bits=chip.current_bits,
+        adaptation_bits=chip.adaptation_bits,
+    )
 
 
 def _use(rng: np.random.Generator, size: int) -> np.ndarray:
