@@ -9,6 +9,7 @@ import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import numpy as np
 from spikeloop.golden.data import coloured
 from spikeloop.golden.data.datasets import Dataset, check_scoring, load_mnist
 from spikeloop.golden.data.encoders import Encoder
+from spikeloop.golden.data.indian_pines import load_indian_pines
 from spikeloop.golden.nets.files import kept_files, read_net
 from spikeloop.golden.rules.qstdb import net as qstdb
-from spikeloop.golden.rules.qstdb.integer import PIXELS, to_network
+from spikeloop.golden.rules.qstdb.network import PIXELS, encode, to_network
 from spikeloop.golden.rules.scatter_gather import net as scatter_gather
 from spikeloop.golden.training.command import training_command
 from spikeloop.pysim.common.errors import InputError
@@ -28,8 +30,7 @@ from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["Net", "kept", "load", "write_pretrained"]
 
-# for comparison in training: its first layer takes pixels without a macro, as no chip of ours does
-FLOAT = ("digital-mnist",)
+PINES = "indian-pines-seed"  # of the split follows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,7 +39,8 @@ class Net:
 
     accuracy: of the float and the integer net on all test images of its data set, fractions.
     metadata: of its file.
-    encode:   turns images uint8 ``[n, pixels]`` into spikes by input and pixels of a PIM layer.
+    encode:   turns images ``[n, pixels]`` into spikes by input and pixels of a PIM layer.
+    own:      loads the data set of a net that is not of MNIST.
     """
 
     name: str
@@ -47,11 +49,16 @@ class Net:
     accuracy: dict[str, float | None]
     metadata: dict[str, Any]
     encode: Callable[[np.ndarray], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
+    own: Callable[[], Dataset] | None = None
 
     @property
     def command(self) -> list[str]:
         """Module and arguments that train the net; ``FOLDER`` stands for the data folder."""
         return training_command(self.metadata["command"])
+
+    def data(self, mnist: Dataset) -> Dataset:
+        """The data set of the net's test images; InputError if what carries it is missing."""
+        return self.own() if self.own else mnist
 
     def check_samples(self, data: Dataset, samples: int) -> None:
         """InputError unless ``data`` has this many test images."""
@@ -80,7 +87,7 @@ class Net:
 
 def kept() -> dict[str, Path]:
     """The file of every net, by its name."""
-    return {name: path for name, path in kept_files().items() if name not in FLOAT}
+    return kept_files()
 
 
 def load(name: str, path: Path | None = None) -> Net:
@@ -109,14 +116,18 @@ def load(name: str, path: Path | None = None) -> Net:
         )
     if "spikeloop_qstdb" in about:
         net = qstdb.QstdbNet.load(path)
-        score = net.metadata["accuracy"]
+        score, source = net.metadata["accuracy"], net.metadata["dataset"]["source"]
+        patches = source.startswith(PINES)
         return Net(
             name=name,
             rule="q-stdb",
-            network=to_network(net),
+            network=to_network(net, signed=patches),
             metadata=net.metadata,
             accuracy={"float": score["affine"], "integer": score["integer"]},
-            encode=lambda images: ({}, {PIXELS: images}),
+            encode=lambda images: (
+                ({}, {PIXELS: images}) if net.pim else ({PIXELS: encode(images, net.steps)}, {})
+            ),
+            own=partial(load_indian_pines, int(source[len(PINES) :])) if patches else None,
         )
     network = Network.from_bytes(data, str(path))
     facts, encoder = network.metadata, Encoder(**network.metadata["encoder"])
@@ -145,10 +156,10 @@ def write_pretrained(
 ) -> tuple[Network, Stimulus]:
     """Write network.safetensors and stimulus.npz of net ``name`` into ``folder``.
 
-    The stimulus is the first ``samples`` test images of ``data``.
+    The stimulus is the first ``samples`` test images of ``data``, or of the net's own data set.
     """
     net = load(name)
-    stimulus = net.stimulus(load_mnist(data), samples)
+    stimulus = net.stimulus(net.data(load_mnist(data)), samples)
     net.network.save(folder / "network.safetensors")
     stimulus.save(folder / "stimulus.npz")
     return net.network, stimulus

@@ -59,14 +59,22 @@ def run(
     """The rows of the nets ``names`` (None: all kept ones); ``folder``/zoo.html grows with each.
 
     ``anew``: train each net first. ``bar`` opens a progress bar and gives its start and advance.
+    Of all kept nets, one whose own data set is missing is left out, and told.
     """
-    backends, images, target = check_backend(backend), load_mnist(data), chip or CHIP
-    nets = [load(name) for name in names or kept()]
+    backends, mnist, target = check_backend(backend), load_mnist(data), chip or CHIP
     preset(target)
-    for net in nets:
+    chosen = list[tuple[Net, Dataset]]()
+    for net in [load(name) for name in names or kept()]:
+        try:
+            chosen.append((net, net.data(mnist)))
+        except InputError as error:
+            if names:
+                raise
+            tell(f"{net.name} is left out: {error}")
+    for net, images in chosen:
         net.check_samples(images, samples)
     rows = []
-    for net in nets:
+    for net, images in chosen:
         if anew:
             tell(f"{net.name}: training ...")
             net = load(net.name, train(net, data, folder / "nets"))
@@ -110,7 +118,8 @@ def chip_for(network: Network, name: str = CHIP) -> Chip:
 def train(net: Net, data: Path | None, folder: Path) -> Path:
     """Train ``net`` anew by its own command, unless its file is in ``folder``; the file.
 
-    A killed training goes on. ``data`` is the folder of its images; None: the embedded ones.
+    A killed training goes on. ``data`` is the folder of MNIST, for nets that take it; None: the
+    embedded images.
     InputError if the training fails.
     """
     path, command = folder / f"{net.name}.safetensors", net.command
@@ -120,7 +129,7 @@ def train(net: Net, data: Path | None, folder: Path) -> Path:
     command = [
         *command[:at],
         *command[at + 2 :],
-        *(["--data", str(data.resolve())] if data else []),
+        *(["--data", str(data.resolve())] if data and not net.own else []),
         "--out",
         str(path.resolve()),
     ]

@@ -1,8 +1,9 @@
 """The command line that all rules share: ``python -m spikeloop.golden.rules.RULE.train``.
 
 A trained net holds the rule and the arguments that trained it, not a command:
-``{"rule": "bntt", "arguments": ["--net", "rate"]}``. :func:`training_command` makes the command
-from them, so that no kept file depends on where the modules lie.
+``{"rule": "bntt", "arguments": ["--net", "rate"]}``, and the module if it is not ``train``.
+:func:`training_command` makes the command from them, so that no kept file depends on where the
+modules lie.
 """
 
 import argparse
@@ -36,7 +37,8 @@ class Result(Protocol):
 def training_command(trained_by: dict[str, Any]) -> list[str]:
     """Module and arguments, to be run by ``python -m``, of the entry ``command`` of a net's
     metadata."""
-    return [f"spikeloop.golden.rules.{trained_by['rule']}.train", *trained_by["arguments"]]
+    module = trained_by.get("module", "train")
+    return [f"spikeloop.golden.rules.{trained_by['rule']}.{module}", *trained_by["arguments"]]
 
 
 def forget(checkpoint: Path) -> None:

@@ -1,4 +1,4 @@
-"""A Q-STDB net as integers: its layers as the chip has them, a run of them, and the network.
+"""A Q-STDB net as integers: its layers as the chip has them, and a run of them.
 
     weights  round(s w), one scale s per layer
     theta    round(v s)
@@ -19,19 +19,11 @@ import torch
 from torch import Tensor
 
 from spikeloop.golden.nets.pim_layers import scale
-from spikeloop.golden.quantize.leak import Leak, best_leak, leak_arrays
+from spikeloop.golden.quantize.leak import Leak, best_leak
 from spikeloop.golden.reference.pim import run
 from spikeloop.golden.rules.qstdb.net import QstdbNet
-from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.network.convolution import Conv
-from spikeloop.pysim.network.elements import Edge, LeakRounding, Population, Reset
-from spikeloop.pysim.network.graph import Network
-from spikeloop.pysim.pim.source import PimSource
 
-__all__ = ["IntegerLayer", "classes", "integers", "run_integers", "to_network"]
-
-MEMBRANE_BITS = 24
-PIXELS = "pixels"  # name of the images in the stimulus
+__all__ = ["IntegerLayer", "classes", "integers", "run_integers"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,75 +114,3 @@ def _first(net: QstdbNet, x: np.ndarray, weight: Tensor, streams: np.ndarray | N
     maps = x.reshape(len(x), *net.layers[0].window.source)
     currents = run(net.pim.layer(), maps, streams, codes=False).currents
     return torch.from_numpy(currents).view(len(x), *net.layers[0].target)
-
-
-def to_network(net: QstdbNet) -> Network:
-    """The integer network: pixels drive the first population through the macro.
-
-    The last layer is read by membrane. InputError for a net without a macro (the chip has no other
-    way for pixels) and for 3-D maps behind it.
-    """
-    if net.pim is None:
-        raise InputError(
-            "first layer of a net for the chip must be a PIM macro, not exact: "
-            "train it with a macro"
-        )
-    populations, edges = [], []
-    for i, (layer, integer) in enumerate(zip(net.layers, integers(net), strict=True)):
-        window, last = layer.window, i == len(net.layers) - 1
-        if i and len(window.kernel) not in (0, 2):
-            raise InputError(
-                f"layer {layer.name!r} of a net for the chip must have 2-D maps, not "
-                f"{len(window.kernel)}-D ones"
-            )
-        k0, sign, shift = leak_arrays([integer.leak])
-        populations.append(
-            Population.make(
-                layer.name,
-                layer.channels * window.positions,
-                start=i,
-                weight_bits=net.bits if i else 1,  # no edge enters the first layer
-                v_th=integer.threshold + 1,
-                v_sub=integer.threshold,
-                k0=k0,
-                leak_sign=sign,
-                leak_shift=shift,
-                rounding=LeakRounding.TOWARD_ZERO,
-                reset=Reset.SOFT,
-                fire=not last,
-            )
-        )
-        if i == 0:
-            continue
-        weights = integer.weights.astype(np.int32)
-        conv = None
-        if window.kernel:
-            (channels, height, width), (down, across) = window.source, window.kernel
-            conv = Conv.make(
-                (channels, height, width),
-                layer.channels,
-                (down, across),
-                stride=(window.stride[0], window.stride[1]),
-                padding=(window.padding[0], window.padding[1]),
-            )
-        edges.append(
-            Edge(
-                source=net.layers[i - 1].name,
-                target=layer.name,
-                conv=conv,
-                weights=weights if conv else weights.T.copy(),
-            )
-        )
-    first = net.layers[0].name
-    return Network(
-        name="qstdb",
-        inputs=(),
-        populations=tuple(populations),
-        edges=tuple(edges),
-        steps=net.steps,
-        output=net.layers[-1].name,
-        membrane_bits=MEMBRANE_BITS,
-        readout="membrane",
-        pim=PimSource.make(PIXELS, first, net.pim.layer()),
-        metadata={"rule": "q-stdb", **net.metadata},
-    )

@@ -1,7 +1,8 @@
 """Table 2 of ACE-SNN (Datta et al. 2022): an ANN and five nets from it, for multispectral patches.
 
 The ANN comes first. From it, converted, comes the spiking net of full precision; from that the net
-of 6 bits, then 5, then 4. In training patches are turned and mirrored at random.
+of 6 bits, then 5, then 4. In training patches are turned and mirrored at random. The net of 6 bits
+can be written as those that come with the package.
 
 OA is the share of right classes, AA the mean of the classes' shares. kappa is
 (OA - chance) / (1 - chance), with the chance from the margins of the confusion matrix.
@@ -32,11 +33,13 @@ from spikeloop.golden.rules.qstdb.train import (
     train_spiking,
 )
 from spikeloop.golden.training.command import forget
+from spikeloop.golden.training.images import about
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.files import write_atomic
 
 __all__ = ["evaluate", "scores", "study", "study_command"]
 
+FORMS = ("scale", "integer", "shift", "affine")  # that a net of few bits is measured in
 BATCH = 16  # patches evaluated at once: their membranes stay in the cache
 EVERY = 5  # only each fifth patch for 50 steps, which take ten times as long as 5
 
@@ -58,10 +61,10 @@ def scores(classes: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 def evaluate(net: QstdbNet, data: Dataset, form: str, steps: int | None = None) -> dict[str, Any]:
     """Scores of a form on the test images, with leaks and thresholds.
 
-    form:  one of FORMS, or "integer" for the chip's arithmetic.
+    form:  of QstdbNet, or "integer" for the chip's arithmetic.
     steps: replaces T.
-    For FORMS the result also holds ``zeta``, the spikes per neuron of every hidden layer over all
-    steps.
+    For those of QstdbNet the result also holds ``zeta``, the spikes per neuron of every hidden
+    layer over all steps.
     """
     about = {"leaks": net.leak.tolist(), "thresholds": net.threshold.tolist()}
     if form == "integer":
@@ -84,12 +87,14 @@ def study(
     config: QstdbConfig,
     few_bit: QstdbConfig,
     data: Dataset,
+    keep_net: Callable[[QstdbNet, dict[str, Any]], None] = lambda net, results: None,
 ) -> dict[str, Any]:
     """All nets and their scores, written after each.
 
     config:  of the ANN and of the spiking net of full precision.
     few_bit: of the nets of 6, 5 and 4 bits, each of which starts from the one before.
     data:    patches int8 ``[n, side * side * bands]``, in units of 1 / UNIT.
+    keep_net: called with the net of 6 bits once its scores are known.
     InputError for a folder with results of another training.
     """
     path = folder / "results.json"
@@ -157,9 +162,6 @@ def study(
             net, config, data, form="float", augment=augment, checkpoint=checkpoint
         ),
     )
-    few = dict[int, QstdbNet]()
-    for bits in (6, 5, 4):
-        few[bits] = last = trained(f"snn{bits}", partial(_same, last, bits), train_few_bits)
     keep("32 bits, float", partial(evaluate, full, data, "float"))
     keep("converted, 5 steps", partial(evaluate, converted, data, "float"))
     fifth = replace(
@@ -169,9 +171,12 @@ def study(
         f"converted, 50 steps, every {EVERY}th patch",
         partial(evaluate, converted, fifth, "float", 50),
     )
-    for form in ("scale", "integer", "shift", "affine"):
-        for bits, net in few.items():
-            keep(f"{bits} bits, {form}", partial(evaluate, net, data, form))
+    for bits in (6, 5, 4):
+        last = trained(f"snn{bits}", partial(_same, last, bits), train_few_bits)
+        for form in FORMS:
+            keep(f"{bits} bits, {form}", partial(evaluate, last, data, form))
+        if bits == 6:
+            keep_net(last, results)
     return results
 
 
@@ -195,8 +200,9 @@ def study_command(
     For an error that the user can mend, the process prints one sentence and exits with status 2.
     """
     parser.add_argument(
-        "--folder", type=Path, required=True, help="where nets and results.json are kept"
+        "--folder", type=Path, help="where nets and results.json are kept (default: OUT.study)"
     )
+    parser.add_argument("--out", type=Path, help="file of the net of 6 bits, with its metadata")
     parser.add_argument("--ann-epochs", type=int, default=60)
     parser.add_argument(
         "--epochs", type=int, default=60, help="of the spiking net of full precision"
@@ -211,6 +217,9 @@ def study_command(
         help="of weights, order and symmetries, and of a split that is drawn",
     )
     given = parser.parse_args()
+    if not given.folder and not given.out:
+        parser.error("--folder or --out must be given")
+    folder = given.folder or given.out.with_name(f"{given.out.name}.study")
     try:
         config = QstdbConfig(
             ann_epochs=given.ann_epochs,
@@ -221,8 +230,25 @@ def study_command(
             shift=0,
             seed=given.seed,
         )
-        few_bit = replace(config, epochs=given.few_bit_epochs)
-        study(given.folder, layers, config, few_bit, load(given))
+        few_bit, data = replace(config, epochs=given.few_bit_epochs), load(given)
+
+        def keep_net(net: QstdbNet, results: dict[str, Any]) -> None:
+            keys = ("ann_epochs", "epochs", "few_bit_epochs", "seed")
+            words = [(f"--{key.replace('_', '-')}", str(getattr(given, key))) for key in keys]
+            net.metadata = {
+                "training": results["training"],
+                "accuracy": {form: results[f"6 bits, {form}"]["OA"] for form in FORMS},
+                "dataset": about(data),
+                "torch": torch.__version__,
+                "command": {
+                    "rule": "qstdb",
+                    "module": Path(sys.argv[0]).stem,
+                    "arguments": [word for pair in words for word in pair],
+                },
+            }
+            net.save(given.out)
+
+        study(folder, layers, config, few_bit, data, *([keep_net] if given.out else []))
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

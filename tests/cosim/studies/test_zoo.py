@@ -25,7 +25,8 @@ from spikeloop.pysim.traces.trace import Trace
 from tests.cosim.cli.test_app import refused, spikeloop
 from tests.make.small import network
 
-ELSEWHERE = ("zou-lenet-4", "zou-vgg-1", "pim-mnist")  # have tests of their own
+# have tests of their own
+ELSEWHERE = ("zou-lenet-4", "zou-vgg-1", "pim-mnist", "indian-pines")
 ON_RTL = ("grad-r-mnist", "bpsr-mnist-4bit")
 
 
@@ -34,10 +35,11 @@ def test_every_kept_net_says_what_it_is(name: str) -> None:
     net = load(name)
     assert find_spec(net.command[0]), net.command
     assert net.rule and 0.5 < net.accuracy["integer"] <= 1
-    assert net.metadata["dataset"]["test"] == 10_000
-    stimulus = net.stimulus(load_mnist(), 2)
+    assert net.metadata["dataset"]["test"] == (6_150 if net.own else 10_000)
+    stimulus = net.stimulus(net.data(load_mnist()), 2)
     stimulus.check(net.network)
-    assert stimulus.labels is None  # the embedded images were trained on
+    # the embedded images were trained on
+    assert (stimulus.labels is None) == (net.own is None)
     chip = chip_for(net.network)
     assert chip.pages >= max(p.v_th.shape[0] for p in net.network.populations)
 
@@ -154,6 +156,24 @@ def test_a_difference_is_1(
     assert Stimulus.load(folder / "difference.npz").samples == 1
     assert f"again: spikeloop compare {folder / 'image'}" in err
     load_bundle(folder / "image")
+
+
+def test_a_net_whose_data_are_missing_is_left_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all kept nets; asked for by name, it is refused."""
+
+    def missing(seed: int) -> None:
+        raise InputError("package tensorly is missing")
+
+    two = {name: path for name, path in kept().items() if name in ("pim-mnist", "indian-pines")}
+    monkeypatch.setattr("spikeloop.cosim.flow.pretrained.load_indian_pines", missing)
+    monkeypatch.setattr("spikeloop.cosim.studies.zoo.kept", lambda: two)
+    options = ("--backend", "pysim", "--samples", 2, "-o", tmp_path / "out", "--json")
+    status, out, err = spikeloop(capfd, "zoo", *options)
+    assert status == 0 and [r["name"] for r in json.loads(out)["rows"]] == ["pim-mnist"]
+    assert "indian-pines is left out: package tensorly is missing" in err
+    assert "tensorly is missing" in refused(capfd, tmp_path, "zoo", "indian-pines", *options)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from spikeloop.golden.nets.pim_layers import scale
 from spikeloop.golden.reference import integer
 from spikeloop.golden.rules.qstdb import net as qstdb
 from spikeloop.golden.rules.qstdb import train as qstdb_train
-from spikeloop.golden.rules.qstdb.integer import integers, run_integers, to_network
+from spikeloop.golden.rules.qstdb.integer import integers, run_integers
 from spikeloop.golden.rules.qstdb.net import GAMMA, Layer, QstdbNet, affine, checkpoint, fire
+from spikeloop.golden.rules.qstdb.network import to_network
 from spikeloop.golden.rules.qstdb.train import QstdbConfig, convert, mnist_layers, stages, train
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.window import PimWindow
@@ -299,7 +300,6 @@ def test_weights_of_another_shape_are_refused_before_a_net_is_made(tmp_path: Pat
         (lambda: QstdbNet(mnist_layers()[:1] * 2), "source of layer"),
         (lambda: QstdbNet(mnist_layers()[:2]), "one output per class"),
         (lambda: small()(pixels(1), "ternary"), "form"),
-        (lambda: to_network(small()), "must be a PIM macro"),
         (lambda: QstdbConfig(epochs=-1), "epochs"),
         (lambda: QstdbConfig(lr=float("nan")), "lr"),
         (lambda: checkpoint("none"), "checkpoint must be one of pim-mnist"),

@@ -1,17 +1,21 @@
 """The study of ACE-SNN's Table 2: its scores against scikit-learn, its rows and its files."""
 
+import argparse
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from spikeloop.cosim.flow.pretrained import load
 from spikeloop.golden.data.datasets import Dataset
+from spikeloop.golden.reference import integer
 from spikeloop.golden.rules.qstdb import train as qstdb_train
 from spikeloop.golden.rules.qstdb.satellite import small_cnn3d
-from spikeloop.golden.rules.qstdb.study import scores, study
+from spikeloop.golden.rules.qstdb.study import scores, study, study_command
 from spikeloop.golden.rules.qstdb.train import QstdbConfig
 from spikeloop.pysim.common.errors import InputError
 
@@ -61,3 +65,39 @@ def test_the_study_makes_every_row_and_trains_nothing_twice(
         (tmp_path / "results.json").write_text(damaged)
         with pytest.raises(InputError, match="damaged"):
             study(tmp_path, small_cnn3d(), config, config, data)
+
+
+def test_the_command_writes_the_net_of_6_bits_as_those_that_are_kept(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patches, labels = rng.integers(-128, 128, (4, 3 * 3 * 4)).astype(np.int8), np.arange(4)
+    data = Dataset(
+        source="indian-pines-seed3",
+        train_images=patches,
+        train_labels=labels,
+        test_images=patches,
+        test_labels=labels,
+    )
+    monkeypatch.setattr(qstdb_train, "CONVERSION_STEPS", 10)
+    path = tmp_path / "net.safetensors"
+    words = ["--ann-epochs", "1", "--epochs", "1", "--few-bit-epochs", "1", "--seed", "3"]
+    monkeypatch.setattr(sys, "argv", ["indian_pines.py", "--out", str(path), *words])
+    study_command(argparse.ArgumentParser(), small_cnn3d(), lambda given: data, batch=2)
+    results = json.loads((tmp_path / "net.safetensors.study" / "results.json").read_text())
+    net = load("net", path)
+    assert net.command == ["spikeloop.golden.rules.qstdb.indian_pines", *words]
+    assert net.accuracy == {
+        "float": results["6 bits, affine"]["OA"],
+        "integer": results["6 bits, integer"]["OA"],
+    }
+    assert net.own is not None and net.own.args == (3,)
+    # the stimulus and the network are those of the integers
+    trace = integer.run(net.network, net.stimulus(data).dense(net.network))
+    classes = trace.membranes["fc"][:, -1].argmax(1)
+    assert np.mean(classes == labels) == net.accuracy["integer"]
+
+
+def test_the_command_asks_for_a_folder_or_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["indian_pines.py"])
+    with pytest.raises(SystemExit, match="2"):
+        study_command(argparse.ArgumentParser(), small_cnn3d(), lambda given: None, batch=2)

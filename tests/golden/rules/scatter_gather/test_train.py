@@ -20,11 +20,13 @@ from spikeloop.golden.rules.scatter_gather.train import (
     train,
     vgg,
 )
+from spikeloop.pysim.chip.params import PRESETS
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.mapping.published import layers as published
 from spikeloop.pysim.network.convolution import Conv
+from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.golden.rules.scatter_gather.nets import CONVS, assert_lossless
-from tests.make.rule_nets import small_mnist
+from tests.make.rule_nets import small_mnist, spikes_on_rtl
 
 
 def test_straight_through_estimators():
@@ -82,6 +84,7 @@ def data() -> Dataset:
     return small_mnist(28, 28, train=1600)
 
 
+CHIP = PRESETS["full"].replace(extension=4)
 SMALL = {
     "conv1": Conv.make((1, 28, 28), 6, (5, 5), stride=(3, 3)),
     "pool1": Conv.make((6, 8, 8), 12, (2, 2), stride=(2, 2)),
@@ -112,6 +115,8 @@ def test_short_training_learns_and_its_spikes_are_its_activations(
     )  # float32 and 1e-6 apart
     counts = net.host_counts(data.test_images)
     assert_lossless(net, net.to_network(), {"conv1": scatter(counts, spikes)}, counts, "seed 0")
+    network = net.to_network(readout_on_chip=True)
+    spikes_on_rtl(network, Stimulus.pack(net.encode(data.test_images[:2])), CHIP)
 
 
 def test_one_seed_gives_the_same_bits(data: Dataset, tmp_path: Path):
