@@ -6,6 +6,7 @@ rule and arguments train it again.
 """
 
 import json
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ from spikeloop.pysim.traces.stimulus import Stimulus
 
 __all__ = ["Net", "kept", "load", "write_pretrained"]
 
-PINES = "indian-pines-seed"  # of the split follows
+PINES = re.compile(r"indian-pines-seed(\d+)")
+"""The source of Indian Pines in a net's metadata; its seed chooses the split."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,7 +42,7 @@ class Net:
     accuracy: of the float and the integer net on all test images of its data set, fractions.
     metadata: of its file.
     encode:   turns images ``[n, pixels]`` into spikes by input and pixels of a PIM layer.
-    own:      loads the data set of a net that is not of MNIST.
+    load_data: loads the data set of a net that was not trained on MNIST; None for the others.
     """
 
     name: str
@@ -49,16 +51,12 @@ class Net:
     accuracy: dict[str, float | None]
     metadata: dict[str, Any]
     encode: Callable[[np.ndarray], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
-    own: Callable[[], Dataset] | None = None
+    load_data: Callable[[], Dataset] | None = None
 
     @property
     def command(self) -> list[str]:
         """Module and arguments that train the net; ``FOLDER`` stands for the data folder."""
         return training_command(self.metadata["command"])
-
-    def data(self, mnist: Dataset) -> Dataset:
-        """The data set of the net's test images; InputError if what carries it is missing."""
-        return self.own() if self.own else mnist
 
     def check_samples(self, data: Dataset, samples: int) -> None:
         """InputError unless ``data`` has this many test images."""
@@ -91,12 +89,25 @@ def kept() -> dict[str, Path]:
 
 
 def load(name: str, path: Path | None = None) -> Net:
-    """The kept net ``name``, or the net trained into ``path``; InputError lists the names."""
+    """The kept net ``name``, or the net trained into ``path``.
+
+    InputError for a name that is not kept, and for a file that is not a trained net.
+    """
     files = kept()
     if path is None and name not in files:
         raise InputError(f"net must be one of {', '.join(files)}, not {name!r}")
     path = path or files[name]
     data = read_net(path, f"net {str(path)!r}", "spikeloop zoo lists those that are kept")
+    try:
+        return _net(name, path, data)
+    except (AttributeError, KeyError, TypeError) as error:  # other metadata than a trainer writes
+        raise InputError(
+            f"metadata of net {str(path)!r} must be those of a trained net, not without "
+            f"{error}: train it again"
+        ) from None
+
+
+def _net(name: str, path: Path, data: bytes) -> Net:
     about = _metadata(data)
     if "spikeloop_scatter_gather" in about:
         ann = scatter_gather.load(path)
@@ -116,18 +127,18 @@ def load(name: str, path: Path | None = None) -> Net:
         )
     if "spikeloop_qstdb" in about:
         net = qstdb.QstdbNet.load(path)
-        score, source = net.metadata["accuracy"], net.metadata["dataset"]["source"]
-        patches = source.startswith(PINES)
+        score = net.metadata["accuracy"]
+        pines = PINES.fullmatch(net.metadata["dataset"]["source"])
         return Net(
             name=name,
             rule="q-stdb",
-            network=to_network(net, signed=patches),
+            network=to_network(net, signed=bool(pines)),
             metadata=net.metadata,
             accuracy={"float": score["affine"], "integer": score["integer"]},
             encode=lambda images: (
                 ({}, {PIXELS: images}) if net.pim else ({PIXELS: encode(images, net.steps)}, {})
             ),
-            own=partial(load_indian_pines, int(source[len(PINES) :])) if patches else None,
+            load_data=partial(load_indian_pines, int(pines[1])) if pines else None,
         )
     network = Network.from_bytes(data, str(path))
     facts, encoder = network.metadata, Encoder(**network.metadata["encoder"])
@@ -156,10 +167,12 @@ def write_pretrained(
 ) -> tuple[Network, Stimulus]:
     """Write network.safetensors and stimulus.npz of net ``name`` into ``folder``.
 
-    The stimulus is the first ``samples`` test images of ``data``, or of the net's own data set.
+    The stimulus is the first ``samples`` test images of ``data``, the folder of MNIST, or of the
+    net's own data set.
     """
     net = load(name)
-    stimulus = net.stimulus(net.data(load_mnist(data)), samples)
+    images = net.load_data() if net.load_data else load_mnist(data)
+    stimulus = net.stimulus(images, samples)
     net.network.save(folder / "network.safetensors")
     stimulus.save(folder / "stimulus.npz")
     return net.network, stimulus

@@ -66,7 +66,7 @@ def run(
     chosen = list[tuple[Net, Dataset]]()
     for net in [load(name) for name in names or kept()]:
         try:
-            chosen.append((net, net.data(mnist)))
+            chosen.append((net, net.load_data() if net.load_data else mnist))
         except InputError as error:
             if names:
                 raise
@@ -129,7 +129,7 @@ def train(net: Net, data: Path | None, folder: Path) -> Path:
     command = [
         *command[:at],
         *command[at + 2 :],
-        *(["--data", str(data.resolve())] if data and not net.own else []),
+        *(["--data", str(data.resolve())] if data and not net.load_data else []),
         "--out",
         str(path.resolve()),
     ]

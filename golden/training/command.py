@@ -19,6 +19,7 @@ from spikeloop.golden.data.datasets import Dataset, held_out, load_mnist
 from spikeloop.golden.training.device import CPU, training_on
 from spikeloop.pysim.common.checks import check_int
 from spikeloop.pysim.common.errors import InputError
+from spikeloop.pysim.common.files import check_output
 
 __all__ = ["DATA", "Result", "command", "forget", "training_command"]
 
@@ -90,8 +91,9 @@ def command(
     )
     parser.add_argument("--out", type=Path, required=True, help="file of the trained net")
     given = parser.parse_args()
-    checkpoint = given.out.with_name(f"{given.out.name}.training")
     try:
+        check_output(given.out, file=True)
+        checkpoint = given.out.with_name(f"{given.out.name}.training")
         data = load(given)
         if given.images is not None:
             check_int("images to train on", given.images, 1, len(data.train_labels))

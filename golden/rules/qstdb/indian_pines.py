@@ -3,7 +3,8 @@
     python -m spikeloop.golden.rules.qstdb.indian_pines --folder FOLDER
 
 trains what is not yet in FOLDER and writes ``results.json`` (golden/rules/qstdb/study.py). A run
-that was broken off continues after its last epoch.
+that was broken off continues after its last epoch. ``--out FILE`` makes the net of 6 bits alone, as
+``spikeloop zoo`` keeps it.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def cnn3d(patch: int = PATCH, bands: int = BANDS, classes: int = 16) -> tuple[La
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Table 2 of ACE-SNN: CNN-3D on Indian Pines")
-    study_command(parser, cnn3d(), lambda given: load_indian_pines(given.seed), batch=16)
+    study_command(parser, cnn3d(), lambda given: load_indian_pines(given.seed), 16, "indian_pines")
 
 
 if __name__ == "__main__":

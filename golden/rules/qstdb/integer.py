@@ -64,7 +64,8 @@ def run_integers(
     """Output membranes int64 ``[n, classes]`` and the spikes of every hidden layer.
 
     The spikes are uint8 ``[n, T, neurons]``. Maps may have any number of dimensions. Sums run in
-    float64, which holds them exactly; no membrane saturates.
+    float64, which holds them exactly. No membrane is clipped to the chip's 24 bits; the network
+    counts where one would be.
 
     x:       pixels int ``[n, ...]``.
     streams: of each image's noise in the macro, default 0.

@@ -15,6 +15,7 @@ from spikeloop.golden.data.encoders import Encoder, plane_weights
 from spikeloop.golden.quantize.leak import leak_arrays
 from spikeloop.golden.rules.qstdb.integer import integers
 from spikeloop.golden.rules.qstdb.net import Layer, QstdbNet
+from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.convolution import Conv
 from spikeloop.pysim.network.elements import Edge, Input, LeakRounding, Population, Reset
 from spikeloop.pysim.network.graph import Network
@@ -29,8 +30,12 @@ PLANES = 8  # bits of a pixel
 
 
 def encode(images: np.ndarray, steps: int) -> np.ndarray:
-    """Spikes uint8 ``[n, steps, 8 pixels]`` of the bit planes of images uint8 or int8."""
-    return Encoder(name="bit_planes", steps=steps, planes=PLANES)(images.view(np.uint8))
+    """Spikes uint8 ``[n, steps, 8 pixels]`` of the bit planes of images uint8 or int8.
+
+    The images are ``[n, pixels]``; InputError for others.
+    """
+    unsigned = images.view(np.uint8) if images.dtype == np.int8 else images
+    return Encoder(name="bit_planes", steps=steps, planes=PLANES)(unsigned)
 
 
 def to_network(net: QstdbNet, *, signed: bool = False) -> Network:
@@ -40,6 +45,7 @@ def to_network(net: QstdbNet, *, signed: bool = False) -> Network:
     without one (:func:`encode`).
 
     signed: such pixels are int8, not uint8.
+    InputError for maps of one dimension, and for a threshold that 24 bits do not hold.
     """
     populations, edges = list[Population](), list[Edge]()
     layers = list(zip(net.layers, integers(net), strict=True))
@@ -97,6 +103,8 @@ def _edge(source: str, layer: Layer, weights: np.ndarray) -> Edge:
     window = layer.window
     if not window.kernel:
         return Edge(source=source, target=layer.name, weights=weights.T.astype(np.int32))
+    if len(window.kernel) == 1:
+        raise InputError(f"maps of layer {layer.name!r} for the chip must be 2-D or 3-D, not 1-D")
     if len(window.kernel) == 3:
         weights = _rows_as_channels(window, weights)
     conv = Conv.make(

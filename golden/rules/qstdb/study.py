@@ -1,8 +1,7 @@
 """Table 2 of ACE-SNN (Datta et al. 2022): an ANN and five nets from it, for multispectral patches.
 
 The ANN comes first. From it, converted, comes the spiking net of full precision; from that the net
-of 6 bits, then 5, then 4. In training patches are turned and mirrored at random. The net of 6 bits
-can be written as those that come with the package.
+of 6 bits, then 5, then 4. In training patches are turned and mirrored at random.
 
 OA is the share of right classes, AA the mean of the classes' shares. kappa is
 (OA - chance) / (1 - chance), with the chance from the margins of the confusion matrix.
@@ -11,7 +10,7 @@ OA is the share of right classes, AA the mean of the classes' shares. kappa is
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -35,12 +34,13 @@ from spikeloop.golden.rules.qstdb.train import (
 from spikeloop.golden.training.command import forget
 from spikeloop.golden.training.images import about
 from spikeloop.pysim.common.errors import InputError
-from spikeloop.pysim.common.files import write_atomic
+from spikeloop.pysim.common.files import check_output, write_atomic
 
 __all__ = ["evaluate", "scores", "study", "study_command"]
 
-FORMS = ("scale", "integer", "shift", "affine")  # that a net of few bits is measured in
+MEASURED = ("scale", "integer", "shift", "affine")  # forms of a net of few bits
 BATCH = 16  # patches evaluated at once: their membranes stay in the cache
+BITS = (6, 5, 4)
 EVERY = 5  # only each fifth patch for 50 steps, which take ten times as long as 5
 
 
@@ -87,14 +87,14 @@ def study(
     config: QstdbConfig,
     few_bit: QstdbConfig,
     data: Dataset,
-    keep_net: Callable[[QstdbNet, dict[str, Any]], None] = lambda net, results: None,
+    bits: Sequence[int] = BITS,
 ) -> dict[str, Any]:
     """All nets and their scores, written after each.
 
     config:  of the ANN and of the spiking net of full precision.
     few_bit: of the nets of 6, 5 and 4 bits, each of which starts from the one before.
     data:    patches int8 ``[n, side * side * bands]``, in units of 1 / UNIT.
-    keep_net: called with the net of 6 bits once its scores are known.
+    bits:    of the last nets, each trained from the one before.
     InputError for a folder with results of another training.
     """
     path = folder / "results.json"
@@ -171,12 +171,10 @@ def study(
         f"converted, 50 steps, every {EVERY}th patch",
         partial(evaluate, converted, fifth, "float", 50),
     )
-    for bits in (6, 5, 4):
-        last = trained(f"snn{bits}", partial(_same, last, bits), train_few_bits)
-        for form in FORMS:
-            keep(f"{bits} bits, {form}", partial(evaluate, last, data, form))
-        if bits == 6:
-            keep_net(last, results)
+    for few in bits:
+        last = trained(f"snn{few}", partial(_same, last, few), train_few_bits)
+        for form in MEASURED:
+            keep(f"{few} bits, {form}", partial(evaluate, last, data, form))
     return results
 
 
@@ -192,17 +190,25 @@ def study_command(
     layers: tuple[Layer, ...],
     load: Callable[[argparse.Namespace], Dataset],
     batch: int,
+    module: str | None = None,
 ) -> None:
     """Parse the command line and do the study; the same line continues one that was broken off.
 
     parser: with the arguments of ``load``; the study's own are added.
     batch:  patches of an update.
+    module: of this command line, if its net of 6 bits comes with the package: ``--out FILE`` makes
+            it without those of fewer bits.
     For an error that the user can mend, the process prints one sentence and exits with status 2.
     """
     parser.add_argument(
-        "--folder", type=Path, help="where nets and results.json are kept (default: OUT.study)"
+        "--folder", type=Path, required=not module, help="where nets and results.json are kept"
     )
-    parser.add_argument("--out", type=Path, help="file of the net of 6 bits, with its metadata")
+    if module:
+        parser.add_argument(
+            "--out",
+            type=Path,
+            help="file of the net of 6 bits; the nets before it are in OUT.study, or --folder",
+        )
     parser.add_argument("--ann-epochs", type=int, default=60)
     parser.add_argument(
         "--epochs", type=int, default=60, help="of the spiking net of full precision"
@@ -217,9 +223,9 @@ def study_command(
         help="of weights, order and symmetries, and of a split that is drawn",
     )
     given = parser.parse_args()
-    if not given.folder and not given.out:
+    out = given.out if module else None
+    if not given.folder and not out:
         parser.error("--folder or --out must be given")
-    folder = given.folder or given.out.with_name(f"{given.out.name}.study")
     try:
         config = QstdbConfig(
             ann_epochs=given.ann_epochs,
@@ -230,25 +236,28 @@ def study_command(
             shift=0,
             seed=given.seed,
         )
-        few_bit, data = replace(config, epochs=given.few_bit_epochs), load(given)
-
-        def keep_net(net: QstdbNet, results: dict[str, Any]) -> None:
-            keys = ("ann_epochs", "epochs", "few_bit_epochs", "seed")
-            words = [(f"--{key.replace('_', '-')}", str(getattr(given, key))) for key in keys]
-            net.metadata = {
-                "training": results["training"],
-                "accuracy": {form: results[f"6 bits, {form}"]["OA"] for form in FORMS},
-                "dataset": about(data),
-                "torch": torch.__version__,
-                "command": {
-                    "rule": "qstdb",
-                    "module": Path(sys.argv[0]).stem,
-                    "arguments": [word for pair in words for word in pair],
-                },
-            }
-            net.save(given.out)
-
-        study(folder, layers, config, few_bit, data, *([keep_net] if given.out else []))
+        few_bit = replace(config, epochs=given.few_bit_epochs)
+        if not out:
+            study(given.folder, layers, config, few_bit, load(given))
+            return
+        check_output(out, file=True)
+        folder, data = given.folder or out.with_name(f"{out.name}.study"), load(given)
+        results = study(folder, layers, config, few_bit, data, bits=BITS[:1])
+        net = QstdbNet.load(folder / f"snn{BITS[0]}.safetensors")
+        keys = ("ann_epochs", "epochs", "few_bit_epochs", "seed")
+        words = [(f"--{key.replace('_', '-')}", str(getattr(given, key))) for key in keys]
+        net.metadata = {
+            "training": results["training"],
+            "accuracy": {form: results[f"{BITS[0]} bits, {form}"]["OA"] for form in MEASURED},
+            "dataset": about(data),
+            "torch": torch.__version__,
+            "command": {
+                "rule": "qstdb",
+                "module": module,
+                "arguments": [word for pair in words for word in pair],
+            },
+        }
+        net.save(out)
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -323,7 +323,7 @@ def differences(
     if chip.banks > 1:
         yield from _banks(model, seen)
     yield from host_differences(
-        model, np.random.default_rng([seed, 2]), lambda: _again(model, seen[-1])
+        model, np.random.default_rng([seed, 2]), lambda: _again(model, seen[count - 1])
     )
     if not stalls:
         yield "the output stream was never blocked: stalls are 0"

@@ -68,6 +68,16 @@ def test_what_cannot_end_in_a_net_is_refused_before_the_training(
     assert exit_.value.code == 2 and message in capsys.readouterr().err
 
 
+def test_a_folder_in_place_of_the_net_is_refused_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.setattr(bpsa, "fit", None)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        run(bpsa, [], Path("."), monkeypatch)
+    assert exit_.value.code == 2 and "output file must be writable" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("module, batch", [(indian_pines, 16), (satellite, 32)])
 def test_studies(
     module: ModuleType, batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys

@@ -13,6 +13,7 @@ from spikeloop.golden.rules.qstdb.net import Layer, QstdbNet
 from spikeloop.golden.rules.qstdb.network import PIXELS, encode, to_network
 from spikeloop.golden.rules.qstdb.satellite import small_cnn3d
 from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.pim.window import PimWindow
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.make.qstdb_nets import small
@@ -76,6 +77,15 @@ def test_the_network_computes_the_integers(name: str, signed: bool, seed: int) -
         assert got.any()
         assert np.array_equal(trace.spikes[layer.name], got)
     assert not any(clips.any() for clips in trace.saturations.values())
+
+
+def test_other_maps_and_images_are_refused() -> None:
+    first = Layer(name="a", window=PimWindow.make((2, 9), (3,)), channels=2)
+    net = random_net([first, Layer(name="b", window=PimWindow.make((14,)), channels=3)], 0)
+    with pytest.raises(InputError, match="maps of layer 'a' for the chip must be 2-D or 3-D"):
+        to_network(net)
+    with pytest.raises(InputError, match="images must be uint8"):
+        encode(np.zeros((2, 5), np.int64), 3)
 
 
 @pytest.mark.parametrize("signed", [False, True])

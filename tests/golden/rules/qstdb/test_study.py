@@ -14,6 +14,8 @@ from spikeloop.cosim.flow.pretrained import load
 from spikeloop.golden.data.datasets import Dataset
 from spikeloop.golden.reference import integer
 from spikeloop.golden.rules.qstdb import train as qstdb_train
+from spikeloop.golden.rules.qstdb.integer import run_integers
+from spikeloop.golden.rules.qstdb.net import QstdbNet
 from spikeloop.golden.rules.qstdb.satellite import small_cnn3d
 from spikeloop.golden.rules.qstdb.study import scores, study, study_command
 from spikeloop.golden.rules.qstdb.train import QstdbConfig
@@ -71,6 +73,7 @@ def test_the_command_writes_the_net_of_6_bits_as_those_that_are_kept(
     tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patches, labels = rng.integers(-128, 128, (4, 3 * 3 * 4)).astype(np.int8), np.arange(4)
+    patches[:, ::2] = -1 - np.abs(patches[:, ::2] // 2)  # half of them are below 0
     data = Dataset(
         source="indian-pines-seed3",
         train_images=patches,
@@ -82,7 +85,7 @@ def test_the_command_writes_the_net_of_6_bits_as_those_that_are_kept(
     path = tmp_path / "net.safetensors"
     words = ["--ann-epochs", "1", "--epochs", "1", "--few-bit-epochs", "1", "--seed", "3"]
     monkeypatch.setattr(sys, "argv", ["indian_pines.py", "--out", str(path), *words])
-    study_command(argparse.ArgumentParser(), small_cnn3d(), lambda given: data, batch=2)
+    study_command(argparse.ArgumentParser(), small_cnn3d(), lambda given: data, 2, "indian_pines")
     results = json.loads((tmp_path / "net.safetensors.study" / "results.json").read_text())
     net = load("net", path)
     assert net.command == ["spikeloop.golden.rules.qstdb.indian_pines", *words]
@@ -90,14 +93,17 @@ def test_the_command_writes_the_net_of_6_bits_as_those_that_are_kept(
         "float": results["6 bits, affine"]["OA"],
         "integer": results["6 bits, integer"]["OA"],
     }
-    assert net.own is not None and net.own.args == (3,)
+    assert net.load_data is not None and net.load_data.args == (3,)
     # the stimulus and the network are those of the integers
     trace = integer.run(net.network, net.stimulus(data).dense(net.network))
-    classes = trace.membranes["fc"][:, -1].argmax(1)
-    assert np.mean(classes == labels) == net.accuracy["integer"]
+    outputs, _ = run_integers(QstdbNet.load(path), patches)
+    assert np.array_equal(trace.membranes["fc"][:, -1], outputs)
+    assert np.mean(outputs.argmax(1) == labels) == net.accuracy["integer"]
 
 
 def test_the_command_asks_for_a_folder_or_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["indian_pines.py"])
     with pytest.raises(SystemExit, match="2"):
-        study_command(argparse.ArgumentParser(), small_cnn3d(), lambda given: None, batch=2)
+        study_command(
+            argparse.ArgumentParser(), small_cnn3d(), lambda given: None, 2, "indian_pines"
+        )
