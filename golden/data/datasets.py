@@ -35,7 +35,8 @@ FILES = {
 class Dataset:
     """Grey images and their labels, for training and for testing.
 
-    images: uint8 ``[n, pixels]``, row by row; 0 is background.
+    images: uint8 ``[n, pixels]``, row by row; 0 is background. Patches of multispectral images are
+        int8 (golden/data/patches.py).
     labels: int64 ``[n]``.
     source: name of the images and their split. Two data sets of one source have the same test
             images.

@@ -107,8 +107,9 @@ def test_mutants_are_judged(tmp_path: Path) -> None:
         functions = {one.line: one.function for one in mutants(ROOT / "hdl", "link/uart.py")}
         return Mutant("link/uart.py", "constant", line, at, old, new, functions[line])
 
-    def verdict(old: str, new: str) -> str:
-        return judge(tmp_path / "one", texts, mutant(old, new), base)["verdict"]
+    def verdict(old: str, new: str, *, argued: bool = False) -> str:
+        one = judge(tmp_path / "one", texts, mutant(old, new), base, argued=argued)
+        return one["verdict"]
 
     def how(old: str, new: str) -> str | None:
         return proved(tmp_path / "one", texts, mutant(old, new), ["uart"])[0]
@@ -116,7 +117,8 @@ def test_mutants_are_judged(tmp_path: Path) -> None:
     assert verdict("left.eq(7)", "left.eq(6)") == "killed"
     assert verdict("left.eq(7)", "left.eq(6 + 1)") == "same"
     assert verdict("left.eq(7)", "left.eq(nothing)") == "build"
-    assert verdict("left != 0", "left >= 1") == "survived"
+    assert verdict("left != 0", "left >= 1") == "proved"
+    assert verdict("left != 0", "left >= 1", argued=True) == "survived"
     assert how("left != 0", "left >= 1") is not None
     assert how("left.eq(7)", "left.eq(6)") is None
 

@@ -1,13 +1,15 @@
 """``python -m tests.campaigns.mutants [N [SEED [JOURNAL]]]``: N random mutants of ``hdl``.
 
-A kind of mutant is drawn at random, then one of its mutants. Every target whose elaboration calls
-the mutated function makes its text. Where the text changes, the target is built and run until one
-run kills the mutant. No verdict counts before the unmutated target has run without a difference.
+A kind of mutant is drawn at random, then one of its mutants. N is how many, 300 by default, or a
+part of the draw, such as 301-600. Every target whose elaboration calls the mutated function makes
+its text. Where the text changes, the target is built and run until one run kills the mutant. No
+verdict counts before the unmutated target has run without a difference.
 
 JOURNAL (default build/mutants.jsonl) holds a line per mutant. A mutant of the same file's source is
 not run again, unless it lives and nobody argues why. A mutant that no run kills is proved equal
-(tests/campaigns/mutants/equality.py) or argued to be (equivalents.py). Exit status 1: one is
-neither. Exit status 2: an unmutated target differs.
+(tests/campaigns/mutants/equality.py) or argued to be (equivalents.py). The proof comes after three
+runs, and saves those that are left. Exit status 1: a mutant is neither killed nor equal. Exit
+status 2: an unmutated target differs.
 """
 
 import hashlib
@@ -27,7 +29,7 @@ from typing import Any, NoReturn, TextIO
 from tests.campaigns.mutants.equivalents import argument
 from tests.campaigns.mutants.sites import KINDS, Mutant, mutants
 from tests.campaigns.mutants.targets import TARGETS
-from tests.campaigns.mutants.worker import Baseline, baseline, control, judge, proved, sources
+from tests.campaigns.mutants.worker import Baseline, baseline, control, judge, sources
 from tests.conftest import ROOT
 
 __all__ = ["draw", "run", "table"]
@@ -70,13 +72,10 @@ def run(chosen: list[Mutant], journal: Path) -> list[dict[str, Any]]:
             row = kept.get(f"{mutant.file} {key}")
             why = argument(mutant, texts[mutant.file])
             if row is None or (row["verdict"] in ("survived", "late") and not why):
-                row = judge(Path(name) / str(number), texts, mutant, book.base)
+                work = Path(name) / str(number)
+                row = judge(work, texts, mutant, book.base, argued=bool(why))
                 for target in row["ran"]:
                     book.check(target)
-                if row["verdict"] == "survived" and not why:
-                    how, seconds = proved(Path(name) / str(number), texts, mutant, row["ran"])
-                    verdict = {"verdict": "proved", "why": how} if how else {}
-                    row |= {**verdict, "seconds": round(row["seconds"] + seconds, 1)}
                 row = {"key": f"{mutant.file} {key}", "kind": mutant.kind, **row}
                 file.write(json.dumps({"name": mutant.name, **row}) + "\n")
                 file.flush()
@@ -151,11 +150,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    count = int((arguments[0] if arguments else "300").replace(",", ""))
+    first, _, last = (arguments[0] if arguments else "300").replace(",", "").rpartition("-")
     seed = int(arguments[1]) if len(arguments) > 1 else 0
     journal = Path(arguments[2]) if len(arguments) > 2 else ROOT / "build" / "mutants.jsonl"
     start = time.monotonic()
-    rows = run(draw(count, seed), journal)
+    rows = run(draw(int(last), seed)[int(first or 1) - 1 :], journal)
     print(table(rows))
     left = [row for row in rows if row["verdict"] in ("survived", "late")]
     killed = sum(row["verdict"] == "killed" for row in rows)

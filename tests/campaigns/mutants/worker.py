@@ -35,6 +35,7 @@ __all__ = ["Baseline", "baseline", "control", "judge", "proved", "sources"]
 HDL = "spikeloop.hdl."
 KEPT = ("spikeloop.hdl.names",)
 SECONDS = 60  # of the processor, of a regression; a program that it starts may take as much again
+RUNS = 3  # targets that a mutant survives before it is worth a proof
 WAITING = 1800  # of the clock, of a mutant
 MEMORY = 6 << 30
 
@@ -195,18 +196,21 @@ def control(work: Path, texts: dict[str, str], target: str) -> dict[str, Any]:
     return forked(work, task)
 
 
-def judge(work: Path, texts: dict[str, str], mutant: Mutant, base: Baseline) -> dict[str, Any]:
+def judge(
+    work: Path, texts: dict[str, str], mutant: Mutant, base: Baseline, *, argued: bool = False
+) -> dict[str, Any]:
     """What became of a mutant: ``verdict``, the ``target`` that said so, ``why``, and ``ran``:
     the targets that it changes and that were run.
 
     killed: a target's texts change, and its run finds a difference, hangs or breaks off.
-    build: no text, or none that builds. same: no target's text changes. survived: some change,
-    and no run finds anything.
+    build: no text, or none that builds. same: no target's text changes. proved: RUNS targets, or
+    all that it changes, find nothing, and a proof makes it equal on all. survived: there is no
+    proof, and no run finds anything. Nothing is proved of a mutant that is ``argued`` to be equal.
     """
     place = (mutant.file, mutant.function[1])
     reached = [name for name in base if list(place) in base[name]["functions"]]
     changed: list[str] = []
-    seconds = 0.0
+    seconds, why = 0.0, None
     for target in reached:
         result = _one(work, texts, mutant, target, base[target]["digest"])
         seconds += result.get("seconds", 0.0)
@@ -214,7 +218,7 @@ def judge(work: Path, texts: dict[str, str], mutant: Mutant, base: Baseline) -> 
         last = (result["error"].strip().splitlines() or [""])[-1][:200]
         if stage == "same":
             continue
-        verdict = why = None
+        verdict = None
         if end == "late" or "PermissionError" in last:
             verdict, why = "late", last or f"no end within {WAITING} s"
         elif stage in ("", "changed"):
@@ -228,8 +232,20 @@ def judge(work: Path, texts: dict[str, str], mutant: Mutant, base: Baseline) -> 
             told = {"verdict": verdict, "target": target, "why": why}
             return {**told, "ran": ran, "seconds": round(seconds, 1)}
         changed.append(target)
-    verdict, why = ("survived", ", ".join(changed)) if changed else ("same", f"{len(reached)}")
-    told = {"verdict": verdict, "target": "", "why": why}
+        if len(changed) == RUNS and not argued:
+            why, spent = proved(work, texts, mutant, reached)
+            seconds += spent
+            if why:
+                break
+    if 0 < len(changed) < RUNS and not argued:
+        why, spent = proved(work, texts, mutant, changed)
+        seconds += spent
+    if why:
+        told = {"verdict": "proved", "target": "", "why": why}
+    elif changed:
+        told = {"verdict": "survived", "target": "", "why": ", ".join(changed)}
+    else:
+        told = {"verdict": "same", "target": "", "why": f"{len(reached)}"}
     return {**told, "ran": changed, "seconds": round(seconds, 1)}
 
 
