@@ -170,7 +170,7 @@ def test_a_net_whose_data_are_missing_is_left_out(
     """Of all kept nets; asked for by name, it is refused."""
 
     def missing(seed: int) -> None:
-        raise InputError("package tensorly is missing")
+        raise InputError("package tensorly is missing: install it")
 
     two = {name: path for name, path in kept().items() if name in ("pim-mnist", "indian-pines")}
     monkeypatch.setattr("spikeloop.cosim.flow.pretrained.load_indian_pines", missing)
