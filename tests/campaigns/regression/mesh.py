@@ -215,6 +215,7 @@ def differences(
         yield from (f"network {i}, streams, {text}" for text in found)
 
     yield from _turns(model)
+    yield from _nowhere(model)
 
     def again() -> str | None:
         model.fill_mesh(case.image)
@@ -277,6 +278,17 @@ def _turns(model: MeshChipModel) -> Iterator[str]:
     turns = [sorted(order[at : at + cores]) for at in range(0, len(order), cores)]
     if turns != [list(range(cores))] * model.chip.lanes:
         yield f"events of {cores} cores that wait: each must send one in its turn, not {order}"
+
+
+def _nowhere(model: MeshChipModel) -> Iterator[str]:
+    """Events to cores that a mesh does not have are taken, and do nothing."""
+    derived = model.chip.derived
+    before = [_counters(model, n) for n in range(derived.cores)]
+    model.send((n, 0, 1) for n in range(derived.cores, 1 << derived.core_bits))
+    model.cycles(4)
+    for n in range(derived.cores):
+        if (now := _counters(model, n)) != before[n]:
+            yield f"events to no core: core {n} counts {before[n]} before them, {now} after"
 
 
 def _counters(model: MeshChipModel, n: int) -> dict[str, int]:
