@@ -1,1 +1,2 @@
-"""Q-STDB: few-bit spiking nets behind a PIM layer (Datta et al. 2022)."""
+"""Q-STDB: few-bit spiking nets of multi-bit pixels, behind a PIM layer or on the chip alone (Datta
+et al. 2022)."""
