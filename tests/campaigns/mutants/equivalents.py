@@ -94,6 +94,7 @@ EQUIVALENTS = [
         "The sum of v and of sum_bits with a sign fits into one bit more than sum_bits.",
     ),
     Equivalent("core/control.py", '"live": Out(1),', '"live": Out(2),', BIT_2),
+    Equivalent("dendritic/inputs.py", '"put": Out(1),', '"put": Out(2),', BIT_2),
     Equivalent(
         "onn/relaxation.py",
         "if p.passes > 1:",
