@@ -60,7 +60,7 @@ TABLES = {
     "engines": "spikeloop.cosim.macros.engines:ENGINES",
     "forms": "spikeloop.cosim.flow.export:FORMS",
     "frameworks": "spikeloop.golden.interchange.graph.semantics:FRAMEWORKS",
-    "nets": "spikeloop.cosim.flow.pretrained:kept",
+    "nets": "spikeloop.golden.nets.files:kept_files",
     "presets": "spikeloop.pysim.chip.params:PRESETS",
     "readouts": "spikeloop.pysim.network.readout:KINDS",
     "published": "spikeloop.pysim.mapping.published:NAMES",

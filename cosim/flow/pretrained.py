@@ -29,7 +29,7 @@ from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 
-__all__ = ["Net", "kept", "load", "write_pretrained"]
+__all__ = ["Net", "load", "write_pretrained"]
 
 PINES = re.compile(r"indian-pines-seed(\d+)")
 """The source of Indian Pines in a net's metadata; its seed chooses the split."""
@@ -83,17 +83,12 @@ class Net:
         return Stimulus.pack(spikes, labels, pixels)
 
 
-def kept() -> dict[str, Path]:
-    """The file of every net, by its name."""
-    return kept_files()
-
-
 def load(name: str, path: Path | None = None) -> Net:
     """The kept net ``name``, or the net trained into ``path``.
 
     InputError for a name that is not kept, and for a file that is not a trained net.
     """
-    files = kept()
+    files = kept_files()
     if path is None and name not in files:
         raise InputError(f"net must be one of {', '.join(files)}, not {name!r}")
     path = path or files[name]
@@ -102,8 +97,8 @@ def load(name: str, path: Path | None = None) -> Net:
         return _net(name, path, data)
     except (AttributeError, KeyError, TypeError) as error:  # other metadata than a trainer writes
         raise InputError(
-            f"metadata of net {str(path)!r} must be those of a trained net, not without "
-            f"{error}: train it again"
+            f"metadata of net {str(path)!r} must be those of a trained net, not others "
+            f"({error!r}): train it again"
         ) from None
 
 

@@ -24,11 +24,12 @@ import numpy as np
 
 from spikeloop.cosim.backends import check_names
 from spikeloop.cosim.compare.result import CHIPS
-from spikeloop.cosim.flow.pretrained import Net, kept, load
+from spikeloop.cosim.flow.pretrained import Net, load
 from spikeloop.cosim.flow.verify import Comparison, Filing
 from spikeloop.cosim.runs.folder import sources
 from spikeloop.cosim.studies.figures import LINES, figure, svg
 from spikeloop.golden.data.datasets import Dataset, load_mnist
+from spikeloop.golden.nets.files import kept_files
 from spikeloop.pysim.bundle.program import compile_program
 from spikeloop.pysim.chip.params import Chip, preset
 from spikeloop.pysim.common.errors import InputError
@@ -64,7 +65,7 @@ def run(
     backends, mnist, target = check_backend(backend), load_mnist(data), chip or CHIP
     preset(target)
     chosen = list[tuple[Net, Dataset]]()
-    for net in [load(name) for name in names or kept()]:
+    for net in [load(name) for name in names or kept_files()]:
         try:
             chosen.append((net, net.load_data() if net.load_data else mnist))
         except InputError as error:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from spikeloop.cosim import backends
-from spikeloop.cosim.flow.pretrained import kept, load
+from spikeloop.cosim.flow.pretrained import load
 from spikeloop.cosim.runs.folder import Run
 from spikeloop.cosim.studies.zoo import chip_for, row, train, write_page
 from spikeloop.golden.data.datasets import load_mnist
-from spikeloop.golden.nets.files import CHECKPOINTS
+from spikeloop.golden.nets.files import CHECKPOINTS, kept_files
 from spikeloop.pysim.bundle.open import load_bundle
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.mapping.place import place
@@ -30,7 +30,7 @@ ELSEWHERE = ("zou-lenet-4", "zou-vgg-1", "pim-mnist", "indian-pines")
 ON_RTL = ("grad-r-mnist", "bpsr-mnist-4bit")
 
 
-@pytest.mark.parametrize("name", kept())
+@pytest.mark.parametrize("name", kept_files())
 def test_every_kept_net_says_what_it_is(name: str) -> None:
     net = load(name)
     assert find_spec(net.command[0]), net.command
@@ -54,7 +54,7 @@ def test_the_chip_has_the_pages_that_a_net_needs() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in kept() if name not in ELSEWHERE])
+@pytest.mark.parametrize("name", [name for name in kept_files() if name not in ELSEWHERE])
 def test_every_kept_net_runs(name: str, tmp_path: Path) -> None:
     """All of them on the RTL: spikeloop zoo (docs/results.md)."""
     r = row(
@@ -172,9 +172,11 @@ def test_a_net_whose_data_are_missing_is_left_out(
     def missing(seed: int) -> None:
         raise InputError("package tensorly is missing: install it")
 
-    two = {name: path for name, path in kept().items() if name in ("pim-mnist", "indian-pines")}
+    two = {
+        name: path for name, path in kept_files().items() if name in ("pim-mnist", "indian-pines")
+    }
     monkeypatch.setattr("spikeloop.cosim.flow.pretrained.load_indian_pines", missing)
-    monkeypatch.setattr("spikeloop.cosim.studies.zoo.kept", lambda: two)
+    monkeypatch.setattr("spikeloop.cosim.studies.zoo.kept_files", lambda: two)
     options = ("--backend", "pysim", "--samples", 2, "-o", tmp_path / "out", "--json")
     status, out, err = spikeloop(capfd, "zoo", *options)
     assert status == 0 and [r["name"] for r in json.loads(out)["rows"]] == ["pim-mnist"]
