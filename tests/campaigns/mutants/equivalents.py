@@ -137,6 +137,19 @@ EQUIVALENTS = [
         "(0 << bits) - 1 is -1, of which the lower bits are taken: all ones, as before.",
     ),
     Equivalent(
+        "onn/cell.py",
+        '"length": Out(16),',
+        '"length": Out(17),',
+        "What drives it has 16 bits, and so has the register that takes it.",
+    ),
+    Equivalent(
+        "plastic/neuron.py",
+        'free, u = Signal(signed(P + 16)), held(signed(P), "u")',
+        'free, u = Signal(signed(P + 15)), held(signed(P), "u")',
+        "A conductance below 2^24 times a distance below 2^P gives less than 2^(P + 8) behind its "
+        "16 bits. Two of them, the way to rest and v stay below 2^(P + 11).",
+    ),
+    Equivalent(
         "dendrites/inhibition.py",
         "new.eq(Mux(total < 0, 0, Mux(total > high, high, total))),",
         "new.eq(Mux(total < 0, 0, Mux(total >= high, high, total))),",
