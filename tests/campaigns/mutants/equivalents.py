@@ -116,12 +116,15 @@ EQUIVALENTS = [
         "The domain has edges more. Its memories write only where they are told, and its copy of "
         "the clipped lanes is counted in the cycle behind that of their word.",
     ),
-    Equivalent(
-        "core/driver.py",
-        "moves.eq(sending & (self.taken | ~lines[0])),",
-        "moves.eq(sending & (self.taken | lines[0])),",
-        "The ring takes an event at once but in a tick or a CLEAR, and neither runs while the "
-        "driver sends: it is a part of what makes the core busy. So ``taken`` is always 1.",
+    *(
+        Equivalent(
+            "core/driver.py",
+            "moves.eq(sending & (self.taken | ~lines[0])),",
+            f"moves.eq(sending & (self.taken | {line})),",
+            "The ring takes an event at once but in a tick or a CLEAR, and neither runs while the "
+            "driver sends: it is a part of what makes the core busy. So ``taken`` is always 1.",
+        )
+        for line in ("lines[0]", "~lines[1]")
     ),
     Equivalent(
         "link/framing.py",
@@ -148,6 +151,12 @@ EQUIVALENTS = [
         'free, u = Signal(signed(P + 15)), held(signed(P), "u")',
         "A conductance below 2^24 times a distance below 2^P gives less than 2^(P + 8) behind its "
         "16 bits. Two of them, the way to rest and v stay below 2^(P + 11).",
+    ),
+    Equivalent(
+        "synapses/normalise.py",
+        "self.update.new.eq(Mux(product < s.w_min, s.w_min, bounded)),",
+        "self.update.new.eq(Mux(product <= s.w_min, s.w_min, bounded)),",
+        "A weight that is the bound becomes the bound either way.",
     ),
     Equivalent(
         "dendrites/inhibition.py",

@@ -39,7 +39,7 @@ TARGETS = (*CHEAP, *CHIPS, ROUTER, WRAP, BOARD)
 TINY = PRESETS["tiny"]
 LINK_TESTS = ROOT / "tests" / "cosim" / "board" / "test_link.py"
 TICKS_TESTS = ROOT / "tests" / "hdl" / "link" / "test_ticks.py"
-CELL_TESTS = ROOT / "tests" / "hdl" / "onn" / "test_cell.py"
+PORT_TESTS = ROOT / "tests" / "hdl" / "test_ports.py"
 UART_TESTS = ROOT / "tests" / "hdl" / "link" / "test_uart.py"
 WRAP_TESTS = ROOT / "tests" / "cocotb" / "wrap" / "test_cores.py"
 SLOW_TESTS = "waits_for_its_receiver or throws_old_events or passes_the_comparison"
@@ -130,10 +130,8 @@ def first_difference(name: str) -> str | None:
         return _failed(WRAP_TESTS, "-k", "wrapped_cores and icarus") or _failed(  # the cheaper one
             WRAP_TESTS, "-k", "wrapped_cores and verilator"
         )
-    if name in regression.OSCILLATORS:
-        return regression._first_difference(name, Options(optimise=False)) or _failed(CELL_TESTS)
     if name != BOARD:
-        return regression._first_difference(name, Options(optimise=False))
+        return regression._first_difference(name, Options(optimise=False)) or _failed(PORT_TESTS)
     return (
         _failed(TICKS_TESTS)
         or _failed(LINK_TESTS, "-k", f"not ({SLOW_TESTS}) and not ({OTHER_TESTS})")
