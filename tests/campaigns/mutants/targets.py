@@ -41,6 +41,7 @@ LINK_TESTS = ROOT / "tests" / "cosim" / "board" / "test_link.py"
 TICKS_TESTS = ROOT / "tests" / "hdl" / "link" / "test_ticks.py"
 PORT_TESTS = ROOT / "tests" / "hdl" / "test_ports.py"
 UART_TESTS = ROOT / "tests" / "hdl" / "link" / "test_uart.py"
+WRAP_PORT_TESTS = ROOT / "tests" / "hdl" / "wrap" / "test_port.py"
 WRAP_TESTS = ROOT / "tests" / "cocotb" / "wrap" / "test_cores.py"
 SLOW_TESTS = "waits_for_its_receiver or throws_old_events or passes_the_comparison"
 OTHER_TESTS = "served or bad_ports or bad_input"  # of ports and files, which are closed here
@@ -127,8 +128,10 @@ def first_difference(name: str) -> str | None:
     if name == ROUTER:
         return _refuted()
     if name == WRAP:
-        return _failed(WRAP_TESTS, "-k", "wrapped_cores and icarus") or _failed(  # the cheaper one
-            WRAP_TESTS, "-k", "wrapped_cores and verilator"
+        return (
+            _failed(WRAP_PORT_TESTS)  # the cheaper ones first
+            or _failed(WRAP_TESTS, "-k", "wrapped_cores and icarus")
+            or _failed(WRAP_TESTS, "-k", "wrapped_cores and verilator")
         )
     if name != BOARD:
         return regression._first_difference(name, Options(optimise=False)) or _failed(PORT_TESTS)

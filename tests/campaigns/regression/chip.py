@@ -552,6 +552,21 @@ def _while_busy(model: ChipModel) -> list[str]:
                 f"load port, memory v, row {v.rows - 1}, while a tick ran: "
                 f"word must be {expected:#x}, is {got:#x} in RTL"
             )
+    for memory in map_.memories.values():
+        if memory.chunks < 1 << memory.chunk_bits:
+            model.write(map_.registers["control"].address, CONTROL_TICK)
+            got = model.read(memory.address(0, memory.chunks))
+            if not model.read(map_.registers["status"].address) & 1:
+                found.append(
+                    f"load port: behind a row of memory {memory.name}, where nothing lies, "
+                    "a read waits for the tick"
+                )
+            elif got:
+                found.append(
+                    f"load port: behind a row of memory {memory.name}, where nothing lies, "
+                    f"is 0 in the contract, {got:#x} in RTL"
+                )
+            model.read(v.address(0))  # which waits for the tick
     for memory in (m for m in map_.memories.values() if not m.loaded):
         words = model.memory(memory.name)[: memory.rows, : memory.chunks * 4].copy().view("<u4")
         found += _read_back(model, memory.name, words)

@@ -6,6 +6,7 @@ and the event streams alone, as a board would be driven.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from spikeloop.pysim.model.core import Core
 from spikeloop.pysim.network.elements import Edge, Input, Population, Reset
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.pim.front import PimFront
-from spikeloop.pysim.pim.layer import PimParams
+from spikeloop.pysim.pim.layer import MAX_SHIFT, PimParams
 from spikeloop.pysim.pim.source import PimSource
 from spikeloop.pysim.traces.stimulus import Stimulus
 from tests.campaigns.regression.pins import host_differences, read_full_row
@@ -49,10 +50,12 @@ FRONT = PimFront(
 NETWORKS, SAMPLES = 12, 4
 
 
-def random_case(rng: np.random.Generator, chip: Chip, *, held: bool) -> tuple[Network, Stimulus]:
+def random_case(
+    rng: np.random.Generator, chip: Chip, *, held: bool, shift: int | None = None
+) -> tuple[Network, Stimulus]:
     """A layer in front of up to 64 neurons, which also have 5 spike lines.
 
-    Half of the neurons rectify; start ticks are random.
+    Half of the neurons rectify; start ticks are random. ``shift`` replaces the layer's.
     """
     assert chip.pim
     while True:
@@ -69,6 +72,8 @@ def random_case(rng: np.random.Generator, chip: Chip, *, held: bool) -> tuple[Ne
         ):
             break
     layer = random_layer(rng, chip.pim.macro, window, channels=channels, stuck=0.05)
+    if shift is not None:
+        layer = replace(layer, shift=shift)
     size, start = layer.channels * layer.window.positions, int(rng.integers(0, 3))
     spread = max(4, int(np.abs(layer.bias).mean()) + 20)
     v_th = rng.integers(1, 2 * spread, size)
@@ -118,7 +123,12 @@ def differences(
 ) -> Iterator[str]:
     """The first difference of each network; nothing for a right chip."""
     for i in range(count):
-        network, stimulus = random_case(np.random.default_rng([seed, i]), chip, held=i % 2 == 0)
+        network, stimulus = random_case(
+            np.random.default_rng([seed, i]),
+            chip,
+            held=i % 2 == 0,
+            shift=MAX_SHIFT if i == 1 else None,  # which alone has the highest bit
+        )
         image = pack(network, chip=chip)
         want = Core(image, "numpy").run(stimulus)
         if i == 0:
