@@ -536,7 +536,7 @@ def _streams(model: ChipModel, case: Case, rng: np.random.Generator) -> tuple[li
 def _while_busy(model: ChipModel) -> list[str]:
     """A memory asked for while a tick runs answers when the tick is over.
 
-    Then the load port gives all state as it is.
+    An address where nothing lies answers at once. Then the load port gives all state as it is.
     """
     map_ = MemoryMap(model.chip)
     v = map_.memories["v"]
