@@ -26,7 +26,14 @@ from spikeloop.pysim.dendritic.memories import memories
 from spikeloop.pysim.dendritic.params import DendriticParams
 from tests.make.dendrites import witness
 from tests.make.dendrites.bins import BINS
-from tests.make.dendrites.random import Case, Show, case_at_the_ends, random_case, random_params
+from tests.make.dendrites.random import (
+    Case,
+    Show,
+    case_at_the_ends,
+    case_of_wide_pushes,
+    random_case,
+    random_params,
+)
 
 __all__ = ["MACROS", "first_difference"]
 
@@ -47,7 +54,7 @@ def first_difference(
     totals: Counter[str] | None = None,
     corners: Counter[str] | None = None,
 ) -> str | None:
-    """Compares RTL and pysim over two random cases per seed; the first difference, or None.
+    """Compares RTL and pysim over three random cases per seed; the first difference, or None.
 
     also: further models, which must say the same. totals, corners: counted up.
     """
@@ -55,7 +62,7 @@ def first_difference(
     totals = Counter() if totals is None else totals
     try:
         for seed in seeds:
-            for draw in (random_case, case_at_the_ends):
+            for draw in (random_case, case_at_the_ends, case_of_wide_pushes):
                 case = draw(np.random.default_rng(seed), params)
                 for text in _compared(macro, case, also or {}, totals, corners):
                     return f"{text}: {params}, seed {seed}"

@@ -153,6 +153,12 @@ EQUIVALENTS = [
         "16 bits. Two of them, the way to rest and v stay below 2^(P + 11).",
     ),
     Equivalent(
+        "lib/lanes.py",
+        "if b < len(self.parts) - 1:",
+        "if b < len(self.parts) - 0:",
+        "Nothing reads what the highest plane carries or borrows.",
+    ),
+    Equivalent(
         "synapses/normalise.py",
         "self.update.new.eq(Mux(product < s.w_min, s.w_min, bounded)),",
         "self.update.new.eq(Mux(product <= s.w_min, s.w_min, bounded)),",

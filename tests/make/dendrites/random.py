@@ -10,7 +10,14 @@ from spikeloop.pysim.dendrites.state import DendriticState, fresh
 from spikeloop.pysim.dendritic import numpy_engine
 from spikeloop.pysim.dendritic.params import DendriticParams
 
-__all__ = ["Case", "Show", "case_at_the_ends", "random_case", "random_params"]
+__all__ = [
+    "Case",
+    "Show",
+    "case_at_the_ends",
+    "case_of_wide_pushes",
+    "random_case",
+    "random_params",
+]
 
 LOW, HIGH = -(1 << 31), (1 << 31) - 1
 """The ends of a weight."""
@@ -97,6 +104,23 @@ def case_at_the_ends(rng: np.random.Generator, p: DendriticParams) -> Case:
         replace(state, weights=np.where(usable, exact, state.weights)).check(net),
         [Show(0, 1, True, True)],
     )
+
+
+def case_of_wide_pushes(rng: np.random.Generator, p: DendriticParams) -> Case:
+    """One step in which u follows v at once, from one end to the other: the widest sum."""
+    case = random_case(rng, p)
+    settings = {name: SETTINGS[name].high for name in ("leak_u", "gain_d")}
+    net = DendriticNet.make(dict(case.net.settings) | settings, case.net.table)
+    state, up = _middle(rng, net, fresh(net, 1)), rng.random(net.neurons) < 0.5
+    units, weights = state.units.copy(), np.where(up, HIGH, LOW)
+    units[list(UNITS).index("u")] = np.where(up, UNITS["u"].low, UNITS["u"].high)
+    state = replace(
+        state,
+        units=units,
+        weights=np.repeat(weights[:, None], net.inputs, 1),
+        psps=np.full(net.inputs, (1 << 20) - 1),
+    )
+    return Case(net, case.stimuli, state.check(net), [Show(0, 1, True, True)])
 
 
 def _net(rng: np.random.Generator, n: int, size: int) -> DendriticNet:
