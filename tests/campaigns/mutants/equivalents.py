@@ -153,6 +153,13 @@ EQUIVALENTS = [
         "16 bits. Two of them, the way to rest and v stay below 2^(P + 11).",
     ),
     Equivalent(
+        "pim/macro.py",
+        "saturated.append((above | below) & (self.used > word * p.splits))",
+        "saturated.append((above | below) & (self.used >= word * p.splits))",
+        "The first word that is not used has sums of 0, since its units do not convert. What is "
+        "left is its bias, which fits.",
+    ),
+    Equivalent(
         "lib/lanes.py",
         "if b < len(self.parts) - 1:",
         "if b < len(self.parts) - 0:",
