@@ -7,6 +7,7 @@ Modules of ``hdl`` are imported inside functions: a mutant's process gives its o
 """
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -135,13 +136,19 @@ def first_difference(name: str) -> str | None:
             or _failed(WRAP_TESTS, "-k", "wrapped_cores and verilator")
         )
     if name != BOARD:
-        return regression._first_difference(name, Options(optimise=False)) or _failed(PORT_TESTS)
+        return regression._first_difference(name, Options(optimise=False)) or _misfit()
     return (
         _failed(TICKS_TESTS)
         or _failed(LINK_TESTS, "-k", f"not ({SLOW_TESTS}) and not ({OTHER_TESTS})")
         or _broken(lambda: campaign(FRAMES, 0))
         or _failed(LINK_TESTS, "-k", SLOW_TESTS, "-m", "not slow")
     )
+
+
+@functools.cache
+def _misfit() -> str | None:
+    """The first test of ports that fails; of all targets at once, so once in a process."""
+    return _failed(PORT_TESTS)
 
 
 def _refuted() -> str | None:
