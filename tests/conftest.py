@@ -11,11 +11,13 @@ for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
 
 import gc
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -30,7 +32,13 @@ LONGEST = (*sorted((ROOT / "tests" / "whole").glob("*.py")), ROOT / "tests/house
 gc.set_threshold(50_000, 20, 20)
 
 # No deadline: a slow machine is not an error, and timings live in the bench.
-hypothesis.settings.register_profile("spikeloop", deadline=None, print_blob=True)
+# Failed examples stay where pytest was called: the tests themselves work elsewhere (own_folder).
+hypothesis.settings.register_profile(
+    "spikeloop",
+    deadline=None,
+    print_blob=True,
+    database=DirectoryBasedExampleDatabase(Path.cwd() / ".hypothesis" / "examples"),
+)
 hypothesis.settings.load_profile("spikeloop")
 
 
@@ -62,6 +70,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=NO_ICARUS))
         if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason=no_data))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A working directory for each process of tests.
+
+    A command without ``-o`` writes into ``build/`` of it, where two processes would meet.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("work"))
+        yield
 
 
 @pytest.fixture(scope="session")

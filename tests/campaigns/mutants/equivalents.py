@@ -43,6 +43,7 @@ EQUIVALENTS = [
     ),
     Equivalent("core/accumulate.py", '"last": In(1),', '"last": In(2),', BIT_2),
     Equivalent("events/scanner.py", '"last": Out(1),', '"last": Out(2),', BIT_2),
+    Equivalent("events/scanner.py", '"dense": In(1),', '"dense": In(2),', BIT_2),
     Equivalent("events/list.py", '"replay": In(1),', '"replay": In(2),', BIT_2),
     Equivalent(
         "plastic/core.py",

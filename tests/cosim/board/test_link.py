@@ -537,14 +537,8 @@ def test_bad_ports(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_sentence(
-    small: Small,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    arguments: list[str],
-    sentence: str,
+    small: Small, capfd: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # another test may run into the same build/run
     with pytest.raises(SystemExit) as end:
         main([a.format(image=small.folder / "image") for a in arguments])
     err = capfd.readouterr().err.strip()
