@@ -33,7 +33,8 @@ from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from tests.campaigns import functional_bins
-from tests.campaigns.regression.chip import CHIPS, CYCLE_LIMIT, cases, differences
+from tests.campaigns.regression.cases import CHIPS, cases
+from tests.campaigns.regression.chip import CYCLE_LIMIT, differences
 
 __all__ = ["Exclusion", "Point", "always", "bins", "exclusions", "failed", "points", "report"]
 

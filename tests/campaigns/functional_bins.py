@@ -16,7 +16,7 @@ from spikeloop.pysim.model.ticks.numpy_engine import Running, parameters_on
 from spikeloop.pysim.model.ticks.state import Group
 from spikeloop.pysim.network.elements import LeakRounding, LowBound, Reset, WeightFormat
 from tests.campaigns import state_bins
-from tests.campaigns.regression.chip import Case
+from tests.campaigns.regression.cases import Case
 
 __all__ = ["bin_names", "count"]
 

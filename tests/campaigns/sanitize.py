@@ -3,7 +3,7 @@
     python -m tests.campaigns.sanitize [NAME ...]      (make sanitize)
 
 Model and harness of each NAME are compiled by g++ with both sanitizers, in a cache of their own,
-and run. A name is a chip or a macro of the regression (tests/campaigns/regression/chip.py), or
+and run. A name is a chip or a macro of the regression (tests/campaigns/regression/cases.py), or
 "board": a board behind streams and behind its UART, with faults on the wire
 (tests/campaigns/hil_faults.py). The default is NAMES: every harness of cosim, most kinds of chips.
 Reported are accesses outside an object, undefined operations, and differences from pysim.

@@ -28,7 +28,7 @@ from spikeloop.hdl import verilog
 from spikeloop.pysim.chip.params import PRESETS
 from tests.campaigns.macros.dendritic import MACROS as DENDRITES
 from tests.campaigns.macros.onn import MACROS as OSCILLATORS
-from tests.campaigns.regression.chip import CHIPS
+from tests.campaigns.regression.cases import CHIPS
 from tests.campaigns.regression.lessons import CORES
 from tests.conftest import ROOT
 from tests.make.pim_cases import MACROS

@@ -22,7 +22,7 @@ from spikeloop.hdl.pim.driver import PimDriver
 from spikeloop.hdl.pim.macro import PimMacro
 from spikeloop.hdl.plastic.core import PlasticCore
 from tests.campaigns.macros import dendritic, onn
-from tests.campaigns.regression.chip import CHIPS
+from tests.campaigns.regression.cases import CHIPS
 from tests.campaigns.regression.lessons import CORES
 from tests.make import pim_cases
 

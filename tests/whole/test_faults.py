@@ -12,7 +12,7 @@ from tests.campaigns.fault_list import FAULTS
 from tests.campaigns.faults import run_faults, stale
 from tests.campaigns.macros.dendritic import MACROS as DENDRITES
 from tests.campaigns.macros.onn import MACROS as OSCILLATORS
-from tests.campaigns.regression.chip import CHIPS, cases
+from tests.campaigns.regression.cases import CHIPS, cases
 from tests.campaigns.regression.lessons import CORES
 from tests.make.pim_cases import MACROS
 

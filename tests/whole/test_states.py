@@ -25,9 +25,9 @@ from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
 from tests.campaigns.regression import chip as chip_regression
-from tests.campaigns.regression import mesh as mesh_regression
 from tests.campaigns.regression import pim_chip as pim_chip_regression
-from tests.campaigns.regression.chip import CHIPS
+from tests.campaigns.regression.cases import CHIPS
+from tests.campaigns.regression.mesh import chip as mesh_regression
 from tests.campaigns.regression.states import APART, FORMS, Form, Run, on_board, silent, tally
 from tests.cosim import FAST_BUILD
 from tests.make.neurons.states import give_states

@@ -11,7 +11,7 @@ class Fault:
 
     ``old`` occurs exactly once in the file; otherwise the list is stale, and a run says so.
     ``sentence`` says what is wrong then. ``chip`` is the chip on which the fault acts: a name of
-    tests/campaigns/regression/chip.py, a PIM macro of tests/make/pim_cases.py, a plastic core of
+    tests/campaigns/regression/cases.py, a PIM macro of tests/make/pim_cases.py, a plastic core of
     tests/campaigns/regression/lessons.py, or a macro of macros/onn.py or macros/dendritic.py.
     """
 

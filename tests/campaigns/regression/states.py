@@ -7,10 +7,10 @@ are golden with the two engines of pysim, and with the chip in Verilator. A part
 through Icarus and through the netlist after synthesis. Compared are every spike, membrane, current
 and adaptation, and every counter; golden counts no cycles, so those are compared with numpy's.
 
-The networks and stimuli are those of tests/campaigns/regression/chip.py and mesh.py. It prints what
-was compared and how often each state was other than 0. Exit status 1: something differs. Exit
-status 2: a form whose neurons never spiked, saturated or moved a state, for equal silence proves
-nothing.
+The networks and stimuli are those of tests/campaigns/regression/cases.py and mesh/cases.py. It
+prints what was compared and how often each state was other than 0. Exit status 1: something
+differs. Exit status 2: a form whose neurons never spiked, saturated or moved a state, for equal
+silence proves nothing.
 """
 
 import sys
@@ -40,8 +40,8 @@ from spikeloop.pysim.model.ticks import numba_engine
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
 from spikeloop.pysim.traces.trace import Trace
-from tests.campaigns.regression.chip import CHIPS, cases
-from tests.campaigns.regression.mesh import mesh_case
+from tests.campaigns.regression.cases import CHIPS, cases
+from tests.campaigns.regression.mesh.cases import mesh_case
 from tests.make.neurons.states import WITH_STATES
 
 __all__ = ["APART", "FORMS", "Form", "Tally", "Run", "on_board", "silent", "tally"]

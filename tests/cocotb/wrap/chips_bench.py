@@ -22,7 +22,7 @@ from spikeloop.pysim.chip.wrap import END, WrapMap
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.image.pack import pack
 from spikeloop.pysim.model.core import Core
-from tests.campaigns.regression.mesh import mesh_case
+from tests.campaigns.regression.mesh.cases import mesh_case
 from tests.campaigns.regression.pim_chip import random_case
 from tests.cocotb.wrap.chips import CHIPS
 from tests.cocotb.wrap.wires import AxiWires, WishboneWires

@@ -145,7 +145,7 @@ import hashlib
 from spikeloop.hdl import verilog
 from tests.campaigns.macros.dendritic import MACROS as DENDRITES
 from tests.campaigns.macros.onn import MACROS as OSCILLATORS
-from tests.campaigns.regression.chip import CHIPS
+from tests.campaigns.regression.cases import CHIPS
 from tests.campaigns.regression.lessons import CORES
 for text in (
     verilog.generate(CHIPS["pim"]),

@@ -16,7 +16,8 @@ from spikeloop.pysim.cost.turns import at_pins, jobs, pauses, schedule
 from spikeloop.pysim.cost.work import measure
 from spikeloop.pysim.image.loading import load_rows, load_stream, load_words
 from spikeloop.pysim.traces.trace import Trace
-from tests.campaigns.regression.chip import CHIPS, differences
+from tests.campaigns.regression.cases import CHIPS
+from tests.campaigns.regression.chip import differences
 from tests.cosim import FAST_BUILD
 from tests.pysim.mapping.test_partition import CHIP, conv_network, stimulus
 

@@ -26,8 +26,9 @@ from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.campaigns.regression.chip import CHIPS
-from tests.campaigns.regression.mesh import core_differences, differences, mesh_case
+from tests.campaigns.regression.cases import CHIPS
+from tests.campaigns.regression.mesh.cases import mesh_case
+from tests.campaigns.regression.mesh.chip import core_differences, differences
 from tests.cosim import FAST_BUILD
 
 MESH = CHIPS["mesh"]

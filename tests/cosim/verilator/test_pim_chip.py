@@ -15,7 +15,7 @@ from spikeloop.cosim.verilator.chip import ChipModel
 from spikeloop.pysim.bundle.program import Program, compile_program
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.image.pack import pack
-from tests.campaigns.regression.chip import CHIPS
+from tests.campaigns.regression.cases import CHIPS
 from tests.campaigns.regression.pim_chip import differences, random_case
 from tests.cosim import FAST_BUILD
 

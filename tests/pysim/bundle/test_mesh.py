@@ -17,7 +17,7 @@ from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.elements import Edge, Input, Population
 from spikeloop.pysim.network.graph import Network
 from spikeloop.pysim.traces.stimulus import Stimulus
-from tests.campaigns.regression.mesh import features, mesh_case, mesh_cases
+from tests.campaigns.regression.mesh.cases import features, mesh_case, mesh_cases
 from tests.make import small
 from tests.make.small import spontaneous_network, spontaneous_stimulus
 

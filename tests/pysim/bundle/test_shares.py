@@ -21,7 +21,7 @@ from spikeloop.pysim.image.image import Image
 from spikeloop.pysim.model.mesh import MeshModel
 from spikeloop.pysim.network.elements import Input
 from spikeloop.pysim.network.summary import NetworkSummary
-from tests.campaigns.regression.mesh import mesh_case
+from tests.campaigns.regression.mesh.cases import mesh_case
 from tests.make import small
 from tests.make.small import spontaneous_network
 
