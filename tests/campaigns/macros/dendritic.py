@@ -30,6 +30,7 @@ from tests.make.dendrites.random import (
     Case,
     Show,
     case_at_the_ends,
+    case_of_wide_gains,
     case_of_wide_pushes,
     random_case,
     random_params,
@@ -42,6 +43,7 @@ MACROS = {
     "dendrites-cover": DendriticParams(inputs=25, neurons=4, stimuli=4),
 }
 """Macros for seeded faults, and for coverage: enough inputs to clip v."""
+KINDS = (random_case, case_at_the_ends, case_of_wide_pushes, case_of_wide_gains)
 LEAST = 100  # how often a corner must come up
 
 
@@ -54,7 +56,7 @@ def first_difference(
     totals: Counter[str] | None = None,
     corners: Counter[str] | None = None,
 ) -> str | None:
-    """Compares RTL and pysim over three random cases per seed; the first difference, or None.
+    """The first difference of RTL and pysim, over a random case of each kind per seed; or None.
 
     also: further models, which must say the same. totals, corners: counted up.
     """
@@ -62,7 +64,7 @@ def first_difference(
     totals = Counter() if totals is None else totals
     try:
         for seed in seeds:
-            for draw in (random_case, case_at_the_ends, case_of_wide_pushes):
+            for draw in KINDS:
                 case = draw(np.random.default_rng(seed), params)
                 for text in _compared(macro, case, also or {}, totals, corners):
                     return f"{text}: {params}, seed {seed}"

@@ -44,6 +44,13 @@ EQUIVALENTS = [
     Equivalent("core/accumulate.py", '"last": In(1),', '"last": In(2),', BIT_2),
     Equivalent("events/scanner.py", '"last": Out(1),', '"last": Out(2),', BIT_2),
     Equivalent("events/scanner.py", '"dense": In(1),', '"dense": In(2),', BIT_2),
+    Equivalent(
+        "link/hostlink.py",
+        "part.reply.fits.eq(writer.room >= 2 * ITEM),",
+        "part.reply.fits.eq(writer.room > 2 * ITEM),",
+        "It is asked between items. Before its tail a frame has room for 2,032 bytes, of which the "
+        "prefix takes two and an item four: what is left is 10, 6 or 2, and never 8.",
+    ),
     Equivalent("events/list.py", '"replay": In(1),', '"replay": In(2),', BIT_2),
     Equivalent(
         "plastic/core.py",

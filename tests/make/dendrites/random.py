@@ -14,6 +14,7 @@ __all__ = [
     "Case",
     "Show",
     "case_at_the_ends",
+    "case_of_wide_gains",
     "case_of_wide_pushes",
     "random_case",
     "random_params",
@@ -120,6 +121,21 @@ def case_of_wide_pushes(rng: np.random.Generator, p: DendriticParams) -> Case:
         weights=np.repeat(weights[:, None], net.inputs, 1),
         psps=np.full(net.inputs, (1 << 20) - 1),
     )
+    return Case(net, case.stimuli, state.check(net), [Show(0, 1, True, True)])
+
+
+def case_of_wide_gains(rng: np.random.Generator, p: DendriticParams) -> Case:
+    """One step in which all neurons spike with traces at an end: the widest sums of G."""
+    case = random_case(rng, p)
+    settings = {name: SETTINGS[name].high for name in ("spike_gain", "g_max")}
+    settings |= dict.fromkeys(("leak_p", "leak_d", "step_p", "step_d", "noise", "warm_up"), 0)
+    net = DendriticNet.make(dict(case.net.settings) | settings, np.full(1024, 65535))
+    state, high = _middle(rng, net, fresh(net, 1)), rng.random(net.neurons) < 0.7
+    units, names = state.units.copy(), list(UNITS)
+    for name in ("trace_p", "trace_d"):
+        units[names.index(name)] = np.where(high, UNITS[name].high, UNITS[name].low)
+    units[names.index("rs")] = [_drawn_before(int(x)) for x in rng.integers(1, 1 << 16, high.size)]
+    state = replace(state, units=units, age=9)
     return Case(net, case.stimuli, state.check(net), [Show(0, 1, True, True)])
 
 
