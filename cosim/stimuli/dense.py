@@ -5,8 +5,6 @@ other numbers                        [sample, ...]: grey values, as bit planes (
                                      1 are pixels 0..255
 """
 
-import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import numpy as np
 from spikeloop.golden.interchange.modules.grey import Grey
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.reading import MAX_BYTES, read_file
+from spikeloop.pysim.traces.npz import read_array, unpack
 
 __all__ = ["grey_spikes", "read_arrays", "spikes_of"]
 
@@ -24,18 +23,9 @@ def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The data and, if the file has them, the labels; pickled objects are never read."""
     try:
         data = read_file(path, "data file", "name a file that is there", most=MAX_BYTES)
-        if data.startswith(b"PK"):
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-            if size > MAX_BYTES:
-                raise InputError(
-                    f"data file {str(path)!r} must unpack to at most {MAX_BYTES:,} bytes, "
-                    f"not {size:,}"
-                )
-        loaded = np.load(io.BytesIO(data), allow_pickle=False)
-        arrays = {"data": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-            raise ValueError("a member that is no array")
+        archive = data.startswith(b"PK")
+        members = unpack(data, f"data file {str(path)!r}") if archive else [("data", data)]
+        arrays = {name: read_array(member) for name, member in members}
     except InputError:
         raise
     except Exception:

@@ -11,7 +11,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 
@@ -29,18 +29,20 @@ __all__ = [
     "encode",
     "load",
     "load_array",
+    "read_array",
     "save",
     "under",
+    "unpack",
 ]
 
 Arrays = dict[str, np.ndarray]
 Members = Mapping[str, type[np.generic]]
 """Dtype of each member. A name that ends in "/" stands for all members below it."""
 
-PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Compressions of a member that numpy uses."""
 END = 22
 """Bytes of the record at the end of an archive; its number of entries stands at byte 10."""
+LOCAL = 30
+"""Bytes of the header before a member; the lengths of its name and extra field are the last."""
 MAGIC = b"\x93NUMPY\x01\x00"
 HEADER = re.compile(
     rb"\{'descr': ?'([|<>][A-Za-z]\d{0,4})', ?'fortran_order': ?(True|False), ?"
@@ -95,21 +97,30 @@ def load_array(path: str | Path, what: str, remedy: str) -> np.ndarray:
     InputError for a path that is no regular file, for more than MAX_BYTES, and for anything but
     one whole array of plain values.
     """
-    data = read_file(path, what, remedy)
     try:
-        stream = io.BytesIO(data)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that are damaged
-            shape, _, dtype = NPY_HEADERS[np.lib.format.read_magic(stream)](stream)
-            size = prod(shape) * dtype.itemsize
-            if dtype.hasobject or not dtype.itemsize or size != len(data) - stream.tell():
-                raise ValueError("too few or too many bytes")
-            stream.seek(0)
-            return np.load(stream, allow_pickle=False)
+        return read_array(read_file(path, what, remedy))
+    except InputError:
+        raise
     except Exception:  # whatever numpy's parser raises for a header of another's making
         raise InputError(
             f"{what} must hold one whole array that numpy saved, not {str(path)!r}: {remedy}"
         ) from None
+
+
+def read_array(data: bytes) -> np.ndarray:
+    """The array of a ``.npy`` file of any dtype but objects.
+
+    ValueError unless it is one whole array; a damaged header may raise anything.
+    """
+    stream = io.BytesIO(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of headers that are damaged
+        shape, _, dtype = NPY_HEADERS[np.lib.format.read_magic(stream)](stream)
+        size = prod(shape) * dtype.itemsize
+        if dtype.hasobject or not dtype.itemsize or size != len(data) - stream.tell():
+            raise ValueError("too few or too many bytes")
+        stream.seek(0)
+        return np.load(stream, allow_pickle=False)
 
 
 def encode(arrays: Arrays) -> bytes:
@@ -128,30 +139,58 @@ def decode(data: bytes, what: str, members: Members) -> Arrays:
     """
     arrays: Arrays = {}
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            if struct.unpack_from("<H", data, len(data) - END + 10) != (len(entries),):
-                raise ValueError("a damaged directory hides entries")
-            size = sum(entry.file_size for entry in entries)
-            if size > MAX_BYTES:
-                raise InputError(f"{what} must unpack to at most {MAX_BYTES:,} bytes, not {size:,}")
-            if any(entry.compress_type not in PACKINGS for entry in entries):
-                raise ValueError("a compression that numpy does not use")
-            for entry in entries:
-                key = entry.filename.removesuffix(".npy")
-                if key in arrays:
-                    raise InputError(f"array {key!r} of {what} must be there once, not twice")
-                dtype = _dtype(key, members)
-                if dtype is None:
-                    raise InputError(
-                        f"{what} must hold arrays {', '.join(map(_readable, members))}, not {key!r}"
-                    )
-                arrays[key] = _array(archive.read(entry), f"array {key!r} of {what}", dtype)
+        for key, member in unpack(data, what):
+            dtype = _dtype(key, members)
+            if dtype is None:
+                raise InputError(
+                    f"{what} must hold arrays {', '.join(map(_readable, members))}, not {key!r}"
+                )
+            arrays[key] = _array(member, f"array {key!r} of {what}", dtype)
     except InputError:
         raise
     except DAMAGE:
         raise InputError(f"{what} is damaged or no .npz archive: write it again") from None
     return arrays
+
+
+def unpack(data: bytes, what: str) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each member of an archive, the names without ``.npy``.
+
+    InputError for members of more than MAX_BYTES in all, summed before any is unpacked, and for one
+    that is there twice. One of DAMAGE for what is damaged, or longer or shorter than it says.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+        if struct.unpack_from("<H", data, len(data) - END + 10) != (len(entries),):
+            raise ValueError("a damaged directory hides entries")
+        size = sum(entry.file_size for entry in entries)
+        if size > MAX_BYTES:
+            raise InputError(f"{what} must unpack to at most {MAX_BYTES:,} bytes, not {size:,}")
+        seen: set[str] = set()
+        for entry in entries:
+            key = entry.filename.removesuffix(".npy")
+            if key in seen:
+                raise InputError(f"array {key!r} of {what} must be there once, not twice")
+            seen.add(key)
+            archive.open(entry).close()  # the header of the entry itself says the same
+            yield key, _member(data, entry)
+
+
+def _member(data: bytes, entry: zipfile.ZipInfo) -> bytes:
+    """The bytes of one entry. No more are ever unpacked than it says that it has."""
+    lengths = struct.unpack_from("<HH", data, entry.header_offset + LOCAL - 4)
+    start = entry.header_offset + LOCAL + sum(lengths)
+    member = data[start : start + entry.compress_size]
+    if entry.compress_type == zipfile.ZIP_DEFLATED:
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS)  # zipfile itself inflates all, then cuts
+        member = inflate.decompress(member, entry.file_size + 1)
+        if not inflate.eof or inflate.unused_data:
+            raise ValueError("a member that is longer or shorter than it says")
+    elif entry.compress_type != zipfile.ZIP_STORED:
+        raise ValueError("a compression that numpy does not use")
+    if len(member) != entry.file_size or zlib.crc32(member) != entry.CRC:
+        raise ValueError("a member of another length or CRC")
+    return member
 
 
 def under(arrays: Arrays, folder: str) -> Arrays:

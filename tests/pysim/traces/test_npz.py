@@ -3,10 +3,13 @@
 import io
 import os
 import pickle
+import struct
 import time
 import tracemalloc
 import warnings
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikeloop.cosim.stimuli.dense import read_arrays
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.traces import npz
 from spikeloop.pysim.traces.expected import MEMBERS as expected_members
@@ -97,6 +101,39 @@ def test_what_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(
     path.write_bytes(path.read_bytes().replace(*lie))
     with pytest.raises(InputError, match="is damaged"):
         Stimulus.load(path)
+
+
+def longer(path: Path, behind: int) -> None:
+    """An archive of one stimulus with ``behind`` bytes that neither its sizes nor its CRC tell."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((2, 3, 4), np.uint8))
+    said, buffer = buffer.getvalue(), io.BytesIO()
+    packed = said + bytes(behind)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("spikes/x.npy", packed)
+        size = archive.getinfo("spikes/x.npy").compress_size
+    path.write_bytes(
+        buffer.getvalue().replace(
+            *(struct.pack("<3I", zlib.crc32(part), size, len(part)) for part in (packed, said))
+        )
+    )
+
+
+@pytest.mark.parametrize("behind", [1, 1000, 1 << 27])
+@pytest.mark.parametrize("read", [Stimulus.load, read_arrays])
+def test_a_member_that_is_longer_than_it_says_is_refused(
+    tmp_path: Path, behind: int, read: Callable[[Path], object]
+) -> None:
+    """zipfile inflates all of it, cuts it, and looks at the CRC of what is left."""
+    longer(path := tmp_path / "x.npz", 0)
+    read(path)
+    longer(path, behind)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="is damaged"):
+        read(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1 << 21
 
 
 def test_a_header_that_claims_much_takes_no_memory(tmp_path: Path) -> None:
