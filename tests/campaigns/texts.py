@@ -2,11 +2,11 @@
 
     python -m tests.campaigns.texts [NAME ...]
 
-For each preset, each chip and macro of the regression, and two boards:
+For each preset, each chip and macro of the regression, two boards, and a chip behind each bus:
 
-- PYTHONHASHSEED 0 to 5 give the same text;
-- Icarus takes the text unpatched in every mode of MODES, and no output of HANDSHAKE is x after a
-  reset of one cycle;
+- PYTHONHASHSEED 0 to 5 give the same text. A text that depends on them, PLANT, must be found;
+- Icarus takes the text unpatched in every mode of MODES, and no output of HANDSHAKE is x after the
+  shortest reset;
 - ``verilator --lint-only`` says nothing. With -Wall, and with what the text itself keeps quiet, it
   says no more than LIMITS.
 
@@ -25,11 +25,13 @@ from pathlib import Path
 
 from spikeloop.cosim.verilator.build import simulator_root
 from spikeloop.hdl import verilog
+from spikeloop.hdl.wrap.verilog import generate_wrapped
 from spikeloop.pysim.chip.params import PRESETS
 from tests.campaigns.macros.dendritic import MACROS as DENDRITES
 from tests.campaigns.macros.onn import MACROS as OSCILLATORS
 from tests.campaigns.regression.cases import CHIPS
 from tests.campaigns.regression.lessons import CORES
+from tests.cocotb.wrap.cores import CORES as WRAPPED
 from tests.conftest import ROOT
 from tests.make.pim_cases import MACROS
 
@@ -38,7 +40,11 @@ __all__ = ["LIMITS", "MODES", "TEXTS", "digests", "lint", "mistakes", "undefined
 MODES = ("2005", "2005-sv", "2009", "2012")
 SEEDS = range(6)
 CYCLES = 30  # after the reset
-HANDSHAKE = re.compile(r"(busy|valid|ready|working|quiet|tx)$")
+PORT = re.compile(r"^ +(input|output) +(?:wire )?(?:\[(\d+):0\] )?(\w+) ?[;,]?(?: *//.*)?$", re.M)
+CLOCKS = ("clk", "aclk", "wb_clk_i")
+RESETS = {"rst": (1, 1), "aresetn": (0, 2), "wb_rst_i": (1, 2)}
+"""Value of each reset while it acts, and the least cycles of it."""
+HANDSHAKE = re.compile(r"(busy|valid|ready|working|quiet|tx|wb_ack_o|wb_err_o)$")
 """Outputs that a reset defines. The others are data, and of memories that are undefined."""
 
 TEXTS: dict[str, Callable[[], str]] = {
@@ -50,7 +56,12 @@ TEXTS: dict[str, Callable[[], str]] = {
     **{n: lambda p=p: verilog.generate_dendritic(p) for n, p in DENDRITES.items()},
     "board tiny": lambda: verilog.generate_board(PRESETS["tiny"], virtual=True),
     "board ulx3s-85f": lambda: verilog.generate_board(PRESETS["ulx3s-85f"], divisor=217),
+    **{
+        bus: lambda c=chip, b=bus: generate_wrapped(c, b, "core")
+        for bus, (_, chip) in WRAPPED.items()
+    },
 }
+PLANT = "plant"
 
 COUNTED = (
     *(f"preset {n}" for n in ("tiny", "default", "zou2021", "full", "ulx3s-85f", "hx8k")),
@@ -84,16 +95,19 @@ among them: it would be a mistake of ours."""
 
 
 def undefined(text: str, mode: str, folder: Path) -> list[str]:
-    """Handshakes of the top, the first module of ``text``, that are x after a reset of a cycle."""
+    """Handshakes of the top, the first module of ``text``, that are x after the shortest reset."""
     top = re.search(r"^module (\w+) ?\(", text, re.M)
     assert top
-    body = text[top.start() : text.index("endmodule", top.start())]
-    ports = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\S+) ?;$", body, re.M)
+    ports = PORT.findall(text[top.start() : text.index("endmodule", top.start())])
     watched = [name for way, _, name in ports if way == "output" and HANDSHAKE.search(name)]
-    assert watched and {"clk", "rst"} <= {name for _, _, name in ports}
+    (clock,) = (name for _, _, name in ports if name in CLOCKS)
+    (reset,) = (name for _, _, name in ports if name in RESETS)
+    acts, cycles = RESETS[reset]
+    assert watched
+    first = {name: int(name.endswith("ready")) for _, _, name in ports} | {reset: 1 - acts}
     declared = [
         f"{'wire' if way == 'output' else 'reg'} [{high or 0}:0] {name}"
-        + (f" = {int(name.endswith('ready'))}" if way == "input" else "")
+        + (f" = {first[name]}" if way == "input" else "")
         for way, high, name in ports
     ]
     lines = [f"x {name} %b" for name in watched]
@@ -106,13 +120,14 @@ def undefined(text: str, mode: str, folder: Path) -> list[str]:
     module bench;
         {"; ".join(declared)};
         {top[1]} dut ({wires});
-        always #1 clk = ~clk;
+        always #1 {clock} = ~{clock};
         integer at;
         initial begin
-            #1 rst = 1;
-            @(negedge clk) rst = 0;
+            #1 {reset} = {acts};
+            repeat ({cycles}) @(negedge {clock});
+            {reset} = {1 - acts};
             for (at = 0; at < {CYCLES}; at = at + 1) begin
-                @(negedge clk);
+                @(negedge {clock});
                 if (at > 3) begin {" ".join(checks)} end
             end
             $display("done {len(watched)}");
@@ -175,9 +190,10 @@ def _digests(names: list[str], seed: int) -> list[str]:
 
 
 def digests(names: list[str]) -> None:
-    """Print the SHA-256 of each text."""
+    """Print the SHA-256 of each text, and of PLANT."""
     for name in names:
-        print(hashlib.sha256(TEXTS[name]().encode()).hexdigest(), flush=True)
+        text = " ".join(set(TEXTS)) if name == PLANT else TEXTS[name]()
+        print(hashlib.sha256(text.encode()).hexdigest(), flush=True)
 
 
 def main(names: list[str]) -> int:
@@ -198,8 +214,12 @@ def main(names: list[str]) -> int:
             print(f"{name}: {len(text):,} characters, {len(every)} warnings of -Wall", flush=True)
             for line in wrong[:9]:
                 print(f"  {line}", flush=True)
-    said = [_digests(names, seed) for seed in SEEDS]
-    for name, *values in zip(names, *said, strict=True):
+    said = [_digests([PLANT, *names], seed) for seed in SEEDS]
+    (_, *planted), *found = zip([PLANT, *names], *said, strict=True)
+    if len(set(planted)) == 1:
+        print("planted text that depends on the seed of names: not found")
+        return 1
+    for name, *values in found:
         if len(set(values)) > 1:
             failed += 1
             print(f"{name}: {len(set(values))} texts from {len(SEEDS)} seeds of names")

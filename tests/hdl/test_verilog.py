@@ -14,12 +14,15 @@ from spikeloop.cosim.board.virtual import build_board
 from spikeloop.cosim.verilator.build import verilog_of
 from spikeloop.hdl.verilog import generate
 from spikeloop.pysim.chip.params import PRESETS
+from spikeloop.pysim.chip.wrap import BUSES
 from tests.campaigns.texts import MODES, lint, mistakes, undefined
+from tests.campaigns.texts import TEXTS as EVERY
 
 TINY = PRESETS["tiny"]
-TEXTS: dict[str, Callable[[], Path]] = {
-    "preset tiny": lambda: verilog_of(TINY),
-    "board tiny": lambda: build_board(TINY, optimise=False).with_name("board.v"),
+TEXTS: dict[str, Callable[[], str]] = {
+    "preset tiny": lambda: verilog_of(TINY).read_text(),
+    "board tiny": lambda: build_board(TINY, optimise=False).with_name("board.v").read_text(),
+    **{bus: EVERY[bus] for bus in BUSES},
 }
 
 
@@ -27,7 +30,7 @@ TEXTS: dict[str, Callable[[], Path]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TEXTS)
 def test_no_output_is_undefined_after_a_reset_in_any_mode(name: str, tmp_path: Path) -> None:
-    text = TEXTS[name]().read_text()
+    text = TEXTS[name]()
     assert {mode: undefined(text, mode, tmp_path) for mode in MODES} == {m: [] for m in MODES}
 
 
@@ -49,7 +52,7 @@ def test_a_state_machine_that_nobody_wakes_is_found(tmp_path: Path) -> None:
 def test_lint_says_nothing_and_all_warnings_no_more_than_is_known(
     name: str, tmp_path: Path
 ) -> None:
-    text = TEXTS[name]().read_text()
+    text = TEXTS[name]()
     assert lint(text, tmp_path) == []
     every = lint(text, tmp_path, everything=True)
     assert mistakes(every, name) == []
