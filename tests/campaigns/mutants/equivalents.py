@@ -51,6 +51,18 @@ EQUIVALENTS = [
         "It is asked between items. Before its tail a frame has room for 2,032 bytes, of which the "
         "prefix takes two and an item four: what is left is 10, 6 or 2, and never 8.",
     ),
+    Equivalent(
+        "neuron/step.py",
+        'if name == "saturated" and len(stages(chip)) > 2:',
+        'if name == "saturated" and len(stages(chip)) >= 2:',
+        "Without second states no stage has an output of CLIPPED, so zeros are added.",
+    ),
+    Equivalent(
+        "plastic/neuron.py",
+        'rest3 = held(signed(P + 2), "to_rest")',
+        'rest3 = held(signed(P + 3), "to_rest")',
+        "Three numbers of P bits have a sum of P + 2; one bit more repeats its sign.",
+    ),
     Equivalent("events/list.py", '"replay": In(1),', '"replay": In(2),', BIT_2),
     Equivalent(
         "plastic/core.py",

@@ -51,16 +51,22 @@ NETWORKS, SAMPLES = 12, 4
 
 
 def random_case(
-    rng: np.random.Generator, chip: Chip, *, held: bool, shift: int | None = None
+    rng: np.random.Generator,
+    chip: Chip,
+    *,
+    held: bool,
+    shift: int | None = None,
+    most: int | None = None,
 ) -> tuple[Network, Stimulus]:
     """A layer in front of up to 64 neurons, which also have 5 spike lines.
 
-    Half of the neurons rectify; start ticks are random. ``shift`` replaces the layer's.
+    Half of the neurons rectify; start ticks are random. ``shift`` replaces the layer's, and
+    ``most`` its channels.
     """
     assert chip.pim
     while True:
         window = random_window(rng, int(rng.choice([3, 9, 16])))
-        channels = int(rng.integers(1, 25))
+        channels = most or int(rng.integers(1, 25))
         fits = channels * window.positions <= chip.pim.currents and (
             window.positions > 1 or rng.random() < 0.1
         )
@@ -122,12 +128,15 @@ def differences(
     model: ChipModel, chip: Chip, count: int = NETWORKS, *, seed: int = 0
 ) -> Iterator[str]:
     """The first difference of each network; nothing for a right chip."""
+    assert chip.pim
+    macro = chip.pim.macro
     for i in range(count):
         network, stimulus = random_case(
             np.random.default_rng([seed, i]),
             chip,
             held=i % 2 == 0,
             shift=MAX_SHIFT if i == 1 else None,  # which alone has the highest bit
+            most=macro.groups * macro.capacity if i == 2 else None,  # and so have these
         )
         image = pack(network, chip=chip)
         want = Core(image, "numpy").run(stimulus)
