@@ -63,6 +63,7 @@ EQUIVALENTS = [
         'rest3 = held(signed(P + 3), "to_rest")',
         "Three numbers of P bits have a sum of P + 2; one bit more repeats its sign.",
     ),
+    Equivalent("synapses/update.py", '"write": Out(1),', '"write": Out(2),', BIT_2),
     Equivalent("events/list.py", '"replay": In(1),', '"replay": In(2),', BIT_2),
     Equivalent(
         "plastic/core.py",
