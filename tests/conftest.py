@@ -25,7 +25,7 @@ ICARUS = shutil.which("iverilog") is not None and shutil.which("vvp") is not Non
 NO_ICARUS = "Icarus Verilog is not installed: sudo apt-get install iverilog"
 
 # Run first, so that all processes end together: a file of tests is the work of one process.
-LONGEST = (*sorted((ROOT / "tests" / "whole").glob("*.py")), ROOT / "tests/house/test_package.py")
+LONGEST = (*sorted((ROOT / "tests" / "whole").rglob("*.py")), ROOT / "tests/house/test_package.py")
 
 # Elaboration and parsing make millions of objects that stay. With the usual thresholds a quarter of
 # the time goes into the garbage collector.
