@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_numpy
 from safetensors.torch import load as load_torch
 
+from spikeloop.pysim.common.checks import check_object
 from spikeloop.pysim.common.errors import InputError
 from spikeloop.pysim.common.reading import gunzip, read_file
 from spikeloop.pysim.common.tensors import MAX_HEADER
@@ -49,7 +50,7 @@ def read_safetensors(
     version:   that the header must have.
     writer:    what writes files of this kind, for errors.
     framework: of the tensors, "np" or "pt".
-    InputError for anything but a sound file of this kind.
+    InputError for anything but a sound file of this kind, and for metadata that are no object.
     """
     data = read_net(path, what, f"{writer} writes one")
     try:
@@ -66,4 +67,5 @@ def read_safetensors(
     stated = header.get("version") if isinstance(header, dict) else header
     if not isinstance(header, dict) or stated != version:
         raise InputError(f"{what} must be of version {version}, not {stated!r}")
+    check_object(f"metadata of {what}", header.get("metadata", {}))
     return header, tensors

@@ -40,6 +40,9 @@ def test_damaged_files_are_refused(rng: np.random.Generator, tmp_path: Path):
     path.write_bytes(data.replace(b'\\"bound\\"', b'\\"bounc\\"'))
     with pytest.raises(InputError, match="must be complete, not without 'bound'"):
         load(path)
+    path.write_bytes(data.replace(b'\\"metadata\\": {}', b'\\"metadata\\": []'))
+    with pytest.raises(InputError, match=r"metadata of .* must be an object, not \[\]"):
+        load(path)
     with pytest.raises(InputError, match="is missing: "):
         load(tmp_path / "absent")
 
