@@ -17,7 +17,7 @@ from spikeloop.pysim.traces.trace import Trace
 from tests.campaigns.regression.mesh.networks import random_mesh_network, random_shares
 from tests.make.networks import random_stimulus
 
-__all__ = ["Case", "NETWORKS", "features", "loud_image", "mesh_case", "mesh_cases"]
+__all__ = ["NETWORKS", "Case", "distant_case", "features", "loud_image", "mesh_case", "mesh_cases"]
 
 NETWORKS, SAMPLES, DENSITY = 5, 3, 0.15
 

@@ -17,7 +17,13 @@ from spikeloop.pysim.chip.memory_map import COUNTERS, MemoryMap
 from spikeloop.pysim.chip.params import Chip
 from spikeloop.pysim.common.bits import unpack
 from spikeloop.pysim.traces.trace import Trace
-from tests.campaigns.regression.mesh.cases import NETWORKS, Case, loud_image, mesh_cases
+from tests.campaigns.regression.mesh.cases import (
+    NETWORKS,
+    Case,
+    distant_case,
+    loud_image,
+    mesh_cases,
+)
 from tests.campaigns.regression.pins import host_differences, pressed_tick, random_delay
 
 __all__ = ["core_differences", "differences"]
@@ -93,6 +99,7 @@ def differences(
 
     yield from _turns(model)
     yield from _nowhere(model)
+    yield from _reset_in_flight(model, distant_case(chip))
 
     def again() -> str | None:
         model.fill_mesh(case.image)
@@ -166,6 +173,21 @@ def _nowhere(model: MeshChipModel) -> Iterator[str]:
     for n in range(derived.cores):
         if (now := _counters(model, n)) != before[n]:
             yield f"events to no core: core {n} counts {before[n]} before them, {now} after"
+
+
+def _reset_in_flight(model: MeshChipModel, case: Case) -> Iterator[str]:
+    """A reset empties the routers, wherever a packet is on its way to the last core."""
+    sent = case.model.cores[0].events(case.image.stimuli(case.stimulus)[0], case.image.ticks)
+    for cycles in range(60):  # a tick takes some 40
+        model.fill_mesh(case.image)
+        model.clear()
+        model.send((0, int(axon), 1) for axon in np.flatnonzero(sent[0, 0]))
+        model.start()
+        model.cycles(cycles)
+        model.reset()
+        if not model.idle(1):
+            yield f"reset {cycles} cycles after a tick began: the mesh is busy"
+            model.idle(1 << 20)
 
 
 def _counters(model: MeshChipModel, n: int) -> dict[str, int]:
