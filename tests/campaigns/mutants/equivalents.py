@@ -64,6 +64,20 @@ EQUIVALENTS = [
         "Three numbers of P bits have a sum of P + 2; one bit more repeats its sign.",
     ),
     Equivalent("synapses/update.py", '"write": Out(1),', '"write": Out(2),', BIT_2),
+    Equivalent(
+        "lib/layout.py",
+        '**({"write": 1} if reads else {}),',
+        '**({"write": 2} if reads else {}),',
+        "It is 0 or 1, so a second bit is 0. Its readers ask whether any bit is 1, or take "
+        "the lowest alone.",
+    ),
+    Equivalent(
+        "lib/layout.py",
+        '"row": max(1, *((memory.rows - 1).bit_length() for memory in table)),',
+        '"row": max(1, *((memory.rows + 1).bit_length() for memory in table)),',
+        "The field is a bit wider at most. No access has a row of so many bits: who drives it has "
+        "rows of the map.",
+    ),
     Equivalent("events/list.py", '"replay": In(1),', '"replay": In(2),', BIT_2),
     Equivalent(
         "plastic/core.py",
