@@ -97,10 +97,9 @@ def load_array(path: str | Path, what: str, remedy: str) -> np.ndarray:
     InputError for a path that is no regular file, for more than MAX_BYTES, and for anything but
     one whole array of plain values.
     """
+    data = read_file(path, what, remedy)
     try:
-        return read_array(read_file(path, what, remedy))
-    except InputError:
-        raise
+        return read_array(data)
     except Exception:  # whatever numpy's parser raises for a header of another's making
         raise InputError(
             f"{what} must hold one whole array that numpy saved, not {str(path)!r}: {remedy}"
@@ -172,7 +171,7 @@ def unpack(data: bytes, what: str) -> Iterator[tuple[str, bytes]]:
             if key in seen:
                 raise InputError(f"array {key!r} of {what} must be there once, not twice")
             seen.add(key)
-            archive.open(entry).close()  # the header of the entry itself says the same
+            archive.open(entry).close()  # checks the entry's own header: its name, no encryption
             yield key, _member(data, entry)
 
 

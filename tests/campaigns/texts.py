@@ -62,6 +62,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     },
 }
 PLANT = "plant"
+"""Name of a text in the order of a set, which the seed of names changes."""
 
 COUNTED = (
     *(f"preset {n}" for n in ("tiny", "default", "zou2021", "full", "ulx3s-85f", "hx8k")),
@@ -190,7 +191,7 @@ def _digests(names: list[str], seed: int) -> list[str]:
 
 
 def digests(names: list[str]) -> None:
-    """Print the SHA-256 of each text, and of PLANT."""
+    """Print the SHA-256 of each text; the name PLANT stands for the planted one."""
     for name in names:
         text = " ".join(set(TEXTS)) if name == PLANT else TEXTS[name]()
         print(hashlib.sha256(text.encode()).hexdigest(), flush=True)

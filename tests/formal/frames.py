@@ -155,7 +155,7 @@ CASES = [
         lambda b=body, k=block: delivers(b, k, free=True),
         LONG,
         cycles=cycles,
-        limit=400,
+        limit=200,
         fast=body == 2,
     )
     for body, block, cycles in ((2, 3, 44), (3, 3, 44), (4, 3, 44), (16, 16, 100))

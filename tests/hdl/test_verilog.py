@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ TINY = PRESETS["tiny"]
 TEXTS: dict[str, Callable[[], str]] = {
     "preset tiny": lambda: verilog_of(TINY).read_text(),
     "board tiny": lambda: build_board(TINY, optimise=False).with_name("board.v").read_text(),
-    **{bus: EVERY[bus] for bus in BUSES},
+    **{bus: cache(EVERY[bus]) for bus in BUSES},
 }
 
 

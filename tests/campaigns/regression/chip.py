@@ -51,7 +51,11 @@ from tests.campaigns.regression.cases import CHIPS, NETWORKS, SAMPLES, Case, cas
 from tests.campaigns.regression.lessons import CORES
 from tests.campaigns.regression.mesh import chip as mesh_regression
 from tests.campaigns.regression.pins import host_differences, read_full_row
-from tests.campaigns.regression.port import load_port_differences, stream_differences
+from tests.campaigns.regression.port import (
+    command_differences,
+    load_port_differences,
+    stream_differences,
+)
 from tests.make.pim_cases import MACROS
 
 __all__ = ["differences"]
@@ -72,7 +76,7 @@ def differences(
 
     Nothing for a right chip.
     """
-    yield from _commands(model)
+    yield from command_differences(model)
     stalls, seen = 0, []
     for i, case in enumerate(cases(chip, count, seed=seed, samples=samples)):
         seen.append(case)
@@ -177,33 +181,6 @@ def _unmoved(model: ChipModel, case: Case, bank: int) -> Iterator[str]:
             "is not in RTL"
         )
     inside[:] = kept
-
-
-def _commands(model: ChipModel) -> Iterator[str]:
-    """Constants, counters set to zero, refused events."""
-    chip, map_ = model.chip, MemoryMap(model.chip)
-    for register in map_.registers.values():
-        if register.access == "r" and (got := model.read(register.address)) != register.reset:
-            yield f"reset: register {register.name} is {register.reset} in the map, {got} in RTL"
-    model.clear()
-    bad = [(0, 0), (chip.axons, 1), (0, chip.delay_max + 1)]
-    fits = [
-        (axon, delay)
-        for axon, delay in bad
-        if axon < 1 << chip.derived.axon_bits and delay < 1 << chip.derived.delay_bits
-    ]
-    model.send(fits)
-    model.tick()
-    expected = {"dropped": len(fits), "ticks": 1, "spikes_in": 0}
-    for name, value in expected.items():
-        if (got := model.counters()[name]) != value:
-            yield (
-                f"events that name no axon or slot: {name} is {value} in the contract, {got} in RTL"
-            )
-    model.zero()
-    for name, value in model.counters().items():
-        if value:
-            yield f"counters set to zero: {name} is 0 in the contract, {value} in RTL"
 
 
 def main() -> None:

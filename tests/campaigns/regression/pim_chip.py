@@ -56,28 +56,27 @@ def random_case(
     *,
     held: bool,
     shift: int | None = None,
-    most: int | None = None,
+    channels: int | None = None,
 ) -> tuple[Network, Stimulus]:
     """A layer in front of up to 64 neurons, which also have 5 spike lines.
 
-    Half of the neurons rectify; start ticks are random. ``shift`` replaces the layer's, and
-    ``most`` its channels.
+    Half of the neurons rectify; start ticks are random. ``shift`` and ``channels`` replace those
+    of the layer.
     """
     assert chip.pim
     while True:
         window = random_window(rng, int(rng.choice([3, 9, 16])))
-        channels = most or int(rng.integers(1, 25))
-        fits = channels * window.positions <= chip.pim.currents and (
+        count = channels or int(rng.integers(1, 25))
+        fits = count * window.positions <= chip.pim.currents and (
             window.positions > 1 or rng.random() < 0.1
         )
         if (
             fits
-            and -(-channels // chip.pim.macro.capacity)
-            * -(-window.rows // chip.pim.macro.active_rows)
+            and -(-count // chip.pim.macro.capacity) * -(-window.rows // chip.pim.macro.active_rows)
             <= chip.pim.macro.groups
         ):
             break
-    layer = random_layer(rng, chip.pim.macro, window, channels=channels, stuck=0.05)
+    layer = random_layer(rng, chip.pim.macro, window, channels=count, stuck=0.05)
     if shift is not None:
         layer = replace(layer, shift=shift)
     size, start = layer.channels * layer.window.positions, int(rng.integers(0, 3))
@@ -136,7 +135,7 @@ def differences(
             chip,
             held=i % 2 == 0,
             shift=MAX_SHIFT if i == 1 else None,  # which alone has the highest bit
-            most=macro.groups * macro.capacity if i == 2 else None,  # and so have these
+            channels=macro.groups * macro.capacity if i == 2 else None,  # and so have all of these
         )
         image = pack(network, chip=chip)
         want = Core(image, "numpy").run(stimulus)

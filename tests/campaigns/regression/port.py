@@ -1,4 +1,4 @@
-"""The load port and the event streams of a chip of one core, through its pins alone.
+"""Commands, load port and event streams of a chip of one core, through its pins alone.
 
 An image is written and read back. Every input is an AER event of a random delay, some sent while a
 tick runs; the output is under back-pressure.
@@ -14,7 +14,34 @@ from spikeloop.pysim.image.image import Image
 from tests.campaigns.regression.cases import Case
 from tests.campaigns.regression.pins import pressed_tick, random_delay
 
-__all__ = ["load_port_differences", "stream_differences"]
+__all__ = ["command_differences", "load_port_differences", "stream_differences"]
+
+
+def command_differences(model: ChipModel) -> Iterator[str]:
+    """Constants, counters set to zero, refused events."""
+    chip, map_ = model.chip, MemoryMap(model.chip)
+    for register in map_.registers.values():
+        if register.access == "r" and (got := model.read(register.address)) != register.reset:
+            yield f"reset: register {register.name} is {register.reset} in the map, {got} in RTL"
+    model.clear()
+    bad = [(0, 0), (chip.axons, 1), (0, chip.delay_max + 1)]
+    fits = [
+        (axon, delay)
+        for axon, delay in bad
+        if axon < 1 << chip.derived.axon_bits and delay < 1 << chip.derived.delay_bits
+    ]
+    model.send(fits)
+    model.tick()
+    expected = {"dropped": len(fits), "ticks": 1, "spikes_in": 0}
+    for name, value in expected.items():
+        if (got := model.counters()[name]) != value:
+            yield (
+                f"events that name no axon or slot: {name} is {value} in the contract, {got} in RTL"
+            )
+    model.zero()
+    for name, value in model.counters().items():
+        if value:
+            yield f"counters set to zero: {name} is 0 in the contract, {value} in RTL"
 
 
 def load_port_differences(

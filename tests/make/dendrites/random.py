@@ -99,12 +99,8 @@ def case_at_the_ends(rng: np.random.Generator, p: DendriticParams) -> Case:
     exact = np.where(below, LOW, HIGH) - moved + rng.integers(-1, 2, moved.shape)
     near = np.where(below, exact < LOW + 16384, exact > HIGH - 16384)
     usable = near & (exact >= LOW) & (exact <= HIGH)
-    return Case(
-        net,
-        case.stimuli,
-        replace(state, weights=np.where(usable, exact, state.weights)).check(net),
-        [Show(0, 1, True, True)],
-    )
+    weights = np.where(usable, exact, state.weights)
+    return _one_step(case, net, replace(state, weights=weights))
 
 
 def case_of_wide_pushes(rng: np.random.Generator, p: DendriticParams) -> Case:
@@ -121,7 +117,7 @@ def case_of_wide_pushes(rng: np.random.Generator, p: DendriticParams) -> Case:
         weights=np.repeat(weights[:, None], net.inputs, 1),
         psps=np.full(net.inputs, (1 << 20) - 1),
     )
-    return Case(net, case.stimuli, state.check(net), [Show(0, 1, True, True)])
+    return _one_step(case, net, state)
 
 
 def case_of_wide_gains(rng: np.random.Generator, p: DendriticParams) -> Case:
@@ -135,7 +131,11 @@ def case_of_wide_gains(rng: np.random.Generator, p: DendriticParams) -> Case:
     for name in ("trace_p", "trace_d"):
         units[names.index(name)] = np.where(high, UNITS[name].high, UNITS[name].low)
     units[names.index("rs")] = [_drawn_before(int(x)) for x in rng.integers(1, 1 << 16, high.size)]
-    state = replace(state, units=units, age=9)
+    return _one_step(case, net, replace(state, units=units, age=9))
+
+
+def _one_step(case: Case, net: DendriticNet, state: DendriticState) -> Case:
+    """One step of this net and state, all learning on, with the stimuli of ``case``."""
     return Case(net, case.stimuli, state.check(net), [Show(0, 1, True, True)])
 
 

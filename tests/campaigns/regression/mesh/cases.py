@@ -43,8 +43,7 @@ def mesh_case(
             image = map_mesh(network, chip, random_shares(rng, network, chip.derived.cores))
         except InputError:
             continue
-        stimulus, model = random_stimulus(rng, network, samples, DENSITY), MeshModel(image, engine)
-        return Case(network, image, stimulus, model, model.run(stimulus))
+        return _case(network, image, random_stimulus(rng, network, samples, DENSITY), engine)
     raise AssertionError("no network of 100 fitted the mesh")
 
 
@@ -73,11 +72,12 @@ def distant_case(chip: Chip) -> Case:
         *({} for _ in range(chip.derived.cores - 2)),
         {"heard": np.arange(1)},
     ]
-    image, stimulus = (
-        map_mesh(network, chip, shares),
-        Stimulus.pack({"x": np.ones((1, network.steps, 1), np.uint8)}),
-    )
-    model = MeshModel(image, "numpy")
+    stimulus = Stimulus.pack({"x": np.ones((1, network.steps, 1), np.uint8)})
+    return _case(network, map_mesh(network, chip, shares), stimulus, "numpy")
+
+
+def _case(network: Network, image: MeshImage, stimulus: Stimulus, engine: str | None) -> Case:
+    model = MeshModel(image, engine)
     return Case(network, image, stimulus, model, model.run(stimulus))
 
 
